@@ -1,0 +1,249 @@
+//! The authority for rooms: it gives every message its place, keeps what may be asked for again, and knows who is in.
+
+mod log;
+
+pub(crate) use log::Log;
+
+use crate::code::{Error, ErrorCode};
+use crate::ids::{ClientId, ConnId, Name};
+use crate::limits::Limits;
+use crate::link::{Draft, Entry, News, Position, Request};
+use crate::map::{Keys, Map};
+use crate::registry::{JoinId, index};
+use crate::time::Instant;
+use crate::timers::Timers;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use slab::Slab;
+
+/// The logs of all rooms, and the members of each.
+#[derive(Clone, Debug)]
+pub(crate) struct Broker {
+    by_name: Map<Name, u32>,
+    logs: Slab<Log>,
+    timers: Timers<u32>,
+    /// Logs without members by when they lost the last one: the first to go when room is needed.
+    idle: BTreeSet<(u64, u32)>,
+    /// Counts the times that a log lost its last member.
+    idle_count: u64,
+    /// Bytes that all logs retain.
+    bytes: usize,
+    epochs: Epochs,
+    keys: Keys,
+    /// What waits to be taken by the hub.
+    pub news: VecDeque<News>,
+}
+
+impl Broker {
+    pub fn new(keys: Keys, epoch_seed: u64) -> Self {
+        Self {
+            by_name: Map::with_hasher(keys),
+            logs: Slab::new(),
+            timers: Timers::default(),
+            idle: BTreeSet::new(),
+            idle_count: 0,
+            bytes: 0,
+            epochs: Epochs(epoch_seed),
+            keys,
+            news: VecDeque::new(),
+        }
+    }
+
+    /// Handles one request; the answers are in [`Broker::news`].
+    pub fn handle(&mut self, now: Instant, request: Request, limits: &Limits) {
+        match request {
+            Request::Join { conn, client, join, room } => self.join(conn, client, join, room, limits),
+            Request::Leave { room, client, join } => self.leave(&room, client, join),
+            Request::Publish { from, room, draft } => {
+                let result = self.publish(now, &room, draft, limits);
+                self.news.push_back(News::Published { from, room, result });
+            }
+        }
+    }
+
+    /// Drops what has been retained for long enough.
+    pub fn tick(&mut self, now: Instant, limits: &Limits) {
+        while let Some(at) = self.timers.due(now) {
+            let log = &mut self.logs[at as usize];
+            self.bytes -= log.drop_older(now, limits.history_age);
+            self.settle(at, limits);
+        }
+    }
+
+    /// When [`Broker::tick`] is next useful.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The logs, in no order that means anything.
+    pub fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.logs.iter().map(|(_, log)| log)
+    }
+
+    /// Bytes that all logs retain.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many members the broker holds a room to have.
+    pub fn member_count(&self, room: &str) -> usize {
+        self.find(room).map_or(0, |at| self.logs[at as usize].members.len())
+    }
+
+    /// Checks that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8).
+    pub fn audit(&self, limits: &Limits) {
+        assert_eq!(self.by_name.len(), self.logs.len(), "G3: names and logs are the same ones");
+        assert!(self.logs.len() <= limits.logs, "G6: logs are bounded");
+        assert!(self.bytes <= limits.history_bytes, "G6: history is bounded");
+        let mut bytes = 0;
+        let mut armed = 0;
+        for (at, log) in &self.logs {
+            assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
+            assert!(!log.is_void(), "G3: the log of {:?} is kept though it holds nothing", log.name);
+            let idle = log.idle_since.is_some_and(|since| self.idle.contains(&(since, index(at))));
+            assert_eq!(idle, log.members.is_empty(), "G3: logs without members are known as such");
+            assert_eq!(log.armed, log.ages_out(limits.history_age), "G6: what is retained has a deadline");
+            if log.armed != Instant::NEVER {
+                armed += 1;
+                assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
+            }
+            bytes += log.audit(limits);
+        }
+        let idle = self.logs.iter().filter(|(_, log)| log.members.is_empty()).count();
+        assert_eq!(self.idle.len(), idle, "G3: no log that is gone waits for eviction");
+        assert_eq!(self.timers.len(), armed, "G3: no log that is gone has a deadline");
+        assert_eq!(self.bytes, bytes, "G8: history counts its bytes");
+    }
+
+    fn join(&mut self, conn: ConnId, client: ClientId, join: JoinId, room: Name, limits: &Limits) {
+        let at = match self.find_or_make(&room, limits) {
+            Ok(at) => at,
+            Err(error) => return self.news.push_back(News::JoinRefused { conn, join, error }),
+        };
+        let log = &mut self.logs[at as usize];
+        if log.members.is_empty() {
+            self.news.push_back(News::Occupied(room.clone()));
+        }
+        if let Some(since) = log.idle_since.take() {
+            self.idle.remove(&(since, at));
+        }
+        log.members.insert(client, join);
+        let position = log.position();
+        self.news.push_back(News::Joined { conn, client, join, room, position });
+    }
+
+    fn leave(&mut self, room: &Name, client: ClientId, join: JoinId) {
+        let Some(at) = self.find(room) else { return };
+        let log = &mut self.logs[at as usize];
+        if log.members.get(&client) != Some(&join) {
+            return;
+        }
+        log.members.swap_remove(&client);
+        if log.members.is_empty() {
+            self.idle_count += 1;
+            log.idle_since = Some(self.idle_count);
+            self.idle.insert((self.idle_count, at));
+            self.news.push_back(News::Vacated(room.clone()));
+            self.drop_if_void(at);
+        }
+    }
+
+    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Result<Position, Error> {
+        let retained = !draft.skip_history && keeps_history(limits);
+        let at = self.find_or_make(room, limits)?;
+        if retained && let Err(error) = self.make_room_for(at, draft.bytes(), limits) {
+            self.drop_if_void(at);
+            return Err(error);
+        }
+        let log = &mut self.logs[at as usize];
+        let offset = if draft.skip_history { 0 } else { log.next_offset() };
+        let entry = Arc::new(Entry { offset, draft });
+        if retained {
+            self.bytes += entry.draft.bytes();
+            self.bytes -= log.retain(now, Arc::clone(&entry), limits.history_messages);
+        }
+        let position = Position { offset, ..log.position() };
+        self.news.push_back(News::Entry { room: room.clone(), entry });
+        self.settle(at, limits);
+        Ok(position)
+    }
+
+    /// Sees to it that one more message of this size is within `history_bytes`, by dropping logs without members.
+    fn make_room_for(&mut self, at: u32, bytes: usize, limits: &Limits) -> Result<(), Error> {
+        let freed = self.logs[at as usize].bytes_of_oldest_if_full(limits.history_messages);
+        while self.bytes + bytes - freed > limits.history_bytes {
+            let Some(victim) = self.idle.iter().map(|(_, log)| *log).find(|log| *log != at) else {
+                return Err(Error::new(ErrorCode::LimitExceeded, "history is full (history_bytes)"));
+            };
+            self.discard(victim);
+        }
+        Ok(())
+    }
+
+    fn find_or_make(&mut self, room: &Name, limits: &Limits) -> Result<u32, Error> {
+        if let Some(at) = self.find(room) {
+            return Ok(at);
+        }
+        if self.logs.len() >= limits.logs {
+            let Some((_, oldest)) = self.idle.first().copied() else {
+                return Err(Error::new(ErrorCode::LimitExceeded, "too many rooms on this node (logs)"));
+            };
+            self.discard(oldest);
+        }
+        self.idle_count += 1;
+        let log = Log::new(room.clone(), self.epochs.next(), self.idle_count, self.keys);
+        let at = index(self.logs.insert(log));
+        self.idle.insert((self.idle_count, at));
+        self.by_name.insert(room.clone(), at);
+        Ok(at)
+    }
+
+    /// Arms the deadline of what a log retains, or drops the log when it has no reason to be.
+    fn settle(&mut self, at: u32, limits: &Limits) {
+        let log = &mut self.logs[at as usize];
+        let ages_out = log.ages_out(limits.history_age);
+        self.timers.rearm(at, &mut log.armed, ages_out);
+        self.drop_if_void(at);
+    }
+
+    fn drop_if_void(&mut self, at: u32) {
+        if self.logs[at as usize].is_void() {
+            self.discard(at);
+        }
+    }
+
+    fn discard(&mut self, at: u32) {
+        let mut log = self.logs.remove(at as usize);
+        assert!(log.members.is_empty(), "G2: a log with members stays");
+        self.timers.rearm(at, &mut log.armed, Instant::NEVER);
+        self.by_name.swap_remove(&log.name);
+        self.bytes -= log.bytes();
+        if let Some(since) = log.idle_since {
+            self.idle.remove(&(since, at));
+        }
+    }
+
+    fn find(&self, room: &str) -> Option<u32> {
+        self.by_name.get(room).copied()
+    }
+}
+
+/// Whether logs retain anything at all.
+pub(crate) fn keeps_history(limits: &Limits) -> bool {
+    limits.history_messages > 0 && !limits.history_age.is_zero()
+}
+
+/// Names for logs that do not come twice: a counter, scattered by a permutation of all 64-bit numbers.
+#[derive(Clone, Debug)]
+struct Epochs(u64);
+
+impl Epochs {
+    /// The finalizer of SplitMix64 over a Weyl sequence, both of them one-to-one.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a shard is told once, when it is made.
+
+use crate::limits::Limits;
+use crate::wire::route::Routes;
+use alloc::string::String;
+
+/// Who may do what without a token that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// A connection needs no token. It is then anonymous: user `""`.
+    pub allow_anonymous: bool,
+    /// A client may join a room by naming it.
+    pub allow_subscribe: bool,
+    /// A member of a room may publish to it.
+    pub allow_publish: bool,
+    /// A member of a room may read its history.
+    pub allow_history: bool,
+    /// A member of a room may read who is in it.
+    pub allow_presence: bool,
+}
+
+impl Policy {
+    /// Development: whoever can reach the server may do everything.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            allow_anonymous: true,
+            allow_subscribe: true,
+            allow_publish: true,
+            allow_history: true,
+            allow_presence: true,
+        }
+    }
+
+    /// Production: a token is required, clients only join and receive.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self {
+            allow_anonymous: false,
+            allow_subscribe: true,
+            allow_publish: false,
+            allow_history: false,
+            allow_presence: false,
+        }
+    }
+}
+
+/// Everything that a shard is configured with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The bounds.
+    pub limits: Limits,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Which path leads to which rooms.
+    pub routes: Routes,
+    /// What this node calls itself in connect replies and in `info`.
+    pub node: String,
+    /// The server's name and version, as it is sent in connect replies.
+    pub version: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            policy: Policy::open(),
+            routes: Routes::default(),
+            node: String::from("parlor"),
+            version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The life of one connection: three phases, each with what can be done in it and nothing else.
+//!
+//! ```text
+//! (vacant) ─accept→ Handshaking ─upgraded→ Open ─begin_close / answer_close→ Closing ─→ (vacant, generation + 1)
+//!                        └──────── lost, timeout, violation, in any phase ─────────┘
+//! ```
+//! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
+//! connection that is closing does not compile.
+
+use crate::code::CloseReason;
+use crate::frame::Frame;
+use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::outbox::{Drain, Outbox, Sealed};
+use crate::registry::JoinId;
+use crate::time::Instant;
+use crate::turn::EndedBy;
+use crate::wire::json::Subscribed;
+use crate::wire::route::Plain;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// One occupied slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Conn {
+    pub id: ConnId,
+    pub client: ClientId,
+    pub speaks: Speaks,
+    /// Absent only while a transition is under way.
+    pub phase: Option<Phase>,
+    pub deadlines: Deadlines,
+}
+
+/// The profile of a connection, with what its URL said.
+#[derive(Clone, Debug)]
+pub(crate) enum Speaks {
+    Json { frame_pings: bool },
+    Plain(Box<Plain>),
+}
+
+/// Where in its life a connection is.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// The 101 is being written.
+    Handshaking(Handshaking),
+    /// Messages go both ways.
+    Open(Open),
+    /// Only what is queued goes out.
+    Closing(Closing),
+}
+
+/// The 101 is being written.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshaking {
+    /// A token that came with the upgrade request.
+    pub token: Option<String>,
+}
+
+/// Messages go both ways.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub outbox: Outbox,
+    pub stage: Stage,
+    /// Who it is, as others may know it; anonymous until it has said otherwise.
+    pub info: Arc<ClientInfo>,
+    /// The events that it wants to receive; empty for all.
+    pub events: Vec<String>,
+    /// Joins that the broker has not answered.
+    pub joins: Vec<PendingJoin>,
+    /// Messages that came before it was ready, in order.
+    pub waiting: Vec<String>,
+    /// A later token that is being checked.
+    pub renewal: Option<Renewal>,
+}
+
+/// How far a connection is in saying who it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// It has not said.
+    Unauthenticated,
+    /// Its token is being checked; `id` is that of its `connect`.
+    Authenticating { id: u64 },
+    /// It is being put into the rooms that it starts in.
+    Joining(Box<Entrance>),
+    /// It may do what it may.
+    Ready,
+}
+
+/// What the reply to `connect` will say.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrance {
+    pub id: u64,
+    pub ttl: Option<u64>,
+    pub subs: Vec<(Name, Subscribed)>,
+}
+
+/// Who waits for a token to be checked on a connection that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// A `refresh` with this id.
+    Json(u64),
+    /// An `auth` message.
+    Plain,
+}
+
+/// A join that the broker has not answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingJoin {
+    pub join: JoinId,
+    pub why: Why,
+}
+
+/// Why a connection joins a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It asked, with a `subscribe` of this id.
+    Asked { id: u64, recover: bool },
+    /// The server puts it there.
+    Placed,
+}
+
+/// Only what is queued goes out, with one Close frame as the last.
+#[derive(Clone, Debug)]
+pub(crate) struct Closing {
+    pub sealed: Sealed,
+    pub reason: CloseReason,
+    pub by: EndedBy,
+    /// Whether the peer's Close frame is still to come.
+    pub awaits_peer: bool,
+}
+
+/// What sealing an outbox did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SealedOff {
+    /// Whole frames that will not be written.
+    pub dropped: u64,
+    /// Whether nothing waited before, so that the socket's owner has to be woken for the Close frame.
+    pub was_empty: bool,
+}
+
+impl Handshaking {
+    /// The last byte of the 101 is written.
+    pub fn upgraded(self, info: Arc<ClientInfo>) -> Open {
+        Open {
+            outbox: Outbox::default(),
+            stage: Stage::Unauthenticated,
+            info,
+            events: Vec::new(),
+            joins: Vec::new(),
+            waiting: Vec::new(),
+            renewal: None,
+        }
+    }
+}
+
+impl Open {
+    /// The server ends it.
+    pub fn begin_close(self, reason: CloseReason) -> (Closing, SealedOff) {
+        let drain = if reason.is_orderly() { Drain::Queued } else { Drain::HalfWritten };
+        let close = Frame::close(Some(&reason));
+        let (sealed, dropped, was_empty) = self.outbox.seal(drain, close);
+        (Closing { sealed, reason, by: EndedBy::Server, awaits_peer: true }, SealedOff { dropped, was_empty })
+    }
+
+    /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
+    pub fn answer_close(self, code: Option<u16>) -> (Closing, SealedOff) {
+        let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
+        let close = Frame::close(code.map(named).as_ref());
+        let (sealed, dropped, was_empty) = self.outbox.seal(Drain::HalfWritten, close);
+        let reason = named(code.unwrap_or(NO_STATUS));
+        (Closing { sealed, reason, by: EndedBy::Peer, awaits_peer: false }, SealedOff { dropped, was_empty })
+    }
+
+    /// Whether what it says has to wait.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Authenticating { .. } | Stage::Joining(_))
+    }
+
+    /// Whether it has said who it is.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready)
+    }
+}
+
+impl Closing {
+    /// Takes note of the peer's Close frame: nothing but our own is worth sending any more. Returns how many frames
+    /// were dropped.
+    pub fn peer_closed(&mut self) -> u64 {
+        self.awaits_peer = false;
+        self.sealed.hurry()
+    }
+
+    /// Whether both Close frames have passed.
+    pub fn is_over(&self) -> bool {
+        !self.awaits_peer && self.sealed.queue().is_empty()
+    }
+}
+
+/// What stands for "no code" in records (RFC 6455 section 7.4.1); it is never sent.
+pub(crate) const NO_STATUS: u16 = 1005;
+/// What stands for "no Close frame" in records (RFC 6455 section 7.4.1); it is never sent.
+pub(crate) const ABNORMAL: u16 = 1006;
+
+/// What a connection's deadlines are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The end of the phase: of the handshake, of the time to authenticate, of the closing.
+    Phase,
+    /// The next ping is due.
+    Ping,
+    /// The last ping is not answered.
+    Pong,
+    /// The socket takes nothing.
+    Write,
+    /// The token has expired and was not renewed.
+    Expiry,
+}
+
+impl Timer {
+    /// All of them, in the order in which two at one instant fire.
+    pub const ALL: [Self; 5] = [Self::Phase, Self::Ping, Self::Pong, Self::Write, Self::Expiry];
+
+    /// The name in snapshots and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Write => "write",
+            Self::Expiry => "expiry",
+        }
+    }
+}
+
+/// When each of a connection's timers fires.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    at: [Instant; Timer::ALL.len()],
+    /// What the hub's queue holds for this connection: the earliest.
+    pub armed: Instant,
+}
+
+impl Deadlines {
+    /// None armed.
+    pub const NONE: Self = Self { at: [Instant::NEVER; Timer::ALL.len()], armed: Instant::NEVER };
+
+    pub fn get(&self, timer: Timer) -> Instant {
+        self.at[timer as usize]
+    }
+
+    pub fn set(&mut self, timer: Timer, at: Instant) {
+        self.at[timer as usize] = at;
+    }
+
+    pub fn clear(&mut self) {
+        self.at = Self::NONE.at;
+    }
+
+    pub fn earliest(&self) -> Instant {
+        self.at.iter().copied().min().unwrap_or(Instant::NEVER)
+    }
+
+    /// A timer whose time has come.
+    pub fn due(&self, now: Instant) -> Option<Timer> {
+        Timer::ALL.into_iter().filter(|timer| self.get(*timer) <= now).min_by_key(|timer| self.get(*timer))
+    }
+}
+
+impl Conn {
+    /// The connection while messages go both ways.
+    pub fn open(&self) -> Option<&Open> {
+        match &self.phase {
+            Some(Phase::Open(open)) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// The connection while messages go both ways.
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.phase {
+            Some(Phase::Open(open)) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// The connection once it has said who it is.
+    pub fn ready(&self) -> Option<&Open> {
+        self.open().filter(|open| open.is_ready())
+    }
+}

@@ -1,0 +1,120 @@
+//! Server frames (RFC 6455 section 5.2): never masked, never fragmented, encoded once and shared by all receivers.
+
+use crate::code::CloseReason;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+/// One complete frame, header included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame(Rc<[u8]>);
+
+const FIN: u8 = 0x80;
+const TEXT: u8 = 0x1;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xA;
+/// Length byte that announces a 16-bit length.
+const LENGTH_16: u8 = 126;
+/// Length byte that announces a 64-bit length.
+const LENGTH_64: u8 = 127;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const CONTROL_BYTES: usize = 125;
+
+impl Frame {
+    /// A text message.
+    pub fn text(payload: &str) -> Self {
+        Self::encode(TEXT, payload.as_bytes())
+    }
+
+    /// A Ping without payload.
+    pub fn ping() -> Self {
+        Self::encode(PING, &[])
+    }
+
+    /// The Pong that answers a Ping with this payload.
+    pub fn pong(payload: &[u8]) -> Self {
+        Self::encode(PONG, &payload[..payload.len().min(CONTROL_BYTES)])
+    }
+
+    /// A Close with a reason, or without one.
+    pub fn close(reason: Option<&CloseReason>) -> Self {
+        let mut payload = Vec::new();
+        if let Some(CloseReason { code, reason }) = reason {
+            payload.extend_from_slice(&code.to_be_bytes());
+            payload.extend_from_slice(reason.as_bytes());
+        }
+        assert!(payload.len() <= CONTROL_BYTES, "a Close frame holds at most 123 bytes of reason");
+        Self::encode(CLOSE, &payload)
+    }
+
+    /// The bytes on the wire.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many bytes on the wire.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(opcode: u8, payload: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(payload.len() + 10);
+        bytes.push(FIN | opcode);
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(short), _) if short < LENGTH_16 => bytes.push(short),
+            (_, Ok(medium)) => {
+                bytes.push(LENGTH_16);
+                bytes.extend_from_slice(&medium.to_be_bytes());
+            }
+            _ => {
+                bytes.push(LENGTH_64);
+                bytes.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(payload);
+        Self(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use std::io::Cursor;
+    use tungstenite::Message;
+    use tungstenite::protocol::{Role, WebSocket};
+
+    extern crate std;
+
+    fn parse(frame: &Frame) -> Message {
+        let stream = Cursor::new(frame.bytes().to_vec());
+        WebSocket::from_raw_socket(stream, Role::Client, None).read().expect("a valid frame")
+    }
+
+    #[test]
+    fn an_independent_parser_reads_every_length_encoding() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let payload: String = core::iter::repeat_n('x', length).collect();
+            assert_eq!(parse(&Frame::text(&payload)), Message::text(payload));
+        }
+    }
+
+    #[test]
+    fn the_header_is_as_short_as_it_can_be() {
+        for (length, header) in [(125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let payload: String = core::iter::repeat_n('x', length).collect();
+            assert_eq!(Frame::text(&payload).len(), length + header);
+        }
+    }
+
+    #[test]
+    fn control_frames_are_what_they_say() {
+        assert_eq!(parse(&Frame::ping()), Message::Ping(Default::default()));
+        assert_eq!(parse(&Frame::pong(b"abc")), Message::Pong("abc".into()));
+        assert_eq!(parse(&Frame::close(None)), Message::Close(None));
+        let Message::Close(Some(close)) = parse(&Frame::close(Some(&CloseReason::SLOW))) else {
+            panic!("a Close frame with a reason");
+        };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (3008, "slow"));
+    }
+}

@@ -1,0 +1,532 @@
+//! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
+
+mod audit;
+mod calls;
+mod deliver;
+mod json;
+mod plain;
+mod session;
+mod view;
+
+use crate::code::CloseReason;
+use crate::config::Config;
+use crate::conn::{ABNORMAL, Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
+use crate::frame::Frame;
+use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::link::{News, Request};
+use crate::map::{Keys, Map};
+use crate::outbox::Progress;
+use crate::registry::{JoinId, Registry, index};
+use crate::stats::Totals;
+use crate::time::{Instant, Now};
+use crate::timers::Timers;
+use crate::turn::{Change, Effect, End, EndedBy, Event, Input, Lost, Refused, Upgrade};
+use crate::wire::json::PING;
+use crate::wire::route::Target;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use calls::Broadcast;
+use core::time::Duration;
+use slab::Slab;
+
+/// The connections of one shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    config: Rc<Config>,
+    /// The time of the current turn.
+    now: Now,
+    conns: Slab<Conn>,
+    /// How many lives each slot has had.
+    generations: Vec<u32>,
+    clients: Map<ClientId, u32>,
+    registry: Registry,
+    timers: Timers<Owner>,
+    /// Connections whose outbox could not take a frame; they are closed when the step is over.
+    slow: Vec<ConnId>,
+    /// What clients have said and is being worked through, one command after the other.
+    texts: VecDeque<Text>,
+    broadcasts: Map<crate::turn::CallId, Broadcast>,
+    drain: Option<Drain>,
+    joins: u64,
+    events: u64,
+    anonymous: Name,
+    totals: Totals,
+    /// What waits to be taken by the broker.
+    pub requests: VecDeque<Request>,
+    /// What waits to be taken by the shell.
+    pub effects: Vec<Effect>,
+}
+
+/// Who a deadline belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// The connection in this slot.
+    Conn(u32),
+    /// The shutdown.
+    Drain,
+}
+
+/// What is left of a text message.
+#[derive(Clone, Debug)]
+struct Text {
+    conn: ConnId,
+    text: String,
+    at: usize,
+}
+
+/// A shutdown under way.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    /// Connections that are closed in one step.
+    per_step: usize,
+    armed: Instant,
+}
+
+/// Between two steps of a shutdown.
+const DRAIN_STEP: Duration = Duration::from_millis(100);
+/// The least number of connections that one step closes.
+const DRAIN_LEAST: usize = 100;
+
+impl Hub {
+    pub fn new(config: Rc<Config>, keys: Keys) -> Self {
+        Self {
+            config,
+            now: Now::default(),
+            conns: Slab::new(),
+            generations: Vec::new(),
+            clients: Map::with_hasher(keys),
+            registry: Registry::new(keys),
+            timers: Timers::default(),
+            slow: Vec::new(),
+            texts: VecDeque::new(),
+            broadcasts: Map::with_hasher(keys),
+            drain: None,
+            joins: 0,
+            events: 0,
+            anonymous: Name::empty(),
+            totals: Totals::default(),
+            requests: VecDeque::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes the time of a turn. A clock that goes back is held where it was.
+    pub fn begin(&mut self, now: Now) -> Instant {
+        if now.mono < self.now.mono {
+            self.totals.clock_backsteps += 1;
+        }
+        self.now = Now { mono: now.mono.max(self.now.mono), unix_ms: now.unix_ms };
+        self.now.mono
+    }
+
+    /// Makes a connection of an upgrade request.
+    pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
+        let limits = &self.config.limits;
+        let refused = if self.drain.is_some() {
+            Some(Refused::ShuttingDown)
+        } else if self.conns.len() >= limits.connections {
+            Some(Refused::Connections)
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            self.totals.refused += 1;
+            return Err(refused);
+        }
+        let (speaks, in_url) = match request.target {
+            Target::Json { frame_pings } => (Speaks::Json { frame_pings }, None),
+            Target::Plain(mut plain) => {
+                let token = plain.token.take();
+                (Speaks::Plain(Box::new(plain)), token)
+            }
+        };
+        let slot = index(self.conns.vacant_key());
+        if self.generations.len() <= slot as usize {
+            self.generations.push(0);
+        }
+        let id = ConnId { slot, generation: self.generations[slot as usize] };
+        let client = ClientId(request.client);
+        let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
+        self.conns.insert(Conn { id, client, speaks, phase, deadlines: Deadlines::NONE });
+        let twin = self.clients.insert(client, slot);
+        assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
+        self.totals.accepted += 1;
+        self.arm(slot, Timer::Phase, self.config.limits.handshake_timeout);
+        Ok(id)
+    }
+
+    /// Handles one input.
+    pub fn handle(&mut self, input: Input) {
+        match input {
+            Input::Upgraded { conn } => self.with(conn, Self::upgraded),
+            Input::Message { conn, text } => self.with(conn, |hub, slot| hub.message(slot, text)),
+            Input::Ping { conn, payload } => self.with(conn, |hub, slot| hub.pinged(slot, &payload)),
+            Input::Pong { conn } => self.with(conn, |hub, slot| {
+                hub.heard(slot);
+            }),
+            Input::PeerClosed { conn, code } => self.with(conn, |hub, slot| hub.peer_closed(slot, code)),
+            Input::Violation { conn, rule } => self.with(conn, |hub, slot| hub.close(slot, rule.close_reason())),
+            Input::Lost { conn, cause } => self.with(conn, |hub, slot| hub.lost(slot, cause)),
+            Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
+            Input::Authenticated { conn, verdict } => self.with(conn, |hub, slot| hub.authenticated(slot, verdict)),
+            Input::Call { call, command } => self.call(call, command),
+            Input::Tick => self.tick(),
+            Input::Shutdown => self.shutdown(),
+        }
+    }
+
+    /// Handles what the broker has to say.
+    pub fn hear(&mut self, news: News) {
+        match news {
+            News::Joined { conn, client, join, room, position } => self.joined(conn, client, join, room, position),
+            News::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
+            News::Entry { room, entry } => self.deliver(&room, &entry),
+            News::Published { from, room, result } => self.published(from, &room, result),
+            News::Occupied(room) => self.event(Change::Occupied(room)),
+            News::Vacated(room) => self.event(Change::Vacated(room)),
+        }
+    }
+
+    /// Works on the next command that waits. False when there is none.
+    pub fn next_command(&mut self) -> bool {
+        let Some(text) = self.texts.pop_front() else { return false };
+        let slot = text.conn.slot;
+        let Some(conn) = self.conns.get(slot as usize).filter(|found| found.id == text.conn) else { return true };
+        match (conn.open(), &conn.speaks) {
+            (None, _) => {}
+            (Some(open), _) if open.is_busy() => self.keep_waiting(slot, String::from(&text.text[text.at..])),
+            (_, Speaks::Json { .. }) => self.work(text),
+            (_, Speaks::Plain(_)) => self.plain_message(slot, &text.text),
+        }
+        true
+    }
+
+    /// Closes the connections that could not keep up.
+    pub fn evict(&mut self) {
+        while let Some(conn) = self.slow.pop() {
+            self.with(conn, |hub, slot| hub.close(slot, CloseReason::SLOW));
+        }
+    }
+
+    /// When [`Input::Tick`] is next useful.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The frames that wait for a connection's socket.
+    pub fn queue(&self, conn: ConnId) -> Option<&crate::outbox::Queue> {
+        let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn)?;
+        match found.phase.as_ref() {
+            Some(Phase::Open(open)) => Some(open.outbox.queue()),
+            Some(Phase::Closing(closing)) => Some(closing.sealed.queue()),
+            _ => None,
+        }
+    }
+
+    /// Does something with a connection, unless the id is that of one that has ended.
+    fn with(&mut self, conn: ConnId, then: impl FnOnce(&mut Self, u32)) {
+        match self.conns.get(conn.slot as usize) {
+            Some(found) if found.id == conn => then(self, conn.slot),
+            _ => self.totals.stale_inputs += 1,
+        }
+    }
+
+    fn upgraded(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        let token = match conn.phase.take() {
+            Some(Phase::Handshaking(mut handshaking)) => {
+                let token = handshaking.token.take();
+                let info = ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None };
+                conn.phase = Some(Phase::Open(handshaking.upgraded(Arc::new(info))));
+                token
+            }
+            other => {
+                conn.phase = other;
+                self.totals.ignored_inputs += 1;
+                return;
+            }
+        };
+        self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
+        if matches!(self.conns[slot as usize].speaks, Speaks::Plain(_)) {
+            self.arm(slot, Timer::Ping, self.config.limits.ping_interval);
+            self.plain_opened(slot, token);
+        }
+    }
+
+    fn message(&mut self, slot: u32, text: String) {
+        if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
+            return self.vacate(slot, abnormal(EndedBy::Server));
+        }
+        if !self.heard(slot) {
+            return;
+        }
+        self.totals.messages_in += 1;
+        self.texts.push_back(Text { conn: self.conns[slot as usize].id, text, at: 0 });
+    }
+
+    fn pinged(&mut self, slot: u32, payload: &[u8]) {
+        if !self.heard(slot) {
+            return;
+        }
+        let conn = &mut self.conns[slot as usize];
+        let Some(open) = conn.open_mut() else { return };
+        let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload));
+        self.totals.frames_queued += 1;
+        self.totals.frames_dropped += u64::from(replaced);
+        if was_empty {
+            self.effects.push(Effect::Wake(conn.id));
+        }
+    }
+
+    /// A complete frame came: whoever sends is alive. False when nothing may come of it in this phase.
+    fn heard(&mut self, slot: u32) -> bool {
+        if self.conns[slot as usize].open().is_none() {
+            self.totals.ignored_inputs += 1;
+            return false;
+        }
+        self.disarm(slot, Timer::Pong);
+        true
+    }
+
+    fn peer_closed(&mut self, slot: u32, code: Option<u16>) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.answer_close(code);
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+            }
+            Some(Phase::Closing(mut closing)) => {
+                if !closing.awaits_peer {
+                    self.totals.ignored_inputs += 1;
+                }
+                self.totals.frames_dropped += closing.peer_closed();
+                self.keep_closing(slot, closing);
+            }
+            other => {
+                conn.phase = other;
+                self.vacate(slot, abnormal(EndedBy::Peer));
+            }
+        }
+    }
+
+    fn lost(&mut self, slot: u32, cause: Lost) {
+        let end = match (&self.conns[slot as usize].phase, cause) {
+            (Some(Phase::Closing(closing)), _) => End { reason: closing.reason.clone(), by: closing.by, clean: false },
+            (_, Lost::Write) => End { reason: CloseReason::WRITE, by: EndedBy::Loss, clean: false },
+            (_, Lost::Eof | Lost::Read) => abnormal(EndedBy::Loss),
+        };
+        self.vacate(slot, end);
+    }
+
+    fn flushed(&mut self, slot: u32, bytes: usize) {
+        self.totals.bytes_written += bytes as u64;
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(mut open)) => {
+                let progress = open.outbox.flushed(bytes);
+                conn.phase = Some(Phase::Open(open));
+                self.totals.frames_written += progress.frames;
+                self.watch_progress(slot, bytes, progress);
+            }
+            Some(Phase::Closing(mut closing)) => {
+                self.totals.frames_written += closing.sealed.flushed(bytes).frames;
+                self.keep_closing(slot, closing);
+            }
+            other => {
+                assert_eq!(bytes, 0, "nothing is pending while the 101 is being written");
+                conn.phase = other;
+                self.totals.ignored_inputs += 1;
+            }
+        }
+    }
+
+    /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
+    fn watch_progress(&mut self, slot: u32, bytes: usize, progress: Progress) {
+        let armed = self.conns[slot as usize].deadlines.get(Timer::Write) != Instant::NEVER;
+        if progress.empty {
+            if armed {
+                self.disarm(slot, Timer::Write);
+            }
+        } else if bytes > 0 || !armed {
+            self.arm(slot, Timer::Write, self.config.limits.write_timeout);
+        }
+    }
+
+    /// Ends a connection, or does nothing where that is under way.
+    fn close(&mut self, slot: u32, reason: CloseReason) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.begin_close(reason);
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+            }
+            Some(Phase::Handshaking(handshaking)) => {
+                conn.phase = Some(Phase::Handshaking(handshaking));
+                self.vacate(slot, abnormal(EndedBy::Server));
+            }
+            other => {
+                conn.phase = other;
+                self.totals.ignored_inputs += 1;
+            }
+        }
+    }
+
+    fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealedOff)) {
+        let conn = &mut self.conns[slot as usize];
+        self.totals.frames_queued += 1;
+        self.totals.frames_dropped += sealed.dropped;
+        conn.deadlines.clear();
+        conn.phase = Some(Phase::Closing(closing));
+        if sealed.was_empty {
+            self.effects.push(Effect::Wake(conn.id));
+        }
+        self.arm(slot, Timer::Phase, self.config.limits.close_timeout);
+    }
+
+    fn keep_closing(&mut self, slot: u32, closing: Closing) {
+        let over = closing.is_over();
+        let end = End { reason: closing.reason.clone(), by: closing.by, clean: true };
+        self.conns[slot as usize].phase = Some(Phase::Closing(closing));
+        if over {
+            self.vacate(slot, end);
+        }
+    }
+
+    /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
+    fn leave_everything(&mut self, slot: u32) {
+        while let Some(left) = self.registry.leave_one(slot) {
+            self.left(slot, left);
+        }
+        if let Some(user) = self.registry.clear_user(slot) {
+            self.event(Change::Offline(user));
+        }
+    }
+
+    /// Makes the slot vacant: the one terminal effect of the connection (G7).
+    fn vacate(&mut self, slot: u32, end: End) {
+        self.leave_everything(slot);
+        let mut conn = self.conns.remove(slot as usize);
+        self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
+        let unsent = match &conn.phase {
+            Some(Phase::Open(Open { outbox, .. })) => outbox.queue().len(),
+            Some(Phase::Closing(Closing { sealed, .. })) => sealed.queue().len(),
+            _ => 0,
+        };
+        self.totals.frames_dropped += unsent as u64;
+        self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
+        let known = self.clients.swap_remove(&conn.client);
+        assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
+        *self.totals.closed.entry(end.reason.code).or_default() += 1;
+        tracing::debug!(client = %conn.client, code = end.reason.code, reason = %end.reason.reason, by = ?end.by, "closed");
+        self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
+    }
+
+    fn tick(&mut self) {
+        while let Some(owner) = self.timers.due(self.now.mono) {
+            match owner {
+                Owner::Conn(slot) => self.fire(slot),
+                Owner::Drain => self.drain_step(),
+            }
+        }
+    }
+
+    fn fire(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is somebody's deadline");
+        match timer {
+            Timer::Phase => match &conn.phase {
+                Some(Phase::Open(_)) => self.close(slot, CloseReason::STALE),
+                Some(Phase::Closing(closing)) => {
+                    let end = End { reason: closing.reason.clone(), by: closing.by, clean: false };
+                    self.vacate(slot, end);
+                }
+                _ => self.vacate(slot, abnormal(EndedBy::Server)),
+            },
+            Timer::Ping => self.ping(slot),
+            Timer::Pong => self.close(slot, CloseReason::NO_PONG),
+            Timer::Write => self.close(slot, CloseReason::WRITE),
+            Timer::Expiry => self.close(slot, CloseReason::EXPIRED),
+        }
+    }
+
+    /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
+    /// unless the last is not answered yet.
+    fn ping(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        let frame = match conn.speaks {
+            Speaks::Json { frame_pings: false } => Frame::text(PING),
+            _ => Frame::ping(),
+        };
+        let interval = self.config.limits.ping_interval.as_nanos().max(1) as u64;
+        let due = conn.deadlines.get(Timer::Ping);
+        let missed = (self.now.mono.0 - due.0) / interval;
+        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
+        if self.conns[slot as usize].deadlines.get(Timer::Pong) == Instant::NEVER {
+            self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+            self.enqueue(slot, frame);
+            self.evict();
+        }
+    }
+
+    fn shutdown(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        let steps = (self.config.limits.drain_timeout.as_millis() / 2 / DRAIN_STEP.as_millis()).max(1);
+        let per_step = self.conns.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(DRAIN_LEAST);
+        self.drain = Some(Drain { per_step, armed: Instant::NEVER });
+        self.drain_step();
+    }
+
+    fn drain_step(&mut self) {
+        let Some(mut drain) = self.drain else { return };
+        let living = |(_, conn): &(usize, &Conn)| !matches!(conn.phase, Some(Phase::Closing(_)));
+        let mut rest = self.conns.iter().filter(living).map(|(slot, _)| index(slot));
+        let step: Vec<u32> = rest.by_ref().take(drain.per_step).collect();
+        let next = if rest.next().is_some() { self.now.mono.after(DRAIN_STEP) } else { Instant::NEVER };
+        drop(rest);
+        self.timers.rearm(Owner::Drain, &mut drain.armed, next);
+        self.drain = Some(drain);
+        for slot in step {
+            self.close(slot, CloseReason::SHUTDOWN);
+        }
+    }
+
+    fn arm(&mut self, slot: u32, timer: Timer, after: Duration) {
+        self.set(slot, timer, self.now.mono.after(after));
+    }
+
+    fn disarm(&mut self, slot: u32, timer: Timer) {
+        self.set(slot, timer, Instant::NEVER);
+    }
+
+    fn set(&mut self, slot: u32, timer: Timer, at: Instant) {
+        let deadlines = &mut self.conns[slot as usize].deadlines;
+        deadlines.set(timer, at);
+        let earliest = deadlines.earliest();
+        self.timers.rearm(Owner::Conn(slot), &mut deadlines.armed, earliest);
+    }
+
+    fn event(&mut self, change: Change) {
+        self.events += 1;
+        self.effects.push(Effect::Event(Box::new(Event { seq: self.events, change })));
+    }
+
+    fn next_join(&mut self) -> JoinId {
+        self.joins += 1;
+        JoinId(self.joins)
+    }
+}
+
+/// The end of a connection that no Close frame spoke of.
+fn abnormal(by: EndedBy) -> End {
+    let reason = CloseReason { code: ABNORMAL, reason: Cow::Borrowed("abnormal closure") };
+    End { reason, by, clean: false }
+}

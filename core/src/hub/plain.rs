@@ -1,0 +1,169 @@
+//! What connections of the `plain` profile ask for.
+
+use super::Hub;
+use super::session::{Identity, Proof};
+use crate::code::{CloseReason, Error, ErrorCode};
+use crate::conn::{Entrance, Renewal, Speaks, Stage, Why};
+use crate::ids::Name;
+use crate::link::Origin;
+use crate::wire::plain::{self, Message};
+use crate::wire::route::Plain;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The words of the error frame for a token that proves nothing, or no longer.
+const INVALID_TOKEN: &str = "invalid token";
+
+impl Hub {
+    /// The WebSocket is open: whoever needs no token is in.
+    pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
+        match token.filter(|token| !token.is_empty()) {
+            Some(token) => self.plain_authenticate(slot, token),
+            None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
+            None => {}
+        }
+    }
+
+    /// A message came, or its time.
+    pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        match (plain::parse(text), open.is_ready()) {
+            (Ok(message), true) => self.plain_command(slot, message),
+            (Ok(Message::Auth { token }), false) => self.plain_authenticate(slot, token),
+            (Ok(_), false) => self.complain(slot, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
+            (Err(wrong), _) => self.complain(slot, &wrong),
+        }
+    }
+
+    /// The first token was checked.
+    pub(super) fn plain_entrance(&mut self, slot: u32, proof: Proof) {
+        match proof {
+            Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
+            Proof::Bad | Proof::Expired if self.config.policy.allow_anonymous => {
+                self.admit_plain(slot, None);
+                self.complain(slot, INVALID_TOKEN);
+            }
+            Proof::Bad | Proof::Expired => self.close(slot, CloseReason::INVALID_TOKEN),
+        }
+    }
+
+    /// A later token was checked.
+    pub(super) fn plain_renewed(&mut self, slot: u32, proof: Proof) {
+        let Proof::Good(identity) = proof else { return self.complain(slot, INVALID_TOKEN) };
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        if open.info.user == identity.user {
+            self.arm_expiry(slot, identity.lifetime);
+        } else if open.info.user.is_empty() {
+            let rooms = self.identify(slot, identity);
+            let new: Vec<Name> = rooms.into_iter().filter(|room| !self.registry.has_seat(slot, room)).collect();
+            if self.registry.seat_count(slot) + new.len() > self.config.limits.rooms_per_connection {
+                return self.close(slot, CloseReason::ROOMS);
+            }
+            for room in &new {
+                self.join(slot, room, Why::Placed);
+            }
+        } else {
+            return self.close(slot, CloseReason::BAD_REQUEST);
+        }
+        let user = self.conns[slot as usize].open().map(|open| open.info.user.clone()).unwrap_or_else(Name::empty);
+        self.say(slot, &plain::authenticated(&user, self.now.unix_ms));
+    }
+
+    /// Answers a publication that carried an id, or that failed.
+    pub(super) fn answer_publisher(&mut self, slot: u32, id: Option<&str>, error: &Error) {
+        self.totals.errors += 1;
+        let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
+        self.say(slot, &frame);
+    }
+
+    fn plain_authenticate(&mut self, slot: u32, token: String) {
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            open.stage = Stage::Authenticating { id: 0 };
+            self.authenticate(slot, token);
+        }
+    }
+
+    /// Greets, and joins the rooms of the URL and those that come with the user.
+    fn admit_plain(&mut self, slot: u32, identity: Option<Identity>) {
+        let Speaks::Plain(url) = self.conns[slot as usize].speaks.clone() else { return };
+        let Plain { rooms: named, greeting, .. } = *url;
+        if greeting {
+            let rooms = named.join(", ");
+            let client = self.conns[slot as usize].client;
+            let frame = plain::greeting(&rooms, identity.is_some(), &format!("{client}"), self.now.unix_ms);
+            self.say(slot, &frame);
+        }
+        let mut rooms = identity.map_or_else(Vec::new, |identity| self.identify(slot, identity));
+        for room in named {
+            if rooms.contains(&room) {
+                continue;
+            }
+            if self.config.policy.allow_subscribe {
+                rooms.push(room);
+            } else {
+                let message = format!("permission denied: {room}");
+                self.answer_publisher(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
+            }
+        }
+        self.enter(slot, Entrance { id: 0, ttl: None, subs: Vec::new() }, &rooms);
+    }
+
+    fn plain_command(&mut self, slot: u32, message: Message) {
+        match message {
+            Message::Auth { token } => {
+                let Some(open) = self.conns[slot as usize].open_mut() else { return };
+                if open.renewal.is_some() {
+                    return self.complain(slot, "another token is being checked");
+                }
+                open.renewal = Some(Renewal::Plain);
+                self.authenticate(slot, token);
+            }
+            Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
+            Message::Subscribe { events } => self.filter(slot, events),
+            Message::Publish { room, data, id } => self.plain_publish(slot, room, data, id),
+            Message::Unknown => self.totals.unknown_types += 1,
+        }
+    }
+
+    fn filter(&mut self, slot: u32, events: Vec<String>) {
+        let limits = &self.config.limits;
+        let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
+        if events.len() > most {
+            return self.complain(slot, &format!("at most {most} events (filter_events)"));
+        }
+        if events.iter().any(|event| event.len() > longest) {
+            return self.complain(slot, &format!("an event has at most {longest} bytes (filter_event_bytes)"));
+        }
+        let conn = &mut self.conns[slot as usize];
+        let Speaks::Plain(url) = &conn.speaks else { return };
+        let answer = plain::subscribed(&url.subscribed, &events, self.now.unix_ms);
+        if let Some(open) = conn.open_mut() {
+            open.events = events;
+        }
+        self.say(slot, &answer);
+    }
+
+    fn plain_publish(&mut self, slot: u32, room: Option<String>, data: String, id: Option<String>) {
+        let conn = &self.conns[slot as usize];
+        let Speaks::Plain(url) = &conn.speaks else { return };
+        let room = match (room, url.rooms.as_slice()) {
+            (Some(room), _) => room,
+            (None, [only]) => String::from(only.as_str()),
+            (None, _) => {
+                let error = Error::new(ErrorCode::BadRequest, "publish needs a room: the connection has several");
+                return self.answer_publisher(slot, id.as_deref(), &error);
+            }
+        };
+        let from = Origin::Plain { conn: conn.id, id: id.clone() };
+        if let Err(error) = self.publish_from(slot, &room, data, from) {
+            self.answer_publisher(slot, id.as_deref(), &error);
+        }
+    }
+
+    fn complain(&mut self, slot: u32, message: &str) {
+        self.totals.errors += 1;
+        let frame = plain::error(message, None, None, self.now.unix_ms);
+        self.say(slot, &frame);
+    }
+}

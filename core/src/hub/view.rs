@@ -1,0 +1,98 @@
+//! What a hub shows of itself: its state as plain data, and its counts.
+
+use super::Hub;
+use super::audit::queue;
+use crate::conn::{Conn, Phase, Stage, Timer};
+use crate::ids::{ConnId, Name};
+use crate::outbox::Queue;
+use crate::snapshot::{ConnView, PhaseView, RoomView};
+use crate::stats::{Gauges, Totals};
+use crate::time::Instant;
+use crate::turn::EndedBy;
+use alloc::vec::Vec;
+
+impl Hub {
+    /// The occupied slots, in order.
+    pub fn conn_views(&self) -> Vec<ConnView> {
+        self.conns.iter().map(|(_, conn)| self.conn_view(conn)).collect()
+    }
+
+    /// The rooms, by name.
+    pub fn room_views(&self) -> Vec<RoomView> {
+        let view = |(name, _): (&Name, usize)| RoomView {
+            name: name.clone(),
+            members: self.registry.members(name).map(|slot| self.conns[slot as usize].id).collect(),
+        };
+        let mut rooms: Vec<RoomView> = self.registry.rooms().map(view).collect();
+        rooms.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        rooms
+    }
+
+    /// The users with their connections, by name.
+    pub fn user_views(&self) -> Vec<(Name, Vec<ConnId>)> {
+        let ids = |name: &Name| self.registry.connections_of(name).map(|slot| self.conns[slot as usize].id).collect();
+        let mut users: Vec<(Name, Vec<ConnId>)> =
+            self.registry.users().map(|(name, _)| (name.clone(), ids(name))).collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Whether a shutdown is under way.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// Sizes of what the hub holds.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.conns.len(),
+            ready: self.conns.iter().filter(|(_, conn)| conn.ready().is_some()).count(),
+            users: self.registry.users().count(),
+            rooms: self.registry.rooms().count(),
+            memberships: self.registry.memberships(),
+            outbox_bytes: self.conns.iter().filter_map(|(_, conn)| queue(conn)).map(Queue::bytes).sum(),
+            ..Gauges::default()
+        }
+    }
+
+    /// What has happened since the start.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    fn conn_view(&self, conn: &Conn) -> ConnView {
+        let waiting = queue(conn);
+        let armed = Timer::ALL.map(|timer| (timer.name(), conn.deadlines.get(timer)));
+        let mut deadlines: Vec<_> = armed.into_iter().filter(|(_, at)| *at != Instant::NEVER).collect();
+        deadlines.sort_by_key(|(_, at)| *at);
+        ConnView {
+            id: conn.id,
+            client: conn.client,
+            phase: self.phase_view(conn),
+            outbox: waiting.map_or_else(Vec::new, |queue| queue.slices().map(<[u8]>::to_vec).collect()),
+            half_written: waiting.map_or(0, Queue::half_written),
+            deadlines,
+        }
+    }
+
+    fn phase_view(&self, conn: &Conn) -> PhaseView {
+        match conn.phase.as_ref() {
+            Some(Phase::Open(open)) => PhaseView::Open {
+                stage: match open.stage {
+                    Stage::Unauthenticated => "unauthenticated",
+                    Stage::Authenticating { .. } => "authenticating",
+                    Stage::Joining(_) => "joining",
+                    Stage::Ready => "ready",
+                },
+                user: open.info.user.clone(),
+                rooms: self.registry.rooms_of(conn.id.slot).map(|(room, member)| (room.clone(), member)).collect(),
+                events: open.events.clone(),
+            },
+            Some(Phase::Closing(closing)) => PhaseView::Closing {
+                by: if closing.by == EndedBy::Peer { "peer" } else { "server" },
+                code: closing.reason.code,
+            },
+            _ => PhaseView::Handshaking,
+        }
+    }
+}

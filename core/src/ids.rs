@@ -1,0 +1,197 @@
+//! How connections, clients, rooms and users are named.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::borrow::Borrow;
+use core::fmt;
+
+/// One connection of one shard: a slot, and which of the slot's lives is meant.
+///
+/// The slot of a connection that ended is used again under the next generation, so an id that outlives its connection
+/// never names another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    /// The place in the shard's table.
+    pub slot: u32,
+    /// How many connections had this place before.
+    pub generation: u32,
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// The public id of a connection: 16 random bytes, written as a UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub [u8; 16]);
+
+impl ClientId {
+    /// Reads what [`fmt::Display`] writes: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let groups: alloc::vec::Vec<&str> = text.split('-').collect();
+        let lengths = groups.iter().map(|group| group.len());
+        if !lengths.eq([8, 4, 4, 4, 12]) {
+            return None;
+        }
+        let digits = u128::from_str_radix(&groups.concat(), 16).ok()?;
+        Some(Self(digits.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a room or a user: shared, never changed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The anonymous user.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Arc::from(""))
+    }
+
+    /// The name of the room that belongs to this user alone.
+    #[must_use]
+    pub fn personal_room(&self) -> Self {
+        let mut room = String::with_capacity(self.len() + 1);
+        room.push('#');
+        room.push_str(self);
+        Self::from(room.as_str())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+}
+
+impl core::ops::Deref for Name {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = alloc::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(Self::from(text.as_ref()))
+    }
+}
+
+/// Why a name is not one a room can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadName {
+    /// It has no characters.
+    Empty,
+    /// It has more bytes than this.
+    TooLong(usize),
+    /// It has a control character in it.
+    Control,
+    /// It starts with `#`: such rooms are joined for a client, never by it.
+    Reserved,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a room's name must not be empty"),
+            Self::TooLong(max) => write!(f, "a room's name has at most {max} bytes (room_name_bytes)"),
+            Self::Control => f.write_str("a room's name must not contain control characters"),
+            Self::Reserved => f.write_str("names that start with '#' are reserved"),
+        }
+    }
+}
+
+/// Checks a room's name as a client may give it: 1 to `max` bytes of UTF-8 without control characters, not reserved.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn client_room(name: &str, max: usize) -> Result<Name, BadName> {
+    let checked = any_room(name, max)?;
+    if name.starts_with('#') {
+        return Err(BadName::Reserved);
+    }
+    Ok(checked)
+}
+
+/// Checks a room's name as a backend may give it: as [`client_room`], and reserved names are allowed.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn any_room(name: &str, max: usize) -> Result<Name, BadName> {
+    if name.is_empty() {
+        return Err(BadName::Empty);
+    }
+    if name.len() > max {
+        return Err(BadName::TooLong(max));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(BadName::Control);
+    }
+    Ok(Name::from(name))
+}
+
+/// What others may know about a connection: who it is. Shared by every room that it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientInfo {
+    /// The connection's public id.
+    pub client: ClientId,
+    /// Whose it is; empty for anonymous.
+    pub user: Name,
+    /// What the token says about the user, as JSON.
+    pub info: Option<String>,
+}
+
+impl ClientInfo {
+    /// The public id as it goes over the wire.
+    #[must_use]
+    pub fn client_text(&self) -> String {
+        self.client.to_string()
+    }
+}

@@ -1,0 +1,96 @@
+//! The state machine of Parlor, a room server for WebSockets: which connections there are, who is in which room, what
+//! waits to be written to whom. It has no clock, no randomness, no I/O and no threads, so one run is fully determined by
+//! its inputs: it can be recorded, replayed, and searched for every way in which it could go wrong.
+//!
+//! # Driving it
+//!
+//! ```
+//! use parlor_core::{Config, Effect, Input, Instant, Now, Shard, Upgrade};
+//!
+//! let mut shard = Shard::new(Config::default(), [0; 32]); // 32 random bytes
+//! let now = Now { mono: Instant(0), unix_ms: 1_767_225_600_000 };
+//!
+//! // A complete upgrade request came: it leads somewhere, so it becomes a connection.
+//! let config = shard.config();
+//! let target = config.routes.resolve("/ws/lobby", &config.limits).expect("a path of a room");
+//! let conn = shard.accept(now, Upgrade { client: [0; 16], target, token: None }).expect("within the limits");
+//!
+//! // The 101 is written. Every input is handled to the end, and its effects are carried out before the next.
+//! let mut dirty = Vec::new();
+//! for effect in shard.handle(now, Input::Upgraded { conn }) {
+//!     match effect {
+//!         Effect::Wake(conn) => dirty.push(conn), // it has something to write
+//!         Effect::Authenticate { .. } => {}       // check a signature, answer with Input::Authenticated
+//!         Effect::Closed { .. } => {}             // hang up on the socket
+//!         Effect::Reply { .. } => {}              // the answer to an Input::Call
+//!         Effect::Event(_) => {}                  // a room or a user came or went
+//!     }
+//! }
+//!
+//! // Bytes are pulled at the moment of the write. What may not be written to has nothing pending.
+//! for conn in dirty {
+//!     let Some(pending) = shard.pending(conn) else { continue };
+//!     let written = pending.slices().map(<[u8]>::len).sum(); // what the socket took
+//!     assert_eq!(shard.handle(now, Input::Flushed { conn, bytes: written }).count(), 0);
+//! }
+//!
+//! // Time comes in with every input. A Tick is useful from here on:
+//! assert!(shard.poll_timeout().is_some());
+//! ```
+//!
+//! What a peer does wrong is an input, never an error to forget a handler for. What the caller does wrong, such as naming
+//! a connection that has ended, is ignored and counted. A broken guarantee is a panic with the guarantee's name.
+//!
+//! # The life of a connection
+//!
+//! ```text
+//! (vacant) ─accept→ handshaking ─upgraded→ open ─close, ours or theirs→ closing / answering ─→ (vacant, generation + 1)
+//!                        └──────── lost, timeout, violation, in any phase ─────────┘
+//! ```
+//!
+//! Every event in every phase; `tests/lifecycle.rs` plays each cell. *Closing* is ours, *answering* is the peer's;
+//! *torn* means that the two Close frames did not both pass.
+//!
+#![doc = include_str!("../LIFECYCLE.md")]
+//!
+//! # The parts
+//!
+//! The **hub** knows connections and who is in which room here; the **broker** gives every message its place in its
+//! room's log. They talk by typed messages only, first in, first out, and [`Shard`] carries those until neither has
+//! anything left to do: that is one turn.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod api;
+mod broker;
+pub mod code;
+pub mod config;
+mod conn;
+mod frame;
+mod hub;
+pub mod ids;
+pub mod limits;
+mod link;
+mod map;
+mod outbox;
+mod registry;
+mod shard;
+pub mod snapshot;
+pub mod stats;
+pub mod time;
+mod timers;
+mod turn;
+pub mod wire;
+
+pub use config::{Config, Policy};
+pub use ids::{ClientId, ConnId, Name};
+pub use limits::Limits;
+pub use shard::{Pending, Shard};
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+pub use time::{Instant, Now};
+pub use turn::{
+    BadToken, CallId, Change, Claims, Effect, End, EndedBy, Event, Input, Lost, Refused, Turn, Upgrade, Violation,
+};

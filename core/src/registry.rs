@@ -1,0 +1,425 @@
+//! Who is in what: connections in rooms, connections of users. Both sides of every relation are kept here and nowhere
+//! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
+
+use crate::ids::Name;
+use crate::map::{Keys, Map};
+use alloc::vec::Vec;
+use slab::Slab;
+
+/// Rooms and users, by name, with their connections, by slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    rooms: Groups,
+    users: Groups,
+    /// What each slot takes part in; empty for a vacant one.
+    slots: Vec<Place>,
+    memberships: usize,
+}
+
+/// What one slot takes part in.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    seats: Vec<Seat>,
+    user: Option<Link>,
+}
+
+/// One room of one connection.
+#[derive(Clone, Debug)]
+struct Seat {
+    join: JoinId,
+    state: SeatState,
+}
+
+#[derive(Clone, Debug)]
+enum SeatState {
+    /// The broker has not confirmed it: the connection is no member yet and receives nothing.
+    Joining(Name),
+    /// A member, found at this place of the room's list.
+    Member(Link),
+}
+
+/// Which attempt to join is meant: an answer to one that was given up names a number that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct JoinId(pub u64);
+
+/// A membership that ended, or an attempt that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// The room.
+    pub room: Name,
+    /// Which join it was.
+    pub join: JoinId,
+    /// Whether the broker had confirmed it.
+    pub was_member: bool,
+}
+
+impl Registry {
+    pub fn new(keys: Keys) -> Self {
+        Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), memberships: 0 }
+    }
+
+    /// Starts to put a connection into a room. It must not be in it, nor be joining it.
+    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId) {
+        assert!(self.find_seat(slot, room).is_none(), "G2: a connection is in a room once");
+        self.place(slot).seats.push(Seat { join, state: SeatState::Joining(room.clone()) });
+    }
+
+    /// Makes the connection a member. False when nobody waits for this join any more.
+    pub fn confirm(&mut self, slot: u32, join: JoinId) -> bool {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return false };
+        let Some(at) = place.seats.iter().position(|seat| seat.join == join) else { return false };
+        let SeatState::Joining(room) = &place.seats[at].state else { return false };
+        let link = self.rooms.add(room, Entry { slot, seat: index(at) });
+        place.seats[at].state = SeatState::Member(link);
+        self.memberships += 1;
+        true
+    }
+
+    /// Gives up a join that was refused.
+    pub fn give_up(&mut self, slot: u32, join: JoinId) {
+        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
+        if let Some(at) = seats.iter().position(|seat| seat.join == join) {
+            self.remove_seat(slot, at);
+        }
+    }
+
+    /// Takes a connection out of a room, or gives up joining it.
+    pub fn leave(&mut self, slot: u32, room: &str) -> Option<Left> {
+        let at = self.find_seat(slot, room)?;
+        Some(self.remove_seat(slot, at))
+    }
+
+    /// Takes a connection out of the room that it joined last. Called until there is none, it empties the slot.
+    pub fn leave_one(&mut self, slot: u32) -> Option<Left> {
+        let last = self.seat_count(slot).checked_sub(1)?;
+        Some(self.remove_seat(slot, last))
+    }
+
+    /// How many rooms a connection is in or joining.
+    pub fn seat_count(&self, slot: u32) -> usize {
+        self.slots.get(slot as usize).map_or(0, |place| place.seats.len())
+    }
+
+    /// Whether a connection is in a room or joining it.
+    pub fn has_seat(&self, slot: u32, room: &str) -> bool {
+        self.find_seat(slot, room).is_some()
+    }
+
+    /// Whether a connection is a member of a room.
+    pub fn is_member(&self, slot: u32, room: &str) -> bool {
+        let seat = self.find_seat(slot, room).map(|at| &self.slots[slot as usize].seats[at]);
+        seat.is_some_and(|seat| matches!(seat.state, SeatState::Member(_)))
+    }
+
+    /// The rooms of a connection, with whether it is a member yet.
+    pub fn rooms_of(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
+        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
+        seats.iter().map(|seat| match &seat.state {
+            SeatState::Joining(room) => (room, false),
+            SeatState::Member(link) => (self.rooms.name(*link), true),
+        })
+    }
+
+    /// The members of a room, in the order in which they are served.
+    pub fn members(&self, room: &str) -> impl Iterator<Item = u32> {
+        self.rooms.of(room).iter().map(|entry| entry.slot)
+    }
+
+    /// Gives a connection to a user. Returns whether it is the user's first.
+    pub fn set_user(&mut self, slot: u32, user: &Name) -> bool {
+        assert!(!user.is_empty(), "the anonymous user is nobody");
+        let first = self.users.of(user).is_empty();
+        let link = self.users.add(user, Entry { slot, seat: 0 });
+        let before = self.place(slot).user.replace(link);
+        assert!(before.is_none(), "a connection has one user, once");
+        first
+    }
+
+    /// Takes a connection from its user. Returns whose it was, if it was the last.
+    pub fn clear_user(&mut self, slot: u32) -> Option<Name> {
+        let link = self.slots.get_mut(slot as usize)?.user.take()?;
+        let user = self.users.name(link).clone();
+        if let Some(moved) = self.users.remove(link) {
+            self.slots[moved.slot as usize].user = Some(link);
+        }
+        self.users.of(&user).is_empty().then_some(user)
+    }
+
+    /// The connections of a user.
+    pub fn connections_of(&self, user: &str) -> impl Iterator<Item = u32> {
+        self.users.of(user).iter().map(|entry| entry.slot)
+    }
+
+    /// Rooms with a member, in no order that means anything.
+    pub fn rooms(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.rooms.iter()
+    }
+
+    /// Users with a connection, in no order that means anything.
+    pub fn users(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.users.iter()
+    }
+
+    /// Memberships over all rooms.
+    pub fn memberships(&self) -> usize {
+        self.memberships
+    }
+
+    /// Checks that both sides of every relation agree (G2) and that nothing empty is kept (G3).
+    pub fn audit(&self) {
+        self.rooms.audit();
+        self.users.audit();
+        let mut memberships = 0;
+        let mut users = 0;
+        for (slot, place) in self.slots.iter().enumerate() {
+            for (at, seat) in place.seats.iter().enumerate() {
+                if let SeatState::Member(link) = seat.state {
+                    memberships += 1;
+                    let entry = self.rooms.entry(link);
+                    assert_eq!((entry.slot, entry.seat), (index(slot), index(at)), "G2: a room knows its member");
+                }
+            }
+            if let Some(link) = place.user {
+                users += 1;
+                assert_eq!(self.users.entry(link).slot, index(slot), "G2: a user knows its connection");
+            }
+        }
+        assert_eq!(memberships, self.memberships, "G8: memberships are counted");
+        assert_eq!(
+            memberships,
+            self.rooms.iter().map(|(_, members)| members).sum::<usize>(),
+            "G2: every member knows its room"
+        );
+        assert_eq!(
+            users,
+            self.users.iter().map(|(_, conns)| conns).sum::<usize>(),
+            "G2: every connection knows its user"
+        );
+    }
+
+    fn place(&mut self, slot: u32) -> &mut Place {
+        let at = slot as usize;
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, Place::default);
+        }
+        &mut self.slots[at]
+    }
+
+    fn find_seat(&self, slot: u32, room: &str) -> Option<usize> {
+        let seats = &self.slots.get(slot as usize)?.seats;
+        let known = self.rooms.find(room);
+        seats.iter().position(|seat| match &seat.state {
+            SeatState::Joining(name) => name.as_str() == room,
+            SeatState::Member(link) => Some(link.group) == known,
+        })
+    }
+
+    fn remove_seat(&mut self, slot: u32, at: usize) -> Left {
+        let seats = &mut self.slots[slot as usize].seats;
+        let seat = seats.swap_remove(at);
+        if let Some(Seat { state: SeatState::Member(moved), .. }) = seats.get(at) {
+            self.rooms.entry_mut(*moved).seat = index(at);
+        }
+        if seats.is_empty() {
+            // A connection that left every room, or ended, gives its memory back.
+            *seats = Vec::new();
+        }
+        match seat.state {
+            SeatState::Joining(room) => Left { room, join: seat.join, was_member: false },
+            SeatState::Member(link) => {
+                let room = self.rooms.name(link).clone();
+                if let Some(moved) = self.rooms.remove(link) {
+                    self.slots[moved.slot as usize].seats[moved.seat as usize].state = SeatState::Member(link);
+                }
+                self.memberships -= 1;
+                Left { room, join: seat.join, was_member: true }
+            }
+        }
+    }
+}
+
+/// Named lists that exist while they have an entry.
+#[derive(Clone, Debug)]
+struct Groups {
+    by_name: Map<Name, u32>,
+    groups: Slab<Group>,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    name: Name,
+    entries: Vec<Entry>,
+}
+
+/// The member's side of a relation: which slot, and which of its seats.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    slot: u32,
+    seat: u32,
+}
+
+/// The connection's side of a relation: which group, and where in its list.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    group: u32,
+    at: u32,
+}
+
+impl Groups {
+    fn new(keys: Keys) -> Self {
+        Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
+    }
+
+    fn add(&mut self, name: &Name, entry: Entry) -> Link {
+        let group = self.find(name).unwrap_or_else(|| {
+            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new() }));
+            self.by_name.insert(name.clone(), group);
+            group
+        });
+        let entries = &mut self.groups[group as usize].entries;
+        entries.push(entry);
+        Link { group, at: index(entries.len() - 1) }
+    }
+
+    /// Removes an entry, and the group with its last one. Returns the entry that now stands in its place.
+    fn remove(&mut self, link: Link) -> Option<Entry> {
+        let group = &mut self.groups[link.group as usize];
+        group.entries.swap_remove(link.at as usize);
+        if group.entries.is_empty() {
+            self.by_name.swap_remove(&group.name);
+            self.groups.remove(link.group as usize);
+            return None;
+        }
+        group.entries.get(link.at as usize).copied()
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    fn of(&self, name: &str) -> &[Entry] {
+        self.find(name).map_or(&[], |group| &self.groups[group as usize].entries)
+    }
+
+    fn name(&self, link: Link) -> &Name {
+        &self.groups[link.group as usize].name
+    }
+
+    fn entry(&self, link: Link) -> Entry {
+        self.groups[link.group as usize].entries[link.at as usize]
+    }
+
+    fn entry_mut(&mut self, link: Link) -> &mut Entry {
+        &mut self.groups[link.group as usize].entries[link.at as usize]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.groups.iter().map(|(_, group)| (&group.name, group.entries.len()))
+    }
+
+    fn audit(&self) {
+        assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
+        for (at, group) in &self.groups {
+            assert_eq!(self.find(&group.name), Some(index(at)), "G3: a list is found by its name");
+            assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);
+        }
+    }
+}
+
+/// Slots and places in lists are counted in 32 bits: half the memory, and more than a node can hold.
+pub(crate) fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("fewer than 2^32 of anything")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn registry() -> Registry {
+        Registry::new(Keys(1, 2))
+    }
+
+    fn join(registry: &mut Registry, slot: u32, room: &str, number: u64) {
+        registry.begin_join(slot, &Name::from(room), JoinId(number));
+        assert!(registry.confirm(slot, JoinId(number)));
+        registry.audit();
+    }
+
+    fn members(registry: &Registry, room: &str) -> Vec<u32> {
+        registry.members(room).collect()
+    }
+
+    #[test]
+    fn a_room_is_there_from_its_first_member_to_its_last() {
+        let mut registry = registry();
+        registry.begin_join(0, &Name::from("a"), JoinId(1));
+        assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
+        assert!(registry.confirm(0, JoinId(1)));
+        assert!(!registry.confirm(0, JoinId(1)), "a join is confirmed once");
+        join(&mut registry, 1, "a", 2);
+        assert_eq!(members(&registry, "a"), [0, 1]);
+        assert_eq!(registry.memberships(), 2);
+        assert!(registry.leave(0, "a").unwrap().was_member);
+        assert_eq!(members(&registry, "a"), [1]);
+        registry.audit();
+        registry.leave(1, "a").unwrap();
+        registry.audit();
+        assert_eq!(registry.rooms().count(), 0);
+    }
+
+    #[test]
+    fn a_join_that_was_given_up_is_not_confirmed() {
+        let mut registry = registry();
+        registry.begin_join(0, &Name::from("a"), JoinId(1));
+        let left = registry.leave(0, "a").unwrap();
+        assert_eq!(left, Left { room: Name::from("a"), join: JoinId(1), was_member: false });
+        assert!(!registry.confirm(0, JoinId(1)));
+        registry.begin_join(0, &Name::from("a"), JoinId(2));
+        registry.give_up(0, JoinId(1));
+        assert!(registry.has_seat(0, "a"), "another join is not given up");
+        registry.give_up(0, JoinId(2));
+        assert!(!registry.has_seat(0, "a"));
+        assert!(!registry.confirm(7, JoinId(1)), "nor for a slot that never was");
+        registry.audit();
+    }
+
+    #[test]
+    fn leaving_keeps_every_index_of_those_who_stay() {
+        let mut registry = registry();
+        for (number, (slot, room)) in
+            [(0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "b"), (2, "a")].into_iter().enumerate()
+        {
+            join(&mut registry, slot, room, number as u64);
+        }
+        registry.leave(0, "a").unwrap();
+        registry.audit();
+        assert_eq!(members(&registry, "a"), [2, 1]);
+        assert_eq!(registry.rooms_of(0).map(|(room, _)| room.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+        let mut left = vec![];
+        while let Some(one) = registry.leave_one(0) {
+            left.push(one.room);
+            registry.audit();
+        }
+        assert_eq!(left, [Name::from("b"), Name::from("c")]);
+        assert_eq!(registry.seat_count(0), 0);
+        assert!(registry.is_member(1, "b") && !registry.is_member(1, "c") && !registry.has_seat(9, "a"));
+    }
+
+    #[test]
+    fn a_user_is_online_from_the_first_connection_to_the_last() {
+        let mut registry = registry();
+        let ada = Name::from("ada");
+        assert!(registry.set_user(0, &ada));
+        assert!(!registry.set_user(1, &ada));
+        assert!(!registry.set_user(2, &ada));
+        registry.audit();
+        assert_eq!(registry.clear_user(0), None);
+        registry.audit();
+        assert_eq!(registry.connections_of("ada").collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(registry.clear_user(2), None);
+        assert_eq!(registry.clear_user(2), None, "a connection is taken from its user once");
+        assert_eq!(registry.clear_user(1), Some(ada));
+        registry.audit();
+    }
+}

@@ -1,0 +1,274 @@
+//! What goes into the machine and what comes out: inputs, effects, and the turn that turns one into the other.
+
+use crate::api::{Command, Reply};
+use crate::code::{CloseReason, Error};
+use crate::ids::{ConnId, Name};
+use crate::wire::route::Target;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A complete, valid upgrade request for a known path.
+#[derive(Clone, Debug)]
+pub struct Upgrade {
+    /// 16 random bytes: the connection's public id. Whoever can guess it can be mistaken for it.
+    pub client: [u8; 16],
+    /// Where the request leads, from [`crate::wire::route::Routes::resolve`].
+    pub target: Target,
+    /// A token from a header or a subprotocol. One in the query is part of `target`; this one goes first.
+    pub token: Option<String>,
+}
+
+/// Why no connection came to be. Each is an HTTP answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// `connections` are there already: 503.
+    Connections,
+    /// The server is stopping: 503.
+    ShuttingDown,
+}
+
+/// Everything that can happen to a shard.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The last byte of the 101 was written: the WebSocket is open.
+    Upgraded {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A complete text message.
+    Message {
+        /// The connection.
+        conn: ConnId,
+        /// Its text.
+        text: String,
+    },
+    /// A Ping frame.
+    Ping {
+        /// The connection.
+        conn: ConnId,
+        /// At most 125 bytes, to be echoed.
+        payload: Vec<u8>,
+    },
+    /// A Pong frame.
+    Pong {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A Close frame. The driver decodes nothing after it.
+    PeerClosed {
+        /// The connection.
+        conn: ConnId,
+        /// The code in the frame, if it had one.
+        code: Option<u16>,
+    },
+    /// The peer broke a rule of the framing. The driver decodes nothing after it, and discards what comes.
+    Violation {
+        /// The connection.
+        conn: ConnId,
+        /// Which rule.
+        rule: Violation,
+    },
+    /// The socket is gone.
+    Lost {
+        /// The connection.
+        conn: ConnId,
+        /// How that was noticed.
+        cause: Lost,
+    },
+    /// The socket took this many of the pending bytes; zero when it refused.
+    Flushed {
+        /// The connection.
+        conn: ConnId,
+        /// At most as many as were pending.
+        bytes: usize,
+    },
+    /// The answer to [`Effect::Authenticate`].
+    Authenticated {
+        /// The connection.
+        conn: ConnId,
+        /// What the token says, if signature and algorithm are right.
+        verdict: Result<Claims, BadToken>,
+    },
+    /// A backend's call. It is answered by exactly one [`Effect::Reply`].
+    Call {
+        /// Chosen by the caller, returned with the reply.
+        call: CallId,
+        /// What is asked.
+        command: Command,
+    },
+    /// Time has passed: at [`crate::Shard::poll_timeout`], or at any other moment.
+    Tick,
+    /// Accept nothing more and close every connection with 3001, spread over `drain_timeout`.
+    Shutdown,
+}
+
+/// Which rule of the framing a peer broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Violation {
+    /// A malformed, unmasked or misplaced frame: 1002.
+    Protocol,
+    /// A binary message: 1003.
+    Binary,
+    /// A text message that is not UTF-8: 1007.
+    Utf8,
+    /// A message over `message_bytes`: 1009.
+    TooLarge,
+}
+
+impl Violation {
+    /// What the connection is closed with.
+    #[must_use]
+    pub fn close_reason(self) -> CloseReason {
+        match self {
+            Self::Protocol => CloseReason::PROTOCOL,
+            Self::Binary => CloseReason::BINARY,
+            Self::Utf8 => CloseReason::UTF8,
+            Self::TooLarge => CloseReason::TOO_LARGE,
+        }
+    }
+}
+
+/// How a socket was found to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// The peer ended the stream without a Close frame.
+    Eof,
+    /// Reading failed.
+    Read,
+    /// Writing failed.
+    Write,
+}
+
+/// Why a token proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BadToken {
+    /// It is malformed, its signature is wrong, or its algorithm is not the configured one.
+    Invalid,
+}
+
+/// What a token with a good signature says (RFC 7519). Times are judged by the shard, against the time it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+pub struct Claims {
+    /// Whose connection it is.
+    #[serde(default)]
+    pub sub: String,
+    /// When it ends, in seconds since 1970.
+    #[serde(default, deserialize_with = "numeric_date")]
+    pub exp: Option<i64>,
+    /// Before when it is not valid, in seconds since 1970.
+    #[serde(default, deserialize_with = "numeric_date")]
+    pub nbf: Option<i64>,
+    /// What others may know about the user: any JSON, kept as it was written.
+    #[serde(default, deserialize_with = "crate::wire::raw::optional_json")]
+    pub info: Option<String>,
+    /// The rooms that the connection is put in.
+    #[serde(default)]
+    pub channels: Vec<String>,
+}
+
+/// A NumericDate may have a fraction (RFC 7519 section 2), which is cut off.
+fn numeric_date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let seconds = <Option<f64> as serde::Deserialize>::deserialize(deserializer)?;
+    Ok(seconds.map(|seconds| seconds as i64))
+}
+
+/// Which call an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId(pub u64);
+
+/// What the shard wants done, in this order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// This connection's outbox went from empty to non-empty: ask [`crate::Shard::pending`] and write.
+    Wake(ConnId),
+    /// Check signature and algorithm of this token and answer with [`Input::Authenticated`].
+    Authenticate {
+        /// The connection.
+        conn: ConnId,
+        /// The compact form of a JSON Web Token.
+        token: String,
+    },
+    /// The one terminal effect of a connection: its slot is vacant, its socket is to be hung up on.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// How it ended.
+        end: Box<End>,
+    },
+    /// The answer to a call.
+    Reply {
+        /// Which.
+        call: CallId,
+        /// What.
+        result: Box<Result<Reply, Error>>,
+    },
+    /// A room or a user came to life or ceased to be.
+    Event(Box<Event>),
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct End {
+    /// What logs and metrics say. 1006 when the socket was lost without a word.
+    pub reason: CloseReason,
+    /// Who ended it.
+    pub by: EndedBy,
+    /// Whether both Close frames passed, so that the socket can be shut down in peace. Otherwise it is dropped.
+    pub clean: bool,
+}
+
+/// Who decided that a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndedBy {
+    /// The server.
+    Server,
+    /// The peer, by a Close frame.
+    Peer,
+    /// Nobody: the socket was lost.
+    Loss,
+}
+
+/// A change that others are told about, numbered without a hole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// 1, 2, 3, … over all events of the node.
+    pub seq: u64,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What changed. For one name the two of a pair alternate strictly, starting with the first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// A room got its first member.
+    Occupied(Name),
+    /// A room lost its last member.
+    Vacated(Name),
+    /// A user got a first connection.
+    Online(Name),
+    /// A user lost the last connection.
+    Offline(Name),
+}
+
+/// The effects of one input, in order. It borrows the shard: the next input comes after the last effect was taken.
+#[must_use = "effects that are not carried out are lost"]
+#[derive(Debug)]
+pub struct Turn<'a> {
+    pub(crate) effects: vec::Drain<'a, Effect>,
+}
+
+impl Iterator for Turn<'_> {
+    type Item = Effect;
+
+    fn next(&mut self) -> Option<Effect> {
+        self.effects.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.effects.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Turn<'_> {}

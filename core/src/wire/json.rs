@@ -1,0 +1,328 @@
+//! The `json` profile: version 2 of the Centrifuge client protocol, in JSON, as its SDKs speak it.
+
+use crate::code::Error;
+use crate::ids::{ClientInfo, Name};
+use crate::link::{Entry, Position, epoch_text};
+use crate::wire::raw::{one_line, push_number, push_string};
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use core::fmt;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One object of a client's text frame.
+#[derive(Debug)]
+pub(crate) enum Command<'a> {
+    /// `{}`: the answer to a ping.
+    Pong,
+    /// Something that was asked; `id` is 0 where there was none.
+    Method { id: u64, method: Method, params: &'a RawValue },
+    /// An object whose method is not known.
+    Unknown { id: u64 },
+}
+
+/// The commands of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Connect,
+    Subscribe,
+    Unsubscribe,
+    Publish,
+    Ping,
+    Send,
+    Rpc,
+    Presence,
+    PresenceStats,
+    History,
+    Refresh,
+    SubRefresh,
+}
+
+impl Method {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "connect" => Self::Connect,
+            "subscribe" => Self::Subscribe,
+            "unsubscribe" => Self::Unsubscribe,
+            "publish" => Self::Publish,
+            "ping" => Self::Ping,
+            "send" => Self::Send,
+            "rpc" => Self::Rpc,
+            "presence" => Self::Presence,
+            "presence_stats" => Self::PresenceStats,
+            "history" => Self::History,
+            "refresh" => Self::Refresh,
+            "sub_refresh" => Self::SubRefresh,
+            _ => return None,
+        })
+    }
+}
+
+/// Takes the first object from `text`. Returns it with the number of bytes it took; `None` at the end of the text.
+///
+/// Objects are separated by white space or by nothing: a raw line break inside of one is no separator.
+pub(crate) fn next_command(text: &str) -> Option<Result<(Command<'_>, usize), serde_json::Error>> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Command<'_>>();
+    let command = values.next()?;
+    Some(command.map(|command| (command, values.byte_offset())))
+}
+
+impl<'de> Deserialize<'de> for Command<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(CommandVisitor)
+    }
+}
+
+struct CommandVisitor;
+
+impl<'de> Visitor<'de> for CommandVisitor {
+    type Value = Command<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a command object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut id = 0;
+        let mut method = None;
+        let mut empty = true;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            empty = false;
+            if key == "id" {
+                id = map.next_value()?;
+            } else if let (None, Some(named)) = (method, Method::named(&key)) {
+                method = Some((named, map.next_value::<&RawValue>()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(match method {
+            Some((method, params)) => Command::Method { id, method, params },
+            None if empty => Command::Pong,
+            None => Command::Unknown { id },
+        })
+    }
+}
+
+/// Parameters of `connect`.
+#[derive(Deserialize)]
+pub(crate) struct Connect {
+    #[serde(default)]
+    pub token: String,
+}
+
+/// Parameters of `subscribe`.
+#[derive(Deserialize)]
+pub(crate) struct Subscribe<'a> {
+    #[serde(default, borrow)]
+    pub channel: Cow<'a, str>,
+    #[serde(default)]
+    pub recover: bool,
+}
+
+/// Parameters of `unsubscribe`.
+#[derive(Deserialize)]
+pub(crate) struct Unsubscribe<'a> {
+    #[serde(default, borrow)]
+    pub channel: Cow<'a, str>,
+}
+
+/// Parameters of `refresh`.
+#[derive(Deserialize)]
+pub(crate) struct Refresh {
+    #[serde(default)]
+    pub token: String,
+}
+
+/// Parameters of `publish`.
+#[derive(Deserialize)]
+pub(crate) struct Publish<'a> {
+    #[serde(default, borrow)]
+    pub channel: Cow<'a, str>,
+    #[serde(default, borrow)]
+    pub data: Option<&'a RawValue>,
+}
+
+impl Publish<'_> {
+    /// The payload on one line.
+    pub fn payload(&self) -> Option<String> {
+        self.data.map(one_line)
+    }
+}
+
+/// What the reply to `connect` says.
+pub(crate) struct Connected<'a> {
+    pub id: u64,
+    pub info: &'a ClientInfo,
+    pub version: &'a str,
+    pub node: &'a str,
+    /// Seconds until the token expires.
+    pub ttl: Option<u64>,
+    /// Seconds between pings, where they are `{}`.
+    pub ping: Option<u64>,
+    /// Server-side subscriptions, with where they start.
+    pub subs: &'a [(Name, Subscribed)],
+}
+
+/// Where a subscription starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscribed {
+    /// The first message to come has the next offset.
+    pub position: Position,
+    /// Whether the room's log retains anything, so that a position means something later.
+    pub positioned: bool,
+    /// Whether the client asked for what it has missed. It is told that it was not recovered.
+    pub was_recovering: bool,
+}
+
+impl Connected<'_> {
+    /// The reply as text.
+    pub fn encode(&self) -> String {
+        let client = self.info.client_text();
+        let mut out = open_reply(self.id, "connect");
+        out.push_str("{\"client\":");
+        push_string(&mut out, &client);
+        out.push_str(",\"version\":");
+        push_string(&mut out, self.version);
+        push_ttl(&mut out, self.ttl);
+        if !self.subs.is_empty() {
+            out.push_str(",\"subs\":");
+            for (at, (room, subscribed)) in self.subs.iter().enumerate() {
+                out.push(if at == 0 { '{' } else { ',' });
+                push_string(&mut out, room);
+                out.push(':');
+                push_subscription(&mut out, *subscribed);
+            }
+            out.push('}');
+        }
+        if let Some(ping) = self.ping {
+            out.push_str(",\"ping\":");
+            push_number(&mut out, ping);
+            out.push_str(",\"pong\":true");
+        }
+        out.push_str(",\"session\":");
+        push_string(&mut out, &client);
+        out.push_str(",\"node\":");
+        push_string(&mut out, self.node);
+        out.push_str("}}");
+        out
+    }
+}
+
+/// The reply to `subscribe`.
+pub(crate) fn subscribed(id: u64, subscribed: Subscribed) -> String {
+    let mut out = open_reply(id, "subscribe");
+    push_subscription(&mut out, subscribed);
+    out.push('}');
+    out
+}
+
+/// The reply to `refresh`.
+pub(crate) fn refreshed(id: u64, client: &ClientInfo, ttl: Option<u64>) -> String {
+    let mut out = open_reply(id, "refresh");
+    out.push_str("{\"client\":");
+    push_string(&mut out, &client.client_text());
+    push_ttl(&mut out, ttl);
+    out.push_str("}}");
+    out
+}
+
+/// A reply without content.
+pub(crate) fn done(id: u64, method: &str) -> String {
+    let mut out = open_reply(id, method);
+    out.push_str("{}}");
+    out
+}
+
+/// The reply to a command that failed.
+pub(crate) fn failed(id: u64, error: &Error) -> String {
+    let mut out = open_reply(id, "error");
+    out.push_str("{\"code\":");
+    push_number(&mut out, error.code.number());
+    out.push_str(",\"message\":");
+    push_string(&mut out, &error.message);
+    if error.code.is_temporary() {
+        out.push_str(",\"temporary\":true");
+    }
+    out.push_str("}}");
+    out
+}
+
+/// A publication in a room.
+pub(crate) fn publication(room: &str, entry: &Entry) -> String {
+    let mut out = String::with_capacity(entry.draft.bytes() + room.len() + 64);
+    out.push_str("{\"push\":{\"channel\":");
+    push_string(&mut out, room);
+    out.push_str(",\"pub\":{\"data\":");
+    out.push_str(&entry.draft.data);
+    if let Some(info) = &entry.draft.info {
+        out.push_str(",\"info\":");
+        push_info(&mut out, info);
+    }
+    if entry.offset > 0 {
+        out.push_str(",\"offset\":");
+        push_number(&mut out, entry.offset);
+    }
+    if let Some(tags) = &entry.draft.tags {
+        out.push_str(",\"tags\":");
+        out.push_str(tags);
+    }
+    out.push_str("}}}");
+    out
+}
+
+/// A message to one connection, outside of any room.
+pub(crate) fn message(data: &str) -> String {
+    let mut out = String::with_capacity(data.len() + 40);
+    out.push_str("{\"push\":{\"message\":{\"data\":");
+    out.push_str(data);
+    out.push_str("}}}");
+    out
+}
+
+/// A ping, to be answered with the same.
+pub(crate) const PING: &str = "{}";
+
+fn open_reply(id: u64, key: &str) -> String {
+    let mut out = String::from("{\"id\":");
+    push_number(&mut out, id);
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    out
+}
+
+fn push_ttl(out: &mut String, ttl: Option<u64>) {
+    if let Some(ttl) = ttl {
+        out.push_str(",\"expires\":true,\"ttl\":");
+        push_number(out, ttl);
+    }
+}
+
+fn push_subscription(out: &mut String, subscribed: Subscribed) {
+    let Subscribed { position, positioned, was_recovering } = subscribed;
+    out.push('{');
+    if positioned {
+        out.push_str("\"recoverable\":true,\"positioned\":true,\"epoch\":\"");
+        out.push_str(&epoch_text(position.epoch));
+        out.push_str("\",\"offset\":");
+        push_number(out, position.offset);
+    }
+    if was_recovering {
+        out.push_str(if positioned { ",\"was_recovering\":true" } else { "\"was_recovering\":true" });
+    }
+    out.push('}');
+}
+
+fn push_info(out: &mut String, info: &ClientInfo) {
+    out.push_str("{\"user\":");
+    push_string(out, &info.user);
+    out.push_str(",\"client\":");
+    push_string(out, &info.client.to_string());
+    if let Some(conn_info) = &info.info {
+        out.push_str(",\"conn_info\":");
+        out.push_str(conn_info);
+    }
+    out.push('}');
+}

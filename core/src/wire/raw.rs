@@ -1,0 +1,53 @@
+//! JSON that passes through as it was written: it is checked, cut to one line and never encoded again.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// Reads any JSON but `null` as its own text, on one line.
+///
+/// # Errors
+/// When it is not JSON.
+pub(crate) fn optional_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    Ok(raw.map(one_line))
+}
+
+/// The text without its line breaks. Valid JSON has raw ones between tokens only, and clients split frames at them.
+pub(crate) fn one_line(raw: &RawValue) -> String {
+    raw.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect()
+}
+
+/// Reads a JSON object. A derived `Deserialize` alone would take an array too, for its fields in their order.
+///
+/// # Errors
+/// The words for whoever sent it.
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err("expected a JSON object".into());
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// The string under the top-level key `type`, if the payload is an object that has one.
+pub(crate) fn event_type(payload: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    object::<Typed<'_>>(payload).ok().map(|typed| typed.kind)
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn push_string(out: &mut String, text: &str) {
+    let quoted = serde_json::to_string(text).expect("a string is always JSON");
+    out.push_str(&quoted);
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn push_number(out: &mut String, number: impl core::fmt::Display) {
+    use core::fmt::Write;
+    write!(out, "{number}").expect("a String takes any text");
+}

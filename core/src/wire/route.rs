@@ -1,0 +1,189 @@
+//! From the target of an upgrade request to the profile it speaks and the rooms it names.
+
+use crate::ids::{BadName, Name, client_room};
+use crate::limits::Limits;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use percent_encoding::percent_decode_str;
+
+/// Where `json` clients connect.
+pub const JSON_PATH: &str = "/connection/websocket";
+
+/// Where an upgrade request leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The `json` profile: rooms are joined by command.
+    Json {
+        /// Pings are WebSocket Pings instead of `{}`.
+        frame_pings: bool,
+    },
+    /// The `plain` profile: the URL names the rooms.
+    Plain(Plain),
+}
+
+/// What a URL of the `plain` profile says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// The rooms, each once, in the order of the URL.
+    pub rooms: Vec<Name>,
+    /// `?token=`
+    pub token: Option<String>,
+    /// Whether a greeting is sent: not with `?greeting=off`.
+    pub greeting: bool,
+    /// The `type` of the answer to `subscribe`.
+    pub subscribed: Name,
+}
+
+/// Why a path leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteError {
+    /// No route matches it: 404.
+    NotFound,
+    /// It matches, but what it says cannot be: 400.
+    Bad(String),
+    /// It names a room that no client may name: 403.
+    Forbidden(String),
+}
+
+/// The paths that WebSockets are accepted on: [`JSON_PATH`], the templates, then `/ws/<room>` and `/ws?room=…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes {
+    templates: Vec<Template>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Template {
+    segments: Vec<String>,
+    room: String,
+    subscribed: Name,
+}
+
+/// The default `type` of the answer to `subscribe`.
+const SUBSCRIBED: &str = "subscribed";
+/// What a template has in place of a segment, and in the room's name for what stood there.
+const PLACEHOLDER: &str = "{id}";
+/// The longest segment that `{id}` matches, in bytes.
+const ID_BYTES: usize = 64;
+
+impl Routes {
+    /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the template.
+    pub fn add(&mut self, path: &str, room: &str, subscribed: Option<&str>) -> Result<(), String> {
+        let Some(rest) = path.strip_prefix("/ws/") else {
+            return Err(format!("the route {path:?} must start with /ws/"));
+        };
+        let segments: Vec<String> = rest.trim_end_matches('/').split('/').map(String::from).collect();
+        let placeholders = segments.iter().filter(|segment| *segment == PLACEHOLDER).count();
+        if segments.iter().any(|segment| segment.is_empty() || (segment.contains('{') && segment != PLACEHOLDER)) {
+            return Err(format!("a segment of the route {path:?} must be plain text or {PLACEHOLDER}"));
+        }
+        if placeholders > 1 {
+            return Err(format!("the route {path:?} has more than one {PLACEHOLDER}"));
+        }
+        if room.contains(PLACEHOLDER) && placeholders == 0 {
+            return Err(format!("the room {room:?} uses {PLACEHOLDER}, which its route {path:?} does not have"));
+        }
+        if room.is_empty() || room.starts_with('#') {
+            return Err(format!("the room {room:?} of the route {path:?} is empty or reserved"));
+        }
+        let subscribed = Name::from(subscribed.unwrap_or(SUBSCRIBED));
+        self.templates.push(Template { segments, room: room.into(), subscribed });
+        Ok(())
+    }
+
+    /// Finds where the target of a request (path and query, RFC 9112 section 3.2.1) leads.
+    ///
+    /// The path is split at `/` first and then percent-decoded once; a trailing `/` is ignored.
+    ///
+    /// # Errors
+    /// [`RouteError::NotFound`] for a path that nobody serves, [`RouteError::Bad`] for one that says what cannot be, and
+    /// [`RouteError::Forbidden`] for a reserved room.
+    pub fn resolve(&self, target: &str, limits: &Limits) -> Result<Target, RouteError> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let query: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes()).collect();
+        if path == JSON_PATH {
+            let frame_pings = value(&query, "cf_ws_frame_ping_pong").is_some_and(|on| on == "true");
+            return Ok(Target::Json { frame_pings });
+        }
+        let (named, subscribed) = self.rooms_of(path, &query)?;
+        let mut rooms: Vec<Name> = Vec::new();
+        for room in named {
+            let room = client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
+                BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
+                wrong => RouteError::Bad(wrong.to_string()),
+            })?;
+            if !rooms.contains(&room) {
+                rooms.push(room);
+            }
+        }
+        if rooms.len() > limits.rooms_per_connection {
+            let limit = limits.rooms_per_connection;
+            return Err(RouteError::Bad(format!("at most {limit} rooms for one connection (rooms_per_connection)")));
+        }
+        Ok(Target::Plain(Plain {
+            rooms,
+            token: value(&query, "token").map(String::from),
+            greeting: value(&query, "greeting") != Some("off"),
+            subscribed,
+        }))
+    }
+
+    fn rooms_of(&self, path: &str, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(Vec<String>, Name), RouteError> {
+        if path == "/ws" {
+            let rooms: Vec<String> =
+                query.iter().filter(|(key, _)| key == "room").map(|(_, room)| room.to_string()).collect();
+            if rooms.is_empty() {
+                return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into()));
+            }
+            return Ok((rooms, Name::from(SUBSCRIBED)));
+        }
+        let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
+        let segments = decode(rest)?;
+        for template in &self.templates {
+            if let Some(room) = template.room_for(&segments) {
+                return Ok((vec![room], template.subscribed.clone()));
+            }
+        }
+        match <[String; 1]>::try_from(segments) {
+            Ok([room]) => Ok((vec![room], Name::from(SUBSCRIBED))),
+            Err(_) => Err(RouteError::NotFound),
+        }
+    }
+}
+
+impl Template {
+    fn room_for(&self, segments: &[String]) -> Option<String> {
+        if segments.len() != self.segments.len() {
+            return None;
+        }
+        let mut id = "";
+        for (pattern, given) in self.segments.iter().zip(segments) {
+            if pattern == PLACEHOLDER && is_id(given) {
+                id = given;
+            } else if pattern != given {
+                return None;
+            }
+        }
+        Some(self.room.replace(PLACEHOLDER, id))
+    }
+}
+
+fn is_id(segment: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=ID_BYTES).contains(&segment.len()) && segment.bytes().all(allowed)
+}
+
+fn decode(path: &str) -> Result<Vec<String>, RouteError> {
+    let decoded = |segment| percent_decode_str(segment).decode_utf8().map(Cow::into_owned);
+    let segments: Result<Vec<String>, _> = path.split('/').map(decoded).collect();
+    segments.map_err(|_| RouteError::Bad("the path is not UTF-8".into()))
+}
+
+fn value<'q>(query: &'q [(Cow<'_, str>, Cow<'_, str>)], key: &str) -> Option<&'q str> {
+    query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+}

@@ -1,0 +1,151 @@
+//! The HTTP API's bodies, and what the calls do.
+
+mod common;
+
+use common::{claims, with, world};
+use parlor_core::{Claims, Limits, Policy};
+use serde_json::json;
+
+#[test]
+fn a_broadcast_answers_for_each_room() {
+    let mut world = with(Limits { logs: 1, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    let answer = world.api("broadcast", r#"{"channels":["a","b",""],"data":1}"#);
+    let epoch = &world.shard.snapshot().logs[0].epoch;
+    assert_eq!(answer["result"]["responses"][0], json!({"result": {"offset": 1, "epoch": epoch}}));
+    assert_eq!(answer["result"]["responses"][1]["error"]["code"], 106);
+    assert_eq!(answer["result"]["responses"][2]["error"]["code"], 107);
+    assert_eq!(world.api("broadcast", r#"{"channels":[],"data":1}"#), json!({"result": {"responses": []}}));
+    assert_eq!(world.read(conn), ["1"]);
+}
+
+#[test]
+fn one_connection_everyone_and_one_user_can_be_addressed() {
+    let mut world = world();
+    let (a, b) = (world.json(), world.plain("/ws/x"));
+    let unready = world.open("/connection/websocket");
+    let client = "01010101-0101-0101-0101-010101010101";
+    assert_eq!(world.api("send", &format!(r#"{{"client":"{client}","data":{{"n": 1}}}}"#)), json!({"result": {}}));
+    assert_eq!(world.api("publish_all", r#"{"data":2}"#), json!({"result": {}}));
+    assert_eq!(world.read(a), [r#"{"push":{"message":{"data":{"n": 1}}}}"#, r#"{"push":{"message":{"data":2}}}"#]);
+    assert_eq!(world.read(b), ["2"]);
+    assert!(world.read(unready).is_empty());
+    assert_eq!(
+        world.api("send", r#"{"client":"03030303-0303-0303-0303-030303030303","data":1}"#)["error"]["code"],
+        107
+    );
+    assert_eq!(
+        world.api("send", r#"{"client":"09090909-0909-0909-0909-090909090909","data":1}"#)["error"]["code"],
+        107
+    );
+}
+
+#[test]
+fn tags_travel_beside_the_payload() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.read(conn);
+    world.api("publish", r#"{"channel":"a","data":1,"tags":{"k":"v"}}"#);
+    world.api("publish", r#"{"channel":"a","data":2,"skip_history":true}"#);
+    let pushes = world.read_json(conn);
+    assert_eq!(pushes[0]["push"]["pub"], json!({"data": 1, "offset": 1, "tags": {"k": "v"}}));
+    assert_eq!(pushes[1]["push"]["pub"], json!({"data": 2}));
+}
+
+#[test]
+fn a_user_is_disconnected_everywhere_but_where_it_is_spared() {
+    let mut world = world();
+    let conns: Vec<_> = (0..3)
+        .map(|_| {
+            let conn = world.open("/ws/a?token=t");
+            world.prove(claims("ada"));
+            world.read(conn);
+            conn
+        })
+        .collect();
+    let other = world.plain("/ws/a");
+    let spared = "02020202-0202-0202-0202-020202020202";
+    let body = format!(r#"{{"user":"ada","whitelist":["{spared}"],"disconnect":{{"code":4001,"reason":"gone"}}}}"#);
+    assert_eq!(world.api("disconnect", &body), json!({"result": {}}));
+    assert_eq!(world.read_close(conns[0]), Some((4001, "gone".into())));
+    assert_eq!(world.read_close(conns[1]), None);
+    assert_eq!(world.read_close(conns[2]), Some((4001, "gone".into())));
+    world.api("disconnect", &format!(r#"{{"user":"eve","client":"{spared}"}}"#));
+    assert_eq!(world.read_close(conns[1]), None, "it is not eve's");
+    world.api("disconnect", &format!(r#"{{"user":"ada","client":"{spared}","disconnect":{{"code":4500}}}}"#));
+    assert_eq!(world.read_close(conns[1]), Some((4500, "disconnected by the backend".into())));
+    world.api("disconnect", r#"{"client":"04040404-0404-0404-0404-040404040404"}"#);
+    assert_eq!(world.read_close(other), Some((3503, "disconnected by the backend".into())));
+}
+
+#[test]
+fn who_and_what_is_there_can_be_asked() {
+    let mut world = world();
+    let a = world.open("/ws/x?token=t");
+    world.prove(Claims { channels: vec!["y1".into()], ..claims("ada") });
+    world.read(a);
+    world.json();
+    assert_eq!(
+        world.api("channels", "{}")["result"]["channels"],
+        json!({"#ada": {"num_clients": 1}, "x": {"num_clients": 1}, "y1": {"num_clients": 1}})
+    );
+    assert_eq!(world.api("channels", r#"{"pattern":"y*"}"#)["result"]["channels"], json!({"y1": {"num_clients": 1}}));
+    let ada = json!({"user": "ada", "transport": "websocket", "protocol": "plain", "channels": ["y1", "#ada", "x"]});
+    let all = world.api("connections", r#"{"user":"","expression":""}"#);
+    let client = "01010101-0101-0101-0101-010101010101";
+    assert_eq!(all["result"]["connections"].as_object().unwrap().len(), 2);
+    assert_eq!(all["result"]["connections"][client], ada);
+    for body in [r#"{"user":"ada"}"#, r#"{"channel":"x"}"#] {
+        assert_eq!(world.api("connections", body)["result"]["connections"], json!({client: ada}));
+    }
+    let info = world.api("info", "");
+    let expected = json!({"uid": "parlor", "name": "parlor", "version": info["result"]["nodes"][0]["version"],
+        "num_clients": 2, "num_users": 2, "num_channels": 3});
+    assert_eq!(info["result"]["nodes"], json!([expected]));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let limits = Limits { publication_bytes: 8, room_name_bytes: 4, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let cases = [
+        ("publish", "", 107, "channel is missing"),
+        ("publish", "nonsense", 107, "the body must be a JSON object"),
+        ("publish", "[]", 107, "the body must be a JSON object"),
+        ("publish", "{\"channel\":\"\u{1}\"}", 107, "the body must be a JSON object"),
+        ("publish", r#"{"channel":"a"}"#, 107, "data is missing"),
+        ("publish", r#"{"channel":7,"data":1}"#, 107, "channel: invalid type"),
+        ("publish", r#"{"channel":"","data":1}"#, 107, "must not be empty"),
+        ("publish", r#"{"channel":"12345","data":1}"#, 107, "at most 4 bytes"),
+        ("publish", r#"{"channel":"a","data":123456789}"#, 106, "publication_bytes"),
+        ("publish", r#"{"channel":"a","data":1,"tags":{"a":"b"}}"#, 106, "publication_bytes"),
+        ("publish", r#"{"channel":"a","data":1,"tags":{"a":1}}"#, 107, "tags: invalid type"),
+        ("publish", r#"{"channel":"a","data":1,"b64data":"x"}"#, 107, "b64data is not supported"),
+        ("broadcast", r#"{"channels":"a","data":1}"#, 107, "channels: invalid type"),
+        ("send", r#"{"client":"x","data":1}"#, 107, "not a client id"),
+        ("publish_user", r#"{"user":"","data":1}"#, 107, "anonymous"),
+        ("publish_user", r#"{"user":"1234","data":1}"#, 107, "at most 4 bytes"),
+        ("disconnect", r#"{"user":""}"#, 107, "anonymous"),
+        ("disconnect", r#"{"user":"a","disconnect":{"code":1000}}"#, 107, "3000 and 4999"),
+        ("disconnect", r#"{"user":"a","disconnect":{"code":5000}}"#, 107, "3000 and 4999"),
+        ("disconnect", r#"{"user":"a","disconnect":{"code":4000,"reason":"42"}}"#, 107, "not JSON"),
+        ("disconnect", r#"{"user":"a","session":"s"}"#, 107, "session is not supported"),
+        ("fly", "{}", 104, "there are publish, broadcast"),
+    ];
+    for (method, body, code, words) in cases {
+        let answer = world.api(method, body);
+        assert_eq!(answer["error"]["code"], code, "{method} {body}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(words), "{method} {body}: {answer}");
+    }
+    let answer = world.api("publish", r#"{"channel":"a","data":1,"b64data":null,"skip_history":null}"#);
+    assert_eq!(answer["result"]["offset"], 1, "null is nothing");
+}
+
+#[test]
+fn a_payload_is_sent_on_one_line() {
+    let mut world = world();
+    let conn = world.plain("/ws/a");
+    world.api("publish", "{\"channel\":\"a\",\"data\":{\r\n  \"text\": \"a\\nb\"\n}}");
+    assert_eq!(world.read(conn), [r#"{  "text": "a\nb"}"#]);
+}

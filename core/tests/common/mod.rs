@@ -1,0 +1,188 @@
+//! A shard with clients: enough of a world to say what happens in a line.
+
+#![allow(dead_code, reason = "every test file is a crate of its own and uses what it needs")]
+
+use parlor_core::api::{Command, Reply};
+use parlor_core::code::Error;
+use parlor_core::wire::{api, route::Routes};
+use parlor_core::{CallId, Claims, Config, ConnId, Effect, End, Event, Input, Limits, Now, Policy, Shard, Upgrade};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::io::{Cursor, ErrorKind};
+use std::time::Duration;
+use tungstenite::protocol::{Role, WebSocket};
+use tungstenite::{Message, error::Error as WsError};
+
+/// A shard, the time it is there, and what it has wanted so far.
+pub struct World {
+    pub shard: Shard,
+    pub now: Now,
+    pub ended: Vec<(ConnId, End)>,
+    pub events: Vec<Event>,
+    pub replies: VecDeque<Result<Reply, Error>>,
+    pub tokens: VecDeque<(ConnId, String)>,
+    pub wakes: Vec<ConnId>,
+    clients: u8,
+}
+
+pub fn world() -> World {
+    with(Limits::default(), Policy::open())
+}
+
+pub fn with(limits: Limits, policy: Policy) -> World {
+    with_config(Config { limits, policy, ..Config::default() })
+}
+
+pub fn with_config(config: Config) -> World {
+    World {
+        shard: Shard::new(config, [7; 32]),
+        now: Now { mono: parlor_core::Instant(0), unix_ms: 1_700_000_000_000 },
+        ended: vec![],
+        events: vec![],
+        replies: VecDeque::new(),
+        tokens: VecDeque::new(),
+        wakes: vec![],
+        clients: 0,
+    }
+}
+
+impl World {
+    /// An upgrade request, not yet answered.
+    pub fn accept(&mut self, target: &str) -> ConnId {
+        self.try_accept(target).expect("accepted")
+    }
+
+    pub fn try_accept(&mut self, target: &str) -> Result<ConnId, parlor_core::Refused> {
+        self.clients += 1;
+        let config = self.shard.config();
+        let target = config.routes.resolve(target, &config.limits).expect("a route");
+        let request = Upgrade { client: [self.clients; 16], target, token: None };
+        self.shard.accept(self.now, request)
+    }
+
+    /// An open WebSocket.
+    pub fn open(&mut self, target: &str) -> ConnId {
+        let conn = self.accept(target);
+        self.input(Input::Upgraded { conn });
+        conn
+    }
+
+    /// An open WebSocket of the `json` profile whose `connect` was answered.
+    pub fn json(&mut self) -> ConnId {
+        let conn = self.open("/connection/websocket");
+        self.say(conn, r#"{"id":1,"connect":{}}"#);
+        assert_eq!(self.read(conn).len(), 1, "the reply to connect");
+        conn
+    }
+
+    /// An open WebSocket of the `plain` profile whose greeting was read.
+    pub fn plain(&mut self, target: &str) -> ConnId {
+        let conn = self.open(target);
+        assert_eq!(self.read(conn).len(), 1, "the greeting");
+        conn
+    }
+
+    /// One input, with its effects taken note of, and every guarantee checked.
+    pub fn input(&mut self, input: Input) {
+        for effect in self.shard.handle(self.now, input) {
+            match effect {
+                Effect::Wake(conn) => self.wakes.push(conn),
+                Effect::Authenticate { conn, token } => self.tokens.push_back((conn, token)),
+                Effect::Closed { conn, end } => self.ended.push((conn, *end)),
+                Effect::Reply { result, .. } => self.replies.push_back(*result),
+                Effect::Event(event) => self.events.push(*event),
+            }
+        }
+        self.shard.audit();
+    }
+
+    pub fn say(&mut self, conn: ConnId, text: &str) {
+        self.input(Input::Message { conn, text: text.into() });
+    }
+
+    /// Lets a token that is being checked prove what `claims` says.
+    pub fn prove(&mut self, claims: Claims) {
+        let (conn, _) = self.tokens.pop_front().expect("a token is being checked");
+        self.input(Input::Authenticated { conn, verdict: Ok(claims) });
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        self.now.mono = self.now.mono.after(time);
+        self.now.unix_ms += time.as_millis() as u64;
+        self.input(Input::Tick);
+    }
+
+    pub fn call(&mut self, command: Command) -> Result<Reply, Error> {
+        self.input(Input::Call { call: CallId(1), command });
+        self.replies.pop_front().expect("a reply in the same turn")
+    }
+
+    /// A call as it comes over HTTP, with its answer as JSON.
+    pub fn api(&mut self, method: &str, body: &str) -> Value {
+        let limits = self.shard.config().limits.clone();
+        let result = api::parse(method, body.as_bytes(), &limits).and_then(|command| self.call(command));
+        serde_json::from_str(&api::encode(&result)).expect("JSON")
+    }
+
+    /// Everything that is pending, written to the socket.
+    pub fn flush(&mut self, conn: ConnId) -> Vec<u8> {
+        let Some(pending) = self.shard.pending(conn) else { return vec![] };
+        let bytes: Vec<u8> = pending.slices().flatten().copied().collect();
+        assert_eq!(bytes.len(), pending.len());
+        self.input(Input::Flushed { conn, bytes: bytes.len() });
+        bytes
+    }
+
+    /// What the client receives, read by an independent parser.
+    pub fn messages(&mut self, conn: ConnId) -> Vec<Message> {
+        parse(self.flush(conn))
+    }
+
+    /// The text messages among it.
+    pub fn read(&mut self, conn: ConnId) -> Vec<String> {
+        let texts = self.messages(conn).into_iter().filter(Message::is_text);
+        texts.map(|message| message.into_text().expect("text").to_string()).collect()
+    }
+
+    /// The text messages among it, as JSON.
+    pub fn read_json(&mut self, conn: ConnId) -> Vec<Value> {
+        self.read(conn).iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
+    }
+
+    /// The code and reason of the Close frame that the client receives last.
+    pub fn read_close(&mut self, conn: ConnId) -> Option<(u16, String)> {
+        match self.messages(conn).pop() {
+            Some(Message::Close(Some(frame))) => Some((frame.code.into(), frame.reason.to_string())),
+            _ => None,
+        }
+    }
+}
+
+pub fn parse(bytes: Vec<u8>) -> Vec<Message> {
+    let mut socket = WebSocket::from_raw_socket(Cursor::new(bytes), Role::Client, None);
+    let mut messages = vec![];
+    loop {
+        match socket.read() {
+            Ok(message) => messages.push(message),
+            Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => return messages,
+            Err(WsError::Protocol(_)) | Err(WsError::Io(_)) if messages.last().is_some_and(Message::is_close) => {
+                return messages;
+            }
+            Err(WsError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => return messages,
+            Err(WsError::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => return messages,
+            Err(other) => panic!("the server sent {other:?}"),
+        }
+    }
+}
+
+pub fn claims(user: &str) -> Claims {
+    Claims { sub: user.into(), ..Claims::default() }
+}
+
+pub fn routes(routes: &[(&str, &str, Option<&str>)]) -> Routes {
+    let mut all = Routes::default();
+    for (path, room, word) in routes {
+        all.add(path, room, *word).expect("a good route");
+    }
+    all
+}

@@ -1,0 +1,320 @@
+//! The `json` profile as an SDK sees it.
+
+mod common;
+
+use common::{claims, with, world};
+use parlor_core::{Claims, Input, Limits, Policy};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn text(reply: &Value, path: &str) -> String {
+    reply.pointer(path).and_then(Value::as_str).unwrap_or_default().into()
+}
+
+#[test]
+fn commands_in_one_frame_are_answered_in_order() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(
+        conn,
+        "{\"id\":1,\"connect\":{\"name\":\"js\"}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\",\"flag\":1}}{\"id\":3,\n\"ping\":{}}",
+    );
+    let replies = world.read_json(conn);
+    assert_eq!(replies.iter().map(|reply| reply["id"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    let connect = &replies[0]["connect"];
+    assert_eq!(connect["ping"], 25);
+    assert_eq!(connect["pong"], true);
+    assert_eq!(connect["client"], "01010101-0101-0101-0101-010101010101");
+    assert!(connect.get("expires").is_none() && connect.get("subs").is_none());
+    let subscribe = &replies[1]["subscribe"];
+    assert_eq!(
+        (&subscribe["recoverable"], &subscribe["positioned"], &subscribe["offset"]),
+        (&json!(true), &json!(true), &json!(0))
+    );
+    assert_eq!(text(&replies[1], "/subscribe/epoch").len(), 16);
+    assert_eq!(replies[2], json!({"id": 3, "ping": {}}));
+}
+
+#[test]
+fn a_publication_reaches_every_member_once_and_the_publisher_before_its_reply() {
+    let mut world = world();
+    let (a, b, other) = (world.json(), world.json(), world.json());
+    for (conn, room) in [(a, "x"), (b, "x"), (other, "y")] {
+        world.say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
+        world.read(conn);
+    }
+    world.say(a, "{\"id\":3,\"publish\":{\"channel\":\"x\",\"data\":{\"n\":\n 1}}}");
+    let seen = world.read(a);
+    let push = "{\"push\":{\"channel\":\"x\",\"pub\":{\"data\":{\"n\": 1},\"info\":{\"user\":\"\",\"client\":\"01010101-0101-0101-0101-010101010101\"},\"offset\":1}}}";
+    assert_eq!(seen, [push, "{\"id\":3,\"publish\":{}}"]);
+    assert_eq!(world.read(b), [push]);
+    assert!(world.read(other).is_empty());
+}
+
+#[test]
+fn errors_have_their_codes() {
+    let limits = Limits { rooms_per_connection: 2, room_name_bytes: 8, publication_bytes: 4, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.read(conn);
+    let cases = [
+        (r#"{"id":9,"subscribe":{"channel":"a"}}"#, 105),
+        (r#"{"id":9,"subscribe":{"channel":""}}"#, 107),
+        (r#"{"id":9,"subscribe":{}}"#, 107),
+        (r#"{"id":9,"subscribe":["b"]}"#, 107),
+        (r#"{"id":9,"subscribe":null}"#, 107),
+        (r#"{"id":9,"subscribe":{"channel":7}}"#, 107),
+        (r#"{"id":9,"subscribe":{"channel":"a\u0000"}}"#, 107),
+        (r#"{"id":9,"subscribe":{"channel":"123456789"}}"#, 107),
+        (r##"{"id":9,"subscribe":{"channel":"#ada"}}"##, 103),
+        (r#"{"id":9,"publish":{"channel":"b","data":1}}"#, 103),
+        (r#"{"id":9,"publish":{"channel":"a"}}"#, 107),
+        (r#"{"id":9,"publish":{"channel":"a","data":12345}}"#, 107),
+        (r#"{"id":9,"fly":{}}"#, 104),
+        (r#"{"id":9}"#, 104),
+        (r#"{"id":9,"rpc":{"method":"m"}}"#, 108),
+    ];
+    for (command, code) in cases {
+        world.say(conn, command);
+        let replies = world.read_json(conn);
+        assert_eq!(replies.len(), 1, "{command}");
+        assert_eq!((&replies[0]["id"], &replies[0]["error"]["code"]), (&json!(9), &json!(code)), "{command}");
+        assert!(!text(&replies[0], "/error/message").is_empty(), "{command}");
+    }
+    world.say(conn, r#"{"id":3,"subscribe":{"channel":"b"}}{"id":9,"subscribe":{"channel":"c"}}"#);
+    assert_eq!(world.read_json(conn)[1]["error"]["code"], 106);
+    assert_eq!(world.shard.stats().totals.errors, cases.len() as u64 + 1);
+}
+
+#[test]
+fn what_is_not_the_protocol_closes() {
+    let not_ready = [
+        "{",
+        "5",
+        "[]",
+        "{}{",
+        r#"{"id":1,"subscribe":{"channel":"a"}}"#,
+        r#"{"send":{}}"#,
+        r#"{"connect":{}}"#,
+        r#"{"id":"1","connect":{}}"#,
+    ];
+    for text in not_ready {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        world.say(conn, text);
+        assert_eq!(world.read_close(conn), Some((3501, "bad request".into())), "{text}");
+    }
+    for text in [r#"{"id":2,"connect":{}}"#, r#"{"subscribe":{"channel":"a"}}"#, "nonsense", r#"{"fly":{}}"#] {
+        let mut world = world();
+        let conn = world.json();
+        world.say(conn, text);
+        assert_eq!(world.read_close(conn), Some((3501, "bad request".into())), "{text}");
+    }
+}
+
+#[test]
+fn what_needs_no_answer_gets_none() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, "{}\n{} {\"send\":{\"data\":1}}");
+    assert!(world.read(conn).is_empty());
+}
+
+#[test]
+fn unsubscribing_ends_a_membership_and_is_answered_either_way() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"unsubscribe":{"channel":"a"}}{"id":4,"unsubscribe":{"channel":"a"}}"#);
+    assert_eq!(world.read_json(conn)[1..], [json!({"id": 3, "unsubscribe": {}}), json!({"id": 4, "unsubscribe": {}})]);
+    assert_eq!(world.shard.stats().gauges.rooms, 0);
+}
+
+#[test]
+fn a_resubscription_is_told_that_it_was_not_recovered() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","recover":true,"epoch":"x","offset":3}}"#);
+    let reply = world.read_json(conn).remove(0);
+    assert_eq!(reply["subscribe"]["was_recovering"], true);
+    assert!(reply["subscribe"].get("recovered").is_none());
+}
+
+#[test]
+fn a_token_proves_a_user() {
+    let mut world = with(Limits::default(), Policy::closed());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"ping":{}}"#);
+    world.say(conn, r#"{"id":3,"ping":{}}"#);
+    assert!(world.read(conn).is_empty(), "what follows waits");
+    assert_eq!(world.tokens[0].1, "t");
+    let exp = Some(1_700_000_060);
+    let info = Some(r#"{"name":"Ada"}"#.into());
+    world.prove(Claims { exp, info, channels: vec!["news".into(), "news".into()], ..claims("ada") });
+    let replies = world.read_json(conn);
+    assert_eq!(replies.iter().map(|reply| reply["id"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    let connect = &replies[0]["connect"];
+    assert_eq!((&connect["expires"], &connect["ttl"]), (&json!(true), &json!(60)));
+    let subs: Vec<&String> = connect["subs"].as_object().unwrap().keys().collect();
+    assert_eq!(subs, ["#ada", "news"]);
+    let api = world.api("publish_user", r#"{"user":"ada","data":"hi"}"#);
+    assert_eq!(api["result"]["offset"], 1);
+    assert_eq!(world.read_json(conn)[0]["push"]["channel"], "#ada");
+}
+
+#[test]
+fn a_token_that_proves_nothing_closes_and_one_that_expired_is_an_error() {
+    let tokens = [
+        (Err(parlor_core::BadToken::Invalid), 3500),
+        (Ok(Claims { nbf: Some(1_700_000_001), ..claims("ada") }), 3500),
+        (Ok(claims(&"x".repeat(200))), 3500),
+        (Ok(claims("a\nb")), 3500),
+        (Ok(Claims { channels: vec!["#bob".into()], ..claims("ada") }), 3500),
+        (Ok(Claims { channels: (0..128).map(|n| format!("r{n}")).collect(), ..claims("ada") }), 3505),
+    ];
+    for (verdict, code) in tokens {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+        world.input(Input::Authenticated { conn, verdict: verdict.clone() });
+        assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(code), "{verdict:?}");
+    }
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.prove(Claims { exp: Some(1_700_000_000), ..claims("ada") });
+    let replies = world.read_json(conn);
+    assert_eq!(replies, [json!({"id": 1, "error": {"code": 109, "message": "token expired"}})]);
+    world.say(conn, r#"{"id":3,"connect":{"token":"new"}}"#);
+    world.prove(claims("ada"));
+    assert_eq!(world.read_json(conn)[0]["id"], 3, "a new token may be tried");
+}
+
+#[test]
+fn claims_are_read_as_tokens_have_them() {
+    let read = |text: &str| serde_json::from_str::<Claims>(text);
+    let full = read(r#"{"sub":"ada","exp":1700000000.9,"nbf":5,"info":{ "n": 1 },"channels":["a"],"iat":1}"#).unwrap();
+    let expected = Claims {
+        exp: Some(1_700_000_000),
+        nbf: Some(5),
+        info: Some(r#"{ "n": 1 }"#.into()),
+        channels: vec!["a".into()],
+        ..claims("ada")
+    };
+    assert_eq!(full, expected);
+    assert_eq!(read(r#"{"exp":null,"info":null}"#).unwrap(), Claims::default());
+    assert!(read(r#"{"exp":"soon"}"#).is_err() && read(r#"{"channels":"a"}"#).is_err());
+}
+
+#[test]
+fn without_a_token_where_one_is_required_the_connection_closes() {
+    let mut world = with(Limits::default(), Policy::closed());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.read_close(conn), Some((3500, "invalid token".into())));
+}
+
+#[test]
+fn a_client_that_sends_too_much_before_it_is_ready_is_closed() {
+    let mut world = with(Limits { message_bytes: 100, ..Limits::default() }, Policy::open());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.say(conn, &" ".repeat(60));
+    world.say(conn, &" ".repeat(40));
+    assert!(world.read(conn).is_empty() && world.ended.is_empty());
+    world.say(conn, " ");
+    assert_eq!(world.read_close(conn), Some((3501, "bad request".into())));
+}
+
+#[test]
+fn a_refresh_moves_the_expiry() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(Claims { exp: Some(1_700_000_010), ..claims("ada") });
+    world.read(conn);
+    world.pass(Duration::from_secs(5));
+    world.say(conn, r#"{"id":2,"refresh":{"token":"u"}}{"id":3,"refresh":{"token":"v"}}"#);
+    assert_eq!(
+        world.read_json(conn)[0]["error"],
+        json!({"code": 100, "message": "another token is being checked", "temporary": true})
+    );
+    world.prove(Claims { exp: Some(1_700_000_020), ..claims("ada") });
+    let client = "01010101-0101-0101-0101-010101010101";
+    assert_eq!(world.read_json(conn)[0], json!({"id": 2, "refresh": {"client": client, "expires": true, "ttl": 15}}));
+    world.pass(Duration::from_secs(15 + 25) - Duration::from_nanos(1));
+    world.read(conn);
+    assert!(world.shard.pending(conn).is_none());
+    world.pass(Duration::from_nanos(1));
+    assert_eq!(world.read_close(conn), Some((3005, "connection expired".into())));
+}
+
+#[test]
+fn a_token_expires_to_the_millisecond() {
+    let mut world = world();
+    world.now.unix_ms += 400;
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(Claims { exp: Some(1_700_000_002), ..claims("ada") });
+    assert_eq!(world.read_json(conn)[0]["connect"]["ttl"], 1);
+    world.pass(Duration::from_millis(1_599) + Duration::from_secs(25));
+    world.read(conn);
+    assert!(world.shard.pending(conn).is_none());
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3005));
+}
+
+#[test]
+fn a_refresh_for_somebody_else_closes() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"refresh":{"token":"u"}}"#);
+    world.prove(claims("eve"));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3501));
+}
+
+#[test]
+fn pings_keep_their_schedule_and_any_frame_answers_them() {
+    let mut world = world();
+    let conn = world.json();
+    world.pass(Duration::from_secs(24));
+    world.say(conn, r#"{"id":2,"ping":{}}"#);
+    assert_eq!(world.read(conn).len(), 1);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.read(conn), ["{}"], "traffic does not put it off");
+    world.pass(Duration::from_secs(9));
+    world.input(Input::Ping { conn, payload: vec![] });
+    world.flush(conn);
+    world.pass(Duration::from_secs(15));
+    assert!(world.read(conn).is_empty(), "not while the last is unsettled is there another before its time");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.read(conn), ["{}"]);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.read_close(conn), Some((3012, "no pong".into())));
+}
+
+#[test]
+fn a_ping_that_was_late_is_waited_for_before_the_next() {
+    let limits = Limits { ping_interval: Duration::from_secs(11), ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    world.pass(Duration::from_secs(12));
+    assert_eq!(world.read(conn), ["{}"]);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(
+        world.read_close(conn),
+        Some((3012, "no pong".into())),
+        "22 s: the next ping is due, the last is not answered"
+    );
+}
+
+#[test]
+fn websocket_pings_are_sent_where_they_were_asked_for() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket?cf_ws_frame_ping_pong=true");
+    world.say(conn, r#"{"id":1,"connect":{}}"#);
+    let reply = world.read_json(conn).remove(0);
+    assert!(reply["connect"].get("ping").is_none() && reply["connect"].get("pong").is_none());
+    world.pass(Duration::from_secs(25));
+    assert_eq!(world.messages(conn), [tungstenite::Message::Ping(Default::default())]);
+}

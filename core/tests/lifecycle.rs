@@ -1,0 +1,167 @@
+//! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
+
+mod common;
+
+use common::{World, parse, with};
+use parlor_core::api::Command;
+use parlor_core::code::CloseReason;
+use parlor_core::snapshot::PhaseView;
+use parlor_core::{Claims, ClientId, ConnId, EndedBy, Input, Limits, Lost, Name, Policy, Violation};
+use std::time::Duration;
+use tungstenite::Message;
+
+const TABLE: &str = include_str!("../LIFECYCLE.md");
+
+#[test]
+fn every_event_in_every_phase_does_what_the_table_says() {
+    let mut rows = TABLE.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let phases = rows.next().expect("a head");
+    let mut wrong = vec![];
+    let mut cells = 0;
+    for row in rows.skip(1) {
+        for (phase, expected) in phases.iter().zip(&row).skip(1) {
+            let seen = play(phase, row[0]);
+            cells += 1;
+            if seen != *expected {
+                wrong.push(format!("{} in {phase}: expected {expected:?}, saw {seen:?}", row[0]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(cells, 17 * 7);
+}
+
+fn play(phase: &str, event: &str) -> String {
+    let mut world = with(Limits { outbox_frames: 3, ..Limits::default() }, Policy::open());
+    let conn = bring_to(&mut world, phase);
+    let before = world.shard.stats().totals;
+    raise(&mut world, conn, event);
+    let after = world.shard.stats().totals;
+    if after.stale_inputs > before.stale_inputs {
+        return "stale".into();
+    }
+    if after.ignored_inputs > before.ignored_inputs && world.ended.is_empty() {
+        return "ignored".into();
+    }
+    if phase == "vacant" || (event == "outbox full" && phase != "open, ready") {
+        return "nothing".into();
+    }
+    describe(&mut world, conn, event)
+}
+
+fn bring_to(world: &mut World, phase: &str) -> ConnId {
+    let path = "/connection/websocket";
+    match phase {
+        "handshaking" => world.accept(path),
+        "open, unready" => world.open(path),
+        "open, ready" => world.json(),
+        "closing, unsent" => closing(world),
+        "closing, sent" => {
+            let conn = closing(world);
+            world.flush(conn);
+            conn
+        }
+        "answering" => {
+            let conn = world.json();
+            world.input(Input::PeerClosed { conn, code: Some(1000) });
+            conn
+        }
+        "vacant" => {
+            let conn = world.json();
+            world.input(Input::Lost { conn, cause: Lost::Eof });
+            world.ended.clear();
+            conn
+        }
+        other => panic!("no phase {other:?}"),
+    }
+}
+
+fn closing(world: &mut World) -> ConnId {
+    let conn = world.json();
+    kick(world);
+    conn
+}
+
+fn kick(world: &mut World) {
+    let client = Some(ClientId([1; 16]));
+    let command = Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason: CloseReason::FORCE };
+    world.call(command).expect("done");
+}
+
+fn raise(world: &mut World, conn: ConnId, event: &str) {
+    match event {
+        "upgraded" => world.input(Input::Upgraded { conn }),
+        "message" => world.say(conn, r#"{"id":1,"connect":{}}"#.replace("connect", method(world, conn)).as_str()),
+        "ping" => world.input(Input::Ping { conn, payload: b"x".to_vec() }),
+        "pong" => world.input(Input::Pong { conn }),
+        "close 1000" => world.input(Input::PeerClosed { conn, code: Some(1000) }),
+        "violation" => world.input(Input::Violation { conn, rule: Violation::Protocol }),
+        "lost" => world.input(Input::Lost { conn, cause: Lost::Eof }),
+        "write failed" => world.input(Input::Lost { conn, cause: Lost::Write }),
+        "all flushed" => {
+            let bytes = world.shard.pending(conn).map_or(0, |pending| pending.len());
+            world.input(Input::Flushed { conn, bytes });
+        }
+        "nothing flushed" => world.input(Input::Flushed { conn, bytes: 0 }),
+        "next deadline" => next_deadline(world),
+        "ping unanswered" => {
+            next_deadline(world);
+            next_deadline(world);
+        }
+        "write stalls" => {
+            world.call(Command::PublishAll { data: "1".into() }).expect("done");
+            world.input(Input::Flushed { conn, bytes: 0 });
+            next_deadline(world);
+        }
+        "unasked verdict" => world.input(Input::Authenticated { conn, verdict: Ok(Claims::default()) }),
+        "kick" => kick(world),
+        "shutdown" => world.input(Input::Shutdown),
+        "outbox full" => {
+            for _ in 0..4 {
+                world.call(Command::PublishAll { data: "1".into() }).expect("done");
+            }
+        }
+        other => panic!("no event {other:?}"),
+    }
+}
+
+fn method(world: &World, conn: ConnId) -> &'static str {
+    let snapshot = world.shard.snapshot();
+    let ready = snapshot
+        .conns
+        .iter()
+        .any(|view| view.id == conn && matches!(view.phase, PhaseView::Open { stage: "ready", .. }));
+    if ready { "ping" } else { "connect" }
+}
+
+fn next_deadline(world: &mut World) {
+    if let Some(at) = world.shard.poll_timeout() {
+        world.pass(at.since(world.now.mono).max(Duration::from_nanos(1)));
+    }
+}
+
+fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
+    if let Some((_, end)) = world.ended.iter().find(|(ended, _)| *ended == conn) {
+        let decided = if end.reason.code == 1000 { EndedBy::Peer } else { EndedBy::Server };
+        assert!(end.by == decided || matches!(end.reason.code, 1006 | 3009), "who decided is who ended it: {end:?}");
+        return format!("ended {} {}", end.reason.code, if end.clean { "clean" } else { "torn" });
+    }
+    let snapshot = world.shard.snapshot();
+    let view = snapshot.conns.into_iter().find(|view| view.id == conn).expect("it has not ended");
+    match view.phase {
+        PhaseView::Handshaking => "handshaking".into(),
+        PhaseView::Closing { by: "server", code } => format!("closing {code}"),
+        PhaseView::Closing { code, .. } => format!("answering {code}"),
+        PhaseView::Open { stage, .. } => {
+            let phase = if stage == "ready" { "ready" } else { "open" };
+            let last = parse(view.outbox.concat()).pop();
+            match last {
+                Some(Message::Pong(_)) => format!("{phase} + pong"),
+                Some(Message::Text(text)) if text.as_str() == "{}" && event == "next deadline" => {
+                    format!("{phase} + ping")
+                }
+                _ => phase.into(),
+            }
+        }
+    }
+}

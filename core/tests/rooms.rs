@@ -1,0 +1,266 @@
+//! Rooms, users, slow members and the end of things.
+
+mod common;
+
+use common::{claims, with, world};
+use parlor_core::{Change, Claims, Input, Limits, Lost, Name, Policy, Refused};
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn the_last_member_that_dies_during_a_send_takes_the_room_with_it() {
+    let limits = Limits { outbox_frames: 1, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.plain("/ws/a");
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    world.api("publish", r#"{"channel":"a","data":2}"#);
+    assert_eq!(world.shard.stats().gauges.rooms, 0);
+    assert_eq!(world.read_close(conn), Some((3008, "slow".into())));
+    world.api("publish", r#"{"channel":"a","data":3}"#);
+    assert!(world.shard.pending(conn).is_none(), "nothing is queued for who is closing");
+}
+
+#[test]
+fn a_slow_member_is_closed_and_the_others_miss_nothing() {
+    let limits = Limits { outbox_frames: 2, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let members: Vec<_> = (0..5).map(|_| world.plain("/ws/a")).collect();
+    for n in 1..=3 {
+        world.api("publish", &format!(r#"{{"channel":"a","data":{n}}}"#));
+        for (at, member) in members.iter().enumerate() {
+            if at != 2 {
+                assert_eq!(world.read(*member), [n.to_string()]);
+            }
+        }
+    }
+    assert_eq!(world.read_close(members[2]), Some((3008, "slow".into())));
+    assert_eq!(world.shard.snapshot().rooms[0].members.len(), 4);
+}
+
+#[test]
+fn a_half_written_frame_is_finished_before_a_slow_member_is_told() {
+    let limits = Limits { outbox_frames: 2, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.plain("/ws/a");
+    world.api("publish", r#"{"channel":"a","data":"first"}"#);
+    let head: Vec<u8> = world.shard.pending(conn).unwrap().slices().flatten().copied().take(3).collect();
+    world.input(Input::Flushed { conn, bytes: 3 });
+    for _ in 0..2 {
+        world.api("publish", r#"{"channel":"a","data":"second"}"#);
+    }
+    let rest = world.flush(conn);
+    let seen = common::parse([head, rest].concat());
+    assert_eq!(seen[0].to_text().unwrap(), "\"first\"");
+    assert!(seen[1].is_close() && seen.len() == 2);
+}
+
+#[test]
+fn rooms_and_users_come_and_go_in_numbered_pairs() {
+    let mut world = world();
+    let a = world.open("/ws/x?token=t");
+    world.prove(claims("ada"));
+    let b = world.open("/ws/x?token=t");
+    world.prove(claims("ada"));
+    world.input(Input::Lost { conn: a, cause: Lost::Eof });
+    world.input(Input::Lost { conn: b, cause: Lost::Read });
+    let (x, personal, ada) = (Name::from("x"), Name::from("#ada"), Name::from("ada"));
+    let seen: Vec<_> = world.events.iter().map(|event| (event.seq, event.change.clone())).collect();
+    let expected = [
+        (1, Change::Online(ada.clone())),
+        (2, Change::Occupied(personal.clone())),
+        (3, Change::Occupied(x.clone())),
+        (4, Change::Offline(ada)),
+        (5, Change::Vacated(x)),
+        (6, Change::Vacated(personal)),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_log_outlives_its_room_while_it_retains_something() {
+    let mut world = with(Limits { history_messages: 2, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    for n in 1..=3 {
+        world.api("publish", &format!(r#"{{"channel":"a","data":{n}}}"#));
+    }
+    world.api("publish", r#"{"channel":"a","data":4,"skip_history":true}"#);
+    assert_eq!(world.read(conn), ["1", "2", "3", "4"]);
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    let log = &world.shard.snapshot().logs[0];
+    assert_eq!((log.top, &log.entries), (3, &vec![(2, "2".into()), (3, "3".into())]));
+    let epoch = log.epoch.clone();
+    world.pass(Duration::from_secs(300));
+    assert!(world.shard.snapshot().logs.is_empty());
+    assert_eq!((world.shard.poll_timeout(), world.shard.stats().gauges.history_bytes), (None, 0));
+    let answer = world.api("publish", r#"{"channel":"a","data":5}"#);
+    assert_eq!(answer["result"]["offset"], 1);
+    assert_ne!(answer["result"]["epoch"], json!(epoch), "a new log is not the old one");
+}
+
+#[test]
+fn ageing_out_keeps_the_position_while_somebody_is_there() {
+    let mut world = world();
+    let conn = world.plain("/ws/a");
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    let epoch = world.shard.snapshot().logs[0].epoch.clone();
+    for _ in 0..13 {
+        world.pass(Duration::from_secs(25));
+        world.messages(conn);
+        world.input(Input::Pong { conn });
+    }
+    assert!(world.shard.snapshot().logs[0].entries.is_empty());
+    let answer = world.api("publish", r#"{"channel":"a","data":2}"#);
+    assert_eq!(answer, json!({"result": {"offset": 2, "epoch": epoch}}));
+}
+
+#[test]
+fn logs_without_members_make_room_for_new_ones() {
+    let mut world = with(Limits { logs: 2, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/kept");
+    world.api("publish", r#"{"channel":"old","data":1}"#);
+    world.api("publish", r#"{"channel":"new","data":1}"#);
+    let names: Vec<_> = world.shard.snapshot().logs.into_iter().map(|log| log.name).collect();
+    assert_eq!(names, [Name::from("kept"), Name::from("new")]);
+    world.plain("/ws/new");
+    let answer = world.api("publish", r#"{"channel":"third","data":1}"#);
+    assert_eq!(answer["error"]["code"], 106);
+    let refused = world.open("/ws/third");
+    assert_eq!(world.read_close(refused), Some((3004, "limit exceeded (logs)".into())));
+    let client = world.json();
+    world.say(client, r#"{"id":2,"subscribe":{"channel":"third"}}"#);
+    assert_eq!(world.read_json(client)[0]["error"]["code"], 106);
+    assert_eq!(world.read(conn).len(), 0);
+}
+
+#[test]
+fn history_is_bounded_over_all_rooms() {
+    let limits = Limits { history_bytes: 10, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.plain("/ws/kept");
+    world.api("publish", r#"{"channel":"kept","data":12345}"#);
+    world.api("publish", r#"{"channel":"old","data":12345}"#);
+    world.api("publish", r#"{"channel":"new","data":123}"#);
+    let stats = world.shard.stats();
+    assert_eq!((stats.gauges.logs, stats.gauges.history_bytes), (2, 8));
+    let answer = world.api("publish", r#"{"channel":"kept","data":123456}"#);
+    assert_eq!(answer["error"]["code"], 106);
+    assert_eq!(world.read(conn), ["12345"], "what is refused is not delivered");
+    let answer = world.api("publish", r#"{"channel":"kept","data":12345}"#);
+    assert_eq!(answer["result"]["offset"], 2, "nor has it an offset");
+}
+
+#[test]
+fn the_clock_of_a_socket_that_refuses_runs_until_it_takes_something() {
+    let mut world = world();
+    let conn = world.plain("/ws/a");
+    world.api("publish", r#"{"channel":"a","data":12345}"#);
+    world.input(Input::Flushed { conn, bytes: 0 });
+    world.pass(Duration::from_secs(4));
+    world.input(Input::Flushed { conn, bytes: 0 });
+    world.input(Input::Flushed { conn, bytes: 1 });
+    world.pass(Duration::from_secs(4));
+    assert!(world.ended.is_empty());
+    world.pass(Duration::from_secs(1));
+    let closing = world.shard.snapshot();
+    assert!(matches!(closing.conns[0].phase, parlor_core::snapshot::PhaseView::Closing { code: 3009, .. }));
+    world.pass(Duration::from_secs(5));
+    assert_eq!((world.ended[0].1.reason.code, world.ended[0].1.clean), (3009, false));
+}
+
+#[test]
+fn a_pong_waits_alone() {
+    let mut world = world();
+    let conn = world.plain("/ws/a");
+    for n in 0..1000u32 {
+        world.input(Input::Ping { conn, payload: n.to_be_bytes().to_vec() });
+    }
+    assert_eq!(world.messages(conn), [tungstenite::Message::Pong(999u32.to_be_bytes().to_vec().into())]);
+    assert_eq!(world.wakes.iter().filter(|woken| **woken == conn).count(), 2, "for the greeting and for the Pong");
+}
+
+#[test]
+fn a_pong_that_has_begun_and_one_that_waits_come_on_top_of_a_full_outbox() {
+    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    world.input(Input::Ping { conn, payload: vec![1] });
+    let begun = world.shard.pending(conn).unwrap().slices().next().unwrap()[0];
+    world.input(Input::Flushed { conn, bytes: 1 });
+    world.input(Input::Ping { conn, payload: vec![2] });
+    let rest = world.flush(conn);
+    assert_eq!(common::parse([vec![begun], rest].concat()).len(), 3);
+}
+
+#[test]
+fn a_slot_is_used_again_under_another_id() {
+    let mut world = world();
+    let first = world.plain("/ws/a");
+    world.input(Input::Lost { conn: first, cause: Lost::Eof });
+    let second = world.plain("/ws/a");
+    assert_eq!((first.slot, first.generation + 1), (second.slot, second.generation));
+    world.input(Input::PeerClosed { conn: first, code: None });
+    world.input(Input::Flushed { conn: first, bytes: 5 });
+    assert_eq!(world.shard.stats().totals.stale_inputs, 2);
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    assert!(world.shard.pending(first).is_none());
+    assert_eq!(world.read(second), ["1"]);
+}
+
+#[test]
+fn connections_are_bounded() {
+    let mut world = with(Limits { connections: 1, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Connections));
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    assert!(world.try_accept("/ws/a").is_ok());
+    assert_eq!(world.shard.stats().totals.refused, 1);
+}
+
+#[test]
+fn a_shutdown_tells_everyone_in_paced_steps() {
+    let mut world = with(Limits { drain_timeout: Duration::from_millis(400), ..Limits::default() }, Policy::open());
+    let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
+    world.input(Input::Shutdown);
+    world.input(Input::Shutdown);
+    let told = |world: &common::World| members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
+    assert_eq!(told(&world), 125, "two steps in the first half of drain_timeout");
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::ShuttingDown));
+    world.pass(Duration::from_millis(99));
+    assert_eq!(told(&world), 125);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(told(&world), 250);
+    assert_eq!(world.read_close(members[0]), Some((3001, "shutdown".into())));
+    for conn in members {
+        world.flush(conn);
+        world.input(Input::PeerClosed { conn, code: Some(3001) });
+    }
+    assert!(world.ended.iter().all(|(_, end)| end.clean && end.reason.code == 3001));
+    assert_eq!((world.shard.poll_timeout(), world.shard.stats().gauges.connections), (None, 0));
+}
+
+#[test]
+fn time_that_goes_back_is_held() {
+    let mut world = world();
+    world.plain("/ws/a");
+    world.pass(Duration::from_secs(25));
+    world.now.mono = parlor_core::Instant(5);
+    world.input(Input::Tick);
+    assert_eq!(world.shard.stats().totals.clock_backsteps, 1);
+    assert!(world.shard.poll_timeout().unwrap() >= parlor_core::Instant(25_000_000_000));
+}
+
+#[test]
+fn an_expired_connection_of_a_token_without_exp_stays() {
+    let mut world = world();
+    let conn = world.open("/ws/a?token=t");
+    world.prove(Claims { exp: Some(1_700_000_005), ..claims("ada") });
+    world.say(conn, r#"{"type":"auth","token":"t"}"#);
+    world.prove(claims("ada"));
+    world.messages(conn);
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(24));
+        world.input(Input::Pong { conn });
+        assert!(world.messages(conn).iter().all(tungstenite::Message::is_ping));
+    }
+    assert!(world.ended.is_empty());
+}

@@ -1,0 +1,95 @@
+//! From the target of a request to rooms.
+
+mod common;
+
+use common::routes;
+use parlor_core::Limits;
+use parlor_core::wire::route::{RouteError, Routes, Target};
+
+fn rooms(routes: &Routes, target: &str) -> Result<Vec<String>, RouteError> {
+    match routes.resolve(target, &Limits { rooms_per_connection: 3, ..Limits::default() })? {
+        Target::Json { .. } => Ok(vec!["json".into()]),
+        Target::Plain(plain) => Ok(plain.rooms.iter().map(|room| room.to_string()).collect()),
+    }
+}
+
+#[test]
+fn paths_lead_to_rooms() {
+    let routes = routes(&[
+        ("/ws/monitor", "global_monitor", None),
+        ("/ws/pipeline/{id}", "pipeline_{id}", None),
+        ("/ws/logs/realtime", "logs_realtime", None),
+    ]);
+    let long = "x".repeat(64);
+    let found = [
+        ("/connection/websocket".to_owned(), "json".to_owned()),
+        ("/connection/websocket/?x=1".into(), "json".into()),
+        ("/ws/lobby".into(), "lobby".into()),
+        ("/ws/lobby/".into(), "lobby".into()),
+        ("/ws/monitor".into(), "global_monitor".into()),
+        ("/ws/pipeline/7/".into(), "pipeline_7".into()),
+        (format!("/ws/pipeline/{long}"), format!("pipeline_{long}")),
+        ("/ws/pipeline".into(), "pipeline".into()),
+        ("/ws/logs/realtime".into(), "logs_realtime".into()),
+        ("/ws/a%2Fb".into(), "a/b".into()),
+        ("/ws/%2523".into(), "%23".into()),
+        ("/ws/ä".into(), "ä".into()),
+        ("/ws?room=a+b&room=%C3%A4&room=a+b".into(), "a b,ä".into()),
+    ];
+    for (target, expected) in found {
+        assert_eq!(rooms(&routes, &target).map(|rooms| rooms.join(",")), Ok(expected), "{target}");
+    }
+    for target in [
+        "/",
+        "/wss",
+        "/connection",
+        "/ws/a/b",
+        "/ws/pipeline/a b",
+        "/ws/pipeline/%2F",
+        "/ws/pipeline/7/x",
+        &format!("/ws/pipeline/x{long}"),
+    ] {
+        assert_eq!(rooms(&routes, target), Err(RouteError::NotFound), "{target}");
+    }
+    for (target, words) in [
+        ("/ws", "name a room"),
+        ("/ws/", "name a room"),
+        ("/ws/%ff", "not UTF-8"),
+        ("/ws/a%0A", "control"),
+        ("/ws?room=", "must not be empty"),
+        ("/ws?room=a&room=b&room=c&room=d", "rooms_per_connection"),
+        (&format!("/ws/{}", "x".repeat(201)), "room_name_bytes"),
+    ] {
+        let Err(RouteError::Bad(message)) = rooms(&routes, target) else { panic!("{target} is bad") };
+        assert!(message.contains(words), "{target}: {message}");
+    }
+    let Err(RouteError::Forbidden(message)) = rooms(&routes, "/ws/%23ada") else { panic!("reserved") };
+    assert!(message.contains("reserved"), "{message}");
+}
+
+#[test]
+fn a_query_says_how() {
+    let resolve = |target| Routes::default().resolve(target, &Limits::default()).expect("a route");
+    assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=true"), Target::Json { frame_pings: true });
+    assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
+    let Target::Plain(plain) = resolve("/ws/a?token=x%20y&greeting=off") else { panic!("plain") };
+    assert_eq!((plain.token.as_deref(), plain.greeting, plain.subscribed.as_str()), (Some("x y"), false, "subscribed"));
+}
+
+#[test]
+fn a_template_that_cannot_be_is_refused_with_a_reason() {
+    let cases = [
+        ("/live/{id}", "a", "must start with /ws/"),
+        ("/ws/{id}/{id}", "a", "more than one"),
+        ("/ws/x{id}", "a", "plain text or {id}"),
+        ("/ws//a", "a", "plain text or {id}"),
+        ("/ws/", "a", "plain text or {id}"),
+        ("/ws/a", "b_{id}", "does not have"),
+        ("/ws/a", "", "empty or reserved"),
+        ("/ws/a", "#a", "empty or reserved"),
+    ];
+    for (path, room, words) in cases {
+        let refused = Routes::default().add(path, room, None).expect_err(path);
+        assert!(refused.contains(words), "{path}: {refused}");
+    }
+}

@@ -1,0 +1,42 @@
+//! The one clock. Everything else is told the time.
+
+use parlor_core::{Instant, Now};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Both clocks of the machine, the monotonic one as nanoseconds since this one was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: tokio::time::Instant,
+}
+
+impl Clock {
+    /// A clock that starts at zero now.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "a default that reads the time would be a surprise")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
+    pub fn new() -> Self {
+        Self { origin: tokio::time::Instant::now() }
+    }
+
+    /// The time to pass with an input.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
+    pub fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono: Instant(nanos(self.origin.elapsed())),
+            unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The moment of the runtime's timers that is this one of the shard's.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> tokio::time::Instant {
+        // Half a century is never, and still something that a timer can hold.
+        self.origin + Duration::from_nanos(instant.0.min(50 * 365 * 86_400 * 1_000_000_000))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! Settings, and what follows from them.
+
+mod sources;
+mod table;
+mod value;
+
+pub use table::Settings;
+pub use value::{ApiErrorMode, LogFormat, LogLevel};
+
+use parlor_core::wire::route::Routes;
+use parlor_core::{Config, Policy};
+use sources::Stop;
+use std::ffi::OsString;
+
+/// A path that leads to a room.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Segments of plain text or `{id}`, after `/ws/`.
+    pub path: String,
+    /// The room's name, with `{id}` for what stood in its place.
+    pub room: String,
+    /// The `type` of the answer to `subscribe`.
+    #[serde(default)]
+    pub subscribed: Option<String>,
+}
+
+/// The least that the HTTP library takes for the head of a request.
+const MIN_HEADER_BYTES: usize = 8192;
+
+impl Settings {
+    /// Settings from the command line, the environment and the file that they name.
+    ///
+    /// Prints what was asked for and ends the process on `--help` and `--version`, and on a command line that cannot be.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and what is allowed.
+    pub fn load(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        let settings = sources::load(arguments, environment).map_err(|stop| match stop {
+            Stop::Clap(message) => message.exit(),
+            Stop::Wrong(message) => message,
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Whether whoever can connect may do everything.
+    #[must_use]
+    pub fn is_dev(&self) -> bool {
+        self.listen.ip().is_loopback() && self.dev != Some(false)
+    }
+
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// A sentence that says which do not, and what to set.
+    pub fn check(&self) -> Result<(), String> {
+        let listen = self.listen;
+        if !listen.ip().is_loopback() && self.dev == Some(true) {
+            return Err(format!("dev = true needs a loopback address to listen on, which {listen} is not"));
+        }
+        if !listen.ip().is_loopback() && self.api_key.is_none() {
+            return Err(format!(
+                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file"
+            ));
+        }
+        if self.header_bytes < MIN_HEADER_BYTES {
+            return Err(format!("header_bytes = {} must be at least {MIN_HEADER_BYTES}", self.header_bytes));
+        }
+        if self.http_connections == 0 {
+            return Err("http_connections = 0 must be at least 1".into());
+        }
+        self.limits.validate()?;
+        self.paths().map(drop)
+    }
+
+    /// What can be, but will surprise: a sentence for each.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<&'static str> {
+        let mut doubts = Vec::new();
+        if self.token_secret.is_none() && !self.policy().allow_anonymous {
+            doubts.push("no client can connect: set token_secret, or allow_anonymous = true");
+        }
+        if self.api_key.is_none() && !self.is_dev() {
+            doubts.push("no API call can be made: set api_key");
+        }
+        doubts
+    }
+
+    /// What the shard is configured with.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn core(&self) -> Result<Config, String> {
+        self.check()?;
+        Ok(Config {
+            limits: self.limits.clone(),
+            policy: self.policy(),
+            routes: self.paths()?,
+            node: self.node_name.clone(),
+            version: crate::VERSION.into(),
+        })
+    }
+
+    fn policy(&self) -> Policy {
+        let default = if self.is_dev() { Policy::open() } else { Policy::closed() };
+        Policy {
+            allow_anonymous: self.allow_anonymous.unwrap_or(default.allow_anonymous),
+            allow_subscribe: self.allow_subscribe.unwrap_or(default.allow_subscribe),
+            allow_publish: self.allow_publish.unwrap_or(default.allow_publish),
+            allow_history: self.allow_history.unwrap_or(default.allow_history),
+            allow_presence: self.allow_presence.unwrap_or(default.allow_presence),
+        }
+    }
+
+    fn paths(&self) -> Result<Routes, String> {
+        let mut routes = Routes::default();
+        for route in &self.routes {
+            routes.add(&route.path, &route.room, route.subscribed.as_deref())?;
+        }
+        Ok(routes)
+    }
+}

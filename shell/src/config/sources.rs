@@ -1,0 +1,151 @@
+//! Where settings come from: the file, then the environment, then flags, each overriding the one before.
+
+use super::table::{KEYS, Key};
+use super::{Route, Settings};
+use clap::{Arg, Command};
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value as Toml};
+
+/// Settings from a command line and an environment, and from the file that they name.
+///
+/// # Errors
+/// What is wrong with which of them; also the text of `--help` and `--version`.
+pub(super) fn load(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Settings, Stop> {
+    let flags = command().try_get_matches_from(arguments).map_err(Stop::Clap)?;
+    let environment = known_variables(environment)?;
+    let mut settings = Settings::default();
+    let in_environment =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str());
+    let file = flags.get_one::<String>(CONFIG).map(String::as_str).or_else(|| in_environment(CONFIG));
+    if let Some(file) = file {
+        read_file(&mut settings, &PathBuf::from(file))?;
+    }
+    for key in KEYS {
+        if let Some(text) = in_environment(key.name) {
+            set(&mut settings, key, text, variable(key.name))?;
+        }
+        if let Some(text) = flags.get_one::<String>(key.name) {
+            set(&mut settings, key, text, format!("--{}", flag(key.name)))?;
+        }
+    }
+    Ok(settings)
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The command line is wrong, or asks for help or the version.
+    Clap(clap::Error),
+    /// A sentence that says what is wrong.
+    Wrong(String),
+}
+
+impl From<String> for Stop {
+    fn from(wrong: String) -> Self {
+        Self::Wrong(wrong)
+    }
+}
+
+const CONFIG: &str = "config";
+const PREFIX: &str = "PARLOR_";
+
+fn flag(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+fn command() -> Command {
+    let defaults = Settings::default();
+    let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help(format!(
+        "TOML file with any of these settings, under their names with _ for - [env: {}]",
+        variable(CONFIG)
+    ));
+    let settings = KEYS.iter().map(|key| {
+        let default = (key.show)(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
+        let help = format!("{}{default} [env: {}]", key.doc.trim().trim_end_matches('.'), variable(key.name));
+        Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading)
+    });
+    Command::new("parlor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A self-hosted room server for WebSockets. Without settings it runs in development mode on loopback.")
+        .arg(config)
+        .args(settings)
+}
+
+/// The settings among environment variables, by the name of their key.
+fn known_variables(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(&'static str, String)>, String> {
+    let names = || KEYS.iter().map(|key| key.name).chain([CONFIG]);
+    let mut known = Vec::new();
+    for (name, text) in environment {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) && !is_of_the_cluster(name)) else {
+            continue;
+        };
+        let Some(key) = names().find(|key| variable(key) == name) else {
+            let nearest = nearest(name, names().map(variable));
+            return Err(format!("unknown environment variable {name}; did you mean {nearest}?"));
+        };
+        let text = text.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
+        known.push((key, text));
+    }
+    Ok(known)
+}
+
+/// Kubernetes sets these for a service that is called `parlor`.
+fn is_of_the_cluster(name: &str) -> bool {
+    name == "PARLOR_PORT" || name.starts_with("PARLOR_PORT_") || name.starts_with("PARLOR_SERVICE_")
+}
+
+fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let table: Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+    for (name, value) in table {
+        if name == "routes" {
+            settings.routes = routes(value).map_err(|error| format!("{}: {error}", path.display()))?;
+            continue;
+        }
+        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            let nearest = nearest(&name, KEYS.iter().map(|key| key.name).chain(["routes"]));
+            return Err(format!("{}: unknown key {name:?}; did you mean {nearest:?}?", path.display()));
+        };
+        let place = format!("{}: {name}", path.display());
+        let text = text_of(value).ok_or_else(|| format!("{place} must not be a table"))?;
+        set(settings, key, &text, place)?;
+    }
+    Ok(())
+}
+
+fn routes(value: Toml) -> Result<Vec<Route>, String> {
+    let Toml::Array(routes) = value else { return Err("routes are written as [[routes]], once for each".into()) };
+    routes.into_iter().map(|route| route.try_into().map_err(|error| format!("in [[routes]]: {error}"))).collect()
+}
+
+/// A value as it would be written in a flag.
+fn text_of(value: Toml) -> Option<String> {
+    Some(match value {
+        Toml::String(text) => text,
+        Toml::Array(parts) => parts.into_iter().map(text_of).collect::<Option<Vec<_>>>()?.join(","),
+        Toml::Integer(number) => number.to_string(),
+        Toml::Float(number) => number.to_string(),
+        Toml::Boolean(truth) => truth.to_string(),
+        Toml::Datetime(time) => time.to_string(),
+        Toml::Table(_) => return None,
+    })
+}
+
+fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> Result<(), String> {
+    (key.set)(settings, text).map_err(|allowed| format!("{place}: expected {allowed}, not {text:?}"))
+}
+
+fn nearest<S: AsRef<str>>(name: &str, known: impl Iterator<Item = S>) -> S {
+    known.min_by_key(|known| strsim::damerau_levenshtein(name, known.as_ref())).expect("the table is not empty")
+}

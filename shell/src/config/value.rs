@@ -1,0 +1,161 @@
+//! How each kind of setting is written: the same in a flag, in the environment and in the file.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A kind of setting.
+pub(super) trait Value: Sized {
+    /// What is allowed, as the end of the sentence "expected …".
+    const ALLOWED: &'static str;
+
+    fn read(text: &str) -> Option<Self>;
+
+    /// The value as [`Value::read`] takes it; none where there is nothing to say.
+    fn show(&self) -> Option<String>;
+}
+
+impl Value for SocketAddr {
+    const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for bool {
+    const ALLOWED: &'static str = "true or false";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for usize {
+    const ALLOWED: &'static str = "a whole number, not negative";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Value for Duration {
+    const ALLOWED: &'static str = "a duration with its unit such as 25s, 1m 30s or 500ms";
+
+    fn read(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(humantime::format_duration(*self).to_string())
+    }
+}
+
+impl Value for String {
+    const ALLOWED: &'static str = "text that is not empty";
+
+    fn read(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.into())
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
+impl<V: Value> Value for Option<V> {
+    const ALLOWED: &'static str = V::ALLOWED;
+
+    fn read(text: &str) -> Option<Self> {
+        V::read(text).map(Some)
+    }
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(V::show)
+    }
+}
+
+impl Value for Vec<String> {
+    const ALLOWED: &'static str = "names separated by commas, or an array of them in the file";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(String::from).collect())
+    }
+
+    fn show(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.join(","))
+    }
+}
+
+/// Makes a kind of setting of an enum whose values are written as one word.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl Value for $name {
+            const ALLOWED: &'static str = $allowed;
+
+            fn read(text: &str) -> Option<Self> {
+                match text {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn show(&self) -> Option<String> {
+                Some(match self { $(Self::$variant => $word,)+ }.into())
+            }
+        }
+    };
+}
+
+words! {
+    /// How much is logged.
+    LogLevel, "error, warn, info, debug, trace or off" {
+        /// Nothing.
+        Off = "off",
+        /// What went wrong in the server.
+        Error = "error",
+        /// What will go wrong if nobody looks.
+        Warn = "warn",
+        /// Start and stop.
+        Info = "info",
+        /// Every connection.
+        Debug = "debug",
+        /// Every room and user that comes and goes.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How log lines are written.
+    LogFormat, "text or json" {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// Where an API call finds out that it failed.
+    ApiErrorMode, "transport or body" {
+        /// In the HTTP status, and in the body.
+        Transport = "transport",
+        /// In the body of a 200 alone.
+        Body = "body",
+    }
+}

@@ -1,0 +1,257 @@
+//! tungstenite as a decoder of what was already read, at no cost to a connection that has nothing half-read.
+
+use std::io::{self, Read, Write};
+use tungstenite::Message;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+/// The frames of one connection, in whatever pieces their bytes come.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    message_bytes: usize,
+    /// There only while a message is half-read. It keeps the largest buffer that it ever needed.
+    half_read: Option<Box<HalfRead>>,
+}
+
+#[derive(Debug)]
+struct HalfRead {
+    context: WebSocketContext,
+    boundary: Boundary,
+}
+
+/// What the decoder reads at a time: it zero-fills that much before every read.
+const READ_BYTES: usize = 256;
+
+impl Decoder {
+    /// A decoder for messages of at most so many bytes.
+    pub(crate) fn new(message_bytes: usize) -> Self {
+        Self { message_bytes, half_read: None }
+    }
+
+    /// The next message, made of bytes off the front of `unread`.
+    ///
+    /// # Errors
+    /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
+    /// after a Close, there must be no further call.
+    pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Message> {
+        let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
+        let next = half_read.context.read(&mut Feed { unread, boundary: &mut half_read.boundary });
+        if unread.is_empty() && half_read.boundary.is_between_messages() {
+            self.half_read = None;
+        }
+        next
+    }
+}
+
+impl HalfRead {
+    fn new(message_bytes: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            // What it answers by itself goes to `Feed` at once, so that nothing piles up.
+            .write_buffer_size(0)
+            .max_message_size(Some(message_bytes))
+            .max_frame_size(Some(message_bytes));
+        Self { context: WebSocketContext::new(Role::Server, Some(config)), boundary: Boundary::default() }
+    }
+}
+
+/// What tungstenite takes for a socket. It never gets a byte beyond the frame that it is reading, and what it writes
+/// is thrown away.
+struct Feed<'a, 'b> {
+    unread: &'a mut &'b [u8],
+    boundary: &'a mut Boundary,
+}
+
+impl Read for Feed<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unread.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let length = self.boundary.wanted().min(buffer.len()).min(self.unread.len());
+        let (given, rest) = self.unread.split_at(length);
+        buffer[..length].copy_from_slice(given);
+        self.boundary.advance(given);
+        *self.unread = rest;
+        Ok(length)
+    }
+}
+
+impl Write for Feed<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where frames and messages end (RFC 6455 section 5.2), whether or not they are valid.
+#[derive(Debug, Default)]
+struct Boundary {
+    header: [u8; 14],
+    /// Bytes of the header so far.
+    seen: usize,
+    /// Bytes of the payload to come; known once the header is complete.
+    payload: u64,
+    /// A fragment came whose message is not complete.
+    fragmented: bool,
+}
+
+impl Boundary {
+    /// Bytes until the next point where something new is known; at least one.
+    fn wanted(&self) -> usize {
+        match self.header_length() - self.seen {
+            0 => usize::try_from(self.payload).unwrap_or(usize::MAX),
+            missing => missing,
+        }
+    }
+
+    /// Takes note of at most [`Boundary::wanted`] bytes.
+    fn advance(&mut self, bytes: &[u8]) {
+        if self.seen == self.header_length() {
+            self.payload -= bytes.len() as u64;
+        } else {
+            self.header[self.seen..][..bytes.len()].copy_from_slice(bytes);
+            self.seen += bytes.len();
+            if self.seen < self.header_length() {
+                return;
+            }
+            self.payload = self.payload_length();
+        }
+        if self.payload == 0 {
+            let is_control = self.header[0] & 0x08 != 0;
+            let is_final = self.header[0] & 0x80 != 0;
+            self.fragmented = if is_control { self.fragmented } else { !is_final };
+            self.seen = 0;
+        }
+    }
+
+    fn is_between_messages(&self) -> bool {
+        self.seen == 0 && !self.fragmented
+    }
+
+    /// As far as it is known: of its first two bytes, then of all of it.
+    fn header_length(&self) -> usize {
+        if self.seen < 2 {
+            return 2;
+        }
+        let extended = match self.header[1] & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let masked = self.header[1] & 0x80 != 0;
+        2 + extended + if masked { 4 } else { 0 }
+    }
+
+    fn payload_length(&self) -> u64 {
+        match self.header[1] & 0x7f {
+            126 => u64::from(u16::from_be_bytes([self.header[2], self.header[3]])),
+            127 => self.header[2..10].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+            short => u64::from(short),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tungstenite::error::{CapacityError, Error, ProtocolError};
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match u16::try_from(payload.len()) {
+            Ok(length @ 0..126) => frame.push(0x80 | length as u8),
+            Ok(length) => frame.extend([0x80 | 126, (length >> 8) as u8, length as u8]),
+            Err(_) => {
+                frame.push(0x80 | 127);
+                frame.extend((payload.len() as u64).to_be_bytes());
+            }
+        }
+        let mask = [1, 2, 3, 4];
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    /// Every message in `bytes`, given in pieces of `size`, with the decoder afterwards.
+    fn decode(bytes: &[u8], size: usize) -> (Vec<Message>, Decoder) {
+        let mut decoder = Decoder::new(1 << 20);
+        let mut messages = Vec::new();
+        for mut piece in bytes.chunks(size) {
+            loop {
+                match decoder.next(&mut piece) {
+                    Ok(message) => messages.push(message),
+                    Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        (messages, decoder)
+    }
+
+    #[test]
+    fn pieces_make_no_difference_and_nothing_stays_between_messages() {
+        let long = "x".repeat(70_000);
+        let mut bytes = Vec::new();
+        for part in [
+            frame(0x81, b"one"),
+            frame(0x01, b"two, "),
+            frame(0x89, b"ping in between"),
+            frame(0x00, b""),
+            frame(0x80, b"in parts"),
+            frame(0x81, b""),
+            frame(0x81, &[b'y'; 300]),
+            frame(0x81, long.as_bytes()),
+            frame(0x8a, b""),
+        ] {
+            bytes.extend(part);
+        }
+        let expected = [
+            Message::text("one"),
+            Message::Ping("ping in between".into()),
+            Message::text("two, in parts"),
+            Message::text(""),
+            Message::text("y".repeat(300)),
+            Message::text(long.clone()),
+            Message::Pong("".into()),
+        ];
+        for size in [1, 2, 3, 7, 255, 256, 257, 4096, bytes.len()] {
+            let (messages, decoder) = decode(&bytes, size);
+            assert_eq!(messages, expected, "in pieces of {size}");
+            assert!(decoder.half_read.is_none(), "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_half_read_message_is_kept() {
+        for whole in [frame(0x81, b"text"), [frame(0x01, b"te"), frame(0x80, b"xt")].concat()] {
+            for length in 1..whole.len() {
+                let (messages, decoder) = decode(&whole[..length], length);
+                assert!(messages.is_empty() && decoder.half_read.is_some(), "after {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn rules_are_kept() {
+        let mut unmasked: &[u8] = &[0x81, 0x01, b'x'];
+        let error = Decoder::new(10).next(&mut unmasked).unwrap_err();
+        assert!(matches!(error, Error::Protocol(ProtocolError::UnmaskedFrameFromClient)), "{error}");
+
+        let eleven = frame(0x81, &[b'x'; 11]);
+        let error = Decoder::new(10).next(&mut &eleven[..]).unwrap_err();
+        assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
+
+        let in_parts = [frame(0x01, &[b'x'; 6]), frame(0x80, &[b'x'; 6])].concat();
+        let error = Decoder::new(10).next(&mut &in_parts[..]).unwrap_err();
+        assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
+    }
+
+    #[test]
+    fn a_length_beyond_all_memory_is_refused_before_it_is_reserved() {
+        let mut bytes: &[u8] = &[0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        let error = Decoder::new(10).next(&mut bytes).unwrap_err();
+        assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
+    }
+}

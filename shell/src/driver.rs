@@ -1,0 +1,208 @@
+//! One connection: the bytes of its socket on one side, the inputs and the pending bytes of the shard on the other.
+//!
+//! The same code runs over TCP in the server and over an invented transport in the simulator. It decides nothing: it
+//! writes the 101, turns frames into inputs, and moves what the shard has pending.
+
+use crate::decoder::Decoder;
+use parlor_core::{ConnId, Input, Lost, Pending, Violation};
+use std::io::{self, IoSlice};
+use std::mem;
+use std::task::{Context, Poll, ready};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message};
+
+/// A stream of bytes in both directions, as far as a connection needs it.
+pub trait Transport {
+    /// Reads into `buffer`; zero bytes are the end of the stream.
+    ///
+    /// # Errors
+    /// Any error means that the stream is gone.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes what can be written at once, and says how many bytes that was.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when that is none. Any other error, and zero bytes, mean that the stream is gone.
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether [`Transport::try_write`] is worth another try after it would have blocked.
+    ///
+    /// # Errors
+    /// Any error means that the stream is gone.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Makes sure that nothing more is sent, not even what was written before, once the transport is dropped.
+    fn abort(&mut self);
+}
+
+/// What a write took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Everything that was pending.
+    All(usize),
+    /// The first so many bytes.
+    Part(usize),
+    /// Nothing: the socket is full. [`Driver::poll`] says when to try again.
+    Refused,
+    /// Nothing: the socket is gone.
+    Failed,
+}
+
+/// What a connection is ready for.
+#[derive(Debug)]
+pub enum Ready {
+    /// The last byte of the 101 is written. These bytes came with the request and are to be decoded first.
+    Upgraded(Vec<u8>),
+    /// The socket takes bytes again.
+    Writable,
+    /// So many bytes were read into the buffer and are to be decoded.
+    Read(usize),
+    /// The socket is gone.
+    Lost(Lost),
+}
+
+/// One connection and its socket.
+#[derive(Debug)]
+pub struct Driver<T> {
+    conn: ConnId,
+    transport: T,
+    phase: Phase,
+    message_bytes: usize,
+    /// The socket refused bytes, and has not said since that it takes them again.
+    blocked: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Answering(Box<Handshake>),
+    Decoding(Decoder),
+    /// The peer broke a rule: what it sends is read, so that it can read our Close, and thrown away.
+    Discarding,
+    /// The peer said its last word.
+    Done,
+}
+
+/// An upgrade request that was accepted.
+#[derive(Debug)]
+pub struct Handshake {
+    /// The 101, byte for byte.
+    pub response: Vec<u8>,
+    /// Bytes that were read after the request.
+    pub early: Vec<u8>,
+}
+
+/// The most slices that one write gathers.
+const SLICES: usize = 64;
+
+impl<T: Transport> Driver<T> {
+    /// A connection whose 101 is still to be written, and which accepts messages of so many bytes.
+    pub fn new(conn: ConnId, transport: T, handshake: Handshake, message_bytes: usize) -> Self {
+        Self { conn, transport, phase: Phase::Answering(Box::new(handshake)), message_bytes, blocked: false }
+    }
+
+    /// Which connection this is.
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Whether [`Driver::write`] is of no use until [`Ready::Writable`].
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// What the connection is ready for next. Reads go to `buffer`, which is not touched otherwise.
+    pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ready> {
+        if let Phase::Answering(handshake) = &mut self.phase {
+            if ready!(poll_write_all(&mut self.transport, cx, &mut handshake.response)).is_err() {
+                return Poll::Ready(Ready::Lost(Lost::Write));
+            }
+            let early = mem::take(&mut handshake.early);
+            self.phase = Phase::Decoding(Decoder::new(self.message_bytes));
+            return Poll::Ready(Ready::Upgraded(early));
+        }
+        if self.blocked
+            && let Poll::Ready(writable) = self.transport.poll_writable(cx)
+        {
+            self.blocked = false;
+            return Poll::Ready(writable.map_or(Ready::Lost(Lost::Write), |()| Ready::Writable));
+        }
+        if matches!(self.phase, Phase::Done) {
+            return Poll::Pending;
+        }
+        Poll::Ready(match ready!(self.transport.poll_read(cx, buffer)) {
+            Ok(0) => Ready::Lost(Lost::Eof),
+            Ok(bytes) => Ready::Read(bytes),
+            Err(_) => Ready::Lost(Lost::Read),
+        })
+    }
+
+    /// Takes bytes off the front of `unread` until they make an input, or until none is left.
+    pub fn decode(&mut self, unread: &mut &[u8]) -> Option<Input> {
+        let Phase::Decoding(decoder) = &mut self.phase else {
+            *unread = &[];
+            return None;
+        };
+        let conn = self.conn;
+        let rule = match decoder.next(unread) {
+            Ok(Message::Text(text)) => return Some(Input::Message { conn, text: text.as_str().to_owned() }),
+            Ok(Message::Ping(payload)) => return Some(Input::Ping { conn, payload: payload.to_vec() }),
+            Ok(Message::Pong(_)) => return Some(Input::Pong { conn }),
+            Ok(Message::Close(frame)) if !is_stand_in(frame.as_ref()) => {
+                self.phase = Phase::Done;
+                return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
+            }
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Ok(Message::Binary(_)) => Violation::Binary,
+            Err(Error::Utf8(_)) => Violation::Utf8,
+            Err(Error::Capacity(_)) => Violation::TooLarge,
+            Ok(Message::Close(_) | Message::Frame(_)) | Err(_) => Violation::Protocol,
+        };
+        self.phase = Phase::Discarding;
+        Some(Input::Violation { conn, rule })
+    }
+
+    /// Writes what is pending, as far as one call to the socket takes it.
+    pub fn write(&mut self, pending: &Pending<'_>) -> Written {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slot, frame) in slices.iter_mut().zip(pending.slices()) {
+            *slot = IoSlice::new(frame);
+            count += 1;
+        }
+        match self.transport.try_write(&slices[..count]) {
+            Ok(0) => Written::Failed,
+            Ok(bytes) if bytes == pending.len() => Written::All(bytes),
+            Ok(bytes) => Written::Part(bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Written::Refused
+            }
+            Err(_) => Written::Failed,
+        }
+    }
+
+    /// Hangs up: what the socket holds still goes out after a `clean` end, and nothing after any other.
+    pub fn hang_up(mut self, clean: bool) {
+        if !clean {
+            self.transport.abort();
+        }
+    }
+}
+
+/// The decoder reports a Close with a code that is not allowed as this one.
+fn is_stand_in(frame: Option<&CloseFrame>) -> bool {
+    frame.is_some_and(|frame| frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation")
+}
+
+fn poll_write_all<T: Transport>(transport: &mut T, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<io::Result<()>> {
+    while !bytes.is_empty() {
+        match transport.try_write(&[IoSlice::new(bytes)]) {
+            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => drop(bytes.drain(..written)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(transport.poll_writable(cx))?,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}

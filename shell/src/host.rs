@@ -1,0 +1,293 @@
+//! A shard with its sockets: carries out what the shard decides. It knows neither the runtime nor the clock.
+//!
+//! Whoever owns a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
+//! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
+
+use crate::auth::Tokens;
+use crate::driver::{Driver, Handshake, Ready, Transport, Written};
+use crate::recent::Recent;
+use parlor_core::api::{Command, Reply};
+use parlor_core::code::Error;
+use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Stats, Upgrade};
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::task::{Context, Poll, Waker};
+use tokio::sync::oneshot;
+use tracing::{debug, trace};
+
+/// A call's answer, when it comes.
+pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
+
+/// A shard and everything that it acts on.
+#[derive(Debug)]
+pub struct Host<T> {
+    shard: Shard,
+    outside: Outside<T>,
+    /// Inputs that follow from effects of the turn before.
+    inputs: VecDeque<Input>,
+    buffer: Box<[u8]>,
+    recent: Recent,
+    next_call: u64,
+}
+
+/// What effects act on.
+#[derive(Debug)]
+struct Outside<T> {
+    seats: Seats<T>,
+    dirty: VecDeque<ConnId>,
+    calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
+    tokens: Tokens,
+}
+
+/// Bytes that one read takes at most. All connections share the buffer.
+const BUFFER_BYTES: usize = 16 << 10;
+/// Reads and other steps of one connection before the others have their turn.
+const STEPS: usize = 2;
+
+/// What became of a connection that was polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It has more to do, and is to be polled again once the others had their turn.
+    Partly,
+    /// It has ended.
+    Ended,
+}
+
+impl<T: Transport> Host<T> {
+    /// A shard without connections. `seed` must be unpredictable.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32], tokens: Tokens) -> Self {
+        Self {
+            shard: Shard::new(config, seed),
+            outside: Outside { seats: Seats::default(), dirty: VecDeque::new(), calls: BTreeMap::new(), tokens },
+            inputs: VecDeque::new(),
+            buffer: vec![0; BUFFER_BYTES].into(),
+            recent: Recent::default(),
+            next_call: 0,
+        }
+    }
+
+    /// Asks the shard to take a connection in. After that, [`Host::seat`] must follow in the same breath.
+    ///
+    /// # Errors
+    /// The shard's reason not to.
+    pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
+        self.shard.accept(now, upgrade)
+    }
+
+    /// Gives a connection its socket.
+    pub fn seat(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
+        let message_bytes = self.shard.config().limits.message_bytes;
+        self.outside.seats.put(Driver::new(conn, transport, handshake, message_bytes));
+    }
+
+    /// Does what a connection is ready for: its task.
+    pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Served> {
+        for _ in 0..STEPS {
+            let Some(seat) = self.outside.seats.get(conn) else { return Poll::Ready(Served::Ended) };
+            seat.waker.clone_from(cx.waker());
+            let Poll::Ready(ready) = seat.driver.poll(cx, &mut self.buffer) else { return Poll::Pending };
+            match ready {
+                Ready::Upgraded(early) => {
+                    self.turn(now, Input::Upgraded { conn });
+                    self.decode(now, conn, &early);
+                }
+                Ready::Writable => self.write(now, conn),
+                Ready::Read(bytes) => {
+                    let buffer = mem::take(&mut self.buffer);
+                    self.decode(now, conn, &buffer[..bytes]);
+                    self.buffer = buffer;
+                }
+                Ready::Lost(cause) => self.turn(now, Input::Lost { conn, cause }),
+            }
+        }
+        Poll::Ready(Served::Partly)
+    }
+
+    /// Writes what waits for up to `limit` connections, once each.
+    pub fn flush(&mut self, now: Now, limit: usize) {
+        for _ in 0..limit {
+            let Some(conn) = self.outside.dirty.pop_front() else { return };
+            self.write(now, conn);
+        }
+    }
+
+    /// Whether there is anything for [`Host::flush`] to do.
+    #[must_use]
+    pub fn needs_flush(&self) -> bool {
+        !self.outside.dirty.is_empty()
+    }
+
+    /// Hands in a backend's call.
+    pub fn call(&mut self, now: Now, command: Command) -> Answer {
+        let (sender, answer) = oneshot::channel();
+        let call = self.next_call;
+        self.next_call += 1;
+        self.outside.calls.insert(call, sender);
+        self.turn(now, Input::Call { call: CallId(call), command });
+        answer
+    }
+
+    /// Lets the shard notice how late it is.
+    pub fn tick(&mut self, now: Now) {
+        self.turn(now, Input::Tick);
+    }
+
+    /// Begins to close every connection.
+    pub fn shut_down(&mut self, now: Now) {
+        self.turn(now, Input::Shutdown);
+    }
+
+    /// When [`Host::tick`] is next useful.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.shard.poll_timeout()
+    }
+
+    /// The shard's configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.shard.config()
+    }
+
+    /// The shard's counts.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shard.stats()
+    }
+
+    /// Connections that have a socket.
+    #[must_use]
+    pub fn seated(&self) -> usize {
+        self.outside.seats.taken
+    }
+
+    /// The last inputs, for when one of them broke something.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
+        // Each input may end the connection, and its seat with it.
+        while let Some(seat) = self.outside.seats.get(conn) {
+            let Some(input) = seat.driver.decode(&mut bytes) else { return };
+            self.turn(now, input);
+        }
+    }
+
+    /// From here to the accounting nothing can come between the check that a connection may be written to and the
+    /// write.
+    fn write(&mut self, now: Now, conn: ConnId) {
+        loop {
+            let Some(seat) = self.outside.seats.get(conn) else { return };
+            if seat.driver.is_blocked() {
+                return;
+            }
+            let Some(pending) = self.shard.pending(conn) else { return };
+            match seat.driver.write(&pending) {
+                Written::All(bytes) => return self.turn(now, Input::Flushed { conn, bytes }),
+                Written::Part(bytes) => self.turn(now, Input::Flushed { conn, bytes }),
+                Written::Refused => {
+                    seat.waker.wake_by_ref();
+                    return self.turn(now, Input::Flushed { conn, bytes: 0 });
+                }
+                Written::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Now, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
+            self.recent.note(now, &input);
+            for effect in self.shard.handle(now, input) {
+                if let Some(input) = self.outside.carry_out(effect) {
+                    self.inputs.push_back(input);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Transport> Outside<T> {
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Wake(conn) => self.dirty.push_back(conn),
+            Effect::Authenticate { conn, token } => {
+                return Some(Input::Authenticated { conn, verdict: self.tokens.verify(&token) });
+            }
+            Effect::Closed { conn, end } => self.hang_up(conn, &end),
+            Effect::Reply { call, result } => {
+                if let Some(caller) = self.calls.remove(&call.0) {
+                    // The caller may have hung up meanwhile.
+                    let _ = caller.send(*result);
+                }
+            }
+            Effect::Event(event) => trace!(seq = event.seq, change = ?event.change, "event"),
+        }
+        None
+    }
+
+    fn hang_up(&mut self, conn: ConnId, end: &End) {
+        debug!(%conn, code = end.reason.code, reason = %end.reason.reason, by = ?end.by, "connection ended");
+        if let Some(seat) = self.seats.take(conn) {
+            seat.driver.hang_up(end.clean);
+            seat.waker.wake();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Seat<T> {
+    driver: Driver<T>,
+    /// Wakes the connection's task.
+    waker: Waker,
+}
+
+/// Sockets by slot. A seat is taken from [`Host::seat`] until [`Effect::Closed`].
+#[derive(Debug)]
+struct Seats<T> {
+    // Boxed, so that the table stays small where it is mostly empty, and grows without moving sockets around.
+    slots: Vec<Option<Box<Seat<T>>>>,
+    taken: usize,
+}
+
+impl<T> Default for Seats<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), taken: 0 }
+    }
+}
+
+impl<T: Transport> Seats<T> {
+    fn put(&mut self, driver: Driver<T>) {
+        let slot = driver.conn().slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        let before = self.slots[slot].replace(Box::new(Seat { driver, waker: Waker::noop().clone() }));
+        assert!(before.is_none(), "a slot is given to one connection at a time");
+        self.taken += 1;
+    }
+
+    fn get(&mut self, conn: ConnId) -> Option<&mut Seat<T>> {
+        self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|seat| seat.driver.conn() == conn)
+    }
+
+    fn take(&mut self, conn: ConnId) -> Option<Box<Seat<T>>> {
+        self.get(conn)?;
+        self.taken -= 1;
+        self.slots[conn.slot as usize].take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    #[test]
+    fn a_connection_takes_little_memory() {
+        assert!(size_of::<Seat<TcpStream>>() <= 128, "{} bytes", size_of::<Seat<TcpStream>>());
+    }
+}

@@ -1,0 +1,178 @@
+//! HTTP/1.1 on the one port: a socket is a guest here until it asks to become a WebSocket.
+
+mod api;
+mod reply;
+mod upgrade;
+
+use crate::driver::Handshake;
+use crate::observe;
+use crate::shard::Shard;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use parlor_core::ConnId;
+use reply::{Body, last_words, refusal, starting_afresh};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
+use std::io::Write;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::{sleep_until, timeout};
+use tracing::debug;
+
+/// How long a socket may take to read our last words.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Takes in a socket that was just accepted, or turns it away.
+pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream) {
+    // An error means that the socket is gone already, which whoever reads from it will find out.
+    let _ = socket.set_nodelay(true);
+    let limit = shard.settings.http_connections;
+    if shard.guests.get() >= limit {
+        debug!(limit, "http_connections reached");
+        let words = format!("{limit} sockets have not become a WebSocket");
+        let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, "http_connections");
+        // The runtime does not know yet that the socket is writable. What does not fit at once is not worth waiting for.
+        let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
+        return;
+    }
+    spawn_local(serve(shard.clone(), socket, Guest::new(shard.clone())));
+}
+
+/// What a socket's requests have led to.
+#[derive(Default)]
+struct Visit {
+    requests: Cell<usize>,
+    /// Something happened since the last look.
+    progress: Cell<bool>,
+    upgrade: RefCell<Option<(ConnId, Handshake)>>,
+}
+
+/// Why a visit is over.
+enum Over {
+    /// The socket becomes a WebSocket.
+    Upgraded(ConnId, Handshake),
+    /// One of the two has no more to say.
+    Done,
+    /// Nothing happened for too long.
+    Late,
+}
+
+async fn serve(shard: Rc<Shard>, socket: TcpStream, guest: Guest) {
+    let visit = Rc::new(Visit::default());
+    let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
+    let mut connection =
+        http1::Builder::new().max_buf_size(shard.settings.header_bytes).serve_connection(TokioIo::new(socket), service);
+    let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
+    let over = {
+        let mut late = pin!(sleep_until(wait(shard.settings.request_timeout)));
+        poll_fn(|cx| {
+            let done = connection.poll_without_shutdown(cx);
+            if let Some((conn, handshake)) = visit.upgrade.take() {
+                return Poll::Ready(Over::Upgraded(conn, handshake));
+            }
+            if done.is_ready() {
+                return Poll::Ready(Over::Done);
+            }
+            if visit.progress.take() {
+                late.as_mut().reset(wait(shard.settings.idle_timeout));
+            }
+            late.as_mut().poll(cx).map(|()| Over::Late)
+        })
+        .await
+    };
+    let parts = connection.into_parts();
+    let mut socket = parts.io.into_inner();
+    match over {
+        Over::Upgraded(conn, handshake) => {
+            drop(guest);
+            shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
+        }
+        Over::Late if visit.requests.get() == 0 => {
+            let words = last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", "request_timeout");
+            say_goodbye(&mut socket, &words).await;
+        }
+        Over::Late | Over::Done => say_goodbye(&mut socket, "").await,
+    }
+}
+
+/// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
+async fn say_goodbye(socket: &mut TcpStream, words: &str) {
+    let goodbye = async {
+        socket.write_all(words.as_bytes()).await?;
+        socket.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while socket.read(&mut ignored).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Whatever fails here, the socket is dropped.
+    let _ = timeout(LINGER, goodbye).await;
+}
+
+async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    visit.requests.set(visit.requests.get() + 1);
+    visit.progress.set(true);
+    let path = request.uri().path();
+    let response = if let Some(method) = path.strip_prefix("/api/") {
+        let method = method.to_owned();
+        api::answer(&shard, &method, request).await
+    } else if path == "/health" || path.starts_with("/health/") {
+        health(&shard, &request)
+    } else {
+        match upgrade::accept(&shard, &request) {
+            Ok((conn, handshake)) => {
+                visit.upgrade.replace(Some((conn, handshake)));
+                // The 101 is the connection's to write; this answer is never asked for.
+                pending().await
+            }
+            Err(response) => *response,
+        }
+    };
+    visit.progress.set(true);
+    Ok(response)
+}
+
+fn health(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
+    let text = match request.uri().path() {
+        "/health" => {
+            let Some((now, stats)) = shard.enter(|host, now| (now, host.stats())) else {
+                return starting_afresh();
+            };
+            observe::health(shard, now.mono, &stats)
+        }
+        "/health/live" => r#"{"status":"ok"}"#.into(),
+        "/health/ready" if shard.is_stopping() => {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
+        }
+        "/health/ready" => r#"{"status":"ok"}"#.into(),
+        _ => return refusal(StatusCode::NOT_FOUND, "there is nothing here"),
+    };
+    match *request.method() {
+        Method::GET | Method::HEAD => reply::json(StatusCode::OK, text),
+        _ => reply::only("GET, HEAD"),
+    }
+}
+
+/// Counts a socket as long as it has not become a WebSocket.
+struct Guest(Rc<Shard>);
+
+impl Guest {
+    fn new(shard: Rc<Shard>) -> Self {
+        shard.guests.set(shard.guests.get() + 1);
+        Self(shard)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.guests.set(self.0.guests.get() - 1);
+    }
+}

@@ -1,0 +1,209 @@
+//! From a request for a WebSocket (RFC 6455 section 4.2) to a connection, or to the answer that says why not.
+
+use super::api::after_scheme;
+use super::reply::{self, Body, over, refusal, starting_afresh};
+use crate::auth;
+use crate::config::Settings;
+use crate::driver::Handshake;
+use crate::shard::Shard;
+use hyper::body::Incoming;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use hyper::http::uri::Authority;
+use hyper::{Method, Request, Response, StatusCode};
+use parlor_core::wire::route::{RouteError, Target};
+use parlor_core::{ConnId, Refused, Upgrade};
+use std::net::IpAddr;
+use tungstenite::handshake::server::{create_response_with_body, write_response};
+
+/// The one version of the protocol that there is.
+const VERSION: &str = "13";
+/// The subprotocol of the `json` profile.
+const JSON_PROTOCOL: &str = "centrifuge-json";
+/// What comes before a token that is sent as a subprotocol, the one header that a browser lets a page choose.
+const TOKEN_PROTOCOL: &str = "bearer.";
+
+/// Takes a connection in, if the request is complete and valid and the shard has room.
+pub(super) fn accept(shard: &Shard, request: &Request<Incoming>) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
+    let settings = &*shard.settings;
+    let target = resolve(shard, request)?;
+    let mut response = handshake(request)?;
+    let headers = request.headers();
+    if !is_origin_allowed(headers, settings) {
+        let message = "pages of this origin may not connect; allowed_origins names those that may";
+        return Err(refusal(StatusCode::FORBIDDEN, message).into());
+    }
+    let (protocol, protocol_token) = subprotocol(headers);
+    if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let token = bearer(headers).or(protocol_token).map(String::from);
+    let mut bytes = Vec::new();
+    write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
+    let upgrade = Upgrade { client: auth::random(), target, token };
+    match shard.enter(|host, now| host.accept(now, upgrade)) {
+        Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
+        Some(Err(refused)) => Err(refuse(refused, settings).into()),
+        None => Err(starting_afresh().into()),
+    }
+}
+
+fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let resolved = shard.enter(|host, _| {
+        let config = host.config();
+        config.routes.resolve(target, &config.limits)
+    });
+    match resolved {
+        Some(Ok(target)) => Ok(target),
+        Some(Err(RouteError::NotFound)) => Err(refusal(StatusCode::NOT_FOUND, "there is nothing here").into()),
+        Some(Err(RouteError::Bad(why))) => Err(refusal(StatusCode::BAD_REQUEST, &why).into()),
+        Some(Err(RouteError::Forbidden(why))) => Err(refusal(StatusCode::FORBIDDEN, &why).into()),
+        None => Err(starting_afresh().into()),
+    }
+}
+
+/// The 101 that the request asks for.
+fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<Body>>> {
+    if request.method() != Method::GET {
+        return Err(reply::only("GET").into());
+    }
+    let headers = request.headers();
+    if !headers.contains_key(UPGRADE) {
+        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this is the address of a WebSocket");
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        return Err(response.into());
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != VERSION) {
+        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this WebSocket version is not supported");
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+        return Err(response.into());
+    }
+    create_response_with_body(request, || ())
+        .map_err(|error| refusal(StatusCode::BAD_REQUEST, &error.to_string()).into())
+}
+
+fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
+    match refused {
+        Refused::Connections => {
+            let message = format!("{} connections are there already", settings.limits.connections);
+            over(StatusCode::SERVICE_UNAVAILABLE, &message, "connections")
+        }
+        Refused::ShuttingDown => refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+    }
+}
+
+/// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.
+fn subprotocol(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
+    let offered = || {
+        let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    };
+    let known = offered().find(|offer| *offer == JSON_PROTOCOL || offer.starts_with(TOKEN_PROTOCOL));
+    (known, offered().find_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let token = after_scheme(headers.get(AUTHORIZATION)?.as_bytes(), b"bearer ")?;
+    std::str::from_utf8(token).ok()
+}
+
+/// Whether the page that connects may (RFC 6455 section 10.2). Only browsers say where a page comes from.
+fn is_origin_allowed(headers: &HeaderMap, settings: &Settings) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    if settings.allowed_origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some(authority) = origin.split_once("://").and_then(|(_, authority)| authority.parse::<Authority>().ok())
+    else {
+        return false;
+    };
+    if settings.is_dev() {
+        // Not the request's own host: a name of somebody else's can be made to lead to this machine.
+        return is_loopback(authority.host());
+    }
+    headers.get(HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn settings(dev: bool, allowed_origins: &[&str]) -> Settings {
+        let allowed_origins = allowed_origins.iter().map(|origin| (*origin).into()).collect();
+        Settings { dev: Some(dev), allowed_origins, ..Settings::default() }
+    }
+
+    #[test]
+    fn origins_in_development_are_loopback() {
+        let dev = settings(true, &["https://app.example.com"]);
+        for (origin, allowed) in [
+            ("http://localhost:3000", true),
+            ("http://127.0.0.1", true),
+            ("https://[::1]:5173", true),
+            ("https://app.example.com", true),
+            ("https://evil.example.com", false),
+            ("http://localhost.evil.example.com", false),
+            ("http://127.0.0.1.evil.example.com", false),
+            ("null", false),
+            ("", false),
+        ] {
+            let request = headers(&[("host", "evil.example.com"), ("origin", origin)]);
+            assert_eq!(is_origin_allowed(&request, &dev), allowed, "{origin:?}");
+        }
+        assert!(is_origin_allowed(&headers(&[("host", "evil.example.com")]), &dev));
+    }
+
+    #[test]
+    fn origins_outside_development_are_our_own_or_named() {
+        let production = settings(false, &["https://app.example.com"]);
+        for (host, origin, allowed) in [
+            ("chat.example.com", "https://chat.example.com", true),
+            ("Chat.Example.com:8443", "https://chat.example.com:8443", true),
+            ("chat.example.com", "https://APP.example.com", true),
+            ("chat.example.com", "https://chat.example.com:8443", false),
+            ("chat.example.com", "https://evil.example.com", false),
+            ("chat.example.com", "http://localhost:3000", false),
+            ("null", "null", false),
+        ] {
+            let request = headers(&[("host", host), ("origin", origin)]);
+            assert_eq!(is_origin_allowed(&request, &production), allowed, "{origin:?} at {host:?}");
+        }
+        assert!(is_origin_allowed(&headers(&[("host", "a"), ("origin", "https://b")]), &settings(false, &["*"])));
+    }
+
+    #[test]
+    fn subprotocols_are_chosen_from_the_known_ones() {
+        for (offered, answered, token) in [
+            ("", None, None),
+            ("centrifuge-json", Some("centrifuge-json"), None),
+            ("soap, centrifuge-json", Some("centrifuge-json"), None),
+            ("soap", None, None),
+            ("bearer.a.b.c", Some("bearer.a.b.c"), Some("a.b.c")),
+            ("centrifuge-json,bearer.a", Some("centrifuge-json"), Some("a")),
+        ] {
+            assert_eq!(subprotocol(&headers(&[("sec-websocket-protocol", offered)])), (answered, token), "{offered:?}");
+        }
+        assert_eq!(subprotocol(&headers(&[])), (None, None));
+    }
+
+    #[test]
+    fn bearer_tokens_are_read_whatever_the_case_of_the_scheme() {
+        assert_eq!(bearer(&headers(&[("authorization", "bEARER  a.b ")])), Some("a.b"));
+        assert_eq!(bearer(&headers(&[("authorization", "Basic a.b")])), None);
+        assert_eq!(bearer(&headers(&[])), None);
+    }
+}

@@ -1,0 +1,22 @@
+//! The Parlor server: sockets, HTTP, tokens, settings and signals around [`parlor_core`], which decides.
+//!
+//! [`server::Server`] is the whole of it. [`host::Host`] and [`driver::Driver`] are its inside without runtime and
+//! clock, over any [`driver::Transport`].
+
+pub mod auth;
+mod clock;
+pub mod config;
+mod decoder;
+pub mod driver;
+pub mod host;
+mod http;
+mod observe;
+mod recent;
+pub mod server;
+mod shard;
+mod tcp;
+
+pub use observe::start_log;
+
+/// Name and version of the server.
+pub const VERSION: &str = concat!("parlor ", env!("CARGO_PKG_VERSION"));

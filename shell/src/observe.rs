@@ -1,0 +1,182 @@
+//! What can be seen from outside: `/health`, and the log.
+
+use crate::config::{LogFormat, LogLevel};
+use crate::shard::Shard;
+use parlor_core::stats::Totals;
+use parlor_core::{Instant, Stats};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Counts of the recent past, to tell rates from.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    /// Oldest first; never empty.
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    at: Instant,
+    accepted: u64,
+    disconnected: u64,
+    messages_in: u64,
+    published: u64,
+    frames_written: u64,
+    frames_dropped: u64,
+}
+
+impl Rates {
+    /// Between two samples.
+    pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+    /// How many samples are kept: together with the interval, how far back rates go.
+    const KEPT: usize = 12;
+
+    /// Rates of a server that starts now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { samples: VecDeque::from([Sample { at: now, ..Sample::default() }]) }
+    }
+
+    /// Takes note of the counts as they are now.
+    pub(crate) fn sample(&mut self, now: Instant, totals: &Totals) {
+        if self.samples.len() == Self::KEPT {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample::new(now, totals));
+    }
+
+    fn until(&self, now: Instant, totals: &Totals) -> RatesView {
+        let (from, to) = (self.samples[0], Sample::new(now, totals));
+        let window = to.at.since(from.at).as_secs_f64();
+        let per_second = |from: u64, to: u64| if window > 0.0 { (to - from) as f64 / window } else { 0.0 };
+        let written = to.frames_written - from.frames_written;
+        let dropped = to.frames_dropped - from.frames_dropped;
+        RatesView {
+            window_seconds: window,
+            connects_per_second: per_second(from.accepted, to.accepted),
+            disconnects_per_second: per_second(from.disconnected, to.disconnected),
+            messages_in_per_second: per_second(from.messages_in, to.messages_in),
+            published_per_second: per_second(from.published, to.published),
+            frames_written_per_second: per_second(from.frames_written, to.frames_written),
+            send_success: if written + dropped == 0 { 1.0 } else { written as f64 / (written + dropped) as f64 },
+        }
+    }
+}
+
+impl Sample {
+    fn new(at: Instant, totals: &Totals) -> Self {
+        Self {
+            at,
+            accepted: totals.accepted,
+            disconnected: totals.closed.values().sum(),
+            messages_in: totals.messages_in,
+            published: totals.published,
+            frames_written: totals.frames_written,
+            frames_dropped: totals.frames_dropped,
+        }
+    }
+}
+
+/// The body of `/health`.
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    version: &'static str,
+    node: &'a str,
+    uptime_seconds: f64,
+    connections: usize,
+    users: usize,
+    rooms: usize,
+    memberships: usize,
+    logs: usize,
+    history_bytes: usize,
+    outbox_bytes: usize,
+    http_connections: usize,
+    totals: TotalsView<'a>,
+    rates: RatesView,
+}
+
+#[derive(Serialize)]
+struct TotalsView<'a> {
+    accepted: u64,
+    refused: u64,
+    closed: &'a BTreeMap<u16, u64>,
+    messages_in: u64,
+    published: u64,
+    frames_queued: u64,
+    frames_written: u64,
+    frames_dropped: u64,
+    bytes_written: u64,
+    errors: u64,
+    unknown_types: u64,
+}
+
+/// Over the last minute, or since the start.
+#[derive(Serialize)]
+struct RatesView {
+    window_seconds: f64,
+    connects_per_second: f64,
+    disconnects_per_second: f64,
+    messages_in_per_second: f64,
+    published_per_second: f64,
+    frames_written_per_second: f64,
+    /// Of the frames that left their outbox, the part that was written rather than dropped with its connection.
+    send_success: f64,
+}
+
+/// The body of `/health`, as JSON.
+pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
+    let Stats { gauges, totals } = stats;
+    let health = Health {
+        status: if shard.is_stopping() { "stopping" } else { "ok" },
+        version: crate::VERSION,
+        node: &shard.settings.node_name,
+        uptime_seconds: now.since(Instant(0)).as_secs_f64(),
+        connections: gauges.connections,
+        users: gauges.users,
+        rooms: gauges.rooms,
+        memberships: gauges.memberships,
+        logs: gauges.logs,
+        history_bytes: gauges.history_bytes,
+        outbox_bytes: gauges.outbox_bytes,
+        http_connections: shard.guests.get(),
+        totals: TotalsView {
+            accepted: totals.accepted,
+            refused: totals.refused,
+            closed: &totals.closed,
+            messages_in: totals.messages_in,
+            published: totals.published,
+            frames_queued: totals.frames_queued,
+            frames_written: totals.frames_written,
+            frames_dropped: totals.frames_dropped,
+            bytes_written: totals.bytes_written,
+            errors: totals.errors,
+            unknown_types: totals.unknown_types,
+        },
+        rates: shard.rates.borrow().until(now, totals),
+    };
+    serde_json::to_string(&health).expect("it has no map with keys that are not text or numbers")
+}
+
+/// Sends the log to standard error.
+///
+/// # Errors
+/// When there is a log already.
+pub fn start_log(level: LogLevel, format: LogFormat) -> Result<(), String> {
+    let level = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);
+    match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    }
+    .map_err(|error| error.to_string())
+}

@@ -1,0 +1,67 @@
+//! The last inputs of a shard, without what is in them: enough to see what led up to a broken invariant, and nothing
+//! that must not be in a log.
+
+use parlor_core::{ConnId, Input, Now};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// How many inputs are kept.
+const KEPT: usize = 64;
+
+/// The last inputs, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Recent {
+    inputs: VecDeque<Brief>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Brief {
+    at: Now,
+    kind: &'static str,
+    conn: Option<ConnId>,
+    bytes: usize,
+}
+
+impl Recent {
+    pub(crate) fn note(&mut self, at: Now, input: &Input) {
+        let (kind, conn, bytes) = match input {
+            Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
+            Input::Message { conn, text } => ("message", Some(*conn), text.len()),
+            Input::Ping { conn, payload } => ("ping", Some(*conn), payload.len()),
+            Input::Pong { conn } => ("pong", Some(*conn), 0),
+            Input::PeerClosed { conn, .. } => ("peer closed", Some(*conn), 0),
+            Input::Violation { conn, .. } => ("violation", Some(*conn), 0),
+            Input::Lost { conn, .. } => ("lost", Some(*conn), 0),
+            Input::Flushed { conn, bytes } => ("flushed", Some(*conn), *bytes),
+            Input::Authenticated { conn, .. } => ("authenticated", Some(*conn), 0),
+            Input::Call { .. } => ("call", None, 0),
+            Input::Tick => ("tick", None, 0),
+            Input::Shutdown => ("shutdown", None, 0),
+        };
+        // Flushes come by the thousand: a run of them is one entry, with the last connection and all the bytes.
+        if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {
+            *last = Brief { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
+            return;
+        }
+        if self.inputs.len() == KEPT {
+            self.inputs.pop_front();
+        }
+        self.inputs.push_back(Brief { at, kind, conn, bytes });
+    }
+}
+
+impl fmt::Display for Recent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, input) in self.inputs.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{}ns {}", input.at.mono.0, input.kind)?;
+            if let Some(conn) = input.conn {
+                write!(f, " {conn}")?;
+            }
+            if input.bytes > 0 {
+                write!(f, " ({} bytes)", input.bytes)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+"""What the README tells a newcomer to do, done as it is written there, on the port that is written there."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import tempfile
+
+import websockets
+
+from harness import HERE, ROOT, Failed, Server, binary, done, eventually, expect, http, run, token
+
+README = (ROOT / "README.md").read_text()
+KEY = "my-own-key"
+
+
+def block(language, beginning):
+    """The one block of the README that begins like this."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    found = [text for text in blocks if text.startswith(beginning)]
+    if len(found) != 1:
+        raise Failed(f"a block of the README that begins with {beginning!r}", "exactly one", found)
+    return found[0]
+
+
+def shell(command, **environment):
+    """What a command prints; it has to end with exit code 0."""
+    environment = {**os.environ, **environment}
+    ran = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, timeout=30, env=environment)
+    if ran.returncode != 0:
+        raise Failed(command, "exit code 0", f"{ran.returncode} {ran.stdout} {ran.stderr}")
+    return ran.stdout
+
+
+async def printed_by(script, command, text):
+    """Runs a script in Node, publishes once it is connected, and waits until it has printed this text."""
+    node = ["node", "--experimental-websocket", "--no-warnings", "--input-type=module", "-e", script]
+    process = subprocess.Popen(node, cwd=HERE, stdout=subprocess.PIPE, text=True)
+    try:
+        rooms = lambda: http("/health", at="127.0.0.1:8000")[1]["rooms"]
+        await eventually("rooms while the script of the README runs", rooms, 1)
+        offset = json.loads(shell(command))["result"]["offset"]
+        read = lambda: asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 10)
+        line = await read()
+        if line.startswith('{"type":"connection"'):
+            line = await read()
+        expect(f"what {script.split('(')[0]!r} prints", line.strip(), text)
+        return offset
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def first_start():
+    with Server(defaults=False) as server:
+        expect("the address of a first start", server.address, "127.0.0.1:8000")
+        printed = [line for line in server.output if line.strip().startswith("curl ")]
+        expect("commands to paste that the server prints", len(printed), 1)
+        offset = await printed_by(block("js", "new WebSocket"), printed[0], '"hello"')
+        expect("where the first message is", offset, 1)
+    done("readme: a first start, its curl, and the line for the browser's console")
+
+
+async def a_key_of_ones_own():
+    block("sh", f"PARLOR_API_KEY={KEY} ")
+    with Server(defaults=False, env={"PARLOR_API_KEY": KEY}):
+        await printed_by(block("js", "import { Centrifuge }"), block("sh", "curl "), "{ text: 'hello' }")
+    done("readme: the curl example, as written, and the json client")
+
+
+async def the_four_calls():
+    parlor = block("sh", "parlor() ")
+    with Server("--token-secret", "s" * 32, defaults=False, env={"PARLOR_API_KEY": KEY}) as server:
+        url = f"ws://{server.address}/ws/lobby?token=" + token("s" * 32, sub="ann")
+        async with websockets.connect(url) as socket:
+            client = json.loads(await socket.recv())["client"]
+            calls = re.findall(r"`parlor (\w+) '(.*?)'`", README)
+            expect(
+                "calls in the README",
+                [call for call, _ in calls],
+                ["send", "publish", "publish_user", "publish_all", "connections"],
+            )
+            for call, body in calls[:4]:
+                body = body.replace('"client": "…"', f'"client": "{client}"').replace("…", f'"{call}"')
+                shell(f"{parlor}\nparlor {call} '{body}'", PARLOR_API_KEY=KEY)
+                expect(call, json.loads(await asyncio.wait_for(socket.recv(), 5)), call)
+            found = shell(f"{parlor}\nparlor connections '{calls[4][1]}'", PARLOR_API_KEY=KEY)
+            expect("connections of ann", list(json.loads(found)["result"]["connections"]), [client])
+    done("readme: the four calls of a connection manager")
+
+
+async def the_configuration():
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(block("toml", "listen = "))
+        file.flush()
+        with Server("--config", file.name, "--listen", "127.0.0.1:0", "--dev", "false", defaults=False) as server:
+            url = f"ws://{server.address}/ws/pipeline/7?token=" + token("…", sub="ann")
+            async with websockets.connect(url, origin="https://app.example.com") as socket:
+                expect("the room of the route", json.loads(await socket.recv())["message"], "Connected to pipeline_7")
+                await socket.send('{"type":"subscribe","events":[]}')
+                expect("the route's own word", json.loads(await socket.recv())["type"], "subscription_confirmed")
+    done("readme: the configuration file")
+
+
+def the_limits():
+    told = " ".join(subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True).stdout.split())
+    defaults = {
+        name.lower(): default for default, name in re.findall(r"\[default: ([^\]]*)\] \[env: PARLOR_(\w+)\]", told)
+    }
+    rows = re.findall(r"^\| (`[^|]*`) \| ([0-9][^|]*) \|", README, re.MULTILINE)
+    written = {}
+    for names, values in rows:
+        written.update(zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True))
+    expect("limits in the README", written, {name: defaults.get(name) for name in written})
+    limits = {name for name in defaults if name.endswith(("_bytes", "_timeout", "_interval", "_messages", "_age"))}
+    expect("limits that the README lacks", limits - set(written) - {"idle_timeout"}, set())
+    done("readme: the limits are those of --help")
+
+
+async def main():
+    the_limits()
+    await first_start()
+    await a_key_of_ones_own()
+    await the_four_calls()
+    await the_configuration()
+
+
+run(main)

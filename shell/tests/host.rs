@@ -1,0 +1,246 @@
+//! The host over a transport that does what a test says: the driver's every corner, without sockets and time.
+
+use parlor::auth::Tokens;
+use parlor::driver::{Handshake, Transport};
+use parlor::host::{Host, Served};
+use parlor_core::{Config, ConnId, Now, Upgrade};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake};
+
+/// Both ends of an invented socket.
+#[derive(Clone, Default)]
+struct Pipe(Rc<RefCell<Ends>>);
+
+#[derive(Default)]
+struct Ends {
+    /// Each is one read.
+    to_server: VecDeque<Vec<u8>>,
+    to_client: Vec<u8>,
+    /// Bytes that it still takes.
+    room: usize,
+    reads: usize,
+    writes: usize,
+    hung_up: Option<HungUp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HungUp {
+    InPeace,
+    Aborted,
+}
+
+impl Transport for Pipe {
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut ends = self.0.borrow_mut();
+        let Some(bytes) = ends.to_server.pop_front() else { return Poll::Pending };
+        ends.reads += 1;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut ends = self.0.borrow_mut();
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(ends.room).collect();
+        if bytes.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        ends.room -= bytes.len();
+        ends.writes += 1;
+        ends.to_client.extend(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.0.borrow().room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn abort(&mut self) {
+        self.0.borrow_mut().hung_up = Some(HungUp::Aborted);
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // The other end is the test's own.
+        if Rc::strong_count(&self.0) == 2 {
+            self.0.borrow_mut().hung_up.get_or_insert(HungUp::InPeace);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A host with one connection, in the room `room`.
+struct Scene {
+    host: Host<Pipe>,
+    conn: ConnId,
+    pipe: Pipe,
+    wakes: Arc<Wakes>,
+}
+
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+const PING: &[u8] = b"{\"type\":\"ping\"}";
+
+impl Scene {
+    fn new(early: &[u8]) -> Self {
+        let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
+        let config = host.config();
+        let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
+        let conn = host.accept(Now::default(), Upgrade { client: [1; 16], target, token: None }).unwrap();
+        let pipe = Pipe::default();
+        host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
+        Self { host, conn, pipe, wakes: Arc::default() }
+    }
+
+    /// A connection whose 101 is out.
+    fn open() -> Self {
+        let mut scene = Self::new(b"");
+        scene.gets(RESPONSE.len());
+        assert_eq!(scene.takes(), RESPONSE);
+        scene
+    }
+
+    /// The socket takes so many more bytes.
+    fn gets(&mut self, room: usize) {
+        self.pipe.0.borrow_mut().room += room;
+        self.run();
+    }
+
+    fn sends(&mut self, bytes: &[u8]) {
+        self.pipe.0.borrow_mut().to_server.push_back(bytes.into());
+        self.run();
+    }
+
+    /// Polls the connection and flushes, as a runtime would, and says whether its task has ended.
+    fn run(&mut self) -> bool {
+        loop {
+            let waker = self.wakes.clone().into();
+            let polled = self.host.poll_connection(Now::default(), self.conn, &mut Context::from_waker(&waker));
+            self.host.flush(Now::default(), usize::MAX);
+            if polled != Poll::Ready(Served::Partly) {
+                return polled.is_ready();
+            }
+        }
+    }
+
+    /// What has come out since the last look.
+    fn takes(&self) -> Vec<u8> {
+        std::mem::take(&mut self.pipe.0.borrow_mut().to_client)
+    }
+
+    fn hung_up(&self) -> Option<HungUp> {
+        self.pipe.0.borrow().hung_up
+    }
+
+    fn closed_with(&self, code: u16) -> u64 {
+        self.host.stats().totals.closed.get(&code).copied().unwrap_or(0)
+    }
+}
+
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+#[test]
+fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_the_request() {
+    let mut scene = Scene::new(&frame(0x1, PING));
+    for length in 1..RESPONSE.len() {
+        scene.gets(1);
+        assert_eq!(scene.host.stats().totals.messages_in, 0, "after {length} bytes");
+    }
+    scene.gets(1);
+    assert_eq!(scene.host.stats().totals.messages_in, 1);
+    assert_eq!(scene.takes(), RESPONSE);
+    scene.gets(1000);
+    assert!(scene.takes().starts_with(&[0x81]));
+}
+
+#[test]
+fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
+    let mut scene = Scene::open();
+    let woken = scene.wakes.0.load(Ordering::Relaxed);
+    scene.sends(&[frame(0x1, PING), frame(0x1, PING)].concat());
+    assert_eq!(scene.takes(), b"");
+    assert!(scene.wakes.0.load(Ordering::Relaxed) > woken, "its task is woken to wait for it");
+    let mut whole = Vec::new();
+    while scene.host.stats().gauges.outbox_bytes > 0 {
+        scene.gets(7);
+        whole.extend(scene.takes());
+    }
+    let length = usize::from(whole[1]) + 2;
+    assert_eq!(whole.len(), 2 * length, "two frames, whole: {whole:?}");
+    assert_eq!(whole[..length], whole[length..], "the clock stands still, so they are the same");
+}
+
+#[test]
+fn frames_that_wait_leave_together() {
+    let mut scene = Scene::open();
+    scene.sends(&frame(0x1, PING).repeat(60));
+    let writes = scene.pipe.0.borrow().writes;
+    scene.gets(1 << 20);
+    assert_eq!(scene.host.stats().totals.frames_written, 60);
+    assert_eq!(scene.pipe.0.borrow().writes, writes + 1);
+}
+
+#[test]
+fn after_a_violation_everything_is_read_and_nothing_is_understood() {
+    let mut scene = Scene::open();
+    scene.pipe.0.borrow_mut().room = 1000;
+    scene.sends(&[frame(0x2, b"binary"), frame(0x1, PING)].concat());
+    assert_eq!(scene.takes()[..4], [0x88, 20, 0x03, 0xeb], "a Close with 1003, and nothing else");
+    let reads = scene.pipe.0.borrow().reads;
+    scene.sends(&frame(0x1, PING));
+    assert_eq!(scene.pipe.0.borrow().reads, reads + 1);
+    assert_eq!((scene.host.stats().totals.messages_in, scene.hung_up()), (0, None));
+    scene.sends(b"");
+    assert_eq!((scene.closed_with(1003), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert!(scene.run());
+}
+
+#[test]
+fn after_a_close_nothing_is_read_and_the_socket_ends_in_peace() {
+    let mut scene = Scene::open();
+    scene.sends(&frame(0x8, &[0x03, 0xe9]));
+    scene.sends(b"");
+    assert_eq!((scene.pipe.0.borrow().reads, scene.hung_up()), (1, None), "the answer has to leave first");
+    scene.gets(1000);
+    assert_eq!(scene.takes(), [0x88, 2, 0x03, 0xe9]);
+    assert_eq!((scene.closed_with(1001), scene.hung_up()), (1, Some(HungUp::InPeace)));
+    assert!(scene.run());
+    assert_eq!(scene.host.seated(), 0);
+}
+
+#[test]
+fn the_end_of_the_stream_ends_the_connection() {
+    let mut scene = Scene::open();
+    scene.sends(&frame(0x1, PING)[..3]);
+    scene.sends(b"");
+    assert_eq!((scene.closed_with(1006), scene.hung_up()), (1, Some(HungUp::Aborted)));
+}
+
+#[test]
+fn one_that_always_has_more_to_say_gives_way() {
+    let mut scene = Scene::open();
+    let often = std::iter::repeat_n(frame(0x1, b"{}"), 100);
+    scene.pipe.0.borrow_mut().to_server.extend(often);
+    let waker = scene.wakes.clone().into();
+    let mut turns = 0;
+    while scene.host.poll_connection(Now::default(), scene.conn, &mut Context::from_waker(&waker)).is_ready() {
+        turns += 1;
+    }
+    assert!(turns >= 10, "it was served in {turns} turns");
+    assert_eq!(scene.host.stats().totals.messages_in, 100);
+}

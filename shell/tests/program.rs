@@ -1,0 +1,149 @@
+//! The program as a person or a script starts it.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::{Client, KEY, PATIENCE, SECRET, get, raw_http, upgrade_request};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+/// A running server. It is killed if its test does not end it.
+struct Program {
+    child: Child,
+    /// What it printed until it was ready.
+    printed: Vec<String>,
+    address: SocketAddr,
+}
+
+impl Program {
+    fn start(flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        let address = loop {
+            let line = lines.next().expect("it is ready some day").unwrap();
+            if let Some(address) = line.strip_prefix("parlor is listening on http://") {
+                break address.parse().unwrap();
+            }
+            printed.push(line);
+        };
+        Self { child, printed, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn first_start_needs_nothing_and_says_how_to_publish() {
+    let program = Program::start(&[]);
+    let mut member = Client::connect(program.address, "/ws/lobby?greeting=off");
+    let curl = program.printed.iter().find(|line| line.trim_start().starts_with("curl ")).expect("a command to paste");
+    let output = Command::new("sh").args(["-c", curl]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains(r#""offset":1"#));
+    assert_eq!(member.receive(), "hello");
+}
+
+#[test]
+fn a_configured_key_is_not_printed() {
+    let program = Program::start(&["--api-key", KEY, "--token-secret", SECRET]);
+    assert_eq!(program.printed, Vec::<String>::new());
+}
+
+#[test]
+fn both_signals_end_it_in_order() {
+    for signal in ["TERM", "INT"] {
+        let mut program = Program::start(&["--drain-timeout", "10s"]);
+        let mut clients: Vec<_> =
+            (0..20).map(|number| Client::connect(program.address, &format!("/ws/room{number}"))).collect();
+        let asked = Instant::now();
+        program.signal(signal);
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.close(), (3001, "shutdown".into()));
+            if number == 0 {
+                assert_eq!(raw_http(program.address, &upgrade_request("/ws/late", "")).status, 503);
+                assert_eq!(get(program.address, "/health/ready").status, 503);
+            }
+            client.send_close(3001);
+            client.end();
+        }
+        assert_eq!(program.end().code(), Some(0), "after SIG{signal}");
+        assert!(asked.elapsed().as_secs() < 9, "it does not wait when nobody is left");
+    }
+}
+
+#[test]
+fn clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most() {
+    let mut program = Program::start(&["--drain-timeout", "500ms", "--close-timeout", "1m"]);
+    let mut client = Client::connect(program.address, "/ws/room");
+    program.signal("TERM");
+    assert_eq!(client.close().0, 3001);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut program = Program::start(&["--drain-timeout", "1h", "--close-timeout", "1h"]);
+    let mut client = Client::connect(program.address, "/ws/room");
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(client.close().0, 3001);
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(130));
+    assert!(asked.elapsed() < PATIENCE);
+}
+
+#[test]
+fn what_is_wrong_is_said_on_standard_error() {
+    for (flags, words) in [
+        (&["--listen", "0.0.0.0:0"][..], "--api-key"),
+        (&["--lisen", "127.0.0.1:0"], "--listen"),
+        (&["--config", "/nonexistent/parlor.toml"], "/nonexistent/parlor.toml"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(flags).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(words), "{said}");
+    }
+    let first = Program::start(&[]);
+    let taken = first.address.to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(["--listen", &taken]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(&taken), "{said}");
+}
+
+#[test]
+fn the_log_goes_to_standard_error() {
+    let mut program = Program::start(&["--log-format", "json", "--log-level", "debug"]);
+    drop(Client::connect(program.address, "/ws/room"));
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let mut log = String::new();
+    program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["fields"]["message"] == json!("stopping")), "{log}");
+}

@@ -1,0 +1,490 @@
+//! What can happen in a simulated world: one total type, with a text form that reads back.
+//!
+//! Actions name connections, rooms and users by their number in the scenario, never by an id of the subject. An action
+//! that makes no sense where it stands does nothing and is counted, so every subsequence of a trace is a trace.
+
+use crate::setup::Setup;
+use std::fmt;
+use std::str::FromStr;
+
+/// What an action is about: one word of its text.
+trait Argument: Sized + Copy {
+    fn word(self) -> String;
+    fn parse(word: &str) -> Option<Self>;
+    /// Made of one random byte, within what the scenario has.
+    fn draw(byte: u8, setup: &Setup) -> Self;
+    /// Whether the scenario has it.
+    fn fits(self, setup: &Setup) -> bool;
+}
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident below $bound:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(pub u8);
+
+        impl $name {
+            /// Where it is in a table of its kind.
+            #[must_use]
+            pub fn index(self) -> usize {
+                usize::from(self.0)
+            }
+        }
+
+        impl Argument for $name {
+            fn word(self) -> String {
+                self.0.to_string()
+            }
+            fn parse(word: &str) -> Option<Self> {
+                word.parse().ok().map(Self)
+            }
+            fn draw(byte: u8, setup: &Setup) -> Self {
+                let bound: fn(&Setup) -> u64 = $bound;
+                Self(u8::try_from(u64::from(byte) % bound(setup).clamp(1, 256)).expect("the rest of a byte"))
+            }
+            fn fits(self, setup: &Setup) -> bool {
+                let bound: fn(&Setup) -> u64 = $bound;
+                u64::from(self.0) < bound(setup)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// A simulated client. It has one connection at a time.
+    Peer below |setup| setup.conns;
+    /// A room that clients may name.
+    Room below |setup| setup.rooms;
+    /// A set of rooms, a bit for each.
+    Rooms below |setup| 1 << setup.rooms;
+    /// A user who has a name.
+    User below |setup| setup.users;
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$item])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+
+        impl Argument for $name {
+            fn word(self) -> String {
+                match self { $(Self::$variant => $word,)* }.into()
+            }
+            fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+            fn draw(byte: u8, _: &Setup) -> Self {
+                Self::ALL[usize::from(byte) % Self::ALL.len()]
+            }
+            fn fits(self, _: &Setup) -> bool {
+                true
+            }
+        }
+    )*};
+}
+
+words! {
+    /// How a connection is asked for.
+    Door {
+        /// Profile `json`.
+        Json = "json",
+        /// Profile `json`, pings as WebSocket Pings.
+        JsonPings = "json-frame-pings",
+        /// Profile `plain` without a token.
+        Plain = "plain",
+        /// Profile `plain`, a token in the query.
+        PlainToken = "plain-token",
+        /// Profile `plain`, a token in a header.
+        PlainHeader = "plain-header",
+        /// Profile `plain` without a greeting.
+        PlainQuiet = "plain-quiet",
+    }
+    /// What a client shows.
+    Credential {
+        /// Nothing.
+        Nothing = "nothing",
+        /// A token.
+        Token = "token",
+    }
+    /// What a token turns out to say.
+    Verdict {
+        /// Who it is.
+        Good = "good",
+        /// Who it is, and that it ends 20 s from now.
+        Expiring = "expiring",
+        /// It ended a minute ago.
+        Expired = "expired",
+        /// It begins in a minute.
+        Early = "early",
+        /// Who it is, and to put the connection in the first room.
+        Placed = "placed",
+        /// Who it is, and more rooms than a connection may be in.
+        Crowded = "crowded",
+        /// A good token of nobody.
+        Nobody = "nobody",
+        /// Its signature is wrong.
+        Forged = "forged",
+    }
+    /// A publication's payload.
+    Payload {
+        /// An object with a number that no other payload of the run has.
+        Small = "small",
+        /// With `"type":"a"`.
+        TypeA = "type-a",
+        /// With `"type":"b"`.
+        TypeB = "type-b",
+        /// With newlines between its tokens.
+        Multiline = "multiline",
+        /// As large as is allowed.
+        Large = "large",
+        /// One byte larger than is allowed.
+        TooLarge = "too-large",
+        /// With a tag beside it, where a backend publishes.
+        Tagged = "tagged",
+        /// Kept out of the log, where a backend publishes.
+        Unlogged = "unlogged",
+    }
+    /// Several commands in one text.
+    Batch {
+        /// Connect, then join every room.
+        ConnectAndJoin = "connect-and-join",
+        /// The same with a token.
+        TokenAndJoin = "token-and-join",
+        /// Leave the first room and join it again.
+        Rejoin = "rejoin",
+        /// Publish twice to the first room.
+        PublishTwice = "publish-twice",
+        /// Join the first room, then text that is not JSON.
+        JoinAndBreak = "join-and-break",
+    }
+    /// Which events a `plain` client asks for.
+    Filter {
+        /// All of them.
+        All = "all",
+        /// Type `a`.
+        A = "a",
+        /// Types `a` and `b`.
+        Both = "a+b",
+        /// More than are allowed.
+        TooMany = "too-many",
+    }
+    /// Text that a client may send besides.
+    Saying {
+        /// The profile's ping.
+        Ping = "ping",
+        /// The profile's pong.
+        Pong = "pong",
+        /// A message to the server that needs no answer.
+        Send = "send",
+        /// `connect` once more.
+        Connect = "connect-again",
+        /// A call that is not available.
+        Rpc = "rpc",
+        /// A method or type that does not exist.
+        Unknown = "unknown",
+        /// A command without an id.
+        NoId = "no-id",
+        /// Not JSON.
+        Malformed = "malformed",
+        /// JSON, but not an object.
+        NotObject = "not-object",
+        /// Joining a room without a name.
+        EmptyName = "empty-name",
+        /// Joining a room whose name is one byte too long.
+        LongName = "long-name",
+        /// Joining a room whose name has a control character in it.
+        ControlName = "control-name",
+        /// Joining somebody else's personal room.
+        Reserved = "reserved-name",
+        /// Publishing nothing.
+        NoData = "no-data",
+        /// Publishing to a room that the client is not in.
+        Elsewhere = "publish-elsewhere",
+    }
+    /// The Close frame of a peer.
+    Farewell {
+        /// 1000.
+        Normal = "1000",
+        /// 1001.
+        Away = "1001",
+        /// An application's own code.
+        Custom = "4321",
+        /// A frame without a code.
+        Empty = "empty",
+    }
+    /// A broken rule of the framing.
+    Rule {
+        /// 1002.
+        Protocol = "protocol",
+        /// 1003.
+        Binary = "binary",
+        /// 1007.
+        Utf8 = "utf8",
+        /// 1009.
+        TooLarge = "too-large",
+    }
+    /// How a socket is found to be gone.
+    Cause {
+        /// The peer ended its half of the stream.
+        Eof = "eof",
+        /// The peer reset the connection.
+        Reset = "reset",
+    }
+    /// How much a socket takes.
+    Budget {
+        /// Nothing: it would block.
+        Refuse = "refuse",
+        /// One byte, which cuts the header of the frame.
+        Byte = "byte",
+        /// Half of what waits.
+        Half = "half",
+        /// To the end of the frame.
+        Frame = "frame",
+        /// Everything.
+        All = "all",
+    }
+    /// What a backend looks at.
+    Look {
+        /// The rooms.
+        Channels = "channels",
+        /// The connections.
+        Connections = "connections",
+        /// The node.
+        Info = "info",
+    }
+    /// A call that is refused before the machine sees it.
+    BadCall {
+        /// A method that does not exist.
+        Unknown = "unknown",
+        /// A body that is not JSON.
+        Malformed = "malformed",
+        /// A publication without a room.
+        NoChannel = "no-channel",
+        /// A publication without data.
+        NoData = "no-data",
+        /// A message for nobody.
+        NoUser = "no-user",
+        /// A message for a connection that does not exist.
+        NoClient = "no-client",
+    }
+    /// How far time goes.
+    Span {
+        /// Nowhere: the same instant again.
+        Again = "again",
+        /// Back by a second, for one input.
+        Back = "back",
+        /// A second on, and nobody says so: whatever comes next comes before the tick.
+        Unnoticed = "unnoticed",
+        /// 100 ms.
+        Little = "little",
+        /// To the nanosecond before the next deadline.
+        Before = "before",
+        /// To the next deadline.
+        Due = "due",
+        /// One second past the next deadline.
+        Past = "past",
+        /// One hour, in one step.
+        Far = "far",
+    }
+    /// What comes late, for a connection that has ended.
+    Late {
+        /// `Upgraded`.
+        Upgraded = "upgraded",
+        /// `Message`.
+        Message = "message",
+        /// `Ping`.
+        Ping = "ping",
+        /// `Pong`.
+        Pong = "pong",
+        /// `PeerClosed`.
+        PeerClosed = "peer-closed",
+        /// `Violation`.
+        Violation = "violation",
+        /// `Lost`.
+        Lost = "lost",
+        /// `Flushed`.
+        Flushed = "flushed",
+        /// `Authenticated`.
+        Authenticated = "authenticated",
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal,)*) => {
+        /// One thing that happens.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $name($($type),*),)* }
+
+        #[derive(Clone, Copy)]
+        enum Kind { $($name,)* }
+
+        impl Action {
+            /// The first word of every kind of action, by its number.
+            pub const WORDS: &[&str] = &[$($word),*];
+
+            /// The number of its kind.
+            #[must_use]
+            pub fn kind(&self) -> usize {
+                match self { $(Self::$name(..) => Kind::$name as usize,)* }
+            }
+
+            /// Whether the scenario has everything that it names.
+            #[must_use]
+            pub fn fits(&self, setup: &Setup) -> bool {
+                let _ = setup;
+                match *self { $(Self::$name($($field),*) => true $(&& $field.fits(setup))*,)* }
+            }
+
+            /// The action of this kind that these bytes stand for; `kind` is below the number of kinds.
+            #[must_use]
+            pub fn decode(kind: usize, bytes: [u8; 3], setup: &Setup) -> Self {
+                let mut bytes = bytes.into_iter();
+                $(if kind == Kind::$name as usize {
+                    $(let $field = <$type>::draw(bytes.next().expect("at most three arguments"), setup);)*
+                    return Self::$name($($field),*);
+                })*
+                panic!("there is no kind of action {kind}")
+            }
+        }
+
+        impl fmt::Display for Action {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name($($field),*) => {
+                        f.write_str($word)?;
+                        $(write!(f, " {}", $field.word())?;)*
+                    })*
+                }
+                Ok(())
+            }
+        }
+
+        impl FromStr for Action {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let mut words = text.split_whitespace();
+                let first = words.next().unwrap_or_default();
+                let action = match first {
+                    $($word => {
+                        $(let word = words.next().ok_or_else(|| format!("{text:?} wants a {}", stringify!($field)))?;
+                        let $field = <$type>::parse(word)
+                            .ok_or_else(|| format!("{word:?} in {text:?} is no {}", stringify!($field)))?;)*
+                        Self::$name($($field),*)
+                    })*
+                    _ => return Err(format!("{first:?} is no action")),
+                };
+                match words.next() {
+                    None => Ok(action),
+                    Some(word) => Err(format!("{word:?} in {text:?} is one word too many")),
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// An upgrade request comes; `rooms` are those of a `plain` URL.
+    Accept(peer: Peer, door: Door, rooms: Rooms) = "accept",
+    /// The last byte of the 101 is written.
+    Upgrade(peer: Peer) = "upgrade",
+    /// `connect` in json, where it has not come yet; `auth` in plain.
+    Connect(peer: Peer, credential: Credential) = "connect",
+    /// The shell has checked the token that it was asked to check.
+    Decide(peer: Peer, verdict: Verdict, user: User) = "decide",
+    /// A json client joins a room.
+    Join(peer: Peer, room: Room) = "join",
+    /// A json client leaves a room.
+    Leave(peer: Peer, room: Room) = "leave",
+    /// A client publishes.
+    Publish(peer: Peer, room: Room, payload: Payload) = "publish",
+    /// A json client sends several commands at once.
+    Together(peer: Peer, batch: Batch) = "together",
+    /// A plain client says which events it wants.
+    Select(peer: Peer, filter: Filter) = "select",
+    /// A client says something else.
+    Say(peer: Peer, saying: Saying) = "say",
+    /// A Ping frame comes.
+    Ping(peer: Peer) = "ping",
+    /// A Pong frame comes.
+    Pong(peer: Peer) = "pong",
+    /// A Close frame comes.
+    Close(peer: Peer, farewell: Farewell) = "close",
+    /// A rule of the framing is broken.
+    Violate(peer: Peer, rule: Rule) = "violate",
+    /// Reading finds the socket gone.
+    Lose(peer: Peer, cause: Cause) = "lose",
+    /// From now on the next write fails.
+    Break(peer: Peer) = "break",
+    /// The client dies without a word; its socket still takes bytes.
+    Vanish(peer: Peer) = "vanish",
+    /// From now on the socket takes nothing.
+    Stall(peer: Peer) = "stall",
+    /// From now on the socket takes half of what waits, at most.
+    Narrow(peer: Peer) = "narrow",
+    /// The socket takes everything again.
+    Resume(peer: Peer) = "resume",
+    /// The driver writes to one socket.
+    Write(peer: Peer, budget: Budget) = "write",
+    /// The driver writes to every socket.
+    Flush() = "flush",
+    /// Every client that still can answers the pings and the Close that it has read.
+    Respond() = "respond",
+    /// A backend publishes to a room.
+    Announce(room: Room, payload: Payload) = "api-publish",
+    /// A backend publishes to every room.
+    Broadcast(payload: Payload) = "api-broadcast",
+    /// A backend sends to one connection.
+    Send(peer: Peer, payload: Payload) = "api-send",
+    /// A backend publishes to a user.
+    Tell(user: User, payload: Payload) = "api-publish-user",
+    /// A backend publishes to everybody.
+    TellAll(payload: Payload) = "api-publish-all",
+    /// A backend closes the connections of a user.
+    Expel(user: User) = "api-disconnect-user",
+    /// A backend closes one connection.
+    Kick(peer: Peer) = "api-disconnect-client",
+    /// A backend looks.
+    Look(look: Look) = "api-look",
+    /// A backend asks for what cannot be.
+    Misuse(call: BadCall) = "api-misuse",
+    /// Time passes, and the driver says so.
+    Advance(span: Span) = "advance",
+    /// An input comes for a connection that has ended.
+    Stale(peer: Peer, late: Late) = "stale",
+    /// The server is asked to stop.
+    Shutdown() = "shutdown",
+    /// The faults stop, what is dead goes, what is alive gets everything, and then everybody leaves.
+    Heal() = "heal",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_from_its_text() {
+        let setup = Setup::default();
+        for kind in 0..Action::WORDS.len() {
+            for byte in 0..=255 {
+                let action = Action::decode(kind, [byte, byte.rotate_left(3), byte.rotate_left(5)], &setup);
+                assert_eq!(action.to_string().parse(), Ok(action));
+                assert_eq!(action.kind(), kind);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_action_is_named() {
+        assert_eq!("dance 1".parse::<Action>(), Err("\"dance\" is no action".into()));
+        assert_eq!("join 1".parse::<Action>(), Err("\"join 1\" wants a room".into()));
+        assert_eq!("join 1 x".parse::<Action>(), Err("\"x\" in \"join 1 x\" is no room".into()));
+        assert_eq!("flush 1".parse::<Action>(), Err("\"1\" in \"flush 1\" is one word too many".into()));
+    }
+}

@@ -1,0 +1,194 @@
+//! States made comparable: two worlds with the same key have the same future, up to names that do not matter.
+//!
+//! Abstracted away are generations, absolute time, epochs, and deadlines that the scope never waits for. A symmetric key
+//! also forgets which client is which and which slot it is in.
+
+use crate::oracle::{Oracle, Phase};
+use crate::subject::Subject;
+use crate::world::World;
+use parlor_core::snapshot::{ConnView, PhaseView};
+use parlor_core::{ClientId, ConnId, EndedBy, Snapshot};
+use std::hash::{DefaultHasher, Hasher};
+
+/// A state, as good as its canonical form: two different ones have the same key once in 2^64 pairs of pairs.
+pub type Key = u128;
+
+const SECOND: u64 = 1_000_000_000;
+/// How a client id that is not the connection's own is written in a signature, before clients have their labels.
+const SOMEBODY: u8 = 0xFE;
+const SELF: u8 = 0xFF;
+
+/// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
+#[must_use]
+pub fn key<S: Subject>(world: &World<S>, symmetric: bool) -> Key {
+    let snapshot = world.subject().snapshot();
+    let reader = Reader { world, oracle: world.oracle(), snapshot: &snapshot };
+    let count = world.oracle().conns.len();
+    let mut order: Vec<usize> = (0..count).collect();
+    if symmetric {
+        let signatures: Vec<Vec<u8>> = order.iter().map(|peer| reader.signature(*peer, None)).collect();
+        order.sort_by(|one, other| signatures[*one].cmp(&signatures[*other]));
+    }
+    let mut labels = vec![0; count];
+    order.iter().zip(0..).for_each(|(peer, label)| labels[*peer] = label);
+    let mut bytes = Vec::with_capacity(512);
+    for peer in order {
+        bytes.extend(reader.signature(peer, Some(&labels)));
+        if !symmetric {
+            bytes.extend(reader.view(peer).map(|view| view.id.slot.to_le_bytes()).unwrap_or_default());
+        }
+    }
+    reader.rooms(&labels, &mut bytes);
+    reader.rest(&mut bytes);
+    digest(&bytes)
+}
+
+fn digest(bytes: &[u8]) -> Key {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(salt);
+        hasher.write(bytes);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}
+
+struct Reader<'a, S> {
+    world: &'a World<S>,
+    oracle: &'a Oracle,
+    snapshot: &'a Snapshot,
+}
+
+impl<S: Subject> Reader<'_, S> {
+    fn view(&self, peer: usize) -> Option<&ConnView> {
+        let id = self.oracle.conns[peer].as_ref()?.id;
+        self.snapshot.conns.iter().find(|view| view.id == id)
+    }
+
+    fn peer_of(&self, client: ClientId) -> Option<usize> {
+        self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client == client))
+    }
+
+    /// Everything about one client, without its name; `labels` are the names of all, once they have them.
+    fn signature(&self, peer: usize, labels: Option<&[u8]>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.extend(self.world.habits(peer).to_le_bytes());
+        let (Some(conn), Some(view)) = (&self.oracle.conns[peer], self.view(peer)) else {
+            out.push(0);
+            return out;
+        };
+        self.phase(view, &mut out);
+        if let Phase::Closing { hang_up, by, .. } = conn.phase {
+            out.extend([u8::from(hang_up), u8::from(by == EndedBy::Peer)]);
+        }
+        out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
+        out.push(u8::try_from(conn.waiting.len()).expect("a few"));
+        conn.queue.iter().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
+        let half = u32::try_from(view.half_written).expect("a frame");
+        out.extend(half.to_le_bytes());
+        for frame in &view.outbox {
+            self.frame(conn.client, frame, labels, &mut out);
+        }
+        for (timer, at) in &view.deadlines {
+            out.extend(timer.bytes().take(2));
+            out.extend(self.ahead(at.0).to_le_bytes());
+        }
+        let place = |ids: &[ConnId]| {
+            ids.iter().position(|id| *id == conn.id).map_or(0xFF, |at| u8::try_from(at).unwrap_or(0xFE))
+        };
+        for room in &self.snapshot.rooms {
+            out.extend([name_tag(&room.name), place(&room.members)]);
+        }
+        out
+    }
+
+    fn phase(&self, view: &ConnView, out: &mut Vec<u8>) {
+        match &view.phase {
+            PhaseView::Handshaking => out.push(1),
+            PhaseView::Open { stage, user, rooms, events } => {
+                out.push(2);
+                out.extend(stage.bytes().take(6));
+                out.push(name_tag(user));
+                for (room, confirmed) in rooms {
+                    out.extend([name_tag(room), u8::from(*confirmed)]);
+                }
+                events.iter().for_each(|event| out.push(name_tag(event)));
+            }
+            PhaseView::Closing { by, code } => {
+                out.push(3);
+                out.extend(by.bytes().take(1).chain(code.to_le_bytes()));
+            }
+        }
+    }
+
+    /// A frame with labels for client ids and one sign for epochs that are of now and another for those that are not.
+    fn frame(&self, own: ClientId, frame: &[u8], labels: Option<&[u8]>, out: &mut Vec<u8>) {
+        const CLIENT: &[u8] = br#""client":""#;
+        const SESSION: &[u8] = br#""session":""#;
+        const EPOCH: &[u8] = br#""epoch":""#;
+        let mut rest = frame;
+        while let Some((first, tail)) = rest.split_first() {
+            let known = [CLIENT, SESSION, EPOCH].into_iter().find(|field| rest.starts_with(field));
+            let Some(field) = known else {
+                out.push(*first);
+                rest = tail;
+                continue;
+            };
+            let value = &rest[field.len()..];
+            let end = value.iter().position(|byte| *byte == b'"').unwrap_or(value.len());
+            let text = std::str::from_utf8(&value[..end]).unwrap_or_default();
+            out.extend(field);
+            out.push(if field == EPOCH { self.epoch(text) } else { self.client(own, text, labels) });
+            rest = &value[end..];
+        }
+    }
+
+    fn epoch(&self, epoch: &str) -> u8 {
+        self.snapshot.logs.iter().find(|log| log.epoch == epoch).map_or(0, |log| name_tag(&log.name))
+    }
+
+    fn client(&self, own: ClientId, text: &str, labels: Option<&[u8]>) -> u8 {
+        match (ClientId::parse(text), labels) {
+            (Some(client), _) if client == own => SELF,
+            (Some(client), Some(labels)) => self.peer_of(client).map_or(SOMEBODY, |peer| labels[peer]),
+            _ => SOMEBODY,
+        }
+    }
+
+    fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
+        let label = |peer: Option<usize>| peer.map_or(SOMEBODY, |peer| labels[peer]);
+        let of =
+            |id: &ConnId| self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
+        for room in &self.snapshot.rooms {
+            out.push(name_tag(&room.name));
+            out.extend(room.members.iter().map(|id| label(of(id))));
+        }
+        for log in &self.snapshot.logs {
+            out.extend([0xFD, name_tag(&log.name)]);
+            out.extend(log.top.to_le_bytes());
+            for (offset, line) in &log.entries {
+                out.extend(offset.to_le_bytes());
+                out.extend(line.bytes());
+            }
+            out.extend(log.ages_out.map_or(0, |at| self.ahead(at.0)).to_le_bytes());
+            out.extend(log.members.iter().map(|client| label(self.peer_of(*client))));
+        }
+    }
+
+    fn rest(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.snapshot.shutting_down));
+        out.extend(self.world.messages().to_le_bytes());
+    }
+
+    /// How far ahead an instant is, where it is near enough to be waited for.
+    fn ahead(&self, at: u64) -> u64 {
+        let ahead = at.saturating_sub(self.oracle.clock);
+        if ahead > self.world.patience().saturating_mul(SECOND) { u64::MAX } else { ahead }
+    }
+}
+
+/// One byte for a name of the scenario: `r0`, `#u1` and the like differ in how they begin and how they end.
+fn name_tag(name: &str) -> u8 {
+    let (first, last) = (name.bytes().next().unwrap_or(0), name.bytes().last().unwrap_or(0));
+    first.wrapping_mul(31) ^ last
+}

@@ -1,0 +1,151 @@
+//! What must happen sometimes: a batch of runs in which something interesting never happened proves little.
+
+use std::fmt;
+
+macro_rules! goals {
+    ($($name:ident = $sentence:literal,)*) => {
+        /// Something that a batch of runs must have seen.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is documented by its sentence")]
+        pub enum Goal { $($name,)* }
+
+        impl Goal {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// What it is that happened.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+goals! {
+    Delivered = "a publication reached a member",
+    DeliveredInJson = "a publication reached a json member",
+    DeliveredInPlain = "a publication reached a plain member",
+    DeliveredAfterFault = "a publication reached a member after a fault of a transport",
+    Personal = "a publication reached a personal room",
+    Withheld = "an event filter withheld a publication",
+    Refused = "a client was refused a publication",
+    Slow = "a slow connection was closed",
+    SlowAmongOthers = "a slow connection was closed and two other members of its room stayed",
+    SlowHalfWritten = "a slow connection was closed with a half-written frame",
+    PeerClosedHalfWritten = "a peer closed when a frame was half-written",
+    CloseHalfWritten = "a Close frame took two writes",
+    PeerClosedWhileClosing = "a peer closed while the server was closing",
+    LostHandshaking = "a socket was lost during the handshake",
+    LostOpen = "a socket was lost while open",
+    LostClosing = "a socket was lost while closing",
+    HandshakeLapsed = "a handshake took too long",
+    AuthenticateLapsed = "a client did not say who it is",
+    NoPong = "a ping was not answered",
+    PingAnswered = "a ping was answered",
+    PongReplaced = "an unsent pong was replaced",
+    WriteLapsed = "a socket took nothing for too long",
+    CloseLapsed = "a peer did not close",
+    Expired = "a connection outlived its token",
+    InvalidToken = "a bad token closed a connection",
+    TokenExpired = "an expired token was answered with an error",
+    RoomLimit = "a token named too many rooms",
+    BadRequest = "what is not the protocol closed a connection",
+    Violation = "broken framing closed a connection",
+    Disconnected = "a backend closed a connection",
+    ShutDownWithPeersInEveryPhase = "the server stopped with connections in every phase",
+    ConnectionLimit = "a connection was refused because there are too many",
+    StaleInput = "an input came for a connection that had ended",
+    SlotReused = "a slot was used for the third time",
+    RoomReoccupied = "a room came to life for the second time",
+    LogReplaced = "a log began where another had ended",
+    Trimmed = "a log dropped a message because it had too many",
+    Aged = "a log dropped a message because it was too old",
+    UserTwice = "a user had two connections at once",
+    ClockBack = "the clock went back",
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+/// The goals that one run has reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goals(u64);
+
+impl Goals {
+    /// Reaches one.
+    pub fn reach(&mut self, goal: Goal) {
+        self.0 |= 1 << goal as u64;
+    }
+
+    /// Whether it was reached.
+    #[must_use]
+    pub fn has(self, goal: Goal) -> bool {
+        self.0 & 1 << goal as u64 != 0
+    }
+}
+
+impl std::ops::BitOr for Goals {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// In how many runs of a batch each goal was reached.
+#[derive(Clone, Debug)]
+pub struct Coverage(Vec<u64>);
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self(vec![0; Goal::ALL.len()])
+    }
+}
+
+impl Coverage {
+    /// Adds a run.
+    pub fn add(&mut self, goals: Goals) {
+        for goal in Goal::ALL.iter().filter(|goal| goals.has(**goal)) {
+            self.0[*goal as usize] += 1;
+        }
+    }
+
+    /// In how many runs it was reached.
+    #[must_use]
+    pub fn count(&self, goal: Goal) -> u64 {
+        self.0[goal as usize]
+    }
+
+    /// The goals that no run has reached.
+    #[must_use]
+    pub fn missed(&self) -> Vec<Goal> {
+        Goal::ALL.iter().copied().filter(|goal| self.count(*goal) == 0).collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Goal::ALL.iter().try_for_each(|goal| writeln!(f, "{:8}  {goal}", self.count(*goal)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_counts_the_runs_that_reached_a_goal() {
+        assert!(Goal::ALL.len() <= 64, "a goal is a bit");
+        let mut goals = Goals::default();
+        goals.reach(Goal::Delivered);
+        let mut coverage = Coverage::default();
+        coverage.add(goals);
+        coverage.add(goals);
+        assert_eq!(coverage.count(Goal::Delivered), 2);
+        assert_eq!(coverage.missed().len(), Goal::ALL.len() - 1);
+    }
+}

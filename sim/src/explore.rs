@@ -1,0 +1,312 @@
+//! Exhaustive search: every state that a small scope can reach, in the order of the fewest steps, with every check at
+//! every step. It ends when there is nothing new; a scope too large to end is a failure, not a result.
+
+use crate::action::{
+    Action, Budget, Cause, Credential, Door, Farewell, Late, Payload, Peer, Room, Rooms, Rule, Span, User, Verdict,
+};
+use crate::canon::{Key, key};
+use crate::checks::{Failure, Guarantee};
+use crate::coverage::Goals;
+use crate::setup::Setup;
+use crate::subject::Subject;
+use crate::trace::Trace;
+use crate::world::World;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Which profile the clients of a scope speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Rooms are joined and left by command.
+    Json,
+    /// Rooms are named by the URL.
+    Plain,
+}
+
+/// A world small enough to be searched to the end.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The world.
+    pub setup: Setup,
+    /// All that may happen in it.
+    pub actions: Vec<Action>,
+    /// Whether clients that could change places do not tell states apart.
+    pub symmetric: bool,
+    /// More states than this are a failure.
+    pub cap: usize,
+}
+
+/// What a search has found when it found nothing wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Different states.
+    pub states: usize,
+    /// Steps to the furthest of them.
+    pub depth: usize,
+    /// How often an action of each kind made sense.
+    pub effective: Vec<u64>,
+    /// The goals that were reached somewhere.
+    pub goals: Goals,
+}
+
+/// What a search has found wrong, by the shortest way there is.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// What was broken.
+    pub failure: Failure,
+    /// How.
+    pub trace: Trace,
+}
+
+/// The time in which anything happens in a scope, in seconds. One for all deadlines: then all that are armed are due at
+/// once, and time has no more than one form.
+const UNIT: u64 = 2;
+/// Deadlines of this many seconds are never waited for.
+const NEVER: u64 = 1_000_000;
+
+impl Scope {
+    /// Clients that come, join, leave, do not read, close and are lost in every possible order, while a backend publishes
+    /// and the server stops.
+    ///
+    /// Left out, each in a scope of its own: the many ways to be closed ([`Scope::ends`]), users and tokens
+    /// ([`Scope::users`]), pings and ageing ([`Scope::pings`]). Left to random runs: deadlines of different lengths, both
+    /// profiles at once, outboxes bounded by bytes, event filters, batches, bad input, commands that are refused.
+    #[must_use]
+    pub fn rooms(profile: Profile, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
+        let setup = Setup { messages, ..small(conns, rooms, queue) };
+        let mut actions = Vec::new();
+        for peer in (0..conns).map(Peer) {
+            actions.extend(entrances(profile, peer, rooms));
+            actions.extend([Action::Close(peer, Farewell::Normal), Action::Lose(peer, Cause::Eof)]);
+            actions.extend([Action::Stale(peer, Late::Message), Action::Stale(peer, Late::Lost)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+        }
+        actions.extend((0..rooms).map(|room| Action::Announce(Room(room), Payload::Small)));
+        actions.extend([Action::Advance(Span::Due), Action::Shutdown()]);
+        Self::of(setup, actions)
+    }
+
+    /// Clients that publish, and every way in which a connection can end.
+    #[must_use]
+    pub fn ends(profile: Profile, conns: u8, queue: u64) -> Self {
+        let mut scope = Self::rooms(profile, conns, 1, queue, 1);
+        for peer in (0..conns).map(Peer) {
+            scope.actions.extend([Action::Publish(peer, Room(0), Payload::Small), Action::Kick(peer)]);
+            scope.actions.extend([Action::Violate(peer, Rule::Protocol), Action::Lose(peer, Cause::Reset)]);
+            scope.actions.extend([Action::Break(peer), Action::Close(peer, Farewell::Empty)]);
+            scope.actions.extend([Budget::Refuse, Budget::All].map(|budget| Action::Write(peer, budget)));
+        }
+        scope
+    }
+
+    /// Clients that show tokens of one user, and what becomes of that user's personal room.
+    #[must_use]
+    pub fn users(profile: Profile, conns: u8, queue: u64) -> Self {
+        let setup = Setup { users: 1, messages: 1, ..small(conns, 1, queue) };
+        let mut actions = Vec::new();
+        for peer in (0..conns).map(Peer) {
+            let door = if profile == Profile::Json { Door::Json } else { Door::PlainToken };
+            actions.extend([
+                Action::Accept(peer, door, Rooms(1)),
+                Action::Upgrade(peer),
+                Action::Connect(peer, Credential::Token),
+            ]);
+            for verdict in [Verdict::Good, Verdict::Placed, Verdict::Expired, Verdict::Forged] {
+                actions.push(Action::Decide(peer, verdict, User(0)));
+            }
+            actions.extend([Action::Close(peer, Farewell::Normal), Action::Lose(peer, Cause::Eof)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+        }
+        actions.extend([Action::Tell(User(0), Payload::Small), Action::Expel(User(0)), Action::Advance(Span::Due)]);
+        Self::of(setup, actions)
+    }
+
+    /// Clients that are pinged and do not always answer, and a log whose messages age.
+    #[must_use]
+    pub fn pings(profile: Profile, conns: u8, queue: u64) -> Self {
+        let near = Setup {
+            ping_interval: 2 * UNIT,
+            pong_timeout: UNIT,
+            history_age: UNIT,
+            messages: 2,
+            ..small(conns, 1, queue)
+        };
+        let mut actions = Vec::new();
+        for peer in (0..conns).map(Peer) {
+            actions.extend(entrances(profile, peer, 1));
+            actions.extend([Action::Pong(peer), Action::Ping(peer), Action::Lose(peer, Cause::Reset)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+        }
+        actions.extend([Action::Announce(Room(0), Payload::Small), Action::Advance(Span::Due)]);
+        Self::of(near, actions)
+    }
+
+    fn of(setup: Setup, actions: Vec<Action>) -> Self {
+        Self { setup, actions, symmetric: true, cap: 3_000_000 }
+    }
+
+    /// The same scope, in which every client and every slot has a name.
+    #[must_use]
+    pub fn raw(self) -> Self {
+        Self { symmetric: false, ..self }
+    }
+}
+
+fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
+    Setup {
+        conns: conns.into(),
+        rooms: rooms.into(),
+        users: 0,
+        calendar_stopped: 1,
+        ids_repeat: 1,
+        patience: 10 * UNIT,
+        outbox_frames: queue,
+        history_messages: 2,
+        history_age: NEVER,
+        handshake_timeout: UNIT,
+        authenticate_timeout: UNIT,
+        ping_interval: NEVER,
+        pong_timeout: UNIT,
+        write_timeout: UNIT,
+        close_timeout: UNIT,
+        ..Setup::default()
+    }
+}
+
+fn entrances(profile: Profile, peer: Peer, rooms: u8) -> Vec<Action> {
+    let mut actions = vec![Action::Upgrade(peer)];
+    match profile {
+        Profile::Json => {
+            actions.extend([Action::Accept(peer, Door::Json, Rooms(0)), Action::Connect(peer, Credential::Nothing)]);
+            for room in (0..rooms).map(Room) {
+                actions.extend([Action::Join(peer, room), Action::Leave(peer, room)]);
+            }
+        }
+        Profile::Plain => actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Door::PlainQuiet, Rooms(set)))),
+    }
+    actions
+}
+
+/// Whether a well-behaved client would do this here. What is refused, ignored or answered with an error changes nothing
+/// that others see, but every answer that waits in an outbox is another state.
+fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
+    let is_in = |peer: Peer, room: Room| world.oracle().rooms[room.index()].contains(&peer.index());
+    let is_ready = |peer: Peer| world.oracle().is_ready(peer.index());
+    match *action {
+        Action::Connect(peer, _) => world.oracle().is_waited_for(peer.index()),
+        Action::Join(peer, room) => is_ready(peer) && !is_in(peer, room),
+        Action::Leave(peer, room) | Action::Publish(peer, room, _) => is_in(peer, room),
+        _ => true,
+    }
+}
+
+/// Searches a scope to its end.
+///
+/// # Errors
+/// A guarantee that is broken somewhere in it, by a trace than which there is no shorter; or that it does not end.
+pub fn explore<S: Subject>(scope: &Scope) -> Result<Found, Box<Broken>> {
+    let world = World::<S>::new(&scope.setup);
+    let first = key(&world, scope.symmetric);
+    let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
+    let mut found = Found { states: 0, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
+    let mut level = vec![(0, world)];
+    while !level.is_empty() {
+        let mut next = Vec::new();
+        for (number, world) in level {
+            search.expand(number, &world, &mut next, &mut found)?;
+        }
+        found.depth += usize::from(!next.is_empty());
+        level = next;
+    }
+    search.replay::<S>()?;
+    found.states = search.seen.len();
+    Ok(found)
+}
+
+struct Search<'a> {
+    scope: &'a Scope,
+    seen: BTreeSet<Key>,
+    /// For every state the one before it, and the action that led here.
+    parents: Vec<(u32, u16)>,
+    keys: Vec<Key>,
+}
+
+/// How many states are reached once more from the start when a search has ended.
+const REPLAYED: usize = 100;
+
+impl Search<'_> {
+    fn expand<S: Subject>(
+        &mut self,
+        number: u32,
+        world: &World<S>,
+        next: &mut Vec<(u32, World<S>)>,
+        found: &mut Found,
+    ) -> Result<(), Box<Broken>> {
+        for (action, at) in self.scope.actions.iter().zip(0..) {
+            if !world.can(action) || !is_sensible(world, action) {
+                continue;
+            }
+            let mut after = world.clone();
+            if let Err(failure) = after.act(action) {
+                return Err(self.broken(failure, number, Some(at)));
+            }
+            found.effective[action.kind()] += 1;
+            let reached = key(&after, self.scope.symmetric);
+            if self.seen.insert(reached) {
+                found.goals = found.goals | after.goals();
+                if self.seen.len() > self.scope.cap {
+                    let failure =
+                        Failure::new(Guarantee::G10, format_args!("at most {} states", self.scope.cap), "more");
+                    return Err(self.broken(failure, number, Some(at)));
+                }
+                next.push((u32::try_from(self.parents.len()).expect("the cap is below that"), after));
+                self.parents.push((number, at));
+                self.keys.push(reached);
+            }
+        }
+        Ok(())
+    }
+
+    /// G9: the same actions from the start lead to the same state, for a part of the states.
+    fn replay<S: Subject>(&self) -> Result<(), Box<Broken>> {
+        for number in (0..self.keys.len()).step_by(self.keys.len().div_ceil(REPLAYED)) {
+            let state = u32::try_from(number).expect("the cap is below that");
+            let mut world = World::<S>::new(&self.scope.setup);
+            for action in &self.way_to(state) {
+                world.act(action).map_err(|failure| self.broken(failure, state, None))?;
+            }
+            if key(&world, self.scope.symmetric) != self.keys[number] {
+                let failure = Failure::new(Guarantee::G9, "the state that was reached before", "another one");
+                return Err(self.broken(failure, state, None));
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&self, failure: Failure, number: u32, last: Option<u16>) -> Box<Broken> {
+        let mut actions = self.way_to(number);
+        actions.extend(last.map(|at| self.scope.actions[usize::from(at)]));
+        Box::new(Broken { failure, trace: Trace { setup: self.scope.setup.clone(), actions } })
+    }
+
+    /// The actions that lead from the start to a state.
+    fn way_to(&self, mut number: u32) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while number != 0 {
+            let (parent, at) = self.parents[number as usize];
+            actions.push(self.scope.actions[usize::from(at)]);
+            number = parent;
+        }
+        actions.reverse();
+        actions
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transitions: u64 = self.effective.iter().sum();
+        write!(f, "{} states, {} transitions, depth {}:", self.states, transitions, self.depth)?;
+        let counts = Action::WORDS.iter().zip(&self.effective).filter(|(_, count)| **count > 0);
+        counts.into_iter().try_for_each(|(word, count)| write!(f, " {word}={count}"))
+    }
+}

@@ -1,0 +1,223 @@
+//! What a client must see next, and whether it did.
+
+use crate::checks::Guarantee;
+use crate::client::Frame;
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+
+/// One frame that must come out of a socket.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    what: What,
+    /// Tells it apart from every other frame that could stand in its place, for comparing states.
+    pub tag: u64,
+    /// The fewest and the most bytes that it takes, header included.
+    pub size: (usize, usize),
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// An object that fits this one.
+    Json(Arc<Value>),
+    /// A publication: the object, and in it the payload byte by byte.
+    Publication(Arc<Value>, Arc<str>),
+    /// A publication that is nothing but its payload.
+    Bare(Arc<str>),
+    Ping,
+    Pong(Arc<[u8]>),
+    Close(Option<u16>),
+}
+
+/// Stands for any string or number.
+pub const ANY: &str = "*";
+/// The most that something unknown takes in a frame.
+const UNKNOWN_BYTES: usize = 300;
+
+/// Stands for a number between these two.
+#[must_use]
+pub fn between(low: u64, high: u64) -> Value {
+    Value::from(format!("*{low}..{high}"))
+}
+
+impl Expect {
+    /// A reply, or another frame of the profile's own.
+    #[must_use]
+    pub fn json(value: Value, tag: u64) -> Self {
+        let text = value.to_string();
+        let known =
+            if text.contains("\"*") { (2, frame_bytes(text.len() + UNKNOWN_BYTES)) } else { exactly(text.len()) };
+        Self { what: What::Json(Arc::new(value)), tag, size: known }
+    }
+
+    /// A publication in an envelope; `value` has `null` where the payload goes, at `/push/<kind>/data` or deeper.
+    #[must_use]
+    pub fn publication(mut value: Value, pointer: &str, payload: &Arc<str>, tag: u64) -> Self {
+        let size = exactly(value.to_string().len() - "null".len() + payload.len());
+        let hole = value.pointer_mut(pointer).expect("a place for the payload");
+        *hole = serde_json::from_str(payload).expect("payloads are JSON");
+        Self { what: What::Publication(Arc::new(value), Arc::clone(payload)), tag, size }
+    }
+
+    /// A publication as it is.
+    #[must_use]
+    pub fn bare(payload: &Arc<str>, tag: u64) -> Self {
+        Self { what: What::Bare(Arc::clone(payload)), tag, size: exactly(payload.len()) }
+    }
+
+    /// A WebSocket Ping without payload.
+    #[must_use]
+    pub fn ping() -> Self {
+        Self { what: What::Ping, tag: 1, size: exactly(0) }
+    }
+
+    /// A WebSocket Pong.
+    #[must_use]
+    pub fn pong(payload: &[u8]) -> Self {
+        let tag = payload.iter().fold(2, |tag, byte| tag << 8 | u64::from(*byte));
+        Self { what: What::Pong(payload.into()), tag, size: exactly(payload.len()) }
+    }
+
+    /// The Close frame.
+    #[must_use]
+    pub fn close(code: Option<u16>) -> Self {
+        Self { what: What::Close(code), tag: 1 << 32 | u64::from(code.unwrap_or_default()), size: (2, 127) }
+    }
+
+    /// Lets any text stand where this one is.
+    pub fn forget(&mut self, text: &str) {
+        if let What::Json(value) = &mut self.what {
+            forget(Arc::make_mut(value), text);
+        }
+    }
+
+    /// Whether it is a Pong, of which only one waits.
+    #[must_use]
+    pub fn is_pong(&self) -> bool {
+        matches!(self.what, What::Pong(_))
+    }
+
+    /// Whether a publication is expected.
+    #[must_use]
+    pub fn is_publication(&self) -> bool {
+        matches!(self.what, What::Publication(..) | What::Bare(_))
+    }
+
+    /// What is broken when this frame is missing, or another comes in its place.
+    #[must_use]
+    pub fn guarantee(&self) -> Guarantee {
+        match self.what {
+            What::Publication(..) | What::Bare(_) => Guarantee::G5,
+            What::Close(_) => Guarantee::G7,
+            _ => Guarantee::P1,
+        }
+    }
+
+    /// Whether the frame is the one expected.
+    #[must_use]
+    pub fn is_met_by(&self, frame: &Frame) -> bool {
+        match (&self.what, frame) {
+            (What::Json(want), Frame::Text(text)) => parsed(text).is_some_and(|got| fits(want, &got, false)),
+            (What::Publication(want, payload), Frame::Text(text)) => {
+                text.contains(&**payload) && parsed(text).is_some_and(|got| fits(want, &got, false))
+            }
+            (What::Bare(payload), Frame::Text(text)) => **payload == **text,
+            (What::Ping, Frame::Ping(payload)) => payload.is_empty(),
+            (What::Pong(want), Frame::Pong(payload)) => **want == **payload,
+            (What::Close(want), Frame::Close(code)) => want == code,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Json(value) | What::Publication(value, _) => write!(f, "{value}"),
+            What::Bare(payload) => f.write_str(payload),
+            What::Ping => f.write_str("Ping"),
+            What::Pong(payload) => write!(f, "Pong {payload:?}"),
+            What::Close(Some(code)) => write!(f, "Close {code}"),
+            What::Close(None) => f.write_str("Close"),
+        }
+    }
+}
+
+fn forget(value: &mut Value, text: &str) {
+    match value {
+        Value::String(string) if string == text => *string = ANY.into(),
+        Value::Array(values) => values.iter_mut().for_each(|value| forget(value, text)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| forget(value, text)),
+        _ => {}
+    }
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+fn exactly(payload: usize) -> (usize, usize) {
+    (frame_bytes(payload), frame_bytes(payload))
+}
+
+fn frame_bytes(payload: usize) -> usize {
+    match payload {
+        0..=125 => 2 + payload,
+        126..=0xFFFF => 4 + payload,
+        _ => 10 + payload,
+    }
+}
+
+/// Whether `got` is `want`, where [`ANY`] and [`between`] stand for many. `more`: objects may have further fields.
+#[must_use]
+pub fn fits(want: &Value, got: &Value, more: bool) -> bool {
+    match (want, got) {
+        (Value::String(pattern), got) if pattern.starts_with(ANY) => is_in(&pattern[ANY.len()..], got),
+        (Value::Object(want), Value::Object(got)) => {
+            (more || want.len() == got.len())
+                && want.iter().all(|(key, want)| got.get(key).is_some_and(|got| fits(want, got, more)))
+        }
+        (Value::Array(want), Value::Array(got)) => {
+            want.len() == got.len() && want.iter().zip(got).all(|(want, got)| fits(want, got, more))
+        }
+        (want, got) => want == got,
+    }
+}
+
+fn is_in(range: &str, got: &Value) -> bool {
+    let Some((low, high)) = range.split_once("..") else {
+        return got.is_string() || got.is_number();
+    };
+    let bound = |text: &str| text.parse::<u64>().expect("a number");
+    got.as_u64().is_some_and(|number| (bound(low)..=bound(high)).contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pattern_fits_what_it_stands_for() {
+        let want = json!({"id": 1, "message": ANY, "ttl": between(19, 20)});
+        assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20}), false));
+        assert!(!fits(&want, &json!({"id": 2, "message": "x", "ttl": 20}), false));
+        assert!(!fits(&want, &json!({"id": 1, "message": {}, "ttl": 20}), false));
+        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 21}), false));
+        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 20, "more": 1}), false));
+        assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20, "more": 1}), true));
+    }
+
+    #[test]
+    fn a_payload_arrives_as_it_was_sent() {
+        let payload: Arc<str> = r#"{"b":1,"a":2}"#.into();
+        let expect = Expect::publication(json!({"push": {"pub": {"data": null}}}), "/push/pub/data", &payload, 0);
+        let sent = Frame::Text(r#"{"push":{"pub":{"data":{"b":1,"a":2}}}}"#.into());
+        assert!(expect.is_met_by(&sent));
+        assert_eq!(expect.size.0, sent.to_string().len() + 2);
+        assert!(
+            !expect.is_met_by(&Frame::Text(r#"{"push":{"pub":{"data":{"a":2,"b":1}}}}"#.into())),
+            "same value, other bytes"
+        );
+    }
+}

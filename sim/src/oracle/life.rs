@@ -1,0 +1,278 @@
+//! The life of a connection: from the 101 to its end, with every deadline on the way.
+
+use super::{Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
+use crate::coverage::Goal;
+use parlor_core::EndedBy;
+
+impl Oracle {
+    pub(super) fn upgraded(&mut self, peer: usize) {
+        let authenticate = self.clock + nanos(self.config.limits.authenticate_timeout);
+        let ping = self.clock + nanos(self.config.limits.ping_interval);
+        let Some(conn) = self.conn(peer).filter(|conn| conn.phase == Phase::Handshaking) else { return };
+        conn.phase = Phase::Open;
+        conn.disarm(Timer::Handshake);
+        conn.arm(Timer::Authenticate, authenticate);
+        if !conn.entry.json {
+            conn.arm(Timer::Ping, ping);
+            self.opened_plain(peer);
+        }
+    }
+
+    /// Any complete frame meets the deadline of a ping.
+    pub(super) fn heard(&mut self, peer: usize) {
+        let pinged = |conn: &&mut Conn| conn.is_open() && conn.timer(Timer::Pong).is_some();
+        if let Some(conn) = self.conn(peer).filter(pinged) {
+            conn.disarm(Timer::Pong);
+            self.goals.reach(Goal::PingAnswered);
+        }
+    }
+
+    /// A Pong goes out at the next end of a frame (RFC 6455 section 5.5.3). One waits at most, so it needs no room.
+    pub(super) fn ping(&mut self, peer: usize, payload: &[u8]) {
+        self.heard(peer);
+        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
+        let written = usize::from(conn.half);
+        let unsent = conn.queue.iter_mut().skip(written).find(|expect| expect.is_pong());
+        match unsent {
+            Some(pong) => {
+                *pong = Expect::pong(payload);
+                self.goals.reach(Goal::PongReplaced);
+            }
+            None => conn.queue.insert(written, Expect::pong(payload)),
+        }
+    }
+
+    pub(super) fn peer_closed(&mut self, peer: usize, code: Option<u16>) {
+        let Some(conn) = self.conn(peer) else { return };
+        match conn.phase {
+            Phase::Handshaking => self.end(peer, Ending { code: None, by: None, clean: false }),
+            Phase::Open => self.close_with(peer, code.unwrap_or(1005), EndedBy::Peer, Expect::close(code)),
+            Phase::Closing { by: EndedBy::Peer, .. } | Phase::Closing { hang_up: true, .. } => {}
+            Phase::Closing { code, by, .. } if conn.queue.is_empty() => {
+                self.goals.reach(Goal::PeerClosedWhileClosing);
+                self.end(peer, Ending { code: Some(code), by: Some(by), clean: true });
+            }
+            Phase::Closing { code, by, .. } => {
+                conn.phase = Phase::Closing { code, by, hang_up: true };
+                if conn.half && conn.queue.len() == 1 {
+                    return;
+                }
+                let close = conn.queue.pop_back().expect("a Close waits");
+                self.drop_unsent(peer);
+                self.conn(peer).expect("it is closing").queue.push_back(close);
+            }
+        }
+    }
+
+    pub(super) fn violated(&mut self, peer: usize, code: u16) {
+        let Some(conn) = self.conn(peer) else { return };
+        match conn.phase {
+            Phase::Handshaking => self.end(peer, Ending { code: None, by: None, clean: false }),
+            Phase::Open => self.close(peer, code),
+            Phase::Closing { .. } => {}
+        }
+    }
+
+    pub(super) fn lost(&mut self, peer: usize, code: u16) {
+        let Some(conn) = self.conn(peer) else { return };
+        let goal = match conn.phase {
+            Phase::Handshaking => Goal::LostHandshaking,
+            Phase::Open => Goal::LostOpen,
+            Phase::Closing { .. } => Goal::LostClosing,
+        };
+        let ending = match conn.phase {
+            Phase::Closing { code, by, .. } => Ending { code: Some(code), by: Some(by), clean: false },
+            _ => Ending { code: Some(code), by: Some(EndedBy::Loss), clean: false },
+        };
+        self.goals.reach(goal);
+        self.end(peer, ending);
+    }
+
+    pub(super) fn flushed(&mut self, peer: usize, bytes: usize) {
+        self.counted.bytes_written += bytes as u64;
+        let deadline = self.clock + nanos(self.config.limits.write_timeout);
+        let Some(conn) = self.conn(peer) else { return };
+        match conn.phase {
+            Phase::Closing { code, by, hang_up: true } if conn.queue.is_empty() => {
+                self.end(peer, Ending { code: Some(code), by: Some(by), clean: true });
+            }
+            Phase::Open if conn.queue.is_empty() => conn.disarm(Timer::Write),
+            Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
+            _ => {}
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        for peer in 0..self.conns.len() {
+            while let Some((at, timer)) = self.conn(peer).and_then(|conn| conn.next_timer()) {
+                if at > self.clock {
+                    break;
+                }
+                self.due(peer, timer, at);
+            }
+        }
+        self.age_logs();
+    }
+
+    pub(super) fn due(&mut self, peer: usize, timer: Timer, at: u64) {
+        let clock = self.clock;
+        let interval = nanos(self.config.limits.ping_interval);
+        let conn = self.conn(peer).expect("its timer is armed");
+        conn.disarm(timer);
+        match timer {
+            Timer::Handshake => {
+                self.goals.reach(Goal::HandshakeLapsed);
+                self.end(peer, Ending::ABORTED);
+            }
+            Timer::Authenticate => self.close(peer, 3502),
+            Timer::Pong => self.close(peer, 3012),
+            Timer::Write => self.close(peer, 3009),
+            Timer::Expiry => self.close(peer, 3005),
+            Timer::Close => {
+                let Phase::Closing { code, by, .. } = conn.phase else { unreachable!("only then is it armed") };
+                self.goals.reach(Goal::CloseLapsed);
+                self.end(peer, Ending { code: Some(code), by: Some(by), clean: false });
+            }
+            Timer::Ping => {
+                // The schedule is fixed: a tick that comes late moves nothing.
+                conn.arm(Timer::Ping, at + interval * ((clock - at) / interval + 1));
+                if conn.timer(Timer::Pong).is_none() {
+                    self.send_ping(peer);
+                }
+            }
+        }
+    }
+
+    pub(super) fn send_ping(&mut self, peer: usize) {
+        let deadline = self.clock + nanos(self.config.limits.pong_timeout);
+        let conn = self.conn(peer).expect("its timer was armed");
+        conn.arm(Timer::Pong, deadline);
+        let frame = !conn.entry.json || conn.entry.frame_pings;
+        self.tell(peer, if frame { Expect::ping() } else { Expect::json(serde_json::json!({}), 3) });
+    }
+
+    pub(super) fn shutdown(&mut self) {
+        if self.shutting_down {
+            return;
+        }
+        self.shutting_down = true;
+        let is_any = |which: fn(&Phase) -> bool| self.conns.iter().flatten().any(|conn| which(&conn.phase));
+        let is_closing: fn(&Phase) -> bool = |phase| matches!(phase, Phase::Closing { .. });
+        if is_any(|phase| *phase == Phase::Handshaking) && is_any(|phase| *phase == Phase::Open) && is_any(is_closing) {
+            self.goals.reach(Goal::ShutDownWithPeersInEveryPhase);
+        }
+        for peer in 0..self.conns.len() {
+            match self.conn(peer).map(|conn| conn.phase.clone()) {
+                Some(Phase::Handshaking) => self.end(peer, Ending::ABORTED),
+                Some(Phase::Open) => self.close(peer, 3001),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn conn(&mut self, peer: usize) -> Option<&mut Conn> {
+        self.conns[peer].as_mut()
+    }
+
+    /// Puts a frame before a client, or closes it as slow where its outbox has no room.
+    pub(super) fn tell(&mut self, peer: usize, expect: Expect) {
+        if !self.enqueue(peer, expect) {
+            self.close(peer, 3008);
+        }
+    }
+
+    /// Whether the outbox had room for it.
+    pub(super) fn enqueue(&mut self, peer: usize, expect: Expect) -> bool {
+        let (frames, bytes) = (self.config.limits.outbox_frames, self.config.limits.outbox_bytes);
+        let conn = self.conns[peer].as_mut().expect("only who is open is told");
+        let least = conn.bytes + conn.added.0 + expect.size.0;
+        let most = conn.bytes + conn.added.1 + expect.size.1;
+        if conn.queue.len() >= frames
+            || least > bytes
+            || (most > bytes && self.chosen.closing.contains(&(conn.id, 3008)))
+        {
+            return false;
+        }
+        conn.added = (conn.added.0 + expect.size.0, conn.added.1 + expect.size.1);
+        conn.queue.push_back(expect);
+        true
+    }
+
+    /// Closes an open connection by the server's decision.
+    pub(super) fn close(&mut self, peer: usize, code: u16) {
+        self.note_close(peer, code);
+        self.close_with(peer, code, EndedBy::Server, Expect::close(Some(code)));
+    }
+
+    pub(super) fn note_close(&mut self, peer: usize, code: u16) {
+        let half = self.conns[peer].as_ref().is_some_and(|conn| conn.half);
+        let is_among_others = self.rooms.iter().any(|members| members.contains(&peer) && members.len() > 2);
+        let goal = match code {
+            1000..=1999 => Goal::Violation,
+            3005 => Goal::Expired,
+            3008 => Goal::Slow,
+            3009 => Goal::WriteLapsed,
+            3012 => Goal::NoPong,
+            3500 => Goal::InvalidToken,
+            3501 => Goal::BadRequest,
+            3502 => Goal::AuthenticateLapsed,
+            3503 => Goal::Disconnected,
+            3505 => Goal::RoomLimit,
+            _ => return,
+        };
+        self.goals.reach(goal);
+        if goal == Goal::Slow && half {
+            self.goals.reach(Goal::SlowHalfWritten);
+        }
+        if goal == Goal::Slow && is_among_others {
+            self.goals.reach(Goal::SlowAmongOthers);
+        }
+    }
+
+    pub(super) fn close_with(&mut self, peer: usize, code: u16, by: EndedBy, close: Expect) {
+        self.leave_everything(peer);
+        if by == EndedBy::Peer && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
+            self.goals.reach(Goal::PeerClosedHalfWritten);
+        }
+        let orderly = by == EndedBy::Server && matches!(code, 3000 | 3001 | 3005 | 3006 | 3011 | 3503);
+        if !orderly {
+            self.drop_unsent(peer);
+        }
+        let deadline = self.clock + nanos(self.config.limits.close_timeout);
+        let conn = self.conn(peer).expect("it is open");
+        conn.queue.push_back(close);
+        conn.timers = [None; 7];
+        conn.arm(Timer::Close, deadline);
+        conn.phase = Phase::Closing { code, by, hang_up: by == EndedBy::Peer };
+        conn.waiting.clear();
+        conn.waiting_bytes = (0, 0);
+        (conn.ready, conn.asked, conn.user) = (false, false, None);
+    }
+
+    /// Drops every frame of which the client has nothing yet.
+    pub(super) fn drop_unsent(&mut self, peer: usize) {
+        let conn = self.conns[peer].as_mut().expect("it is there");
+        let kept = usize::from(conn.half);
+        self.turn.were_cut[peer] |= conn.queue.len() > kept;
+        conn.queue.truncate(kept);
+    }
+
+    pub(super) fn end(&mut self, peer: usize, ending: Ending) {
+        if self.conns[peer].as_ref().is_some_and(Conn::is_open) {
+            self.leave_everything(peer);
+        }
+        let conn = self.conns[peer].take().expect("it has not ended yet");
+        self.turn.ended.push((peer, conn.id, ending));
+    }
+
+    /// The one way out of being open: every room and the user.
+    pub(super) fn leave_everything(&mut self, peer: usize) {
+        for room in 0..self.rooms.len() {
+            self.leave(peer, room);
+        }
+        let Some(user) = self.conn(peer).and_then(|conn| conn.user.take()) else { return };
+        if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
+            self.turn.changes.push((Subject::User(user), false));
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The independent judge: what the documents say must happen, in sets and queues of its own.
+//!
+//! It shares nothing with core but the types that go in and come out. What a client gets is judged frame by frame as the
+//! client's own parser sees it; effects, state and counts are judged after every turn (in `judge.rs`).
+
+mod calls;
+mod expect;
+mod judge;
+mod life;
+mod plain;
+mod rooms;
+mod session;
+
+pub use calls::Call;
+pub use expect::Expect;
+pub use judge::Outcome;
+
+use crate::checks::{Failure, Guarantee};
+use crate::client::Frame;
+use crate::coverage::{Goal, Goals};
+use crate::setup::Setup;
+use crate::speech::{Said, room_name, user_name};
+use parlor_core::{ClientId, Config, ConnId, EndedBy, Refused, Snapshot};
+use rooms::{Log, PUBLICATION, Past};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the oracle is told of one input.
+#[derive(Clone, Debug)]
+pub enum Deed<'a> {
+    /// The 101 is out.
+    Upgraded(usize),
+    /// A text of this many bytes that means this.
+    Text(usize, usize, &'a [Said]),
+    /// A Ping frame with this payload.
+    Ping(usize, &'a [u8]),
+    /// A Pong frame.
+    Pong(usize),
+    /// A Close frame with this code.
+    PeerClosed(usize, Option<u16>),
+    /// A broken rule, and its close code.
+    Violated(usize, u16),
+    /// A lost socket, and the code that is recorded for it.
+    Lost(usize, u16),
+    /// The socket took this many bytes.
+    Flushed(usize, usize),
+    /// The token has been looked at.
+    Decided(usize, Ruling),
+    /// A backend's call.
+    Call(Call<'a>),
+    /// Time may have passed.
+    Tick,
+    /// The server is to stop.
+    Shutdown,
+    /// Something for a connection that has ended.
+    Stale,
+}
+
+/// What a token says.
+#[derive(Clone, Debug, Default)]
+pub struct Ruling {
+    /// It says nothing: its signature is wrong.
+    pub forged: bool,
+    /// It is not valid yet.
+    pub early: bool,
+    /// Whose it is; `None` for nobody.
+    pub user: Option<usize>,
+    /// When it ends, in seconds since 1970.
+    pub exp: Option<u64>,
+    /// The rooms it puts the connection in.
+    pub channels: Vec<usize>,
+    /// It names more rooms than a connection may be in.
+    pub crowded: bool,
+}
+
+/// How a connection came in.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Whether it speaks json.
+    pub json: bool,
+    /// Whether pings are Ping frames.
+    pub frame_pings: bool,
+    /// Whether it is greeted.
+    pub greeting: bool,
+    /// The rooms of the URL.
+    pub rooms: Vec<usize>,
+    /// The token in the request.
+    pub token: Option<String>,
+}
+
+/// Where in its life a connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    Handshaking,
+    Open,
+    Closing { code: u16, by: EndedBy, hang_up: bool },
+}
+
+/// The deadlines of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Timer {
+    Handshake,
+    Authenticate,
+    Ping,
+    Pong,
+    Write,
+    Expiry,
+    Close,
+}
+
+impl Timer {
+    const ALL: [Self; 7] =
+        [Self::Handshake, Self::Authenticate, Self::Ping, Self::Pong, Self::Write, Self::Expiry, Self::Close];
+}
+
+/// One connection as the documents say it must be.
+#[derive(Clone, Debug)]
+pub(crate) struct Conn {
+    pub id: ConnId,
+    pub client: ClientId,
+    pub entry: Entry,
+    pub phase: Phase,
+    /// What must come out of its socket, in this order.
+    pub queue: VecDeque<Expect>,
+    /// Whether the client has a part of the first of them.
+    pub half: bool,
+    /// It was greeted or answered: it is in its rooms.
+    pub ready: bool,
+    /// Its token is being looked at.
+    pub asked: bool,
+    pub user: Option<usize>,
+    pub filter: Vec<&'static str>,
+    /// What came while its token was being looked at.
+    pub waiting: VecDeque<Said>,
+    /// The fewest and the most bytes of it: of the text with `connect` in it only the rest waits.
+    waiting_bytes: (usize, usize),
+    pub timers: [Option<u64>; 7],
+    /// Bytes that waited after the last turn, and the fewest and most that came to them in this one.
+    bytes: usize,
+    added: (usize, usize),
+}
+
+impl Conn {
+    pub(crate) fn timer(&self, timer: Timer) -> Option<u64> {
+        self.timers[timer as usize]
+    }
+
+    fn arm(&mut self, timer: Timer, at: u64) {
+        self.timers[timer as usize] = Some(at);
+    }
+
+    fn disarm(&mut self, timer: Timer) {
+        self.timers[timer as usize] = None;
+    }
+
+    fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// The earliest deadline; of two at one instant the one that is listed first.
+    fn next_timer(&self) -> Option<(u64, Timer)> {
+        Timer::ALL.iter().filter_map(|timer| Some((self.timer(*timer)?, *timer))).min_by_key(|(at, _)| *at)
+    }
+}
+
+/// How a connection must have ended; `None` where the documents leave it open.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    code: Option<u16>,
+    by: Option<EndedBy>,
+    clean: bool,
+}
+
+impl Ending {
+    /// The server gave up a connection that was not open yet.
+    const ABORTED: Self = Self { code: Some(1006), by: Some(EndedBy::Server), clean: false };
+}
+
+/// What must come of the turn at hand.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    /// Which room or user, and whether it came to life.
+    changes: Vec<(Subject, bool)>,
+    ended: Vec<(usize, ConnId, Ending)>,
+    asks: Vec<(usize, String)>,
+    answer: Option<calls::Answer>,
+    /// Connections whose queue was empty when the turn began.
+    were_empty: Vec<bool>,
+    /// Connections of which frames were dropped.
+    were_cut: Vec<bool>,
+    /// Rooms of which a log began.
+    began: Vec<usize>,
+    /// What may come to life and cease to be within the turn: a connection was closed on its way in.
+    flashes: Vec<Subject>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Room(usize),
+    User(usize),
+}
+
+/// What the subject chose where it was free to choose: epochs, and where bytes are counted to the last one.
+#[derive(Clone, Debug, Default)]
+struct Chosen {
+    epochs: Vec<Option<Arc<str>>>,
+    /// Who is being closed by the server, with what.
+    closing: Vec<(ConnId, u16)>,
+}
+
+/// Totals, counted independently.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    accepted: u64,
+    refused: u64,
+    closed: BTreeMap<u16, u64>,
+    messages_in: u64,
+    unknown_types: u64,
+    frames_written: u64,
+    bytes_written: u64,
+    published: u64,
+    stale: u64,
+    backsteps: u64,
+    events: u64,
+}
+
+/// The judge.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    config: Arc<Config>,
+    /// Names of the rooms that clients may name, then of the users' personal ones.
+    names: Arc<[Arc<str>]>,
+    users: usize,
+    /// Nanoseconds; it does not go back.
+    pub(crate) clock: u64,
+    unix_ms: u64,
+    pub(crate) conns: Vec<Option<Conn>>,
+    /// The members of each room.
+    pub(crate) rooms: Vec<Vec<usize>>,
+    pub(crate) logs: Vec<Option<Log>>,
+    /// Every epoch there ever was.
+    epochs: Vec<Arc<str>>,
+    /// Every slot's generations so far.
+    generations: BTreeMap<u32, u32>,
+    past: Vec<Past>,
+    pub(crate) shutting_down: bool,
+    counted: Counted,
+    goals: Goals,
+    turn: Turn,
+    chosen: Chosen,
+}
+
+impl Oracle {
+    /// A world with nobody in it.
+    #[must_use]
+    pub fn new(setup: &Setup) -> Self {
+        let count = |number: u64| usize::try_from(number).expect("a small number");
+        let (conns, rooms, users) = (count(setup.conns), count(setup.rooms), count(setup.users));
+        let own = (0..users).map(|user| format!("#{}", user_name(user)));
+        let names: Vec<Arc<str>> = (0..rooms).map(room_name).chain(own).map(Arc::from).collect();
+        Self {
+            config: Arc::new(setup.config()),
+            rooms: vec![Vec::new(); names.len()],
+            logs: vec![None; names.len()],
+            past: vec![Past::default(); names.len()],
+            names: names.into(),
+            users,
+            clock: 0,
+            unix_ms: 0,
+            conns: vec![None; conns],
+            epochs: Vec::new(),
+            generations: BTreeMap::new(),
+            shutting_down: false,
+            counted: Counted::default(),
+            goals: Goals::default(),
+            turn: Turn::default(),
+            chosen: Chosen::default(),
+        }
+    }
+
+    /// Judges the answer to an upgrade request of this peer.
+    ///
+    /// # Errors
+    /// It was taken in where it must not be, refused where it may not be, or got an id that is not new.
+    pub fn accepted(
+        &mut self,
+        peer: usize,
+        client: ClientId,
+        entry: Entry,
+        answer: Result<ConnId, Refused>,
+    ) -> Result<(), Failure> {
+        let limits = &self.config.limits;
+        let count = self.conns.iter().flatten().count();
+        let mut reasons = Vec::new();
+        if self.shutting_down {
+            reasons.push(Refused::ShuttingDown);
+        }
+        if count >= limits.connections {
+            reasons.push(Refused::Connections);
+        }
+        match answer {
+            Err(refused) if reasons.contains(&refused) => {
+                self.counted.refused += 1;
+                if refused == Refused::Connections {
+                    self.goals.reach(Goal::ConnectionLimit);
+                }
+                Ok(())
+            }
+            Ok(id) if reasons.is_empty() => self.take_in(peer, id, client, entry),
+            _ => Err(Failure::new(
+                Guarantee::P1,
+                format_args!("refused with one of {reasons:?}, or accepted if there is none"),
+                format_args!("{answer:?}"),
+            )),
+        }
+    }
+
+    fn take_in(&mut self, peer: usize, id: ConnId, client: ClientId, entry: Entry) -> Result<(), Failure> {
+        let generation = self.generations.get(&id.slot).map_or(0, |last| last + 1);
+        if self.conns.iter().flatten().any(|conn| conn.id.slot == id.slot) {
+            return Err(Failure::new(Guarantee::G7, "a vacant slot", format_args!("{id}, which is occupied")));
+        }
+        if id.generation != generation {
+            return Err(Failure::new(Guarantee::G7, format_args!("generation {generation} of slot {}", id.slot), id));
+        }
+        if generation >= 2 {
+            self.goals.reach(Goal::SlotReused);
+        }
+        self.generations.insert(id.slot, generation);
+        self.counted.accepted += 1;
+        let mut conn = Conn {
+            id,
+            client,
+            entry,
+            phase: Phase::Handshaking,
+            queue: VecDeque::new(),
+            half: false,
+            ready: false,
+            asked: false,
+            user: None,
+            filter: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: (0, 0),
+            timers: [None; 7],
+            bytes: 0,
+            added: (0, 0),
+        };
+        conn.arm(Timer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
+        self.conns[peer] = Some(conn);
+        Ok(())
+    }
+
+    /// Judges one frame that a client has received; `half` is whether a part of another one has come after it.
+    ///
+    /// # Errors
+    /// It is not the one that was due.
+    pub fn saw(&mut self, peer: usize, frame: &Frame) -> Result<(), Failure> {
+        let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
+        let Some(expect) = conn.queue.pop_front() else {
+            let closed = matches!(conn.phase, Phase::Closing { .. });
+            let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
+            let guarantee = if closed { Guarantee::G1 } else { unasked };
+            return Err(Failure::new(guarantee, format_args!("nothing more for client {peer}"), frame));
+        };
+        self.counted.frames_written += 1;
+        conn.half = false;
+        let json = conn.entry.json;
+        if expect.is_met_by(frame) {
+            self.note_delivery(&expect, json);
+            return Ok(());
+        }
+        let is_known =
+            self.names.iter().any(|name| frame.to_string().contains(&format!(r#""channel":"{name}","pub""#)));
+        let guarantee = if is_known { Guarantee::G5 } else { expect.guarantee() };
+        Err(Failure::new(guarantee, format_args!("client {peer} receives {expect}"), frame))
+    }
+
+    fn note_delivery(&mut self, expect: &Expect, json: bool) {
+        let [kind, room, ..] = expect.tag.to_be_bytes();
+        if u64::from(kind) == PUBLICATION {
+            self.goals.reach(Goal::Delivered);
+            self.goals.reach(if json { Goal::DeliveredInJson } else { Goal::DeliveredInPlain });
+            if usize::from(room) >= self.own_room(0) {
+                self.goals.reach(Goal::Personal);
+            }
+        }
+    }
+
+    /// Says whether a client has a part of its next frame.
+    pub fn is_cut(&mut self, peer: usize, half: bool) {
+        let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
+        conn.half = half;
+        if half && conn.queue.len() == 1 && matches!(conn.phase, Phase::Closing { .. }) {
+            self.goals.reach(Goal::CloseHalfWritten);
+        }
+    }
+
+    /// Sets the time of the input that comes next.
+    pub fn time(&mut self, mono: u64, unix_ms: u64) {
+        if mono < self.clock {
+            self.counted.backsteps += 1;
+        }
+        self.clock = self.clock.max(mono);
+        self.unix_ms = unix_ms;
+    }
+
+    /// Works out what must come of one input; [`Oracle::judge`] compares. The snapshot after the turn tells what the
+    /// subject chose where the documents leave it free.
+    pub fn foresee(&mut self, deed: &Deed<'_>, after: &Snapshot) {
+        self.turn = Turn {
+            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(|conn| conn.queue.is_empty())).collect(),
+            were_cut: vec![false; self.conns.len()],
+            ..Turn::default()
+        };
+        self.chosen = self.read_choices(after);
+        match deed {
+            Deed::Upgraded(peer) => self.upgraded(*peer),
+            Deed::Text(peer, bytes, said) => self.text(*peer, *bytes, said),
+            Deed::Ping(peer, payload) => self.ping(*peer, payload),
+            Deed::Pong(peer) => self.heard(*peer),
+            Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
+            Deed::Violated(peer, code) => self.violated(*peer, *code),
+            Deed::Lost(peer, code) => self.lost(*peer, *code),
+            Deed::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
+            Deed::Decided(peer, ruling) => self.decided(*peer, ruling),
+            Deed::Call(call) => self.call(call),
+            Deed::Tick => self.tick(),
+            Deed::Shutdown => self.shutdown(),
+            Deed::Stale => self.counted.stale += 1,
+        }
+    }
+
+    /// The next instant at which something is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let timers = self.conns.iter().flatten().filter_map(|conn| conn.next_timer()).map(|(at, _)| at);
+        timers.chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log))).min()
+    }
+
+    /// Whether this peer's connection is open and its client has not said who it is.
+    #[must_use]
+    pub fn is_waited_for(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
+    }
+
+    /// What has been reached so far.
+    #[must_use]
+    pub fn goals(&self) -> Goals {
+        self.goals
+    }
+
+    /// One word for where a peer's connection is, with what matters there.
+    #[must_use]
+    pub fn describe(&self, peer: usize) -> String {
+        let Some(conn) = &self.conns[peer] else { return "-".into() };
+        let phase = match &conn.phase {
+            Phase::Handshaking => "handshaking".into(),
+            Phase::Open if conn.asked => "asked".into(),
+            Phase::Open if conn.ready => "ready".into(),
+            Phase::Open => "open".into(),
+            Phase::Closing { code, .. } => format!("closing {code}"),
+        };
+        let rooms: Vec<&str> = (0..self.rooms.len())
+            .filter(|room| self.rooms[*room].contains(&peer))
+            .map(|room| &*self.names[room])
+            .collect();
+        let half = if conn.half { "½" } else { "" };
+        format!("{phase} [{}] out {}{half}", rooms.join(" "), conn.queue.len())
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("a duration of less than centuries")
+}

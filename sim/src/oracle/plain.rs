@@ -1,0 +1,171 @@
+//! The plain profile: what a connection says and is told.
+
+use super::expect::ANY;
+use super::rooms::user_text;
+use super::{Expect, Oracle, Ruling};
+use crate::speech::Said;
+use serde_json::json;
+
+impl Oracle {
+    pub(super) fn opened_plain(&mut self, peer: usize) {
+        let token = self.conn(peer).and_then(|conn| conn.entry.token.clone());
+        match token {
+            Some(token) => self.ask(peer, &token),
+            None if self.config.policy.allow_anonymous => self.greet(peer, None),
+            None => {}
+        }
+    }
+
+    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good.
+    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>) {
+        let named = self.conn(peer).expect("it is open").entry.rooms.clone();
+        let anonymous = Ruling::default();
+        let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
+        let (mut rooms, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
+        let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
+        rooms.extend(asked.iter().filter(|_| allowed));
+        if self.is_crowded(ruling, &rooms) {
+            return self.turn_away(peer, ruling, 3505);
+        }
+        self.send_greeting(peer, &named, authenticated);
+        for _ in asked.iter().filter(|_| !allowed) {
+            if self.is_open(peer) {
+                self.refuse_plain(peer, None, 103);
+            }
+        }
+        if !self.is_open(peer) {
+            return self.turn_away(peer, ruling, 3008);
+        }
+        self.identify(peer, ruling);
+        for room in rooms {
+            self.join(peer, room);
+        }
+    }
+
+    fn send_greeting(&mut self, peer: usize, rooms: &[usize], authenticated: bool) {
+        let rooms: Vec<&str> = rooms.iter().map(|room| &*self.names[*room]).collect();
+        let conn = self.conns[peer].as_ref().expect("it is open");
+        if conn.entry.greeting {
+            let greeting = json!({
+                "type": "connection",
+                "message": format!("Connected to {}", rooms.join(", ")),
+                "timestamp": self.timestamp(),
+                "authenticated": authenticated,
+                "client": conn.client.to_string(),
+            });
+            self.tell(peer, Expect::json(greeting, 9 << 56));
+        }
+    }
+
+    pub(super) fn decided_plain(&mut self, peer: usize, ruling: &Ruling) {
+        let conn = self.conns[peer].as_ref().expect("it is open");
+        let (ready, user) = (conn.ready, conn.user);
+        let bad = ruling.forged || ruling.early || self.is_expired(ruling);
+        match (bad, ready) {
+            (true, true) => self.complain(peer),
+            (true, false) if self.config.policy.allow_anonymous => {
+                self.greet(peer, None);
+                self.complain(peer);
+            }
+            (true, false) => self.close(peer, 3500),
+            (false, false) => self.greet(peer, Some(ruling)),
+            (false, true) if user.is_some() && user != ruling.user => self.close(peer, 3501),
+            (false, true) => self.renew(peer, ruling),
+        }
+    }
+
+    /// A token that comes after the greeting: the first says who it is, a later one only for how long.
+    fn renew(&mut self, peer: usize, ruling: &Ruling) {
+        let known = self.conns[peer].as_ref().expect("it is open").user;
+        if known.is_none() && ruling.user.is_some() {
+            let is_in = |room: &usize| self.rooms[*room].contains(&peer);
+            let new: Vec<usize> = self.placed(ruling).into_iter().filter(|room| !is_in(room)).collect();
+            let count = self.rooms.iter().filter(|members| members.contains(&peer)).count();
+            if ruling.crowded || count + new.len() > self.config.limits.rooms_per_connection {
+                return self.turn_away(peer, ruling, 3505);
+            }
+            self.identify(peer, ruling);
+            new.into_iter().for_each(|room| self.join(peer, room));
+        } else {
+            self.identify(peer, ruling);
+        }
+        let frame = json!({ "type": "authenticated", "user": user_text(ruling.user), "timestamp": self.timestamp() });
+        self.tell(peer, Expect::json(frame, 10 << 56));
+    }
+
+    pub(super) fn said_plain(&mut self, peer: usize, said: &Said) {
+        let conn = self.conns[peer].as_ref().expect("it is open");
+        match said {
+            Said::Connect(Some(_)) if conn.asked => self.complain(peer),
+            Said::Connect(Some(token)) => self.ask(peer, token),
+            _ if !conn.ready => self.complain(peer),
+            Said::Ping => {
+                let pong = json!({ "type": "pong", "timestamp": self.timestamp() });
+                self.tell(peer, Expect::json(pong, 11 << 56));
+            }
+            Said::Select(events) => {
+                let frame = json!({ "type": "subscribed", "events": events, "timestamp": self.timestamp() });
+                self.conn(peer).expect("it is open").filter.clone_from(events);
+                self.tell(peer, Expect::json(frame, 12 << 56));
+            }
+            Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
+            Said::Unknown(_, 0) => self.counted.unknown_types += 1,
+            _ => self.complain(peer),
+        }
+    }
+
+    /// An error frame that says no more than that.
+    pub(super) fn complain(&mut self, peer: usize) {
+        if self.is_open(peer) {
+            let error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
+            self.tell(peer, Expect::json(error, 13 << 56));
+        }
+    }
+
+    pub(super) fn refuse_plain(&mut self, peer: usize, id: Option<u64>, code: u16) {
+        let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp(), "code": code });
+        if let Some(id) = id {
+            error["id"] = id.into();
+        }
+        self.tell(peer, Expect::json(error, 14 << 56 | u64::from(code)));
+    }
+
+    /// RFC 3339 with milliseconds, in UTC.
+    fn timestamp(&self) -> String {
+        let (days, of_day) = (self.unix_ms / 86_400_000, self.unix_ms % 86_400_000);
+        let (year, month, day) = civil(days);
+        let (seconds, millis) = (of_day / 1000, of_day % 1000);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+}
+
+/// The date of a day after 1970-01-01, counted through the years.
+fn civil(mut days: u64) -> (u64, u64, u64) {
+    let is_leap = |year: u64| year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 });
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    (year, month as u64 + 1, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_their_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(58), (1970, 2, 28));
+        assert_eq!(civil(20_779), (2026, 11, 22));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+    }
+}

@@ -1,0 +1,70 @@
+//! Running a list of actions: once, or twice to compare (G9).
+
+use crate::action::Action;
+use crate::checks::{Failure, Guarantee};
+use crate::coverage::Goals;
+use crate::setup::Setup;
+use crate::subject::Subject;
+use crate::transcript::Transcript;
+use crate::world::World;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The goals that it reached.
+    pub goals: Goals,
+    /// How many actions of each kind made sense.
+    pub effective: Vec<u64>,
+    /// Where it broke a guarantee, and which.
+    pub failure: Option<(usize, Failure)>,
+    /// The virtual time that passed, in nanoseconds.
+    pub clock: u64,
+    transcript: Transcript,
+}
+
+/// Runs these actions, with every check.
+#[must_use]
+pub fn run<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
+    run_with::<S>(setup, actions, Transcript::digest())
+}
+
+fn run_with<S: Subject>(setup: &Setup, actions: &[Action], transcript: Transcript) -> Run {
+    let mut world = World::<S>::recorded(setup, transcript);
+    let mut effective = vec![0; Action::WORDS.len()];
+    let mut failure = None;
+    for (at, action) in actions.iter().enumerate() {
+        match world.act(action) {
+            Ok(made_sense) => effective[action.kind()] += u64::from(made_sense),
+            Err(broken) => {
+                failure = Some((at, broken));
+                break;
+            }
+        }
+    }
+    if failure.is_none() {
+        failure = world.judge_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
+    }
+    let (goals, clock) = (world.goals(), world.clock());
+    Run { goals, effective, failure, clock, transcript: world.into_transcript() }
+}
+
+/// Runs these actions twice and compares every effect: G9.
+#[must_use]
+pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
+    let mut first = run::<S>(setup, actions);
+    let second = run::<S>(setup, actions);
+    if first.failure.is_none() && first.transcript != second.transcript {
+        first.failure = Some((actions.len().saturating_sub(1), first_difference::<S>(setup, actions)));
+    }
+    first
+}
+
+fn first_difference<S: Subject>(setup: &Setup, actions: &[Action]) -> Failure {
+    let lines = || run_with::<S>(setup, actions, Transcript::full()).transcript.lines.unwrap_or_default();
+    let (first, second) = (lines(), lines());
+    let differ = first.iter().zip(&second).find(|(one, other)| one != other);
+    match differ {
+        Some((one, other)) => Failure::new(Guarantee::G9, one, other),
+        None => Failure::new(Guarantee::G9, "equal transcripts", "two runs of which the third and fourth were equal"),
+    }
+}

@@ -1,0 +1,184 @@
+//! What a simulated world is like: everything that is fixed before the first action.
+
+use parlor_core::{Config, Limits, Policy};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+macro_rules! setup {
+    ($($(#[$doc:meta])* $name:ident = $default:expr,)*) => {
+        /// The size of the world, and the configuration of the subject. Durations are in seconds, flags are 0 or 1.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct Setup { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Default for Setup {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// `name=value` for everything that differs from the default.
+        impl fmt::Display for Setup {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let default = Self::default();
+                f.write_str("setup")?;
+                $(if self.$name != default.$name {
+                    write!(f, " {}={}", stringify!($name), self.$name)?;
+                })*
+                Ok(())
+            }
+        }
+
+        impl FromStr for Setup {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let mut setup = Self::default();
+                let words = text.strip_prefix("setup").ok_or("a setup begins with the word setup")?;
+                for word in words.split_whitespace() {
+                    let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
+                    let value = value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"))?;
+                    match name {
+                        $(stringify!($name) => setup.$name = value,)*
+                        _ => return Err(format!("{name:?} is nothing that a world has")),
+                    }
+                }
+                setup.validate()?;
+                Ok(setup)
+            }
+        }
+    };
+}
+
+setup! {
+    /// Clients.
+    conns = 4,
+    /// Rooms that clients may name.
+    rooms = 3,
+    /// Users with a name.
+    users = 2,
+    /// Keys the subject's maps, its epochs and the clients' ids.
+    seed = 0,
+    /// Whether calendar time stands still, so that bytes with a timestamp in them do not tell states apart.
+    calendar_stopped = 0,
+    /// Whether a client has the same public id in each of its lives, for the same reason.
+    ids_repeat = 0,
+    /// How many publications and messages there may be.
+    messages = u64::MAX,
+    /// Deadlines further away than this are not waited for by `advance due`.
+    patience = u64::MAX,
+    /// `Policy::allow_anonymous`.
+    allow_anonymous = 1,
+    /// `Policy::allow_subscribe`.
+    allow_subscribe = 1,
+    /// `Policy::allow_publish`.
+    allow_publish = 1,
+    /// `Limits::connections`.
+    connections = 1000,
+    /// `Limits::rooms_per_connection`.
+    rooms_per_connection = 128,
+    /// `Limits::outbox_frames`.
+    outbox_frames = 1024,
+    /// `Limits::outbox_bytes`.
+    outbox_bytes = 1 << 20,
+    /// `Limits::frame_bytes`.
+    frame_bytes = 16384,
+    /// `Limits::message_bytes`.
+    message_bytes = 4096,
+    /// `Limits::publication_bytes`.
+    publication_bytes = 1024,
+    /// `Limits::history_messages`.
+    history_messages = 100,
+    /// `Limits::history_age`.
+    history_age = 300,
+    /// `Limits::handshake_timeout`.
+    handshake_timeout = 5,
+    /// `Limits::authenticate_timeout`.
+    authenticate_timeout = 10,
+    /// `Limits::ping_interval`.
+    ping_interval = 25,
+    /// `Limits::pong_timeout`.
+    pong_timeout = 10,
+    /// `Limits::write_timeout`.
+    write_timeout = 5,
+    /// `Limits::close_timeout`.
+    close_timeout = 5,
+    /// `Limits::expiry_grace`.
+    expiry_grace = 25,
+    /// `Limits::drain_timeout`.
+    drain_timeout = 30,
+}
+
+impl Setup {
+    /// The subject's configuration.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let policy = Policy {
+            allow_anonymous: self.allow_anonymous == 1,
+            allow_subscribe: self.allow_subscribe == 1,
+            allow_publish: self.allow_publish == 1,
+            ..Policy::open()
+        };
+        Config { limits: self.limits(), policy, ..Config::default() }
+    }
+
+    /// Checks that it is a world there can be.
+    fn validate(&self) -> Result<(), String> {
+        for (name, value, most) in [("conns", self.conns, 64), ("rooms", self.rooms, 7), ("users", self.users, 64)] {
+            if value > most {
+                return Err(format!("{name}={value} must be at most {most}"));
+            }
+        }
+        self.config().limits.validate()
+    }
+
+    fn limits(&self) -> Limits {
+        let size = |value: u64| usize::try_from(value).expect("a size");
+        Limits {
+            handshake_timeout: Duration::from_secs(self.handshake_timeout),
+            authenticate_timeout: Duration::from_secs(self.authenticate_timeout),
+            ping_interval: Duration::from_secs(self.ping_interval),
+            pong_timeout: Duration::from_secs(self.pong_timeout),
+            write_timeout: Duration::from_secs(self.write_timeout),
+            close_timeout: Duration::from_secs(self.close_timeout),
+            expiry_grace: Duration::from_secs(self.expiry_grace),
+            drain_timeout: Duration::from_secs(self.drain_timeout),
+            message_bytes: size(self.message_bytes),
+            publication_bytes: size(self.publication_bytes),
+            frame_bytes: size(self.frame_bytes),
+            outbox_bytes: size(self.outbox_bytes),
+            outbox_frames: size(self.outbox_frames),
+            rooms_per_connection: size(self.rooms_per_connection),
+            history_messages: size(self.history_messages),
+            history_age: Duration::from_secs(self.history_age),
+            connections: size(self.connections),
+            ..Limits::default()
+        }
+    }
+
+    /// What the subject draws its keys and epochs from.
+    #[must_use]
+    pub fn subject_seed(&self) -> [u8; 32] {
+        let mut rng = crate::rng::Rng::stream(self.seed, "subject");
+        let mut seed = [0; 32];
+        for chunk in seed.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&rng.draw().to_le_bytes());
+        }
+        seed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setup_reads_back_from_its_text() {
+        let setup = Setup { conns: 2, outbox_frames: 1, messages: 3, ..Setup::default() };
+        assert_eq!(setup.to_string(), "setup conns=2 messages=3 outbox_frames=1");
+        assert_eq!(setup.to_string().parse(), Ok(setup));
+        assert!("setup colour=3".parse::<Setup>().is_err());
+        assert!("setup pong_timeout=60".parse::<Setup>().is_err(), "limits that do not fit together");
+        assert!("setup conns=65".parse::<Setup>().is_err(), "more than there are names for");
+    }
+}

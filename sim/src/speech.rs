@@ -1,0 +1,277 @@
+//! What clients and backends say: the text that goes out, and beside it what the text means.
+
+use crate::action::{BadCall, Batch, Filter, Payload, Saying};
+use crate::setup::Setup;
+use std::sync::Arc;
+
+/// A payload and what must become of it.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// No other payload of the run has it.
+    pub number: u64,
+    /// As it is sent.
+    pub sent: String,
+    /// As it must arrive: without newlines.
+    pub line: Arc<str>,
+    /// Its `type`.
+    pub event: Option<&'static str>,
+    /// It has a tag beside it when a backend publishes it.
+    pub tagged: bool,
+    /// It stays out of the log when a backend publishes it.
+    pub unlogged: bool,
+    /// It is larger than a publication may be.
+    pub too_large: bool,
+}
+
+impl Data {
+    /// The payload of this kind with this number.
+    #[must_use]
+    pub fn new(payload: Payload, number: u64, setup: &Setup) -> Self {
+        let (sent, event) = match payload {
+            Payload::TypeA => (format!(r#"{{"type":"a","n":{number}}}"#), Some("a")),
+            Payload::TypeB => (format!(r#"{{"type":"b","n":{number}}}"#), Some("b")),
+            Payload::Multiline => (format!("{{\n\"n\":\r\n{number}\n}}"), None),
+            Payload::Large => (padded(number, setup.publication_bytes), None),
+            Payload::TooLarge => (padded(number, setup.publication_bytes + 1), None),
+            Payload::Small | Payload::Tagged | Payload::Unlogged => (format!(r#"{{"n":{number}}}"#), None),
+        };
+        let line: String = sent.chars().filter(|char| !matches!(char, '\n' | '\r')).collect();
+        Self {
+            number,
+            line: line.into(),
+            sent,
+            event,
+            tagged: payload == Payload::Tagged,
+            unlogged: payload == Payload::Unlogged,
+            too_large: payload == Payload::TooLarge,
+        }
+    }
+}
+
+fn padded(number: u64, bytes: u64) -> String {
+    let bare = format!(r#"{{"n":{number},"x":""}}"#).len();
+    let padding = usize::try_from(bytes).expect("a size").saturating_sub(bare);
+    format!(r#"{{"n":{number},"x":"{}"}}"#, "x".repeat(padding))
+}
+
+/// A room as a client names it.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// One of the scenario's.
+    Room(usize),
+    /// A name that is refused with this error.
+    Refused(u16),
+}
+
+/// One message of a client, or one of several in a text.
+#[derive(Clone, Debug)]
+pub enum Said {
+    /// `connect`, or `auth` in plain, with this token.
+    Connect(Option<String>),
+    /// Joining a room.
+    Subscribe(u64, Named),
+    /// Leaving a room.
+    Unsubscribe(u64, usize),
+    /// Publishing to a room, or nothing to it; in plain the id is optional.
+    Publish(Option<u64>, usize, Option<Arc<Data>>),
+    /// The profile's ping.
+    Ping,
+    /// The profile's pong.
+    Pong,
+    /// A message that is not answered.
+    Send,
+    /// A command that is refused with this error; in plain a type that nobody knows.
+    Unknown(u64, u16),
+    /// Which events are wanted.
+    Select(Vec<&'static str>),
+    /// What the profile is not: json closes for it.
+    Nonsense,
+}
+
+/// A text and its meaning.
+pub type Speech = (String, Vec<Said>);
+
+const CONNECT: u64 = 1;
+const PING: u64 = 2;
+const ODD: u64 = 3;
+const SUBSCRIBE: u64 = 10;
+const UNSUBSCRIBE: u64 = 20;
+const PUBLISH: u64 = 30;
+
+/// The name of a room that clients may name.
+#[must_use]
+pub fn room_name(room: usize) -> String {
+    format!("r{room}")
+}
+
+/// The name of a user.
+#[must_use]
+pub fn user_name(user: usize) -> String {
+    format!("u{user}")
+}
+
+/// `connect` or `auth`.
+#[must_use]
+pub fn connect(json: bool, token: Option<String>) -> Speech {
+    let text = match (json, &token) {
+        (true, Some(token)) => format!(r#"{{"id":{CONNECT},"connect":{{"token":"{token}","name":"sim"}}}}"#),
+        (true, None) => format!(r#"{{"id":{CONNECT},"connect":{{}}}}"#),
+        (false, token) => format!(r#"{{"type":"auth","token":"{}"}}"#, token.as_deref().unwrap_or_default()),
+    };
+    (text, vec![Said::Connect(token)])
+}
+
+/// `subscribe`.
+#[must_use]
+pub fn join(room: usize) -> Speech {
+    subscribe(SUBSCRIBE + room as u64, &room_name(room), Named::Room(room))
+}
+
+fn subscribe(id: u64, name: &str, named: Named) -> Speech {
+    let name = serde_json::Value::from(name);
+    (format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#), vec![Said::Subscribe(id, named)])
+}
+
+/// `unsubscribe`.
+#[must_use]
+pub fn leave(room: usize) -> Speech {
+    let id = UNSUBSCRIBE + room as u64;
+    let text = format!(r#"{{"id":{id},"unsubscribe":{{"channel":"{}"}}}}"#, room_name(room));
+    (text, vec![Said::Unsubscribe(id, room)])
+}
+
+/// `publish`. A plain client gives an id to every other message.
+#[must_use]
+pub fn publish(json: bool, room: usize, data: Data) -> Speech {
+    let (name, id) = (room_name(room), PUBLISH + room as u64);
+    let id = (json || data.number % 2 == 1).then_some(id);
+    let text = match (json, id) {
+        (true, _) => {
+            format!(r#"{{"id":{},"publish":{{"channel":"{name}","data":{}}}}}"#, id.unwrap_or_default(), data.sent)
+        }
+        (false, Some(id)) => format!(r#"{{"type":"publish","room":"{name}","id":{id},"data":{}}}"#, data.sent),
+        (false, None) => format!(r#"{{"type":"publish","room":"{name}","data":{}}}"#, data.sent),
+    };
+    (text, vec![Said::Publish(id, room, Some(Arc::new(data)))])
+}
+
+/// Several commands of a json client in one text; `data` for those that publish.
+#[must_use]
+pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> Speech {
+    let rooms = 0..usize::try_from(setup.rooms).expect("a few rooms");
+    let [first, second] = data;
+    let parts: Vec<Speech> = match batch {
+        Batch::ConnectAndJoin => std::iter::once(connect(true, None)).chain(rooms.map(join)).collect(),
+        Batch::TokenAndJoin => std::iter::once(connect(true, Some(token))).chain(rooms.map(join)).collect(),
+        Batch::Rejoin => vec![leave(0), join(0)],
+        Batch::PublishTwice => vec![publish(true, 0, first), publish(true, 0, second)],
+        Batch::JoinAndBreak => vec![join(0), ("{\"id\":".into(), vec![Said::Nonsense])],
+    };
+    let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
+    (texts.join("\n"), parts.iter().flat_map(|(_, said)| said.clone()).collect())
+}
+
+/// `subscribe` of a plain client.
+#[must_use]
+pub fn select(filter: Filter, setup: &Setup) -> Speech {
+    let too_many = setup.config().limits.filter_events + 1;
+    let events = match filter {
+        Filter::All => vec![],
+        Filter::A => vec!["a"],
+        Filter::Both => vec!["a", "b"],
+        Filter::TooMany => {
+            let names: Vec<String> = (0..too_many).map(|at| format!(r#""e{at}""#)).collect();
+            return (format!(r#"{{"type":"subscribe","events":[{}]}}"#, names.join(",")), vec![Said::Unknown(0, 107)]);
+        }
+    };
+    (
+        format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(events.clone())),
+        vec![Said::Select(events)],
+    )
+}
+
+/// Everything else; `None` where the profile has nothing like it.
+#[must_use]
+pub fn say(json: bool, saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
+    if json { say_json(saying, setup, data) } else { say_plain(saying) }
+}
+
+fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
+    let command = |id: u64, body: &str, said| (format!(r#"{{"id":{id},{body}}}"#), vec![said]);
+    let nonsense = |text: &str| (text.into(), vec![Said::Nonsense]);
+    let long = "x".repeat(setup.config().limits.room_name_bytes + 1);
+    Some(match saying {
+        Saying::Ping => command(PING, r#""ping":{}"#, Said::Ping),
+        Saying::Pong => ("{}".into(), vec![Said::Pong]),
+        Saying::Send => (r#"{"send":{"data":{}}}"#.into(), vec![Said::Send]),
+        Saying::Connect => connect(true, None),
+        Saying::Rpc => command(ODD, r#""rpc":{"method":"x","data":{}}"#, Said::Unknown(ODD, 108)),
+        Saying::Unknown => command(ODD, r#""dance":{}"#, Said::Unknown(ODD, 104)),
+        Saying::NoId => nonsense(r#"{"ping":{}}"#),
+        Saying::Malformed => nonsense(r#"{"id":1,"#),
+        Saying::NotObject => nonsense("7"),
+        Saying::EmptyName => subscribe(ODD, "", Named::Refused(107)),
+        Saying::LongName => subscribe(ODD, &long, Named::Refused(107)),
+        Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107)),
+        Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103)),
+        Saying::NoData => {
+            (format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#), vec![Said::Publish(Some(PUBLISH), 0, None)])
+        }
+        Saying::Elsewhere => {
+            let text = format!(r#"{{"id":{ODD},"publish":{{"channel":"elsewhere","data":{}}}}}"#, data.sent);
+            (text, vec![Said::Unknown(ODD, 103)])
+        }
+    })
+}
+
+fn say_plain(saying: Saying) -> Option<Speech> {
+    Some(match saying {
+        Saying::Ping => (r#"{"type":"ping"}"#.into(), vec![Said::Ping]),
+        Saying::Unknown => (r#"{"type":"dance"}"#.into(), vec![Said::Unknown(ODD, 0)]),
+        Saying::Malformed => (r#"{"type":"#.into(), vec![Said::Nonsense]),
+        Saying::NotObject => ("7".into(), vec![Said::Nonsense]),
+        _ => return None,
+    })
+}
+
+/// The method and body of a call that publishes to these rooms.
+#[must_use]
+pub fn announce(rooms: &[usize], data: &Data) -> (&'static str, String) {
+    let names: Vec<String> = rooms.iter().map(|room| room_name(*room)).collect();
+    let beside = beside(data);
+    match names.as_slice() {
+        [name] => ("publish", format!(r#"{{"channel":"{name}","data":{}{beside}}}"#, data.sent)),
+        _ => {
+            let names = serde_json::Value::from(names);
+            ("broadcast", format!(r#"{{"channels":{names},"data":{}{beside}}}"#, data.sent))
+        }
+    }
+}
+
+/// The method and body of a call that publishes to a user.
+#[must_use]
+pub fn tell(user: usize, data: &Data) -> (&'static str, String) {
+    ("publish_user", format!(r#"{{"user":"{}","data":{}{}}}"#, user_name(user), data.sent, beside(data)))
+}
+
+fn beside(data: &Data) -> &'static str {
+    match (data.tagged, data.unlogged) {
+        (true, _) => r#","tags":{"k":"v"}"#,
+        (_, true) => r#","skip_history":true"#,
+        _ => "",
+    }
+}
+
+/// The method and body of a call that cannot be, and the error that it is answered.
+#[must_use]
+pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
+    let (method, body, code) = match call {
+        BadCall::Unknown => ("dance", "{}", 104),
+        BadCall::Malformed => ("publish", "{", 107),
+        BadCall::NoChannel => ("publish", r#"{"data":{}}"#, 107),
+        BadCall::NoData => ("publish", r#"{"channel":"r0"}"#, 107),
+        BadCall::NoUser => ("publish_user", r#"{"user":"","data":{}}"#, 107),
+        BadCall::NoClient => ("send", r#"{"client":"ffffffff-ffff-ffff-ffff-ffffffffffff","data":{}}"#, 107),
+    };
+    (method, body.into(), code)
+}

@@ -1,0 +1,215 @@
+//! Random runs: what a run is like is drawn first, from one stream; what happens in it comes from two others, so that a
+//! change of the faults leaves the workload as it was.
+
+use crate::action::{Action, Door, Peer, Rooms, Span};
+use crate::rng::Rng;
+use crate::setup::Setup;
+use std::fmt;
+
+/// Everything that was drawn for a run before its first step.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where all of it comes from.
+    pub seed: u64,
+    /// Steps before the world is healed.
+    pub steps: usize,
+    /// The world and the subject's configuration.
+    pub setup: Setup,
+    /// How often what is done, by kind of action.
+    workload: Vec<u64>,
+    /// How often what goes wrong, by kind of action.
+    faults: Vec<u64>,
+    /// In how many of 100 steps something goes wrong instead of something being done.
+    fault_percent: u64,
+    /// Whether every step is followed by a flush of all sockets and by the clients' answers.
+    eager: bool,
+    doors: Doors,
+}
+
+/// Which profiles a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doors {
+    Mixed,
+    Json,
+    Plain,
+}
+
+/// What a run cannot do without: where one of these is off, nothing happens in it.
+const FLOOR: [(&str, u64); 10] = [
+    ("accept", 60),
+    ("upgrade", 60),
+    ("connect", 60),
+    ("decide", 40),
+    ("join", 50),
+    ("publish", 40),
+    ("api-publish", 40),
+    ("flush", 60),
+    ("respond", 30),
+    ("advance", 15),
+];
+/// What else clients and backends do.
+const WORKLOAD: [&str; 14] = [
+    "leave",
+    "together",
+    "select",
+    "say",
+    "ping",
+    "pong",
+    "write",
+    "api-broadcast",
+    "api-send",
+    "api-publish-user",
+    "api-publish-all",
+    "api-look",
+    "api-misuse",
+    "resume",
+];
+/// What goes wrong, in families that are on or off together.
+const FAULTS: [&[&str]; 5] = [
+    &["lose", "break", "stale"],
+    &["stall", "narrow", "write", "resume"],
+    &["vanish"],
+    &["close", "violate", "say"],
+    &["api-disconnect-user", "api-disconnect-client"],
+];
+
+impl Options {
+    /// What this seed draws.
+    #[must_use]
+    pub fn draw(seed: u64, steps: usize) -> Self {
+        let mut rng = Rng::stream(seed, "options");
+        let setup = draw_setup(seed, &mut rng);
+        let mut workload = vec![0; Action::WORDS.len()];
+        for word in WORKLOAD {
+            let weight = rng.between(1, 30);
+            let is_on = rng.chance(60);
+            workload[kind(word)] = if is_on { weight } else { 0 };
+        }
+        // Partial writes need company: one alone is soon made whole by a flush.
+        workload[kind("write")] *= 3;
+        for (word, floor) in FLOOR {
+            workload[kind(word)] = floor + rng.below(40);
+        }
+        let mut faults = vec![0; Action::WORDS.len()];
+        for family in FAULTS {
+            let is_on = rng.chance(50);
+            for word in family {
+                let weight = rng.between(1, 30);
+                faults[kind(word)] = if is_on { weight } else { 0 };
+            }
+        }
+        faults[kind("shutdown")] = u64::from(rng.chance(10));
+        let drawn_percent = rng.pick(&[0, 2, 5, 10, 30]);
+        let fault_percent = if faults.iter().all(|weight| *weight == 0) { 0 } else { drawn_percent };
+        let doors = rng.pick(&[Doors::Mixed, Doors::Mixed, Doors::Json, Doors::Plain]);
+        Self { seed, steps, setup, workload, faults, fault_percent, eager: rng.chance(50), doors }
+    }
+
+    /// The actions of the run; the last one heals the world.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Action> {
+        let mut workload = Rng::stream(self.seed, "workload");
+        let mut faults = Rng::stream(self.seed, "faults");
+        let mut actions = Vec::new();
+        for _ in 0..self.steps {
+            // Every step draws as often as every other, so that a step that is changed leaves the next ones alone.
+            let done = self.draw_action(&mut workload, &self.workload);
+            let is_fault = faults.chance(self.fault_percent);
+            let broken = (self.fault_percent > 0).then(|| self.draw_action(&mut faults, &self.faults));
+            actions.push(broken.filter(|_| is_fault).unwrap_or(done));
+            if self.eager {
+                actions.extend([Action::Flush(), Action::Respond()]);
+            }
+        }
+        actions.push(Action::Heal());
+        actions
+    }
+
+    fn draw_action(&self, rng: &mut Rng, weights: &[u64]) -> Action {
+        let kind = rng.weighted(weights);
+        let [a, b, c, d, ..] = rng.draw().to_le_bytes();
+        let action = Action::decode(kind, [a, b, c], &self.setup);
+        match action {
+            Action::Accept(peer, door, rooms) => self.draw_accept(peer, door, rooms),
+            // An hour at once is seldom: hardly anyone is left after it.
+            Action::Advance(Span::Far) if d % 4 != 0 => Action::Advance(Span::Little),
+            _ => action,
+        }
+    }
+
+    fn draw_accept(&self, peer: Peer, door: Door, rooms: Rooms) -> Action {
+        let door = match (self.doors, door) {
+            (Doors::Json, Door::Plain | Door::PlainToken | Door::PlainHeader | Door::PlainQuiet) => Door::Json,
+            (Doors::Plain, Door::Json | Door::JsonPings) => Door::Plain,
+            (_, door) => door,
+        };
+        Action::Accept(peer, door, Rooms(rooms.0.max(1)))
+    }
+}
+
+fn kind(word: &str) -> usize {
+    Action::WORDS.iter().position(|known| *known == word).expect("the tables name actions that exist")
+}
+
+fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
+    let default = Setup::default();
+    let conns = rng.between(1, 8);
+    let rooms = rng.between(1, 3);
+    let flag = |rng: &mut Rng, percent| u64::from(rng.chance(percent));
+    Setup {
+        conns,
+        rooms,
+        users: rng.between(1, 3),
+        seed,
+        allow_anonymous: flag(rng, 80),
+        allow_subscribe: flag(rng, 95),
+        allow_publish: flag(rng, 85),
+        connections: if rng.chance(20) { rng.between(1, conns) } else { default.connections },
+        rooms_per_connection: if rng.chance(20) { rng.between(1, rooms + 1) } else { default.rooms_per_connection },
+        outbox_frames: rng.pick(&[1, 2, 3, 4, 8, 16, 1024]),
+        outbox_bytes: rng.pick(&[1 << 15, 1 << 16, 1 << 20]),
+        publication_bytes: rng.pick(&[64, 200, 1024, 4000]),
+        history_messages: rng.pick(&[0, 1, 2, 10, 100]),
+        history_age: rng.pick(&[0, 3, 30, 300]),
+        ping_interval: rng.pick(&[11, 25, 60]),
+        write_timeout: rng.pick(&[1, 5, 9]),
+        close_timeout: rng.pick(&[1, 5]),
+        expiry_grace: rng.pick(&[0, 25]),
+        ..default
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let weights = |weights: &[u64]| {
+            let drawn = Action::WORDS.iter().zip(weights).filter(|(_, weight)| **weight > 0);
+            drawn.map(|(word, weight)| format!("{word}={weight}")).collect::<Vec<_>>().join(" ")
+        };
+        writeln!(f, "seed {} steps {} eager {} doors {:?}", self.seed, self.steps, self.eager, self.doors)?;
+        writeln!(f, "{}", self.setup)?;
+        writeln!(f, "workload {}", weights(&self.workload))?;
+        write!(f, "faults {}% {}", self.fault_percent, weights(&self.faults))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_draws_the_same_run() {
+        let options = Options::draw(3, 50);
+        assert_eq!(options.actions(), Options::draw(3, 50).actions());
+        assert_eq!(options.to_string(), Options::draw(3, 50).to_string());
+        assert_ne!(options.actions(), Options::draw(4, 50).actions());
+    }
+
+    #[test]
+    fn every_drawn_setup_is_one_that_a_server_would_start_with() {
+        for seed in 0..200 {
+            let setup = Options::draw(seed, 1).setup;
+            assert_eq!(setup.config().limits.validate(), Ok(()), "{setup}");
+            assert_eq!(setup.to_string().parse(), Ok(setup));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What backends ask of the subject, through the bodies of the HTTP API.
+
+use super::World;
+use crate::action::{Action, Look};
+use crate::checks::{Failure, Guarantee, equal};
+use crate::oracle::{Call, Deed};
+use crate::speech::{self, Data};
+use crate::subject::Subject;
+use parlor_core::wire::api;
+use parlor_core::{CallId, Input};
+
+impl<S: Subject> World<S> {
+    pub(super) fn backend(&mut self, action: &Action) -> Result<(), Failure> {
+        match *action {
+            Action::Announce(room, payload) => {
+                let data = self.data(payload);
+                self.publish_call(speech::announce(&[room.index()], &data), Call::Publish(room.index(), &data), &data)
+            }
+            Action::Broadcast(payload) => {
+                let data = self.data(payload);
+                let rooms: Vec<usize> = (0..usize::try_from(self.setup.rooms).expect("a few")).collect();
+                let call =
+                    if let [room] = rooms[..] { Call::Publish(room, &data) } else { Call::Broadcast(&rooms, &data) };
+                self.publish_call(speech::announce(&rooms, &data), call, &data)
+            }
+            Action::Tell(user, payload) => {
+                let data = self.data(payload);
+                self.publish_call(speech::tell(user.index(), &data), Call::Tell(user.index(), &data), &data)
+            }
+            Action::Send(peer, payload) => {
+                let data = self.data(payload);
+                let client = self.public_id(peer).expect("it makes sense");
+                let body = format!(r#"{{"client":"{client}","data":{}}}"#, data.sent);
+                let call = if self.life(peer).is_some() { Call::Send(peer.index(), &data) } else { Call::Nobody };
+                self.publish_call(("send", body), call, &data)
+            }
+            Action::TellAll(payload) => {
+                let data = self.data(payload);
+                self.publish_call(("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(&data), &data)
+            }
+            Action::Expel(user) => {
+                let body = format!(r#"{{"user":"{}"}}"#, speech::user_name(user.index()));
+                self.call("disconnect", &body, Call::Expel(user.index()))
+            }
+            Action::Kick(peer) => {
+                let client = self.public_id(peer).expect("it makes sense");
+                self.call("disconnect", &format!(r#"{{"user":"","client":"{client}"}}"#), Call::Kick(peer.index()))
+            }
+            Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
+            Action::Misuse(call) => {
+                let (method, body, code) = speech::misuse(call);
+                self.refused_call(method, &body, code)
+            }
+            _ => unreachable!("every other action is handled before"),
+        }
+    }
+
+    pub(super) fn publish_call(
+        &mut self,
+        (method, body): (&str, String),
+        call: Call<'_>,
+        data: &Data,
+    ) -> Result<(), Failure> {
+        if data.too_large {
+            return self.refused_call(method, &body, 106);
+        }
+        self.call(method, &body, call)
+    }
+
+    /// A call that may be refused by the reader of bodies, or by the machine.
+    pub(super) fn refused_call(&mut self, method: &str, body: &str, code: u16) -> Result<(), Failure> {
+        match api::parse(method, body.as_bytes(), &self.setup.config().limits) {
+            Err(error) => {
+                equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
+            }
+            Ok(_) if code == 107 => self.call(method, body, Call::Nobody),
+            Ok(command) => Err(Failure::new(
+                Guarantee::P1,
+                format_args!("{method} to be refused with {code}"),
+                format_args!("{command:?}"),
+            )),
+        }
+    }
+
+    pub(super) fn call(&mut self, method: &str, body: &str, call: Call<'_>) -> Result<(), Failure> {
+        let command = api::parse(method, body.as_bytes(), &self.setup.config().limits)
+            .map_err(|error| Failure::new(Guarantee::P1, format_args!("{method} {body} to be understood"), error))?;
+        self.calls += 1;
+        self.turn(Input::Call { call: CallId(self.calls), command }, &Deed::Call(call))
+    }
+}
+
+fn method_of(look: Look) -> &'static str {
+    match look {
+        Look::Channels => "channels",
+        Look::Connections => "connections",
+        Look::Info => "info",
+    }
+}

@@ -1,0 +1,535 @@
+//! A subject, the clients and sockets around it, and the clock: the place where actions happen and are judged.
+
+mod calls;
+mod clients;
+
+use crate::action::{Action, Batch, Budget, Cause, Credential, Door, Payload, Peer, Span};
+use crate::checks::{Failure, Guarantee};
+use crate::coverage::{Goal, Goals};
+use crate::oracle::{Deed, Oracle, Outcome};
+use crate::setup::Setup;
+use crate::socket::Socket;
+use crate::speech::{self, Data};
+use crate::subject::Subject;
+use crate::transcript::Transcript;
+use parlor_core::wire::api;
+use parlor_core::{ClientId, ConnId, Effect, Input, Instant, Lost, Now};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The calendar at the start of every run, in milliseconds since 1970.
+const START_UNIX_MS: u64 = 1_795_352_400_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// One life of a simulated client.
+#[derive(Clone, Debug)]
+struct Life {
+    id: ConnId,
+    client: ClientId,
+    json: bool,
+    upgraded: bool,
+    socket: Socket,
+    /// Its token waits to be checked.
+    asked: bool,
+    /// The driver decodes no more: the peer has sent a Close, or broken a rule.
+    deaf: bool,
+    /// The client is gone without a word.
+    vanished: bool,
+    /// It has read a ping of its profile, and not answered it.
+    pinged: bool,
+    /// It has read a Ping frame, and not answered it.
+    frame_pinged: bool,
+    /// It has read a Close frame, with this code.
+    close: Option<Option<u16>>,
+}
+
+/// One simulated client through all its lives.
+#[derive(Clone, Debug, Default)]
+struct Client {
+    life: Option<Life>,
+    /// The id and the public id of the life before.
+    former: Option<(ConnId, ClientId)>,
+    lives: u64,
+}
+
+/// A subject and all that is around it.
+#[derive(Clone)]
+pub struct World<S> {
+    setup: Arc<Setup>,
+    subject: S,
+    oracle: Oracle,
+    clients: Vec<Client>,
+    /// Nanoseconds.
+    clock: u64,
+    messages: u64,
+    calls: u64,
+    goals: Goals,
+    faulty: bool,
+    /// What is written down, in a run of which the streams go to a third party too.
+    transcript: Option<Transcript>,
+}
+
+impl<S: Subject> World<S> {
+    /// A world in which nothing has happened.
+    #[must_use]
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            subject: S::new(setup.config(), setup.subject_seed()),
+            oracle: Oracle::new(setup),
+            clients: (0..setup.conns).map(|_| Client::default()).collect(),
+            setup: Arc::new(setup.clone()),
+            clock: SECOND,
+            messages: 0,
+            calls: 0,
+            goals: Goals::default(),
+            faulty: false,
+            transcript: None,
+        }
+    }
+
+    /// A world that writes down all its effects, and keeps what clients receive for a third party to judge.
+    #[must_use]
+    pub fn recorded(setup: &Setup, transcript: Transcript) -> Self {
+        Self { transcript: Some(transcript), ..Self::new(setup) }
+    }
+
+    /// What was written down.
+    ///
+    /// # Panics
+    /// When this world writes nothing down.
+    #[must_use]
+    pub fn into_transcript(self) -> Transcript {
+        self.transcript.expect("a recorded world has one")
+    }
+
+    /// The goals reached so far, by this world and by its subject.
+    #[must_use]
+    pub fn goals(&self) -> Goals {
+        self.goals | self.oracle.goals()
+    }
+
+    pub(crate) fn subject(&self) -> &S {
+        &self.subject
+    }
+
+    pub(crate) fn oracle(&self) -> &Oracle {
+        &self.oracle
+    }
+
+    /// Nanoseconds since the start of the world's clock.
+    #[must_use]
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// How far ahead a deadline may be to be waited for, in seconds.
+    pub(crate) fn patience(&self) -> u64 {
+        self.setup.patience
+    }
+
+    /// How many publications and messages there have been.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Where every client's connection is, in a few words each.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        (0..self.clients.len()).map(|peer| self.oracle.describe(peer)).collect()
+    }
+
+    /// What of a client is not in its connection's state: whether it still speaks, listens and answers.
+    pub(crate) fn habits(&self, peer: usize) -> u64 {
+        let Some(life) = &self.clients[peer].life else { return u64::from(self.clients[peer].former.is_some()) };
+        let socket = &life.socket;
+        let client = [life.deaf, life.vanished, life.asked, life.close.is_some(), life.pinged, life.frame_pinged];
+        let flags = client.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
+        flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
+    }
+
+    /// Whether the action makes sense here. One that does not changes nothing.
+    #[must_use]
+    pub fn can(&self, action: &Action) -> bool {
+        if !action.fits(&self.setup) {
+            return false;
+        }
+        match *action {
+            Action::Accept(peer, door, rooms) => {
+                self.life(peer).is_none() && (matches!(door, Door::Json | Door::JsonPings) || rooms.0 != 0)
+            }
+            Action::Upgrade(peer) => self.life(peer).is_some_and(|life| !life.upgraded),
+            Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
+            Action::Connect(peer, _) => self.talks(peer, true) && !self.has_connected(peer),
+            Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.has_connected(peer),
+            Action::Decide(peer, ..) => self.life(peer).is_some_and(|life| life.asked),
+            Action::Publish(peer, ..) => self.has_connected(peer) && self.may_publish(1),
+            Action::Together(peer, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
+                self.talks(peer, true) && !self.has_connected(peer)
+            }
+            Action::Together(peer, batch) => {
+                let may = batch != Batch::PublishTwice || self.may_publish(2);
+                self.talks(peer, true) && self.has_connected(peer) && may
+            }
+            Action::Select(peer, _) => self.talks(peer, false),
+            Action::Say(peer, saying) => {
+                let json = self.life(peer).is_some_and(|life| life.json);
+                let data = || Data::new(Payload::Small, 0, &self.setup);
+                self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
+            }
+            Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
+                self.life(peer).is_some_and(|life| !life.deaf && !life.vanished)
+            }
+            Action::Lose(peer, _) | Action::Vanish(peer) => self.life(peer).is_some_and(|life| !life.vanished),
+            Action::Break(peer) => self.life(peer).is_some_and(|life| !life.socket.broken),
+            Action::Stall(peer) => self.life(peer).is_some_and(|life| !life.socket.stalled),
+            Action::Narrow(peer) => self.life(peer).is_some_and(|life| !life.socket.narrow),
+            Action::Resume(peer) => self.life(peer).is_some_and(|life| life.socket.stalled || life.socket.narrow),
+            Action::Write(peer, Budget::Byte) => {
+                self.waits(peer) && self.life(peer).is_some_and(|life| !life.socket.is_mid_frame())
+            }
+            Action::Write(peer, _) => self.waits(peer),
+            Action::Flush() => self.peers().any(|peer| self.is_writable(peer)),
+            Action::Respond() => self.clients.iter().flat_map(|client| &client.life).any(Life::owes),
+            Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
+            Action::Send(peer, _) => self.public_id(peer).is_some() && self.may_publish(1),
+            Action::Kick(peer) => self.public_id(peer).is_some(),
+            Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
+            Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
+            Action::Advance(_) => true,
+            Action::Stale(peer, _) => self.clients[peer.index()].former.is_some(),
+            Action::Shutdown() => !self.oracle.shutting_down,
+        }
+    }
+
+    /// Does what the action says, and judges what comes of it. Returns whether it made sense.
+    ///
+    /// # Errors
+    /// A guarantee that was broken.
+    pub fn act(&mut self, action: &Action) -> Result<bool, Failure> {
+        if !self.can(action) {
+            return Ok(false);
+        }
+        match *action {
+            Action::Accept(peer, door, rooms) => self.accept(peer, door, rooms),
+            Action::Upgrade(peer) => {
+                self.life_mut(peer).upgraded = true;
+                let conn = self.id(peer);
+                self.turn(Input::Upgraded { conn }, &Deed::Upgraded(peer.index()))
+            }
+            Action::Decide(peer, verdict, user) => self.decide(peer, verdict, user),
+            Action::Ping(peer) => {
+                let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
+                let deed = Deed::Ping(peer.index(), &payload);
+                self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &deed)
+            }
+            Action::Pong(peer) => self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index())),
+            Action::Close(peer, farewell) => self.peer_close(peer, clients::code_of(farewell)),
+            Action::Violate(peer, rule) => self.violate(peer, rule),
+            Action::Lose(peer, cause) => self.lose(peer, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
+            Action::Break(peer) => self.fault(|world| world.life_mut(peer).socket.broken = true),
+            Action::Vanish(peer) => self.fault(|world| world.life_mut(peer).vanished = true),
+            Action::Stall(peer) => self.fault(|world| world.life_mut(peer).socket.stalled = true),
+            Action::Narrow(peer) => self.fault(|world| world.life_mut(peer).socket.narrow = true),
+            Action::Resume(peer) => self.fault(|world| world.life_mut(peer).socket.resume()),
+            Action::Write(peer, budget) => self.write(peer, budget),
+            Action::Flush() => {
+                let writable: Vec<Peer> = self.peers().filter(|peer| self.is_writable(*peer)).collect();
+                writable.into_iter().try_for_each(|peer| self.write(peer, Budget::All))
+            }
+            Action::Respond() => self.peers().try_for_each(|peer| self.respond(peer)),
+            Action::Advance(span) => self.advance(span),
+            Action::Stale(peer, late) => self.stale(peer, late),
+            Action::Shutdown() => self.turn(Input::Shutdown, &Deed::Shutdown),
+            Action::Heal() => self.heal(),
+            _ => self.say_or_call(action),
+        }?;
+        Ok(true)
+    }
+
+    /// The actions that are words of a client or of a backend.
+    fn say_or_call(&mut self, action: &Action) -> Result<(), Failure> {
+        match *action {
+            Action::Connect(peer, credential) => {
+                let token = (credential == Credential::Token).then(|| self.token(peer));
+                let speech = speech::connect(self.is_json(peer), token);
+                self.say(peer, speech)
+            }
+            Action::Join(peer, room) => self.say(peer, speech::join(room.index())),
+            Action::Leave(peer, room) => self.say(peer, speech::leave(room.index())),
+            Action::Publish(peer, room, payload) => {
+                let data = self.data(payload);
+                self.say(peer, speech::publish(self.is_json(peer), room.index(), data))
+            }
+            Action::Together(peer, batch) => {
+                let number = self.messages;
+                let data = [self.data(Payload::Small), self.data(Payload::Small)];
+                if batch != Batch::PublishTwice {
+                    self.messages = number;
+                }
+                self.say(peer, speech::together(batch, &self.setup, self.token(peer), data))
+            }
+            Action::Select(peer, filter) => self.say(peer, speech::select(filter, &self.setup)),
+            Action::Say(peer, saying) => {
+                let data = Data::new(Payload::Small, 0, &self.setup);
+                let speech = speech::say(self.is_json(peer), saying, &self.setup, data);
+                self.say(peer, speech.expect("it makes sense"))
+            }
+            _ => self.backend(action),
+        }
+    }
+
+    fn life(&self, peer: Peer) -> Option<&Life> {
+        self.clients[peer.index()].life.as_ref()
+    }
+
+    fn life_mut(&mut self, peer: Peer) -> &mut Life {
+        self.clients[peer.index()].life.as_mut().expect("the action makes sense")
+    }
+
+    fn id(&self, peer: Peer) -> ConnId {
+        self.life(peer).expect("the action makes sense").id
+    }
+
+    fn is_json(&self, peer: Peer) -> bool {
+        self.life(peer).expect("the action makes sense").json
+    }
+
+    pub(crate) fn config(&self) -> parlor_core::Config {
+        self.setup.config()
+    }
+
+    pub(crate) fn room_count(&self) -> u8 {
+        u8::try_from(self.setup.rooms).expect("a few rooms")
+    }
+
+    pub(crate) fn is_alive(&self, peer: Peer) -> bool {
+        self.life(peer).is_some()
+    }
+
+    /// Whether this client and its socket will do all that is expected of them.
+    pub(crate) fn is_well(&self, peer: Peer) -> bool {
+        let hears = self.life(peer).is_some_and(|life| !life.vanished && !life.socket.broken && !life.deaf);
+        hears && self.oracle.is_ready(peer.index())
+    }
+
+    /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
+    fn is_writable(&self, peer: Peer) -> bool {
+        self.waits(peer) && self.life(peer).is_some_and(|life| !life.socket.blocked)
+    }
+
+    /// Whether something waits to be written to this client.
+    pub(crate) fn waits(&self, peer: Peer) -> bool {
+        self.life(peer).is_some_and(|life| self.subject.pending(life.id).is_some())
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> + use<S> {
+        (0..u8::try_from(self.clients.len()).expect("a few clients")).map(Peer)
+    }
+
+    /// Whether what this client says arrives, in this profile.
+    fn talks(&self, peer: Peer, json: bool) -> bool {
+        self.life(peer).is_some_and(|life| life.upgraded && life.json == json && !life.deaf && !life.vanished)
+    }
+
+    /// Whether what this client says now comes behind its `connect`. In plain there is none.
+    fn has_connected(&self, peer: Peer) -> bool {
+        let json = self.talks(peer, true);
+        (json || self.talks(peer, false)) && !(json && self.oracle.is_waited_for(peer.index()))
+    }
+
+    fn may_publish(&self, messages: u64) -> bool {
+        self.messages.saturating_add(messages) <= self.setup.messages
+    }
+
+    fn public_id(&self, peer: Peer) -> Option<ClientId> {
+        let client = &self.clients[peer.index()];
+        client.life.as_ref().map(|life| life.client).or(client.former.map(|(_, id)| id))
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let at = self.subject.poll_timeout()?.0;
+        (at.saturating_sub(self.clock) <= self.setup.patience.saturating_mul(SECOND)).then_some(at)
+    }
+
+    fn data(&mut self, payload: Payload) -> Data {
+        self.messages += 1;
+        Data::new(payload, self.messages, &self.setup)
+    }
+
+    fn token(&self, peer: Peer) -> String {
+        format!("token-of-{}", peer.0)
+    }
+
+    fn fault(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), Failure> {
+        self.faulty = true;
+        change(self);
+        Ok(())
+    }
+
+    fn advance(&mut self, span: Span) -> Result<(), Failure> {
+        let deadline = self.next_deadline().unwrap_or(self.clock);
+        let to = match span {
+            Span::Again => self.clock,
+            Span::Back => return self.tick_back(),
+            Span::Unnoticed => {
+                self.clock += SECOND;
+                return Ok(());
+            }
+            Span::Little => self.clock + SECOND / 10,
+            Span::Before => deadline - 1,
+            Span::Due => deadline,
+            Span::Past => deadline + SECOND,
+            Span::Far => self.clock + 3600 * SECOND,
+        };
+        self.clock = self.clock.max(to);
+        self.turn(Input::Tick, &Deed::Tick)
+    }
+
+    /// For one input the clock is a second behind.
+    fn tick_back(&mut self) -> Result<(), Failure> {
+        self.goals.reach(Goal::ClockBack);
+        let clock = self.clock;
+        self.clock -= SECOND;
+        let result = self.turn(Input::Tick, &Deed::Tick);
+        self.clock = clock;
+        result
+    }
+
+    fn now(&self) -> Now {
+        let passed = if self.setup.calendar_stopped == 1 { 0 } else { self.clock / 1_000_000 };
+        Now { mono: Instant(self.clock), unix_ms: START_UNIX_MS + passed }
+    }
+
+    /// One input, and everything that is judged of it.
+    fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
+        let now = self.now();
+        self.oracle.time(now.mono.0, now.unix_ms);
+        let effects = self.guarded(|subject| subject.handle(now, input))?;
+        self.note(|| format!("{effects:?}"));
+        let bound = 64 + 32 * self.clients.len();
+        if effects.len() > bound {
+            return Err(Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len()));
+        }
+        let (after, stats) = (self.subject.snapshot(), self.subject.stats());
+        self.oracle.foresee(deed, &after);
+        let timeout = self.subject.poll_timeout();
+        let answer = self.answer(&effects)?;
+        self.oracle.judge(&Outcome {
+            effects: &effects,
+            answer: answer.as_deref(),
+            after: &after,
+            stats: &stats,
+            timeout,
+        })?;
+        self.guarded(|subject| subject.audit())?;
+        self.carry_out(&effects)?;
+        self.judge_handles()
+    }
+
+    /// The body of the answer to a call.
+    fn answer(&self, effects: &[Effect]) -> Result<Option<String>, Failure> {
+        let mut answer = None;
+        for effect in effects {
+            if let Effect::Reply { call, result } = effect {
+                if answer.is_some() || call.0 != self.calls {
+                    return Err(Failure::new(
+                        Guarantee::P1,
+                        format_args!("one answer to call {}", self.calls),
+                        format_args!("{effect:?}"),
+                    ));
+                }
+                answer = Some(api::encode(result));
+            }
+        }
+        Ok(answer)
+    }
+
+    fn carry_out(&mut self, effects: &[Effect]) -> Result<(), Failure> {
+        for effect in effects {
+            match effect {
+                Effect::Authenticate { conn, .. } => {
+                    let lives = self.clients.iter_mut().flat_map(|client| &mut client.life);
+                    lives.filter(|life| life.id == *conn).for_each(|life| life.asked = true);
+                }
+                Effect::Closed { conn, .. } => self.hang_up(*conn)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn hang_up(&mut self, conn: ConnId) -> Result<(), Failure> {
+        let ended = self.clients.iter_mut().find(|client| client.life.as_ref().is_some_and(|life| life.id == conn));
+        let client = ended.expect("the oracle knows who has ended");
+        let life = client.life.take().expect("it was found by its life");
+        client.former = Some((life.id, life.client));
+        life.judge_stream()
+    }
+
+    /// G1: nothing waits for whoever has ended.
+    fn judge_handles(&self) -> Result<(), Failure> {
+        for (id, _) in self.clients.iter().filter_map(|client| client.former) {
+            if let Some(bytes) = self.subject.pending(id) {
+                return Err(Failure::new(
+                    Guarantee::G1,
+                    format_args!("nothing to write for {id}, which has ended"),
+                    format_args!("{bytes:02x?}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the subject does, or the failure that a panic is.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut S) -> T) -> Result<T, Failure> {
+        let subject = &mut self.subject;
+        catch_unwind(AssertUnwindSafe(|| work(subject))).map_err(|panic| {
+            let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let words = literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let guarantee = Guarantee::named_in(&words).unwrap_or(Guarantee::G10);
+            Failure::new(guarantee, "no panic", words)
+        })
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.note(line().as_bytes());
+        }
+    }
+
+    /// Judges the streams of everybody who is still there.
+    ///
+    /// # Errors
+    /// One of them is not what its client took it for.
+    pub fn judge_streams(&self) -> Result<(), Failure> {
+        self.clients.iter().flat_map(|client| &client.life).try_for_each(Life::judge_stream)
+    }
+}
+
+impl Life {
+    fn new(id: ConnId, client: ClientId, json: bool, socket: Socket) -> Self {
+        Self {
+            id,
+            client,
+            json,
+            socket,
+            upgraded: false,
+            asked: false,
+            deaf: false,
+            vanished: false,
+            pinged: false,
+            frame_pinged: false,
+            close: None,
+        }
+    }
+
+    /// Whether it has read something that it ought to answer, and still can.
+    fn owes(&self) -> bool {
+        !self.vanished && !self.deaf && (self.pinged || self.frame_pinged || self.close.is_some())
+    }
+
+    fn judge_stream(&self) -> Result<(), Failure> {
+        self.socket.record.as_ref().map_or(Ok(()), |record| crate::third_party::judge(record))
+    }
+}

@@ -1,0 +1,58 @@
+//! Any list of actions at all: what the random runs would not think of, shrunk by proptest.
+
+use parlor_core::Shard;
+use parlor_sim::action::Action;
+use parlor_sim::report;
+use parlor_sim::run::run_twice;
+use parlor_sim::setup::Setup;
+use parlor_sim::trace::Trace;
+use proptest::prelude::*;
+
+fn actions(setup: &Setup) -> impl Strategy<Value = Vec<Action>> + use<> {
+    let setup = setup.clone();
+    let kinds = 0..Action::WORDS.len();
+    let action = (kinds, any::<[u8; 3]>()).prop_map(move |(kind, bytes)| Action::decode(kind, bytes, &setup));
+    prop::collection::vec(action, 0..120)
+}
+
+fn check(setup: &Setup, actions: Vec<Action>) -> Result<(), TestCaseError> {
+    match run_twice::<Shard>(setup, &actions).failure {
+        None => Ok(()),
+        Some((_, failure)) => {
+            let trace = Trace { setup: setup.clone(), actions };
+            Err(TestCaseError::fail(report::failure::<Shard>(&failure, &trace, "parlor-sim replay FILE")))
+        }
+    }
+}
+
+fn tiny() -> Setup {
+    Setup {
+        conns: 3,
+        rooms: 2,
+        outbox_frames: 2,
+        history_messages: 2,
+        connections: 3,
+        rooms_per_connection: 2,
+        ..Setup::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_list_of_actions_breaks_a_guarantee(actions in actions(&Setup::default())) {
+        check(&Setup::default(), actions)?;
+    }
+
+    #[test]
+    fn none_does_where_everything_is_scarce(actions in actions(&tiny())) {
+        check(&tiny(), actions)?;
+    }
+
+    #[test]
+    fn a_trace_reads_back_from_its_text(actions in actions(&tiny())) {
+        let trace = Trace { setup: tiny(), actions };
+        prop_assert_eq!(trace.to_string().parse(), Ok(trace));
+    }
+}

@@ -1,0 +1,345 @@
+//! Every guarantee can be broken: subjects that misbehave in one way each, and what the simulator says about them.
+
+use parlor_core::api::{Command, Message};
+use parlor_core::snapshot::RoomView;
+use parlor_core::{
+    CallId, Config, ConnId, Effect, Input, Instant, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+};
+use parlor_sim::checks::Guarantee;
+use parlor_sim::run::run_twice;
+use parlor_sim::subject::Subject;
+use parlor_sim::swarm::Options;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One way to misbehave, on top of the real machine.
+trait Defect: Clone + Default {
+    fn configure(_: &mut Config) {}
+
+    fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        shard.handle(now, input).collect()
+    }
+
+    fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+        Subject::pending(shard, conn)
+    }
+
+    fn timeout(&self, shard: &Shard) -> Option<Instant> {
+        shard.poll_timeout()
+    }
+
+    fn snapshot(&self, shard: &Shard) -> Snapshot {
+        shard.snapshot()
+    }
+
+    fn stats(&self, shard: &Shard) -> Stats {
+        shard.stats()
+    }
+}
+
+#[derive(Clone)]
+struct Broken<D> {
+    shard: Shard,
+    defect: D,
+}
+
+impl<D: Defect> Subject for Broken<D> {
+    fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        D::configure(&mut config);
+        Self { shard: Shard::new(config, seed), defect: D::default() }
+    }
+
+    fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
+        self.shard.accept(now, request)
+    }
+
+    fn handle(&mut self, now: Now, mut input: Input) -> Vec<Effect> {
+        // A defect may have shown more bytes than there are.
+        if let Input::Flushed { conn, bytes } = &mut input {
+            *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
+        }
+        self.defect.handle(&mut self.shard, now, input)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.defect.timeout(&self.shard)
+    }
+
+    fn pending(&self, conn: ConnId) -> Option<Vec<u8>> {
+        self.defect.pending(&self.shard, conn)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.defect.snapshot(&self.shard)
+    }
+
+    fn stats(&self) -> Stats {
+        self.defect.stats(&self.shard)
+    }
+
+    fn audit(&self) {
+        self.shard.audit();
+    }
+}
+
+/// Asserts that random runs find the defect, and what they say that it breaks.
+fn is_caught<D: Defect>(guarantee: Guarantee) {
+    const SEEDS: u64 = 60;
+    for seed in 0..SEEDS {
+        let options = Options::draw(seed, 300);
+        let Some((_, failure)) = run_twice::<Broken<D>>(&options.setup, &options.actions()).failure else { continue };
+        assert_eq!(failure.guarantee, guarantee, "seed {seed}: {failure}");
+        return;
+    }
+    panic!("{SEEDS} seeds did not notice");
+}
+
+macro_rules! defects {
+    ($($test:ident: $defect:ident breaks $guarantee:ident { $($body:tt)* })*) => {$(
+        #[derive(Clone, Default)]
+        struct $defect;
+
+        impl Defect for $defect { $($body)* }
+
+        #[test]
+        fn $test() {
+            is_caught::<$defect>(Guarantee::$guarantee);
+        }
+    )*};
+}
+
+/// Where the frames of these bytes begin, if the first of them is whole.
+fn frames(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while let Some([0x81 | 0x88..=0x8A, length, rest @ ..]) = bytes.get(at..) {
+        let (header, length) = match (length, rest) {
+            (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
+            (0..126, _) => (2, usize::from(*length)),
+            _ => break,
+        };
+        frames.push(at..(at + header + length).min(bytes.len()));
+        at += header + length;
+    }
+    frames
+}
+
+fn is_publication(frame: &[u8]) -> bool {
+    frame.windows(6).any(|window| window == br#","pub""#)
+}
+
+/// The publications that wait behind each other for one connection.
+fn publications(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    frames(bytes).into_iter().filter(|range| is_publication(&bytes[range.clone()])).collect()
+}
+
+/// The first two publications, if they are of one length.
+fn alike(bytes: &[u8]) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let mut publications = publications(bytes).into_iter();
+    let (first, second) = (publications.next()?, publications.next()?);
+    (first.len() == second.len()).then_some((first, second))
+}
+
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+defects! {
+    bytes_after_the_close_frame: AfterClose breaks G1 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            let ends = frames(&bytes).last().is_some_and(|last| bytes[last.start] == 0x88);
+            bytes.extend([0x89, 0].iter().filter(|_| ends));
+            Some(bytes)
+        }
+    }
+    a_close_frame_cut_short: CutFrame breaks G1 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            if let [0x88, length, ..] = bytes[..] {
+                bytes[1] = length.min(1);
+            }
+            Some(bytes)
+        }
+    }
+    a_wake_after_the_end: WakesTheDead breaks G1 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            let dead = effects.iter().find_map(|effect| match effect {
+                Effect::Closed { conn, .. } => Some(Effect::Wake(*conn)),
+                _ => None,
+            });
+            effects.extend(dead);
+            effects
+        }
+    }
+    a_member_that_has_left: Ghost breaks G2 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+            let is_in = |conn: &ConnId| shard.snapshot().rooms.iter().any(|room| room.members.contains(conn));
+            match &mut input {
+                Input::Message { conn, text } if is_in(conn) => *text = text.replace(r#""unsubscribe":"#, r#""ping":"#),
+                _ => {}
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+    a_room_that_outlives_its_members: EmptyRoom breaks G3 {
+        fn snapshot(&self, shard: &Shard) -> Snapshot {
+            let mut snapshot = shard.snapshot();
+            if shard.stats().totals.published > 3 && snapshot.rooms.is_empty() {
+                snapshot.rooms.push(RoomView { name: Name::from("r0"), members: Vec::new() });
+            }
+            snapshot
+        }
+    }
+    a_user_who_outlives_the_connections: StaleUser breaks G3 {
+        fn snapshot(&self, shard: &Shard) -> Snapshot {
+            let mut snapshot = shard.snapshot();
+            if shard.stats().totals.accepted > 5 && !snapshot.users.iter().any(|(name, _)| &**name == "u0") {
+                snapshot.users.insert(0, (Name::from("u0"), Vec::new()));
+            }
+            snapshot
+        }
+    }
+    an_event_that_is_not_told: LostEvent breaks G4 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let effects = shard.handle(now, input);
+            effects.filter(|effect| !matches!(effect, Effect::Event(event) if event.seq == 4)).collect()
+        }
+    }
+    an_event_that_is_told_twice: RepeatedEvent breaks G4 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let effects = shard.handle(now, input);
+            let twice = |effect: Effect| if matches!(effect, Effect::Event(_)) { vec![effect.clone(), effect] } else { vec![effect] };
+            effects.flat_map(twice).collect()
+        }
+    }
+    a_publication_that_does_not_come: Hole breaks G5 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            let short = publications(&bytes).into_iter().rfind(|range| range.len() < 125);
+            if let Some(range) = short {
+                bytes[range.start] = 0x8A;
+            }
+            Some(bytes)
+        }
+    }
+    a_publication_that_comes_twice: Repeat breaks G5 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            if let Some((first, second)) = alike(&bytes) {
+                bytes.copy_within(first, second.start);
+            }
+            Some(bytes)
+        }
+    }
+    two_publications_that_change_places: Swap breaks G5 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            if let Some((first, second)) = alike(&bytes) {
+                let (head, tail) = bytes.split_at_mut(second.start);
+                head[first].swap_with_slice(&mut tail[..second.len()]);
+            }
+            Some(bytes)
+        }
+    }
+    a_publication_to_whoever_is_not_in_the_room: Stranger breaks G5 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let bytes = Subject::pending(shard, conn)?;
+            let text: Vec<u8> = bytes.clone();
+            let at = text.windows(19).position(|window| window == br#""channel":"r0","pub"#);
+            Some(at.map_or(bytes, |at| {
+                let mut bytes = text;
+                bytes[at + 12] = b'1';
+                bytes
+            }))
+        }
+    }
+    a_publication_to_everybody: Everybody breaks G5 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let has_room = shard.config().limits.outbox_frames > 8;
+            let echo = match &input {
+                Input::Call { command: Command::Publish { message: Message { data, .. }, .. }, .. } if has_room => Some(data.clone()),
+                _ => None,
+            };
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            if let Some(data) = echo {
+                let call = CallId(u64::MAX);
+                let more = shard.handle(now, Input::Call { call, command: Command::PublishAll { data } });
+                effects.extend(more.filter(|effect| !matches!(effect, Effect::Reply { .. })));
+            }
+            effects
+        }
+    }
+    an_outbox_without_bounds: Unbounded breaks G6 {
+        fn configure(config: &mut Config) {
+            config.limits.outbox_frames = 1 << 40;
+            config.limits.outbox_bytes = 1 << 40;
+        }
+    }
+    a_second_end: SecondEnd breaks G7 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            let ended = effects.iter().find(|effect| matches!(effect, Effect::Closed { .. })).cloned();
+            effects.extend(ended);
+            effects
+        }
+    }
+    an_end_that_is_not_told: NoEnd breaks G7 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
+        }
+    }
+    a_deadline_that_is_forgotten: Sleepless breaks G7 {
+        fn timeout(&self, shard: &Shard) -> Option<Instant> {
+            let closing = |conn: &parlor_core::snapshot::ConnView| matches!(conn.phase, parlor_core::snapshot::PhaseView::Closing { .. });
+            shard.poll_timeout().filter(|_| !shard.snapshot().conns.iter().any(closing))
+        }
+    }
+    a_deadline_that_comes_late: LateDeadline breaks G7 {
+        fn handle(&mut self, shard: &mut Shard, mut now: Now, input: Input) -> Vec<Effect> {
+            if shard.poll_timeout() == Some(now.mono) {
+                now.mono.0 -= 1;
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+    a_gauge_that_drifts: Drift breaks G8 {
+        fn stats(&self, shard: &Shard) -> Stats {
+            let mut stats = shard.stats();
+            stats.gauges.memberships += usize::from(stats.totals.accepted > 4);
+            stats
+        }
+    }
+    an_order_that_depends_on_chance: Chance breaks G9 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            let wakes = effects.iter().all(|effect| matches!(effect, Effect::Wake(_)));
+            if wakes && TURNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
+                effects.reverse();
+            }
+            effects
+        }
+    }
+    a_panic: Panic breaks G10 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
+            shard.handle(now, input).collect()
+        }
+    }
+    a_deadline_that_never_passes: Spin breaks G10 {
+        fn timeout(&self, shard: &Shard) -> Option<Instant> {
+            shard.poll_timeout().map(|at| if shard.stats().totals.published > 2 { Instant(0) } else { at })
+        }
+    }
+    a_wake_that_is_forgotten: NoWake breaks P1 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Wake(_))).collect()
+        }
+    }
+    an_answer_that_is_another: WrongAnswer breaks P1 {
+        fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+            if let Input::Message { text, .. } = &mut input {
+                *text = text.replace(r#""id":10,"#, r#""id":11,"#);
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+}

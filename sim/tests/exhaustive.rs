@@ -1,0 +1,140 @@
+//! Every state of the small scopes. The counts are pinned: a change of any of them is a change of what can happen, and
+//! deserves a sentence that says why.
+
+use parlor_core::Shard;
+use parlor_sim::explore::{Found, Profile, Scope, explore};
+use parlor_sim::report;
+
+fn search(scope: &Scope) -> Found {
+    explore::<Shard>(scope).unwrap_or_else(|broken| {
+        panic!("{}", report::failure::<Shard>(&broken.failure, &broken.trace, "parlor-sim replay FILE"))
+    })
+}
+
+fn is_pinned(scope: &Scope, pin: &str) {
+    assert_eq!(search(scope).to_string(), pin);
+}
+
+#[test]
+fn two_plain_clients_two_rooms_queue_one() {
+    is_pinned(
+        &Scope::rooms(Profile::Plain, 2, 2, 1, 3),
+        "6895 states, 52362 transitions, depth 17: \
+         accept=3684 upgrade=270 close=6565 lose=12562 write=14473 api-publish=4162 advance=6705 \
+         stale=1228 shutdown=2713",
+    );
+}
+
+#[test]
+fn three_plain_clients_one_room_queue_two() {
+    is_pinned(
+        &Scope::rooms(Profile::Plain, 3, 1, 2, 3),
+        "25187 states, 249163 transitions, depth 21: \
+         accept=5246 upgrade=1069 close=39434 lose=70315 write=84016 api-publish=8733 \
+         advance=25019 stale=5246 shutdown=10085",
+    );
+}
+
+#[test]
+fn two_json_clients_two_rooms_queue_one() {
+    is_pinned(
+        &Scope::rooms(Profile::Json, 2, 2, 1, 1),
+        "20241 states, 166911 transitions, depth 23: \
+         accept=966 upgrade=252 connect=252 join=6936 leave=9696 close=23564 lose=39516 \
+         write=44426 api-publish=9454 advance=19502 stale=1134 shutdown=11213",
+    );
+}
+
+#[test]
+fn two_json_clients_one_room_queue_two() {
+    is_pinned(
+        &Scope::rooms(Profile::Json, 2, 1, 2, 3),
+        "37877 states, 308387 transitions, depth 26: \
+         accept=1525 upgrade=364 connect=364 join=7870 leave=6326 close=47591 lose=74229 \
+         write=91505 api-publish=21789 advance=37277 stale=1942 shutdown=17605",
+    );
+}
+
+#[test]
+fn every_end_of_a_plain_client() {
+    is_pinned(
+        &Scope::ends(Profile::Plain, 2, 1),
+        "11879 states, 188684 transitions, depth 15: \
+         accept=592 upgrade=268 publish=76 close=14864 violate=7432 lose=46332 break=11583 \
+         write=64942 api-publish=1843 api-disconnect-client=23462 advance=11835 stale=592 \
+         shutdown=4863",
+    );
+}
+
+#[test]
+fn every_end_of_a_json_client() {
+    is_pinned(
+        &Scope::ends(Profile::Json, 1, 2),
+        "1468 states, 14184 transitions, depth 13: \
+         accept=8 upgrade=4 connect=4 join=56 leave=62 publish=20 close=1172 violate=586 \
+         lose=2920 break=730 write=4560 api-publish=490 api-disconnect-client=1464 advance=1418 \
+         stale=8 shutdown=682",
+    );
+}
+
+#[test]
+fn users_in_plain() {
+    is_pinned(
+        &Scope::users(Profile::Plain, 2, 2),
+        "3916 states, 34911 transitions, depth 15: \
+         accept=244 upgrade=122 decide=3904 close=5070 lose=7588 write=8936 api-publish-user=1381 \
+         api-disconnect-user=3916 advance=3750",
+    );
+}
+
+#[test]
+fn users_in_json() {
+    is_pinned(
+        &Scope::users(Profile::Json, 2, 2),
+        "14321 states, 134500 transitions, depth 21: \
+         accept=472 upgrade=236 connect=1652 decide=16048 close=19103 lose=28170 write=35703 \
+         api-publish-user=4632 api-disconnect-user=14321 advance=14163",
+    );
+}
+
+#[test]
+fn pings_in_plain() {
+    is_pinned(
+        &Scope::pings(Profile::Plain, 1, 2),
+        "1071 states, 6076 transitions, depth 15: \
+         accept=13 upgrade=7 ping=1058 pong=1058 lose=1058 write=1418 api-publish=399 \
+         advance=1065",
+    );
+}
+
+#[test]
+fn pings_in_json() {
+    is_pinned(
+        &Scope::pings(Profile::Json, 1, 2),
+        "4904 states, 32571 transitions, depth 19: \
+         accept=13 upgrade=7 connect=56 join=2440 leave=1956 ping=4891 pong=4891 lose=4891 \
+         write=6862 api-publish=1666 advance=4898",
+    );
+}
+
+/// What a symmetric key forgets must not matter: with every client and slot named there are more states, but nothing
+/// else happens in them.
+#[test]
+fn a_search_by_name_finds_the_same() {
+    let scope = Scope::rooms(Profile::Plain, 2, 1, 1, 2);
+    let (symmetric, raw) = (search(&scope), search(&scope.raw()));
+    assert_eq!((symmetric.depth, symmetric.goals), (raw.depth, raw.goals));
+    assert!(
+        raw.states > symmetric.states && raw.states <= 4 * symmetric.states,
+        "{} and {}",
+        raw.states,
+        symmetric.states
+    );
+}
+
+/// A scope that does not end is a failure, not a result.
+#[test]
+fn a_cap_is_a_failure() {
+    let scope = Scope { cap: 50, ..Scope::rooms(Profile::Plain, 2, 1, 1, 1) };
+    assert!(explore::<Shard>(&scope).is_err());
+}

@@ -1,0 +1,33 @@
+//! Random runs of the real machine: every seed twice, and as a batch they must have seen something.
+
+use parlor_core::Shard;
+use parlor_sim::coverage::{Coverage, Goal};
+use parlor_sim::report;
+use parlor_sim::run::run_twice;
+use parlor_sim::swarm::Options;
+use parlor_sim::trace::Trace;
+
+const SEEDS: u64 = 200;
+const STEPS: usize = 300;
+
+/// Goals too rare for a batch of this size; the long batch of `.ci/run` must reach them too.
+const RARE: [Goal; 3] = [Goal::PeerClosedHalfWritten, Goal::ShutDownWithPeersInEveryPhase, Goal::SlowHalfWritten];
+
+#[test]
+fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
+    let mut coverage = Coverage::default();
+    for seed in 0..SEEDS {
+        let options = Options::draw(seed, STEPS);
+        let actions = options.actions();
+        let run = run_twice::<Shard>(&options.setup, &actions);
+        if let Some((at, failure)) = run.failure {
+            let trace = Trace { setup: options.setup.clone(), actions: actions[..=at].to_vec() };
+            let repeat = format!("cargo run --release -p parlor-sim -- --seed {seed} --steps {STEPS}");
+            panic!("{options}\n\n{}", report::failure::<Shard>(&failure, &trace, &repeat));
+        }
+        coverage.add(run.goals);
+    }
+    let missed: Vec<Goal> = coverage.missed().into_iter().filter(|goal| !RARE.contains(goal)).collect();
+    assert!(missed.is_empty(), "no run reached {missed:?}\n{coverage}");
+    assert!(coverage.count(Goal::DeliveredAfterFault) * 5 >= SEEDS * 2, "most runs go on after a fault\n{coverage}");
+}

@@ -33,7 +33,8 @@ impl ClientId {
     pub fn parse(text: &str) -> Option<Self> {
         let groups: alloc::vec::Vec<&str> = text.split('-').collect();
         let lengths = groups.iter().map(|group| group.len());
-        if !lengths.eq([8, 4, 4, 4, 12]) {
+        let digits_only = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if !lengths.eq([8, 4, 4, 4, 12]) || !digits_only {
             return None;
         }
         let digits = u128::from_str_radix(&groups.concat(), 16).ok()?;

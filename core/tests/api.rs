@@ -124,6 +124,7 @@ fn what_is_wrong_is_named() {
         ("publish", r#"{"channel":"a","data":1,"b64data":"x"}"#, 107, "b64data is not supported"),
         ("broadcast", r#"{"channels":"a","data":1}"#, 107, "channels: invalid type"),
         ("send", r#"{"client":"x","data":1}"#, 107, "not a client id"),
+        ("send", r#"{"client":"+1010101-0101-0101-0101-010101010101","data":1}"#, 107, "not a client id"),
         ("publish_user", r#"{"user":"","data":1}"#, 107, "anonymous"),
         ("publish_user", r#"{"user":"1234","data":1}"#, 107, "at most 4 bytes"),
         ("disconnect", r#"{"user":""}"#, 107, "anonymous"),

@@ -4,6 +4,7 @@
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
 use crate::auth::Tokens;
+use crate::backlog::Backlog;
 use crate::driver::{Driver, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
@@ -25,6 +26,7 @@ pub struct Host<T> {
     outside: Outside<T>,
     /// Inputs that follow from effects of the turn before.
     inputs: VecDeque<Input>,
+    backlog: Backlog,
     buffer: Box<[u8]>,
     recent: Recent,
     next_call: u64,
@@ -58,6 +60,7 @@ impl<T: Transport> Host<T> {
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], tokens: Tokens) -> Self {
         Self {
+            backlog: Backlog::new(&config.limits),
             shard: Shard::new(config, seed),
             outside: Outside { seats: Seats::default(), dirty: VecDeque::new(), calls: BTreeMap::new(), tokens },
             inputs: VecDeque::new(),
@@ -107,8 +110,11 @@ impl<T: Transport> Host<T> {
     /// Writes what waits for up to `limit` connections, once each.
     pub fn flush(&mut self, now: Now, limit: usize) {
         for _ in 0..limit {
-            let Some(conn) = self.outside.dirty.pop_front() else { return };
+            let Some(conn) = self.outside.dirty.pop_front() else { break };
             self.write(now, conn);
+        }
+        if !self.needs_flush() {
+            self.backlog.clear();
         }
     }
 
@@ -120,6 +126,8 @@ impl<T: Transport> Host<T> {
 
     /// Hands in a backend's call.
     pub fn call(&mut self, now: Now, command: Command) -> Answer {
+        self.catch_up(now);
+        self.backlog.add_call(&command);
         let (sender, answer) = oneshot::channel();
         let call = self.next_call;
         self.next_call += 1;
@@ -172,7 +180,18 @@ impl<T: Transport> Host<T> {
         // Each input may end the connection, and its seat with it.
         while let Some(seat) = self.outside.seats.get(conn) {
             let Some(input) = seat.driver.decode(&mut bytes) else { return };
+            if let Input::Message { text, .. } = &input {
+                self.catch_up(now);
+                self.backlog.add_text(text);
+            }
             self.turn(now, input);
+        }
+    }
+
+    /// Writes everything that waits, if what was handed in meanwhile could be a good part of an outbox.
+    fn catch_up(&mut self, now: Now) {
+        if self.backlog.is_due() {
+            self.flush(now, usize::MAX);
         }
     }
 

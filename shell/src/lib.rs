@@ -4,6 +4,7 @@
 //! clock, over any [`driver::Transport`].
 
 pub mod auth;
+mod backlog;
 mod clock;
 pub mod config;
 mod decoder;

@@ -3,14 +3,15 @@
 use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::{Host, Served};
-use parlor_core::{Config, ConnId, Now, Upgrade};
+use parlor_core::api::{Command, Message};
+use parlor_core::{Config, ConnId, Limits, Now, Upgrade};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Both ends of an invented socket.
 #[derive(Clone, Default)]
@@ -90,17 +91,24 @@ struct Scene {
     wakes: Arc<Wakes>,
 }
 
+/// Takes a connection in, to the room `room`, and gives it a socket.
+fn seat(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
+    let config = host.config();
+    let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
+    let upgrade = Upgrade { client: [client; 16], target, token: None };
+    let conn = host.accept(Now::default(), upgrade).unwrap();
+    let pipe = Pipe::default();
+    host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
+    (conn, pipe)
+}
+
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 const PING: &[u8] = b"{\"type\":\"ping\"}";
 
 impl Scene {
     fn new(early: &[u8]) -> Self {
         let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
-        let config = host.config();
-        let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
-        let conn = host.accept(Now::default(), Upgrade { client: [1; 16], target, token: None }).unwrap();
-        let pipe = Pipe::default();
-        host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
+        let (conn, pipe) = seat(&mut host, 1, early);
         Self { host, conn, pipe, wakes: Arc::default() }
     }
 
@@ -243,4 +251,77 @@ fn one_that_always_has_more_to_say_gives_way() {
     }
     assert!(turns >= 10, "it was served in {turns} turns");
     assert_eq!(scene.host.stats().totals.messages_in, 100);
+}
+
+/// Members of one room whose sockets take whatever they are given.
+struct Room {
+    host: Host<Pipe>,
+    members: Vec<(ConnId, Pipe)>,
+}
+
+impl Room {
+    fn new(limits: Limits) -> Self {
+        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+        let members: Vec<(ConnId, Pipe)> = (1..=8).map(|client| seat(&mut host, client, b"")).collect();
+        for (conn, pipe) in &members {
+            pipe.0.borrow_mut().room = usize::MAX;
+            let polled = host.poll_connection(Now::default(), *conn, &mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+        }
+        Self { host, members }
+    }
+
+    /// A backend publishes so often, and no flush comes in between.
+    fn publish(&mut self, times: usize, data: &str) {
+        for _ in 0..times {
+            let data = data.to_owned();
+            let message = Message { data, tags: BTreeMap::new(), skip_history: false };
+            drop(self.host.call(Now::default(), Command::Publish { channel: "room".into(), message }));
+        }
+    }
+
+    /// Nobody was closed, and everybody has been given so many frames.
+    fn has_given(&mut self, frames: usize) {
+        assert_eq!(self.host.seated(), self.members.len());
+        self.host.flush(Now::default(), usize::MAX);
+        assert_eq!(self.host.stats().totals.frames_written, (frames * self.members.len()) as u64);
+    }
+
+    fn writes(&self) -> usize {
+        self.members.iter().map(|(_, pipe)| pipe.0.borrow().writes).sum()
+    }
+}
+
+#[test]
+fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
+    let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
+    room.publish(1000, "1");
+    room.has_given(1000);
+
+    let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
+    let (talker, pipe) = room.members[0].clone();
+    let line = frame(0x1, br#"{"type":"publish","data":1}"#).repeat(100);
+    pipe.0.borrow_mut().to_server.push_back(line);
+    let _ = room.host.poll_connection(Now::default(), talker, &mut Context::from_waker(Waker::noop()));
+    assert_eq!(room.host.stats().totals.published, 100);
+    assert_eq!(room.host.seated(), 8);
+}
+
+#[test]
+fn nobody_is_slow_because_of_bytes_that_the_host_did_not_get_round_to_writing() {
+    let limits = Limits::default();
+    let data = format!("\"{}\"", "x".repeat(limits.publication_bytes - 2));
+    let mut room = Room::new(limits);
+    room.publish(50, &data);
+    room.has_given(50);
+}
+
+#[test]
+fn few_messages_leave_in_one_write() {
+    let mut room = Room::new(Limits::default());
+    let before = room.writes();
+    room.publish(60, "1");
+    assert_eq!(room.writes(), before, "they wait for a flush");
+    room.has_given(60);
+    assert_eq!(room.writes(), before + room.members.len());
 }

@@ -337,7 +337,6 @@ macro_rules! actions {
             /// Whether the scenario has everything that it names.
             #[must_use]
             pub fn fits(&self, setup: &Setup) -> bool {
-                let _ = setup;
                 match *self { $(Self::$name($($field),*) => true $(&& $field.fits(setup))*,)* }
             }
 

@@ -1,5 +1,15 @@
 //! The simulator that checks Parlor's state machine: invented clients, sockets and time around it, an independent oracle
 //! beside it, and three ways to choose what happens: every possibility in a small scope, random runs, and given traces.
+//!
+//! - [`action`] is what can happen, [`setup`] what the world is like; a [`trace`] of both is all that repeats a run.
+//! - [`world`] turns an action into inputs of a [`subject`], and judges what comes of each: clients read frames out of
+//!   the [`socket`] with a parser of their own ([`client`]), the [`oracle`] says which frame is due, and which effects,
+//!   state and counts. [`checks`] names what is broken.
+//! - [`explore`] searches a scope to its end, [`swarm`] draws random runs and [`run`] runs each twice, [`shrink`] makes a
+//!   failing trace short and [`report`] tells it. [`coverage`] counts what has happened at all.
+//!
+//! A new rule of the server is a new action (or argument of one), its text in [`speech`], what it means in the oracle,
+//! and a goal; then the searches and the random runs have it without further ado.
 
 pub mod action;
 mod canon;

@@ -221,6 +221,11 @@ defects! {
             Some(bytes)
         }
     }
+    frames_that_are_never_written: Hoarder breaks G5 {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            Subject::pending(shard, conn).filter(|_| shard.stats().totals.published < 5)
+        }
+    }
     a_publication_that_comes_twice: Repeat breaks G5 {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
@@ -322,6 +327,12 @@ defects! {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
             shard.handle(now, input).collect()
+        }
+    }
+    a_panic_of_whoever_only_looks: BlindSpot breaks G10 {
+        fn snapshot(&self, shard: &Shard) -> Snapshot {
+            assert!(shard.stats().totals.published != 3, "three");
+            shard.snapshot()
         }
     }
     a_deadline_that_never_passes: Spin breaks G10 {

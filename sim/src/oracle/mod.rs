@@ -444,6 +444,12 @@ impl Oracle {
         self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
     }
 
+    /// Whether there is a frame that this peer must get next.
+    #[must_use]
+    pub fn waits(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| !conn.queue.is_empty())
+    }
+
     /// What has been reached so far.
     #[must_use]
     pub fn goals(&self) -> Goals {

@@ -15,21 +15,22 @@ impl Oracle {
         }
         self.counted.messages_in += u64::from(self.is_open(peer));
         self.heard(peer);
-        let waited = self.waits(peer);
+        let waited = self.keeps_waiting(peer);
         for one in said {
             self.said(peer, one);
         }
-        if self.waits(peer) {
-            self.keep_waiting(peer, if waited { (bytes, bytes) } else { (0, bytes) });
+        if self.keeps_waiting(peer) {
+            self.add_waiting(peer, if waited { (bytes, bytes) } else { (0, bytes) });
         }
     }
 
-    fn waits(&self, peer: usize) -> bool {
+    /// Whether what this client says waits until its token has been looked at.
+    fn keeps_waiting(&self, peer: usize) -> bool {
         self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.asked && !conn.ready)
     }
 
     /// As much waits as one message may have; where that cannot be told to the byte, the subject says what it did.
-    fn keep_waiting(&mut self, peer: usize, (least, most): (usize, usize)) {
+    fn add_waiting(&mut self, peer: usize, (least, most): (usize, usize)) {
         let limit = self.config.limits.message_bytes;
         let conn = self.conns[peer].as_mut().expect("it waits");
         conn.waiting_bytes = (conn.waiting_bytes.0 + least, conn.waiting_bytes.1 + most);

@@ -1,8 +1,8 @@
 //! What clients, their sockets and the driver between do to the subject.
 
-use super::{Life, World};
+use super::{Life, World, caught};
 use crate::action::{Budget, Door, Farewell, Late, Peer, Rooms, Rule, User, Verdict};
-use crate::checks::Failure;
+use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
 use crate::oracle::{Deed, Entry, Oracle, Ruling};
@@ -20,7 +20,7 @@ impl<S: Subject> World<S> {
         let upgrade = Upgrade { client: client.0, target: self.target(door, &entry), token: in_header };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
-        let answer = self.guarded(|subject| subject.accept(now, upgrade))?;
+        let answer = caught(|| self.subject.accept(now, upgrade))?;
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
         self.oracle.accepted(peer.index(), client, entry, answer)?;
@@ -127,8 +127,10 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn write(&mut self, peer: Peer, budget: Budget) -> Result<(), Failure> {
-        let Some(id) = self.life(peer).map(|life| life.id) else { return Ok(()) };
-        let Some(pending) = self.subject.pending(id) else { return Ok(()) };
+        let id = self.id(peer);
+        let Some(pending) = caught(|| self.subject.pending(id))? else {
+            return Err(Failure::new(Guarantee::G5, format_args!("what waits for {id} to be pending"), "nothing"));
+        };
         let (taken, frames) = match self.life_mut(peer).socket.write(&pending, budget)? {
             Written::Failed => return self.lose(peer, Lost::Write),
             Written::Took(taken, frames) => (taken, frames),

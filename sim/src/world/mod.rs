@@ -320,7 +320,7 @@ impl<S: Subject> World<S> {
 
     /// Whether something waits to be written to this client.
     pub(crate) fn waits(&self, peer: Peer) -> bool {
-        self.life(peer).is_some_and(|life| self.subject.pending(life.id).is_some())
+        self.life(peer).is_some() && self.oracle.waits(peer.index())
     }
 
     pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> + use<S> {
@@ -405,15 +405,15 @@ impl<S: Subject> World<S> {
     fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
-        let effects = self.guarded(|subject| subject.handle(now, input))?;
+        let effects = caught(|| self.subject.handle(now, input))?;
         self.note(|| format!("{effects:?}"));
         let bound = 64 + 32 * self.clients.len();
         if effects.len() > bound {
             return Err(Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len()));
         }
-        let (after, stats) = (self.subject.snapshot(), self.subject.stats());
+        let (after, stats) = caught(|| (self.subject.snapshot(), self.subject.stats()))?;
+        let timeout = caught(|| self.subject.poll_timeout())?;
         self.oracle.foresee(deed, &after);
-        let timeout = self.subject.poll_timeout();
         let answer = self.answer(&effects)?;
         self.oracle.judge(&Outcome {
             effects: &effects,
@@ -422,7 +422,7 @@ impl<S: Subject> World<S> {
             stats: &stats,
             timeout,
         })?;
-        self.guarded(|subject| subject.audit())?;
+        caught(|| self.subject.audit())?;
         self.carry_out(&effects)?;
         self.judge_handles()
     }
@@ -470,7 +470,7 @@ impl<S: Subject> World<S> {
     /// G1: nothing waits for whoever has ended.
     fn judge_handles(&self) -> Result<(), Failure> {
         for (id, _) in self.clients.iter().filter_map(|client| client.former) {
-            if let Some(bytes) = self.subject.pending(id) {
+            if let Some(bytes) = caught(|| self.subject.pending(id))? {
                 return Err(Failure::new(
                     Guarantee::G1,
                     format_args!("nothing to write for {id}, which has ended"),
@@ -479,17 +479,6 @@ impl<S: Subject> World<S> {
             }
         }
         Ok(())
-    }
-
-    /// What the subject does, or the failure that a panic is.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut S) -> T) -> Result<T, Failure> {
-        let subject = &mut self.subject;
-        catch_unwind(AssertUnwindSafe(|| work(subject))).map_err(|panic| {
-            let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let words = literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let guarantee = Guarantee::named_in(&words).unwrap_or(Guarantee::G10);
-            Failure::new(guarantee, "no panic", words)
-        })
     }
 
     fn note(&mut self, line: impl FnOnce() -> String) {
@@ -505,6 +494,16 @@ impl<S: Subject> World<S> {
     pub fn judge_streams(&self) -> Result<(), Failure> {
         self.clients.iter().flat_map(|client| &client.life).try_for_each(Life::judge_stream)
     }
+}
+
+/// What the subject does, or the failure that a panic is.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let words = literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let guarantee = Guarantee::named_in(&words).unwrap_or(Guarantee::G10);
+        Failure::new(guarantee, "no panic", words)
+    })
 }
 
 impl Life {

@@ -58,6 +58,12 @@ fn paths_lead_to_rooms() {
         ("/ws/a%0A", "control"),
         ("/ws?room=", "must not be empty"),
         ("/ws?room=a&room=b&room=c&room=d", "rooms_per_connection"),
+        ("/ws/a?since=x", "since is <epoch>:<offset>"),
+        ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
+        ("/ws?room=a&room=b&since=x:1", "exactly one room"),
+        ("/ws/a?since=x:1&history=5", "exclude each other"),
+        ("/ws/a?history=101", "a number up to 100"),
+        ("/ws/a?history=x", "a number up to 100"),
         (&format!("/ws/{}", "x".repeat(201)), "room_name_bytes"),
     ] {
         let Err(RouteError::Bad(message)) = rooms(&routes, target) else { panic!("{target} is bad") };

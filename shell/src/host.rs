@@ -183,6 +183,10 @@ impl<T: Transport> Host<T> {
             if let Input::Message { text, .. } = &input {
                 self.catch_up(now);
                 self.backlog.add_text(text);
+                // What it asked for can be a good part of its own outbox each time.
+                if self.shard.pending(conn).is_some_and(|pending| self.backlog.is_much(pending.len())) {
+                    self.write(now, conn);
+                }
             }
             self.turn(now, input);
         }

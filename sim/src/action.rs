@@ -13,8 +13,6 @@ trait Argument: Sized + Copy {
     fn parse(word: &str) -> Option<Self>;
     /// Made of one random byte, within what the scenario has.
     fn draw(byte: u8, setup: &Setup) -> Self;
-    /// Whether the scenario has it.
-    fn fits(self, setup: &Setup) -> bool;
 }
 
 macro_rules! numbers {
@@ -41,10 +39,6 @@ macro_rules! numbers {
             fn draw(byte: u8, setup: &Setup) -> Self {
                 let bound: fn(&Setup) -> u64 = $bound;
                 Self(u8::try_from(u64::from(byte) % bound(setup).clamp(1, 256)).expect("the rest of a byte"))
-            }
-            fn fits(self, setup: &Setup) -> bool {
-                let bound: fn(&Setup) -> u64 = $bound;
-                u64::from(self.0) < bound(setup)
             }
         }
     )*};
@@ -82,9 +76,6 @@ macro_rules! words {
             fn draw(byte: u8, _: &Setup) -> Self {
                 Self::ALL[usize::from(byte) % Self::ALL.len()]
             }
-            fn fits(self, _: &Setup) -> bool {
-                true
-            }
         }
     )*};
 }
@@ -104,6 +95,14 @@ words! {
         PlainHeader = "plain-header",
         /// Profile `plain` without a greeting.
         PlainQuiet = "plain-quiet",
+        /// Profile `plain` without a greeting, with positions.
+        PlainPlaces = "plain-places",
+        /// The same, from the message before the newest on.
+        PlainSince = "plain-since",
+        /// The same, from a place in another log on.
+        PlainElse = "plain-else",
+        /// The same, with the newest two messages.
+        PlainHistory = "plain-history",
     }
     /// What a client shows.
     Credential {
@@ -111,6 +110,70 @@ words! {
         Nothing = "nothing",
         /// A token.
         Token = "token",
+        /// A token, and where it was in the rooms that the token puts it in.
+        Return = "return",
+    }
+    /// From where on a client wants what it has missed.
+    Since {
+        /// From the newest message on.
+        Top = "top",
+        /// From the one before it on.
+        One = "one",
+        /// From the one before that on.
+        Two = "two",
+        /// From the beginning.
+        Zero = "zero",
+        /// From beyond the newest message on.
+        Beyond = "beyond",
+        /// From a place in another log on.
+        Else = "else",
+        /// From the message before the newest on, in whatever log there is.
+        Any = "any",
+        /// From the beginning, or not at all.
+        AllOrNothing = "all-or-nothing",
+        /// From a place in another log on, or not at all.
+        ElseOrNothing = "else-or-nothing",
+    }
+    /// What of a log somebody reads.
+    Part {
+        /// Its position.
+        Position = "position",
+        /// As much as there is.
+        All = "all",
+        /// One message.
+        One = "one",
+        /// More than a reply may have.
+        Many = "many",
+        /// What came after the newest but one.
+        Since = "since",
+        /// One message from the beginning.
+        First = "first",
+        /// The newest first.
+        Reverse = "reverse",
+        /// What came before the newest, the newest of it first.
+        Before = "before",
+        /// What came before the first.
+        BeforeAll = "before-all",
+        /// What came in another log.
+        Else = "else",
+    }
+    /// A key that calls are told apart by.
+    Key {
+        /// One.
+        A = "a",
+        /// Another.
+        B = "b",
+        /// One byte too long.
+        TooLong = "too-long",
+    }
+    /// When connections expire from now on.
+    Renewal {
+        /// In 20 s.
+        Soon = "soon",
+        /// Never.
+        Never = "never",
+        /// At once.
+        Expired = "expired",
     }
     /// What a token turns out to say.
     Verdict {
@@ -128,6 +191,8 @@ words! {
         Crowded = "crowded",
         /// A good token of nobody.
         Nobody = "nobody",
+        /// Who it is, and, where it is for a room, another one.
+        OtherRoom = "other-room",
         /// Its signature is wrong.
         Forged = "forged",
     }
@@ -158,6 +223,8 @@ words! {
         TokenAndJoin = "token-and-join",
         /// Leave the first room and join it again.
         Rejoin = "rejoin",
+        /// More messages that need no answer than may come at once.
+        Flood = "flood",
         /// Publish twice to the first room.
         PublishTwice = "publish-twice",
         /// Join the first room, then text that is not JSON.
@@ -182,6 +249,8 @@ words! {
         Pong = "pong",
         /// A message to the server that needs no answer.
         Send = "send",
+        /// Where its rooms are.
+        Position = "position",
         /// `connect` once more.
         Connect = "connect-again",
         /// A call that is not available.
@@ -257,6 +326,8 @@ words! {
         Connections = "connections",
         /// The node.
         Info = "info",
+        /// Its limits.
+        Limits = "limits",
     }
     /// A call that is refused before the machine sees it.
     BadCall {
@@ -279,8 +350,6 @@ words! {
         Again = "again",
         /// Back by a second, for one input.
         Back = "back",
-        /// A second on, and nobody says so: whatever comes next comes before the tick.
-        Unnoticed = "unnoticed",
         /// 100 ms.
         Little = "little",
         /// To the nanosecond before the next deadline.
@@ -315,6 +384,30 @@ words! {
     }
 }
 
+impl Door {
+    /// Whether it leads to rooms as a URL must: json names none, plain at least one, and one where it names a place.
+    #[must_use]
+    pub fn leads_to(self, rooms: Rooms) -> bool {
+        match self {
+            Self::Json | Self::JsonPings => true,
+            Self::PlainSince | Self::PlainElse => rooms.0.count_ones() == 1,
+            _ => rooms.0 != 0,
+        }
+    }
+
+    /// Whether the connection is greeted.
+    #[must_use]
+    pub fn is_greeted(self) -> bool {
+        !self.has_places() && self != Self::PlainQuiet
+    }
+
+    /// Whether the client is told where its rooms are.
+    #[must_use]
+    pub fn has_places(self) -> bool {
+        matches!(self, Self::PlainPlaces | Self::PlainSince | Self::PlainElse | Self::PlainHistory)
+    }
+}
+
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal,)*) => {
         /// One thing that happens.
@@ -332,13 +425,6 @@ macro_rules! actions {
             #[must_use]
             pub fn kind(&self) -> usize {
                 match self { $(Self::$name(..) => Kind::$name as usize,)* }
-            }
-
-            /// Whether the scenario has everything that it names.
-            #[must_use]
-            pub fn fits(&self, setup: &Setup) -> bool {
-                let _ = setup;
-                match *self { $(Self::$name($($field),*) => true $(&& $field.fits(setup))*,)* }
             }
 
             /// The action of this kind that these bytes stand for; `kind` is below the number of kinds.
@@ -400,6 +486,22 @@ actions! {
     Decide(peer: Peer, verdict: Verdict, user: User) = "decide",
     /// A json client joins a room.
     Join(peer: Peer, room: Room) = "join",
+    /// A json client joins a room and wants what it has missed.
+    Recover(peer: Peer, room: Room, since: Since) = "recover",
+    /// A json client joins a room and wants to know who comes and goes.
+    Watch(peer: Peer, room: Room) = "watch",
+    /// A json client shows a token for a room.
+    JoinByToken(peer: Peer, room: Room) = "join-by-token",
+    /// A json client shows another token for a room.
+    SubRefresh(peer: Peer, room: Room) = "sub-refresh",
+    /// A json client shows another token.
+    Refresh(peer: Peer) = "refresh",
+    /// A json client reads a log.
+    History(peer: Peer, room: Room, part: Part) = "history",
+    /// A json client asks who is in a room.
+    Presence(peer: Peer, room: Room) = "presence",
+    /// A json client asks how many are in a room.
+    PresenceStats(peer: Peer, room: Room) = "presence-stats",
     /// A json client leaves a room.
     Leave(peer: Peer, room: Room) = "leave",
     /// A client publishes.
@@ -426,9 +528,7 @@ actions! {
     Vanish(peer: Peer) = "vanish",
     /// From now on the socket takes nothing.
     Stall(peer: Peer) = "stall",
-    /// From now on the socket takes half of what waits, at most.
-    Narrow(peer: Peer) = "narrow",
-    /// The socket takes everything again.
+    /// The socket takes bytes again.
     Resume(peer: Peer) = "resume",
     /// The driver writes to one socket.
     Write(peer: Peer, budget: Budget) = "write",
@@ -438,6 +538,22 @@ actions! {
     Respond() = "respond",
     /// A backend publishes to a room.
     Announce(room: Room, payload: Payload) = "api-publish",
+    /// A backend publishes to a room, once for each key.
+    Once(room: Room, key: Key) = "api-publish-once",
+    /// A backend reads a log.
+    ReadLog(room: Room, part: Part) = "api-history",
+    /// A backend removes what a log retains.
+    Remove(room: Room) = "api-history-remove",
+    /// A backend asks who is in a room.
+    Members(room: Room) = "api-presence",
+    /// A backend asks how many are in a room.
+    Count(room: Room) = "api-presence-stats",
+    /// A backend puts a user's connections into a room, with what they have missed.
+    PutIn(user: User, room: Room, since: Since) = "api-subscribe",
+    /// A backend takes a user's connections out of a room.
+    TakeOut(user: User, room: Room) = "api-unsubscribe",
+    /// A backend changes when a user's connections expire.
+    Renew(user: User, renewal: Renewal) = "api-refresh",
     /// A backend publishes to every room.
     Broadcast(payload: Payload) = "api-broadcast",
     /// A backend sends to one connection.

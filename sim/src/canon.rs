@@ -3,7 +3,7 @@
 //! Abstracted away are generations, absolute time, epochs, and deadlines that the scope never waits for. A symmetric key
 //! also forgets which client is which and which slot it is in.
 
-use crate::oracle::{Oracle, Phase};
+use crate::oracle::{Ask, Oracle, Phase};
 use crate::subject::Subject;
 use crate::world::World;
 use parlor_core::snapshot::{ConnView, PhaseView};
@@ -82,7 +82,16 @@ impl<S: Subject> Reader<'_, S> {
             out.extend([u8::from(hang_up), u8::from(by == EndedBy::Peer)]);
         }
         out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
-        out.push(u8::try_from(conn.waiting.len()).expect("a few"));
+        out.push(u8::try_from(conn.waiting.iter().map(|text| text.said.len()).sum::<usize>()).expect("a few"));
+        out.push(match conn.ask {
+            Ask::Identity => 0,
+            Ask::Refresh(_) => 1,
+            Ask::Subscribe(..) => 2,
+            Ask::SubRefresh(..) => 3,
+        });
+        for ((room, _), seat) in self.oracle.seats.iter().filter(|((_, of), _)| *of == peer) {
+            out.extend([u8::try_from(*room).expect("a few rooms"), u8::from(seat.watches), u8::from(seat.info.is_some())]);
+        }
         conn.queue.iter().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());
@@ -93,9 +102,7 @@ impl<S: Subject> Reader<'_, S> {
             out.extend(timer.bytes().take(2));
             out.extend(self.ahead(at.0).to_le_bytes());
         }
-        let place = |ids: &[ConnId]| {
-            ids.iter().position(|id| *id == conn.id).map_or(0xFF, |at| u8::try_from(at).unwrap_or(0xFE))
-        };
+        let place = |ids: &[ConnId]| ids.iter().position(|id| *id == conn.id).map_or(0xFF, |at| u8::try_from(at).unwrap_or(0xFE));
         for room in &self.snapshot.rooms {
             out.extend([name_tag(&room.name), place(&room.members)]);
         }
@@ -157,8 +164,7 @@ impl<S: Subject> Reader<'_, S> {
 
     fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
         let label = |peer: Option<usize>| peer.map_or(SOMEBODY, |peer| labels[peer]);
-        let of =
-            |id: &ConnId| self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
+        let of = |id: &ConnId| self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
         for room in &self.snapshot.rooms {
             out.push(name_tag(&room.name));
             out.extend(room.members.iter().map(|id| label(of(id))));
@@ -177,6 +183,7 @@ impl<S: Subject> Reader<'_, S> {
 
     fn rest(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.snapshot.shutting_down));
+        self.oracle.known_keys().for_each(|(room, key)| out.extend([0xFC, room, key]));
         out.extend(self.world.messages().to_le_bytes());
     }
 

@@ -96,12 +96,7 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// They are not.
-pub fn equal<T: PartialEq + fmt::Debug>(
-    guarantee: Guarantee,
-    what: &str,
-    expected: &T,
-    saw: &T,
-) -> Result<(), Failure> {
+pub fn equal<T: PartialEq + fmt::Debug>(guarantee: Guarantee, what: &str, expected: &T, saw: &T) -> Result<(), Failure> {
     if expected == saw {
         return Ok(());
     }

@@ -149,8 +149,7 @@ mod tests {
 
     #[test]
     fn frames_come_out_of_bytes_however_they_are_cut() {
-        let bytes =
-            [&[0x81, 2, b'h', b'i'][..], &[0x89, 0], &[0x8A, 1, 7], &[0x88, 2, 0x0B, 0xB8], &[0x88, 0]].concat();
+        let bytes = [&[0x81, 2, b'h', b'i'][..], &[0x89, 0], &[0x8A, 1, 7], &[0x88, 2, 0x0B, 0xB8], &[0x88, 0]].concat();
         let expected = [
             Frame::Text("hi".into()),
             Frame::Ping(vec![]),

@@ -7,7 +7,6 @@ use crate::action::{Action, Farewell, Payload, Peer, Room, Span};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::subject::Subject;
 use crate::world::World;
-use std::time::Duration;
 
 impl<S: Subject> World<S> {
     /// Heals the world and empties it.
@@ -32,23 +31,15 @@ impl<S: Subject> World<S> {
             + limits.ping_interval
             + limits.pong_timeout
             + limits.close_timeout;
-        let is_dead_there = |world: &Self| world.peers().any(|peer| world.is_alive(peer) && !core.contains(&peer));
-        self.wait(longest, is_dead_there)?;
-        if is_dead_there(self) {
-            let left = self.describe().join(", ");
-            return Err(Failure::new(Guarantee::L2, format_args!("the dead to be gone within {longest:?}"), left));
-        }
-        Ok(())
-    }
-
-    /// Lets deadlines pass for as long as it is worth it, and no longer than this.
-    fn wait(&mut self, longest: Duration, is_worth: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         let end = self.clock() + u64::try_from(longest.as_nanos()).expect("less than centuries");
-        while is_worth(self) && self.clock() < end {
+        let is_dead_there = |world: &Self| world.peers().any(|peer| world.is_alive(peer) && !core.contains(&peer));
+        while is_dead_there(self) && self.clock() < end {
             self.settle()?;
-            if !self.act(&Action::Advance(Span::Due))? {
-                break;
-            }
+            self.act(&Action::Advance(Span::Due))?;
+        }
+        let left: Vec<String> = self.describe();
+        if is_dead_there(self) {
+            return Err(Failure::new(Guarantee::L2, format_args!("the dead to be gone within {longest:?}"), left.join(", ")));
         }
         Ok(())
     }
@@ -67,11 +58,7 @@ impl<S: Subject> World<S> {
         self.settle()?;
         match core.iter().find(|peer| self.waits(**peer)) {
             None => Ok(()),
-            Some(peer) => Err(Failure::new(
-                Guarantee::L1,
-                format_args!("client {} to get everything", peer.0),
-                self.describe().join(", "),
-            )),
+            Some(peer) => Err(Failure::new(Guarantee::L1, format_args!("client {} to get everything", peer.0), self.describe().join(", "))),
         }
     }
 
@@ -80,12 +67,11 @@ impl<S: Subject> World<S> {
             self.act(&Action::Close(*peer, Farewell::Normal))?;
         }
         self.settle()?;
-        self.wait(self.config().limits.history_age, |world| world.subject().poll_timeout().is_some())?;
+        self.act(&Action::Advance(Span::Far))?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;
         equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout())?;
-        let remains =
-            !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
+        let remains = !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
         if remains { Err(Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"))) } else { Ok(()) }
     }
 }

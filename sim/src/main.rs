@@ -16,7 +16,7 @@ const USAGE: &str = "\
 parlor-sim                                     one run of a new seed
 parlor-sim --seed N [--steps M]                one run
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
-parlor-sim exhaustive [--scope rooms|ends|users|pings] [--profile json|plain]
+parlor-sim exhaustive [--scope rooms|ends|users|pings|broker|presence] [--profile json|plain]
            [--conns N] [--rooms N] [--queue N] [--messages N] [--raw]
 parlor-sim replay FILE                         a trace, step by step
 
@@ -112,11 +112,7 @@ fn one(options: &Options) -> ExitCode {
         Some((at, failure)) => fail(options, &actions[..=*at], failure),
         None => {
             let made_sense: u64 = run.effective.iter().sum();
-            println!(
-                "clean: {} actions, of which {made_sense} made sense, {} s of virtual time",
-                actions.len(),
-                run.clock / 1_000_000_000
-            );
+            println!("clean: {} actions, of which {made_sense} made sense, {} s of virtual time", actions.len(), run.clock / 1_000_000_000);
             ExitCode::SUCCESS
         }
     }
@@ -144,10 +140,7 @@ fn batch(first: u64, count: u64, steps: usize) -> ExitCode {
     }
     let elapsed = started.elapsed().as_secs_f64();
     print!("{coverage}");
-    println!(
-        "{count} seeds from {first}, each run twice: {actions_done} actions and {virtual_seconds} virtual seconds in {elapsed:.1} s, {:.0} actions a second",
-        actions_done as f64 / elapsed
-    );
+    println!("{count} seeds from {first}, each run twice: {actions_done} actions and {virtual_seconds} virtual seconds in {elapsed:.1} s, {:.0} actions a second", actions_done as f64 / elapsed);
     let missed = coverage.missed();
     missed.iter().for_each(|goal| println!("{}: no run reached: {goal}", Guarantee::C1));
     ExitCode::from(if missed.is_empty() { 0 } else { Guarantee::C1.exit_code() })
@@ -157,13 +150,8 @@ fn fail(options: &Options, actions: &[parlor_sim::action::Action], failure: &Fai
     let shortest = shrink::<Shard>(&options.setup, actions, failure.guarantee);
     let trace = Trace { setup: options.setup.clone(), actions: shortest };
     // The shrunk trace breaks the same guarantee, perhaps in another way: what is told is what it does.
-    let failure =
-        run::<Shard>(&trace.setup, &trace.actions).failure.map_or_else(|| failure.clone(), |(_, failure)| failure);
-    tell(
-        &failure,
-        &trace,
-        &format!("cargo run --release -p parlor-sim -- --seed {} --steps {}", options.seed, options.steps),
-    )
+    let failure = run::<Shard>(&trace.setup, &trace.actions).failure.map_or_else(|| failure.clone(), |(_, failure)| failure);
+    tell(&failure, &trace, &format!("cargo run --release -p parlor-sim -- --seed {} --steps {}", options.seed, options.steps))
 }
 
 fn tell(failure: &Failure, trace: &Trace, repeat: &str) -> ExitCode {
@@ -185,6 +173,8 @@ fn exhaustive(flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("ends") => Scope::ends(profile, conns, queue),
         Some("users") => Scope::users(profile, conns, queue),
         Some("pings") => Scope::pings(profile, conns, queue),
+        Some("broker") => Scope::broker(profile, conns, queue, messages),
+        Some("presence") => Scope::presence(conns, queue),
         Some(other) => return Err(format!("{other:?} is no scope")),
     };
     let scope = if flags.text("raw").is_some() { scope.raw() } else { scope };

@@ -10,8 +10,6 @@ pub struct Socket {
     parser: Parser,
     /// It takes nothing for now.
     pub stalled: bool,
-    /// It takes half of what waits, at most.
-    pub narrow: bool,
     /// It was stalled when it was last written to: the driver waits until it can be written to again.
     pub blocked: bool,
     /// The next write fails.
@@ -43,11 +41,6 @@ impl Socket {
         self.parser.is_mid_frame()
     }
 
-    /// From now on it takes everything.
-    pub fn resume(&mut self) {
-        (self.stalled, self.narrow, self.blocked) = (false, false, false);
-    }
-
     /// Writes what the socket takes of these bytes, and judges it (D2: nothing after a Close frame, no frame cut by
     /// another).
     ///
@@ -61,7 +54,6 @@ impl Socket {
             _ if self.stalled => 0,
             Budget::Refuse => 0,
             Budget::Byte => 1,
-            Budget::All if self.narrow => pending.len().div_ceil(2),
             Budget::Half => pending.len().div_ceil(2),
             Budget::Frame => self.parser.to_frame_end(pending),
             Budget::All => pending.len(),
@@ -74,10 +66,7 @@ impl Socket {
         if let Some(record) = &mut self.record {
             record.extend_from_slice(bytes);
         }
-        let frames = self
-            .parser
-            .feed(bytes)
-            .map_err(|broken| Failure::new(Guarantee::G1, "whole frames of RFC 6455", broken))?;
+        let frames = self.parser.feed(bytes).map_err(|broken| Failure::new(Guarantee::G1, "whole frames of RFC 6455", broken))?;
         let close = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
         self.closed = close.is_some();
         let last = close.is_none_or(|at| at + 1 == frames.len() && !self.parser.is_mid_frame());

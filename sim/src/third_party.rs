@@ -29,9 +29,7 @@ impl Write for Recording<'_> {
 /// # Errors
 /// It reads others, or none.
 pub fn judge(stream: &[u8]) -> Result<(), Failure> {
-    let ours = Parser::default()
-        .feed(stream)
-        .map_err(|broken| Failure::new(Guarantee::G1, "a stream of whole frames", broken))?;
+    let ours = Parser::default().feed(stream).map_err(|broken| Failure::new(Guarantee::G1, "a stream of whole frames", broken))?;
     let theirs = read(stream).map_err(|error| Failure::new(Guarantee::G1, "a stream that tungstenite reads", error))?;
     crate::checks::equal(Guarantee::G1, "tungstenite to read", &ours, &theirs)
 }

@@ -22,13 +22,13 @@ impl Transcript {
         Self { lines: Some(Vec::new()), ..Self::digest() }
     }
 
-    /// Writes down a line, or bytes that went over a wire.
-    pub fn note(&mut self, line: &[u8]) {
-        for byte in line.iter().chain(b"\n") {
-            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    /// Writes down a line.
+    pub fn note(&mut self, line: &str) {
+        for byte in line.bytes().chain([b'\n']) {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
         }
         if let Some(lines) = &mut self.lines {
-            lines.push(line.escape_ascii().to_string());
+            lines.push(line.into());
         }
     }
 }

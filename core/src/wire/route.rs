@@ -1,5 +1,6 @@
 //! From the target of an upgrade request to the profile it speaks and the rooms it names.
 
+use crate::api::Position;
 use crate::ids::{BadName, Name, client_room};
 use crate::limits::Limits;
 use alloc::borrow::Cow;
@@ -34,6 +35,12 @@ pub struct Plain {
     pub greeting: bool,
     /// The `type` of the answer to `subscribe`.
     pub subscribed: Name,
+    /// `?since=<epoch>:<offset>`: deliver what came after this. Only with exactly one room.
+    pub since: Option<Position>,
+    /// `?history=N`: deliver at most this many of the newest messages of each room.
+    pub history: usize,
+    /// Whether positions are told: with `?positions=on`.
+    pub positions: bool,
 }
 
 /// Why a path leads nowhere.
@@ -125,8 +132,19 @@ impl Routes {
             let limit = limits.rooms_per_connection;
             return Err(RouteError::Bad(format!("at most {limit} rooms for one connection (rooms_per_connection)")));
         }
+        let since = value(&query, "since").map(position).transpose()?;
+        let history = value(&query, "history").map(history).transpose()?.unwrap_or(0);
+        if since.is_some() && rooms.len() != 1 {
+            return Err(RouteError::Bad("since needs exactly one room".into()));
+        }
+        if since.is_some() && history > 0 {
+            return Err(RouteError::Bad("since and history exclude each other".into()));
+        }
         Ok(Target::Plain(Plain {
             rooms,
+            since,
+            history,
+            positions: value(&query, "positions") == Some("on"),
             token: value(&query, "token").map(String::from),
             greeting: value(&query, "greeting") != Some("off"),
             subscribed,
@@ -171,6 +189,20 @@ impl Template {
         }
         Some(self.room.replace(PLACEHOLDER, id))
     }
+}
+
+/// The most messages that `?history=` may ask for.
+const HISTORY: usize = 100;
+
+fn position(text: &str) -> Result<Position, RouteError> {
+    let parts = text.rsplit_once(':').and_then(|(epoch, offset)| Some((epoch, offset.parse().ok()?)));
+    let (epoch, offset) = parts.ok_or_else(|| RouteError::Bad("since is <epoch>:<offset>".into()))?;
+    Ok(Position { epoch: epoch.into(), offset })
+}
+
+fn history(text: &str) -> Result<usize, RouteError> {
+    let count = text.parse().ok().filter(|count| *count <= HISTORY);
+    count.ok_or_else(|| RouteError::Bad(format!("history is a number up to {HISTORY}")))
 }
 
 fn is_id(segment: &str) -> bool {

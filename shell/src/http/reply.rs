@@ -29,11 +29,6 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
-/// Not now: an invariant broke, and the sockets are about to be closed.
-pub(super) fn starting_afresh() -> Response<Body> {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is starting afresh")
-}
-
 /// No, because of a limit.
 pub(super) fn over(status: StatusCode, message: &str, limit: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message, "limit": limit}}).to_string())

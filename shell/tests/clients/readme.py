@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 
 import websockets
 
@@ -90,19 +89,6 @@ async def the_four_calls():
     done("readme: the four calls of a connection manager")
 
 
-async def the_configuration():
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(block("toml", "listen = "))
-        file.flush()
-        with Server("--config", file.name, "--listen", "127.0.0.1:0", "--dev", "false", defaults=False) as server:
-            url = f"ws://{server.address}/ws/pipeline/7?token=" + token("…", sub="ann")
-            async with websockets.connect(url, origin="https://app.example.com") as socket:
-                expect("the room of the route", json.loads(await socket.recv())["message"], "Connected to pipeline_7")
-                await socket.send('{"type":"subscribe","events":[]}')
-                expect("the route's own word", json.loads(await socket.recv())["type"], "subscription_confirmed")
-    done("readme: the configuration file")
-
-
 def the_limits():
     told = " ".join(subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True).stdout.split())
     defaults = {
@@ -123,7 +109,6 @@ async def main():
     await first_start()
     await a_key_of_ones_own()
     await the_four_calls()
-    await the_configuration()
 
 
 run(main)

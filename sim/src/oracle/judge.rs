@@ -49,29 +49,19 @@ impl Oracle {
         for effect in effects {
             let Effect::Closed { conn, end } = effect else { continue };
             let Some(at) = due.iter().position(|(_, id, _)| id == conn) else {
-                return Err(Failure::new(
-                    Guarantee::G7,
-                    "no terminal effect, or no second one",
-                    format_args!("{effect:?}"),
-                ));
+                return Err(Failure::new(Guarantee::G7, "no terminal effect, or no second one", format_args!("{effect:?}")));
             };
             let (_, _, ending) = due.swap_remove(at);
             if !is_met(&ending, end) {
-                return Err(Failure::new(
-                    Guarantee::G7,
-                    format_args!("{conn} to end as {ending:?}"),
-                    format_args!("{end:?}"),
-                ));
+                return Err(Failure::new(Guarantee::G7, format_args!("{conn} to end as {ending:?}"), format_args!("{end:?}")));
             }
             *self.counted.closed.entry(end.reason.code).or_default() += 1;
         }
         match due.first() {
             None => Ok(()),
-            Some((peer, id, ending)) => Err(Failure::new(
-                Guarantee::G7,
-                format_args!("client {peer} ({id}) to end as {ending:?}"),
-                "nothing of the kind",
-            )),
+            Some((peer, id, ending)) => {
+                Err(Failure::new(Guarantee::G7, format_args!("client {peer} ({id}) to end as {ending:?}"), "nothing of the kind"))
+            }
         }
     }
 
@@ -105,16 +95,9 @@ impl Oracle {
             equal(Guarantee::P1, &format!("{} to filter by", conn.id), &conn.filter, &events)?;
         }
         saw.sort_unstable();
-        let is_member = |members: &Vec<usize>| {
-            members.iter().any(|peer| self.conns[*peer].as_ref().is_some_and(|other| other.id == conn.id))
-        };
-        let mut expected: Vec<&str> = self
-            .rooms
-            .iter()
-            .zip(&*self.names)
-            .filter(|(members, _)| is_member(members))
-            .map(|(_, name)| &**name)
-            .collect();
+        let is_member = |members: &Vec<usize>| members.iter().any(|peer| self.conns[*peer].as_ref().is_some_and(|other| other.id == conn.id));
+        let mut expected: Vec<&str> =
+            self.rooms.iter().zip(&*self.names).filter(|(members, _)| is_member(members)).map(|(_, name)| &**name).collect();
         expected.sort_unstable();
         equal(Guarantee::G2, &format!("{} to be in", conn.id), &expected, &saw)
     }
@@ -128,21 +111,15 @@ impl Oracle {
             let (frames, spare) = (view.outbox.len(), 3);
             if frames > limits.outbox_frames + spare || bytes > limits.outbox_bytes + spare * CONTROL_FRAME_BYTES {
                 let bound = format!("at most {} frames and {} bytes", limits.outbox_frames, limits.outbox_bytes);
-                return Err(Failure::new(
-                    Guarantee::G6,
-                    bound,
-                    format_args!("{frames} frames and {bytes} bytes for {}", conn.id),
-                ));
+                return Err(Failure::new(Guarantee::G6, bound, format_args!("{frames} frames and {bytes} bytes for {}", conn.id)));
             }
             if frames != conn.queue.len() {
-                return Err(wrong_queue(conn, view));
+                let waits: Vec<String> = conn.queue.iter().map(ToString::to_string).collect();
+                let guarantee = conn.queue.back().map_or(Guarantee::P1, |expect| expect.guarantee());
+                let saw: Vec<String> = view.outbox.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
+                return Err(Failure::new(guarantee, format_args!("{} frames to wait for {}: {waits:?}", waits.len(), conn.id), format_args!("{frames}: {saw:?}")));
             }
-            equal(
-                Guarantee::G1,
-                &format!("a half-written frame of {}:", conn.id),
-                &conn.half,
-                &(view.half_written > 0),
-            )?;
+            equal(Guarantee::G1, &format!("a half-written frame of {}:", conn.id), &conn.half, &(view.half_written > 0))?;
         }
         Ok(())
     }
@@ -152,8 +129,7 @@ impl Oracle {
             Effect::Authenticate { conn, token } => Some((*conn, token.clone())),
             _ => None,
         });
-        let due =
-            self.turn.asks.iter().filter_map(|(peer, token)| Some((self.conns[*peer].as_ref()?.id, token.clone())));
+        let due = self.turn.asks.iter().filter_map(|(peer, token)| Some((self.conns[*peer].as_ref()?.id, token.clone())));
         equal(Guarantee::P1, "tokens to check:", &due.collect::<Vec<_>>(), &asked.collect::<Vec<_>>())
     }
 
@@ -192,12 +168,7 @@ impl Oracle {
     }
 
     fn judge_rooms(&self, after: &Snapshot) -> Result<(), Failure> {
-        for (name, empty) in after
-            .rooms
-            .iter()
-            .map(|room| (&room.name, room.members.is_empty()))
-            .chain(after.users.iter().map(|(name, conns)| (name, conns.is_empty())))
-        {
+        for (name, empty) in after.rooms.iter().map(|room| (&room.name, room.members.is_empty())).chain(after.users.iter().map(|(name, conns)| (name, conns.is_empty()))) {
             if empty {
                 return Err(Failure::new(Guarantee::G3, "nothing empty", format_args!("{name:?} is empty")));
             }
@@ -238,8 +209,7 @@ impl Oracle {
             let expected: Vec<(u64, &str)> = log.entries.iter().map(|entry| (entry.offset, &*entry.line)).collect();
             let saw: Vec<(u64, &str)> = view.entries.iter().map(|(offset, line)| (*offset, line.as_str())).collect();
             equal(Guarantee::G5, &format!("{name:?} to retain"), &expected, &saw)?;
-            let mut expected: Vec<_> =
-                self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.client)).collect();
+            let mut expected: Vec<_> = self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.client)).collect();
             let mut saw = view.members.clone();
             expected.sort_unstable();
             saw.sort_unstable();
@@ -269,8 +239,7 @@ impl Oracle {
     }
 
     fn judge_events(&mut self, effects: &[Effect]) -> Result<(), Failure> {
-        let mut due: Vec<Change> =
-            self.turn.changes.iter().map(|(subject, began)| self.change(*subject, *began)).collect();
+        let mut due: Vec<Change> = self.turn.changes.iter().map(|(subject, began)| self.change(*subject, *began)).collect();
         for effect in effects {
             let Effect::Event(event) = effect else { continue };
             self.counted.events += 1;
@@ -281,16 +250,20 @@ impl Oracle {
             match (next, flash) {
                 (Some(at), _) if due[at] == event.change => drop(due.remove(at)),
                 (None, Some(subject)) => due.push(self.change(*subject, false)),
-                _ => {
-                    return Err(Failure::new(
-                        Guarantee::G4,
-                        format_args!("one of {due:?}"),
-                        format_args!("{:?}", event.change),
-                    ));
-                }
+                _ => return Err(Failure::new(Guarantee::G4, format_args!("one of {due:?}"), format_args!("{:?}", event.change))),
             }
+            self.note_vacated(&event.change);
         }
         if due.is_empty() { Ok(()) } else { Err(Failure::new(Guarantee::G4, format_args!("{due:?}"), "no such event")) }
+    }
+
+    /// Of rooms that lose their last member in one turn, the events tell which was the first.
+    fn note_vacated(&mut self, change: &Change) {
+        let Change::Vacated(name) = change else { return };
+        let room = self.names.iter().position(|known| **known == **name).expect("an event that was due names a room");
+        if self.logs[room].as_ref().is_some_and(|log| log.idle.is_some()) {
+            self.stamp_idle(room);
+        }
     }
 
     fn change(&self, subject: Subject, began: bool) -> Change {
@@ -304,20 +277,12 @@ impl Oracle {
 
     fn judge_deadlines(&self, after: &Snapshot, timeout: Option<Instant>) -> Result<(), Failure> {
         if let Some(conn) = after.conns.iter().find(|conn| conn.deadlines.is_empty()) {
-            return Err(Failure::new(
-                Guarantee::G7,
-                "every connection to have a deadline",
-                format_args!("{} has none", conn.id),
-            ));
+            return Err(Failure::new(Guarantee::G7, "every connection to have a deadline", format_args!("{} has none", conn.id)));
         }
         let expected = self.next_deadline();
         let saw = timeout.map(|at| at.0);
-        if saw.is_some_and(|at| at <= self.clock) && saw != expected {
-            return Err(Failure::new(
-                Guarantee::G10,
-                format_args!("no deadline before {expected:?}"),
-                format_args!("{saw:?}, for ever"),
-            ));
+        if saw.is_some_and(|at| at <= self.clock) && self.turn.was_tick {
+            return Err(Failure::new(Guarantee::G10, format_args!("a deadline after {}", self.clock), format_args!("{saw:?}")));
         }
         equal(Guarantee::G7, "the next deadline at", &expected, &saw)
     }
@@ -328,40 +293,19 @@ impl Oracle {
         let conns = || self.conns.iter().flatten();
         count("connections:", conns().count(), gauges.connections)?;
         count("ready:", conns().filter(|conn| conn.ready).count(), gauges.ready)?;
-        count(
-            "users:",
-            (0..self.users).filter(|user| conns().any(|conn| conn.user == Some(*user))).count(),
-            gauges.users,
-        )?;
+        count("users:", (0..self.users).filter(|user| conns().any(|conn| conn.user == Some(*user))).count(), gauges.users)?;
         count("rooms:", self.rooms.iter().filter(|members| !members.is_empty()).count(), gauges.rooms)?;
         count("memberships:", self.rooms.iter().map(Vec::len).sum(), gauges.memberships)?;
         count("logs:", self.logs.iter().flatten().count(), gauges.logs)?;
-        let lines = self.logs.iter().flatten().flat_map(|log| &log.entries);
-        let history: usize = lines.map(|entry| entry.line.len()).sum();
-        if gauges.history_bytes < history || (history == 0 && gauges.history_bytes > 0) {
-            return Err(Failure::new(
-                Guarantee::G8,
-                format_args!("at least the {history} bytes of all payloads"),
-                gauges.history_bytes,
-            ));
-        }
-        count(
-            "outbox bytes:",
-            after.conns.iter().flat_map(|conn| &conn.outbox).map(Vec::len).sum(),
-            gauges.outbox_bytes,
-        )?;
+        count("history bytes:", self.history_bytes(), gauges.history_bytes)?;
+        count("outbox bytes:", after.conns.iter().flat_map(|conn| &conn.outbox).map(Vec::len).sum(), gauges.outbox_bytes)?;
         let totals = &stats.totals;
         let total = |what: &str, expected: u64, saw: u64| equal(Guarantee::G8, what, &expected, &saw);
         total("accepted:", self.counted.accepted, totals.accepted)?;
         total("refused:", self.counted.refused, totals.refused)?;
+        equal(Guarantee::G8, "refusals by limit:", &self.counted.limits, &totals.limits)?;
         equal(Guarantee::G8, "closed by code:", &self.counted.closed, &totals.closed)?;
         total("published:", self.counted.published, totals.published)?;
-        total("messages in:", self.counted.messages_in, totals.messages_in)?;
-        total("unknown types:", self.counted.unknown_types, totals.unknown_types)?;
-        total("frames written:", self.counted.frames_written, totals.frames_written)?;
-        let waiting: usize = after.conns.iter().map(|conn| conn.outbox.len()).sum();
-        let accounted = totals.frames_written + totals.frames_dropped + waiting as u64;
-        total("frames queued, by what became of them:", accounted, totals.frames_queued)?;
         total("bytes written:", self.counted.bytes_written, totals.bytes_written)?;
         total("stale inputs:", self.counted.stale, totals.stale_inputs)?;
         total("steps back of the clock:", self.counted.backsteps, totals.clock_backsteps)
@@ -371,31 +315,9 @@ impl Oracle {
     fn remember(&mut self, after: &Snapshot) {
         for conn in self.conns.iter_mut().flatten() {
             conn.added = (0, 0);
-            conn.bytes = after
-                .conns
-                .iter()
-                .find(|view| view.id == conn.id)
-                .map_or(0, |view| view.outbox.iter().map(Vec::len).sum());
+            conn.bytes = after.conns.iter().find(|view| view.id == conn.id).map_or(0, |view| view.outbox.iter().map(Vec::len).sum());
         }
     }
-}
-
-/// Another number of frames waits than must come.
-fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
-    let waits: Vec<String> = conn.queue.iter().map(ToString::to_string).collect();
-    let saw: Vec<String> = view.outbox.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
-    let is_unasked = saw.last().is_some_and(|frame| frame.contains(r#"{"n":"#));
-    let guarantee = match conn.queue.back() {
-        _ if saw.len() > waits.len() && is_unasked => Guarantee::G5,
-        _ if saw.len() > waits.len() && conn.phase != Phase::Open => Guarantee::G1,
-        None => Guarantee::P1,
-        Some(expect) => expect.guarantee(),
-    };
-    Failure::new(
-        guarantee,
-        format_args!("{} frames to wait for {}: {waits:?}", waits.len(), conn.id),
-        format_args!("{saw:?}"),
-    )
 }
 
 fn is_met(ending: &Ending, end: &End) -> bool {
@@ -408,20 +330,14 @@ fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {
     let expected = match &conn.phase {
         Phase::Handshaking => "handshaking".into(),
         Phase::Open => format!("open, ready: {}", conn.ready),
-        Phase::Closing { code, by, .. } => {
-            format!("closing by {} with {code}", if *by == EndedBy::Peer { "peer" } else { "server" })
-        }
+        Phase::Closing { code, by, .. } => format!("closing by {} with {code}", if *by == EndedBy::Peer { "peer" } else { "server" }),
     };
     let saw = match &view.phase {
         PhaseView::Handshaking => "handshaking".into(),
         PhaseView::Open { stage, .. } => format!("open, ready: {}", *stage == "ready"),
         PhaseView::Closing { by, code } => format!("closing by {by} with {code}"),
     };
-    let guarantee = match (&conn.phase, &view.phase) {
-        (Phase::Closing { code: 3008, .. }, _) | (Phase::Open, PhaseView::Closing { code: 3008, .. }) => Guarantee::G6,
-        (Phase::Closing { .. }, _) | (Phase::Open, PhaseView::Closing { .. }) => Guarantee::G7,
-        _ => Guarantee::P1,
-    };
+    let guarantee = if saw.starts_with("open") && expected.starts_with("closing") { Guarantee::G7 } else { Guarantee::P1 };
     equal(guarantee, &format!("{} to be", conn.id), &expected, &saw)
 }
 

@@ -64,7 +64,7 @@ async def greetings_and_rooms():
     done("plain: greeting, room by path and by query")
 
     paths = ("/ws", "/ws/%23ann", "/ws/" + "x" * 201, "/ws/a/b/c", "/elsewhere")
-    expect("refused paths", [await refused(path) for path in paths], [400, 400, 400, 404, 404])
+    expect("refused paths", [await refused(path) for path in paths], [400, 403, 400, 404, 404])
     done("plain: paths that lead nowhere are refused before the WebSocket exists")
 
 

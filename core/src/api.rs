@@ -1,9 +1,11 @@
 //! What a backend can ask for, and what it is answered. [`crate::wire::api`] reads and writes both as JSON.
 
-use crate::code::CloseReason;
-use crate::ids::{ClientId, Name};
+use crate::code::{CloseReason, Error};
+use crate::ids::{ClientId, ClientInfo, Name};
+use crate::limits::LimitRow;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A payload with what goes beside it.
@@ -15,6 +17,8 @@ pub struct Message {
     pub tags: BTreeMap<String, String>,
     /// Deliver it, but keep it out of the log: it has no offset and cannot be recovered.
     pub skip_history: bool,
+    /// The same key in the same room is published once within `idempotency_window`; later calls get the first answer.
+    pub idempotency_key: Option<String>,
 }
 
 /// One call of a backend.
@@ -64,6 +68,63 @@ pub enum Command {
         /// With what.
         reason: CloseReason,
     },
+    /// Put connections of one user into a room.
+    Subscribe {
+        /// Whose connections.
+        user: Name,
+        /// Only this one.
+        client: Option<ClientId>,
+        /// The room.
+        channel: Name,
+        /// What is replayed to them first, if it can be.
+        since: Option<Position>,
+    },
+    /// Take connections of one user out of a room.
+    Unsubscribe {
+        /// Whose connections.
+        user: Name,
+        /// Only this one.
+        client: Option<ClientId>,
+        /// The room.
+        channel: Name,
+    },
+    /// Change when connections of one user expire.
+    Refresh {
+        /// Whose connections.
+        user: Name,
+        /// Only this one.
+        client: Option<ClientId>,
+        /// When, in seconds since 1970; never when absent.
+        expire_at: Option<i64>,
+        /// At once.
+        expired: bool,
+    },
+    /// Who is in a room.
+    Presence {
+        /// The room.
+        channel: Name,
+    },
+    /// How many are in a room.
+    PresenceStats {
+        /// The room.
+        channel: Name,
+    },
+    /// A part of a room's log.
+    History {
+        /// The room.
+        channel: Name,
+        /// Which.
+        query: HistoryQuery,
+    },
+    /// Forget what a room's log retains. Its epoch and top offset stay while it has members.
+    HistoryRemove {
+        /// The room.
+        channel: Name,
+    },
+    /// Several calls, one after the other, each answered under its method's name.
+    Batch(Vec<(&'static str, Result<Self, Error>)>),
+    /// Every limit, with its value.
+    Limits,
     /// The rooms that have members.
     Channels {
         /// Only those that match: `*` stands for any characters, `?` for one.
@@ -89,15 +150,59 @@ pub struct Position {
     pub offset: u64,
 }
 
+/// What somebody wants to read of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// At most this many messages: 0 for the position alone, below 0 for as many as a reply may have.
+    pub limit: i64,
+    /// After this position, or before it in reverse.
+    pub since: Option<Position>,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+/// One message of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Its number.
+    pub offset: u64,
+    /// JSON of one line.
+    pub data: String,
+    /// A JSON object of strings.
+    pub tags: Option<String>,
+    /// Who published it, when a client did.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
 /// What a call is answered when it did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Where in the log the message is. Offset 0 when it was kept out of it.
     Published(Position),
     /// The same for each room, or why not.
-    Broadcast(Vec<Result<Position, crate::code::Error>>),
+    Broadcast(Vec<Result<Self, Error>>),
     /// It was done.
     Done,
+    /// Those who are in a room.
+    Presence(Vec<Arc<ClientInfo>>),
+    /// How many are in a room.
+    PresenceStats {
+        /// Connections.
+        clients: usize,
+        /// Users among them; all the anonymous ones count as one.
+        users: usize,
+    },
+    /// A part of a log, and its top.
+    History {
+        /// In the order that was asked for.
+        publications: Vec<Publication>,
+        /// Of the newest message; offset 0 and no epoch where there is no log.
+        position: Position,
+    },
+    /// The answers of several calls, each with its method.
+    Batch(Vec<(&'static str, Result<Self, Error>)>),
+    /// Every limit.
+    Limits(Vec<LimitRow>),
     /// Rooms with the number of their members, by name.
     Channels(Vec<(Name, usize)>),
     /// Connections by public id.
@@ -132,4 +237,6 @@ pub struct Info {
     pub users: usize,
     /// Rooms with members.
     pub channels: usize,
+    /// Members of all rooms.
+    pub memberships: usize,
 }

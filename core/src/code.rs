@@ -1,6 +1,7 @@
 //! Every number that tells a client or a backend why: close codes and error codes, each with its standard words.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -48,6 +49,8 @@ close_codes! {
     SLOW = 3008, "slow";
     /// The socket failed, or took no bytes for `write_timeout`.
     WRITE = 3009, "write error";
+    /// Too many of the client's commands were refused for their rate.
+    RATE = 3013, "too many requests (client_commands)";
     /// No frame came within `pong_timeout` of a ping.
     NO_PONG = 3012, "no pong";
     /// The token is missing where one is required, or it proves nothing.
@@ -58,6 +61,8 @@ close_codes! {
     STALE = 3502, "stale";
     /// The backend closed it.
     FORCE = 3503, "disconnected by the backend";
+    /// The user has `connections_per_user` already.
+    USER_CONNECTIONS = 3504, "connection limit (connections_per_user)";
     /// A token names more rooms than `rooms_per_connection`.
     ROOMS = 3505, "room limit (rooms_per_connection)";
 }
@@ -86,6 +91,27 @@ impl CloseReason {
     }
 }
 
+/// Why a connection is taken out of a room, as the code and reason of an unsubscribe push.
+///
+/// SDKs take a code below 2500 for final; from 2500 on they subscribe again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsubscribeReason {
+    /// The number, 2000–2999.
+    pub code: u16,
+    /// A few words.
+    pub reason: &'static str,
+}
+
+impl UnsubscribeReason {
+    /// The backend took it out.
+    pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
+    /// The room's token expired and was not renewed in time.
+    pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };
+
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED];
+}
+
 /// What went wrong with one command or one API call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -94,7 +120,7 @@ pub enum ErrorCode {
     Internal = 100,
     /// No credentials, or wrong ones.
     Unauthorized = 101,
-    /// There is no such room.
+    /// There is no such room, or no such connection.
     UnknownRoom = 102,
     /// Not for this client.
     PermissionDenied = 103,
@@ -110,6 +136,10 @@ pub enum ErrorCode {
     NotAvailable = 108,
     /// The token has expired: get a new one.
     TokenExpired = 109,
+    /// The rate is limited; the message names the limit.
+    TooManyRequests = 111,
+    /// The log does not go back that far, or is another one.
+    Unrecoverable = 112,
 }
 
 impl ErrorCode {
@@ -125,6 +155,8 @@ impl ErrorCode {
         Self::BadRequest,
         Self::NotAvailable,
         Self::TokenExpired,
+        Self::TooManyRequests,
+        Self::Unrecoverable,
     ];
 
     /// The number on the wire.
@@ -147,13 +179,15 @@ impl ErrorCode {
             Self::BadRequest => "bad request",
             Self::NotAvailable => "not available",
             Self::TokenExpired => "token expired",
+            Self::TooManyRequests => "too many requests",
+            Self::Unrecoverable => "unrecoverable position",
         }
     }
 
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Internal)
+        matches!(self, Self::Internal | Self::TooManyRequests)
     }
 
     /// The HTTP status that answers an API call.
@@ -167,6 +201,8 @@ impl ErrorCode {
             Self::AlreadySubscribed => 409,
             Self::LimitExceeded => 413,
             Self::BadRequest | Self::NotAvailable => 400,
+            Self::TooManyRequests => 429,
+            Self::Unrecoverable => 416,
         }
     }
 }
@@ -178,12 +214,20 @@ pub struct Error {
     pub code: ErrorCode,
     /// What was wrong and what is allowed.
     pub message: Cow<'static, str>,
+    /// The limit that is in the way, by its configuration key.
+    pub limit: Option<&'static str>,
 }
 
 impl Error {
     /// An error that says more than its standard words.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), limit: None }
+    }
+
+    /// An error because of a limit, which its words name.
+    #[must_use]
+    pub fn limit(code: ErrorCode, limit: &'static str, words: &str) -> Self {
+        Self { code, message: format!("{words} ({limit})").into(), limit: Some(limit) }
     }
 }
 

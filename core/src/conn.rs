@@ -10,7 +10,9 @@
 use crate::code::CloseReason;
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::link::Replay;
 use crate::outbox::{Drain, Outbox, Sealed};
+use crate::rate::Gcra;
 use crate::registry::JoinId;
 use crate::time::Instant;
 use crate::turn::EndedBy;
@@ -21,12 +23,15 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 /// One occupied slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Conn {
     pub id: ConnId,
     pub client: ClientId,
+    /// Where it comes from, while something is limited by that.
+    pub peer: Option<IpAddr>,
     pub speaks: Speaks,
     /// Absent only while a transition is under way.
     pub phase: Option<Phase>,
@@ -69,10 +74,13 @@ pub(crate) struct Open {
     pub events: Vec<String>,
     /// Joins that the broker has not answered.
     pub joins: Vec<PendingJoin>,
-    /// Messages that came before it was ready, in order.
+    /// A token that is being checked.
+    pub check: Option<Check>,
+    /// Messages that came while it was not ready or a token was being checked, in order.
     pub waiting: Vec<String>,
-    /// A later token that is being checked.
-    pub renewal: Option<Renewal>,
+    /// What is special about some of its rooms.
+    pub terms: Vec<Terms>,
+    pub pace: Pace,
 }
 
 /// How far a connection is in saying who it is.
@@ -80,45 +88,97 @@ pub(crate) struct Open {
 pub(crate) enum Stage {
     /// It has not said.
     Unauthenticated,
-    /// Its token is being checked; `id` is that of its `connect`.
-    Authenticating { id: u64 },
     /// It is being put into the rooms that it starts in.
     Joining(Box<Entrance>),
     /// It may do what it may.
     Ready,
 }
 
-/// What the reply to `connect` will say.
-#[derive(Clone, Debug)]
+/// What the reply to `connect` will say, and what the rooms in it are asked for.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Entrance {
     pub id: u64,
     pub ttl: Option<u64>,
+    /// What the client wants replayed of the rooms that it is put into.
+    pub replays: Vec<(Name, Replay)>,
     pub subs: Vec<(Name, Subscribed)>,
 }
 
-/// Who waits for a token to be checked on a connection that is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Renewal {
+impl Entrance {
+    /// Adds a room to the reply. What was missed in it is left out when all rooms together have more of that than a reply
+    /// may hold: the client is told that the room was not recovered.
+    pub fn add(&mut self, room: Name, mut subscribed: Subscribed, reply_bytes: usize) {
+        let bytes: usize = self.subs.iter().map(|(_, before)| before.replay.bytes()).sum();
+        if bytes + subscribed.replay.bytes() > reply_bytes {
+            subscribed = subscribed.without_replay();
+        }
+        self.subs.push((room, subscribed));
+    }
+}
+
+/// Who waits for a token to be checked.
+#[derive(Clone, Debug)]
+pub(crate) enum Check {
+    /// A `connect`, or a `plain` connection that has not said who it is.
+    Entrance(Box<Entrance>),
+    /// A later token of a `plain` connection.
+    Auth,
     /// A `refresh` with this id.
-    Json(u64),
-    /// An `auth` message.
-    Plain,
+    Refresh { id: u64 },
+    /// A `subscribe`.
+    Subscribe(Box<Asked>),
+    /// A `sub_refresh` with this id, for this room.
+    SubRefresh { id: u64, room: Name },
+}
+
+/// A `subscribe` that is being carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub id: u64,
+    pub room: Name,
+    pub replay: Replay,
+    pub watches: bool,
 }
 
 /// A join that the broker has not answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PendingJoin {
     pub join: JoinId,
     pub why: Why,
+    pub terms: Option<Box<Terms>>,
 }
 
 /// Why a connection joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It asked, with a `subscribe` of this id.
-    Asked { id: u64, recover: bool },
-    /// The server puts it there.
+    Asked { id: u64 },
+    /// It is one of the rooms that it starts in.
+    Entering,
+    /// The server puts it there later.
     Placed,
+}
+
+/// What a room's own token says about a connection in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub room: Name,
+    /// Who it is there.
+    pub info: Option<Arc<ClientInfo>>,
+    /// When it is taken out.
+    pub until: Instant,
+    /// Seconds until the token expires, as of the moment it was accepted.
+    pub ttl: Option<u64>,
+}
+
+/// How much a client has asked for lately.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    pub commands: Gcra,
+    pub publishes: Gcra,
+    /// Since when `refusals` are counted.
+    pub counting_since: Instant,
+    pub refusals: u32,
 }
 
 /// Only what is queued goes out, with one Close frame as the last.
@@ -150,7 +210,9 @@ impl Handshaking {
             events: Vec::new(),
             joins: Vec::new(),
             waiting: Vec::new(),
-            renewal: None,
+            check: None,
+            terms: Vec::new(),
+            pace: Pace::default(),
         }
     }
 }
@@ -173,9 +235,15 @@ impl Open {
         (Closing { sealed, reason, by: EndedBy::Peer, awaits_peer: false }, SealedOff { dropped, was_empty })
     }
 
+    /// Who it is in a room.
+    pub fn info_in(&self, room: &str) -> &Arc<ClientInfo> {
+        let own = self.terms.iter().find(|terms| terms.room.as_str() == room).and_then(|terms| terms.info.as_ref());
+        own.unwrap_or(&self.info)
+    }
+
     /// Whether what it says has to wait.
     pub fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Authenticating { .. } | Stage::Joining(_))
+        self.check.is_some() || matches!(self.stage, Stage::Joining(_))
     }
 
     /// Whether it has said who it is.
@@ -216,11 +284,13 @@ pub(crate) enum Timer {
     Write,
     /// The token has expired and was not renewed.
     Expiry,
+    /// The token of a room has expired and was not renewed.
+    RoomExpiry,
 }
 
 impl Timer {
     /// All of them, in the order in which two at one instant fire.
-    pub const ALL: [Self; 5] = [Self::Phase, Self::Ping, Self::Pong, Self::Write, Self::Expiry];
+    pub const ALL: [Self; 6] = [Self::Phase, Self::Ping, Self::Pong, Self::Write, Self::Expiry, Self::RoomExpiry];
 
     /// The name in snapshots and logs.
     pub fn name(self) -> &'static str {
@@ -230,6 +300,7 @@ impl Timer {
             Self::Pong => "pong",
             Self::Write => "write",
             Self::Expiry => "expiry",
+            Self::RoomExpiry => "room_expiry",
         }
     }
 }

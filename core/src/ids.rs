@@ -187,9 +187,17 @@ pub struct ClientInfo {
     pub user: Name,
     /// What the token says about the user, as JSON.
     pub info: Option<String>,
+    /// What the room's own token says about the user in this room, as JSON.
+    pub room_info: Option<String>,
 }
 
 impl ClientInfo {
+    /// What it takes in a reply, in bytes, but for what every entry takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |info: &Option<String>| info.as_ref().map_or(0, String::len);
+        self.user.len() + text(&self.info) + text(&self.room_info)
+    }
+
     /// The public id as it goes over the wire.
     #[must_use]
     pub fn client_text(&self) -> String {

@@ -1,38 +1,105 @@
 //! What hub and broker say to each other. Both directions are first in, first out.
 
+use crate::api::HistoryQuery;
 use crate::code::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::registry::JoinId;
 use crate::turn::CallId;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// From the hub to the broker of a room.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     /// Make this connection a member, from a position on. Answered by [`News::Joined`] or [`News::JoinRefused`].
-    Join { conn: ConnId, client: ClientId, join: JoinId, room: Name },
+    Join { conn: ConnId, join: JoinId, room: Name, member: Arc<ClientInfo>, replay: Replay },
     /// This membership is over.
     Leave { room: Name, client: ClientId, join: JoinId },
+    /// The member of this join is known as somebody else from now on.
+    Rename { room: Name, join: JoinId, member: Arc<ClientInfo> },
     /// Give this message its place in the log. Answered by [`News::Published`].
-    Publish { from: Origin, room: Name, draft: Draft },
+    Publish { from: Origin, room: Name, draft: Draft, idempotency_key: Option<String> },
+    /// Read the log. Answered by [`News::History`].
+    History { from: Origin, room: Name, query: HistoryQuery },
+    /// Tell who is in the room, or only how many. Answered by [`News::Presence`].
+    Presence { from: Origin, room: Name, only_counts: bool },
+    /// Forget what the log retains. Answered by [`News::HistoryRemoved`].
+    RemoveHistory { from: Origin, room: Name },
 }
 
 /// From the broker to a hub.
 #[derive(Clone, Debug)]
 pub(crate) enum News {
     /// The connection is a member. What comes after this on the link comes after `position` in the log.
-    Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: Position },
+    Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: Position, replay: Replayed },
     /// It is not.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A message for everyone in the room.
     Entry { room: Name, entry: Arc<Entry> },
     /// What became of a publication.
     Published { from: Origin, room: Name, result: Result<Position, Error> },
+    /// A part of the log.
+    History { from: Origin, room: Name, result: Result<Page, Error> },
+    /// Who is in the room.
+    Presence { from: Origin, members: Vec<Arc<ClientInfo>>, only_counts: bool },
+    /// What the log retained is forgotten.
+    HistoryRemoved { from: Origin },
+    /// A member came.
+    Came { room: Name, member: Arc<ClientInfo> },
+    /// A member went.
+    Went { room: Name, member: Arc<ClientInfo> },
     /// The room has its first member.
     Occupied(Name),
     /// The room lost its last member.
     Vacated(Name),
+}
+
+/// What of the log a new member wants to have before anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// Nothing.
+    #[default]
+    None,
+    /// All that came after this position. Where that cannot be had: to join without it, or not at all.
+    Since { epoch: String, offset: u64, or_refuse: bool },
+    /// At most this many of the newest.
+    Last(usize),
+}
+
+impl Replay {
+    /// The same, but never a reason not to join.
+    pub fn or_without(self) -> Self {
+        match self {
+            Self::Since { epoch, offset, .. } => Self::Since { epoch, offset, or_refuse: false },
+            other => other,
+        }
+    }
+}
+
+/// What of the log a new member gets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replayed {
+    /// Whether all was there that was asked for; `None` where nothing was.
+    pub recovered: Option<bool>,
+    /// Ascending, up to the position of the join.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+impl Replayed {
+    /// What counts against `reply_bytes`.
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.draft.bytes()).sum()
+    }
+}
+
+/// What is read of a log.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// In the order that was asked for.
+    pub entries: Vec<Arc<Entry>>,
+    /// The log's top; `None` where there is no log.
+    pub position: Option<Position>,
 }
 
 /// A position in a log, with the epoch as the number that it is inside the machine.
@@ -53,17 +120,24 @@ pub(crate) fn epoch_text(epoch: u64) -> String {
     alloc::format!("{epoch:016x}")
 }
 
-/// Who waits for the outcome of a publication.
+/// Who waits for an answer of the broker.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// A backend's publish.
-    Call(CallId),
-    /// One part of a backend's broadcast.
-    Part { call: CallId, at: usize },
+    /// A backend.
+    Call(Caller),
     /// A command with this id.
     Json { conn: ConnId, id: u64 },
     /// A message of a plain connection; it is answered when it carried an `id`, which is any JSON.
     Plain { conn: ConnId, id: Option<String> },
+}
+
+/// Which of a backend's calls waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller {
+    /// A whole call.
+    Whole(CallId),
+    /// One part of a call that gathers several.
+    Part { gather: u64, at: usize },
 }
 
 /// A message that has no place in a log yet.
@@ -81,14 +155,20 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// What counts against `publication_bytes`.
-    pub fn bytes(&self) -> usize {
+    pub fn payload_bytes(&self) -> usize {
         self.data.len() + self.tags.as_ref().map_or(0, String::len)
+    }
+
+    /// What counts against `history_bytes` and `reply_bytes`.
+    pub fn bytes(&self) -> usize {
+        self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
     }
 }
 
 /// A message with its place in the log; without one, the offset is 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    pub epoch: u64,
     pub offset: u64,
     pub draft: Draft,
 }

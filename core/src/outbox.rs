@@ -15,9 +15,9 @@ pub(crate) struct Outbox(Queue);
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed(Queue);
 
-/// The frame does not fit.
+/// The frame does not fit, because of the limit of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct Full(pub &'static str);
 
 /// Which frames still go out before the Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,14 @@ impl Outbox {
     /// Appends a frame. Returns whether the queue was empty before.
     pub fn push(&mut self, frame: Frame, limits: &Limits) -> Result<bool, Full> {
         let was_empty = self.0.is_empty();
-        let fits = frame.len() <= limits.frame_bytes
-            && self.0.bytes + frame.len() <= limits.outbox_bytes
-            && self.0.len() < limits.outbox_frames;
-        if !fits {
-            return Err(Full);
+        if frame.len() > limits.frame_bytes {
+            return Err(Full("frame_bytes"));
+        }
+        if self.0.bytes + frame.len() > limits.outbox_bytes {
+            return Err(Full("outbox_bytes"));
+        }
+        if self.0.len() >= limits.outbox_frames {
+            return Err(Full("outbox_frames"));
         }
         self.0.bytes += frame.len();
         self.0.frames.push_back(frame);
@@ -223,13 +226,14 @@ mod tests {
     #[test]
     fn it_holds_what_its_limits_say_and_no_more() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full), "a frame over frame_bytes");
+        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full("frame_bytes")));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(true));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(false), "exactly outbox_bytes");
-        assert_eq!(outbox.push(text(""), &limits()), Err(Full), "over outbox_frames and outbox_bytes");
+        assert_eq!(outbox.push(text(""), &limits()), Err(Full("outbox_bytes")), "even the smallest");
         assert_eq!(outbox.flushed(11), Progress { frames: 1, empty: false });
-        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full));
-        assert_eq!(outbox.push(text("1234567"), &limits()), Ok(false));
+        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full("frame_bytes")));
+        assert_eq!(outbox.push(text("12345"), &limits()), Ok(false));
+        assert_eq!(outbox.push(text(""), &limits()), Err(Full("outbox_frames")), "two bytes would fit");
         outbox.queue().audit();
     }
 

@@ -27,6 +27,7 @@ struct Place {
 #[derive(Clone, Debug)]
 struct Seat {
     join: JoinId,
+    watches: bool,
     state: SeatState,
 }
 
@@ -58,10 +59,11 @@ impl Registry {
         Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), memberships: 0 }
     }
 
-    /// Starts to put a connection into a room. It must not be in it, nor be joining it.
-    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId) {
+    /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
+    /// who comes and goes.
+    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId, watches: bool) {
         assert!(self.find_seat(slot, room).is_none(), "G2: a connection is in a room once");
-        self.place(slot).seats.push(Seat { join, state: SeatState::Joining(room.clone()) });
+        self.place(slot).seats.push(Seat { join, watches, state: SeatState::Joining(room.clone()) });
     }
 
     /// Makes the connection a member. False when nobody waits for this join any more.
@@ -69,7 +71,7 @@ impl Registry {
         let Some(place) = self.slots.get_mut(slot as usize) else { return false };
         let Some(at) = place.seats.iter().position(|seat| seat.join == join) else { return false };
         let SeatState::Joining(room) = &place.seats[at].state else { return false };
-        let link = self.rooms.add(room, Entry { slot, seat: index(at) });
+        let link = self.rooms.add(room, Entry { slot, seat: index(at), watches: place.seats[at].watches });
         place.seats[at].state = SeatState::Member(link);
         self.memberships += 1;
         true
@@ -125,11 +127,27 @@ impl Registry {
         self.rooms.of(room).iter().map(|entry| entry.slot)
     }
 
+    /// The members of a room that are told who comes and goes.
+    pub fn watchers(&self, room: &str) -> impl Iterator<Item = u32> {
+        let watched = self.rooms.find(room).is_some_and(|group| self.rooms.groups[group as usize].watchers > 0);
+        let entries = if watched { self.rooms.of(room) } else { &[] };
+        entries.iter().filter(|entry| entry.watches).map(|entry| entry.slot)
+    }
+
+    /// The rooms that a connection is a member of, each with its join.
+    pub fn joins_of(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
+        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
+        seats.iter().filter_map(|seat| match &seat.state {
+            SeatState::Joining(_) => None,
+            SeatState::Member(link) => Some((self.rooms.name(*link), seat.join)),
+        })
+    }
+
     /// Gives a connection to a user. Returns whether it is the user's first.
     pub fn set_user(&mut self, slot: u32, user: &Name) -> bool {
         assert!(!user.is_empty(), "the anonymous user is nobody");
         let first = self.users.of(user).is_empty();
-        let link = self.users.add(user, Entry { slot, seat: 0 });
+        let link = self.users.add(user, Entry { slot, seat: 0, watches: false });
         let before = self.place(slot).user.replace(link);
         assert!(before.is_none(), "a connection has one user, once");
         first
@@ -249,6 +267,8 @@ struct Groups {
 struct Group {
     name: Name,
     entries: Vec<Entry>,
+    /// How many of the entries watch.
+    watchers: u32,
 }
 
 /// The member's side of a relation: which slot, and which of its seats.
@@ -256,6 +276,7 @@ struct Group {
 struct Entry {
     slot: u32,
     seat: u32,
+    watches: bool,
 }
 
 /// The connection's side of a relation: which group, and where in its list.
@@ -272,11 +293,12 @@ impl Groups {
 
     fn add(&mut self, name: &Name, entry: Entry) -> Link {
         let group = self.find(name).unwrap_or_else(|| {
-            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new() }));
+            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new(), watchers: 0 }));
             self.by_name.insert(name.clone(), group);
             group
         });
-        let entries = &mut self.groups[group as usize].entries;
+        let Group { entries, watchers, .. } = &mut self.groups[group as usize];
+        *watchers += u32::from(entry.watches);
         entries.push(entry);
         Link { group, at: index(entries.len() - 1) }
     }
@@ -284,7 +306,8 @@ impl Groups {
     /// Removes an entry, and the group with its last one. Returns the entry that now stands in its place.
     fn remove(&mut self, link: Link) -> Option<Entry> {
         let group = &mut self.groups[link.group as usize];
-        group.entries.swap_remove(link.at as usize);
+        let removed = group.entries.swap_remove(link.at as usize);
+        group.watchers -= u32::from(removed.watches);
         if group.entries.is_empty() {
             self.by_name.swap_remove(&group.name);
             self.groups.remove(link.group as usize);
@@ -321,6 +344,8 @@ impl Groups {
         assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
         for (at, group) in &self.groups {
             assert_eq!(self.find(&group.name), Some(index(at)), "G3: a list is found by its name");
+            let watchers = group.entries.iter().filter(|entry| entry.watches).count();
+            assert_eq!(index(watchers), group.watchers, "G8: those who watch {:?} are counted", group.name);
             assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);
         }
     }
@@ -341,7 +366,7 @@ mod tests {
     }
 
     fn join(registry: &mut Registry, slot: u32, room: &str, number: u64) {
-        registry.begin_join(slot, &Name::from(room), JoinId(number));
+        registry.begin_join(slot, &Name::from(room), JoinId(number), number % 2 == 1);
         assert!(registry.confirm(slot, JoinId(number)));
         registry.audit();
     }
@@ -353,7 +378,7 @@ mod tests {
     #[test]
     fn a_room_is_there_from_its_first_member_to_its_last() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1));
+        registry.begin_join(0, &Name::from("a"), JoinId(1), true);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
         assert!(registry.confirm(0, JoinId(1)));
         assert!(!registry.confirm(0, JoinId(1)), "a join is confirmed once");
@@ -371,11 +396,11 @@ mod tests {
     #[test]
     fn a_join_that_was_given_up_is_not_confirmed() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1));
+        registry.begin_join(0, &Name::from("a"), JoinId(1), true);
         let left = registry.leave(0, "a").unwrap();
         assert_eq!(left, Left { room: Name::from("a"), join: JoinId(1), was_member: false });
         assert!(!registry.confirm(0, JoinId(1)));
-        registry.begin_join(0, &Name::from("a"), JoinId(2));
+        registry.begin_join(0, &Name::from("a"), JoinId(2), false);
         registry.give_up(0, JoinId(1));
         assert!(registry.has_seat(0, "a"), "another join is not given up");
         registry.give_up(0, JoinId(2));
@@ -392,6 +417,8 @@ mod tests {
         {
             join(&mut registry, slot, room, number as u64);
         }
+        assert_eq!(registry.watchers("a").collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(registry.joins_of(1).map(|(_, join)| join.0).collect::<Vec<_>>(), [3, 4]);
         registry.leave(0, "a").unwrap();
         registry.audit();
         assert_eq!(members(&registry, "a"), [2, 1]);

@@ -44,6 +44,8 @@ pub struct Totals {
     pub frames_dropped: u64,
     /// Bytes written to sockets.
     pub bytes_written: u64,
+    /// Refusals by the configuration key of the limit that was in the way.
+    pub limits: BTreeMap<&'static str, u64>,
     /// Errors that clients were answered.
     pub errors: u64,
     /// Messages of `plain` clients whose type is not known.

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 /// A complete, valid upgrade request for a known path.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Upgrade {
     pub target: Target,
     /// A token from a header or a subprotocol. One in the query is part of `target`; this one goes first.
     pub token: Option<String>,
+    /// Where the request comes from, as the limits by address count it.
+    pub peer: Option<IpAddr>,
 }
 
 /// Why no connection came to be. Each is an HTTP answer.
@@ -25,6 +28,12 @@ pub struct Upgrade {
 pub enum Refused {
     /// `connections` are there already: 503.
     Connections,
+    /// `connections_per_ip` are there already: 429.
+    ConnectionsPerIp,
+    /// `new_connections` came already: 429.
+    NewConnections,
+    /// `new_connections_per_ip` came already: 429.
+    NewConnectionsPerIp,
     /// The server is stopping: 503.
     ShuttingDown,
 }
@@ -166,6 +175,9 @@ pub struct Claims {
     /// The rooms that the connection is put in.
     #[serde(default)]
     pub channels: Vec<String>,
+    /// In the token of a subscription: the room that it is for.
+    #[serde(default)]
+    pub channel: Option<String>,
 }
 
 /// A NumericDate may have a fraction (RFC 7519 section 2), which is cut off.

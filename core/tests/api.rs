@@ -32,11 +32,11 @@ fn one_connection_everyone_and_one_user_can_be_addressed() {
     assert!(world.read(unready).is_empty());
     assert_eq!(
         world.api("send", r#"{"client":"03030303-0303-0303-0303-030303030303","data":1}"#)["error"]["code"],
-        107
+        102
     );
     assert_eq!(
         world.api("send", r#"{"client":"09090909-0909-0909-0909-090909090909","data":1}"#)["error"]["code"],
-        107
+        102
     );
 }
 
@@ -101,7 +101,7 @@ fn who_and_what_is_there_can_be_asked() {
     }
     let info = world.api("info", "");
     let expected = json!({"uid": "parlor", "name": "parlor", "version": info["result"]["nodes"][0]["version"],
-        "num_clients": 2, "num_users": 2, "num_channels": 3});
+        "num_clients": 2, "num_users": 2, "num_channels": 3, "num_subs": 3});
     assert_eq!(info["result"]["nodes"], json!([expected]));
 }
 
@@ -131,8 +131,8 @@ fn what_is_wrong_is_named() {
         ("disconnect", r#"{"user":"a","disconnect":{"code":1000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":5000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":4000,"reason":"42"}}"#, 107, "not JSON"),
-        ("disconnect", r#"{"user":"a","session":"s"}"#, 107, "session is not supported"),
-        ("fly", "{}", 104, "there are publish, broadcast"),
+        ("disconnect", r#"{"user":"a","session":"s"}"#, 107, "session: \"s\" is not a client id"),
+        ("fly", "{}", 104, "there are publish, broadcast, batch"),
     ];
     for (method, body, code, words) in cases {
         let answer = world.api(method, body);
@@ -149,4 +149,24 @@ fn a_payload_is_sent_on_one_line() {
     let conn = world.plain("/ws/a");
     world.api("publish", "{\"channel\":\"a\",\"data\":{\r\n  \"text\": \"a\\nb\"\n}}");
     assert_eq!(world.read(conn), [r#"{  "text": "a\nb"}"#]);
+}
+
+#[test]
+fn integers_may_have_a_fraction_of_zero_and_objects_are_no_arrays() {
+    let mut world = world();
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    let answer = world.api("history", r#"{"channel":"a","limit":1.0,"since":{"offset":0.0}}"#);
+    assert_eq!(answer["result"]["publications"][0]["data"], 1, "{answer}");
+    for body in [
+        r#"{"channel":"a","limit":1.5}"#,
+        r#"{"channel":"a","limit":-9223372036854775809}"#,
+        r#"{"channel":"a","since":[]}"#,
+        r#"{"channel":"a","since":{"offset":-1}}"#,
+    ] {
+        assert_eq!(world.api("history", body)["error"]["code"], 107, "{body}");
+    }
+    for body in [r#"{"user":"ada","disconnect":[3000]}"#, r#"{"user":"ada","disconnect":{"code":3000.5}}"#, " "] {
+        assert_eq!(world.api("disconnect", body)["error"]["code"], 107, "{body}");
+    }
+    assert_eq!(world.api("refresh", r#"{"user":"ada","expire_at":1.7e9}"#), json!({"result": {}}));
 }

@@ -57,11 +57,22 @@ fn paths_lead_to_rooms() {
         ("/ws/%ff", "not UTF-8"),
         ("/ws/a%0A", "control"),
         ("/ws?room=", "must not be empty"),
-        ("/ws?room=a&room=b&room=c&room=d", "rooms_per_connection"),
-        (&format!("/ws/{}", "x".repeat(201)), "room_name_bytes"),
+        ("/ws/a?since=x", "since is <epoch>:<offset>"),
+        ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
+        ("/ws?room=a&room=b&since=x:1", "exactly one room"),
+        ("/ws/a?since=x:1&history=5", "exclude each other"),
+        ("/ws/a?history=101", "a number up to 100"),
+        ("/ws/a?history=x", "a number up to 100"),
+        ("/ws/a?positions=1", "positions is on or off"),
+        ("/ws/a?greeting=no", "greeting is on or off"),
     ] {
         let Err(RouteError::Bad(message)) = rooms(&routes, target) else { panic!("{target} is bad") };
         assert!(message.contains(words), "{target}: {message}");
+    }
+    let long = format!("/ws/{}", "x".repeat(201));
+    for (target, key) in [("/ws?room=a&room=b&room=c&room=d", "rooms_per_connection"), (&long, "room_name_bytes")] {
+        let Err(RouteError::Limit(limit, message)) = rooms(&routes, target) else { panic!("{target} is too much") };
+        assert!(limit == key && message.contains(key), "{target}: {limit}: {message}");
     }
     let Err(RouteError::Forbidden(message)) = rooms(&routes, "/ws/%23ada") else { panic!("reserved") };
     assert!(message.contains("reserved"), "{message}");
@@ -74,6 +85,8 @@ fn a_query_says_how() {
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
     let Target::Plain(plain) = resolve("/ws/a?token=x%20y&greeting=off") else { panic!("plain") };
     assert_eq!((plain.token.as_deref(), plain.greeting, plain.subscribed.as_str()), (Some("x y"), false, "subscribed"));
+    let Target::Plain(plain) = resolve("/ws/a?greeting=on&positions=on") else { panic!("plain") };
+    assert!(plain.greeting && plain.positions);
 }
 
 #[test]

@@ -39,13 +39,21 @@ impl Backlog {
             Command::Publish { message, .. } | Command::PublishUser { message, .. } => self.add(1, size(message)),
             Command::Broadcast { channels, message } => self.add(channels.len(), channels.len() * size(message)),
             Command::Send { data, .. } | Command::PublishAll { data } => self.add(1, data.len()),
+            Command::Batch(commands) => {
+                commands.iter().filter_map(|(_, command)| command.as_ref().ok()).for_each(|part| self.add_call(part));
+            }
             _ => self.add(1, 0),
         }
     }
 
     /// Whether everything is to be written before anything more is handed in.
     pub(crate) fn is_due(&self) -> bool {
-        self.frames >= self.most_frames || self.bytes >= self.most_bytes
+        self.frames >= self.most_frames || self.is_much(self.bytes)
+    }
+
+    /// Whether so many bytes are a good part of an outbox.
+    pub(crate) fn is_much(&self, bytes: usize) -> bool {
+        bytes >= self.most_bytes
     }
 
     /// Everything that waited was written, or its socket has refused it.

@@ -19,16 +19,28 @@ use tracing::{debug, trace};
 /// A call's answer, when it comes.
 pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
 
+/// Sees what a host hands to its shard, and what comes of it.
+pub trait Observer {
+    /// This input is handled next.
+    fn before(&mut self, now: Now, input: &Input);
+
+    /// It has had this effect. There may be several.
+    fn effect(&mut self, _effect: &Effect) {}
+
+    /// It was handled to the end.
+    fn after(&mut self, _shard: &Shard) {}
+}
+
 /// A shard and everything that it acts on.
 #[derive(Debug)]
-pub struct Host<T> {
+pub struct Host<T, O = Recent> {
     shard: Shard,
     outside: Outside<T>,
     /// Inputs that follow from effects of the turn before.
     inputs: VecDeque<Input>,
     backlog: Backlog,
     buffer: Box<[u8]>,
-    recent: Recent,
+    observer: O,
     next_call: u64,
 }
 
@@ -56,16 +68,24 @@ pub enum Served {
 }
 
 impl<T: Transport> Host<T> {
-    /// A shard without connections. `seed` must be unpredictable.
+    /// A shard without connections, which keeps its last inputs. `seed` must be unpredictable.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], tokens: Tokens) -> Self {
+        Self::observed(config, seed, tokens, Recent::default())
+    }
+}
+
+impl<T: Transport, O: Observer> Host<T, O> {
+    /// The same with another observer.
+    #[must_use]
+    pub fn observed(config: Config, seed: [u8; 32], tokens: Tokens, observer: O) -> Self {
         Self {
             backlog: Backlog::new(&config.limits),
             shard: Shard::new(config, seed),
             outside: Outside { seats: Seats::default(), dirty: VecDeque::new(), calls: BTreeMap::new(), tokens },
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
-            recent: Recent::default(),
+            observer,
             next_call: 0,
         }
     }
@@ -170,10 +190,10 @@ impl<T: Transport> Host<T> {
         self.outside.seats.taken
     }
 
-    /// The last inputs, for when one of them broke something.
+    /// Whoever sees the inputs.
     #[must_use]
-    pub fn recent(&self) -> &Recent {
-        &self.recent
+    pub fn observer(&self) -> &O {
+        &self.observer
     }
 
     fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
@@ -183,6 +203,10 @@ impl<T: Transport> Host<T> {
             if let Input::Message { text, .. } = &input {
                 self.catch_up(now);
                 self.backlog.add_text(text);
+                // What it asked for can be a good part of its own outbox each time.
+                if self.shard.pending(conn).is_some_and(|pending| self.backlog.is_much(pending.len())) {
+                    self.write(now, conn);
+                }
             }
             self.turn(now, input);
         }
@@ -219,12 +243,14 @@ impl<T: Transport> Host<T> {
     fn turn(&mut self, now: Now, input: Input) {
         self.inputs.push_back(input);
         while let Some(input) = self.inputs.pop_front() {
-            self.recent.note(now, &input);
+            self.observer.before(now, &input);
             for effect in self.shard.handle(now, input) {
+                self.observer.effect(&effect);
                 if let Some(input) = self.outside.carry_out(effect) {
                     self.inputs.push_back(input);
                 }
             }
+            self.observer.after(&self.shard);
         }
     }
 }

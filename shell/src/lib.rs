@@ -12,7 +12,7 @@ pub mod driver;
 pub mod host;
 mod http;
 mod observe;
-mod recent;
+pub mod recent;
 pub mod server;
 mod shard;
 mod tcp;

@@ -1,6 +1,6 @@
 //! What can be seen from outside: `/health`, and the log.
 
-use crate::config::{LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel, Settings};
 use crate::shard::Shard;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Stats};
@@ -94,6 +94,8 @@ struct Health<'a> {
     history_bytes: usize,
     outbox_bytes: usize,
     http_connections: usize,
+    /// How many connections there may be, and how fast they may come, by configuration key.
+    limits: BTreeMap<&'static str, String>,
     totals: TotalsView<'a>,
     rates: RatesView,
 }
@@ -111,6 +113,59 @@ struct TotalsView<'a> {
     bytes_written: u64,
     errors: u64,
     unknown_types: u64,
+    stale_inputs: u64,
+    ignored_inputs: u64,
+    late_joins: u64,
+    clock_backsteps: u64,
+    /// Refusals by the configuration key of the limit that was in the way.
+    limits: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> TotalsView<'a> {
+    /// What the shard has counted, and what was refused before it came to the shard.
+    fn new(totals: &'a Totals, hits: &BTreeMap<&'static str, u64>) -> Self {
+        // Does not compile when there is a count that is not told.
+        let &Totals {
+            accepted,
+            refused,
+            ref closed,
+            messages_in,
+            published,
+            frames_queued,
+            frames_written,
+            frames_dropped,
+            bytes_written,
+            ref limits,
+            errors,
+            unknown_types,
+            stale_inputs,
+            ignored_inputs,
+            late_joins,
+            clock_backsteps,
+        } = totals;
+        let mut limits = limits.clone();
+        for (limit, count) in hits {
+            *limits.entry(limit).or_default() += count;
+        }
+        Self {
+            accepted,
+            refused,
+            closed,
+            messages_in,
+            published,
+            frames_queued,
+            frames_written,
+            frames_dropped,
+            bytes_written,
+            errors,
+            unknown_types,
+            stale_inputs,
+            ignored_inputs,
+            late_joins,
+            clock_backsteps,
+            limits,
+        }
+    }
 }
 
 /// Over the last minute, or since the start.
@@ -142,22 +197,16 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
         http_connections: shard.guests.get(),
-        totals: TotalsView {
-            accepted: totals.accepted,
-            refused: totals.refused,
-            closed: &totals.closed,
-            messages_in: totals.messages_in,
-            published: totals.published,
-            frames_queued: totals.frames_queued,
-            frames_written: totals.frames_written,
-            frames_dropped: totals.frames_dropped,
-            bytes_written: totals.bytes_written,
-            errors: totals.errors,
-            unknown_types: totals.unknown_types,
-        },
+        limits: connection_limits(&shard.settings),
+        totals: TotalsView::new(totals, &shard.hits.borrow()),
         rates: shard.rates.borrow().until(now, totals),
     };
     serde_json::to_string(&health).expect("it has no map with keys that are not text or numbers")
+}
+
+fn connection_limits(settings: &Settings) -> BTreeMap<&'static str, String> {
+    let rows = settings.limit_rows().into_iter().filter(|row| row.key.contains("connections"));
+    rows.map(|row| (row.key, row.value)).collect()
 }
 
 /// Sends the log to standard error.

@@ -1,6 +1,7 @@
 //! The last inputs of a shard, without what is in them: enough to see what led up to a broken invariant, and nothing
 //! that must not be in a log.
 
+use crate::host::Observer;
 use parlor_core::{ConnId, Input, Now};
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,8 +23,8 @@ struct Brief {
     bytes: usize,
 }
 
-impl Recent {
-    pub(crate) fn note(&mut self, at: Now, input: &Input) {
+impl Observer for Recent {
+    fn before(&mut self, at: Now, input: &Input) {
         let (kind, conn, bytes) = match input {
             Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
             Input::Message { conn, text } => ("message", Some(*conn), text.len()),

@@ -12,6 +12,7 @@ use crate::http;
 use crate::observe::Rates;
 use parlor_core::{ConnId, Instant, Now};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,8 @@ pub(crate) struct Shard {
     pub(crate) rates: RefCell<Rates>,
     /// Sockets that have not become a WebSocket.
     pub(crate) guests: Cell<usize>,
+    /// How often a limit was in the way of what then did not come to the shard, by its key.
+    pub(crate) hits: RefCell<BTreeMap<&'static str, u64>>,
     /// None from the moment that an invariant broke.
     host: RefCell<Option<Host<TcpStream>>>,
     /// When the timer goes off, as far as it was told.
@@ -99,6 +102,7 @@ impl Shard {
             settings,
             clock,
             guests: Cell::new(0),
+            hits: RefCell::default(),
             host: RefCell::new(Some(host)),
             armed: Cell::new(Instant::NEVER),
             rearm: Notify::new(),
@@ -136,12 +140,17 @@ impl Shard {
                 Some(result)
             }
             Err(_) => {
-                error!(last_inputs = %entered.recent(), "an invariant does not hold; the shard ends here");
+                error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends here");
                 *host = None;
                 self.broken.notify_one();
                 None
             }
         }
+    }
+
+    /// Takes note that a limit was in the way of what will not come to the shard.
+    pub(crate) fn hit(&self, limit: &'static str) {
+        *self.hits.borrow_mut().entry(limit).or_default() += 1;
     }
 
     /// Whether the shard is on its way out.
@@ -183,9 +192,10 @@ async fn accept(shard: Rc<Shard>, listener: TcpListener) {
     let mut warned = false;
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 warned = false;
-                http::greet(&shard, socket);
+                // An IPv4 address is one address, whichever kind of socket it came through.
+                http::greet(&shard, socket, peer.ip().to_canonical());
             }
             Err(error) => {
                 if !warned {

@@ -1,23 +1,31 @@
-//! Every close code, error code and HTTP status that the server can produce: what triggers it, and the proof.
+//! Every close code, unsubscribe code, error code and HTTP status that the server can produce: what triggers it, and the
+//! proof; and every limit, with the test in which somebody reaches it.
 //!
 //! Each row is a test. Each has a member of another room beside it, which must not notice.
 
 mod common;
 
 use common::{
-    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, closed, frame, get, health, http, publish, raw_http,
+    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, closed, frame, get, health, hits, http, publish, raw_http,
     token, unix, upgrade_request, wait_until,
 };
-use parlor_core::code::{CloseReason, ErrorCode};
+use parlor::config::Settings;
+use parlor_core::code::{CloseReason, ErrorCode, UnsubscribeReason};
+use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Code {
     /// In a Close frame.
     Close(u16),
+    /// In an unsubscribe push.
+    Unsubscribe(u16),
     /// In a reply to a `json` command.
     Command(u16),
     /// In the body of an API call's answer.
@@ -25,7 +33,7 @@ enum Code {
     /// An HTTP status.
     Http(u16),
 }
-use Code::{Api, Close, Command, Http};
+use Code::{Api, Close, Command, Http, Unsubscribe};
 
 macro_rules! rows {
     ($($code:expr, $trigger:literal => $test:ident;)*) => {
@@ -53,9 +61,11 @@ rows! {
     Close(3001), "the server stops" => shutdown;
     Close(3004), "a room of the URL that logs leaves no place for" => overloaded;
     Close(3005), "a token runs out" => expired_connection;
+    Close(3005), "a refresh with an expired token" => expired_refresh;
     Close(3008), "a client does not read while its room talks" => slow_client;
     Close(3009), "a client does not read for write_timeout" => no_write_progress;
     Close(3012), "no answer to a ping" => no_pong;
+    Close(3013), "100 refusals for client_commands" => commands_without_end;
     Close(3500), "a token with a wrong signature" => invalid_token;
     Close(3500), "no token where one is required" => missing_token;
     Close(3500), "an algorithm that is not the configured one" => wrong_algorithm;
@@ -63,7 +73,11 @@ rows! {
     Close(3501), "a command before connect" => command_before_connect;
     Close(3502), "a client that does not say who it is" => stale;
     Close(3503), "the API disconnects a user" => disconnected;
+    Close(3504), "a user's connection more than connections_per_user" => too_many_of_a_user;
     Close(3505), "a token with too many channels" => too_many_channels;
+
+    Unsubscribe(2000), "the API takes a user out of a room" => taken_out;
+    Unsubscribe(2501), "a room's token runs out" => expired_membership;
 
     Command(103), "a reserved room" => reserved_room;
     Command(103), "a publish where clients may not" => publish_not_allowed;
@@ -73,19 +87,36 @@ rows! {
     Command(107), "a room's name that is too long" => long_room_name;
     Command(107), "a payload over publication_bytes" => large_publication;
     Command(108), "an rpc without a backend" => rpc;
+    Command(108), "history where none is kept" => history_not_kept;
     Command(109), "an expired token" => expired_token;
+    Command(109), "a subscribe with an expired token" => expired_room_token;
+    Command(111), "a command more than client_commands" => too_many_commands;
+    Command(111), "a publication more than client_publishes" => too_many_publications;
+    Command(112), "all that was missed or nothing, when it is not there" => unrecoverable;
 
     Api(101), "a wrong key" => wrong_key;
+    Api(102), "a connection that is not there" => unknown_client;
+    Api(103), "a user put into a reserved room" => reserved_room_by_backend;
     Api(104), "an unknown method" => unknown_method;
     Api(106), "a payload over publication_bytes" => large_api_publication;
+    Api(106), "a room more than rooms_per_connection" => too_many_rooms_by_backend;
     Api(107), "a body that is not JSON" => malformed_body;
+    Api(107), "a key over idempotency_key_bytes" => long_idempotency_key;
+    Api(108), "history where none is kept" => history_not_kept_for_backends;
+    Api(112), "a position in another log" => position_of_another_log;
 
     Http(101), "a valid upgrade request" => upgraded;
     Http(200), "a look at the health" => healthy;
     Http(400), "an upgrade request without a key" => upgrade_without_key;
     Http(400), "a room's name in the URL that cannot be" => bad_room_in_url;
+    Http(400), "more rooms or a longer name in the URL than there may be" => too_much_in_url;
+    Http(400), "a position in the URL that is none" => bad_since_in_url;
+    Http(400), "a switch in the URL that is neither on nor off" => bad_switch_in_url;
+    Http(400), "more history in the URL than there may be" => bad_history_in_url;
+    Http(400), "an error mode that does not exist" => bad_error_mode;
     Http(401), "an API call without a key" => no_key;
     Http(403), "an origin that is not allowed" => foreign_origin;
+    Http(403), "a reserved room in the URL" => reserved_room_in_url;
     Http(404), "a path that leads nowhere" => unknown_path;
     Http(405), "a method that the path does not have" => wrong_http_method;
     Http(408), "half a request" => half_a_request;
@@ -94,6 +125,9 @@ rows! {
     Http(413), "a chunked body over api_body_bytes" => large_chunked_body;
     Http(426), "a plain GET on a WebSocket's path" => not_an_upgrade;
     Http(426), "an old WebSocket version" => old_version;
+    Http(429), "a connection more than connections_per_ip" => too_many_from_an_address;
+    Http(429), "connections faster than new_connections" => too_fast;
+    Http(429), "connections faster than new_connections_per_ip" => too_fast_from_an_address;
     Http(431), "headers without end" => endless_headers;
     Http(503), "a connection more than connections" => too_many_connections;
     Http(503), "a socket more than http_connections" => too_many_sockets;
@@ -107,8 +141,10 @@ fn every_code_has_a_row() {
     for reason in CloseReason::ALL {
         missing.extend(Some(Close(reason.code)).filter(|code| !rows.contains(code)));
     }
-    let last = ErrorCode::TokenExpired.number();
-    for code in (ErrorCode::Internal.number()..=last).filter_map(error_code) {
+    for reason in UnsubscribeReason::ALL {
+        missing.extend(Some(Unsubscribe(reason.code)).filter(|code| !rows.contains(code)));
+    }
+    for code in (0..1000).filter_map(error_code) {
         let (in_commands, in_api) = produced(code);
         missing.extend(Some(Command(code.number())).filter(|code| in_commands != rows.contains(code)));
         missing.extend(Some(Api(code.number())).filter(|code| in_api != rows.contains(code)));
@@ -122,15 +158,18 @@ fn produced(code: ErrorCode) -> (bool, bool) {
         // Nothing outside can make the server fail inside.
         ErrorCode::Internal => (false, false),
         ErrorCode::Unauthorized => (false, true),
-        // Rooms come to be when they are named.
-        ErrorCode::UnknownRoom => (false, false),
-        ErrorCode::PermissionDenied => (true, false),
+        // Rooms come to be when they are named, connections do not.
+        ErrorCode::UnknownRoom => (false, true),
+        ErrorCode::PermissionDenied => (true, true),
         ErrorCode::MethodNotFound => (true, true),
         ErrorCode::AlreadySubscribed => (true, false),
         ErrorCode::LimitExceeded => (true, true),
         ErrorCode::BadRequest => (true, true),
-        ErrorCode::NotAvailable => (true, false),
+        ErrorCode::NotAvailable => (true, true),
         ErrorCode::TokenExpired => (true, false),
+        // Backends are not limited in how fast they call.
+        ErrorCode::TooManyRequests => (true, false),
+        ErrorCode::Unrecoverable => (true, true),
     }
 }
 
@@ -147,8 +186,65 @@ fn error_code(number: u16) -> Option<ErrorCode> {
         BadRequest,
         NotAvailable,
         TokenExpired,
+        TooManyRequests,
+        Unrecoverable,
     ];
     all.into_iter().find(|code| code.number() == number)
+}
+
+/// Every limit, and a test in which somebody reaches it.
+const LIMITS: &[(&str, &str, &str)] = &[
+    ("http_connections", "shell/tests/codes.rs", "too_many_sockets"),
+    ("request_timeout", "shell/tests/codes.rs", "half_a_request"),
+    ("idle_timeout", "shell/tests/http.rs", "a_socket_that_is_silent_between_two_requests_is_closed"),
+    ("header_bytes", "shell/tests/codes.rs", "endless_headers"),
+    ("api_body_bytes", "shell/tests/codes.rs", "large_body"),
+    ("handshake_timeout", "shell/tests/host.rs", "a_101_that_does_not_leave_ends_the_connection"),
+    ("authenticate_timeout", "shell/tests/codes.rs", "stale"),
+    ("ping_interval", "shell/tests/codes.rs", "no_pong"),
+    ("pong_timeout", "shell/tests/codes.rs", "no_pong"),
+    ("write_timeout", "shell/tests/codes.rs", "no_write_progress"),
+    ("close_timeout", "shell/tests/codes.rs", "no_write_progress"),
+    ("expiry_grace", "shell/tests/codes.rs", "expired_connection"),
+    ("drain_timeout", "shell/tests/program.rs", "clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most"),
+    ("message_bytes", "shell/tests/codes.rs", "oversize_message"),
+    ("publication_bytes", "shell/tests/codes.rs", "large_publication"),
+    ("frame_bytes", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),
+    ("outbox_bytes", "shell/tests/codes.rs", "slow_client"),
+    ("outbox_frames", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),
+    ("rooms_per_connection", "shell/tests/codes.rs", "too_many_rooms"),
+    ("room_name_bytes", "shell/tests/codes.rs", "long_room_name"),
+    ("filter_events", "core/tests/plain.rs", "a_filter_is_bounded"),
+    ("filter_event_bytes", "core/tests/plain.rs", "a_filter_is_bounded"),
+    ("history_messages", "core/tests/recovery.rs", "recovery_succeeds_exactly_when_all_of_it_is_there"),
+    ("history_age", "core/tests/rooms.rs", "ageing_out_keeps_the_position_while_somebody_is_there"),
+    ("history_bytes", "core/tests/rooms.rs", "history_is_bounded_over_all_rooms"),
+    ("logs", "shell/tests/codes.rs", "overloaded"),
+    ("reply_messages", "core/tests/recovery.rs", "history_is_read_as_it_is_asked_for"),
+    ("reply_bytes", "core/tests/recovery.rs", "a_history_reply_is_cut_at_the_last_message_that_fits"),
+    ("idempotency_window", "core/tests/recovery.rs", "the_same_idempotency_key_is_published_once"),
+    ("idempotency_keys", "core/tests/recovery.rs", "the_same_idempotency_key_is_published_once"),
+    ("idempotency_key_bytes", "shell/tests/codes.rs", "long_idempotency_key"),
+    ("connections", "shell/tests/codes.rs", "too_many_connections"),
+    ("connections_per_user", "shell/tests/codes.rs", "too_many_of_a_user"),
+    ("connections_per_ip", "shell/tests/codes.rs", "too_many_from_an_address"),
+    ("new_connections", "shell/tests/codes.rs", "too_fast"),
+    ("new_connections_per_ip", "shell/tests/codes.rs", "too_fast_from_an_address"),
+    ("client_commands", "shell/tests/codes.rs", "too_many_commands"),
+    ("client_publishes", "shell/tests/codes.rs", "too_many_publications"),
+];
+
+#[test]
+fn every_limit_is_reached_in_a_test() {
+    let rows = Settings::default().limit_rows();
+    let limits: Vec<&str> = rows.iter().map(|row| row.key).collect();
+    let listed: Vec<&str> = LIMITS.iter().map(|(limit, ..)| *limit).collect();
+    assert_eq!(listed, limits);
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (limit, file, test) in LIMITS {
+        let text = fs::read_to_string(top.join(file)).unwrap();
+        assert!(text.contains(&format!("fn {test}()")), "{limit}: no {test} in {file}");
+    }
 }
 
 /// A `json` client is closed with this code when it sends these bytes, and nobody else is.
@@ -259,6 +355,24 @@ fn no_pong() {
     world.is_unaffected();
 }
 
+const ONE: Rate = Rate { per_second: 1, burst: 1 };
+
+fn commands_without_end() {
+    let world = World::with(|settings| settings.limits.client_commands = ONE);
+    // What is refused without an id is refused without a word.
+    closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), 3013);
+}
+
+fn too_many_of_a_user() {
+    let mut world = World::with(|settings| settings.limits.connections_per_user = 1);
+    let _first = world.client();
+    let mut second = Client::connect(world.address, "/connection/websocket");
+    second.send(&json!({"id": 1, "connect": {"token": token(&json!({"sub": "client"}))}}));
+    assert_eq!(second.close(), (3504, "connection limit (connections_per_user)".into()));
+    assert_eq!(hits(world.address, "connections_per_user"), 1);
+    world.is_unaffected();
+}
+
 fn connect_closes(mut world: World, connect: Value, code: u16) {
     let mut client = Client::connect(world.address, "/connection/websocket");
     client.send(&json!({"id": 1, "connect": connect}));
@@ -313,6 +427,44 @@ fn too_many_channels() {
     let world = World::with(|settings| settings.limits.rooms_per_connection = 2);
     let greedy = token(&json!({"sub": "client", "channels": ["a", "b", "c"]}));
     connect_closes(world, json!({"token": greedy}), 3505);
+}
+
+/// The next push is an unsubscribe, and the connection goes on.
+fn is_unsubscribed(client: &mut Client, code: u16) {
+    let push = client.receive();
+    assert_eq!(
+        (&push["push"]["channel"], &push["push"]["unsubscribe"]["code"]),
+        (&json!("room"), &json!(code)),
+        "{push}"
+    );
+    assert!(client.ask(&json!({"id": 100, "ping": {}}))["ping"].is_object());
+}
+
+fn subscribe(client: &mut Client, room: &str) {
+    let reply = client.ask(&json!({"id": 50, "subscribe": {"channel": room}}));
+    assert!(reply["subscribe"].is_object(), "{reply}");
+}
+
+fn taken_out() {
+    let mut world = World::new();
+    let mut client = world.client();
+    subscribe(&mut client, "room");
+    assert_eq!(api(world.address, "unsubscribe", &json!({"user": "client", "channel": "room"})).status, 200);
+    is_unsubscribed(&mut client, 2000);
+    world.is_unaffected();
+}
+
+fn room_token(exp: i64) -> String {
+    token(&json!({"sub": "client", "channel": "room", "exp": unix(exp)}))
+}
+
+fn expired_membership() {
+    let mut world = World::with(|settings| settings.limits.expiry_grace = Duration::ZERO);
+    let mut client = world.client();
+    let reply = client.ask(&json!({"id": 2, "subscribe": {"channel": "room", "token": room_token(1)}}));
+    assert_eq!(reply["subscribe"]["expires"], true, "{reply}");
+    is_unsubscribed(&mut client, 2501);
+    world.is_unaffected();
 }
 
 /// A command is answered with this error, and the connection goes on.
@@ -386,6 +538,67 @@ fn expired_token() {
     world.is_unaffected();
 }
 
+fn expired_refresh() {
+    let mut world = World::new();
+    let mut client = world.client();
+    client.send(&json!({"id": 2, "refresh": {"token": token(&json!({"sub": "client", "exp": unix(-1)}))}}));
+    assert_eq!(client.close().0, 3005);
+    world.is_unaffected();
+}
+
+fn expired_room_token() {
+    answers(World::new(), json!({"id": 2, "subscribe": {"channel": "room", "token": room_token(-1)}}), 109);
+}
+
+fn history_not_kept() {
+    let mut world = without_history();
+    let mut client = world.client();
+    subscribe(&mut client, "room");
+    assert_eq!(client.ask(&json!({"id": 2, "history": {"channel": "room"}}))["error"]["code"], 108);
+    world.is_unaffected();
+}
+
+fn without_history() -> World {
+    World::with(|settings| settings.limits.history_messages = 0)
+}
+
+fn too_many_commands() {
+    let mut world = World::with(|settings| settings.limits.client_commands = Rate { per_second: 1, burst: 2 });
+    let mut client = world.client();
+    let mut ping = |id: u32| client.ask(&json!({"id": id, "ping": {}}));
+    assert!(ping(2)["ping"].is_object());
+    let error = &ping(3)["error"];
+    assert_eq!((&error["code"], &error["temporary"]), (&json!(111), &json!(true)), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("client_commands"), "{error}");
+    assert_eq!(hits(world.address, "client_commands"), 1);
+    thread::sleep(Duration::from_secs(1));
+    assert!(ping(4)["ping"].is_object(), "its time has come");
+    world.is_unaffected();
+}
+
+fn too_many_publications() {
+    let mut world = World::with(|settings| settings.limits.client_publishes = ONE);
+    let mut plain = Client::connect(world.address, "/ws/room?greeting=off");
+    plain.send(&json!({"type": "publish", "data": 1}));
+    assert_eq!(plain.receive(), 1);
+    plain.send(&json!({"type": "publish", "data": 2, "id": "x"}));
+    let error = plain.receive();
+    assert_eq!((&error["type"], &error["code"], &error["id"]), (&json!("error"), &json!(111), &json!("x")), "{error}");
+    let mut json = world.client();
+    subscribe(&mut json, "room");
+    let publish = |id: u32| json!({"id": id, "publish": {"channel": "room", "data": id}});
+    json.send(&publish(2));
+    assert_eq!([&json.receive()["push"]["pub"]["data"], &json.receive()["id"]], [2, 2]);
+    assert_eq!(json.ask(&publish(3))["error"]["code"], 111, "each client has a rate of its own");
+    assert_eq!(hits(world.address, "client_publishes"), 2);
+    world.is_unaffected();
+}
+
+fn unrecoverable() {
+    let subscribe = json!({"channel": "room", "recover": true, "epoch": "another", "offset": 1, "flag": 2});
+    answers(World::new(), json!({"id": 2, "subscribe": subscribe}), 112);
+}
+
 /// An API call fails with this status and this code; in body mode with the code alone.
 fn api_fails(mut world: World, method: &str, headers: &str, body: &str, status: u16, code: u16) {
     let path = format!("/api/{method}");
@@ -412,6 +625,37 @@ fn large_api_publication() {
     let world = World::with(|settings| settings.limits.publication_bytes = 100);
     let body = json!({"channel": "room", "data": "x".repeat(99)}).to_string();
     api_fails(world, "publish", WITH_KEY, &body, 413, 106);
+}
+
+fn unknown_client() {
+    let body = json!({"client": "00000000-0000-0000-0000-000000000000", "data": 1}).to_string();
+    api_fails(World::new(), "send", WITH_KEY, &body, 404, 102);
+}
+
+fn reserved_room_by_backend() {
+    let body = json!({"user": "bystander", "channel": "#client"}).to_string();
+    api_fails(World::new(), "subscribe", WITH_KEY, &body, 403, 103);
+}
+
+fn too_many_rooms_by_backend() {
+    // The bystander's room and its personal room are the two.
+    let world = World::with(|settings| settings.limits.rooms_per_connection = 2);
+    let body = json!({"user": "bystander", "channel": "third"}).to_string();
+    api_fails(world, "subscribe", WITH_KEY, &body, 413, 106);
+}
+
+fn long_idempotency_key() {
+    let body = json!({"channel": "room", "data": 1, "idempotency_key": "x".repeat(201)}).to_string();
+    api_fails(World::new(), "publish", WITH_KEY, &body, 400, 107);
+}
+
+fn history_not_kept_for_backends() {
+    api_fails(without_history(), "history", WITH_KEY, r#"{"channel":"room"}"#, 400, 108);
+}
+
+fn position_of_another_log() {
+    let body = json!({"channel": "room", "limit": 1, "since": {"epoch": "another", "offset": 1}}).to_string();
+    api_fails(World::new(), "history", WITH_KEY, &body, 416, 112);
 }
 
 fn malformed_body() {
@@ -472,8 +716,51 @@ fn upgrade_without_key() {
 }
 
 fn bad_room_in_url() {
-    let long = "x".repeat(201);
-    refuses(World::new(), &upgrade_request(&format!("/ws/{long}"), ""), 400);
+    refuses(World::new(), &upgrade_request("/ws/room%0A", ""), 400);
+    refuses(World::new(), &upgrade_request("/ws?room=", ""), 400);
+}
+
+fn too_much_in_url() {
+    let mut world = World::with(|settings| settings.limits.rooms_per_connection = 2);
+    for (path, limit) in [("/ws?room=a&room=b&room=c", "rooms_per_connection"), (&long_path(), "room_name_bytes")] {
+        let answer = raw_http(world.address, &upgrade_request(path, ""));
+        assert_eq!((answer.status, &answer.json()["error"]["limit"]), (400, &json!(limit)), "{answer:?}");
+        assert_eq!(hits(world.address, limit), 1);
+    }
+    world.is_unaffected();
+}
+
+fn long_path() -> String {
+    format!("/ws/{}", "x".repeat(201))
+}
+
+fn bad_switch_in_url() {
+    for query in ["positions=1", "greeting=no"] {
+        refuses(World::new(), &upgrade_request(&format!("/ws/room?{query}"), ""), 400);
+    }
+}
+
+fn bad_since_in_url() {
+    for query in ["since=1", "since=epoch:", "since=epoch:-1", "since=epoch:x"] {
+        refuses(World::new(), &upgrade_request(&format!("/ws/room?{query}"), ""), 400);
+    }
+    refuses(World::new(), &upgrade_request("/ws?room=a&room=b&since=epoch:1", ""), 400);
+    refuses(World::new(), &upgrade_request("/ws/room?since=epoch:1&history=1", ""), 400);
+}
+
+fn bad_history_in_url() {
+    for query in ["history=101", "history=-1", "history=all"] {
+        refuses(World::new(), &upgrade_request(&format!("/ws/room?{query}"), ""), 400);
+    }
+}
+
+fn bad_error_mode() {
+    let mut world = World::new();
+    let answer = http(world.address, "POST", "/api/info", &format!("{WITH_KEY}X-Centrifugo-Error-Mode: both\r\n"), "");
+    let error = &answer.json()["error"];
+    assert_eq!((answer.status, &error["code"]), (400, &json!(107)), "{answer:?}");
+    assert!(error["message"].as_str().unwrap().contains("transport or body"), "{answer:?}");
+    world.is_unaffected();
 }
 
 fn no_key() {
@@ -485,6 +772,10 @@ fn no_key() {
 
 fn foreign_origin() {
     refuses(World::new(), &upgrade_request("/ws/room", "Origin: https://evil.example.com\r\n"), 403);
+}
+
+fn reserved_room_in_url() {
+    refuses(World::new(), &upgrade_request("/ws/%23client", ""), 403);
 }
 
 fn unknown_path() {
@@ -522,7 +813,19 @@ fn small_body() -> World {
 }
 
 fn large_body() {
-    api_fails(small_body(), "info", WITH_KEY, &" ".repeat(101), 413, 106);
+    let mut world = small_body();
+    let answer = http(world.address, "POST", "/api/info", WITH_KEY, &" ".repeat(101));
+    let error = &answer.json()["error"];
+    assert_eq!(
+        (answer.status, &error["code"], &error["limit"]),
+        (413, &json!(106), &json!("api_body_bytes")),
+        "{answer:?}"
+    );
+    let in_body = format!("{WITH_KEY}X-Centrifugo-Error-Mode: body\r\n");
+    let answer = http(world.address, "POST", "/api/info", &in_body, &" ".repeat(101));
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (200, &json!(106)), "{answer:?}");
+    assert_eq!(hits(world.address, "api_body_bytes"), 2);
+    world.is_unaffected();
 }
 
 fn large_chunked_body() {
@@ -547,15 +850,50 @@ fn endless_headers() {
     while request.len() < 200_000 {
         request.extend(b"X-Header: and so on, and so on, and so on\r\n");
     }
-    refuses(World::new(), &request, 431);
+    let mut world = World::new();
+    assert_eq!(raw_http(world.address, &request).status, 431);
+    wait_until("the count of it", || hits(world.address, "header_bytes") == 1);
+    world.is_unaffected();
+}
+
+/// The bystander and another client are there, and no third one may be.
+fn refuses_a_third(change: impl FnOnce(&mut Settings), status: u16, limit: &str) -> World {
+    let mut world = World::with(change);
+    let second = Client::connect(world.address, "/ws/room");
+    let answer = raw_http(world.address, &upgrade_request("/ws/room", ""));
+    assert_eq!((answer.status, &answer.json()["error"]["limit"]), (status, &json!(limit)), "{answer:?}");
+    assert_eq!(hits(world.address, limit), 1);
+    assert_ne!(health(world.address)["limits"][limit], "off");
+    world.is_unaffected();
+    drop(second);
+    world
+}
+
+fn can_connect(world: &World) -> bool {
+    raw_http(world.address, &upgrade_request("/ws/room", "")).status == 101
 }
 
 fn too_many_connections() {
-    let mut world = World::with(|settings| settings.limits.connections = 2);
-    let _second = Client::connect(world.address, "/ws/room");
-    let answer = raw_http(world.address, &upgrade_request("/ws/room", ""));
-    assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("connections")), "{answer:?}");
-    world.is_unaffected();
+    let world = refuses_a_third(|settings| settings.limits.connections = 2, 503, "connections");
+    wait_until("a free place", || can_connect(&world));
+}
+
+fn too_many_from_an_address() {
+    let world = refuses_a_third(|settings| settings.limits.connections_per_ip = 2, 429, "connections_per_ip");
+    wait_until("a free place", || can_connect(&world));
+}
+
+const TWO: Rate = Rate { per_second: 1, burst: 2 };
+
+fn too_fast() {
+    let world = refuses_a_third(|settings| settings.limits.new_connections = TWO, 429, "new_connections");
+    wait_until("another one's time", || can_connect(&world));
+}
+
+fn too_fast_from_an_address() {
+    let change = |settings: &mut Settings| settings.limits.new_connections_per_ip = TWO;
+    let world = refuses_a_third(change, 429, "new_connections_per_ip");
+    wait_until("another one's time", || can_connect(&world));
 }
 
 fn too_many_sockets() {
@@ -565,6 +903,8 @@ fn too_many_sockets() {
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("http_connections")), "{answer:?}");
     drop(silent);
     wait_until("a free place", || get(world.address, "/health/live").status == 200);
+    wait_until("a look at the counts", || get(world.address, "/health").status == 200);
+    assert!(hits(world.address, "http_connections") >= 1);
     world.is_unaffected();
 }
 

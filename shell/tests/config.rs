@@ -1,6 +1,7 @@
 //! Settings: three ways to say the same, and what is refused.
 
 use parlor::config::{ApiErrorMode, LogFormat, Settings};
+use parlor_core::limits::Rate;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -132,6 +133,14 @@ fn bad_values_name_what_is_allowed() {
         ("ping_interval", "25", "a duration with its unit such as 25s"),
         ("connections", "many", "a whole number"),
         ("connections", "-1", "a whole number"),
+        ("connections_per_ip", "0", "a whole number, at least 1, or off"),
+        ("connections_per_user", "none", "a whole number, at least 1, or off"),
+        ("client_commands", "100", "a rate such as 100/s, burst 200"),
+        ("client_commands", "100/s", "a rate such as 100/s, burst 200"),
+        ("client_commands", "100/m, burst 200", "a rate such as 100/s, burst 200"),
+        ("client_commands", "100/s, burst 0", "both at least 1"),
+        ("client_publishes", "0/s, burst 1", "or off"),
+        ("new_connections", "-1/s, burst 1", "or off"),
         ("dev", "yes", "true or false"),
         ("log_level", "loud", "error, warn, info, debug, trace or off"),
         ("log_format", "xml", "text or json"),
@@ -155,11 +164,34 @@ fn bad_values_name_what_is_allowed() {
 }
 
 #[test]
+fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
+    let file = File::new("rates", "client_commands = '7/s burst 9'\nconnections_per_ip = 3\nnew_connections = 'off'");
+    let flags = ["--config", file.path(), "--client-publishes=2/s, burst 4", "--connections-per-user=off"];
+    let limits = load(&flags, &[("PARLOR_NEW_CONNECTIONS_PER_IP", "1/s,burst 2")]).unwrap().limits;
+    assert_eq!(limits.client_commands, Rate { per_second: 7, burst: 9 });
+    assert_eq!(limits.client_publishes, Rate { per_second: 2, burst: 4 });
+    assert_eq!(limits.new_connections, Rate::OFF);
+    assert_eq!(limits.new_connections_per_ip, Rate { per_second: 1, burst: 2 });
+    assert_eq!((limits.connections_per_ip, limits.connections_per_user), (3, 0));
+}
+
+#[test]
+fn every_limit_can_be_set_to_what_its_row_says() {
+    let settings = Settings::default();
+    let rows = settings.limit_rows();
+    let flags: Vec<String> = rows.iter().map(|row| format!("--{}={}", row.key.replace('_', "-"), row.value)).collect();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    assert_eq!(load(&flags, &[]).unwrap().limit_rows(), rows);
+}
+
+#[test]
 fn limits_that_contradict_each_other_are_refused() {
     let error = load(&["--frame-bytes=600000"], &[]).unwrap_err();
     assert!(error.contains("frame_bytes") && error.contains("outbox_bytes"), "{error}");
     let error = load(&["--pong-timeout=30s"], &[]).unwrap_err();
     assert!(error.contains("pong_timeout") && error.contains("ping_interval"), "{error}");
+    let error = load(&["--reply-bytes=300000"], &[]).unwrap_err();
+    assert!(error.contains("reply_bytes") && error.contains("frame_bytes"), "{error}");
     let error = load(&["--header-bytes=100"], &[]).unwrap_err();
     assert!(error.contains("header_bytes") && error.contains("8192"), "{error}");
 }

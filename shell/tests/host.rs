@@ -4,7 +4,7 @@ use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::{Host, Served};
 use parlor_core::api::{Command, Message};
-use parlor_core::{Config, ConnId, Limits, Now, Upgrade};
+use parlor_core::{Config, ConnId, Instant, Limits, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -95,7 +95,7 @@ struct Scene {
 fn seat(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
     let config = host.config();
     let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
-    let upgrade = Upgrade { client: [client; 16], target, token: None };
+    let upgrade = Upgrade { client: [client; 16], target, token: None, peer: None };
     let conn = host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
     host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
@@ -253,6 +253,16 @@ fn one_that_always_has_more_to_say_gives_way() {
     assert_eq!(scene.host.stats().totals.messages_in, 100);
 }
 
+#[test]
+fn a_101_that_does_not_leave_ends_the_connection() {
+    let mut scene = Scene::new(b"");
+    assert!(!scene.run());
+    let due = scene.host.poll_timeout().unwrap();
+    assert_eq!(due.since(Instant(0)), Limits::default().handshake_timeout);
+    scene.host.tick(Now { mono: due, unix_ms: 0 });
+    assert_eq!((scene.closed_with(1006), scene.hung_up()), (1, Some(HungUp::Aborted)));
+}
+
 /// Members of one room whose sockets take whatever they are given.
 struct Room {
     host: Host<Pipe>,
@@ -275,7 +285,7 @@ impl Room {
     fn publish(&mut self, times: usize, data: &str) {
         for _ in 0..times {
             let data = data.to_owned();
-            let message = Message { data, tags: BTreeMap::new(), skip_history: false };
+            let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
             drop(self.host.call(Now::default(), Command::Publish { channel: "room".into(), message }));
         }
     }
@@ -303,7 +313,8 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
     let line = frame(0x1, br#"{"type":"publish","data":1}"#).repeat(100);
     pipe.0.borrow_mut().to_server.push_back(line);
     let _ = room.host.poll_connection(Now::default(), talker, &mut Context::from_waker(Waker::noop()));
-    assert_eq!(room.host.stats().totals.published, 100);
+    // Of these, 40 are within client_publishes.
+    assert_eq!(room.host.stats().totals.published, 40);
     assert_eq!(room.host.seated(), 8);
 }
 
@@ -324,4 +335,26 @@ fn few_messages_leave_in_one_write() {
     assert_eq!(room.writes(), before, "they wait for a flush");
     room.has_given(60);
     assert_eq!(room.writes(), before + room.members.len());
+}
+
+#[test]
+fn answers_to_one_who_asks_for_much_are_written_in_between() {
+    let mut room = Room::new(Limits::default());
+    room.publish(4, &format!("\"{}\"", "x".repeat(60_000)));
+    room.host.flush(Now::default(), usize::MAX);
+    let config = room.host.config();
+    let target = config.routes.resolve("/connection/websocket", &config.limits).unwrap();
+    let upgrade = Upgrade { client: [9; 16], target, token: None, peer: None };
+    let conn = room.host.accept(Now::default(), upgrade).unwrap();
+    let pipe = Pipe::default();
+    pipe.0.borrow_mut().room = usize::MAX;
+    let commands = (3..20).map(|id| format!(r#"{{"id":{id},"history":{{"channel":"room","limit":-1}}}}"#));
+    let mut early = frame(0x1, br#"{"id":1,"connect":{}}"#);
+    early.extend(frame(0x1, br#"{"id":2,"subscribe":{"channel":"room"}}"#));
+    early.extend(commands.flat_map(|command| frame(0x1, command.as_bytes())));
+    room.host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early });
+    let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+    room.host.flush(Now::default(), usize::MAX);
+    assert_eq!(room.host.seated(), 9);
+    assert!(pipe.0.borrow().to_client.len() > 17 * 240_000, "17 answers of 240 kB are more than an outbox holds");
 }

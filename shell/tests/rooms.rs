@@ -4,6 +4,7 @@ mod common;
 
 use common::{Client, PING, PONG, TEXT, World, api, closed, frame, health, publish, start, token, wait_until};
 use parlor::config::Settings;
+use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -130,7 +131,7 @@ fn one_that_stops_reading_costs_the_others_nothing() {
 
 #[test]
 fn one_that_never_stops_talking_costs_the_others_little() {
-    let mut world = World::new();
+    let mut world = World::with(|settings| settings.limits.client_commands = Rate::OFF);
     let mut loud = Client::connect(world.address, "/ws/loud?greeting=off");
     let socket = loud.socket.try_clone().unwrap();
     let talk = thread::spawn(move || {

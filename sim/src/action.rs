@@ -104,6 +104,14 @@ words! {
         PlainHeader = "plain-header",
         /// Profile `plain` without a greeting.
         PlainQuiet = "plain-quiet",
+        /// Profile `plain` without a greeting, with positions.
+        PlainPlaces = "plain-places",
+        /// The same, from the message before the newest on.
+        PlainSince = "plain-since",
+        /// The same, from a place in another log on.
+        PlainElse = "plain-else",
+        /// The same, with the newest two messages.
+        PlainHistory = "plain-history",
     }
     /// What a client shows.
     Credential {
@@ -111,6 +119,93 @@ words! {
         Nothing = "nothing",
         /// A token.
         Token = "token",
+        /// A token, and where it was in the rooms that the token puts it in.
+        Return = "return",
+        /// The same, from the beginning of each room on, or not at all.
+        ReturnOrNot = "return-or-not",
+    }
+    /// From where on a client wants what it has missed.
+    Since {
+        /// From the newest message on.
+        Top = "top",
+        /// From the one before it on.
+        One = "one",
+        /// From the one before that on.
+        Two = "two",
+        /// From the beginning.
+        Zero = "zero",
+        /// From beyond the newest message on.
+        Beyond = "beyond",
+        /// From a place in another log on.
+        Else = "else",
+        /// From the message before the newest on, in whatever log there is.
+        Any = "any",
+        /// From the beginning, or not at all.
+        AllOrNothing = "all-or-nothing",
+        /// From a place in another log on, or not at all.
+        ElseOrNothing = "else-or-nothing",
+    }
+    /// What of a log somebody reads.
+    Part {
+        /// Its position.
+        Position = "position",
+        /// As much as there is.
+        All = "all",
+        /// One message.
+        One = "one",
+        /// More than a reply may have.
+        Many = "many",
+        /// What came after the newest but one.
+        Since = "since",
+        /// One message from the beginning.
+        First = "first",
+        /// The newest first.
+        Reverse = "reverse",
+        /// What came before the newest, the newest of it first.
+        Before = "before",
+        /// What came before the first.
+        BeforeAll = "before-all",
+        /// What came in another log.
+        Else = "else",
+    }
+    /// The parts of one call of a backend, in this order. They are about one room and one user.
+    Bundle {
+        /// A publication, the user taken out of the room, another publication.
+        TakeOut = "publish-take-out-publish",
+        /// The user put into the room, a publication.
+        PutIn = "put-in-publish",
+        /// A publication, a message to the client with the user's number, another publication.
+        Send = "publish-send-publish",
+        /// A publication, the user's connections closed, a publication to the user.
+        Expel = "publish-disconnect-publish",
+        /// A publication, the log emptied, another publication, the log read.
+        Remove = "publish-remove-read",
+        /// A publication to the room, one to the user, and who is in the room.
+        Everywhere = "publish-everywhere",
+        /// A publication, a part that is not understood, another publication.
+        Misspelt = "publish-misspelt-publish",
+        /// A publication with a key, and the same once more.
+        Twice = "publish-once-twice",
+        /// The user put into the room and taken out again, and how many are in it after each.
+        Visit = "put-in-take-out",
+    }
+    /// A key that calls are told apart by.
+    Key {
+        /// One.
+        A = "a",
+        /// Another.
+        B = "b",
+        /// One byte too long.
+        TooLong = "too-long",
+    }
+    /// When connections expire from now on.
+    Renewal {
+        /// In 20 s.
+        Soon = "soon",
+        /// Never.
+        Never = "never",
+        /// At once.
+        Expired = "expired",
     }
     /// What a token turns out to say.
     Verdict {
@@ -128,6 +223,8 @@ words! {
         Crowded = "crowded",
         /// A good token of nobody.
         Nobody = "nobody",
+        /// Who it is, and, where it is for a room, another one.
+        OtherRoom = "other-room",
         /// Its signature is wrong.
         Forged = "forged",
     }
@@ -158,6 +255,8 @@ words! {
         TokenAndJoin = "token-and-join",
         /// Leave the first room and join it again.
         Rejoin = "rejoin",
+        /// More messages that need no answer than may come at once.
+        Flood = "flood",
         /// Publish twice to the first room.
         PublishTwice = "publish-twice",
         /// Join the first room, then text that is not JSON.
@@ -182,6 +281,8 @@ words! {
         Pong = "pong",
         /// A message to the server that needs no answer.
         Send = "send",
+        /// Where its rooms are.
+        Position = "position",
         /// `connect` once more.
         Connect = "connect-again",
         /// A call that is not available.
@@ -257,6 +358,8 @@ words! {
         Connections = "connections",
         /// The node.
         Info = "info",
+        /// Its limits.
+        Limits = "limits",
     }
     /// A call that is refused before the machine sees it.
     BadCall {
@@ -272,6 +375,8 @@ words! {
         NoUser = "no-user",
         /// A message for a connection that does not exist.
         NoClient = "no-client",
+        /// Several calls, one of which has a method that does not exist.
+        OddPart = "odd-part",
     }
     /// How far time goes.
     Span {
@@ -312,6 +417,30 @@ words! {
         Flushed = "flushed",
         /// `Authenticated`.
         Authenticated = "authenticated",
+    }
+}
+
+impl Door {
+    /// Whether it leads to rooms as a URL must: json names none, plain at least one, and one where it names a place.
+    #[must_use]
+    pub fn leads_to(self, rooms: Rooms) -> bool {
+        match self {
+            Self::Json | Self::JsonPings => true,
+            Self::PlainSince | Self::PlainElse => rooms.0.count_ones() == 1,
+            _ => rooms.0 != 0,
+        }
+    }
+
+    /// Whether the connection is greeted.
+    #[must_use]
+    pub fn is_greeted(self) -> bool {
+        !self.has_places() && self != Self::PlainQuiet
+    }
+
+    /// Whether the client is told where its rooms are.
+    #[must_use]
+    pub fn has_places(self) -> bool {
+        matches!(self, Self::PlainPlaces | Self::PlainSince | Self::PlainElse | Self::PlainHistory)
     }
 }
 
@@ -399,6 +528,26 @@ actions! {
     Decide(peer: Peer, verdict: Verdict, user: User) = "decide",
     /// A json client joins a room.
     Join(peer: Peer, room: Room) = "join",
+    /// A json client joins a room and wants what it has missed.
+    Recover(peer: Peer, room: Room, since: Since) = "recover",
+    /// A json client joins a room and wants to know who comes and goes.
+    Watch(peer: Peer, room: Room) = "watch",
+    /// A json client joins a room and wants both.
+    RecoverAndWatch(peer: Peer, room: Room, since: Since) = "recover-and-watch",
+    /// A json client shows a token for a room and wants both.
+    RecoverByToken(peer: Peer, room: Room, since: Since) = "recover-by-token",
+    /// A json client shows a token for a room.
+    JoinByToken(peer: Peer, room: Room) = "join-by-token",
+    /// A json client shows another token for a room.
+    SubRefresh(peer: Peer, room: Room) = "sub-refresh",
+    /// A json client shows another token.
+    Refresh(peer: Peer) = "refresh",
+    /// A json client reads a log.
+    History(peer: Peer, room: Room, part: Part) = "history",
+    /// A json client asks who is in a room.
+    Presence(peer: Peer, room: Room) = "presence",
+    /// A json client asks how many are in a room.
+    PresenceStats(peer: Peer, room: Room) = "presence-stats",
     /// A json client leaves a room.
     Leave(peer: Peer, room: Room) = "leave",
     /// A client publishes.
@@ -437,6 +586,24 @@ actions! {
     Respond() = "respond",
     /// A backend publishes to a room.
     Announce(room: Room, payload: Payload) = "api-publish",
+    /// A backend publishes to a room, once for each key.
+    Once(room: Room, key: Key) = "api-publish-once",
+    /// A backend reads a log.
+    ReadLog(room: Room, part: Part) = "api-history",
+    /// A backend removes what a log retains.
+    Remove(room: Room) = "api-history-remove",
+    /// A backend asks who is in a room.
+    Members(room: Room) = "api-presence",
+    /// A backend asks how many are in a room.
+    Count(room: Room) = "api-presence-stats",
+    /// A backend puts a user's connections into a room, with what they have missed.
+    PutIn(user: User, room: Room, since: Since) = "api-subscribe",
+    /// A backend takes a user's connections out of a room.
+    TakeOut(user: User, room: Room) = "api-unsubscribe",
+    /// A backend changes when a user's connections expire.
+    Renew(user: User, renewal: Renewal) = "api-refresh",
+    /// A backend asks for several things in one call.
+    Several(bundle: Bundle, user: User, room: Room) = "api-batch",
     /// A backend publishes to every room.
     Broadcast(payload: Payload) = "api-broadcast",
     /// A backend sends to one connection.

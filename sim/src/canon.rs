@@ -3,7 +3,7 @@
 //! Abstracted away are generations, absolute time, epochs, and deadlines that the scope never waits for. A symmetric key
 //! also forgets which client is which and which slot it is in.
 
-use crate::oracle::{Oracle, Phase};
+use crate::oracle::{Ask, Oracle, Phase};
 use crate::subject::Subject;
 use crate::world::World;
 use parlor_core::snapshot::{ConnView, PhaseView};
@@ -82,7 +82,20 @@ impl<S: Subject> Reader<'_, S> {
             out.extend([u8::from(hang_up), u8::from(by == EndedBy::Peer)]);
         }
         out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
-        out.push(u8::try_from(conn.waiting.len()).expect("a few"));
+        out.push(u8::try_from(conn.waiting.iter().map(|text| text.said.len()).sum::<usize>()).expect("a few"));
+        out.push(match conn.ask {
+            Ask::Identity => 0,
+            Ask::Refresh(_) => 1,
+            Ask::Subscribe(..) => 2,
+            Ask::SubRefresh(..) => 3,
+        });
+        for ((room, _), seat) in self.oracle.seats.iter().filter(|((_, of), _)| *of == peer) {
+            out.extend([
+                u8::try_from(*room).expect("a few rooms"),
+                u8::from(seat.watches),
+                u8::from(seat.info.is_some()),
+            ]);
+        }
         conn.queue.iter().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());
@@ -177,6 +190,10 @@ impl<S: Subject> Reader<'_, S> {
 
     fn rest(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.snapshot.shutting_down));
+        for (room, key, until) in self.oracle.known_keys() {
+            out.extend([0xFC, room, key]);
+            out.extend(self.ahead(until).to_le_bytes());
+        }
         out.extend(self.world.messages().to_le_bytes());
     }
 

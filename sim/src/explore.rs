@@ -2,7 +2,8 @@
 //! every step. It ends when there is nothing new; a scope too large to end is a failure, not a result.
 
 use crate::action::{
-    Action, Budget, Cause, Credential, Door, Farewell, Late, Payload, Peer, Room, Rooms, Rule, Span, User, Verdict,
+    Action, Budget, Cause, Credential, Door, Farewell, Late, Part, Payload, Peer, Room, Rooms, Rule, Since, Span, User,
+    Verdict,
 };
 use crate::canon::{Key, key};
 use crate::checks::{Failure, Guarantee};
@@ -141,6 +142,53 @@ impl Scope {
         Self::of(near, actions)
     }
 
+    /// Clients that come back to a log that moves on: its messages are trimmed, aged and removed, and it ends and begins anew.
+    #[must_use]
+    pub fn broker(profile: Profile, conns: u8, history: u64, messages: u64) -> Self {
+        let setup = Setup { history_messages: history, history_age: UNIT, messages, ..small(conns, 1, 8) };
+        let mut actions = Vec::new();
+        for peer in (0..conns).map(Peer) {
+            actions.push(Action::Upgrade(peer));
+            let doors = [Door::PlainSince, Door::PlainElse, Door::PlainHistory];
+            match profile {
+                Profile::Plain => actions.extend(doors.map(|door| Action::Accept(peer, door, Rooms(1)))),
+                Profile::Json => {
+                    actions.extend([
+                        Action::Accept(peer, Door::Json, Rooms(0)),
+                        Action::Connect(peer, Credential::Nothing),
+                    ]);
+                    actions.extend(Since::ALL.iter().map(|since| Action::Recover(peer, Room(0), *since)));
+                    actions.extend([Action::History(peer, Room(0), Part::All), Action::Leave(peer, Room(0))]);
+                }
+            }
+            actions.extend([Action::Lose(peer, Cause::Eof), Action::Write(peer, Budget::All)]);
+        }
+        actions.extend([Action::Announce(Room(0), Payload::Small), Action::Once(Room(0), crate::action::Key::A)]);
+        actions.extend([Action::Remove(Room(0)), Action::ReadLog(Room(0), Part::Before), Action::Advance(Span::Due)]);
+        Self::of(setup, actions)
+    }
+
+    /// Clients that watch who comes and goes in a room, and one of them that shows a token late.
+    #[must_use]
+    pub fn presence(conns: u8, queue: u64) -> Self {
+        let setup = Setup { users: 1, messages: 0, ..small(conns, 1, queue) };
+        let mut actions = Vec::new();
+        for peer in (0..conns).map(Peer) {
+            actions.extend([Action::Accept(peer, Door::Json, Rooms(0)), Action::Upgrade(peer)]);
+            actions.extend([Action::Connect(peer, Credential::Nothing), Action::Presence(peer, Room(0))]);
+            actions.extend([Action::Watch(peer, Room(0)), Action::Leave(peer, Room(0))]);
+            actions.extend([Action::Lose(peer, Cause::Eof), Action::Write(peer, Budget::All)]);
+        }
+        let late = Peer(0);
+        actions.extend([Action::Accept(late, Door::PlainQuiet, Rooms(1)), Action::Connect(late, Credential::Token)]);
+        actions.extend([
+            Action::Decide(late, Verdict::Good, User(0)),
+            Action::TakeOut(User(0), Room(0)),
+            Action::Members(Room(0)),
+        ]);
+        Self { symmetric: false, ..Self::of(setup, actions) }
+    }
+
     fn of(setup: Setup, actions: Vec<Action>) -> Self {
         Self { setup, actions, symmetric: true, cap: 3_000_000 }
     }
@@ -193,9 +241,15 @@ fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
     let is_in = |peer: Peer, room: Room| world.oracle().rooms[room.index()].contains(&peer.index());
     let is_ready = |peer: Peer| world.oracle().is_ready(peer.index());
     match *action {
-        Action::Connect(peer, _) => world.oracle().is_waited_for(peer.index()),
-        Action::Join(peer, room) => is_ready(peer) && !is_in(peer, room),
-        Action::Leave(peer, room) | Action::Publish(peer, room, _) => is_in(peer, room),
+        Action::Connect(peer, _) if world.oracle().is_json(peer.index()) => world.oracle().is_waited_for(peer.index()),
+        Action::Connect(peer, _) => is_ready(peer) && !world.oracle().is_known(peer.index()),
+        Action::Join(peer, room) | Action::Recover(peer, room, _) | Action::Watch(peer, room) => {
+            is_ready(peer) && !is_in(peer, room)
+        }
+        // Where an outbox holds many answers, a client reads before it goes.
+        Action::Leave(peer, room) => is_in(peer, room) && !(world.is_roomy() && world.waits(peer)),
+        Action::Publish(peer, room, _) => is_in(peer, room),
+        Action::History(peer, room, _) | Action::Presence(peer, room) => is_in(peer, room) && !world.waits(peer),
         _ => true,
     }
 }

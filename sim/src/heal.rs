@@ -80,7 +80,9 @@ impl<S: Subject> World<S> {
             self.act(&Action::Close(*peer, Farewell::Normal))?;
         }
         self.settle()?;
-        self.wait(self.config().limits.history_age, |world| world.subject().poll_timeout().is_some())?;
+        let limits = self.config().limits;
+        let longest = limits.history_age.max(limits.idempotency_window);
+        self.wait(longest, |world| world.subject().poll_timeout().is_some())?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;
         equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout())?;

@@ -8,8 +8,8 @@
 //! - [`explore`] searches a scope to its end, [`swarm`] draws random runs and [`run`] runs each twice, [`shrink`] makes a
 //!   failing trace short and [`report`] tells it. [`coverage`] counts what has happened at all.
 //!
-//! A new rule of the server is a new action (or argument of one), its text in [`speech`], what it means in the oracle,
-//! and a goal; then the searches and the random runs have it without further ado.
+//! A new rule of the server is a new action (or argument of one), its text in [`speech`] or [`request`], what it means in
+//! the oracle, and a goal; then the searches and the random runs have it without further ado.
 
 pub mod action;
 mod canon;
@@ -20,6 +20,7 @@ pub mod explore;
 mod heal;
 pub mod oracle;
 pub mod report;
+pub mod request;
 pub mod rng;
 pub mod run;
 pub mod setup;

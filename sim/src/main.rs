@@ -16,7 +16,7 @@ const USAGE: &str = "\
 parlor-sim                                     one run of a new seed
 parlor-sim --seed N [--steps M]                one run
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
-parlor-sim exhaustive [--scope rooms|ends|users|pings] [--profile json|plain]
+parlor-sim exhaustive [--scope rooms|ends|users|pings|broker|presence] [--profile json|plain]
            [--conns N] [--rooms N] [--queue N] [--messages N] [--raw]
 parlor-sim replay FILE                         a trace, step by step
 
@@ -185,6 +185,8 @@ fn exhaustive(flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("ends") => Scope::ends(profile, conns, queue),
         Some("users") => Scope::users(profile, conns, queue),
         Some("pings") => Scope::pings(profile, conns, queue),
+        Some("broker") => Scope::broker(profile, conns, queue, messages),
+        Some("presence") => Scope::presence(conns, queue),
         Some(other) => return Err(format!("{other:?} is no scope")),
     };
     let scope = if flags.text("raw").is_some() { scope.raw() } else { scope };

@@ -1,5 +1,6 @@
 //! What a simulated world is like: everything that is fixed before the first action.
 
+use parlor_core::limits::Rate;
 use parlor_core::{Config, Limits, Policy};
 use std::fmt;
 use std::str::FromStr;
@@ -73,8 +74,24 @@ setup! {
     allow_subscribe = 1,
     /// `Policy::allow_publish`.
     allow_publish = 1,
+    /// `Policy::allow_history`.
+    allow_history = 1,
+    /// `Policy::allow_presence`.
+    allow_presence = 1,
     /// `Limits::connections`.
     connections = 1000,
+    /// `Limits::connections_per_user`.
+    connections_per_user = 0,
+    /// `Limits::connections_per_ip`.
+    connections_per_ip = 0,
+    /// `Limits::new_connections`, a second; the burst is as large.
+    new_connections = 0,
+    /// `Limits::new_connections_per_ip`, a second; the burst is as large.
+    new_connections_per_ip = 0,
+    /// `Limits::client_commands`, a second; the burst is as large.
+    client_commands = 0,
+    /// `Limits::client_publishes`, a second; the burst is as large.
+    client_publishes = 0,
     /// `Limits::rooms_per_connection`.
     rooms_per_connection = 128,
     /// `Limits::outbox_frames`.
@@ -91,6 +108,20 @@ setup! {
     history_messages = 100,
     /// `Limits::history_age`.
     history_age = 300,
+    /// `Limits::history_bytes`.
+    history_bytes = 1 << 28,
+    /// `Limits::logs`.
+    logs = 100_000,
+    /// `Limits::reply_messages`.
+    reply_messages = 300,
+    /// `Limits::reply_bytes`.
+    reply_bytes = 8192,
+    /// `Limits::idempotency_window`.
+    idempotency_window = 300,
+    /// `Limits::idempotency_keys`.
+    idempotency_keys = 100,
+    /// `Limits::idempotency_key_bytes`.
+    idempotency_key_bytes = 16,
     /// `Limits::handshake_timeout`.
     handshake_timeout = 5,
     /// `Limits::authenticate_timeout`.
@@ -117,7 +148,8 @@ impl Setup {
             allow_anonymous: self.allow_anonymous == 1,
             allow_subscribe: self.allow_subscribe == 1,
             allow_publish: self.allow_publish == 1,
-            ..Policy::open()
+            allow_history: self.allow_history == 1,
+            allow_presence: self.allow_presence == 1,
         };
         Config { limits: self.limits(), policy, ..Config::default() }
     }
@@ -134,6 +166,10 @@ impl Setup {
 
     fn limits(&self) -> Limits {
         let size = |value: u64| usize::try_from(value).expect("a size");
+        let rate = |value: u64| {
+            let times = u32::try_from(value).expect("a rate");
+            Rate { per_second: times, burst: times }
+        };
         Limits {
             handshake_timeout: Duration::from_secs(self.handshake_timeout),
             authenticate_timeout: Duration::from_secs(self.authenticate_timeout),
@@ -151,7 +187,20 @@ impl Setup {
             rooms_per_connection: size(self.rooms_per_connection),
             history_messages: size(self.history_messages),
             history_age: Duration::from_secs(self.history_age),
+            history_bytes: size(self.history_bytes),
+            logs: size(self.logs),
+            reply_messages: size(self.reply_messages),
+            reply_bytes: size(self.reply_bytes),
+            idempotency_window: Duration::from_secs(self.idempotency_window),
+            idempotency_keys: size(self.idempotency_keys),
+            idempotency_key_bytes: size(self.idempotency_key_bytes),
             connections: size(self.connections),
+            connections_per_user: size(self.connections_per_user),
+            connections_per_ip: size(self.connections_per_ip),
+            new_connections: rate(self.new_connections),
+            new_connections_per_ip: rate(self.new_connections_per_ip),
+            client_commands: rate(self.client_commands),
+            client_publishes: rate(self.client_publishes),
             ..Limits::default()
         }
     }

@@ -1,6 +1,7 @@
 //! What clients and backends say: the text that goes out, and beside it what the text means.
 
 use crate::action::{BadCall, Batch, Filter, Payload, Saying};
+use crate::oracle::{Query, Want};
 use crate::setup::Setup;
 use std::sync::Arc;
 
@@ -59,8 +60,8 @@ fn padded(number: u64, bytes: u64) -> String {
 pub enum Named {
     /// One of the scenario's.
     Room(usize),
-    /// A name that is refused with this error.
-    Refused(u16),
+    /// A name that is refused with this error, and the limit that is in the way.
+    Refused(u16, Option<&'static str>),
 }
 
 /// One message of a client, or one of several in a text.
@@ -69,7 +70,21 @@ pub enum Said {
     /// `connect`, or `auth` in plain, with this token.
     Connect(Option<String>),
     /// Joining a room.
-    Subscribe(u64, Named),
+    Subscribe(u64, Named, Asking),
+    /// `connect` with this token, and what is wanted of the rooms that it puts the connection in.
+    Return(String, Vec<(usize, Want)>),
+    /// Reading a room's log.
+    History(u64, usize, Query),
+    /// Who is in a room, or only how many.
+    Presence(u64, usize, bool),
+    /// A new token.
+    Refresh(u64, String),
+    /// A new token for a room.
+    SubRefresh(u64, usize, String),
+    /// Where its rooms are, in plain.
+    Position,
+    /// A command without an id.
+    NoId,
     /// Leaving a room.
     Unsubscribe(u64, usize),
     /// Publishing to a room, or nothing to it; in plain the id is optional.
@@ -88,6 +103,37 @@ pub enum Said {
     Nonsense,
 }
 
+/// What a `subscribe` asks for besides the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// What it wants before anything else.
+    pub want: Want,
+    /// Whether it is told who comes and goes.
+    pub watch: bool,
+    /// A token for the room.
+    pub token: Option<String>,
+}
+
+impl Said {
+    /// The id that it is answered with; 0 for what has none.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Connect(_) | Self::Return(..) => CONNECT,
+            Self::Ping => PING,
+            Self::Publish(id, ..) => id.unwrap_or_default(),
+            Self::Subscribe(id, ..)
+            | Self::Unsubscribe(id, _)
+            | Self::Unknown(id, _)
+            | Self::History(id, ..)
+            | Self::Presence(id, ..)
+            | Self::Refresh(id, _)
+            | Self::SubRefresh(id, ..) => *id,
+            Self::Pong | Self::Send | Self::Select(_) | Self::Nonsense | Self::NoId | Self::Position => 0,
+        }
+    }
+}
+
 /// A text and its meaning.
 pub type Speech = (String, Vec<Said>);
 
@@ -97,6 +143,8 @@ const ODD: u64 = 3;
 const SUBSCRIBE: u64 = 10;
 const UNSUBSCRIBE: u64 = 20;
 const PUBLISH: u64 = 30;
+/// So many messages at once.
+const FLOOD: usize = 120;
 
 /// The name of a room that clients may name.
 #[must_use]
@@ -129,7 +177,7 @@ pub fn join(room: usize) -> Speech {
 
 fn subscribe(id: u64, name: &str, named: Named) -> Speech {
     let name = serde_json::Value::from(name);
-    (format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#), vec![Said::Subscribe(id, named)])
+    (format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#), vec![Said::Subscribe(id, named, Asking::default())])
 }
 
 /// `unsubscribe`.
@@ -165,6 +213,9 @@ pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> 
         Batch::TokenAndJoin => std::iter::once(connect(true, Some(token))).chain(rooms.map(join)).collect(),
         Batch::Rejoin => vec![leave(0), join(0)],
         Batch::PublishTwice => vec![publish(true, 0, first), publish(true, 0, second)],
+        Batch::Flood => {
+            std::iter::repeat_with(|| (r#"{"send":{}}"#.to_owned(), vec![Said::Send])).take(FLOOD).collect()
+        }
         Batch::JoinAndBreak => vec![join(0), ("{\"id\":".into(), vec![Said::Nonsense])],
     };
     let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
@@ -202,18 +253,19 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
     let long = "x".repeat(setup.config().limits.room_name_bytes + 1);
     Some(match saying {
         Saying::Ping => command(PING, r#""ping":{}"#, Said::Ping),
+        Saying::Position => return None,
         Saying::Pong => ("{}".into(), vec![Said::Pong]),
         Saying::Send => (r#"{"send":{"data":{}}}"#.into(), vec![Said::Send]),
         Saying::Connect => connect(true, None),
         Saying::Rpc => command(ODD, r#""rpc":{"method":"x","data":{}}"#, Said::Unknown(ODD, 108)),
         Saying::Unknown => command(ODD, r#""dance":{}"#, Said::Unknown(ODD, 104)),
-        Saying::NoId => nonsense(r#"{"ping":{}}"#),
+        Saying::NoId => (r#"{"ping":{}}"#.into(), vec![Said::NoId]),
         Saying::Malformed => nonsense(r#"{"id":1,"#),
         Saying::NotObject => nonsense("7"),
-        Saying::EmptyName => subscribe(ODD, "", Named::Refused(107)),
-        Saying::LongName => subscribe(ODD, &long, Named::Refused(107)),
-        Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107)),
-        Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103)),
+        Saying::EmptyName => subscribe(ODD, "", Named::Refused(107, None)),
+        Saying::LongName => subscribe(ODD, &long, Named::Refused(107, Some("room_name_bytes"))),
+        Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107, None)),
+        Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103, None)),
         Saying::NoData => {
             (format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#), vec![Said::Publish(Some(PUBLISH), 0, None)])
         }
@@ -227,6 +279,7 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
 fn say_plain(saying: Saying) -> Option<Speech> {
     Some(match saying {
         Saying::Ping => (r#"{"type":"ping"}"#.into(), vec![Said::Ping]),
+        Saying::Position => (r#"{"type":"position"}"#.into(), vec![Said::Position]),
         Saying::Unknown => (r#"{"type":"dance"}"#.into(), vec![Said::Unknown(ODD, 0)]),
         Saying::Malformed => (r#"{"type":"#.into(), vec![Said::Nonsense]),
         Saying::NotObject => ("7".into(), vec![Said::Nonsense]),
@@ -254,6 +307,12 @@ pub fn tell(user: usize, data: &Data) -> (&'static str, String) {
     ("publish_user", format!(r#"{{"user":"{}","data":{}{}}}"#, user_name(user), data.sent, beside(data)))
 }
 
+/// The body of `disconnect`.
+#[must_use]
+pub fn expel(user: usize) -> String {
+    format!(r#"{{"user":"{}"}}"#, user_name(user))
+}
+
 fn beside(data: &Data) -> &'static str {
     match (data.tagged, data.unlogged) {
         (true, _) => r#","tags":{"k":"v"}"#,
@@ -271,7 +330,8 @@ pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
         BadCall::NoChannel => ("publish", r#"{"data":{}}"#, 107),
         BadCall::NoData => ("publish", r#"{"channel":"r0"}"#, 107),
         BadCall::NoUser => ("publish_user", r#"{"user":"","data":{}}"#, 107),
-        BadCall::NoClient => ("send", r#"{"client":"ffffffff-ffff-ffff-ffff-ffffffffffff","data":{}}"#, 107),
+        BadCall::OddPart => ("batch", r#"{"commands":[{"info":{}},{"dance":{}}]}"#, 107),
+        BadCall::NoClient => ("send", r#"{"client":"ffffffff-ffff-ffff-ffff-ffffffffffff","data":{}}"#, 102),
     };
     (method, body.into(), code)
 }

@@ -1,7 +1,7 @@
 //! Random runs: what a run is like is drawn first, from one stream; what happens in it comes from two others, so that a
 //! change of the faults leaves the workload as it was.
 
-use crate::action::{Action, Door, Peer, Rooms, Span};
+use crate::action::{Action, Bundle, Cause, Credential, Door, Peer, Room, Rooms, Span, User, Verdict};
 use crate::rng::Rng;
 use crate::setup::Setup;
 use std::fmt;
@@ -23,6 +23,10 @@ pub struct Options {
     fault_percent: u64,
     /// Whether every step is followed by a flush of all sockets and by the clients' answers.
     eager: bool,
+    /// Whether everyone comes in first, and time hardly passes.
+    is_calm: bool,
+    /// Whether everyone misses something then, and comes in once more.
+    comes_back: bool,
     doors: Doors,
 }
 
@@ -64,6 +68,28 @@ const WORKLOAD: [&str; 14] = [
     "api-misuse",
     "resume",
 ];
+/// What happens in a session that lasts.
+const SESSION: [&str; 19] = [
+    "recover",
+    "watch",
+    "recover-and-watch",
+    "recover-by-token",
+    "join-by-token",
+    "sub-refresh",
+    "refresh",
+    "history",
+    "presence",
+    "presence-stats",
+    "api-publish-once",
+    "api-history",
+    "api-history-remove",
+    "api-presence",
+    "api-presence-stats",
+    "api-subscribe",
+    "api-unsubscribe",
+    "api-refresh",
+    "api-batch",
+];
 /// What goes wrong, in families that are on or off together.
 const FAULTS: [&[&str]; 5] = [
     &["lose", "break", "stale"],
@@ -90,6 +116,18 @@ impl Options {
         for (word, floor) in FLOOR {
             workload[kind(word)] = floor + rng.below(40);
         }
+        // Where time runs, hardly anyone lives long enough for all that a session is made of.
+        let is_calm = rng.chance(50);
+        for word in SESSION {
+            let weight = rng.between(1, 30) + if is_calm { 30 } else { 0 };
+            let is_on = rng.chance(60);
+            workload[kind(word)] = if is_on { weight } else { 0 };
+        }
+        if is_calm {
+            workload[kind("advance")] = 15;
+        }
+        // A token for a room is good for little until it is looked at, which happens to most tokens of other kinds.
+        workload[kind("join-by-token")] *= 3;
         let mut faults = vec![0; Action::WORDS.len()];
         for family in FAULTS {
             let is_on = rng.chance(50);
@@ -98,11 +136,22 @@ impl Options {
                 faults[kind(word)] = if is_on { weight } else { 0 };
             }
         }
-        faults[kind("shutdown")] = u64::from(rng.chance(10));
+        faults[kind("shutdown")] = u64::from(rng.chance(15));
         let drawn_percent = rng.pick(&[0, 2, 5, 10, 30]);
         let fault_percent = if faults.iter().all(|weight| *weight == 0) { 0 } else { drawn_percent };
         let doors = rng.pick(&[Doors::Mixed, Doors::Mixed, Doors::Json, Doors::Plain]);
-        Self { seed, steps, setup, workload, faults, fault_percent, eager: rng.chance(50), doors }
+        Self {
+            seed,
+            steps,
+            setup,
+            workload,
+            faults,
+            fault_percent,
+            eager: rng.chance(50),
+            is_calm,
+            comes_back: rng.chance(20),
+            doors,
+        }
     }
 
     /// The actions of the run; the last one heals the world.
@@ -110,7 +159,7 @@ impl Options {
     pub fn actions(&self) -> Vec<Action> {
         let mut workload = Rng::stream(self.seed, "workload");
         let mut faults = Rng::stream(self.seed, "faults");
-        let mut actions = Vec::new();
+        let mut actions = if self.is_calm { self.opening() } else { Vec::new() };
         for _ in 0..self.steps {
             // Every step draws as often as every other, so that a step that is changed leaves the next ones alone.
             let done = self.draw_action(&mut workload, &self.workload);
@@ -125,12 +174,56 @@ impl Options {
         actions
     }
 
+    /// Everyone comes in and looks who else is there, or comes back.
+    fn opening(&self) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.peers().flat_map(|peer| self.entrance(peer, Credential::Token)).collect();
+        if self.comes_back {
+            let users = (0..u8::try_from(self.setup.users).expect("a few users")).map(User);
+            let lose = |peer| Action::Lose(peer, Cause::Eof);
+            actions.extend(self.peers().map(lose));
+            actions.extend(users.map(|user| Action::Several(Bundle::Everywhere, user, Room(0))));
+            actions.extend(self.peers().flat_map(|peer| self.entrance(peer, Credential::Return)));
+        } else {
+            actions.extend(self.peers().map(|peer| Action::Watch(peer, Room(0))));
+        }
+        actions
+    }
+
+    fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
+        (0..u8::try_from(self.setup.conns).expect("a few clients")).map(Peer)
+    }
+
+    fn entrance(&self, peer: Peer, credential: Credential) -> [Action; 4] {
+        let plain = self.doors == Doors::Plain || (self.doors == Doors::Mixed && peer.0 % 3 == 2);
+        let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
+        [
+            Action::Accept(peer, if plain { Door::PlainPlaces } else { Door::Json }, Rooms(1)),
+            Action::Upgrade(peer),
+            Action::Connect(peer, credential),
+            Action::Decide(peer, verdict, self.own_user(peer)),
+        ]
+    }
+
+    fn own_user(&self, peer: Peer) -> User {
+        User(u8::try_from(u64::from(peer.0) % self.setup.users).expect("a few users"))
+    }
+
     fn draw_action(&self, rng: &mut Rng, weights: &[u64]) -> Action {
         let kind = rng.weighted(weights);
         let [a, b, c, d, ..] = rng.draw().to_le_bytes();
         let action = Action::decode(kind, [a, b, c], &self.setup);
         match action {
-            Action::Accept(peer, door, rooms) => self.draw_accept(peer, door, rooms),
+            Action::Accept(peer, door, rooms) => {
+                let door = if self.doors == Doors::Mixed && d % 2 == 0 { Door::Json } else { door };
+                self.draw_accept(peer, door, rooms)
+            }
+            // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
+            Action::Decide(peer, verdict, user) => {
+                let often =
+                    [Verdict::OtherRoom, Verdict::Placed, Verdict::Placed, Verdict::Expiring, Verdict::Expiring];
+                let verdict = often.get(usize::from(d >> 5)).copied().unwrap_or(verdict);
+                Action::Decide(peer, verdict, if d % 8 == 0 { user } else { self.own_user(peer) })
+            }
             // An hour at once is seldom: hardly anyone is left after it.
             Action::Advance(Span::Far) if d % 4 != 0 => Action::Advance(Span::Little),
             _ => action,
@@ -139,11 +232,13 @@ impl Options {
 
     fn draw_accept(&self, peer: Peer, door: Door, rooms: Rooms) -> Action {
         let door = match (self.doors, door) {
-            (Doors::Json, Door::Plain | Door::PlainToken | Door::PlainHeader | Door::PlainQuiet) => Door::Json,
+            (Doors::Json, Door::JsonPings) => Door::JsonPings,
+            (Doors::Json, _) => Door::Json,
             (Doors::Plain, Door::Json | Door::JsonPings) => Door::Plain,
             (_, door) => door,
         };
-        Action::Accept(peer, door, Rooms(rooms.0.max(1)))
+        let rooms = Rooms(rooms.0.max(1));
+        Action::Accept(peer, door, if door.leads_to(rooms) { rooms } else { Rooms(1) })
     }
 }
 
@@ -156,6 +251,11 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
     let conns = rng.between(1, 8);
     let rooms = rng.between(1, 3);
     let flag = |rng: &mut Rng, percent| u64::from(rng.chance(percent));
+    // A limit that is always tiny keeps the others from being reached.
+    let strict = |rng: &mut Rng, tiny: &[u64], default| {
+        let drawn = rng.pick(tiny);
+        if rng.chance(20) { drawn } else { default }
+    };
     Setup {
         conns,
         rooms,
@@ -169,12 +269,26 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         outbox_frames: rng.pick(&[1, 2, 3, 4, 8, 16, 1024]),
         outbox_bytes: rng.pick(&[1 << 15, 1 << 16, 1 << 20]),
         publication_bytes: rng.pick(&[64, 200, 1024, 4000]),
-        history_messages: rng.pick(&[0, 1, 2, 10, 100]),
-        history_age: rng.pick(&[0, 3, 30, 300]),
+        history_messages: rng.pick(&[0, 1, 2, 2, 10, 100]),
+        history_age: rng.pick(&[0, 3, 30, 300, 300, 300]),
         ping_interval: rng.pick(&[11, 25, 60]),
         write_timeout: rng.pick(&[1, 5, 9]),
         close_timeout: rng.pick(&[1, 5]),
         expiry_grace: rng.pick(&[0, 25]),
+        allow_history: flag(rng, 90),
+        allow_presence: flag(rng, 90),
+        history_bytes: strict(rng, &[100, 400], default.history_bytes),
+        logs: strict(rng, &[1, 2, 3], default.logs),
+        reply_messages: strict(rng, &[1, 2], default.reply_messages),
+        reply_bytes: strict(rng, &[20, 30, 40, 200, 700], default.reply_bytes),
+        idempotency_window: strict(rng, &[2], default.idempotency_window),
+        idempotency_keys: strict(rng, &[1, 2], default.idempotency_keys),
+        connections_per_user: strict(rng, &[1, 2], default.connections_per_user),
+        connections_per_ip: strict(rng, &[1, 3], default.connections_per_ip),
+        new_connections: strict(rng, &[1, 5], default.new_connections),
+        new_connections_per_ip: strict(rng, &[1, 3], default.new_connections_per_ip),
+        client_commands: strict(rng, &[1, 20], default.client_commands),
+        client_publishes: strict(rng, &[1, 3], default.client_publishes),
         ..default
     }
 }
@@ -185,7 +299,11 @@ impl fmt::Display for Options {
             let drawn = Action::WORDS.iter().zip(weights).filter(|(_, weight)| **weight > 0);
             drawn.map(|(word, weight)| format!("{word}={weight}")).collect::<Vec<_>>().join(" ")
         };
-        writeln!(f, "seed {} steps {} eager {} doors {:?}", self.seed, self.steps, self.eager, self.doors)?;
+        writeln!(
+            f,
+            "seed {} steps {} eager {} calm {} back {} doors {:?}",
+            self.seed, self.steps, self.eager, self.is_calm, self.comes_back, self.doors
+        )?;
         writeln!(f, "{}", self.setup)?;
         writeln!(f, "workload {}", weights(&self.workload))?;
         write!(f, "faults {}% {}", self.fault_percent, weights(&self.faults))

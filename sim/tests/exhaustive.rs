@@ -2,6 +2,7 @@
 //! deserves a sentence that says why.
 
 use parlor_core::Shard;
+use parlor_sim::coverage::Goal;
 use parlor_sim::explore::{Found, Profile, Scope, explore};
 use parlor_sim::report;
 
@@ -13,6 +14,15 @@ fn search(scope: &Scope) -> Found {
 
 fn is_pinned(scope: &Scope, pin: &str) {
     assert_eq!(search(scope).to_string(), pin);
+}
+
+/// The same for a scope that must reach these goals.
+fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
+    let found = search(scope);
+    assert_eq!(found.to_string(), pin);
+    for goal in goals {
+        assert!(found.goals.has(*goal), "{goal}");
+    }
 }
 
 #[test]
@@ -81,9 +91,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "3916 states, 34911 transitions, depth 15: \
-         accept=244 upgrade=122 decide=3904 close=5070 lose=7588 write=8936 api-publish-user=1381 \
-         api-disconnect-user=3916 advance=3750",
+        "13917 states, 145214 transitions, depth 21: \
+         accept=446 upgrade=223 connect=2646 decide=27532 close=19674 lose=27388 write=34676 \
+         api-publish-user=5469 api-disconnect-user=13917 advance=13243",
     );
 }
 
@@ -114,6 +124,47 @@ fn pings_in_json() {
         "4904 states, 32571 transitions, depth 19: \
          accept=13 upgrade=7 connect=56 join=2440 leave=1956 ping=4891 pong=4891 lose=4891 \
          write=6862 api-publish=1666 advance=4898",
+    );
+}
+
+const RECOVERY: [Goal; 5] = [
+    Goal::Recovered,
+    Goal::RecoveredNothing,
+    Goal::UnrecoveredEpoch,
+    Goal::UnrecoveredBeyond,
+    Goal::UnrecoveredTrimmed,
+];
+
+#[test]
+fn a_json_client_and_a_log_of_one() {
+    is_pinned_with(
+        &Scope::broker(Profile::Json, 1, 1, 2),
+        &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
+        "2315 states, 14517 transitions, depth 17: \
+         accept=24 upgrade=12 connect=12 recover=2700 history=18 leave=18 lose=2291 write=2213 \
+         api-publish=737 api-publish-once=737 api-history=2315 api-history-remove=2315 advance=1125",
+    );
+}
+
+#[test]
+fn a_plain_client_and_a_log_of_one() {
+    is_pinned_with(
+        &Scope::broker(Profile::Plain, 1, 1, 3),
+        &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
+        "214 states, 1180 transitions, depth 8: \
+         accept=138 upgrade=23 lose=168 write=110 api-publish=95 api-publish-once=95 api-history=214 \
+         api-history-remove=214 advance=123",
+    );
+}
+
+#[test]
+fn two_who_watch_and_one_who_tells_late() {
+    is_pinned_with(
+        &Scope::presence(2, 4),
+        &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
+        "3664 states, 23381 transitions, depth 20: \
+         accept=418 upgrade=359 connect=432 decide=168 watch=1779 presence=337 leave=337 lose=7016 \
+         write=5207 api-presence=3664 api-unsubscribe=3664",
     );
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// What the oracle may use of core.
-const ALLOWED: [&str; 17] = [
+const ALLOWED: [&str; 19] = [
     "Change",
     "ClientId",
     "Config",
@@ -18,9 +18,11 @@ const ALLOWED: [&str; 17] = [
     "Limits",
     "Now",
     "PhaseView",
+    "Rate",
     "Refused",
     "Snapshot",
     "Stats",
+    "limits",
     "snapshot",
 ];
 

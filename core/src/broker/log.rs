@@ -1,13 +1,16 @@
 //! The log of one room: its epoch, its top offset, and what of it is still retained.
 
-use crate::ids::{ClientId, Name};
+use crate::api::HistoryQuery;
+use crate::code::{Error, ErrorCode};
+use crate::ids::{ClientId, ClientInfo, Name};
 use crate::limits::Limits;
-use crate::link::{Entry, Position};
+use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
 use crate::map::{Keys, Map};
 use crate::registry::JoinId;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// What a room has said, and who is there to hear it.
@@ -18,12 +21,18 @@ pub(crate) struct Log {
     top: u64,
     retained: VecDeque<Retained>,
     bytes: usize,
-    /// Who is in the room, and by which join.
-    pub members: Map<ClientId, JoinId>,
+    pub members: Map<ClientId, Member>,
     /// Its place in the broker's order of eviction, while it has no members.
     pub idle_since: Option<u64>,
     /// What the broker's timers hold for it.
     pub armed: Instant,
+}
+
+/// One member, as the broker knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub info: Arc<ClientInfo>,
+    pub join: JoinId,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +85,76 @@ impl Log {
             dropped += self.drop_oldest();
         }
         dropped
+    }
+
+    /// Drops everything. Returns how many bytes that were.
+    pub fn drop_all(&mut self) -> usize {
+        self.retained.clear();
+        core::mem::take(&mut self.bytes)
+    }
+
+    /// What a new member gets before anything else.
+    ///
+    /// # Errors
+    /// 112 when it cannot have all that it has missed and wants that or nothing.
+    pub fn replay(&self, replay: &Replay, limits: &Limits) -> Result<Replayed, Error> {
+        match replay {
+            Replay::None => Ok(Replayed::default()),
+            Replay::Last(count) => {
+                let query =
+                    HistoryQuery { limit: i64::try_from(*count).unwrap_or(i64::MAX), since: None, reverse: true };
+                let mut entries = self.page(&query, limits)?.entries;
+                entries.reverse();
+                Ok(Replayed { recovered: None, entries })
+            }
+            Replay::Since { epoch, offset, or_refuse } => match self.missed(epoch, *offset, limits) {
+                Some(entries) => Ok(Replayed { recovered: Some(true), entries }),
+                None if *or_refuse => Err(ErrorCode::Unrecoverable.into()),
+                None => Ok(Replayed { recovered: Some(false), entries: Vec::new() }),
+            },
+        }
+    }
+
+    /// All that came after a position, or nothing: when it is a position in another log or above the top, when some of it
+    /// is not retained any more, or when it is more than a reply may hold.
+    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Entry>>> {
+        let missing = usize::try_from(self.top.checked_sub(offset)?).ok()?;
+        let known = epoch.is_empty() || epoch == epoch_text(self.epoch);
+        if !known || missing > self.retained.len().min(limits.reply_messages) {
+            return None;
+        }
+        let missed = self.retained.range(self.retained.len() - missing..);
+        let missed: Vec<Arc<Entry>> = missed.map(|retained| Arc::clone(&retained.entry)).collect();
+        let bytes: usize = missed.iter().map(|entry| entry.draft.bytes()).sum();
+        (bytes <= limits.reply_bytes).then_some(missed)
+    }
+
+    /// A part of what is retained, cut at the last message that fits a reply.
+    ///
+    /// # Errors
+    /// 112 when the position is in another log, 107 when nothing can be before it.
+    pub fn page(&self, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
+        let since = query.since.as_ref();
+        if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != epoch_text(self.epoch)) {
+            return Err(ErrorCode::Unrecoverable.into());
+        }
+        let most = usize::try_from(query.limit).unwrap_or(usize::MAX).min(limits.reply_messages);
+        let mut left = limits.reply_bytes;
+        let fits = |entry: &&Arc<Entry>| {
+            let bytes = entry.draft.bytes();
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        };
+        let all = self.retained.iter().map(|retained| &retained.entry);
+        let entries = if query.reverse {
+            let below = since.map_or(u64::MAX, |since| since.offset);
+            all.rev().skip_while(|entry| entry.offset >= below).take(most).take_while(fits).cloned().collect()
+        } else {
+            let above = since.map_or(0, |since| since.offset);
+            all.skip_while(|entry| entry.offset <= above).take(most).take_while(fits).cloned().collect()
+        };
+        Ok(Page { entries, position: Some(self.position()) })
     }
 
     /// How many bytes the next message pushes out.

@@ -1,19 +1,25 @@
 //! The authority for rooms: it gives every message its place, keeps what may be asked for again, and knows who is in.
 
+mod idempotency;
 mod log;
 
 pub(crate) use log::Log;
 
+use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
-use crate::ids::{ClientId, ConnId, Name};
+use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limits;
-use crate::link::{Draft, Entry, News, Position, Request};
+use crate::link::{Draft, Entry, News, Page, Position, Replay, Request};
 use crate::map::{Keys, Map};
 use crate::registry::{JoinId, index};
 use crate::time::Instant;
 use crate::timers::Timers;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use idempotency::Idempotency;
+use log::Member;
 use slab::Slab;
 
 /// The logs of all rooms, and the members of each.
@@ -29,6 +35,7 @@ pub(crate) struct Broker {
     /// Bytes that all logs retain.
     bytes: usize,
     epochs: Epochs,
+    idempotency: Idempotency,
     keys: Keys,
     /// What waits to be taken by the hub.
     pub news: VecDeque<News>,
@@ -44,6 +51,7 @@ impl Broker {
             idle_count: 0,
             bytes: 0,
             epochs: Epochs(epoch_seed),
+            idempotency: Idempotency::new(keys),
             keys,
             news: VecDeque::new(),
         }
@@ -52,11 +60,33 @@ impl Broker {
     /// Handles one request; the answers are in [`Broker::news`].
     pub fn handle(&mut self, now: Instant, request: Request, limits: &Limits) {
         match request {
-            Request::Join { conn, client, join, room } => self.join(conn, client, join, room, limits),
+            Request::Join { conn, join, room, member, replay } => {
+                if let Err(error) = self.join(conn, Member { info: member, join }, room, &replay, limits) {
+                    self.news.push_back(News::JoinRefused { conn, join, error });
+                }
+            }
             Request::Leave { room, client, join } => self.leave(&room, client, join),
-            Request::Publish { from, room, draft } => {
-                let result = self.publish(now, &room, draft, limits);
+            Request::Rename { room, join, member } => self.rename(&room, join, member),
+            Request::Publish { from, room, draft, idempotency_key } => {
+                let result = self.publish_once(now, &room, draft, idempotency_key, limits);
                 self.news.push_back(News::Published { from, room, result });
+            }
+            Request::History { from, room, query } => {
+                let result = self.history(&room, &query, limits);
+                self.news.push_back(News::History { from, room, result });
+            }
+            Request::Presence { from, room, only_counts } => {
+                let members = self.find(&room).map(|at| &self.logs[at as usize].members);
+                let members = members.into_iter().flat_map(|members| members.values());
+                let members = members.map(|member| Arc::clone(&member.info)).collect();
+                self.news.push_back(News::Presence { from, members, only_counts });
+            }
+            Request::RemoveHistory { from, room } => {
+                if let Some(at) = self.find(&room) {
+                    self.bytes -= self.logs[at as usize].drop_all();
+                    self.settle(at, limits);
+                }
+                self.news.push_back(News::HistoryRemoved { from });
             }
         }
     }
@@ -68,11 +98,12 @@ impl Broker {
             self.bytes -= log.drop_older(now, limits.history_age);
             self.settle(at, limits);
         }
+        self.idempotency.tick(now);
     }
 
     /// When [`Broker::tick`] is next useful.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.idempotency.next_deadline()).min()
     }
 
     /// The logs, in no order that means anything.
@@ -92,6 +123,7 @@ impl Broker {
 
     /// Checks that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8).
     pub fn audit(&self, limits: &Limits) {
+        self.idempotency.audit(limits);
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: names and logs are the same ones");
         assert!(self.logs.len() <= limits.logs, "G6: logs are bounded");
         assert!(self.bytes <= limits.history_bytes, "G6: history is bounded");
@@ -115,37 +147,90 @@ impl Broker {
         assert_eq!(self.bytes, bytes, "G8: history counts its bytes");
     }
 
-    fn join(&mut self, conn: ConnId, client: ClientId, join: JoinId, room: Name, limits: &Limits) {
-        let at = match self.find_or_make(&room, limits) {
-            Ok(at) => at,
-            Err(error) => return self.news.push_back(News::JoinRefused { conn, join, error }),
-        };
+    fn join(
+        &mut self,
+        conn: ConnId,
+        member: Member,
+        room: Name,
+        replay: &Replay,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        let at = self.find_or_make(&room, limits)?;
         let log = &mut self.logs[at as usize];
+        let replay = match log.replay(replay, limits) {
+            Ok(replay) => replay,
+            Err(error) => {
+                self.drop_if_void(at);
+                return Err(error);
+            }
+        };
         if log.members.is_empty() {
             self.news.push_back(News::Occupied(room.clone()));
         }
         if let Some(since) = log.idle_since.take() {
             self.idle.remove(&(since, at));
         }
-        log.members.insert(client, join);
+        let (info, join) = (Arc::clone(&member.info), member.join);
+        log.members.insert(info.client, member);
         let position = log.position();
-        self.news.push_back(News::Joined { conn, client, join, room, position });
+        self.news.push_back(News::Joined { conn, client: info.client, join, room: room.clone(), position, replay });
+        self.news.push_back(News::Came { room, member: info });
+        Ok(())
     }
 
     fn leave(&mut self, room: &Name, client: ClientId, join: JoinId) {
         let Some(at) = self.find(room) else { return };
         let log = &mut self.logs[at as usize];
-        if log.members.get(&client) != Some(&join) {
+        if log.members.get(&client).is_none_or(|member| member.join != join) {
             return;
         }
-        log.members.swap_remove(&client);
+        let Some(member) = log.members.swap_remove(&client) else { return };
         if log.members.is_empty() {
             self.idle_count += 1;
             log.idle_since = Some(self.idle_count);
             self.idle.insert((self.idle_count, at));
             self.news.push_back(News::Vacated(room.clone()));
             self.drop_if_void(at);
+        } else {
+            self.news.push_back(News::Went { room: room.clone(), member: member.info });
         }
+    }
+
+    fn rename(&mut self, room: &Name, join: JoinId, info: Arc<ClientInfo>) {
+        let Some(at) = self.find(room) else { return };
+        let member = self.logs[at as usize].members.get_mut(&info.client).filter(|member| member.join == join);
+        if let Some(member) = member {
+            let before = core::mem::replace(&mut member.info, Arc::clone(&info));
+            self.news.push_back(News::Went { room: room.clone(), member: before });
+            self.news.push_back(News::Came { room: room.clone(), member: info });
+        }
+    }
+
+    fn history(&self, room: &Name, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
+        match self.find(room) {
+            Some(at) => self.logs[at as usize].page(query, limits),
+            None if query.since.as_ref().is_some_and(|since| !since.epoch.is_empty()) => {
+                Err(ErrorCode::Unrecoverable.into())
+            }
+            None => Ok(Page { entries: Vec::new(), position: None }),
+        }
+    }
+
+    fn publish_once(
+        &mut self,
+        now: Instant,
+        room: &Name,
+        draft: Draft,
+        key: Option<String>,
+        limits: &Limits,
+    ) -> Result<Position, Error> {
+        let Some(key) = key else { return self.publish(now, room, draft, limits) };
+        if let Some(position) = self.idempotency.find(room, &key) {
+            return Ok(position);
+        }
+        let position = self.publish(now, room, draft, limits)?;
+        self.idempotency.remember(now, room, key, position, limits);
+        Ok(position)
     }
 
     fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Result<Position, Error> {
@@ -157,7 +242,7 @@ impl Broker {
         }
         let log = &mut self.logs[at as usize];
         let offset = if draft.skip_history { 0 } else { log.next_offset() };
-        let entry = Arc::new(Entry { offset, draft });
+        let entry = Arc::new(Entry { epoch: log.position().epoch, offset, draft });
         if retained {
             self.bytes += entry.draft.bytes();
             self.bytes -= log.retain(now, Arc::clone(&entry), limits.history_messages);
@@ -173,7 +258,7 @@ impl Broker {
         let freed = self.logs[at as usize].bytes_of_oldest_if_full(limits.history_messages);
         while self.bytes + bytes - freed > limits.history_bytes {
             let Some(victim) = self.idle.iter().map(|(_, log)| *log).find(|log| *log != at) else {
-                return Err(Error::new(ErrorCode::LimitExceeded, "history is full (history_bytes)"));
+                return Err(Error::limit(ErrorCode::LimitExceeded, "history_bytes", "history is full"));
             };
             self.discard(victim);
         }
@@ -186,7 +271,7 @@ impl Broker {
         }
         if self.logs.len() >= limits.logs {
             let Some((_, oldest)) = self.idle.first().copied() else {
-                return Err(Error::new(ErrorCode::LimitExceeded, "too many rooms on this node (logs)"));
+                return Err(Error::limit(ErrorCode::LimitExceeded, "logs", "too many rooms on this node"));
             };
             self.discard(oldest);
         }

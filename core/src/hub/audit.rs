@@ -21,14 +21,22 @@ impl Hub {
         }
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
+        let peers_waiting = self.peers.values().filter(|peer| peer.armed != Instant::NEVER).count();
+        let from_peers: usize = self.peers.values().map(|peer| peer.connections).sum();
+        let with_peer = self.conns.iter().filter(|(_, conn)| conn.peer.is_some()).count();
+        assert_eq!(from_peers, with_peer, "G8: connections are counted by address");
+        assert!(
+            self.peers.values().all(|peer| peer.connections > 0 || peer.armed != Instant::NEVER),
+            "G3: no address is kept for nothing"
+        );
         let draining = self.drain.filter(|drain| drain.armed != Instant::NEVER);
         assert_eq!(
             self.timers.len(),
-            self.conns.len() + usize::from(draining.is_some()),
+            self.conns.len() + usize::from(draining.is_some()) + peers_waiting,
             "G3: deadlines are somebody's"
         );
         assert!(
-            self.broadcasts.is_empty() && self.texts.is_empty() && self.slow.is_empty(),
+            self.gathers.is_empty() && self.parts.is_empty() && self.texts.is_empty() && self.slow.is_empty(),
             "a turn ends with nothing undone"
         );
     }

@@ -1,37 +1,47 @@
 //! What backends ask for.
 
 use super::Hub;
-use crate::api::{Command, Connection, Info, Message, Position, Reply};
-use crate::code::{CloseReason, Error, ErrorCode};
-use crate::conn::{Conn, Phase, Speaks};
+use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Reply};
+use crate::broker::keeps_history;
+use crate::code::{CloseReason, Error, ErrorCode, UnsubscribeReason};
+use crate::conn::{Conn, Phase, Speaks, Why};
 use crate::ids::{ClientId, Name, any_room};
-use crate::link::{self, Draft, Origin, Request};
+use crate::link::{Caller, Draft, Origin, Replay, Request};
 use crate::registry::index;
 use crate::turn::{CallId, Effect};
-use crate::wire::{json, plain};
+use crate::wire::api::bad_room;
+use crate::wire::json;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-/// A broadcast that waits for the outcome of its parts.
+/// A call whose parts are answered one by one.
 #[derive(Clone, Debug)]
-pub(super) struct Broadcast {
-    responses: Vec<Option<Result<Position, Error>>>,
+pub(super) struct Gather {
+    caller: Caller,
+    /// The method of each part, in a batch; nothing in a broadcast.
+    methods: Option<Vec<&'static str>>,
+    results: Vec<Option<Result<Reply, Error>>>,
 }
 
 impl Hub {
     /// Carries out a backend's call. It is answered once, in this turn or when the broker has answered.
-    pub(super) fn call(&mut self, call: CallId, command: Command) {
+    pub(super) fn call(&mut self, caller: Caller, command: Command) {
         let result = match command {
-            Command::Publish { channel, message } => return self.call_publish(Origin::Call(call), channel, message),
+            Command::Publish { channel, message } => return self.call_publish(caller, channel, message),
             Command::PublishUser { user, message } => {
-                return self.call_publish(Origin::Call(call), user.personal_room(), message);
+                return self.call_publish(caller, user.personal_room(), message);
             }
-            Command::Broadcast { channels, message } if !channels.is_empty() => {
-                return self.broadcast(call, &channels, &message);
+            Command::Broadcast { channels, message } => return self.broadcast(caller, &channels, &message),
+            Command::Batch(commands) => return self.batch(caller, commands),
+            Command::History { channel, query } => return self.call_history(caller, channel, query),
+            Command::HistoryRemove { channel } => {
+                let from = Origin::Call(caller);
+                return self.requests.push_back(Request::RemoveHistory { from, room: channel });
             }
-            Command::Broadcast { .. } => Ok(Reply::Broadcast(Vec::new())),
+            Command::Presence { channel } => return self.call_presence(caller, channel, false),
+            Command::PresenceStats { channel } => return self.call_presence(caller, channel, true),
             Command::Send { client, data } => self.send(client, &data),
             Command::PublishAll { data } => {
                 self.deliver_to_all(&data);
@@ -41,30 +51,37 @@ impl Hub {
                 self.disconnect(&user, client, &whitelist, &reason);
                 Ok(Reply::Done)
             }
+            Command::Subscribe { user, client, channel, since } => self.put_in(&user, client, &channel, since),
+            Command::Unsubscribe { user, client, channel } => {
+                for slot in self.ready_of(&user, client) {
+                    self.take_out(slot, &channel, UnsubscribeReason::SERVER);
+                }
+                Ok(Reply::Done)
+            }
+            Command::Refresh { user, client, expire_at, expired } => {
+                self.refresh_user(&user, client, expire_at, expired);
+                Ok(Reply::Done)
+            }
             Command::Channels { pattern } => Ok(Reply::Channels(self.channels(pattern.as_deref()))),
             Command::Connections { user, channel } => {
                 Ok(Reply::Connections(self.connections(user.as_ref(), channel.as_ref())))
             }
+            Command::Limits => Ok(Reply::Limits(self.config.limits.rows())),
             Command::Info => Ok(Reply::Info(self.info())),
         };
-        self.reply(call, result);
+        self.resolve(caller, result);
     }
 
-    /// The broker has decided on a publication.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<link::Position, Error>) {
-        match from {
-            Origin::Call(call) => self.reply(call, result.map(|position| Reply::Published(position.into()))),
-            Origin::Part { call, at } => self.part_published(call, at, result.map(Position::from)),
-            Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
-                Ok(_) => hub.say(slot, &json::done(id, "publish")),
-                Err(error) => hub.fail(slot, id, &error),
-            }),
-            Origin::Plain { conn, id } => self.with(conn, |hub, slot| match (result, id) {
-                (Ok(position), Some(id)) => hub.say(slot, &plain::published(&id, room, position)),
-                (Ok(_), None) => {}
-                (Err(error), id) => hub.answer_publisher(slot, id.as_deref(), &error),
-            }),
-        }
+    /// Takes the result of one part. With the last one, the whole is answered.
+    pub(super) fn gather(&mut self, gather: u64, at: usize, result: Result<Reply, Error>) {
+        let gathering = self.gathers.get_mut(&gather).expect("a call waits for all of its parts");
+        gathering.results[at] = Some(result);
+        self.finish_gather(gather);
+    }
+
+    /// Answers a call.
+    pub(super) fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
+        self.effects.push(Effect::Reply { call, result: Box::new(result) });
     }
 
     /// The counts that a backend asks for.
@@ -77,52 +94,129 @@ impl Hub {
             clients: ready.count(),
             users: self.registry.users().count() + usize::from(anonymous),
             channels: self.registry.rooms().count(),
+            memberships: self.registry.memberships(),
         }
     }
 
-    fn reply(&mut self, call: CallId, result: Result<Reply, Error>) {
-        self.effects.push(Effect::Reply { call, result: Box::new(result) });
-    }
-
-    fn call_publish(&mut self, from: Origin, room: Name, message: Message) {
-        let max = self.config.limits.publication_bytes;
-        let tags = (!message.tags.is_empty())
-            .then(|| serde_json::to_string(&message.tags).expect("a map of strings is always JSON"));
-        let draft = Draft { data: message.data, tags, info: None, skip_history: message.skip_history };
-        if draft.bytes() > max {
-            let words = format!("data and tags have more than {max} bytes (publication_bytes)");
-            return self.published(from, &room, Err(Error::new(ErrorCode::LimitExceeded, words)));
+    fn call_publish(&mut self, caller: Caller, room: Name, message: Message) {
+        let Message { data, tags, skip_history, idempotency_key } = message;
+        let tags = (!tags.is_empty()).then(|| serde_json::to_string(&tags).expect("a map of strings is always JSON"));
+        let draft = Draft { data, tags, info: None, skip_history };
+        if draft.payload_bytes() > self.config.limits.publication_bytes {
+            let words = "data and tags are too large";
+            return self.resolve(caller, Err(Error::limit(ErrorCode::LimitExceeded, "publication_bytes", words)));
         }
-        self.requests.push_back(Request::Publish { from, room, draft });
+        let from = Origin::Call(caller);
+        self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
     }
 
-    fn broadcast(&mut self, call: CallId, channels: &[String], message: &Message) {
-        self.broadcasts.insert(call, Broadcast { responses: vec![None; channels.len()] });
+    fn call_presence(&mut self, caller: Caller, room: Name, only_counts: bool) {
+        self.requests.push_back(Request::Presence { from: Origin::Call(caller), room, only_counts });
+    }
+
+    fn call_history(&mut self, caller: Caller, room: Name, query: HistoryQuery) {
+        if !keeps_history(&self.config.limits) {
+            return self.resolve(caller, Err(ErrorCode::NotAvailable.into()));
+        }
+        self.requests.push_back(Request::History { from: Origin::Call(caller), room, query });
+    }
+
+    fn broadcast(&mut self, caller: Caller, channels: &[String], message: &Message) {
+        let gather = self.begin_gather(caller, None, channels.len());
         for (at, channel) in channels.iter().enumerate() {
+            let part = Caller::Part { gather, at };
             match any_room(channel, self.config.limits.room_name_bytes) {
-                Ok(room) => self.call_publish(Origin::Part { call, at }, room, message.clone()),
+                Ok(room) => self.call_publish(part, room, message.clone()),
                 Err(wrong) => {
-                    let error = Error::new(ErrorCode::BadRequest, format!("channel {channel:?}: {wrong}"));
-                    self.part_published(call, at, Err(error));
+                    self.resolve(part, Err(bad_room(channel, wrong)));
                 }
             }
         }
     }
 
-    fn part_published(&mut self, call: CallId, at: usize, result: Result<Position, Error>) {
-        let broadcast = self.broadcasts.get_mut(&call).expect("a broadcast waits for all of its parts");
-        broadcast.responses[at] = Some(result);
-        if broadcast.responses.iter().all(Option::is_some) {
-            let broadcast = self.broadcasts.swap_remove(&call);
-            let responses = broadcast.into_iter().flat_map(|done| done.responses).flatten().collect();
-            self.reply(call, Ok(Reply::Broadcast(responses)));
+    fn batch(&mut self, caller: Caller, commands: Vec<(&'static str, Result<Command, Error>)>) {
+        let methods = commands.iter().map(|(method, _)| *method).collect();
+        let gather = self.begin_gather(caller, Some(methods), commands.len());
+        for (at, (_, command)) in commands.into_iter().enumerate() {
+            let part = Caller::Part { gather, at };
+            match command {
+                // Each sees what those before it have done, so it waits until the broker has answered them.
+                Ok(command) => self.parts.push_back((part, command)),
+                Err(error) => self.resolve(part, Err(error)),
+            }
         }
+    }
+
+    fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {
+        self.gathered += 1;
+        self.gathers.insert(self.gathered, Gather { caller, methods, results: vec![None; parts] });
+        self.finish_gather(self.gathered);
+        self.gathered
+    }
+
+    fn finish_gather(&mut self, gather: u64) {
+        if self.gathers.get(&gather).is_none_or(|gathering| gathering.results.iter().any(Option::is_none)) {
+            return;
+        }
+        let Some(Gather { caller, methods, results }) = self.gathers.swap_remove(&gather) else { return };
+        let results = results.into_iter().flatten();
+        let reply = match methods {
+            Some(methods) => Reply::Batch(methods.into_iter().zip(results).collect()),
+            None => Reply::Broadcast(results.collect()),
+        };
+        self.resolve(caller, Ok(reply));
+    }
+
+    fn put_in(
+        &mut self,
+        user: &Name,
+        client: Option<ClientId>,
+        room: &Name,
+        since: Option<Position>,
+    ) -> Result<Reply, Error> {
+        let slots: Vec<u32> =
+            self.ready_of(user, client).into_iter().filter(|slot| !self.registry.has_seat(*slot, room)).collect();
+        for slot in &slots {
+            self.has_place(*slot)?;
+        }
+        for slot in slots {
+            let since = since.clone();
+            let replay = since.map_or(Replay::None, |Position { epoch, offset }| Replay::Since {
+                epoch,
+                offset,
+                or_refuse: false,
+            });
+            self.join(slot, room, Why::Placed, replay, false, None);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn refresh_user(&mut self, user: &Name, client: Option<ClientId>, expire_at: Option<i64>, expired: bool) {
+        for slot in self.ready_of(user, client) {
+            if expired {
+                self.close(slot, CloseReason::EXPIRED);
+                continue;
+            }
+            let lifetime = expire_at.map(|at| self.until(at));
+            self.arm_expiry(slot, lifetime);
+            if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
+                let ttl = lifetime.map(|lifetime| lifetime.as_secs().max(1));
+                self.say(slot, &json::refresh_push(ttl));
+            }
+        }
+    }
+
+    /// The connections of a user that are ready: all, or the one that is named.
+    fn ready_of(&self, user: &Name, client: Option<ClientId>) -> Vec<u32> {
+        let ready = |slot: &u32| self.conns[*slot as usize].ready().is_some();
+        let named = |slot: &u32| client.is_none_or(|client| self.conns[*slot as usize].client == client);
+        self.registry.connections_of(user).filter(ready).filter(named).collect()
     }
 
     fn send(&mut self, client: ClientId, data: &str) -> Result<Reply, Error> {
         let ready = self.clients.get(&client).filter(|slot| self.conns[**slot as usize].ready().is_some());
         let Some(slot) = ready.copied() else {
-            return Err(Error::new(ErrorCode::BadRequest, format!("client: no connection has the id {client}")));
+            return Err(Error::new(ErrorCode::UnknownRoom, format!("client: no connection has the id {client}")));
         };
         self.deliver_to(slot, data);
         Ok(Reply::Done)

@@ -3,12 +3,13 @@
 use super::Hub;
 use crate::conn::{Conn, Open, Speaks};
 use crate::frame::Frame;
-use crate::ids::Name;
+use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
-use crate::link::Entry;
+use crate::link::{Entry, Position};
+use crate::outbox::Full;
 use crate::stats::Totals;
 use crate::turn::Effect;
-use crate::wire::{json, raw};
+use crate::wire::{json, plain, raw};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,42 +20,35 @@ impl Hub {
     pub(super) fn deliver(&mut self, room: &Name, entry: &Entry) {
         self.totals.published += 1;
         let mut message = Message::new(&entry.draft.data, || json::publication(room, entry));
-        let mut post = Post { limits: &self.config.limits, totals: &mut self.totals, effects: &mut self.effects };
+        if entry.offset > 0 {
+            message.place = Some((room, Position { epoch: entry.epoch, offset: entry.offset }));
+        }
+        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
         for slot in self.registry.members(room) {
-            if post.offer(&mut self.conns[slot as usize], &mut message) == Offered::Full {
-                self.slow.push(self.conns[slot as usize].id);
-            }
+            post.offer(&mut self.conns[slot as usize], &mut message);
         }
     }
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = Post { limits: &self.config.limits, totals: &mut self.totals, effects: &mut self.effects };
-        for (_, conn) in &mut self.conns {
-            if conn.ready().is_some() && post.offer(conn, &mut message) == Offered::Full {
-                self.slow.push(conn.id);
-            }
+        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
+            post.offer(conn, &mut message);
         }
     }
 
     /// Puts a message that belongs to no room into one connection's outbox.
     pub(super) fn deliver_to(&mut self, slot: u32, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = Post { limits: &self.config.limits, totals: &mut self.totals, effects: &mut self.effects };
-        let conn = &mut self.conns[slot as usize];
-        if post.offer(conn, &mut message) == Offered::Full {
-            self.slow.push(conn.id);
-        }
+        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        post.offer(&mut self.conns[slot as usize], &mut message);
     }
 
     /// Puts one frame into one connection's outbox.
     pub(super) fn enqueue(&mut self, slot: u32, frame: Frame) {
-        let mut post = Post { limits: &self.config.limits, totals: &mut self.totals, effects: &mut self.effects };
-        let conn = &mut self.conns[slot as usize];
-        if post.put(conn, frame) == Offered::Full {
-            self.slow.push(conn.id);
-        }
+        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        post.put(&mut self.conns[slot as usize], frame);
     }
 
     /// Puts one text message into one connection's outbox.
@@ -63,44 +57,47 @@ impl Hub {
     }
 }
 
-/// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offered {
-    /// It is in the outbox, or it is not for this connection.
-    Settled,
-    /// The outbox cannot take it.
-    Full,
-}
-
 /// The parts of the hub that a loop over its connections changes.
 struct Post<'a> {
     limits: &'a Limits,
     totals: &'a mut Totals,
     effects: &'a mut Vec<Effect>,
+    slow: &'a mut Vec<ConnId>,
 }
 
-impl Post<'_> {
-    fn offer<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) -> Offered {
-        match conn.open() {
-            Some(open) if message.is_for(open) => {}
-            _ => return Offered::Settled,
-        }
-        let frame = message.frame(&conn.speaks);
-        self.put(conn, frame)
+impl<'a> Post<'a> {
+    fn of(limits: &'a Limits, totals: &'a mut Totals, effects: &'a mut Vec<Effect>, slow: &'a mut Vec<ConnId>) -> Self {
+        Self { limits, totals, effects, slow }
     }
 
-    fn put(&mut self, conn: &mut Conn, frame: Frame) -> Offered {
+    fn offer<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) {
+        match conn.open() {
+            Some(open) if message.is_for(open) => {}
+            _ => return,
+        }
+        let frame = message.frame(&conn.speaks);
+        self.put(conn, frame);
+        if let Some(position) = message.position(&conn.speaks) {
+            self.put(conn, position);
+        }
+    }
+
+    fn put(&mut self, conn: &mut Conn, frame: Frame) {
         let id = conn.id;
-        let Some(open) = conn.open_mut() else { return Offered::Settled };
+        let Some(open) = conn.open_mut() else { return };
         match open.outbox.push(frame, self.limits) {
             Ok(was_empty) => {
                 self.totals.frames_queued += 1;
                 if was_empty {
                     self.effects.push(Effect::Wake(id));
                 }
-                Offered::Settled
             }
-            Err(_) => Offered::Full,
+            // A second frame of the same step changes nothing any more.
+            Err(Full(_)) if self.slow.last() == Some(&id) => {}
+            Err(Full(limit)) => {
+                *self.totals.limits.entry(limit).or_default() += 1;
+                self.slow.push(id);
+            }
         }
     }
 }
@@ -111,12 +108,15 @@ struct Message<'a, F> {
     json: F,
     json_frame: Option<Frame>,
     plain_frame: Option<Frame>,
+    /// Where it is in which log, if it is in one.
+    place: Option<(&'a Name, Position)>,
+    position_frame: Option<Frame>,
     event: Option<Option<String>>,
 }
 
 impl<'a, F: Fn() -> String> Message<'a, F> {
     fn new(data: &'a str, json: F) -> Self {
-        Self { data, json, json_frame: None, plain_frame: None, event: None }
+        Self { data, json, json_frame: None, plain_frame: None, place: None, position_frame: None, event: None }
     }
 
     /// Whether the connection's event filter lets it through. The payload is read only when somebody filters.
@@ -136,5 +136,12 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
             Speaks::Plain(_) => self.plain_frame.get_or_insert_with(|| Frame::text(data)),
         };
         frame.clone()
+    }
+
+    /// The frame that tells its place, for a connection that wants to know.
+    fn position(&mut self, speaks: &Speaks) -> Option<Frame> {
+        let (Some((room, position)), Speaks::Plain(url)) = (self.place, speaks) else { return None };
+        let encode = || Frame::text(&plain::position("position", room, position));
+        url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
     }
 }

@@ -2,11 +2,14 @@
 
 use super::session::Proof;
 use super::{Hub, Text};
+use crate::broker::keeps_history;
 use crate::code::{CloseReason, Error, ErrorCode};
-use crate::conn::{Entrance, Renewal, Speaks, Stage, Timer, Why};
+use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
+use crate::ids::Name;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};
 use crate::wire::raw;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -49,21 +52,21 @@ impl Hub {
     }
 
     /// The token that came with `connect` was checked.
-    pub(super) fn json_entrance(&mut self, slot: u32, id: u64, proof: Proof) {
+    pub(super) fn json_entrance(&mut self, slot: u32, mut entrance: Entrance, proof: Proof) {
         match proof {
             Proof::Bad => self.close(slot, CloseReason::INVALID_TOKEN),
             Proof::Expired => {
                 if let Some(open) = self.conns[slot as usize].open_mut() {
-                    open.stage = Stage::Unauthenticated;
                     // An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again.
                     open.waiting = Vec::new();
                 }
-                self.fail(slot, id, &ErrorCode::TokenExpired.into());
+                self.fail(slot, entrance.id, &ErrorCode::TokenExpired.into());
             }
             Proof::Good(identity) => {
-                let entrance = Entrance { id, ttl: identity.ttl(), subs: Vec::new() };
-                let rooms = self.identify(slot, identity);
-                self.enter(slot, entrance, &rooms);
+                entrance.ttl = identity.ttl();
+                if let Some(rooms) = self.identify(slot, identity) {
+                    self.enter(slot, entrance, &rooms);
+                }
             }
         }
     }
@@ -72,7 +75,8 @@ impl Hub {
     pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, proof: Proof) {
         match proof {
             Proof::Bad => self.close(slot, CloseReason::INVALID_TOKEN),
-            Proof::Expired => self.fail(slot, id, &ErrorCode::TokenExpired.into()),
+            // SDKs take an error here for final; closed, they come back with a token that is new.
+            Proof::Expired => self.close(slot, CloseReason::EXPIRED),
             Proof::Good(identity) => {
                 let Some(open) = self.conns[slot as usize].open() else { return };
                 if open.info.user != identity.user {
@@ -108,23 +112,28 @@ impl Hub {
     /// Answers a command with an error.
     pub(super) fn fail(&mut self, slot: u32, id: u64, error: &Error) {
         self.totals.errors += 1;
+        self.count_error(error);
         self.say(slot, &json::failed(id, error));
     }
 
     fn command(&mut self, slot: u32, command: &Command<'_>) {
-        let (id, outcome) = match command {
-            Command::Pong => return,
-            Command::Unknown { id } => (*id, self.admit(slot, *id).and(Err(ErrorCode::MethodNotFound.into()))),
-            Command::Method { id, method: Method::Connect, params } => (*id, self.connect(slot, *id, params)),
-            Command::Method { id: 0, method: Method::Send, .. } => (0, self.admit(slot, 1)),
-            Command::Method { id, method, params } => {
-                let outcome = self.admit(slot, *id).and_then(|()| self.method(slot, *id, *method, params));
-                (*id, outcome)
-            }
+        let id = match command {
+            Command::Pong => 0,
+            Command::Unknown { id } | Command::Method { id, .. } => *id,
         };
+        let outcome = self.pace_command(slot).map_err(Refusal::from).and_then(|()| match command {
+            Command::Pong => Ok(()),
+            Command::Unknown { id } => self.admit(slot, *id).and(Err(ErrorCode::MethodNotFound.into())),
+            Command::Method { id, method: Method::Connect, params } => self.connect(slot, *id, params),
+            Command::Method { id: 0, method: Method::Send, .. } => self.admit(slot, 1),
+            Command::Method { id, method, params } => {
+                self.admit(slot, *id).and_then(|()| self.method(slot, *id, *method, params))
+            }
+        });
         match outcome {
             Ok(()) => {}
-            Err(Refusal::Error(error)) => self.fail(slot, id, &error),
+            Err(Refusal::Error(error)) if id > 0 => self.fail(slot, id, &error),
+            Err(Refusal::Error(error)) => self.count_error(&error),
             Err(Refusal::Close(reason)) => self.close(slot, reason),
         }
     }
@@ -140,30 +149,40 @@ impl Hub {
             Method::Subscribe => self.subscribe(slot, id, params),
             Method::Unsubscribe => self.unsubscribe(slot, id, params),
             Method::Publish => self.publish(slot, id, params),
-            Method::Refresh => self.refresh(slot, id, params),
+            Method::Refresh => {
+                let json::Refresh { token, .. } = read(params)?;
+                self.check(slot, token, Check::Refresh { id });
+                Ok(())
+            }
+            Method::SubRefresh => self.sub_refresh(slot, id, params),
+            Method::History => self.history(slot, id, params),
+            Method::Presence | Method::PresenceStats => {
+                self.presence(slot, id, method == Method::PresenceStats, params)
+            }
             Method::Ping => {
                 self.say(slot, &json::done(id, "ping"));
                 Ok(())
             }
             Method::Send => Ok(()),
             Method::Connect => Err(Refusal::Close(CloseReason::BAD_REQUEST)),
-            Method::Rpc | Method::Presence | Method::PresenceStats | Method::History | Method::SubRefresh => {
-                Err(ErrorCode::NotAvailable.into())
-            }
+            Method::Rpc => Err(ErrorCode::NotAvailable.into()),
         }
     }
 
     fn connect(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let Some(open) = self.conns[slot as usize].open_mut() else { return Ok(()) };
-        if id == 0 || !matches!(open.stage, Stage::Unauthenticated) {
+        let unauthenticated = |open: &crate::conn::Open| matches!(open.stage, Stage::Unauthenticated);
+        if id == 0 || !self.conns[slot as usize].open().is_some_and(unauthenticated) {
             return Err(Refusal::Close(CloseReason::BAD_REQUEST));
         }
-        let json::Connect { token } = read(params)?;
+        let json::Connect { token, subs } = read(params)?;
+        // More than a connection may be in means nothing: it cannot be put into them.
+        let subs = subs.iter().take(self.config.limits.rooms_per_connection);
+        let replays = subs.map(|(room, wanted)| (Name::from(room.as_ref()), wanted.replay().or_without())).collect();
+        let entrance = Entrance { id, replays, ..Entrance::default() };
         if !token.is_empty() {
-            open.stage = Stage::Authenticating { id };
-            self.authenticate(slot, token);
+            self.check(slot, token, Check::Entrance(Box::new(entrance)));
         } else if self.config.policy.allow_anonymous {
-            self.enter(slot, Entrance { id, ttl: None, subs: Vec::new() }, &[]);
+            self.enter(slot, entrance, &[]);
         } else {
             return Err(Refusal::Close(CloseReason::INVALID_TOKEN));
         }
@@ -171,14 +190,32 @@ impl Hub {
     }
 
     fn subscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::Subscribe { channel, recover } = read(params)?;
-        let room = self.may_join(slot, &channel)?;
-        self.join(slot, &room, Why::Asked { id, recover });
+        let wanted: json::Subscribe<'_> = read(params)?;
+        let room = self.may_name(slot, &wanted.channel)?;
+        let watches = wanted.join_leave && self.config.policy.allow_presence;
+        let replay = wanted.replay();
+        if !wanted.token.is_empty() {
+            let asked = Asked { id, room, replay, watches };
+            self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
+        } else if self.config.policy.allow_subscribe {
+            self.join(slot, &room, Why::Asked { id }, replay, watches, None);
+        } else {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        Ok(())
+    }
+
+    fn sub_refresh(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+        let json::Refresh { channel, token } = read(params)?;
+        if !self.registry.is_member(slot, &channel) {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        self.check(slot, token, Check::SubRefresh { id, room: channel.as_ref().into() });
         Ok(())
     }
 
     fn unsubscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::Unsubscribe { channel } = read(params)?;
+        let json::InRoom { channel } = read(params)?;
         if let Some(left) = self.registry.leave(slot, &channel) {
             self.left(slot, left);
         }
@@ -189,8 +226,8 @@ impl Hub {
     fn publish(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let publish: json::Publish<'_> = read(params)?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
-        let conn = self.conns[slot as usize].id;
-        self.publish_from(slot, &publish.channel, data, Origin::Json { conn, id })?;
+        let from = self.asking(slot, id);
+        self.publish_from(slot, &publish.channel, data, from)?;
         Ok(())
     }
 
@@ -201,25 +238,42 @@ impl Hub {
         }
         let max = self.config.limits.publication_bytes;
         if data.len() > max {
-            let message = format!("data has more than {max} bytes (publication_bytes)");
-            return Err(Error::new(ErrorCode::BadRequest, message));
+            let words = format!("data has more than {max} bytes");
+            return Err(Error::limit(ErrorCode::BadRequest, "publication_bytes", &words));
         }
-        let info = self.conns[slot as usize].open().map(|open| Arc::clone(&open.info));
+        self.pace_publish(slot)?;
+        let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(room)));
         let draft = Draft { data, tags: None, info, skip_history: false };
-        self.requests.push_back(Request::Publish { from, room: room.into(), draft });
+        self.requests.push_back(Request::Publish { from, room: room.into(), draft, idempotency_key: None });
         Ok(())
     }
 
-    fn refresh(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::Refresh { token } = read(params)?;
-        if let Some(open) = self.conns[slot as usize].open_mut() {
-            if open.renewal.is_some() {
-                return Err(Error::new(ErrorCode::Internal, "another token is being checked").into());
-            }
-            open.renewal = Some(Renewal::Json(id));
-            self.authenticate(slot, token);
+    fn history(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+        let json::History { channel, query } = read(params)?;
+        if !self.config.policy.allow_history || !self.registry.is_member(slot, &channel) {
+            return Err(ErrorCode::PermissionDenied.into());
         }
+        if !keeps_history(&self.config.limits) {
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        let from = self.asking(slot, id);
+        let query = query.query()?;
+        self.requests.push_back(Request::History { from, room: channel.as_ref().into(), query });
         Ok(())
+    }
+
+    fn presence(&mut self, slot: u32, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
+        let json::InRoom { channel } = read(params)?;
+        if !self.config.policy.allow_presence || !self.registry.is_member(slot, &channel) {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        let from = self.asking(slot, id);
+        self.requests.push_back(Request::Presence { from, room: channel.as_ref().into(), only_counts });
+        Ok(())
+    }
+
+    fn asking(&self, slot: u32, id: u64) -> Origin {
+        Origin::Json { conn: self.conns[slot as usize].id, id }
     }
 }
 

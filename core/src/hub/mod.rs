@@ -1,26 +1,31 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
+mod answers;
 mod audit;
 mod calls;
 mod deliver;
 mod json;
+mod membership;
+mod pace;
 mod plain;
 mod session;
 mod view;
 
+use crate::api::Command;
 use crate::code::CloseReason;
 use crate::config::Config;
 use crate::conn::{ABNORMAL, Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::link::{News, Request};
+use crate::link::{Caller, News, Request};
 use crate::map::{Keys, Map};
 use crate::outbox::Progress;
+use crate::rate::Gcra;
 use crate::registry::{JoinId, Registry, index};
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
-use crate::turn::{Change, Effect, End, EndedBy, Event, Input, Lost, Refused, Upgrade};
+use crate::turn::{Change, Effect, End, EndedBy, Event, Input, Lost, Refused, Upgrade, Violation};
 use crate::wire::json::PING;
 use crate::wire::route::Target;
 use alloc::borrow::Cow;
@@ -30,8 +35,10 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use calls::Broadcast;
+use calls::Gather;
+use core::net::IpAddr;
 use core::time::Duration;
+use pace::Peer;
 use slab::Slab;
 
 /// The connections of one shard.
@@ -48,9 +55,14 @@ pub(crate) struct Hub {
     timers: Timers<Owner>,
     /// Connections whose outbox could not take a frame; they are closed when the step is over.
     slow: Vec<ConnId>,
+    /// Parts of a backend's batch that wait for those before them.
+    parts: VecDeque<(Caller, Command)>,
     /// What clients have said and is being worked through, one command after the other.
     texts: VecDeque<Text>,
-    broadcasts: Map<crate::turn::CallId, Broadcast>,
+    gathers: Map<u64, Gather>,
+    gathered: u64,
+    peers: Map<IpAddr, Peer>,
+    arrivals: Gcra,
     drain: Option<Drain>,
     joins: u64,
     events: u64,
@@ -69,6 +81,8 @@ enum Owner {
     Conn(u32),
     /// The shutdown.
     Drain,
+    /// An address that has no connection any more.
+    Peer(IpAddr),
 }
 
 /// What is left of a text message.
@@ -103,8 +117,12 @@ impl Hub {
             registry: Registry::new(keys),
             timers: Timers::default(),
             slow: Vec::new(),
+            parts: VecDeque::new(),
             texts: VecDeque::new(),
-            broadcasts: Map::with_hasher(keys),
+            gathers: Map::with_hasher(keys),
+            gathered: 0,
+            peers: Map::with_hasher(keys),
+            arrivals: Gcra::NEW,
             drain: None,
             joins: 0,
             events: 0,
@@ -126,18 +144,7 @@ impl Hub {
 
     /// Makes a connection of an upgrade request.
     pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
-        let limits = &self.config.limits;
-        let refused = if self.drain.is_some() {
-            Some(Refused::ShuttingDown)
-        } else if self.conns.len() >= limits.connections {
-            Some(Refused::Connections)
-        } else {
-            None
-        };
-        if let Some(refused) = refused {
-            self.totals.refused += 1;
-            return Err(refused);
-        }
+        let peer = self.admit_new(request.peer).inspect_err(|_| self.totals.refused += 1)?;
         let (speaks, in_url) = match request.target {
             Target::Json { frame_pings } => (Speaks::Json { frame_pings }, None),
             Target::Plain(mut plain) => {
@@ -152,7 +159,7 @@ impl Hub {
         let id = ConnId { slot, generation: self.generations[slot as usize] };
         let client = ClientId(request.client);
         let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
-        self.conns.insert(Conn { id, client, speaks, phase, deadlines: Deadlines::NONE });
+        self.conns.insert(Conn { id, client, peer, speaks, phase, deadlines: Deadlines::NONE });
         let twin = self.clients.insert(client, slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
         self.totals.accepted += 1;
@@ -170,11 +177,16 @@ impl Hub {
                 hub.heard(slot);
             }),
             Input::PeerClosed { conn, code } => self.with(conn, |hub, slot| hub.peer_closed(slot, code)),
-            Input::Violation { conn, rule } => self.with(conn, |hub, slot| hub.close(slot, rule.close_reason())),
+            Input::Violation { conn, rule } => self.with(conn, |hub, slot| {
+                if rule == Violation::TooLarge {
+                    hub.hit("message_bytes");
+                }
+                hub.close(slot, rule.close_reason());
+            }),
             Input::Lost { conn, cause } => self.with(conn, |hub, slot| hub.lost(slot, cause)),
             Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
             Input::Authenticated { conn, verdict } => self.with(conn, |hub, slot| hub.authenticated(slot, verdict)),
-            Input::Call { call, command } => self.call(call, command),
+            Input::Call { call, command } => self.call(Caller::Whole(call), command),
             Input::Tick => self.tick(),
             Input::Shutdown => self.shutdown(),
         }
@@ -183,10 +195,17 @@ impl Hub {
     /// Handles what the broker has to say.
     pub fn hear(&mut self, news: News) {
         match news {
-            News::Joined { conn, client, join, room, position } => self.joined(conn, client, join, room, position),
+            News::Joined { conn, client, join, room, position, replay } => {
+                self.joined(conn, client, join, room, position, replay);
+            }
             News::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             News::Entry { room, entry } => self.deliver(&room, &entry),
             News::Published { from, room, result } => self.published(from, &room, result),
+            News::History { from, room, result } => self.history_read(from, &room, result),
+            News::Presence { from, members, only_counts } => self.presence_read(from, &members, only_counts),
+            News::HistoryRemoved { from } => self.history_removed(&from),
+            News::Came { room, member } => self.tell_watchers(&room, &member, true),
+            News::Went { room, member } => self.tell_watchers(&room, &member, false),
             News::Occupied(room) => self.event(Change::Occupied(room)),
             News::Vacated(room) => self.event(Change::Vacated(room)),
         }
@@ -194,6 +213,10 @@ impl Hub {
 
     /// Works on the next command that waits. False when there is none.
     pub fn next_command(&mut self) -> bool {
+        if let Some((caller, command)) = self.parts.pop_front() {
+            self.call(caller, command);
+            return true;
+        }
         let Some(text) = self.texts.pop_front() else { return false };
         let slot = text.conn.slot;
         let Some(conn) = self.conns.get(slot as usize).filter(|found| found.id == text.conn) else { return true };
@@ -241,7 +264,8 @@ impl Hub {
         let token = match conn.phase.take() {
             Some(Phase::Handshaking(mut handshaking)) => {
                 let token = handshaking.token.take();
-                let info = ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None };
+                let info =
+                    ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None, room_info: None };
                 conn.phase = Some(Phase::Open(handshaking.upgraded(Arc::new(info))));
                 token
             }
@@ -420,6 +444,9 @@ impl Hub {
             _ => 0,
         };
         self.totals.frames_dropped += unsent as u64;
+        if let Some(peer) = conn.peer {
+            self.peer_left(peer);
+        }
         self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
@@ -433,6 +460,7 @@ impl Hub {
             match owner {
                 Owner::Conn(slot) => self.fire(slot),
                 Owner::Drain => self.drain_step(),
+                Owner::Peer(from) => self.settle_peer(from),
             }
         }
     }
@@ -441,19 +469,37 @@ impl Hub {
         let conn = &self.conns[slot as usize];
         let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is somebody's deadline");
         match timer {
-            Timer::Phase => match &conn.phase {
-                Some(Phase::Open(_)) => self.close(slot, CloseReason::STALE),
-                Some(Phase::Closing(closing)) => {
-                    let end = End { reason: closing.reason.clone(), by: closing.by, clean: false };
-                    self.vacate(slot, end);
-                }
-                _ => self.vacate(slot, abnormal(EndedBy::Server)),
-            },
+            Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
-            Timer::Pong => self.close(slot, CloseReason::NO_PONG),
-            Timer::Write => self.close(slot, CloseReason::WRITE),
-            Timer::Expiry => self.close(slot, CloseReason::EXPIRED),
+            Timer::Pong => self.close_for(slot, "pong_timeout", CloseReason::NO_PONG),
+            Timer::Write => self.close_for(slot, "write_timeout", CloseReason::WRITE),
+            Timer::Expiry => self.close_for(slot, "expiry_grace", CloseReason::EXPIRED),
+            Timer::RoomExpiry => {
+                self.hit("expiry_grace");
+                self.rooms_expired(slot);
+            }
         }
+    }
+
+    fn phase_over(&mut self, slot: u32) {
+        match &self.conns[slot as usize].phase {
+            Some(Phase::Open(_)) => self.close_for(slot, "authenticate_timeout", CloseReason::STALE),
+            Some(Phase::Closing(closing)) => {
+                let end = End { reason: closing.reason.clone(), by: closing.by, clean: false };
+                self.hit("close_timeout");
+                self.vacate(slot, end);
+            }
+            _ => {
+                self.hit("handshake_timeout");
+                self.vacate(slot, abnormal(EndedBy::Server));
+            }
+        }
+    }
+
+    /// Ends a connection because of a limit.
+    fn close_for(&mut self, slot: u32, limit: &'static str, reason: CloseReason) {
+        self.hit(limit);
+        self.close(slot, reason);
     }
 
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due

@@ -2,12 +2,14 @@
 
 use super::Hub;
 use super::session::{Identity, Proof};
+use crate::api::HistoryQuery;
 use crate::code::{CloseReason, Error, ErrorCode};
-use crate::conn::{Entrance, Renewal, Speaks, Stage, Why};
+use crate::conn::{Check, Entrance, Speaks, Stage, Why};
 use crate::ids::Name;
-use crate::link::Origin;
+use crate::link::{Origin, Replay, Request};
 use crate::wire::plain::{self, Message};
 use crate::wire::route::Plain;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +21,7 @@ impl Hub {
     /// The WebSocket is open: whoever needs no token is in.
     pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
         match token.filter(|token| !token.is_empty()) {
-            Some(token) => self.plain_authenticate(slot, token),
+            Some(token) => self.check(slot, token, Check::Entrance(Box::default())),
             None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
             None => {}
         }
@@ -27,11 +29,14 @@ impl Hub {
 
     /// A message came, or its time.
     pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
+        if let Err(error) = self.pace_command(slot) {
+            return self.answer_plain(slot, None, &error);
+        }
         let Some(open) = self.conns[slot as usize].open() else { return };
-        match (plain::parse(text), open.is_ready()) {
-            (Ok(message), true) => self.plain_command(slot, message),
-            (Ok(Message::Auth { token }), false) => self.plain_authenticate(slot, token),
-            (Ok(_), false) => self.complain(slot, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
+        match (plain::parse(text), &open.stage) {
+            (Ok(message), Stage::Ready) => self.plain_command(slot, message),
+            (Ok(Message::Auth { token }), _) => self.check(slot, token, Check::Entrance(Box::default())),
+            (Ok(_), _) => self.complain(slot, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
             (Err(wrong), _) => self.complain(slot, &wrong),
         }
     }
@@ -52,49 +57,55 @@ impl Hub {
     pub(super) fn plain_renewed(&mut self, slot: u32, proof: Proof) {
         let Proof::Good(identity) = proof else { return self.complain(slot, INVALID_TOKEN) };
         let Some(open) = self.conns[slot as usize].open() else { return };
-        if open.info.user == identity.user {
+        let user = identity.user.clone();
+        if open.info.user == user {
             self.arm_expiry(slot, identity.lifetime);
         } else if open.info.user.is_empty() {
-            let rooms = self.identify(slot, identity);
+            let Some(rooms) = self.identify(slot, identity) else { return };
             let new: Vec<Name> = rooms.into_iter().filter(|room| !self.registry.has_seat(slot, room)).collect();
             if self.registry.seat_count(slot) + new.len() > self.config.limits.rooms_per_connection {
+                self.hit("rooms_per_connection");
                 return self.close(slot, CloseReason::ROOMS);
             }
+            self.rename(slot);
             for room in &new {
-                self.join(slot, room, Why::Placed);
+                self.join(slot, room, Why::Placed, Replay::None, false, None);
             }
         } else {
             return self.close(slot, CloseReason::BAD_REQUEST);
         }
-        let user = self.conns[slot as usize].open().map(|open| open.info.user.clone()).unwrap_or_else(Name::empty);
         self.say(slot, &plain::authenticated(&user, self.now.unix_ms));
     }
 
-    /// Answers a publication that carried an id, or that failed.
-    pub(super) fn answer_publisher(&mut self, slot: u32, id: Option<&str>, error: &Error) {
+    /// Tells a client why what it asked for is not done.
+    pub(super) fn answer_plain(&mut self, slot: u32, id: Option<&str>, error: &Error) {
         self.totals.errors += 1;
+        self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
         self.say(slot, &frame);
-    }
-
-    fn plain_authenticate(&mut self, slot: u32, token: String) {
-        if let Some(open) = self.conns[slot as usize].open_mut() {
-            open.stage = Stage::Authenticating { id: 0 };
-            self.authenticate(slot, token);
-        }
     }
 
     /// Greets, and joins the rooms of the URL and those that come with the user.
     fn admit_plain(&mut self, slot: u32, identity: Option<Identity>) {
         let Speaks::Plain(url) = self.conns[slot as usize].speaks.clone() else { return };
-        let Plain { rooms: named, greeting, .. } = *url;
+        let Plain { rooms: named, greeting, since, history, .. } = *url;
+        let authenticated = identity.is_some();
+        let mut rooms = Vec::new();
+        if let Some(identity) = identity {
+            let Some(with_user) = self.identify(slot, identity) else { return };
+            rooms = with_user;
+        }
         if greeting {
-            let rooms = named.join(", ");
             let client = self.conns[slot as usize].client;
-            let frame = plain::greeting(&rooms, identity.is_some(), &format!("{client}"), self.now.unix_ms);
+            let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
             self.say(slot, &frame);
         }
-        let mut rooms = identity.map_or_else(Vec::new, |identity| self.identify(slot, identity));
+        let replay = match since {
+            Some(since) => Replay::Since { epoch: since.epoch, offset: since.offset, or_refuse: false },
+            None if history > 0 => Replay::Last(history),
+            None => Replay::None,
+        };
+        let replays = named.iter().map(|room| (room.clone(), replay.clone())).collect();
         for room in named {
             if rooms.contains(&room) {
                 continue;
@@ -103,26 +114,29 @@ impl Hub {
                 rooms.push(room);
             } else {
                 let message = format!("permission denied: {room}");
-                self.answer_publisher(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
+                self.answer_plain(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
             }
         }
-        self.enter(slot, Entrance { id: 0, ttl: None, subs: Vec::new() }, &rooms);
+        self.enter(slot, Entrance { replays, ..Entrance::default() }, &rooms);
     }
 
     fn plain_command(&mut self, slot: u32, message: Message) {
         match message {
-            Message::Auth { token } => {
-                let Some(open) = self.conns[slot as usize].open_mut() else { return };
-                if open.renewal.is_some() {
-                    return self.complain(slot, "another token is being checked");
-                }
-                open.renewal = Some(Renewal::Plain);
-                self.authenticate(slot, token);
-            }
+            Message::Auth { token } => self.check(slot, token, Check::Auth),
             Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
             Message::Subscribe { events } => self.filter(slot, events),
             Message::Publish { room, data, id } => self.plain_publish(slot, room, data, id),
+            Message::Position => self.tell_positions(slot),
             Message::Unknown => self.totals.unknown_types += 1,
+        }
+    }
+
+    /// Asks the broker where the connection's rooms are: its answers come after all that was said before.
+    fn tell_positions(&mut self, slot: u32) {
+        let conn = self.conns[slot as usize].id;
+        for (room, _) in self.registry.joins_of(slot) {
+            let from = Origin::Plain { conn, id: None };
+            self.requests.push_back(Request::History { from, room: room.clone(), query: HistoryQuery::default() });
         }
     }
 
@@ -130,9 +144,11 @@ impl Hub {
         let limits = &self.config.limits;
         let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
         if events.len() > most {
+            self.hit("filter_events");
             return self.complain(slot, &format!("at most {most} events (filter_events)"));
         }
         if events.iter().any(|event| event.len() > longest) {
+            self.hit("filter_event_bytes");
             return self.complain(slot, &format!("an event has at most {longest} bytes (filter_event_bytes)"));
         }
         let conn = &mut self.conns[slot as usize];
@@ -152,12 +168,12 @@ impl Hub {
             (None, [only]) => String::from(only.as_str()),
             (None, _) => {
                 let error = Error::new(ErrorCode::BadRequest, "publish needs a room: the connection has several");
-                return self.answer_publisher(slot, id.as_deref(), &error);
+                return self.answer_plain(slot, id.as_deref(), &error);
             }
         };
         let from = Origin::Plain { conn: conn.id, id: id.clone() };
         if let Err(error) = self.publish_from(slot, &room, data, from) {
-            self.answer_publisher(slot, id.as_deref(), &error);
+            self.answer_plain(slot, id.as_deref(), &error);
         }
     }
 

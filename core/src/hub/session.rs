@@ -1,15 +1,12 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
-use super::{Hub, Text};
-use crate::broker::keeps_history;
-use crate::code::{CloseReason, Error, ErrorCode};
-use crate::conn::{Entrance, PendingJoin, Renewal, Speaks, Stage, Timer, Why};
-use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, any_room, client_room};
-use crate::link::{Position, Request};
-use crate::registry::{JoinId, Left};
+use super::Hub;
+use crate::code::CloseReason;
+use crate::conn::{Check, Entrance, Speaks, Stage, Timer, Why};
+use crate::ids::{ClientInfo, Name, any_room, client_room};
+use crate::link::{Replay, Request};
 use crate::time::Instant;
 use crate::turn::{BadToken, Change, Claims, Effect};
-use crate::wire::json::{self, Subscribed};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -28,6 +25,8 @@ pub(super) struct Identity {
     pub user: Name,
     pub info: Option<String>,
     pub channels: Vec<Name>,
+    /// The room that it is for, in the token of a subscription.
+    pub channel: Option<String>,
     /// How long the token is still good.
     pub lifetime: Option<Duration>,
 }
@@ -40,31 +39,33 @@ impl Identity {
 }
 
 impl Hub {
-    /// Has a token's signature checked.
-    pub(super) fn authenticate(&mut self, slot: u32, token: String) {
-        let conn = self.conns[slot as usize].id;
-        self.effects.push(Effect::Authenticate { conn, token });
+    /// Has a token's signature checked. What the client says meanwhile waits.
+    pub(super) fn check(&mut self, slot: u32, token: String, check: Check) {
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut() else { return };
+        assert!(open.check.is_none(), "who has a token checked is not heard until that is done");
+        open.check = Some(check);
+        self.effects.push(Effect::Authenticate { conn: id, token });
     }
 
     /// The signature has been checked.
     pub(super) fn authenticated(&mut self, slot: u32, verdict: Result<Claims, BadToken>) {
-        let proof = self.prove(verdict);
-        let conn = &mut self.conns[slot as usize];
-        let plain = matches!(conn.speaks, Speaks::Plain(_));
-        let Some(open) = conn.open_mut() else {
+        let Some(check) = self.conns[slot as usize].open_mut().and_then(|open| open.check.take()) else {
             self.totals.ignored_inputs += 1;
             return;
         };
-        match (&open.stage, open.renewal.take()) {
-            (Stage::Authenticating { .. }, _) if plain => self.plain_entrance(slot, proof),
-            (Stage::Authenticating { id }, _) => {
-                let id = *id;
-                self.json_entrance(slot, id, proof);
-            }
-            (_, Some(Renewal::Plain)) => self.plain_renewed(slot, proof),
-            (_, Some(Renewal::Json(id))) => self.json_refreshed(slot, id, proof),
-            _ => self.totals.ignored_inputs += 1,
+        let proof = self.prove(verdict);
+        let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
+        match check {
+            Check::Entrance(_) if plain => self.plain_entrance(slot, proof),
+            Check::Entrance(entrance) => self.json_entrance(slot, *entrance, proof),
+            Check::Auth => self.plain_renewed(slot, proof),
+            Check::Refresh { id } => self.json_refreshed(slot, id, proof),
+            Check::Subscribe(asked) => self.subscribe_with(slot, *asked, proof),
+            Check::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, proof),
         }
+        self.resume(slot);
     }
 
     /// Judges a token's times against the time of this turn, and its names against the rules.
@@ -90,23 +91,34 @@ impl Hub {
                 Err(_) => return Proof::Bad,
             }
         }
-        let lifetime = claims.exp.map(|exp| {
-            let until = u64::try_from(exp).unwrap_or(0).saturating_mul(1000);
-            Duration::from_millis(until.saturating_sub(self.now.unix_ms))
-        });
-        Proof::Good(Identity { user, info: claims.info, channels, lifetime })
+        let lifetime = claims.exp.map(|exp| self.until(exp));
+        Proof::Good(Identity { user, info: claims.info, channels, channel: claims.channel, lifetime })
     }
 
-    /// Makes a connection the user's own. Returns the rooms that it is put into because of that.
-    pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Vec<Name> {
-        let Identity { user, info, channels, lifetime } = identity;
+    /// How long it is from this turn to a time in seconds since 1970.
+    pub(super) fn until(&self, unix_seconds: i64) -> Duration {
+        let until = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000);
+        Duration::from_millis(until.saturating_sub(self.now.unix_ms))
+    }
+
+    /// Makes a connection the user's own. Returns the rooms that it is put into because of that; `None` when the user has
+    /// too many connections, and this one is closed.
+    pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Option<Vec<Name>> {
+        let Identity { user, info, channels, lifetime, .. } = identity;
         let mut rooms = channels;
+        let most = self.config.limits.connections_per_user;
+        if !user.is_empty() && most > 0 && self.registry.connections_of(&user).count() >= most {
+            self.hit("connections_per_user");
+            self.close(slot, CloseReason::USER_CONNECTIONS);
+            return None;
+        }
         self.arm_expiry(slot, lifetime);
         let conn = &mut self.conns[slot as usize];
         let client = conn.client;
-        let Some(open) = conn.open_mut() else { return rooms };
-        if !user.is_empty() || info.is_some() {
-            open.info = Arc::new(ClientInfo { client, user: user.clone(), info });
+        if let Some(open) = conn.open_mut()
+            && (!user.is_empty() || info.is_some())
+        {
+            open.info = Arc::new(ClientInfo { client, user: user.clone(), info, room_info: None });
         }
         if !user.is_empty() {
             rooms.push(user.personal_room());
@@ -114,104 +126,53 @@ impl Hub {
                 self.event(Change::Online(user));
             }
         }
-        rooms
+        Some(rooms)
+    }
+
+    /// Tells the rooms that a connection is in who it is now.
+    pub(super) fn rename(&mut self, slot: u32) {
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        let renamed = self.registry.joins_of(slot).map(|(room, join)| {
+            let member = Arc::clone(open.info_in(room));
+            Request::Rename { room: room.clone(), join, member }
+        });
+        self.requests.extend(renamed);
     }
 
     /// Closes the connection some time after its token expires, unless it is renewed.
     pub(super) fn arm_expiry(&mut self, slot: u32, lifetime: Option<Duration>) {
+        let at = self.expiry(lifetime);
+        self.set(slot, Timer::Expiry, at);
+    }
+
+    /// When something ends whose token is good for this long.
+    pub(super) fn expiry(&self, lifetime: Option<Duration>) -> Instant {
         let grace = self.config.limits.expiry_grace;
-        let expiry = lifetime.map_or(Instant::NEVER, |lifetime| self.now.mono.after(lifetime).after(grace));
-        self.set(slot, Timer::Expiry, expiry);
+        lifetime.map_or(Instant::NEVER, |lifetime| self.now.mono.after(lifetime).after(grace))
     }
 
     /// Puts the connection into the rooms that it starts in. When the broker has confirmed them all, it is ready.
-    pub(super) fn enter(&mut self, slot: u32, entrance: Entrance, rooms: &[Name]) {
+    pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[Name]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
+            self.hit("rooms_per_connection");
             return self.close(slot, CloseReason::ROOMS);
         }
         self.disarm(slot, Timer::Phase);
+        let replays = core::mem::take(&mut entrance.replays);
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         open.stage = Stage::Joining(Box::new(entrance));
         for room in rooms {
-            self.join(slot, room, Why::Placed);
+            let wanted = replays.iter().find(|(name, _)| name == room);
+            let replay = wanted.map_or(Replay::None, |(_, replay)| replay.clone());
+            self.join(slot, room, Why::Entering, replay, false, None);
         }
         self.ready_if_entered(slot);
     }
 
-    /// Asks the broker to make the connection a member of a room.
-    pub(super) fn join(&mut self, slot: u32, room: &Name, why: Why) {
-        let join = self.next_join();
-        let conn = &mut self.conns[slot as usize];
-        let (id, client) = (conn.id, conn.client);
-        let Some(open) = conn.open_mut() else { return };
-        open.joins.push(PendingJoin { join, why });
-        self.registry.begin_join(slot, room, join);
-        self.requests.push_back(Request::Join { conn: id, client, join, room: room.clone() });
-    }
-
-    /// The broker has made the connection a member.
-    pub(super) fn joined(&mut self, conn: ConnId, client: ClientId, join: JoinId, room: Name, position: Position) {
-        let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
-        if !waits || !self.registry.confirm(conn.slot, join) {
-            self.totals.late_joins += 1;
-            return self.requests.push_back(Request::Leave { room, client, join });
-        }
-        let slot = conn.slot;
-        let Some(why) = self.take_pending(slot, join) else { return };
-        let positioned = keeps_history(&self.config.limits);
-        match why {
-            Why::Asked { id, recover } => {
-                let subscribed = Subscribed { position, positioned, was_recovering: recover && positioned };
-                self.say(slot, &json::subscribed(id, subscribed));
-            }
-            Why::Placed => {
-                let subscribed = Subscribed { position, positioned, was_recovering: false };
-                if let Some(open) = self.conns[slot as usize].open_mut()
-                    && let Stage::Joining(entrance) = &mut open.stage
-                {
-                    entrance.subs.push((room, subscribed));
-                }
-                self.ready_if_entered(slot);
-            }
-        }
-    }
-
-    /// The broker has no place for the room.
-    pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
-        self.with(conn, |hub, slot| {
-            let Some(why) = hub.take_pending(slot, join) else { return };
-            hub.registry.give_up(slot, join);
-            match why {
-                Why::Asked { id, .. } => hub.fail(slot, id, &error),
-                Why::Placed => hub.close(slot, CloseReason::OVERLOADED),
-            }
-        });
-    }
-
-    /// A membership or a join is over: the broker has to know, unless it will ask when it confirms.
-    pub(super) fn left(&mut self, slot: u32, left: Left) {
-        let conn = &mut self.conns[slot as usize];
-        let client = conn.client;
-        if left.was_member {
-            self.requests.push_back(Request::Leave { room: left.room, client, join: left.join });
-        } else if let Some(open) = conn.open_mut() {
-            open.joins.retain(|pending| pending.join != left.join);
-        }
-    }
-
-    fn take_pending(&mut self, slot: u32, join: JoinId) -> Option<Why> {
-        let joins = &mut self.conns[slot as usize].open_mut()?.joins;
-        let at = joins.iter().position(|pending| pending.join == join)?;
-        let why = joins.swap_remove(at).why;
-        if joins.is_empty() {
-            *joins = Vec::new();
-        }
-        Some(why)
-    }
-
-    fn ready_if_entered(&mut self, slot: u32) {
+    /// Makes the connection ready, if no room that it starts in is still to be confirmed.
+    pub(super) fn ready_if_entered(&mut self, slot: u32) {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        if open.joins.iter().any(|pending| pending.why == Why::Placed) {
+        if open.joins.iter().any(|pending| pending.why == Why::Entering) {
             return;
         }
         match core::mem::replace(&mut open.stage, Stage::Ready) {
@@ -225,12 +186,13 @@ impl Hub {
         }
     }
 
-    /// Keeps a message until the connection is ready, as many bytes as one message may have.
+    /// Keeps a message until the connection is ready for it, as many bytes as one message may have.
     pub(super) fn keep_waiting(&mut self, slot: u32, text: String) {
         let max = self.config.limits.message_bytes;
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         let waiting: usize = open.waiting.iter().map(String::len).sum();
         if waiting + text.len() > max {
+            self.hit("message_bytes");
             return self.close(slot, CloseReason::BAD_REQUEST);
         }
         open.waiting.push(text);
@@ -240,27 +202,8 @@ impl Hub {
     fn resume(&mut self, slot: u32) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
-        let Some(open) = conn.open_mut() else { return };
+        let Some(open) = conn.open_mut().filter(|open| !open.is_busy()) else { return };
         let waiting = core::mem::take(&mut open.waiting);
-        self.texts.extend(waiting.into_iter().map(|text| Text { conn: id, text, at: 0 }));
-    }
-
-    /// Whether a client may be a member of a room that it names, and may be put into one more.
-    pub(super) fn may_join(&self, slot: u32, room: &str) -> Result<Name, Error> {
-        let limits = &self.config.limits;
-        let room = client_room(room, limits.room_name_bytes).map_err(|wrong| match wrong {
-            BadName::Reserved => Error::from(ErrorCode::PermissionDenied),
-            wrong => Error::new(ErrorCode::BadRequest, alloc::format!("{wrong}")),
-        })?;
-        if !self.config.policy.allow_subscribe {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
-        if self.registry.has_seat(slot, &room) {
-            return Err(ErrorCode::AlreadySubscribed.into());
-        }
-        if self.registry.seat_count(slot) >= limits.rooms_per_connection {
-            return Err(Error::new(ErrorCode::LimitExceeded, "too many rooms (rooms_per_connection)"));
-        }
-        Ok(room)
+        self.texts.extend(waiting.into_iter().map(|text| super::Text { conn: id, text, at: 0 }));
     }
 }

@@ -79,8 +79,8 @@ impl Hub {
         match conn.phase.as_ref() {
             Some(Phase::Open(open)) => PhaseView::Open {
                 stage: match open.stage {
+                    Stage::Unauthenticated if open.check.is_some() => "authenticating",
                     Stage::Unauthenticated => "unauthenticated",
-                    Stage::Authenticating { .. } => "authenticating",
                     Stage::Joining(_) => "joining",
                     Stage::Ready => "ready",
                 },

@@ -1,39 +1,76 @@
 //! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
 
-use crate::api::{Command, Connection, Info, Message, Position, Reply};
+use crate::api::{Command, Connection, Info, Message, Position, Publication, Reply};
 use crate::code::{CloseReason, Error, ErrorCode};
-use crate::ids::{ClientId, Name, any_room};
-use crate::limits::Limits;
-use crate::wire::raw::one_line;
+use crate::ids::{BadName, ClientId, ClientInfo, Name, any_room, client_room};
+use crate::limits::{LimitRow, Limits};
+use crate::wire::history::{HistoryFields, Since};
+use crate::wire::json::{push_members, push_publication};
+use crate::wire::raw::{integer, object, one_line};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// The methods of `POST /api/<method>`.
-pub const METHODS: &[&str] =
-    &["publish", "broadcast", "send", "publish_user", "publish_all", "disconnect", "channels", "connections", "info"];
+pub const METHODS: &[&str] = &[
+    "publish",
+    "broadcast",
+    "batch",
+    "send",
+    "publish_user",
+    "publish_all",
+    "subscribe",
+    "unsubscribe",
+    "disconnect",
+    "refresh",
+    "presence",
+    "presence_stats",
+    "history",
+    "history_remove",
+    "channels",
+    "connections",
+    "limits",
+    "info",
+];
 
 /// Reads the body of `POST /api/<method>`.
 ///
 /// # Errors
 /// 104 for a method that is not one of [`METHODS`]; 107 for a body that is not a JSON object, for a field that is
-/// missing, malformed or not known, and for a payload over `publication_bytes`.
+/// missing, malformed or not known; 106 for a payload over `publication_bytes`.
 pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Error> {
+    // A method without parameters may come without a body.
+    let body = if body.is_empty() { b"{}" } else { body };
+    let body = core::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
+    parse_method(method, body, limits)
+}
+
+fn parse_method(method: &str, body: &str, limits: &Limits) -> Result<Command, Error> {
     let parse = match method {
         "publish" => publish,
         "broadcast" => broadcast,
+        "batch" => batch,
         "send" => send,
         "publish_user" => publish_user,
         "publish_all" => publish_all,
+        "subscribe" => subscribe,
+        "unsubscribe" => unsubscribe,
         "disconnect" => disconnect,
+        "refresh" => refresh,
+        "presence" => presence,
+        "presence_stats" => presence_stats,
+        "history" => history,
+        "history_remove" => history_remove,
         "channels" => channels,
         "connections" => connections,
-        "info" => info,
+        "limits" => |body: Body<'_>, _: &Limits| body.finish(Command::Limits),
+        "info" => |body: Body<'_>, _: &Limits| body.finish(Command::Info),
         _ => {
             let known = METHODS.join(", ");
             return Err(Error::new(ErrorCode::MethodNotFound, format!("no method {method:?}; there are {known}")));
@@ -42,31 +79,49 @@ pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Erro
     parse(Body::read(body)?, limits)
 }
 
-/// Writes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`.
+/// Writes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
 #[must_use]
 pub fn encode(result: &Result<Reply, Error>) -> String {
-    let value = match result {
-        Ok(reply) => json!({ "result": reply_value(reply) }),
-        Err(error) => json!({ "error": error_value(error) }),
-    };
-    value.to_string()
+    match result {
+        Ok(Reply::Batch(replies)) => {
+            let mut out = String::from("{\"replies\":");
+            push_list(&mut out, replies, |out, (method, reply)| push_outcome(out, method, reply));
+            out.push('}');
+            out
+        }
+        _ => {
+            let mut out = String::new();
+            push_outcome(&mut out, "result", result);
+            out
+        }
+    }
 }
 
 /// A body's fields, each taken once; what is left in the end is not known.
 struct Body<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> Body<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, Error> {
-        // A method without parameters may come without a body.
-        let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    fn read(body: &'a str) -> Result<Self, Error> {
         let fields: BTreeMap<Cow<'a, str>, &'a RawValue> =
-            serde_json::from_slice(body).map_err(|error| bad(format!("the body must be a JSON object: {error}")))?;
+            serde_json::from_str(body).map_err(|error| bad(format!("the body must be a JSON object: {error}")))?;
         Ok(Self(fields.into_iter().filter(|(_, value)| value.get() != "null").collect()))
     }
 
     fn optional<T: Deserialize<'a>>(&mut self, field: &str) -> Result<Option<T>, Error> {
         let Some(raw) = self.0.remove(field) else { return Ok(None) };
         serde_json::from_str(raw.get()).map(Some).map_err(|error| bad(format!("{field}: {error}")))
+    }
+
+    /// A field that is an object; a derived `Deserialize` alone would take an array too.
+    fn object<T: Deserialize<'a>>(&mut self, field: &str) -> Result<Option<T>, Error> {
+        let raw = self.0.remove(field);
+        raw.map(|raw| object(raw.get())).transpose().map_err(|words| bad(format!("{field}: {words}")))
+    }
+
+    fn integer<T: TryFrom<i128>>(&mut self, field: &str) -> Result<Option<T>, Error> {
+        let raw = self.0.remove(field);
+        let read = |raw: &RawValue| integer(&mut serde_json::Deserializer::from_str(raw.get()));
+        raw.map(read).transpose().map_err(|error: serde_json::Error| bad(format!("{field}: {error}")))
     }
 
     fn ignore_empty(&mut self, field: &str) {
@@ -92,16 +147,42 @@ impl<'a> Body<'a> {
         Ok(user)
     }
 
+    /// Whose connections are meant, and which of them: `session` is another name of `client`.
+    fn whose(&mut self) -> Result<(Name, Option<ClientId>), Error> {
+        let user = self.user()?;
+        Ok((user, self.client()?))
+    }
+
+    fn client(&mut self) -> Result<Option<ClientId>, Error> {
+        let mut found = None;
+        for field in ["client", "session"] {
+            let text: Option<String> = self.optional(field)?;
+            match text.filter(|text| !text.is_empty()) {
+                Some(text) => found = Some(client_id(field, &text)?),
+                None => continue,
+            }
+        }
+        Ok(found)
+    }
+
     fn data(&mut self, limits: &Limits) -> Result<String, Error> {
         let raw = self.0.remove("data").ok_or_else(|| bad("data is missing"))?;
         within("data", one_line(raw), limits)
     }
 
     fn message(&mut self, limits: &Limits) -> Result<Message, Error> {
+        let idempotency_key: Option<String> = self.optional("idempotency_key")?;
+        let idempotency_key = idempotency_key.filter(|key| !key.is_empty());
+        let most = limits.idempotency_key_bytes;
+        if idempotency_key.as_ref().is_some_and(|key| key.len() > most) {
+            let words = format!("idempotency_key has more than {most} bytes");
+            return Err(Error::limit(ErrorCode::BadRequest, "idempotency_key_bytes", &words));
+        }
         Ok(Message {
             data: self.data(limits)?,
             tags: self.optional("tags")?.unwrap_or_default(),
             skip_history: self.optional("skip_history")?.unwrap_or_default(),
+            idempotency_key,
         })
     }
 
@@ -145,20 +226,20 @@ fn disconnect(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct With {
+        #[serde(deserialize_with = "integer")]
         code: u16,
         #[serde(default)]
         reason: String,
     }
     let user: Option<Name> = body.optional("user")?;
-    let client: Option<String> = body.optional("client")?;
-    let client = client.map(|client| client_id("client", &client)).transpose()?;
+    let client = body.client()?;
     let user = user.unwrap_or_else(Name::empty);
     if user.is_empty() && client.is_none() {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
     }
     let whitelist: Vec<String> = body.optional("whitelist")?.unwrap_or_default();
     let whitelist = whitelist.iter().map(|client| client_id("whitelist", client)).collect::<Result<_, _>>()?;
-    let reason = match body.optional::<With>("disconnect")? {
+    let reason = match body.object::<With>("disconnect")? {
         None => CloseReason::FORCE,
         // SDKs take a reason that is JSON for their own and look no further: they would never reconnect.
         Some(With { reason, .. }) if serde_json::from_str::<Value>(&reason).is_ok() => {
@@ -184,12 +265,79 @@ fn connections(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
     body.finish(command)
 }
 
-fn info(body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    body.finish(Command::Info)
+fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let commands: Vec<BTreeMap<String, &RawValue>> = body.required("commands")?;
+    // They run one after the other, which is one of the ways to run them side by side.
+    body.optional::<bool>("parallel")?;
+    let commands = commands.iter().map(|command| batched(command, limits)).collect::<Result<_, _>>()?;
+    body.finish(Command::Batch(commands))
+}
+
+type Batched = (&'static str, Result<Command, Error>);
+
+fn batched(command: &BTreeMap<String, &RawValue>, limits: &Limits) -> Result<Batched, Error> {
+    let mut named = command.iter().filter(|(_, params)| params.get() != "null");
+    let (Some((method, params)), None) = (named.next(), named.next()) else {
+        return Err(bad("commands: each is an object with one method"));
+    };
+    let known = METHODS.iter().find(|known| *known == method && **known != "batch");
+    let known = known.ok_or_else(|| bad(format!("commands: {method:?} cannot be part of a batch")))?;
+    Ok((known, parse_method(method, params.get(), limits)))
+}
+
+fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let (user, client) = body.whose()?;
+    let name: Cow<'_, str> = body.required("channel")?;
+    let channel = client_room(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))?;
+    let since: Option<Since> = body.object("recover_since")?;
+    let since = since.map(|Since { epoch, offset }| Position { epoch, offset });
+    body.finish(Command::Subscribe { user, client, channel, since })
+}
+
+fn unsubscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let (user, client) = body.whose()?;
+    let command = Command::Unsubscribe { user, client, channel: body.room(limits)? };
+    body.finish(command)
+}
+
+fn refresh(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
+    let (user, client) = body.whose()?;
+    let expired = body.optional("expired")?.unwrap_or_default();
+    let command = Command::Refresh { user, client, expire_at: body.integer("expire_at")?, expired };
+    body.finish(command)
+}
+
+fn presence(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let command = Command::Presence { channel: body.room(limits)? };
+    body.finish(command)
+}
+
+fn presence_stats(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let command = Command::PresenceStats { channel: body.room(limits)? };
+    body.finish(command)
+}
+
+fn history(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let channel = body.room(limits)?;
+    let limit = body.integer("limit")?;
+    let fields = HistoryFields { limit, since: body.object("since")?, reverse: body.optional("reverse")? };
+    body.finish(Command::History { channel, query: fields.query()? })
+}
+
+fn history_remove(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let command = Command::HistoryRemove { channel: body.room(limits)? };
+    body.finish(command)
 }
 
 fn room(name: &str, limits: &Limits) -> Result<Name, Error> {
-    any_room(name, limits.room_name_bytes).map_err(|wrong| bad(format!("channel {name:?}: {wrong}")))
+    any_room(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
+}
+
+/// What is wrong with a room's name, as an error of a backend's call.
+pub(crate) fn bad_room(name: &str, wrong: BadName) -> Error {
+    let code = if wrong == BadName::Reserved { ErrorCode::PermissionDenied } else { ErrorCode::BadRequest };
+    let limit = matches!(wrong, BadName::TooLong(_)).then_some("room_name_bytes");
+    Error { limit, ..Error::new(code, format!("channel {name:?}: {wrong}")) }
 }
 
 fn client_id(field: &str, text: &str) -> Result<ClientId, Error> {
@@ -199,8 +347,8 @@ fn client_id(field: &str, text: &str) -> Result<ClientId, Error> {
 fn within(field: &str, payload: String, limits: &Limits) -> Result<String, Error> {
     let (bytes, max) = (payload.len(), limits.publication_bytes);
     if bytes > max {
-        let message = format!("{field} has {bytes} bytes, at most {max} are allowed (publication_bytes)");
-        return Err(Error::new(ErrorCode::LimitExceeded, message));
+        let words = format!("{field} has {bytes} bytes, at most {max} are allowed");
+        return Err(Error::limit(ErrorCode::LimitExceeded, "publication_bytes", &words));
     }
     Ok(payload)
 }
@@ -209,17 +357,30 @@ fn bad(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::BadRequest, message)
 }
 
-fn reply_value(reply: &Reply) -> Value {
-    match reply {
-        Reply::Published(position) => position_value(position),
-        Reply::Broadcast(responses) => {
-            let one = |response: &Result<Position, Error>| match response {
-                Ok(position) => json!({ "result": position_value(position) }),
-                Err(error) => json!({ "error": error_value(error) }),
-            };
-            json!({ "responses": responses.iter().map(one).collect::<Vec<_>>() })
+fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
+    match outcome {
+        Ok(reply) => {
+            out.push_str("{\"");
+            out.push_str(key);
+            out.push_str("\":");
+            push_reply(out, reply);
+            out.push('}');
         }
+        Err(error) => {
+            let mut fields = json!({ "code": error.code.number(), "message": error.message });
+            if let Some(limit) = error.limit {
+                fields["limit"] = limit.into();
+            }
+            out.push_str(&json!({ "error": fields }).to_string());
+        }
+    }
+}
+
+fn push_reply(out: &mut String, reply: &Reply) {
+    let value = match reply {
+        Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
         Reply::Done => json!({}),
+        Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
         Reply::Channels(rooms) => {
             let one = |(name, clients): &(Name, usize)| (name.as_str().to_owned(), json!({ "num_clients": clients }));
             json!({ "channels": rooms.iter().map(one).collect::<Map<_, _>>() })
@@ -228,17 +389,53 @@ fn reply_value(reply: &Reply) -> Value {
             let one = |connection: &Connection| (connection.client.to_string(), connection_value(connection));
             json!({ "connections": connections.iter().map(one).collect::<Map<_, _>>() })
         }
+        Reply::Limits(rows) => {
+            let one = |row: &LimitRow| (row.key.to_owned(), json!({ "value": row.value, "answer": row.answer }));
+            json!({ "limits": rows.iter().map(one).collect::<Map<_, _>>() })
+        }
         Reply::Info(info) => json!({ "nodes": [info_value(info)] }),
-    }
+        Reply::Presence(members) => return push_presence(out, members),
+        Reply::History { publications, position } => return push_history(out, publications, position),
+        Reply::Broadcast(responses) => {
+            out.push_str("{\"responses\":");
+            push_list(out, responses, |out, response| push_outcome(out, "result", response));
+            return out.push('}');
+        }
+        Reply::Batch(replies) => {
+            out.push_str("{\"replies\":");
+            push_list(out, replies, |out, (method, reply)| push_outcome(out, method, reply));
+            return out.push('}');
+        }
+    };
+    out.push_str(&value.to_string());
 }
 
-fn position_value(position: &Position) -> Value {
-    #[derive(Serialize)]
-    struct Fields<'a> {
-        offset: u64,
-        epoch: &'a str,
+fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    out.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        push(out, item);
     }
-    json!(Fields { offset: position.offset, epoch: &position.epoch })
+    out.push(']');
+}
+
+fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
+    out.push_str("{\"presence\":");
+    push_members(out, members);
+    out.push('}');
+}
+
+fn push_history(out: &mut String, publications: &[Publication], Position { epoch, offset }: &Position) {
+    out.push_str("{\"publications\":");
+    push_list(out, publications, |out, publication| {
+        let Publication { offset, data, tags, info } = publication;
+        push_publication(out, *offset, data, tags.as_deref(), info.as_deref());
+    });
+    let top = json!({ "epoch": epoch, "offset": offset }).to_string();
+    out.push(',');
+    out.push_str(&top[1..]);
 }
 
 fn connection_value(connection: &Connection) -> Value {
@@ -258,9 +455,6 @@ fn info_value(info: &Info) -> Value {
         "num_clients": info.clients,
         "num_users": info.users,
         "num_channels": info.channels,
+        "num_subs": info.memberships,
     })
-}
-
-fn error_value(error: &Error) -> Value {
-    json!({ "code": error.code.number(), "message": error.message })
 }

@@ -1,11 +1,15 @@
 //! The `json` profile: version 2 of the Centrifuge client protocol, in JSON, as its SDKs speak it.
 
-use crate::code::Error;
+use crate::code::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
-use crate::link::{Entry, Position, epoch_text};
+use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
+use crate::wire::history::HistoryFields;
 use crate::wire::raw::{one_line, push_number, push_string};
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -107,9 +111,12 @@ impl<'de> Visitor<'de> for CommandVisitor {
 
 /// Parameters of `connect`.
 #[derive(Deserialize)]
-pub(crate) struct Connect {
+pub(crate) struct Connect<'a> {
     #[serde(default)]
     pub token: String,
+    /// What is to be replayed of the rooms that the server puts it into.
+    #[serde(default, borrow)]
+    pub subs: BTreeMap<Cow<'a, str>, Subscribe<'a>>,
 }
 
 /// Parameters of `subscribe`.
@@ -118,21 +125,56 @@ pub(crate) struct Subscribe<'a> {
     #[serde(default, borrow)]
     pub channel: Cow<'a, str>,
     #[serde(default)]
+    pub token: String,
+    #[serde(default)]
     pub recover: bool,
+    #[serde(default, borrow)]
+    pub epoch: Cow<'a, str>,
+    #[serde(default)]
+    pub offset: u64,
+    #[serde(default)]
+    pub join_leave: bool,
+    #[serde(default)]
+    pub flag: u64,
 }
 
-/// Parameters of `unsubscribe`.
+/// The bit of a subscription's `flag` that wants an error in place of an unsuccessful recovery.
+const REFUSE_UNRECOVERED: u64 = 2;
+
+impl Subscribe<'_> {
+    /// What it wants to have before anything else.
+    pub fn replay(&self) -> Replay {
+        if !self.recover {
+            return Replay::None;
+        }
+        let or_refuse = self.flag & REFUSE_UNRECOVERED != 0;
+        Replay::Since { epoch: self.epoch.to_string(), offset: self.offset, or_refuse }
+    }
+}
+
+/// Parameters of the commands that only name a room.
 #[derive(Deserialize)]
-pub(crate) struct Unsubscribe<'a> {
+pub(crate) struct InRoom<'a> {
     #[serde(default, borrow)]
     pub channel: Cow<'a, str>,
 }
 
-/// Parameters of `refresh`.
+/// Parameters of `refresh` and `sub_refresh`.
 #[derive(Deserialize)]
-pub(crate) struct Refresh {
+pub(crate) struct Refresh<'a> {
+    #[serde(default, borrow)]
+    pub channel: Cow<'a, str>,
     #[serde(default)]
     pub token: String,
+}
+
+/// Parameters of `history`.
+#[derive(Deserialize)]
+pub(crate) struct History<'a> {
+    #[serde(default, borrow)]
+    pub channel: Cow<'a, str>,
+    #[serde(flatten)]
+    pub query: HistoryFields,
 }
 
 /// Parameters of `publish`.
@@ -166,14 +208,32 @@ pub(crate) struct Connected<'a> {
 }
 
 /// Where a subscription starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Subscribed {
-    /// The first message to come has the next offset.
+    /// Where the client is before it has read what was missed. Each message moves it on, and SDKs that lose the connection
+    /// half-way through ask again from where they are.
     pub position: Position,
     /// Whether the room's log retains anything, so that a position means something later.
     pub positioned: bool,
-    /// Whether the client asked for what it has missed. It is told that it was not recovered.
-    pub was_recovering: bool,
+    /// What was missed.
+    pub replay: Replayed,
+    /// Seconds until the room's token expires.
+    pub ttl: Option<u64>,
+}
+
+impl Subscribed {
+    /// Where somebody is who joins at this position, with what it has missed.
+    pub fn new(top: Position, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
+        let position = Position { offset: top.offset - replay.entries.len() as u64, ..top };
+        Self { position, positioned, replay, ttl }
+    }
+
+    /// Leaves out what was missed: the client is told that it was not recovered, and goes on from the top.
+    pub fn without_replay(self) -> Self {
+        let offset = self.position.offset + self.replay.entries.len() as u64;
+        let replay = Replayed { recovered: Some(false), entries: Vec::new() };
+        Self { position: Position { offset, ..self.position }, replay, ..self }
+    }
 }
 
 impl Connected<'_> {
@@ -192,7 +252,7 @@ impl Connected<'_> {
                 out.push(if at == 0 { '{' } else { ',' });
                 push_string(&mut out, room);
                 out.push(':');
-                push_subscription(&mut out, *subscribed);
+                push_subscription(&mut out, subscribed);
             }
             out.push('}');
         }
@@ -211,7 +271,7 @@ impl Connected<'_> {
 }
 
 /// The reply to `subscribe`.
-pub(crate) fn subscribed(id: u64, subscribed: Subscribed) -> String {
+pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
     let mut out = open_reply(id, "subscribe");
     push_subscription(&mut out, subscribed);
     out.push('}');
@@ -219,11 +279,52 @@ pub(crate) fn subscribed(id: u64, subscribed: Subscribed) -> String {
 }
 
 /// The reply to `refresh`.
-pub(crate) fn refreshed(id: u64, client: &ClientInfo, ttl: Option<u64>) -> String {
+pub(crate) fn refreshed(id: u64, info: &ClientInfo, ttl: Option<u64>) -> String {
     let mut out = open_reply(id, "refresh");
     out.push_str("{\"client\":");
-    push_string(&mut out, &client.client_text());
+    push_string(&mut out, &info.client_text());
     push_ttl(&mut out, ttl);
+    out.push_str("}}");
+    out
+}
+
+/// The reply to `sub_refresh`.
+pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
+    let mut out = open_reply(id, "sub_refresh");
+    push_ttl_object(&mut out, ttl);
+    out.push('}');
+    out
+}
+
+/// The reply to `history`.
+pub(crate) fn history(id: u64, page: &Page) -> String {
+    let mut out = open_reply(id, "history");
+    out.push('{');
+    push_publications(&mut out, &page.entries);
+    if let Some(position) = page.position {
+        out.push(',');
+        push_position(&mut out, position);
+    }
+    out.push_str("}}");
+    out
+}
+
+/// The reply to `presence`.
+pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>]) -> String {
+    let mut out = open_reply(id, "presence");
+    out.push_str("{\"presence\":");
+    push_members(&mut out, members);
+    out.push_str("}}");
+    out
+}
+
+/// The reply to `presence_stats`.
+pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
+    let mut out = open_reply(id, "presence_stats");
+    out.push_str("{\"num_clients\":");
+    push_number(&mut out, clients);
+    out.push_str(",\"num_users\":");
+    push_number(&mut out, users);
     out.push_str("}}");
     out
 }
@@ -251,24 +352,45 @@ pub(crate) fn failed(id: u64, error: &Error) -> String {
 
 /// A publication in a room.
 pub(crate) fn publication(room: &str, entry: &Entry) -> String {
-    let mut out = String::with_capacity(entry.draft.bytes() + room.len() + 64);
-    out.push_str("{\"push\":{\"channel\":");
-    push_string(&mut out, room);
-    out.push_str(",\"pub\":{\"data\":");
-    out.push_str(&entry.draft.data);
-    if let Some(info) = &entry.draft.info {
-        out.push_str(",\"info\":");
-        push_info(&mut out, info);
-    }
-    if entry.offset > 0 {
-        out.push_str(",\"offset\":");
-        push_number(&mut out, entry.offset);
-    }
-    if let Some(tags) = &entry.draft.tags {
-        out.push_str(",\"tags\":");
-        out.push_str(tags);
-    }
+    let mut out = open_push(room, "pub");
+    push_entry(&mut out, entry);
+    out.push_str("}}");
+    out
+}
+
+/// A member came, or went.
+pub(crate) fn presence_push(room: &str, member: &ClientInfo, came: bool) -> String {
+    let mut out = open_push(room, if came { "join" } else { "leave" });
+    out.push_str("{\"info\":");
+    push_info(&mut out, member);
     out.push_str("}}}");
+    out
+}
+
+/// The server has put the connection into a room.
+pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
+    let mut out = open_push(room, "subscribe");
+    push_subscription(&mut out, subscribed);
+    out.push_str("}}");
+    out
+}
+
+/// The server has taken the connection out of a room.
+pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
+    let mut out = open_push(room, "unsubscribe");
+    out.push_str("{\"code\":");
+    push_number(&mut out, reason.code);
+    out.push_str(",\"reason\":");
+    push_string(&mut out, reason.reason);
+    out.push_str("}}}");
+    out
+}
+
+/// The connection's token is good for longer than it said.
+pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
+    let mut out = String::from("{\"push\":{\"refresh\":");
+    push_ttl_object(&mut out, ttl);
+    out.push_str("}}");
     out
 }
 
@@ -293,6 +415,15 @@ fn open_reply(id: u64, key: &str) -> String {
     out
 }
 
+fn open_push(room: &str, kind: &str) -> String {
+    let mut out = String::from("{\"push\":{\"channel\":");
+    push_string(&mut out, room);
+    out.push_str(",\"");
+    out.push_str(kind);
+    out.push_str("\":");
+    out
+}
+
 fn push_ttl(out: &mut String, ttl: Option<u64>) {
     if let Some(ttl) = ttl {
         out.push_str(",\"expires\":true,\"ttl\":");
@@ -300,17 +431,98 @@ fn push_ttl(out: &mut String, ttl: Option<u64>) {
     }
 }
 
-fn push_subscription(out: &mut String, subscribed: Subscribed) {
-    let Subscribed { position, positioned, was_recovering } = subscribed;
-    out.push('{');
-    if positioned {
-        out.push_str("\"recoverable\":true,\"positioned\":true,\"epoch\":\"");
-        out.push_str(&epoch_text(position.epoch));
-        out.push_str("\",\"offset\":");
-        push_number(out, position.offset);
+fn push_ttl_object(out: &mut String, ttl: Option<u64>) {
+    match ttl {
+        Some(ttl) => {
+            out.push_str("{\"expires\":true,\"ttl\":");
+            push_number(out, ttl);
+            out.push('}');
+        }
+        None => out.push_str("{}"),
     }
-    if was_recovering {
-        out.push_str(if positioned { ",\"was_recovering\":true" } else { "\"was_recovering\":true" });
+}
+
+fn push_subscription(out: &mut String, subscribed: &Subscribed) {
+    let Subscribed { position, positioned, replay, ttl } = subscribed;
+    // Every field brings a comma along; that of the first is made the brace.
+    let start = out.len();
+    push_ttl(out, *ttl);
+    if *positioned {
+        out.push_str(",\"recoverable\":true,\"positioned\":true,");
+        push_position(out, *position);
+    }
+    if let Some(recovered) = replay.recovered.filter(|_| *positioned) {
+        out.push_str(",\"was_recovering\":true");
+        if recovered {
+            out.push_str(",\"recovered\":true,");
+            push_publications(out, &replay.entries);
+        }
+    }
+    if out.len() == start {
+        out.push_str("{}");
+    } else {
+        out.replace_range(start..=start, "{");
+        out.push('}');
+    }
+}
+
+fn push_position(out: &mut String, position: Position) {
+    out.push_str("\"epoch\":\"");
+    out.push_str(&epoch_text(position.epoch));
+    out.push_str("\",\"offset\":");
+    push_number(out, position.offset);
+}
+
+fn push_publications(out: &mut String, entries: &[Arc<Entry>]) {
+    out.push_str("\"publications\":[");
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        push_entry(out, entry);
+    }
+    out.push(']');
+}
+
+fn push_entry(out: &mut String, Entry { offset, draft, .. }: &Entry) {
+    push_publication(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
+}
+
+/// Members of a room, by client id.
+pub(crate) fn push_members(out: &mut String, members: &[Arc<ClientInfo>]) {
+    out.push('{');
+    for (at, member) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        push_string(out, &member.client_text());
+        out.push(':');
+        push_info(out, member);
+    }
+    out.push('}');
+}
+
+/// One message of a log; with offset 0, one that is in none.
+pub(crate) fn push_publication(
+    out: &mut String,
+    offset: u64,
+    data: &str,
+    tags: Option<&str>,
+    info: Option<&ClientInfo>,
+) {
+    out.push_str("{\"data\":");
+    out.push_str(data);
+    if let Some(info) = info {
+        out.push_str(",\"info\":");
+        push_info(out, info);
+    }
+    if offset > 0 {
+        out.push_str(",\"offset\":");
+        push_number(out, offset);
+    }
+    if let Some(tags) = tags {
+        out.push_str(",\"tags\":");
+        out.push_str(tags);
     }
     out.push('}');
 }
@@ -319,10 +531,12 @@ fn push_info(out: &mut String, info: &ClientInfo) {
     out.push_str("{\"user\":");
     push_string(out, &info.user);
     out.push_str(",\"client\":");
-    push_string(out, &info.client.to_string());
-    if let Some(conn_info) = &info.info {
-        out.push_str(",\"conn_info\":");
-        out.push_str(conn_info);
+    push_string(out, &info.client_text());
+    for (key, value) in [(",\"conn_info\":", &info.info), (",\"chan_info\":", &info.room_info)] {
+        if let Some(value) = value {
+            out.push_str(key);
+            out.push_str(value);
+        }
     }
     out.push('}');
 }

@@ -24,6 +24,7 @@ pub(crate) enum Message {
         data: String,
         id: Option<String>,
     },
+    Position,
     /// An object whose `type` means nothing here, or that has none.
     Unknown,
 }
@@ -57,7 +58,7 @@ struct Kind<'a> {
 /// The words for an error frame: it is not a JSON object, or a field of a known type is not what it should be.
 pub(crate) fn parse(text: &str) -> Result<Message, String> {
     let kind: Kind<'_> = object(text).map_err(|_| String::from("Invalid JSON format"))?;
-    let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\""];
+    let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
     if !kind.kind.is_some_and(|kind| known.contains(&kind.get())) {
         return Ok(Message::Unknown);
     }
@@ -65,6 +66,7 @@ pub(crate) fn parse(text: &str) -> Result<Message, String> {
     match fields.kind.as_deref() {
         Some("auth") => Ok(Message::Auth { token: fields.token.ok_or("auth needs a token")? }),
         Some("ping") => Ok(Message::Ping),
+        Some("position") => Ok(Message::Position),
         Some("subscribe") => Ok(Message::Subscribe { events: fields.events.unwrap_or_default() }),
         Some("publish") => Ok(Message::Publish {
             room: fields.room,
@@ -129,10 +131,17 @@ pub(crate) fn published(id: &str, room: &str, position: Position) -> String {
     out.push_str(id);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
-    out.push_str(",\"epoch\":\"");
-    out.push_str(&epoch_text(position.epoch));
-    out.push_str("\",\"offset\":");
-    push_number(&mut out, position.offset);
+    push_position(&mut out, position);
+    out.push('}');
+    out
+}
+
+/// Where in a room's log the connection is (`position`), or that something before it is missing (`gap`).
+pub(crate) fn position(kind: &str, room: &str, position: Position) -> String {
+    let mut out = open(kind);
+    out.push_str(",\"room\":");
+    push_string(&mut out, room);
+    push_position(&mut out, position);
     out.push('}');
     out
 }
@@ -153,6 +162,13 @@ pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, un
     push_timestamp(&mut out, unix_ms);
     out.push('}');
     out
+}
+
+fn push_position(out: &mut String, position: Position) {
+    out.push_str(",\"epoch\":\"");
+    out.push_str(&epoch_text(position.epoch));
+    out.push_str("\",\"offset\":");
+    push_number(out, position.offset);
 }
 
 fn open(kind: &str) -> String {

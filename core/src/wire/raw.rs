@@ -2,7 +2,9 @@
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use serde_json::value::RawValue;
 
 /// Reads any JSON but `null` as its own text, on one line.
@@ -28,6 +30,35 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String>
         return Err("expected a JSON object".into());
     }
     serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Reads an integer, also one that is written with a fraction of zero: to JSON `1.0` is `1`.
+///
+/// # Errors
+/// When it is none, or out of range.
+pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer: D) -> Result<T, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let whole = number.as_i128().or_else(|| {
+        // What is beyond 64 bits is a float by now, and the nearest one may be within them.
+        let float = number.as_f64().filter(|float| *float > i64::MIN as f64)?;
+        let whole = float as i128;
+        (whole as f64 == float).then_some(whole)
+    });
+    let fits = whole.and_then(|whole| T::try_from(whole).ok());
+    fits.ok_or_else(|| D::Error::custom(format_args!("{number} is not an integer within range")))
+}
+
+/// The same, where it may be missing.
+///
+/// # Errors
+/// As [`integer`].
+pub(crate) fn optional_integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Integer<T: TryFrom<i128>>(#[serde(deserialize_with = "integer")] T);
+    Ok(Option::<Integer<T>>::deserialize(deserializer)?.map(|Integer(number)| number))
 }
 
 /// The string under the top-level key `type`, if the payload is an object that has one.

@@ -1,5 +1,6 @@
 //! From the target of an upgrade request to the profile it speaks and the rooms it names.
 
+use crate::api::Position;
 use crate::ids::{BadName, Name, client_room};
 use crate::limits::Limits;
 use alloc::borrow::Cow;
@@ -34,6 +35,12 @@ pub struct Plain {
     pub greeting: bool,
     /// The `type` of the answer to `subscribe`.
     pub subscribed: Name,
+    /// `?since=<epoch>:<offset>`: deliver what came after this. Only with exactly one room.
+    pub since: Option<Position>,
+    /// `?history=N`: deliver at most this many of the newest messages of each room.
+    pub history: usize,
+    /// Whether positions are told: with `?positions=on`.
+    pub positions: bool,
 }
 
 /// Why a path leads nowhere.
@@ -43,6 +50,8 @@ pub enum RouteError {
     NotFound,
     /// It matches, but what it says cannot be: 400.
     Bad(String),
+    /// It matches, but it goes beyond the limit of this configuration key: 400.
+    Limit(&'static str, String),
     /// It names a room that no client may name: 403.
     Forbidden(String),
 }
@@ -100,8 +109,8 @@ impl Routes {
     /// The path is split at `/` first and then percent-decoded once; a trailing `/` is ignored.
     ///
     /// # Errors
-    /// [`RouteError::NotFound`] for a path that nobody serves, [`RouteError::Bad`] for one that says what cannot be, and
-    /// [`RouteError::Forbidden`] for a reserved room.
+    /// [`RouteError::NotFound`] for a path that nobody serves, [`RouteError::Bad`] or [`RouteError::Limit`] for one that
+    /// says what cannot be, and [`RouteError::Forbidden`] for a reserved room.
     pub fn resolve(&self, target: &str, limits: &Limits) -> Result<Target, RouteError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -115,6 +124,7 @@ impl Routes {
         for room in named {
             let room = client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
                 BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
+                BadName::TooLong(_) => RouteError::Limit("room_name_bytes", wrong.to_string()),
                 wrong => RouteError::Bad(wrong.to_string()),
             })?;
             if !rooms.contains(&room) {
@@ -122,13 +132,24 @@ impl Routes {
             }
         }
         if rooms.len() > limits.rooms_per_connection {
-            let limit = limits.rooms_per_connection;
-            return Err(RouteError::Bad(format!("at most {limit} rooms for one connection (rooms_per_connection)")));
+            let words = format!("at most {} rooms for one connection", limits.rooms_per_connection);
+            return Err(RouteError::Limit("rooms_per_connection", format!("{words} (rooms_per_connection)")));
+        }
+        let since = value(&query, "since").map(position).transpose()?;
+        let history = value(&query, "history").map(history).transpose()?.unwrap_or(0);
+        if since.is_some() && rooms.len() != 1 {
+            return Err(RouteError::Bad("since needs exactly one room".into()));
+        }
+        if since.is_some() && history > 0 {
+            return Err(RouteError::Bad("since and history exclude each other".into()));
         }
         Ok(Target::Plain(Plain {
             rooms,
+            since,
+            history,
+            positions: switch(&query, "positions", false)?,
             token: value(&query, "token").map(String::from),
-            greeting: value(&query, "greeting") != Some("off"),
+            greeting: switch(&query, "greeting", true)?,
             subscribed,
         }))
     }
@@ -170,6 +191,30 @@ impl Template {
             }
         }
         Some(self.room.replace(PLACEHOLDER, id))
+    }
+}
+
+/// The most messages that `?history=` may ask for.
+const HISTORY: usize = 100;
+
+fn position(text: &str) -> Result<Position, RouteError> {
+    let parts = text.rsplit_once(':').and_then(|(epoch, offset)| Some((epoch, offset.parse().ok()?)));
+    let (epoch, offset) = parts.ok_or_else(|| RouteError::Bad("since is <epoch>:<offset>".into()))?;
+    Ok(Position { epoch: epoch.into(), offset })
+}
+
+fn history(text: &str) -> Result<usize, RouteError> {
+    let count = text.parse().ok().filter(|count| *count <= HISTORY);
+    count.ok_or_else(|| RouteError::Bad(format!("history is a number up to {HISTORY}")))
+}
+
+/// What a query says about something that is on or off.
+fn switch(query: &[(Cow<'_, str>, Cow<'_, str>)], key: &str, default: bool) -> Result<bool, RouteError> {
+    match value(query, key) {
+        None => Ok(default),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(RouteError::Bad(format!("{key} is on or off"))),
     }
 }
 

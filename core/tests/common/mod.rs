@@ -22,6 +22,7 @@ pub struct World {
     pub replies: VecDeque<Result<Reply, Error>>,
     pub tokens: VecDeque<(ConnId, String)>,
     pub wakes: Vec<ConnId>,
+    pub peer: Option<std::net::IpAddr>,
     clients: u8,
 }
 
@@ -42,6 +43,7 @@ pub fn with_config(config: Config) -> World {
         replies: VecDeque::new(),
         tokens: VecDeque::new(),
         wakes: vec![],
+        peer: None,
         clients: 0,
     }
 }
@@ -56,7 +58,7 @@ impl World {
         self.clients += 1;
         let config = self.shard.config();
         let target = config.routes.resolve(target, &config.limits).expect("a route");
-        let request = Upgrade { client: [self.clients; 16], target, token: None };
+        let request = Upgrade { client: [self.clients; 16], target, token: None, peer: self.peer };
         self.shard.accept(self.now, request)
     }
 

@@ -7,6 +7,7 @@ mod value;
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
+use parlor_core::limits::LimitRow;
 use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
@@ -103,6 +104,20 @@ impl Settings {
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
         })
+    }
+
+    /// Every limit with its value and what comes of reaching it: those of sockets and requests, then those of the shard.
+    #[must_use]
+    pub fn limit_rows(&self) -> Vec<LimitRow> {
+        let own = [
+            ("http_connections", self.http_connections.to_string(), "503"),
+            ("request_timeout", format!("{:?}", self.request_timeout), "408"),
+            ("idle_timeout", format!("{:?}", self.idle_timeout), "the socket is closed"),
+            ("header_bytes", self.header_bytes.to_string(), "431"),
+            ("api_body_bytes", self.api_body_bytes.to_string(), "413 (106)"),
+        ];
+        let own = own.into_iter().map(|(key, value, answer)| LimitRow { key, value, answer });
+        own.chain(self.limits.rows()).collect()
     }
 
     fn policy(&self) -> Policy {

@@ -2,7 +2,7 @@
 //! of the file follow from this table, so they say the same things.
 
 use super::Route;
-use super::value::{ApiErrorMode, LogFormat, LogLevel, Value};
+use super::value::{ApiErrorMode, LogFormat, LogLevel, OrOff, Value};
 use parlor_core::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -27,6 +27,7 @@ macro_rules! settings {
     (
         settings { $($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:expr,)+ }
         limits { $($(#[doc = $limit_doc:literal])+ $limit:ident,)+ }
+        limits_or_off { $($(#[doc = $bound_doc:literal])+ $bound:ident,)+ }
     ) => {
         /// Everything that can be set.
         #[derive(Clone, Debug)]
@@ -59,10 +60,20 @@ macro_rules! settings {
                 set: |settings, text| assign(&mut settings.limits.$limit, text),
                 show: |settings| settings.limits.$limit.show(),
             },)+
+            $(Key {
+                name: stringify!($bound),
+                doc: concat!($($bound_doc),+),
+                heading: "Limits",
+                set: |settings, text| {
+                    settings.limits.$bound = OrOff::read(text).ok_or(OrOff::ALLOWED)?.0;
+                    Ok(())
+                },
+                show: |settings| OrOff(settings.limits.$bound).show(),
+            },)+
         ];
 
         /// Does not compile when core has a limit that the table lacks.
-        const _: fn(Limits) = |Limits { $($limit: _,)+ }| ();
+        const _: fn(Limits) = |Limits { $($limit: _,)+ $($bound: _,)+ }| ();
     };
 }
 
@@ -150,7 +161,31 @@ settings! {
         history_bytes,
         /// Rooms that retain something or have members.
         logs,
+        /// Publications in the reply to a recovery or to a request for history.
+        reply_messages,
+        /// Bytes of publications, or of members, in one such reply; at most half of frame_bytes.
+        reply_bytes,
+        /// How long an idempotency key is remembered.
+        idempotency_window,
+        /// Idempotency keys that are remembered.
+        idempotency_keys,
+        /// Bytes of an idempotency key.
+        idempotency_key_bytes,
         /// WebSocket connections.
         connections,
+        /// New WebSocket connections.
+        new_connections,
+        /// New WebSocket connections from one IP address, which behind a proxy is the proxy's.
+        new_connections_per_ip,
+        /// Commands of one client; a client that has 100 of them refused within 10 s is closed.
+        client_commands,
+        /// Publications of one client, which are commands too.
+        client_publishes,
+    }
+    limits_or_off {
+        /// Connections of one user.
+        connections_per_user,
+        /// WebSocket connections from one IP address, which behind a proxy is the proxy's.
+        connections_per_ip,
     }
 }

@@ -1,5 +1,6 @@
 //! How each kind of setting is written: the same in a flag, in the environment and in the file.
 
+use parlor_core::limits::Rate;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -59,6 +60,48 @@ impl Value for Duration {
 
     fn show(&self) -> Option<String> {
         Some(humantime::format_duration(*self).to_string())
+    }
+}
+
+impl Value for Rate {
+    const ALLOWED: &'static str = "a rate such as 100/s, burst 200 (both at least 1), or off";
+
+    fn read(text: &str) -> Option<Self> {
+        if text == OFF {
+            return Some(Self::OFF);
+        }
+        let (per_second, burst) = text.split_once("/s")?;
+        let burst = burst.strip_prefix(',').unwrap_or(burst).trim_start().strip_prefix("burst ")?;
+        let positive = |number: &str| number.trim().parse().ok().filter(|number| *number > 0);
+        Some(Self { per_second: positive(per_second)?, burst: positive(burst)? })
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(match self.per_second {
+            0 => OFF.into(),
+            per_second => format!("{per_second}/s, burst {}", self.burst),
+        })
+    }
+}
+
+/// A bound that need not be: 0 is none.
+pub(super) struct OrOff(pub(super) usize);
+
+/// What stands for no bound.
+const OFF: &str = "off";
+
+impl Value for OrOff {
+    const ALLOWED: &'static str = "a whole number, at least 1, or off";
+
+    fn read(text: &str) -> Option<Self> {
+        if text == OFF {
+            return Some(Self(0));
+        }
+        text.parse().ok().filter(|bound| *bound > 0).map(Self)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(if self.0 == 0 { OFF.into() } else { self.0.to_string() })
     }
 }
 

@@ -21,17 +21,19 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
         return reply::only("POST");
     }
     let settings = &*shard.settings;
-    let mode = error_mode(request.headers(), settings.api_error_mode);
     if !is_authorized(request.headers(), settings) {
         let mut response = outcome(&Err(ErrorCode::Unauthorized.into()), ApiErrorMode::Transport);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
         return response;
     }
-    let body = match read_body(request, settings, mode).await {
-        Ok(body) => body,
-        Err(response) => return *response,
+    let mode = match error_mode(request.headers(), settings.api_error_mode) {
+        Ok(mode) => mode,
+        Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
-    outcome(&call(shard, method, &body).await, mode)
+    match read_body(shard, request, mode).await {
+        Ok(body) => outcome(&call(shard, method, &body).await, mode),
+        Err(response) => *response,
+    }
 }
 
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
@@ -47,38 +49,68 @@ pub(super) fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8
     start.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
-fn error_mode(headers: &HeaderMap, configured: ApiErrorMode) -> ApiErrorMode {
+fn error_mode(headers: &HeaderMap, configured: ApiErrorMode) -> Result<ApiErrorMode, Error> {
     match headers.get(ERROR_MODE).map(HeaderValue::as_bytes) {
-        Some(b"body") => ApiErrorMode::Body,
-        Some(b"transport") => ApiErrorMode::Transport,
-        _ => configured,
+        None => Ok(configured),
+        Some(b"body") => Ok(ApiErrorMode::Body),
+        Some(b"transport") => Ok(ApiErrorMode::Transport),
+        Some(_) => Err(Error::new(ErrorCode::BadRequest, "X-Centrifugo-Error-Mode must be transport or body")),
     }
 }
 
 async fn read_body(
+    shard: &Shard,
     request: Request<Incoming>,
-    settings: &Settings,
     mode: ApiErrorMode,
 ) -> Result<Bytes, Box<Response<Body>>> {
-    let limit = settings.api_body_bytes;
-    let refuse = |code, message: String| Err(Box::new(outcome(&Err(Error::new(code, message)), mode)));
-    let too_large = || refuse(ErrorCode::LimitExceeded, format!("a body has at most {limit} bytes (api_body_bytes)"));
+    let (limit, patience) = (shard.settings.api_body_bytes, shard.settings.request_timeout);
+    let fail = |error| Box::new(outcome(&Err(error), mode));
+    let too_large = || {
+        shard.hit("api_body_bytes");
+        let words = format!("the body has more than {limit} bytes");
+        fail(Error::limit(ErrorCode::LimitExceeded, "api_body_bytes", &words))
+    };
     let body = request.into_body();
     if body.size_hint().lower() > limit as u64 {
-        return too_large();
+        return Err(too_large());
     }
-    match timeout(settings.request_timeout, Limited::new(body, limit).collect()).await {
+    match timeout(patience, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
-        Ok(Err(error)) => refuse(ErrorCode::BadRequest, error.to_string()),
-        Err(_) => Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "request_timeout").into()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
+        Err(_) => {
+            shard.hit("request_timeout");
+            Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "request_timeout").into())
+        }
     }
 }
 
 async fn call(shard: &Shard, method: &str, body: &[u8]) -> Result<Reply, Error> {
-    let command = wire::api::parse(method, body, &shard.settings.limits)?;
+    let command = wire::api::parse(method, body, &shard.settings.limits).inspect_err(|error| {
+        // The shard counts what comes to it.
+        error.limit.into_iter().for_each(|limit| shard.hit(limit));
+    })?;
     let answer = shard.enter(|host, now| host.call(now, command)).ok_or(ErrorCode::Internal)?;
-    answer.await.unwrap_or_else(|_| Err(ErrorCode::Internal.into()))
+    let mut result = answer.await.unwrap_or_else(|_| Err(ErrorCode::Internal.into()));
+    if let Ok(reply) = &mut result {
+        list_all_limits(reply, &shard.settings);
+    }
+    result
+}
+
+/// The shard answers with the limits that it knows.
+fn list_all_limits(reply: &mut Reply, settings: &Settings) {
+    match reply {
+        Reply::Limits(rows) => *rows = settings.limit_rows(),
+        Reply::Batch(replies) => {
+            for (_, reply) in replies {
+                if let Ok(reply) = reply {
+                    list_all_limits(reply, settings);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the one port: a socket is a guest here until it asks to become a WebSocket.
 
 mod api;
+mod openapi;
 mod reply;
 mod upgrade;
 
@@ -18,6 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -32,28 +34,36 @@ use tracing::debug;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Takes in a socket that was just accepted, or turns it away.
-pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream) {
+pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
     // An error means that the socket is gone already, which whoever reads from it will find out.
     let _ = socket.set_nodelay(true);
     let limit = shard.settings.http_connections;
     if shard.guests.get() >= limit {
         debug!(limit, "http_connections reached");
+        shard.hit("http_connections");
         let words = format!("{limit} sockets have not become a WebSocket");
         let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, "http_connections");
         // The runtime does not know yet that the socket is writable. What does not fit at once is not worth waiting for.
         let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
         return;
     }
-    spawn_local(serve(shard.clone(), socket, Guest::new(shard.clone())));
+    spawn_local(serve(shard.clone(), socket, peer, Guest::new(shard.clone())));
 }
 
 /// What a socket's requests have led to.
-#[derive(Default)]
 struct Visit {
+    /// Where the socket comes from.
+    peer: IpAddr,
     requests: Cell<usize>,
     /// Something happened since the last look.
     progress: Cell<bool>,
     upgrade: RefCell<Option<(ConnId, Handshake)>>,
+}
+
+impl Visit {
+    fn new(peer: IpAddr) -> Self {
+        Self { peer, requests: Cell::new(0), progress: Cell::new(false), upgrade: RefCell::new(None) }
+    }
 }
 
 /// Why a visit is over.
@@ -66,8 +76,8 @@ enum Over {
     Late,
 }
 
-async fn serve(shard: Rc<Shard>, socket: TcpStream, guest: Guest) {
-    let visit = Rc::new(Visit::default());
+async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) {
+    let visit = Rc::new(Visit::new(peer));
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
     let mut connection =
         http1::Builder::new().max_buf_size(shard.settings.header_bytes).serve_connection(TokioIo::new(socket), service);
@@ -79,7 +89,11 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, guest: Guest) {
             if let Some((conn, handshake)) = visit.upgrade.take() {
                 return Poll::Ready(Over::Upgraded(conn, handshake));
             }
-            if done.is_ready() {
+            if let Poll::Ready(done) = done {
+                // The library has answered that with 431 already.
+                if done.is_err_and(|error| error.is_parse_too_large()) {
+                    shard.hit("header_bytes");
+                }
                 return Poll::Ready(Over::Done);
             }
             if visit.progress.take() {
@@ -97,10 +111,15 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, guest: Guest) {
             shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
         }
         Over::Late if visit.requests.get() == 0 => {
+            shard.hit("request_timeout");
             let words = last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", "request_timeout");
             say_goodbye(&mut socket, &words).await;
         }
-        Over::Late | Over::Done => say_goodbye(&mut socket, "").await,
+        Over::Late => {
+            shard.hit("idle_timeout");
+            say_goodbye(&mut socket, "").await;
+        }
+        Over::Done => say_goodbye(&mut socket, "").await,
     }
 }
 
@@ -124,10 +143,10 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     let response = if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
         api::answer(&shard, &method, request).await
-    } else if path == "/health" || path.starts_with("/health/") {
-        health(&shard, &request)
+    } else if path == "/health" || path.starts_with("/health/") || path == openapi::PATH {
+        look(&shard, &request)
     } else {
-        match upgrade::accept(&shard, &request) {
+        match upgrade::accept(&shard, visit.peer, &request) {
             Ok((conn, handshake)) => {
                 visit.upgrade.replace(Some((conn, handshake)));
                 // The 101 is the connection's to write; this answer is never asked for.
@@ -140,7 +159,8 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     Ok(response)
 }
 
-fn health(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
+/// Answers those who only want to see.
+fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
     let text = match request.uri().path() {
         "/health" => {
             let Some((now, stats)) = shard.enter(|host, now| (now, host.stats())) else {
@@ -148,6 +168,7 @@ fn health(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
             };
             observe::health(shard, now.mono, &stats)
         }
+        openapi::PATH => openapi::document(&shard.settings).to_string(),
         "/health/live" => r#"{"status":"ok"}"#.into(),
         "/health/ready" if shard.is_stopping() => {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");

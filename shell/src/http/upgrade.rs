@@ -26,7 +26,11 @@ const JSON_PROTOCOL: &str = "centrifuge-json";
 const TOKEN_PROTOCOL: &str = "bearer.";
 
 /// Takes a connection in, if the request is complete and valid and the shard has room.
-pub(super) fn accept(shard: &Shard, request: &Request<Incoming>) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
+pub(super) fn accept(
+    shard: &Shard,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
     let settings = &*shard.settings;
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
@@ -42,7 +46,7 @@ pub(super) fn accept(shard: &Shard, request: &Request<Incoming>) -> Result<(Conn
     let token = bearer(headers).or(protocol_token).map(String::from);
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
-    let upgrade = Upgrade { client: auth::random(), target, token };
+    let upgrade = Upgrade { client: auth::random(), target, token, peer: Some(peer) };
     match shard.enter(|host, now| host.accept(now, upgrade)) {
         Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
         Some(Err(refused)) => Err(refuse(refused, settings).into()),
@@ -60,6 +64,10 @@ fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Res
         Some(Ok(target)) => Ok(target),
         Some(Err(RouteError::NotFound)) => Err(refusal(StatusCode::NOT_FOUND, "there is nothing here").into()),
         Some(Err(RouteError::Bad(why))) => Err(refusal(StatusCode::BAD_REQUEST, &why).into()),
+        Some(Err(RouteError::Limit(limit, why))) => {
+            shard.hit(limit);
+            Err(over(StatusCode::BAD_REQUEST, &why, limit).into())
+        }
         Some(Err(RouteError::Forbidden(why))) => Err(refusal(StatusCode::FORBIDDEN, &why).into()),
         None => Err(starting_afresh().into()),
     }
@@ -87,10 +95,20 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
 }
 
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
+    let limits = &settings.limits;
+    let too_many = |message: &str, limit| over(StatusCode::TOO_MANY_REQUESTS, message, limit);
     match refused {
         Refused::Connections => {
-            let message = format!("{} connections are there already", settings.limits.connections);
+            let message = format!("{} connections are there already", limits.connections);
             over(StatusCode::SERVICE_UNAVAILABLE, &message, "connections")
+        }
+        Refused::ConnectionsPerIp => {
+            let message = format!("{} connections from this address are there already", limits.connections_per_ip);
+            too_many(&message, "connections_per_ip")
+        }
+        Refused::NewConnections => too_many("connections come too fast", "new_connections"),
+        Refused::NewConnectionsPerIp => {
+            too_many("connections from this address come too fast", "new_connections_per_ip")
         }
         Refused::ShuttingDown => refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
     }

@@ -1,10 +1,9 @@
-"""Every method of the HTTP API through `curl`, and through PyPI `cent` what it knows of them."""
+"""The methods of the HTTP API that are Parlor's own or have more to them, through `curl`."""
 
 import asyncio
 import json
 import subprocess
 
-import cent
 import websockets
 
 from harness import API_KEY, Failed, address, done, eventually, expect, http, run, token
@@ -98,6 +97,14 @@ async def every_method():
     await eventually("rooms after everyone left", lambda: result("channels", {})["channels"], {})
     done("api: disconnect")
 
+    commands = [{"publish": {"channel": "batch", "data": 1}}, {"publish": {"channel": "batch"}}, {"info": {}}]
+    status, answer = curl("batch", {"commands": commands})
+    kinds = [[*reply] for reply in answer["replies"]]
+    expect("batch: one error among replies", (status, kinds), (200, [["publish"], ["error"], ["info"]]))
+    row = result("limits", {})["limits"]["client_publishes"]
+    expect("a row of limits", row["value"], "20/s, burst 40")
+    done("api: batch, limits")
+
 
 def refusals():
     publish = {"channel": "one", "data": 1}
@@ -115,41 +122,23 @@ def refusals():
     ]
     for what, status, code, (seen, answer) in wrong:
         expect(what, (seen, answer["error"]["code"] if code else None), (status, code))
-    asked = curl("publish", {"data": 1}, "-H", "X-Centrifugo-Error-Mode: body")
-    expect("errors in the body, where asked for", (asked[0], asked[1]["error"]["code"]), (200, 107))
+    for mode, key, expected in (
+        ("body", API_KEY, (200, 107)),
+        ("transport", API_KEY, (400, 107)),
+        ("anything", API_KEY, (400, 107)),
+        ("body", "wrong", (401, 101)),
+    ):
+        status, answer = curl("publish", {"data": 1}, "-H", f"X-Centrifugo-Error-Mode: {mode}", key=key)
+        expect(f"errors in the mode {mode}", (status, answer["error"]["code"]), expected)
     expect("GET", http("/api/publish")[0], 405)
     key = {"Authorization": f"apikey {API_KEY}"}
     expect("the key as Authorization", http("/api/info", {}, key)[0], 200)
     done("api: what is refused, and with which status")
 
 
-async def through_cent():
-    client = cent.Client(f"http://{address()}/api", api_key=API_KEY)
-    socket, client_id = await connect("/ws/cent?token=" + token(sub="carl"))
-    published = client.publish(cent.PublishRequest(channel="cent", data={"n": 1}))
-    expect("cent: publish", (published.offset, await received(socket)), (1, [{"n": 1}]))
-    sent = client.broadcast(cent.BroadcastRequest(channels=["cent", "other"], data="b"))
-    expect("cent: broadcast", [response.result.offset for response in sent.responses], [2, 1])
-    await received(socket)
-    channels = client.channels(cent.ChannelsRequest(pattern="c*"))
-    expect("cent: channels", {name: entry.num_clients for name, entry in channels.channels.items()}, {"cent": 1})
-    info = client.info(cent.InfoRequest())
-    expect("cent: info", [(node.num_clients, node.num_channels) for node in info.nodes], [(1, 2)])
-    connections = client.connections(cent.ConnectionsRequest(user="carl", expression=""))
-    expect(
-        "cent: connections", {key: entry.user for key, entry in connections.connections.items()}, {client_id: "carl"}
-    )
-    request = cent.DisconnectRequest(user="carl", disconnect=cent.Disconnect(code=4000, reason="cent"))
-    client.disconnect(request)
-    await asyncio.wait_for(socket.wait_closed(), 5)
-    expect("cent: disconnect", socket.close_code, 4000)
-    done("api: PyPI cent, unchanged")
-
-
 async def main():
     await every_method()
     refusals()
-    await through_cent()
 
 
 run(main)

@@ -1,50 +1,8 @@
 // npm `centrifuge`, unchanged and with its default options, against the json profile.
-import { Centrifuge } from 'centrifuge';
-import WebSocket from 'ws';
-import { address, api, done, eventually, expect, now, run, sleep, token } from './harness.mjs';
+import { api, done, eventually, expect, now, run, sleep, token } from './harness.mjs';
+import { client, codeOf, data, serverSide, subscribe } from './sdk.mjs';
 
 const IDLE_S = 60;
-const url = `ws://${address}/connection/websocket`;
-
-// Node 20 has no WebSocket of its own to give to the client. This one also notes what went over it.
-function recording() {
-  const log = { sent: [], received: [], pings: 0 };
-  class Recorded extends WebSocket {
-    constructor(...args) {
-      super(...args);
-      this.on('message', (data) => log.received.push(data.toString()));
-      this.on('ping', () => (log.pings += 1));
-    }
-    send(data, ...rest) {
-      log.sent.push(data.toString());
-      super.send(data, ...rest);
-    }
-  }
-  return { Recorded, log };
-}
-
-function client(options = {}, query = '') {
-  const { Recorded, log } = recording();
-  const centrifuge = new Centrifuge(url + query, { websocket: Recorded, ...options });
-  const events = [];
-  for (const name of ['connecting', 'connected', 'disconnected', 'error', 'subscribed', 'publication', 'message']) {
-    centrifuge.on(name, (context) => events.push([name, context]));
-  }
-  const seen = (name) => events.filter(([event]) => event === name).map(([, context]) => context);
-  return { centrifuge, log, seen };
-}
-
-// A subscription with everything that it was told.
-function subscribe(centrifuge, channel) {
-  const subscription = centrifuge.newSubscription(channel);
-  const heard = { subscription, publications: [], ended: [] };
-  subscription.on('publication', (context) => heard.publications.push(context));
-  subscription.on('unsubscribed', (context) => heard.ended.push(context.code));
-  subscription.subscribe();
-  return heard;
-}
-
-const data = (heard) => heard.publications.map((publication) => publication.data);
 
 async function roomsSentWithTheConnect() {
   const { centrifuge, log } = client();
@@ -97,14 +55,14 @@ async function publishBothWays() {
   rooms[0].subscription.subscribe();
   await rooms[0].subscription.ready(5000);
   await api('publish', { channel: 'js-both', data: 'back' });
-  await eventually('the one who came back', () => data(rooms[0]).slice(3), ['back']);
-  done('js: unsubscribe, and subscribe again');
+  await eventually('the one who came back', () => data(rooms[0]).slice(3), ['after', 'back']);
+  done('js: unsubscribe, and subscribe again, with what was said in between');
   [ann, bob].forEach(({ centrifuge }) => centrifuge.disconnect());
 }
 
 async function whoHasAToken() {
   const claims = { sub: 'js-ann', exp: now() + 600, info: { name: 'Ann' }, channels: ['js-news'] };
-  const { centrifuge, seen } = client({ token: token(claims) });
+  const { centrifuge, seen, codes } = client({ token: token(claims) });
   const room = subscribe(centrifuge, 'js-token');
   centrifuge.connect();
   await room.subscription.ready(5000);
@@ -138,92 +96,96 @@ async function whoHasAToken() {
   done('js: a message to one connection');
 
   await api('disconnect', { user: 'js-ann', disconnect: { code: 4000, reason: 'come back' } });
-  await eventually(
-    'a close code that lets the SDK come back',
-    () => seen('connecting').map(({ code }) => code),
-    [0, 4000],
-  );
+  await eventually('a close code that lets the SDK come back', () => codes('connecting'), [0, 4000]);
   await eventually('connected again', () => seen('connected').length, 2);
   await room.subscription.ready(5000);
   await api('disconnect', { user: 'js-ann' });
-  await eventually('a close code that is final', () => seen('disconnected').map(({ code }) => code), [3503]);
+  await eventually('a close code that is final', () => codes('disconnected'), [3503]);
   done('js: a backend disconnects, for good and not for good');
 }
 
-async function badTokens() {
-  const forged = client({ token: token({ sub: 'js-eve' }, 'another secret, another secret, another') });
-  forged.centrifuge.connect();
-  await eventually('a token with a wrong signature', () => forged.seen('disconnected').map(({ code }) => code), [3500]);
-  done('js: a forged token is final');
-
-  const old = token({ sub: 'js-ann', exp: now() - 10 });
-  let asked = 0;
-  const getToken = async () => {
-    asked += 1;
-    return token({ sub: 'js-ann' });
-  };
-  const expired = client({ token: old, getToken });
-  const room = subscribe(expired.centrifuge, 'js-expired');
-  expired.centrifuge.connect();
-  await room.subscription.ready(5000);
+// Two connections of one user, of which the backend puts one in a room, then both.
+async function whatTheBackendSubscribes() {
+  const mine = token({ sub: 'js-bob' });
+  const clients = [client({ token: mine }), client({ token: mine })];
+  const [one, two] = clients.map((client) => serverSide(client, 'js-given'));
+  const own = subscribe(clients[0].centrifuge, 'js-own');
+  clients.forEach(({ centrifuge }) => centrifuge.connect());
+  await Promise.all([own.subscription.ready(5000), clients[1].centrifuge.ready(5000)]);
+  const bob = { user: 'js-bob', channel: 'js-given' };
+  await api('publish', { channel: 'js-given', data: 'before' });
+  await api('subscribe', { ...bob, client: clients[0].seen('connected')[0].client });
+  await api('publish', { channel: 'js-given', data: 'to one' });
+  await api('subscribe', bob);
+  await api('publish', { channel: 'js-given', data: 'to both' });
+  await eventually('what came after the subscribe of the backend', () => [one, two].map(data), [
+    ['to one', 'to both'],
+    ['to both'],
+  ]);
+  const position = ({ subscribed }) => subscribed.map(({ streamPosition }) => streamPosition.offset);
+  expect('the positions of a room when the backend subscribed', [one, two].map(position), [[1], [2]]);
+  const already = subscribe(clients[0].centrifuge, 'js-given');
+  await eventually('subscribe to a room that it is in', () => already.ended, [105]);
+  await clients[0].centrifuge.publish('js-given', 'from a member');
+  await eventually('a publication to such a room', () => data(two).at(-1), 'from a member');
+  const { publications } = await clients[1].centrifuge.history('js-given', { limit: 2, reverse: true });
   expect(
-    'error of the expired token, tokens asked for',
-    [expired.seen('error').map(({ error }) => error.code), asked],
-    [[109], 1],
+    'the newest of its history',
+    publications.map(({ data }) => data),
+    ['from a member', 'to both'],
   );
-  done('js: an expired token is replaced by a new one, subscriptions included');
-  expired.centrifuge.disconnect();
-}
 
-async function aTokenThatEnds() {
-  let asked = 0;
-  const getToken = async () => {
-    asked += 1;
-    return token({ sub: 'js-ann', exp: now() + (asked === 1 ? 2 : 600) });
-  };
-  const { centrifuge, seen } = client({ getToken });
-  const room = subscribe(centrifuge, 'js-refresh');
-  centrifuge.connect();
-  await room.subscription.ready(5000);
-  await eventually('tokens asked for', () => asked, 2);
-  await sleep(1000);
-  await api('publish', { channel: 'js-refresh', data: 'still here' });
-  await eventually('the room of a refreshed connection', () => data(room), ['still here']);
-  expect('connections made, errors', [seen('connected').length, seen('error')], [1, []]);
-  done('js: a token is refreshed before it ends');
-  centrifuge.disconnect();
+  await api('unsubscribe', { ...bob, client: clients[1].seen('connected')[0].client });
+  await api('unsubscribe', { user: 'js-bob', channel: 'js-own' });
+  await eventually('the code of an unsubscribe by the backend', () => own.ended, [2000]);
+  await eventually('the end of a room that the backend gave', () => [one.ended, two.ended], [0, 1]);
+  expect('a publication of one that is no member', await codeOf(clients[1].centrifuge.publish('js-given', 1)), 103);
+
+  await api('publish', { channel: 'js-given', data: 'last' });
+  await eventually('who is still in', () => [one, two].map((room) => data(room).at(-1)), ['last', 'from a member']);
+  await api('disconnect', { user: 'js-bob', disconnect: { code: 3000, reason: 'come back' } });
+  await eventually('a room of the connection only, after it came back', () => one.ended, 1);
+  expect(
+    'rooms after it came back',
+    Object.keys((await api('channels', { pattern: 'js-given' })).channels),
+    [],
+  );
+  done('js: a backend subscribes and unsubscribes, one connection or all of a user');
+  clients.forEach(({ centrifuge }) => centrifuge.disconnect());
 }
 
 async function refusals() {
-  const { centrifuge, seen } = client();
+  const { centrifuge, seen } = client({ token: token({ sub: 'js-carl' }) });
   centrifuge.connect();
   await centrifuge.ready(5000);
-  const code = (promise) =>
-    promise.then(
-      () => 'no error',
-      (error) => error.code,
-    );
   for (const [channel, expected] of [
     ['#someone', 103],
+    ['#js-carl', 103],
     ['x'.repeat(201), 107],
+    ['', 107],
   ]) {
     const refused = subscribe(centrifuge, channel);
     await eventually(`subscribe to ${channel.slice(0, 10)}`, () => refused.ended, [expected]);
   }
-  expect('publish to a room that it is not in', await code(centrifuge.publish('js-elsewhere', 1)), 103);
-  expect('a call that this server does not have', await code(centrifuge.rpc('nothing', {})), 108);
+  expect('publish to a room that it is not in', await codeOf(centrifuge.publish('js-elsewhere', 1)), 103);
+  expect('a call that this server does not have', await codeOf(centrifuge.rpc('nothing', {})), 108);
   const room = subscribe(centrifuge, 'js-large');
   await room.subscription.ready(5000);
   await room.subscription.publish('x'.repeat(60000));
   await eventually('a large message', () => data(room)[0]?.length, 60000);
-  expect('still connected', seen('disconnected'), []);
+  const error = await room.subscription.publish('x'.repeat(61000)).catch((error) => error);
+  expect('a message too large, and its limit', [error.code, error.message.includes('publication_bytes')], [107, true]);
+  await centrifuge.send({ to: 'nobody' });
+  await room.subscription.publish('after');
+  await eventually('what is said after all that', () => data(room)[1], 'after');
+  expect('connections, disconnections', [seen('connected').length, seen('disconnected')], [1, []]);
   done('js: refusals have their codes and end nothing else');
   centrifuge.disconnect();
 }
 
 // `pings` are those of a minute: of the protocol, answered by the SDK, and of WebSocket, answered by its library.
 async function idleInABusyRoom(channel, query, pings) {
-  const { centrifuge, seen, log } = client({}, query);
+  const { centrifuge, seen, log } = client({}, { query });
   const room = subscribe(centrifuge, channel);
   centrifuge.connect();
   await room.subscription.ready(5000);
@@ -260,8 +222,7 @@ run(async () => {
   await roomsSentWithTheConnect();
   await publishBothWays();
   await whoHasAToken();
-  await badTokens();
-  await aTokenThatEnds();
+  await whatTheBackendSubscribes();
   await refusals();
   await idle;
 });

@@ -4,70 +4,10 @@ import asyncio
 import json
 import time
 
-import centrifuge
-
-from harness import Failed, address, api, done, eventually, expect, run, token
+from harness import api, done, eventually, expect, run, token
+from sdk import call, client, code_of, subscribe
 
 IDLE_S = 60
-
-
-class Heard(centrifuge.ClientEventHandler):
-    """Everything that a client was told."""
-
-    def __init__(self):
-        self.connected, self.connecting, self.disconnected = [], [], []
-        self.errors, self.subscribed, self.published = [], [], []
-
-    async def on_connected(self, context):
-        self.connected.append(context.client)
-
-    async def on_connecting(self, context):
-        self.connecting.append(context.code)
-
-    async def on_disconnected(self, context):
-        self.disconnected.append(context.code)
-
-    async def on_error(self, context):
-        self.errors.append(getattr(context.error, "code", context.error))
-
-    async def on_subscribed(self, context):
-        self.subscribed.append(context.channel)
-
-    async def on_publication(self, context):
-        self.published.append((context.channel, context.pub.data))
-
-
-class Room(centrifuge.SubscriptionEventHandler):
-    """Everything that a subscription was told."""
-
-    def __init__(self):
-        self.publications, self.ended = [], []
-
-    async def on_publication(self, context):
-        self.publications.append(context.pub)
-
-    async def on_unsubscribed(self, context):
-        self.ended.append(context.code)
-
-    @property
-    def data(self):
-        return [publication.data for publication in self.publications]
-
-
-def client(**options):
-    heard = Heard()
-    return centrifuge.Client(f"ws://{address()}/connection/websocket", events=heard, **options), heard
-
-
-async def subscribe(to, channel):
-    room = Room()
-    subscription = to.new_subscription(channel, events=room)
-    await subscription.subscribe()
-    return subscription, room
-
-
-async def call(method, body):
-    return await asyncio.to_thread(api, method, body)
 
 
 async def rooms_before_connect():
@@ -112,8 +52,8 @@ async def publish_both_ways():
     await rooms[0][0].subscribe()
     await rooms[0][0].ready()
     await call("publish", {"channel": "py-both", "data": "back"})
-    await eventually("the one who came back", lambda: rooms[0][1].data[3:], ["back"])
-    done("py: unsubscribe, and subscribe again")
+    await eventually("the one who came back", lambda: rooms[0][1].data[3:], ["after", "back"])
+    done("py: unsubscribe, and subscribe again, with what was said in between")
     await asyncio.gather(ann.disconnect(), bob.disconnect())
 
 
@@ -123,7 +63,7 @@ async def who_has_a_token():
     subscription, room = await subscribe(one, "py-token")
     await one.connect()
     await subscription.ready()
-    await eventually("rooms that the server subscribed", lambda: sorted(heard.subscribed), ["#py-ann", "py-news"])
+    await eventually("rooms that the server subscribed", lambda: sorted(heard.rooms), ["#py-ann", "py-news"])
     await call("publish_user", {"user": "py-ann", "data": "for ann"})
     await call("publish", {"channel": "py-news", "data": "news"})
     await eventually(
@@ -146,64 +86,64 @@ async def who_has_a_token():
     done("py: a backend disconnects, for good and not for good")
 
 
-async def bad_tokens():
-    forged, heard = client(token=token(secret="another secret, another secret, another", sub="py-eve"))
-    await forged.connect()
-    await eventually("a token with a wrong signature", lambda: heard.disconnected, [3500])
-    done("py: a forged token is final")
+async def what_the_backend_subscribes():
+    """Two connections of one user, of which the backend puts one in a room, then both."""
+    clients = [client(token=token(sub="py-bob")) for _ in range(2)]
+    one, two = (heard.room("py-given") for _, heard in clients)
+    own, own_room = await subscribe(clients[0][0], "py-own")
+    for to, _ in clients:
+        await to.connect()
+        await to.ready()
+    await own.ready()
+    bob = {"user": "py-bob", "channel": "py-given"}
+    await call("publish", {"channel": "py-given", "data": "before"})
+    await call("subscribe", {**bob, "client": clients[0][1].connected[0]})
+    await call("publish", {"channel": "py-given", "data": "to one"})
+    await call("subscribe", bob)
+    await call("publish", {"channel": "py-given", "data": "to both"})
+    expected = (["to one", "to both"], ["to both"])
+    await eventually("what came after the subscribe of the backend", lambda: (one.data, two.data), expected)
+    positions = [[context.stream_position.offset for context in room.subscribed] for room in (one, two)]
+    expect("the positions of a room when the backend subscribed", positions, [[1], [2]])
+    _, already = await subscribe(clients[0][0], "py-given")
+    await eventually("subscribe to a room that it is in", lambda: already.ended, [105])
+    await clients[0][0].publish("py-given", "from a member")
+    await eventually("a publication to such a room", lambda: two.data[1:], ["from a member"])
+    history = await clients[1][0].history("py-given", limit=2, reverse=True)
+    expect("the newest of its history", [pub.data for pub in history.publications], ["from a member", "to both"])
 
-    asked = []
+    await call("unsubscribe", {**bob, "client": clients[1][1].connected[0]})
+    await call("unsubscribe", {"user": "py-bob", "channel": "py-own"})
+    await eventually("the code of an unsubscribe by the backend", lambda: own_room.ended, [2000])
+    await eventually("the end of a room that the backend gave", lambda: (one.ended, two.ended), ([], [None]))
+    expect("a publication of one that is no member", await code_of(clients[1][0].publish("py-given", 1)), 103)
 
-    async def new_token():
-        asked.append(True)
-        return token(sub="py-ann")
-
-    expired, heard = client(token=token(sub="py-ann", exp=int(time.time()) - 10), get_token=new_token)
-    subscription, _ = await subscribe(expired, "py-expired")
-    await expired.connect()
-    await subscription.ready()
-    expect("error of the expired token, tokens asked for", (heard.errors, len(asked)), ([109], 1))
-    done("py: an expired token is replaced by a new one")
-    await expired.disconnect()
-
-
-async def a_token_that_ends():
-    asked = []
-
-    async def next_token():
-        asked.append(True)
-        return token(sub="py-ann", exp=int(time.time()) + (2 if len(asked) == 1 else 600))
-
-    one, heard = client(get_token=next_token)
-    subscription, room = await subscribe(one, "py-refresh")
-    await one.connect()
-    await subscription.ready()
-    await eventually("tokens asked for", lambda: len(asked), 2)
-    await asyncio.sleep(1)
-    await call("publish", {"channel": "py-refresh", "data": "still here"})
-    await eventually("the room of a refreshed connection", lambda: room.data, ["still here"])
-    expect("connections made, errors", (len(heard.connected), heard.errors), (1, []))
-    done("py: a token is refreshed before it ends")
-    await one.disconnect()
+    await call("publish", {"channel": "py-given", "data": "last"})
+    await eventually("who is still in", lambda: (one.data[-1], two.data[-1]), ("last", "from a member"))
+    await call("disconnect", {"user": "py-bob", "disconnect": {"code": 3000, "reason": "come back"}})
+    await eventually("a room of the connection only, after it came back", lambda: one.ended, [None])
+    expect("rooms after it came back", (await call("channels", {"pattern": "py-given"}))["channels"], {})
+    done("py: a backend subscribes and unsubscribes, one connection or all of a user")
+    await asyncio.gather(*(to.disconnect() for to, _ in clients))
 
 
 async def refusals():
-    one, heard = client()
+    one, heard = client(token=token(sub="py-carl"))
     await one.connect()
     await one.ready()
-    for channel, expected in (("#someone", 103), ("x" * 201, 107)):
+    for channel, expected in (("#someone", 103), ("#py-carl", 103), ("x" * 201, 107), ("", 107)):
         _, room = await subscribe(one, channel)
         await eventually(f"subscribe to {channel[:10]}", lambda: room.ended, [expected])
-    for what, wrong, expected in (
-        ("publish to a room that it is not in", lambda: one.publish("py-elsewhere", 1), 103),
-        ("a call that this server does not have", lambda: one.rpc("nothing", {}), 108),
-    ):
-        try:
-            await wrong()
-            raise Failed(what, expected, "no error")
-        except centrifuge.ReplyError as error:
-            expect(what, error.code, expected)
-    expect("still connected", heard.disconnected, [])
+    expect("publish to a room that it is not in", await code_of(one.publish("py-elsewhere", 1)), 103)
+    expect("a call that this server does not have", await code_of(one.rpc("nothing", {})), 108)
+    subscription, room = await subscribe(one, "py-large")
+    await subscription.ready()
+    await subscription.publish("x" * 60000)
+    await eventually("a large message", lambda: [len(text) for text in room.data], [60000])
+    expect("a message too large", await code_of(subscription.publish("x" * 61000)), 107)
+    await subscription.publish("after")
+    await eventually("what is said after all that", lambda: room.data[1:], ["after"])
+    expect("connections, disconnections", (len(heard.connected), heard.disconnected), (1, []))
     done("py: refusals have their codes and end nothing else")
     await one.disconnect()
 
@@ -231,8 +171,7 @@ async def main():
     await rooms_before_connect()
     await publish_both_ways()
     await who_has_a_token()
-    await bad_tokens()
-    await a_token_that_ends()
+    await what_the_backend_subscribes()
     await refusals()
     await idle
 

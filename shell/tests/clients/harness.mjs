@@ -1,14 +1,42 @@
 // What the JavaScript checks share: the HTTP API, tokens, and comparisons that say what was seen.
+import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { createInterface } from 'node:readline';
 import { isDeepStrictEqual, inspect } from 'node:util';
 
+// Where the server is that the runner started for this check.
 export const address = process.env.CHECK_ADDRESS;
 const apiKey = process.env.CHECK_API_KEY;
 const secret = process.env.CHECK_TOKEN_SECRET;
 
+// A server for a check that has to end it: the release binary with the keys of the others, at `address` once `ready`.
+export class Server {
+  constructor(...args) {
+    args = ['--listen', '127.0.0.1:0', '--api-key', apiKey, '--token-secret', secret, ...args];
+    this.process = spawn(process.env.CHECK_BINARY, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    this.ended = new Promise((resolve) => this.process.once('exit', resolve));
+    process.once('exit', () => this.process.kill('SIGKILL'));
+    this.ready = this.#listening();
+  }
+
+  async #listening() {
+    for await (const line of createInterface(this.process.stdout)) {
+      this.address = line.match(/^parlor is listening on http:\/\/(\S+)/)?.[1];
+      if (this.address) return this;
+    }
+    throw new Error('the server ended before it was ready');
+  }
+
+  // Stops it in peace; it has to end by itself, with exit code 0.
+  async stop() {
+    this.process.kill('SIGTERM');
+    expect("the server's exit code", await this.ended, 0);
+  }
+}
+
 // One API call that has to succeed: its result. `body` may be text, to be sent as it is.
-export async function api(method, body) {
-  const answer = await fetch(`http://${address}/api/${method}`, {
+export async function api(method, body, at = address) {
+  const answer = await fetch(`http://${at}/api/${method}`, {
     method: 'POST',
     headers: { 'X-API-Key': apiKey },
     body: typeof body === 'string' ? body : JSON.stringify(body),

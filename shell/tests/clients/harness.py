@@ -72,6 +72,7 @@ class Server:
     def environment(self):
         return {
             "CHECK_ADDRESS": self.address,
+            "CHECK_BINARY": binary(),
             "CHECK_API_KEY": API_KEY,
             "CHECK_TOKEN_SECRET": SECRET,
         }

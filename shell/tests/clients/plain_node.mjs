@@ -1,7 +1,11 @@
 // Node's own WebSocket, which behaves as a browser's, against the plain profile and the routes of ansflow.toml.
-import { address, api, done, eventually, expect, run, token } from './harness.mjs';
+import { follow } from './follower.mjs';
+import { address, api, done, eventually, expect, run, sleep, token } from './harness.mjs';
+import { Proxy } from './proxy.mjs';
 
 const IDLE_S = 60;
+const CUTS = 5;
+const BETWEEN_CUTS_MS = 600;
 
 // A connection with everything that it received, as parsed JSON.
 async function connect(path, protocols) {
@@ -71,6 +75,26 @@ async function talk() {
   done('node: token as subprotocol, ping, publish, close from both sides');
 }
 
+async function cutOff() {
+  const proxy = await new Proxy().listen();
+  const one = follow(proxy.address, 'node-cut');
+  await eventually('the position at the join', () => one.since !== undefined, true);
+  const expected = [];
+  for (let cuts = 0; cuts < CUTS; cuts += 1) {
+    for (const until = Date.now() + BETWEEN_CUTS_MS; Date.now() < until; await sleep(20)) {
+      await api('publish', { channel: 'node-cut', data: { n: expected.length } });
+      expected.push({ n: expected.length });
+    }
+    cuts % 2 ? proxy.cut() : proxy.cutMidway();
+    await api('publish', { channel: 'node-cut', data: 'meanwhile' });
+    expected.push('meanwhile');
+    await eventually('connections made', () => one.connections, cuts + 2);
+  }
+  await eventually('every message, once and in order', () => one.received, expected);
+  expect('gaps', one.gaps, 0);
+  done(`node: cut off ${CUTS} times, ${expected.length} messages arrive`);
+}
+
 async function idleInABusyRoom() {
   const one = await connect('/ws/node-busy');
   const expected = [];
@@ -91,5 +115,6 @@ run(async () => {
   idle.catch(() => {});
   await routes();
   await talk();
+  await cutOff();
   await idle;
 });

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 
 import websockets
 
@@ -132,6 +133,8 @@ async def tokens():
         expect("a token in a first message", await stamped(socket), {"type": "authenticated", "user": "ws-ann"})
         api("publish_user", {"user": "ws-ann", "data": "later"})
         expect("the personal room from then on", await frame(socket), "later")
+        api("publish", {"channel": "ws-claimed", "data": "claimed"})
+        expect("the room that the token names", await frame(socket), "claimed")
         await say(socket, {"type": "auth", "token": token(sub="ws-bob")})
         await asyncio.wait_for(socket.wait_closed(), 5)
         expect("a token of somebody else", socket.close_code, 3501)
@@ -141,6 +144,24 @@ async def tokens():
         api("publish", {"channel": "ws-token", "data": "still here"})
         expect("it is anonymous", await frame(socket), "still here")
     done("plain: a token by query, header, subprotocol and message")
+
+
+async def tokens_that_end():
+    ending = lambda seconds: token(sub="ws-carl", exp=int(time.time()) + seconds)
+    paths = ["/ws/ws-ending?token=" + ending(2) for _ in range(2)]
+    async with connect(paths[0]) as (renewed, _), connect(paths[1]) as (forgotten, _):
+        await say(renewed, {"type": "auth", "token": ending(600)})
+        expect("a renewed token", await stamped(renewed), {"type": "authenticated", "user": "ws-carl"})
+        await asyncio.wait_for(forgotten.wait_closed(), 10)
+        expect("the end of a token", forgotten.close_code, 3005)
+        await asyncio.sleep(1)
+        api("publish_user", {"user": "ws-carl", "data": "still here"})
+        expect("the personal room of who renewed it", await frame(renewed), "still here")
+        await say(renewed, {"type": "auth", "token": token(secret="x" * 32, sub="ws-carl")})
+        expect("renewed with a forged one", await stamped(renewed), {"type": "error", "message": "invalid token"})
+        api("publish", {"channel": "ws-ending", "data": "and still"})
+        expect("the room after that", await frame(renewed), "and still")
+    done("plain: a token that is renewed in time, and one that is not")
 
 
 async def all_of_them():
@@ -179,6 +200,7 @@ async def main():
     await talk()
     await filters()
     await tokens()
+    await tokens_that_end()
     await idle
 
 

@@ -4,40 +4,31 @@ import asyncio
 import json
 import subprocess
 
-import centrifuge
 import websockets
 
-from harness import Failed, address, binary, done, eventually, expect, run, token
-
-
-class Heard(centrifuge.ClientEventHandler):
-    def __init__(self):
-        self.disconnected = []
-
-    async def on_disconnected(self, context):
-        self.disconnected.append(context.code)
+from harness import address, binary, done, eventually, expect, run, token
+from sdk import client, code_of, subscribe
 
 
 async def who_gets_in():
-    url = f"ws://{address()}/connection/websocket"
-    anonymous, forged = Heard(), Heard()
-    await centrifuge.Client(url, events=anonymous).connect()
-    await eventually("json without a token", lambda: anonymous.disconnected, [3500])
-    await centrifuge.Client(url, events=forged, token="a.b.c").connect()
-    await eventually("json with a forged token", lambda: forged.disconnected, [3500])
+    for what, options in (("without a token", {}), ("with a forged token", {"token": "a.b.c"})):
+        refused, heard = client(**options)
+        await refused.connect()
+        await eventually(f"json {what}", lambda: heard.disconnected, [3500])
 
-    client = centrifuge.Client(url, token=token(sub="ann"))
-    subscription = client.new_subscription("production")
-    await subscription.subscribe()
-    await client.connect()
+    one, _ = client(token=token(sub="ann"))
+    subscription, _ = await subscribe(one, "production")
+    await one.connect()
     await subscription.ready()
-    try:
-        await subscription.publish("hello")
-        raise Failed("publish by a client", 103, "no error")
-    except centrifuge.ReplyError as error:
-        expect("publish by a client", error.code, 103)
-    await client.disconnect()
-    done("production: json needs a token, clients do not publish")
+    for what, wrong in (
+        ("publish", subscription.publish("hello")),
+        ("history", subscription.history(limit=1)),
+        ("presence", subscription.presence()),
+        ("presence_stats", subscription.presence_stats()),
+    ):
+        expect(f"{what} by a client", await code_of(wrong), 103)
+    await one.disconnect()
+    done("production: json needs a token, clients neither publish nor read history and presence")
 
     async with websockets.connect(f"ws://{address()}/ws/production?token=a.b.c") as socket:
         await asyncio.wait_for(socket.wait_closed(), 5)

@@ -9,7 +9,7 @@ import tempfile
 
 import websockets
 
-from harness import HERE, ROOT, Failed, Server, binary, done, eventually, expect, http, run, token
+from harness import HERE, ROOT, Failed, Server, done, eventually, expect, http, run, token
 
 README = (ROOT / "README.md").read_text()
 KEY = "my-own-key"
@@ -103,23 +103,7 @@ async def the_configuration():
     done("readme: the configuration file")
 
 
-def the_limits():
-    told = " ".join(subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True).stdout.split())
-    defaults = {
-        name.lower(): default for default, name in re.findall(r"\[default: ([^\]]*)\] \[env: PARLOR_(\w+)\]", told)
-    }
-    rows = re.findall(r"^\| (`[^|]*`) \| ([0-9][^|]*) \|", README, re.MULTILINE)
-    written = {}
-    for names, values in rows:
-        written.update(zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True))
-    expect("limits in the README", written, {name: defaults.get(name) for name in written})
-    limits = {name for name in defaults if name.endswith(("_bytes", "_timeout", "_interval", "_messages", "_age"))}
-    expect("limits that the README lacks", limits - set(written) - {"idle_timeout"}, set())
-    done("readme: the limits are those of --help")
-
-
 async def main():
-    the_limits()
     await first_start()
     await a_key_of_ones_own()
     await the_four_calls()

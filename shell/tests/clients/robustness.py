@@ -203,14 +203,15 @@ async def patience(address, steady):
 async def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Server() as server:
+    with Server("--new-connections", "2000/s, burst 4000") as server:
         memory = [resident(server.pid)]
         for scenes in ([patience], [killed, stalled, masses], [masses, stalled, killed]):
             await everything(server.address, scenes)
             memory.append(resident(server.pid))
         figures = ", ".join(f"{bytes / (1 << 20):.1f}" for bytes in memory)
         near = max(memory[:-1]) * NEAR[0] + NEAR[1]
-        expect(f"memory, fresh and after each time, is near where it was before: {figures} MiB", memory[-1] <= near, True)
+        what = f"memory, fresh and after each time, is near where it was before: {figures} MiB"
+        expect(what, memory[-1] <= near, True)
         done(f"robustness: no connection, user or room is left; memory, fresh and after each time: {figures} MiB")
 
 

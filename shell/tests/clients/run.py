@@ -13,21 +13,41 @@ from harness import HERE, ROOT, Server
 
 LIMIT_S = 240
 NODE = ["node", "--experimental-websocket", "--no-warnings"]
+PYTHON = [sys.executable]
 ANSFLOW = ["--config", str(ROOT / "shell/examples/ansflow.toml")]
+# A client's message of more than 64 KiB is 1009 whatever it says; so that one can be too large for a publication only.
+SMALL_PUBLICATIONS = ["--publication-bytes", "61000"]
+SOON_EXPIRED = ["--expiry-grace", "1s"]
+ROOM_TOKENS = ["--allow-subscribe", "false"]
+# What is retained of 20 messages a second covers ten seconds.
+RETAINED = ["--history-messages", "200", "--history-age", "1m"]
 
 # What runs it, the script, and the server's arguments; None for a check that starts its servers itself.
 CHECKS = [
-    (NODE, "centrifuge_js.mjs", []),
-    ([sys.executable], "centrifuge_py.py", []),
-    ([sys.executable], "plain_websockets.py", []),
+    (NODE, "centrifuge_js.mjs", SMALL_PUBLICATIONS),
+    (PYTHON, "centrifuge_py.py", SMALL_PUBLICATIONS),
+    (NODE, "recovery.mjs", []),
+    (PYTHON, "recovery.py", []),
+    (NODE, "presence.mjs", []),
+    (PYTHON, "presence.py", []),
+    (NODE, "tokens.mjs", SOON_EXPIRED + ROOM_TOKENS),
+    (PYTHON, "tokens.py", SOON_EXPIRED + ROOM_TOKENS),
     (NODE, "plain_node.mjs", ANSFLOW),
-    ([sys.executable], "api_calls.py", []),
-    ([sys.executable], "production.py", ["--dev", "false"]),
-    ([sys.executable], "shutdown.py", None),
-    ([sys.executable], "readme.py", None),
+    (PYTHON, "plain_websockets.py", SOON_EXPIRED),
+    (PYTHON, "plain_recovery.py", []),
+    (PYTHON, "api_calls.py", []),
+    (PYTHON, "cent_client.py", ["--api-error-mode", "body", *SOON_EXPIRED]),
+    (PYTHON, "limits.py", None),
+    (PYTHON, "production.py", ["--dev", "false"]),
+    (PYTHON, "shutdown.py", None),
+    (PYTHON, "readme.py", None),
 ]
-# Needs the machine to itself, so it only runs when it is named.
-ALONE = [([sys.executable], "robustness.py", None)]
+# What needs the machine to itself only runs when it is named.
+ALONE = [
+    (PYTHON, "openapi.py", []),
+    (NODE, "crowd.mjs", RETAINED),
+    (PYTHON, "robustness.py", None),
+]
 
 
 def script(interpreter, name, environment):

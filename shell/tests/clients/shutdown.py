@@ -4,44 +4,20 @@ import asyncio
 import json
 import time
 
-import centrifuge
 import websockets
 
 from harness import Server, api, done, eventually, expect, run
+from sdk import client, subscribe
 
 CLIENTS = 50
 
 
-class Heard(centrifuge.ClientEventHandler):
-    def __init__(self):
-        self.connecting, self.connected = [], 0
-
-    async def on_connecting(self, context):
-        self.connecting.append(context.code)
-
-    async def on_connected(self, _):
-        self.connected += 1
-
-
-class Room(centrifuge.SubscriptionEventHandler):
-    def __init__(self):
-        self.data, self.subscribed = [], []
-
-    async def on_subscribed(self, context):
-        self.subscribed.append((context.was_recovering, context.recovered))
-
-    async def on_publication(self, context):
-        self.data.append(context.pub.data)
-
-
 async def join(address):
-    heard, room = Heard(), Room()
-    client = centrifuge.Client(f"ws://{address}/connection/websocket", events=heard, max_reconnect_delay=1)
-    subscription = client.new_subscription("shutdown", events=room)
-    await subscription.subscribe()
-    await client.connect()
+    one, heard = client(address, max_reconnect_delay=1)
+    subscription, room = await subscribe(one, "shutdown")
+    await one.connect()
     await subscription.ready()
-    return client, subscription, heard, room
+    return one, subscription, heard, room
 
 
 async def refused(address):
@@ -75,13 +51,13 @@ async def main():
 
     with Server(port=server.port) as again:
         for _, subscription, heard, _ in clients:
-            await eventually("connected to the new server", lambda: heard.connected, 2, within=30)
+            await eventually("connected to the new server", lambda: len(heard.connected), 2, within=30)
             await subscription.ready()
         await asyncio.to_thread(api, "publish", {"channel": "shutdown", "data": "after"}, again.address)
-        for client, _, _, room in clients:
+        for one, _, _, room in clients:
             await eventually("what is sent afterwards", lambda: room.data, ["before", "after"])
-            expect("asked to recover, recovered", room.subscribed, [(False, False), (True, False)])
-            await client.disconnect()
+            expect("asked to recover, recovered", room.answers, [(False, False), (True, False)])
+            await one.disconnect()
     done("shutdown: every SDK is back in its room on the next server")
 
 

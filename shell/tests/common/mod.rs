@@ -138,6 +138,11 @@ pub fn closed(address: SocketAddr, code: u16) -> u64 {
     health(address)["totals"]["closed"][code.to_string()].as_u64().unwrap_or(0)
 }
 
+/// How often this limit was in the way.
+pub fn hits(address: SocketAddr, limit: &str) -> u64 {
+    health(address)["totals"]["limits"][limit].as_u64().unwrap_or(0)
+}
+
 /// A request for a WebSocket.
 pub fn upgrade_request(path: &str, headers: &str) -> Vec<u8> {
     format!(

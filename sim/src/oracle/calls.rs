@@ -1,10 +1,12 @@
 //! What a backend asks for, and what it must be answered.
 
 use super::expect::{ANY, fits};
+use super::recovery::{Query, Want};
 use super::rooms::user_text;
 use super::{Conn, Ending, Oracle, Phase};
-use crate::action::Look;
+use crate::action::{Look, Renewal};
 use crate::checks::{Failure, Guarantee};
+use crate::coverage::Goal;
 use crate::speech::Data;
 use serde_json::{Map, Value, json};
 
@@ -27,8 +29,26 @@ pub enum Call<'a> {
     Kick(usize),
     /// Look.
     Look(Look),
-    /// Ask for a connection that does not exist.
-    Nobody,
+    /// Publish to one room with an idempotency key.
+    Once(usize, u8, &'a Data),
+    /// Read a log.
+    History(usize, &'a Query),
+    /// Forget what a log retains.
+    Remove(usize),
+    /// Who is in a room.
+    Presence(usize),
+    /// How many are in a room.
+    PresenceStats(usize),
+    /// Put a user's connections into a room.
+    PutIn(usize, usize, &'a Want),
+    /// Take a user's connections out of a room.
+    TakeOut(usize, usize),
+    /// Change when a user's connections expire, to this many seconds since 1970.
+    Renew(usize, Renewal, Option<u64>),
+    /// Several of these, each with its method, one after the other.
+    Batch(&'a [(&'static str, Call<'a>)]),
+    /// What is refused with this error.
+    Wrong(u16),
 }
 
 /// What the body of the answer must fit, and what is broken when it does not.
@@ -41,7 +61,8 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn compare(&self, body: &str) -> Result<(), Failure> {
         let got = serde_json::from_str(body).unwrap_or(Value::Null);
-        if fits(&self.want, &got, true) && same_keys(&self.want["result"], &got["result"]) {
+        let (want, result) = (&self.want, &self.want["result"]);
+        if fits(want, &got, true) && same_keys(result, &got["result"]) && same_keys_in_parts(want, &got) {
             return Ok(());
         }
         Err(Failure::new(self.guarantee, format_args!("the answer {}", self.want), body))
@@ -50,18 +71,56 @@ impl Answer {
 
 /// Maps by name must have exactly the expected names; other objects may say more than is expected.
 fn same_keys(want: &Value, got: &Value) -> bool {
-    ["channels", "connections"].iter().all(|map| {
+    ["channels", "connections", "presence"].iter().all(|map| {
         let count = |value: &Value| value[map].as_object().map(Map::len);
         count(want).is_none() || count(want) == count(got)
     })
 }
 
+/// The same for each part of a call.
+fn same_keys_in_parts(want: &Value, got: &Value) -> bool {
+    let parts = |value: &Value| value["replies"].as_array().cloned().unwrap_or_default();
+    parts(want).iter().zip(parts(got)).all(|(want, got)| {
+        let answers = want.as_object().into_iter().flatten();
+        answers.into_iter().all(|(method, answer)| same_keys(answer, &got[method]))
+    })
+}
+
 impl Oracle {
     pub(super) fn call(&mut self, call: &Call<'_>) {
-        let (want, guarantee) = match call {
-            Call::Publish(room, data) => (self.announce(&[*room], data).remove(0), Guarantee::P1),
-            Call::Tell(user, data) => (self.announce(&[self.own_room(*user)], data).remove(0), Guarantee::P1),
-            Call::Broadcast(rooms, data) => (result(json!({ "responses": self.announce(rooms, data) })), Guarantee::P1),
+        let (want, guarantee) = self.carry_out(call);
+        self.turn.answer = Some(Answer { want, guarantee });
+    }
+
+    /// What a call must be answered, and what is broken when it is not.
+    fn carry_out(&mut self, call: &Call<'_>) -> (Value, Guarantee) {
+        match call {
+            Call::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),
+            Call::Tell(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
+            Call::Once(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
+            Call::History(room, query) => (self.history(*room, query), Guarantee::G5),
+            Call::Remove(room) => {
+                self.remove_history(*room);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Presence(room) => (result(json!({ "presence": self.presence(*room) })), Guarantee::G2),
+            Call::PresenceStats(room) => (result(self.presence_stats(*room)), Guarantee::G2),
+            Call::PutIn(user, room, want) => {
+                let done = self.put_in(*user, *room, want);
+                (done.map_or_else(error, |()| result(json!({}))), Guarantee::P1)
+            }
+            Call::TakeOut(user, room) => {
+                self.take_user_out(*user, *room);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Renew(user, renewal, exp) => {
+                self.renew_user(*user, *renewal, *exp);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Broadcast(rooms, data) => {
+                let responses: Vec<Value> = rooms.iter().map(|room| self.announce(*room, data)).collect();
+                (result(json!({ "responses": responses })), Guarantee::P1)
+            }
             Call::Send(peer, data) => (self.send(*peer, data), Guarantee::P1),
             Call::TellAll(data) => {
                 let ready: Vec<usize> = (0..self.conns.len()).filter(|peer| self.is_ready(*peer)).collect();
@@ -78,15 +137,56 @@ impl Oracle {
                 (result(json!({})), Guarantee::P1)
             }
             Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
-            Call::Nobody => (error(107), Guarantee::P1),
-        };
-        self.turn.answer = Some(Answer { want, guarantee });
+            Call::Batch(parts) => (self.batch(parts), Guarantee::P1),
+            Call::Wrong(code) => (error(*code), Guarantee::P1),
+        }
     }
 
-    fn announce(&mut self, rooms: &[usize], data: &Data) -> Vec<Value> {
-        let positions = self.publish(rooms, data, None).into_iter();
-        let position = |(offset, epoch)| json!({ "offset": offset, "epoch": epoch });
-        positions.map(|one| result(one.map_or(json!({}), position))).collect()
+    /// Every part sees what those before it have done, down to the members who have gone because of them.
+    fn batch(&mut self, parts: &[(&str, Call<'_>)]) -> Value {
+        for (method, call) in parts {
+            let (answer, _) = self.carry_out(call);
+            self.settle();
+            let answer = match answer.get("result") {
+                Some(result) => json!({ *method: result }),
+                None => answer,
+            };
+            self.turn.parts.push(answer);
+        }
+        self.goals.reach(Goal::Batched);
+        json!({ "replies": std::mem::take(&mut self.turn.parts) })
+    }
+
+    fn announce(&mut self, room: usize, data: &Data) -> Value {
+        match self.publish(room, data, None) {
+            Ok(Some((offset, epoch))) => result(json!({ "offset": offset, "epoch": epoch })),
+            Ok(None) => result(json!({})),
+            Err(code) => error(code),
+        }
+    }
+
+    /// The same key in the same room is published once; the answer stays the same for a while.
+    fn announce_once(&mut self, room: usize, key: u8, data: &Data) -> Value {
+        if let Some(answer) = self.keys.find(room, key) {
+            self.goals.reach(Goal::PublishedOnce);
+            return answer;
+        }
+        let answer = self.announce(room, data);
+        if answer.get("error").is_none() {
+            let (end, most) = (self.key_end(), self.config.limits.idempotency_keys);
+            self.keys.remember(room, key, end, answer.clone(), most);
+        }
+        answer
+    }
+
+    fn history(&mut self, room: usize, query: &Query) -> Value {
+        if !self.keeps_history() {
+            return error(if query.is_impossible() { 107 } else { 108 });
+        }
+        match self.read(room, query) {
+            Ok(entries) => result(self.page(room, &entries)),
+            Err(code) => error(code),
+        }
     }
 
     pub(crate) fn is_ready(&self, peer: usize) -> bool {
@@ -95,7 +195,7 @@ impl Oracle {
 
     fn send(&mut self, peer: usize, data: &Data) -> Value {
         if !self.is_ready(peer) {
-            return error(107);
+            return error(102);
         }
         self.message(&[peer], data);
         result(json!({}))
@@ -128,6 +228,9 @@ impl Oracle {
                 });
                 json!({ "connections": views.collect::<Map<String, Value>>() })
             }
+            Look::Limits => {
+                json!({ "limits": { "connections": { "value": self.config.limits.connections.to_string() } } })
+            }
             Look::Info => {
                 let mut users: Vec<Option<usize>> = ready.iter().map(|conn| conn.user).collect();
                 users.sort_unstable();
@@ -138,6 +241,7 @@ impl Oracle {
                     "num_clients": ready.len(),
                     "num_users": users.len(),
                     "num_channels": occupied().count(),
+                    "num_subs": self.rooms.iter().map(Vec::len).sum::<usize>(),
                 }] })
             }
         }

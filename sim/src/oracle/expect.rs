@@ -14,6 +14,8 @@ pub struct Expect {
     pub tag: u64,
     /// The fewest and the most bytes that it takes, header included.
     pub size: (usize, usize),
+    /// The turn that it comes from, and whom it is about, where what is about others may come before it.
+    among: Option<(u64, (usize, usize))>,
 }
 
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ enum What {
     Json(Arc<Value>),
     /// A publication: the object, and in it the payload byte by byte.
     Publication(Arc<Value>, Arc<str>),
+    /// An object with several payloads in it, each byte by byte.
+    Replayed(Arc<Value>, Arc<[Arc<str>]>),
     /// A publication that is nothing but its payload.
     Bare(Arc<str>),
     Ping,
@@ -47,7 +51,7 @@ impl Expect {
         let text = value.to_string();
         let known =
             if text.contains("\"*") { (2, frame_bytes(text.len() + UNKNOWN_BYTES)) } else { exactly(text.len()) };
-        Self { what: What::Json(Arc::new(value)), tag, size: known }
+        Self { what: What::Json(Arc::new(value)), tag, size: known, among: None }
     }
 
     /// A publication in an envelope; `value` has `null` where the payload goes, at `/push/<kind>/data` or deeper.
@@ -56,37 +60,67 @@ impl Expect {
         let size = exactly(value.to_string().len() - "null".len() + payload.len());
         let hole = value.pointer_mut(pointer).expect("a place for the payload");
         *hole = serde_json::from_str(payload).expect("payloads are JSON");
-        Self { what: What::Publication(Arc::new(value), Arc::clone(payload)), tag, size }
+        Self { what: What::Publication(Arc::new(value), Arc::clone(payload)), tag, size, among: None }
+    }
+
+    /// An object in which these payloads must be as they were sent.
+    #[must_use]
+    pub fn replayed(value: Value, payloads: Vec<Arc<str>>, tag: u64) -> Self {
+        let plain = Self::json(value, tag);
+        match plain.what {
+            What::Json(value) if !payloads.is_empty() => Self { what: What::Replayed(value, payloads.into()), ..plain },
+            _ => plain,
+        }
+    }
+
+    /// The same, where others of this turn that are about somebody else may come before it.
+    #[must_use]
+    pub fn among(self, turn: u64, about: (usize, usize)) -> Self {
+        Self { among: Some((turn, about)), ..self }
+    }
+
+    /// Whether the two may change places.
+    #[must_use]
+    pub fn may_follow(&self, other: &Self) -> bool {
+        match (self.among, other.among) {
+            (Some((turn, about)), Some((same, other))) => turn == same && about != other,
+            _ => false,
+        }
     }
 
     /// A publication as it is.
     #[must_use]
     pub fn bare(payload: &Arc<str>, tag: u64) -> Self {
-        Self { what: What::Bare(Arc::clone(payload)), tag, size: exactly(payload.len()) }
+        Self { what: What::Bare(Arc::clone(payload)), tag, size: exactly(payload.len()), among: None }
     }
 
     /// A WebSocket Ping without payload.
     #[must_use]
     pub fn ping() -> Self {
-        Self { what: What::Ping, tag: 1, size: exactly(0) }
+        Self { what: What::Ping, tag: 1, size: exactly(0), among: None }
     }
 
     /// A WebSocket Pong.
     #[must_use]
     pub fn pong(payload: &[u8]) -> Self {
         let tag = payload.iter().fold(2, |tag, byte| tag << 8 | u64::from(*byte));
-        Self { what: What::Pong(payload.into()), tag, size: exactly(payload.len()) }
+        Self { what: What::Pong(payload.into()), tag, size: exactly(payload.len()), among: None }
     }
 
     /// The Close frame.
     #[must_use]
     pub fn close(code: Option<u16>) -> Self {
-        Self { what: What::Close(code), tag: 1 << 32 | u64::from(code.unwrap_or_default()), size: (2, 127) }
+        Self {
+            what: What::Close(code),
+            tag: 1 << 32 | u64::from(code.unwrap_or_default()),
+            size: (2, 127),
+            among: None,
+        }
     }
 
     /// Lets any text stand where this one is.
     pub fn forget(&mut self, text: &str) {
-        if let What::Json(value) = &mut self.what {
+        if let What::Json(value) | What::Replayed(value, _) = &mut self.what {
             forget(Arc::make_mut(value), text);
         }
     }
@@ -100,14 +134,14 @@ impl Expect {
     /// Whether a publication is expected.
     #[must_use]
     pub fn is_publication(&self) -> bool {
-        matches!(self.what, What::Publication(..) | What::Bare(_))
+        matches!(self.what, What::Publication(..) | What::Replayed(..) | What::Bare(_))
     }
 
     /// What is broken when this frame is missing, or another comes in its place.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {
         match self.what {
-            What::Publication(..) | What::Bare(_) => Guarantee::G5,
+            What::Publication(..) | What::Replayed(..) | What::Bare(_) => Guarantee::G5,
             What::Close(_) => Guarantee::G7,
             _ => Guarantee::P1,
         }
@@ -121,6 +155,10 @@ impl Expect {
             (What::Publication(want, payload), Frame::Text(text)) => {
                 text.contains(&**payload) && parsed(text).is_some_and(|got| fits(want, &got, false))
             }
+            (What::Replayed(want, payloads), Frame::Text(text)) => {
+                let has_all = payloads.iter().all(|payload| text.contains(&**payload));
+                has_all && parsed(text).is_some_and(|got| fits(want, &got, false))
+            }
             (What::Bare(payload), Frame::Text(text)) => **payload == **text,
             (What::Ping, Frame::Ping(payload)) => payload.is_empty(),
             (What::Pong(want), Frame::Pong(payload)) => **want == **payload,
@@ -133,7 +171,7 @@ impl Expect {
 impl fmt::Display for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Json(value) | What::Publication(value, _) => write!(f, "{value}"),
+            What::Json(value) | What::Publication(value, _) | What::Replayed(value, _) => write!(f, "{value}"),
             What::Bare(payload) => f.write_str(payload),
             What::Ping => f.write_str("Ping"),
             What::Pong(payload) => write!(f, "Pong {payload:?}"),
@@ -143,7 +181,8 @@ impl fmt::Display for Expect {
     }
 }
 
-fn forget(value: &mut Value, text: &str) {
+/// Lets any text stand where this one is.
+pub(super) fn forget(value: &mut Value, text: &str) {
     match value {
         Value::String(string) if string == text => *string = ANY.into(),
         Value::Array(values) => values.iter_mut().for_each(|value| forget(value, text)),

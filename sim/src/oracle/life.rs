@@ -1,6 +1,6 @@
 //! The life of a connection: from the 101 to its end, with every deadline on the way.
 
-use super::{Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
+use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
 use crate::coverage::Goal;
 use parlor_core::EndedBy;
 
@@ -71,6 +71,9 @@ impl Oracle {
             Phase::Open => self.close(peer, code),
             Phase::Closing { .. } => {}
         }
+        if code == 1009 {
+            self.hit("message_bytes");
+        }
     }
 
     pub(super) fn lost(&mut self, peer: usize, code: u16) {
@@ -112,6 +115,10 @@ impl Oracle {
             }
         }
         self.age_logs();
+        self.forget_addresses();
+        if self.keys.forget(self.clock) {
+            self.goals.reach(Goal::KeyForgotten);
+        }
     }
 
     pub(super) fn due(&mut self, peer: usize, timer: Timer, at: u64) {
@@ -119,6 +126,8 @@ impl Oracle {
         let interval = nanos(self.config.limits.ping_interval);
         let conn = self.conn(peer).expect("its timer is armed");
         conn.disarm(timer);
+        timer.limit().into_iter().for_each(|limit| self.hit(limit));
+        let conn = self.conn(peer).expect("its timer was armed");
         match timer {
             Timer::Handshake => {
                 self.goals.reach(Goal::HandshakeLapsed);
@@ -128,6 +137,7 @@ impl Oracle {
             Timer::Pong => self.close(peer, 3012),
             Timer::Write => self.close(peer, 3009),
             Timer::Expiry => self.close(peer, 3005),
+            Timer::RoomExpiry => self.seats_due(peer),
             Timer::Close => {
                 let Phase::Closing { code, by, .. } = conn.phase else { unreachable!("only then is it armed") };
                 self.goals.reach(Goal::CloseLapsed);
@@ -183,19 +193,30 @@ impl Oracle {
 
     /// Whether the outbox had room for it.
     pub(super) fn enqueue(&mut self, peer: usize, expect: Expect) -> bool {
-        let (frames, bytes) = (self.config.limits.outbox_frames, self.config.limits.outbox_bytes);
-        let conn = self.conns[peer].as_mut().expect("only who is open is told");
-        let least = conn.bytes + conn.added.0 + expect.size.0;
-        let most = conn.bytes + conn.added.1 + expect.size.1;
-        if conn.queue.len() >= frames
-            || least > bytes
-            || (most > bytes && self.chosen.closing.contains(&(conn.id, 3008)))
-        {
+        if let Some(limit) = self.fullness(peer, &expect) {
+            self.hit(limit);
             return false;
         }
+        let conn = self.conns[peer].as_mut().expect("only who is open is told");
         conn.added = (conn.added.0 + expect.size.0, conn.added.1 + expect.size.1);
         conn.queue.push_back(expect);
         true
+    }
+
+    /// Which limit keeps a frame out of an outbox. Where bytes cannot be told to the last one, the subject says.
+    fn fullness(&self, peer: usize, expect: &Expect) -> Option<&'static str> {
+        let limits = &self.config.limits;
+        let conn = self.conns[peer].as_ref().expect("only who is open is told");
+        let least = conn.bytes + conn.added.0 + expect.size.0;
+        let most = conn.bytes + conn.added.1 + expect.size.1;
+        let says = |limit| self.chosen.hits.get(limit) > self.counted.limits.get(limit);
+        if expect.size.0 > limits.frame_bytes || (expect.size.1 > limits.frame_bytes && says("frame_bytes")) {
+            Some("frame_bytes")
+        } else if least > limits.outbox_bytes || (most > limits.outbox_bytes && says("outbox_bytes")) {
+            Some("outbox_bytes")
+        } else {
+            (conn.queue.len() >= limits.outbox_frames).then_some("outbox_frames")
+        }
     }
 
     /// Closes an open connection by the server's decision.
@@ -213,10 +234,12 @@ impl Oracle {
             3008 => Goal::Slow,
             3009 => Goal::WriteLapsed,
             3012 => Goal::NoPong,
+            3013 => Goal::TooManyRefusals,
             3500 => Goal::InvalidToken,
             3501 => Goal::BadRequest,
             3502 => Goal::AuthenticateLapsed,
             3503 => Goal::Disconnected,
+            3504 => Goal::UserLimit,
             3505 => Goal::RoomLimit,
             _ => return,
         };
@@ -241,11 +264,12 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
         let conn = self.conn(peer).expect("it is open");
         conn.queue.push_back(close);
-        conn.timers = [None; 7];
+        conn.timers = [None; Timer::ALL.len()];
         conn.arm(Timer::Close, deadline);
         conn.phase = Phase::Closing { code, by, hang_up: by == EndedBy::Peer };
         conn.waiting.clear();
-        conn.waiting_bytes = (0, 0);
+        conn.wants.clear();
+        conn.ask = Ask::Identity;
         (conn.ready, conn.asked, conn.user) = (false, false, None);
     }
 
@@ -262,6 +286,7 @@ impl Oracle {
             self.leave_everything(peer);
         }
         let conn = self.conns[peer].take().expect("it has not ended yet");
+        self.departed(conn.entry.address);
         self.turn.ended.push((peer, conn.id, ending));
     }
 

@@ -7,24 +7,34 @@ mod calls;
 mod expect;
 mod judge;
 mod life;
+mod pace;
 mod plain;
+mod presence;
+mod recovery;
 mod rooms;
 mod session;
+mod tokens;
 
 pub use calls::Call;
 pub use expect::Expect;
 pub use judge::Outcome;
+pub use recovery::{Query, Want};
 
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::{Goal, Goals};
 use crate::setup::Setup;
 use crate::speech::{Said, room_name, user_name};
-use parlor_core::{ClientId, Config, ConnId, EndedBy, Refused, Snapshot};
+use pace::{Address, Bucket, Pace};
+use parlor_core::{ClientId, Config, ConnId, Effect, EndedBy, Refused, Snapshot, Stats};
+use presence::{News, Seat};
+use recovery::Keys;
 use rooms::{Log, PUBLICATION, Past};
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use tokens::Ask;
 
 /// What the oracle is told of one input.
 #[derive(Clone, Debug)]
@@ -72,6 +82,8 @@ pub struct Ruling {
     pub channels: Vec<usize>,
     /// It names more rooms than a connection may be in.
     pub crowded: bool,
+    /// The room it is for.
+    pub channel: Option<usize>,
 }
 
 /// How a connection came in.
@@ -87,6 +99,20 @@ pub struct Entry {
     pub rooms: Vec<usize>,
     /// The token in the request.
     pub token: Option<String>,
+    /// What it wants of each of its rooms before anything else.
+    pub want: Want,
+    /// Whether it is told where it is.
+    pub positions: bool,
+    /// Which of the addresses it comes from.
+    pub address: u8,
+}
+
+/// A text that waits, or what is left of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub said: VecDeque<Said>,
+    /// The fewest and the most bytes of it.
+    bytes: (usize, usize),
 }
 
 /// Where in its life a connection is.
@@ -106,12 +132,36 @@ pub(crate) enum Timer {
     Pong,
     Write,
     Expiry,
+    RoomExpiry,
     Close,
 }
 
 impl Timer {
-    const ALL: [Self; 7] =
-        [Self::Handshake, Self::Authenticate, Self::Ping, Self::Pong, Self::Write, Self::Expiry, Self::Close];
+    const ALL: [Self; 8] = [
+        Self::Handshake,
+        Self::Authenticate,
+        Self::Ping,
+        Self::Pong,
+        Self::Write,
+        Self::Expiry,
+        Self::RoomExpiry,
+        Self::Close,
+    ];
+}
+
+impl Timer {
+    /// The limit that is reached when it fires.
+    fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Handshake => Some("handshake_timeout"),
+            Self::Authenticate => Some("authenticate_timeout"),
+            Self::Pong => Some("pong_timeout"),
+            Self::Write => Some("write_timeout"),
+            Self::Expiry | Self::RoomExpiry => Some("expiry_grace"),
+            Self::Close => Some("close_timeout"),
+            Self::Ping => None,
+        }
+    }
 }
 
 /// One connection as the documents say it must be.
@@ -127,15 +177,18 @@ pub(crate) struct Conn {
     pub half: bool,
     /// It was greeted or answered: it is in its rooms.
     pub ready: bool,
-    /// Its token is being looked at.
+    /// A token is being looked at.
     pub asked: bool,
+    /// What for.
+    pub ask: Ask,
     pub user: Option<usize>,
     pub filter: Vec<&'static str>,
-    /// What came while its token was being looked at.
-    pub waiting: VecDeque<Said>,
-    /// The fewest and the most bytes of it: of the text with `connect` in it only the rest waits.
-    waiting_bytes: (usize, usize),
-    pub timers: [Option<u64>; 7],
+    /// What came while a token was being looked at.
+    pub waiting: VecDeque<Waiting>,
+    /// What it wants of the rooms that a token puts it in.
+    pub wants: Vec<(usize, Want)>,
+    pace: Pace,
+    pub timers: [Option<u64>; Timer::ALL.len()],
     /// Bytes that waited after the last turn, and the fewest and most that came to them in this one.
     bytes: usize,
     added: (usize, usize),
@@ -185,14 +238,20 @@ struct Turn {
     ended: Vec<(usize, ConnId, Ending)>,
     asks: Vec<(usize, String)>,
     answer: Option<calls::Answer>,
+    /// The answers to those parts of a call that have been carried out.
+    parts: Vec<Value>,
     /// Connections whose queue was empty when the turn began.
     were_empty: Vec<bool>,
     /// Connections of which frames were dropped.
     were_cut: Vec<bool>,
     /// Rooms of which a log began.
     began: Vec<usize>,
+    /// Rooms that have lost their last member.
+    vacated: Vec<usize>,
     /// What may come to life and cease to be within the turn: a connection was closed on its way in.
     flashes: Vec<Subject>,
+    /// Who came and went, and was not told of yet.
+    news: VecDeque<News>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +266,10 @@ struct Chosen {
     epochs: Vec<Option<Arc<str>>>,
     /// Who is being closed by the server, with what.
     closing: Vec<(ConnId, u16)>,
+    /// How often which limit was in the way.
+    hits: BTreeMap<&'static str, u64>,
+    /// Rooms that lost their last member, in the order in which this was told.
+    vacated: Vec<usize>,
 }
 
 /// Totals, counted independently.
@@ -223,6 +286,7 @@ struct Counted {
     stale: u64,
     backsteps: u64,
     events: u64,
+    limits: BTreeMap<&'static str, u64>,
 }
 
 /// The judge.
@@ -238,6 +302,16 @@ pub struct Oracle {
     pub(crate) conns: Vec<Option<Conn>>,
     /// The members of each room.
     pub(crate) rooms: Vec<Vec<usize>>,
+    /// What is special about a peer in a room; every member has one.
+    pub(crate) seats: BTreeMap<(usize, usize), Seat>,
+    keys: Keys,
+    arrivals: Bucket,
+    /// The same for each address.
+    addresses: [Address; 2],
+    /// How many turns there were.
+    turns: u64,
+    /// Counts the times at which logs began, or lost their last member.
+    stamps: u64,
     pub(crate) logs: Vec<Option<Log>>,
     /// Every epoch there ever was.
     epochs: Vec<Arc<str>>,
@@ -262,6 +336,12 @@ impl Oracle {
         Self {
             config: Arc::new(setup.config()),
             rooms: vec![Vec::new(); names.len()],
+            seats: BTreeMap::new(),
+            keys: Keys::default(),
+            arrivals: Bucket::default(),
+            addresses: Default::default(),
+            turns: 0,
+            stamps: 0,
             logs: vec![None; names.len()],
             past: vec![Past::default(); names.len()],
             names: names.into(),
@@ -290,30 +370,47 @@ impl Oracle {
         entry: Entry,
         answer: Result<ConnId, Refused>,
     ) -> Result<(), Failure> {
-        let limits = &self.config.limits;
-        let count = self.conns.iter().flatten().count();
-        let mut reasons = Vec::new();
-        if self.shutting_down {
-            reasons.push(Refused::ShuttingDown);
-        }
-        if count >= limits.connections {
-            reasons.push(Refused::Connections);
-        }
+        let reasons = self.reasons_to_refuse(&entry);
         match answer {
-            Err(refused) if reasons.contains(&refused) => {
+            Err(refused) if reasons.iter().any(|(reason, _)| *reason == refused) => {
                 self.counted.refused += 1;
-                if refused == Refused::Connections {
-                    self.goals.reach(Goal::ConnectionLimit);
+                if let Some((_, limit)) = reasons.iter().find(|(reason, limit)| *reason == refused && !limit.is_empty())
+                {
+                    let by_rate = *limit == "new_connections_per_ip";
+                    self.goals.reach(if by_rate { Goal::ConnectionRate } else { Goal::ConnectionLimit });
+                    self.hit(limit);
                 }
                 Ok(())
             }
-            Ok(id) if reasons.is_empty() => self.take_in(peer, id, client, entry),
+            Ok(id) if reasons.is_empty() => {
+                self.arrived(entry.address);
+                self.take_in(peer, id, client, entry)
+            }
             _ => Err(Failure::new(
                 Guarantee::P1,
                 format_args!("refused with one of {reasons:?}, or accepted if there is none"),
                 format_args!("{answer:?}"),
             )),
         }
+    }
+
+    /// Why a connection may be refused, each with the limit that is in the way.
+    fn reasons_to_refuse(&self, entry: &Entry) -> Vec<(Refused, &'static str)> {
+        let limits = &self.config.limits;
+        if self.shutting_down {
+            return vec![(Refused::ShuttingDown, "")];
+        }
+        let count = self.conns.iter().flatten().count();
+        let neighbours = self.conns.iter().flatten().filter(|conn| conn.entry.address == entry.address).count();
+        let mut reasons = Vec::new();
+        if count >= limits.connections {
+            reasons.push((Refused::Connections, "connections"));
+        }
+        if limits.connections_per_ip > 0 && neighbours >= limits.connections_per_ip {
+            reasons.push((Refused::ConnectionsPerIp, "connections_per_ip"));
+        }
+        reasons.extend(self.is_too_soon(entry.address));
+        reasons
     }
 
     fn take_in(&mut self, peer: usize, id: ConnId, client: ClientId, entry: Entry) -> Result<(), Failure> {
@@ -340,9 +437,11 @@ impl Oracle {
             asked: false,
             user: None,
             filter: Vec::new(),
+            ask: Ask::Identity,
             waiting: VecDeque::new(),
-            waiting_bytes: (0, 0),
-            timers: [None; 7],
+            wants: Vec::new(),
+            pace: Pace::default(),
+            timers: [None; Timer::ALL.len()],
             bytes: 0,
             added: (0, 0),
         };
@@ -357,7 +456,14 @@ impl Oracle {
     /// It is not the one that was due.
     pub fn saw(&mut self, peer: usize, frame: &Frame) -> Result<(), Failure> {
         let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
-        let Some(expect) = conn.queue.pop_front() else {
+        // What is about different members and comes from one turn has no order among itself.
+        let first = conn.queue.front().filter(|expect| !expect.is_met_by(frame));
+        let out_of_order = first.and_then(|_| {
+            let at = conn.queue.iter().position(|expect| expect.is_met_by(frame))?;
+            let may = (0..at).all(|before| conn.queue[at].may_follow(&conn.queue[before]));
+            may.then_some(at)
+        });
+        let Some(expect) = conn.queue.remove(out_of_order.unwrap_or(0)) else {
             let closed = matches!(conn.phase, Phase::Closing { .. });
             let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
             let guarantee = if closed { Guarantee::G1 } else { unasked };
@@ -405,15 +511,16 @@ impl Oracle {
         self.unix_ms = unix_ms;
     }
 
-    /// Works out what must come of one input; [`Oracle::judge`] compares. The snapshot after the turn tells what the
+    /// Works out what must come of one input; [`Oracle::judge`] compares. What came of the turn tells what the
     /// subject chose where the documents leave it free.
-    pub fn foresee(&mut self, deed: &Deed<'_>, after: &Snapshot) {
+    pub fn foresee(&mut self, deed: &Deed<'_>, effects: &[Effect], after: &Snapshot, stats: &Stats) {
+        self.turns += 1;
         self.turn = Turn {
             were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(|conn| conn.queue.is_empty())).collect(),
             were_cut: vec![false; self.conns.len()],
             ..Turn::default()
         };
-        self.chosen = self.read_choices(after);
+        self.chosen = self.read_choices(effects, after, stats);
         match deed {
             Deed::Upgraded(peer) => self.upgraded(*peer),
             Deed::Text(peer, bytes, said) => self.text(*peer, *bytes, said),
@@ -429,13 +536,18 @@ impl Oracle {
             Deed::Shutdown => self.shutdown(),
             Deed::Stale => self.counted.stale += 1,
         }
+        self.settle();
     }
 
     /// The next instant at which something is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let timers = self.conns.iter().flatten().filter_map(|conn| conn.next_timer()).map(|(at, _)| at);
-        timers.chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log))).min()
+        timers
+            .chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log)))
+            .chain(self.keys.next())
+            .chain(self.next_forgotten())
+            .min()
     }
 
     /// Whether this peer's connection is open and its client has not said who it is.
@@ -448,6 +560,27 @@ impl Oracle {
     #[must_use]
     pub fn waits(&self, peer: usize) -> bool {
         self.conns[peer].as_ref().is_some_and(|conn| !conn.queue.is_empty())
+    }
+
+    /// Whether this peer's connection speaks json.
+    pub(crate) fn is_json(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| conn.entry.json)
+    }
+
+    /// Whether this peer's connection has said who it is, or is about to.
+    pub(crate) fn is_known(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_some() || conn.asked)
+    }
+
+    /// Where a room's log is: its epoch, if it has one that is known, and its top.
+    #[must_use]
+    pub fn place_of(&self, room: usize) -> (Option<Arc<str>>, u64) {
+        self.logs[room].as_ref().map_or((None, 0), |log| (log.epoch.clone(), log.top))
+    }
+
+    /// The idempotency keys that are remembered, each with its room and its end.
+    pub(crate) fn known_keys(&self) -> impl Iterator<Item = (u8, u8, u64)> {
+        self.keys.known()
     }
 
     /// What has been reached so far.

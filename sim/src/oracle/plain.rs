@@ -1,8 +1,11 @@
 //! The plain profile: what a connection says and is told.
 
 use super::expect::ANY;
+use super::presence::Seat;
+use super::recovery::Want;
 use super::rooms::user_text;
-use super::{Expect, Oracle, Ruling};
+use super::{Ask, Expect, Oracle, Ruling};
+use crate::coverage::Goal;
 use crate::speech::Said;
 use serde_json::json;
 
@@ -10,20 +13,26 @@ impl Oracle {
     pub(super) fn opened_plain(&mut self, peer: usize) {
         let token = self.conn(peer).and_then(|conn| conn.entry.token.clone());
         match token {
-            Some(token) => self.ask(peer, &token),
-            None if self.config.policy.allow_anonymous => self.greet(peer, None),
+            Some(token) => self.ask(peer, &token, Ask::Identity),
+            None if self.config.policy.allow_anonymous => self.greet(peer, None, false),
             None => {}
         }
     }
 
-    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good.
-    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>) {
-        let named = self.conn(peer).expect("it is open").entry.rooms.clone();
+    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good, and `bad`
+    /// whether it has shown one that is not.
+    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, bad: bool) {
+        let entry = &self.conns[peer].as_ref().expect("it is open").entry;
+        let (named, wanted) = (entry.rooms.clone(), entry.want.clone());
         let anonymous = Ruling::default();
         let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
         let (mut rooms, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
         let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
         rooms.extend(asked.iter().filter(|_| allowed));
+        if self.is_user_full(ruling) {
+            self.identify(peer, ruling);
+            return;
+        }
         if self.is_crowded(ruling, &rooms) {
             return self.turn_away(peer, ruling, 3505);
         }
@@ -33,12 +42,25 @@ impl Oracle {
                 self.refuse_plain(peer, None, 103);
             }
         }
+        if bad {
+            self.complain(peer);
+        }
         if !self.is_open(peer) {
+            let info = self.info_of(peer, ruling.user);
+            rooms.iter().for_each(|room| self.join_in_vain(&info, peer, *room));
             return self.turn_away(peer, ruling, 3008);
         }
         self.identify(peer, ruling);
-        for room in rooms {
-            self.join(peer, room);
+        for (at, room) in rooms.iter().copied().enumerate() {
+            let want = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
+            let info = self.info(peer, room);
+            match self.join(peer, room, &want, Seat::default()) {
+                Ok(replay) => self.start_plain(peer, room, replay),
+                Err(_) => self.overloaded(peer),
+            }
+            if !self.is_open(peer) {
+                return rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+            }
         }
     }
 
@@ -64,11 +86,10 @@ impl Oracle {
         match (bad, ready) {
             (true, true) => self.complain(peer),
             (true, false) if self.config.policy.allow_anonymous => {
-                self.greet(peer, None);
-                self.complain(peer);
+                self.greet(peer, None, true);
             }
             (true, false) => self.close(peer, 3500),
-            (false, false) => self.greet(peer, Some(ruling)),
+            (false, false) => self.greet(peer, Some(ruling), false),
             (false, true) if user.is_some() && user != ruling.user => self.close(peer, 3501),
             (false, true) => self.renew(peer, ruling),
         }
@@ -81,14 +102,45 @@ impl Oracle {
             let is_in = |room: &usize| self.rooms[*room].contains(&peer);
             let new: Vec<usize> = self.placed(ruling).into_iter().filter(|room| !is_in(room)).collect();
             let count = self.rooms.iter().filter(|members| members.contains(&peer)).count();
+            if self.is_user_full(ruling) {
+                self.identify(peer, ruling);
+                return;
+            }
             if ruling.crowded || count + new.len() > self.config.limits.rooms_per_connection {
                 return self.turn_away(peer, ruling, 3505);
             }
-            self.identify(peer, ruling);
-            new.into_iter().for_each(|room| self.join(peer, room));
+            self.rename(peer, ruling);
+            self.tell_authenticated(peer, ruling);
+            let info = self.info_of(peer, ruling.user);
+            for (at, room) in new.iter().copied().enumerate() {
+                if !self.is_open(peer) {
+                    return new[at..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+                }
+                match self.join(peer, room, &Want::Nothing, Seat::default()) {
+                    Ok(replay) => self.start_plain(peer, room, replay),
+                    Err(_) => self.overloaded(peer),
+                }
+            }
         } else {
             self.identify(peer, ruling);
+            self.tell_authenticated(peer, ruling);
         }
+    }
+
+    /// The rooms that it is in learn who it is now.
+    fn rename(&mut self, peer: usize, ruling: &Ruling) {
+        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
+        for room in &rooms {
+            self.announce_member(*room, peer, false);
+        }
+        self.identify(peer, ruling);
+        for room in &rooms {
+            self.announce_member(*room, peer, true);
+        }
+        self.goals.reach(Goal::Renamed);
+    }
+
+    fn tell_authenticated(&mut self, peer: usize, ruling: &Ruling) {
         let frame = json!({ "type": "authenticated", "user": user_text(ruling.user), "timestamp": self.timestamp() });
         self.tell(peer, Expect::json(frame, 10 << 56));
     }
@@ -96,8 +148,7 @@ impl Oracle {
     pub(super) fn said_plain(&mut self, peer: usize, said: &Said) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         match said {
-            Said::Connect(Some(_)) if conn.asked => self.complain(peer),
-            Said::Connect(Some(token)) => self.ask(peer, token),
+            Said::Connect(Some(token)) => self.ask(peer, token, Ask::Identity),
             _ if !conn.ready => self.complain(peer),
             Said::Ping => {
                 let pong = json!({ "type": "pong", "timestamp": self.timestamp() });
@@ -110,7 +161,25 @@ impl Oracle {
             }
             Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
             Said::Unknown(_, 0) => self.counted.unknown_types += 1,
-            _ => self.complain(peer),
+            Said::Position => self.tell_places(peer),
+            _ => {
+                if matches!(said, Said::Unknown(_, 107)) {
+                    self.hit("filter_events");
+                }
+                self.complain(peer);
+            }
+        }
+    }
+
+    /// One `position` frame for each of its rooms, in any order.
+    fn tell_places(&mut self, peer: usize) {
+        for room in (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect::<Vec<_>>() {
+            let top = self.logs[room].as_ref().map_or(0, |log| log.top);
+            let frame = self.place_frame("position", room, top).among(self.turns, (room, peer));
+            if self.is_open(peer) {
+                self.goals.reach(Goal::PositionTold);
+                self.tell(peer, frame);
+            }
         }
     }
 

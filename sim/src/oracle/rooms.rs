@@ -1,10 +1,13 @@
 //! Who is in what, and what a room has said.
 
+use super::expect::forget;
+use super::presence::Seat;
+use super::recovery::{Replay, Want};
 use super::{Chosen, Conn, Expect, Oracle, Subject, nanos};
 use crate::coverage::Goal;
 use crate::speech::Data;
-use parlor_core::Snapshot;
 use parlor_core::snapshot::{ConnView, PhaseView};
+use parlor_core::{Change, Effect, Snapshot, Stats};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ pub(crate) struct Log {
     pub epoch: Option<Arc<str>>,
     pub top: u64,
     pub entries: VecDeque<Entry>,
+    /// Its place in the order in which logs have lost their last member, while it has none.
+    pub idle: Option<(u64, usize)>,
 }
 
 /// How often a room has come to life, and how often its log has begun.
@@ -29,18 +34,33 @@ pub(super) struct Past {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub offset: u64,
+    /// The payload's number, and the payload.
+    pub number: u64,
     pub line: Arc<str>,
+    /// The publication as it is sent again.
+    pub body: Value,
+    /// What it takes of a log and of a reply: payload, tags, and what is said of the publisher.
+    pub bytes: usize,
     /// When it was published.
     pub at: u64,
+}
+
+impl Replay {
+    /// The payloads, each as it must arrive.
+    pub fn lines(&self) -> Vec<Arc<str>> {
+        self.entries.iter().map(|entry| Arc::clone(&entry.line)).collect()
+    }
 }
 
 /// The first byte of the tag of a publication; the second is its room.
 pub(super) const PUBLICATION: u64 = 4;
 
+/// Where a message is: its offset, and the epoch of the log as whoever asks must see it.
+pub(super) type Place = (u64, Value);
+
 /// Where a message came from, as its receivers see it.
 pub(super) struct Origin {
-    pub client: String,
-    pub user: Option<usize>,
+    pub info: Value,
 }
 
 impl Oracle {
@@ -49,7 +69,14 @@ impl Oracle {
         self.config.limits.history_messages > 0 && !self.config.limits.history_age.is_zero()
     }
 
-    pub(super) fn read_choices(&self, after: &Snapshot) -> Chosen {
+    pub(super) fn read_choices(&self, effects: &[Effect], after: &Snapshot, stats: &Stats) -> Chosen {
+        let vacated = |effect: &Effect| match effect {
+            Effect::Event(event) => match &event.change {
+                Change::Vacated(name) => self.names.iter().position(|known| **known == **name),
+                _ => None,
+            },
+            _ => None,
+        };
         let epoch = |name: &Arc<str>| {
             let view = after.logs.iter().find(|log| *log.name == **name)?;
             Some(Arc::from(view.epoch.as_str()))
@@ -61,28 +88,138 @@ impl Oracle {
         Chosen {
             epochs: self.names.iter().map(epoch).collect(),
             closing: after.conns.iter().filter_map(closing).collect(),
+            hits: stats.totals.limits.clone(),
+            vacated: effects.iter().filter_map(vacated).collect(),
         }
     }
 
-    pub(super) fn join(&mut self, peer: usize, room: usize) {
+    /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
+    /// what it wants cannot be had.
+    pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, u16> {
+        self.claim_place(room)?;
         self.begin_log(room);
-        if self.rooms[room].is_empty() {
+        let Some(replay) = self.replay(room, want) else {
+            self.goals.reach(Goal::Unrecoverable);
+            self.end_log(room);
+            return Err(112);
+        };
+        if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.changes.push((Subject::Room(room), true));
             self.past[room].occupied += 1;
             if self.past[room].occupied > 1 {
                 self.goals.reach(Goal::RoomReoccupied);
             }
         }
+        self.logs[room].as_mut().expect("it has begun").idle = None;
         self.rooms[room].push(peer);
+        self.seats.insert((room, peer), seat);
+        self.arm_seats(peer);
+        self.announce_member(room, peer, true);
+        Ok(replay)
+    }
+
+    /// A connection was closed on its way into a room: the broker counts it until it is told.
+    pub(super) fn join_in_vain(&mut self, info: &Value, peer: usize, room: usize) {
+        if self.find_place(room).is_err() {
+            return;
+        }
+        if self.rooms[room].is_empty() {
+            self.turn.flashes.push(Subject::Room(room));
+            // It leaves with those who are settled next.
+            self.stamp_vacated(room, self.stamps + 1);
+        } else {
+            self.announce_in_vain(room, peer, info);
+        }
     }
 
     pub(super) fn leave(&mut self, peer: usize, room: usize) {
-        let before = self.rooms[room].len();
-        self.rooms[room].retain(|member| *member != peer);
-        if before == 1 && self.rooms[room].is_empty() {
-            self.turn.changes.push((Subject::Room(room), false));
-            self.end_log(room);
+        if !self.rooms[room].contains(&peer) {
+            return;
         }
+        self.announce_member(room, peer, false);
+        self.rooms[room].retain(|member| *member != peer);
+        self.seats.remove(&(room, peer));
+        self.arm_seats(peer);
+    }
+
+    /// The broker has heard that the last member of a room is gone.
+    pub(super) fn vacated(&mut self, room: usize) {
+        self.turn.changes.push((Subject::Room(room), false));
+        self.stamp_vacated(room, self.stamps);
+        self.end_log(room);
+    }
+
+    /// Sees to it that there may be a log of this room.
+    fn find_place(&mut self, room: usize) -> Result<(), u16> {
+        let is_live =
+            |room: usize| self.logs[room].as_ref().is_some_and(|log| !log.entries.is_empty()) || self.has_members(room);
+        let count = (0..self.logs.len()).filter(|room| is_live(*room)).count();
+        if is_live(room) || count < self.config.limits.logs {
+            return Ok(());
+        }
+        match self.oldest_idle(room) {
+            Some(victim) => self.evict_log(victim),
+            None => return Err(106),
+        }
+        Ok(())
+    }
+
+    /// The same for who is told when there is none.
+    fn claim_place(&mut self, room: usize) -> Result<(), u16> {
+        self.find_place(room).inspect_err(|_| self.hit("logs"))
+    }
+
+    /// Whether the broker knows of members: it hears of who has left after what was asked of it before.
+    fn has_members(&self, room: usize) -> bool {
+        !self.rooms[room].is_empty() || self.is_being_left(room) || self.turn.flashes.contains(&Subject::Room(room))
+    }
+
+    /// From now on this room's log has no members. Of rooms that lose their last one at once, the events tell which was the
+    /// first.
+    fn stamp_vacated(&mut self, room: usize, stamp: u64) {
+        let before = self.turn.vacated.iter().filter(|of| **of == room).count();
+        self.turn.vacated.push(room);
+        let told = self.chosen.vacated.iter().enumerate().filter(|(_, of)| **of == room);
+        let place = told.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
+        if let Some(log) = &mut self.logs[room] {
+            log.idle = Some((stamp, place));
+        }
+    }
+
+    /// The log that has been without members for the longest.
+    fn oldest_idle(&self, not: usize) -> Option<usize> {
+        let idle = |room: &usize| {
+            let log = self.logs[*room].as_ref()?;
+            (*room != not && !self.has_members(*room) && !log.entries.is_empty()).then_some(log.idle?)
+        };
+        (0..self.logs.len()).filter(|room| idle(room).is_some()).min_by_key(idle)
+    }
+
+    fn evict_log(&mut self, room: usize) {
+        self.goals.reach(Goal::LogEvicted);
+        self.drop_log(room);
+    }
+
+    /// Sees to it that so many bytes more may be retained.
+    fn find_bytes(&mut self, room: usize, bytes: usize) -> Result<(), u16> {
+        let limits = &self.config.limits;
+        let (most, messages) = (limits.history_bytes, limits.history_messages);
+        let freed = self.logs[room].as_ref().filter(|log| log.entries.len() >= messages);
+        let freed = freed.and_then(|log| log.entries.front()).map_or(0, |oldest| oldest.bytes);
+        while self.history_bytes() + bytes - freed > most {
+            let Some(victim) = self.oldest_idle(room) else {
+                self.hit("history_bytes");
+                self.goals.reach(Goal::HistoryFull);
+                return Err(106);
+            };
+            self.evict_log(victim);
+        }
+        Ok(())
+    }
+
+    /// What all logs retain.
+    pub(super) fn history_bytes(&self) -> usize {
+        self.logs.iter().flatten().flat_map(|log| &log.entries).map(|entry| entry.bytes).sum()
     }
 
     /// A log is there from now on.
@@ -95,17 +232,26 @@ impl Oracle {
         if self.past[room].logs > 1 {
             self.goals.reach(Goal::LogReplaced);
         }
-        self.logs[room] = Some(Log { epoch: self.chosen.epochs[room].clone(), top: 0, entries: VecDeque::new() });
+        let epoch = self.chosen.epochs[room].clone();
+        self.stamps += 1;
+        self.logs[room] = Some(Log { epoch, top: 0, entries: VecDeque::new(), idle: Some((self.stamps, 0)) });
     }
 
     /// A log lives while its room has a member or it retains something.
-    fn end_log(&mut self, room: usize) {
-        let ends = self.logs[room].as_ref().is_some_and(|log| log.entries.is_empty()) && self.rooms[room].is_empty();
-        let Some(log) = self.logs[room].take_if(|_| ends) else { return };
+    pub(super) fn end_log(&mut self, room: usize) {
+        if self.logs[room].as_ref().is_some_and(|log| log.entries.is_empty()) && !self.has_members(room) {
+            self.drop_log(room);
+        }
+    }
+
+    fn drop_log(&mut self, room: usize) {
+        let epoch = self.logs[room].take().and_then(|log| log.epoch);
         // The state after the turn tells the epoch of the turn's last log only.
-        if let Some(epoch) = log.epoch.filter(|_| self.turn.began.contains(&room)) {
+        if let Some(epoch) = epoch.filter(|_| self.turn.began.contains(&room)) {
             let queues = self.conns.iter_mut().flatten().flat_map(|conn| &mut conn.queue);
             queues.for_each(|expect| expect.forget(&epoch));
+            self.turn.parts.iter_mut().for_each(|part| forget(part, &epoch));
+            self.keys.forget_epoch(&epoch);
         }
     }
 
@@ -125,82 +271,103 @@ impl Oracle {
         log.entries.front().map(|entry| entry.at + nanos(self.config.limits.history_age))
     }
 
-    /// Publishes to rooms and returns for each the offset and the epoch, if the message is in its log.
-    ///
-    /// All requests of one call go to the broker before any of its entries comes back to the members.
-    pub(super) fn publish(
-        &mut self,
-        rooms: &[usize],
-        data: &Data,
-        origin: Option<&Origin>,
-    ) -> Vec<Option<(u64, Value)>> {
-        self.counted.published += rooms.len() as u64;
-        let positions: Vec<_> = rooms.iter().map(|room| (!data.unlogged).then(|| self.retain(*room, data))).collect();
-        for (&room, position) in rooms.iter().zip(&positions) {
-            let offset = position.as_ref().map(|(offset, _)| *offset);
-            let members = self.rooms[room].clone();
-            let envelope = self.envelope(room, data, origin, offset);
-            let tag = PUBLICATION << 56 | (room as u64) << 48 | data.number;
-            self.fan_out(&members, data, &envelope, "/push/pub/data", tag);
+    /// Publishes to a room. Returns the message's place, if it has one, or the error where there is no room to retain it.
+    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Result<Option<Place>, u16> {
+        self.claim_place(room)?;
+        let mut body = json!({ "data": null });
+        let mut bytes = data.line.len();
+        if let Some(Origin { info }) = origin {
+            body["info"] = info.clone();
+            bytes += ["user", "conn_info", "chan_info"].iter().map(|key| written(&info[key])).sum::<usize>();
         }
-        rooms.iter().for_each(|room| self.end_log(*room));
-        positions
+        if data.tagged && origin.is_none() {
+            body["tags"] = json!({ "k": "v" });
+            bytes += body["tags"].to_string().len();
+        }
+        let place = if data.unlogged { None } else { Some(self.retain(room, data, &mut body, bytes)?) };
+        self.end_log(room);
+        self.counted.published += 1;
+        let members = self.rooms[room].clone();
+        let envelope = json!({ "push": { "channel": *self.names[room], "pub": body } });
+        let tag = PUBLICATION << 56 | (room as u64) << 48 | data.number;
+        self.fan_out(
+            &members,
+            data,
+            &envelope,
+            "/push/pub/data",
+            tag,
+            place.as_ref().map(|(offset, _)| (room, *offset)),
+        );
+        Ok(place)
     }
 
-    fn retain(&mut self, room: usize, data: &Data) -> (u64, Value) {
+    fn retain(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> Result<Place, u16> {
+        if self.keeps_history() {
+            self.find_bytes(room, bytes)?;
+        }
         self.begin_log(room);
         let limit = if self.keeps_history() { self.config.limits.history_messages } else { 0 };
         let at = self.clock;
         let log = self.logs[room].as_mut().expect("it has begun");
         log.top += 1;
-        log.entries.push_back(Entry { offset: log.top, line: Arc::clone(&data.line), at });
+        let top = log.top;
+        body["offset"] = top.into();
+        let mut whole = body.clone();
+        whole["data"] = serde_json::from_str(&data.line).expect("payloads are JSON");
+        let line = Arc::clone(&data.line);
+        log.entries.push_back(Entry { offset: top, number: data.number, line, body: whole, bytes, at });
         while log.entries.len() > limit {
             log.entries.pop_front();
             self.goals.reach(Goal::Trimmed);
         }
-        (log.top, self.epoch(room))
-    }
-
-    fn envelope(&self, room: usize, data: &Data, origin: Option<&Origin>, offset: Option<u64>) -> Value {
-        let mut publication = json!({ "data": null });
-        if let Some(origin) = origin {
-            publication["info"] = json!({ "client": origin.client, "user": user_text(origin.user) });
-            if let Some(info) = origin.user.and_then(info_of) {
-                publication["info"]["conn_info"] = serde_json::from_str(&info).expect("it is JSON");
-            }
-        }
-        if let Some(offset) = offset {
-            publication["offset"] = offset.into();
-        }
-        if data.tagged && origin.is_none() {
-            publication["tags"] = json!({ "k": "v" });
-        }
-        json!({ "push": { "channel": *self.names[room], "pub": publication } })
+        Ok((top, self.epoch(room)))
     }
 
     /// A message that is no publication: it belongs to no room.
     pub(super) fn message(&mut self, receivers: &[usize], data: &Data) {
         let envelope = json!({ "push": { "message": { "data": null } } });
-        self.fan_out(receivers, data, &envelope, "/push/message/data", 5 << 56 | data.number);
+        self.fan_out(receivers, data, &envelope, "/push/message/data", 5 << 56 | data.number, None);
     }
 
-    /// Every receiver that wants it gets it; whoever has no room for it is closed when all have been served.
-    fn fan_out(&mut self, receivers: &[usize], data: &Data, envelope: &Value, hole: &str, tag: u64) {
+    /// Every receiver that wants it gets it, and after it its place, if it wants that; whoever has no room for it is
+    /// closed when all have been served.
+    fn fan_out(
+        &mut self,
+        receivers: &[usize],
+        data: &Data,
+        envelope: &Value,
+        hole: &str,
+        tag: u64,
+        place: Option<(usize, u64)>,
+    ) {
         let mut slow = Vec::new();
         let enveloped = Expect::publication(envelope.clone(), hole, &data.line, tag);
         let bare = Expect::bare(&data.line, tag);
+        let place = place.map(|(room, offset)| self.place_frame("position", room, offset));
         for &peer in receivers {
             let conn = self.conns[peer].as_ref().expect("receivers are open");
             let expect = if conn.entry.json { &enveloped } else { &bare };
+            let place = place.as_ref().filter(|_| conn.entry.positions);
             if !wants(conn, data) {
                 self.goals.reach(Goal::Withheld);
-            } else if !self.enqueue(peer, expect.clone()) {
+            } else if !self.enqueue(peer, expect.clone())
+                || place.is_some_and(|place| !self.enqueue(peer, place.clone()))
+            {
                 slow.push(peer);
             }
         }
         for peer in slow {
             self.close(peer, 3008);
         }
+    }
+}
+
+/// How many bytes something takes that is said of a publisher: the name without its quotes, the rest as JSON.
+fn written(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::String(name) => name.len(),
+        other => other.to_string().len(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Who a connection is, and what it says and is told in the json profile.
 
-use super::expect::{ANY, between};
+use super::expect::ANY;
+use super::presence::Seat;
+use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
-use super::{Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, nanos};
+use super::{Ask, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
-use crate::speech::{Data, Named, Said};
+use crate::speech::{Asking, Data, Named, Said};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::sync::Arc;
 
 impl Oracle {
     pub(super) fn text(&mut self, peer: usize, bytes: usize, said: &[Said]) {
@@ -15,36 +17,52 @@ impl Oracle {
         }
         self.counted.messages_in += u64::from(self.is_open(peer));
         self.heard(peer);
-        let waited = self.keeps_waiting(peer);
-        for one in said {
-            self.said(peer, one);
-        }
-        if self.keeps_waiting(peer) {
-            self.add_waiting(peer, if waited { (bytes, bytes) } else { (0, bytes) });
-        }
+        self.hear(peer, Waiting { said: said.iter().cloned().collect(), bytes: (bytes, bytes) });
     }
 
-    /// Whether what this client says waits until its token has been looked at.
-    fn keeps_waiting(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.asked && !conn.ready)
+    /// Takes a text word for word. Whoever has a token looked at is heard when that is done.
+    fn hear(&mut self, peer: usize, mut text: Waiting) {
+        while !text.said.is_empty() {
+            let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
+            if conn.asked {
+                return self.keep_waiting(peer, text);
+            }
+            let one = text.said.pop_front().expect("there is one");
+            text.bytes.0 = 0;
+            self.said(peer, &one);
+            self.settle();
+        }
     }
 
     /// As much waits as one message may have; where that cannot be told to the byte, the subject says what it did.
-    fn add_waiting(&mut self, peer: usize, (least, most): (usize, usize)) {
+    fn keep_waiting(&mut self, peer: usize, text: Waiting) {
         let limit = self.config.limits.message_bytes;
         let conn = self.conns[peer].as_mut().expect("it waits");
-        conn.waiting_bytes = (conn.waiting_bytes.0 + least, conn.waiting_bytes.1 + most);
-        let (least, most) = conn.waiting_bytes;
-        if least > limit || (most > limit && self.chosen.closing.contains(&(conn.id, 3501))) {
+        let id = conn.id;
+        conn.waiting.push_back(text);
+        let least: usize = conn.waiting.iter().map(|text| text.bytes.0).sum();
+        let most: usize = conn.waiting.iter().map(|text| text.bytes.1).sum();
+        if least > limit || (most > limit && self.chosen.closing.contains(&(id, 3501))) {
+            self.hit("message_bytes");
             self.close(peer, 3501);
         }
     }
 
     fn said(&mut self, peer: usize, said: &Said) {
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
-        match (conn.entry.json, conn.ready) {
-            // Whoever has shown a token is heard when it has been looked at.
-            (_, false) if conn.asked => conn.waiting.push_back(said.clone()),
+        let conn = self.conns[peer].as_ref().expect("it is open");
+        let (json, ready) = (conn.entry.json, conn.ready);
+        // What cannot be read is no command yet.
+        let counts = !json || !matches!(said, Said::Nonsense);
+        if counts && !self.may_ask(peer) {
+            match said.id() {
+                _ if !self.is_open(peer) => {}
+                _ if !json => self.refuse_plain(peer, None, 111),
+                0 => {}
+                id => self.refuse(peer, id, 111),
+            }
+            return;
+        }
+        match (json, ready) {
             (true, false) => self.said_first(peer, said),
             (true, true) => self.said_json(peer, said),
             (false, _) => self.said_plain(peer, said),
@@ -54,7 +72,14 @@ impl Oracle {
     /// The first command of json is `connect`.
     fn said_first(&mut self, peer: usize, said: &Said) {
         match said {
-            Said::Connect(Some(token)) => self.ask(peer, token),
+            Said::Connect(Some(token)) => {
+                self.conn(peer).expect("it is open").wants.clear();
+                self.ask(peer, token, Ask::Identity);
+            }
+            Said::Return(token, wants) => {
+                self.conn(peer).expect("it is open").wants.clone_from(wants);
+                self.ask(peer, token, Ask::Identity);
+            }
             Said::Connect(None) if self.config.policy.allow_anonymous => self.welcome(peer, &Ruling::default()),
             Said::Connect(None) => self.close(peer, 3500),
             Said::Pong => {}
@@ -62,15 +87,25 @@ impl Oracle {
         }
     }
 
-    pub(super) fn ask(&mut self, peer: usize, token: &str) {
-        self.conn(peer).expect("it is open").asked = true;
+    pub(super) fn ask(&mut self, peer: usize, token: &str, ask: Ask) {
+        let conn = self.conn(peer).expect("it is open");
+        (conn.asked, conn.ask) = (true, ask);
         self.turn.asks.push((peer, token.into()));
     }
 
     fn said_json(&mut self, peer: usize, said: &Said) {
         match said {
-            Said::Subscribe(id, Named::Refused(code)) | Said::Unknown(id, code) => self.refuse(peer, *id, *code),
-            Said::Subscribe(id, Named::Room(room)) => self.subscribe(peer, *id, *room),
+            Said::Subscribe(id, Named::Refused(code, limit), _) => {
+                limit.iter().for_each(|limit| self.hit(limit));
+                self.refuse(peer, *id, *code);
+            }
+            Said::Unknown(id, code) => self.refuse(peer, *id, *code),
+            Said::Subscribe(id, Named::Room(room), asking) => self.subscribe(peer, *id, *room, asking),
+            Said::History(id, room, query) => self.ask_history(peer, *id, *room, query),
+            Said::Presence(id, room, only_counts) => self.ask_presence(peer, *id, *room, *only_counts),
+            Said::Refresh(id, token) => self.ask(peer, token, Ask::Refresh(*id)),
+            Said::SubRefresh(id, room, _) if !self.rooms[*room].contains(&peer) => self.refuse(peer, *id, 103),
+            Said::SubRefresh(id, room, token) => self.ask(peer, token, Ask::SubRefresh(*id, *room)),
             Said::Unsubscribe(id, room) => {
                 self.leave(peer, *room);
                 self.reply(peer, *id, "unsubscribe", json!({}));
@@ -78,37 +113,111 @@ impl Oracle {
             Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
             Said::Ping => self.reply(peer, 2, "ping", json!({})),
             Said::Pong | Said::Send => {}
-            Said::Connect(_) | Said::Nonsense | Said::Select(_) => self.close(peer, 3501),
+            Said::Connect(_) | Said::Return(..) | Said::Nonsense | Said::NoId | Said::Select(_) | Said::Position => {
+                self.close(peer, 3501);
+            }
         }
     }
 
-    fn reply(&mut self, peer: usize, id: u64, method: &str, result: Value) {
+    pub(super) fn reply(&mut self, peer: usize, id: u64, method: &str, result: Value) {
+        self.reply_with(peer, id, method, result, Vec::new());
+    }
+
+    /// A reply with these payloads in it.
+    fn reply_with(&mut self, peer: usize, id: u64, method: &str, result: Value, payloads: Vec<Arc<str>>) {
         let tag = 6 << 56 | id << 32 | result["offset"].as_u64().unwrap_or_default();
-        self.tell(peer, Expect::json(json!({ "id": id, method: result }), tag));
+        self.tell(peer, Expect::replayed(json!({ "id": id, method: result }), payloads, tag));
     }
 
     pub(super) fn refuse(&mut self, peer: usize, id: u64, code: u16) {
-        let error = json!({ "code": code, "message": ANY });
+        let mut error = json!({ "code": code, "message": ANY });
+        if matches!(code, 100 | 111) {
+            error["temporary"] = true.into();
+        }
         self.tell(peer, Expect::json(json!({ "id": id, "error": error }), 7 << 56 | id << 32 | u64::from(code)));
     }
 
-    fn subscribe(&mut self, peer: usize, id: u64, room: usize) {
+    fn subscribe(&mut self, peer: usize, id: u64, room: usize, asking: &Asking) {
+        if let Some(code) = self.obstacle(peer, room) {
+            return self.refuse(peer, id, code);
+        }
+        match &asking.token {
+            Some(token) => self.ask(peer, token, Ask::Subscribe(id, room, asking.clone())),
+            None if !self.config.policy.allow_subscribe => self.refuse(peer, id, 103),
+            None => {
+                let seat = Seat { watches: asking.watch && self.config.policy.allow_presence, ..Seat::default() };
+                self.enter_asked((peer, id), room, &asking.want, seat, None);
+            }
+        }
+    }
+
+    /// Why a connection cannot be put into a room.
+    pub(super) fn obstacle(&mut self, peer: usize, room: usize) -> Option<u16> {
+        if self.rooms[room].contains(&peer) {
+            return Some(105);
+        }
+        let is_full = self.is_full(peer);
+        if is_full {
+            self.hit("rooms_per_connection");
+        }
+        is_full.then_some(106)
+    }
+
+    /// Whether it is in as many rooms as it may be.
+    pub(super) fn is_full(&self, peer: usize) -> bool {
         let count = self.rooms.iter().filter(|members| members.contains(&peer)).count();
-        if !self.config.policy.allow_subscribe {
-            self.refuse(peer, id, 103);
-        } else if self.rooms[room].contains(&peer) {
-            self.refuse(peer, id, 105);
-        } else if count >= self.config.limits.rooms_per_connection {
-            self.refuse(peer, id, 106);
+        count >= self.config.limits.rooms_per_connection
+    }
+
+    /// Joins a room that was asked for, and answers. True where something was missed and is there.
+    pub(super) fn enter_asked(
+        &mut self,
+        (peer, id): (usize, u64),
+        room: usize,
+        want: &Want,
+        seat: Seat,
+        exp: Option<u64>,
+    ) -> bool {
+        let watches = seat.watches;
+        match self.join(peer, room, want, seat) {
+            Err(code) => {
+                self.refuse(peer, id, code);
+                false
+            }
+            Ok(replay) => {
+                let replay = self.within_outbox(peer, replay, 0);
+                let is_back = replay.recovered == Some(true) && !replay.entries.is_empty();
+                if is_back && watches {
+                    self.goals.reach(Goal::RecoveredWatching);
+                }
+                let mut start = self.start(room, &replay);
+                self.add_ttl(&mut start, exp);
+                self.reply_with(peer, id, "subscribe", start, replay.lines());
+                is_back
+            }
+        }
+    }
+
+    fn ask_history(&mut self, peer: usize, id: u64, room: usize, query: &Query) {
+        let refused = if !self.config.policy.allow_history || !self.rooms[room].contains(&peer) {
+            Some(103)
+        } else if !self.keeps_history() {
+            Some(108)
         } else {
-            self.join(peer, room);
-            let position = self.position(room);
-            self.reply(peer, id, "subscribe", position);
+            None
+        };
+        match refused.map_or_else(|| self.read(room, query), Err) {
+            Err(code) => self.refuse(peer, id, code),
+            Ok(entries) => {
+                let (page, lines) =
+                    (self.page(room, &entries), entries.iter().map(|entry| Arc::clone(&entry.line)).collect());
+                self.reply_with(peer, id, "history", page, lines);
+            }
         }
     }
 
     /// What a subscription is answered.
-    fn position(&self, room: usize) -> Value {
+    pub(super) fn position(&self, room: usize) -> Value {
         if !self.keeps_history() {
             return json!({});
         }
@@ -125,28 +234,32 @@ impl Oracle {
     pub(super) fn client_publish(&mut self, peer: usize, id: Option<u64>, room: usize, data: Option<&Data>) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let json = conn.entry.json;
-        let origin = Origin { client: conn.client.to_string(), user: conn.user };
+        let too_large = data.is_some_and(|data| data.too_large);
         let refused = if data.is_none() {
             Some(107)
         } else if !self.rooms[room].contains(&peer) || !self.config.policy.allow_publish {
             Some(103)
-        } else if data.is_none_or(|data| data.too_large) {
+        } else if too_large {
+            self.hit("publication_bytes");
             Some(107)
+        } else if !self.may_publish(peer) {
+            Some(111)
         } else {
             None
         };
         let (Some(data), None) = (data, refused) else {
             let code = refused.unwrap_or(107);
             self.goals.reach(Goal::Refused);
-            match id {
-                Some(id) if json => self.refuse(peer, id, code),
-                id => self.refuse_plain(peer, id, code),
-            }
-            return;
+            return self.refuse_publish(peer, id, code);
         };
         // Tags and keeping out of the log are for backends alone.
         let data = Data { unlogged: false, tagged: false, ..data.clone() };
-        let Some((offset, epoch)) = self.publish(&[room], &data, Some(&origin)).remove(0) else { return };
+        let origin = Origin { info: self.info(peer, room) };
+        let position = match self.publish(room, &data, Some(&origin)) {
+            Ok(position) => position,
+            Err(code) => return self.refuse_publish(peer, id, code),
+        };
+        let Some((offset, epoch)) = position else { return };
         let Some((id, _)) = id.zip(self.conns[peer].as_ref().filter(|conn| conn.is_open())) else { return };
         if json {
             self.reply(peer, id, "publish", json!({}));
@@ -157,21 +270,52 @@ impl Oracle {
         }
     }
 
+    fn refuse_publish(&mut self, peer: usize, id: Option<u64>, code: u16) {
+        let conn = self.conns[peer].as_ref().expect("it is there");
+        match id {
+            _ if !conn.is_open() => {}
+            Some(id) if conn.entry.json => self.refuse(peer, id, code),
+            id => self.refuse_plain(peer, id, code),
+        }
+    }
+
     /// Lets a json client in.
     fn welcome(&mut self, peer: usize, ruling: &Ruling) {
         let rooms = self.placed(ruling);
-        if self.is_crowded(ruling, &rooms) {
+        if self.is_crowded(ruling, &rooms) && !self.is_user_full(ruling) {
             return self.turn_away(peer, ruling, 3505);
         }
-        self.identify(peer, ruling);
-        let mut subs = json!({});
-        for room in rooms {
-            self.join(peer, room);
-            subs[&*self.names[room]] = self.position(room);
+        if !self.identify(peer, ruling) {
+            return;
+        }
+        let wants = std::mem::take(&mut self.conn(peer).expect("it is open").wants);
+        let (mut subs, mut lines, mut bytes) = (json!({}), Vec::new(), 0);
+        for (at, room) in rooms.iter().copied().enumerate() {
+            let want = wants.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone());
+            let is_strict = matches!(want, Want::Since { refuse: true, .. });
+            let info = self.info(peer, room);
+            let Ok(replay) = self.join(peer, room, &want.or_without(), Seat::default()) else {
+                self.overloaded(peer);
+                rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+                return;
+            };
+            let mut replay = self.within_outbox(peer, replay, 0);
+            if is_strict && replay.recovered == Some(false) {
+                self.goals.reach(Goal::ReturnedOrNot);
+            }
+            // All rooms together fit one reply.
+            if bytes + replay.bytes() > self.config.limits.reply_bytes {
+                self.goals.reach(Goal::ConnectTooLarge);
+                replay = Replay::FAILED;
+            } else if !replay.entries.is_empty() {
+                self.goals.reach(Goal::RecoveredAtConnect);
+            }
+            bytes += replay.bytes();
+            lines.extend(replay.lines());
+            subs[&*self.names[room]] = self.start(room, &replay);
         }
         let interval = self.config.limits.ping_interval;
         let ping_at = self.clock + nanos(interval);
-        let unix_ms = self.unix_ms;
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
         let conn = self.conn(peer).expect("it is open");
         conn.arm(Timer::Ping, ping_at);
@@ -180,24 +324,24 @@ impl Oracle {
             result["ping"] = interval.as_secs().into();
             result["pong"] = true.into();
         }
-        if let Some(exp) = ruling.exp {
-            result["expires"] = true.into();
-            result["ttl"] = between(exp - unix_ms.div_ceil(1000), exp - unix_ms / 1000);
-        }
+        self.add_ttl(&mut result, ruling.exp);
         if subs != json!({}) {
             result["subs"] = subs;
         }
-        self.reply(peer, 1, "connect", result);
+        self.reply_with(peer, 1, "connect", result, lines);
     }
 
-    /// From now on the connection has said who it is.
-    pub(super) fn identify(&mut self, peer: usize, ruling: &Ruling) {
-        let is_first = ruling.user.is_some_and(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(user)));
-        let expiry = ruling.exp.map(|exp| {
-            let left = Duration::from_millis(exp * 1000 - self.unix_ms);
-            self.clock + nanos(left) + nanos(self.config.limits.expiry_grace)
-        });
-        if ruling.user.is_some() && !is_first && self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none()) {
+    /// From now on the connection has said who it is. False where the user has too many connections, and it is closed.
+    pub(super) fn identify(&mut self, peer: usize, ruling: &Ruling) -> bool {
+        let others = ruling.user.map_or(0, |user| self.connections_of(user));
+        let is_new = self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none());
+        if is_new && self.is_user_full(ruling) {
+            self.hit("connections_per_user");
+            self.close(peer, 3504);
+            return false;
+        }
+        let expiry = self.expiry(ruling.exp);
+        if ruling.user.is_some() && others > 0 && is_new {
             self.goals.reach(Goal::UserTwice);
         }
         let conn = self.conns[peer].as_mut().expect("it is open");
@@ -207,9 +351,16 @@ impl Oracle {
         if ruling.user.is_some() {
             conn.user = ruling.user;
         }
-        if let Some(user) = ruling.user.filter(|_| is_first) {
+        if let Some(user) = ruling.user.filter(|_| others == 0) {
             self.turn.changes.push((Subject::User(user), true));
         }
+        true
+    }
+
+    /// There is no place for a room that it is put into.
+    pub(super) fn overloaded(&mut self, peer: usize) {
+        self.goals.reach(Goal::Overloaded);
+        self.close(peer, 3004);
     }
 
     pub(super) fn own_room(&self, user: usize) -> usize {
@@ -220,22 +371,27 @@ impl Oracle {
         let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && conn.asked) else { return };
         conn.asked = false;
         let json = conn.entry.json;
+        let ask = std::mem::take(&mut conn.ask);
         let waiting = std::mem::take(&mut conn.waiting);
-        conn.waiting_bytes = (0, 0);
-        if !json {
-            self.decided_plain(peer, ruling);
-        } else if ruling.forged || ruling.early {
-            self.close(peer, 3500);
-        } else if self.is_expired(ruling) {
-            // What was sent behind this `connect` will be sent again behind the next.
-            self.goals.reach(Goal::TokenExpired);
-            return self.refuse(peer, 1, 109);
-        } else {
-            self.welcome(peer, ruling);
+        let is_in = conn.ready;
+        match ask {
+            Ask::Refresh(id) => self.refreshed(peer, id, ruling),
+            Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
+            Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, ruling),
+            Ask::Identity if !json => self.decided_plain(peer, ruling),
+            Ask::Identity if ruling.forged || ruling.early => self.close(peer, 3500),
+            Ask::Identity if self.is_expired(ruling) => {
+                // What was sent behind this `connect` will be sent again behind the next.
+                self.goals.reach(Goal::TokenExpired);
+                return self.refuse(peer, 1, 109);
+            }
+            Ask::Identity => self.welcome(peer, ruling),
         }
-        for said in waiting {
-            self.said(peer, &said);
+        if is_in && !waiting.is_empty() {
+            self.goals.reach(Goal::WaitedForToken);
         }
+        self.settle();
+        waiting.into_iter().for_each(|text| self.hear(peer, text));
     }
 
     pub(super) fn is_expired(&self, ruling: &Ruling) -> bool {
@@ -256,9 +412,24 @@ impl Oracle {
         let user = ruling.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
         let rooms = (0..self.rooms.len()).filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
         self.turn.flashes.extend(rooms.chain(user.map(Subject::User)));
+        if code == 3505 {
+            self.hit("rooms_per_connection");
+            // It may have been greeted before: that is dropped, but counts where it did not fit.
+            let said = self.chosen.hits.get("outbox_frames") > self.counted.limits.get("outbox_frames");
+            said.then(|| self.hit("outbox_frames"));
+        }
         if self.is_open(peer) {
             self.close(peer, code);
         }
+    }
+
+    pub(super) fn is_user_full(&self, ruling: &Ruling) -> bool {
+        let most = self.config.limits.connections_per_user;
+        most > 0 && ruling.user.is_some_and(|user| self.connections_of(user) >= most)
+    }
+
+    fn connections_of(&self, user: usize) -> usize {
+        self.conns.iter().flatten().filter(|conn| conn.user == Some(user)).count()
     }
 
     pub(super) fn is_open(&self, peer: usize) -> bool {

@@ -1,7 +1,7 @@
 //! What backends ask of the subject, through the bodies of the HTTP API.
 
 use super::World;
-use crate::action::{Action, Look};
+use crate::action::{Action, Look, Peer};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Call, Deed};
 use crate::speech::{self, Data};
@@ -29,23 +29,19 @@ impl<S: Subject> World<S> {
             }
             Action::Send(peer, payload) => {
                 let data = self.data(payload);
-                let client = self.public_id(peer).expect("it makes sense");
-                let body = format!(r#"{{"client":"{client}","data":{}}}"#, data.sent);
-                let call = if self.life(peer).is_some() { Call::Send(peer.index(), &data) } else { Call::Nobody };
-                self.publish_call(("send", body), call, &data)
+                let (method, body, call) = self.send_to(peer, &data);
+                self.publish_call((method, body), call, &data)
             }
             Action::TellAll(payload) => {
                 let data = self.data(payload);
                 self.publish_call(("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(&data), &data)
             }
-            Action::Expel(user) => {
-                let body = format!(r#"{{"user":"{}"}}"#, speech::user_name(user.index()));
-                self.call("disconnect", &body, Call::Expel(user.index()))
-            }
+            Action::Expel(user) => self.call("disconnect", &speech::expel(user.index()), Call::Expel(user.index())),
             Action::Kick(peer) => {
                 let client = self.public_id(peer).expect("it makes sense");
                 self.call("disconnect", &format!(r#"{{"user":"","client":"{client}"}}"#), Call::Kick(peer.index()))
             }
+            Action::Several(bundle, user, room) => self.several(bundle, user, room.index()),
             Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
             Action::Misuse(call) => {
                 let (method, body, code) = speech::misuse(call);
@@ -53,6 +49,13 @@ impl<S: Subject> World<S> {
             }
             _ => unreachable!("every other action is handled before"),
         }
+    }
+
+    /// A message for the connection that this client has, or had.
+    pub(super) fn send_to<'a>(&self, peer: Peer, data: &'a Data) -> (&'static str, String, Call<'a>) {
+        let client = self.public_id(peer).expect("it makes sense");
+        let call = if self.life(peer).is_some() { Call::Send(peer.index(), data) } else { Call::Wrong(102) };
+        ("send", format!(r#"{{"client":"{client}","data":{}}}"#, data.sent), call)
     }
 
     pub(super) fn publish_call(
@@ -73,7 +76,7 @@ impl<S: Subject> World<S> {
             Err(error) => {
                 equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
             }
-            Ok(_) if code == 107 => self.call(method, body, Call::Nobody),
+            Ok(_) if code == 102 => self.call(method, body, Call::Wrong(code)),
             Ok(command) => Err(Failure::new(
                 Guarantee::P1,
                 format_args!("{method} to be refused with {code}"),
@@ -95,5 +98,6 @@ fn method_of(look: Look) -> &'static str {
         Look::Channels => "channels",
         Look::Connections => "connections",
         Look::Info => "info",
+        Look::Limits => "limits",
     }
 }

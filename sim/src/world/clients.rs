@@ -1,23 +1,27 @@
 //! What clients, their sockets and the driver between do to the subject.
 
 use super::{Life, World, caught};
-use crate::action::{Budget, Door, Farewell, Late, Peer, Rooms, Rule, User, Verdict};
+use crate::action::{Budget, Door, Farewell, Late, Peer, Rooms, Rule, Since, User, Verdict};
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
-use crate::oracle::{Deed, Entry, Oracle, Ruling};
+use crate::oracle::{Deed, Entry, Oracle, Ruling, Want};
+use crate::request;
 use crate::socket::{Socket, Written};
 use crate::speech::{self, Said, Speech};
 use crate::subject::Subject;
 use parlor_core::wire::route;
 use parlor_core::{BadToken, Claims, ClientId, Input, Lost, Upgrade, Violation};
+use std::net::IpAddr;
 
 impl<S: Subject> World<S> {
     pub(super) fn accept(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Result<(), Failure> {
         let client = self.new_public_id(peer);
         let entry = self.entry(peer, door, rooms);
         let in_header = entry.token.clone().filter(|_| door == Door::PlainHeader);
-        let upgrade = Upgrade { client: client.0, target: self.target(door, &entry), token: in_header };
+        let address = IpAddr::from([10, 0, 0, entry.address]);
+        let target = self.target(door, &entry);
+        let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
         let answer = caught(|| self.subject.accept(now, upgrade))?;
@@ -41,12 +45,23 @@ impl<S: Subject> World<S> {
     fn entry(&self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
         let json = matches!(door, Door::Json | Door::JsonPings);
         let has_token = matches!(door, Door::PlainToken | Door::PlainHeader);
+        let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
+        let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
+        let want = match door {
+            Door::PlainSince => since(Since::One),
+            Door::PlainElse => since(Since::Else),
+            Door::PlainHistory => Want::Last(2),
+            _ => Want::Nothing,
+        };
         Entry {
             json,
             frame_pings: door == Door::JsonPings,
-            greeting: door != Door::PlainQuiet,
-            rooms: (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect(),
+            greeting: door.is_greeted(),
             token: has_token.then(|| self.token(peer)),
+            want,
+            positions: door.has_places(),
+            address: peer.0 % 2,
+            rooms,
         }
     }
 
@@ -57,9 +72,15 @@ impl<S: Subject> World<S> {
         match (door, &entry.token) {
             (Door::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
             (Door::PlainToken, Some(token)) => query.push(format!("token={token}")),
-            (Door::PlainQuiet, _) => query.push("greeting=off".into()),
             _ => {}
         }
+        match &entry.want {
+            Want::Since { epoch, offset, .. } => query.push(format!("since={epoch}:{offset}")),
+            Want::Last(count) => query.push(format!("history={count}")),
+            Want::Nothing => {}
+        }
+        query.extend((!entry.greeting).then(|| "greeting=off".into()));
+        query.extend(entry.positions.then(|| "positions=on".into()));
         let path = if entry.json { route::JSON_PATH } else { "/ws" };
         // A URL with too many rooms is refused by the routes already; the machine must not rely on it.
         let config = self.setup.config();
@@ -76,6 +97,7 @@ impl<S: Subject> World<S> {
     pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
         self.life_mut(peer).asked = false;
         let now = self.now().unix_ms / 1000;
+        let asked = self.oracle.asked_room(peer.index());
         let user = (verdict != Verdict::Nobody).then(|| user.index());
         let ruling = Ruling {
             forged: verdict == Verdict::Forged,
@@ -88,6 +110,7 @@ impl<S: Subject> World<S> {
             },
             channels: if verdict == Verdict::Placed { vec![0] } else { vec![] },
             crowded: verdict == Verdict::Crowded,
+            channel: asked.filter(|_| verdict != Verdict::OtherRoom),
         };
         let crowd = 0..=self.setup.rooms_per_connection;
         let claims = Claims {
@@ -99,6 +122,7 @@ impl<S: Subject> World<S> {
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
                 _ => ruling.channels.iter().map(|room| speech::room_name(*room)).collect(),
             },
+            channel: asked.map(|room| ruling.channel.map_or_else(|| "elsewhere".into(), |_| speech::room_name(room))),
         };
         let verdict = if ruling.forged { Err(BadToken::Invalid) } else { Ok(claims) };
         self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Deed::Decided(peer.index(), ruling))

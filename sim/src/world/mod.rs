@@ -1,9 +1,11 @@
 //! A subject, the clients and sockets around it, and the clock: the place where actions happen and are judged.
 
+mod batches;
 mod calls;
 mod clients;
+mod session;
 
-use crate::action::{Action, Batch, Budget, Cause, Credential, Door, Payload, Peer, Span};
+use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Payload, Peer, Since, Span};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
 use crate::oracle::{Deed, Oracle, Outcome};
@@ -155,11 +157,26 @@ impl<S: Subject> World<S> {
             return false;
         }
         match *action {
-            Action::Accept(peer, door, rooms) => {
-                self.life(peer).is_none() && (matches!(door, Door::Json | Door::JsonPings) || rooms.0 != 0)
-            }
+            Action::Accept(peer, door, rooms) => self.life(peer).is_none() && door.leads_to(rooms),
             Action::Upgrade(peer) => self.life(peer).is_some_and(|life| !life.upgraded),
             Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
+            Action::Recover(peer, ..)
+            | Action::Watch(peer, _)
+            | Action::RecoverAndWatch(peer, ..)
+            | Action::RecoverByToken(peer, ..)
+            | Action::JoinByToken(peer, _)
+            | Action::SubRefresh(peer, _)
+            | Action::Refresh(peer)
+            | Action::History(peer, ..)
+            | Action::Presence(peer, _)
+            | Action::PresenceStats(peer, _) => self.talks(peer, true) && self.has_connected(peer),
+            Action::Once(..) => self.may_publish(1),
+            Action::Several(bundle, user, _) => {
+                let is_there = self.receiver_of(user).is_some();
+                self.may_publish(2) && (bundle != Bundle::Send || is_there)
+            }
+            Action::ReadLog(..) | Action::Remove(_) | Action::Members(_) | Action::Count(_) => true,
+            Action::PutIn(..) | Action::TakeOut(..) | Action::Renew(..) => self.setup.users > 0,
             Action::Connect(peer, _) => self.talks(peer, true) && !self.has_connected(peer),
             Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.has_connected(peer),
             Action::Decide(peer, ..) => self.life(peer).is_some_and(|life| life.asked),
@@ -250,6 +267,8 @@ impl<S: Subject> World<S> {
     /// The actions that are words of a client or of a backend.
     fn say_or_call(&mut self, action: &Action) -> Result<(), Failure> {
         match *action {
+            Action::Connect(peer, Credential::Return) => self.come_back(peer, Since::Two),
+            Action::Connect(peer, Credential::ReturnOrNot) => self.come_back(peer, Since::AllOrNothing),
             Action::Connect(peer, credential) => {
                 let token = (credential == Credential::Token).then(|| self.token(peer));
                 let speech = speech::connect(self.is_json(peer), token);
@@ -275,7 +294,7 @@ impl<S: Subject> World<S> {
                 let speech = speech::say(self.is_json(peer), saying, &self.setup, data);
                 self.say(peer, speech.expect("it makes sense"))
             }
-            _ => self.backend(action),
+            _ => self.request(action).or_else(|| self.manage(action)).unwrap_or_else(|| self.backend(action)),
         }
     }
 
@@ -301,6 +320,11 @@ impl<S: Subject> World<S> {
 
     pub(crate) fn room_count(&self) -> u8 {
         u8::try_from(self.setup.rooms).expect("a few rooms")
+    }
+
+    /// Whether an outbox holds more than a few frames.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.setup.outbox_frames >= 4
     }
 
     pub(crate) fn is_alive(&self, peer: Peer) -> bool {
@@ -413,7 +437,7 @@ impl<S: Subject> World<S> {
         }
         let (after, stats) = caught(|| (self.subject.snapshot(), self.subject.stats()))?;
         let timeout = caught(|| self.subject.poll_timeout())?;
-        self.oracle.foresee(deed, &after);
+        self.oracle.foresee(deed, &effects, &after, &stats);
         let answer = self.answer(&effects)?;
         self.oracle.judge(&Outcome {
             effects: &effects,

@@ -1,0 +1,63 @@
+//! What became of publications that carried an idempotency key: the same key gets the same answer, for a while.
+
+use crate::ids::Name;
+use crate::limits::Limits;
+use crate::link::Position;
+use crate::map::{Keys, Map};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+/// The keys of all rooms, each room's for itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Idempotency {
+    answers: Map<(Name, String), Position>,
+    /// The same keys, oldest first, with when they are forgotten.
+    order: VecDeque<(Instant, (Name, String))>,
+}
+
+impl Idempotency {
+    pub fn new(keys: Keys) -> Self {
+        Self { answers: Map::with_hasher(keys), order: VecDeque::new() }
+    }
+
+    /// The answer that this key got before.
+    pub fn find(&self, room: &Name, key: &str) -> Option<Position> {
+        self.answers.get(&(room.clone(), String::from(key))).copied()
+    }
+
+    /// Remembers an answer, and forgets the oldest where there are too many.
+    pub fn remember(&mut self, now: Instant, room: &Name, key: String, position: Position, limits: &Limits) {
+        let known = (room.clone(), key);
+        self.answers.insert(known.clone(), position);
+        self.order.push_back((now.after(limits.idempotency_window), known));
+        while self.order.len() > limits.idempotency_keys {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets what has been remembered for long enough.
+    pub fn tick(&mut self, now: Instant) {
+        while self.next_deadline().is_some_and(|at| at <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// When the oldest is forgotten.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.order.front().map(|(at, _)| *at)
+    }
+
+    /// Checks that what is remembered is in order and bounded.
+    pub fn audit(&self, limits: &Limits) {
+        assert_eq!(self.answers.len(), self.order.len(), "G3: every idempotency key will be forgotten");
+        assert!(self.order.len() <= limits.idempotency_keys, "G6: idempotency keys are bounded");
+        assert!(self.order.iter().is_sorted_by_key(|(at, _)| *at), "G7: the oldest key is the first to be forgotten");
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, key)) = self.order.pop_front() {
+            self.answers.swap_remove(&key);
+        }
+    }
+}

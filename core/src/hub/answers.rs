@@ -1,0 +1,111 @@
+//! What the broker has answered, brought to whoever asked.
+
+use super::Hub;
+use crate::api::{Position, Publication, Reply};
+use crate::code::{Error, ErrorCode};
+use crate::ids::{ClientInfo, Name};
+use crate::link::{self, Caller, Entry, Origin, Page};
+use crate::wire::json;
+use crate::wire::plain;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What a member takes in a reply beside its info: its id, twice, and the names of fields.
+const MEMBER_BYTES: usize = 160;
+
+impl Hub {
+    /// The broker has decided on a publication.
+    pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<link::Position, Error>) {
+        match from {
+            Origin::Call(caller) => self.resolve(caller, result.map(|position| Reply::Published(position.into()))),
+            Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
+                Ok(_) => hub.say(slot, &json::done(id, "publish")),
+                Err(error) => hub.fail(slot, id, &error),
+            }),
+            Origin::Plain { conn, id } => self.with(conn, |hub, slot| match (result, id) {
+                (Ok(position), Some(id)) => hub.say(slot, &plain::published(&id, room, position)),
+                (Ok(_), None) => {}
+                (Err(error), id) => hub.answer_plain(slot, id.as_deref(), &error),
+            }),
+        }
+    }
+
+    /// The broker has read a log.
+    pub(super) fn history_read(&mut self, from: Origin, room: &Name, result: Result<Page, Error>) {
+        match from {
+            Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
+            Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
+                Ok(page) => hub.say(slot, &json::history(id, &page)),
+                Err(error) => hub.fail(slot, id, &error),
+            }),
+            Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
+                if let Ok(Page { position: Some(position), .. }) = result {
+                    hub.say(slot, &plain::position("position", room, position));
+                }
+            }),
+        }
+    }
+
+    /// The broker has told who is in a room.
+    pub(super) fn presence_read(&mut self, from: Origin, members: &[Arc<ClientInfo>], only_counts: bool) {
+        let (clients, users) = count(members);
+        match from {
+            Origin::Call(caller) if only_counts => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
+            Origin::Call(caller) => self.resolve(caller, Ok(Reply::Presence(members.to_vec()))),
+            Origin::Json { conn, id } => {
+                let bytes: usize = members.iter().map(|member| member.bytes() + MEMBER_BYTES).sum();
+                let fits = bytes <= self.config.limits.reply_bytes;
+                self.with(conn, |hub, slot| match (only_counts, fits) {
+                    (true, _) => hub.say(slot, &json::presence_stats(id, clients, users)),
+                    (false, true) => hub.say(slot, &json::presence(id, members)),
+                    (false, false) => {
+                        let words = "there are too many members to list";
+                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, "reply_bytes", words));
+                    }
+                });
+            }
+            Origin::Plain { .. } => {}
+        }
+    }
+
+    /// The broker has forgotten what a log retained.
+    pub(super) fn history_removed(&mut self, from: &Origin) {
+        if let Origin::Call(caller) = from {
+            self.resolve(*caller, Ok(Reply::Done));
+        }
+    }
+
+    /// Hands the result of a call, or of a part of one, to whoever waits for it.
+    pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
+        if let Err(error) = &result {
+            self.count_error(error);
+        }
+        match caller {
+            Caller::Whole(call) => self.reply(call, result),
+            Caller::Part { gather, at } => self.gather(gather, at, result),
+        }
+    }
+}
+
+/// Connections, and users among them; all the anonymous ones count as one.
+fn count(members: &[Arc<ClientInfo>]) -> (usize, usize) {
+    let mut users: Vec<&str> = members.iter().map(|member| member.user.as_str()).collect();
+    users.sort_unstable();
+    users.dedup();
+    (members.len(), users.len())
+}
+
+fn history_reply(page: Page) -> Reply {
+    let publication = |entry: &Arc<Entry>| Publication {
+        offset: entry.offset,
+        data: entry.draft.data.clone(),
+        tags: entry.draft.tags.clone(),
+        info: entry.draft.info.clone(),
+    };
+    let empty = || Position { epoch: String::new(), offset: 0 };
+    Reply::History {
+        publications: page.entries.iter().map(publication).collect(),
+        position: page.position.map_or_else(empty, Position::from),
+    }
+}

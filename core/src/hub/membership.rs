@@ -1,0 +1,295 @@
+//! Joining and leaving rooms: what a client may, what the broker confirms, what the client is told.
+
+use super::Hub;
+use super::session::Proof;
+use crate::broker::keeps_history;
+use crate::code::{CloseReason, Error, ErrorCode, UnsubscribeReason};
+use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
+use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, client_room};
+use crate::link::{Position, Replay, Replayed, Request};
+use crate::registry::{JoinId, Left};
+use crate::time::Instant;
+use crate::wire::json::{self, Subscribed};
+use crate::wire::plain;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Hub {
+    /// Whether a client may name this room, and may be put into one more.
+    pub(super) fn may_name(&self, slot: u32, room: &str) -> Result<Name, Error> {
+        let limits = &self.config.limits;
+        let room = client_room(room, limits.room_name_bytes).map_err(|wrong| match wrong {
+            BadName::Reserved => Error::from(ErrorCode::PermissionDenied),
+            BadName::TooLong(_) => {
+                Error::limit(ErrorCode::BadRequest, "room_name_bytes", "the room's name is too long")
+            }
+            wrong => Error::new(ErrorCode::BadRequest, format!("{wrong}")),
+        })?;
+        if self.registry.has_seat(slot, &room) {
+            return Err(ErrorCode::AlreadySubscribed.into());
+        }
+        self.has_place(slot)?;
+        Ok(room)
+    }
+
+    /// Whether a connection may be put into one more room.
+    pub(super) fn has_place(&self, slot: u32) -> Result<(), Error> {
+        if self.registry.seat_count(slot) >= self.config.limits.rooms_per_connection {
+            return Err(Error::limit(ErrorCode::LimitExceeded, "rooms_per_connection", "too many rooms"));
+        }
+        Ok(())
+    }
+
+    /// Asks the broker to make the connection a member of a room.
+    pub(super) fn join(
+        &mut self,
+        slot: u32,
+        room: &Name,
+        why: Why,
+        replay: Replay,
+        watches: bool,
+        terms: Option<Box<Terms>>,
+    ) {
+        let join = self.next_join();
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut() else { return };
+        let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
+        let member = Arc::clone(own.unwrap_or(&open.info));
+        open.joins.push(PendingJoin { join, why, terms });
+        self.registry.begin_join(slot, room, join, watches);
+        self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
+    }
+
+    /// The token that came with a `subscribe` was checked.
+    pub(super) fn subscribe_with(&mut self, slot: u32, asked: Asked, proof: Proof) {
+        // The backend may have put it into rooms meanwhile.
+        let may_join = self.may_name(slot, &asked.room).map(|_| ());
+        match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
+            Ok(terms) => {
+                let Asked { id, room, replay, watches } = asked;
+                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)));
+            }
+            Err(error) => self.fail(slot, asked.id, &error),
+        }
+    }
+
+    /// The token that came with a `sub_refresh` was checked.
+    pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, proof: Proof) {
+        if matches!(proof, Proof::Expired) {
+            // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
+            self.take_out(slot, room, UnsubscribeReason::EXPIRED);
+        }
+        let terms = match self.terms_for(slot, room, proof) {
+            Ok(terms) if self.registry.is_member(slot, room) => terms,
+            Ok(_) => return self.fail(slot, id, &ErrorCode::PermissionDenied.into()),
+            Err(error) => return self.fail(slot, id, &error),
+        };
+        let ttl = terms.ttl;
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            match open.terms.iter_mut().find(|terms| terms.room == *room) {
+                Some(before) => (before.until, before.ttl) = (terms.until, terms.ttl),
+                None => open.terms.push(Terms { info: None, ..terms }),
+            }
+        }
+        self.arm_room_expiry(slot);
+        self.say(slot, &json::room_refreshed(id, ttl));
+    }
+
+    /// What a room's token says, if it is for this connection's user and this room.
+    fn terms_for(&self, slot: u32, room: &Name, proof: Proof) -> Result<Terms, Error> {
+        let identity = match proof {
+            Proof::Good(identity) => identity,
+            Proof::Expired => return Err(ErrorCode::TokenExpired.into()),
+            Proof::Bad => return Err(ErrorCode::PermissionDenied.into()),
+        };
+        let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+        if identity.user != open.info.user || identity.channel.as_deref() != Some(room) {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        let (until, ttl) = (self.expiry(identity.lifetime), identity.ttl());
+        let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
+        Ok(Terms { room: room.clone(), info, until, ttl })
+    }
+
+    /// The broker has made the connection a member.
+    pub(super) fn joined(
+        &mut self,
+        conn: ConnId,
+        client: ClientId,
+        join: JoinId,
+        room: Name,
+        position: Position,
+        replay: Replayed,
+    ) {
+        let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
+        if !waits || !self.registry.confirm(conn.slot, join) {
+            self.totals.late_joins += 1;
+            return self.requests.push_back(Request::Leave { room, client, join });
+        }
+        let slot = conn.slot;
+        let Some(pending) = self.take_pending(slot, join) else { return };
+        let ttl = pending.terms.as_ref().and_then(|terms| terms.ttl);
+        self.accept_terms(slot, pending.terms);
+        let positioned = keeps_history(&self.config.limits);
+        let frames = match &self.conns[slot as usize].speaks {
+            Speaks::Plain(url) => 1 + usize::from(url.positions),
+            Speaks::Json { .. } => usize::from(matches!(pending.why, Why::Placed)),
+        };
+        let replay = self.within_outbox(slot, replay, frames);
+        if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
+            self.plain_joined(slot, &room, position, &replay);
+            return self.ready_if_entered(slot);
+        }
+        let subscribed = Subscribed::new(position, positioned, replay, ttl);
+        match pending.why {
+            Why::Asked { id } => self.say(slot, &json::subscribed(id, &subscribed)),
+            Why::Placed => self.tell_placed(slot, &room, subscribed),
+            Why::Entering => {
+                let Some(open) = self.conns[slot as usize].open_mut() else { return };
+                if let Stage::Joining(entrance) = &mut open.stage {
+                    entrance.add(room, subscribed, self.config.limits.reply_bytes);
+                }
+                self.ready_if_entered(slot);
+            }
+        }
+    }
+
+    /// The broker has no place for the room, or cannot give what was asked for.
+    pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
+        self.with(conn, |hub, slot| {
+            let Some(pending) = hub.take_pending(slot, join) else { return };
+            hub.registry.give_up(slot, join);
+            match pending.why {
+                Why::Asked { id } => hub.fail(slot, id, &error),
+                Why::Entering | Why::Placed => {
+                    hub.count_error(&error);
+                    hub.close(slot, CloseReason::OVERLOADED);
+                }
+            }
+        });
+    }
+
+    /// A membership or a join is over: the broker has to know, unless it will ask when it confirms.
+    pub(super) fn left(&mut self, slot: u32, left: Left) {
+        let conn = &mut self.conns[slot as usize];
+        let client = conn.client;
+        if let Some(open) = conn.open_mut() {
+            open.joins.retain(|pending| pending.join != left.join);
+            open.terms.retain(|terms| terms.room != left.room);
+            self.arm_room_expiry(slot);
+        }
+        if left.was_member {
+            self.requests.push_back(Request::Leave { room: left.room, client, join: left.join });
+        }
+    }
+
+    /// Takes a connection out of a room and tells it why.
+    pub(super) fn take_out(&mut self, slot: u32, room: &Name, reason: UnsubscribeReason) {
+        let Some(left) = self.registry.leave(slot, room) else { return };
+        self.left(slot, left);
+        if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
+            self.say(slot, &json::unsubscribe_push(room, reason));
+        }
+    }
+
+    /// Takes a connection out of the rooms whose tokens have expired.
+    pub(super) fn rooms_expired(&mut self, slot: u32) {
+        let now = self.now.mono;
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        let expired = open.terms.iter().filter(|terms| terms.until <= now);
+        let rooms: Vec<Name> = expired.map(|terms| terms.room.clone()).collect();
+        for room in rooms {
+            self.take_out(slot, &room, UnsubscribeReason::EXPIRED);
+        }
+    }
+
+    /// A member came or went: those who watch are told.
+    pub(super) fn tell_watchers(&mut self, room: &Name, member: &ClientInfo, came: bool) {
+        if self.registry.watchers(room).next().is_none() {
+            return;
+        }
+        let watchers: Vec<u32> = self.registry.watchers(room).collect();
+        let frame = crate::frame::Frame::text(&json::presence_push(room, member, came));
+        for slot in watchers {
+            self.enqueue(slot, frame.clone());
+        }
+    }
+
+    /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
+    fn tell_placed(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
+        let missed = core::mem::take(&mut subscribed.replay.entries);
+        self.say(slot, &json::subscribe_push(room, &subscribed));
+        for entry in &missed {
+            self.say(slot, &json::publication(room, entry));
+        }
+    }
+
+    /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
+    fn plain_joined(&mut self, slot: u32, room: &Name, position: Position, replay: &Replayed) {
+        let Speaks::Plain(url) = &self.conns[slot as usize].speaks else { return };
+        let positions = url.positions;
+        if replay.recovered == Some(false) {
+            self.say(slot, &plain::position("gap", room, position));
+        }
+        for entry in &replay.entries {
+            self.say(slot, &entry.draft.data);
+            if positions {
+                let at = Position { offset: entry.offset, ..position };
+                self.say(slot, &plain::position("position", room, at));
+            }
+        }
+        if positions && replay.entries.is_empty() {
+            self.say(slot, &plain::position("position", room, position));
+        }
+    }
+
+    /// Leaves out what was missed when the outbox cannot take it with room to spare: several rooms that are joined in one
+    /// turn are not to close the connection for being slow. `frames` is how many a message takes of its own; 0 where all
+    /// of them are in one reply.
+    fn within_outbox(&self, slot: u32, mut replay: Replayed, frames: usize) -> Replayed {
+        let Some(open) = self.conns[slot as usize].open() else { return replay };
+        let (limits, queue) = (&self.config.limits, open.outbox.queue());
+        let bytes = match frames {
+            0 => limits.outbox_bytes.saturating_sub(queue.bytes()) / 2,
+            // What has to be said of the other rooms keeps the second half.
+            _ => (limits.outbox_bytes / 2).saturating_sub(queue.bytes()),
+        };
+        let count = (limits.outbox_frames / 2).saturating_sub(queue.len());
+        let fits = |replay: &Replayed| replay.bytes() <= bytes && replay.entries.len() * frames <= count;
+        if replay.recovered.is_some() && !fits(&replay) {
+            return Replayed { recovered: Some(false), entries: Vec::new() };
+        }
+        // The newest that fit are still the last of the room.
+        while !fits(&replay) {
+            replay.entries.remove(0);
+        }
+        replay
+    }
+
+    fn accept_terms(&mut self, slot: u32, terms: Option<Box<Terms>>) {
+        let Some(terms) = terms else { return };
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            open.terms.push(*terms);
+        }
+        self.arm_room_expiry(slot);
+    }
+
+    fn arm_room_expiry(&mut self, slot: u32) {
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        let earliest = open.terms.iter().map(|terms| terms.until).min().unwrap_or(Instant::NEVER);
+        self.set(slot, Timer::RoomExpiry, earliest);
+    }
+
+    fn take_pending(&mut self, slot: u32, join: JoinId) -> Option<PendingJoin> {
+        let joins = &mut self.conns[slot as usize].open_mut()?.joins;
+        let at = joins.iter().position(|pending| pending.join == join)?;
+        let pending = joins.swap_remove(at);
+        if joins.is_empty() {
+            *joins = Vec::new();
+        }
+        Some(pending)
+    }
+}

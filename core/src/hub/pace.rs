@@ -1,0 +1,133 @@
+//! How much clients ask for, against what they may.
+
+use super::Hub;
+use crate::code::{CloseReason, Error, ErrorCode};
+use crate::limits::Rate;
+use crate::rate::Gcra;
+use crate::time::Instant;
+use crate::turn::Refused;
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// So many refusals …
+const REFUSALS: u32 = 100;
+/// … within this time end a connection.
+const REFUSALS_WITHIN: Duration = Duration::from_secs(10);
+
+/// One IP address, while a limit by address is on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub connections: usize,
+    pub rate: Gcra,
+    /// When it can be forgotten, if it has no connection then.
+    pub armed: Instant,
+}
+
+impl Hub {
+    /// Takes note of a client's command.
+    ///
+    /// # Errors
+    /// 111 when it is one too many.
+    pub(super) fn pace_command(&mut self, slot: u32) -> Result<(), Error> {
+        let (now, rate) = (self.now.mono, self.config.limits.client_commands);
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.commands.take(now, rate));
+        if conforms { Ok(()) } else { Err(self.refuse(slot, "client_commands")) }
+    }
+
+    /// Takes note of a client's publication.
+    ///
+    /// # Errors
+    /// 111 when it is one too many.
+    pub(super) fn pace_publish(&mut self, slot: u32) -> Result<(), Error> {
+        let (now, rate) = (self.now.mono, self.config.limits.client_publishes);
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.publishes.take(now, rate));
+        if conforms { Ok(()) } else { Err(self.refuse(slot, "client_publishes")) }
+    }
+
+    fn refuse(&mut self, slot: u32, limit: &'static str) -> Error {
+        let now = self.now.mono;
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            let pace = &mut open.pace;
+            if pace.refusals == 0 || now.since(pace.counting_since) >= REFUSALS_WITHIN {
+                (pace.counting_since, pace.refusals) = (now, 0);
+            }
+            pace.refusals += 1;
+            if pace.refusals >= REFUSALS {
+                self.close(slot, CloseReason::RATE);
+            }
+        }
+        Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
+    }
+
+    /// Whether a new connection from this address is within the limits, which take note of it.
+    pub(super) fn admit_new(&mut self, from: Option<IpAddr>) -> Result<Option<IpAddr>, Refused> {
+        let limits = &self.config.limits;
+        let now = self.now.mono;
+        if self.drain.is_some() {
+            return Err(Refused::ShuttingDown);
+        }
+        if self.conns.len() >= limits.connections {
+            return Err(self.refused("connections", Refused::Connections));
+        }
+        let by_address = limits.connections_per_ip > 0 || limits.new_connections_per_ip != Rate::OFF;
+        let from = from.filter(|_| by_address);
+        let mut peer = from.and_then(|from| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
+        if limits.connections_per_ip > 0 && peer.connections >= limits.connections_per_ip {
+            return Err(self.refused("connections_per_ip", Refused::ConnectionsPerIp));
+        }
+        if from.is_some() && !peer.rate.take(now, limits.new_connections_per_ip) {
+            return Err(self.refused("new_connections_per_ip", Refused::NewConnectionsPerIp));
+        }
+        if !self.arrivals.take(now, limits.new_connections) {
+            return Err(self.refused("new_connections", Refused::NewConnections));
+        }
+        if let Some(from) = from {
+            peer.connections += 1;
+            self.peers.insert(from, peer);
+            self.settle_peer(from);
+        }
+        Ok(from)
+    }
+
+    /// A connection from this address has ended.
+    pub(super) fn peer_left(&mut self, from: IpAddr) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.connections -= 1;
+            self.settle_peer(from);
+        }
+    }
+
+    /// Forgets an address that has no connection and no rate to remember, or arms the time for that.
+    pub(super) fn settle_peer(&mut self, from: IpAddr) {
+        let now = self.now.mono;
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let idle_at = peer.rate.idle_at();
+        let waits = peer.connections == 0 && idle_at > now;
+        let deadline = if waits { idle_at } else { Instant::NEVER };
+        self.timers.rearm(super::Owner::Peer(from), &mut peer.armed, deadline);
+        if peer.connections == 0 && !waits {
+            self.peers.swap_remove(&from);
+        }
+    }
+
+    fn refused(&mut self, limit: &'static str, refused: Refused) -> Refused {
+        self.hit(limit);
+        refused
+    }
+
+    /// Takes note that a limit was in the way.
+    pub(super) fn hit(&mut self, limit: &'static str) {
+        *self.totals.limits.entry(limit).or_default() += 1;
+    }
+
+    /// Takes note of an error that somebody is answered.
+    pub(super) fn count_error(&mut self, error: &Error) {
+        if let Some(limit) = error.limit {
+            self.hit(limit);
+        }
+    }
+}
+
+impl Peer {
+    const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
+}

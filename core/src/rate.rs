@@ -1,0 +1,54 @@
+//! How often something may happen: the generic cell rate algorithm (ITU-T I.371), one number for each bound.
+
+use crate::limits::Rate;
+use crate::time::Instant;
+
+/// When the next event would come at the agreed rate, had all of them come as early as they may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gcra(u64);
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Gcra {
+    /// Nothing has happened yet.
+    pub const NEW: Self = Self(0);
+
+    /// Takes note of one event, if it conforms to the rate.
+    pub fn take(&mut self, now: Instant, rate: Rate) -> bool {
+        if rate.per_second == 0 {
+            return true;
+        }
+        let interval = SECOND / u64::from(rate.per_second);
+        let tolerance = interval.saturating_mul(u64::from(rate.burst.max(1) - 1));
+        let arrival = self.0.max(now.0);
+        if arrival - now.0 > tolerance {
+            return false;
+        }
+        self.0 = arrival.saturating_add(interval);
+        true
+    }
+
+    /// From when on it no longer matters what came before.
+    pub fn idle_at(self) -> Instant {
+        Instant(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let rate = Rate { per_second: 10, burst: 3 };
+        let mut gcra = Gcra::default();
+        let at = |millis: u64| Instant(millis * 1_000_000);
+        let taken: alloc::vec::Vec<bool> = (0..4).map(|_| gcra.take(at(5), rate)).collect();
+        assert_eq!(taken, [true, true, true, false]);
+        assert!(!gcra.take(at(104), rate) && gcra.take(at(105), rate) && !gcra.take(at(105), rate));
+        assert_eq!(gcra.idle_at(), at(405));
+        let taken = (0..4).filter(|_| gcra.take(at(9_000), rate)).count();
+        assert_eq!(taken, 3, "a burst is not saved up");
+        assert!((0..1000).all(|_| gcra.take(at(9_000), Rate::OFF)));
+    }
+}

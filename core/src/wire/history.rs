@@ -1,0 +1,42 @@
+//! How a part of a log is asked for: the same fields in the client protocol and in the HTTP API.
+
+use crate::api::{HistoryQuery, Position};
+use crate::code::{Error, ErrorCode};
+use crate::wire::raw::{integer, optional_integer};
+use alloc::string::String;
+use serde::Deserialize;
+
+/// The fields of a request for history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct HistoryFields {
+    #[serde(default, deserialize_with = "optional_integer")]
+    pub limit: Option<i64>,
+    #[serde(default)]
+    pub since: Option<Since>,
+    #[serde(default)]
+    pub reverse: Option<bool>,
+}
+
+/// A position as it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Since {
+    #[serde(default)]
+    pub epoch: String,
+    #[serde(default, deserialize_with = "integer")]
+    pub offset: u64,
+}
+
+impl HistoryFields {
+    /// The request.
+    ///
+    /// # Errors
+    /// 107 in reverse from before the first message: nothing can be there.
+    pub fn query(self) -> Result<HistoryQuery, Error> {
+        let reverse = self.reverse.unwrap_or_default();
+        if reverse && self.since.as_ref().is_some_and(|since| since.offset == 0) {
+            return Err(Error::new(ErrorCode::BadRequest, "since.offset must be above 0 in reverse"));
+        }
+        let since = self.since.map(|Since { epoch, offset }| Position { epoch, offset });
+        Ok(HistoryQuery { limit: self.limit.unwrap_or(0), since, reverse })
+    }
+}

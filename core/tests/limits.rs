@@ -1,0 +1,158 @@
+//! Rates, bounds by user and by address, and the table of all limits.
+
+mod common;
+
+use common::{World, claims, with, world};
+use parlor_core::limits::Rate;
+use parlor_core::{Input, Limits, Lost, Policy, Refused};
+use serde_json::json;
+use std::time::Duration;
+
+fn hits(world: &World, limit: &str) -> u64 {
+    world.shard.stats().totals.limits.get(limit).copied().unwrap_or(0)
+}
+
+#[test]
+fn commands_come_at_a_rate() {
+    let mut world =
+        with(Limits { client_commands: Rate { per_second: 1, burst: 3 }, ..Limits::default() }, Policy::open());
+    let conn = world.json();
+    for _ in 0..2 {
+        world.say(conn, r#"{"id":2,"ping":{}}"#);
+    }
+    world.say(conn, r#"{"id":3,"ping":{}}{"send":{"data":1}}"#);
+    let replies = world.read_json(conn);
+    let refusal =
+        json!({"id": 3, "error": {"code": 111, "message": "too many requests (client_commands)", "temporary": true}});
+    assert_eq!(replies[2..], [refusal]);
+    assert_eq!(hits(&world, "client_commands"), 2, "one of them had no id to answer to");
+    world.pass(Duration::from_secs(1));
+    world.say(conn, r#"{"id":4,"ping":{}}"#);
+    assert_eq!(world.read_json(conn), [json!({"id": 4, "ping": {}})]);
+    let plain = world.plain("/ws/a");
+    for _ in 0..4 {
+        world.say(plain, r#"{"type":"ping"}"#);
+    }
+    let frames = world.read_json(plain);
+    assert_eq!((frames.len(), &frames[3]["type"], &frames[3]["code"]), (4, &json!("error"), &json!(111)));
+}
+
+#[test]
+fn publications_come_at_a_rate_of_their_own() {
+    let mut world =
+        with(Limits { client_publishes: Rate { per_second: 1, burst: 1 }, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    world.say(conn, r#"{"type":"publish","data":1}"#);
+    world.say(conn, r#"{"type":"publish","data":2,"id":"x"}"#);
+    let frames = world.read_json(conn);
+    assert_eq!((&frames[0], &frames[1]["code"], &frames[1]["id"]), (&json!(1), &json!(111), &json!("x")));
+    assert_eq!(hits(&world, "client_publishes"), 1);
+}
+
+#[test]
+fn a_client_that_does_not_slow_down_is_closed() {
+    let limits = Limits { client_commands: Rate { per_second: 1, burst: 1 }, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    for _ in 0..99 {
+        world.say(conn, "{}");
+    }
+    world.pass(Duration::from_secs(10));
+    for _ in 0..100 {
+        world.say(conn, "{}");
+    }
+    assert!(world.read(conn).is_empty() && world.ended.is_empty(), "the count begins anew every 10 s");
+    world.say(conn, "{}");
+    assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_commands)".into())));
+}
+
+#[test]
+fn a_user_has_so_many_connections() {
+    let mut world = with(Limits { connections_per_user: 1, ..Limits::default() }, Policy::open());
+    let first = world.open("/ws/a?token=t");
+    world.prove(claims("ada"));
+    let second = world.open("/ws/a?token=t");
+    world.prove(claims("ada"));
+    assert_eq!(world.read_close(second), Some((3504, "connection limit (connections_per_user)".into())));
+    let json = world.open("/connection/websocket");
+    world.say(json, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(claims("ada"));
+    assert_eq!(world.read_close(json).map(|(code, _)| code), Some(3504));
+    world.plain("/ws/a");
+    world.plain("/ws/a");
+    assert_eq!(hits(&world, "connections_per_user"), 2, "the anonymous user is not one");
+    world.input(Input::Lost { conn: first, cause: Lost::Eof });
+    let third = world.open("/ws/a?token=t");
+    world.prove(claims("ada"));
+    assert_eq!(world.read_json(third)[0]["authenticated"], true);
+}
+
+#[test]
+fn an_address_has_so_many_connections() {
+    let mut world = with(Limits { connections_per_ip: 1, ..Limits::default() }, Policy::open());
+    world.peer = Some([10, 0, 0, 1].into());
+    let first = world.plain("/ws/a");
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::ConnectionsPerIp));
+    world.peer = Some([10, 0, 0, 2].into());
+    world.plain("/ws/a");
+    world.peer = None;
+    world.plain("/ws/a");
+    world.plain("/ws/a");
+    world.input(Input::Lost { conn: first, cause: Lost::Eof });
+    world.peer = Some([10, 0, 0, 1].into());
+    assert!(world.try_accept("/ws/a").is_ok());
+    assert_eq!(hits(&world, "connections_per_ip"), 1);
+}
+
+#[test]
+fn new_connections_come_at_a_rate() {
+    let limits = Limits {
+        new_connections: Rate { per_second: 1, burst: 3 },
+        new_connections_per_ip: Rate { per_second: 1, burst: 1 },
+        ..Limits::default()
+    };
+    let mut world = with(limits, Policy::open());
+    world.peer = Some([10, 0, 0, 1].into());
+    let conn = world.plain("/ws/a");
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnectionsPerIp));
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnectionsPerIp), "it is remembered for a while");
+    assert_eq!(world.shard.poll_timeout().map(|at| at.since(world.now.mono)), Some(Duration::from_secs(1)));
+    world.peer = None;
+    world.plain("/ws/a");
+    world.plain("/ws/a");
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnections));
+    world.pass(Duration::from_secs(1));
+    world.peer = Some([10, 0, 0, 1].into());
+    assert!(world.try_accept("/ws/a").is_ok());
+    assert_eq!((hits(&world, "new_connections"), hits(&world, "new_connections_per_ip")), (1, 2));
+}
+
+#[test]
+fn every_limit_can_be_read() {
+    let mut world = world();
+    let limits = world.api("limits", "")["result"]["limits"].clone();
+    assert_eq!(limits["message_bytes"], json!({"value": "65536", "answer": "close 1009"}));
+    assert_eq!(limits["ping_interval"]["value"], "25s");
+    assert_eq!(limits["client_commands"]["value"], "100/s, burst 200");
+    assert_eq!(limits["connections_per_ip"]["value"], "off");
+    let fields = format!("{:?}", Limits::default()).matches(": ").count() - 4 * 2;
+    assert_eq!(limits.as_object().unwrap().len(), fields, "a row for every field");
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    let default = Limits::default;
+    let cases = [
+        (Limits { outbox_bytes: 1 << 19, ..default() }, "frame_bytes"),
+        (Limits { publication_bytes: 1 << 18, ..default() }, "publication_bytes"),
+        (Limits { message_bytes: 1 << 18, ..default() }, "message_bytes"),
+        (Limits { reply_bytes: 1 << 19, ..default() }, "reply_bytes"),
+        (Limits { pong_timeout: Duration::from_secs(25), ..default() }, "pong_timeout"),
+        (Limits { connections: 0, ..default() }, "connections"),
+    ];
+    for (limits, name) in cases {
+        assert!(limits.validate().unwrap_err().starts_with(name), "{name}");
+    }
+    assert_eq!(default().validate(), Ok(()));
+}

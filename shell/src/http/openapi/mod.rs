@@ -1,0 +1,151 @@
+//! `/openapi.json`: what is there over HTTP, as OpenAPI 3.1 with the bounds that are configured.
+
+mod schemas;
+
+use crate::config::Settings;
+use schemas::{Method, reference};
+use serde_json::{Map, Value, json};
+
+/// Where it is served.
+pub(super) const PATH: &str = "/openapi.json";
+
+/// The error mode is told in words: it turns every status into 200, and a parameter cannot say so.
+const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backends publish and ask, probes look at its health. \
+    A call that failed has the status and the body that are described here. With the header \
+    `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
+    the status is 200 and the body is the same; only 401, 405 and 408 stay what they are.";
+
+/// The whole document.
+pub(super) fn document(settings: &Settings) -> Value {
+    let methods = schemas::methods(&settings.limits);
+    let mut paths: Map<String, Value> =
+        methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
+    paths.extend(looks());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Parlor",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas::components(methods, &settings.limits),
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "authorization": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`apikey` and the key, with a space between them.",
+                },
+            },
+        },
+    })
+}
+
+fn call(method: &Method) -> Value {
+    let Method { name, summary, request, answer, failures } = method;
+    let answer = json!({"anyOf": [answer, reference("error")]});
+    let mut responses = Map::from_iter([
+        ("200".into(), response("The result; in body mode also an error.", &answer)),
+        ("408".into(), response("The body did not come in time (`request_timeout`).", &reference("refusal"))),
+    ]);
+    let always = [
+        (400, "The request makes no sense: 107, or 108 for what this server does not do."),
+        (401, "No key, or a wrong one: 101."),
+        (413, "A limit is reached, which the message names: 106."),
+        (500, "Something on the server: 100."),
+    ];
+    for (status, words) in always.iter().chain(*failures) {
+        responses.insert(status.to_string(), response(words, &reference("error")));
+    }
+    json!({
+        "operationId": name,
+        "summary": summary,
+        "tags": ["api"],
+        "security": [{"key": []}, {"authorization": []}],
+        "requestBody": {
+            "required": request["required"] != json!([]) || request.get("anyOf").is_some(),
+            "content": {"application/json": {"schema": reference(&format!("{name}_request"))}},
+        },
+        "responses": responses,
+    })
+}
+
+/// What anybody may look at.
+fn looks() -> impl Iterator<Item = (String, Value)> {
+    let stopping = Some("The server is stopping.");
+    let afresh = Some("An invariant did not hold, and the server starts afresh.");
+    let looks = [
+        ("/health", "health", "What there is, and what has happened", reference("health"), afresh),
+        ("/health/live", "live", "Whether the server runs", reference("ok"), None),
+        ("/health/ready", "ready", "Whether the server takes connections", reference("ok"), stopping),
+        (PATH, "openapi", "This document", json!({"type": "object"}), None),
+    ];
+    looks.into_iter().map(|(path, name, summary, schema, unavailable)| {
+        let mut responses = Map::from_iter([("200".into(), response("It is.", &schema))]);
+        if let Some(words) = unavailable {
+            responses.insert("503".into(), response(words, &reference("refusal")));
+        }
+        let get = json!({
+            "operationId": name,
+            "summary": summary,
+            "tags": ["health"],
+            "security": [],
+            "responses": responses,
+        });
+        (path.into(), json!({ "get": get }))
+    })
+}
+
+fn response(description: &str, schema: &Value) -> Value {
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_core::wire::api::METHODS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn it_has_every_method_and_nothing_else() {
+        let document = document(&Settings::default());
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        let calls: BTreeSet<&str> = paths.iter().filter_map(|path| path.strip_prefix("/api/")).collect();
+        assert_eq!(calls, METHODS.iter().copied().collect());
+        let looks: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
+        assert_eq!(looks, ["/health", "/health/live", "/health/ready", PATH]);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document(&Settings::default());
+        let mut places = vec![&document];
+        let mut references = 0;
+        while let Some(place) = places.pop() {
+            match place {
+                Value::Object(fields) => places.extend(fields.values()),
+                Value::Array(items) => places.extend(items),
+                _ => {}
+            }
+            if let Some(Value::String(reference)) = place.get("$ref") {
+                references += 1;
+                let target = document.pointer(reference.strip_prefix('#').unwrap());
+                assert!(target.is_some(), "{reference}");
+            }
+        }
+        assert!(references > METHODS.len());
+    }
+
+    #[test]
+    fn bounds_are_those_that_are_configured() {
+        let mut settings = Settings::default();
+        settings.limits.room_name_bytes = 77;
+        let document = document(&settings);
+        assert_eq!(document["components"]["schemas"]["room"]["maxLength"], 77);
+    }
+}

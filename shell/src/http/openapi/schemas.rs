@@ -1,0 +1,389 @@
+//! What requests and answers look like, as JSON Schema. A field that is null is as good as absent, known or not.
+
+use parlor_core::Limits;
+use serde_json::{Map, Value, json};
+
+/// One method of the API.
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) request: Value,
+    /// The whole answer when nothing went wrong.
+    pub(super) answer: Value,
+    /// Statuses that not all methods have, with what they mean.
+    pub(super) failures: &'static [(u16, &'static str)],
+}
+
+/// No control characters (Unicode category Cc).
+const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// The same, not reserved.
+const OPEN_NAME: &str = r"^[^#\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+const CLIENT: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
+/// JSON, as far as it is not nested.
+const JSON: &str = concat!(
+    r"^[ \t\r\n]*(true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
+    r#"|"[^"\\\u0000-\u001f]*"|\[[ \t\r\n]*\]|\{[ \t\r\n]*\})[ \t\r\n]*$"#
+);
+
+/// Every method, in the order of the core's own list.
+pub(super) fn methods(limits: &Limits) -> Vec<Method> {
+    let method = |name, summary, request, result| {
+        let answer = fields(&["result"], json!({ "result": result }));
+        Method { name, summary, request, answer, failures: &[] }
+    };
+    let done = || reference("done");
+    let nothing = || request(&[], json!({}));
+    let room = || request(&["channel"], json!({"channel": reference("room")}));
+    vec![
+        method("publish", "To everyone in a room", publish(), reference("position")),
+        method("broadcast", "To everyone in several rooms", broadcast(), broadcasted()),
+        Method {
+            answer: fields(&["replies"], json!({"replies": list(json!({"type": "object"}))})),
+            ..method("batch", "Several calls, one after the other, each answered in its place", batch(), done())
+        },
+        Method {
+            failures: &[(404, "There is no such connection: 102.")],
+            ..method("send", "To one connection", send(), done())
+        },
+        method("publish_user", "To everyone in a user's own room", publish_user(limits), reference("position")),
+        method("publish_all", "To every connection", request(&["data"], json!({"data": reference("data")})), done()),
+        Method {
+            failures: &[(403, "The room is reserved: 103.")],
+            ..method("subscribe", "Puts a user's connections into a room", subscribe(), done())
+        },
+        method("unsubscribe", "Takes a user's connections out of a room", unsubscribe(), done()),
+        method("disconnect", "Closes connections", disconnect(), done()),
+        method("refresh", "Changes when a user's connections expire", refresh(), done()),
+        method("presence", "Who is in a room", room(), present()),
+        method("presence_stats", "How many are in a room", room(), counts(&["num_clients", "num_users"])),
+        Method {
+            failures: &[(416, "The position is in another log: 112.")],
+            ..method("history", "A part of a room's log", history(), logged())
+        },
+        method("history_remove", "Forgets what a room's log retains", room(), done()),
+        method("channels", "The rooms that have members", channels(), by_name("channels", counts(&["num_clients"]))),
+        method("connections", "The connections, by client id", connections(), by_name("connections", connection())),
+        method(
+            "limits",
+            "Every limit, by its configuration key",
+            nothing(),
+            by_name("limits", texts(&["value", "answer"])),
+        ),
+        method("info", "The node and its counts", nothing(), fields(&["nodes"], json!({"nodes": list(node())}))),
+    ]
+}
+
+/// What the rest of the document refers to.
+pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, Value> {
+    let requests = methods.into_iter().map(|method| (format!("{}_request", method.name), method.request));
+    let name = |pattern| {
+        json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": limits.room_name_bytes,
+            "pattern": pattern,
+            "description": "The length counts in bytes of UTF-8.",
+        })
+    };
+    let key = limits.idempotency_key_bytes;
+    let shared = [
+        ("room", name(NAME)),
+        ("open_room", name(OPEN_NAME)),
+        ("user", json!({"type": "string", "minLength": 1})),
+        ("client", json!({"type": "string", "pattern": CLIENT})),
+        ("data", json!({"type": ["object", "array", "string", "number", "boolean"]})),
+        ("idempotency_key", json!({"type": ["string", "null"], "maxLength": key})),
+        ("since", since()),
+        ("position", fields(&["epoch", "offset"], json!({"epoch": text(), "offset": unsigned()}))),
+        ("done", fields(&[], json!({}))),
+        ("member", member()),
+        ("error", error()),
+        ("refusal", refusal()),
+        ("ok", fields(&["status"], json!({"status": {"const": "ok"}}))),
+        ("health", health()),
+    ];
+    shared.into_iter().map(|(name, schema)| (name.into(), schema)).chain(requests).collect()
+}
+
+pub(super) fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+/// The fields of a request.
+fn request(required: &[&str], properties: Value) -> Value {
+    let mut schema = fields(required, properties);
+    schema["additionalProperties"] = json!({"type": "null"});
+    schema
+}
+
+/// The fields of an answer.
+fn fields(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+}
+
+fn by_name(field: &str, schema: Value) -> Value {
+    let all = json!({"type": "object", "additionalProperties": schema});
+    fields(&[field], Map::from_iter([(field.into(), all)]).into())
+}
+
+fn counts(names: &[&str]) -> Value {
+    fields(names, names.iter().map(|name| ((*name).into(), unsigned())).collect::<Map<_, _>>().into())
+}
+
+fn texts(names: &[&str]) -> Value {
+    fields(names, names.iter().map(|name| ((*name).into(), text())).collect::<Map<_, _>>().into())
+}
+
+fn list(items: Value) -> Value {
+    json!({"type": "array", "items": items})
+}
+
+fn or_null(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"type": "null"}]})
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn truth() -> Value {
+    json!({"type": ["boolean", "null"]})
+}
+
+fn signed() -> Value {
+    json!({"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX})
+}
+
+fn unsigned() -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": u64::MAX})
+}
+
+/// A client id, or nothing.
+fn maybe_client() -> Value {
+    json!({"anyOf": [reference("client"), {"const": ""}, {"type": "null"}]})
+}
+
+/// A publication, with what says where it goes.
+fn message(required: &[&str], address: Value) -> Value {
+    let required: Vec<&str> = required.iter().copied().chain(["data"]).collect();
+    let mut schema = request(
+        &required,
+        json!({
+            "data": reference("data"),
+            "tags": {"type": ["object", "null"], "additionalProperties": text()},
+            "skip_history": truth(),
+            "idempotency_key": reference("idempotency_key"),
+        }),
+    );
+    if let (Value::Object(properties), Value::Object(address)) = (&mut schema["properties"], address) {
+        properties.extend(address);
+    }
+    schema
+}
+
+fn publish() -> Value {
+    message(&["channel"], json!({"channel": reference("room")}))
+}
+
+fn broadcast() -> Value {
+    message(&["channels"], json!({"channels": list(text())}))
+}
+
+fn broadcasted() -> Value {
+    let published = fields(&["result"], json!({"result": reference("position")}));
+    let response = json!({"anyOf": [published, reference("error")]});
+    fields(&["responses"], json!({"responses": list(response)}))
+}
+
+fn publish_user(limits: &Limits) -> Value {
+    let user = json!({"type": "string", "minLength": 1, "maxLength": limits.room_name_bytes - 1, "pattern": NAME});
+    message(&["user"], json!({ "user": user }))
+}
+
+fn batch() -> Value {
+    let one = |method: &str| {
+        let params = json!({
+            "anyOf": [reference(&format!("{method}_request")), {"not": {"type": "null"}}],
+            "description": "What is wrong with it is answered in its place.",
+        });
+        request(&[method], Map::from_iter([(method.into(), params)]).into())
+    };
+    let methods = parlor_core::wire::api::METHODS.iter().filter(|method| **method != "batch");
+    let command = json!({"oneOf": methods.map(|method| one(method)).collect::<Vec<_>>()});
+    request(&["commands"], json!({"commands": list(command), "parallel": truth()}))
+}
+
+fn send() -> Value {
+    request(&["client", "data"], json!({"client": reference("client"), "data": reference("data")}))
+}
+
+/// What addresses connections of a user, with more.
+fn of_user(required: &[&str], more: Value) -> Value {
+    let required: Vec<&str> = required.iter().copied().chain(["user"]).collect();
+    let mut schema =
+        request(&required, json!({"user": reference("user"), "client": maybe_client(), "session": maybe_client()}));
+    if let (Value::Object(properties), Value::Object(more)) = (&mut schema["properties"], more) {
+        properties.extend(more);
+    }
+    schema
+}
+
+fn subscribe() -> Value {
+    of_user(&["channel"], json!({"channel": reference("open_room"), "recover_since": or_null(reference("since"))}))
+}
+
+fn unsubscribe() -> Value {
+    of_user(&["channel"], json!({"channel": reference("room")}))
+}
+
+fn refresh() -> Value {
+    of_user(&[], json!({"expired": truth(), "expire_at": signed()}))
+}
+
+fn disconnect() -> Value {
+    let with = fields(
+        &["code"],
+        json!({
+            "code": {"type": "integer", "minimum": 3000, "maximum": 4999},
+            "reason": {
+                "type": "string",
+                "not": {"pattern": JSON},
+                "description": "Words; JSON is refused, which SDKs would take for something else.",
+            },
+        }),
+    );
+    let mut schema = request(
+        &[],
+        json!({
+            "user": {"type": ["string", "null"]},
+            "client": maybe_client(),
+            "session": maybe_client(),
+            "whitelist": or_null(list(reference("client"))),
+            "disconnect": or_null(with),
+        }),
+    );
+    let names = |field: &str, schema: &str| json!({"required": [field], "properties": {field: reference(schema)}});
+    schema["anyOf"] = json!([names("user", "user"), names("client", "client"), names("session", "client")]);
+    schema
+}
+
+fn since() -> Value {
+    json!({"type": "object", "properties": {"epoch": text(), "offset": unsigned()}})
+}
+
+fn history() -> Value {
+    let mut schema = request(
+        &["channel"],
+        json!({
+            "channel": reference("room"),
+            "limit": signed(),
+            "since": or_null(reference("since")),
+            "reverse": truth(),
+        }),
+    );
+    let nothing_before = json!({"not": {"type": "object", "properties": {"offset": {"const": 0}}}});
+    schema["if"] = json!({"required": ["reverse"], "properties": {"reverse": {"const": true}}});
+    schema["then"] = json!({"properties": {"since": nothing_before}});
+    schema
+}
+
+fn channels() -> Value {
+    request(&[], json!({"pattern": {"type": ["string", "null"], "description": "`*` is any characters, `?` is one."}}))
+}
+
+fn connections() -> Value {
+    request(
+        &[],
+        json!({
+            "user": {"type": ["string", "null"]},
+            "channel": {"type": ["string", "null"]},
+            "expression": {"enum": ["", null], "description": "Not supported; some clients send an empty one."},
+        }),
+    )
+}
+
+fn connection() -> Value {
+    fields(
+        &["user", "transport", "protocol", "channels"],
+        json!({
+            "user": text(),
+            "transport": {"const": "websocket"},
+            "protocol": {"enum": ["json", "plain"]},
+            "channels": list(text()),
+        }),
+    )
+}
+
+fn present() -> Value {
+    by_name("presence", reference("member"))
+}
+
+fn member() -> Value {
+    fields(&["user", "client"], json!({"user": text(), "client": text(), "conn_info": {}, "chan_info": {}}))
+}
+
+fn logged() -> Value {
+    let publication = fields(
+        &["data", "offset"],
+        json!({
+            "data": {},
+            "offset": unsigned(),
+            "tags": {"type": "object", "additionalProperties": text()},
+            "info": reference("member"),
+        }),
+    );
+    fields(
+        &["publications", "epoch", "offset"],
+        json!({"publications": list(publication), "epoch": text(), "offset": unsigned()}),
+    )
+}
+
+fn node() -> Value {
+    let (words, numbers) = (["uid", "name", "version"], ["num_clients", "num_users", "num_channels", "num_subs"]);
+    let properties = words.map(|name| (name, text())).into_iter().chain(numbers.map(|name| (name, unsigned())));
+    let properties: Map<String, Value> = properties.map(|(name, schema)| (name.into(), schema)).collect();
+    fields(&[&words[..], &numbers[..]].concat(), properties.into())
+}
+
+fn error() -> Value {
+    let inner = fields(&["code", "message"], json!({"code": {"type": "integer"}, "message": text(), "limit": limit()}));
+    fields(&["error"], json!({ "error": inner }))
+}
+
+fn limit() -> Value {
+    json!({"type": "string", "description": "The configuration key of the limit that is in the way."})
+}
+
+/// What HTTP itself answers, without a code of the API.
+fn refusal() -> Value {
+    fields(&["error"], json!({"error": fields(&["message"], json!({"message": text(), "limit": limit()}))}))
+}
+
+fn health() -> Value {
+    let mut schema = counts(&[
+        "connections",
+        "users",
+        "rooms",
+        "memberships",
+        "logs",
+        "history_bytes",
+        "outbox_bytes",
+        "http_connections",
+    ]);
+    let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
+    let more = [
+        ("status", json!({"enum": ["ok", "stopping"]})),
+        ("version", text()),
+        ("node", text()),
+        ("uptime_seconds", json!({"type": "number"})),
+        ("limits", json!({"type": "object", "additionalProperties": text()})),
+        ("totals", json!({"type": "object", "additionalProperties": count})),
+        ("rates", json!({"type": "object", "additionalProperties": {"type": "number"}})),
+    ];
+    for (field, description) in more {
+        schema["properties"][field] = description;
+    }
+    let names: Option<Vec<&String>> = schema["properties"].as_object().map(|fields| fields.keys().collect());
+    schema["required"] = json!(names);
+    schema
+}

@@ -1,0 +1,99 @@
+//! What is served over HTTP besides calls: the document that describes it, counts, and the life of a socket.
+
+mod common;
+
+use common::{KEY, World, api, get, health, hits, http, start};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// The fields of an object.
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_document_is_served_and_describes_what_health_says() {
+    let world = World::new();
+    let answer = get(world.address, "/openapi.json");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{}", answer.head);
+    let document = answer.json();
+    assert_eq!(http(world.address, "POST", "/openapi.json", "", "").header("allow"), Some("GET, HEAD"));
+    let described = &document["components"]["schemas"]["health"]["properties"];
+    assert_eq!(keys(described), keys(&health(world.address)));
+}
+
+#[test]
+fn all_limits_are_listed_wherever_they_are_asked_for() {
+    let server = start(|settings| settings.limits.connections_per_ip = 7);
+    let alone = api(server.address(), "limits", &json!({})).json();
+    let batched = api(server.address(), "batch", &json!({"commands": [{"info": {}}, {"limits": {}}]})).json();
+    let limits = &alone["result"]["limits"];
+    assert_eq!(limits["connections_per_ip"], json!({"value": "7", "answer": "429"}));
+    assert_eq!(limits["http_connections"], json!({"value": "10000", "answer": "503"}));
+    assert_eq!(&batched["replies"][1]["limits"]["limits"], limits);
+    let told = health(server.address())["limits"].clone();
+    for (limit, value) in told.as_object().unwrap() {
+        assert_eq!(&limits[limit]["value"], value, "{limit}");
+    }
+    assert!(keys(&told).contains("new_connections_per_ip"), "{told}");
+}
+
+#[test]
+fn a_limit_is_counted_wherever_it_is_noticed() {
+    let server = start(|settings| settings.limits.publication_bytes = 100);
+    let publish = |message: Value| {
+        let answer = api(server.address(), "publish", &message);
+        assert_eq!((answer.status, &answer.json()["error"]["limit"]), (413, &json!("publication_bytes")), "{answer:?}");
+    };
+    // The one is too large when it is read, the other when it is put together.
+    publish(json!({"channel": "room", "data": "x".repeat(99)}));
+    publish(json!({"channel": "room", "data": "x".repeat(90), "tags": {"name": "value"}}));
+    assert_eq!(hits(server.address(), "publication_bytes"), 2);
+}
+
+#[test]
+fn a_configured_error_mode_gives_way_to_that_of_the_request() {
+    let server = start(|settings| settings.api_error_mode = parlor::config::ApiErrorMode::Body);
+    let dance = |more: &str| {
+        let headers = format!("X-API-Key: {KEY}\r\n{more}");
+        let answer = http(server.address(), "POST", "/api/dance", &headers, "{}");
+        assert_eq!(answer.json()["error"]["code"], 104, "{answer:?}");
+        answer.status
+    };
+    assert_eq!(dance(""), 200);
+    assert_eq!(dance("X-Centrifugo-Error-Mode: transport\r\n"), 404);
+    assert_eq!(http(server.address(), "POST", "/api/dance", "", "{}").status, 401);
+}
+
+#[test]
+fn a_socket_that_is_silent_between_two_requests_is_closed() {
+    let server = start(|settings| settings.idle_timeout = Duration::from_millis(200));
+    let mut socket = TcpStream::connect(server.address()).unwrap();
+    socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    socket.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(hits(server.address(), "idle_timeout"), 1);
+}
+
+/// Where the README's table of limits is.
+const BEGIN: &str = "<!-- limits: generated, checked by shell/tests/http.rs -->\n";
+const END: &str = "<!-- limits end -->";
+
+#[test]
+fn the_table_of_limits_in_the_readme_is_that_of_the_server() {
+    let mut table = String::from("\n| setting | default | what happens there |\n|---|---|---|\n");
+    for row in parlor::config::Settings::default().limit_rows() {
+        table += &format!("| `{}` | {} | {} |\n", row.key, row.value, row.answer);
+    }
+    table += "\n";
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let written = readme.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(table, _)| table);
+    assert_eq!(written, Some(table.as_str()), "write this between the two comments:\n{table}");
+}

@@ -1,0 +1,142 @@
+//! Who is in a room, as those who ask are answered and those who watch are told.
+
+use super::rooms::{info_of, user_text};
+use super::{Expect, Oracle};
+use crate::coverage::Goal;
+use serde_json::{Map, Value, json};
+
+/// What is special about one connection in one room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seat {
+    /// It is told who comes and goes.
+    pub watches: bool,
+    /// What the room's token says about it.
+    pub info: Option<String>,
+    /// When the room's token is no good any more.
+    pub until: Option<u64>,
+}
+
+/// Somebody came or went.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    room: usize,
+    peer: usize,
+    info: Value,
+    came: bool,
+}
+
+/// What a member takes in a reply beside its info, where the documents leave it to the server to reckon generously.
+const MEMBER_BYTES: usize = 160;
+
+impl Oracle {
+    /// Who a connection is in a room.
+    pub(super) fn info(&self, peer: usize, room: usize) -> Value {
+        let mut info = self.info_of(peer, self.conns[peer].as_ref().and_then(|conn| conn.user));
+        if let Some(text) = self.seats.get(&(room, peer)).and_then(|seat| seat.info.as_ref()) {
+            info["chan_info"] = parsed(text);
+        }
+        info
+    }
+
+    /// Who a connection of this user is.
+    pub(super) fn info_of(&self, peer: usize, user: Option<usize>) -> Value {
+        let conn = self.conns[peer].as_ref().expect("members exist");
+        let mut info = json!({ "client": conn.client.to_string(), "user": user_text(user) });
+        if let Some(text) = user.and_then(info_of) {
+            info["conn_info"] = parsed(&text);
+        }
+        info
+    }
+
+    /// Takes note that somebody came or went: whoever watches then is told in turn.
+    pub(super) fn announce_member(&mut self, room: usize, peer: usize, came: bool) {
+        let info = self.info(peer, room);
+        self.turn.news.push_back(News { room, peer, info, came });
+    }
+
+    /// The same of somebody who was closed on the way in.
+    pub(super) fn announce_in_vain(&mut self, room: usize, peer: usize, info: &Value) {
+        for came in [true, false] {
+            self.turn.news.push_back(News { room, peer, info: info.clone(), came });
+        }
+    }
+
+    /// Whether somebody has gone from a room and nobody was told yet.
+    pub(super) fn is_being_left(&self, room: usize) -> bool {
+        self.turn.news.iter().any(|news| news.room == room && !news.came)
+    }
+
+    /// Tells the watchers all that is new, in order. Whoever has no room for it goes, which is news too.
+    pub(super) fn settle(&mut self) {
+        self.stamps += 1;
+        while let Some(News { room, peer, info, came }) = self.turn.news.pop_front() {
+            if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
+                self.vacated(room);
+                continue;
+            }
+            let watches = |member: &usize| self.seats.get(&(room, *member)).is_some_and(|seat| seat.watches);
+            let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
+            let kind = if came { "join" } else { "leave" };
+            let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
+            let tag = 16 << 56 | (room as u64) << 48 | (peer as u64) << 1 | u64::from(came);
+            let expect = Expect::json(push, tag).among(self.turns, (room, peer));
+            let mut slow = Vec::new();
+            for watcher in watchers {
+                if watcher != peer {
+                    self.goals.reach(if came { Goal::SawJoin } else { Goal::SawLeave });
+                }
+                if !self.enqueue(watcher, expect.clone()) {
+                    slow.push(watcher);
+                }
+            }
+            slow.into_iter().for_each(|watcher| self.close(watcher, 3008));
+        }
+    }
+
+    /// Who is in a room, by client id.
+    pub(super) fn presence(&self, room: usize) -> Value {
+        let members = self.rooms[room].iter().map(|peer| {
+            let client = self.conns[*peer].as_ref().expect("members exist").client;
+            (client.to_string(), self.info(*peer, room))
+        });
+        Value::Object(members.collect::<Map<String, Value>>())
+    }
+
+    /// How many connections and users are in a room.
+    pub(super) fn presence_stats(&self, room: usize) -> Value {
+        let mut users: Vec<_> =
+            self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.user)).collect();
+        users.sort_unstable();
+        users.dedup();
+        json!({ "num_clients": self.rooms[room].len(), "num_users": users.len() })
+    }
+
+    /// What a client is answered that asks who is in a room.
+    pub(super) fn ask_presence(&mut self, peer: usize, id: u64, room: usize, only_counts: bool) {
+        if !self.config.policy.allow_presence || !self.rooms[room].contains(&peer) {
+            return self.refuse(peer, id, 103);
+        }
+        if only_counts {
+            let stats = self.presence_stats(room);
+            return self.reply(peer, id, "presence_stats", stats);
+        }
+        let presence = self.presence(room);
+        self.goals.reach(Goal::PresenceRead);
+        let size = presence.to_string().len();
+        let generous = size + MEMBER_BYTES * self.rooms[room].len();
+        let (limit, whole) = (self.config.limits.reply_bytes, json!({ "presence": presence }));
+        if size > limit
+            || (generous > limit && self.chosen.hits.get("reply_bytes") > self.counted.limits.get("reply_bytes"))
+        {
+            self.hit("reply_bytes");
+            self.goals.reach(Goal::PresenceTooLarge);
+            self.refuse(peer, id, 106);
+        } else {
+            self.reply(peer, id, "presence", whole);
+        }
+    }
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("it is JSON")
+}

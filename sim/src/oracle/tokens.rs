@@ -1,0 +1,236 @@
+//! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
+
+use super::expect::between;
+use super::presence::Seat;
+use super::recovery::{Replay, Want};
+use super::rooms::PUBLICATION;
+use super::{Expect, Oracle, Ruling, Timer, nanos};
+use crate::action::Renewal;
+use crate::coverage::Goal;
+use crate::speech::Asking;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What a token is looked at for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// To come in, or a later `auth` in plain.
+    #[default]
+    Identity,
+    /// To stay longer.
+    Refresh(u64),
+    /// To join a room.
+    Subscribe(u64, usize, Asking),
+    /// To stay longer in a room.
+    SubRefresh(u64, usize),
+}
+
+impl Oracle {
+    /// Which room the token is for that is being looked at, if it is for a room.
+    #[must_use]
+    pub fn asked_room(&self, peer: usize) -> Option<usize> {
+        match self.conns[peer].as_ref()?.ask {
+            Ask::Subscribe(_, room, _) | Ask::SubRefresh(_, room) => Some(room),
+            Ask::Identity | Ask::Refresh(_) => None,
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, peer: usize, id: u64, ruling: &Ruling) {
+        if ruling.forged || ruling.early {
+            return self.close(peer, 3500);
+        }
+        if self.is_expired(ruling) {
+            return self.close(peer, 3005);
+        }
+        let conn = self.conns[peer].as_ref().expect("it has asked");
+        if conn.user != ruling.user {
+            return self.close(peer, 3501);
+        }
+        let mut reply = json!({ "client": conn.client.to_string() });
+        self.add_ttl(&mut reply, ruling.exp);
+        let expiry = self.expiry(ruling.exp);
+        self.conn(peer).expect("it has asked").timers[Timer::Expiry as usize] = expiry;
+        self.goals.reach(Goal::Refreshed);
+        self.reply(peer, id, "refresh", reply);
+    }
+
+    /// What is wrong with a room's token: first what it is, then whose and what for.
+    fn flaw(&self, peer: usize, room: usize, ruling: &Ruling) -> Option<u16> {
+        let user = self.conns[peer].as_ref().expect("it has asked").user;
+        if ruling.forged || ruling.early {
+            Some(103)
+        } else if self.is_expired(ruling) {
+            Some(109)
+        } else if ruling.user != user || ruling.channel != Some(room) {
+            Some(103)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn subscribed_with(&mut self, peer: usize, id: u64, room: usize, asking: &Asking, ruling: &Ruling) {
+        // A backend may have put it into rooms meanwhile.
+        if let Some(code) = self.obstacle(peer, room).or_else(|| self.flaw(peer, room, ruling)) {
+            return self.refuse(peer, id, code);
+        }
+        let until = self.expiry(ruling.exp);
+        let info = ruling.user.and_then(Self::token_info);
+        self.goals.reach(Goal::JoinedByToken);
+        let seat = Seat { watches: asking.watch && self.config.policy.allow_presence, info, until };
+        if self.enter_asked((peer, id), room, &asking.want, seat, ruling.exp) {
+            self.goals.reach(Goal::RecoveredByToken);
+        }
+    }
+
+    pub(super) fn room_refreshed(&mut self, peer: usize, id: u64, room: usize, ruling: &Ruling) {
+        if let Some(code) = self.flaw(peer, room, ruling) {
+            if code == 109 && self.rooms[room].contains(&peer) {
+                self.take_out(peer, room, 2501, "subscription expired");
+            }
+            if self.is_open(peer) {
+                self.refuse(peer, id, code);
+            }
+            return;
+        }
+        if !self.rooms[room].contains(&peer) {
+            return self.refuse(peer, id, 103);
+        }
+        let until = self.expiry(ruling.exp);
+        self.seats.entry((room, peer)).or_default().until = until;
+        self.arm_seats(peer);
+        self.goals.reach(Goal::RoomRefreshed);
+        let mut reply = json!({});
+        self.add_ttl(&mut reply, ruling.exp);
+        self.reply(peer, id, "sub_refresh", reply);
+    }
+
+    /// When something ends whose token ends then.
+    pub(super) fn expiry(&self, exp: Option<u64>) -> Option<u64> {
+        let left = |exp: u64| Duration::from_millis((exp * 1000).saturating_sub(self.unix_ms));
+        exp.map(|exp| self.clock + nanos(left(exp)) + nanos(self.config.limits.expiry_grace))
+    }
+
+    pub(super) fn add_ttl(&self, reply: &mut Value, exp: Option<u64>) {
+        if let Some(exp) = exp {
+            reply["expires"] = true.into();
+            reply["ttl"] = between(
+                exp.saturating_sub(self.unix_ms.div_ceil(1000)).max(1),
+                exp.saturating_sub(self.unix_ms / 1000).max(1),
+            );
+        }
+    }
+
+    /// Arms the deadline of the first of a connection's rooms to expire.
+    pub(super) fn arm_seats(&mut self, peer: usize) {
+        let earliest = self.seats.iter().filter(|((_, of), _)| *of == peer).filter_map(|(_, seat)| seat.until).min();
+        if let Some(conn) = self.conn(peer) {
+            conn.timers[Timer::RoomExpiry as usize] = earliest;
+        }
+    }
+
+    /// Takes a connection out of the rooms of which the tokens are no good any more.
+    pub(super) fn seats_due(&mut self, peer: usize) {
+        let clock = self.clock;
+        let is_due = |seat: &Seat| seat.until.is_some_and(|until| until <= clock);
+        let due: Vec<usize> = self
+            .seats
+            .iter()
+            .filter(|((_, of), seat)| *of == peer && is_due(seat))
+            .map(|((room, _), _)| *room)
+            .collect();
+        for room in due {
+            self.goals.reach(Goal::RoomExpired);
+            self.take_out(peer, room, 2501, "subscription expired");
+        }
+    }
+
+    fn take_out(&mut self, peer: usize, room: usize, code: u16, reason: &str) {
+        if !self.rooms[room].contains(&peer) {
+            return;
+        }
+        self.leave(peer, room);
+        let conn = self.conns[peer].as_ref().expect("members exist");
+        if conn.entry.json {
+            let push =
+                json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
+            self.tell(
+                peer,
+                Expect::json(push, 17 << 56 | (room as u64) << 48 | u64::from(code))
+                    .among(self.turns, (room, usize::MAX)),
+            );
+        }
+    }
+
+    fn ready_of(&self, user: usize) -> Vec<usize> {
+        let is_meant =
+            |peer: &usize| self.conns[*peer].as_ref().is_some_and(|conn| conn.ready && conn.user == Some(user));
+        (0..self.conns.len()).filter(is_meant).collect()
+    }
+
+    /// A backend puts a user's connections into a room.
+    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), u16> {
+        let new: Vec<usize> = self.ready_of(user).into_iter().filter(|peer| !self.rooms[room].contains(peer)).collect();
+        if new.iter().any(|peer| self.is_full(*peer)) {
+            self.hit("rooms_per_connection");
+            return Err(106);
+        }
+        for peer in new {
+            if !self.is_open(peer) {
+                continue;
+            }
+            match self.join(peer, room, want, Seat::default()) {
+                Ok(replay) => self.tell_put_in(peer, room, replay),
+                Err(_) => self.overloaded(peer),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_put_in(&mut self, peer: usize, room: usize, replay: Replay) {
+        self.goals.reach(Goal::PutIn);
+        if !self.conns[peer].as_ref().expect("it is open").entry.json {
+            return self.start_plain(peer, room, replay);
+        }
+        let replay = self.within_outbox(peer, replay, 1);
+        let mut start = self.start(room, &replay);
+        if start.get("publications").is_some() {
+            start["publications"] = json!([]);
+        }
+        let push = json!({ "push": { "channel": *self.names[room], "subscribe": start } });
+        self.tell(peer, Expect::json(push, 18 << 56 | (room as u64) << 48));
+        // What it has missed comes like everything else in the room.
+        for entry in &replay.entries {
+            if self.is_open(peer) {
+                let mut push = json!({ "push": { "channel": *self.names[room], "pub": entry.body } });
+                push["push"]["pub"]["data"] = Value::Null;
+                let tag = PUBLICATION << 56 | (room as u64) << 48 | entry.number;
+                self.tell(peer, Expect::publication(push, "/push/pub/data", &entry.line, tag));
+            }
+        }
+    }
+
+    /// A backend takes a user's connections out of a room.
+    pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
+        for peer in self.ready_of(user) {
+            self.take_out(peer, room, 2000, "server unsubscribe");
+        }
+    }
+
+    /// A backend changes when a user's connections expire.
+    pub(super) fn renew_user(&mut self, user: usize, renewal: Renewal, exp: Option<u64>) {
+        for peer in self.ready_of(user) {
+            if renewal == Renewal::Expired {
+                self.close(peer, 3005);
+                continue;
+            }
+            let expiry = self.expiry(exp);
+            let conn = self.conn(peer).expect("it is ready");
+            conn.timers[Timer::Expiry as usize] = expiry;
+            if conn.entry.json {
+                let mut refresh = json!({});
+                self.add_ttl(&mut refresh, exp);
+                self.tell(peer, Expect::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The actions of a session that is under way: recovery, history, presence and tokens.
+
+use super::World;
+use crate::action::{Action, Key, Payload, Peer, Renewal, Since};
+use crate::checks::Failure;
+use crate::oracle::Call;
+use crate::request::{self, Place};
+use crate::speech::{Asking, room_name, user_name};
+use crate::subject::Subject;
+
+impl<S: Subject> World<S> {
+    /// What a json client asks for; `None` where the action is none of these.
+    pub(super) fn request(&mut self, action: &Action) -> Option<Result<(), Failure>> {
+        let token = |peer: Peer| self.token(peer);
+        let (peer, speech) = match *action {
+            Action::Recover(peer, room, since) => {
+                let want = request::want(since, &self.place(room.index()));
+                (peer, request::subscribe(room.index(), Asking { want, ..Asking::default() }))
+            }
+            Action::Watch(peer, room) => {
+                (peer, request::subscribe(room.index(), Asking { watch: true, ..Asking::default() }))
+            }
+            Action::RecoverAndWatch(peer, room, since) => {
+                let want = request::want(since, &self.place(room.index()));
+                (peer, request::subscribe(room.index(), Asking { want, watch: true, token: None }))
+            }
+            Action::RecoverByToken(peer, room, since) => {
+                let want = request::want(since, &self.place(room.index()));
+                (peer, request::subscribe(room.index(), Asking { want, watch: true, token: Some(token(peer)) }))
+            }
+            Action::JoinByToken(peer, room) => {
+                (peer, request::subscribe(room.index(), Asking { token: Some(token(peer)), ..Asking::default() }))
+            }
+            Action::SubRefresh(peer, room) => (peer, request::sub_refresh(room.index(), token(peer))),
+            Action::Refresh(peer) => (peer, request::refresh(token(peer))),
+            Action::History(peer, room, part) => {
+                (peer, request::history(room.index(), request::query(part, &self.place(room.index()))))
+            }
+            Action::Presence(peer, room) => (peer, request::presence(room.index(), false)),
+            Action::PresenceStats(peer, room) => (peer, request::presence(room.index(), true)),
+            _ => return None,
+        };
+        Some(self.say(peer, speech))
+    }
+
+    /// What a backend asks of rooms and sessions; `None` where the action is none of these.
+    pub(super) fn manage(&mut self, action: &Action) -> Option<Result<(), Failure>> {
+        Some(match *action {
+            Action::Once(room, key) => self.publish_once(room.index(), key),
+            Action::ReadLog(room, part) => {
+                let query = request::query(part, &self.place(room.index()));
+                let body = request::read_log(room.index(), &query);
+                if query.is_impossible() {
+                    self.refused_call("history", &body, 107)
+                } else {
+                    self.call("history", &body, Call::History(room.index(), &query))
+                }
+            }
+            Action::Remove(room) => {
+                self.call("history_remove", &request::in_room(room.index()), Call::Remove(room.index()))
+            }
+            Action::Members(room) => {
+                self.call("presence", &request::in_room(room.index()), Call::Presence(room.index()))
+            }
+            Action::Count(room) => {
+                self.call("presence_stats", &request::in_room(room.index()), Call::PresenceStats(room.index()))
+            }
+            Action::PutIn(user, room, since) => {
+                let want = request::want(since, &self.place(room.index())).or_without();
+                let body = request::put_in(user.index(), room.index(), &want);
+                self.call("subscribe", &body, Call::PutIn(user.index(), room.index(), &want))
+            }
+            Action::TakeOut(user, room) => {
+                let body = request::take_out(user.index(), room.index());
+                self.call("unsubscribe", &body, Call::TakeOut(user.index(), room.index()))
+            }
+            Action::Renew(user, renewal) => {
+                let exp = (renewal == Renewal::Soon).then(|| self.now().unix_ms / 1000 + 20);
+                let body = request::renew(user.index(), renewal, exp);
+                self.call("refresh", &body, Call::Renew(user.index(), renewal, exp))
+            }
+            _ => return None,
+        })
+    }
+
+    /// `connect` of a client that was here before.
+    pub(super) fn come_back(&mut self, peer: Peer, since: Since) -> Result<(), Failure> {
+        let rooms = usize::from(self.room_count());
+        let users = usize::try_from(self.setup.users).expect("a few users");
+        let own = (0..users).map(|user| (rooms + user, format!("#{}", user_name(user))));
+        let named = std::iter::once((0, room_name(0))).chain(own);
+        let subs = named.map(|(room, name)| (room, name, request::want(since, &self.place(room))));
+        let most = self.config().limits.rooms_per_connection;
+        let subs = subs.take(most).collect();
+        let token = self.token(peer);
+        self.say(peer, request::come_back(token, subs))
+    }
+
+    fn publish_once(&mut self, room: usize, key: Key) -> Result<(), Failure> {
+        let data = self.data(Payload::Small);
+        match request::once(room, key, &data, self.setup.idempotency_key_bytes) {
+            (body, Some(number)) => self.call("publish", &body, Call::Once(room, number, &data)),
+            (body, None) => self.refused_call("publish", &body, 107),
+        }
+    }
+
+    pub(super) fn place(&self, room: usize) -> Place {
+        self.oracle().place_of(room)
+    }
+}

@@ -1,0 +1,81 @@
+//! What random runs reach too seldom to rely on: each by a trace that leads there.
+
+use parlor_core::Shard;
+use parlor_sim::coverage::Goal;
+use parlor_sim::run::run_twice;
+use parlor_sim::trace::Trace;
+
+fn reaches(goal: Goal, text: &str) {
+    let trace: Trace = text.parse().expect("a trace");
+    let run = run_twice::<Shard>(&trace.setup, &trace.actions);
+    if let Some((at, failure)) = run.failure {
+        panic!("step {}: {failure}", at + 1);
+    }
+    assert!(run.goals.has(goal), "{goal}");
+}
+
+#[test]
+fn rooms_that_fit_a_connect_reply_only_one_by_one() {
+    reaches(
+        Goal::ConnectTooLarge,
+        "setup users=1 reply_bytes=10
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 placed 0
+        api-publish 0 small
+        api-publish-user 0 small
+        lose 0 eof
+        accept 0 json 1
+        upgrade 0
+        connect 0 return
+        decide 0 placed 0
+        flush",
+    );
+}
+
+#[test]
+fn a_membership_that_outlives_its_token() {
+    reaches(
+        Goal::RoomExpired,
+        "setup users=1 expiry_grace=0
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        join-by-token 0 0
+        decide 0 expiring 0
+        flush
+        advance due
+        flush",
+    );
+}
+
+#[test]
+fn a_client_that_does_not_slow_down() {
+    reaches(
+        Goal::TooManyRefusals,
+        "setup client_commands=1
+        accept 0 json 1
+        upgrade 0
+        connect 0 nothing
+        together 0 flood
+        flush",
+    );
+}
+
+#[test]
+fn a_backend_that_is_quicker_than_a_room_token() {
+    reaches(
+        Goal::PutIn,
+        "setup users=1
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        join-by-token 0 0
+        api-subscribe 0 0 top
+        decide 0 good 0
+        flush",
+    );
+}

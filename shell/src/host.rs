@@ -9,7 +9,7 @@ use crate::driver::{Driver, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
-use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Stats, Upgrade};
+use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::task::{Context, Poll, Waker};
@@ -166,22 +166,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.turn(now, Input::Shutdown);
     }
 
-    /// When [`Host::tick`] is next useful.
+    /// The shard, to look at. [`Host::tick`] is next useful at its `poll_timeout`.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.shard.poll_timeout()
-    }
-
-    /// The shard's configuration.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        self.shard.config()
-    }
-
-    /// The shard's counts.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.shard.stats()
+    pub fn shard(&self) -> &Shard {
+        &self.shard
     }
 
     /// Connections that have a socket.

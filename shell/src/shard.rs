@@ -177,7 +177,7 @@ impl Shard {
         if host.needs_flush() {
             self.flush.notify_one();
         }
-        let next = host.poll_timeout().unwrap_or(Instant::NEVER);
+        let next = host.shard().poll_timeout().unwrap_or(Instant::NEVER);
         if next < self.armed.get() {
             self.armed.set(next);
             self.rearm.notify_one();
@@ -241,7 +241,7 @@ async fn flush(shard: Rc<Shard>) {
 async fn sample(shard: Rc<Shard>) {
     loop {
         sleep(Rates::INTERVAL).await;
-        if let Some((now, stats)) = shard.enter(|host, now| (now, host.stats())) {
+        if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
             shard.rates.borrow_mut().sample(now.mono, &stats.totals);
         }
     }
@@ -287,7 +287,7 @@ mod tests {
         let ended = runtime.block_on(async {
             let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new()));
             shard.begin(TcpListener::from_std(listener).unwrap());
-            while shard.enter(|host, _| host.stats().gauges.rooms) == Some(0) {
+            while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(shard.enter(|_, _| panic!("an invariant")).is_none());

@@ -93,7 +93,7 @@ struct Scene {
 
 /// Takes a connection in, to the room `room`, and gives it a socket.
 fn seat(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
-    let config = host.config();
+    let config = host.shard().config();
     let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
     let upgrade = Upgrade { client: [client; 16], target, token: None, peer: None };
     let conn = host.accept(Now::default(), upgrade).unwrap();
@@ -153,7 +153,7 @@ impl Scene {
     }
 
     fn closed_with(&self, code: u16) -> u64 {
-        self.host.stats().totals.closed.get(&code).copied().unwrap_or(0)
+        self.host.shard().stats().totals.closed.get(&code).copied().unwrap_or(0)
     }
 }
 
@@ -167,10 +167,10 @@ fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_th
     let mut scene = Scene::new(&frame(0x1, PING));
     for length in 1..RESPONSE.len() {
         scene.gets(1);
-        assert_eq!(scene.host.stats().totals.messages_in, 0, "after {length} bytes");
+        assert_eq!(scene.host.shard().stats().totals.messages_in, 0, "after {length} bytes");
     }
     scene.gets(1);
-    assert_eq!(scene.host.stats().totals.messages_in, 1);
+    assert_eq!(scene.host.shard().stats().totals.messages_in, 1);
     assert_eq!(scene.takes(), RESPONSE);
     scene.gets(1000);
     assert!(scene.takes().starts_with(&[0x81]));
@@ -184,7 +184,7 @@ fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
     assert_eq!(scene.takes(), b"");
     assert!(scene.wakes.0.load(Ordering::Relaxed) > woken, "its task is woken to wait for it");
     let mut whole = Vec::new();
-    while scene.host.stats().gauges.outbox_bytes > 0 {
+    while scene.host.shard().stats().gauges.outbox_bytes > 0 {
         scene.gets(7);
         whole.extend(scene.takes());
     }
@@ -199,7 +199,7 @@ fn frames_that_wait_leave_together() {
     scene.sends(&frame(0x1, PING).repeat(60));
     let writes = scene.pipe.0.borrow().writes;
     scene.gets(1 << 20);
-    assert_eq!(scene.host.stats().totals.frames_written, 60);
+    assert_eq!(scene.host.shard().stats().totals.frames_written, 60);
     assert_eq!(scene.pipe.0.borrow().writes, writes + 1);
 }
 
@@ -212,7 +212,7 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
     let reads = scene.pipe.0.borrow().reads;
     scene.sends(&frame(0x1, PING));
     assert_eq!(scene.pipe.0.borrow().reads, reads + 1);
-    assert_eq!((scene.host.stats().totals.messages_in, scene.hung_up()), (0, None));
+    assert_eq!((scene.host.shard().stats().totals.messages_in, scene.hung_up()), (0, None));
     scene.sends(b"");
     assert_eq!((scene.closed_with(1003), scene.hung_up()), (1, Some(HungUp::Aborted)));
     assert!(scene.run());
@@ -250,14 +250,14 @@ fn one_that_always_has_more_to_say_gives_way() {
         turns += 1;
     }
     assert!(turns >= 10, "it was served in {turns} turns");
-    assert_eq!(scene.host.stats().totals.messages_in, 100);
+    assert_eq!(scene.host.shard().stats().totals.messages_in, 100);
 }
 
 #[test]
 fn a_101_that_does_not_leave_ends_the_connection() {
     let mut scene = Scene::new(b"");
     assert!(!scene.run());
-    let due = scene.host.poll_timeout().unwrap();
+    let due = scene.host.shard().poll_timeout().unwrap();
     assert_eq!(due.since(Instant(0)), Limits::default().handshake_timeout);
     scene.host.tick(Now { mono: due, unix_ms: 0 });
     assert_eq!((scene.closed_with(1006), scene.hung_up()), (1, Some(HungUp::Aborted)));
@@ -294,7 +294,7 @@ impl Room {
     fn has_given(&mut self, frames: usize) {
         assert_eq!(self.host.seated(), self.members.len());
         self.host.flush(Now::default(), usize::MAX);
-        assert_eq!(self.host.stats().totals.frames_written, (frames * self.members.len()) as u64);
+        assert_eq!(self.host.shard().stats().totals.frames_written, (frames * self.members.len()) as u64);
     }
 
     fn writes(&self) -> usize {
@@ -314,7 +314,7 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
     pipe.0.borrow_mut().to_server.push_back(line);
     let _ = room.host.poll_connection(Now::default(), talker, &mut Context::from_waker(Waker::noop()));
     // Of these, 40 are within client_publishes.
-    assert_eq!(room.host.stats().totals.published, 40);
+    assert_eq!(room.host.shard().stats().totals.published, 40);
     assert_eq!(room.host.seated(), 8);
 }
 
@@ -342,7 +342,7 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     let mut room = Room::new(Limits::default());
     room.publish(4, &format!("\"{}\"", "x".repeat(60_000)));
     room.host.flush(Now::default(), usize::MAX);
-    let config = room.host.config();
+    let config = room.host.shard().config();
     let target = config.routes.resolve("/connection/websocket", &config.limits).unwrap();
     let upgrade = Upgrade { client: [9; 16], target, token: None, peer: None };
     let conn = room.host.accept(Now::default(), upgrade).unwrap();

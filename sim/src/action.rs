@@ -628,6 +628,9 @@ actions! {
     Shutdown() = "shutdown",
     /// The faults stop, what is dead goes, what is alive gets everything, and then everybody leaves.
     Heal() = "heal",
+    /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,
+    /// known to be one of them by a token in the URL.
+    Enter(peer: Peer, rooms: Rooms) = "enter",
 }
 
 #[cfg(test)]

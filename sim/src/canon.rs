@@ -195,6 +195,7 @@ impl<S: Subject> Reader<'_, S> {
             out.extend(self.ahead(until).to_le_bytes());
         }
         out.extend(self.world.messages().to_le_bytes());
+        self.world.subject().notes().iter().for_each(|note| out.extend(note.bytes()));
     }
 
     /// How far ahead an instant is, where it is near enough to be waited for.

@@ -123,6 +123,12 @@ impl Goals {
         self.0 |= 1 << goal as u64;
     }
 
+    /// How many were reached.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// Whether it was reached.
     #[must_use]
     pub fn has(self, goal: Goal) -> bool {

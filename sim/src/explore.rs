@@ -35,6 +35,8 @@ pub struct Scope {
     pub symmetric: bool,
     /// More states than this are a failure.
     pub cap: usize,
+    /// What may be broken in it without a word.
+    pub overlooked: &'static [Guarantee],
 }
 
 /// What a search has found when it found nothing wrong.
@@ -190,7 +192,7 @@ impl Scope {
     }
 
     fn of(setup: Setup, actions: Vec<Action>) -> Self {
-        Self { setup, actions, symmetric: true, cap: 3_000_000 }
+        Self { setup, actions, symmetric: true, cap: 3_000_000, overlooked: &[] }
     }
 
     /// The same scope, in which every client and every slot has a name.
@@ -258,8 +260,13 @@ fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
 ///
 /// # Errors
 /// A guarantee that is broken somewhere in it, by a trace than which there is no shorter; or that it does not end.
-pub fn explore<S: Subject>(scope: &Scope) -> Result<Found, Box<Broken>> {
-    let world = World::<S>::new(&scope.setup);
+pub fn explore<S: Subject + Clone>(scope: &Scope) -> Result<Found, Box<Broken>> {
+    search::<S>(scope, &|_, _| true)
+}
+
+/// The same for one kind of failure. Any other is a dead end: the search goes on beside it, not behind it.
+pub(crate) fn search<S: Subject + Clone>(scope: &Scope, is_sought: Sought<'_, S>) -> Result<Found, Box<Broken>> {
+    let world = World::<S>::overlooking(&scope.setup, scope.overlooked);
     let first = key(&world, scope.symmetric);
     let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
     let mut found = Found { states: 0, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
@@ -267,7 +274,7 @@ pub fn explore<S: Subject>(scope: &Scope) -> Result<Found, Box<Broken>> {
     while !level.is_empty() {
         let mut next = Vec::new();
         for (number, world) in level {
-            search.expand(number, &world, &mut next, &mut found)?;
+            search.expand(number, &world, is_sought, &mut next, &mut found)?;
         }
         found.depth += usize::from(!next.is_empty());
         level = next;
@@ -276,6 +283,9 @@ pub fn explore<S: Subject>(scope: &Scope) -> Result<Found, Box<Broken>> {
     found.states = search.seen.len();
     Ok(found)
 }
+
+/// Tells a failure, and the world that it has left, from those that are not looked for.
+type Sought<'a, S> = &'a dyn Fn(&Failure, &World<S>) -> bool;
 
 struct Search<'a> {
     scope: &'a Scope,
@@ -289,10 +299,11 @@ struct Search<'a> {
 const REPLAYED: usize = 100;
 
 impl Search<'_> {
-    fn expand<S: Subject>(
+    fn expand<S: Subject + Clone>(
         &mut self,
         number: u32,
         world: &World<S>,
+        is_sought: Sought<'_, S>,
         next: &mut Vec<(u32, World<S>)>,
         found: &mut Found,
     ) -> Result<(), Box<Broken>> {
@@ -301,8 +312,10 @@ impl Search<'_> {
                 continue;
             }
             let mut after = world.clone();
-            if let Err(failure) = after.act(action) {
-                return Err(self.broken(failure, number, Some(at)));
+            match after.act(action) {
+                Err(failure) if is_sought(&failure, &after) => return Err(self.broken(failure, number, Some(at))),
+                Err(_) => continue,
+                Ok(_) => {}
             }
             found.effective[action.kind()] += 1;
             let reached = key(&after, self.scope.symmetric);
@@ -322,10 +335,10 @@ impl Search<'_> {
     }
 
     /// G9: the same actions from the start lead to the same state, for a part of the states.
-    fn replay<S: Subject>(&self) -> Result<(), Box<Broken>> {
+    fn replay<S: Subject + Clone>(&self) -> Result<(), Box<Broken>> {
         for number in (0..self.keys.len()).step_by(self.keys.len().div_ceil(REPLAYED)) {
             let state = u32::try_from(number).expect("the cap is below that");
-            let mut world = World::<S>::new(&self.scope.setup);
+            let mut world = World::<S>::overlooking(&self.scope.setup, self.scope.overlooked);
             for action in &self.way_to(state) {
                 world.act(action).map_err(|failure| self.broken(failure, state, None))?;
             }

@@ -7,6 +7,7 @@
 //!   state and counts. [`checks`] names what is broken.
 //! - [`explore`] searches a scope to its end, [`swarm`] draws random runs and [`run`] runs each twice, [`shrink`] makes a
 //!   failing trace short and [`report`] tells it. [`coverage`] counts what has happened at all.
+//! - [`naive`] has the historic subjects, and [`hunt`] finds what is wrong with them.
 //!
 //! A new rule of the server is a new action (or argument of one), its text in [`speech`] or [`request`], what it means in
 //! the oracle, and a goal; then the searches and the random runs have it without further ado.
@@ -18,6 +19,10 @@ pub mod client;
 pub mod coverage;
 pub mod explore;
 mod heal;
+#[cfg(feature = "driver")]
+pub mod hosted;
+pub mod hunt;
+pub mod naive;
 pub mod oracle;
 pub mod report;
 pub mod request;

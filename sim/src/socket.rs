@@ -22,14 +22,6 @@ pub struct Socket {
     pub record: Option<Vec<u8>>,
 }
 
-/// What came of a write.
-pub enum Written {
-    /// It took this many bytes, and the client has these frames.
-    Took(usize, Vec<Frame>),
-    /// It failed.
-    Failed,
-}
-
 impl Socket {
     /// A socket that takes everything. `recorded`: what comes through is kept.
     #[must_use]
@@ -48,14 +40,10 @@ impl Socket {
         (self.stalled, self.narrow, self.blocked) = (false, false, false);
     }
 
-    /// Writes what the socket takes of these bytes, and judges it (D2: nothing after a Close frame, no frame cut by
-    /// another).
-    ///
-    /// # Errors
-    /// The stream is not one that a server may send.
-    pub fn write(&mut self, pending: &[u8], budget: Budget) -> Result<Written, Failure> {
+    /// How many of these bytes it takes; `None` when writing fails.
+    pub fn offer(&mut self, pending: &[u8], budget: Budget) -> Option<usize> {
         if self.broken {
-            return Ok(Written::Failed);
+            return None;
         }
         let taken = match budget {
             _ if self.stalled => 0,
@@ -67,8 +55,16 @@ impl Socket {
             Budget::All => pending.len(),
         };
         self.blocked = self.stalled;
-        let bytes = &pending[..taken];
-        if self.closed && taken > 0 {
+        Some(taken)
+    }
+
+    /// Takes these bytes, judges them (D2: nothing after a Close frame, no frame cut by another), and returns the frames
+    /// that the client now has.
+    ///
+    /// # Errors
+    /// The stream is not one that a server may send.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, Failure> {
+        if self.closed && !bytes.is_empty() {
             return Err(Failure::new(Guarantee::G1, "no byte after the Close frame", format_args!("{bytes:02x?}")));
         }
         if let Some(record) = &mut self.record {
@@ -79,11 +75,11 @@ impl Socket {
             .feed(bytes)
             .map_err(|broken| Failure::new(Guarantee::G1, "whole frames of RFC 6455", broken))?;
         let close = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
-        self.closed = close.is_some();
+        self.closed |= close.is_some();
         let last = close.is_none_or(|at| at + 1 == frames.len() && !self.parser.is_mid_frame());
         if !last {
             return Err(Failure::new(Guarantee::G1, "nothing after the Close frame", format_args!("{frames:?}")));
         }
-        Ok(Written::Took(taken, frames))
+        Ok(frames)
     }
 }

@@ -1,9 +1,44 @@
 //! What is put to the test: the real machine, or another that claims to do the same.
 
-use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused};
+use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 
-/// A room server without sockets.
-pub trait Subject: Clone {
+/// What one turn has come to.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The input, where it is not the one that was handed in but one that followed from it.
+    pub follow_up: Option<Input>,
+    /// What a socket has taken, where the subject writes by itself.
+    pub written: Vec<u8>,
+    /// The effects.
+    pub effects: Vec<Effect>,
+    /// The state afterwards.
+    pub after: Snapshot,
+    /// The counts afterwards.
+    pub stats: Stats,
+    /// The next deadline afterwards.
+    pub timeout: Option<Instant>,
+}
+
+impl Seen {
+    /// What a turn with these effects has made of a subject.
+    pub fn of(subject: &(impl Subject + ?Sized), effects: Vec<Effect>) -> Self {
+        Self {
+            follow_up: None,
+            written: Vec::new(),
+            effects,
+            after: subject.snapshot(),
+            stats: subject.stats(),
+            timeout: subject.poll_timeout(),
+        }
+    }
+}
+
+/// A room server without sockets, or with invented ones.
+pub trait Subject {
+    /// Whether it is a driver that makes the inputs: out of bytes and out of what becomes of sockets.
+    const HAS_DRIVER: bool = false;
+
     /// One with nothing in it.
     fn new(config: Config, seed: [u8; 32]) -> Self;
     /// Takes in a connection.
@@ -13,6 +48,18 @@ pub trait Subject: Clone {
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused>;
     /// Handles one input to the end.
     fn handle(&mut self, now: Now, input: Input) -> Vec<Effect>;
+
+    /// The same, turn by turn: a machine alone takes one, a driver may hand in more.
+    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+        let effects = self.handle(now, input);
+        vec![Seen::of(self, effects)]
+    }
+
+    /// A token that will be found to say this, where the subject looks at tokens by itself.
+    fn mint(_verdict: &Result<Claims, BadToken>) -> String {
+        unreachable!("whoever checks no tokens is told what they say")
+    }
+
     /// When a tick is next useful.
     fn poll_timeout(&self) -> Option<Instant>;
     /// The bytes that wait for a connection's socket; `None` when there are none or no such connection.
@@ -23,6 +70,10 @@ pub trait Subject: Clone {
     fn stats(&self) -> Stats;
     /// Panics when a guarantee does not hold in its own books.
     fn audit(&self);
+    /// What it has in mind beside its state, line by line: for a person to read, and for states to be told apart.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Subject for Shard {

@@ -149,7 +149,7 @@ impl Options {
             fault_percent,
             eager: rng.chance(50),
             is_calm,
-            comes_back: rng.chance(20),
+            comes_back: rng.chance(40),
             doors,
         }
     }
@@ -280,7 +280,7 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         history_bytes: strict(rng, &[100, 400], default.history_bytes),
         logs: strict(rng, &[1, 2, 3], default.logs),
         reply_messages: strict(rng, &[1, 2], default.reply_messages),
-        reply_bytes: strict(rng, &[20, 30, 40, 200, 700], default.reply_bytes),
+        reply_bytes: strict(rng, &[12, 20, 30, 200, 700], default.reply_bytes),
         idempotency_window: strict(rng, &[2], default.idempotency_window),
         idempotency_keys: strict(rng, &[1, 2], default.idempotency_keys),
         connections_per_user: strict(rng, &[1, 2], default.connections_per_user),

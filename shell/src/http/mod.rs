@@ -163,7 +163,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
 fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
     let text = match request.uri().path() {
         "/health" => {
-            let Some((now, stats)) = shard.enter(|host, now| (now, host.stats())) else {
+            let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) else {
                 return starting_afresh();
             };
             observe::health(shard, now.mono, &stats)

@@ -57,7 +57,7 @@ pub(super) fn accept(
 fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let resolved = shard.enter(|host, _| {
-        let config = host.config();
+        let config = host.shard().config();
         config.routes.resolve(target, &config.limits)
     });
     match resolved {

@@ -29,17 +29,24 @@ impl Oracle {
     /// # Errors
     /// The first difference.
     pub fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        self.judge_ends(outcome.effects)?;
-        self.judge_connections(outcome.after)?;
-        self.judge_queues(outcome.after)?;
-        self.judge_asks(outcome.effects)?;
-        self.judge_answer(outcome.answer)?;
-        self.judge_wakes(outcome.effects)?;
-        self.judge_rooms(outcome.after)?;
-        self.judge_logs(outcome.after)?;
-        self.judge_events(outcome.effects)?;
-        self.judge_deadlines(outcome.after, outcome.timeout)?;
-        self.judge_stats(outcome.stats, outcome.after)?;
+        type Check = fn(&mut Oracle, &Outcome<'_>) -> Result<(), Failure>;
+        const CHECKS: [Check; 11] = [
+            |oracle, outcome| oracle.judge_ends(outcome.effects),
+            |oracle, outcome| oracle.judge_connections(outcome.after),
+            |oracle, outcome| oracle.judge_queues(outcome.after),
+            |oracle, outcome| oracle.judge_asks(outcome.effects),
+            |oracle, outcome| oracle.judge_answer(outcome.answer),
+            |oracle, outcome| oracle.judge_wakes(outcome.effects),
+            |oracle, outcome| oracle.judge_rooms(outcome.after),
+            |oracle, outcome| oracle.judge_logs(outcome.after),
+            |oracle, outcome| oracle.judge_events(outcome.effects),
+            |oracle, outcome| oracle.judge_deadlines(outcome.after, outcome.timeout),
+            |oracle, outcome| oracle.judge_stats(outcome.stats, outcome.after),
+        ];
+        for check in CHECKS {
+            let judgement = check(self, outcome);
+            self.heed(judgement)?;
+        }
         self.remember(outcome.after);
         Ok(())
     }

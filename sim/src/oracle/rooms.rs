@@ -174,8 +174,8 @@ impl Oracle {
         !self.rooms[room].is_empty() || self.is_being_left(room) || self.turn.flashes.contains(&Subject::Room(room))
     }
 
-    /// From now on this room's log has no members. Of rooms that lose their last one at once, the events tell which was the
-    /// first.
+    /// From now on this room's log has no members. Of rooms that lose their last one at once, the events tell which was
+    /// the first.
     fn stamp_vacated(&mut self, room: usize, stamp: u64) {
         let before = self.turn.vacated.iter().filter(|of| **of == room).count();
         self.turn.vacated.push(room);
@@ -271,7 +271,7 @@ impl Oracle {
         log.entries.front().map(|entry| entry.at + nanos(self.config.limits.history_age))
     }
 
-    /// Publishes to a room. Returns the message's place, if it has one, or the error where there is no room to retain it.
+    /// Publishes to a room. Returns the message's place, if it has one, or the error where it cannot be retained.
     pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Result<Option<Place>, u16> {
         self.claim_place(room)?;
         let mut body = json!({ "data": null });

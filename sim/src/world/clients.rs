@@ -5,19 +5,44 @@ use crate::action::{Budget, Door, Farewell, Late, Peer, Rooms, Rule, Since, User
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
-use crate::oracle::{Deed, Entry, Oracle, Ruling, Want};
+use crate::oracle::{Deed, Entry, Want};
 use crate::request;
-use crate::socket::{Socket, Written};
+use crate::socket::Socket;
 use crate::speech::{self, Said, Speech};
 use crate::subject::Subject;
 use parlor_core::wire::route;
-use parlor_core::{BadToken, Claims, ClientId, Input, Lost, Upgrade, Violation};
+use parlor_core::{Claims, ClientId, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
 
 impl<S: Subject> World<S> {
     pub(super) fn accept(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Result<(), Failure> {
-        let client = self.new_public_id(peer);
         let entry = self.entry(peer, door, rooms);
+        self.accept_as(peer, door, entry)
+    }
+
+    /// The client comes in all the way, if it is let in. Its user has its own number, as far as there are as many.
+    pub(super) fn enter(&mut self, peer: Peer, rooms: Rooms) -> Result<(), Failure> {
+        let token = (self.setup.users > 0).then(|| self.token(peer, None));
+        let entry = Entry { token, ..self.entry(peer, Door::PlainQuiet, rooms) };
+        self.accept_as(peer, Door::PlainQuiet, entry)?;
+        if self.life(peer).is_some() {
+            self.upgrade(peer)?;
+        }
+        if self.life(peer).is_some_and(|life| life.asked) {
+            let user = u64::from(peer.0) % self.setup.users;
+            self.decide(peer, Verdict::Good, User(u8::try_from(user).expect("below the number of a peer")))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn upgrade(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.life_mut(peer).upgraded = true;
+        let conn = self.id(peer);
+        self.turn(Input::Upgraded { conn }, &Deed::Upgraded(peer.index()))
+    }
+
+    fn accept_as(&mut self, peer: Peer, door: Door, entry: Entry) -> Result<(), Failure> {
+        let client = self.new_public_id(peer);
         let in_header = entry.token.clone().filter(|_| door == Door::PlainHeader);
         let address = IpAddr::from([10, 0, 0, entry.address]);
         let target = self.target(door, &entry);
@@ -42,9 +67,10 @@ impl<S: Subject> World<S> {
         ClientId((u128::from(life) << 64 | u128::from_be_bytes([peer.0; 16]) >> 64).to_be_bytes())
     }
 
-    fn entry(&self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
+    fn entry(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
         let json = matches!(door, Door::Json | Door::JsonPings);
         let has_token = matches!(door, Door::PlainToken | Door::PlainHeader);
+        let token = has_token.then(|| self.token(peer, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
         let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
         let want = match door {
@@ -57,7 +83,7 @@ impl<S: Subject> World<S> {
             json,
             frame_pings: door == Door::JsonPings,
             greeting: door.is_greeted(),
-            token: has_token.then(|| self.token(peer)),
+            token,
             want,
             positions: door.has_places(),
             address: peer.0 % 2,
@@ -71,7 +97,7 @@ impl<S: Subject> World<S> {
             entry.rooms.iter().map(|room| format!("room={}", speech::room_name(*room))).collect();
         match (door, &entry.token) {
             (Door::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
-            (Door::PlainToken, Some(token)) => query.push(format!("token={token}")),
+            (Door::PlainToken | Door::PlainQuiet, Some(token)) => query.push(format!("token={token}")),
             _ => {}
         }
         match &entry.want {
@@ -92,40 +118,6 @@ impl<S: Subject> World<S> {
     pub(super) fn say(&mut self, peer: Peer, (text, said): Speech) -> Result<(), Failure> {
         let deed = Deed::Text(peer.index(), text.len(), &said);
         self.turn(Input::Message { conn: self.id(peer), text }, &deed)
-    }
-
-    pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
-        self.life_mut(peer).asked = false;
-        let now = self.now().unix_ms / 1000;
-        let asked = self.oracle.asked_room(peer.index());
-        let user = (verdict != Verdict::Nobody).then(|| user.index());
-        let ruling = Ruling {
-            forged: verdict == Verdict::Forged,
-            early: verdict == Verdict::Early,
-            user,
-            exp: match verdict {
-                Verdict::Expiring => Some(now + 20),
-                Verdict::Expired => Some(now - 60),
-                _ => None,
-            },
-            channels: if verdict == Verdict::Placed { vec![0] } else { vec![] },
-            crowded: verdict == Verdict::Crowded,
-            channel: asked.filter(|_| verdict != Verdict::OtherRoom),
-        };
-        let crowd = 0..=self.setup.rooms_per_connection;
-        let claims = Claims {
-            sub: user.map(speech::user_name).unwrap_or_default(),
-            exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
-            nbf: ruling.early.then(|| i64::try_from(now + 60).expect("this century")),
-            info: user.and_then(Oracle::token_info),
-            channels: match verdict {
-                Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
-                _ => ruling.channels.iter().map(|room| speech::room_name(*room)).collect(),
-            },
-            channel: asked.map(|room| ruling.channel.map_or_else(|| "elsewhere".into(), |_| speech::room_name(room))),
-        };
-        let verdict = if ruling.forged { Err(BadToken::Invalid) } else { Ok(claims) };
-        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Deed::Decided(peer.index(), ruling))
     }
 
     pub(super) fn peer_close(&mut self, peer: Peer, code: Option<u16>) -> Result<(), Failure> {
@@ -155,19 +147,24 @@ impl<S: Subject> World<S> {
         let Some(pending) = caught(|| self.subject.pending(id))? else {
             return Err(Failure::new(Guarantee::G5, format_args!("what waits for {id} to be pending"), "nothing"));
         };
-        let (taken, frames) = match self.life_mut(peer).socket.write(&pending, budget)? {
-            Written::Failed => return self.lose(peer, Lost::Write),
-            Written::Took(taken, frames) => (taken, frames),
+        let Some(taken) = self.life_mut(peer).socket.offer(&pending, budget) else {
+            return self.lose(peer, Lost::Write);
         };
-        if let Some(transcript) = &mut self.transcript {
-            transcript.note(&pending[..taken]);
+        if !S::HAS_DRIVER {
+            self.receive(peer, &pending[..taken])?;
         }
-        for frame in &frames {
-            self.oracle.saw(peer.index(), frame)?;
-            self.read(peer, frame);
+        self.turn(Input::Flushed { conn: id, bytes: taken }, &Deed::Flushed(peer.index(), taken))
+    }
+
+    /// A client gets these bytes.
+    pub(super) fn receive(&mut self, peer: Peer, bytes: &[u8]) -> Result<(), Failure> {
+        self.note_bytes(bytes);
+        for frame in self.life_mut(peer).socket.take(bytes)? {
+            self.oracle.saw(peer.index(), &frame)?;
+            self.read(peer, &frame);
         }
         self.oracle.is_cut(peer.index(), self.life(peer).is_some_and(|life| life.socket.is_mid_frame()));
-        self.turn(Input::Flushed { conn: id, bytes: taken }, &Deed::Flushed(peer.index(), taken))
+        Ok(())
     }
 
     /// A client reads a frame, and remembers what it owes for it.

@@ -4,18 +4,19 @@ mod batches;
 mod calls;
 mod clients;
 mod session;
+mod tokens;
 
 use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Payload, Peer, Since, Span};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
-use crate::oracle::{Deed, Oracle, Outcome};
+use crate::oracle::{Deed, Oracle, Outcome, Ruling};
 use crate::setup::Setup;
 use crate::socket::Socket;
 use crate::speech::{self, Data};
-use crate::subject::Subject;
+use crate::subject::{Seen, Subject};
 use crate::transcript::Transcript;
 use parlor_core::wire::api;
-use parlor_core::{ClientId, ConnId, Effect, Input, Instant, Lost, Now};
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -67,6 +68,10 @@ pub struct World<S> {
     calls: u64,
     goals: Goals,
     faulty: bool,
+    /// The tokens of a subject that looks at them by itself, each with what it says.
+    minted: Vec<(String, Ruling, Result<Claims, BadToken>)>,
+    /// The token that was looked at last.
+    checked: String,
     /// What is written down, in a run of which the streams go to a third party too.
     transcript: Option<Transcript>,
 }
@@ -85,8 +90,18 @@ impl<S: Subject> World<S> {
             calls: 0,
             goals: Goals::default(),
             faulty: false,
+            minted: Vec::new(),
+            checked: String::new(),
             transcript: None,
         }
+    }
+
+    /// A world that goes on when one of these guarantees is broken, as if nobody had looked.
+    #[must_use]
+    pub fn overlooking(setup: &Setup, guarantees: &'static [Guarantee]) -> Self {
+        let mut world = Self::new(setup);
+        world.oracle.overlook(guarantees);
+        world
     }
 
     /// A world that writes down all its effects, and keeps what clients receive for a third party to judge.
@@ -156,8 +171,12 @@ impl<S: Subject> World<S> {
         if !action.fits(&self.setup) {
             return false;
         }
+        if S::HAS_DRIVER && !self.can_come_about(action) {
+            return false;
+        }
         match *action {
             Action::Accept(peer, door, rooms) => self.life(peer).is_none() && door.leads_to(rooms),
+            Action::Enter(peer, rooms) => self.life(peer).is_none() && rooms.0 != 0,
             Action::Upgrade(peer) => self.life(peer).is_some_and(|life| !life.upgraded),
             Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
             Action::Recover(peer, ..)
@@ -219,6 +238,19 @@ impl<S: Subject> World<S> {
         }
     }
 
+    /// Whether a driver can make an input of it. It reads nothing before the 101 is out, nor after a Close, it looks at
+    /// tokens as soon as it is asked to, and it knows whom it has hung up on.
+    fn can_come_about(&self, action: &Action) -> bool {
+        match *action {
+            Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
+                self.life(peer).is_some_and(|life| life.upgraded)
+            }
+            Action::Lose(peer, _) => self.life(peer).is_some_and(|life| life.upgraded && !life.deaf),
+            Action::Decide(..) | Action::Stale(..) => false,
+            _ => true,
+        }
+    }
+
     /// Does what the action says, and judges what comes of it. Returns whether it made sense.
     ///
     /// # Errors
@@ -229,11 +261,8 @@ impl<S: Subject> World<S> {
         }
         match *action {
             Action::Accept(peer, door, rooms) => self.accept(peer, door, rooms),
-            Action::Upgrade(peer) => {
-                self.life_mut(peer).upgraded = true;
-                let conn = self.id(peer);
-                self.turn(Input::Upgraded { conn }, &Deed::Upgraded(peer.index()))
-            }
+            Action::Upgrade(peer) => self.upgrade(peer),
+            Action::Enter(peer, rooms) => self.enter(peer, rooms),
             Action::Decide(peer, verdict, user) => self.decide(peer, verdict, user),
             Action::Ping(peer) => {
                 let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
@@ -270,7 +299,7 @@ impl<S: Subject> World<S> {
             Action::Connect(peer, Credential::Return) => self.come_back(peer, Since::Two),
             Action::Connect(peer, Credential::ReturnOrNot) => self.come_back(peer, Since::AllOrNothing),
             Action::Connect(peer, credential) => {
-                let token = (credential == Credential::Token).then(|| self.token(peer));
+                let token = (credential == Credential::Token).then(|| self.token(peer, None));
                 let speech = speech::connect(self.is_json(peer), token);
                 self.say(peer, speech)
             }
@@ -286,7 +315,8 @@ impl<S: Subject> World<S> {
                 if batch != Batch::PublishTwice {
                     self.messages = number;
                 }
-                self.say(peer, speech::together(batch, &self.setup, self.token(peer), data))
+                let token = self.token(peer, None);
+                self.say(peer, speech::together(batch, &self.setup, token, data))
             }
             Action::Select(peer, filter) => self.say(peer, speech::select(filter, &self.setup)),
             Action::Say(peer, saying) => {
@@ -381,10 +411,6 @@ impl<S: Subject> World<S> {
         Data::new(payload, self.messages, &self.setup)
     }
 
-    fn token(&self, peer: Peer) -> String {
-        format!("token-of-{}", peer.0)
-    }
-
     fn fault(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), Failure> {
         self.faulty = true;
         change(self);
@@ -428,27 +454,56 @@ impl<S: Subject> World<S> {
     /// One input, and everything that is judged of it.
     fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
         let now = self.now();
-        self.oracle.time(now.mono.0, now.unix_ms);
-        let effects = caught(|| self.subject.handle(now, input))?;
+        let turns = caught(|| self.subject.turns(now, input))?;
+        // A driver does not ask a socket again that has refused.
+        let may_be_missing = matches!(deed, Deed::Flushed(_, 0));
+        if !may_be_missing && turns.iter().all(|seen| seen.follow_up.is_some()) {
+            return Err(Failure::new(Guarantee::L1, format_args!("{deed:?} to be handed in"), "nothing of the kind"));
+        }
+        for seen in &turns {
+            self.oracle.time(now.mono.0, now.unix_ms);
+            match &seen.follow_up {
+                None => self.judge_turn(seen, deed),
+                Some(input) => self.judge_follow_up(seen, input),
+            }?;
+        }
+        let audit = caught(|| self.subject.audit());
+        self.oracle.heed(audit)?;
+        self.judge_handles()
+    }
+
+    fn judge_turn(&mut self, seen: &Seen, deed: &Deed<'_>) -> Result<(), Failure> {
+        if let Deed::Flushed(peer, _) = deed
+            && S::HAS_DRIVER
+        {
+            self.receive(Peer(u8::try_from(*peer).expect("a few clients")), &seen.written)?;
+        }
+        let Seen { effects, after, stats, timeout, .. } = seen;
         self.note(|| format!("{effects:?}"));
         let bound = 64 + 32 * self.clients.len();
         if effects.len() > bound {
             return Err(Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len()));
         }
-        let (after, stats) = caught(|| (self.subject.snapshot(), self.subject.stats()))?;
-        let timeout = caught(|| self.subject.poll_timeout())?;
-        self.oracle.foresee(deed, &effects, &after, &stats);
-        let answer = self.answer(&effects)?;
-        self.oracle.judge(&Outcome {
-            effects: &effects,
-            answer: answer.as_deref(),
-            after: &after,
-            stats: &stats,
-            timeout,
-        })?;
-        caught(|| self.subject.audit())?;
-        self.carry_out(&effects)?;
-        self.judge_handles()
+        self.oracle.foresee(deed, effects, after, stats);
+        let answer = self.answer(effects)?;
+        self.oracle.judge(&Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout })?;
+        self.carry_out(effects)
+    }
+
+    /// What a driver hands in by itself: what came of a write, and what a token says.
+    fn judge_follow_up(&mut self, seen: &Seen, input: &Input) -> Result<(), Failure> {
+        let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
+        let (Input::Flushed { conn, .. } | Input::Authenticated { conn, .. }) = input else { return Err(unasked()) };
+        let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
+        let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
+        match input {
+            Input::Flushed { bytes, .. } => self.judge_turn(seen, &Deed::Flushed(peer, *bytes)),
+            Input::Authenticated { verdict, .. } => {
+                let ruling = self.ruling_of(peer, verdict)?;
+                self.judge_turn(seen, &Deed::Decided(peer, ruling))
+            }
+            _ => Err(unasked()),
+        }
     }
 
     /// The body of the answer to a call.
@@ -472,9 +527,12 @@ impl<S: Subject> World<S> {
     fn carry_out(&mut self, effects: &[Effect]) -> Result<(), Failure> {
         for effect in effects {
             match effect {
-                Effect::Authenticate { conn, .. } => {
+                Effect::Authenticate { conn, token } => {
                     let lives = self.clients.iter_mut().flat_map(|client| &mut client.life);
                     lives.filter(|life| life.id == *conn).for_each(|life| life.asked = true);
+                    if S::HAS_DRIVER {
+                        self.checked.clone_from(token);
+                    }
                 }
                 Effect::Closed { conn, .. } => self.hang_up(*conn)?,
                 _ => {}
@@ -511,6 +569,12 @@ impl<S: Subject> World<S> {
         }
     }
 
+    fn note_bytes(&mut self, bytes: &[u8]) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.note(bytes);
+        }
+    }
+
     /// Judges the streams of everybody who is still there.
     ///
     /// # Errors
@@ -526,7 +590,8 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
         let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
         let words = literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         let guarantee = Guarantee::named_in(&words).unwrap_or(Guarantee::G10);
-        Failure::new(guarantee, "no panic", words)
+        let expected = if guarantee == Guarantee::G10 { "no panic" } else { "its own checks to hold" };
+        Failure::new(guarantee, expected, words)
     })
 }
 

@@ -11,7 +11,6 @@ use crate::subject::Subject;
 impl<S: Subject> World<S> {
     /// What a json client asks for; `None` where the action is none of these.
     pub(super) fn request(&mut self, action: &Action) -> Option<Result<(), Failure>> {
-        let token = |peer: Peer| self.token(peer);
         let (peer, speech) = match *action {
             Action::Recover(peer, room, since) => {
                 let want = request::want(since, &self.place(room.index()));
@@ -26,13 +25,17 @@ impl<S: Subject> World<S> {
             }
             Action::RecoverByToken(peer, room, since) => {
                 let want = request::want(since, &self.place(room.index()));
-                (peer, request::subscribe(room.index(), Asking { want, watch: true, token: Some(token(peer)) }))
+                let token = Some(self.token(peer, Some(room.index())));
+                (peer, request::subscribe(room.index(), Asking { want, watch: true, token }))
             }
             Action::JoinByToken(peer, room) => {
-                (peer, request::subscribe(room.index(), Asking { token: Some(token(peer)), ..Asking::default() }))
+                let token = Some(self.token(peer, Some(room.index())));
+                (peer, request::subscribe(room.index(), Asking { token, ..Asking::default() }))
             }
-            Action::SubRefresh(peer, room) => (peer, request::sub_refresh(room.index(), token(peer))),
-            Action::Refresh(peer) => (peer, request::refresh(token(peer))),
+            Action::SubRefresh(peer, room) => {
+                (peer, request::sub_refresh(room.index(), self.token(peer, Some(room.index()))))
+            }
+            Action::Refresh(peer) => (peer, request::refresh(self.token(peer, None))),
             Action::History(peer, room, part) => {
                 (peer, request::history(room.index(), request::query(part, &self.place(room.index()))))
             }
@@ -92,7 +95,7 @@ impl<S: Subject> World<S> {
         let subs = named.map(|(room, name)| (room, name, request::want(since, &self.place(room))));
         let most = self.config().limits.rooms_per_connection;
         let subs = subs.take(most).collect();
-        let token = self.token(peer);
+        let token = self.token(peer, None);
         self.say(peer, request::come_back(token, subs))
     }
 

@@ -1,5 +1,5 @@
-//! Every guarantee can be broken, and so can every rule of a session: subjects that misbehave in one way each, and what the
-//! simulator says about them.
+//! Every guarantee can be broken, and so can every rule of a session: subjects that misbehave in one way each, and what
+//! the simulator says about them.
 
 mod machine;
 mod session;
@@ -10,8 +10,8 @@ use parlor_sim::run::run_twice;
 use parlor_sim::subject::Subject;
 use parlor_sim::swarm::Options;
 
-/// One way to misbehave, on top of the real machine: in how it is configured, in what it understands, in what it does, or
-/// in what it says of itself.
+/// One way to misbehave, on top of the real machine: in how it is configured, in what it understands, in what it does,
+/// or in what it says of itself.
 trait Defect: Clone + Default {
     fn configure(_: &mut Config) {}
 

@@ -189,7 +189,10 @@ defects! { within 400 seeds:
     }
     parts_of_a_call_in_another_order: OutOfOrder breaks G5 | G2 | G7 | P1 {
         fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
-            let order = if let Input::Call { command: Command::Batch(parts), .. } = &mut input { hub_first(parts) } else { vec![] };
+            let order = match &mut input {
+                Input::Call { command: Command::Batch(parts), .. } => hub_first(parts),
+                _ => vec![],
+            };
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             for effect in &mut effects {
                 if let Effect::Reply { result, .. } = effect

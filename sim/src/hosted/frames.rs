@@ -1,0 +1,68 @@
+//! A client's bytes (RFC 6455 section 5): always masked, and in fragments where it likes.
+
+use crate::rng::Rng;
+use parlor_core::Violation;
+
+const FIN: u8 = 0x80;
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xA;
+
+/// A text message in one frame or in several.
+pub(super) fn text(text: &str, rng: &mut Rng) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut bytes = Vec::new();
+    let mut opcode = TEXT;
+    while rng.chance(20) {
+        let length = usize::try_from(rng.below(rest.len() as u64 + 1)).expect("a length");
+        let (part, later) = rest.split_at(length);
+        bytes.extend(frame(opcode, part));
+        (opcode, rest) = (CONTINUATION, later);
+    }
+    bytes.extend(frame(FIN | opcode, rest));
+    bytes
+}
+
+pub(super) fn ping(payload: &[u8]) -> Vec<u8> {
+    frame(FIN | PING, payload)
+}
+
+pub(super) fn pong() -> Vec<u8> {
+    frame(FIN | PONG, b"")
+}
+
+pub(super) fn close(code: Option<u16>) -> Vec<u8> {
+    frame(FIN | CLOSE, &code.map_or(vec![], |code| [&code.to_be_bytes()[..], b"bye"].concat()))
+}
+
+/// What breaks this rule.
+pub(super) fn violation(rule: Violation, message_bytes: usize) -> Vec<u8> {
+    match rule {
+        Violation::Protocol => vec![FIN | TEXT, 1, b'x'],
+        Violation::Binary => frame(FIN | BINARY, b"x"),
+        Violation::Utf8 => frame(FIN | TEXT, b"\xff"),
+        Violation::TooLarge => frame(FIN | TEXT, &vec![b'x'; message_bytes + 1]),
+    }
+}
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = vec![first];
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ 0..126), _) => bytes.push(0x80 | short),
+        (_, Ok(medium)) => {
+            bytes.push(0x80 | 126);
+            bytes.extend(medium.to_be_bytes());
+        }
+        _ => {
+            bytes.push(0x80 | 127);
+            bytes.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(MASK);
+    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}

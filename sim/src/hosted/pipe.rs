@@ -1,0 +1,163 @@
+//! Both ends of an invented socket: the driver's, and the one that the world holds.
+
+use parlor::driver::Transport;
+use parlor_core::Lost;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Whether a task is to be polled.
+#[derive(Default)]
+pub(super) struct Alarm(AtomicBool);
+
+impl Alarm {
+    pub(super) fn ringing() -> Arc<Self> {
+        Arc::new(Self(AtomicBool::new(true)))
+    }
+
+    pub(super) fn is_ringing(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn ring(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn silence(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+}
+
+/// One socket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pipe(Rc<RefCell<Ends>>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    /// Each is one read.
+    to_server: VecDeque<Vec<u8>>,
+    /// What comes after that.
+    end: Option<Lost>,
+    /// Bytes that it still takes.
+    room: usize,
+    broken: bool,
+    /// What it took, as far as nobody has asked for it yet.
+    taken: Vec<u8>,
+    hung_up: Option<bool>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    /// Bytes come in.
+    pub(super) fn deliver(&self, piece: &[u8]) {
+        let mut ends = self.0.borrow_mut();
+        ends.to_server.push_back(piece.to_vec());
+        wake(&mut ends.reader);
+    }
+
+    /// No more bytes come in.
+    pub(super) fn end(&self, cause: Lost) {
+        let mut ends = self.0.borrow_mut();
+        ends.end = Some(cause);
+        wake(&mut ends.reader);
+    }
+
+    /// It takes so many bytes.
+    pub(super) fn grant(&self, bytes: usize) {
+        let mut ends = self.0.borrow_mut();
+        ends.room = bytes;
+        if bytes > 0 {
+            wake(&mut ends.writer);
+        }
+    }
+
+    /// Every write fails.
+    pub(super) fn break_off(&self) {
+        let mut ends = self.0.borrow_mut();
+        ends.broken = true;
+        wake(&mut ends.writer);
+    }
+
+    /// The first of the bytes that it took and nobody has asked for yet.
+    pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
+        let mut ends = self.0.borrow_mut();
+        assert!(bytes <= ends.taken.len(), "G8: the driver says that {bytes} bytes went, and {} did", ends.taken.len());
+        ends.taken.drain(..bytes).collect()
+    }
+
+    /// Whether the driver has hung up, and if so, whether in peace.
+    pub(super) fn hung_up(&self) -> Option<bool> {
+        self.0.borrow().hung_up
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+impl Transport for Pipe {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut ends = self.0.borrow_mut();
+        match (ends.to_server.pop_front(), ends.end) {
+            (Some(piece), _) => {
+                buffer[..piece.len()].copy_from_slice(&piece);
+                Poll::Ready(Ok(piece.len()))
+            }
+            (None, Some(Lost::Eof)) => Poll::Ready(Ok(0)),
+            (None, Some(_)) => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            (None, None) => {
+                ends.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut ends = self.0.borrow_mut();
+        if ends.broken {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(ends.room).collect();
+        if bytes.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        ends.room -= bytes.len();
+        ends.taken.extend(&bytes);
+        Ok(bytes.len())
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ends = self.0.borrow_mut();
+        if ends.room > 0 || ends.broken {
+            return Poll::Ready(Ok(()));
+        }
+        ends.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn abort(&mut self) {
+        self.0.borrow_mut().hung_up = Some(false);
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // The other end is the world's.
+        if Rc::strong_count(&self.0) == 2 {
+            self.0.borrow_mut().hung_up.get_or_insert(true);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Looking for what is known to be wrong: each defect of the historic subjects is a small scope and a sign to know it
+//! by, and the search that checks the real machine finds the shortest way to it.
+
+mod defects;
+mod tell;
+
+pub use defects::{all, v0, v1};
+pub use tell::{count, tell};
+
+use crate::action::Action;
+use crate::checks::{Failure, Guarantee};
+use crate::explore::{Broken, Found, Scope, search};
+use crate::setup::Setup;
+use crate::subject::Subject;
+use crate::world::World;
+
+/// Something that is wrong with a historic subject.
+#[derive(Clone, Debug)]
+pub struct Defect {
+    /// What it is.
+    pub name: &'static str,
+    /// What it breaks.
+    pub guarantee: Guarantee,
+    /// Words in what was seen, or in what the subject notes, that tell it from whatever else breaks the guarantee.
+    pub sign: &'static str,
+    /// In how many steps it must be found.
+    pub steps: usize,
+    /// The Python that does it.
+    pub python: &'static str,
+    /// The world.
+    pub setup: Setup,
+    /// All that may happen in it.
+    pub actions: Vec<Action>,
+    /// What another defect breaks on the way to this one.
+    pub overlooked: &'static [Guarantee],
+}
+
+impl Defect {
+    /// Searches its scope for it. A find is an error, by the shortest trace there is.
+    ///
+    /// # Errors
+    /// It was found, or the scope does not end.
+    pub fn hunt<S: Subject + Clone>(&self) -> Result<Found, Box<Broken>> {
+        const STATES: usize = 100_000;
+        let scope = Scope {
+            setup: self.setup.clone(),
+            actions: self.actions.clone(),
+            symmetric: false,
+            cap: STATES,
+            overlooked: self.overlooked,
+        };
+        search(&scope, &|failure, world: &World<S>| self.is_in(failure, world))
+    }
+
+    /// Whether what a search has ended with is this defect, in as few steps as it takes.
+    #[must_use]
+    pub fn is_found_by(&self, broken: &Broken) -> bool {
+        broken.failure.guarantee == self.guarantee && broken.trace.actions.len() <= self.steps
+    }
+
+    fn is_in<S: Subject>(&self, failure: &Failure, world: &World<S>) -> bool {
+        let notes = world.subject().notes();
+        let mut words = notes.iter().chain([&failure.saw]);
+        failure.guarantee == self.guarantee && words.any(|words| words.contains(self.sign))
+    }
+}

@@ -1,0 +1,88 @@
+//! What Parlor reports and the historic managers never knew: logs, events and totals, counted in the simplest way, so
+//! that the oracle has nothing to say about them.
+
+use super::manager::Manager;
+use parlor_core::api::Position;
+use parlor_core::stats::{Gauges, Totals};
+use parlor_core::{Change, Effect, Event, Name, Stats};
+use std::collections::BTreeMap;
+
+/// A room's log, of which nothing is retained.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Its identity.
+    pub epoch: String,
+    /// The offset of the newest message.
+    pub top: u64,
+}
+
+/// Logs and counts.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// One for every entry of the dicts. The personal room of a user is the user's entry.
+    pub logs: BTreeMap<Name, Log>,
+    /// Everything that only grows.
+    pub totals: Totals,
+    epochs: u64,
+    events: u64,
+    /// The entries of the two dicts after the last turn.
+    rooms: Vec<Name>,
+    users: Vec<Name>,
+}
+
+impl Ledger {
+    /// Gives the next message of a room its place, whether or not the room has members.
+    pub fn publish(&mut self, room: &Name) -> Position {
+        self.totals.published += 1;
+        let Some(log) = self.logs.get_mut(room) else { return Position { epoch: self.new_epoch(), offset: 1 } };
+        log.top += 1;
+        Position { epoch: log.epoch.clone(), offset: log.top }
+    }
+
+    /// Reads off the dicts what has come and gone in this turn.
+    pub fn keep_up(&mut self, manager: &Manager) -> Vec<Effect> {
+        let users: Vec<Name> = manager.users.keys().cloned().collect();
+        let rooms: Vec<Name> = manager.rooms.keys().cloned().chain(users.iter().map(Name::personal_room)).collect();
+        let mut changes: Vec<Change> = new(&self.rooms, &rooms).map(Change::Occupied).collect();
+        changes.extend(new(&rooms, &self.rooms).map(Change::Vacated));
+        changes.extend(new(&self.users, &users).map(Change::Online));
+        changes.extend(new(&users, &self.users).map(Change::Offline));
+        self.logs.retain(|room, _| rooms.contains(room));
+        for room in &rooms {
+            if !self.logs.contains_key(room) {
+                let epoch = self.new_epoch();
+                self.logs.insert(room.clone(), Log { epoch, top: 0 });
+            }
+        }
+        (self.rooms, self.users) = (rooms, users);
+        changes.into_iter().map(|change| self.event(change)).collect()
+    }
+
+    /// The gauges that are in the dicts, and all totals.
+    pub fn stats(&self, manager: &Manager) -> Stats {
+        let members = manager.rooms.values().chain(manager.users.values());
+        let gauges = Gauges {
+            users: manager.users.len(),
+            rooms: self.rooms.len(),
+            memberships: members.map(|members| members.len()).sum(),
+            logs: self.logs.len(),
+            ..Gauges::default()
+        };
+        Stats { gauges, totals: self.totals.clone() }
+    }
+
+    fn event(&mut self, change: Change) -> Effect {
+        self.events += 1;
+        Effect::Event(Box::new(Event { seq: self.events, change }))
+    }
+
+    fn new_epoch(&mut self) -> String {
+        self.epochs += 1;
+        format!("epoch-{}", self.epochs)
+    }
+}
+
+/// The names that were not there before.
+fn new<'a>(before: &'a [Name], after: &'a [Name]) -> impl Iterator<Item = Name> + use<'a> {
+    after.iter().filter(|name| !before.contains(name)).cloned()
+}

@@ -1,0 +1,133 @@
+//! What both versions of the manager have in common: two dicts, and how a connection gets into them.
+//!
+//! ```python
+//! class ConnectionManager:
+//!     def __init__(self):
+//!         self.rooms = {}  # the name of a room: a set of websockets
+//!         self.users = {}  # the name of a user: a set of websockets
+//!
+//!     async def connect(self, websocket, room, user):
+//!         await websocket.accept()
+//!         self.rooms.setdefault(room, set()).add(websocket)
+//!         self.users.setdefault(user, set()).add(websocket)
+//!
+//!     async def send_personal_message(self, text, websocket):
+//!         await websocket.send_text(text)
+//!
+//!     async def broadcast(self, text):
+//!         for room in self.rooms:
+//!             await self.send_to_room(room, text)
+//! ```
+
+use super::python::{Exception, Iteration};
+use super::websocket::WebSocket;
+use parlor_core::{ConnId, Name};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A dict of sets.
+pub type Dict = BTreeMap<Name, BTreeSet<ConnId>>;
+
+/// The two dicts.
+#[derive(Clone, Debug, Default)]
+pub struct Manager {
+    /// Who is in a room.
+    pub rooms: Dict,
+    /// The connections of a user.
+    pub users: Dict,
+}
+
+/// Of whom a text is for everyone.
+#[derive(Clone, Debug)]
+pub enum Group {
+    /// A room.
+    Room(Name),
+    /// A user.
+    User(Name),
+}
+
+/// What the two versions do differently.
+pub trait Version: Clone + Default {
+    /// The head of the loop over a set: `for websocket in …`.
+    fn iterate(members: &BTreeSet<ConnId>) -> Iteration<ConnId>;
+    /// What is looked at before a send.
+    fn may_send(websocket: &WebSocket) -> bool;
+    /// The lines after the loop: what becomes of those to whom a send has failed.
+    ///
+    /// # Errors
+    /// The exception that these lines end by.
+    fn bury(manager: &mut Manager, group: &Group, dead: &[ConnId]) -> Result<(), Exception>;
+    /// `disconnect(websocket, room, user)`; without a user only the room counts.
+    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &Name, user: Option<&Name>);
+}
+
+impl Manager {
+    /// The rest of `connect`, once the handshake is through.
+    pub fn connect(&mut self, websocket: ConnId, room: &Name, user: Option<&Name>) {
+        self.rooms.entry(room.clone()).or_default().insert(websocket);
+        if let Some(user) = user {
+            self.users.entry(user.clone()).or_default().insert(websocket);
+        }
+    }
+
+    /// The set that a group is, if it is there.
+    #[must_use]
+    pub fn members(&self, group: &Group) -> Option<&BTreeSet<ConnId>> {
+        match group {
+            Group::Room(room) => self.rooms.get(room),
+            Group::User(user) => self.users.get(user),
+        }
+    }
+
+    /// The dict that a group is in, and its key there.
+    pub fn dict<'a>(&mut self, group: &'a Group) -> (&mut Dict, &'a Name) {
+        match group {
+            Group::Room(room) => (&mut self.rooms, room),
+            Group::User(user) => (&mut self.users, user),
+        }
+    }
+
+    /// Whether a connection is in either dict.
+    #[must_use]
+    pub fn knows(&self, websocket: ConnId) -> bool {
+        self.rooms.values().chain(self.users.values()).any(|members| members.contains(&websocket))
+    }
+}
+
+/// `items[key].remove(websocket)`, and the entry goes with the last one.
+pub fn remove(dict: &mut Dict, key: &Name, websocket: ConnId) {
+    let Some(members) = dict.get_mut(key) else { return };
+    if members.remove(&websocket) && members.is_empty() {
+        dict.remove(key);
+    }
+}
+
+impl Group {
+    /// The call that sends to it.
+    #[must_use]
+    pub fn call(&self) -> String {
+        match self {
+            Self::Room(room) => format!("send_to_room(\"{room}\")"),
+            Self::User(user) => format!("send_to_user(\"{user}\")"),
+        }
+    }
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rooms {}  users {}", dict(&self.rooms), dict(&self.users))
+    }
+}
+
+fn dict(dict: &Dict) -> String {
+    let entries = dict.iter().map(|(key, members)| format!("{key}: {}", set(members)));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+}
+
+fn set(members: &BTreeSet<ConnId>) -> String {
+    if members.is_empty() {
+        return "set()".into();
+    }
+    let names = members.iter().map(|id| super::websocket::name(*id));
+    format!("{{{}}}", names.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,260 @@
+//! The service around the manager: the endpoint of every connection, the calls of a backend, and the loop that lets
+//! coroutines run.
+
+use super::Naive;
+use super::manager::{Group, Version};
+use super::python::Exception;
+use super::task::{Ran, Task, TaskId};
+use super::websocket::{Phase, State, WebSocket};
+use parlor_core::api::{Command, Reply};
+use parlor_core::code::{CloseReason, Error, ErrorCode};
+use parlor_core::{CallId, ClientId, ConnId, Effect, End, EndedBy, Input, Lost, Name, Violation};
+use std::sync::Arc;
+
+/// The coroutine of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub room: Name,
+    pub user: Option<Name>,
+    pub token: Option<String>,
+    pub stands: Stands,
+}
+
+/// Where an endpoint stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// In `connect`: the handshake is not through, or it is not known yet who the token belongs to.
+    Connecting,
+    /// In `await websocket.receive_text()`.
+    Receiving,
+    /// It has caught `WebSocketDisconnect`.
+    Returned,
+    /// It has ended by another exception.
+    Raised(Exception),
+}
+
+impl<V: Version> Naive<V> {
+    /// Handles one input, and lets run whoever it wakes.
+    pub(super) fn input(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Upgraded { conn } => self.upgraded(conn),
+            Input::Authenticated { conn, verdict } => {
+                let user = verdict.ok().map(|claims| claims.sub).filter(|user| !user.is_empty());
+                self.connected(conn, user.as_deref().map(Name::from))
+            }
+            // What comes behind a Close is not looked at.
+            Input::Message { conn, .. } | Input::Violation { conn, .. } if !self.sockets.get(conn).is_open() => vec![],
+            Input::Message { conn, text } => self.message(conn, &text),
+            Input::Violation { conn, rule: Violation::Binary } => {
+                // A binary message has no text, and to look for one is a KeyError.
+                self.raise(conn, Exception::KeyError("text".into()), Violation::Binary.close_reason())
+            }
+            Input::Violation { conn, rule } => self.hang_up(conn, rule.close_reason(), EndedBy::Server),
+            Input::PeerClosed { conn, code } => self.peer_closed(conn, code),
+            Input::Lost { conn, cause } => self.lost(conn, cause),
+            Input::Flushed { conn, bytes } => self.flushed(conn, bytes),
+            Input::Call { call, command } => self.call(call, command),
+            Input::Ping { .. } | Input::Pong { .. } | Input::Tick | Input::Shutdown => vec![],
+        }
+    }
+
+    fn upgraded(&mut self, conn: ConnId) -> Vec<Effect> {
+        let limits = &self.config.limits;
+        let (authenticate, ping) = (self.now.after(limits.authenticate_timeout), self.now.after(limits.ping_interval));
+        let websocket = self.sockets.get_mut(conn);
+        (websocket.client_state, websocket.application_state) = (State::Connected, State::Connected);
+        websocket.phase = Phase::Open;
+        websocket.deadlines = vec![("ping", ping)];
+        match self.endpoint(conn).token.clone() {
+            None => self.connected(conn, None),
+            Some(token) => {
+                self.sockets.get_mut(conn).deadlines.insert(0, ("authenticate", authenticate));
+                vec![Effect::Authenticate { conn, token }]
+            }
+        }
+    }
+
+    fn connected(&mut self, conn: ConnId, user: Option<Name>) -> Vec<Effect> {
+        self.sockets.get_mut(conn).deadlines.retain(|(timer, _)| *timer != "authenticate");
+        let endpoint = self.endpoints.get_mut(&conn).expect("every connection has one");
+        (endpoint.user, endpoint.stands) = (user, Stands::Receiving);
+        self.manager.connect(conn, &endpoint.room, endpoint.user.as_ref());
+        vec![]
+    }
+
+    fn message(&mut self, conn: ConnId, text: &str) -> Vec<Effect> {
+        self.ledger.totals.messages_in += 1;
+        match serde_json::from_str::<serde_json::Value>(text) {
+            Ok(_) => vec![],
+            Err(_) => self.raise(conn, Exception::JsonDecodeError, CloseReason::BAD_REQUEST),
+        }
+    }
+
+    /// An exception that the endpoint does not catch: the framework closes the socket, and nobody calls `disconnect`.
+    fn raise(&mut self, conn: ConnId, exception: Exception, reason: CloseReason) -> Vec<Effect> {
+        self.endpoints.get_mut(&conn).expect("every connection has one").stands = Stands::Raised(exception);
+        self.sockets.get_mut(conn).application_state = State::Disconnected;
+        self.close(conn, reason, EndedBy::Server);
+        vec![]
+    }
+
+    /// The connection ends for the endpoint too: it receives `WebSocketDisconnect`, and catches it.
+    fn hang_up(&mut self, conn: ConnId, reason: CloseReason, by: EndedBy) -> Vec<Effect> {
+        self.close(conn, reason, by);
+        self.disconnect(conn);
+        vec![]
+    }
+
+    fn close(&mut self, conn: ConnId, reason: CloseReason, by: EndedBy) {
+        let deadline = self.now.after(self.config.limits.close_timeout);
+        let interrupted = self.sockets.close(conn, reason, by, deadline);
+        self.interrupt(interrupted);
+    }
+
+    fn disconnect(&mut self, conn: ConnId) {
+        let endpoint = self.endpoints.get_mut(&conn).expect("every connection has one");
+        if endpoint.stands == Stands::Receiving {
+            endpoint.stands = Stands::Returned;
+            self.sockets.get_mut(conn).client_state = State::Disconnected;
+            V::disconnect(&mut self.manager, conn, &endpoint.room, endpoint.user.as_ref());
+        }
+    }
+
+    fn peer_closed(&mut self, conn: ConnId, code: Option<u16>) -> Vec<Effect> {
+        let websocket = self.sockets.get_mut(conn);
+        let is_written = websocket.frames().next().is_none();
+        match &mut websocket.phase {
+            Phase::Open => {
+                let reason = CloseReason { code: code.unwrap_or(1005), reason: "".into() };
+                self.hang_up(conn, reason, EndedBy::Peer)
+            }
+            Phase::Closing { hang_up, .. } if !is_written => {
+                *hang_up = true;
+                vec![]
+            }
+            Phase::Closing { reason, by, .. } => {
+                let end = End { reason: reason.clone(), by: *by, clean: true };
+                self.end(conn, end)
+            }
+            Phase::Handshaking | Phase::Ended => self.lost(conn, Lost::Eof),
+        }
+    }
+
+    fn lost(&mut self, conn: ConnId, cause: Lost) -> Vec<Effect> {
+        let reason = match cause {
+            Lost::Write => CloseReason::WRITE,
+            Lost::Eof | Lost::Read => CloseReason { code: 1006, reason: "".into() },
+        };
+        let end = match &self.sockets.get(conn).phase {
+            Phase::Closing { reason, by, .. } => End { reason: reason.clone(), by: *by, clean: false },
+            _ => End { reason, by: EndedBy::Loss, clean: false },
+        };
+        self.end(conn, end)
+    }
+
+    /// Whoever waits for the socket in a send wakes first, then the endpoint that waits for a message.
+    fn end(&mut self, conn: ConnId, end: End) -> Vec<Effect> {
+        *self.ledger.totals.closed.entry(end.reason.code).or_default() += 1;
+        let interrupted = self.sockets.end(conn);
+        self.interrupt(interrupted);
+        self.disconnect(conn);
+        vec![Effect::Closed { conn, end: Box::new(end) }]
+    }
+
+    fn flushed(&mut self, conn: ConnId, bytes: usize) -> Vec<Effect> {
+        let (frames, senders) = self.sockets.flushed(conn, bytes);
+        self.ledger.totals.frames_written += frames;
+        self.ledger.totals.bytes_written += bytes as u64;
+        for sender in senders {
+            self.resume(sender, Some(Ok(())));
+        }
+        self.arm_write(conn);
+        let websocket = self.sockets.get(conn);
+        match &websocket.phase {
+            Phase::Closing { reason, by, hang_up: true } if websocket.frames().next().is_none() => {
+                let end = End { reason: reason.clone(), by: *by, clean: true };
+                self.end(conn, end)
+            }
+            _ => vec![],
+        }
+    }
+
+    fn arm_write(&mut self, conn: ConnId) {
+        let (waits, at) = (!self.waiting(conn).is_empty(), self.now.after(self.config.limits.write_timeout));
+        let websocket = self.sockets.get_mut(conn);
+        websocket.deadlines.retain(|(timer, _)| *timer != "write");
+        if waits && websocket.is_open() {
+            websocket.deadlines.push(("write", at));
+        }
+    }
+
+    fn call(&mut self, call: CallId, command: Command) -> Vec<Effect> {
+        let result = match command {
+            Command::Publish { channel, message } => {
+                let position = self.ledger.publish(&channel);
+                self.send(Group::Room(channel), &message.data);
+                Ok(Reply::Published(position))
+            }
+            Command::PublishUser { user, message } => {
+                let position = self.ledger.publish(&user.personal_room());
+                self.send(Group::User(user), &message.data);
+                Ok(Reply::Published(position))
+            }
+            Command::PublishAll { data } => {
+                let task = Task::broadcast(self.new_task(), data.into(), &self.manager);
+                self.start(task);
+                Ok(Reply::Done)
+            }
+            Command::Send { client, data } => self.send_personal(client, data.into()),
+            _ => Err(Error::from(ErrorCode::NotAvailable)),
+        };
+        vec![Effect::Reply { call, result: Box::new(result) }]
+    }
+
+    fn send(&mut self, group: Group, data: &str) {
+        let id = self.new_task();
+        if let Some(task) = Task::send::<V>(id, data.into(), group, &self.manager) {
+            self.start(task);
+        }
+    }
+
+    fn send_personal(&mut self, client: ClientId, text: Arc<str>) -> Result<Reply, Error> {
+        let is_there =
+            |(conn, websocket): &(ConnId, &WebSocket)| websocket.client == client && self.manager.knows(*conn);
+        let Some((conn, _)) = self.sockets.living().find(is_there) else {
+            return Err(Error::from(ErrorCode::BadRequest));
+        };
+        let task = Task::personal(self.new_task(), text, conn);
+        self.start(task);
+        Ok(Reply::Done)
+    }
+
+    fn new_task(&mut self) -> TaskId {
+        self.started += 1;
+        self.started
+    }
+
+    fn start(&mut self, task: Task) {
+        let id = self.started;
+        self.tasks.insert(id, task);
+        self.resume(id, None);
+    }
+
+    fn interrupt(&mut self, tasks: Vec<TaskId>) {
+        for task in tasks {
+            self.resume(task, Some(Err(Exception::WebSocketDisconnect)));
+        }
+    }
+
+    fn resume(&mut self, id: TaskId, awaited: Option<Result<(), Exception>>) {
+        let mut task = self.tasks.remove(&id).expect("who is suspended is there");
+        match task.run::<V>(&mut self.manager, &mut self.sockets, awaited) {
+            Ok(Ran::Suspended) => drop(self.tasks.insert(id, task)),
+            Ok(Ran::Returned) => self.endings.push(format!("{} returned", task.call())),
+            Err(exception) => {
+                self.endings.push(format!("{} ended by {exception}", task.call()));
+                self.uncaught.push(format!("G10: {} was ended by {exception}", task.call()));
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Random runs of the server's own host and driver, over invented sockets.
+#![cfg(feature = "driver")]
+
+use parlor_sim::coverage::Goals;
+use parlor_sim::hosted::Hosted;
+use parlor_sim::report;
+use parlor_sim::run::run_twice;
+use parlor_sim::shrink::shrink;
+use parlor_sim::swarm::Options;
+use parlor_sim::trace::Trace;
+
+const SEEDS: u64 = 100;
+
+#[test]
+fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
+    let mut goals = Goals::default();
+    for seed in 0..SEEDS {
+        let options = Options::draw(seed, 300);
+        let actions = options.actions();
+        let run = run_twice::<Hosted>(&options.setup, &actions);
+        if let Some((at, failure)) = run.failure {
+            let shortest = shrink::<Hosted>(&options.setup, &actions[..=at], failure.guarantee);
+            let trace = Trace { setup: options.setup, actions: shortest };
+            let repeat = format!("parlor-sim --driver --seed {seed}");
+            panic!("{}", report::failure::<Hosted>(&failure, &trace, &repeat));
+        }
+        goals = goals | run.goals;
+    }
+    assert!(goals.count() > 60, "{} goals were reached through the driver", goals.count());
+}

@@ -56,6 +56,14 @@ fn a_limit_is_counted_wherever_it_is_noticed() {
 }
 
 #[test]
+fn the_largest_call_is_answered_in_time() {
+    let server = start(|_| ());
+    let rooms = vec!["a"; 200_000];
+    let answer = api(server.address(), "broadcast", &json!({"channels": rooms, "data": 1})).json();
+    assert_eq!(answer["result"]["responses"].as_array().unwrap().len(), rooms.len());
+}
+
+#[test]
 fn a_configured_error_mode_gives_way_to_that_of_the_request() {
     let server = start(|settings| settings.api_error_mode = parlor::config::ApiErrorMode::Body);
     let dance = |more: &str| {

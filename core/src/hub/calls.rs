@@ -23,6 +23,8 @@ pub(super) struct Gather {
     /// The method of each part, in a batch; nothing in a broadcast.
     methods: Option<Vec<&'static str>>,
     results: Vec<Option<Result<Reply, Error>>>,
+    /// How many of them are still to come: to look for them would cost as much as there are, each time.
+    missing: usize,
 }
 
 impl Hub {
@@ -75,7 +77,7 @@ impl Hub {
     /// Takes the result of one part. With the last one, the whole is answered.
     pub(super) fn gather(&mut self, gather: u64, at: usize, result: Result<Reply, Error>) {
         let gathering = self.gathers.get_mut(&gather).expect("a call waits for all of its parts");
-        gathering.results[at] = Some(result);
+        gathering.missing -= usize::from(gathering.results[at].replace(result).is_none());
         self.finish_gather(gather);
     }
 
@@ -149,16 +151,17 @@ impl Hub {
 
     fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {
         self.gathered += 1;
-        self.gathers.insert(self.gathered, Gather { caller, methods, results: vec![None; parts] });
+        let gathering = Gather { caller, methods, results: vec![None; parts], missing: parts };
+        self.gathers.insert(self.gathered, gathering);
         self.finish_gather(self.gathered);
         self.gathered
     }
 
     fn finish_gather(&mut self, gather: u64) {
-        if self.gathers.get(&gather).is_none_or(|gathering| gathering.results.iter().any(Option::is_none)) {
+        if self.gathers.get(&gather).is_none_or(|gathering| gathering.missing > 0) {
             return;
         }
-        let Some(Gather { caller, methods, results }) = self.gathers.swap_remove(&gather) else { return };
+        let Some(Gather { caller, methods, results, .. }) = self.gathers.swap_remove(&gather) else { return };
         let results = results.into_iter().flatten();
         let reply = match methods {
             Some(methods) => Reply::Batch(methods.into_iter().zip(results).collect()),

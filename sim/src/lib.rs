@@ -7,6 +7,7 @@
 //!   state and counts. [`checks`] names what is broken.
 //! - [`explore`] searches a scope to its end, [`swarm`] draws random runs and [`run`] runs each twice, [`shrink`] makes a
 //!   failing trace short and [`report`] tells it. [`coverage`] counts what has happened at all.
+//! - `hosted` is the server's own driver as the subject: inputs are bytes there, on invented sockets.
 //! - [`naive`] has the historic subjects, and [`hunt`] finds what is wrong with them.
 //!
 //! A new rule of the server is a new action (or argument of one), its text in [`speech`] or [`request`], what it means in

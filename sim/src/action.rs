@@ -15,10 +15,56 @@ trait Argument: Sized + Copy {
     fn draw(byte: u8, setup: &Setup) -> Self;
     /// Whether the scenario has it.
     fn fits(self, setup: &Setup) -> bool;
+    /// What may stand in its place.
+    fn others(self, which: Others<'_>) -> Vec<Self>;
+}
+
+/// What may stand in the place of an argument.
+#[derive(Clone, Copy)]
+enum Others<'a> {
+    /// What comes before it in the list of its kind: the first is the simplest.
+    Simpler,
+    /// Every client, room, set of rooms or user of the scenario in the place of another.
+    Elsewhere(&'a Setup),
+    /// Its name after a renaming.
+    Renamed(Renaming),
+}
+
+/// Something that has a number in the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbered {
+    /// A client.
+    Peer,
+    /// A room.
+    Room,
+    /// A user.
+    User,
+}
+
+/// Another number for all that had one.
+#[derive(Clone, Copy, Debug)]
+pub struct Renaming {
+    /// What.
+    pub what: Numbered,
+    /// The number that it had.
+    pub from: u8,
+    /// The number that it has now.
+    pub to: u8,
+}
+
+impl Renaming {
+    fn of(self, what: Numbered, number: u8) -> u8 {
+        if self.what == what && self.from == number { self.to } else { number }
+    }
+
+    fn of_set(self, _: Numbered, rooms: u8) -> u8 {
+        let bit = 1 << self.from;
+        if self.what == Numbered::Room && rooms & bit != 0 { rooms & !bit | 1 << self.to } else { rooms }
+    }
 }
 
 macro_rules! numbers {
-    ($($(#[$doc:meta])* $name:ident below $bound:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident below $bound:expr, renamed by $rename:ident $what:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub struct $name(pub u8);
@@ -46,19 +92,26 @@ macro_rules! numbers {
                 let bound: fn(&Setup) -> u64 = $bound;
                 u64::from(self.0) < bound(setup)
             }
+            fn others(self, which: Others<'_>) -> Vec<Self> {
+                match which {
+                    Others::Simpler => (0..self.0).map(Self).collect(),
+                    Others::Elsewhere(setup) => (0..=u8::MAX).map(Self).filter(|other| other.fits(setup)).collect(),
+                    Others::Renamed(renaming) => vec![Self(renaming.$rename(Numbered::$what, self.0))],
+                }
+            }
         }
     )*};
 }
 
 numbers! {
     /// A simulated client. It has one connection at a time.
-    Peer below |setup| setup.conns;
+    Peer below |setup| setup.conns, renamed by of Peer;
     /// A room that clients may name.
-    Room below |setup| setup.rooms;
+    Room below |setup| setup.rooms, renamed by of Room;
     /// A set of rooms, a bit for each.
-    Rooms below |setup| 1 << setup.rooms;
+    Rooms below |setup| 1 << setup.rooms, renamed by of_set Room;
     /// A user who has a name.
-    User below |setup| setup.users;
+    User below |setup| setup.users, renamed by of User;
 }
 
 macro_rules! words {
@@ -84,6 +137,12 @@ macro_rules! words {
             }
             fn fits(self, _: &Setup) -> bool {
                 true
+            }
+            fn others(self, which: Others<'_>) -> Vec<Self> {
+                match which {
+                    Others::Simpler => Self::ALL.iter().copied().take_while(|other| *other != self).collect(),
+                    Others::Elsewhere(_) | Others::Renamed(_) => vec![self],
+                }
             }
         }
     )*};
@@ -469,6 +528,20 @@ macro_rules! actions {
                 match *self { $(Self::$name($($field),*) => true $(&& $field.fits(setup))*,)* }
             }
 
+            /// The same with the `choice`th other in the place of one argument; `None` where there are no more.
+            fn with(&self, argument: usize, choice: usize, which: Others<'_>) -> Option<Self> {
+                let mut at = 0;
+                match *self {
+                    $(Self::$name($(mut $field),*) => {
+                        $(if at == argument {
+                            $field = *$field.others(which).get(choice)?;
+                        }
+                        at += 1;)*
+                        (argument < at).then_some(Self::$name($($field),*))
+                    })*
+                }
+            }
+
             /// The action of this kind that these bytes stand for; `kind` is below the number of kinds.
             #[must_use]
             pub fn decode(kind: usize, bytes: [u8; 3], setup: &Setup) -> Self {
@@ -633,6 +706,40 @@ actions! {
     Enter(peer: Peer, rooms: Rooms) = "enter",
 }
 
+/// No action has more arguments.
+const ARGUMENTS: usize = 3;
+
+impl Action {
+    /// The same with one argument simpler, in every way there is.
+    #[must_use]
+    pub fn simpler(&self) -> Vec<Self> {
+        (0..ARGUMENTS).flat_map(|argument| self.others(argument, Others::Simpler)).collect()
+    }
+
+    /// The same done by and to every client, room and user that there is.
+    #[must_use]
+    pub fn everywhere(&self, setup: &Setup) -> Vec<Self> {
+        let mut all = vec![*self];
+        for argument in 0..ARGUMENTS {
+            let varied = |action: &Self| action.others(argument, Others::Elsewhere(setup));
+            let more: Vec<Self> = all.iter().flat_map(varied).collect();
+            all = if more.is_empty() { all } else { more };
+        }
+        all
+    }
+
+    /// The same where something has another number.
+    #[must_use]
+    pub fn renamed(&self, renaming: Renaming) -> Self {
+        let rename = |action: Self, argument| action.with(argument, 0, Others::Renamed(renaming)).unwrap_or(action);
+        (0..ARGUMENTS).fold(*self, rename)
+    }
+
+    fn others(&self, argument: usize, which: Others<'_>) -> Vec<Self> {
+        (0..).map_while(|choice| self.with(argument, choice, which)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -647,6 +754,33 @@ mod tests {
                 assert_eq!(action.kind(), kind);
             }
         }
+    }
+
+    fn texts(actions: Vec<Action>) -> Vec<String> {
+        actions.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_action_has_simpler_ones_and_the_same_ones_elsewhere() {
+        let action: Action = "decide 1 expired 1".parse().unwrap();
+        let simpler = ["decide 0 expired 1", "decide 1 good 1", "decide 1 expiring 1", "decide 1 expired 0"];
+        assert_eq!(texts(action.simpler()), simpler);
+        let setup = Setup { conns: 1, users: 2, ..Setup::default() };
+        assert_eq!(texts(action.everywhere(&setup)), ["decide 0 expired 0", "decide 0 expired 1"]);
+        assert_eq!(texts(Action::Flush().everywhere(&setup)), ["flush"]);
+        assert_eq!(Action::Flush().simpler(), []);
+    }
+
+    #[test]
+    fn a_renaming_changes_what_it_is_about_and_nothing_else() {
+        let renamed = |text: &str, what, from, to| {
+            text.parse::<Action>().unwrap().renamed(Renaming { what, from, to }).to_string()
+        };
+        assert_eq!(renamed("decide 2 good 2", Numbered::Peer, 2, 0), "decide 0 good 2");
+        assert_eq!(renamed("decide 2 good 2", Numbered::User, 2, 1), "decide 2 good 1");
+        assert_eq!(renamed("join 2 2", Numbered::Room, 2, 0), "join 2 0");
+        assert_eq!(renamed("accept 2 plain 6", Numbered::Room, 2, 0), "accept 2 plain 3");
+        assert_eq!(renamed("join 2 2", Numbered::Room, 1, 0), "join 2 2");
     }
 
     #[test]

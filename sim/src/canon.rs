@@ -1,9 +1,9 @@
 //! States made comparable: two worlds with the same key have the same future, up to names that do not matter.
 //!
-//! Abstracted away are generations, absolute time, epochs, and deadlines that the scope never waits for. A symmetric key
-//! also forgets which client is which and which slot it is in.
+//! Abstracted away are slots and generations, absolute time, epochs, and deadlines that the scope never waits for. A
+//! symmetric key also forgets which client is which.
 
-use crate::oracle::{Ask, Oracle, Phase};
+use crate::oracle::{Ask, Conn, Oracle, Phase, Want};
 use crate::subject::Subject;
 use crate::world::World;
 use parlor_core::snapshot::{ConnView, PhaseView};
@@ -34,9 +34,6 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool) -> Key {
     let mut bytes = Vec::with_capacity(512);
     for peer in order {
         bytes.extend(reader.signature(peer, Some(&labels)));
-        if !symmetric {
-            bytes.extend(reader.view(peer).map(|view| view.id.slot.to_le_bytes()).unwrap_or_default());
-        }
     }
     reader.rooms(&labels, &mut bytes);
     reader.rest(&mut bytes);
@@ -82,6 +79,7 @@ impl<S: Subject> Reader<'_, S> {
             out.extend([u8::from(hang_up), u8::from(by == EndedBy::Peer)]);
         }
         out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
+        self.entry(conn, &mut out);
         out.push(u8::try_from(conn.waiting.iter().map(|text| text.said.len()).sum::<usize>()).expect("a few"));
         out.push(match conn.ask {
             Ask::Identity => 0,
@@ -113,6 +111,28 @@ impl<S: Subject> Reader<'_, S> {
             out.extend([name_tag(&room.name), place(&room.members)]);
         }
         out
+    }
+
+    /// How it came in: how it is spoken to while it is open, and until it is ready what it will get and be in then.
+    fn entry(&self, conn: &Conn, out: &mut Vec<u8>) {
+        let entry = &conn.entry;
+        if matches!(conn.phase, Phase::Closing { .. }) {
+            return;
+        }
+        out.extend([entry.frame_pings, entry.greeting, entry.positions].map(u8::from));
+        if conn.ready {
+            return;
+        }
+        out.push(u8::from(entry.token.is_some()));
+        out.extend(entry.rooms.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
+        match &entry.want {
+            Want::Nothing => out.push(0),
+            Want::Last(count) => out.extend([1, u8::try_from(*count).unwrap_or(u8::MAX)]),
+            Want::Since { epoch, offset, refuse } => {
+                out.extend([2, self.epoch(epoch), u8::from(epoch.is_empty()), u8::from(*refuse)]);
+                out.extend(offset.to_le_bytes());
+            }
+        }
     }
 
     fn phase(&self, view: &ConnView, out: &mut Vec<u8>) {

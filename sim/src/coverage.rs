@@ -104,6 +104,7 @@ goals! {
     CommandRate = "a client asked too often",
     PublishRate = "a client published too often",
     TooManyRefusals = "a client that would not slow down was closed",
+    ServedInTheEnd = "a client that was well in the end read a message from every room that it was in",
     Overloaded = "a connection was closed because there were too many logs",
 }
 
@@ -168,6 +169,12 @@ impl Coverage {
         self.0[goal as usize]
     }
 
+    /// How many goals were reached at all.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        self.0.iter().filter(|count| **count > 0).count()
+    }
+
     /// The goals that no run has reached.
     #[must_use]
     pub fn missed(&self) -> Vec<Goal> {
@@ -175,9 +182,12 @@ impl Coverage {
     }
 }
 
+/// In how many runs each was reached, the rarest first.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Goal::ALL.iter().try_for_each(|goal| writeln!(f, "{:8}  {goal}", self.count(*goal)))
+        let mut goals = Goal::ALL.to_vec();
+        goals.sort_by_key(|goal| self.count(*goal));
+        goals.iter().try_for_each(|goal| writeln!(f, "{:8}  {goal}", self.count(*goal)))
     }
 }
 
@@ -195,5 +205,9 @@ mod tests {
         coverage.add(goals);
         assert_eq!(coverage.count(Goal::Delivered), 2);
         assert_eq!(coverage.missed().len(), Goal::ALL.len() - 1);
+        assert_eq!(coverage.reached(), 1);
+        let told = coverage.to_string();
+        assert_eq!(told.lines().count(), Goal::ALL.len());
+        assert_eq!(told.lines().last(), Some("       2  a publication reached a member"), "the rarest come first");
     }
 }

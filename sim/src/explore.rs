@@ -33,6 +33,10 @@ pub struct Scope {
     pub actions: Vec<Action>,
     /// Whether clients that could change places do not tell states apart.
     pub symmetric: bool,
+    /// Whether clients do only what a well-behaved one would.
+    pub orderly: bool,
+    /// More steps than this are not taken.
+    pub deepest: usize,
     /// More states than this are a failure.
     pub cap: usize,
     /// What may be broken in it without a word.
@@ -59,6 +63,10 @@ pub struct Broken {
     pub failure: Failure,
     /// How.
     pub trace: Trace,
+    /// Different states until then.
+    pub states: usize,
+    /// Nothing is known to be wrong: the scope does not end.
+    pub unfinished: bool,
 }
 
 /// The time in which anything happens in a scope, in seconds. One for all deadlines: then all that are armed are due at
@@ -192,10 +200,17 @@ impl Scope {
     }
 
     fn of(setup: Setup, actions: Vec<Action>) -> Self {
-        Self { setup, actions, symmetric: true, cap: 3_000_000, overlooked: &[] }
+        Self { symmetric: true, ..Self::of_everything(setup, actions) }
     }
 
-    /// The same scope, in which every client and every slot has a name.
+    /// These actions in this world, in which every client has a name.
+    #[must_use]
+    pub fn of_everything(setup: Setup, actions: Vec<Action>) -> Self {
+        const STATES: usize = 3_000_000;
+        Self { setup, actions, symmetric: false, orderly: true, deepest: usize::MAX, cap: STATES, overlooked: &[] }
+    }
+
+    /// The same scope, in which every client has a name.
     #[must_use]
     pub fn raw(self) -> Self {
         Self { symmetric: false, ..self }
@@ -239,7 +254,7 @@ fn entrances(profile: Profile, peer: Peer, rooms: u8) -> Vec<Action> {
 
 /// Whether a well-behaved client would do this here. What is refused, ignored or answered with an error changes nothing
 /// that others see, but every answer that waits in an outbox is another state.
-fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
+pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
     let is_in = |peer: Peer, room: Room| world.oracle().rooms[room.index()].contains(&peer.index());
     let is_ready = |peer: Peer| world.oracle().is_ready(peer.index());
     match *action {
@@ -271,7 +286,7 @@ pub(crate) fn search<S: Subject + Clone>(scope: &Scope, is_sought: Sought<'_, S>
     let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
     let mut found = Found { states: 0, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
     let mut level = vec![(0, world)];
-    while !level.is_empty() {
+    while !level.is_empty() && found.depth < scope.deepest {
         let mut next = Vec::new();
         for (number, world) in level {
             search.expand(number, &world, is_sought, &mut next, &mut found)?;
@@ -308,7 +323,7 @@ impl Search<'_> {
         found: &mut Found,
     ) -> Result<(), Box<Broken>> {
         for (action, at) in self.scope.actions.iter().zip(0..) {
-            if !world.can(action) || !is_sensible(world, action) {
+            if !world.can(action) || (self.scope.orderly && !is_sensible(world, action)) {
                 continue;
             }
             let mut after = world.clone();
@@ -318,13 +333,14 @@ impl Search<'_> {
                 Ok(_) => {}
             }
             found.effective[action.kind()] += 1;
+            found.goals = found.goals | after.goals();
             let reached = key(&after, self.scope.symmetric);
             if self.seen.insert(reached) {
-                found.goals = found.goals | after.goals();
                 if self.seen.len() > self.scope.cap {
                     let failure =
                         Failure::new(Guarantee::G10, format_args!("at most {} states", self.scope.cap), "more");
-                    return Err(self.broken(failure, number, Some(at)));
+                    let broken = self.broken(failure, number, Some(at));
+                    return Err(Box::new(Broken { unfinished: true, ..*broken }));
                 }
                 next.push((u32::try_from(self.parents.len()).expect("the cap is below that"), after));
                 self.parents.push((number, at));
@@ -353,7 +369,8 @@ impl Search<'_> {
     fn broken(&self, failure: Failure, number: u32, last: Option<u16>) -> Box<Broken> {
         let mut actions = self.way_to(number);
         actions.extend(last.map(|at| self.scope.actions[usize::from(at)]));
-        Box::new(Broken { failure, trace: Trace { setup: self.scope.setup.clone(), actions } })
+        let trace = Trace { setup: self.scope.setup.clone(), actions };
+        Box::new(Broken { failure, trace, states: self.seen.len(), unfinished: false })
     }
 
     /// The actions that lead from the start to a state.

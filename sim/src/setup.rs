@@ -18,6 +18,21 @@ macro_rules! setup {
             }
         }
 
+        impl Setup {
+            /// The same where one field has its default, or else a smaller value.
+            fn with_simpler_field(&self) -> Vec<Self> {
+                let default = Self::default();
+                let mut all = Vec::new();
+                $(if self.$name != default.$name {
+                    let value = self.$name;
+                    let smaller = [0, 1, 2, 4, value / 2, value.saturating_sub(1)].into_iter().filter(|other| *other < value);
+                    let values = std::iter::once(default.$name).chain(smaller);
+                    all.extend(values.map(|$name| Self { $name, ..self.clone() }));
+                })*
+                all
+            }
+        }
+
         /// `name=value` for everything that differs from the default.
         impl fmt::Display for Setup {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,6 +169,19 @@ impl Setup {
         Config { limits: self.limits(), policy, ..Config::default() }
     }
 
+    /// Worlds that are simpler by one thing: fewer clients, rooms or users, a setting as it is by default, or a smaller
+    /// one.
+    #[must_use]
+    pub fn simpler(&self) -> Vec<Self> {
+        let mut all: Vec<Self> = (1..self.conns).map(|conns| Self { conns, ..self.clone() }).collect();
+        all.extend((1..self.rooms).map(|rooms| Self { rooms, ..self.clone() }));
+        all.extend((0..self.users).map(|users| Self { users, ..self.clone() }));
+        let is_larger = |other: &Self| other.conns > self.conns || other.rooms > self.rooms || other.users > self.users;
+        all.extend(self.with_simpler_field().into_iter().filter(|other| !is_larger(other)));
+        all.retain(|setup| setup.validate().is_ok());
+        all
+    }
+
     /// Checks that it is a world there can be.
     fn validate(&self) -> Result<(), String> {
         for (name, value, most) in [("conns", self.conns, 64), ("rooms", self.rooms, 7), ("users", self.users, 64)] {
@@ -220,6 +248,21 @@ impl Setup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_world_is_made_simpler_and_never_larger() {
+        let setup: Setup = "setup conns=2 rooms=1 users=1 outbox_frames=2".parse().unwrap();
+        let simpler: Vec<String> = setup.simpler().iter().map(ToString::to_string).collect();
+        let expected = [
+            "setup conns=1 rooms=1 users=1 outbox_frames=2",
+            "setup conns=2 rooms=1 users=0 outbox_frames=2",
+            "setup conns=2 rooms=1 users=1",
+            "setup conns=2 rooms=1 users=1 outbox_frames=1",
+        ];
+        expected.iter().for_each(|text| assert!(simpler.iter().any(|other| other == text), "{text} in {simpler:#?}"));
+        assert!(simpler.iter().all(|text| text.parse::<Setup>().is_ok()));
+        assert!(!simpler.iter().any(|text| text.contains("conns=4") || text.contains("rooms=3")));
+    }
 
     #[test]
     fn a_setup_reads_back_from_its_text() {

@@ -49,6 +49,14 @@ impl Data {
     }
 }
 
+/// The number of the last payload in a text.
+#[must_use]
+pub fn newest_in(text: &str) -> Option<u64> {
+    let (_, rest) = text.rsplit_once(r#""n":"#)?;
+    let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
 fn padded(number: u64, bytes: u64) -> String {
     let bare = format!(r#"{{"n":{number},"x":""}}"#).len();
     let padding = usize::try_from(bytes).expect("a size").saturating_sub(bare);

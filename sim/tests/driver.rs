@@ -5,7 +5,7 @@ use parlor_sim::coverage::Goals;
 use parlor_sim::hosted::Hosted;
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
-use parlor_sim::shrink::shrink;
+use parlor_sim::shrink::shorten;
 use parlor_sim::swarm::Options;
 use parlor_sim::trace::Trace;
 
@@ -19,8 +19,8 @@ fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
         let actions = options.actions();
         let run = run_twice::<Hosted>(&options.setup, &actions);
         if let Some((at, failure)) = run.failure {
-            let shortest = shrink::<Hosted>(&options.setup, &actions[..=at], failure.guarantee);
-            let trace = Trace { setup: options.setup, actions: shortest };
+            let trace = Trace { setup: options.setup, actions: actions[..=at].to_vec() };
+            let trace = shorten::<Hosted>(&trace, failure.guarantee);
             let repeat = format!("parlor-sim --driver --seed {seed}");
             panic!("{}", report::failure::<Hosted>(&failure, &trace, &repeat));
         }

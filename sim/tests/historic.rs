@@ -61,8 +61,7 @@ fn parlor_has_none_of_them() {
             panic!("{}: {}\n{}", defect.name, broken.failure, broken.trace);
         });
         assert!(defect.actions.iter().all(|action| found.effective[action.kind()] > 0), "{found}");
-        let (setup, actions) = (defect.setup.clone(), defect.actions.clone());
-        let strict = Scope { setup, actions, symmetric: false, cap: 100_000, overlooked: &[] };
+        let strict = Scope::of_everything(defect.setup.clone(), defect.actions.clone());
         assert_eq!(explore::<Shard>(&strict).ok(), Some(found), "{}", defect.name);
     }
 }

@@ -42,13 +42,8 @@ impl Defect {
     /// It was found, or the scope does not end.
     pub fn hunt<S: Subject + Clone>(&self) -> Result<Found, Box<Broken>> {
         const STATES: usize = 100_000;
-        let scope = Scope {
-            setup: self.setup.clone(),
-            actions: self.actions.clone(),
-            symmetric: false,
-            cap: STATES,
-            overlooked: self.overlooked,
-        };
+        let scope = Scope::of_everything(self.setup.clone(), self.actions.clone());
+        let scope = Scope { cap: STATES, overlooked: self.overlooked, ..scope };
         search(&scope, &|failure, world: &World<S>| self.is_in(failure, world))
     }
 

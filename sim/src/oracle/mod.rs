@@ -578,6 +578,11 @@ impl Oracle {
         self.conns[peer].as_ref().is_some_and(|conn| !conn.queue.is_empty())
     }
 
+    /// Whether this peer is sent whatever there is for it: it is open, and filters by no events.
+    pub(crate) fn hears_all(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.filter.is_empty())
+    }
+
     /// Whether this peer's connection speaks json.
     pub(crate) fn is_json(&self, peer: usize) -> bool {
         self.conns[peer].as_ref().is_some_and(|conn| conn.entry.json)

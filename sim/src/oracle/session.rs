@@ -363,7 +363,7 @@ impl Oracle {
         self.close(peer, 3004);
     }
 
-    pub(super) fn own_room(&self, user: usize) -> usize {
+    pub(crate) fn own_room(&self, user: usize) -> usize {
         self.names.len() - self.users + user
     }
 

@@ -173,6 +173,9 @@ impl<S: Subject> World<S> {
             self.goals.reach(Goal::DeliveredAfterFault);
         }
         let life = self.life_mut(peer);
+        if let Frame::Text(text) = frame {
+            life.newest = speech::newest_in(text).or(life.newest);
+        }
         match frame {
             Frame::Text(text) if life.json && text == "{}" => life.pinged = true,
             Frame::Ping(_) => life.frame_pinged = true,
@@ -197,7 +200,7 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn stale(&mut self, peer: Peer, late: Late) -> Result<(), Failure> {
-        let (conn, _) = self.clients[peer.index()].former.expect("the action makes sense");
+        let conn = self.stale_id(peer).expect("the action makes sense");
         self.goals.reach(Goal::StaleInput);
         let input = match late {
             Late::Upgraded => Input::Upgraded { conn },

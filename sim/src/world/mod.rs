@@ -4,6 +4,7 @@ mod batches;
 mod calls;
 mod clients;
 mod session;
+mod tell;
 mod tokens;
 
 use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Payload, Peer, Since, Span};
@@ -44,6 +45,8 @@ struct Life {
     frame_pinged: bool,
     /// It has read a Close frame, with this code.
     close: Option<Option<u16>>,
+    /// The number of the message that it has read last.
+    newest: Option<u64>,
 }
 
 /// One simulated client through all its lives.
@@ -150,12 +153,6 @@ impl<S: Subject> World<S> {
         self.messages
     }
 
-    /// Where every client's connection is, in a few words each.
-    #[must_use]
-    pub fn describe(&self) -> Vec<String> {
-        (0..self.clients.len()).map(|peer| self.oracle.describe(peer)).collect()
-    }
-
     /// What of a client is not in its connection's state: whether it still speaks, listens and answers.
     pub(crate) fn habits(&self, peer: usize) -> u64 {
         let Some(life) = &self.clients[peer].life else { return u64::from(self.clients[peer].former.is_some()) };
@@ -233,7 +230,7 @@ impl<S: Subject> World<S> {
             Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,
-            Action::Stale(peer, _) => self.clients[peer.index()].former.is_some(),
+            Action::Stale(peer, _) => self.stale_id(peer).is_some(),
             Action::Shutdown() => !self.oracle.shutting_down,
         }
     }
@@ -340,6 +337,13 @@ impl<S: Subject> World<S> {
         self.life(peer).expect("the action makes sense").id
     }
 
+    /// The id of a life before: that of the connection whose slot the client has now, or its own last one.
+    fn stale_id(&self, peer: Peer) -> Option<ConnId> {
+        let before = |id: ConnId| ConnId { generation: id.generation.wrapping_sub(1), ..id };
+        let former = self.clients[peer.index()].former.map(|(id, _)| id);
+        self.life(peer).map(|life| before(life.id)).or(former)
+    }
+
     fn is_json(&self, peer: Peer) -> bool {
         self.life(peer).expect("the action makes sense").json
     }
@@ -350,6 +354,23 @@ impl<S: Subject> World<S> {
 
     pub(crate) fn room_count(&self) -> u8 {
         u8::try_from(self.setup.rooms).expect("a few rooms")
+    }
+
+    pub(crate) fn user_count(&self) -> u8 {
+        u8::try_from(self.setup.users).expect("a few users")
+    }
+
+    pub(crate) fn conn(&self, peer: Peer) -> Option<ConnId> {
+        self.life(peer).map(|life| life.id)
+    }
+
+    /// The number of the message that this client has read last.
+    pub(crate) fn newest(&self, peer: Peer) -> Option<u64> {
+        self.life(peer)?.newest
+    }
+
+    pub(crate) fn reach(&mut self, goal: Goal) {
+        self.goals.reach(goal);
     }
 
     /// Whether an outbox holds more than a few frames.
@@ -609,6 +630,7 @@ impl Life {
             pinged: false,
             frame_pinged: false,
             close: None,
+            newest: None,
         }
     }
 

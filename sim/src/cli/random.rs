@@ -1,0 +1,117 @@
+//! Random runs.
+
+use super::failure::{Named, command, fail};
+use super::{Flags, wall_clock};
+use parlor_core::Shard;
+use parlor_sim::batch::{Batch, Done, Found};
+use parlor_sim::canary::{Canary, ONE_IN};
+use parlor_sim::checks::Guarantee;
+use parlor_sim::coverage::Goal;
+use parlor_sim::subject::Subject;
+use parlor_sim::swarm::Options;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const STEPS: u64 = 300;
+/// So many runs must have reached every goal. A smaller batch tells what it missed, and that is all.
+const DEMANDING: u64 = 10_000;
+/// Seconds between two lines of progress.
+const PACE: u64 = 5;
+
+pub fn random(flags: &Flags<'_>) -> Result<ExitCode, String> {
+    let batch = batch_of(flags, 1)?;
+    match flags.text("driver") {
+        Some(_) => through_driver(flags, batch),
+        None => Ok(runs::<Shard>(Named::new::<Shard>("parlor"), flags, batch, &[])),
+    }
+}
+
+/// A batch that must find something.
+pub fn canary(flags: &Flags<'_>) -> Result<ExitCode, String> {
+    let batch = batch_of(flags, 10 * ONE_IN)?;
+    Ok(match watched::<Canary>(batch) {
+        Ok(done) => {
+            println!("the canary lives: {} seeds from {} have noticed nothing", done.seeds, batch.first);
+            ExitCode::FAILURE
+        }
+        Err(found) => {
+            println!("{found}\nfound, as it must be: this batch can fail");
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+fn batch_of(flags: &Flags<'_>, count: u64) -> Result<Batch, String> {
+    Ok(Batch {
+        first: flags.number("seed")?.unwrap_or_else(fresh_seed),
+        count: flags.number("seeds")?.unwrap_or(count),
+        steps: usize::try_from(flags.number("steps")?.unwrap_or(STEPS)).map_err(|_| "--steps is too large")?,
+    })
+}
+
+#[cfg(feature = "driver")]
+fn through_driver(flags: &Flags<'_>, batch: Batch) -> Result<ExitCode, String> {
+    use parlor_sim::hosted::{Hosted, OUT_OF_REACH};
+    Ok(runs::<Hosted>(Named::unsearched::<Hosted>("driver"), flags, batch, &OUT_OF_REACH))
+}
+
+#[cfg(not(feature = "driver"))]
+fn through_driver(_: &Flags<'_>, _: Batch) -> Result<ExitCode, String> {
+    Err("--driver is not built in: it is a feature of this package".into())
+}
+
+/// The one place where the simulator does not repeat itself, and it prints what it got.
+#[expect(clippy::disallowed_methods, reason = "a new seed has to come from somewhere")]
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(since.subsec_nanos().into())
+}
+
+fn runs<S: Subject>(subject: Named, flags: &Flags<'_>, batch: Batch, out_of_reach: &[Goal]) -> ExitCode {
+    let alone = flags.text("seeds").is_none();
+    if alone {
+        println!("{}", Options::draw(batch.first, batch.steps));
+    }
+    let started = wall_clock();
+    match watched::<S>(batch) {
+        Err(found) => {
+            if !alone {
+                println!("{}", found.options);
+            }
+            let Found { options, trace, failure } = *found;
+            let driver = if S::HAS_DRIVER { " --driver" } else { "" };
+            let origin = format!("{} --seed {} --steps {}{driver}", command(), options.seed, options.steps);
+            fail::<S>(subject, &trace, &failure, &origin)
+        }
+        Ok(done) => {
+            if !alone {
+                print!("{}", done.coverage);
+            }
+            println!("clean: {}", done.summary(started.elapsed()));
+            demand(&done, out_of_reach)
+        }
+    }
+}
+
+fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Found>> {
+    let (started, mut shown) = (wall_clock(), wall_clock());
+    batch.run::<S>(|done| {
+        if shown.elapsed().as_secs() >= PACE {
+            shown = wall_clock();
+            eprintln!("{}", done.progress(started.elapsed()));
+        }
+    })
+}
+
+/// C1, where the batch is large enough for it.
+fn demand(done: &Done, out_of_reach: &[Goal]) -> ExitCode {
+    let missed: Vec<Goal> = done.coverage.missed().into_iter().filter(|goal| !out_of_reach.contains(goal)).collect();
+    if done.seeds < DEMANDING {
+        if done.seeds > 1 && !missed.is_empty() {
+            println!("{} goals were missed, which a batch of fewer than {DEMANDING} seeds may", missed.len());
+        }
+        return ExitCode::SUCCESS;
+    }
+    missed.iter().for_each(|goal| println!("{}: no run reached: {goal}", Guarantee::C1));
+    ExitCode::from(if missed.is_empty() { 0 } else { Guarantee::C1.exit_code() })
+}

@@ -3,11 +3,16 @@
 //! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
-use crate::action::{Action, Farewell, Payload, Peer, Room, Span};
+use crate::action::{Action, Farewell, Payload, Peer, Room, Span, User};
 use crate::checks::{Failure, Guarantee, equal};
+use crate::coverage::Goal;
 use crate::subject::Subject;
 use crate::world::World;
+use parlor_core::ConnId;
 use std::time::Duration;
+
+/// Nothing takes more rounds of reading and answering than this.
+const ROUNDS: usize = 1000;
 
 impl<S: Subject> World<S> {
     /// Heals the world and empties it.
@@ -55,24 +60,71 @@ impl<S: Subject> World<S> {
 
     /// Everyone reads and answers until nothing waits.
     fn settle(&mut self) -> Result<(), Failure> {
-        while self.act(&Action::Flush())? | self.act(&Action::Respond())? {}
+        for _ in 0..ROUNDS {
+            if !(self.act(&Action::Flush())? | self.act(&Action::Respond())?) {
+                return Ok(());
+            }
+        }
+        let left = self.describe().join(", ");
+        Err(Failure::new(Guarantee::L1, format_args!("nothing to wait any more after {ROUNDS} rounds"), left))
+    }
+
+    /// Every room, every user and everybody is sent something new, and whoever is there gets it.
+    fn serve(&mut self, core: &[Peer]) -> Result<(), Failure> {
+        let rooms = (0..self.room_count()).map(|room| Action::Announce(Room(room), Payload::Small));
+        let users = (0..self.user_count()).map(|user| Action::Tell(User(user), Payload::Small));
+        for action in rooms.chain(users).chain([Action::TellAll(Payload::Small)]) {
+            self.settle()?;
+            let room = self.room_of(&action);
+            let top = |world: &Self| room.map(|room| world.oracle().place_of(room).1);
+            let (receivers, before) = (self.receivers(core, room), top(self));
+            self.act(&action)?;
+            // Where a log has no place for it, a message is refused.
+            let is_accepted = room.is_none() || top(self) != before;
+            self.settle()?;
+            self.judge_receivers(if is_accepted { &receivers } else { &[] })?;
+        }
+        match core.iter().find(|peer| self.waits(**peer)) {
+            None => Ok(()),
+            Some(peer) => Err(self.has_missed(*peer)),
+        }
+    }
+
+    /// The room that this is sent to; `None` where it is sent to everybody.
+    fn room_of(&self, action: &Action) -> Option<usize> {
+        match action {
+            Action::Announce(room, _) => Some(room.index()),
+            Action::Tell(user, _) => Some(self.oracle().own_room(user.index())),
+            _ => None,
+        }
+    }
+
+    /// Who of the core must get what is sent there, each with its connection.
+    fn receivers(&self, core: &[Peer], room: Option<usize>) -> Vec<(Peer, ConnId)> {
+        let is_in = |peer: usize| room.is_none_or(|room| self.oracle().rooms[room].contains(&peer));
+        let is_sent = |peer: &Peer| self.oracle().hears_all(peer.index()) && is_in(peer.index());
+        let there = core.iter().filter(|peer| self.is_well(**peer) && is_sent(peer));
+        there.filter_map(|peer| Some((*peer, self.conn(*peer)?))).collect()
+    }
+
+    /// L1, at each client's own parser: the newest message has come to all of them but those who were closed for it.
+    fn judge_receivers(&mut self, receivers: &[(Peer, ConnId)]) -> Result<(), Failure> {
+        for (peer, conn) in receivers {
+            if self.conn(*peer) != Some(*conn) || !self.is_well(*peer) {
+                continue;
+            }
+            if self.newest(*peer) != Some(self.messages()) {
+                return Err(self.has_missed(*peer));
+            }
+            self.reach(Goal::ServedInTheEnd);
+        }
         Ok(())
     }
 
-    fn serve(&mut self, core: &[Peer]) -> Result<(), Failure> {
-        for room in 0..self.room_count() {
-            self.settle()?;
-            self.act(&Action::Announce(Room(room), Payload::Small))?;
-        }
-        self.settle()?;
-        match core.iter().find(|peer| self.waits(**peer)) {
-            None => Ok(()),
-            Some(peer) => Err(Failure::new(
-                Guarantee::L1,
-                format_args!("client {} to get everything", peer.0),
-                self.describe().join(", "),
-            )),
-        }
+    fn has_missed(&self, peer: Peer) -> Failure {
+        let newest = self.newest(peer).map_or_else(|| "nothing".into(), |number| format!("message {number}"));
+        let saw = format!("{newest} is its newest; {}", self.describe().join(", "));
+        Failure::new(Guarantee::L1, format_args!("client {} to get message {}", peer.0, self.messages()), saw)
     }
 
     fn empty(&mut self, core: &[Peer]) -> Result<(), Failure> {
@@ -86,8 +138,45 @@ impl<S: Subject> World<S> {
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;
         equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout())?;
+        let kept: Vec<_> = self.oracle().known_keys().collect();
+        equal(Guarantee::L3, "no key to be remembered:", &Vec::new(), &kept)?;
         let remains =
             !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
         if remains { Err(Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"))) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::Setup;
+    use parlor_core::Shard;
+
+    fn world(steps: &[&str]) -> World<Shard> {
+        let mut world = World::new(&Setup { conns: 2, rooms: 2, users: 0, ..Setup::default() });
+        for step in steps {
+            assert_eq!(world.act(&step.parse().expect("an action")), Ok(true), "{step}");
+        }
+        world
+    }
+
+    #[test]
+    fn whoever_has_not_read_the_newest_message_has_missed_it() {
+        let mut world = world(&["enter 0 1", "enter 1 2"]);
+        let announce = Action::Announce(Room(0), Payload::Small);
+        let receivers = world.receivers(&[Peer(0), Peer(1)], Some(0));
+        assert_eq!(receivers.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [Peer(0)]);
+        assert_eq!(world.act(&announce), Ok(true));
+        let failure = world.judge_receivers(&receivers).expect_err("nothing was written");
+        assert_eq!((failure.guarantee, failure.expected.as_str()), (Guarantee::L1, "client 0 to get message 1"));
+        world.settle().expect("it settles");
+        assert_eq!(world.judge_receivers(&receivers), Ok(()));
+        assert!(world.goals().has(Goal::ServedInTheEnd));
+    }
+
+    #[test]
+    fn whoever_filters_is_not_waited_for() {
+        let world = world(&["enter 0 1", "select 0 a"]);
+        assert_eq!(world.receivers(&[Peer(0)], Some(0)), []);
     }
 }

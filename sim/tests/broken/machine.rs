@@ -42,8 +42,8 @@ fn alike(bytes: &[u8]) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>
 
 static TURNS: AtomicU64 = AtomicU64::new(0);
 
-defects! { within 60 seeds:
-    bytes_after_the_close_frame: AfterClose breaks G1 {
+defects! {
+    bytes_after_the_close_frame: AfterClose breaks G1 within 20 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             let ends = frames(&bytes).last().is_some_and(|last| bytes[last.start] == 0x88);
@@ -51,7 +51,7 @@ defects! { within 60 seeds:
             Some(bytes)
         }
     }
-    a_close_frame_cut_short: CutFrame breaks G1 {
+    a_close_frame_cut_short: CutFrame breaks G1 within 20 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             if let [0x88, length, ..] = bytes[..] {
@@ -60,7 +60,7 @@ defects! { within 60 seeds:
             Some(bytes)
         }
     }
-    a_wake_after_the_end: WakesTheDead breaks G1 {
+    a_wake_after_the_end: WakesTheDead breaks G1 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let dead = effects.iter().find_map(|effect| match effect {
@@ -71,7 +71,7 @@ defects! { within 60 seeds:
             effects
         }
     }
-    a_member_that_has_left: Ghost breaks G2 | P1 | G5 {
+    a_member_that_has_left: Ghost breaks G2 | P1 | G5 within 150 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             let is_in = |conn: &ConnId| shard.snapshot().rooms.iter().any(|room| room.members.contains(conn));
             match &mut input {
@@ -81,7 +81,7 @@ defects! { within 60 seeds:
             shard.handle(now, input).collect()
         }
     }
-    a_room_that_outlives_its_members: EmptyRoom breaks G3 {
+    a_room_that_outlives_its_members: EmptyRoom breaks G3 within 20 seeds {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if shard.stats().totals.published > 3 && snapshot.rooms.is_empty() {
@@ -90,7 +90,7 @@ defects! { within 60 seeds:
             snapshot
         }
     }
-    a_user_who_outlives_the_connections: StaleUser breaks G3 {
+    a_user_who_outlives_the_connections: StaleUser breaks G3 within 20 seeds {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if shard.stats().totals.accepted > 5 && !snapshot.users.iter().any(|(name, _)| &**name == "u0") {
@@ -99,20 +99,20 @@ defects! { within 60 seeds:
             snapshot
         }
     }
-    an_event_that_is_not_told: LostEvent breaks G4 {
+    an_event_that_is_not_told: LostEvent breaks G4 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let effects = shard.handle(now, input);
             effects.filter(|effect| !matches!(effect, Effect::Event(event) if event.seq == 4)).collect()
         }
     }
-    an_event_that_is_told_twice: RepeatedEvent breaks G4 {
+    an_event_that_is_told_twice: RepeatedEvent breaks G4 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let effects = shard.handle(now, input);
             let twice = |effect: Effect| if matches!(effect, Effect::Event(_)) { vec![effect.clone(), effect] } else { vec![effect] };
             effects.flat_map(twice).collect()
         }
     }
-    a_publication_that_does_not_come: Hole breaks G5 {
+    a_publication_that_does_not_come: Hole breaks G5 within 40 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             let short = publications(&bytes).into_iter().rfind(|range| range.len() < 125);
@@ -122,12 +122,12 @@ defects! { within 60 seeds:
             Some(bytes)
         }
     }
-    frames_that_are_never_written: Hoarder breaks G5 {
+    frames_that_are_never_written: Hoarder breaks G5 within 20 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             Subject::pending(shard, conn).filter(|_| shard.stats().totals.published < 5)
         }
     }
-    a_publication_that_comes_twice: Repeat breaks G5 {
+    a_publication_that_comes_twice: Repeat breaks G5 within 80 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             if let Some((first, second)) = alike(&bytes) {
@@ -136,7 +136,7 @@ defects! { within 60 seeds:
             Some(bytes)
         }
     }
-    two_publications_that_change_places: Swap breaks G5 {
+    two_publications_that_change_places: Swap breaks G5 within 80 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             if let Some((first, second)) = alike(&bytes) {
@@ -146,7 +146,7 @@ defects! { within 60 seeds:
             Some(bytes)
         }
     }
-    a_publication_to_whoever_is_not_in_the_room: Stranger breaks G5 {
+    a_publication_to_whoever_is_not_in_the_room: Stranger breaks G5 within 40 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let bytes = Subject::pending(shard, conn)?;
             let text: Vec<u8> = bytes.clone();
@@ -158,7 +158,7 @@ defects! { within 60 seeds:
             }))
         }
     }
-    a_publication_to_everybody: Everybody breaks G5 {
+    a_publication_to_everybody: Everybody breaks G5 within 40 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let has_room = shard.config().limits.outbox_frames > 8;
             let echo = match &input {
@@ -174,13 +174,13 @@ defects! { within 60 seeds:
             effects
         }
     }
-    an_outbox_without_bounds: Unbounded breaks G6 {
+    an_outbox_without_bounds: Unbounded breaks G6 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.outbox_frames = 1 << 40;
             config.limits.outbox_bytes = 1 << 40;
         }
     }
-    a_second_end: SecondEnd breaks G7 {
+    a_second_end: SecondEnd breaks G7 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let ended = effects.iter().find(|effect| matches!(effect, Effect::Closed { .. })).cloned();
@@ -188,18 +188,18 @@ defects! { within 60 seeds:
             effects
         }
     }
-    an_end_that_is_not_told: NoEnd breaks G7 {
+    an_end_that_is_not_told: NoEnd breaks G7 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
         }
     }
-    a_deadline_that_is_forgotten: Sleepless breaks G7 {
+    a_deadline_that_is_forgotten: Sleepless breaks G7 within 20 seeds {
         fn timeout(&self, shard: &Shard) -> Option<Instant> {
             let closing = |conn: &parlor_core::snapshot::ConnView| matches!(conn.phase, parlor_core::snapshot::PhaseView::Closing { .. });
             shard.poll_timeout().filter(|_| !shard.snapshot().conns.iter().any(closing))
         }
     }
-    a_deadline_that_comes_late: LateDeadline breaks G7 | G3 | G10 {
+    a_deadline_that_comes_late: LateDeadline breaks G7 | G3 | G10 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, mut now: Now, input: Input) -> Vec<Effect> {
             if shard.poll_timeout() == Some(now.mono) {
                 now.mono.0 -= 1;
@@ -207,14 +207,14 @@ defects! { within 60 seeds:
             shard.handle(now, input).collect()
         }
     }
-    a_gauge_that_drifts: Drift breaks G8 {
+    a_gauge_that_drifts: Drift breaks G8 within 20 seeds {
         fn stats(&self, shard: &Shard) -> Stats {
             let mut stats = shard.stats();
             stats.gauges.memberships += usize::from(stats.totals.accepted > 4);
             stats
         }
     }
-    an_order_that_depends_on_chance: Chance breaks G9 {
+    an_order_that_depends_on_chance: Chance breaks G9 within 80 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let wakes = effects.iter().all(|effect| matches!(effect, Effect::Wake(_)));
@@ -224,29 +224,29 @@ defects! { within 60 seeds:
             effects
         }
     }
-    a_panic: Panic breaks G10 {
+    a_panic: Panic breaks G10 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
             shard.handle(now, input).collect()
         }
     }
-    a_panic_of_whoever_only_looks: BlindSpot breaks G10 {
+    a_panic_of_whoever_only_looks: BlindSpot breaks G10 within 20 seeds {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             assert!(shard.stats().totals.published != 3, "three");
             shard.snapshot()
         }
     }
-    a_deadline_that_never_passes: Spin breaks G10 {
+    a_deadline_that_never_passes: Spin breaks G10 within 20 seeds {
         fn timeout(&self, shard: &Shard) -> Option<Instant> {
             shard.poll_timeout().map(|at| if shard.stats().totals.published > 2 { Instant(0) } else { at })
         }
     }
-    a_wake_that_is_forgotten: NoWake breaks P1 {
+    a_wake_that_is_forgotten: NoWake breaks P1 within 20 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Wake(_))).collect()
         }
     }
-    an_answer_that_is_another: WrongAnswer breaks P1 {
+    an_answer_that_is_another: WrongAnswer breaks P1 within 40 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             if let Input::Message { text, .. } = &mut input {
                 *text = text.replace(r#""id":10,"#, r#""id":11,"#);

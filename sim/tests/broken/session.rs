@@ -43,39 +43,39 @@ fn overwrite(bytes: &mut [u8], from: &str, to: &str) {
     }
 }
 
-defects! { within 400 seeds:
-    a_recovery_from_any_log: AnyLog breaks P1 | G2 {
+defects! {
+    a_recovery_from_any_log: AnyLog breaks P1 | G2 within 40 seeds {
         fn hear(input: &mut Input) {
             reword(input, r#""epoch":"elsewhere""#, r#""epoch":"""#);
         }
     }
-    a_recovery_that_begins_one_late: OneLate breaks G5 | P1 {
+    a_recovery_that_begins_one_late: OneLate breaks G5 | P1 within 40 seeds {
         fn hear(input: &mut Input) {
             reword(input, r#""offset":0,"recover":true"#, r#""offset":1,"recover":true"#);
         }
     }
-    a_recovery_that_is_forgotten: NoRecovery breaks G5 | P1 {
+    a_recovery_that_is_forgotten: NoRecovery breaks G5 | P1 within 40 seeds {
         fn hear(input: &mut Input) {
             reword(input, r#""recover":true"#, r#""recover":false"#);
         }
     }
-    a_recovery_larger_than_a_reply: LargeRecovery breaks P1 | G5 {
+    a_recovery_larger_than_a_reply: LargeRecovery breaks P1 | G5 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.reply_messages = usize::MAX;
             config.limits.reply_bytes = config.limits.frame_bytes / 2;
         }
     }
-    a_log_that_retains_too_much: LongLog breaks G5 {
+    a_log_that_retains_too_much: LongLog breaks G5 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.history_messages *= 2;
         }
     }
-    a_log_that_ages_late: OldLog breaks G7 | G3 {
+    a_log_that_ages_late: OldLog breaks G7 | G3 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.history_age *= 2;
         }
     }
-    a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 {
+    a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 within 20 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
@@ -84,48 +84,48 @@ defects! { within 400 seeds:
             }
         }
     }
-    a_log_read_backwards: Forwards breaks G5 {
+    a_log_read_backwards: Forwards breaks G5 within 20 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
                 query.reverse = false;
             }
         }
     }
-    a_log_read_past_its_limit: Generous breaks G5 {
+    a_log_read_past_its_limit: Generous breaks G5 within 60 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
                 query.limit = if query.limit > 0 { query.limit + 1 } else { query.limit };
             }
         }
     }
-    a_key_that_does_not_count: NoKey breaks P1 | G7 {
+    a_key_that_does_not_count: NoKey breaks P1 | G7 within 20 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command: Command::Publish { message, .. }, .. } = input {
                 message.idempotency_key = None;
             }
         }
     }
-    a_key_that_counts_for_too_long: LongKey breaks G7 {
+    a_key_that_counts_for_too_long: LongKey breaks G7 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.idempotency_window += Duration::from_secs(1);
         }
     }
-    a_watcher_who_is_not_told: Blind breaks P1 {
+    a_watcher_who_is_not_told: Blind breaks P1 within 80 seeds {
         fn hear(input: &mut Input) {
             reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
         }
     }
-    a_leave_that_is_told_as_a_join: JoinForLeave breaks P1 {
+    a_leave_that_is_told_as_a_join: JoinForLeave breaks P1 within 80 seeds {
         fn send(bytes: &mut Vec<u8>) {
             overwrite(bytes, r#""leave":{"info""#, r#""joins":{"info""#);
         }
     }
-    a_presence_of_somebody_else: Impostor breaks P1 | G5 {
+    a_presence_of_somebody_else: Impostor breaks P1 | G5 within 40 seeds {
         fn send(bytes: &mut Vec<u8>) {
             overwrite(bytes, r#":{"user":"u0","#, r#":{"user":"u9","#);
         }
     }
-    a_count_for_a_list: CountForList breaks G2 {
+    a_count_for_a_list: CountForList breaks G2 within 20 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::Presence { channel } = command
@@ -134,7 +134,7 @@ defects! { within 400 seeds:
             }
         }
     }
-    a_room_token_for_any_room: AnyRoom breaks G2 | P1 {
+    a_room_token_for_any_room: AnyRoom breaks G2 | P1 within 400 seeds {
         fn hear(input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input
                 && claims.channel.as_deref() == Some("elsewhere")
@@ -143,51 +143,51 @@ defects! { within 400 seeds:
             }
         }
     }
-    a_token_that_never_ends: Eternal breaks P1 | G7 | G2 {
+    a_token_that_never_ends: Eternal breaks P1 | G7 | G2 within 80 seeds {
         fn hear(input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input {
                 claims.exp = claims.exp.filter(|_| claims.channel.is_none());
             }
         }
     }
-    a_backend_that_is_not_heard: Deaf breaks G2 {
+    a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command: Command::Unsubscribe { user, .. }, .. } = input {
                 *user = "nobody".into();
             }
         }
     }
-    a_rate_that_is_not_kept: Hasty breaks G8 | G2 {
+    a_rate_that_is_not_kept: Hasty breaks G8 | G2 within 100 seeds {
         fn configure(config: &mut Config) {
             config.limits.client_commands = Rate::OFF;
         }
     }
-    a_user_with_too_many_connections: Crowd breaks G7 {
+    a_user_with_too_many_connections: Crowd breaks G7 within 60 seeds {
         fn configure(config: &mut Config) {
             config.limits.connections_per_user = 0;
         }
     }
-    an_address_with_too_many_connections: Street breaks P1 {
+    an_address_with_too_many_connections: Street breaks P1 within 40 seeds {
         fn configure(config: &mut Config) {
             config.limits.connections_per_ip = 0;
         }
     }
-    logs_without_number: Hoard breaks G3 | G2 {
+    logs_without_number: Hoard breaks G3 | G2 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.logs = usize::MAX;
         }
     }
-    history_without_bounds: Archive breaks P1 {
+    history_without_bounds: Archive breaks P1 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.history_bytes = usize::MAX;
         }
     }
-    a_position_that_is_another: Astray breaks P1 {
+    a_position_that_is_another: Astray breaks P1 within 60 seeds {
         fn send(bytes: &mut Vec<u8>) {
             overwrite(bytes, r#"{"type":"gap","room""#, r#"{"type":"gip","room""#);
         }
     }
-    parts_of_a_call_in_another_order: OutOfOrder breaks G5 | G2 | G7 | P1 {
+    parts_of_a_call_in_another_order: OutOfOrder breaks G5 | G2 | G7 | P1 within 40 seeds {
         fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             let order = match &mut input {
                 Input::Call { command: Command::Batch(parts), .. } => hub_first(parts),
@@ -207,33 +207,33 @@ defects! { within 400 seeds:
             effects
         }
     }
-    a_part_that_is_left_out: LeftOut breaks P1 {
+    a_part_that_is_left_out: LeftOut breaks P1 within 20 seeds {
         fn hear(input: &mut Input) {
             if let Input::Call { command: Command::Batch(parts), .. } = input {
                 parts.retain(|(_, part)| part.is_ok());
             }
         }
     }
-    an_address_that_comes_too_often: Stampede breaks P1 | G7 {
+    an_address_that_comes_too_often: Stampede breaks P1 | G7 within 20 seeds {
         fn configure(config: &mut Config) {
             config.limits.new_connections_per_ip = Rate::OFF;
         }
     }
-    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 {
+    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 within 80 seeds {
         fn hear(input: &mut Input) {
             if says(input, &[r#""join_leave":true"#, r#""recover":true"#]) {
                 reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
             }
         }
     }
-    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 {
+    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 within 200 seeds {
         fn hear(input: &mut Input) {
             if says(input, &[r#""subscribe":"#, r#""token":"#]) {
                 reword(input, r#""recover":true"#, r#""recover":false"#);
             }
         }
     }
-    a_return_that_is_all_or_nothing: Strict breaks P1 | G5 {
+    a_return_that_is_all_or_nothing: Strict breaks P1 | G5 within 300 seeds {
         fn hear(input: &mut Input) {
             if says(input, &[r#""connect":"#]) {
                 reword(input, r#""flag":2,"offset":0,"recover":true"#, r#""flag":2,"offset":0,"recover":false"#);

@@ -153,8 +153,8 @@ fn a_plain_client_and_a_log_of_one() {
         &Scope::broker(Profile::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
         "394 states, 2203 transitions, depth 8: \
-         accept=138 upgrade=133 lose=348 write=180 api-publish=175 api-publish-once=175 api- \
-         history=394 api-history-remove=394 advance=266",
+         accept=138 upgrade=133 lose=348 write=180 api-publish=175 api-publish-once=175 \
+         api-history=394 api-history-remove=394 advance=266",
     );
 }
 

@@ -24,6 +24,7 @@ pub mod client;
 pub mod congruence;
 pub mod coverage;
 pub mod explore;
+pub mod fuzz;
 mod heal;
 #[cfg(feature = "driver")]
 pub mod hosted;

@@ -2,7 +2,7 @@
 
 mod cli;
 
-use cli::{Flags, canary, exhaustive, hunt, random, replay, shorten};
+use cli::{Flags, canary, exhaustive, fuzzed, hunt, random, replay, shorten};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -16,6 +16,7 @@ parlor-sim replay FILE [--subject parlor|driver|v0|v1|canary]
                                                a trace, step by step
 parlor-sim shrink FILE [--subject parlor|v0|v1|canary]
                                                a trace that breaks something, made as short as it gets
+parlor-sim fuzz TARGET FILE                    one input of a fuzz target
 parlor-sim hunt v0|v1|parlor                   what is wrong with the historic connection manager, before and after its
                                                fix, by the shortest way to each defect; Parlor has none of them
 parlor-sim canary [--seeds N] [--seed FIRST]   a batch of runs of a subject that is wrong in one of a thousand
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         }
         ["replay", file, rest @ ..] => Flags::parse(rest).and_then(|flags| replay(file, &flags)),
         ["shrink", file, rest @ ..] => Flags::parse(rest).and_then(|flags| shorten(file, &flags)),
+        ["fuzz", target, file] => fuzzed(target, file),
         ["hunt", subject] => hunt(subject),
         ["canary", rest @ ..] => Flags::parse(rest).and_then(|flags| canary(&flags)),
         ["exhaustive", rest @ ..] => Flags::parse(rest).and_then(|flags| exhaustive(&flags)),

@@ -1,10 +1,12 @@
 //! Random runs of the server's own host and driver, over invented sockets.
 #![cfg(feature = "driver")]
 
+use parlor_sim::action::{Action, Budget, Payload, Peer, Rooms};
 use parlor_sim::coverage::Goals;
 use parlor_sim::hosted::Hosted;
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
+use parlor_sim::setup::Setup;
 use parlor_sim::shrink::shorten;
 use parlor_sim::swarm::Options;
 use parlor_sim::trace::Trace;
@@ -27,4 +29,14 @@ fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
         goals = goals | run.goals;
     }
     assert!(goals.count() > 60, "{} goals were reached through the driver", goals.count());
+}
+
+#[test]
+fn more_frames_than_one_write_gathers_are_written_in_parts() {
+    let publish = Action::TellAll(Payload::Small);
+    let frames = vec![publish; 100];
+    let actions = [vec![Action::Enter(Peer(0), Rooms(1))], frames, vec![Action::Write(Peer(0), Budget::All)]].concat();
+    let run = run_twice::<Hosted>(&Setup::default(), &actions);
+    assert_eq!(run.failure, None);
+    assert_eq!(run.effective.iter().sum::<u64>(), 102, "every step meant something");
 }

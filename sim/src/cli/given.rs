@@ -5,6 +5,7 @@ use super::{Flags, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::canary::Canary;
 use parlor_sim::explore::{Profile, Scope, explore};
+use parlor_sim::fuzz;
 use parlor_sim::hunt::{self, Defect};
 use parlor_sim::naive::{V0, V1};
 use parlor_sim::report;
@@ -13,6 +14,13 @@ use parlor_sim::shrink::Proof;
 use parlor_sim::subject::Subject;
 use parlor_sim::trace::Trace;
 use std::process::ExitCode;
+
+pub fn fuzzed(target: &str, file: &str) -> Result<ExitCode, String> {
+    let known = fuzz::TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, body) = known.ok_or_else(|| format!("{target:?} is no fuzz target"))?;
+    body(&std::fs::read(file).map_err(|error| format!("{file}: {error}"))?);
+    Ok(ExitCode::SUCCESS)
+}
 
 pub fn exhaustive(flags: &Flags<'_>) -> Result<ExitCode, String> {
     let scope = scope(flags)?;

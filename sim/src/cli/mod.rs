@@ -6,7 +6,7 @@ mod given;
 mod random;
 
 pub use flags::Flags;
-pub use given::{exhaustive, hunt, replay, shorten};
+pub use given::{exhaustive, fuzzed, hunt, replay, shorten};
 pub use random::{canary, random};
 
 use std::time::Instant;

@@ -4,7 +4,7 @@
 //! again, and has to write when it is let. A task is polled when its socket has woken it, and never else.
 
 mod frames;
-mod pipe;
+pub(crate) mod pipe;
 mod watch;
 
 use crate::coverage::Goal;

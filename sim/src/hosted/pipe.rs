@@ -12,22 +12,22 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// Whether a task is to be polled.
 #[derive(Default)]
-pub(super) struct Alarm(AtomicBool);
+pub(crate) struct Alarm(AtomicBool);
 
 impl Alarm {
-    pub(super) fn ringing() -> Arc<Self> {
+    pub(crate) fn ringing() -> Arc<Self> {
         Arc::new(Self(AtomicBool::new(true)))
     }
 
-    pub(super) fn is_ringing(&self) -> bool {
+    pub(crate) fn is_ringing(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn silence(&self) {
+    pub(crate) fn silence(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
@@ -40,7 +40,7 @@ impl Wake for Alarm {
 
 /// One socket.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pipe(Rc<RefCell<Ends>>);
+pub(crate) struct Pipe(Rc<RefCell<Ends>>);
 
 #[derive(Debug, Default)]
 struct Ends {
@@ -60,21 +60,21 @@ struct Ends {
 
 impl Pipe {
     /// Bytes come in.
-    pub(super) fn deliver(&self, piece: &[u8]) {
+    pub(crate) fn deliver(&self, piece: &[u8]) {
         let mut ends = self.0.borrow_mut();
         ends.to_server.push_back(piece.to_vec());
         wake(&mut ends.reader);
     }
 
     /// No more bytes come in.
-    pub(super) fn end(&self, cause: Lost) {
+    pub(crate) fn end(&self, cause: Lost) {
         let mut ends = self.0.borrow_mut();
         ends.end = Some(cause);
         wake(&mut ends.reader);
     }
 
     /// It takes so many bytes.
-    pub(super) fn grant(&self, bytes: usize) {
+    pub(crate) fn grant(&self, bytes: usize) {
         let mut ends = self.0.borrow_mut();
         ends.room = bytes;
         if bytes > 0 {
@@ -83,21 +83,26 @@ impl Pipe {
     }
 
     /// Every write fails.
-    pub(super) fn break_off(&self) {
+    pub(crate) fn break_off(&self) {
         let mut ends = self.0.borrow_mut();
         ends.broken = true;
         wake(&mut ends.writer);
     }
 
     /// The first of the bytes that it took and nobody has asked for yet.
-    pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
+    pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut ends = self.0.borrow_mut();
         assert!(bytes <= ends.taken.len(), "G8: the driver says that {bytes} bytes went, and {} did", ends.taken.len());
         ends.taken.drain(..bytes).collect()
     }
 
+    /// All of the bytes that it took and nobody has asked for yet.
+    pub(crate) fn take_all(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().taken)
+    }
+
     /// Whether the driver has hung up, and if so, whether in peace.
-    pub(super) fn hung_up(&self) -> Option<bool> {
+    pub(crate) fn hung_up(&self) -> Option<bool> {
         self.0.borrow().hung_up
     }
 }

@@ -1,0 +1,173 @@
+//! What a client writes, raw: through the server's own driver and host, over an invented socket.
+
+use super::rfc6455::{self, Heard, Said};
+use super::taken::Taken;
+use crate::client::{Frame, Parser};
+use crate::hosted::pipe::{Alarm, Pipe};
+use crate::third_party;
+use parlor::auth::Tokens;
+use parlor::driver::Handshake;
+use parlor::host::{Host, Observer, Served};
+use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Reads these bytes as what a client sends once it has its 101, after three bytes that say which profile it speaks, how
+/// its bytes are cut, and how the socket takes what it is sent. The server must hear what a second reader of RFC 6455
+/// hears, however the bytes are cut; what it writes must be frames with nothing after a Close, no longer than what was
+/// said can be worth; and it must write the same, too, as long as it writes at the same moments.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn codec_bytes(bytes: &[u8]) {
+    let mut taken = Taken(bytes);
+    let target = taken.pick(&["/connection/websocket", "/ws/a?greeting=off", "/ws/a?positions=on&history=3"]);
+    let (cut, takes) = (taken.byte(), taken.byte());
+    let bytes = taken.0;
+    let pieces: Vec<&[u8]> = pieces(bytes, cut);
+
+    let whole = Talk::over(target, &[bytes], usize::MAX, false);
+    judge_heard(&whole.heard, &rfc6455::read(bytes, limits().message_bytes));
+    let cut = Talk::over(target, &pieces, usize::MAX, false);
+    assert_eq!(whole.heard, cut.heard, "P1: what is heard of bytes in pieces");
+    assert_eq!(whole.written, cut.written, "P1: what is answered to bytes in pieces");
+    let eager = Talk::over(target, &pieces, usize::from(takes).max(1), true);
+    assert_eq!(whole.heard, eager.heard, "P1: what is heard while the server writes");
+    for talk in [&whole, &eager] {
+        judge_written(&talk.written, bytes.len());
+    }
+}
+
+const NOW: Now = Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 };
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+/// More than one read takes at once.
+const MOST_BYTES: usize = 16 << 10;
+/// What a byte can come to: a command that is refused is a byte or two, and its answer has a hundred.
+const WORTH: usize = 64;
+/// What comes without having been asked for, and the Close.
+const UNASKED: usize = 1024;
+
+fn limits() -> Limits {
+    Limits { message_bytes: 512, publication_bytes: 256, reply_bytes: 512, history_messages: 3, ..Limits::default() }
+}
+
+/// Pieces of so many bytes each, with a byte of its own in front of each where the size is odd.
+fn pieces(bytes: &[u8], cut: u8) -> Vec<&[u8]> {
+    let size = usize::from(cut / 2).max(1);
+    let chunks = bytes.chunks(size);
+    if cut.is_multiple_of(2) {
+        return chunks.collect();
+    }
+    chunks.flat_map(|chunk| [&chunk[..1], &chunk[1..]]).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// Writes down what the server hears.
+#[derive(Debug, Default)]
+struct Ear(Vec<Heard>);
+
+impl Observer for Ear {
+    fn before(&mut self, _: Now, input: &Input) {
+        self.0.push(match input {
+            Input::Message { text, .. } => Heard::Text(text.clone()),
+            Input::Ping { payload, .. } => Heard::Ping(payload.clone()),
+            Input::Pong { .. } => Heard::Pong,
+            Input::PeerClosed { code, .. } => Heard::Close(*code),
+            Input::Violation { rule, .. } => Heard::Broken(*rule),
+            _ => return,
+        });
+    }
+
+    fn after(&mut self, shard: &Shard) {
+        shard.audit();
+    }
+}
+
+/// One client's bytes, and what came of them.
+struct Talk {
+    heard: Vec<Heard>,
+    written: Vec<u8>,
+}
+
+impl Talk {
+    /// The pieces come one after the other. `eager`: what waits is written after each, and so many bytes are taken then.
+    fn over(target: &str, pieces: &[&[u8]], takes: usize, eager: bool) -> Self {
+        let mut line = Line::open(target);
+        for piece in pieces.iter().flat_map(|piece| piece.chunks(MOST_BYTES)) {
+            line.pipe.deliver(piece);
+            line.run();
+            if eager {
+                line.write(takes);
+            }
+        }
+        while line.write(usize::MAX) > 0 {}
+        Self { heard: line.host.observer().0.clone(), written: line.written }
+    }
+}
+
+/// A host with one connection.
+struct Line {
+    host: Host<Pipe, Ear>,
+    conn: ConnId,
+    pipe: Pipe,
+    alarm: Arc<Alarm>,
+    written: Vec<u8>,
+}
+
+impl Line {
+    fn open(target: &str) -> Self {
+        let config = Config { limits: limits(), ..Config::default() };
+        let target = config.routes.resolve(target, &config.limits).expect("a path that is served");
+        let mut host = Host::observed(config, [7; 32], Tokens::new(None), Ear::default());
+        let upgrade = Upgrade { client: [1; 16], target, token: None, peer: None };
+        let conn = host.accept(NOW, upgrade).expect("within the limits");
+        let pipe = Pipe::default();
+        host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
+        let mut line = Self { host, conn, pipe, alarm: Alarm::ringing(), written: Vec::new() };
+        line.pipe.grant(RESPONSE.len());
+        line.run();
+        assert_eq!(line.pipe.take_all(), RESPONSE, "the 101");
+        line
+    }
+
+    /// Polls the connection until it waits for something.
+    fn run(&mut self) {
+        while self.alarm.is_ringing() {
+            self.alarm.silence();
+            let waker = Waker::from(Arc::clone(&self.alarm));
+            match self.host.poll_connection(NOW, self.conn, &mut Context::from_waker(&waker)) {
+                Poll::Ready(Served::Partly) => self.alarm.ring(),
+                Poll::Ready(Served::Ended) | Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Has the server write, and takes at most so many bytes. Returns how many it took.
+    fn write(&mut self, takes: usize) -> usize {
+        self.pipe.grant(takes);
+        self.host.flush(NOW, usize::MAX);
+        self.run();
+        let taken = self.pipe.take_all();
+        self.written.extend_from_slice(&taken);
+        taken.len()
+    }
+}
+
+fn judge_heard(heard: &[Heard], said: &Said) {
+    let (whole, after) = heard.split_at(said.whole.len().min(heard.len()));
+    assert_eq!(whole, said.whole, "P1: what was said");
+    let broken: Vec<Heard> = said.broken.iter().copied().map(Heard::Broken).collect();
+    match after {
+        [] => assert!(broken.is_empty() || said.perhaps, "P1: {broken:?} is not noticed"),
+        [rule] => assert!(broken.contains(rule), "P1: {rule:?} where {broken:?} was due"),
+        _ => panic!("P1: {after:?} was never said"),
+    }
+}
+
+fn judge_written(written: &[u8], read: usize) {
+    let frames = Parser::default().feed(written).expect("G1: whole frames of RFC 6455");
+    let closes = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
+    assert!(closes.is_none_or(|at| at + 1 == frames.len()), "G1: {frames:?} go on after a Close");
+    third_party::judge(written).expect("tungstenite reads the same");
+    let most = UNASKED + WORTH * read;
+    assert!(written.len() <= most, "G6: {} bytes for {read}, at most {most}", written.len());
+}

@@ -1,0 +1,175 @@
+//! The machine alone, transition by transition: inputs that no driver would hand in too, in any order, and each of them
+//! judged without an oracle, by what one input may change at all.
+
+use super::moves::{self, Step};
+use super::taken::Taken;
+use super::texts::{self, Places};
+use super::traces;
+use crate::setup::Setup;
+use crate::speech;
+use crate::subject::Seen;
+use parlor_core::wire::api;
+use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard, Upgrade, Violation};
+use std::net::IpAddr;
+
+const MOST_STEPS: usize = 250;
+const START_UNIX_MS: u64 = 1_795_352_400_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// Reads these bytes as limits, and then as inputs of four bytes each: any input, for any connection that there is or
+/// was, at any time. Before each, the machine is cloned, and the clone handles the same: effects, state and counts must
+/// be equal (G9). What differs between before and after must be something that this input can change: a connection
+/// goes through its phases one way, what waits for a socket only grows at its end and shrinks at its front, rooms and
+/// users follow their events, logs only go on. Then the machine audits itself.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn transitions(bytes: &[u8]) {
+    let mut taken = Taken(bytes);
+    let mut bench = Bench::new(&traces::setup(&mut taken));
+    taken.steps().take(MOST_STEPS).for_each(|step| bench.step(step));
+}
+
+/// The machine, and what it takes to make up inputs for it.
+struct Bench {
+    shard: Shard,
+    config: Config,
+    /// Every id that it has given.
+    ids: Vec<ConnId>,
+    ledger: moves::Ledger,
+    clock: u64,
+    calls: u64,
+}
+
+impl Bench {
+    fn new(setup: &Setup) -> Self {
+        let config = setup.config();
+        let shard = Shard::new(config.clone(), setup.subject_seed());
+        let ledger = moves::Ledger::default();
+        Self { shard, config, ids: Vec::new(), ledger, clock: SECOND, calls: 0 }
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: Instant(self.clock), unix_ms: START_UNIX_MS + self.clock / 1_000_000 }
+    }
+
+    fn step(&mut self, [kind, who, what, which]: [u8; 4]) {
+        let conn = self.ids.get(usize::from(who) % self.ids.len().max(1)).copied();
+        let conn = conn.unwrap_or(ConnId { slot: u32::from(who), generation: 0 });
+        let input = match kind % 16 {
+            0 | 1 => return self.accept(what, which),
+            2 => Input::Upgraded { conn },
+            3..=5 => {
+                Input::Message { conn, text: texts::message(what, &Places::new(which, who, &self.shard.snapshot())) }
+            }
+            6 => Input::Ping { conn, payload: vec![what; usize::from(what).min(125)] },
+            7 => Input::Pong { conn },
+            8 => Input::PeerClosed { conn, code: [None, Some(1000), Some(1001), Some(4321)][usize::from(what % 4)] },
+            9 => Input::Violation { conn, rule: rule(what) },
+            10 => Input::Lost { conn, cause: [Lost::Eof, Lost::Read, Lost::Write][usize::from(what % 3)] },
+            11 | 12 => Input::Flushed { conn, bytes: self.portion(conn, what) },
+            13 => Input::Authenticated { conn, verdict: self.verdict(what, which) },
+            14 => match self.call(who, what, which) {
+                Some(call) => call,
+                None => return,
+            },
+            _ => self.time(what),
+        };
+        self.judge(input);
+    }
+
+    fn judge(&mut self, input: Input) {
+        let before = Seen::of(&self.shard, Vec::new());
+        let now = self.now();
+        let mut twin = self.shard.clone();
+        let step = Step { now, input: input.clone(), before, after: turn(&mut self.shard, now, input.clone()) };
+        let other = turn(&mut twin, now, input);
+        assert_eq!(format!("{:?}", step.after), format!("{other:?}"), "G9: a clone does the same");
+        self.shard.audit();
+        self.ledger.judge(&step, &self.config.limits);
+    }
+
+    fn accept(&mut self, what: u8, which: u8) {
+        let rooms: Vec<String> =
+            (0..3).filter(|room| which & 1 << room != 0).map(|room| format!("room=r{room}")).collect();
+        let rooms = rooms.join("&");
+        let target = match (what % 8, rooms.is_empty()) {
+            (0..=2, _) | (_, true) => "/connection/websocket".into(),
+            (3, _) => "/connection/websocket?cf_ws_frame_ping_pong=true".into(),
+            (4, _) => format!("/ws?{rooms}"),
+            (5, _) => format!("/ws?{rooms}&token=t"),
+            (6, _) => format!("/ws?{rooms}&greeting=off&positions=on&history={}", which >> 4),
+            _ => format!("/ws/r0?since={}:{}", "x", which >> 4),
+        };
+        // What a URL may not say is not this machine's business.
+        let Ok(target) = self.config.routes.resolve(&target, &self.config.limits) else { return };
+        let mut client = [0; 16];
+        client[..8].copy_from_slice(&(self.ids.len() as u64).to_be_bytes());
+        let peer = (which & 0x80 != 0).then(|| IpAddr::from([10, 0, 0, which & 1]));
+        let before = self.shard.snapshot();
+        let accepted = self.shard.accept(self.now(), Upgrade { client, target, token: None, peer });
+        moves::judge_accept(&before, &self.shard.snapshot(), accepted, &self.ids);
+        self.shard.audit();
+        self.ids.extend(accepted);
+    }
+
+    /// How many of the bytes that wait are written.
+    fn portion(&self, conn: ConnId, what: u8) -> usize {
+        let waits = self.shard.pending(conn).map_or(0, |pending| pending.len());
+        match what {
+            0..32 => waits,
+            32..64 => waits / 2,
+            _ => usize::from(what - 64).min(waits),
+        }
+    }
+
+    fn verdict(&self, what: u8, which: u8) -> Result<Claims, BadToken> {
+        if what & 1 != 0 {
+            return Err(BadToken::Invalid);
+        }
+        let now = i64::try_from(self.now().unix_ms / 1000).expect("this century");
+        Ok(Claims {
+            sub: ["", "u0", "u1", "u2"][usize::from(which % 4)].into(),
+            exp: [None, Some(now + 20), Some(now), Some(i64::MAX), Some(i64::MIN)]
+                .get(usize::from(what >> 1 & 7))
+                .copied()
+                .flatten(),
+            nbf: (what >> 4 == 15).then_some(now + 60),
+            info: (which & 4 != 0).then(|| format!(r#"{{"n":{which}}}"#)),
+            channels: (0..3).filter(|room| which >> 3 & 1 << room != 0).map(speech::room_name).collect(),
+            channel: (which & 0x40 != 0).then(|| speech::room_name(usize::from(which >> 7))),
+        })
+    }
+
+    fn call(&mut self, who: u8, what: u8, which: u8) -> Option<Input> {
+        let (method, body) = texts::call(what, &Places::new(which, who, &self.shard.snapshot()));
+        self.calls += 1;
+        let command = api::parse(method, body.as_bytes(), &self.config.limits).ok()?;
+        Some(Input::Call { call: CallId(self.calls), command })
+    }
+
+    fn time(&mut self, what: u8) -> Input {
+        let deadline = self.shard.poll_timeout().map_or(self.clock, |at| at.0);
+        let to = match what % 8 {
+            0 => deadline,
+            1 => deadline + 1,
+            2 => deadline.saturating_sub(1),
+            3 => self.clock + SECOND / 10,
+            4 => self.clock + SECOND,
+            5 => self.clock + 3600 * SECOND,
+            6 => self.clock,
+            _ => return Input::Shutdown,
+        };
+        self.clock = self.clock.max(to);
+        Input::Tick
+    }
+}
+
+fn turn(shard: &mut Shard, now: Now, input: Input) -> Seen {
+    let effects = shard.handle(now, input).collect();
+    Seen::of(shard as &Shard, effects)
+}
+
+fn rule(what: u8) -> Violation {
+    [Violation::Protocol, Violation::Binary, Violation::Utf8, Violation::TooLarge][usize::from(what % 4)]
+}

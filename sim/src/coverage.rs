@@ -104,7 +104,7 @@ goals! {
     CommandRate = "a client asked too often",
     PublishRate = "a client published too often",
     TooManyRefusals = "a client that would not slow down was closed",
-    ServedInTheEnd = "a client that was well in the end read a message from every room that it was in",
+    ServedInTheEnd = "a client that was well in the end read what was sent then",
     Overloaded = "a connection was closed because there were too many logs",
 }
 

@@ -7,9 +7,10 @@ use std::path::Path;
 
 #[test]
 fn every_input_that_was_kept_is_clean() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     for (target, body) in TARGETS {
-        let folder = corpus.join(target);
+        assert!(fuzz.join("fuzz_targets").join(target).with_extension("rs").exists(), "a fuzzer can run {target}");
+        let folder = fuzz.join("corpus").join(target);
         let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut replayed = 0;
         for entry in entries {

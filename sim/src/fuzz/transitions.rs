@@ -99,7 +99,7 @@ impl Bench {
             (4, _) => format!("/ws?{rooms}"),
             (5, _) => format!("/ws?{rooms}&token=t"),
             (6, _) => format!("/ws?{rooms}&greeting=off&positions=on&history={}", which >> 4),
-            _ => format!("/ws/r0?since={}:{}", "x", which >> 4),
+            _ => format!("/ws/r0?since=x:{}", which >> 4),
         };
         // What a URL may not say is not this machine's business.
         let Ok(target) = self.config.routes.resolve(&target, &self.config.limits) else { return };

@@ -113,6 +113,25 @@ pub enum Input {
     Shutdown,
 }
 
+impl Input {
+    /// The connection that it is about, if it is about one.
+    #[must_use]
+    pub fn conn(&self) -> Option<ConnId> {
+        match *self {
+            Self::Upgraded { conn }
+            | Self::Message { conn, .. }
+            | Self::Ping { conn, .. }
+            | Self::Pong { conn }
+            | Self::PeerClosed { conn, .. }
+            | Self::Violation { conn, .. }
+            | Self::Lost { conn, .. }
+            | Self::Flushed { conn, .. }
+            | Self::Authenticated { conn, .. } => Some(conn),
+            Self::Call { .. } | Self::Tick | Self::Shutdown => None,
+        }
+    }
+}
+
 /// Which rule of the framing a peer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Violation {

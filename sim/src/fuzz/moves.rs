@@ -136,7 +136,7 @@ impl Step {
 
     /// Who has ended is named in vain, and after a tick nothing is overdue.
     fn judge_counts(&self) {
-        let stale = self.named().is_some_and(|conn| self.before.conn(conn).is_none());
+        let stale = self.input.conn().is_some_and(|conn| self.before.conn(conn).is_none());
         let counted = self.after.stats.totals.stale_inputs - self.before.stats.totals.stale_inputs;
         assert_eq!(counted, u64::from(stale), "G8: stale inputs");
         if stale {
@@ -170,7 +170,7 @@ impl Step {
 
     fn judge_conn(&self, before: &ConnView, after: &ConnView) {
         assert_eq!(before.client, after.client, "P1: a connection keeps its public id");
-        let named = self.named() == Some(before.id);
+        let named = self.input.conn() == Some(before.id);
         match (&before.phase, &after.phase) {
             (PhaseView::Handshaking, PhaseView::Handshaking) => assert!(after.outbox.is_empty(), "G1: before the 101"),
             (PhaseView::Handshaking, PhaseView::Open { .. } | PhaseView::Closing { .. }) => {
@@ -230,21 +230,6 @@ impl Step {
         match self.input {
             Input::Flushed { conn, bytes } if conn == id => bytes,
             _ => 0,
-        }
-    }
-
-    fn named(&self) -> Option<ConnId> {
-        match self.input {
-            Input::Upgraded { conn }
-            | Input::Message { conn, .. }
-            | Input::Ping { conn, .. }
-            | Input::Pong { conn }
-            | Input::PeerClosed { conn, .. }
-            | Input::Violation { conn, .. }
-            | Input::Lost { conn, .. }
-            | Input::Flushed { conn, .. }
-            | Input::Authenticated { conn, .. } => Some(conn),
-            Input::Call { .. } | Input::Tick | Input::Shutdown => None,
         }
     }
 }

@@ -103,7 +103,7 @@ impl<V: Version> Subject for Naive<V> {
         self.now = self.now.max(now.mono);
         (self.endings, self.uncaught) = (Vec::new(), Vec::new());
         self.sockets.wrongs.clear();
-        if named(&input).is_some_and(|conn| !self.sockets.is_living(conn)) {
+        if input.conn().is_some_and(|conn| !self.sockets.is_living(conn)) {
             self.ledger.totals.stale_inputs += 1;
             return vec![];
         }
@@ -143,21 +143,5 @@ impl<V: Version> Subject for Naive<V> {
     fn audit(&self) {
         let first = self.sockets.wrongs.iter().chain(&self.uncaught).next();
         assert!(first.is_none(), "{}", first.map_or("", String::as_str));
-    }
-}
-
-/// The connection that an input is about.
-fn named(input: &Input) -> Option<ConnId> {
-    match input {
-        Input::Upgraded { conn }
-        | Input::Message { conn, .. }
-        | Input::Ping { conn, .. }
-        | Input::Pong { conn }
-        | Input::PeerClosed { conn, .. }
-        | Input::Violation { conn, .. }
-        | Input::Lost { conn, .. }
-        | Input::Flushed { conn, .. }
-        | Input::Authenticated { conn, .. } => Some(*conn),
-        Input::Call { .. } | Input::Tick | Input::Shutdown => None,
     }
 }

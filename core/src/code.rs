@@ -242,3 +242,42 @@ impl fmt::Display for Error {
         write!(f, "{} {}", self.code.number(), self.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_reason_is_cut_between_characters_where_a_close_frame_ends() {
+        let reason = |text: &str| CloseReason::custom(4000, text).reason.into_owned();
+        let fits = "x".repeat(CLOSE_REASON_BYTES);
+        assert_eq!(reason(&fits), fits);
+        assert_eq!(reason(&(fits.clone() + "x")), fits);
+        let wide = "x".repeat(CLOSE_REASON_BYTES - 2);
+        assert_eq!(reason(&(wide.clone() + "\u{20AC}")), wide, "the last of its three bytes is one too many");
+        assert_eq!(reason(""), CloseReason::FORCE.reason, "an empty one is none to an SDK");
+    }
+
+    #[test]
+    fn an_error_is_its_number_and_its_words_and_a_status_for_the_api() {
+        assert_eq!(Error::limit(ErrorCode::LimitExceeded, "logs", "too many").to_string(), "106 too many (logs)");
+        let statuses: alloc::vec::Vec<(u16, u16)> =
+            ErrorCode::ALL.iter().map(|code| (code.number(), code.http_status())).collect();
+        let expected = [
+            (100, 500),
+            (101, 401),
+            (102, 404),
+            (103, 403),
+            (104, 404),
+            (105, 409),
+            (106, 413),
+            (107, 400),
+            (108, 400),
+            (109, 401),
+            (111, 429),
+            (112, 416),
+        ];
+        assert_eq!(statuses, expected);
+    }
+}

@@ -361,3 +361,31 @@ impl Conn {
         self.open().filter(|open| open.is_ready())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Position, Replayed};
+    use crate::testing::entry;
+    use alloc::vec;
+
+    #[test]
+    fn timers_are_told_apart_by_name() {
+        let names = Timer::ALL.map(Timer::name);
+        assert_eq!(names, ["phase", "ping", "pong", "write", "expiry", "room_expiry"], "as they fire");
+    }
+
+    #[test]
+    fn rooms_of_a_connect_share_a_reply() {
+        let mut entrance = Entrance::default();
+        for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
+            let replay = Replayed { recovered: Some(true), entries: vec![entry(5, data)] };
+            let subscribed = Subscribed::new(Position { epoch: 7, offset: 5 }, true, replay, None);
+            entrance.add(Name::from(room), subscribed, 8);
+        }
+        let recovered: Vec<_> =
+            entrance.subs.iter().map(|(_, sub)| (sub.position.offset, sub.replay.recovered)).collect();
+        let (whole, without) = ((4, Some(true)), (5, Some(false)));
+        assert_eq!(recovered, [whole, whole, whole, without], "exactly reply_bytes are within it");
+    }
+}

@@ -62,6 +62,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod api;
 mod broker;
@@ -80,6 +82,8 @@ mod registry;
 mod shard;
 pub mod snapshot;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 pub mod time;
 mod timers;
 mod turn;

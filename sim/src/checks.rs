@@ -1,6 +1,7 @@
 //! The guarantees by name, and what it means that one is broken.
 
 use std::fmt;
+use std::str::FromStr;
 
 macro_rules! guarantees {
     ($($name:ident = $sentence:literal,)*) => {
@@ -56,13 +57,57 @@ impl Guarantee {
     #[must_use]
     pub fn named_in(words: &str) -> Option<Self> {
         let name: String = words.chars().take_while(char::is_ascii_alphanumeric).collect();
-        Self::ALL.iter().copied().find(|guarantee| guarantee.to_string() == name)
+        name.parse().ok()
     }
 }
 
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
+    }
+}
+
+impl FromStr for Guarantee {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().copied().find(|guarantee| guarantee.to_string() == name);
+        known.ok_or_else(|| format!("{name:?} is no guarantee"))
+    }
+}
+
+/// Some of the guarantees. As text, their names with a `+` between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Guarantees(u16);
+
+impl Guarantees {
+    /// These.
+    #[must_use]
+    pub fn of(all: &[Guarantee]) -> Self {
+        Self(all.iter().fold(0, |bits, guarantee| bits | 1 << *guarantee as u16))
+    }
+
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn has(self, guarantee: Guarantee) -> bool {
+        self.0 & (1 << guarantee as u16) != 0
+    }
+}
+
+impl fmt::Display for Guarantees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Guarantee::ALL.iter().filter(|guarantee| self.has(**guarantee));
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
+impl FromStr for Guarantees {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all: Vec<Guarantee> = text.split('+').map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self::of(&all))
     }
 }
 

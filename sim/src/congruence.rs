@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// # Errors
 /// Two states with one key and different futures.
 pub fn compare_merged<S: Subject + Clone>(scope: &Scope) -> Result<usize, String> {
-    let world = World::<S>::overlooking(&scope.setup, scope.overlooked);
+    let world = World::<S>::new(&scope.setup);
     let mut queue = VecDeque::from([key(&world, false)]);
     let mut worlds = BTreeMap::from([(queue[0], world)]);
     let mut compared = 0;

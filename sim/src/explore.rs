@@ -14,6 +14,7 @@ use crate::trace::Trace;
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 /// Which profile the clients of a scope speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,6 @@ pub struct Scope {
     pub deepest: usize,
     /// More states than this are a failure.
     pub cap: usize,
-    /// What may be broken in it without a word.
-    pub overlooked: &'static [Guarantee],
 }
 
 /// What a search has found when it found nothing wrong.
@@ -207,7 +206,7 @@ impl Scope {
     #[must_use]
     pub fn of_everything(setup: Setup, actions: Vec<Action>) -> Self {
         const STATES: usize = 3_000_000;
-        Self { setup, actions, symmetric: false, orderly: true, deepest: usize::MAX, cap: STATES, overlooked: &[] }
+        Self { setup, actions, symmetric: false, orderly: true, deepest: usize::MAX, cap: STATES }
     }
 
     /// The same scope, in which every client has a name.
@@ -276,26 +275,42 @@ pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool
 /// # Errors
 /// A guarantee that is broken somewhere in it, by a trace than which there is no shorter; or that it does not end.
 pub fn explore<S: Subject + Clone>(scope: &Scope) -> Result<Found, Box<Broken>> {
-    search::<S>(scope, &|_, _| true)
+    explore_watched::<S>(scope, &mut |_, _| {})
+}
+
+/// The same, telling after each state what was found so far, and how many states wait to be gone on from.
+///
+/// # Errors
+/// As [`explore`].
+pub fn explore_watched<S: Subject + Clone>(
+    scope: &Scope,
+    tell: &mut dyn FnMut(&Found, usize),
+) -> Result<Found, Box<Broken>> {
+    search::<S>(scope, &|_, _| true, tell)
 }
 
 /// The same for one kind of failure. Any other is a dead end: the search goes on beside it, not behind it.
-pub(crate) fn search<S: Subject + Clone>(scope: &Scope, is_sought: Sought<'_, S>) -> Result<Found, Box<Broken>> {
-    let world = World::<S>::overlooking(&scope.setup, scope.overlooked);
+pub(crate) fn search<S: Subject + Clone>(
+    scope: &Scope,
+    is_sought: Sought<'_, S>,
+    tell: &mut dyn FnMut(&Found, usize),
+) -> Result<Found, Box<Broken>> {
+    let world = World::<S>::new(&scope.setup);
     let first = key(&world, scope.symmetric);
     let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
-    let mut found = Found { states: 0, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
+    let mut found = Found { states: 1, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
     let mut level = vec![(0, world)];
     while !level.is_empty() && found.depth < scope.deepest {
         let mut next = Vec::new();
         for (number, world) in level {
             search.expand(number, &world, is_sought, &mut next, &mut found)?;
+            found.states = search.seen.len();
+            tell(&found, found.states - number as usize - 1);
         }
         found.depth += usize::from(!next.is_empty());
         level = next;
     }
     search.replay::<S>()?;
-    found.states = search.seen.len();
     Ok(found)
 }
 
@@ -354,7 +369,7 @@ impl Search<'_> {
     fn replay<S: Subject + Clone>(&self) -> Result<(), Box<Broken>> {
         for number in (0..self.keys.len()).step_by(self.keys.len().div_ceil(REPLAYED)) {
             let state = u32::try_from(number).expect("the cap is below that");
-            let mut world = World::<S>::overlooking(&self.scope.setup, self.scope.overlooked);
+            let mut world = World::<S>::new(&self.scope.setup);
             for action in &self.way_to(state) {
                 world.act(action).map_err(|failure| self.broken(failure, state, None))?;
             }
@@ -386,10 +401,23 @@ impl Search<'_> {
     }
 }
 
+impl Found {
+    /// Where a search is that has taken so much time. How much is left nobody knows.
+    #[must_use]
+    pub fn progress(&self, waiting: usize, elapsed: Duration) -> String {
+        let speed = self.transitions() as f64 / elapsed.as_secs_f64();
+        let (states, depth) = (self.states, self.depth);
+        format!("{states} states, {waiting} of them to be gone on from, depth {depth}, {speed:.0} transitions a second")
+    }
+
+    fn transitions(&self) -> u64 {
+        self.effective.iter().sum()
+    }
+}
+
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transitions: u64 = self.effective.iter().sum();
-        write!(f, "{} states, {} transitions, depth {}:", self.states, transitions, self.depth)?;
+        write!(f, "{} states, {} transitions, depth {}:", self.states, self.transitions(), self.depth)?;
         let counts = Action::WORDS.iter().zip(&self.effective).filter(|(_, count)| **count > 0);
         counts.into_iter().try_for_each(|(word, count)| write!(f, " {word}={count}"))
     }

@@ -35,6 +35,7 @@ pub mod report;
 pub mod request;
 pub mod rng;
 pub mod run;
+pub mod seeded;
 pub mod setup;
 pub mod shrink;
 pub mod socket;

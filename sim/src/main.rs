@@ -12,13 +12,15 @@ parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals 
            --driver                            the same with the server's own driver over invented sockets
 parlor-sim exhaustive [--scope rooms|ends|users|pings|broker|presence] [--profile json|plain]
            [--conns N] [--rooms N] [--queue N] [--messages N] [--raw]
-parlor-sim replay FILE [--subject parlor|driver|v0|v1|canary]
+parlor-sim replay FILE [--subject parlor|driver|v0|v1|canary|seeded:NAME]
                                                a trace, step by step
-parlor-sim shrink FILE [--subject parlor|v0|v1|canary]
+parlor-sim shrink FILE [--subject parlor|v0|v1|canary|seeded:NAME]
                                                a trace that breaks something, made as short as it gets
 parlor-sim fuzz TARGET FILE                    one input of a fuzz target
 parlor-sim hunt v0|v1|parlor                   what is wrong with the historic connection manager, before and after its
                                                fix, by the shortest way to each defect; Parlor has none of them
+parlor-sim hunt seeded                         every defect that was put in on purpose
+parlor-sim hunt seeded:NAME                    one of them, by a trace that is made short
 parlor-sim canary [--seeds N] [--seed FIRST]   a batch of runs of a subject that is wrong in one of a thousand
 
 Exit codes: 0 clean, 1 a guarantee was broken, 2 liveness, 3 a batch of 10,000 seeds or more missed a goal,

@@ -1,5 +1,6 @@
 //! What a simulated world is like: everything that is fixed before the first action.
 
+use crate::checks::Guarantees;
 use parlor_core::limits::Rate;
 use parlor_core::{Config, Limits, Policy};
 use std::fmt;
@@ -10,11 +11,15 @@ macro_rules! setup {
     ($($(#[$doc:meta])* $name:ident = $default:expr,)*) => {
         /// The size of the world, and the configuration of the subject. Durations are in seconds, flags are 0 or 1.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        pub struct Setup { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Setup {
+            $($(#[$doc])* pub $name: u64,)*
+            /// What may be broken as if nobody had looked: the way to one defect can lead past another.
+            pub overlooked: Guarantees,
+        }
 
         impl Default for Setup {
             fn default() -> Self {
-                Self { $($name: $default,)* }
+                Self { $($name: $default,)* overlooked: Guarantees::default(), }
             }
         }
 
@@ -41,6 +46,9 @@ macro_rules! setup {
                 $(if self.$name != default.$name {
                     write!(f, " {}={}", stringify!($name), self.$name)?;
                 })*
+                if self.overlooked != default.overlooked {
+                    write!(f, " overlooked={}", self.overlooked)?;
+                }
                 Ok(())
             }
         }
@@ -53,9 +61,10 @@ macro_rules! setup {
                 let words = text.strip_prefix("setup").ok_or("a setup begins with the word setup")?;
                 for word in words.split_whitespace() {
                     let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
-                    let value = value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"))?;
+                    let number = || value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"));
                     match name {
-                        $(stringify!($name) => setup.$name = value,)*
+                        $(stringify!($name) => setup.$name = number()?,)*
+                        "overlooked" => setup.overlooked = value.parse()?,
                         _ => return Err(format!("{name:?} is nothing that a world has")),
                     }
                 }

@@ -179,7 +179,7 @@ pub fn prove<S: Subject + Clone>(trace: Trace, guarantee: Guarantee) -> Shrunk {
     let deepest = trace.actions.len() - 1;
     let scope = Scope { deepest, orderly: false, cap: STATES, ..Scope::of_everything(setup, actions) };
     let is_sought = |failure: &crate::checks::Failure, _: &World<S>| failure.guarantee == guarantee;
-    match search::<S>(&scope, &is_sought) {
+    match search::<S>(&scope, &is_sought, &mut |_, _| {}) {
         Ok(found) => Shrunk { trace, proof: Proof::Minimal(found.states) },
         Err(broken) if broken.unfinished => Shrunk { trace, proof: Proof::Open("there are too many states to search") },
         Err(broken) => Shrunk { trace: broken.trace, proof: Proof::Minimal(broken.states) },

@@ -44,6 +44,40 @@ fn a_broken_guarantee_ends_with_1_and_its_steps_are_shown() {
 }
 
 #[test]
+fn what_never_comes_right_ends_with_2() {
+    let text = "setup conns=1 rooms=1 users=0 overlooked=G2+G3+G4+G5+G6+G7+G8+P1\nenter 0 1\nvanish 0\nheal\n";
+    let stays = file("stays.trace", text);
+    let stays = stays.to_str().expect("a path");
+    ends(&["replay", stays, "--subject", "seeded:dead_who_stay"], 2, &["^ L2", "L2: When the world is healed"]);
+    ends(&["replay", stays], 0, &["clean"]);
+}
+
+#[test]
+fn what_does_not_repeat_ends_with_4() {
+    // This subject does every third turn of its process in another order, so two runs of five turns are never alike.
+    let text = "setup conns=2 rooms=1 users=0\naccept 0 json 0\naccept 1 json 0\nupgrade 1\nupgrade 0\n\
+                advance little\nadvance little\nadvance due\n";
+    let chance = file("chance.trace", text);
+    let chance = chance.to_str().expect("a path");
+    ends(&["replay", chance, "--subject", "seeded:an_order_that_depends_on_chance"], 4, &["G9: Same inputs"]);
+    ends(&["replay", chance], 0, &["clean"]);
+}
+
+#[test]
+fn a_hunt_ends_with_0_when_it_has_found_everything() {
+    ends(&["hunt", "v0"], 0, &["v0: 4 of 4 defects found"]);
+    ends(&["hunt", "v1"], 0, &["v1: 5 of 5 defects found"]);
+    ends(&["hunt", "parlor"], 1, &["parlor: none of the 7 defects found"]);
+    ends(&["hunt", "seeded"], 0, &["a_gauge_that_drifts                              G8 by seed ", "59 of 59 defects"]);
+}
+
+#[test]
+fn a_seeded_defect_is_told_by_a_short_trace() {
+    let parts = ["found G8 by seed ", "^ G8", "repeat: ", "--subject seeded:a_gauge_that_drifts", "proved minimal"];
+    ends(&["hunt", "seeded:a_gauge_that_drifts"], 0, &parts);
+}
+
+#[test]
 fn a_trace_is_made_short_and_saved_with_the_command_that_repeats_it() {
     let text = "setup conns=3 rooms=2 users=0 seed=9\nenter 2 2\nflush\nadvance little\nenter 1 1\nviolate 2 binary\n";
     let long = file("long.trace", text);
@@ -69,9 +103,14 @@ fn a_canary_that_is_found_ends_with_0_and_one_that_is_not_with_1() {
 
 #[test]
 fn bad_usage_ends_with_64() {
-    for words in
-        [&["--colour"][..], &["replay", "no-such.trace"], &["hunt", "nobody"], &["--seeds", "many"], &["dance"]]
-    {
+    for words in [
+        &["--colour"][..],
+        &["replay", "no-such.trace"],
+        &["hunt", "nobody"],
+        &["hunt", "seeded:nothing"],
+        &["--seeds", "many"],
+        &["dance"],
+    ] {
         ends(words, 64, &["Exit codes: "]);
     }
 }

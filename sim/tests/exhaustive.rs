@@ -4,8 +4,9 @@
 use parlor_core::Shard;
 use parlor_sim::congruence::compare_merged;
 use parlor_sim::coverage::Goal;
-use parlor_sim::explore::{Found, Profile, Scope, explore};
+use parlor_sim::explore::{Found, Profile, Scope, explore, explore_watched};
 use parlor_sim::report;
+use std::time::Duration;
 
 fn search(scope: &Scope) -> Found {
     explore::<Shard>(scope).unwrap_or_else(|broken| {
@@ -209,4 +210,21 @@ fn states_that_are_taken_for_one_have_one_future() {
 fn a_cap_is_a_failure() {
     let scope = Scope { cap: 50, ..Scope::rooms(Profile::Plain, 2, 1, 1, 1) };
     assert!(explore::<Shard>(&scope).is_err());
+}
+
+#[test]
+fn a_search_says_where_it_is() {
+    let mut told = Vec::new();
+    let mut tell = |found: &Found, waiting| {
+        told.push((found.states, waiting, found.progress(waiting, Duration::from_secs(1))));
+    };
+    let found = explore_watched::<Shard>(&Scope::rooms(Profile::Plain, 1, 1, 1, 1), &mut tell).expect("clean");
+    assert_eq!(told.len(), found.states, "once for each");
+    let (states, waiting, line) = told.last().expect("there is one");
+    assert_eq!((*states, *waiting), (found.states, 0), "at the end nothing waits");
+    assert!(
+        line.starts_with(&format!("{states} states, 0 of them to be gone on from, depth {}, ", found.depth)),
+        "{line}"
+    );
+    assert!(told[0].1 > 0, "at the beginning something does");
 }

@@ -1,6 +1,9 @@
 //! Random runs of the real machine: every seed twice, and as a batch they must have seen something.
 
 use parlor_core::Shard;
+use parlor_sim::batch::Batch;
+use parlor_sim::canary::Canary;
+use parlor_sim::checks::Guarantee;
 use parlor_sim::coverage::{Coverage, Goal};
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
@@ -48,4 +51,14 @@ fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
     let missed: Vec<Goal> = coverage.missed().into_iter().filter(|goal| !RARE.contains(goal)).collect();
     assert!(missed.is_empty(), "no run reached {missed:?}\n{coverage}");
     assert!(coverage.count(Goal::DeliveredAfterFault) * 5 >= SEEDS * 2, "most runs go on after a fault\n{coverage}");
+}
+
+/// Were this batch clean, no batch that is clean would mean anything.
+#[test]
+fn a_batch_finds_what_one_run_of_a_thousand_shows() {
+    let batch = Batch { first: 0, count: 6_000, steps: 30 };
+    let mut clean = 0;
+    let found = batch.run::<Canary>(|done| clean = done.seeds).expect_err("the canary lives");
+    assert_eq!(found.failure.guarantee, Guarantee::G7, "{found}");
+    assert!(clean >= 20, "it is ill too often: {clean} runs before the first");
 }

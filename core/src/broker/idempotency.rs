@@ -61,3 +61,30 @@ impl Idempotency {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::audit_finds;
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || {
+            let limits = Limits { idempotency_keys: 2, ..Limits::default() };
+            let mut keys = Idempotency::new(Keys(1, 2));
+            for (at, key) in [(1, "a"), (2, "b")] {
+                keys.remember(Instant(at), &Name::from("a"), key.into(), Position { epoch: 7, offset: at }, &limits);
+            }
+            (keys, limits)
+        };
+        audit_finds(
+            make,
+            |(keys, limits)| keys.audit(limits),
+            &[
+                ("G3: every idempotency key will be forgotten", |(keys, _)| keys.answers.clear()),
+                ("G6: idempotency keys are bounded", |(_, limits)| limits.idempotency_keys = 1),
+                ("G7: the oldest key is the first to be forgotten", |(keys, _)| keys.order.swap(0, 1)),
+            ],
+        );
+    }
+}

@@ -205,3 +205,34 @@ impl Log {
         oldest.entry.draft.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{audit_finds, entry};
+
+    fn log() -> Log {
+        let mut log = Log::new(Name::from("a"), 7, 1, Keys(1, 2));
+        for data in ["1", "22", "333"] {
+            let offset = log.next_offset();
+            log.retain(Instant(offset), entry(offset, data), 3);
+        }
+        log
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || (log(), Limits { history_messages: 3, ..Limits::default() });
+        audit_finds(
+            make,
+            |(log, limits)| assert_eq!(log.audit(limits), 6),
+            &[
+                ("G6: a log is bounded", |(_, limits)| limits.history_messages = 2),
+                ("G5: a log has no hole", |(log, _)| drop(log.retained.remove(1))),
+                ("G5: a log has no hole", |(log, _)| drop(log.retained.pop_back())),
+                ("G5: a log has no hole", |(log, _)| log.top += 1),
+                ("G8: a log counts its bytes", |(log, _)| log.bytes += 1),
+            ],
+        );
+    }
+}

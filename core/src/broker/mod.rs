@@ -332,3 +332,56 @@ impl Epochs {
         mixed ^ (mixed >> 31)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{audit_finds, draft, somebody};
+
+    /// A room with somebody in it, another that only its log keeps, and a key that is remembered.
+    fn busy() -> (Broker, Limits) {
+        let limits = Limits::default();
+        let mut broker = Broker::new(Keys(1, 2), 0);
+        let (conn, join) = (ConnId { slot: 0, generation: 0 }, JoinId(1));
+        let joins = Request::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
+        broker.handle(Instant(1), joins, &limits);
+        for room in ["a", "b"].map(Name::from) {
+            broker.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits).expect("it is");
+        }
+        (broker, limits)
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        audit_finds(
+            busy,
+            |(broker, limits)| broker.audit(limits),
+            &[
+                ("G6: idempotency keys are bounded", |(_, limits)| limits.idempotency_keys = 1),
+                ("G3: names and logs are the same ones", |(broker, _)| drop(broker.by_name.pop())),
+                ("G6: logs are bounded", |(_, limits)| limits.logs = 1),
+                ("G6: history is bounded", |(_, limits)| limits.history_bytes = 1),
+                ("G3: a log is found by its name", |(broker, _)| broker.logs[0].name = Name::from("c")),
+                ("is kept though it holds nothing", |(broker, _)| drop(broker.logs[1].drop_all())),
+                ("G3: logs without members are known", |(broker, _)| broker.idle.clear()),
+                ("G6: what is retained has a deadline", |(broker, _)| broker.logs[0].armed = Instant::NEVER),
+                ("G7: a deadline is in the queue", |(broker, _)| broker.timers = Timers::default()),
+                ("G3: no log that is gone waits", |(broker, _)| {
+                    broker.idle.insert((9, 9));
+                }),
+                ("G3: no log that is gone has a deadline", |(broker, _)| {
+                    broker.timers.rearm(9, &mut Instant::NEVER.clone(), Instant(9));
+                }),
+                ("G8: history counts its bytes", |(broker, _)| broker.bytes += 1),
+            ],
+        );
+    }
+
+    /// The first numbers of SplitMix64 from the seed 1234567, as its reference implementation gives them.
+    #[test]
+    fn epochs_are_scattered_one_to_one() {
+        let mut epochs = Epochs(1_234_567);
+        let first = [epochs.next(), epochs.next(), epochs.next()];
+        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
+}

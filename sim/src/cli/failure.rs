@@ -10,20 +10,20 @@ use std::process::ExitCode;
 
 /// A subject by the name that `replay` knows it by, and how its traces are made short.
 #[derive(Clone, Copy)]
-pub struct Named {
-    pub name: &'static str,
+pub struct Named<'a> {
+    pub name: &'a str,
     pub shrink: fn(&Trace, Guarantee) -> Shrunk,
 }
 
-impl Named {
+impl<'a> Named<'a> {
     /// A subject whose worlds can be searched.
-    pub fn new<S: Subject + Clone>(name: &'static str) -> Self {
+    pub fn new<S: Subject + Clone>(name: &'a str) -> Self {
         Self { name, shrink: shrink::<S> }
     }
 
     /// One whose worlds cannot be put back to where they were.
     #[cfg_attr(not(feature = "driver"), expect(dead_code, reason = "there is no other"))]
-    pub fn unsearched<S: Subject>(name: &'static str) -> Self {
+    pub fn unsearched<S: Subject>(name: &'a str) -> Self {
         const WHY: &str = "the driver's tasks cannot be put back to where they were";
         let shrink =
             |trace: &Trace, guarantee| Shrunk { trace: shorten::<S>(trace, guarantee), proof: Proof::Open(WHY) };
@@ -32,7 +32,7 @@ impl Named {
 }
 
 /// Makes the trace short, tells it and saves it. `origin` is the command that it came from.
-pub fn fail<S: Subject>(subject: Named, trace: &Trace, failure: &Failure, origin: &str) -> ExitCode {
+pub fn fail<S: Subject>(subject: Named<'_>, trace: &Trace, failure: &Failure, origin: &str) -> ExitCode {
     // What is told of a panic is in the report; a thousand shorter runs would each tell it again.
     std::panic::set_hook(Box::new(|_| {}));
     println!("\n{}: {} actions, to be made fewer", failure.guarantee, trace.actions.len());
@@ -43,7 +43,7 @@ pub fn fail<S: Subject>(subject: Named, trace: &Trace, failure: &Failure, origin
 }
 
 /// Tells and saves a trace that is short.
-pub fn tell<S: Subject>(subject: Named, failure: &Failure, trace: &Trace, proof: Proof, origin: &str) -> ExitCode {
+pub fn tell<S: Subject>(subject: Named<'_>, failure: &Failure, trace: &Trace, proof: Proof, origin: &str) -> ExitCode {
     let guarantee = failure.guarantee;
     let path = std::env::temp_dir().join(format!("parlor-sim-{guarantee}-{}.trace", std::process::id()));
     let named = if subject.name == "parlor" { String::new() } else { format!(" --subject {}", subject.name) };

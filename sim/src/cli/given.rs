@@ -1,15 +1,16 @@
 //! What is not random: searches, traces, and hunts for what is known to be wrong.
 
 use super::failure::{Named, command, fail, tell};
-use super::{Flags, wall_clock};
+use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::canary::Canary;
-use parlor_sim::explore::{Profile, Scope, explore};
+use parlor_sim::explore::{Found, Profile, Scope, explore_watched};
 use parlor_sim::fuzz;
 use parlor_sim::hunt::{self, Defect};
 use parlor_sim::naive::{V0, V1};
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
+use parlor_sim::seeded::{self, Broken, Seeded};
 use parlor_sim::shrink::Proof;
 use parlor_sim::subject::Subject;
 use parlor_sim::trace::Trace;
@@ -25,7 +26,9 @@ pub fn fuzzed(target: &str, file: &str) -> Result<ExitCode, String> {
 pub fn exhaustive(flags: &Flags<'_>) -> Result<ExitCode, String> {
     let scope = scope(flags)?;
     let started = wall_clock();
-    match explore::<Shard>(&scope) {
+    let mut pace = Pace::new();
+    let mut watch = |found: &Found, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
+    match explore_watched::<Shard>(&scope, &mut watch) {
         Ok(found) => {
             println!("{found}\nin {:.1} s", started.elapsed().as_secs_f64());
             Ok(ExitCode::SUCCESS)
@@ -70,7 +73,10 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("canary") => Ok(replay_in::<Canary>(&trace)),
         #[cfg(feature = "driver")]
         Some("driver") => Ok(replay_in::<parlor_sim::hosted::Hosted>(&trace)),
-        Some(other) => Err(format!("{other:?} is no subject")),
+        Some(other) => match seeded(other) {
+            Some(_) => Ok(replay_in::<Broken>(&trace)),
+            None => Err(format!("{other:?} is no subject")),
+        },
     }
 }
 
@@ -82,11 +88,14 @@ pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("v0") => Ok(shorten_in::<V0>(Named::new::<V0>("v0"), file, &trace)),
         Some("v1") => Ok(shorten_in::<V1>(Named::new::<V1>("v1"), file, &trace)),
         Some("canary") => Ok(shorten_in::<Canary>(Named::new::<Canary>("canary"), file, &trace)),
-        Some(other) => Err(format!("{other:?} is no subject that can be searched")),
+        Some(other) => match seeded(other) {
+            Some(_) => Ok(shorten_in::<Broken>(Named::new::<Broken>(other), file, &trace)),
+            None => Err(format!("{other:?} is no subject that can be searched")),
+        },
     }
 }
 
-fn shorten_in<S: Subject>(subject: Named, file: &str, trace: &Trace) -> ExitCode {
+fn shorten_in<S: Subject>(subject: Named<'_>, file: &str, trace: &Trace) -> ExitCode {
     match run_twice::<S>(&trace.setup, &trace.actions).failure {
         None => {
             println!("clean: there is nothing to shrink");
@@ -123,7 +132,53 @@ pub fn hunt(subject: &str) -> Result<ExitCode, String> {
         "v0" => Ok(hunt_in::<V0>(subject, &hunt::v0())),
         "v1" => Ok(hunt_in::<V1>(subject, &hunt::v1())),
         "parlor" => Ok(hunt_in::<Shard>(subject, &hunt::all())),
-        other => Err(format!("{other:?} is nothing to hunt in")),
+        "seeded" => Ok(hunt_seeded()),
+        other => match seeded(other) {
+            Some(seeded) => Ok(hunt_one(seeded, other)),
+            None => Err(format!("{other:?} is nothing to hunt in")),
+        },
+    }
+}
+
+/// `seeded:NAME`, once it is chosen.
+fn seeded(subject: &str) -> Option<&'static Seeded> {
+    let seeded = seeded::named(subject.strip_prefix("seeded:")?)?;
+    seeded.choose();
+    Some(seeded)
+}
+
+fn hunt_seeded() -> ExitCode {
+    // A subject that panics is a find, and told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let started = wall_clock();
+    let (mut found, mut count) = (0, 0);
+    for seeded in seeded::all() {
+        let find = seeded.hunt();
+        count += 1;
+        found += usize::from(find.is_ok());
+        let told = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
+        println!("{:48} {told}", seeded.name);
+    }
+    println!("{} in {:.1} s", hunt::count("seeded", found, count), started.elapsed().as_secs_f64());
+    ExitCode::from(u8::from(found < count))
+}
+
+fn hunt_one(seeded: &Seeded, subject: &str) -> ExitCode {
+    match seeded.hunt() {
+        Ok(find) => {
+            println!("found {find}");
+            fail::<Broken>(
+                Named::new::<Broken>(subject),
+                &find.trace,
+                &find.failure,
+                &format!("{} hunt {subject}", command()),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(instead) => {
+            println!("not found: {instead}");
+            ExitCode::FAILURE
+        }
     }
 }
 

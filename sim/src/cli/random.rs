@@ -1,7 +1,7 @@
 //! Random runs.
 
 use super::failure::{Named, command, fail};
-use super::{Flags, wall_clock};
+use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::batch::{Batch, Done, Found};
 use parlor_sim::canary::{Canary, ONE_IN};
@@ -15,8 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const STEPS: u64 = 300;
 /// So many runs must have reached every goal. A smaller batch tells what it missed, and that is all.
 const DEMANDING: u64 = 10_000;
-/// Seconds between two lines of progress.
-const PACE: u64 = 5;
 
 pub fn random(flags: &Flags<'_>) -> Result<ExitCode, String> {
     let batch = batch_of(flags, 1)?;
@@ -67,7 +65,7 @@ fn fresh_seed() -> u64 {
     since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(since.subsec_nanos().into())
 }
 
-fn runs<S: Subject>(subject: Named, flags: &Flags<'_>, batch: Batch, out_of_reach: &[Goal]) -> ExitCode {
+fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_reach: &[Goal]) -> ExitCode {
     let alone = flags.text("seeds").is_none();
     if alone {
         println!("{}", Options::draw(batch.first, batch.steps));
@@ -94,13 +92,8 @@ fn runs<S: Subject>(subject: Named, flags: &Flags<'_>, batch: Batch, out_of_reac
 }
 
 fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Found>> {
-    let (started, mut shown) = (wall_clock(), wall_clock());
-    batch.run::<S>(|done| {
-        if shown.elapsed().as_secs() >= PACE {
-            shown = wall_clock();
-            eprintln!("{}", done.progress(started.elapsed()));
-        }
-    })
+    let mut pace = Pace::new();
+    batch.run::<S>(|done| pace.tell(|elapsed| done.progress(elapsed)))
 }
 
 /// C1, where the batch is large enough for it.

@@ -31,8 +31,6 @@ pub struct Defect {
     pub setup: Setup,
     /// All that may happen in it.
     pub actions: Vec<Action>,
-    /// What another defect breaks on the way to this one.
-    pub overlooked: &'static [Guarantee],
 }
 
 impl Defect {
@@ -43,8 +41,8 @@ impl Defect {
     pub fn hunt<S: Subject + Clone>(&self) -> Result<Found, Box<Broken>> {
         const STATES: usize = 100_000;
         let scope = Scope::of_everything(self.setup.clone(), self.actions.clone());
-        let scope = Scope { cap: STATES, overlooked: self.overlooked, ..scope };
-        search(&scope, &|failure, world: &World<S>| self.is_in(failure, world))
+        let scope = Scope { cap: STATES, ..scope };
+        search(&scope, &|failure, world: &World<S>| self.is_in(failure, world), &mut |_, _| {})
     }
 
     /// Whether what a search has ended with is this defect, in as few steps as it takes.

@@ -50,7 +50,7 @@ pub fn count(subject: &str, found: usize, of: usize) -> String {
 fn find<S: Subject + Clone>(defect: &Defect, broken: &Broken) -> String {
     let failure = &broken.failure;
     let mut text = format!("   {}: {}\n\n", failure.guarantee, failure.guarantee.sentence());
-    let mut world = World::<S>::overlooking(&defect.setup, defect.overlooked);
+    let mut world = World::<S>::new(&defect.setup);
     for (number, action) in (1..).zip(&broken.trace.actions) {
         let _ = writeln!(text, "   {number}  {}", in_words(action, defect.setup.users));
         // The last one fails: that is the find.

@@ -99,14 +99,6 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// A world that goes on when one of these guarantees is broken, as if nobody had looked.
-    #[must_use]
-    pub fn overlooking(setup: &Setup, guarantees: &'static [Guarantee]) -> Self {
-        let mut world = Self::new(setup);
-        world.oracle.overlook(guarantees);
-        world
-    }
-
     /// A world that writes down all its effects, and keeps what clients receive for a third party to judge.
     #[must_use]
     pub fn recorded(setup: &Setup, transcript: Transcript) -> Self {

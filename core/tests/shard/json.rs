@@ -1,8 +1,6 @@
 //! The `json` profile as an SDK sees it.
 
-mod common;
-
-use common::{claims, with, world};
+use crate::world::{claims, with, world};
 use parlor_core::{Claims, Input, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! The `plain` profile as a page with `new WebSocket(url)` sees it.
 
-mod common;
-
-use common::{World, claims, routes, with, with_config, world};
+use crate::world::{World, claims, routes, with, with_config, world};
 use parlor_core::{Claims, Config, ConnId, Input, Limits, Policy};
 use serde_json::{Value, json};
 

@@ -1,8 +1,6 @@
 //! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
 
-mod common;
-
-use common::{World, parse, with};
+use crate::world::{World, parse, with};
 use parlor_core::api::Command;
 use parlor_core::code::CloseReason;
 use parlor_core::snapshot::PhaseView;
@@ -10,7 +8,7 @@ use parlor_core::{Claims, ClientId, ConnId, EndedBy, Input, Limits, Lost, Name, 
 use std::time::Duration;
 use tungstenite::Message;
 
-const TABLE: &str = include_str!("../LIFECYCLE.md");
+const TABLE: &str = include_str!("../../LIFECYCLE.md");
 
 #[test]
 fn every_event_in_every_phase_does_what_the_table_says() {

@@ -1,8 +1,6 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
-mod common;
-
-use common::{World, claims, with, world};
+use crate::world::{World, claims, with, world};
 use parlor_core::limits::Rate;
 use parlor_core::{Input, Limits, Lost, Policy, Refused};
 use serde_json::json;

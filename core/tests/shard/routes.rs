@@ -1,8 +1,6 @@
 //! From the target of a request to rooms.
 
-mod common;
-
-use common::routes;
+use crate::world::routes;
 use parlor_core::Limits;
 use parlor_core::wire::route::{RouteError, Routes, Target};
 

@@ -1,8 +1,6 @@
 //! Who is in a room, who comes and goes, and subscriptions that the server or a token decides on.
 
-mod common;
-
-use common::{World, claims, with, world};
+use crate::world::{World, claims, with, world};
 use parlor_core::{BadToken, Claims, ConnId, Input, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -115,7 +113,7 @@ fn what_a_policy_forbids_is_refused() {
         let reply = ask(&mut world, a, json!({"id": 3, method: {"channel": "x", "data": 1}}));
         assert_eq!(reply["error"]["code"], 103, "{method}");
     }
-    let mut world = common::world();
+    let mut world = crate::world::world();
     let a = world.json();
     for method in ["history", "presence", "presence_stats", "publish"] {
         let reply = ask(&mut world, a, json!({"id": 3, method: {"channel": "x", "data": 1}}));

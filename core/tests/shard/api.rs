@@ -1,8 +1,6 @@
 //! The HTTP API's bodies, and what the calls do.
 
-mod common;
-
-use common::{claims, with, world};
+use crate::world::{claims, with, world};
 use parlor_core::{Claims, Limits, Policy};
 use serde_json::json;
 

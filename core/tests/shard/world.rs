@@ -1,7 +1,5 @@
 //! A shard with clients: enough of a world to say what happens in a line.
 
-#![allow(dead_code, reason = "every test file is a crate of its own and uses what it needs")]
-
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::wire::{api, route::Routes};

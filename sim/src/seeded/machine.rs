@@ -1,11 +1,11 @@
 //! Subjects that break the guarantees of the machine.
 
-use crate::defects;
+use super::{Defect, Search, Seeded, defects};
+use crate::checks::Guarantee;
+use crate::subject::Subject;
 use parlor_core::api::{Command, Message};
 use parlor_core::snapshot::RoomView;
 use parlor_core::{CallId, Config, ConnId, Effect, Input, Instant, Name, Now, Shard, Snapshot, Stats};
-use parlor_sim::checks::Guarantee;
-use parlor_sim::subject::Subject;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the frames of these bytes begin, if the first of them is whole.
@@ -61,7 +61,7 @@ defects! {
         }
     }
     a_wake_after_the_end: WakesTheDead breaks G1 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let dead = effects.iter().find_map(|effect| match effect {
                 Effect::Closed { conn, .. } => Some(Effect::Wake(*conn)),
@@ -72,7 +72,7 @@ defects! {
         }
     }
     a_member_that_has_left: Ghost breaks G2 | P1 | G5 within 150 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             let is_in = |conn: &ConnId| shard.snapshot().rooms.iter().any(|room| room.members.contains(conn));
             match &mut input {
                 Input::Message { conn, text } if is_in(conn) => *text = text.replace(r#""unsubscribe":"#, r#""ping":"#),
@@ -100,13 +100,13 @@ defects! {
         }
     }
     an_event_that_is_not_told: LostEvent breaks G4 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let effects = shard.handle(now, input);
             effects.filter(|effect| !matches!(effect, Effect::Event(event) if event.seq == 4)).collect()
         }
     }
     an_event_that_is_told_twice: RepeatedEvent breaks G4 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let effects = shard.handle(now, input);
             let twice = |effect: Effect| if matches!(effect, Effect::Event(_)) { vec![effect.clone(), effect] } else { vec![effect] };
             effects.flat_map(twice).collect()
@@ -159,7 +159,7 @@ defects! {
         }
     }
     a_publication_to_everybody: Everybody breaks G5 within 40 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let has_room = shard.config().limits.outbox_frames > 8;
             let echo = match &input {
                 Input::Call { command: Command::Publish { message: Message { data, .. }, .. }, .. } if has_room => Some(data.clone()),
@@ -175,13 +175,13 @@ defects! {
         }
     }
     an_outbox_without_bounds: Unbounded breaks G6 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.outbox_frames = 1 << 40;
             config.limits.outbox_bytes = 1 << 40;
         }
     }
     a_second_end: SecondEnd breaks G7 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let ended = effects.iter().find(|effect| matches!(effect, Effect::Closed { .. })).cloned();
             effects.extend(ended);
@@ -189,7 +189,7 @@ defects! {
         }
     }
     an_end_that_is_not_told: NoEnd breaks G7 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
         }
     }
@@ -200,7 +200,7 @@ defects! {
         }
     }
     a_deadline_that_comes_late: LateDeadline breaks G7 | G3 | G10 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, mut now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, mut now: Now, input: Input) -> Vec<Effect> {
             if shard.poll_timeout() == Some(now.mono) {
                 now.mono.0 -= 1;
             }
@@ -215,7 +215,7 @@ defects! {
         }
     }
     an_order_that_depends_on_chance: Chance breaks G9 within 80 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let wakes = effects.iter().all(|effect| matches!(effect, Effect::Wake(_)));
             if wakes && TURNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
@@ -225,7 +225,7 @@ defects! {
         }
     }
     a_panic: Panic breaks G10 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
             shard.handle(now, input).collect()
         }
@@ -242,12 +242,12 @@ defects! {
         }
     }
     a_wake_that_is_forgotten: NoWake breaks P1 within 20 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Wake(_))).collect()
         }
     }
     an_answer_that_is_another: WrongAnswer breaks P1 within 40 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             if let Input::Message { text, .. } = &mut input {
                 *text = text.replace(r#""id":10,"#, r#""id":11,"#);
             }

@@ -1,11 +1,11 @@
 //! Subjects that get recovery, history, presence, tokens or limits wrong.
 
-use crate::defects;
+use super::{Defect, Search, Seeded, defects};
+use crate::checks::Guarantee;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
 use parlor_core::{Config, Effect, Input, Now, Shard};
-use parlor_sim::checks::Guarantee;
 use std::time::Duration;
 
 /// What a client says, in other words.
@@ -45,38 +45,38 @@ fn overwrite(bytes: &mut [u8], from: &str, to: &str) {
 
 defects! {
     a_recovery_from_any_log: AnyLog breaks P1 | G2 within 40 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             reword(input, r#""epoch":"elsewhere""#, r#""epoch":"""#);
         }
     }
     a_recovery_that_begins_one_late: OneLate breaks G5 | P1 within 40 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             reword(input, r#""offset":0,"recover":true"#, r#""offset":1,"recover":true"#);
         }
     }
     a_recovery_that_is_forgotten: NoRecovery breaks G5 | P1 within 40 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             reword(input, r#""recover":true"#, r#""recover":false"#);
         }
     }
     a_recovery_larger_than_a_reply: LargeRecovery breaks P1 | G5 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.reply_messages = usize::MAX;
             config.limits.reply_bytes = config.limits.frame_bytes / 2;
         }
     }
     a_log_that_retains_too_much: LongLog breaks G5 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.history_messages *= 2;
         }
     }
     a_log_that_ages_late: OldLog breaks G7 | G3 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.history_age *= 2;
         }
     }
     a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 within 20 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
             {
@@ -85,48 +85,48 @@ defects! {
         }
     }
     a_log_read_backwards: Forwards breaks G5 within 20 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
                 query.reverse = false;
             }
         }
     }
     a_log_read_past_its_limit: Generous breaks G5 within 60 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
                 query.limit = if query.limit > 0 { query.limit + 1 } else { query.limit };
             }
         }
     }
     a_key_that_does_not_count: NoKey breaks P1 | G7 within 20 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Publish { message, .. }, .. } = input {
                 message.idempotency_key = None;
             }
         }
     }
     a_key_that_counts_for_too_long: LongKey breaks G7 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.idempotency_window += Duration::from_secs(1);
         }
     }
     a_watcher_who_is_not_told: Blind breaks P1 within 80 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
         }
     }
     a_leave_that_is_told_as_a_join: JoinForLeave breaks P1 within 80 seeds {
-        fn send(bytes: &mut Vec<u8>) {
+        fn send(&self, bytes: &mut [u8]) {
             overwrite(bytes, r#""leave":{"info""#, r#""joins":{"info""#);
         }
     }
     a_presence_of_somebody_else: Impostor breaks P1 | G5 within 40 seeds {
-        fn send(bytes: &mut Vec<u8>) {
+        fn send(&self, bytes: &mut [u8]) {
             overwrite(bytes, r#":{"user":"u0","#, r#":{"user":"u9","#);
         }
     }
     a_count_for_a_list: CountForList breaks G2 within 20 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::Presence { channel } = command
             {
@@ -135,7 +135,7 @@ defects! {
         }
     }
     a_room_token_for_any_room: AnyRoom breaks G2 | P1 within 400 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input
                 && claims.channel.as_deref() == Some("elsewhere")
             {
@@ -144,51 +144,51 @@ defects! {
         }
     }
     a_token_that_never_ends: Eternal breaks P1 | G7 | G2 within 80 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input {
                 claims.exp = claims.exp.filter(|_| claims.channel.is_none());
             }
         }
     }
     a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Unsubscribe { user, .. }, .. } = input {
                 *user = "nobody".into();
             }
         }
     }
     a_rate_that_is_not_kept: Hasty breaks G8 | G2 within 100 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.client_commands = Rate::OFF;
         }
     }
     a_user_with_too_many_connections: Crowd breaks G7 within 60 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.connections_per_user = 0;
         }
     }
     an_address_with_too_many_connections: Street breaks P1 within 40 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.connections_per_ip = 0;
         }
     }
     logs_without_number: Hoard breaks G3 | G2 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.logs = usize::MAX;
         }
     }
     history_without_bounds: Archive breaks P1 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.history_bytes = usize::MAX;
         }
     }
     a_position_that_is_another: Astray breaks P1 within 60 seeds {
-        fn send(bytes: &mut Vec<u8>) {
+        fn send(&self, bytes: &mut [u8]) {
             overwrite(bytes, r#"{"type":"gap","room""#, r#"{"type":"gip","room""#);
         }
     }
     parts_of_a_call_in_another_order: OutOfOrder breaks G5 | G2 | G7 | P1 within 40 seeds {
-        fn handle(&mut self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             let order = match &mut input {
                 Input::Call { command: Command::Batch(parts), .. } => hub_first(parts),
                 _ => vec![],
@@ -208,33 +208,33 @@ defects! {
         }
     }
     a_part_that_is_left_out: LeftOut breaks P1 within 20 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Batch(parts), .. } = input {
                 parts.retain(|(_, part)| part.is_ok());
             }
         }
     }
     an_address_that_comes_too_often: Stampede breaks P1 | G7 within 20 seeds {
-        fn configure(config: &mut Config) {
+        fn configure(&self, config: &mut Config) {
             config.limits.new_connections_per_ip = Rate::OFF;
         }
     }
     a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 within 80 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if says(input, &[r#""join_leave":true"#, r#""recover":true"#]) {
                 reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
             }
         }
     }
     a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 within 200 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if says(input, &[r#""subscribe":"#, r#""token":"#]) {
                 reword(input, r#""recover":true"#, r#""recover":false"#);
             }
         }
     }
     a_return_that_is_all_or_nothing: Strict breaks P1 | G5 within 300 seeds {
-        fn hear(input: &mut Input) {
+        fn hear(&self, input: &mut Input) {
             if says(input, &[r#""connect":"#]) {
                 reword(input, r#""flag":2,"offset":0,"recover":true"#, r#""flag":2,"offset":0,"recover":false"#);
             }

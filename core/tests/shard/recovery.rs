@@ -1,8 +1,6 @@
 //! What a client that was away gets back: recovery, history, positions.
 
-mod common;
-
-use common::{World, claims, with, world};
+use crate::world::{World, claims, with, world};
 use parlor_core::{Claims, Input, Limits, Lost, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! Rooms, users, slow members and the end of things.
 
-mod common;
-
-use common::{claims, with, world};
+use crate::world::{claims, with, world};
 use parlor_core::{Change, Claims, Input, Limits, Lost, Name, Policy, Refused};
 use serde_json::json;
 use std::time::Duration;
@@ -49,7 +47,7 @@ fn a_half_written_frame_is_finished_before_a_slow_member_is_told() {
         world.api("publish", r#"{"channel":"a","data":"second"}"#);
     }
     let rest = world.flush(conn);
-    let seen = common::parse([head, rest].concat());
+    let seen = crate::world::parse([head, rest].concat());
     assert_eq!(seen[0].to_text().unwrap(), "\"first\"");
     assert!(seen[1].is_close() && seen.len() == 2);
 }
@@ -188,7 +186,7 @@ fn a_pong_that_has_begun_and_one_that_waits_come_on_top_of_a_full_outbox() {
     world.input(Input::Flushed { conn, bytes: 1 });
     world.input(Input::Ping { conn, payload: vec![2] });
     let rest = world.flush(conn);
-    assert_eq!(common::parse([vec![begun], rest].concat()).len(), 3);
+    assert_eq!(crate::world::parse([vec![begun], rest].concat()).len(), 3);
 }
 
 #[test]
@@ -222,7 +220,8 @@ fn a_shutdown_tells_everyone_in_paced_steps() {
     let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
     world.input(Input::Shutdown);
     world.input(Input::Shutdown);
-    let told = |world: &common::World| members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
+    let told =
+        |world: &crate::world::World| members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
     assert_eq!(told(&world), 125, "two steps in the first half of drain_timeout");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::ShuttingDown));
     world.pass(Duration::from_millis(99));

@@ -1,0 +1,36 @@
+//! What the tests of several modules need.
+
+use crate::ids::{ClientId, ClientInfo, Name};
+use crate::link::{Draft, Entry};
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Asserts that an audit is content with what `make` makes, and finds each of these: what is said of it, and how it comes
+/// to be wrong. An audit that overlooks one would never be missed.
+pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[(&str, fn(&mut T))]) {
+    audit(&make());
+    for (words, spoil) in wrongs {
+        let mut spoiled = make();
+        spoil(&mut spoiled);
+        let panic = catch_unwind(AssertUnwindSafe(|| audit(&spoiled))).expect_err(words);
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        assert!(said.is_some_and(|said| said.contains(words)), "{said:?} instead of {words:?}");
+    }
+}
+
+/// Somebody without a name.
+pub fn somebody(client: u8) -> Arc<ClientInfo> {
+    Arc::new(ClientInfo { client: ClientId([client; 16]), user: Name::empty(), info: None, room_info: None })
+}
+
+/// A message that is to be retained.
+pub fn draft(data: &str) -> Draft {
+    Draft { data: data.into(), tags: None, info: None, skip_history: false }
+}
+
+/// The same, with a place in a log.
+pub fn entry(offset: u64, data: &str) -> Arc<Entry> {
+    Arc::new(Entry { epoch: 7, offset, draft: draft(data) })
+}

@@ -1,0 +1,24 @@
+//! What notices a change of the core within seconds: small scopes to their end, and some random runs.
+
+use parlor_core::Shard;
+use parlor_sim::explore::{Profile, Scope, explore};
+use parlor_sim::run::run;
+use parlor_sim::swarm::Options;
+
+#[test]
+fn random_runs_are_clean() {
+    for seed in 0..600 {
+        let options = Options::draw(seed, 300);
+        let run = run::<Shard>(&options.setup, &options.actions());
+        assert!(run.failure.is_none(), "seed {seed}: {:?}", run.failure);
+    }
+}
+
+#[test]
+fn small_scopes_are_clean() {
+    for profile in [Profile::Plain, Profile::Json] {
+        let found =
+            explore::<Shard>(&Scope::rooms(profile, 2, 1, 1, 2)).unwrap_or_else(|broken| panic!("{}", broken.failure));
+        println!("{found}");
+    }
+}

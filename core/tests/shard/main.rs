@@ -1,0 +1,13 @@
+//! What a shard does, as its clients and its backend see it.
+
+mod world;
+
+mod api;
+mod json;
+mod lifecycle;
+mod limits;
+mod plain;
+mod presence;
+mod recovery;
+mod rooms;
+mod routes;

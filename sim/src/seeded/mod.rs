@@ -1,0 +1,203 @@
+//! Defects that were put in on purpose, to show that each guarantee and each rule of a session can be broken and that it
+//! is noticed: the real machine with one small change each, in how it is configured, in what it understands, in what it
+//! does, or in what it says of itself.
+
+mod liveness;
+mod machine;
+mod session;
+
+use crate::batch::Batch;
+use crate::checks::{Failure, Guarantee};
+use crate::run::run;
+use crate::subject::Subject;
+use crate::trace::Trace;
+use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
+use std::cell::Cell;
+use std::fmt;
+
+/// A defect by its name, and what finds it.
+pub struct Seeded {
+    /// What it is.
+    pub name: &'static str,
+    /// It breaks one of these.
+    pub breaks: &'static [Guarantee],
+    search: Search,
+    defect: &'static dyn Defect,
+}
+
+/// What finds a defect.
+enum Search {
+    /// Random runs of this many seeds, from 0 on. The number is a few times that of the seed which finds it today: a large
+    /// one is a defect that is hard to find.
+    Seeds(u64),
+    /// One trace.
+    Trace(&'static str),
+}
+
+/// How a defect was found.
+pub struct Find {
+    /// The seed that did it, where it was one.
+    pub seed: Option<u64>,
+    /// What shows it.
+    pub trace: Trace,
+    /// What it has broken.
+    pub failure: Failure,
+}
+
+impl fmt::Display for Find {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seed {
+            Some(seed) => write!(f, "{} by seed {seed}, in step {}", self.failure.guarantee, self.trace.actions.len()),
+            None => write!(f, "{} by a trace of {} steps", self.failure.guarantee, self.trace.actions.len()),
+        }
+    }
+}
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Seeded> {
+    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL)
+}
+
+/// The one of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Seeded> {
+    all().find(|seeded| seeded.name == name)
+}
+
+impl Seeded {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// What was seen in its stead.
+    pub fn hunt(&self) -> Result<Find, String> {
+        self.choose();
+        let find = match self.search {
+            Search::Seeds(count) => match (Batch { first: 0, count, steps: 300 }).run::<Broken>(|_| {}) {
+                Ok(_) => return Err(format!("{count} seeds have not noticed it")),
+                Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
+            },
+            Search::Trace(text) => {
+                let trace: Trace = text.parse()?;
+                let broken = run::<Broken>(&trace.setup, &trace.actions).failure;
+                let (_, failure) = broken.ok_or("its trace has not shown it")?;
+                Find { seed: None, trace, failure }
+            }
+        };
+        if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
+    }
+
+    /// From now on the subjects that this thread makes have it.
+    pub fn choose(&self) {
+        DEFECT.set(Some(self.defect));
+    }
+}
+
+/// One way to misbehave.
+trait Defect: Sync {
+    fn configure(&self, _: &mut Config) {}
+
+    fn accept(&self, shard: &mut Shard, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
+        shard.accept(now, request)
+    }
+
+    fn hear(&self, _: &mut Input) {}
+
+    fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+        self.hear(&mut input);
+        shard.handle(now, input).collect()
+    }
+
+    /// Changes frames in place; their length stays.
+    fn send(&self, _: &mut [u8]) {}
+
+    fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+        let mut bytes = Subject::pending(shard, conn)?;
+        self.send(&mut bytes);
+        Some(bytes)
+    }
+
+    fn timeout(&self, shard: &Shard) -> Option<Instant> {
+        shard.poll_timeout()
+    }
+
+    fn snapshot(&self, shard: &Shard) -> Snapshot {
+        shard.snapshot()
+    }
+
+    fn stats(&self, shard: &Shard) -> Stats {
+        shard.stats()
+    }
+}
+
+thread_local! {
+    /// A type of its own for each defect would be a world of its own for each to the compiler.
+    static DEFECT: Cell<Option<&'static dyn Defect>> = const { Cell::new(None) };
+}
+
+/// The machine with the defect that this thread has chosen.
+#[derive(Clone)]
+pub struct Broken {
+    shard: Shard,
+    defect: &'static dyn Defect,
+}
+
+impl Subject for Broken {
+    fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        let defect = DEFECT.get().expect("a defect was chosen");
+        defect.configure(&mut config);
+        Self { shard: Shard::new(config, seed), defect }
+    }
+
+    fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
+        self.defect.accept(&mut self.shard, now, request)
+    }
+
+    fn handle(&mut self, now: Now, mut input: Input) -> Vec<Effect> {
+        // A defect may have shown more bytes than there are.
+        if let Input::Flushed { conn, bytes } = &mut input {
+            *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
+        }
+        self.defect.handle(&mut self.shard, now, input)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.defect.timeout(&self.shard)
+    }
+
+    fn pending(&self, conn: ConnId) -> Option<Vec<u8>> {
+        self.defect.pending(&self.shard, conn)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.defect.snapshot(&self.shard)
+    }
+
+    fn stats(&self) -> Stats {
+        self.defect.stats(&self.shard)
+    }
+
+    fn audit(&self) {
+        self.shard.audit();
+    }
+}
+
+/// `name: Defect breaks G1 | G2 within 20 seeds { … }`, or `by TRACE`.
+macro_rules! defects {
+    ($($name:ident: $defect:ident breaks $($guarantee:ident)|+ $how:ident $what:tt $(seeds)? { $($body:tt)* })*) => {
+        $(
+            struct $defect;
+
+            impl Defect for $defect { $($body)* }
+        )*
+
+        pub(super) const ALL: &[Seeded] = &[$(Seeded {
+            name: stringify!($name),
+            breaks: &[$(Guarantee::$guarantee),+],
+            search: defects!(@$how $what),
+            defect: &$defect,
+        }),*];
+    };
+    (@within $seeds:literal) => { Search::Seeds($seeds) };
+    (@by $trace:tt) => { Search::Trace($trace) };
+}
+use defects;

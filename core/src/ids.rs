@@ -204,3 +204,19 @@ impl ClientInfo {
         self.client.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn ids_read_as_they_are_written() {
+        assert_eq!(ConnId { slot: 12, generation: 3 }.to_string(), "12.3");
+        let client = ClientId([0x0F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xFF]);
+        assert_eq!(client.to_string(), "0f010203-0405-0607-0809-0a0b0c0d0eff");
+        assert_eq!(ClientId::parse(&client.to_string()), Some(client));
+        assert_eq!(ClientId::parse("0f010203-0405-0607-0809-0a0b0c0d0e+f"), None);
+        assert_eq!(ClientId::parse("0f0102030405-0607-0809-0a0b0c0d0eff"), None);
+    }
+}

@@ -4,12 +4,14 @@ use crate::ids::{ClientId, ClientInfo, Name};
 use crate::link::{Draft, Entry};
 use alloc::string::String;
 use alloc::sync::Arc;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Asserts that an audit is content with what `make` makes, and finds each of these: what is said of it, and how it comes
-/// to be wrong. An audit that overlooks one would never be missed.
-pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[(&str, fn(&mut T))]) {
+/// What is said of something that is wrong, and how it comes to be.
+pub type Wrong<T> = (&'static str, fn(&mut T));
+
+/// Asserts that an audit is content with what `make` makes, and finds each of these.
+/// One that it overlooks would never be missed.
+pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[Wrong<T>]) {
     audit(&make());
     for (words, spoil) in wrongs {
         let mut spoiled = make();

@@ -1,6 +1,6 @@
 //! A subject that misbehaves in about one run of a thousand: a batch that does not notice is one that checks nothing.
 
-use crate::subject::Subject;
+use crate::subject::{Seen, Subject};
 use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 
 /// The real machine, which in one run of [`ONE_IN`] does not tell how a connection has ended. Which run that is depends
@@ -46,11 +46,12 @@ impl Subject for Canary {
         self.shard.accept(now, request)
     }
 
-    fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
         self.hear(now, &input);
         let is_sick = self.is_sick();
         let effects = self.shard.handle(now, input);
-        effects.filter(|effect| !(is_sick && matches!(effect, Effect::Closed { .. }))).collect()
+        let effects = effects.filter(|effect| !(is_sick && matches!(effect, Effect::Closed { .. }))).collect();
+        vec![Seen::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

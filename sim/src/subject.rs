@@ -22,7 +22,7 @@ pub struct Seen {
 
 impl Seen {
     /// What a turn with these effects has made of a subject.
-    pub fn of(subject: &(impl Subject + ?Sized), effects: Vec<Effect>) -> Self {
+    pub fn of(subject: &impl Subject, effects: Vec<Effect>) -> Self {
         Self {
             follow_up: None,
             written: Vec::new(),
@@ -34,10 +34,15 @@ impl Seen {
     }
 }
 
+/// Makes a token that will be found to say this.
+pub type Mint = fn(&Result<Claims, BadToken>) -> String;
+
 /// A room server without sockets, or with invented ones.
 pub trait Subject {
     /// Whether it is a driver that makes the inputs: out of bytes and out of what becomes of sockets.
     const HAS_DRIVER: bool = false;
+    /// Where tokens come from, when the subject looks at them by itself.
+    const MINT: Option<Mint> = None;
 
     /// One with nothing in it.
     fn new(config: Config, seed: [u8; 32]) -> Self;
@@ -46,19 +51,8 @@ pub trait Subject {
     /// # Errors
     /// Why it does not.
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused>;
-    /// Handles one input to the end.
-    fn handle(&mut self, now: Now, input: Input) -> Vec<Effect>;
-
-    /// The same, turn by turn: a machine alone takes one, a driver may hand in more.
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
-        let effects = self.handle(now, input);
-        vec![Seen::of(self, effects)]
-    }
-
-    /// A token that will be found to say this, where the subject looks at tokens by itself.
-    fn mint(_verdict: &Result<Claims, BadToken>) -> String {
-        unreachable!("whoever checks no tokens is told what they say")
-    }
+    /// Handles one input to the end, turn by turn: a machine alone takes one, a driver may hand in more.
+    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen>;
 
     /// When a tick is next useful.
     fn poll_timeout(&self) -> Option<Instant>;
@@ -85,8 +79,9 @@ impl Subject for Shard {
         self.accept(now, request)
     }
 
-    fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
-        self.handle(now, input).collect()
+    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+        let effects = self.handle(now, input).collect();
+        vec![Seen::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -1,7 +1,7 @@
 //! The `json` profile as an SDK sees it.
 
 use crate::world::{claims, with, world};
-use parlor_core::{Claims, Input, Limits, Policy};
+use parlor_core::{Claims, Input, Instant, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -292,6 +292,18 @@ fn a_ping_that_was_late_is_waited_for_before_the_next() {
         Some((3012, "no pong".into())),
         "22 s: the next ping is due, the last is not answered"
     );
+}
+
+/// Were each ping that nobody was there to send gone through, this would take minutes.
+#[test]
+fn a_server_that_slept_for_a_century_sends_one_ping() {
+    let mut world = with(Limits { ping_interval: Duration::from_secs(11), ..Limits::default() }, Policy::open());
+    let conn = world.json();
+    let intervals = 286_908_509;
+    world.pass(Duration::from_secs(11 * intervals + 3));
+    assert_eq!(world.read(conn), ["{}"]);
+    let next = world.shard.snapshot().conns[0].deadlines.iter().find(|(name, _)| *name == "ping").map(|(_, at)| *at);
+    assert_eq!(next, Some(Instant(11_000_000_000 * (intervals + 1))), "on the old schedule");
 }
 
 #[test]

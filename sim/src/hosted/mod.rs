@@ -9,7 +9,7 @@ mod watch;
 
 use crate::coverage::Goal;
 use crate::rng::Rng;
-use crate::subject::{Seen, Subject};
+use crate::subject::{Mint, Seen, Subject};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
@@ -43,6 +43,7 @@ pub struct Hosted {
 
 impl Subject for Hosted {
     const HAS_DRIVER: bool = true;
+    const MINT: Option<Mint> = Some(mint);
 
     fn new(config: Config, seed: [u8; 32]) -> Self {
         let drawn = u64::from_le_bytes(*seed.first_chunk().expect("a seed has more than 8 bytes"));
@@ -64,10 +65,6 @@ impl Subject for Hosted {
         Ok(conn)
     }
 
-    fn handle(&mut self, _: Now, _: Input) -> Vec<Effect> {
-        unreachable!("a host is looked at turn by turn")
-    }
-
     fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
         self.host.observer().expect_input(&input);
         self.cause(now, input.clone());
@@ -82,27 +79,6 @@ impl Subject for Hosted {
             seen.effects.iter().for_each(|effect| self.forget(effect));
         }
         turns
-    }
-
-    fn mint(verdict: &Result<Claims, BadToken>) -> String {
-        let (claims, secret) = match verdict {
-            Ok(claims) => (claims.clone(), SECRET),
-            Err(_) => (Claims::default(), "another secret"),
-        };
-        let mut fields = json!({ "sub": claims.sub, "channels": claims.channels });
-        let info = claims.info.map(|info| serde_json::from_str(&info).expect("it is JSON"));
-        let rest = [
-            ("exp", claims.exp.map(Into::into)),
-            ("nbf", claims.nbf.map(Into::into)),
-            ("channel", claims.channel.map(Into::into)),
-            ("info", info),
-        ];
-        for (name, value) in rest {
-            if let Some(value) = value {
-                fields[name] = value;
-            }
-        }
-        encode(&Header::default(), &fields, &EncodingKey::from_secret(secret.as_bytes())).expect("claims can be signed")
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -125,6 +101,27 @@ impl Subject for Hosted {
         self.host.shard().audit();
         assert_eq!(self.host.seated(), self.pipes.len(), "G3: a seat is kept for as long as its connection");
     }
+}
+
+fn mint(verdict: &Result<Claims, BadToken>) -> String {
+    let (claims, secret) = match verdict {
+        Ok(claims) => (claims.clone(), SECRET),
+        Err(_) => (Claims::default(), "another secret"),
+    };
+    let mut fields = json!({ "sub": claims.sub, "channels": claims.channels });
+    let info = claims.info.map(|info| serde_json::from_str(&info).expect("it is JSON"));
+    let rest = [
+        ("exp", claims.exp.map(Into::into)),
+        ("nbf", claims.nbf.map(Into::into)),
+        ("channel", claims.channel.map(Into::into)),
+        ("info", info),
+    ];
+    for (name, value) in rest {
+        if let Some(value) = value {
+            fields[name] = value;
+        }
+    }
+    encode(&Header::default(), &fields, &EncodingKey::from_secret(secret.as_bytes())).expect("claims can be signed")
 }
 
 impl Hosted {

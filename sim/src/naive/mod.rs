@@ -35,11 +35,11 @@ mod v1;
 mod view;
 mod websocket;
 
-use crate::subject::Subject;
+use crate::subject::{Seen, Subject};
 use ledger::Ledger;
 use manager::{Manager, Version};
 use parlor_core::wire::route::Target;
-use parlor_core::{ClientId, Config, ConnId, Effect, Input, Instant, Now, Refused, Snapshot, Stats, Upgrade};
+use parlor_core::{ClientId, Config, ConnId, Input, Instant, Now, Refused, Snapshot, Stats, Upgrade};
 use service::{Endpoint, Stands};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -99,22 +99,9 @@ impl<V: Version> Subject for Naive<V> {
         Ok(conn)
     }
 
-    fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
-        self.now = self.now.max(now.mono);
-        (self.endings, self.uncaught) = (Vec::new(), Vec::new());
-        self.sockets.wrongs.clear();
-        if input.conn().is_some_and(|conn| !self.sockets.is_living(conn)) {
-            self.ledger.totals.stale_inputs += 1;
-            return vec![];
-        }
-        let idle = self.idle();
-        let ends = self.input(input);
-        let still_idle = self.idle();
-        let woken = idle.into_iter().filter(|conn| self.sockets.is_living(*conn) && !still_idle.contains(conn));
-        let mut effects: Vec<Effect> = woken.map(Effect::Wake).collect();
-        effects.extend(ends);
-        effects.extend(self.ledger.keep_up(&self.manager));
-        effects
+    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+        let effects = self.handle(now, input);
+        vec![Seen::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

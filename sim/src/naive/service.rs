@@ -8,7 +8,7 @@ use super::task::{Ran, Task, TaskId};
 use super::websocket::{Phase, State, WebSocket};
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::{CloseReason, Error, ErrorCode};
-use parlor_core::{CallId, ClientId, ConnId, Effect, End, EndedBy, Input, Lost, Name, Violation};
+use parlor_core::{CallId, ClientId, ConnId, Effect, End, EndedBy, Input, Lost, Name, Now, Violation};
 use std::sync::Arc;
 
 /// The coroutine of one connection.
@@ -34,6 +34,25 @@ pub(super) enum Stands {
 }
 
 impl<V: Version> Naive<V> {
+    /// Handles one input to the end.
+    pub(super) fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.now = self.now.max(now.mono);
+        (self.endings, self.uncaught) = (Vec::new(), Vec::new());
+        self.sockets.wrongs.clear();
+        if input.conn().is_some_and(|conn| !self.sockets.is_living(conn)) {
+            self.ledger.totals.stale_inputs += 1;
+            return vec![];
+        }
+        let idle = self.idle();
+        let ends = self.input(input);
+        let still_idle = self.idle();
+        let woken = idle.into_iter().filter(|conn| self.sockets.is_living(*conn) && !still_idle.contains(conn));
+        let mut effects: Vec<Effect> = woken.map(Effect::Wake).collect();
+        effects.extend(ends);
+        effects.extend(self.ledger.keep_up(&self.manager));
+        effects
+    }
+
     /// Handles one input, and lets run whoever it wakes.
     pub(super) fn input(&mut self, input: Input) -> Vec<Effect> {
         match input {

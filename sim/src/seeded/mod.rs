@@ -9,7 +9,7 @@ mod session;
 use crate::batch::Batch;
 use crate::checks::{Failure, Guarantee};
 use crate::run::run;
-use crate::subject::Subject;
+use crate::subject::{Seen, Subject};
 use crate::trace::Trace;
 use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 use std::cell::Cell;
@@ -152,12 +152,13 @@ impl Subject for Broken {
         self.defect.accept(&mut self.shard, now, request)
     }
 
-    fn handle(&mut self, now: Now, mut input: Input) -> Vec<Effect> {
+    fn turns(&mut self, now: Now, mut input: Input) -> Vec<Seen> {
         // A defect may have shown more bytes than there are.
         if let Input::Flushed { conn, bytes } = &mut input {
             *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
         }
-        self.defect.handle(&mut self.shard, now, input)
+        let effects = self.defect.handle(&mut self.shard, now, input);
+        vec![Seen::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

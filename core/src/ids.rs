@@ -208,7 +208,21 @@ impl ClientInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+
+    #[test]
+    fn a_room_may_have_a_name_of_just_so_many_bytes() {
+        assert_eq!(any_room("\u{e9}12", 4), Ok(Name::from("\u{e9}12")));
+        assert_eq!(any_room("\u{e9}123", 4), Err(BadName::TooLong(4)));
+    }
+
+    #[test]
+    fn whoever_somebody_is_counts_with_all_that_is_said_of_it() {
+        let somebody = crate::testing::somebody(1);
+        let said = |text: &str| Some(String::from(text));
+        let info =
+            ClientInfo { user: Name::from("u"), info: said("22"), room_info: said("4444"), ..(*somebody).clone() };
+        assert_eq!((somebody.bytes(), info.bytes()), (0, 7));
+    }
 
     #[test]
     fn ids_read_as_they_are_written() {
@@ -217,6 +231,7 @@ mod tests {
         assert_eq!(client.to_string(), "0f010203-0405-0607-0809-0a0b0c0d0eff");
         assert_eq!(ClientId::parse(&client.to_string()), Some(client));
         assert_eq!(ClientId::parse("0f010203-0405-0607-0809-0a0b0c0d0e+f"), None);
+        assert_eq!(alloc::format!("{:?}", Name::from("a\"")), r#""a\"""#);
         assert_eq!(ClientId::parse("0f0102030405-0607-0809-0a0b0c0d0eff"), None);
     }
 }

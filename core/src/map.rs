@@ -18,3 +18,16 @@ impl BuildHasher for Keys {
         SipHasher13::new_with_keys(self.0, self.1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_know_the_keys_does_not_know_what_collides() {
+        let hash = |keys: Keys| keys.hash_one("room");
+        assert_eq!(hash(Keys(1, 2)), hash(Keys(1, 2)));
+        assert_ne!(hash(Keys(1, 2)), hash(Keys(3, 2)));
+        assert_ne!(hash(Keys(1, 2)), hash(Keys(1, 3)));
+    }
+}

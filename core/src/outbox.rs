@@ -106,7 +106,6 @@ impl Sealed {
             self.0.frames.push_back(close);
             return 0;
         }
-        self.0.bytes -= close.len();
         let dropped = self.0.keep_half_written();
         self.0.bytes += close.len();
         self.0.frames.push_back(close);
@@ -164,7 +163,11 @@ impl Queue {
     pub fn audit(&self) {
         let sum: usize = self.slices().map(<[u8]>::len).sum();
         assert_eq!(sum, self.bytes, "G8: an outbox counts its bytes");
-        assert!(self.half_written == 0 || self.frames.front().is_some_and(|head| self.half_written < head.len()));
+        let is_begun = |head: &Frame| self.half_written < head.len();
+        assert!(
+            self.half_written == 0 || self.frames.front().is_some_and(is_begun),
+            "G1: a frame that has begun is not whole"
+        );
     }
 
     fn flushed(&mut self, bytes: usize) -> Progress {
@@ -189,8 +192,8 @@ impl Queue {
             self.half_written = 0;
             self.frames.pop_front();
         }
-        if self.bytes == 0 && self.frames.capacity() > KEPT_CAPACITY {
-            self.frames = VecDeque::new();
+        if self.bytes == 0 {
+            self.frames.shrink_to(KEPT_CAPACITY);
         }
         Progress { frames, empty: self.bytes == 0 }
     }
@@ -209,6 +212,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::code::CloseReason;
+    use crate::testing::audit_finds;
     use alloc::vec::Vec;
 
     fn text(payload: &str) -> Frame {
@@ -280,6 +284,35 @@ mod tests {
         sealed.queue().audit();
         assert_eq!(sealed.flushed(3).frames, 1);
         assert_eq!(written(sealed.queue()), close.bytes());
+    }
+
+    #[test]
+    fn hurrying_drops_a_pong_that_waits() {
+        let mut outbox = Outbox::default();
+        outbox.pong(Frame::pong(b"1"));
+        let (mut sealed, ..) = outbox.seal(Drain::Queued, Frame::close(None));
+        assert_eq!(sealed.queue().len(), 2);
+        assert_eq!(sealed.hurry(), 1);
+        assert_eq!(written(sealed.queue()), Frame::close(None).bytes());
+        sealed.queue().audit();
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || {
+            let mut outbox = Outbox::default();
+            outbox.push(text("ab"), &limits()).unwrap();
+            outbox.flushed(1);
+            outbox.0
+        };
+        audit_finds(
+            make,
+            Queue::audit,
+            &[
+                ("G8: an outbox counts its bytes", |queue| queue.bytes += 1),
+                ("G1: a frame that has begun is not whole", |queue| (queue.half_written, queue.bytes) = (4, 0)),
+            ],
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
-use crate::world::{World, claims, with, world};
+use crate::world::{World, claims, with};
 use parlor_core::limits::Rate;
 use parlor_core::{Input, Limits, Lost, Policy, Refused};
 use serde_json::json;
@@ -128,12 +128,13 @@ fn new_connections_come_at_a_rate() {
 
 #[test]
 fn every_limit_can_be_read() {
-    let mut world = world();
+    let mut world = with(Limits { new_connections: Rate::OFF, ..Limits::default() }, Policy::open());
     let limits = world.api("limits", "")["result"]["limits"].clone();
     assert_eq!(limits["message_bytes"], json!({"value": "65536", "answer": "close 1009"}));
     assert_eq!(limits["ping_interval"]["value"], "25s");
     assert_eq!(limits["client_commands"]["value"], "100/s, burst 200");
     assert_eq!(limits["connections_per_ip"]["value"], "off");
+    assert_eq!(limits["new_connections"]["value"], "off");
     let fields = format!("{:?}", Limits::default()).matches(": ").count() - 4 * 2;
     assert_eq!(limits.as_object().unwrap().len(), fields, "a row for every field");
 }

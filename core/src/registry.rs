@@ -359,6 +359,7 @@ pub(crate) fn index(at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::audit_finds;
     use alloc::vec;
 
     fn registry() -> Registry {
@@ -431,6 +432,37 @@ mod tests {
         assert_eq!(left, [Name::from("b"), Name::from("c")]);
         assert_eq!(registry.seat_count(0), 0);
         assert!(registry.is_member(1, "b") && !registry.is_member(1, "c") && !registry.has_seat(9, "a"));
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || {
+            let mut registry = registry();
+            join(&mut registry, 0, "a", 1);
+            join(&mut registry, 1, "a", 2);
+            registry.set_user(0, &Name::from("ada"));
+            registry.set_user(1, &Name::from("ada"));
+            registry
+        };
+        audit_finds(
+            make,
+            Registry::audit,
+            &[
+                ("G3: names and lists are the same ones", |registry| registry.rooms.by_name.clear()),
+                ("G3: a list is found by its name", |registry| registry.rooms.groups[0].name = Name::from("b")),
+                ("G8: those who watch \"a\" are counted", |registry| registry.rooms.groups[0].watchers += 1),
+                ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
+                ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
+                ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].seat = 1),
+                ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),
+                ("G8: memberships are counted", |registry| registry.memberships += 1),
+                ("G2: every member knows its room", |registry| {
+                    registry.slots[1].seats.clear();
+                    registry.memberships -= 1;
+                }),
+                ("G2: every connection knows its user", |registry| registry.slots[1].user = None),
+            ],
+        );
     }
 
     #[test]

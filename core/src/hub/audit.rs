@@ -84,3 +84,108 @@ pub(super) fn queue(conn: &Conn) -> Option<&Queue> {
         Phase::Handshaking(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::frame::Frame;
+    use crate::ids::{ConnId, Name};
+    use crate::limits::Limits;
+    use crate::link::{News, Position, Replayed, Request};
+    use crate::map::Keys;
+    use crate::registry::JoinId;
+    use crate::testing::audit_finds;
+    use crate::turn::{Input, Upgrade};
+    use alloc::rc::Rc;
+    use core::net::IpAddr;
+
+    const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);
+
+    fn config(limits: Limits) -> Rc<Config> {
+        Rc::new(Config { limits: Limits { connections_per_ip: 10, ..limits }, ..Config::default() })
+    }
+
+    /// A member, and one whose handshake is not through.
+    fn busy() -> Hub {
+        let config = config(Limits::default());
+        let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
+        for client in 0..2 {
+            let target = config.routes.resolve("/ws/a", &config.limits).expect("a room's path");
+            let conn =
+                hub.accept(Upgrade { client: [client; 16], target, token: None, peer: Some(HERE) }).expect("room");
+            if client == 0 {
+                hub.handle(Input::Upgraded { conn });
+            }
+        }
+        let Some(Request::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else { panic!("it joins") };
+        let (position, replay) = (Position { epoch: 7, offset: 0 }, Replayed::default());
+        hub.hear(News::Joined { conn, client: member.client, join, room, position, replay });
+        hub
+    }
+
+    #[test]
+    fn it_finds_what_is_wrong_with_a_hub() {
+        audit_finds(
+            busy,
+            Hub::audit,
+            &[
+                ("G6: connections are bounded", |hub| {
+                    hub.config = config(Limits { connections: 1, ..Limits::default() });
+                }),
+                ("G3: every client id is a connection's", |hub| hub.clients.clear()),
+                ("G7: who is accepted ends, once", |hub| hub.totals.accepted += 1),
+                ("G8: a frame waits, is written or is dropped", |hub| hub.totals.frames_queued += 1),
+                ("G8: connections are counted by address", |hub| hub.peers[0].connections += 1),
+                ("G3: no address is kept for nothing", |hub| {
+                    let empty = super::super::Peer { connections: 0, ..hub.peers[0] };
+                    hub.peers.insert([10, 0, 0, 1].into(), empty);
+                }),
+                ("G3: deadlines are somebody's", |hub| {
+                    hub.timers.rearm(Owner::Drain, &mut { Instant::NEVER }, Instant(9))
+                }),
+                ("a turn ends with nothing undone", |hub| hub.slow.push(ConnId { slot: 0, generation: 0 })),
+            ],
+        );
+    }
+
+    #[test]
+    fn it_finds_what_is_wrong_with_a_connection() {
+        audit_finds(
+            busy,
+            Hub::audit,
+            &[
+                ("G7: an id names its slot", |hub| hub.conns[0].id.slot = 1),
+                ("G7: an id names the slot's present life", |hub| hub.generations[0] += 1),
+                ("G3: a client id leads to its connection", |hub| hub.clients[0] = 1),
+                ("G7: every connection has a deadline", |hub| hub.conns[0].deadlines.armed = Instant::NEVER),
+                ("G7: the earliest deadline is the one that is armed", |hub| {
+                    hub.conns[0].deadlines.set(Timer::Write, Instant(1));
+                }),
+                ("G7: an armed deadline is in the queue", |hub| {
+                    let conn = &mut hub.conns[0];
+                    conn.deadlines.set(Timer::Write, Instant(1));
+                    conn.deadlines.armed = Instant(1);
+                }),
+                ("G6: rooms of a connection are bounded", |hub| {
+                    hub.config = config(Limits { rooms_per_connection: 0, ..Limits::default() });
+                }),
+                ("G6: an outbox is within its frames", |hub| {
+                    let room = hub.config.limits.clone();
+                    let open = hub.conns[0].open_mut().expect("it is open");
+                    (0..3).for_each(|_| assert!(open.outbox.push(Frame::text("1"), &room).is_ok()));
+                    hub.config = config(Limits { outbox_frames: 1, ..Limits::default() });
+                }),
+                ("G7: who has not said who it is has a deadline", |hub| {
+                    hub.conns[0].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
+                }),
+                ("G2: every join that was begun is waited for", |hub| {
+                    hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false);
+                }),
+                ("G2: only an open connection is in a room", |hub| {
+                    hub.registry.begin_join(1, &Name::from("b"), JoinId(99), false);
+                }),
+            ],
+        );
+    }
+}

@@ -441,7 +441,7 @@ words! {
     Span {
         /// Nowhere: the same instant again.
         Again = "again",
-        /// Back by a second, for one input.
+        /// Back by a second, for the next input, whatever that is.
         Back = "back",
         /// A second on, and nobody says so: whatever comes next comes before the tick.
         Unnoticed = "unnoticed",
@@ -455,6 +455,13 @@ words! {
         Past = "past",
         /// One hour, in one step.
         Far = "far",
+    }
+    /// Where to the calendar is set.
+    Jump {
+        /// An hour ahead.
+        Ahead = "ahead",
+        /// An hour back.
+        Back = "back",
     }
     /// What comes late, for a connection that has ended.
     Late {
@@ -704,6 +711,8 @@ actions! {
     /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,
     /// known to be one of them by a token in the URL.
     Enter(peer: Peer, rooms: Rooms) = "enter",
+    /// Somebody sets the calendar by an hour; the clock goes on as before.
+    Calendar(jump: Jump) = "calendar",
 }
 
 /// No action has more arguments.

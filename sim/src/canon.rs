@@ -215,6 +215,9 @@ impl<S: Subject> Reader<'_, S> {
             out.extend(self.ahead(until).to_le_bytes());
         }
         out.extend(self.world.messages().to_le_bytes());
+        let (behind, calendar) = self.world.misleads();
+        out.extend(behind.to_le_bytes());
+        out.extend(calendar.to_le_bytes());
         self.world.subject().notes().iter().for_each(|note| out.extend(note.bytes()));
     }
 

@@ -63,6 +63,7 @@ goals! {
     Aged = "a log dropped a message because it was too old",
     UserTwice = "a user had two connections at once",
     ClockBack = "the clock went back",
+    CalendarStep = "somebody set the calendar",
     Recovered = "a client recovered what it had missed",
     RecoveredNothing = "a client that had missed nothing recovered",
     RecoveredAtConnect = "a connect reply brought what was missed",

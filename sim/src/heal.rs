@@ -3,7 +3,7 @@
 //! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
-use crate::action::{Action, Farewell, Payload, Peer, Room, Span, User};
+use crate::action::{Action, Credential, Door, Farewell, Payload, Peer, Room, Rooms, Span, User, Verdict};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::coverage::Goal;
 use crate::subject::Subject;
@@ -20,14 +20,43 @@ impl<S: Subject> World<S> {
     /// # Errors
     /// Something stays that should go, or does not come that should.
     pub(crate) fn heal(&mut self) -> Result<(), Failure> {
+        self.let_die()?;
+        self.bring_in()?;
+        let core = self.let_die()?;
+        self.serve(&core)?;
+        self.empty(&core)
+    }
+
+    /// Whoever is well stays, and the others must go. Returns who stays.
+    fn let_die(&mut self) -> Result<Vec<Peer>, Failure> {
         let core: Vec<Peer> = self.peers().filter(|peer| self.is_well(*peer)).collect();
         for peer in self.peers() {
             let rest = if core.contains(&peer) { Action::Resume(peer) } else { Action::Vanish(peer) };
             self.act(&rest)?;
         }
         self.outlive_the_dead(&core)?;
-        self.serve(&core)?;
-        self.empty(&core)
+        Ok(core)
+    }
+
+    /// Somebody new comes in wherever there is room, in one profile or the other, as far as the server lets them.
+    fn bring_in(&mut self) -> Result<(), Failure> {
+        let users = self.user_count();
+        for peer in self.peers().filter(|peer| !self.is_alive(*peer)).collect::<Vec<_>>() {
+            let user = User(peer.0.checked_rem(users).unwrap_or(0));
+            let credential = if users == 0 { Credential::Nothing } else { Credential::Token };
+            let json = [
+                Action::Accept(peer, Door::Json, Rooms(0)),
+                Action::Upgrade(peer),
+                Action::Connect(peer, credential),
+                Action::Decide(peer, Verdict::Good, user),
+                Action::Join(peer, Room(0)),
+            ];
+            let plain = [Action::Enter(peer, Rooms(1))];
+            for action in if peer.0 % 2 == 0 { &json[..] } else { &plain[..] } {
+                self.act(action)?;
+            }
+        }
+        self.settle()
     }
 
     fn outlive_the_dead(&mut self, core: &[Peer]) -> Result<(), Failure> {
@@ -49,11 +78,12 @@ impl<S: Subject> World<S> {
     /// Lets deadlines pass for as long as it is worth it, and no longer than this.
     fn wait(&mut self, longest: Duration, is_worth: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         let end = self.clock() + u64::try_from(longest.as_nanos()).expect("less than centuries");
-        while is_worth(self) && self.clock() < end {
+        while is_worth(self) {
             self.settle()?;
-            if !self.act(&Action::Advance(Span::Due))? {
+            if self.subject().poll_timeout().is_none_or(|at| at.0 > end) {
                 break;
             }
+            self.act(&Action::Advance(Span::Due))?;
         }
         Ok(())
     }
@@ -138,8 +168,6 @@ impl<S: Subject> World<S> {
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;
         equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout())?;
-        let kept: Vec<_> = self.oracle().known_keys().collect();
-        equal(Guarantee::L3, "no key to be remembered:", &Vec::new(), &kept)?;
         let remains =
             !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
         if remains { Err(Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"))) } else { Ok(()) }

@@ -91,12 +91,13 @@ const SESSION: [&str; 19] = [
     "api-batch",
 ];
 /// What goes wrong, in families that are on or off together.
-const FAULTS: [&[&str]; 5] = [
+const FAULTS: [&[&str]; 6] = [
     &["lose", "break", "stale"],
     &["stall", "narrow", "write", "resume"],
     &["vanish"],
     &["close", "violate", "say"],
     &["api-disconnect-user", "api-disconnect-client"],
+    &["calendar"],
 ];
 
 impl Options {
@@ -271,6 +272,9 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         publication_bytes: rng.pick(&[64, 200, 1024, 4000]),
         history_messages: rng.pick(&[0, 1, 2, 2, 10, 100]),
         history_age: rng.pick(&[0, 3, 30, 300, 300, 300]),
+        handshake_timeout: rng.pick(&[1, 5]),
+        authenticate_timeout: rng.pick(&[2, 10]),
+        pong_timeout: rng.pick(&[3, 10]),
         ping_interval: rng.pick(&[11, 25, 60]),
         write_timeout: rng.pick(&[1, 5, 9]),
         close_timeout: rng.pick(&[1, 5]),

@@ -34,6 +34,9 @@ fn the_oracle_shares_no_code_with_core() {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("a source file");
         read += 1;
+        for way_around in ["parlor_core::*", "parlor_core as", "extern crate"] {
+            assert!(!text.contains(way_around), "{}: {way_around}", path.display());
+        }
         let uses: Vec<&str> = text.match_indices("parlor_core").map(|(at, _)| rest_of_path(&text[at..])).collect();
         for word in uses.iter().flat_map(|path| path.split(|char: char| !char.is_alphanumeric())) {
             let known = word.is_empty() || word == "core" || word == "parlor" || ALLOWED.contains(&word);
@@ -43,12 +46,21 @@ fn the_oracle_shares_no_code_with_core() {
     assert!(read >= 4, "the oracle was found");
 }
 
-/// `parlor_core::…` up to the end of the path or of the list in braces.
+/// `parlor_core::…` up to the end of the path, with all lists in braces that it has.
 fn rest_of_path(text: &str) -> &str {
-    let end =
-        match (text.find('{'), text.find(|char: char| char.is_whitespace() || matches!(char, ';' | ',' | ')' | '>'))) {
-            (Some(brace), Some(other)) if brace < other => text.find('}').unwrap_or(text.len()),
-            (_, other) => other.unwrap_or(text.len()),
-        };
-    &text[..end]
+    let mut depth = 0;
+    let is_end = |char: char| {
+        depth += i32::from(char == '{') - i32::from(char == '}');
+        depth < 1 && (char.is_whitespace() || matches!(char, ';' | ',' | ')' | '>'))
+    };
+    &text[..text.find(is_end).unwrap_or(text.len())]
+}
+
+#[test]
+fn a_path_is_read_to_its_end() {
+    assert_eq!(rest_of_path("parlor_core::ConnId, Shard"), "parlor_core::ConnId");
+    assert_eq!(
+        rest_of_path("parlor_core::{snapshot::{ConnView}, wire::json}; x"),
+        "parlor_core::{snapshot::{ConnView}, wire::json}"
+    );
 }

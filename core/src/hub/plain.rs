@@ -47,7 +47,9 @@ impl Hub {
             Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
             Proof::Bad | Proof::Expired if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                self.complain(slot, INVALID_TOKEN);
+                if self.conns[slot as usize].open().is_some() {
+                    self.complain(slot, INVALID_TOKEN);
+                }
             }
             Proof::Bad | Proof::Expired => self.close(slot, CloseReason::INVALID_TOKEN),
         }

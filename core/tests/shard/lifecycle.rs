@@ -11,6 +11,16 @@ use tungstenite::Message;
 const TABLE: &str = include_str!("../../LIFECYCLE.md");
 
 #[test]
+fn a_turn_knows_how_many_effects_it_has() {
+    let mut world = crate::world::world();
+    world.open("/ws/a");
+    world.open("/ws/b");
+    let turn = world.shard.handle(world.now, Input::Shutdown);
+    let count = turn.len();
+    assert_eq!((count, turn.count()), (2, 2), "two have something to write");
+}
+
+#[test]
 fn every_event_in_every_phase_does_what_the_table_says() {
     let mut rows = TABLE.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
     let phases = rows.next().expect("a head");

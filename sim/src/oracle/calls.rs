@@ -160,7 +160,7 @@ impl Oracle {
     fn announce(&mut self, room: usize, data: &Data) -> Value {
         match self.publish(room, data, None) {
             Ok(Some((offset, epoch))) => result(json!({ "offset": offset, "epoch": epoch })),
-            Ok(None) => result(json!({})),
+            Ok(None) => result(json!({ "offset": 0 })),
             Err(code) => error(code),
         }
     }

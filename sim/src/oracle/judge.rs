@@ -284,10 +284,13 @@ impl Oracle {
             equal(Guarantee::G4, "an event numbered", &self.counted.events, &event.seq)?;
             // What happens to one name keeps its order; names do not wait for each other.
             let next = due.iter().position(|change| name_of(change) == name_of(&event.change));
-            let flash = self.turn.flashes.iter().find(|subject| self.change(**subject, true) == event.change);
+            let flash = self.turn.flashes.iter().position(|subject| self.change(*subject, true) == event.change);
             match (next, flash) {
                 (Some(at), _) if due[at] == event.change => drop(due.remove(at)),
-                (None, Some(subject)) => due.push(self.change(*subject, false)),
+                (None, Some(flash)) => {
+                    let subject = self.turn.flashes.swap_remove(flash);
+                    due.push(self.change(subject, false));
+                }
                 _ => {
                     return Err(Failure::new(
                         Guarantee::G4,
@@ -363,6 +366,7 @@ impl Oracle {
         let accounted = totals.frames_written + totals.frames_dropped + waiting as u64;
         total("frames queued, by what became of them:", accounted, totals.frames_queued)?;
         total("bytes written:", self.counted.bytes_written, totals.bytes_written)?;
+        total("errors told:", self.counted.errors, totals.errors)?;
         total("stale inputs:", self.counted.stale, totals.stale_inputs)?;
         total("steps back of the clock:", self.counted.backsteps, totals.clock_backsteps)
     }

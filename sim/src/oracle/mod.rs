@@ -72,8 +72,8 @@ pub enum Deed<'a> {
 pub struct Ruling {
     /// It says nothing: its signature is wrong.
     pub forged: bool,
-    /// It is not valid yet.
-    pub early: bool,
+    /// When it begins, in seconds since 1970.
+    pub nbf: Option<u64>,
     /// Whose it is; `None` for nobody.
     pub user: Option<usize>,
     /// When it ends, in seconds since 1970.
@@ -283,6 +283,7 @@ struct Counted {
     frames_written: u64,
     bytes_written: u64,
     published: u64,
+    errors: u64,
     stale: u64,
     backsteps: u64,
     events: u64,

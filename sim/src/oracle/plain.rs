@@ -34,13 +34,13 @@ impl Oracle {
             return;
         }
         if self.is_crowded(ruling, &rooms) {
+            // What it is told before that is dropped with the close.
+            self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
             return self.turn_away(peer, ruling, 3505);
         }
         self.send_greeting(peer, &named, authenticated);
         for _ in asked.iter().filter(|_| !allowed) {
-            if self.is_open(peer) {
-                self.refuse_plain(peer, None, 103);
-            }
+            self.refuse_plain(peer, None, 103);
         }
         if bad {
             self.complain(peer);
@@ -82,7 +82,7 @@ impl Oracle {
     pub(super) fn decided_plain(&mut self, peer: usize, ruling: &Ruling) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let (ready, user) = (conn.ready, conn.user);
-        let bad = ruling.forged || ruling.early || self.is_expired(ruling);
+        let bad = self.proves_nothing(ruling) || self.is_expired(ruling);
         match (bad, ready) {
             (true, true) => self.complain(peer),
             (true, false) if self.config.policy.allow_anonymous => {
@@ -185,6 +185,7 @@ impl Oracle {
 
     /// An error frame that says no more than that.
     pub(super) fn complain(&mut self, peer: usize) {
+        self.counted.errors += 1;
         if self.is_open(peer) {
             let error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
             self.tell(peer, Expect::json(error, 13 << 56));
@@ -192,6 +193,10 @@ impl Oracle {
     }
 
     pub(super) fn refuse_plain(&mut self, peer: usize, id: Option<u64>, code: u16) {
+        self.counted.errors += 1;
+        if !self.is_open(peer) {
+            return;
+        }
         let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp(), "code": code });
         if let Some(id) = id {
             error["id"] = id.into();

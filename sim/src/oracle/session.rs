@@ -129,7 +129,12 @@ impl Oracle {
         self.tell(peer, Expect::replayed(json!({ "id": id, method: result }), payloads, tag));
     }
 
+    /// An outbox that has overflowed ends the connection when all of the turn is said: until then errors count.
     pub(super) fn refuse(&mut self, peer: usize, id: u64, code: u16) {
+        self.counted.errors += 1;
+        if !self.is_open(peer) {
+            return;
+        }
         let mut error = json!({ "code": code, "message": ANY });
         if matches!(code, 100 | 111) {
             error["temporary"] = true.into();
@@ -379,7 +384,7 @@ impl Oracle {
             Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
             Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, ruling),
             Ask::Identity if !json => self.decided_plain(peer, ruling),
-            Ask::Identity if ruling.forged || ruling.early => self.close(peer, 3500),
+            Ask::Identity if self.proves_nothing(ruling) => self.close(peer, 3500),
             Ask::Identity if self.is_expired(ruling) => {
                 // What was sent behind this `connect` will be sent again behind the next.
                 self.goals.reach(Goal::TokenExpired);
@@ -392,6 +397,11 @@ impl Oracle {
         }
         self.settle();
         waiting.into_iter().for_each(|text| self.hear(peer, text));
+    }
+
+    /// Whether the token is somebody else's work, or not good yet.
+    pub(super) fn proves_nothing(&self, ruling: &Ruling) -> bool {
+        ruling.forged || ruling.nbf.is_some_and(|nbf| nbf > self.unix_ms / 1000)
     }
 
     pub(super) fn is_expired(&self, ruling: &Ruling) -> bool {
@@ -410,8 +420,12 @@ impl Oracle {
     /// Closes a connection on its way in. Its user and rooms may come to life with it, and must cease to be with it.
     pub(super) fn turn_away(&mut self, peer: usize, ruling: &Ruling, code: u16) {
         let user = ruling.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
-        let rooms = (0..self.rooms.len()).filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
-        self.turn.flashes.extend(rooms.chain(user.map(Subject::User)));
+        let in_url = self.conns[peer].as_ref().map(|conn| conn.entry.rooms.clone()).unwrap_or_default();
+        let mut rooms: Vec<usize> = self.placed(ruling).into_iter().chain(in_url).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
+        self.turn.flashes.extend(empty.chain(user.map(Subject::User)));
         if code == 3505 {
             self.hit("rooms_per_connection");
             // It may have been greeted before: that is dropped, but counts where it did not fit.

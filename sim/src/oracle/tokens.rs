@@ -36,7 +36,7 @@ impl Oracle {
     }
 
     pub(super) fn refreshed(&mut self, peer: usize, id: u64, ruling: &Ruling) {
-        if ruling.forged || ruling.early {
+        if self.proves_nothing(ruling) {
             return self.close(peer, 3500);
         }
         if self.is_expired(ruling) {
@@ -57,7 +57,7 @@ impl Oracle {
     /// What is wrong with a room's token: first what it is, then whose and what for.
     fn flaw(&self, peer: usize, room: usize, ruling: &Ruling) -> Option<u16> {
         let user = self.conns[peer].as_ref().expect("it has asked").user;
-        if ruling.forged || ruling.early {
+        if self.proves_nothing(ruling) {
             Some(103)
         } else if self.is_expired(ruling) {
             Some(109)
@@ -87,10 +87,7 @@ impl Oracle {
             if code == 109 && self.rooms[room].contains(&peer) {
                 self.take_out(peer, room, 2501, "subscription expired");
             }
-            if self.is_open(peer) {
-                self.refuse(peer, id, code);
-            }
-            return;
+            return self.refuse(peer, id, code);
         }
         if !self.rooms[room].contains(&peer) {
             return self.refuse(peer, id, 103);

@@ -7,7 +7,7 @@ mod session;
 mod tell;
 mod tokens;
 
-use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Payload, Peer, Since, Span};
+use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Jump, Payload, Peer, Since, Span};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
 use crate::oracle::{Deed, Oracle, Outcome, Ruling};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 /// The calendar at the start of every run, in milliseconds since 1970.
 const START_UNIX_MS: u64 = 1_795_352_400_000;
+const HOUR_MS: i64 = 3_600_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// One life of a simulated client.
@@ -67,6 +68,10 @@ pub struct World<S> {
     clients: Vec<Client>,
     /// Nanoseconds.
     clock: u64,
+    /// How far back the clock will be when the next input comes, in nanoseconds.
+    behind: u64,
+    /// How far somebody has set the calendar, in milliseconds.
+    calendar: i64,
     messages: u64,
     calls: u64,
     goals: Goals,
@@ -89,6 +94,8 @@ impl<S: Subject> World<S> {
             clients: (0..setup.conns).map(|_| Client::default()).collect(),
             setup: Arc::new(setup.clone()),
             clock: SECOND,
+            behind: 0,
+            calendar: 0,
             messages: 0,
             calls: 0,
             goals: Goals::default(),
@@ -222,6 +229,7 @@ impl<S: Subject> World<S> {
             Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,
+            Action::Calendar(jump) => self.setup.calendar_stopped == 0 && self.may_jump(jump),
             Action::Stale(peer, _) => self.stale_id(peer).is_some(),
             Action::Shutdown() => !self.oracle.shutting_down,
         }
@@ -266,7 +274,14 @@ impl<S: Subject> World<S> {
             Action::Vanish(peer) => self.fault(|world| world.life_mut(peer).vanished = true),
             Action::Stall(peer) => self.fault(|world| world.life_mut(peer).socket.stalled = true),
             Action::Narrow(peer) => self.fault(|world| world.life_mut(peer).socket.narrow = true),
-            Action::Resume(peer) => self.fault(|world| world.life_mut(peer).socket.resume()),
+            Action::Resume(peer) => {
+                self.life_mut(peer).socket.resume();
+                Ok(())
+            }
+            Action::Calendar(jump) => self.fault(|world| {
+                world.goals.reach(Goal::CalendarStep);
+                world.calendar += if jump == Jump::Ahead { HOUR_MS } else { -HOUR_MS };
+            }),
             Action::Write(peer, budget) => self.write(peer, budget),
             Action::Flush() => {
                 let writable: Vec<Peer> = self.peers().filter(|peer| self.is_writable(*peer)).collect();
@@ -405,6 +420,17 @@ impl<S: Subject> World<S> {
         (json || self.talks(peer, false)) && !(json && self.oracle.is_waited_for(peer.index()))
     }
 
+    /// The calendar is never set by more than a day in all, so that a run stays in its century.
+    fn may_jump(&self, jump: Jump) -> bool {
+        let further = if jump == Jump::Ahead { self.calendar } else { -self.calendar };
+        further < 24 * HOUR_MS
+    }
+
+    /// What the clock and the calendar will do to the next input beside letting time pass.
+    pub(crate) fn misleads(&self) -> (u64, i64) {
+        (self.behind, self.calendar)
+    }
+
     fn may_publish(&self, messages: u64) -> bool {
         self.messages.saturating_add(messages) <= self.setup.messages
     }
@@ -434,7 +460,10 @@ impl<S: Subject> World<S> {
         let deadline = self.next_deadline().unwrap_or(self.clock);
         let to = match span {
             Span::Again => self.clock,
-            Span::Back => return self.tick_back(),
+            Span::Back => {
+                self.behind = SECOND;
+                return Ok(());
+            }
             Span::Unnoticed => {
                 self.clock += SECOND;
                 return Ok(());
@@ -449,19 +478,20 @@ impl<S: Subject> World<S> {
         self.turn(Input::Tick, &Deed::Tick)
     }
 
-    /// For one input the clock is a second behind.
-    fn tick_back(&mut self) -> Result<(), Failure> {
-        self.goals.reach(Goal::ClockBack);
-        let clock = self.clock;
-        self.clock -= SECOND;
-        let result = self.turn(Input::Tick, &Deed::Tick);
-        self.clock = clock;
-        result
+    /// What the clock and the calendar say when something comes in.
+    fn now(&mut self) -> Now {
+        if self.behind > 0 {
+            self.goals.reach(Goal::ClockBack);
+        }
+        let behind = std::mem::take(&mut self.behind);
+        self.moment(self.clock - behind)
     }
 
-    fn now(&self) -> Now {
-        let passed = if self.setup.calendar_stopped == 1 { 0 } else { self.clock / 1_000_000 };
-        Now { mono: Instant(self.clock), unix_ms: START_UNIX_MS + passed }
+    /// What the clock and the calendar say together.
+    fn moment(&self, mono: u64) -> Now {
+        let passed = if self.setup.calendar_stopped == 1 { 0 } else { mono / 1_000_000 };
+        let unix_ms = (START_UNIX_MS + passed).checked_add_signed(self.calendar).expect("some year of this century");
+        Now { mono: Instant(mono), unix_ms }
     }
 
     /// One input, and everything that is judged of it.

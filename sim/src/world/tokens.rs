@@ -42,11 +42,11 @@ impl<S: Subject> World<S> {
 
     /// What a token of this kind means, and what it says.
     fn says(&self, verdict: Verdict, user: User, asked: Option<usize>) -> (Ruling, Result<Claims, BadToken>) {
-        let now = self.now().unix_ms / 1000;
+        let now = self.moment(self.clock).unix_ms / 1000;
         let user = (verdict != Verdict::Nobody).then(|| user.index());
         let ruling = Ruling {
             forged: verdict == Verdict::Forged,
-            early: verdict == Verdict::Early,
+            nbf: (verdict == Verdict::Early).then_some(now + 60),
             user,
             exp: match verdict {
                 Verdict::Expiring => Some(now + 20),
@@ -61,7 +61,7 @@ impl<S: Subject> World<S> {
         let claims = Claims {
             sub: user.map(speech::user_name).unwrap_or_default(),
             exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
-            nbf: ruling.early.then(|| i64::try_from(now + 60).expect("this century")),
+            nbf: ruling.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
             info: user.and_then(Oracle::token_info),
             channels: match verdict {
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),

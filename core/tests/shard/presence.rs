@@ -196,6 +196,27 @@ fn a_membership_that_is_renewed_with_an_expired_token_ends_at_once() {
 }
 
 #[test]
+fn a_token_that_renews_says_how_long_and_nothing_else() {
+    let mut world = world();
+    let a = user(&mut world, "ada");
+    let renewal = Claims { channel: Some("x".into()), info: Some("7".into()), ..claims("ada") };
+    ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
+    world.say(a, r#"{"id":3,"sub_refresh":{"channel":"x","token":"s"}}"#);
+    world.prove(renewal.clone());
+    assert_eq!(world.read_json(a), [json!({"id": 3, "sub_refresh": {}})]);
+    world.say(a, r#"{"id":4,"publish":{"channel":"x","data":1}}"#);
+    let push = world.read_json(a).into_iter().find(|frame| frame.get("push").is_some()).expect("its own publication");
+    let info = json!({"client": A, "user": "ada", "conn_info": {"n": 1}});
+    assert_eq!(push["push"]["pub"]["info"], info, "who it is in the room was said at the join");
+    world.say(a, r#"{"id":5,"sub_refresh":{"channel":"x","token":"s"}}"#);
+    world.api("unsubscribe", r#"{"user":"ada","channel":"x"}"#);
+    world.prove(renewal);
+    let told = world.read_json(a);
+    let reply = told.iter().find(|reply| reply["id"] == 5).expect("an answer");
+    assert_eq!(reply["error"]["code"], 103, "it was taken out meanwhile: {told:?}");
+}
+
+#[test]
 fn leaving_a_room_disarms_its_expiry() {
     let mut world = world();
     let a = user(&mut world, "ada");

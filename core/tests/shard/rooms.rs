@@ -1,9 +1,25 @@
 //! Rooms, users, slow members and the end of things.
 
 use crate::world::{claims, with, world};
-use parlor_core::{Change, Claims, Input, Limits, Lost, Name, Policy, Refused};
+use parlor_core::{BadToken, Change, Claims, Input, Limits, Lost, Name, Policy, Refused};
 use serde_json::json;
 use std::time::Duration;
+
+#[test]
+fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
+    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
+    let conn = world.open("/ws?room=a&room=b&token=t");
+    world.tokens.pop_front().expect("a token is being checked");
+    world.input(Input::Authenticated { conn, verdict: Err(BadToken::Invalid) });
+    assert_eq!(world.read_close(conn), Some((3008, "slow".into())), "the greeting and a complaint are two frames");
+    assert_eq!(world.shard.stats().totals.late_joins, 2);
+    let told: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
+    let (a, b) = (Name::from("a"), Name::from("b"));
+    assert_eq!(
+        told,
+        [&Change::Occupied(a.clone()), &Change::Occupied(b.clone()), &Change::Vacated(a), &Change::Vacated(b)]
+    );
+}
 
 #[test]
 fn the_last_member_that_dies_during_a_send_takes_the_room_with_it() {

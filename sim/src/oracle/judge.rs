@@ -367,6 +367,7 @@ impl Oracle {
         total("frames queued, by what became of them:", accounted, totals.frames_queued)?;
         total("bytes written:", self.counted.bytes_written, totals.bytes_written)?;
         total("errors told:", self.counted.errors, totals.errors)?;
+        total("joins confirmed too late:", self.counted.late_joins, totals.late_joins)?;
         total("stale inputs:", self.counted.stale, totals.stale_inputs)?;
         total("steps back of the clock:", self.counted.backsteps, totals.clock_backsteps)
     }

@@ -284,6 +284,7 @@ struct Counted {
     bytes_written: u64,
     published: u64,
     errors: u64,
+    late_joins: u64,
     stale: u64,
     backsteps: u64,
     events: u64,

@@ -123,6 +123,7 @@ impl Oracle {
         if self.find_place(room).is_err() {
             return;
         }
+        self.counted.late_joins += 1;
         if self.rooms[room].is_empty() {
             self.turn.flashes.push(Subject::Room(room));
             // It leaves with those who are settled next.

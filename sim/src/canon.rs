@@ -40,7 +40,8 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool) -> Key {
     digest(&bytes)
 }
 
-fn digest(bytes: &[u8]) -> Key {
+/// What stands for these bytes in a key.
+pub fn digest(bytes: &[u8]) -> Key {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(salt);

@@ -1,11 +1,11 @@
 //! Exhaustive search: every state that a small scope can reach, in the order of the fewest steps, with every check at
-//! every step. It ends when there is nothing new; a scope too large to end is a failure, not a result.
+//! every step. It ends when there is nothing new; a scope too large to end is no result.
 
 use crate::action::{
     Action, Budget, Cause, Credential, Door, Farewell, Late, Part, Payload, Peer, Room, Rooms, Rule, Since, Span, User,
     Verdict,
 };
-use crate::canon::{Key, key};
+use crate::canon::{Key, digest, key};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::Goals;
 use crate::setup::Setup;
@@ -36,9 +36,11 @@ pub struct Scope {
     pub symmetric: bool,
     /// Whether clients do only what a well-behaved one would.
     pub orderly: bool,
+    /// Whether what was counted since the start tells states apart too: for a subject that may go by it.
+    pub counted: bool,
     /// More steps than this are not taken.
     pub deepest: usize,
-    /// More states than this are a failure.
+    /// A search of more states than this is given up.
     pub cap: usize,
 }
 
@@ -206,7 +208,12 @@ impl Scope {
     #[must_use]
     pub fn of_everything(setup: Setup, actions: Vec<Action>) -> Self {
         const STATES: usize = 3_000_000;
-        Self { setup, actions, symmetric: false, orderly: true, deepest: usize::MAX, cap: STATES }
+        Self { setup, actions, symmetric: false, orderly: true, counted: false, deepest: usize::MAX, cap: STATES }
+    }
+
+    fn key<S: Subject>(&self, world: &World<S>) -> Key {
+        let counts = if self.counted { digest(format!("{:?}", world.subject().stats().totals).as_bytes()) } else { 0 };
+        key(world, self.symmetric) ^ counts
     }
 
     /// The same scope, in which every client has a name.
@@ -296,7 +303,7 @@ pub(crate) fn search<S: Subject + Clone>(
     tell: &mut dyn FnMut(&Found, usize),
 ) -> Result<Found, Box<Broken>> {
     let world = World::<S>::new(&scope.setup);
-    let first = key(&world, scope.symmetric);
+    let first = scope.key(&world);
     let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
     let mut found = Found { states: 1, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
     let mut level = vec![(0, world)];
@@ -349,7 +356,7 @@ impl Search<'_> {
             }
             found.effective[action.kind()] += 1;
             found.goals = found.goals | after.goals();
-            let reached = key(&after, self.scope.symmetric);
+            let reached = self.scope.key(&after);
             if self.seen.insert(reached) {
                 if self.seen.len() > self.scope.cap {
                     let failure =
@@ -373,7 +380,7 @@ impl Search<'_> {
             for action in &self.way_to(state) {
                 world.act(action).map_err(|failure| self.broken(failure, state, None))?;
             }
-            if key(&world, self.scope.symmetric) != self.keys[number] {
+            if self.scope.key(&world) != self.keys[number] {
                 let failure = Failure::new(Guarantee::G9, "the state that was reached before", "another one");
                 return Err(self.broken(failure, state, None));
             }
@@ -410,6 +417,12 @@ impl Found {
         format!("{states} states, {waiting} of them to be gone on from, depth {depth}, {speed:.0} transitions a second")
     }
 
+    /// How large what was searched is.
+    #[must_use]
+    pub fn size(&self) -> String {
+        format!("{} states, {} transitions, depth {}", self.states, self.transitions(), self.depth)
+    }
+
     fn transitions(&self) -> u64 {
         self.effective.iter().sum()
     }
@@ -417,7 +430,7 @@ impl Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} states, {} transitions, depth {}:", self.states, self.transitions(), self.depth)?;
+        write!(f, "{}:", self.size())?;
         let counts = Action::WORDS.iter().zip(&self.effective).filter(|(_, count)| **count > 0);
         counts.into_iter().try_for_each(|(word, count)| write!(f, " {word}={count}"))
     }

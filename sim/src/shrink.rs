@@ -6,7 +6,7 @@
 //! anything shorter at all.
 
 use crate::action::{Action, Numbered, Renaming};
-use crate::checks::Guarantee;
+use crate::checks::{Failure, Guarantee};
 use crate::explore::{Scope, search};
 use crate::run::{run, run_twice};
 use crate::setup::Setup;
@@ -35,7 +35,8 @@ pub struct Shrunk {
 /// Whether there is a shorter trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// No shorter sequence of these actions, done by and to anybody, breaks the guarantee: a search of this many states.
+    /// In this world no shorter sequence of these actions, done by and to anybody, breaks the guarantee: a search of this
+    /// many states has found none, and has found one of this length.
     Minimal(usize),
     /// Nobody knows, for this reason.
     Open(&'static str),
@@ -46,8 +47,8 @@ impl fmt::Display for Proof {
         match self {
             Self::Minimal(states) => write!(
                 f,
-                "proved minimal: nothing shorter that is made of these actions breaks it, whatever clients, rooms and users \
-                 they are about ({states} states searched)"
+                "proved minimal in this world: with this setup nothing shorter that is made of these actions breaks it, \
+                 whichever of its clients, rooms and users they are about ({states} states searched)"
             ),
             Self::Open(why) => write!(f, "not proved minimal: {why}"),
         }
@@ -164,26 +165,42 @@ impl<S: Subject> Shrinker<S> {
 }
 
 /// Searches for a trace that breaks the same guarantee in fewer steps, in the order of the fewest.
+///
+/// The search goes as far as the trace is long and has to come to a failure by itself: one that takes for equal what the
+/// subject tells apart proves nothing by finding nothing.
 #[must_use]
 pub fn prove<S: Subject + Clone>(trace: Trace, guarantee: Guarantee) -> Shrunk {
     if let Some(why) = reason_not_to::<S>(&trace, guarantee) {
         return Shrunk { trace, proof: Proof::Open(why) };
     }
-    let setup = trace.setup.clone();
+    let scope = Scope {
+        deepest: trace.actions.len(),
+        orderly: false,
+        counted: true,
+        cap: STATES,
+        ..Scope::of_everything(trace.setup.clone(), anybodys(&trace))
+    };
+    let is_sought = |failure: &Failure, _: &World<S>| failure.guarantee == guarantee;
+    let (trace, proof) = match search::<S>(&scope, &is_sought, &mut |_, _| {}) {
+        Err(broken) if broken.unfinished => (trace, Proof::Open("there are too many states to search")),
+        Err(broken) if broken.failure.guarantee == guarantee => {
+            let is_shorter = broken.trace.actions.len() < trace.actions.len();
+            (if is_shorter { broken.trace } else { trace }, Proof::Minimal(broken.states))
+        }
+        Ok(_) | Err(_) => (trace, Proof::Open("a search does not tell apart all that this subject does")),
+    };
+    Shrunk { trace, proof }
+}
+
+/// The actions of a trace, done by and to everybody that its world has; each of them once.
+fn anybodys(trace: &Trace) -> Vec<Action> {
     let mut actions = Vec::new();
-    for action in trace.actions.iter().flat_map(|action| action.everywhere(&setup)) {
+    for action in trace.actions.iter().flat_map(|action| action.everywhere(&trace.setup)) {
         if !actions.contains(&action) {
             actions.push(action);
         }
     }
-    let deepest = trace.actions.len() - 1;
-    let scope = Scope { deepest, orderly: false, cap: STATES, ..Scope::of_everything(setup, actions) };
-    let is_sought = |failure: &crate::checks::Failure, _: &World<S>| failure.guarantee == guarantee;
-    match search::<S>(&scope, &is_sought, &mut |_, _| {}) {
-        Ok(found) => Shrunk { trace, proof: Proof::Minimal(found.states) },
-        Err(broken) if broken.unfinished => Shrunk { trace, proof: Proof::Open("there are too many states to search") },
-        Err(broken) => Shrunk { trace: broken.trace, proof: Proof::Minimal(broken.states) },
-    }
+    actions
 }
 
 fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'static str> {
@@ -215,7 +232,9 @@ fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canary::Canary;
     use crate::naive::{V0, V1};
+    use crate::seeded::{self, Broken};
 
     /// A way to the KeyError of the historic manager, among much else.
     const LONG: &str = "setup conns=6 rooms=3 users=0 seed=99 messages=30 outbox_bytes=65536 history_messages=0
@@ -251,7 +270,35 @@ mod tests {
     fn what_is_small_enough_is_proved_minimal() {
         let Shrunk { proof, .. } = shrunk();
         assert!(matches!(proof, Proof::Minimal(states) if states > 2), "{proof}");
-        assert!(proof.to_string().starts_with("proved minimal"), "{proof}");
+        assert!(proof.to_string().starts_with("proved minimal in this world: with this setup "), "{proof}");
+    }
+
+    #[test]
+    fn a_subject_that_goes_by_what_was_counted_is_searched_by_it() {
+        seeded::named("a_user_who_outlives_the_connections").expect("a defect").choose();
+        let six = "accept 0 json 0\nlose 0 eof\n".repeat(6);
+        let trace: Trace = format!("setup conns=1 rooms=1\n{six}").parse().expect("a trace");
+        let (at, failure) = run::<Broken>(&trace.setup, &trace.actions).failure.expect("it breaks something");
+        let trace = Trace { actions: trace.actions[..=at].to_vec(), ..trace };
+        let Shrunk { trace: same, proof } = prove::<Broken>(trace.clone(), failure.guarantee);
+        assert_eq!(same, trace);
+        assert!(matches!(proof, Proof::Minimal(states) if states >= trace.actions.len()), "{proof}");
+    }
+
+    /// The canary counts its inputs, which no state shows: those that change nothing are one to a search.
+    #[test]
+    fn a_search_that_does_not_come_to_the_failure_proves_nothing() {
+        let idle = "advance little\n".repeat(18);
+        let sick = |seed: u64| -> Option<Trace> {
+            let text =
+                format!("setup conns=1 rooms=1 users=0 seed={seed}\n{idle}accept 0 json 0\nupgrade 0\nlose 0 eof");
+            let trace: Trace = text.parse().expect("a trace");
+            run::<Canary>(&trace.setup, &trace.actions).failure.map(|_| trace)
+        };
+        let trace = (0..10_000).find_map(sick).expect("one in a thousand is");
+        let Shrunk { trace: same, proof } = prove::<Canary>(trace.clone(), Guarantee::G7);
+        assert_eq!(same, trace);
+        assert_eq!(proof.to_string(), "not proved minimal: a search does not tell apart all that this subject does");
     }
 
     #[test]

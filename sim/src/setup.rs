@@ -8,8 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 macro_rules! setup {
-    ($($(#[$doc:meta])* $name:ident = $default:expr,)*) => {
-        /// The size of the world, and the configuration of the subject. Durations are in seconds, flags are 0 or 1.
+    ($($(#[$doc:meta])* $name:ident = $default:expr, up to $most:expr;)*) => {
+        /// The size of the world, and the configuration of the subject. Durations are in seconds, and three
+        /// years at most; flags are 0 or 1; bytes are 2^28 at most, and other numbers a million.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct Setup {
             $($(#[$doc])* pub $name: u64,)*
@@ -35,6 +36,11 @@ macro_rules! setup {
                     all.extend(values.map(|$name| Self { $name, ..self.clone() }));
                 })*
                 all
+            }
+
+            /// Every setting with its name and the most that it may be.
+            fn bounded(&self) -> Vec<(&'static str, u64, u64)> {
+                vec![$((stringify!($name), self.$name, $most)),*]
             }
         }
 
@@ -75,93 +81,100 @@ macro_rules! setup {
     };
 }
 
+/// Clients send texts as long as a setting allows, and longer: they have to fit in memory.
+const BYTES: u64 = 1 << 28;
+/// The most of anything that has no unit.
+const COUNT: u64 = 1_000_000;
+/// Three years: the sum of a few is still far from the end of the clock.
+const SECONDS: u64 = 100_000_000;
+
 setup! {
     /// Clients.
-    conns = 4,
+    conns = 4, up to 64;
     /// Rooms that clients may name.
-    rooms = 3,
+    rooms = 3, up to 7;
     /// Users with a name.
-    users = 2,
+    users = 2, up to 64;
     /// Keys the subject's maps, its epochs and the clients' ids.
-    seed = 0,
+    seed = 0, up to u64::MAX;
     /// Whether calendar time stands still, so that bytes with a timestamp in them do not tell states apart.
-    calendar_stopped = 0,
+    calendar_stopped = 0, up to 1;
     /// Whether a client has the same public id in each of its lives, for the same reason.
-    ids_repeat = 0,
+    ids_repeat = 0, up to 1;
     /// How many publications and messages there may be.
-    messages = u64::MAX,
+    messages = u64::MAX, up to u64::MAX;
     /// Deadlines further away than this are not waited for by `advance due`.
-    patience = u64::MAX,
+    patience = u64::MAX, up to u64::MAX;
     /// `Policy::allow_anonymous`.
-    allow_anonymous = 1,
+    allow_anonymous = 1, up to 1;
     /// `Policy::allow_subscribe`.
-    allow_subscribe = 1,
+    allow_subscribe = 1, up to 1;
     /// `Policy::allow_publish`.
-    allow_publish = 1,
+    allow_publish = 1, up to 1;
     /// `Policy::allow_history`.
-    allow_history = 1,
+    allow_history = 1, up to 1;
     /// `Policy::allow_presence`.
-    allow_presence = 1,
+    allow_presence = 1, up to 1;
     /// `Limits::connections`.
-    connections = 1000,
+    connections = 1000, up to COUNT;
     /// `Limits::connections_per_user`.
-    connections_per_user = 0,
+    connections_per_user = 0, up to COUNT;
     /// `Limits::connections_per_ip`.
-    connections_per_ip = 0,
+    connections_per_ip = 0, up to COUNT;
     /// `Limits::new_connections`, a second; the burst is as large.
-    new_connections = 0,
+    new_connections = 0, up to COUNT;
     /// `Limits::new_connections_per_ip`, a second; the burst is as large.
-    new_connections_per_ip = 0,
+    new_connections_per_ip = 0, up to COUNT;
     /// `Limits::client_commands`, a second; the burst is as large.
-    client_commands = 0,
+    client_commands = 0, up to COUNT;
     /// `Limits::client_publishes`, a second; the burst is as large.
-    client_publishes = 0,
+    client_publishes = 0, up to COUNT;
     /// `Limits::rooms_per_connection`.
-    rooms_per_connection = 128,
+    rooms_per_connection = 128, up to COUNT;
     /// `Limits::outbox_frames`.
-    outbox_frames = 1024,
+    outbox_frames = 1024, up to COUNT;
     /// `Limits::outbox_bytes`.
-    outbox_bytes = 1 << 20,
+    outbox_bytes = 1 << 20, up to BYTES;
     /// `Limits::frame_bytes`.
-    frame_bytes = 16384,
+    frame_bytes = 16384, up to BYTES;
     /// `Limits::message_bytes`.
-    message_bytes = 4096,
+    message_bytes = 4096, up to BYTES;
     /// `Limits::publication_bytes`.
-    publication_bytes = 1024,
+    publication_bytes = 1024, up to BYTES;
     /// `Limits::history_messages`.
-    history_messages = 100,
+    history_messages = 100, up to COUNT;
     /// `Limits::history_age`.
-    history_age = 300,
+    history_age = 300, up to SECONDS;
     /// `Limits::history_bytes`.
-    history_bytes = 1 << 28,
+    history_bytes = 1 << 28, up to BYTES;
     /// `Limits::logs`.
-    logs = 100_000,
+    logs = 100_000, up to COUNT;
     /// `Limits::reply_messages`.
-    reply_messages = 300,
+    reply_messages = 300, up to COUNT;
     /// `Limits::reply_bytes`.
-    reply_bytes = 8192,
+    reply_bytes = 8192, up to BYTES;
     /// `Limits::idempotency_window`.
-    idempotency_window = 300,
+    idempotency_window = 300, up to SECONDS;
     /// `Limits::idempotency_keys`.
-    idempotency_keys = 100,
+    idempotency_keys = 100, up to COUNT;
     /// `Limits::idempotency_key_bytes`.
-    idempotency_key_bytes = 16,
+    idempotency_key_bytes = 16, up to BYTES;
     /// `Limits::handshake_timeout`.
-    handshake_timeout = 5,
+    handshake_timeout = 5, up to SECONDS;
     /// `Limits::authenticate_timeout`.
-    authenticate_timeout = 10,
+    authenticate_timeout = 10, up to SECONDS;
     /// `Limits::ping_interval`.
-    ping_interval = 25,
+    ping_interval = 25, up to SECONDS;
     /// `Limits::pong_timeout`.
-    pong_timeout = 10,
+    pong_timeout = 10, up to SECONDS;
     /// `Limits::write_timeout`.
-    write_timeout = 5,
+    write_timeout = 5, up to SECONDS;
     /// `Limits::close_timeout`.
-    close_timeout = 5,
+    close_timeout = 5, up to SECONDS;
     /// `Limits::expiry_grace`.
-    expiry_grace = 25,
+    expiry_grace = 25, up to SECONDS;
     /// `Limits::drain_timeout`.
-    drain_timeout = 30,
+    drain_timeout = 30, up to SECONDS;
 }
 
 impl Setup {
@@ -192,8 +205,11 @@ impl Setup {
     }
 
     /// Checks that it is a world there can be.
-    fn validate(&self) -> Result<(), String> {
-        for (name, value, most) in [("conns", self.conns, 64), ("rooms", self.rooms, 7), ("users", self.users, 64)] {
+    ///
+    /// # Errors
+    /// The setting that is too large, with the most that it may be; or two limits that do not fit together.
+    pub fn validate(&self) -> Result<(), String> {
+        for (name, value, most) in self.bounded() {
             if value > most {
                 return Err(format!("{name}={value} must be at most {most}"));
             }
@@ -281,5 +297,29 @@ mod tests {
         assert!("setup colour=3".parse::<Setup>().is_err());
         assert!("setup pong_timeout=60".parse::<Setup>().is_err(), "limits that do not fit together");
         assert!("setup conns=65".parse::<Setup>().is_err(), "more than there are names for");
+    }
+
+    #[test]
+    fn what_is_too_large_is_named_with_its_bound() {
+        let wrong = |text: &str| text.parse::<Setup>().expect_err("it is too large");
+        assert_eq!(wrong("setup new_connections=5000000000"), "new_connections=5000000000 must be at most 1000000");
+        assert_eq!(wrong("setup history_age=99999999999999"), "history_age=99999999999999 must be at most 100000000");
+        assert_eq!(wrong("setup allow_publish=2"), "allow_publish=2 must be at most 1");
+    }
+
+    /// Each setting alone at its most, where the others allow that.
+    #[test]
+    fn what_is_as_large_as_it_may_be_can_be_run() {
+        const DAY: &str = "enter 0 1; enter 1 1; api-publish 0 small; api-publish-once 0 a; flush; advance due; \
+                           accept 2 json 0; upgrade 2; connect 2 token; decide 2 good 0; join 2 0; flush; advance far";
+        let actions: Vec<_> = DAY.split("; ").map(|text| text.parse().expect("an action")).collect();
+        let mut run = 0;
+        for (name, _, most) in Setup::default().bounded() {
+            let Ok(setup) = format!("setup {name}={most}").parse::<Setup>() else { continue };
+            let failure = crate::run::run::<parlor_core::Shard>(&setup, &actions).failure;
+            assert_eq!(failure, None, "{setup}");
+            run += 1;
+        }
+        assert!(run > 30, "{run} of them were run");
     }
 }

@@ -37,7 +37,7 @@ pub struct Done {
 
 /// A run that broke a guarantee.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct Broken {
     /// What was drawn for it.
     pub options: Options,
     /// What it did until then.
@@ -51,7 +51,7 @@ impl Batch {
     ///
     /// # Errors
     /// The run that broke one.
-    pub fn run<S: Subject>(self, mut watch: impl FnMut(&Done)) -> Result<Done, Box<Found>> {
+    pub fn run<S: Subject>(self, mut watch: impl FnMut(&Done)) -> Result<Done, Box<Broken>> {
         let mut done =
             Done { batch: self, seeds: 0, actions: 0, virtual_time: Duration::ZERO, coverage: Coverage::default() };
         while done.seeds < self.count {
@@ -60,7 +60,7 @@ impl Batch {
             let Run { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
                 let trace = Trace { setup: options.setup.clone(), actions: actions[..=at].to_vec() };
-                return Err(Box::new(Found { options, trace, failure }));
+                return Err(Box::new(Broken { options, trace, failure }));
             }
             done.seeds += 1;
             done.actions += 2 * actions.len() as u64;
@@ -102,7 +102,7 @@ impl Done {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {}, step {}: {}", self.options.seed, self.trace.actions.len(), self.failure)
     }

@@ -7,6 +7,9 @@ use crate::trace::Trace;
 use crate::world::World;
 use std::fmt::Write;
 
+/// How the program that repeats a failure is called.
+pub const COMMAND: &str = "cargo run --release -p parlor-sim --";
+
 /// The trace step by step, with where every client's connection is after each, and below it what there is of rooms,
 /// users and logs where that has changed.
 #[must_use]
@@ -37,7 +40,14 @@ pub fn steps<S: Subject>(trace: &Trace) -> String {
 /// Everything that a person needs to see of a failure.
 #[must_use]
 pub fn failure<S: Subject>(failure: &Failure, trace: &Trace, repeat: &str) -> String {
-    format!("{failure}\n\n{}\n\n{}\nrepeat: {repeat}\n", trace.setup, steps::<S>(trace))
+    let steps = steps::<S>(trace);
+    format!("{failure}\n\n{}\n\n{steps}{}\nrepeat: {repeat}\n", trace.setup, legend(&steps))
+}
+
+/// What stands for what in these steps, where it does not explain itself.
+#[must_use]
+pub fn legend(steps: &str) -> &'static str {
+    if steps.contains("#u") { "#u0 is the personal room of user u0\n" } else { "" }
 }
 
 /// The same for a trace that was shrunk, with whether there is a shorter one.
@@ -49,6 +59,7 @@ pub fn shrunk<S: Subject>(broken: &Failure, trace: &Trace, proof: Proof, repeat:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::Guarantee;
     use crate::naive::V0;
     use parlor_core::Shard;
 
@@ -72,6 +83,14 @@ mod tests {
       log r0 at 1 [1]
 ";
         assert_eq!(steps::<Shard>(&trace), expected);
+    }
+
+    #[test]
+    fn a_personal_room_is_explained_where_there_is_one() {
+        let trace = |users: u64| format!("setup conns=1 rooms=1 users={users}; enter 0 1").parse().expect("a trace");
+        let failure = |users| super::failure::<Shard>(&Failure::new(Guarantee::G2, "", ""), &trace(users), "");
+        assert!(failure(1).contains("[r0 #u0]") && failure(1).contains("\n#u0 is the personal room of user u0\n"));
+        assert!(!failure(0).contains('#'));
     }
 
     #[test]

@@ -1,10 +1,27 @@
 //! The program: what it prints, and what its exit codes tell apart.
 
+use parlor_sim::fuzz;
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlor-sim"));
+    command.args(words);
+    command
+}
 
 fn parlor_sim(words: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_parlor-sim")).args(words).output().expect("the program runs");
+    read_from(words, "")
+}
+
+/// The exit code and all that is printed, where this is on standard input.
+fn read_from(words: &[&str], input: &str) -> (Option<i32>, String) {
+    let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+    let mut child = program(words).stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().expect("it runs");
+    // Whoever does not read it may be gone before it is written.
+    let _ = child.stdin.take().expect("it has one").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the program ends");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat();
     (output.status.code(), text)
 }
@@ -24,7 +41,12 @@ fn ends(words: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn a_clean_batch_ends_with_0() {
-    let parts = ["clean: 20 seeds from 1, each run twice: ", " virtual seconds a second", "goals were missed, which"];
+    let parts = [
+        "clean: 20 seeds from 1, each run twice: ",
+        "of the 20 runs reached each goal",
+        " virtual seconds a second",
+        "goals were missed, which",
+    ];
     ends(&["--seeds", "20", "--seed", "1"], 0, &parts);
     ends(&["--seed", "7", "--steps", "20"], 0, &["seed 7 steps 20", "clean: 1 seeds from 7"]);
 }
@@ -67,13 +89,14 @@ fn what_does_not_repeat_ends_with_4() {
 fn a_hunt_ends_with_0_when_it_has_found_everything() {
     ends(&["hunt", "v0"], 0, &["v0: 4 of 4 defects found"]);
     ends(&["hunt", "v1"], 0, &["v1: 5 of 5 defects found"]);
-    ends(&["hunt", "parlor"], 1, &["parlor: none of the 7 defects found"]);
+    ends(&["hunt", "parlor"], 1, &["parlor: none of the 7 defects found, as it should be"]);
     ends(&["hunt", "seeded"], 0, &["a_gauge_that_drifts                              G8 by seed ", "59 of 59 defects"]);
 }
 
 #[test]
 fn a_seeded_defect_is_told_by_a_short_trace() {
-    let parts = ["found G8 by seed ", "^ G8", "repeat: ", "--subject seeded:a_gauge_that_drifts", "proved minimal"];
+    let world = "proved minimal in this world";
+    let parts = ["found G8 by seed ", "^ G8", "repeat: ", "--subject seeded:a_gauge_that_drifts", world];
     ends(&["hunt", "seeded:a_gauge_that_drifts"], 0, &parts);
 }
 
@@ -82,7 +105,11 @@ fn a_trace_is_made_short_and_saved_with_the_command_that_repeats_it() {
     let text = "setup conns=3 rooms=2 users=0 seed=9\nenter 2 2\nflush\nadvance little\nenter 1 1\nviolate 2 binary\n";
     let long = file("long.trace", text);
     let words = ["shrink", long.to_str().expect("a path"), "--subject", "v0"];
-    let parts = ["trace:  2 steps, proved minimal", "repeat: cargo run --release -p parlor-sim -- replay ", "saved:  "];
+    let parts = [
+        "trace:  2 steps, proved minimal in this world: with this setup",
+        "repeat: cargo run --release -p parlor-sim -- replay ",
+        "saved:  ",
+    ];
     ends(&words, 1, &parts);
     let (_, told) = parlor_sim(&words);
     let saved = told.lines().find_map(|line| line.strip_prefix("saved:  ")).expect("the file is named");
@@ -113,4 +140,167 @@ fn bad_usage_ends_with_64() {
     ] {
         ends(words, 64, &["Exit codes: "]);
     }
+}
+
+#[test]
+fn what_a_command_does_not_read_it_does_not_take() {
+    for (words, refusal) in [
+        (&["--seeds", "20", "--subject", "v0"][..], "a random run does not take --subject; it takes --seed, --seeds, "),
+        (&["canary", "--driver"], "canary does not take --driver; it takes --seeds, --seed, --steps"),
+        (&["replay", "FILE", "--driver"], "replay does not take --driver; it takes --subject"),
+        (&["shrink", "FILE", "--steps", "2"], "shrink does not take --steps; it takes --subject"),
+        (&["hunt", "v0", "--driver"], "hunt does not take --driver, nor any other flag"),
+        (&["fuzz", "actions", "FILE", "--raw"], "fuzz does not take --raw, nor any other flag"),
+        (&["exhaustive", "--seed", "1"], "exhaustive --scope rooms does not take --seed; it takes --scope, --states, "),
+        (&["exhaustive", "--scope", "presence", "--rooms", "3"], "exhaustive --scope presence does not take --rooms"),
+        (&["exhaustive", "--scope", "presence", "--profile", "plain"], "presence does not take --profile"),
+        (&["exhaustive", "--scope", "ends", "--messages", "1"], "exhaustive --scope ends does not take --messages"),
+        (&["exhaustive", "--scope", "broker", "--queue", "2"], "broker does not take --queue"),
+        (&["exhaustive", "--history", "2"], "exhaustive --scope rooms does not take --history"),
+        (&["--seed", "1", "--seed", "2"], "--seed is given twice"),
+    ] {
+        ends(words, 64, &[refusal]);
+    }
+}
+
+#[test]
+fn what_is_out_of_bounds_is_told_with_its_bounds() {
+    for (words, refusal) in [
+        (&["--seeds", "0"][..], "--seeds is 0, but must be at least 1 and at most "),
+        (&["--steps", "99999999999"], "--steps is 99999999999, but must be at least 0 and at most 1000000"),
+        (&["exhaustive", "--conns", "0"], "--conns is 0, but must be at least 1 and at most 8"),
+        (&["exhaustive", "--rooms", "8"], "--rooms is 8, but must be at least 1 and at most 7"),
+        (&["exhaustive", "--queue", "0"], "--queue is 0, but must be at least 1 and at most 8"),
+        (&["exhaustive", "--scope", "none"], "there are rooms, ends, users, pings, broker, presence"),
+    ] {
+        ends(words, 64, &[refusal]);
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    for (words, missing) in [
+        (&["hunt"][..], "hunt wants to know in what: it is v0, v1, parlor, seeded, or seeded: with a name"),
+        (&["replay"], "replay wants the file of a trace first, or - for standard input"),
+        (&["replay", "--subject", "v0"], "replay wants the file of a trace first"),
+        (&["shrink"], "shrink wants the file of a trace first"),
+        (&["fuzz", "actions"], "fuzz wants a target and a file. Targets are actions, "),
+    ] {
+        ends(words, 64, &[missing]);
+    }
+}
+
+#[test]
+fn a_trace_that_cannot_be_meant_ends_with_64() {
+    for (trace, wrong) in [
+        ("setup new_connections=5000000000; enter 0 1", "new_connections=5000000000 must be at most 1000000"),
+        ("setup history_age=99999999999999; heal", "history_age=99999999999999 must be at most 100000000"),
+        ("setup conns=1 rooms=1; flush; enter 1 1", "action 2, \"enter 1 1\", names what this world does not have"),
+    ] {
+        for command in ["replay", "shrink"] {
+            let (status, text) = read_from(&[command, "-"], trace);
+            assert_eq!(status, Some(64), "{text}");
+            assert!(text.contains(wrong), "{wrong:?} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_search_says_what_it_searches_and_that_it_came_to_the_end() {
+    let words = ["exhaustive", "--conns", "1", "--messages", "1"];
+    let parts =
+        ["scope rooms: every order", "setup conns=1 rooms=2 ", "actions: accept upgrade close lose write api-publish"];
+    ends(&words, 0, &parts);
+    ends(&words, 0, &["clean: ", " states, ", ", the scope was searched to its end in "]);
+}
+
+#[test]
+fn a_search_that_does_not_end_is_not_a_broken_guarantee() {
+    let words = ["exhaustive", "--states", "50"];
+    ends(&words, 5, &["not ended: the scope has more than 50 states."]);
+    assert!(!parlor_sim(&words).1.contains("G10"));
+}
+
+#[test]
+fn every_find_of_a_hunt_is_repeated_by_the_command_it_prints() {
+    let mut repeated = 0;
+    for subject in ["v0", "v1"] {
+        let (_, told) = parlor_sim(&["hunt", subject]);
+        let guarantees =
+            told.lines().filter_map(|line| line.strip_prefix("   ")?.split_once(": ")).map(|(name, _)| name);
+        let repeats = told.lines().filter_map(|line| line.trim().strip_prefix("repeat    echo \""));
+        for (guarantee, repeat) in guarantees.filter(|name| name.starts_with('G')).zip(repeats) {
+            let (trace, command) = repeat.split_once("\" | cargo run --release -p parlor-sim -- ").expect("a pipe");
+            let (status, text) = read_from(&command.split(' ').collect::<Vec<_>>(), trace);
+            assert_eq!(status, Some(1), "{text}");
+            assert!(text.contains(&format!("\n{guarantee}: ")), "{guarantee} is not in\n{text}");
+            repeated += 1;
+        }
+    }
+    assert_eq!(repeated, 4 + 5);
+}
+
+#[test]
+fn whoever_stops_reading_ends_the_program_and_it_says_nothing() {
+    let mut child = program(&["--seeds", "20", "--seed", "1", "--steps", "20"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    drop(child.stdout.take());
+    let mut text = String::new();
+    child.stderr.take().expect("it has one").read_to_string(&mut text).expect("text");
+    assert_eq!((child.wait().expect("it ends").code(), text.as_str()), (Some(74), ""));
+}
+
+#[test]
+fn an_input_of_a_fuzzer_is_told_in_full() {
+    for (target, parts) in [
+        ("transitions", &["setup conns=", "at 1000000000 ns: accept "][..]),
+        ("wire_decode", &["a body of the API's publish: \"{}\""]),
+        (
+            "codec_bytes",
+            &[
+                "/ws/a?greeting=off: 6 bytes in pieces of 2 2 2",
+                "the socket takes 3 bytes at most",
+                "must be noticed: [Protocol",
+            ],
+        ),
+    ] {
+        let bytes: &[u8] = match target {
+            "transitions" => &[[0; 28], [0; 28]].concat(),
+            "wire_decode" => &[2, 0, b'{', b'}'],
+            _ => &[1, 4, 3, 0xFF, 0x80, 0, 0, 0, 0],
+        };
+        let path = file(target, "");
+        std::fs::write(&path, bytes).expect("there is a place for it");
+        ends(&["fuzz", target, path.to_str().expect("a path")], 0, parts);
+        ends(&["fuzz", target, path.to_str().expect("a path")], 0, &["\nclean\n"]);
+    }
+}
+
+#[test]
+fn an_input_that_is_a_trace_is_told_as_one() {
+    let bytes: Vec<u8> = (0..28).map(|_| 0).chain((0..80_u8).map(|byte| byte.wrapping_mul(7))).collect();
+    let path = file("trace-of-bytes", "");
+    std::fs::write(&path, &bytes).expect("there is a place for it");
+    for target in ["actions", "driver"] {
+        let (status, told) = parlor_sim(&["fuzz", target, path.to_str().expect("a path")]);
+        assert_eq!(status, Some(0), "{told}");
+        assert_eq!(told.strip_suffix("clean\n"), Some(fuzz::trace(&bytes).to_string().as_str()));
+        let trace = told.strip_suffix("clean\n").expect("it is clean");
+        assert_eq!(read_from(&["replay", "-"], trace).0, Some(0), "{trace}");
+    }
+}
+
+#[test]
+fn what_is_called_proved_was_searched_to_its_length() {
+    let twice = "accept 0 json 0; lose 0 eof; ".repeat(6);
+    let trace = format!("setup conns=1 rooms=1; {twice}");
+    let subject = "seeded:a_user_who_outlives_the_connections";
+    let (status, text) = read_from(&["shrink", "-", "--subject", subject], &trace);
+    assert_eq!(status, Some(1), "{text}");
+    let states = text.split_once("trace:  12 steps, proved minimal in this world").expect("it is proved").1;
+    let states = states.split_once('(').and_then(|(_, rest)| rest.split_once(" states searched)")).expect("how").0;
+    assert!(states.parse::<u64>().expect("a number") >= 12, "a way of twelve steps is not searched in {states} states");
 }

@@ -102,7 +102,7 @@ fn on_a_good_day_both_do_what_parlor_does() {
 /// What is printed is enough to understand a defect by.
 #[test]
 fn a_find_is_told_step_by_step() {
-    let (text, found) = hunt::tell::<V0>(&hunt::v0());
+    let (text, found) = hunt::tell::<V0>("v0", &hunt::v0());
     assert_eq!(hunt::count("v0", found, 4), "v0: 4 of 4 defects found");
     for line in [
         "4. a set is changed while it is iterated over, and whoever comes later gets nothing",
@@ -112,12 +112,15 @@ fn a_find_is_told_step_by_step() {
         "        send_to_room(\"r0\") waits at member 1 of 2, for ws0.0; then comes ws1.0",
         "   5  the socket of client 0 takes what waits for it",
         "        send_to_room(\"r0\") ended by RuntimeError: Set changed size during iteration",
+        "   expected  1 frames to wait for ws1.0: [\"{\\\"n\\\":1}\"]",
         "   saw       []",
+        "   repeat    echo \"setup conns=3 rooms=1 users=0 ids_repeat=1 messages=1 history_messages=0; enter 0 1; enter 1 1; \
+         api-publish 0 small; enter 2 1; write 0 all\" | cargo run --release -p parlor-sim -- replay - --subject v0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line:?} is not in\n{text}");
     }
-    let (_, none) = hunt::tell::<Shard>(&hunt::v0()[..1]);
-    assert_eq!(hunt::count("parlor", none, 1), "parlor: none of the 1 defects found");
+    let (_, none) = hunt::tell::<Shard>("parlor", &hunt::v0()[..1]);
+    assert_eq!(hunt::count("parlor", none, 1), "parlor: none of the 1 defects found, as it should be");
 }
 
 /// An entrance is an action like every other, with a text and without a user where there are none.

@@ -1,7 +1,7 @@
 //! What becomes of a failure: it is made short, told, and saved so that one command repeats it.
 
 use parlor_sim::checks::{Failure, Guarantee};
-use parlor_sim::report;
+use parlor_sim::report::{self, COMMAND};
 use parlor_sim::run::run;
 use parlor_sim::shrink::{Proof, Shrunk, shorten, shrink};
 use parlor_sim::subject::Subject;
@@ -35,7 +35,7 @@ impl<'a> Named<'a> {
 pub fn fail<S: Subject>(subject: Named<'_>, trace: &Trace, failure: &Failure, origin: &str) -> ExitCode {
     // What is told of a panic is in the report; a thousand shorter runs would each tell it again.
     std::panic::set_hook(Box::new(|_| {}));
-    println!("\n{}: {} actions, to be made fewer", failure.guarantee, trace.actions.len());
+    say!("\n{}: {} actions, to be made fewer", failure.guarantee, trace.actions.len());
     let Shrunk { trace, proof } = (subject.shrink)(trace, failure.guarantee);
     // What is short breaks the same guarantee, perhaps in another way: what is told is what it does.
     let failure = run::<S>(&trace.setup, &trace.actions).failure.map_or_else(|| failure.clone(), |(_, other)| other);
@@ -48,15 +48,10 @@ pub fn tell<S: Subject>(subject: Named<'_>, failure: &Failure, trace: &Trace, pr
     let path = std::env::temp_dir().join(format!("parlor-sim-{guarantee}-{}.trace", std::process::id()));
     let named = if subject.name == "parlor" { String::new() } else { format!(" --subject {}", subject.name) };
     let (file, repeat) = match std::fs::write(&path, format!("# {guarantee}, by {origin}\n{trace}")) {
-        Ok(()) => (path.display().to_string(), format!("{} replay {}{named}", command(), path.display())),
+        Ok(()) => (path.display().to_string(), format!("{} replay {}{named}", COMMAND, path.display())),
         Err(error) => (format!("not saved: {}: {error}", path.display()), origin.to_owned()),
     };
-    println!("\n{}", report::shrunk::<S>(failure, trace, proof, &repeat));
-    println!("saved:  {file}\nbefore: {origin}\n\n{trace}");
+    say!("\n{}", report::shrunk::<S>(failure, trace, proof, &repeat));
+    say!("saved:  {file}\nbefore: {origin}\n\n{trace}");
     ExitCode::from(guarantee.exit_code())
-}
-
-/// How this program is called.
-pub fn command() -> &'static str {
-    "cargo run --release -p parlor-sim --"
 }

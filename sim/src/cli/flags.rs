@@ -1,15 +1,23 @@
 //! The words after the command.
 
+use std::ops::RangeInclusive;
+
 /// `--name value`, and `--raw` and `--driver`, which have none.
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
-const WITH_VALUE: [&str; 10] =
-    ["seed", "seeds", "steps", "scope", "profile", "conns", "rooms", "queue", "messages", "subject"];
 const ALONE: [&str; 2] = ["raw", "driver"];
+const WITH_VALUE: [&str; 12] = [
+    "seed", "seeds", "steps", "scope", "profile", "conns", "rooms", "queue", "history", "messages", "states", "subject",
+];
 
 impl<'a> Flags<'a> {
+    /// Those of a command that takes no others than these.
+    pub fn of(command: &str, words: &[&'a str], takes: &[&str]) -> Result<Self, String> {
+        Self::parse(words)?.only(command, takes)
+    }
+
     pub fn parse(words: &[&'a str]) -> Result<Self, String> {
-        let mut flags = Vec::new();
+        let mut flags: Vec<(&str, &str)> = Vec::new();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").ok_or_else(|| format!("{word:?} is not understood"))?;
@@ -18,9 +26,22 @@ impl<'a> Flags<'a> {
                 name if WITH_VALUE.contains(&name) => words.next().ok_or_else(|| format!("{word} wants a value"))?,
                 _ => return Err(format!("{word} is not known")),
             };
+            if flags.iter().any(|(known, _)| *known == name) {
+                return Err(format!("{word} is given twice"));
+            }
             flags.push((name, value));
         }
         Ok(Self(flags))
+    }
+
+    /// The same, unless there is one that the command does not take.
+    pub fn only(self, command: &str, takes: &[&str]) -> Result<Self, String> {
+        let takes_it = |name: &str| takes.contains(&name);
+        match (self.0.iter().find(|(name, _)| !takes_it(name)), takes) {
+            (None, _) => Ok(self),
+            (Some((name, _)), []) => Err(format!("{command} does not take --{name}, nor any other flag")),
+            (Some((name, _)), _) => Err(format!("{command} does not take --{name}; it takes --{}", takes.join(", --"))),
+        }
     }
 
     pub fn text(&self, name: &str) -> Option<&'a str> {
@@ -36,8 +57,10 @@ impl<'a> Flags<'a> {
         number.map(Some).ok_or_else(|| format!("{text:?} is no number for --{name}"))
     }
 
-    pub fn small(&self, name: &str, default: u8) -> Result<u8, String> {
-        let number = self.number(name)?.unwrap_or(default.into());
-        u8::try_from(number).ok().filter(|number| *number <= 8).ok_or_else(|| format!("--{name} is at most 8"))
+    pub fn within(&self, name: &str, bounds: RangeInclusive<u64>, default: u64) -> Result<u64, String> {
+        let number = self.number(name)?.unwrap_or(default);
+        let (least, most) = (bounds.start(), bounds.end());
+        let refusal = || format!("--{name} is {number}, but must be at least {least} and at most {most}");
+        bounds.contains(&number).then_some(number).ok_or_else(refusal)
     }
 }

@@ -1,68 +1,17 @@
-//! What is not random: searches, traces, and hunts for what is known to be wrong.
+//! What is not random: traces, and hunts for what is known to be wrong.
 
-use super::failure::{Named, command, fail, tell};
-use super::{Flags, Pace, wall_clock};
+use super::failure::{Named, fail};
+use super::{Flags, print, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::canary::Canary;
-use parlor_sim::explore::{Found, Profile, Scope, explore_watched};
-use parlor_sim::fuzz;
 use parlor_sim::hunt::{self, Defect};
 use parlor_sim::naive::{V0, V1};
-use parlor_sim::report;
+use parlor_sim::report::{self, COMMAND};
 use parlor_sim::run::run_twice;
 use parlor_sim::seeded::{self, Broken, Seeded};
-use parlor_sim::shrink::Proof;
 use parlor_sim::subject::Subject;
 use parlor_sim::trace::Trace;
 use std::process::ExitCode;
-
-pub fn fuzzed(target: &str, file: &str) -> Result<ExitCode, String> {
-    let known = fuzz::TARGETS.iter().find(|(name, _)| *name == target);
-    let (_, body) = known.ok_or_else(|| format!("{target:?} is no fuzz target"))?;
-    body(&std::fs::read(file).map_err(|error| format!("{file}: {error}"))?);
-    Ok(ExitCode::SUCCESS)
-}
-
-pub fn exhaustive(flags: &Flags<'_>) -> Result<ExitCode, String> {
-    let scope = scope(flags)?;
-    let started = wall_clock();
-    let mut pace = Pace::new();
-    let mut watch = |found: &Found, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
-    match explore_watched::<Shard>(&scope, &mut watch) {
-        Ok(found) => {
-            println!("{found}\nin {:.1} s", started.elapsed().as_secs_f64());
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(broken) => {
-            let words: Vec<String> = std::env::args().skip(1).collect();
-            let origin = format!("{} {}", command(), words.join(" "));
-            let proof =
-                if broken.unfinished { Proof::Open("the scope does not end") } else { Proof::Minimal(broken.states) };
-            let subject = Named::new::<Shard>("parlor");
-            Ok(tell::<Shard>(subject, &broken.failure, &broken.trace, proof, &origin))
-        }
-    }
-}
-
-fn scope(flags: &Flags<'_>) -> Result<Scope, String> {
-    let profile = match flags.text("profile") {
-        None | Some("plain") => Profile::Plain,
-        Some("json") => Profile::Json,
-        Some(other) => return Err(format!("{other:?} is no profile")),
-    };
-    let (conns, rooms) = (flags.small("conns", 2)?, flags.small("rooms", 2)?);
-    let (queue, messages) = (flags.small("queue", 1)?.into(), flags.small("messages", 3)?.into());
-    let scope = match flags.text("scope") {
-        None | Some("rooms") => Scope::rooms(profile, conns, rooms, queue, messages),
-        Some("ends") => Scope::ends(profile, conns, queue),
-        Some("users") => Scope::users(profile, conns, queue),
-        Some("pings") => Scope::pings(profile, conns, queue),
-        Some("broker") => Scope::broker(profile, conns, queue, messages),
-        Some("presence") => Scope::presence(conns, queue),
-        Some(other) => return Err(format!("{other:?} is no scope")),
-    };
-    Ok(if flags.text("raw").is_some() { scope.raw() } else { scope })
-}
 
 pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     let trace = read(file)?;
@@ -98,34 +47,41 @@ pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
 fn shorten_in<S: Subject>(subject: Named<'_>, file: &str, trace: &Trace) -> ExitCode {
     match run_twice::<S>(&trace.setup, &trace.actions).failure {
         None => {
-            println!("clean: there is nothing to shrink");
+            say!("clean: there is nothing to shrink");
             ExitCode::SUCCESS
         }
         Some((_, failure)) => {
-            fail::<S>(subject, trace, &failure, &format!("{} shrink {file} --subject {}", command(), subject.name))
+            fail::<S>(subject, trace, &failure, &format!("{} shrink {file} --subject {}", COMMAND, subject.name))
         }
     }
 }
 
+/// The trace in a file, or in standard input where that is `-`. Whoever writes one means what it names.
 fn read(file: &str) -> Result<Trace, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-    text.parse().map_err(|wrong| format!("{file}: {wrong}"))
+    let text = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| format!("{file}: {error}"))?;
+    let trace: Trace = text.parse().map_err(|wrong| format!("{file}: {wrong}"))?;
+    trace.check_names().map_err(|wrong| format!("{file}: {wrong}"))?;
+    Ok(trace)
 }
 
 fn replay_in<S: Subject>(trace: &Trace) -> ExitCode {
-    println!("{}\n", trace.setup);
-    print!("{}", report::steps::<S>(trace));
+    let steps = report::steps::<S>(trace);
+    say!("{}\n\n{steps}{}", trace.setup, report::legend(&steps));
     match run_twice::<S>(&trace.setup, &trace.actions).failure {
         None => {
-            println!("\nclean");
+            say!("clean");
             ExitCode::SUCCESS
         }
         Some((_, failure)) => {
-            println!("\n{failure}");
+            say!("{failure}");
             ExitCode::from(failure.guarantee.exit_code())
         }
     }
 }
+
+/// What a hunt can be told to hunt in.
+pub const PREY: &str = "it is v0, v1, parlor, seeded, or seeded: with a name that `hunt seeded` tells";
 
 pub fn hunt(subject: &str) -> Result<ExitCode, String> {
     match subject {
@@ -135,7 +91,7 @@ pub fn hunt(subject: &str) -> Result<ExitCode, String> {
         "seeded" => Ok(hunt_seeded()),
         other => match seeded(other) {
             Some(seeded) => Ok(hunt_one(seeded, other)),
-            None => Err(format!("{other:?} is nothing to hunt in")),
+            None => Err(format!("{other:?} is nothing to hunt in: {PREY}")),
         },
     }
 }
@@ -157,26 +113,26 @@ fn hunt_seeded() -> ExitCode {
         count += 1;
         found += usize::from(find.is_ok());
         let told = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
-        println!("{:48} {told}", seeded.name);
+        say!("{:48} {told}", seeded.name);
     }
-    println!("{} in {:.1} s", hunt::count("seeded", found, count), started.elapsed().as_secs_f64());
+    say!("{} ({:.1} s)", hunt::count("seeded", found, count), started.elapsed().as_secs_f64());
     ExitCode::from(u8::from(found < count))
 }
 
 fn hunt_one(seeded: &Seeded, subject: &str) -> ExitCode {
     match seeded.hunt() {
         Ok(find) => {
-            println!("found {find}");
+            say!("found {find}");
             fail::<Broken>(
                 Named::new::<Broken>(subject),
                 &find.trace,
                 &find.failure,
-                &format!("{} hunt {subject}", command()),
+                &format!("{} hunt {subject}", COMMAND),
             );
             ExitCode::SUCCESS
         }
         Err(instead) => {
-            println!("not found: {instead}");
+            say!("not found: {instead}");
             ExitCode::FAILURE
         }
     }
@@ -186,8 +142,8 @@ fn hunt_in<S: Subject + Clone>(subject: &str, defects: &[Defect]) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let started = wall_clock();
-    let (text, found) = hunt::tell::<S>(defects);
-    print!("{text}");
-    println!("{} in {:.1} s", hunt::count(subject, found, defects.len()), started.elapsed().as_secs_f64());
+    let (text, found) = hunt::tell::<S>(subject, defects);
+    print(format_args!("{text}"));
+    say!("{} ({:.1} s)", hunt::count(subject, found, defects.len()), started.elapsed().as_secs_f64());
     ExitCode::from(u8::from(found < defects.len()))
 }

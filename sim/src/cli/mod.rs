@@ -1,15 +1,44 @@
 //! The commands, and what they have in common.
 
+/// Prints a line.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::print(format_args!("{}\n", format_args!($($words)*))) };
+}
+
+mod exhaustive;
 mod failure;
 mod flags;
+mod fuzzed;
 mod given;
 mod random;
 
+pub use exhaustive::exhaustive;
 pub use flags::Flags;
-pub use given::{exhaustive, fuzzed, hunt, replay, shorten};
+pub use fuzzed::{fuzzed, targets};
+pub use given::{PREY, hunt, replay, shorten};
 pub use random::{canary, random};
 
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::process::exit;
 use std::time::{Duration, Instant};
+
+/// Of a program that cannot say what it has found.
+const NOT_SAID: i32 = 74;
+
+/// Prints this. Where nobody reads on there is nothing left to do, and nobody to tell.
+pub fn print(words: Arguments<'_>) {
+    let Err(error) = stdout().write_fmt(words) else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        complain(format_args!("standard output: {error}"));
+    }
+    exit(NOT_SAID)
+}
+
+/// Prints a line on standard error. What cannot be said there is said nowhere.
+pub fn complain(words: Arguments<'_>) {
+    let _ = writeln!(stderr(), "{words}");
+}
 
 /// The clock of whoever waits for the result; nothing in a simulated world ever sees it.
 #[expect(clippy::disallowed_methods, reason = "how long a run takes is told, and decides nothing")]
@@ -35,7 +64,7 @@ impl Pace {
     fn tell(&mut self, words: impl FnOnce(Duration) -> String) {
         if self.told.elapsed() >= Self::EVERY {
             self.told = wall_clock();
-            eprintln!("{}", words(self.started.elapsed()));
+            complain(format_args!("{}", words(self.started.elapsed())));
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Random runs.
 
-use super::failure::{Named, command, fail};
+use super::failure::{Named, fail};
 use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::batch::{Batch, Done, Found};
+use parlor_sim::batch::{Batch, Broken, Done};
 use parlor_sim::canary::{Canary, ONE_IN};
 use parlor_sim::checks::Guarantee;
 use parlor_sim::coverage::Goal;
+use parlor_sim::report::COMMAND;
 use parlor_sim::subject::Subject;
 use parlor_sim::swarm::Options;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const STEPS: u64 = 300;
+/// The actions of a run are all in memory.
+const MOST_STEPS: u64 = 1_000_000;
 /// So many runs must have reached every goal. A smaller batch tells what it missed, and that is all.
 const DEMANDING: u64 = 10_000;
 
@@ -29,11 +32,11 @@ pub fn canary(flags: &Flags<'_>) -> Result<ExitCode, String> {
     let batch = batch_of(flags, 10 * ONE_IN)?;
     Ok(match watched::<Canary>(batch) {
         Ok(done) => {
-            println!("the canary lives: {} seeds from {} have noticed nothing", done.seeds, batch.first);
+            say!("the canary lives: {} seeds from {} have noticed nothing", done.seeds, batch.first);
             ExitCode::FAILURE
         }
         Err(found) => {
-            println!("{found}\nfound, as it must be: this batch can fail");
+            say!("{found}\nfound, as it must be: this batch can fail");
             ExitCode::SUCCESS
         }
     })
@@ -42,8 +45,8 @@ pub fn canary(flags: &Flags<'_>) -> Result<ExitCode, String> {
 fn batch_of(flags: &Flags<'_>, count: u64) -> Result<Batch, String> {
     Ok(Batch {
         first: flags.number("seed")?.unwrap_or_else(fresh_seed),
-        count: flags.number("seeds")?.unwrap_or(count),
-        steps: usize::try_from(flags.number("steps")?.unwrap_or(STEPS)).map_err(|_| "--steps is too large")?,
+        count: flags.within("seeds", 1..=u64::MAX, count)?,
+        steps: usize::try_from(flags.within("steps", 0..=MOST_STEPS, STEPS)?).expect("a million"),
     })
 }
 
@@ -68,30 +71,30 @@ fn fresh_seed() -> u64 {
 fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_reach: &[Goal]) -> ExitCode {
     let alone = flags.text("seeds").is_none();
     if alone {
-        println!("{}", Options::draw(batch.first, batch.steps));
+        say!("{}", Options::draw(batch.first, batch.steps));
     }
     let started = wall_clock();
     match watched::<S>(batch) {
         Err(found) => {
             if !alone {
-                println!("{}", found.options);
+                say!("{}", found.options);
             }
-            let Found { options, trace, failure } = *found;
+            let Broken { options, trace, failure } = *found;
             let driver = if S::HAS_DRIVER { " --driver" } else { "" };
-            let origin = format!("{} --seed {} --steps {}{driver}", command(), options.seed, options.steps);
+            let origin = format!("{} --seed {} --steps {}{driver}", COMMAND, options.seed, options.steps);
             fail::<S>(subject, &trace, &failure, &origin)
         }
         Ok(done) => {
             if !alone {
-                print!("{}", done.coverage);
+                say!("how many of the {} runs reached each goal, the rarest first:\n{}", done.seeds, done.coverage);
             }
-            println!("clean: {}", done.summary(started.elapsed()));
+            say!("clean: {}", done.summary(started.elapsed()));
             demand(&done, out_of_reach)
         }
     }
 }
 
-fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Found>> {
+fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Broken>> {
     let mut pace = Pace::new();
     batch.run::<S>(|done| pace.tell(|elapsed| done.progress(elapsed)))
 }
@@ -101,10 +104,10 @@ fn demand(done: &Done, out_of_reach: &[Goal]) -> ExitCode {
     let missed: Vec<Goal> = done.coverage.missed().into_iter().filter(|goal| !out_of_reach.contains(goal)).collect();
     if done.seeds < DEMANDING {
         if done.seeds > 1 && !missed.is_empty() {
-            println!("{} goals were missed, which a batch of fewer than {DEMANDING} seeds may", missed.len());
+            say!("{} goals were missed, which a batch of fewer than {DEMANDING} seeds may", missed.len());
         }
         return ExitCode::SUCCESS;
     }
-    missed.iter().for_each(|goal| println!("{}: no run reached: {goal}", Guarantee::C1));
+    missed.iter().for_each(|goal| say!("{}: no run reached: {goal}", Guarantee::C1));
     ExitCode::from(if missed.is_empty() { 0 } else { Guarantee::C1.exit_code() })
 }

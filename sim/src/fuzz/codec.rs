@@ -1,5 +1,6 @@
 //! What a client writes, raw: through the server's own driver and host, over an invented socket.
 
+use super::Teller;
 use super::rfc6455::{self, Heard, Said};
 use super::taken::Taken;
 use crate::client::{Frame, Parser};
@@ -20,10 +21,7 @@ use std::task::{Context, Poll, Waker};
 /// # Panics
 /// When one of these does not hold.
 pub fn codec_bytes(bytes: &[u8]) {
-    let mut taken = Taken(bytes);
-    let target = taken.pick(&["/connection/websocket", "/ws/a?greeting=off", "/ws/a?positions=on&history=3"]);
-    let (cut, takes) = (taken.byte(), taken.byte());
-    let bytes = taken.0;
+    let Call { target, cut, takes, bytes } = Call::read(bytes);
     let pieces: Vec<&[u8]> = pieces(bytes, cut);
 
     let whole = Talk::over(target, &[bytes], usize::MAX, false);
@@ -35,6 +33,38 @@ pub fn codec_bytes(bytes: &[u8]) {
     assert_eq!(whole.heard, eager.heard, "P1: what is heard while the server writes");
     for talk in [&whole, &eager] {
         judge_written(&talk.written, bytes.len());
+    }
+}
+
+/// How the bytes are cut, and what is said in them.
+pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
+    let Call { target, cut, takes, bytes } = Call::read(bytes);
+    let pieces = pieces(bytes, cut);
+    let lengths: Vec<String> = pieces.iter().map(|piece| piece.len().to_string()).collect();
+    tell(format_args!("{target}: {} bytes in pieces of {}", bytes.len(), lengths.join(" ")));
+    tell(format_args!("the socket takes {} bytes at most after each", usize::from(takes).max(1)));
+    let Said { whole, broken, perhaps } = rfc6455::read(bytes, limits().message_bytes);
+    whole.iter().for_each(|heard| tell(format_args!("{heard:?}")));
+    if !broken.is_empty() {
+        let due = if perhaps { "may be noticed" } else { "must be noticed" };
+        tell(format_args!("then a broken rule {due}: {broken:?}"));
+    }
+}
+
+/// What an input is made of.
+struct Call<'a> {
+    target: &'static str,
+    cut: u8,
+    takes: u8,
+    bytes: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    fn read(bytes: &'a [u8]) -> Self {
+        let mut taken = Taken(bytes);
+        let target = taken.pick(&["/connection/websocket", "/ws/a?greeting=off", "/ws/a?positions=on&history=3"]);
+        let (cut, takes) = (taken.byte(), taken.byte());
+        Self { target, cut, takes, bytes: taken.0 }
     }
 }
 

@@ -28,16 +28,30 @@ pub use traces::{actions, trace};
 pub use transitions::transitions;
 pub use wire::wire_decode;
 
-/// What is run on an input.
-pub type Body = fn(&[u8]);
+use std::fmt;
 
-/// Every target by its name, which is that of its corpus too.
-pub const TARGETS: &[(&str, Body)] = &[
-    ("actions", actions),
+/// A target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, which is that of its corpus too.
+    pub name: &'static str,
+    /// What is run on an input. It panics when a guarantee is broken.
+    pub run: fn(&[u8]),
+    /// What an input stands for, line by line. What is known of it only by running it is told before it is judged, which
+    /// may end in a panic.
+    pub tell: fn(&[u8], Teller<'_>),
+}
+
+/// Takes what is told.
+pub type Teller<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target { name: "actions", run: actions, tell: traces::tell },
     #[cfg(feature = "driver")]
-    ("driver", driver),
-    ("transitions", transitions),
-    ("wire_decode", wire_decode),
+    Target { name: "driver", run: driver, tell: traces::tell },
+    Target { name: "transitions", run: transitions, tell: transitions::tell },
+    Target { name: "wire_decode", run: wire_decode, tell: wire::tell },
     #[cfg(feature = "driver")]
-    ("codec_bytes", codec_bytes),
+    Target { name: "codec_bytes", run: codec_bytes, tell: codec::tell },
 ];

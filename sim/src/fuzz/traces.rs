@@ -1,5 +1,6 @@
 //! Bytes that stand for a trace: first what the world is like, then four for each action.
 
+use super::Teller;
 use super::taken::Taken;
 use crate::action::Action;
 use crate::report;
@@ -40,6 +41,13 @@ pub fn trace(bytes: &[u8]) -> Trace {
         |[kind, arguments @ ..]: [u8; 4]| Action::decode(usize::from(kind) % Action::WORDS.len(), arguments, &setup);
     let actions = taken.steps().take(MOST_ACTIONS).map(action).collect();
     Trace { setup, actions }
+}
+
+/// As text that `replay` takes.
+pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
+    let trace = trace(bytes);
+    tell(format_args!("{}", trace.setup));
+    trace.actions.iter().for_each(|action| tell(format_args!("{action}")));
 }
 
 fn check<S: Subject>(bytes: &[u8]) {

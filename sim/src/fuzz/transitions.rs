@@ -1,6 +1,7 @@
 //! The machine alone, transition by transition: inputs that no driver would hand in too, in any order, and each of them
 //! judged without an oracle, by what one input may change at all.
 
+use super::Teller;
 use super::moves::{self, Step};
 use super::taken::Taken;
 use super::texts::{self, Places};
@@ -25,13 +26,24 @@ const SECOND: u64 = 1_000_000_000;
 /// # Panics
 /// When one of these does not hold.
 pub fn transitions(bytes: &[u8]) {
+    run(bytes, &mut |_| {});
+}
+
+/// The setup, and every input before it is judged.
+pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
+    run(bytes, tell);
+}
+
+fn run(bytes: &[u8], tell: Teller<'_>) {
     let mut taken = Taken(bytes);
-    let mut bench = Bench::new(&traces::setup(&mut taken));
+    let setup = traces::setup(&mut taken);
+    tell(format_args!("{setup}"));
+    let mut bench = Bench::new(&setup, tell);
     taken.steps().take(MOST_STEPS).for_each(|step| bench.step(step));
 }
 
 /// The machine, and what it takes to make up inputs for it.
-struct Bench {
+struct Bench<'a> {
     shard: Shard,
     config: Config,
     /// Every id that it has given.
@@ -39,14 +51,15 @@ struct Bench {
     ledger: moves::Ledger,
     clock: u64,
     calls: u64,
+    tell: Teller<'a>,
 }
 
-impl Bench {
-    fn new(setup: &Setup) -> Self {
+impl<'a> Bench<'a> {
+    fn new(setup: &Setup, tell: Teller<'a>) -> Self {
         let config = setup.config();
         let shard = Shard::new(config.clone(), setup.subject_seed());
         let ledger = moves::Ledger::default();
-        Self { shard, config, ids: Vec::new(), ledger, clock: SECOND, calls: 0 }
+        Self { shard, config, ids: Vec::new(), ledger, clock: SECOND, calls: 0, tell }
     }
 
     fn now(&self) -> Now {
@@ -81,6 +94,7 @@ impl Bench {
     fn judge(&mut self, input: Input) {
         let before = Seen::of(&self.shard, Vec::new());
         let now = self.now();
+        (self.tell)(format_args!("at {} ns: {input:?}", self.clock));
         let mut twin = self.shard.clone();
         let step = Step { now, input: input.clone(), before, after: turn(&mut self.shard, now, input.clone()) };
         let other = turn(&mut twin, now, input);
@@ -103,6 +117,7 @@ impl Bench {
         };
         // What a URL may not say is not this machine's business.
         let Ok(target) = self.config.routes.resolve(&target, &self.config.limits) else { return };
+        (self.tell)(format_args!("at {} ns: accept {target:?}", self.clock));
         let mut client = [0; 16];
         client[..8].copy_from_slice(&(self.ids.len() as u64).to_be_bytes());
         let peer = (which & 0x80 != 0).then(|| IpAddr::from([10, 0, 0, which & 1]));

@@ -1,5 +1,6 @@
 //! What clients and backends write, raw: through the public entry points, into a machine in which something goes on.
 
+use super::Teller;
 use super::taken::Taken;
 use crate::client::{Frame, Parser};
 use crate::third_party;
@@ -30,6 +31,36 @@ pub fn wire_decode(bytes: &[u8]) {
         3 => claims(variant, rest),
         _ => route(variant, rest),
     }
+}
+
+/// What is read, and in what it is put.
+pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
+    let mut taken = Taken(bytes);
+    let (kind, variant) = (taken.byte() % 5, taken.byte());
+    let rest = taken.0;
+    let (from, text) = (KINDS[usize::from(kind)], String::from_utf8_lossy(rest));
+    match kind {
+        0 | 1 => {
+            tell(format_args!("messages of {from}, variant {variant}"));
+            text.split('\0').for_each(|message| tell(format_args!("{message:?}")));
+        }
+        2 => tell(format_args!("{from} {}: {text:?}", method(variant))),
+        3 => tell(format_args!("{from}, variant {variant}: {text:?}")),
+        _ => tell(format_args!("{from}: {:?}", target_of(variant, rest))),
+    }
+}
+
+/// What the first byte says.
+const KINDS: [&str; 5] =
+    ["a json client", "a plain client", "a body of the API's", "what a token says", "the target of an upgrade request"];
+
+fn method(variant: u8) -> &'static str {
+    api::METHODS.get(usize::from(variant) % (api::METHODS.len() + 1)).copied().unwrap_or("nonsense")
+}
+
+fn target_of(variant: u8, bytes: &[u8]) -> String {
+    let prefix = ["", "/ws/", "/ws?", "/ws/a?"][usize::from(variant) % 4];
+    format!("{prefix}{}", String::from_utf8_lossy(bytes))
 }
 
 const NOW: Now = Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 };
@@ -167,7 +198,7 @@ fn client(variant: u8, target: &str, bytes: &[u8]) {
 const CONNECT_AS_U: &str = r#"{"id":1,"connect":{"token":"{\"sub\":\"u\",\"channels\":[\"b\"],\"info\":{\"n\":1}}"}}"#;
 
 fn call(variant: u8, body: &[u8]) {
-    let method = api::METHODS.get(usize::from(variant) % (api::METHODS.len() + 1)).copied().unwrap_or("nonsense");
+    let method = method(variant);
     let mut place = Place::new(0, "/connection/websocket");
     let conn = place.conn;
     place.input(Input::Message { conn, text: CONNECT_AS_U.into() });
@@ -221,9 +252,7 @@ fn routes() -> Routes {
 
 fn route(variant: u8, bytes: &[u8]) {
     let limits = Limits { room_name_bytes: 40, ..limits() };
-    let mut target = String::from_utf8_lossy(bytes).into_owned();
-    let prefix = ["", "/ws/", "/ws?", "/ws/a?"][usize::from(variant) % 4];
-    target.insert_str(0, prefix);
+    let target = target_of(variant, bytes);
     let routes = routes();
     let found = routes.resolve(&target, &limits);
     assert_eq!(found, routes.resolve(&target, &limits), "G9: the same target leads to the same");

@@ -35,6 +35,8 @@ mod v1;
 mod view;
 mod websocket;
 
+pub(crate) use websocket::name;
+
 use crate::subject::{Seen, Subject};
 use ledger::Ledger;
 use manager::{Manager, Version};

@@ -183,7 +183,7 @@ impl WebSockets {
 }
 
 /// How a connection is called where a person reads it.
-pub(super) fn name(id: ConnId) -> String {
+pub(crate) fn name(id: ConnId) -> String {
     format!("ws{id}")
 }
 

@@ -1,0 +1,96 @@
+//! The search of a scope to its end.
+
+use super::failure::{Named, tell};
+use super::{Flags, Pace, wall_clock};
+use parlor_core::Shard;
+use parlor_sim::action::Action;
+use parlor_sim::explore::{Found, Profile, Scope, explore_watched};
+use parlor_sim::report::COMMAND;
+use parlor_sim::shrink::Proof;
+use std::process::ExitCode;
+
+/// Of a scope that is larger than it may be.
+const UNFINISHED: u8 = 5;
+
+/// Every scope by its name, and what can be said about it.
+const SCOPES: [(&str, &[&str]); 6] = [
+    ("rooms", &["scope", "states", "raw", "profile", "conns", "rooms", "queue", "messages"]),
+    ("ends", &["scope", "states", "raw", "profile", "conns", "queue"]),
+    ("users", &["scope", "states", "raw", "profile", "conns", "queue"]),
+    ("pings", &["scope", "states", "raw", "profile", "conns", "queue"]),
+    ("broker", &["scope", "states", "raw", "profile", "conns", "history", "messages"]),
+    // Its clients have names anyway.
+    ("presence", &["scope", "states", "conns", "queue"]),
+];
+
+pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
+    let (name, scope) = scope(words)?;
+    say!("scope {name}: {}", introduction(&scope));
+    let started = wall_clock();
+    let mut pace = Pace::new();
+    let mut watch = |found: &Found, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
+    match explore_watched::<Shard>(&scope, &mut watch) {
+        Ok(found) => {
+            let seconds = started.elapsed().as_secs_f64();
+            say!("{found}\nclean: {}, the scope was searched to its end in {seconds:.1} s", found.size());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(broken) if broken.unfinished => {
+            let states = scope.cap;
+            say!(
+                "not ended: the scope has more than {states} states. In those nothing is wrong, beyond them nobody knows"
+            );
+            Ok(ExitCode::from(UNFINISHED))
+        }
+        Err(broken) => {
+            let origin = format!("{COMMAND} exhaustive {}", words.join(" "));
+            let proof = Proof::Minimal(broken.states);
+            let subject = Named::new::<Shard>("parlor");
+            Ok(tell::<Shard>(subject, &broken.failure, &broken.trace, proof, &origin))
+        }
+    }
+}
+
+/// What is searched.
+fn introduction(scope: &Scope) -> String {
+    let kinds = Action::WORDS.iter().enumerate();
+    let kinds = kinds.filter(|(kind, _)| scope.actions.iter().any(|action| action.kind() == *kind));
+    let kinds: Vec<&str> = kinds.map(|(_, word)| *word).collect();
+    format!(
+        "every order in which {} actions can happen, and every state that they lead to, {} at most\n{}\nactions: {}",
+        scope.actions.len(),
+        scope.cap,
+        scope.setup,
+        kinds.join(" ")
+    )
+}
+
+fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
+    const STATES: u64 = 3_000_000;
+    let flags = Flags::parse(words)?;
+    let name = flags.text("scope").unwrap_or("rooms");
+    let names: Vec<&str> = SCOPES.iter().map(|(name, _)| *name).collect();
+    let known = SCOPES.iter().find(|(known, _)| *known == name);
+    let (_, takes) = known.ok_or_else(|| format!("{name:?} is no scope: there are {}", names.join(", ")))?;
+    let flags = flags.only(&format!("exhaustive --scope {name}"), takes)?;
+    let profile = match flags.text("profile") {
+        None | Some("plain") => Profile::Plain,
+        Some("json") => Profile::Json,
+        Some(other) => return Err(format!("{other:?} is no profile: there are plain and json")),
+    };
+    let few = |number: u64| u8::try_from(number).expect("8 at most");
+    let (conns, rooms) = (few(flags.within("conns", 1..=8, 2)?), few(flags.within("rooms", 1..=7, 2)?));
+    let (queue, history) = (flags.within("queue", 1..=8, 1)?, flags.within("history", 0..=8, 1)?);
+    let messages = flags.within("messages", 0..=8, 3)?;
+    let scope = match name {
+        "rooms" => Scope::rooms(profile, conns, rooms, queue, messages),
+        "ends" => Scope::ends(profile, conns, queue),
+        "users" => Scope::users(profile, conns, queue),
+        "pings" => Scope::pings(profile, conns, queue),
+        "broker" => Scope::broker(profile, conns, history, messages),
+        _ => Scope::presence(conns, queue),
+    };
+    let cap = usize::try_from(flags.within("states", 1..=u32::MAX.into(), STATES)?).expect("below 2^32");
+    let scope = Scope { cap, ..scope };
+    Ok((name, if flags.text("raw").is_some() { scope.raw() } else { scope }))
+}

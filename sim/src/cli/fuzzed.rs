@@ -1,0 +1,62 @@
+//! One input of a fuzz target.
+
+use parlor_sim::checks::Guarantee;
+use parlor_sim::fuzz::{TARGETS, Target};
+use std::any::Any;
+use std::panic::{catch_unwind, set_hook};
+use std::process::ExitCode;
+
+/// Tells what an input stands for, and then what comes of it.
+pub fn fuzzed(target: &str, file: &str) -> Result<ExitCode, String> {
+    let known = TARGETS.iter().find(|known| known.name == target);
+    let known = known.ok_or_else(|| format!("{target:?} is no fuzz target: there are {}", targets()))?;
+    let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+    Ok(told(known, &bytes))
+}
+
+/// The names of all targets.
+pub fn targets() -> String {
+    TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ")
+}
+
+fn told(target: &Target, bytes: &[u8]) -> ExitCode {
+    // What a panic says is told below, as what it is.
+    set_hook(Box::new(|_| {}));
+    let outcome = catch_unwind(|| {
+        (target.tell)(bytes, &mut |line| say!("{line}"));
+        (target.run)(bytes);
+    });
+    match outcome {
+        Ok(()) => {
+            say!("clean");
+            ExitCode::SUCCESS
+        }
+        Err(panic) => {
+            let words = words_of(&*panic);
+            say!("\n{words}");
+            ExitCode::from(Guarantee::named_in(&words).unwrap_or(Guarantee::G10).exit_code())
+        }
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let literal = panic.downcast_ref::<&str>().map(ToString::to_string);
+    literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code_of(run: fn(&[u8])) -> ExitCode {
+        told(&Target { name: "invented", run, tell: |bytes, tell| tell(format_args!("{bytes:?}")) }, &[1])
+    }
+
+    #[test]
+    fn a_panic_ends_with_the_code_of_what_it_names() {
+        assert_eq!(code_of(|_| {}), ExitCode::SUCCESS);
+        assert_eq!(code_of(|_| panic!("G9: a clone does the same")), ExitCode::from(4));
+        assert_eq!(code_of(|bytes| assert!(bytes.is_empty(), "L2: {bytes:?} stay")), ExitCode::from(2));
+        assert_eq!(code_of(|_| panic!("out of bounds")), ExitCode::from(1));
+    }
+}

@@ -1,9 +1,13 @@
 //! What the tests of several modules need.
 
-use crate::ids::{ClientId, ClientInfo, Name};
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::link::{Draft, Entry};
+use crate::turn::Upgrade;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is said of something that is wrong, and how it comes to be.
@@ -35,4 +39,11 @@ pub fn draft(data: &str) -> Draft {
 /// The same, with a place in a log.
 pub fn entry(offset: u64, data: &str) -> Arc<Entry> {
     Arc::new(Entry { epoch: 7, offset, draft: draft(data) })
+}
+
+/// Lets a request for this URL in, from this machine.
+pub fn knock(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
+    let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
+    let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    hub.accept(Upgrade { client: [client; 16], target, token: None, peer }).expect("there is room")
 }

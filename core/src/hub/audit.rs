@@ -95,12 +95,9 @@ mod tests {
     use crate::link::{News, Position, Replayed, Request};
     use crate::map::Keys;
     use crate::registry::JoinId;
-    use crate::testing::audit_finds;
-    use crate::turn::{Input, Upgrade};
+    use crate::testing::{audit_finds, knock};
+    use crate::turn::Input;
     use alloc::rc::Rc;
-    use core::net::IpAddr;
-
-    const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::LOCALHOST);
 
     fn config(limits: Limits) -> Rc<Config> {
         Rc::new(Config { limits: Limits { connections_per_ip: 10, ..limits }, ..Config::default() })
@@ -110,14 +107,9 @@ mod tests {
     fn busy() -> Hub {
         let config = config(Limits::default());
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
-        for client in 0..2 {
-            let target = config.routes.resolve("/ws/a", &config.limits).expect("a room's path");
-            let conn =
-                hub.accept(Upgrade { client: [client; 16], target, token: None, peer: Some(HERE) }).expect("room");
-            if client == 0 {
-                hub.handle(Input::Upgraded { conn });
-            }
-        }
+        let conn = knock(&mut hub, &config, 1, "/ws/a");
+        hub.handle(Input::Upgraded { conn });
+        knock(&mut hub, &config, 2, "/ws/a");
         let Some(Request::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else { panic!("it joins") };
         let (position, replay) = (Position { epoch: 7, offset: 0 }, Replayed::default());
         hub.hear(News::Joined { conn, client: member.client, join, room, position, replay });

@@ -293,3 +293,30 @@ impl Hub {
         Some(pending)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::map::Keys;
+    use crate::testing::knock;
+    use crate::turn::Input;
+    use alloc::rc::Rc;
+
+    /// A broker on another node would leave joins under way for longer than a turn.
+    #[test]
+    fn who_leaves_one_room_is_still_waited_for_in_another() {
+        let config = Rc::new(Config::default());
+        let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
+        let conn = knock(&mut hub, &config, 1, "/ws?room=a&room=b");
+        hub.handle(Input::Upgraded { conn });
+        let requests: Vec<Request> = hub.requests.drain(..).collect();
+        let [Request::Join { room: a, .. }, Request::Join { join: of_b, .. }] = &requests[..] else {
+            panic!("two rooms are joined: {requests:?}")
+        };
+        hub.take_out(conn.slot, a, UnsubscribeReason::SERVER);
+        let open = hub.conns[conn.slot as usize].open().expect("it is open");
+        assert_eq!(open.joins.iter().map(|pending| pending.join).collect::<Vec<_>>(), [*of_b]);
+        assert!(hub.requests.is_empty(), "the broker asks about the other when it confirms");
+    }
+}

@@ -131,3 +131,27 @@ impl Hub {
 impl Peer {
     const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::limits::Limits;
+    use crate::map::Keys;
+    use crate::testing::knock;
+    use alloc::rc::Rc;
+
+    #[test]
+    fn addresses_are_kept_only_where_a_limit_counts_them() {
+        for (limits, kept) in [
+            (Limits::default(), 0),
+            (Limits { connections_per_ip: 5, ..Limits::default() }, 1),
+            (Limits { new_connections_per_ip: Rate { per_second: 5, burst: 5 }, ..Limits::default() }, 1),
+        ] {
+            let config = Rc::new(Config { limits, ..Config::default() });
+            let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
+            knock(&mut hub, &config, 1, "/ws/a");
+            assert_eq!(hub.peers.len(), kept);
+        }
+    }
+}

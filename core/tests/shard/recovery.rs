@@ -291,6 +291,29 @@ fn the_same_idempotency_key_is_published_once() {
 }
 
 #[test]
+fn what_is_missed_takes_half_of_what_an_outbox_has_left() {
+    let limits = Limits {
+        outbox_bytes: 32768,
+        frame_bytes: 16384,
+        message_bytes: 4096,
+        publication_bytes: 4096,
+        reply_bytes: 8192,
+        ..Limits::default()
+    };
+    let mut world = with(limits, Policy::open());
+    let large = "x".repeat(3990);
+    (0..2).for_each(|_| drop(world.api("publish", &json!({"channel": "a", "data": large}).to_string())));
+    for (waiting, is_recovered) in [(3, true), (5, false)] {
+        let conn = world.json();
+        (0..waiting).for_each(|_| drop(world.api("publish_all", &json!({"data": large}).to_string())));
+        world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","recover":true}}"#);
+        let reply = world.read_json(conn).pop().expect("an answer");
+        assert_eq!(reply["subscribe"]["recovered"] == true, is_recovered, "behind {waiting} frames: {reply}");
+        world.input(Input::Lost { conn, cause: Lost::Eof });
+    }
+}
+
+#[test]
 fn several_rooms_that_recover_at_once_do_not_fill_the_outbox() {
     let mut world = world();
     let payload = "x".repeat(60_000);

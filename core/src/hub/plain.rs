@@ -104,8 +104,7 @@ impl Hub {
         }
         let replay = match since {
             Some(since) => Replay::Since { epoch: since.epoch, offset: since.offset, or_refuse: false },
-            None if history > 0 => Replay::Last(history),
-            None => Replay::None,
+            None => Replay::Last(history),
         };
         let replays = named.iter().map(|room| (room.clone(), replay.clone())).collect();
         for room in named {

@@ -169,3 +169,12 @@ fn integers_may_have_a_fraction_of_zero_and_objects_are_no_arrays() {
     }
     assert_eq!(world.api("refresh", r#"{"user":"ada","expire_at":1.7e9}"#), json!({"result": {}}));
 }
+
+#[test]
+fn an_idempotency_key_may_have_just_so_many_bytes() {
+    let mut world = with(Limits { idempotency_key_bytes: 4, ..Limits::default() }, Policy::open());
+    let mut publish =
+        |key: &str| world.api("publish", &json!({"channel": "a", "data": 1, "idempotency_key": key}).to_string());
+    assert_eq!(publish("\u{e9}12")["result"]["offset"], 1);
+    assert_eq!(publish("\u{e9}123")["error"]["code"], 107);
+}

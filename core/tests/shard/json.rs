@@ -1,9 +1,17 @@
 //! The `json` profile as an SDK sees it.
 
-use crate::world::{claims, with, world};
+use crate::world::{World, claims, with, world};
+use parlor_core::snapshot::PhaseView;
 use parlor_core::{Claims, Input, Instant, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+fn stage(world: &World) -> &'static str {
+    match world.shard.snapshot().conns[0].phase {
+        PhaseView::Open { stage, .. } => stage,
+        _ => "not open",
+    }
+}
 
 fn text(reply: &Value, path: &str) -> String {
     reply.pointer(path).and_then(Value::as_str).unwrap_or_default().into()
@@ -169,13 +177,16 @@ fn a_token_that_proves_nothing_closes_and_one_that_expired_is_an_error() {
     }
     let mut world = world();
     let conn = world.open("/connection/websocket");
+    assert_eq!(stage(&world), "unauthenticated");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"subscribe":{"channel":"a"}}"#);
+    assert_eq!(stage(&world), "authenticating");
     world.prove(Claims { exp: Some(1_700_000_000), ..claims("ada") });
     let replies = world.read_json(conn);
     assert_eq!(replies, [json!({"id": 1, "error": {"code": 109, "message": "token expired"}})]);
     world.say(conn, r#"{"id":3,"connect":{"token":"new"}}"#);
-    world.prove(claims("ada"));
-    assert_eq!(world.read_json(conn)[0]["id"], 3, "a new token may be tried");
+    world.prove(Claims { nbf: Some(1_700_000_000), ..claims("ada") });
+    assert_eq!(world.read_json(conn)[0]["id"], 3, "a new token may be tried, from its first second on");
+    assert_eq!(stage(&world), "ready");
 }
 
 #[test]

@@ -320,6 +320,12 @@ impl Oracle {
                 format_args!("{} has none", conn.id),
             ));
         }
+        for conn in self.conns.iter().flatten() {
+            let view = after.conns.iter().find(|view| view.id == conn.id);
+            let saw = view.and_then(|view| view.deadlines.first()).map(|(_, at)| at.0);
+            let expected = conn.next_timer().map(|(at, _)| at);
+            equal(Guarantee::G7, &format!("the next deadline of {} at", conn.id), &expected, &saw)?;
+        }
         let expected = self.next_deadline();
         let saw = timeout.map(|at| at.0);
         if saw.is_some_and(|at| at <= self.clock) && saw != expected {

@@ -134,7 +134,7 @@ defects! {
             }
         }
     }
-    a_room_token_for_any_room: AnyRoom breaks G2 | P1 within 400 seeds {
+    a_room_token_for_any_room: AnyRoom breaks G2 | P1 | G8 within 2000 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input
                 && claims.channel.as_deref() == Some("elsewhere")
@@ -172,12 +172,12 @@ defects! {
             config.limits.connections_per_ip = 0;
         }
     }
-    logs_without_number: Hoard breaks G3 | G2 within 20 seeds {
+    logs_without_number: Hoard breaks G3 | G2 | G7 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.logs = usize::MAX;
         }
     }
-    history_without_bounds: Archive breaks P1 within 20 seeds {
+    history_without_bounds: Archive breaks P1 | G6 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.history_bytes = usize::MAX;
         }
@@ -219,14 +219,14 @@ defects! {
             config.limits.new_connections_per_ip = Rate::OFF;
         }
     }
-    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 within 80 seeds {
+    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 within 600 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &[r#""join_leave":true"#, r#""recover":true"#]) {
                 reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
             }
         }
     }
-    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 within 200 seeds {
+    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 within 1000 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &[r#""subscribe":"#, r#""token":"#]) {
                 reword(input, r#""recover":true"#, r#""recover":false"#);

@@ -540,3 +540,17 @@ fn push_info(out: &mut String, info: &ClientInfo) {
     }
     out.push('}');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_is_no_command_is_told_what_one_is() {
+        for text in ["7", "[]", "\"connect\"", "null"] {
+            let wrong = next_command(text).expect("there is something").expect_err(text);
+            assert!(wrong.to_string().contains("expected a command object"), "{text}: {wrong}");
+        }
+    }
+}

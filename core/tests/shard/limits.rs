@@ -155,3 +155,11 @@ fn limits_that_contradict_each_other_are_refused() {
     }
     assert_eq!(default().validate(), Ok(()));
 }
+
+#[test]
+fn a_room_name_that_is_too_long_counts_for_its_limit() {
+    let mut world = with(Limits { room_name_bytes: 4, ..Limits::default() }, Policy::open());
+    let answer = world.api("broadcast", r#"{"channels":["a","12345",""],"data":1}"#);
+    assert_eq!(answer["result"]["responses"][1]["error"]["code"], 107);
+    assert_eq!(hits(&world, "room_name_bytes"), 1, "not for the one without a name");
+}

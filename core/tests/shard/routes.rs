@@ -72,6 +72,7 @@ fn paths_lead_to_rooms() {
         let Err(RouteError::Limit(limit, message)) = rooms(&routes, target) else { panic!("{target} is too much") };
         assert!(limit == key && message.contains(key), "{target}: {limit}: {message}");
     }
+    assert!(rooms(&routes, "/ws?room=a&room=b&room=c").is_ok(), "just as many as there may be");
     let Err(RouteError::Forbidden(message)) = rooms(&routes, "/ws/%23ada") else { panic!("reserved") };
     assert!(message.contains("reserved"), "{message}");
 }

@@ -177,3 +177,58 @@ impl Shard {
 
 const _: () = assert!(size_of::<Effect>() <= 40, "effects are made by the thousand");
 const _: () = assert!(size_of::<Input>() <= 136, "inputs are moved");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Command, Message};
+    use crate::ids::Name;
+    use crate::link::News;
+    use crate::testing::audit_finds;
+    use crate::turn::CallId;
+    use alloc::collections::BTreeMap;
+
+    const KEYS: Keys = Keys(1, 2);
+
+    /// Somebody is in a room in which something was said, and something was said in another room.
+    fn busy() -> Shard {
+        let mut shard = Shard::new(Config::default(), [7; 32]);
+        let target = shard.config().routes.resolve("/ws/a", &shard.config().limits).expect("a path that is served");
+        let now = Now::default();
+        let conn =
+            shard.accept(now, Upgrade { client: [1; 16], target, token: None, peer: None }).expect("there is room");
+        shard.handle(now, Input::Upgraded { conn }).for_each(drop);
+        for room in ["a", "b"] {
+            let message =
+                Message { data: "1".into(), tags: BTreeMap::new(), skip_history: room == "a", idempotency_key: None };
+            let command = Command::Publish { channel: Name::from(room), message };
+            shard.handle(now, Input::Call { call: CallId(1), command }).for_each(drop);
+        }
+        shard
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong_between_hub_and_broker() {
+        audit_finds(
+            busy,
+            Shard::audit,
+            &[
+                ("G2: hub and broker agree on \"a\"", |shard| shard.broker = Broker::new(KEYS, 0)),
+                ("G3: the broker has no member that the hub does not know", |shard| {
+                    shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
+                }),
+                ("a turn ends with nothing undone", |shard| {
+                    shard.broker.news.push_back(News::Occupied(Name::from("a")))
+                }),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_log_that_retains_something_says_until_when() {
+        let shard = busy();
+        let ages_out: Vec<Option<Instant>> = shard.snapshot().logs.iter().map(|log| log.ages_out).collect();
+        let age = shard.config().limits.history_age;
+        assert_eq!(ages_out, [None, Some(Now::default().mono.after(age))]);
+    }
+}

@@ -303,3 +303,26 @@ impl Iterator for Turn<'_> {
 }
 
 impl ExactSizeIterator for Turn<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_names_the_connection_that_it_is_about() {
+        let conn = ConnId { slot: 3, generation: 4 };
+        let about = [
+            Input::Upgraded { conn },
+            Input::Message { conn, text: String::new() },
+            Input::Ping { conn, payload: Vec::new() },
+            Input::Pong { conn },
+            Input::PeerClosed { conn, code: None },
+            Input::Violation { conn, rule: Violation::Utf8 },
+            Input::Lost { conn, cause: Lost::Eof },
+            Input::Flushed { conn, bytes: 1 },
+            Input::Authenticated { conn, verdict: Err(BadToken::Invalid) },
+        ];
+        assert!(about.iter().all(|input| input.conn() == Some(conn)), "{about:?}");
+        assert_eq!([Input::Tick.conn(), Input::Shutdown.conn()], [None, None]);
+    }
+}

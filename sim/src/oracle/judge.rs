@@ -245,6 +245,8 @@ impl Oracle {
             let expected: Vec<(u64, &str)> = log.entries.iter().map(|entry| (entry.offset, &*entry.line)).collect();
             let saw: Vec<(u64, &str)> = view.entries.iter().map(|(offset, line)| (*offset, line.as_str())).collect();
             equal(Guarantee::G5, &format!("{name:?} to retain"), &expected, &saw)?;
+            let saw = view.ages_out.map(|at| at.0);
+            equal(Guarantee::G7, &format!("the oldest message of {name:?} to go at"), &self.ages_out(log), &saw)?;
             let mut expected: Vec<_> =
                 self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.client)).collect();
             let mut saw = view.members.clone();

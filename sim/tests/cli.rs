@@ -96,8 +96,8 @@ fn a_hunt_ends_with_0_when_it_has_found_everything() {
 #[test]
 fn a_seeded_defect_is_told_by_a_short_trace() {
     let world = "proved minimal in this world";
-    let parts = ["found G8 by seed ", "^ G8", "repeat: ", "--subject seeded:a_gauge_that_drifts", world];
-    ends(&["hunt", "seeded:a_gauge_that_drifts"], 0, &parts);
+    let parts = ["found G4 by seed ", "^ G4", "repeat: ", "--subject seeded:an_event_that_is_told_twice", world];
+    ends(&["hunt", "seeded:an_event_that_is_told_twice"], 0, &parts);
 }
 
 #[test]

@@ -290,8 +290,8 @@ fn the_same_idempotency_key_is_published_once() {
     assert_eq!(world.shard.poll_timeout(), None);
 }
 
-#[test]
-fn what_is_missed_takes_half_of_what_an_outbox_has_left() {
+/// An outbox for eight large messages, of which a reply holds two.
+fn narrow() -> World {
     let limits = Limits {
         outbox_bytes: 32768,
         frame_bytes: 16384,
@@ -300,7 +300,24 @@ fn what_is_missed_takes_half_of_what_an_outbox_has_left() {
         reply_bytes: 8192,
         ..Limits::default()
     };
-    let mut world = with(limits, Policy::open());
+    with(limits, Policy::open())
+}
+
+#[test]
+fn history_of_several_rooms_takes_half_of_an_outbox() {
+    let mut world = narrow();
+    let large = "x".repeat(3990);
+    for room in ["a", "a", "b", "b", "c", "c"] {
+        world.api("publish", &json!({"channel": room, "data": large}).to_string());
+    }
+    let conn = world.open("/ws?room=a&room=b&room=c&history=2&greeting=off");
+    let large = world.read(conn).into_iter().filter(|text| text.len() > 3990).count();
+    assert_eq!(large, 4, "two of the first room, two of the second, and then half of it is full");
+}
+
+#[test]
+fn what_is_missed_takes_half_of_what_an_outbox_has_left() {
+    let mut world = narrow();
     let large = "x".repeat(3990);
     (0..2).for_each(|_| drop(world.api("publish", &json!({"channel": "a", "data": large}).to_string())));
     for (waiting, is_recovered) in [(3, true), (5, false)] {

@@ -101,13 +101,15 @@ impl<V: Version> Naive<V> {
 
     fn conn_view(&self, conn: ConnId) -> ConnView {
         let websocket = self.sockets.get(conn);
+        let mut deadlines = websocket.deadlines.clone();
+        deadlines.sort_by_key(|(_, at)| *at);
         ConnView {
             id: conn,
             client: websocket.client,
             phase: self.phase(conn),
             outbox: self.waiting(conn),
             half_written: websocket.half,
-            deadlines: websocket.deadlines.clone(),
+            deadlines,
         }
     }
 

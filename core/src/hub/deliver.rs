@@ -55,6 +55,14 @@ impl Hub {
     pub(super) fn say(&mut self, slot: u32, text: &str) {
         self.enqueue(slot, Frame::text(text));
     }
+
+    /// Tells a client what went wrong, if there is still somebody to tell.
+    pub(super) fn say_error(&mut self, slot: u32, text: &str) {
+        if self.conns[slot as usize].open().is_some() {
+            self.totals.errors += 1;
+            self.say(slot, text);
+        }
+    }
 }
 
 /// The parts of the hub that a loop over its connections changes.

@@ -111,9 +111,8 @@ impl Hub {
 
     /// Answers a command with an error.
     pub(super) fn fail(&mut self, slot: u32, id: u64, error: &Error) {
-        self.totals.errors += 1;
         self.count_error(error);
-        self.say(slot, &json::failed(id, error));
+        self.say_error(slot, &json::failed(id, error));
     }
 
     fn command(&mut self, slot: u32, command: &Command<'_>) {

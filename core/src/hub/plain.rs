@@ -47,9 +47,7 @@ impl Hub {
             Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
             Proof::Bad | Proof::Expired if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                if self.conns[slot as usize].open().is_some() {
-                    self.complain(slot, INVALID_TOKEN);
-                }
+                self.complain(slot, INVALID_TOKEN);
             }
             Proof::Bad | Proof::Expired => self.close(slot, CloseReason::INVALID_TOKEN),
         }
@@ -81,10 +79,9 @@ impl Hub {
 
     /// Tells a client why what it asked for is not done.
     pub(super) fn answer_plain(&mut self, slot: u32, id: Option<&str>, error: &Error) {
-        self.totals.errors += 1;
         self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
-        self.say(slot, &frame);
+        self.say_error(slot, &frame);
     }
 
     /// Greets, and joins the rooms of the URL and those that come with the user.
@@ -179,8 +176,7 @@ impl Hub {
     }
 
     fn complain(&mut self, slot: u32, message: &str) {
-        self.totals.errors += 1;
         let frame = plain::error(message, None, None, self.now.unix_ms);
-        self.say(slot, &frame);
+        self.say_error(slot, &frame);
     }
 }

@@ -185,7 +185,7 @@ impl Oracle {
 
     /// An error frame that says no more than that.
     pub(super) fn complain(&mut self, peer: usize) {
-        self.counted.errors += 1;
+        self.count_error(peer);
         if self.is_open(peer) {
             let error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
             self.tell(peer, Expect::json(error, 13 << 56));
@@ -193,7 +193,7 @@ impl Oracle {
     }
 
     pub(super) fn refuse_plain(&mut self, peer: usize, id: Option<u64>, code: u16) {
-        self.counted.errors += 1;
+        self.count_error(peer);
         if !self.is_open(peer) {
             return;
         }

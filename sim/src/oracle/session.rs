@@ -129,9 +129,15 @@ impl Oracle {
         self.tell(peer, Expect::replayed(json!({ "id": id, method: result }), payloads, tag));
     }
 
-    /// An outbox that has overflowed ends the connection when all of the turn is said: until then errors count.
+    /// An error counts when there is somebody to tell it. An outbox that has overflowed ends the connection when all of the turn
+    /// is said, and not before.
+    pub(super) fn count_error(&mut self, peer: usize) {
+        let phase = self.conns[peer].as_ref().map(|conn| &conn.phase);
+        self.counted.errors += u64::from(matches!(phase, Some(Phase::Open | Phase::Closing { code: 3008, .. })));
+    }
+
     pub(super) fn refuse(&mut self, peer: usize, id: u64, code: u16) {
-        self.counted.errors += 1;
+        self.count_error(peer);
         if !self.is_open(peer) {
             return;
         }

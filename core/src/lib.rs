@@ -48,7 +48,7 @@
 //!                        └──────── lost, timeout, violation, in any phase ─────────┘
 //! ```
 //!
-//! Every event in every phase; `tests/lifecycle.rs` plays each cell. *Closing* is ours, *answering* is the peer's;
+//! Every event in every phase; `tests/shard/lifecycle.rs` plays each cell. *Closing* is ours, *answering* is the peer's;
 //! *torn* means that the two Close frames did not both pass.
 //!
 #![doc = include_str!("../LIFECYCLE.md")]

@@ -163,9 +163,9 @@ impl Queue {
     pub fn audit(&self) {
         let sum: usize = self.slices().map(<[u8]>::len).sum();
         assert_eq!(sum, self.bytes, "G8: an outbox counts its bytes");
-        let is_begun = |head: &Frame| self.half_written < head.len();
+        let is_unfinished = |head: &Frame| self.half_written < head.len();
         assert!(
-            self.half_written == 0 || self.frames.front().is_some_and(is_begun),
+            self.half_written == 0 || self.frames.front().is_some_and(is_unfinished),
             "G1: a frame that has begun is not whole"
         );
     }

@@ -51,7 +51,7 @@ fn shorten_in<S: Subject>(subject: Named<'_>, file: &str, trace: &Trace) -> Exit
             ExitCode::SUCCESS
         }
         Some((_, failure)) => {
-            fail::<S>(subject, trace, &failure, &format!("{} shrink {file} --subject {}", COMMAND, subject.name))
+            fail::<S>(subject, trace, &failure, &format!("{COMMAND} shrink {file} --subject {}", subject.name))
         }
     }
 }
@@ -129,7 +129,7 @@ fn hunt_one(seeded: &Seeded, subject: &str) -> ExitCode {
                 Named::new::<Broken>(subject),
                 &find.trace,
                 &find.failure,
-                &format!("{} hunt {subject}", COMMAND),
+                &format!("{COMMAND} hunt {subject}"),
             );
             ExitCode::SUCCESS
         }

@@ -1,5 +1,6 @@
 //! Who is who: tokens of clients, the key of backends, and randomness that cannot be guessed.
 
+use crate::secret::Secret;
 use aws_lc_rs::{constant_time, rand};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parlor_core::{BadToken, Claims};
@@ -43,8 +44,8 @@ impl fmt::Debug for Tokens {
 
 /// Whether a key that was sent is the one that is configured, in time that does not tell how much of it is right.
 #[must_use]
-pub fn is_key(sent: &[u8], configured: &str) -> bool {
-    constant_time::verify_slices_are_equal(sent, configured.as_bytes()).is_ok()
+pub fn is_key(sent: &[u8], configured: &Secret<String>) -> bool {
+    constant_time::verify_slices_are_equal(sent, configured.expose().as_bytes()).is_ok()
 }
 
 /// Random bytes that nobody can guess.
@@ -60,6 +61,6 @@ pub fn random<const N: usize>() -> [u8; N] {
 
 /// A key for one run, in hexadecimal.
 #[must_use]
-pub fn made_up_key() -> String {
-    random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn made_up_key() -> Secret<String> {
+    Secret::new(random::<16>().iter().map(|byte| format!("{byte:02x}")).collect())
 }

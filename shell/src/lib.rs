@@ -13,6 +13,7 @@ pub mod host;
 mod http;
 mod observe;
 pub mod recent;
+pub mod secret;
 pub mod server;
 mod shard;
 mod tcp;

@@ -1,8 +1,8 @@
 //! The server as a program: settings in, one line on standard output when it is ready, signals to end it.
 
 use mimalloc::MiMalloc;
-use parlor::auth;
 use parlor::config::Settings;
+use parlor::secret::Secret;
 use parlor::server::{Server, raise_file_limit};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -30,36 +30,42 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
+    print(&format!("{}\n", settings.mode()));
     parlor::start_log(settings.log_level, settings.log_format)?;
     panic::set_hook(Box::new(|panic| error!("{panic}")));
     raise_file_limit(&settings);
     for doubt in settings.doubts() {
         warn!("{doubt}");
     }
-    let made_up = (settings.is_dev() && settings.api_key.is_none()).then(auth::made_up_key);
-    settings.api_key = settings.api_key.or_else(|| made_up.clone());
+    settings.make_up_key();
+    let made_up = settings.made_up_key.clone();
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let server = Server::start(settings)?;
-        announce(server.address(), made_up.as_deref());
+        announce(server.address(), made_up.as_ref());
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())
     })
 }
 
 /// Says where the server is. A script may wait for the last line.
-fn announce(address: SocketAddr, made_up: Option<&str>) {
+fn announce(address: SocketAddr, made_up: Option<&Secret<String>>) {
     let mut text = String::new();
     if let Some(key) = made_up {
+        let key = key.expose();
         text += &format!(
-            "Development mode: whoever can connect may do everything. This publishes to the room \"lobby\":\n\n  \
+            "Whoever can connect may do everything. This publishes to the room \"lobby\":\n\n  \
              curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' http://{address}/api/publish\n\n"
         );
     }
     text += &format!("parlor is listening on http://{address}\n");
-    // Nobody has to listen.
+    print(&text);
+}
+
+/// Writes to standard output. Nobody has to read it.
+fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
     let _ = io::stdout().flush();
 }

@@ -96,7 +96,8 @@ async fn live(
 impl Shard {
     fn new(settings: Arc<Settings>, clock: Clock) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
-        let host = Host::new(config, auth::random(), Tokens::new(settings.token_secret.as_deref()));
+        let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
+        let host = Host::new(config, auth::random(), Tokens::new(secret));
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,

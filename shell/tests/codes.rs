@@ -611,7 +611,7 @@ fn api_fails(mut world: World, method: &str, headers: &str, body: &str, status: 
     world.is_unaffected();
 }
 
-const WITH_KEY: &str = "Authorization: apikey test-key\r\n";
+const WITH_KEY: &str = "Authorization: apikey test-key-test-key\r\n";
 
 fn wrong_key() {
     api_fails(World::new(), "info", "X-API-Key: test-kez\r\n", "{}", 401, 101);

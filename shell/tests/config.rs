@@ -7,6 +7,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// As long as they have to be in production.
+const KEY: &str = "--api-key=0123456789abcdef";
+const SECRET: &str = "--token-secret=0123456789abcdef0123456789abcdef";
+
 fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
     let flags = ["parlor"].iter().chain(flags).map(OsString::from);
     let environment = environment.iter().map(|(name, text)| (OsString::from(name), OsString::from(text)));
@@ -202,26 +206,103 @@ fn an_address_that_others_can_reach_needs_a_key() {
         let listen = format!("--listen={address}");
         let error = load(&[&listen], &[]).unwrap_err();
         assert!(error.contains("--api-key") && error.contains("PARLOR_API_KEY"), "{error}");
-        let settings = load(&[&listen, "--api-key=k"], &[]).unwrap();
+        let settings = load(&[&listen, KEY], &[]).unwrap();
         assert!(!settings.is_dev());
         assert!(!settings.core().unwrap().policy.allow_anonymous);
-        let error = load(&[&listen, "--api-key=k", "--dev=true"], &[]).unwrap_err();
+        let error = load(&[&listen, KEY, "--dev=true"], &[]).unwrap_err();
         assert!(error.contains("loopback"), "{error}");
     }
 }
 
 #[test]
-fn a_key_or_a_secret_does_not_end_development_mode() {
-    let settings = load(&["--api-key=k", "--token-secret=s", "--listen=[::1]:8000"], &[]).unwrap();
-    assert!(settings.is_dev());
+fn development_mode_ends_where_a_server_for_others_begins() {
+    for public in [KEY, SECRET, "--allowed-origins=https://app.example.com"] {
+        for listen in ["--listen=127.0.0.1:8000", "--listen=[::1]:8000", "--listen=[::ffff:127.0.0.1]:8000"] {
+            let name = public.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");
+            let settings = load(&[public, listen], &[]).unwrap();
+            assert!(!settings.is_dev() && settings.mode() == format!("production mode, since {name} is set"));
+            assert!(!settings.core().unwrap().policy.allow_publish);
+            assert!(load(&[public, listen, "--dev=true"], &[]).unwrap().is_dev());
+            assert!(load(&[listen], &[]).unwrap().is_dev());
+        }
+    }
     assert!(!load(&["--dev=false"], &[]).unwrap().is_dev());
+}
+
+#[test]
+fn a_key_that_was_made_up_is_not_set() {
+    let mut settings = load(&[], &[]).unwrap();
+    settings.make_up_key();
+    assert!(settings.is_dev() && settings.key().is_some() && settings.core().unwrap().policy.allow_publish);
+    let mut production = load(&["--dev=false"], &[]).unwrap();
+    production.make_up_key();
+    assert!(production.key().is_none());
+}
+
+#[test]
+fn short_secrets_are_for_development_only() {
+    for (flag, least) in [("api-key", 16), ("token-secret", 32)] {
+        let flag = |length| format!("--{flag}={}", "k".repeat(length));
+        let error = load(&[&flag(least - 1)], &[]).unwrap_err();
+        let name = flag(0).trim_matches(['-', '=']).replace('-', "_");
+        assert!(error.starts_with(&format!("{name} has {} bytes", least - 1)), "{error}");
+        assert!(error.contains(&format!("at least {least} ")), "{error}");
+        load(&[&flag(least)], &[]).unwrap();
+        load(&[&flag(1), "--dev=true"], &[]).unwrap();
+        assert!(load(&[&flag(least - 1), "--dev=false"], &[]).is_err());
+    }
+}
+
+#[test]
+fn a_key_that_no_header_can_carry_is_refused() {
+    for key in ["a\nb", "a\tb", " ab", "ab ", "ab\r", "a\u{7f}b", "schl\u{fc}ssel"] {
+        for error in [
+            load(&["--dev=true"], &[("PARLOR_API_KEY", key)]).unwrap_err(),
+            load(&["--dev=false"], &[("PARLOR_API_KEY", &key.repeat(9))]).unwrap_err(),
+        ] {
+            assert!(error.starts_with("api_key ") && !error.contains(key), "{error}");
+        }
+    }
+    load(&["--dev=true", "--api-key=a b"], &[]).unwrap();
+}
+
+#[test]
+fn a_final_newline_is_left_out_with_a_line_that_says_so() {
+    let file = File::new("newline", "token_secret = '''\n0123456789abcdef0123456789abcdef\n'''");
+    let environment = [("PARLOR_API_KEY", "0123456789abcdef\r\n"), ("PARLOR_LISTEN", "127.0.0.1:9\n")];
+    let settings = load(&["--config", file.path()], &environment).unwrap();
+    assert_eq!(settings.key().unwrap().expose(), "0123456789abcdef");
+    assert_eq!(settings.token_secret.as_ref().unwrap().expose().len(), 32);
+    assert_eq!(settings.listen.port(), 9);
+    let said = settings.doubts().join("; ");
+    assert!(said.contains("PARLOR_API_KEY ends with a newline") && said.contains("token_secret ends with"), "{said}");
+    assert!(load(&["--dev=true"], &[("PARLOR_API_KEY", "a\n\n")]).is_err(), "one newline, not any");
+}
+
+#[test]
+fn no_error_and_no_debug_output_shows_a_secret() {
+    let key = "0123456789abcdef";
+    for text in [
+        format!("api_key = '{key}"),
+        format!("api_key = '{key}'\napi_key = '{key}'"),
+        format!("api_key = {{ key = '{key}' }}"),
+        format!("api_keys = '{key}'"),
+        format!("api_key = ' {key}'"),
+        format!("token_secret = '{key}'"),
+    ] {
+        let error = wrong("secret", &text);
+        assert!(!error.contains(key), "{error}");
+    }
+    assert!(wrong("line", "dev = false\n\nlisten = '").contains(": line 3: "));
+    let settings = load(&[KEY, SECRET], &[]).unwrap();
+    assert!(!format!("{settings:?}").contains(key));
 }
 
 #[test]
 fn what_would_surprise_is_said() {
     let doubts = |flags: &[&str]| load(flags, &[]).unwrap().doubts().join("; ");
     assert_eq!(doubts(&[]), "");
-    assert_eq!(doubts(&["--dev=false", "--api-key=k", "--token-secret=s"]), "");
-    assert!(doubts(&["--dev=false", "--api-key=k"]).contains("token_secret"));
-    assert!(doubts(&["--dev=false", "--token-secret=s"]).contains("api_key"));
+    assert_eq!(doubts(&["--dev=false", KEY, SECRET]), "");
+    assert!(doubts(&["--dev=false", KEY]).contains("token_secret"));
+    assert!(doubts(&["--dev=false", SECRET]).contains("api_key"));
 }

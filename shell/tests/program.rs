@@ -45,6 +45,13 @@ impl Program {
         assert!(kill.success());
     }
 
+    /// Everything that it printed, to its end.
+    fn said(mut self) -> String {
+        let mut said = self.printed.join("\n");
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+
     fn end(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
@@ -70,9 +77,28 @@ fn first_start_needs_nothing_and_says_how_to_publish() {
 }
 
 #[test]
+fn the_first_line_says_which_mode_it_is_and_why() {
+    for (flags, line) in [
+        (&[][..], "development mode, since it listens on loopback and sets none of api_key, token_secret"),
+        (&["--api-key", KEY, "--dev", "true"], "development mode, since dev = true"),
+        (&["--api-key", KEY, "--token-secret", SECRET], "production mode, since api_key and token_secret are set"),
+        (&["--dev", "false"], "production mode, since dev = false"),
+    ] {
+        let program = Program::start(flags);
+        assert!(program.printed[0].starts_with(line), "{:?}", program.printed);
+        let status =
+            raw_http(program.address, &upgrade_request("/ws/room", "Origin: http://localhost:3000\r\n")).status;
+        assert_eq!(status, if line.starts_with("development") { 101 } else { 403 }, "{line}");
+    }
+}
+
+#[test]
 fn a_configured_key_is_not_printed() {
-    let program = Program::start(&["--api-key", KEY, "--token-secret", SECRET]);
-    assert_eq!(program.printed, Vec::<String>::new());
+    let program = Program::start(&["--api-key", KEY, "--token-secret", SECRET, "--log-level", "trace"]);
+    assert_eq!(program.printed.len(), 1);
+    program.signal("TERM");
+    let said = program.said();
+    assert!(![KEY, SECRET].iter().any(|secret| said.contains(secret)), "{said}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Settings, and what follows from them.
 
+mod mode;
 mod sources;
 mod table;
 mod value;
 
+pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
@@ -48,26 +50,12 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether whoever can connect may do everything.
-    #[must_use]
-    pub fn is_dev(&self) -> bool {
-        self.listen.ip().is_loopback() && self.dev != Some(false)
-    }
-
     /// Checks that the settings fit together.
     ///
     /// # Errors
     /// A sentence that says which do not, and what to set.
     pub fn check(&self) -> Result<(), String> {
-        let listen = self.listen;
-        if !listen.ip().is_loopback() && self.dev == Some(true) {
-            return Err(format!("dev = true needs a loopback address to listen on, which {listen} is not"));
-        }
-        if !listen.ip().is_loopback() && self.api_key.is_none() {
-            return Err(format!(
-                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file"
-            ));
-        }
+        self.check_mode()?;
         if self.header_bytes < MIN_HEADER_BYTES {
             return Err(format!("header_bytes = {} must be at least {MIN_HEADER_BYTES}", self.header_bytes));
         }
@@ -80,13 +68,13 @@ impl Settings {
 
     /// What can be, but will surprise: a sentence for each.
     #[must_use]
-    pub fn doubts(&self) -> Vec<&'static str> {
-        let mut doubts = Vec::new();
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = self.notes.clone();
         if self.token_secret.is_none() && !self.policy().allow_anonymous {
-            doubts.push("no client can connect: set token_secret, or allow_anonymous = true");
+            doubts.push("no client can connect: set token_secret, or allow_anonymous = true".into());
         }
         if self.api_key.is_none() && !self.is_dev() {
-            doubts.push("no API call can be made: set api_key");
+            doubts.push("no API call can be made: set api_key".into());
         }
         doubts
     }

@@ -107,7 +107,7 @@ fn is_of_the_cluster(name: &str) -> bool {
 
 fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let table: Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+    let table: Table = text.parse().map_err(|error| malformed(path, &text, &error))?;
     for (name, value) in table {
         if name == "routes" {
             settings.routes = routes(value).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -122,6 +122,13 @@ fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
         set(settings, key, &text, place)?;
     }
     Ok(())
+}
+
+/// What is wrong with a file, and where. The library would quote the line, which may have a secret in it.
+fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("{}: line {line}: {}", path.display(), error.message())
 }
 
 fn routes(value: Toml) -> Result<Vec<Route>, String> {
@@ -143,7 +150,12 @@ fn text_of(value: Toml) -> Option<String> {
 }
 
 fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> Result<(), String> {
-    (key.set)(settings, text).map_err(|allowed| format!("{place}: expected {allowed}, not {text:?}"))
+    let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+    if trimmed.is_some() {
+        // As `echo` and editors write it. Nothing that can be set ends with one.
+        settings.notes.push(format!("{place} ends with a newline, which is left out"));
+    }
+    (key.set)(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
 fn nearest<S: AsRef<str>>(name: &str, known: impl Iterator<Item = S>) -> S {

@@ -3,6 +3,7 @@
 
 use super::Route;
 use super::value::{ApiErrorMode, LogFormat, LogLevel, OrOff, Value};
+use crate::secret::Secret;
 use parlor_core::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,13 +14,13 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) doc: &'static str,
     pub(super) heading: &'static str,
-    /// Takes its value from text, or says what is allowed.
-    pub(super) set: fn(&mut Settings, &str) -> Result<(), &'static str>,
+    /// Takes its value from text, or says what is wrong with it and what is allowed.
+    pub(super) set: fn(&mut Settings, &str) -> Result<(), String>,
     pub(super) show: fn(&Settings) -> Option<String>,
 }
 
-fn assign<V: Value>(place: &mut V, text: &str) -> Result<(), &'static str> {
-    *place = V::read(text).ok_or(V::ALLOWED)?;
+fn assign<V: Value>(place: &mut V, text: &str) -> Result<(), String> {
+    *place = V::take(text)?;
     Ok(())
 }
 
@@ -37,11 +38,21 @@ macro_rules! settings {
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
+            /// The API key that the server made up, see [`Settings::make_up_key`].
+            pub made_up_key: Option<Secret<String>>,
+            /// What was changed in the settings as they were written: a sentence for each change.
+            pub notes: Vec<String>,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($key: $default,)+ limits: Limits::default(), routes: Vec::new() }
+                Self {
+                    $($key: $default,)+
+                    limits: Limits::default(),
+                    routes: Vec::new(),
+                    made_up_key: None,
+                    notes: Vec::new(),
+                }
             }
         }
 
@@ -65,7 +76,7 @@ macro_rules! settings {
                 doc: concat!($($bound_doc),+),
                 heading: "Limits",
                 set: |settings, text| {
-                    settings.limits.$bound = OrOff::read(text).ok_or(OrOff::ALLOWED)?.0;
+                    settings.limits.$bound = OrOff::take(text)?.0;
                     Ok(())
                 },
                 show: |settings| OrOff(settings.limits.$bound).show(),
@@ -81,13 +92,13 @@ settings! {
     settings {
         /// Address to listen on; port 0 takes any free one.
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
-        /// Key that backends send with every API call; development mode makes one up.
-        api_key: Option<String> = None,
-        /// Secret that clients' tokens are signed with (HS256); without one, no token is valid.
-        token_secret: Option<String> = None,
+        /// Key that backends send with every API call, at least 16 bytes in production; development mode makes one up.
+        api_key: Option<Secret<String>> = None,
+        /// Secret that clients' tokens are signed with (HS256), at least 32 bytes in production; without one, no token is valid.
+        token_secret: Option<Secret<String>> = None,
         /// What this node calls itself.
         node_name: String = "parlor".into(),
-        /// Development mode: everything is allowed to whoever can connect. On a loopback address it is on unless this is false.
+        /// Development mode: everything is allowed to clients of this machine; by default exactly when the address is loopback and none of api_key, token_secret and allowed_origins is set.
         dev: Option<bool> = None,
         /// Whether clients may connect without a token; by default only in development mode.
         allow_anonymous: Option<bool> = None,

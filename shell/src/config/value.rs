@@ -1,5 +1,6 @@
 //! How each kind of setting is written: the same in a flag, in the environment and in the file.
 
+use crate::secret::Secret;
 use parlor_core::limits::Rate;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +11,14 @@ pub(super) trait Value: Sized {
     const ALLOWED: &'static str;
 
     fn read(text: &str) -> Option<Self>;
+
+    /// As [`Value::read`].
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and what is allowed.
+    fn take(text: &str) -> Result<Self, String> {
+        Self::read(text).ok_or_else(|| format!("expected {}, not {text:?}", Self::ALLOWED))
+    }
 
     /// The value as [`Value::read`] takes it; none where there is nothing to say.
     fn show(&self) -> Option<String>;
@@ -117,11 +126,31 @@ impl Value for String {
     }
 }
 
+impl Value for Secret<String> {
+    const ALLOWED: &'static str = String::ALLOWED;
+
+    fn read(text: &str) -> Option<Self> {
+        String::read(text).map(Self::new)
+    }
+
+    fn take(text: &str) -> Result<Self, String> {
+        Self::read(text).ok_or_else(|| format!("expected {}", Self::ALLOWED))
+    }
+
+    fn show(&self) -> Option<String> {
+        None
+    }
+}
+
 impl<V: Value> Value for Option<V> {
     const ALLOWED: &'static str = V::ALLOWED;
 
     fn read(text: &str) -> Option<Self> {
         V::read(text).map(Some)
+    }
+
+    fn take(text: &str) -> Result<Self, String> {
+        V::take(text).map(Some)
     }
 
     fn show(&self) -> Option<String> {

@@ -37,7 +37,7 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
 }
 
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
-    let Some(key) = &settings.api_key else { return false };
+    let Some(key) = settings.key() else { return false };
     let authorization = headers.get(AUTHORIZATION).and_then(|value| after_scheme(value.as_bytes(), b"apikey "));
     let sent = headers.get("x-api-key").map(HeaderValue::as_bytes).or(authorization);
     sent.is_some_and(|sent| auth::is_key(sent, key))

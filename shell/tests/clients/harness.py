@@ -18,7 +18,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-API_KEY = "check-key"
+API_KEY = "check-key-check-key"
 SECRET = "check-secret-check-secret-check-secret"
 STARTUP_S = 10
 SHUTDOWN_S = 40
@@ -35,12 +35,13 @@ def binary():
 
 
 class Server:
-    """The release binary, on a free port of loopback unless the arguments say otherwise."""
+    """The release binary, on a free port of loopback and in development mode unless the arguments say otherwise."""
 
     def __init__(self, *args, port=0, defaults=True, env=None):
         command = [binary(), *args]
         if defaults:
             command += ["--listen", f"127.0.0.1:{port}", "--api-key", API_KEY, "--token-secret", SECRET]
+            command += [] if "--dev" in args else ["--dev", "true"]
         self.output = []
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}

@@ -12,7 +12,8 @@ import websockets
 from harness import HERE, ROOT, Failed, Server, done, eventually, expect, http, run, token
 
 README = (ROOT / "README.md").read_text()
-KEY = "my-own-key"
+KEY = "my-own-api-key-0"
+SECRET = "s" * 32
 
 
 def block(language, beginning):
@@ -63,16 +64,16 @@ async def first_start():
 
 
 async def a_key_of_ones_own():
-    block("sh", f"PARLOR_API_KEY={KEY} ")
-    with Server(defaults=False, env={"PARLOR_API_KEY": KEY}):
+    started = block("sh", f"PARLOR_API_KEY={KEY} ").split(" -- ")[1].split()
+    with Server(*started, defaults=False, env={"PARLOR_API_KEY": KEY}):
         await printed_by(block("js", "import { Centrifuge }"), block("sh", "curl "), "{ text: 'hello' }")
     done("readme: the curl example, as written, and the json client")
 
 
 async def the_four_calls():
     parlor = block("sh", "parlor() ")
-    with Server("--token-secret", "s" * 32, defaults=False, env={"PARLOR_API_KEY": KEY}) as server:
-        url = f"ws://{server.address}/ws/lobby?token=" + token("s" * 32, sub="ann")
+    with Server("--token-secret", SECRET, defaults=False, env={"PARLOR_API_KEY": KEY}) as server:
+        url = f"ws://{server.address}/ws/lobby?token=" + token(SECRET, sub="ann")
         async with websockets.connect(url) as socket:
             client = json.loads(await socket.recv())["client"]
             calls = re.findall(r"`parlor (\w+) '(.*?)'`", README)
@@ -92,10 +93,11 @@ async def the_four_calls():
 
 async def the_configuration():
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(block("toml", "listen = "))
+        written = block("toml", "listen = ")
+        file.write(written.replace('api_key = "…"', f'api_key = "{KEY}"').replace('secret = "…"', f'secret = "{SECRET}"'))
         file.flush()
-        with Server("--config", file.name, "--listen", "127.0.0.1:0", "--dev", "false", defaults=False) as server:
-            url = f"ws://{server.address}/ws/pipeline/7?token=" + token("…", sub="ann")
+        with Server("--config", file.name, "--listen", "127.0.0.1:0", defaults=False) as server:
+            url = f"ws://{server.address}/ws/pipeline/7?token=" + token(SECRET, sub="ann")
             async with websockets.connect(url, origin="https://app.example.com") as socket:
                 expect("the room of the route", json.loads(await socket.recv())["message"], "Connected to pipeline_7")
                 await socket.send('{"type":"subscribe","events":[]}')

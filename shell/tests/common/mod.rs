@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Long enough for a noisy machine; nothing waits for it unless a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const KEY: &str = "test-key";
-pub const SECRET: &str = "test-secret";
+pub const KEY: &str = "test-key-test-key";
+pub const SECRET: &str = "test-secret-test-secret-test-secret";
 
 pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
@@ -30,6 +30,7 @@ pub fn start(change: impl FnOnce(&mut Settings)) -> Server {
         listen: "127.0.0.1:0".parse().unwrap(),
         api_key: Some(KEY.into()),
         token_secret: Some(SECRET.into()),
+        dev: Some(true),
         log_level: LogLevel::Warn,
         ..Settings::default()
     };

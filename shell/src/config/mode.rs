@@ -1,0 +1,115 @@
+//! Development mode or production: which of the two a server is in, why, and what the second asks of its secrets.
+
+use super::Settings;
+use crate::auth;
+use crate::secret::Secret;
+
+/// Bytes that `api_key` has at least in production.
+pub const API_KEY_BYTES: usize = 16;
+/// Bytes that `token_secret` has at least in production: those of its hash (RFC 7518 section 3.2).
+pub const TOKEN_SECRET_BYTES: usize = 32;
+
+/// Whether a setting was set.
+type IsSet = fn(&Settings) -> bool;
+
+/// Settings of a server that others are meant to reach, be it through a proxy: any of them ends development mode.
+const PUBLIC: &[(&str, IsSet)] = &[
+    ("api_key", |settings| settings.api_key.is_some()),
+    ("token_secret", |settings| settings.token_secret.is_some()),
+    ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
+];
+
+impl Settings {
+    /// Whether the server is in development mode, where everything is allowed to clients of this machine.
+    ///
+    /// It is where `dev` says so, else exactly when it listens on loopback and nothing is set that a server for others has.
+    #[must_use]
+    pub fn is_dev(&self) -> bool {
+        self.is_loopback() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
+    }
+
+    /// One sentence that says which mode the server is in, and why.
+    #[must_use]
+    pub fn mode(&self) -> String {
+        let set: Vec<&str> = PUBLIC.iter().filter(|(_, is_set)| is_set(self)).map(|(name, _)| *name).collect();
+        let production = |why: &str| format!("production mode, since {why}");
+        match self.dev {
+            _ if !self.is_loopback() => production(&format!("others can reach {}", self.listen)),
+            Some(true) => "development mode, since dev = true".into(),
+            Some(false) => production("dev = false"),
+            None if set.is_empty() => format!(
+                "development mode, since it listens on loopback and sets none of {}",
+                names(PUBLIC.iter().map(|(name, _)| *name).collect())
+            ),
+            None if set.len() == 1 => production(&format!("{} is set", set[0])),
+            None => production(&format!("{} are set", names(set))),
+        }
+    }
+
+    /// The key that API calls are made with: the configured one, else the one that was made up for this run.
+    #[must_use]
+    pub fn key(&self) -> Option<&Secret<String>> {
+        self.api_key.as_ref().or(self.made_up_key.as_ref())
+    }
+
+    /// Makes up an API key for this run, in development mode and where none is set. It does not count as set.
+    pub fn make_up_key(&mut self) {
+        if self.is_dev() && self.api_key.is_none() {
+            self.made_up_key = Some(auth::made_up_key());
+        }
+    }
+
+    /// Checks that the mode fits the address, and the secrets fit the mode.
+    pub(super) fn check_mode(&self) -> Result<(), String> {
+        let listen = self.listen;
+        if !self.is_loopback() && self.dev == Some(true) {
+            return Err(format!("dev = true needs a loopback address to listen on, which {listen} is not"));
+        }
+        if !self.is_loopback() && self.api_key.is_none() {
+            return Err(format!(
+                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file"
+            ));
+        }
+        if let Some(key) = &self.api_key {
+            check_header("api_key", key)?;
+        }
+        if self.is_dev() {
+            return Ok(());
+        }
+        check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES)?;
+        check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES)
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
+/// "a", "a and b", "a, b and c".
+fn names(mut names: Vec<&str>) -> String {
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() { last.into() } else { format!("{} and {last}", names.join(", ")) }
+}
+
+/// Checks that a value arrives as it is when it is sent in a header (RFC 9110 section 5.5).
+fn check_header(name: &str, secret: &Secret<String>) -> Result<(), String> {
+    let value = secret.expose();
+    let wrong = if value.trim() != value {
+        "begins or ends with white space, which headers lose"
+    } else if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        "has characters that cannot be sent in a header"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{name} {wrong}, so that no call could match it; allowed are visible ASCII characters"))
+}
+
+fn check_length(name: &str, secret: Option<&Secret<String>>, least: usize) -> Result<(), String> {
+    match secret.map(|secret| secret.expose().len()) {
+        Some(length) if length < least => Err(format!(
+            "{name} has {length} bytes and must have at least {least} outside development mode; \
+             `openssl rand -hex {least}` makes one, and dev = true on a loopback address allows any"
+        )),
+        _ => Ok(()),
+    }
+}

@@ -263,7 +263,7 @@ impl<T: Transport> Outside<T> {
     }
 
     fn hang_up(&mut self, conn: ConnId, end: &End) {
-        debug!(%conn, code = end.reason.code, reason = %end.reason.reason, by = ?end.by, "connection ended");
+        debug!(%conn, code = end.reason.code, reason = &*end.reason.reason, by = ?end.by, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
             seat.driver.hang_up(end.clean);
             seat.waker.wake();

@@ -11,14 +11,13 @@ mod decoder;
 pub mod driver;
 pub mod host;
 mod http;
+pub mod log;
 mod observe;
 pub mod recent;
 pub mod secret;
 pub mod server;
 mod shard;
 mod tcp;
-
-pub use observe::start_log;
 
 /// Name and version of the server.
 pub const VERSION: &str = concat!("parlor ", env!("CARGO_PKG_VERSION"));

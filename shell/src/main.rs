@@ -2,15 +2,15 @@
 
 use mimalloc::MiMalloc;
 use parlor::config::Settings;
+use parlor::log;
 use parlor::secret::Secret;
 use parlor::server::{Server, raise_file_limit};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::panic;
 use std::process::{ExitCode, exit};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, warn};
+use tracing::{info, warn};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -19,10 +19,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    match run() {
+    let ended = run();
+    log::finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            eprintln!("parlor: {wrong}");
+            log::say(io::stderr(), format!("parlor: {wrong}\n"));
             ExitCode::FAILURE
         }
     }
@@ -30,9 +32,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
-    print(&format!("{}\n", settings.mode()));
-    parlor::start_log(settings.log_level, settings.log_format)?;
-    panic::set_hook(Box::new(|panic| error!("{panic}")));
+    log::say(io::stdout(), format!("{}\n", settings.mode()));
+    log::start(settings.log_level, settings.log_format)?;
     raise_file_limit(&settings);
     for doubt in settings.doubts() {
         warn!("{doubt}");
@@ -61,23 +62,22 @@ fn announce(address: SocketAddr, made_up: Option<&Secret<String>>) {
         );
     }
     text += &format!("parlor is listening on http://{address}\n");
-    print(&text);
-}
-
-/// Writes to standard output. Nobody has to read it.
-fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    let _ = io::stdout().flush();
+    log::say(io::stdout(), text);
 }
 
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Stops the server at the first signal and ends the process at the second. Returns once the server has stopped.
@@ -94,11 +94,15 @@ impl Signals {
         }
     }
 
+    /// Waits for a signal to stop. SIGHUP is none: logrotate sends it, and a terminal that is closed.
     async fn next(&mut self) {
-        tokio::select! {
-            biased;
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => info!("SIGHUP: nothing is reloaded; settings are read at the start only"),
+            }
         }
     }
 }

@@ -1,14 +1,13 @@
-//! What can be seen from outside: `/health`, and the log.
+//! What can be seen from outside: `/health`.
 
-use crate::config::{LogFormat, LogLevel, Settings};
+use crate::config::Settings;
+use crate::log;
 use crate::shard::Shard;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Stats};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::time::Duration;
-use tracing_subscriber::filter::LevelFilter;
 
 /// Counts of the recent past, to tell rates from.
 #[derive(Debug)]
@@ -94,6 +93,8 @@ struct Health<'a> {
     history_bytes: usize,
     outbox_bytes: usize,
     http_connections: usize,
+    /// Lines of the log that could not be written.
+    log_lines_dropped: u64,
     /// How many connections there may be, and how fast they may come, by configuration key.
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView<'a>,
@@ -197,6 +198,7 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
         http_connections: shard.guests.get(),
+        log_lines_dropped: log::dropped(),
         limits: connection_limits(&shard.settings),
         totals: TotalsView::new(totals, &shard.hits.borrow()),
         rates: shard.rates.borrow().until(now, totals),
@@ -207,25 +209,4 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
 fn connection_limits(settings: &Settings) -> BTreeMap<&'static str, String> {
     let rows = settings.limit_rows().into_iter().filter(|row| row.key.contains("connections"));
     rows.map(|row| (row.key, row.value)).collect()
-}
-
-/// Sends the log to standard error.
-///
-/// # Errors
-/// When there is a log already.
-pub fn start_log(level: LogLevel, format: LogFormat) -> Result<(), String> {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);
-    match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
-    }
-    .map_err(|error| error.to_string())
 }

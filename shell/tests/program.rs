@@ -4,66 +4,12 @@
 
 mod common;
 
+use common::program::Program;
 use common::{Client, KEY, PATIENCE, SECRET, get, raw_http, upgrade_request};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::Read;
+use std::process::Command;
 use std::time::Instant;
-
-/// A running server. It is killed if its test does not end it.
-struct Program {
-    child: Child,
-    /// What it printed until it was ready.
-    printed: Vec<String>,
-    address: SocketAddr,
-}
-
-impl Program {
-    fn start(flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut printed = Vec::new();
-        let address = loop {
-            let line = lines.next().expect("it is ready some day").unwrap();
-            if let Some(address) = line.strip_prefix("parlor is listening on http://") {
-                break address.parse().unwrap();
-            }
-            printed.push(line);
-        };
-        Self { child, printed, address }
-    }
-
-    fn signal(&self, name: &str) {
-        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-    }
-
-    /// Everything that it printed, to its end.
-    fn said(mut self) -> String {
-        let mut said = self.printed.join("\n");
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
-    }
-
-    fn end(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn first_start_needs_nothing_and_says_how_to_publish() {
@@ -172,4 +118,22 @@ fn the_log_goes_to_standard_error() {
     program.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["fields"]["message"] == json!("stopping")), "{log}");
+}
+
+#[test]
+fn a_hangup_never_ends_it() {
+    let mut program = Program::start(&[]);
+    let mut member = Client::connect(program.address, "/ws/room?greeting=off");
+    for _ in 0..3 {
+        program.signal("HUP");
+    }
+    assert_eq!(get(program.address, "/health/live").status, 200);
+    program.signal("TERM");
+    assert_eq!(member.close().0, 3001);
+    // Not even while it stops, where a second signal to stop would.
+    program.signal("HUP");
+    assert_eq!(get(program.address, "/health/live").status, 200);
+    member.send_close(3001);
+    assert_eq!(program.end().code(), Some(0));
+    assert!(program.log().contains("SIGHUP: nothing is reloaded"));
 }

@@ -451,7 +451,7 @@ impl Hub {
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
         *self.totals.closed.entry(end.reason.code).or_default() += 1;
-        tracing::debug!(client = %conn.client, code = end.reason.code, reason = %end.reason.reason, by = ?end.by, "closed");
+        tracing::debug!(client = %conn.client, code = end.reason.code, reason = &*end.reason.reason, by = ?end.by, "closed");
         self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
     }
 

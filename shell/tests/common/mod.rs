@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
+pub mod program;
+
 use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};
 use parlor::server::Server;

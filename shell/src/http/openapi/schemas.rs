@@ -369,6 +369,7 @@ fn health() -> Value {
         "history_bytes",
         "outbox_bytes",
         "http_connections",
+        "log_lines_dropped",
     ]);
     let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
     let more = [

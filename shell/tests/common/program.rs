@@ -1,0 +1,70 @@
+//! The program itself, as a person or a script starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A running server. It is killed if its test does not end it.
+pub struct Program {
+    pub child: Child,
+    /// What it printed until it was ready.
+    pub printed: Vec<String>,
+    pub address: SocketAddr,
+}
+
+impl Program {
+    pub fn start(flags: &[&str]) -> Self {
+        Self::start_with(flags, Stdio::piped())
+    }
+
+    /// Starts it with the log going somewhere else.
+    pub fn start_with(flags: &[&str], log: impl Into<Stdio>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        let address = loop {
+            let line = lines.next().expect("it is ready some day").unwrap();
+            if let Some(address) = line.strip_prefix("parlor is listening on http://") {
+                break address.parse().unwrap();
+            }
+            printed.push(line);
+        };
+        Self { child, printed, address }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    pub fn end(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Everything that it printed and logged, to its end.
+    pub fn said(mut self) -> String {
+        let printed = self.printed.join("\n");
+        printed + &self.log()
+    }
+
+    /// What it logged, once it has ended.
+    pub fn log(&mut self) -> String {
+        let mut log = String::new();
+        self.child.stderr.take().expect("its log is a pipe").read_to_string(&mut log).unwrap();
+        log
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,162 @@
+//! A log that cannot be written costs its lines, and nothing else. The program is started as its users do.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::program::Program;
+use common::{Client, KEY, api, get, health, wait_until};
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::{Read, pipe};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const DEBUG: &[&str] = &["--log-level", "debug", "--new-connections", "off", "--api-key", KEY, "--dev", "true"];
+
+/// Connections that come and go, each of which is some lines of the debug log.
+fn come_and_go(program: &Program, connections: usize) {
+    for number in 0..connections {
+        let mut client = Client::connect(program.address, &format!("/ws/room{number}?greeting=off"));
+        client.send_close(1000);
+        assert_eq!(client.close().0, 1000);
+    }
+}
+
+/// A member is served and told the end, and the process ends in order, soon.
+fn serves_and_drains(mut program: Program) {
+    let mut member = Client::connect(program.address, "/ws/room?greeting=off");
+    assert_eq!(api(program.address, "publish", &json!({"channel": "room", "data": "hello"})).status, 200);
+    assert_eq!(member.receive(), "hello");
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(member.close(), (3001, "shutdown".into()));
+    member.send_close(3001);
+    assert_eq!(program.end().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+}
+
+fn dropped(program: &Program) -> u64 {
+    health(program.address)["log_lines_dropped"].as_u64().unwrap()
+}
+
+#[test]
+fn a_full_disk_under_the_log_costs_lines_only() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let program = Program::start_with(DEBUG, full);
+    come_and_go(&program, 20);
+    wait_until("a count of the lines", || dropped(&program) >= 20);
+    serves_and_drains(program);
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_costs_lines_only() {
+    let (reader, writer) = pipe().unwrap();
+    let program = Program::start_with(DEBUG, writer);
+    drop(reader);
+    come_and_go(&program, 20);
+    wait_until("a count of the lines", || dropped(&program) >= 20);
+    serves_and_drains(program);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (_unread, writer) = pipe().unwrap();
+    let program = Program::start_with(DEBUG, writer);
+    // Far more lines than the pipe and the queue hold.
+    for _ in 0..8 {
+        come_and_go(&program, 400);
+    }
+    let mut open: Vec<_> =
+        (0..400).map(|number| Client::connect(program.address, &format!("/ws/open{number}?greeting=off"))).collect();
+    assert!(dropped(&program) > 0);
+    assert_eq!(health(program.address)["connections"], 400);
+    open.truncate(0);
+    serves_and_drains(program);
+}
+
+#[test]
+fn a_log_that_is_read_again_tells_what_it_lost() {
+    let (mut reader, writer) = pipe().unwrap();
+    let mut program = Program::start_with(DEBUG, writer);
+    for _ in 0..8 {
+        come_and_go(&program, 400);
+    }
+    let lost = dropped(&program);
+    assert!(lost > 0);
+    let reading = std::thread::spawn(move || {
+        let mut log = String::new();
+        reader.read_to_string(&mut log).unwrap();
+        log
+    });
+    // It ends when it is written, and the pipe with the process.
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = reading.join().unwrap();
+    assert!(log.contains(&format!("log lines were dropped, because they could not be written in time lines={lost}")));
+    assert!(log.lines().all(|line| line.starts_with("20")), "every line is whole");
+}
+
+#[test]
+fn outputs_that_are_closed_or_full_stop_nothing() {
+    for outputs in [">&- 2>&-", ">/dev/full 2>/dev/full", "1>&2"] {
+        // The port has to be known without standard output.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let command = format!("exec \"$0\" --listen {free} --log-level debug {outputs}");
+        let (reader, closed) = pipe().unwrap();
+        drop(reader);
+        let mut program = Command::new("sh");
+        let mut child = program.args(["-c", &command, env!("CARGO_BIN_EXE_parlor")]).stderr(closed).spawn().unwrap();
+        wait_until("an open port", || TcpStream::connect(free).is_ok());
+        assert_eq!(get(free, "/health/live").status, 200, "{outputs}");
+        let kill = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{outputs}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_so_or_ends_anyway() {
+    let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_parlor"));
+    program.args(["--listen", "0.0.0.0:0"]).stdout(full()).stderr(full());
+    assert_eq!(program.status().unwrap().code(), Some(1));
+}
+
+/// What a server logs while a backend closes a connection with words that try to look like a line of their own.
+fn disconnected(format: &str) -> String {
+    let mut program = Program::start_with(&[DEBUG, &["--log-format", format]].concat(), Stdio::piped());
+    let mut client = Client::connect(program.address, "/ws/room");
+    let id = client.receive()["client"].clone();
+    let reason = "bye\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J\u{9b}\u{2028}\u{202e}";
+    let command = json!({"client": id, "disconnect": {"code": 4000, "reason": reason}});
+    let answer = api(program.address, "disconnect", &command);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(client.close(), (4000, reason.into()));
+    drop(client);
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    program.log()
+}
+
+#[test]
+fn words_of_a_backend_do_not_forge_a_line() {
+    let log = disconnected("text");
+    assert!(log.contains("forged"), "{log}");
+    assert!(
+        log.lines().all(|line| line.split_whitespace().nth(2).is_some_and(|word| word.starts_with("parlor"))),
+        "{log}"
+    );
+    assert!(!log.trim_end().contains(|character: char| character.is_control() && character != '\n'), "{log:?}");
+    assert!(!log.contains(['\u{2028}', '\u{202e}']), "{log:?}");
+}
+
+#[test]
+fn words_of_a_backend_are_the_same_in_json_and_harmless_to_print() {
+    let log = disconnected("json");
+    assert!(!log.contains(['\u{1b}', '\u{9b}', '\u{2028}', '\u{202e}']), "{log:?}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = lines.iter().filter_map(|line| line["fields"]["reason"].as_str()).find(|said| said.contains("forged"));
+    assert_eq!(said, Some("bye\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J\u{9b}\u{2028}\u{202e}"), "{log}");
+}

@@ -101,7 +101,7 @@ fn all_three_say_the_same_things() {
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!(settings.api_error_mode, ApiErrorMode::Body);
         assert_eq!(settings.limits.connections, 5);
-        assert_eq!(settings.allowed_origins, ["https://a", "https://b"]);
+        assert_eq!(settings.allowed_origins, "https://a,https://b".parse().unwrap());
         assert_eq!(settings.limits.history_age, Duration::from_secs(90));
         let policy = settings.core().unwrap().policy;
         assert!(policy.allow_anonymous && !policy.allow_publish);
@@ -216,7 +216,8 @@ fn an_address_that_others_can_reach_needs_a_key() {
 
 #[test]
 fn development_mode_ends_where_a_server_for_others_begins() {
-    for public in [KEY, SECRET, "--allowed-origins=https://app.example.com"] {
+    let origins = ["--allowed-origins=https://app.example.com", "--public-hosts=https://app.example.com"];
+    for public in [KEY, SECRET].into_iter().chain(origins) {
         for listen in ["--listen=127.0.0.1:8000", "--listen=[::1]:8000", "--listen=[::ffff:127.0.0.1]:8000"] {
             let name = public.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");
             let settings = load(&[public, listen], &[]).unwrap();
@@ -299,10 +300,30 @@ fn no_error_and_no_debug_output_shows_a_secret() {
 }
 
 #[test]
+fn origins_that_can_never_match_are_refused_with_the_right_form() {
+    for name in ["allowed_origins", "public_hosts"] {
+        let flag = format!("--{}", name.replace('_', "-"));
+        let error = load(&[&format!("{flag}=https://b.example,https://app.example.com/")], &[]).unwrap_err();
+        assert_eq!(
+            error,
+            format!(r#"{flag}: "https://app.example.com/" never matches: write https://app.example.com"#)
+        );
+        let error = wrong(name, &format!("{name} = ['app.example.com:8443']"));
+        assert!(error.ends_with("never matches: write https://app.example.com:8443"), "{error}");
+        assert!(load(&[&format!("{flag}=https://*.example.com")], &[]).unwrap_err().contains("write each origin"));
+    }
+    assert!(load(&["--public-hosts=*"], &[]).unwrap_err().contains("public_hosts must name hosts"));
+    assert!(load(&["--public-hosts=capacitor://localhost"], &[]).unwrap_err().contains("http:// or https://"));
+    load(&["--allowed-origins=capacitor://localhost"], &[]).unwrap();
+}
+
+#[test]
 fn what_would_surprise_is_said() {
     let doubts = |flags: &[&str]| load(flags, &[]).unwrap().doubts().join("; ");
     assert_eq!(doubts(&[]), "");
-    assert_eq!(doubts(&["--dev=false", KEY, SECRET]), "");
+    assert_eq!(doubts(&["--allowed-origins=https://a", KEY, SECRET]), "");
+    assert_eq!(doubts(&["--public-hosts=https://a", KEY, SECRET]), "");
+    assert!(doubts(&[KEY, SECRET]).contains("DNS rebinding"));
     assert!(doubts(&["--dev=false", KEY]).contains("token_secret"));
     assert!(doubts(&["--dev=false", SECRET]).contains("api_key"));
 }

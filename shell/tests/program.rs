@@ -39,11 +39,35 @@ fn the_first_line_says_which_mode_it_is_and_why() {
 }
 
 #[test]
+fn an_http_page_does_not_get_into_an_https_site() {
+    let page = |program: &Program, scheme: &str, host: &str| {
+        let origin = format!("Origin: {scheme}://{}\r\n", host.trim_end_matches(":443"));
+        let request = String::from_utf8(upgrade_request("/ws/room", &origin)).unwrap();
+        raw_http(program.address, request.replace("Host: localhost", &format!("Host: {host}")).as_bytes())
+    };
+    let (site, evil) = ("rooms.example.com", "evil.example");
+    let public = Program::start(&["--public-hosts", "https://rooms.example.com", "--api-key", KEY]);
+    assert_eq!(page(&public, "https", site).status, 101);
+    assert_eq!(page(&public, "https", "rooms.example.com:443").status, 101);
+    for (scheme, host) in [("http", site), ("http", "rooms.example.com:443"), ("http", evil), ("https", evil)] {
+        let answer = page(&public, scheme, host);
+        assert_eq!(answer.status, 403, "{scheme}://{host}");
+        assert!(answer.body.contains("public_hosts"), "{}", answer.body);
+    }
+    let unset = Program::start(&["--api-key", KEY, "--token-secret", SECRET]);
+    assert_eq!(page(&unset, "http", evil).status, 101, "as the warning says");
+    assert_eq!(page(&unset, "http", "rooms.example.com:443").status, 403);
+    unset.signal("TERM");
+    assert!(unset.said().contains("DNS rebinding"));
+}
+
+#[test]
 fn a_configured_key_is_not_printed() {
     let program = Program::start(&["--api-key", KEY, "--token-secret", SECRET, "--log-level", "trace"]);
     assert_eq!(program.printed.len(), 1);
     program.signal("TERM");
     let said = program.said();
+    assert!(said.contains("stopping"), "{said}");
     assert!(![KEY, SECRET].iter().any(|secret| said.contains(secret)), "{said}");
 }
 

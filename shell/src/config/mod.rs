@@ -1,11 +1,13 @@
 //! Settings, and what follows from them.
 
 mod mode;
+mod origin;
 mod sources;
 mod table;
 mod value;
 
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
+pub use origin::{Origin, Origins};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
@@ -56,6 +58,7 @@ impl Settings {
     /// A sentence that says which do not, and what to set.
     pub fn check(&self) -> Result<(), String> {
         self.check_mode()?;
+        self.check_public_hosts()?;
         if self.header_bytes < MIN_HEADER_BYTES {
             return Err(format!("header_bytes = {} must be at least {MIN_HEADER_BYTES}", self.header_bytes));
         }
@@ -75,6 +78,13 @@ impl Settings {
         }
         if self.api_key.is_none() && !self.is_dev() {
             doubts.push("no API call can be made: set api_key".into());
+        }
+        if !self.is_dev() && self.allowed_origins.is_empty() && self.public_hosts.is_empty() {
+            doubts.push(
+                "a page may connect where its origin is the request's Host, which DNS rebinding can pretend: set \
+                 public_hosts to where this server is, such as https://rooms.example.com, or allowed_origins"
+                    .into(),
+            );
         }
         doubts
     }
@@ -106,6 +116,19 @@ impl Settings {
         ];
         let own = own.into_iter().map(|(key, value, answer)| LimitRow { key, value, answer });
         own.chain(self.limits.rows()).collect()
+    }
+
+    fn check_public_hosts(&self) -> Result<(), String> {
+        let hosts = &self.public_hosts;
+        if hosts.any {
+            return Err("public_hosts must name hosts; allowed_origins = * lets any page in".into());
+        }
+        match hosts.iter().find(|host| !host.is_http()) {
+            Some(host) => {
+                Err(format!("public_hosts: {host} never matches: a host is written with http:// or https://"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn policy(&self) -> Policy {

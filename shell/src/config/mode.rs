@@ -17,6 +17,7 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("api_key", |settings| settings.api_key.is_some()),
     ("token_secret", |settings| settings.token_secret.is_some()),
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
+    ("public_hosts", |settings| !settings.public_hosts.is_empty()),
 ];
 
 impl Settings {

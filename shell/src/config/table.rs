@@ -1,8 +1,8 @@
 //! Every setting, once: its key, its kind, its default and what it is for. Flags, environment variables and the keys
 //! of the file follow from this table, so they say the same things.
 
-use super::Route;
 use super::value::{ApiErrorMode, LogFormat, LogLevel, OrOff, Value};
+use super::{Origins, Route};
 use crate::secret::Secret;
 use parlor_core::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -98,7 +98,7 @@ settings! {
         token_secret: Option<Secret<String>> = None,
         /// What this node calls itself.
         node_name: String = "parlor".into(),
-        /// Development mode: everything is allowed to clients of this machine; by default exactly when the address is loopback and none of api_key, token_secret and allowed_origins is set.
+        /// Development mode: everything is allowed to clients of this machine; by default exactly when the address is loopback and none of api_key, token_secret, allowed_origins and public_hosts is set.
         dev: Option<bool> = None,
         /// Whether clients may connect without a token; by default only in development mode.
         allow_anonymous: Option<bool> = None,
@@ -110,8 +110,10 @@ settings! {
         allow_history: Option<bool> = None,
         /// Whether members of a room may see who is in it; by default only in development mode.
         allow_presence: Option<bool> = None,
-        /// Origins of web pages that may connect, such as `https://app.example.com`, besides the server's own; * is any.
-        allowed_origins: Vec<String> = Vec::new(),
+        /// Origins of web pages that may connect, such as https://app.example.com, and no others; * is any.
+        allowed_origins: Origins = Origins::default(),
+        /// Where this server is reached, such as https://rooms.example.com: without allowed_origins, its own pages may connect.
+        public_hosts: Origins = Origins::default(),
         /// Where API calls find out that they failed: in the HTTP status (transport) or in the body of a 200 (body).
         api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
         /// How much is logged: error, warn, info, debug, trace or off.

@@ -158,18 +158,6 @@ impl<V: Value> Value for Option<V> {
     }
 }
 
-impl Value for Vec<String> {
-    const ALLOWED: &'static str = "names separated by commas, or an array of them in the file";
-
-    fn read(text: &str) -> Option<Self> {
-        Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(String::from).collect())
-    }
-
-    fn show(&self) -> Option<String> {
-        (!self.is_empty()).then(|| self.join(","))
-    }
-}
-
 /// Makes a kind of setting of an enum whose values are written as one word.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {

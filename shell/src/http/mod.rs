@@ -2,6 +2,7 @@
 
 mod api;
 mod openapi;
+mod origin;
 mod reply;
 mod upgrade;
 

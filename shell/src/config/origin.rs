@@ -1,0 +1,280 @@
+//! Origins of web pages (RFC 6454), as browsers send them and as settings name them.
+
+use super::value::Value;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// Where a web page comes from: scheme, host and port, in the form that browsers send. The default port of a scheme is
+/// equal to none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    scheme: String,
+    host: Host,
+    /// None where it is the scheme's default.
+    port: Option<u16>,
+}
+
+/// A host as it stands in an origin or in a `Host` header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    /// In lower case.
+    Name(String),
+    Address(IpAddr),
+}
+
+/// The top-level name that always leads to this machine (RFC 6761 section 6.3).
+const LOCALHOST: &str = "localhost";
+
+impl Origin {
+    /// The origin that a header says; none where it is no origin, such as `null`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let scheme = scheme.to_ascii_lowercase();
+        let (host, port) = parse_authority(authority).filter(|_| is_scheme)?;
+        Some(Self { port: port.filter(|port| default_port(&scheme) != Some(*port)), scheme, host })
+    }
+
+    /// Whether the page comes from this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Address(address) => address.to_canonical().is_loopback(),
+            Host::Name(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name.strip_suffix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+        }
+    }
+
+    /// Whether a page of this origin that connects to where it came from sends this `Host`.
+    pub(crate) fn is_at(&self, host: &str) -> bool {
+        parse_authority(host).is_some_and(|(host, port)| {
+            host == self.host && port.filter(|port| default_port(&self.scheme) != Some(*port)) == self.port
+        })
+    }
+
+    /// Whether the origin is one that a server of pages has, rather than an application or an extension.
+    pub(crate) fn is_http(&self) -> bool {
+        default_port(&self.scheme).is_some()
+    }
+
+    /// The origin that a setting names.
+    ///
+    /// # Errors
+    /// What is wrong with one that no browser sends, with the right form beside it where there is one.
+    fn configured(text: &str) -> Result<Self, String> {
+        if text.contains('*') {
+            return Err(format!("{text:?} never matches: write each origin in full, or * alone for any page"));
+        }
+        if text.eq_ignore_ascii_case("null") {
+            return Err("null is sent by every page without an origin; * alone lets all pages in".into());
+        }
+        match Self::parse(text).filter(|origin| !matches!(&*origin.scheme, "ws" | "wss")) {
+            Some(origin) => Ok(origin),
+            None if !text.is_ascii() => {
+                Err(format!("{text:?} never matches: browsers send such a name in its ASCII form, xn--…"))
+            }
+            None => Err(match Self::meant(text) {
+                Some(origin) => format!("{text:?} never matches: write {origin}"),
+                None => format!("{text:?} is no origin such as https://app.example.com"),
+            }),
+        }
+    }
+
+    /// What a text that is no origin was meant to be.
+    fn meant(text: &str) -> Option<Self> {
+        let lower = text.to_ascii_lowercase();
+        let after = |scheme: &str| lower.strip_prefix(scheme)?.strip_prefix(':');
+        let (scheme, rest) = [("https", "https"), ("http", "http"), ("wss", "https"), ("ws", "http")]
+            .into_iter()
+            .find_map(|(written, scheme)| Some((Some(scheme), after(written)?)))
+            .or_else(|| lower.split_once("://").map(|(scheme, rest)| (Some(scheme), rest)))
+            .unwrap_or((None, &lower));
+        let authority = rest.trim_start_matches(['/', '\\']).split(['/', '\\', '?', '#']).next()?;
+        let authority = authority.rsplit('@').next()?.trim_end_matches(':');
+        let with = |scheme: &str| Self::parse(&format!("{scheme}://{authority}"));
+        match scheme {
+            Some(scheme) => with(scheme),
+            None => with("http").filter(Self::is_loopback).or_else(|| with("https")),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.scheme)?;
+        match &self.host {
+            Host::Name(name) => f.write_str(name)?,
+            Host::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// Host and port (RFC 3986 section 3.2); an empty port is none.
+fn parse_authority(text: &str) -> Option<(Host, Option<u16>)> {
+    let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let (host, port) = text.split_at(end);
+    let port = match port.strip_prefix(':') {
+        Some("") => None,
+        Some(port) => Some(port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))?),
+        None if port.is_empty() => None,
+        None => return None,
+    };
+    Some((Host::parse(host)?, port))
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(address) = text.strip_prefix('[') {
+            return Some(Self::Address(IpAddr::V6(address.strip_suffix(']')?.parse().ok()?)));
+        }
+        let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next()?;
+        if last.is_empty() || !is_name {
+            return None;
+        }
+        // Browsers take a name whose last label is a number for an address, and send that.
+        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Self::Address(IpAddr::V4(text.parse().ok()?)));
+        }
+        Some(Self::Name(text.to_ascii_lowercase()))
+    }
+}
+
+/// The origins that a setting names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Every page may connect, whatever its origin.
+    pub(crate) any: bool,
+    listed: Vec<Origin>,
+}
+
+impl Origins {
+    /// Whether the setting names nothing, as if it were not set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.listed.is_empty()
+    }
+
+    /// The origins that are named.
+    pub fn iter(&self) -> impl Iterator<Item = &Origin> {
+        self.listed.iter()
+    }
+}
+
+impl FromStr for Origins {
+    type Err = String;
+
+    /// Reads origins that are separated by commas; `*` is any.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut origins = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match part {
+                "*" => origins.any = true,
+                _ => origins.listed.push(Origin::configured(part)?),
+            }
+        }
+        Ok(origins)
+    }
+}
+
+impl Value for Origins {
+    const ALLOWED: &'static str = "origins separated by commas such as https://app.example.com, or an array of them";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn take(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> Option<String> {
+        let any = self.any.then(|| "*".into());
+        let shown: Vec<String> = any.into_iter().chain(self.iter().map(Origin::to_string)).collect();
+        (!shown.is_empty()).then(|| shown.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_that_browsers_may_send_are_taken_in_their_form() {
+        for (text, form) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("HTTPS://App.Example.COM", "https://app.example.com"),
+            ("https://app.example.com:443", "https://app.example.com"),
+            ("http://app.example.com:0080", "http://app.example.com"),
+            ("https://app.example.com:", "https://app.example.com"),
+            ("http://app.example.com:443", "http://app.example.com:443"),
+            ("https://app.example.com:80", "https://app.example.com:80"),
+            ("http://192.0.2.1:3000", "http://192.0.2.1:3000"),
+            ("https://[2001:DB8:0::1]:8443", "https://[2001:db8::1]:8443"),
+            ("https://example.com.", "https://example.com."),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        ] {
+            let origins: Origins = text.parse().unwrap();
+            assert_eq!(origins.show().as_deref(), Some(form));
+        }
+        let several: Origins = " https://a.example , *,http://b.example,".parse().unwrap();
+        assert_eq!(several.show().as_deref(), Some("*,https://a.example,http://b.example"));
+        assert!(Origins::from_str(" , ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn origins_that_no_browser_sends_are_refused_with_the_right_form() {
+        for (text, form) in [
+            ("https://app.example.com/", "https://app.example.com"),
+            ("https://app.example.com/chat?x#y", "https://app.example.com"),
+            ("app.example.com", "https://app.example.com"),
+            ("App.example.com:8443/", "https://app.example.com:8443"),
+            ("//app.example.com", "https://app.example.com"),
+            ("localhost:3000", "http://localhost:3000"),
+            ("https:/app.example.com", "https://app.example.com"),
+            ("http:\\\\app.example.com", "http://app.example.com"),
+            ("wss://app.example.com/ws", "https://app.example.com"),
+            ("wss://app.example.com", "https://app.example.com"),
+            ("ws://app.example.com:80", "http://app.example.com"),
+            ("https://ann:secret@app.example.com", "https://app.example.com"),
+            ("app://ui/index.html", "app://ui"),
+        ] {
+            let wrong = Origins::from_str(text).map(|origins| origins.show());
+            assert!(wrong.as_ref().unwrap_err().ends_with(&format!("never matches: write {form}")), "{wrong:?}");
+        }
+        for text in [
+            "https://*.example.com",
+            "*.example.com",
+            "null",
+            "https://b\u{fc}cher.example",
+            "https://a b.example",
+            "https://a.example https://b.example",
+            "https://",
+            "https://127.1",
+            "https://[::1",
+            "https://[::1]x",
+            "https://a.example:65536",
+            "https://a.example:+1",
+            "https://a..",
+            "1http://a.example",
+            "'https://a.example'",
+        ] {
+            let wrong = Origins::from_str(text).unwrap_err();
+            assert!(!wrong.contains("write http"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Whether a web page may connect, by where it comes from (RFC 6455 section 10.2). Only browsers say that.
+
+use crate::config::{Origin, Settings};
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+
+/// Why a page may not connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is more than one `Origin` header.
+    Repeated,
+    /// The `Origin` header is neither an origin nor `null`.
+    Malformed,
+    /// The page has no origin to tell it by: it says `null`.
+    Opaque,
+    /// The server is in development mode, and the page does not come from this machine.
+    NotLoopback,
+    /// `allowed_origins` does not name the page's origin.
+    NotAllowed,
+    /// `public_hosts` does not name the page's origin.
+    NotPublic,
+    /// The request's `Host` is not the host and port of the page's origin.
+    OtherHost,
+}
+
+impl Refusal {
+    /// What is wrong, and what can be set to let such pages in.
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            Self::Repeated => "there must be one Origin header at most",
+            Self::Malformed => "the Origin header is no origin such as https://app.example.com",
+            Self::Opaque => "pages without an origin may connect only where allowed_origins is *",
+            Self::NotLoopback => {
+                "in development mode only pages from localhost may connect, and those that allowed_origins names"
+            }
+            Self::NotAllowed => "pages of this origin may not connect; allowed_origins names those that may",
+            Self::NotPublic => {
+                "pages of this origin may not connect; public_hosts names those that may, with scheme: \
+                 https://rooms.example.com"
+            }
+            Self::OtherHost => {
+                "the request's Host is not that of the page's origin; set allowed_origins, or let the proxy pass Host on"
+            }
+        }
+    }
+}
+
+/// Checks that the page that connects, if it is one, may.
+///
+/// # Errors
+/// Why it may not.
+pub(super) fn check(headers: &HeaderMap, settings: &Settings) -> Result<(), Refusal> {
+    let mut sent = headers.get_all(ORIGIN).into_iter();
+    let Some(text) = sent.next() else { return Ok(()) };
+    if sent.next().is_some() {
+        return Err(Refusal::Repeated);
+    }
+    let allowed = &settings.allowed_origins;
+    if allowed.any {
+        return Ok(());
+    }
+    if text == "null" {
+        return Err(Refusal::Opaque);
+    }
+    let origin = text.to_str().ok().and_then(Origin::parse).ok_or(Refusal::Malformed)?;
+    if allowed.iter().any(|allowed| *allowed == origin) {
+        return Ok(());
+    }
+    if settings.is_dev() {
+        // Not the request's own host: any name can be made to lead to this machine.
+        return if origin.is_loopback() { Ok(()) } else { Err(Refusal::NotLoopback) };
+    }
+    if !allowed.is_empty() {
+        return Err(Refusal::NotAllowed);
+    }
+    if !settings.public_hosts.is_empty() && !settings.public_hosts.iter().any(|public| *public == origin) {
+        return Err(Refusal::NotPublic);
+    }
+    if is_own_host(headers, &origin) { Ok(()) } else { Err(Refusal::OtherHost) }
+}
+
+/// Whether the page has connected to where it came from.
+fn is_own_host(headers: &HeaderMap, origin: &Origin) -> bool {
+    let mut hosts = headers.get_all(HOST).into_iter();
+    let (host, other) = (hosts.next(), hosts.next());
+    origin.is_http()
+        && other.is_none()
+        && host.and_then(|host| host.to_str().ok()).is_some_and(|host| origin.is_at(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal::*;
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn settings(dev: bool, allowed_origins: &str, public_hosts: &str) -> Settings {
+        let (allowed_origins, public_hosts) = (allowed_origins.parse().unwrap(), public_hosts.parse().unwrap());
+        Settings { dev: Some(dev), allowed_origins, public_hosts, ..Settings::default() }
+    }
+
+    /// What becomes of each origin at each host.
+    fn table(settings: &Settings, rows: &[(&'static str, &'static str, Result<(), Refusal>)]) {
+        for (host, origin, outcome) in rows {
+            let request = headers(&[(HOST, host), (ORIGIN, origin)]);
+            assert_eq!(check(&request, settings), *outcome, "{origin:?} at {host:?}");
+        }
+        assert_eq!(check(&headers(&[(HOST, "any.example")]), settings), Ok(()), "not a browser");
+        let twice = headers(&[(HOST, "localhost"), (ORIGIN, "http://localhost"), (ORIGIN, "http://localhost")]);
+        assert_eq!(check(&twice, settings), Err(Repeated));
+    }
+
+    #[test]
+    fn in_development_a_page_comes_from_this_machine() {
+        let rows = [
+            ("evil.example", "http://localhost:3000", Ok(())),
+            ("localhost:8000", "http://LOCALHOST", Ok(())),
+            ("localhost:8000", "http://localhost.:3000", Ok(())),
+            ("localhost:8000", "http://app.localhost:3000", Ok(())),
+            ("localhost:8000", "http://a.b.localhost", Ok(())),
+            ("localhost:8000", "http://127.0.0.1", Ok(())),
+            ("localhost:8000", "http://127.8.9.1:5173", Ok(())),
+            ("localhost:8000", "https://[::1]:5173", Ok(())),
+            ("localhost:8000", "https://[::ffff:7f00:1]", Ok(())),
+            ("localhost:8000", "https://app.example.com", Ok(())),
+            ("localhost:8000", "http://app.example.com", Err(NotLoopback)),
+            ("evil.example", "http://evil.example", Err(NotLoopback)),
+            ("localhost:8000", "http://localhost.evil.example", Err(NotLoopback)),
+            ("localhost:8000", "http://evillocalhost", Err(NotLoopback)),
+            ("localhost:8000", "http://127.0.0.1.evil.example", Err(NotLoopback)),
+            ("localhost:8000", "http://localhost@evil.example", Err(Malformed)),
+            ("localhost:8000", "http://localhost:3000/", Err(Malformed)),
+            ("localhost:8000", "localhost", Err(Malformed)),
+            ("localhost:8000", "null", Err(Opaque)),
+            ("localhost:8000", "", Err(Malformed)),
+        ];
+        table(&settings(true, "https://app.example.com", ""), &rows);
+    }
+
+    #[test]
+    fn where_origins_are_allowed_no_other_is() {
+        let rows = [
+            ("chat.example.com", "https://app.example.com", Ok(())),
+            ("any.example", "https://APP.example.com:443", Ok(())),
+            ("chat.example.com", "http://[2001:db8::1]:8080", Ok(())),
+            ("chat.example.com", "http://app.example.com", Err(NotAllowed)),
+            ("chat.example.com", "http://app.example.com:443", Err(NotAllowed)),
+            ("chat.example.com", "https://app.example.com:8443", Err(NotAllowed)),
+            ("chat.example.com", "https://app.example.com.", Err(NotAllowed)),
+            ("chat.example.com", "https://chat.example.com", Err(NotAllowed)),
+            ("chat.example.com", "https://evil.app.example.com", Err(NotAllowed)),
+            ("chat.example.com", "http://localhost:3000", Err(NotAllowed)),
+            ("chat.example.com", "https://app.example.com, https://evil.example", Err(Malformed)),
+            ("chat.example.com", "null", Err(Opaque)),
+        ];
+        let named = "https://app.example.com,http://[2001:db8:0:0::1]:8080";
+        table(&settings(false, named, ""), &rows);
+        // Public hosts are for servers without a list.
+        table(&settings(false, named, "https://chat.example.com"), &rows);
+        table(
+            &settings(false, "*", ""),
+            &[("a", "https://b", Ok(())), ("a", "null", Ok(())), ("a", "file://", Ok(()))],
+        );
+    }
+
+    #[test]
+    fn a_page_of_a_public_host_connects_to_that_host() {
+        let rows = [
+            ("rooms.example.com", "https://rooms.example.com", Ok(())),
+            ("Rooms.example.com:443", "https://rooms.example.com", Ok(())),
+            ("rooms.example.com", "https://rooms.example.com:443", Ok(())),
+            ("intranet:8080", "http://intranet:8080", Ok(())),
+            ("rooms.example.com", "http://rooms.example.com", Err(NotPublic)),
+            ("rooms.example.com", "http://rooms.example.com:443", Err(NotPublic)),
+            ("evil.example", "http://evil.example", Err(NotPublic)),
+            ("evil.example", "https://rooms.example.com", Err(OtherHost)),
+            ("intranet:8080", "https://rooms.example.com", Err(OtherHost)),
+            ("rooms.example.com:80", "https://rooms.example.com", Err(OtherHost)),
+            ("rooms.example.com.evil.example", "https://rooms.example.com", Err(OtherHost)),
+            ("intranet", "http://intranet:8080", Err(OtherHost)),
+            ("rooms.example.com", "null", Err(Opaque)),
+        ];
+        table(&settings(false, "", "https://rooms.example.com,http://intranet:8080"), &rows);
+    }
+
+    #[test]
+    fn without_settings_a_page_connects_to_the_host_and_port_that_it_came_from() {
+        let rows = [
+            ("chat.example.com", "https://chat.example.com", Ok(())),
+            ("chat.example.com", "http://chat.example.com", Ok(())),
+            ("chat.example.com:443", "https://chat.example.com", Ok(())),
+            ("chat.example.com:", "https://chat.example.com:443", Ok(())),
+            ("chat.example.com:80", "http://chat.example.com", Ok(())),
+            ("Chat.Example.com:8443", "https://chat.example.com:8443", Ok(())),
+            ("[2001:DB8::0:1]:8443", "https://[2001:db8::1]:8443", Ok(())),
+            ("chat.example.com:443", "http://chat.example.com", Err(OtherHost)),
+            ("chat.example.com:80", "https://chat.example.com", Err(OtherHost)),
+            ("chat.example.com", "https://chat.example.com:8443", Err(OtherHost)),
+            ("chat.example.com:8443", "https://chat.example.com", Err(OtherHost)),
+            ("chat.example.com", "https://evil.example", Err(OtherHost)),
+            ("chat.example.com", "http://localhost:3000", Err(OtherHost)),
+            ("chat.example.com", "app://chat.example.com", Err(OtherHost)),
+            ("", "https://chat.example.com", Err(OtherHost)),
+            ("null", "null", Err(Opaque)),
+        ];
+        table(&settings(false, "", ""), &rows);
+        let production = settings(false, "", "");
+        let (origin, host) = ((ORIGIN, "https://a.example"), (HOST, "a.example"));
+        assert_eq!(check(&headers(std::slice::from_ref(&origin)), &production), Err(OtherHost));
+        assert_eq!(check(&headers(&[origin, host.clone(), host]), &production), Err(OtherHost));
+    }
+}

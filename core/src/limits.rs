@@ -185,7 +185,7 @@ impl Limits {
             size("connections", self.connections, "503"),
             off("connections_per_user", self.connections_per_user, "close 3504"),
             off("connections_per_ip", self.connections_per_ip, "429"),
-            rate("new_connections", self.new_connections, "429"),
+            rate("new_connections", self.new_connections, "503"),
             rate("new_connections_per_ip", self.new_connections_per_ip, "429"),
             rate("client_commands", self.client_commands, "error 111; close 3013 after 100 refusals within 10 s"),
             rate("client_publishes", self.client_publishes, "error 111; close 3013 after 100 refusals within 10 s"),

@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod backlog;
+mod backoff;
 mod clock;
 pub mod config;
 mod decoder;

@@ -95,6 +95,8 @@ struct Health<'a> {
     http_connections: usize,
     /// Lines of the log that could not be written.
     log_lines_dropped: u64,
+    /// How often an invariant broke, and a new shard began.
+    restarts: u64,
     /// How many connections there may be, and how fast they may come, by configuration key.
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView<'a>,
@@ -186,7 +188,11 @@ struct RatesView {
 pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
     let Stats { gauges, totals } = stats;
     let health = Health {
-        status: if shard.is_stopping() { "stopping" } else { "ok" },
+        status: match () {
+            () if shard.is_stopping() => "stopping",
+            () if shard.is_restarting() => "restarting",
+            () => "ok",
+        },
         version: crate::VERSION,
         node: &shard.settings.node_name,
         uptime_seconds: now.since(Instant(0)).as_secs_f64(),
@@ -199,6 +205,7 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
         outbox_bytes: gauges.outbox_bytes,
         http_connections: shard.guests.get(),
         log_lines_dropped: log::dropped(),
+        restarts: shard.restarts + u64::from(shard.is_restarting()),
         limits: connection_limits(&shard.settings),
         totals: TotalsView::new(totals, &shard.hits.borrow()),
         rates: shard.rates.borrow().until(now, totals),

@@ -4,13 +4,14 @@
 //! that is full has its own task woken, which alone waits for it.
 
 use crate::auth::{self, Tokens};
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::driver::Handshake;
 use crate::host::{Host, Served};
 use crate::http;
 use crate::observe::Rates;
-use parlor_core::{ConnId, Instant, Now};
+use parlor_core::{ConnId, Instant, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::{Notify, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::{JoinSet, spawn_local, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
@@ -36,15 +37,24 @@ pub(crate) struct Shard {
     pub(crate) guests: Cell<usize>,
     /// How often a limit was in the way of what then did not come to the shard, by its key.
     pub(crate) hits: RefCell<BTreeMap<&'static str, u64>>,
+    /// How many shards were here before, each of which an invariant ended.
+    pub(crate) restarts: u64,
     /// None from the moment that an invariant broke.
     host: RefCell<Option<Host<TcpStream>>>,
+    /// When the next shard begins, where this one is broken.
+    resumes: Cell<Instant>,
     /// When the timer goes off, as far as it was told.
     armed: Cell<Instant>,
     rearm: Notify,
     flush: Notify,
     broken: Notify,
-    stopping: Cell<bool>,
+    /// When it was told to stop.
+    stopping: Cell<Option<Instant>>,
     vacant: Notify,
+    /// Sockets that have nothing to be answered are to be closed.
+    is_last_call: Cell<bool>,
+    last_call: Notify,
+    guestless: Notify,
 }
 
 /// How a shard's life ended.
@@ -60,6 +70,8 @@ enum Ended {
 const FLUSH_BATCH: usize = 512;
 /// How long the listener rests when the system has no more sockets to give.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How long requests that were sent before the server was told to stop may take to be seen.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Runs shards, one after the other for as long as invariants break, until `stop` says so.
 ///
@@ -70,31 +82,38 @@ pub(crate) fn run(
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let clock = Clock::new();
-    loop {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-        let ended = runtime.block_on(live(listener.try_clone()?, settings.clone(), clock, stop.clone()))?;
-        if ended == Ended::Stopped || *stop.borrow() {
-            return Ok(());
-        }
-        warn!("all connections are closed; starting with a fresh shard");
-    }
+    run_with(listener, settings, stop, |_| ())
 }
 
-/// The life of one shard. Whatever it leaves open goes with the runtime.
-async fn live(
-    listener: std::net::TcpListener,
-    settings: Arc<Settings>,
-    clock: Clock,
-    stop: watch::Receiver<bool>,
-) -> io::Result<Ended> {
-    let shard = Rc::new(Shard::new(settings, clock));
-    shard.begin(TcpListener::from_std(listener)?);
-    Ok(shard.end(stop).await)
+/// The same, and shows each shard that begins.
+fn run_with(
+    listener: &std::net::TcpListener,
+    settings: &Arc<Settings>,
+    stop: &watch::Receiver<bool>,
+    show: impl Fn(&Rc<Shard>),
+) -> io::Result<()> {
+    let clock = Clock::new();
+    let mut backoff = Backoff::default();
+    for restarts in 0.. {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+        let listener = listener.try_clone()?;
+        let ended = runtime.block_on(async {
+            let shard = Rc::new(Shard::new(settings.clone(), clock, restarts));
+            let tasks = shard.begin(TcpListener::from_std(listener)?);
+            show(&shard);
+            io::Result::Ok(shard.live(tasks, stop.clone(), &mut backoff).await)
+        })?;
+        // Whatever the shard leaves open goes with the runtime.
+        if ended == Ended::Stopped {
+            break;
+        }
+        info!(restarts = restarts + 1, "a new shard begins");
+    }
+    Ok(())
 }
 
 impl Shard {
-    fn new(settings: Arc<Settings>, clock: Clock) -> Self {
+    fn new(settings: Arc<Settings>, clock: Clock, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
         let host = Host::new(config, auth::random(), Tokens::new(secret));
@@ -104,28 +123,80 @@ impl Shard {
             clock,
             guests: Cell::new(0),
             hits: RefCell::default(),
+            restarts,
             host: RefCell::new(Some(host)),
+            resumes: Cell::new(Instant(0)),
             armed: Cell::new(Instant::NEVER),
             rearm: Notify::new(),
             flush: Notify::new(),
             broken: Notify::new(),
-            stopping: Cell::new(false),
+            stopping: Cell::new(None),
             vacant: Notify::new(),
+            is_last_call: Cell::new(false),
+            last_call: Notify::new(),
+            guestless: Notify::new(),
         }
     }
 
-    fn begin(self: &Rc<Self>, listener: TcpListener) {
-        spawn_local(accept(self.clone(), listener));
-        spawn_local(tick(self.clone()));
-        spawn_local(flush(self.clone()));
-        spawn_local(sample(self.clone()));
+    /// Starts the tasks that a shard cannot be without. None of them ends by itself.
+    fn begin(self: &Rc<Self>, listener: TcpListener) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(accept(self.clone(), listener));
+        tasks.spawn_local(tick(self.clone()));
+        tasks.spawn_local(flush(self.clone()));
+        tasks.spawn_local(sample(self.clone()));
+        tasks
     }
 
-    async fn end(&self, stop: watch::Receiver<bool>) -> Ended {
+    /// The life of a shard, and what is left of it after an invariant broke: it turns everything away for a while.
+    async fn live(&self, mut tasks: JoinSet<()>, mut stop: watch::Receiver<bool>, backoff: &mut Backoff) -> Ended {
+        let began = self.clock.now().mono;
+        if self.end(&mut tasks, stop.clone()).await == Ended::Broken {
+            let now = self.clock.now().mono;
+            let pause = backoff.after(now.since(began));
+            self.resumes.set(now.after(pause));
+            warn!(?pause, "all connections are closed; a new shard begins after a pause");
+            tokio::select! {
+                biased;
+                () = self.told(&mut stop) => {}
+                () = sleep(pause) => return Ended::Broken,
+            }
+        }
+        self.answer_the_rest().await;
+        Ended::Stopped
+    }
+
+    async fn end(&self, tasks: &mut JoinSet<()>, stop: watch::Receiver<bool>) -> Ended {
         tokio::select! {
             biased;
             () = self.broken.notified() => Ended::Broken,
+            _ = tasks.join_next() => {
+                // It has panicked.
+                self.break_off();
+                Ended::Broken
+            }
             () = drain(self, stop) => Ended::Stopped,
+        }
+    }
+
+    /// Waits until the shard is told to stop.
+    async fn told(&self, stop: &mut watch::Receiver<bool>) {
+        // An error means that whoever could say so is gone.
+        let _ = stop.wait_for(|stop| *stop).await;
+        if !self.is_stopping() {
+            self.stopping.set(Some(self.clock.now().mono));
+        }
+    }
+
+    /// Lets what was asked before the server was told to stop be answered, and closes the sockets that ask nothing.
+    async fn answer_the_rest(&self) {
+        sleep(SETTLE).await;
+        self.is_last_call.set(true);
+        self.last_call.notify_waiters();
+        let stopping = self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
+        let patience = self.settings.request_timeout.saturating_sub(stopping) + http::LINGER;
+        if self.guests.get() > 0 && timeout(patience, self.guestless.notified()).await.is_err() {
+            warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
         }
     }
 
@@ -142,11 +213,19 @@ impl Shard {
             }
             Err(_) => {
                 error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends here");
-                *host = None;
-                self.broken.notify_one();
+                drop(host);
+                self.break_off();
                 None
             }
         }
+    }
+
+    /// Ends every connection and every call at once.
+    fn break_off(&self) {
+        drop(self.host.take());
+        // The counts begin anew with the next shard.
+        *self.rates.borrow_mut() = Rates::new(self.clock.now().mono);
+        self.broken.notify_one();
     }
 
     /// Takes note that a limit was in the way of what will not come to the shard.
@@ -156,7 +235,36 @@ impl Shard {
 
     /// Whether the shard is on its way out.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.get()
+        self.stopping.get().is_some()
+    }
+
+    /// Whether an invariant broke, and the next shard has not begun.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.host.try_borrow().is_ok_and(|host| host.is_none())
+    }
+
+    /// How long it is until the next shard begins.
+    pub(crate) fn resumes_in(&self) -> Duration {
+        self.resumes.get().since(self.clock.now().mono)
+    }
+
+    /// What there is while there is nothing.
+    pub(crate) fn empty(&self) -> (Now, Stats) {
+        (self.clock.now(), Stats::default())
+    }
+
+    /// Waits until sockets that have nothing to be answered are to be closed.
+    pub(crate) async fn last_call(&self) {
+        if !self.is_last_call.get() {
+            self.last_call.notified().await;
+        }
+    }
+
+    /// Takes note that a socket is gone, or has become a WebSocket.
+    pub(crate) fn guest_left(&self) {
+        if self.guests.get() == 0 {
+            self.guestless.notify_one();
+        }
     }
 
     /// Gives an accepted connection its socket, and a task.
@@ -183,7 +291,7 @@ impl Shard {
             self.armed.set(next);
             self.rearm.notify_one();
         }
-        if self.stopping.get() && host.seated() == 0 {
+        if self.is_stopping() && host.seated() == 0 {
             self.vacant.notify_one();
         }
     }
@@ -250,9 +358,7 @@ async fn sample(shard: Rc<Shard>) {
 
 /// Waits until the shard is told to stop, and until its connections are gone or have had their time.
 async fn drain(shard: &Shard, mut stop: watch::Receiver<bool>) {
-    // An error means that whoever could say so is gone.
-    let _ = stop.wait_for(|stop| *stop).await;
-    shard.stopping.set(true);
+    shard.told(&mut stop).await;
     let patience = shard.settings.limits.drain_timeout;
     info!(?patience, "stopping");
     shard.enter(Host::shut_down);
@@ -265,7 +371,8 @@ async fn drain(shard: &Shard, mut stop: watch::Receiver<bool>) {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpListener as Listener, TcpStream as Socket};
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
     #[test]
@@ -286,17 +393,113 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new()));
-            shard.begin(TcpListener::from_std(listener).unwrap());
+            let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), 0));
+            let mut tasks = shard.begin(TcpListener::from_std(listener).unwrap());
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(shard.enter(|_, _| panic!("an invariant")).is_none());
             assert!(shard.enter(|_, _| ()).is_none(), "nothing gets in any more");
-            shard.end(stop).await
+            shard.end(&mut tasks, stop).await
         });
         assert_eq!(ended, Ended::Broken);
         drop(runtime);
         assert!(client.join().unwrap().starts_with("HTTP/1.1 101 "));
+    }
+
+    /// Shards at work, whose invariants break when a test wants it.
+    struct Broken {
+        address: SocketAddr,
+        breaks: Arc<AtomicUsize>,
+        stop: watch::Sender<bool>,
+        thread: thread::JoinHandle<io::Result<()>>,
+    }
+
+    impl Broken {
+        fn start() -> Self {
+            let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let address = listener.local_addr().unwrap();
+            let (stop, stopped) = watch::channel(false);
+            let breaks = Arc::new(AtomicUsize::new(0));
+            let wanted = breaks.clone();
+            let thread = thread::spawn(move || {
+                run_with(&listener, &Arc::default(), &stopped, |shard| {
+                    spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
+                })
+            });
+            Self { address, breaks, stop, thread }
+        }
+
+        fn break_again(&self) {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+            while self.breaks.load(Ordering::Relaxed) > 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+
+        /// The answer to a request without a body.
+        fn ask(&self, request: &str) -> String {
+            let mut socket = Socket::connect(self.address).unwrap();
+            socket.write_all(format!("{request}Host: localhost\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            answer
+        }
+
+        fn get(&self, path: &str) -> String {
+            self.ask(&format!("GET {path} HTTP/1.1\r\n"))
+        }
+
+        fn wait_until_ready(&self) {
+            while !self.get("/health/ready").starts_with("HTTP/1.1 200 ") {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    async fn break_when_wanted(shard: Rc<Shard>, wanted: Arc<AtomicUsize>) {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+            if !shard.is_restarting() && wanted.load(Ordering::Relaxed) > 0 {
+                shard.enter(|_, _| panic!("an invariant"));
+                wanted.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn while_a_shard_restarts_only_its_health_is_told() {
+        let server = Broken::start();
+        for pauses in 1..=3 {
+            server.wait_until_ready();
+            server.break_again();
+            assert!(server.get("/health/live").starts_with("HTTP/1.1 200 "), "after {pauses}");
+        }
+        // The pause is 400 ms by now.
+        for path in ["GET /health/ready", "GET /ws/room", "POST /api/info"] {
+            let request = format!("{path} HTTP/1.1\r\n");
+            let answer = server.ask(&request);
+            assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("restarting"), "{answer}");
+            assert!(answer.contains("retry-after: 1\r\n") && answer.contains("connection: close\r\n"), "{answer}");
+        }
+        let health = server.get("/health");
+        assert!(health.contains(r#""status":"restarting""#) && health.contains(r#""restarts":3,"#), "{health}");
+        server.wait_until_ready();
+        let health = server.get("/health");
+        assert!(health.contains(r#""status":"ok""#) && health.contains(r#""restarts":3,"#), "{health}");
+        server.stop.send_replace(true);
+        server.thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_restarts_can_be_stopped() {
+        let server = Broken::start();
+        for _ in 0..3 {
+            server.wait_until_ready();
+            server.break_again();
+        }
+        server.stop.send_replace(true);
+        server.thread.join().unwrap().unwrap();
     }
 }

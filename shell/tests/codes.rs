@@ -126,7 +126,7 @@ rows! {
     Http(426), "a plain GET on a WebSocket's path" => not_an_upgrade;
     Http(426), "an old WebSocket version" => old_version;
     Http(429), "a connection more than connections_per_ip" => too_many_from_an_address;
-    Http(429), "connections faster than new_connections" => too_fast;
+    Http(503), "connections faster than new_connections" => too_fast;
     Http(429), "connections faster than new_connections_per_ip" => too_fast_from_an_address;
     Http(431), "headers without end" => endless_headers;
     Http(503), "a connection more than connections" => too_many_connections;
@@ -862,6 +862,7 @@ fn refuses_a_third(change: impl FnOnce(&mut Settings), status: u16, limit: &str)
     let second = Client::connect(world.address, "/ws/room");
     let answer = raw_http(world.address, &upgrade_request("/ws/room", ""));
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (status, &json!(limit)), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
     assert_eq!(hits(world.address, limit), 1);
     assert_ne!(health(world.address)["limits"][limit], "off");
     world.is_unaffected();
@@ -886,7 +887,7 @@ fn too_many_from_an_address() {
 const TWO: Rate = Rate { per_second: 1, burst: 2 };
 
 fn too_fast() {
-    let world = refuses_a_third(|settings| settings.limits.new_connections = TWO, 429, "new_connections");
+    let world = refuses_a_third(|settings| settings.limits.new_connections = TWO, 503, "new_connections");
     wait_until("another one's time", || can_connect(&world));
 }
 
@@ -901,6 +902,7 @@ fn too_many_sockets() {
     let silent = TcpStream::connect(world.address).unwrap();
     let answer = raw_http(world.address, b"");
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("http_connections")), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
     drop(silent);
     wait_until("a free place", || get(world.address, "/health/live").status == 200);
     wait_until("a look at the counts", || get(world.address, "/health").status == 200);

@@ -1,6 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::reply::{self, Body, json, over};
+use super::reply::{self, Body, json, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
 use crate::shard::Shard;
@@ -31,7 +31,7 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
     match read_body(shard, request, mode).await {
-        Ok(body) => outcome(&call(shard, method, &body).await, mode),
+        Ok(body) => call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode)),
         Err(response) => *response,
     }
 }
@@ -85,17 +85,22 @@ async fn read_body(
     }
 }
 
-async fn call(shard: &Shard, method: &str, body: &[u8]) -> Result<Reply, Error> {
-    let command = wire::api::parse(method, body, &shard.settings.limits).inspect_err(|error| {
-        // The shard counts what comes to it.
-        error.limit.into_iter().for_each(|limit| shard.hit(limit));
-    })?;
-    let answer = shard.enter(|host, now| host.call(now, command)).ok_or(ErrorCode::Internal)?;
-    let mut result = answer.await.unwrap_or_else(|_| Err(ErrorCode::Internal.into()));
+/// What came of a call. None when an invariant broke, before it or while it was under way.
+async fn call(shard: &Shard, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
+    let command = match wire::api::parse(method, body, &shard.settings.limits) {
+        Ok(command) => command,
+        Err(error) => {
+            // The shard counts what comes to it.
+            error.limit.into_iter().for_each(|limit| shard.hit(limit));
+            return Some(Err(error));
+        }
+    };
+    let answer = shard.enter(|host, now| host.call(now, command))?;
+    let mut result = answer.await.ok()?;
     if let Ok(reply) = &mut result {
         list_all_limits(reply, &shard.settings);
     }
-    result
+    Some(result)
 }
 
 /// The shard answers with the limits that it knows.

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the one port: a socket is a guest here until it asks to become a WebSocket.
 
 mod api;
+mod heard;
 mod openapi;
 mod origin;
 mod reply;
@@ -9,19 +10,20 @@ mod upgrade;
 use crate::driver::Handshake;
 use crate::observe;
 use crate::shard::Shard;
+use heard::Heard;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use parlor_core::ConnId;
-use reply::{Body, last_words, refusal, starting_afresh};
+use reply::{Body, last_words, refusal, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -32,7 +34,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 /// How long a socket may take to read our last words.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Takes in a socket that was just accepted, or turns it away.
 pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
@@ -56,6 +58,8 @@ struct Visit {
     /// Where the socket comes from.
     peer: IpAddr,
     requests: Cell<usize>,
+    /// Bytes have come that no request was answered for: one may be under way.
+    heard: Rc<Cell<bool>>,
     /// Something happened since the last look.
     progress: Cell<bool>,
     upgrade: RefCell<Option<(ConnId, Handshake)>>,
@@ -63,7 +67,13 @@ struct Visit {
 
 impl Visit {
     fn new(peer: IpAddr) -> Self {
-        Self { peer, requests: Cell::new(0), progress: Cell::new(false), upgrade: RefCell::new(None) }
+        Self {
+            peer,
+            requests: Cell::new(0),
+            heard: Rc::default(),
+            progress: Cell::new(false),
+            upgrade: RefCell::new(None),
+        }
     }
 }
 
@@ -80,12 +90,20 @@ enum Over {
 async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) {
     let visit = Rc::new(Visit::new(peer));
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
+    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone()));
     let mut connection =
-        http1::Builder::new().max_buf_size(shard.settings.header_bytes).serve_connection(TokioIo::new(socket), service);
+        http1::Builder::new().max_buf_size(shard.settings.header_bytes).serve_connection(socket, service);
     let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
     let over = {
         let mut late = pin!(sleep_until(wait(shard.settings.request_timeout)));
+        let mut last_call = pin!(shard.last_call());
+        let mut is_last = false;
         poll_fn(|cx| {
+            is_last = is_last || last_call.as_mut().poll(cx).is_ready();
+            if is_last && !visit.heard.get() {
+                // Ends once everything is written that was answered.
+                Pin::new(&mut connection).graceful_shutdown();
+            }
             let done = connection.poll_without_shutdown(cx);
             if let Some((conn, handshake)) = visit.upgrade.take() {
                 return Poll::Ready(Over::Upgraded(conn, handshake));
@@ -105,7 +123,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
         .await
     };
     let parts = connection.into_parts();
-    let mut socket = parts.io.into_inner();
+    let mut socket = parts.io.into_inner().into_inner();
     match over {
         Over::Upgraded(conn, handshake) => {
             drop(guest);
@@ -141,10 +159,15 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
     let path = request.uri().path();
-    let response = if let Some(method) = path.strip_prefix("/api/") {
+    let is_look = path == "/health" || path.starts_with("/health/") || path == openapi::PATH;
+    let response = if shard.is_stopping() && !is_look {
+        reply::stopping()
+    } else if shard.is_restarting() && !is_look {
+        restarting(&shard)
+    } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
         api::answer(&shard, &method, request).await
-    } else if path == "/health" || path.starts_with("/health/") || path == openapi::PATH {
+    } else if is_look {
         look(&shard, &request)
     } else {
         match upgrade::accept(&shard, visit.peer, &request) {
@@ -157,23 +180,22 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         }
     };
     visit.progress.set(true);
-    Ok(response)
+    visit.heard.set(false);
+    // A socket that stays open would lead the next request here, too.
+    Ok(if shard.is_stopping() || shard.is_restarting() { reply::last(response) } else { response })
 }
 
 /// Answers those who only want to see.
 fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
     let text = match request.uri().path() {
         "/health" => {
-            let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) else {
-                return starting_afresh();
-            };
+            let (now, stats) = shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty());
             observe::health(shard, now.mono, &stats)
         }
         openapi::PATH => openapi::document(&shard.settings).to_string(),
         "/health/live" => r#"{"status":"ok"}"#.into(),
-        "/health/ready" if shard.is_stopping() => {
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
-        }
+        "/health/ready" if shard.is_stopping() => return reply::stopping(),
+        "/health/ready" if shard.is_restarting() => return restarting(shard),
         "/health/ready" => r#"{"status":"ok"}"#.into(),
         _ => return refusal(StatusCode::NOT_FOUND, "there is nothing here"),
     };
@@ -196,5 +218,6 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.0.guests.set(self.0.guests.get() - 1);
+        self.0.guest_left();
     }
 }

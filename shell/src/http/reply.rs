@@ -1,19 +1,29 @@
 //! Answers, all with a JSON body.
 
+use crate::shard::Shard;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
+use std::time::Duration;
 
 pub(super) type Body = Full<Bytes>;
+
+/// After how long whatever is short now may be there again, where nothing else says so.
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A whole answer as bytes, for a socket that HTTP has nothing more to do with.
 pub(super) fn last_words(status: StatusCode, message: &str, limit: &str) -> String {
     let body = json!({"error": {"message": message, "limit": limit}}).to_string();
     let length = body.len();
+    let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
+        format!("retry-after: {}\r\n", seconds(SOON))
+    } else {
+        String::new()
+    };
     format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n{retry}content-length: {length}\r\n\r\n{body}"
     )
 }
 
@@ -29,9 +39,30 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
-/// Not now: an invariant broke, and the sockets are about to be closed.
-pub(super) fn starting_afresh() -> Response<Body> {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is starting afresh")
+/// Not now: an invariant broke, and the shard rests before it starts again.
+pub(super) fn restarting(shard: &Shard) -> Response<Body> {
+    later(refusal(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
+}
+
+/// Not any more: another instance takes over.
+pub(super) fn stopping() -> Response<Body> {
+    later(refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"), SOON)
+}
+
+/// The same, with when to try again (RFC 9110 section 10.2.3): in whole seconds, at least one.
+pub(super) fn later(mut response: Response<Body>, after: Duration) -> Response<Body> {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
+    response
+}
+
+/// The same, as the last one on its socket.
+pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }
 
 /// No, because of a limit.

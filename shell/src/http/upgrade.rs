@@ -2,7 +2,7 @@
 
 use super::api::after_scheme;
 use super::origin;
-use super::reply::{self, Body, over, refusal, starting_afresh};
+use super::reply::{self, Body, later, over, refusal, restarting};
 use crate::auth;
 use crate::config::Settings;
 use crate::driver::Handshake;
@@ -46,7 +46,7 @@ pub(super) fn accept(
     match shard.enter(|host, now| host.accept(now, upgrade)) {
         Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
         Some(Err(refused)) => Err(refuse(refused, settings).into()),
-        None => Err(starting_afresh().into()),
+        None => Err(restarting(shard).into()),
     }
 }
 
@@ -65,7 +65,7 @@ fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Res
             Err(over(StatusCode::BAD_REQUEST, &why, limit).into())
         }
         Some(Err(RouteError::Forbidden(why))) => Err(refusal(StatusCode::FORBIDDEN, &why).into()),
-        None => Err(starting_afresh().into()),
+        None => Err(restarting(shard).into()),
     }
 }
 
@@ -92,21 +92,22 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
 
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
     let limits = &settings.limits;
-    let too_many = |message: &str, limit| over(StatusCode::TOO_MANY_REQUESTS, message, limit);
+    // 503 is the whole server's, 429 the address's own: some clients never come back from a 429.
+    let too_many = |message: &str, limit| later(over(StatusCode::TOO_MANY_REQUESTS, message, limit), reply::SOON);
+    let overload = |message: &str, limit| later(over(StatusCode::SERVICE_UNAVAILABLE, message, limit), reply::SOON);
     match refused {
         Refused::Connections => {
-            let message = format!("{} connections are there already", limits.connections);
-            over(StatusCode::SERVICE_UNAVAILABLE, &message, "connections")
+            overload(&format!("{} connections are there already", limits.connections), "connections")
         }
         Refused::ConnectionsPerIp => {
             let message = format!("{} connections from this address are there already", limits.connections_per_ip);
             too_many(&message, "connections_per_ip")
         }
-        Refused::NewConnections => too_many("connections come too fast", "new_connections"),
+        Refused::NewConnections => overload("connections come too fast", "new_connections"),
         Refused::NewConnectionsPerIp => {
             too_many("connections from this address come too fast", "new_connections_per_ip")
         }
-        Refused::ShuttingDown => refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+        Refused::ShuttingDown => reply::stopping(),
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) const PATH: &str = "/openapi.json";
 const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backends publish and ask, probes look at its health. \
     A call that failed has the status and the body that are described here. With the header \
     `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
-    the status is 200 and the body is the same; only 401, 405 and 408 stay what they are.";
+    the status is 200 and the body is the same; only 401, 405, 408 and 503 stay what they are.";
 
 /// The whole document.
 pub(super) fn document(settings: &Settings) -> Value {
@@ -51,6 +51,13 @@ fn call(method: &Method) -> Value {
     let mut responses = Map::from_iter([
         ("200".into(), response("The result; in body mode also an error.", &answer)),
         ("408".into(), response("The body did not come in time (`request_timeout`).", &reference("refusal"))),
+        (
+            "503".into(),
+            response(
+                "The server is stopping or restarting: `Retry-After` says when to try again.",
+                &reference("refusal"),
+            ),
+        ),
     ]);
     let always = [
         (400, "The request makes no sense: 107, or 108 for what this server does not do."),
@@ -76,10 +83,9 @@ fn call(method: &Method) -> Value {
 
 /// What anybody may look at.
 fn looks() -> impl Iterator<Item = (String, Value)> {
-    let stopping = Some("The server is stopping.");
-    let afresh = Some("An invariant did not hold, and the server starts afresh.");
+    let stopping = Some("The server is stopping, or restarting after an invariant did not hold.");
     let looks = [
-        ("/health", "health", "What there is, and what has happened", reference("health"), afresh),
+        ("/health", "health", "What there is, and what has happened", reference("health"), None),
         ("/health/live", "live", "Whether the server runs", reference("ok"), None),
         ("/health/ready", "ready", "Whether the server takes connections", reference("ok"), stopping),
         (PATH, "openapi", "This document", json!({"type": "object"}), None),

@@ -370,10 +370,11 @@ fn health() -> Value {
         "outbox_bytes",
         "http_connections",
         "log_lines_dropped",
+        "restarts",
     ]);
     let count = json!({"anyOf": [unsigned(), {"type": "object", "additionalProperties": unsigned()}]});
     let more = [
-        ("status", json!({"enum": ["ok", "stopping"]})),
+        ("status", json!({"enum": ["ok", "stopping", "restarting"]})),
         ("version", text()),
         ("node", text()),
         ("uptime_seconds", json!({"type": "number"})),

@@ -1,0 +1,49 @@
+//! How long a shard that broke is left alone before the next one begins: what breaks it at once again and again must not
+//! keep the machine busy with starting.
+
+use std::time::Duration;
+
+/// The pause after the next broken invariant.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    /// The first pause. Each one after it is twice as long.
+    const FIRST: Duration = Duration::from_millis(100);
+    /// The longest pause.
+    const MOST: Duration = Duration::from_secs(30);
+    /// A shard that lived so long is the first again.
+    const QUIET: Duration = Duration::from_secs(60);
+
+    /// The pause after a shard that lived so long.
+    pub(crate) fn after(&mut self, lived: Duration) -> Duration {
+        if lived >= Self::QUIET {
+            self.next = Self::FIRST;
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(Self::MOST);
+        pause
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: Self::FIRST }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_until_it_is_quiet() {
+        let mut backoff = Backoff::default();
+        let mut pauses = |lived| backoff.after(Duration::from_secs(lived)).as_millis();
+        let ten: Vec<u128> = (0..10).map(|_| pauses(59)).collect();
+        assert_eq!(ten, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
+        assert_eq!([pauses(0), pauses(60), pauses(0)], [30_000, 100, 200]);
+    }
+}

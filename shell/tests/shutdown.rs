@@ -1,0 +1,129 @@
+//! Requests that are under way when the program is told to stop are answered, and what asks nothing does not hold it up.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::program::Program;
+use common::{Client, KEY, PATIENCE, get, wait_until};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const FLAGS: &[&str] = &["--api-key", KEY, "--dev", "true"];
+const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+fn publication() -> String {
+    let body = r#"{"channel": "room", "data": "hello"}"#;
+    let length = body.len();
+    format!(
+        "POST /api/publish HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// A socket that has sent this.
+fn begin(program: &Program, bytes: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(program.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(bytes.as_bytes()).unwrap();
+    socket
+}
+
+/// Sends this and reads on to the end of the stream.
+fn finish(mut socket: TcpStream, bytes: &str) -> String {
+    socket.write_all(bytes.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Reads one answer to `LIVE`.
+fn read_live(socket: &mut TcpStream) {
+    let mut answer = String::new();
+    while !answer.ends_with(r#"{"status":"ok"}"#) {
+        let mut bytes = [0; 1024];
+        let count = socket.read(&mut bytes).unwrap();
+        assert!(count > 0, "{answer}");
+        answer += std::str::from_utf8(&bytes[..count]).unwrap();
+    }
+}
+
+/// Waits until the server has read what the sockets have sent, as far as that can be seen from outside.
+fn settle(program: &Program, sockets: u64) {
+    wait_until("a look at all sockets", || get(program.address, "/health").json()["http_connections"] == sockets + 1);
+}
+
+/// Waits until the program has taken note of the signal.
+fn wait_until_stopping(program: &Program) {
+    wait_until("the stop", || get(program.address, "/health/ready").status == 503);
+}
+
+#[test]
+fn requests_under_way_are_answered() {
+    let mut program = Program::start(FLAGS);
+    let request = publication();
+    let (head, body) = request.split_at(request.len() - 10);
+    let (half_head, rest) = request.split_at(30);
+    let half_body = begin(&program, head);
+    let half_head_first = begin(&program, half_head);
+    let mut half_head_later = begin(&program, LIVE);
+    read_live(&mut half_head_later);
+    half_head_later.write_all(half_head.as_bytes()).unwrap();
+    settle(&program, 3);
+    program.signal("TERM");
+    wait_until_stopping(&program);
+    let answer = finish(half_body, body);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""offset":1"#), "{answer}");
+    for socket in [half_head_first, half_head_later] {
+        let answer = finish(socket, rest);
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("connection: close\r\n"), "{answer}");
+    }
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn new_requests_are_turned_away_and_their_socket_closed() {
+    let mut program = Program::start(&[FLAGS, &["--close-timeout", "1m", "--drain-timeout", "3m"]].concat());
+    let mut member = Client::connect(program.address, "/ws/room?greeting=off");
+    let mut kept = begin(&program, LIVE);
+    read_live(&mut kept);
+    program.signal("TERM");
+    assert_eq!(member.close().0, 3001);
+    let answer = finish(kept, &publication());
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("connection: close\r\n"), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+    let answer = finish(begin(&program, &publication()), "");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    member.send_close(3001);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
+    let mut program = Program::start(&[FLAGS, &["--request-timeout", "1s"]].concat());
+    let request = publication();
+    let half_body = begin(&program, &request[..request.len() - 10]);
+    let half_head = begin(&program, &request[..30]);
+    settle(&program, 2);
+    let asked = Instant::now();
+    program.signal("TERM");
+    for socket in [half_body, half_head] {
+        let answer = finish(socket, "");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    assert_eq!(program.end().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn sockets_that_ask_nothing_do_not_hold_it_up() {
+    let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"]].concat());
+    let _silent = begin(&program, "");
+    let mut kept = begin(&program, LIVE);
+    read_live(&mut kept);
+    settle(&program, 2);
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}

@@ -322,7 +322,8 @@ mod tests {
         // Fills what the system holds.
         queue.make_writer().write_all("x".repeat(BYTES / 2).as_bytes()).unwrap();
         (0..LINES + 2).for_each(|_| queue.make_writer().write_all(b"\n").unwrap());
-        assert!(matches!(dropped(&queue), 1..=2), "{}", dropped(&queue));
+        // The first text is in the queue, in the writer's hands, or on its way.
+        assert!(matches!(dropped(&queue), 1..=3), "{}", dropped(&queue));
     }
 
     #[test]

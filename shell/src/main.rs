@@ -45,23 +45,24 @@ fn run() -> Result<(), String> {
     runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let server = Server::start(settings)?;
-        announce(server.address(), made_up.as_ref());
+        announce(server.addresses(), made_up.as_ref());
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())
     })
 }
 
 /// Says where the server is. A script may wait for the last line.
-fn announce(address: SocketAddr, made_up: Option<&Secret<String>>) {
+fn announce(addresses: &[SocketAddr], made_up: Option<&Secret<String>>) {
     let mut text = String::new();
     if let Some(key) = made_up {
-        let key = key.expose();
+        let (key, address) = (key.expose(), addresses[0]);
         text += &format!(
             "Whoever can connect may do everything. This publishes to the room \"lobby\":\n\n  \
              curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' http://{address}/api/publish\n\n"
         );
     }
-    text += &format!("parlor is listening on http://{address}\n");
+    let addresses: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    text += &format!("parlor is listening on {}\n", addresses.join(" and "));
     log::say(io::stdout(), text);
 }
 

@@ -78,16 +78,16 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the system gives neither a runtime nor a socket.
 pub(crate) fn run(
-    listener: &std::net::TcpListener,
+    listeners: &[std::net::TcpListener],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
-    run_with(listener, settings, stop, |_| ())
+    run_with(listeners, settings, stop, |_| ())
 }
 
 /// The same, and shows each shard that begins.
 fn run_with(
-    listener: &std::net::TcpListener,
+    listeners: &[std::net::TcpListener],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
     show: impl Fn(&Rc<Shard>),
@@ -96,10 +96,10 @@ fn run_with(
     let mut backoff = Backoff::default();
     for restarts in 0.. {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-        let listener = listener.try_clone()?;
+        let listeners = listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
         let ended = runtime.block_on(async {
             let shard = Rc::new(Shard::new(settings.clone(), clock, restarts));
-            let tasks = shard.begin(TcpListener::from_std(listener)?);
+            let tasks = shard.begin(listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?);
             show(&shard);
             io::Result::Ok(shard.live(tasks, stop.clone(), &mut backoff).await)
         })?;
@@ -139,9 +139,11 @@ impl Shard {
     }
 
     /// Starts the tasks that a shard cannot be without. None of them ends by itself.
-    fn begin(self: &Rc<Self>, listener: TcpListener) -> JoinSet<()> {
+    fn begin(self: &Rc<Self>, listeners: Vec<TcpListener>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn_local(accept(self.clone(), listener));
+        for listener in listeners {
+            tasks.spawn_local(accept(self.clone(), listener));
+        }
         tasks.spawn_local(tick(self.clone()));
         tasks.spawn_local(flush(self.clone()));
         tasks.spawn_local(sample(self.clone()));
@@ -394,7 +396,7 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), 0));
-            let mut tasks = shard.begin(TcpListener::from_std(listener).unwrap());
+            let mut tasks = shard.begin(vec![TcpListener::from_std(listener).unwrap()]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }
@@ -424,7 +426,7 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                run_with(&listener, &Arc::default(), &stopped, |shard| {
+                run_with(&[listener], &Arc::default(), &stopped, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

@@ -121,13 +121,37 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_called_parlor_is_not_ours() {
+fn what_kubernetes_sets_for_services_is_left_alone() {
     let environment = [
         ("PARLOR_PORT", "tcp://10.0.0.1:80"),
         ("PARLOR_PORT_80_TCP_ADDR", "10.0.0.1"),
         ("PARLOR_SERVICE_HOST", "10.0.0.1"),
+        ("PARLOR_WS_SERVICE_HOST", "10.0.0.1"),
+        ("PARLOR_WS_SERVICE_PORT", "8000"),
+        ("PARLOR_WS_SERVICE_PORT_HTTP", "8000"),
+        ("PARLOR_WS_PORT", "tcp://10.0.0.1:8000"),
+        ("PARLOR_WS_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("PARLOR_WS_PORT_8000_TCP_PROTO", "tcp"),
+        ("PARLOR_WS_PORT_8000_TCP_PORT", "8000"),
+        ("PARLOR_WS_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("PARLOR_DNS_PORT_53_UDP", "udp://10.0.0.1:53"),
     ];
     load(&[], &environment).unwrap();
+}
+
+#[test]
+fn a_mistyped_variable_is_an_error_beside_those_of_kubernetes() {
+    for (name, value, meant) in [
+        ("PARLOR_LISTN", "127.0.0.1:8000", "PARLOR_LISTEN"),
+        ("PARLOR_PORT", "8000", "PARLOR_LISTEN"),
+        ("PARLOR_HOST", "0.0.0.0", "PARLOR_LISTEN"),
+        ("PARLOR_SECRET", "s", "PARLOR_TOKEN_SECRET"),
+        ("PARLOR_WS_PORT", "8000", ""),
+    ] {
+        let error = load(&[], &[("PARLOR_WS_SERVICE_HOST", "10.0.0.1"), (name, value)]).unwrap_err();
+        assert!(error.starts_with(&format!("unknown environment variable {name}; did you mean {meant}")), "{error}");
+    }
+    assert!(wrong("port", "port = 8000").ends_with(r#"did you mean "listen"?"#));
 }
 
 #[test]

@@ -78,6 +78,14 @@ fn a_configured_error_mode_gives_way_to_that_of_the_request() {
 }
 
 #[test]
+fn a_browser_that_asks_for_an_icon_is_not_told_of_an_error() {
+    let server = start(|_| ());
+    let answer = get(server.address(), "/favicon.ico");
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{answer:?}");
+    assert_eq!(http(server.address(), "POST", "/favicon.ico", "", "").status, 405);
+}
+
+#[test]
 fn a_socket_that_is_silent_between_two_requests_is_closed() {
     let server = start(|settings| settings.idle_timeout = Duration::from_millis(200));
     let mut socket = TcpStream::connect(server.address()).unwrap();

@@ -8,7 +8,8 @@ use common::program::Program;
 use common::{Client, KEY, PATIENCE, SECRET, get, raw_http, upgrade_request};
 use serde_json::json;
 use std::io::Read;
-use std::process::Command;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 #[test]
@@ -119,6 +120,8 @@ fn what_is_wrong_is_said_on_standard_error() {
     for (flags, words) in [
         (&["--listen", "0.0.0.0:0"][..], "--api-key"),
         (&["--lisen", "127.0.0.1:0"], "--listen"),
+        (&["--port", "8000"], "--listen"),
+        (&["--secret", "s"], "--token-secret"),
         (&["--config", "/nonexistent/parlor.toml"], "/nonexistent/parlor.toml"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(flags).output().unwrap();
@@ -130,6 +133,64 @@ fn what_is_wrong_is_said_on_standard_error() {
     let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(["--listen", &taken]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains(&taken), "{said}");
+}
+
+#[test]
+fn every_way_to_name_an_address_leads_there() {
+    let reaches = |program: &Program, ip: &str| {
+        let address = SocketAddr::new(ip.parse().unwrap(), program.address.port());
+        TcpStream::connect(address).is_ok() && get(address, "/health").status == 200
+    };
+    let has_v6 = TcpListener::bind("[::1]:0").is_ok();
+    for listen in ["localhost:0", "0"] {
+        let program = Program::start_at(listen, &[]);
+        assert!(program.printed[0].starts_with("development mode"), "{:?}", program.printed);
+        assert!(reaches(&program, "127.0.0.1"));
+        assert_eq!(reaches(&program, "::1"), has_v6);
+        assert!(!reaches(&program, "127.0.0.2"), "it is not everywhere");
+    }
+    let program = Program::start_at(":0", &["--api-key", KEY]);
+    assert_eq!(program.printed[0], "production mode, since others can reach :0");
+    assert!(["127.0.0.1", "127.0.0.2"].iter().all(|ip| reaches(&program, ip)));
+    assert_eq!(reaches(&program, "::1"), has_v6);
+}
+
+#[test]
+fn an_address_that_is_taken_in_one_family_is_taken() {
+    let Ok(other) = TcpListener::bind("[::1]:0") else { return };
+    let listen = format!("localhost:{}", other.local_addr().unwrap().port());
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(["--listen", &listen]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(&format!("cannot listen on {listen}")), "{said}");
+}
+
+#[test]
+fn few_descriptors_are_warned_of_in_production_only() {
+    for (flags, warned) in [("", false), ("--dev false", true)] {
+        let start = format!("ulimit -n 256; exec {} --listen 127.0.0.1:0 {flags}", env!("CARGO_BIN_EXE_parlor"));
+        let program = Program::run(Command::new("sh").args(["-c", &start]), Stdio::piped());
+        program.signal("TERM");
+        let said = program.said();
+        assert_eq!(said.contains("too few open files"), warned, "{said}");
+    }
+}
+
+#[test]
+fn help_says_what_development_mode_allows() {
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (development, production) =
+        help.split_once("Development mode\n").unwrap().1.split_once("Production mode").unwrap();
+    let (development, production) = (words(development), words(production));
+    for setting in ["api_key", "token_secret", "allowed_origins", "public_hosts"] {
+        assert!(development.contains(setting) && production.contains(setting), "{setting}");
+    }
+    for setting in ["allow_anonymous", "allow_publish", "allow_history", "allow_presence"] {
+        assert!(development.contains(setting) && production.contains(setting), "{setting}");
+    }
+    assert!(development.contains("localhost, *.localhost or a loopback address"), "{development}");
+    assert!(words(&help).contains("localhost:8000 or 8000 for this machine only, or :8000 for every address"));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Settings, and what follows from them.
 
+mod kubernetes;
+mod listen;
 mod mode;
 mod origin;
 mod sources;
 mod table;
 mod value;
 
+pub use listen::Listen;
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub use origin::{Origin, Origins};
 pub use table::Settings;

@@ -20,13 +20,38 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("public_hosts", |settings| !settings.public_hosts.is_empty()),
 ];
 
+/// What `--help` says of the two modes.
+pub(super) fn help() -> String {
+    format!(
+        "Development mode\n  \
+           It is on where dev = true, else exactly where the server listens on loopback and none of {public} is set; \
+           dev = true on an address that others can reach is refused. In it\n  \
+           - clients need no token, and may join any room whose name does not begin with # (allow_anonymous);\n  \
+           - members of a room may publish to it, read its history and see who is in it \
+             (allow_publish, allow_history, allow_presence);\n  \
+           - pages may connect that come from localhost, *.localhost or a loopback address, and those that \
+             allowed_origins names, and so may programs, which send no Origin;\n  \
+           - an API key is made up and printed where api_key is not set;\n  \
+           - api_key and token_secret may be short;\n  \
+           - a low limit of open files is not warned of.\n  \
+           What is set holds in both modes: allow_publish = false is off in development mode, too.\n\n\
+         Production mode\n  \
+           It is on everywhere else. Clients need a token and receive only, unless allow_anonymous, allow_publish, \
+           allow_history or allow_presence is true. Pages need an origin that allowed_origins names; without it, one of \
+           public_hosts, from that host; without either, the host and port that the request's Host names. The API needs \
+           api_key, at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
+           token_secret has at least {TOKEN_SECRET_BYTES} bytes.",
+        public = names(PUBLIC.iter().map(|(name, _)| *name).collect()),
+    )
+}
+
 impl Settings {
     /// Whether the server is in development mode, where everything is allowed to clients of this machine.
     ///
     /// It is where `dev` says so, else exactly when it listens on loopback and nothing is set that a server for others has.
     #[must_use]
     pub fn is_dev(&self) -> bool {
-        self.is_loopback() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
+        self.listen.is_loopback() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
     }
 
     /// One sentence that says which mode the server is in, and why.
@@ -35,7 +60,7 @@ impl Settings {
         let set: Vec<&str> = PUBLIC.iter().filter(|(_, is_set)| is_set(self)).map(|(name, _)| *name).collect();
         let production = |why: &str| format!("production mode, since {why}");
         match self.dev {
-            _ if !self.is_loopback() => production(&format!("others can reach {}", self.listen)),
+            _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen)),
             Some(true) => "development mode, since dev = true".into(),
             Some(false) => production("dev = false"),
             None if set.is_empty() => format!(
@@ -63,10 +88,10 @@ impl Settings {
     /// Checks that the mode fits the address, and the secrets fit the mode.
     pub(super) fn check_mode(&self) -> Result<(), String> {
         let listen = self.listen;
-        if !self.is_loopback() && self.dev == Some(true) {
+        if !self.listen.is_loopback() && self.dev == Some(true) {
             return Err(format!("dev = true needs a loopback address to listen on, which {listen} is not"));
         }
-        if !self.is_loopback() && self.api_key.is_none() {
+        if !self.listen.is_loopback() && self.api_key.is_none() {
             return Err(format!(
                 "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file"
             ));
@@ -79,10 +104,6 @@ impl Settings {
         }
         check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES)?;
         check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES)
-    }
-
-    fn is_loopback(&self) -> bool {
-        self.listen.ip().to_canonical().is_loopback()
     }
 }
 

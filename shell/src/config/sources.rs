@@ -1,7 +1,9 @@
 //! Where settings come from: the file, then the environment, then flags, each overriding the one before.
 
+use super::kubernetes::is_for_a_service;
 use super::table::{KEYS, Key};
-use super::{Route, Settings};
+use super::{Route, Settings, mode};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -16,7 +18,7 @@ pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Settings, Stop> {
-    let flags = command().try_get_matches_from(arguments).map_err(Stop::Clap)?;
+    let flags = command().try_get_matches_from(arguments).map_err(|error| Stop::Clap(suggest(error)))?;
     let environment = known_variables(environment)?;
     let mut settings = Settings::default();
     let in_environment =
@@ -76,6 +78,7 @@ fn command() -> Command {
     Command::new("parlor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted room server for WebSockets. Without settings it runs in development mode on loopback.")
+        .after_help(mode::help())
         .arg(config)
         .args(settings)
 }
@@ -87,22 +90,18 @@ fn known_variables(
     let names = || KEYS.iter().map(|key| key.name).chain([CONFIG]);
     let mut known = Vec::new();
     for (name, text) in environment {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) && !is_of_the_cluster(name)) else {
-            continue;
-        };
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Some(key) = names().find(|key| variable(key) == name) else {
-            let nearest = nearest(name, names().map(variable));
+            if is_for_a_service(name, text.to_str()) {
+                continue;
+            }
+            let nearest = variable(nearest(&name[PREFIX.len()..], names()));
             return Err(format!("unknown environment variable {name}; did you mean {nearest}?"));
         };
         let text = text.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
         known.push((key, text));
     }
     Ok(known)
-}
-
-/// Kubernetes sets these for a service that is called `parlor`.
-fn is_of_the_cluster(name: &str) -> bool {
-    name == "PARLOR_PORT" || name.starts_with("PARLOR_PORT_") || name.starts_with("PARLOR_SERVICE_")
 }
 
 fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
@@ -158,6 +157,59 @@ fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> R
     (key.set)(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
-fn nearest<S: AsRef<str>>(name: &str, known: impl Iterator<Item = S>) -> S {
-    known.min_by_key(|known| strsim::damerau_levenshtein(name, known.as_ref())).expect("the table is not empty")
+/// What other programs call some of the settings.
+const FAMILIAR: &[(&str, &str)] = &[
+    ("port", "listen"),
+    ("host", "listen"),
+    ("address", "listen"),
+    ("addr", "listen"),
+    ("bind", "listen"),
+    ("secret", "token_secret"),
+    ("jwt_secret", "token_secret"),
+    ("key", "api_key"),
+    ("origins", "allowed_origins"),
+    ("cors_origins", "allowed_origins"),
+];
+
+/// The known name that was most probably meant.
+fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    if let Some((_, setting)) = FAMILIAR.iter().find(|(familiar, _)| *familiar == name) {
+        return setting;
+    }
+    known.min_by_key(|known| strsim::damerau_levenshtein(&name, known)).expect("the table is not empty")
+}
+
+/// The same for flags, in the place where the library makes suggestions of its own.
+fn suggest(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && let Some(name) = name.strip_prefix("--")
+    {
+        let nearest = flag(nearest(name, KEYS.iter().map(|key| key.name).chain([CONFIG])));
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{nearest}")));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_looks_like_what_kubernetes_sets() {
+        for key in KEYS {
+            for value in [None, Some("tcp://10.0.0.1:80")] {
+                assert!(!is_for_a_service(&variable(key.name), value), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn familiar_names_lead_to_settings_that_there_are() {
+        for (familiar, setting) in FAMILIAR {
+            assert!(KEYS.iter().any(|key| key.name == *setting), "{setting}");
+            assert!(!KEYS.iter().any(|key| key.name == *familiar), "{familiar}");
+        }
+    }
 }

@@ -2,10 +2,10 @@
 //! of the file follow from this table, so they say the same things.
 
 use super::value::{ApiErrorMode, LogFormat, LogLevel, OrOff, Value};
-use super::{Origins, Route};
+use super::{Listen, Origins, Route};
 use crate::secret::Secret;
 use parlor_core::Limits;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 /// One line of the table.
@@ -90,15 +90,15 @@ macro_rules! settings {
 
 settings! {
     settings {
-        /// Address to listen on; port 0 takes any free one.
-        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+        /// Address and port to listen on, localhost:8000 or 8000 for this machine only, or :8000 for every address; port 0 takes any free one.
+        listen: Listen = Listen::Address(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8000))),
         /// Key that backends send with every API call, at least 16 bytes in production; development mode makes one up.
         api_key: Option<Secret<String>> = None,
         /// Secret that clients' tokens are signed with (HS256), at least 32 bytes in production; without one, no token is valid.
         token_secret: Option<Secret<String>> = None,
         /// What this node calls itself.
         node_name: String = "parlor".into(),
-        /// Development mode: everything is allowed to clients of this machine; by default exactly when the address is loopback and none of api_key, token_secret, allowed_origins and public_hosts is set.
+        /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret or origin is set.
         dev: Option<bool> = None,
         /// Whether clients may connect without a token; by default only in development mode.
         allow_anonymous: Option<bool> = None,

@@ -2,7 +2,6 @@
 
 use crate::secret::Secret;
 use parlor_core::limits::Rate;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A kind of setting.
@@ -22,18 +21,6 @@ pub(super) trait Value: Sized {
 
     /// The value as [`Value::read`] takes it; none where there is nothing to say.
     fn show(&self) -> Option<String>;
-}
-
-impl Value for SocketAddr {
-    const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000";
-
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
-    fn show(&self) -> Option<String> {
-        Some(self.to_string())
-    }
 }
 
 impl Value for bool {

@@ -33,6 +33,8 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+/// What browsers ask for by themselves when a person opens `/health`.
+const FAVICON: &str = "/favicon.ico";
 /// How long a socket may take to read our last words.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
@@ -159,7 +161,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
     let path = request.uri().path();
-    let is_look = path == "/health" || path.starts_with("/health/") || path == openapi::PATH;
+    let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
     let response = if shard.is_stopping() && !is_look {
         reply::stopping()
     } else if shard.is_restarting() && !is_look {
@@ -193,6 +195,7 @@ fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
             observe::health(shard, now.mono, &stats)
         }
         openapi::PATH => openapi::document(&shard.settings).to_string(),
+        FAVICON => String::new(),
         "/health/live" => r#"{"status":"ok"}"#.into(),
         "/health/ready" if shard.is_stopping() => return reply::stopping(),
         "/health/ready" if shard.is_restarting() => return restarting(shard),
@@ -200,6 +203,7 @@ fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
         _ => return refusal(StatusCode::NOT_FOUND, "there is nothing here"),
     };
     match *request.method() {
+        Method::GET | Method::HEAD if text.is_empty() => reply::nothing(),
         Method::GET | Method::HEAD => reply::json(StatusCode::OK, text),
         _ => reply::only("GET, HEAD"),
     }

@@ -19,23 +19,33 @@ impl Program {
 
     /// Starts it with the log going somewhere else.
     pub fn start_with(flags: &[&str], log: impl Into<Stdio>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        Self::run(Self::command("127.0.0.1:0").args(flags), log)
+    }
+
+    /// Starts it somewhere else.
+    pub fn start_at(listen: &str, flags: &[&str]) -> Self {
+        Self::run(Self::command(listen).args(flags), Stdio::piped())
+    }
+
+    /// Starts it with a command of its own.
+    pub fn run(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = Vec::new();
         let address = loop {
             let line = lines.next().expect("it is ready some day").unwrap();
             if let Some(address) = line.strip_prefix("parlor is listening on http://") {
-                break address.parse().unwrap();
+                break address.split(" and ").next().unwrap().parse().unwrap();
             }
             printed.push(line);
         };
         Self { child, printed, address }
+    }
+
+    fn command(listen: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.args(["--listen", listen]);
+        command
     }
 
     pub fn signal(&self, name: &str) {

@@ -57,7 +57,7 @@ fn announce(addresses: &[SocketAddr], made_up: Option<&Secret<String>>) {
     if let Some(key) = made_up {
         let (key, address) = (key.expose(), addresses[0]);
         text += &format!(
-            "Whoever can connect may do everything. This publishes to the room \"lobby\":\n\n  \
+            "This publishes to the room \"lobby\":\n\n  \
              curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' http://{address}/api/publish\n\n"
         );
     }

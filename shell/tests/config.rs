@@ -348,6 +348,10 @@ fn what_would_surprise_is_said() {
     assert_eq!(doubts(&["--allowed-origins=https://a", KEY, SECRET]), "");
     assert_eq!(doubts(&["--public-hosts=https://a", KEY, SECRET]), "");
     assert!(doubts(&[KEY, SECRET]).contains("DNS rebinding"));
+    assert!(doubts(&["--dev=true", "--token-secret=s\r"]).contains("token_secret begins or ends with white space"));
+    for flag in ["--dev=true", "--allowed-origins=https://a"] {
+        assert!(doubts(&[flag, "--public-hosts=https://a", KEY, SECRET]).contains("public_hosts is only for"));
+    }
     assert!(doubts(&["--dev=false", KEY]).contains("token_secret"));
     assert!(doubts(&["--dev=false", SECRET]).contains("api_key"));
 }

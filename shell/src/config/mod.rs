@@ -82,6 +82,14 @@ impl Settings {
         if self.api_key.is_none() && !self.is_dev() {
             doubts.push("no API call can be made: set api_key".into());
         }
+        if self.token_secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
+            doubts.push("token_secret begins or ends with white space: tokens need the same to be valid".into());
+        }
+        if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
+            doubts.push(
+                "public_hosts is only for production mode without allowed_origins; it lets nothing in here".into(),
+            );
+        }
         if !self.is_dev() && self.allowed_origins.is_empty() && self.public_hosts.is_empty() {
             doubts.push(
                 "a page may connect where its origin is the request's Host, which DNS rebinding can pretend: set \

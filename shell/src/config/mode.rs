@@ -59,14 +59,15 @@ impl Settings {
     pub fn mode(&self) -> String {
         let set: Vec<&str> = PUBLIC.iter().filter(|(_, is_set)| is_set(self)).map(|(name, _)| *name).collect();
         let production = |why: &str| format!("production mode, since {why}");
+        let development = |why: &str| format!("development mode, since {why}: whoever can connect may do everything");
         match self.dev {
             _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen)),
-            Some(true) => "development mode, since dev = true".into(),
+            Some(true) => development("dev = true"),
             Some(false) => production("dev = false"),
-            None if set.is_empty() => format!(
-                "development mode, since it listens on loopback and sets none of {}",
-                names(PUBLIC.iter().map(|(name, _)| *name).collect())
-            ),
+            None if set.is_empty() => {
+                let unset = names(PUBLIC.iter().map(|(name, _)| *name).collect());
+                development(&format!("it listens on loopback and sets none of {unset}"))
+            }
             None if set.len() == 1 => production(&format!("{} is set", set[0])),
             None => production(&format!("{} are set", names(set))),
         }
@@ -93,7 +94,9 @@ impl Settings {
         }
         if !self.listen.is_loopback() && self.api_key.is_none() {
             return Err(format!(
-                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file"
+                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file; \
+                 --listen localhost:{} is for this machine only",
+                listen.port()
             ));
         }
         if let Some(key) = &self.api_key {
@@ -133,5 +136,20 @@ fn check_length(name: &str, secret: Option<&Secret<String>>, least: usize) -> Re
              `openssl rand -hex {least}` makes one, and dev = true on a loopback address allows any"
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::KEYS;
+    use super::*;
+
+    #[test]
+    fn every_setting_of_a_server_for_others_ends_development_mode() {
+        for name in ["api_key", "token_secret", "token_jwks", "allowed_origins", "public_hosts", "trusted_proxies"] {
+            let (known, ends) =
+                (KEYS.iter().any(|key| key.name == name), PUBLIC.iter().any(|(public, _)| *public == name));
+            assert_eq!(known, ends, "{name}");
+        }
     }
 }

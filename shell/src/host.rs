@@ -8,7 +8,7 @@ use crate::backlog::Backlog;
 use crate::driver::{Driver, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::Error;
+use parlor_core::code::{CloseReason, Error};
 use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -51,6 +51,8 @@ struct Outside<T> {
     dirty: VecDeque<ConnId>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     tokens: Tokens,
+    /// Tokens that were refused since it was last asked, and why the last of them was.
+    refused_tokens: Option<(u64, String)>,
 }
 
 /// Bytes that one read takes at most. All connections share the buffer.
@@ -82,7 +84,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
         Self {
             backlog: Backlog::new(&config.limits),
             shard: Shard::new(config, seed),
-            outside: Outside { seats: Seats::default(), dirty: VecDeque::new(), calls: BTreeMap::new(), tokens },
+            outside: Outside {
+                seats: Seats::default(),
+                dirty: VecDeque::new(),
+                calls: BTreeMap::new(),
+                tokens,
+                refused_tokens: None,
+            },
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
             observer,
@@ -178,10 +186,22 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.outside.seats.taken
     }
 
+    /// How many tokens were refused, or missed, since this was last called, and why the last of them was.
+    pub fn take_refused_tokens(&mut self) -> Option<(u64, String)> {
+        self.outside.refused_tokens.take()
+    }
+
     /// Whoever sees the inputs.
     #[must_use]
     pub fn observer(&self) -> &O {
         &self.observer
+    }
+
+    /// Drops every socket and every call, as they are, and lets the tasks of the connections find out.
+    pub fn abandon(self) {
+        for seat in self.outside.seats.slots.into_iter().flatten() {
+            seat.waker.wake();
+        }
     }
 
     fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
@@ -248,7 +268,14 @@ impl<T: Transport> Outside<T> {
         match effect {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
-                return Some(Input::Authenticated { conn, verdict: self.tokens.verify(&token) });
+                let verdict = self.tokens.verify(&token);
+                if verdict.is_err() {
+                    self.refuse_token("it is malformed, or its signature or algorithm is wrong".into());
+                    if let Some(seat) = self.seats.get(conn) {
+                        seat.is_told = true;
+                    }
+                }
+                return Some(Input::Authenticated { conn, verdict });
             }
             Effect::Closed { conn, end } => self.hang_up(conn, &end),
             Effect::Reply { call, result } => {
@@ -262,9 +289,17 @@ impl<T: Transport> Outside<T> {
         None
     }
 
+    fn refuse_token(&mut self, why: String) {
+        let before = self.refused_tokens.take().map_or(0, |(count, _)| count);
+        self.refused_tokens = Some((before + 1, why));
+    }
+
     fn hang_up(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, code = end.reason.code, reason = &*end.reason.reason, by = ?end.by, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
+            if end.reason.code == CloseReason::INVALID_TOKEN.code && !seat.is_told {
+                self.refuse_token(end.reason.reason.clone().into());
+            }
             seat.driver.hang_up(end.clean);
             seat.waker.wake();
         }
@@ -274,6 +309,8 @@ impl<T: Transport> Outside<T> {
 #[derive(Debug)]
 struct Seat<T> {
     driver: Driver<T>,
+    /// A token of this connection was refused, and counted.
+    is_told: bool,
     /// Wakes the connection's task.
     waker: Waker,
 }
@@ -298,7 +335,7 @@ impl<T: Transport> Seats<T> {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let before = self.slots[slot].replace(Box::new(Seat { driver, waker: Waker::noop().clone() }));
+        let before = self.slots[slot].replace(Box::new(Seat { driver, is_told: false, waker: Waker::noop().clone() }));
         assert!(before.is_none(), "a slot is given to one connection at a time");
         self.taken += 1;
     }

@@ -15,6 +15,7 @@ mod http;
 pub mod log;
 mod observe;
 pub mod recent;
+mod refusals;
 pub mod secret;
 pub mod server;
 mod shard;

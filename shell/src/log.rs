@@ -205,11 +205,11 @@ impl<W: Write> Writer<W> {
             if !written {
                 self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            let waiting = self.counts.waiting.fetch_sub(line.len(), Ordering::AcqRel) - line.len();
-            // Only what works again has a reader to tell.
-            if written && waiting == 0 {
+            // Only what works again has a reader to tell. The line still waits, so that the process does not end before.
+            if written && self.counts.waiting.load(Ordering::Acquire) == line.len() {
                 self.tell();
             }
+            self.counts.waiting.fetch_sub(line.len(), Ordering::AcqRel);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::log;
+use crate::refusals::Counts;
 use crate::shard::Shard;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Stats};
@@ -106,7 +107,8 @@ struct Health<'a> {
 #[derive(Serialize)]
 struct TotalsView<'a> {
     accepted: u64,
-    refused: u64,
+    /// What never became a connection or a call, by reason.
+    refused: Counts,
     closed: &'a BTreeMap<u16, u64>,
     messages_in: u64,
     published: u64,
@@ -126,11 +128,12 @@ struct TotalsView<'a> {
 
 impl<'a> TotalsView<'a> {
     /// What the shard has counted, and what was refused before it came to the shard.
-    fn new(totals: &'a Totals, hits: &BTreeMap<&'static str, u64>) -> Self {
+    fn new(totals: &'a Totals, hits: &BTreeMap<&'static str, u64>, refused: Counts) -> Self {
         // Does not compile when there is a count that is not told.
         let &Totals {
             accepted,
-            refused,
+            // Part of what is told by reason.
+            refused: _,
             ref closed,
             messages_in,
             published,
@@ -207,7 +210,7 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
         limits: connection_limits(&shard.settings),
-        totals: TotalsView::new(totals, &shard.hits.borrow()),
+        totals: TotalsView::new(totals, &shard.hits.borrow(), shard.refusals.counts()),
         rates: shard.rates.borrow().until(now, totals),
     };
     serde_json::to_string(&health).expect("it has no map with keys that are not text or numbers")

@@ -11,6 +11,7 @@ use crate::driver::Handshake;
 use crate::host::{Host, Served};
 use crate::http;
 use crate::observe::Rates;
+use crate::refusals::{Reason, Refusals, Refused};
 use parlor_core::{ConnId, Instant, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub(crate) struct Shard {
     pub(crate) guests: Cell<usize>,
     /// How often a limit was in the way of what then did not come to the shard, by its key.
     pub(crate) hits: RefCell<BTreeMap<&'static str, u64>>,
+    /// What was refused, by this shard and by those before it.
+    pub(crate) refusals: Rc<Refusals>,
     /// How many shards were here before, each of which an invariant ended.
     pub(crate) restarts: u64,
     /// None from the moment that an invariant broke.
@@ -94,26 +97,25 @@ fn run_with(
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
-    for restarts in 0.. {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-        let listeners = listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-        let ended = runtime.block_on(async {
-            let shard = Rc::new(Shard::new(settings.clone(), clock, restarts));
-            let tasks = shard.begin(listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>()?);
+    let refusals = Rc::new(Refusals::default());
+    let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async {
+        for restarts in 0.. {
+            let shard = Rc::new(Shard::new(settings.clone(), clock, refusals.clone(), restarts));
+            let listeners = listeners.iter().map(|listener| TcpListener::from_std(listener.try_clone()?));
+            let tasks = shard.begin(listeners.collect::<io::Result<_>>()?);
             show(&shard);
-            io::Result::Ok(shard.live(tasks, stop.clone(), &mut backoff).await)
-        })?;
-        // Whatever the shard leaves open goes with the runtime.
-        if ended == Ended::Stopped {
-            break;
+            if shard.live(tasks, stop.clone(), &mut backoff).await == Ended::Stopped {
+                break;
+            }
+            info!(restarts = restarts + 1, "a new shard begins");
         }
-        info!(restarts = restarts + 1, "a new shard begins");
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 impl Shard {
-    fn new(settings: Arc<Settings>, clock: Clock, restarts: u64) -> Self {
+    fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
         let host = Host::new(config, auth::random(), Tokens::new(secret));
@@ -123,6 +125,7 @@ impl Shard {
             clock,
             guests: Cell::new(0),
             hits: RefCell::default(),
+            refusals,
             restarts,
             host: RefCell::new(Some(host)),
             resumes: Cell::new(Instant(0)),
@@ -161,7 +164,11 @@ impl Shard {
             tokio::select! {
                 biased;
                 () = self.told(&mut stop) => {}
-                () = sleep(pause) => return Ended::Broken,
+                () = sleep(pause) => {
+                    // What came meanwhile is answered beside the next shard.
+                    self.call_last();
+                    return Ended::Broken;
+                }
             }
         }
         self.answer_the_rest().await;
@@ -193,13 +200,13 @@ impl Shard {
     /// Lets what was asked before the server was told to stop be answered, and closes the sockets that ask nothing.
     async fn answer_the_rest(&self) {
         sleep(SETTLE).await;
-        self.is_last_call.set(true);
-        self.last_call.notify_waiters();
+        self.call_last();
         let stopping = self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
         let patience = self.settings.request_timeout.saturating_sub(stopping) + http::LINGER;
         if self.guests.get() > 0 && timeout(patience, self.guestless.notified()).await.is_err() {
             warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
         }
+        self.refusals.tell(self.clock.now().mono, true);
     }
 
     /// Does something with the host, and sees to what follows from it. None when an invariant broke, now or before.
@@ -224,7 +231,9 @@ impl Shard {
 
     /// Ends every connection and every call at once.
     fn break_off(&self) {
-        drop(self.host.take());
+        if let Some(host) = self.host.take() {
+            host.abandon();
+        }
         // The counts begin anew with the next shard.
         *self.rates.borrow_mut() = Rates::new(self.clock.now().mono);
         self.broken.notify_one();
@@ -233,6 +242,11 @@ impl Shard {
     /// Takes note that a limit was in the way of what will not come to the shard.
     pub(crate) fn hit(&self, limit: &'static str) {
         *self.hits.borrow_mut().entry(limit).or_default() += 1;
+    }
+
+    /// Counts what is refused, and leaves a trace of it in the log.
+    pub(crate) fn refuse(&self, reason: Reason, refused: Refused) {
+        self.refusals.note(self.clock.now().mono, reason, refused);
     }
 
     /// Whether the shard is on its way out.
@@ -253,6 +267,11 @@ impl Shard {
     /// What there is while there is nothing.
     pub(crate) fn empty(&self) -> (Now, Stats) {
         (self.clock.now(), Stats::default())
+    }
+
+    fn call_last(&self) {
+        self.is_last_call.set(true);
+        self.last_call.notify_waiters();
     }
 
     /// Waits until sockets that have nothing to be answered are to be closed.
@@ -284,9 +303,13 @@ impl Shard {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Served::Ended))
     }
 
-    fn follow_up(&self, host: &Host<TcpStream>) {
+    fn follow_up(&self, host: &mut Host<TcpStream>) {
         if host.needs_flush() {
             self.flush.notify_one();
+        }
+        if let Some((count, why)) = host.take_refused_tokens() {
+            let now = self.clock.now().mono;
+            self.refusals.note_some(now, Reason::Token, count, Refused { why, ..Refused::default() });
         }
         let next = host.shard().poll_timeout().unwrap_or(Instant::NEVER);
         if next < self.armed.get() {
@@ -352,6 +375,7 @@ async fn flush(shard: Rc<Shard>) {
 async fn sample(shard: Rc<Shard>) {
     loop {
         sleep(Rates::INTERVAL).await;
+        shard.refusals.tell(shard.clock.now().mono, false);
         if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
             shard.rates.borrow_mut().sample(now.mono, &stats.totals);
         }
@@ -395,7 +419,7 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), 0));
+            let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
             let mut tasks = shard.begin(vec![TcpListener::from_std(listener).unwrap()]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;

@@ -34,7 +34,7 @@ fn serves_and_drains(mut program: Program) {
     assert_eq!(member.close(), (3001, "shutdown".into()));
     member.send_close(3001);
     assert_eq!(program.end().code(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
 fn dropped(program: &Program) -> u64 {
@@ -94,7 +94,9 @@ fn a_log_that_is_read_again_tells_what_it_lost() {
     program.signal("TERM");
     assert_eq!(program.end().code(), Some(0));
     let log = reading.join().unwrap();
-    assert!(log.contains(&format!("log lines were dropped, because they could not be written in time lines={lost}")));
+    let told = log.lines().filter(|line| line.contains(" log lines were dropped"));
+    let told = told.map(|line| line.split_once("lines=").unwrap().1.parse::<u64>().unwrap());
+    assert!(told.sum::<u64>() >= lost, "{lost} lines were dropped");
     assert!(log.lines().all(|line| line.starts_with("20")), "every line is whole");
 }
 

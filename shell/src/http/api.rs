@@ -1,8 +1,9 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::reply::{self, Body, json, over, restarting};
+use super::reply::{self, Body, because, json, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
+use crate::refusals::Reason;
 use crate::shard::Shard;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -15,6 +16,8 @@ use tokio::time::timeout;
 
 /// Chooses between the two error modes for one request; Centrifugo's clients know it.
 const ERROR_MODE: &str = "x-centrifugo-error-mode";
+/// Where the key may be.
+const KEY_HEADER: &str = "x-api-key";
 
 pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incoming>) -> Response<Body> {
     if request.method() != Method::POST {
@@ -22,9 +25,10 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
     }
     let settings = &*shard.settings;
     if !is_authorized(request.headers(), settings) {
-        let mut response = outcome(&Err(ErrorCode::Unauthorized.into()), ApiErrorMode::Transport);
+        let why = unauthorized(request.headers(), settings);
+        let mut response = outcome(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
-        return response;
+        return because(response, Reason::Key, why);
     }
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
         Ok(mode) => mode,
@@ -38,9 +42,24 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
 
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
     let Some(key) = settings.key() else { return false };
+    sent_key(headers).is_some_and(|sent| auth::is_key(sent, key))
+}
+
+fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| after_scheme(value.as_bytes(), b"apikey "));
-    let sent = headers.get("x-api-key").map(HeaderValue::as_bytes).or(authorization);
-    sent.is_some_and(|sent| auth::is_key(sent, key))
+    headers.get(KEY_HEADER).map(HeaderValue::as_bytes).or(authorization)
+}
+
+/// What is wrong with the key that was sent, and what can be done about it.
+fn unauthorized(headers: &HeaderMap, settings: &Settings) -> &'static str {
+    match sent_key(headers) {
+        _ if settings.key().is_none() => "unauthorized: no API call can be made until api_key is set",
+        None => {
+            "unauthorized: the key in api_key is expected in the header X-API-Key, or in Authorization after apikey"
+        }
+        Some(_) if headers.contains_key(KEY_HEADER) => "unauthorized: the key in X-API-Key is not the one in api_key",
+        Some(_) => "unauthorized: the key in Authorization is not the one in api_key",
+    }
 }
 
 /// What follows the name of an authentication scheme, which has no case (RFC 9110 section 11.1).

@@ -9,15 +9,17 @@ mod upgrade;
 
 use crate::driver::Handshake;
 use crate::observe;
+use crate::refusals::{Reason, Refused, shown};
 use crate::shard::Shard;
 use heard::Heard;
 use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use parlor_core::ConnId;
-use reply::{Body, last_words, refusal, restarting};
+use reply::{Because, Body, last_words, nowhere, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -46,6 +48,10 @@ pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
     if shard.guests.get() >= limit {
         debug!(limit, "http_connections reached");
         shard.hit("http_connections");
+        shard.refuse(
+            Reason::Limit,
+            Refused { why: "http_connections".into(), address: Some(peer), ..Refused::default() },
+        );
         let words = format!("{limit} sockets have not become a WebSocket");
         let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, "http_connections");
         // The runtime does not know yet that the socket is writable. What does not fit at once is not worth waiting for.
@@ -76,6 +82,12 @@ impl Visit {
             progress: Cell::new(false),
             upgrade: RefCell::new(None),
         }
+    }
+
+    /// Takes note that a limit was in the way of a request that was not read to its end.
+    fn over(&self, shard: &Shard, limit: &'static str) {
+        shard.hit(limit);
+        shard.refuse(Reason::Limit, Refused { why: limit.into(), address: Some(self.peer), ..Refused::default() });
     }
 }
 
@@ -113,7 +125,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             if let Poll::Ready(done) = done {
                 // The library has answered that with 431 already.
                 if done.is_err_and(|error| error.is_parse_too_large()) {
-                    shard.hit("header_bytes");
+                    visit.over(&shard, "header_bytes");
                 }
                 return Poll::Ready(Over::Done);
             }
@@ -132,7 +144,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
         }
         Over::Late if visit.requests.get() == 0 => {
-            shard.hit("request_timeout");
+            visit.over(&shard, "request_timeout");
             let words = last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", "request_timeout");
             say_goodbye(&mut socket, &words).await;
         }
@@ -160,6 +172,7 @@ async fn say_goodbye(socket: &mut TcpStream, words: &str) {
 async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
+    let asked = Asked::new(&request);
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
     let response = if shard.is_stopping() && !is_look {
@@ -181,10 +194,39 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
             Err(response) => *response,
         }
     };
+    if let Some(Because { reason, why }) = response.extensions().get().cloned() {
+        shard.refuse(reason, asked.refused(why, visit.peer));
+    }
     visit.progress.set(true);
     visit.heard.set(false);
     // A socket that stays open would lead the next request here, too.
     Ok(if shard.is_stopping() || shard.is_restarting() { reply::last(response) } else { response })
+}
+
+/// What of a request the log tells when it is refused. The query is none of it: tokens are there.
+struct Asked {
+    uri: Uri,
+    origin: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn new(request: &Request<Incoming>) -> Self {
+        let header = |name| request.headers().get(name).cloned();
+        Self { uri: request.uri().clone(), origin: header(ORIGIN), host: header(HOST) }
+    }
+
+    fn refused(&self, why: String, address: IpAddr) -> Refused {
+        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| shown(value.as_bytes()));
+        Refused {
+            // It may quote the request.
+            why: shown(why.as_bytes()),
+            address: Some(address),
+            origin: header(&self.origin),
+            host: header(&self.host),
+            path: Some(shown(self.uri.path().as_bytes())),
+        }
+    }
 }
 
 /// Answers those who only want to see.
@@ -200,7 +242,7 @@ fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
         "/health/ready" if shard.is_stopping() => return reply::stopping(),
         "/health/ready" if shard.is_restarting() => return restarting(shard),
         "/health/ready" => r#"{"status":"ok"}"#.into(),
-        _ => return refusal(StatusCode::NOT_FOUND, "there is nothing here"),
+        _ => return nowhere(),
     };
     match *request.method() {
         Method::GET | Method::HEAD if text.is_empty() => reply::nothing(),

@@ -1,5 +1,6 @@
 //! Answers, all with a JSON body.
 
+use crate::refusals::Reason;
 use crate::shard::Shard;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -47,6 +48,31 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
+/// Why a request was refused: goes with its response as far as the log.
+#[derive(Clone, Debug)]
+pub(super) struct Because {
+    pub(super) reason: Reason,
+    pub(super) why: String,
+}
+
+/// The same, and leaves a trace.
+pub(super) fn because(mut response: Response<Body>, reason: Reason, why: impl Into<String>) -> Response<Body> {
+    response.extensions_mut().insert(Because { reason, why: why.into() });
+    response
+}
+
+/// No, why, and a trace of it.
+pub(super) fn traced(reason: Reason, status: StatusCode, message: &str) -> Response<Body> {
+    because(refusal(status, message), reason, message)
+}
+
+/// There is nothing at the path.
+pub(super) fn nowhere() -> Response<Body> {
+    let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
+        /api/<method>, and [[routes]] in the configuration file adds paths";
+    traced(Reason::Path, StatusCode::NOT_FOUND, message)
+}
+
 /// Not now: an invariant broke, and the shard rests before it starts again.
 pub(super) fn restarting(shard: &Shard) -> Response<Body> {
     later(refusal(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
@@ -75,12 +101,13 @@ fn seconds(duration: Duration) -> u64 {
 
 /// No, because of a limit.
 pub(super) fn over(status: StatusCode, message: &str, limit: &str) -> Response<Body> {
-    json(status, json!({"error": {"message": message, "limit": limit}}).to_string())
+    let response = json(status, json!({"error": {"message": message, "limit": limit}}).to_string());
+    because(response, Reason::Limit, limit)
 }
 
 /// Not with this method (RFC 9110 section 15.5.6).
 pub(super) fn only(allowed: &'static str) -> Response<Body> {
-    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
+    let mut response = traced(Reason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -2,10 +2,11 @@
 
 use super::api::after_scheme;
 use super::origin;
-use super::reply::{self, Body, later, over, refusal, restarting};
+use super::reply::{self, Body, later, nowhere, over, restarting, traced};
 use crate::auth;
 use crate::config::Settings;
 use crate::driver::Handshake;
+use crate::refusals::Reason;
 use crate::shard::Shard;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -34,7 +35,8 @@ pub(super) fn accept(
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
     let headers = request.headers();
-    origin::check(headers, settings).map_err(|refused| refusal(StatusCode::FORBIDDEN, refused.message()))?;
+    origin::check(headers, settings)
+        .map_err(|refused| traced(Reason::Origin, StatusCode::FORBIDDEN, refused.message()))?;
     let (protocol, protocol_token) = subprotocol(headers);
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -58,13 +60,13 @@ fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Res
     });
     match resolved {
         Some(Ok(target)) => Ok(target),
-        Some(Err(RouteError::NotFound)) => Err(refusal(StatusCode::NOT_FOUND, "there is nothing here").into()),
-        Some(Err(RouteError::Bad(why))) => Err(refusal(StatusCode::BAD_REQUEST, &why).into()),
+        Some(Err(RouteError::NotFound)) => Err(nowhere().into()),
+        Some(Err(RouteError::Bad(why))) => Err(traced(Reason::Path, StatusCode::BAD_REQUEST, &why).into()),
         Some(Err(RouteError::Limit(limit, why))) => {
             shard.hit(limit);
             Err(over(StatusCode::BAD_REQUEST, &why, limit).into())
         }
-        Some(Err(RouteError::Forbidden(why))) => Err(refusal(StatusCode::FORBIDDEN, &why).into()),
+        Some(Err(RouteError::Forbidden(why))) => Err(traced(Reason::Path, StatusCode::FORBIDDEN, &why).into()),
         None => Err(restarting(shard).into()),
     }
 }
@@ -76,18 +78,21 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
     }
     let headers = request.headers();
     if !headers.contains_key(UPGRADE) {
-        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this is the address of a WebSocket");
+        let message = "this is the address of a WebSocket, and the request does not ask for one; a proxy that drops the \
+            headers Upgrade and Connection looks like this";
+        let mut response = traced(Reason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         return Err(response.into());
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != VERSION) {
-        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this WebSocket version is not supported");
+        let message = "this WebSocket version is not supported";
+        let mut response = traced(Reason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());
     }
     create_response_with_body(request, || ())
-        .map_err(|error| refusal(StatusCode::BAD_REQUEST, &error.to_string()).into())
+        .map_err(|error| traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
 }
 
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {

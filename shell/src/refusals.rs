@@ -1,0 +1,206 @@
+//! What was refused before it became a connection or a call: counted by reason, and told in the log. The first refusal of
+//! a reason is a line at once; those that follow are one line a minute together, however many there are.
+
+use parlor_core::Instant;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::time::Duration;
+use tracing::warn;
+
+/// Why something was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The page's origin.
+    Origin,
+    /// Nothing is at the path, or no room can be there.
+    Path,
+    /// No API key, or a wrong one.
+    Key,
+    /// No token where one is required, or one that proves nothing.
+    Token,
+    /// The path does not have the HTTP method.
+    Method,
+    /// It is no complete request for a WebSocket.
+    Upgrade,
+    /// A limit of connections, sockets, or requests.
+    Limit,
+}
+
+/// How often each reason came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    origin: u64,
+    path: u64,
+    key: u64,
+    token: u64,
+    method: u64,
+    upgrade: u64,
+    limit: u64,
+}
+
+/// One refusal, for the log. Text from outside is cut to [`SHOWN`] characters; keys and tokens are never in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// What is wrong, in the server's own words.
+    pub(crate) why: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) origin: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) path: Option<String>,
+}
+
+/// The refusals of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    tallies: RefCell<[Tally; REASONS.len()]>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    count: u64,
+    /// When a line told of it last.
+    told: Option<Instant>,
+    /// Those that no line has told of, and the last of them.
+    untold: u64,
+    last: Refused,
+}
+
+const REASONS: [(Reason, &str); 7] = [
+    (Reason::Origin, "origin"),
+    (Reason::Path, "path"),
+    (Reason::Key, "key"),
+    (Reason::Token, "token"),
+    (Reason::Method, "method"),
+    (Reason::Upgrade, "upgrade"),
+    (Reason::Limit, "limit"),
+];
+
+/// Characters of a text from outside that the log shows.
+const SHOWN: usize = 200;
+/// Between two lines for the same reason.
+const EVERY: Duration = Duration::from_secs(60);
+
+impl Refusals {
+    /// Counts a refusal, and tells of it now or later.
+    pub(crate) fn note(&self, now: Instant, reason: Reason, refused: Refused) {
+        self.note_some(now, reason, 1, refused);
+    }
+
+    /// The same for so many, of which this is the last.
+    pub(crate) fn note_some(&self, now: Instant, reason: Reason, count: u64, refused: Refused) {
+        let mut tallies = self.tallies.borrow_mut();
+        let tally = &mut tallies[reason as usize];
+        tally.count += count;
+        tally.untold += count;
+        tally.last = refused;
+        if tally.told.is_none_or(|told| now.since(told) >= EVERY) {
+            tally.tell(now, REASONS[reason as usize].1);
+        }
+    }
+
+    /// Tells of what was refused since the last line, where that is a minute ago, or of all of it.
+    pub(crate) fn tell(&self, now: Instant, all: bool) {
+        for (tally, (_, name)) in self.tallies.borrow_mut().iter_mut().zip(REASONS) {
+            let is_due = all || tally.told.is_some_and(|told| now.since(told) >= EVERY);
+            if tally.untold > 0 && is_due {
+                tally.tell(now, name);
+            }
+        }
+    }
+
+    /// How often each reason came.
+    pub(crate) fn counts(&self) -> Counts {
+        let tallies = self.tallies.borrow();
+        let count = |reason: Reason| tallies[reason as usize].count;
+        Counts {
+            origin: count(Reason::Origin),
+            path: count(Reason::Path),
+            key: count(Reason::Key),
+            token: count(Reason::Token),
+            method: count(Reason::Method),
+            upgrade: count(Reason::Upgrade),
+            limit: count(Reason::Limit),
+        }
+    }
+}
+
+impl Tally {
+    fn tell(&mut self, now: Instant, reason: &str) {
+        let Refused { why, address, origin, host, path } = &self.last;
+        let address = address.map(tracing::field::display);
+        let [origin, host, path] = [origin, host, path].map(Option::as_deref);
+        warn!(reason, count = self.untold, why = &**why, address, origin, host, path, "refused");
+        self.untold = 0;
+        self.told = Some(now);
+    }
+}
+
+/// As much of a text from outside as the log shows.
+pub(crate) fn shown(text: &[u8]) -> String {
+    // A character takes at most four bytes, and one more tells that there are more.
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * (SHOWN + 1))]);
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant(0).after(Duration::from_secs(seconds))
+    }
+
+    /// What no line has told of yet, by reason.
+    fn untold(refusals: &Refusals) -> [u64; REASONS.len()] {
+        refusals.tallies.borrow().each_ref().map(|tally| tally.untold)
+    }
+
+    #[test]
+    fn reasons_are_in_the_order_of_their_tallies() {
+        for (index, (reason, name)) in REASONS.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            let refusals = Refusals::default();
+            refusals.note(at(0), *reason, Refused::default());
+            let counts = serde_json::to_value(refusals.counts()).unwrap();
+            assert_eq!(counts.as_object().unwrap().len(), REASONS.len());
+            let counted: Vec<_> = counts.as_object().unwrap().iter().filter(|(_, count)| **count == 1).collect();
+            assert_eq!(counted.len(), 1);
+            assert_eq!(counted[0].0, name);
+        }
+    }
+
+    #[test]
+    fn the_first_is_told_at_once_and_the_others_once_a_minute() {
+        let refusals = Refusals::default();
+        let note = |seconds, reason| refusals.note(at(seconds), reason, Refused::default());
+        note(0, Reason::Origin);
+        assert_eq!(untold(&refusals), [0; REASONS.len()]);
+        (1..=59).for_each(|second| note(second, Reason::Origin));
+        note(59, Reason::Path);
+        assert_eq!(untold(&refusals)[..2], [59, 0]);
+        refusals.tell(at(59), false);
+        assert_eq!(untold(&refusals)[0], 59);
+        refusals.tell(at(60), false);
+        assert_eq!(untold(&refusals)[0], 0);
+        note(61, Reason::Origin);
+        assert_eq!(untold(&refusals)[0], 1);
+        refusals.tell(at(61), true);
+        assert_eq!(untold(&refusals)[0], 0);
+        note(200, Reason::Origin);
+        assert_eq!(untold(&refusals)[0], 0, "after a quiet time it is told at once again");
+        assert_eq!(refusals.counts(), Counts { origin: 62, path: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn text_from_outside_is_cut() {
+        assert_eq!(shown(b"https://a.example"), "https://a.example");
+        for text in ["x".repeat(100_000), "👩".repeat(100_000)] {
+            assert_eq!(shown(text.as_bytes()).chars().count(), SHOWN + 1);
+        }
+        assert_eq!(shown(b"a\xffb"), "a\u{fffd}b");
+    }
+}

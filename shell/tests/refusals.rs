@@ -1,0 +1,151 @@
+//! What is refused leaves a trace: an answer that says what to set, a count by reason, and a line in the log.
+
+mod common;
+
+use common::program::Program;
+use common::{Answer, Client, KEY, SECRET, get, health, http, raw_http, token, upgrade_request, wait_until};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+const PRODUCTION: &[&str] = &[
+    "--api-key",
+    KEY,
+    "--token-secret",
+    SECRET,
+    "--allowed-origins",
+    "https://app.example.com",
+    "--log-format",
+    "json",
+];
+
+fn refused(address: SocketAddr, reason: &str) -> u64 {
+    health(address)["totals"]["refused"][reason].as_u64().unwrap()
+}
+
+/// Ends the program and returns the fields of the lines that tell of refusals for this reason.
+fn lines(mut program: Program, reason: &str) -> Vec<Value> {
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = lines.filter(|line| line["fields"]["message"] == "refused" && line["fields"]["reason"] == reason);
+    lines.inspect(|line| assert_eq!(line["level"], "WARN")).map(|line| line["fields"].clone()).collect()
+}
+
+fn says(answer: &Answer, status: u16, word: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains(word), "{answer:?}");
+}
+
+#[test]
+fn a_foreign_origin_is_told_with_its_host() {
+    let program = Program::start(PRODUCTION);
+    let headers = "Origin: http://evil.example\r\n";
+    says(&raw_http(program.address, &upgrade_request("/ws/room?token=a.b.c", headers)), 403, "allowed_origins");
+    assert_eq!(refused(program.address, "origin"), 1);
+    let lines = lines(program, "origin");
+    assert_eq!(lines.len(), 1);
+    assert_eq!((&lines[0]["origin"], &lines[0]["host"]), (&json!("http://evil.example"), &json!("localhost")));
+    assert_eq!((&lines[0]["path"], &lines[0]["address"]), (&json!("/ws/room"), &json!("127.0.0.1")));
+}
+
+#[test]
+fn refusals_that_repeat_are_one_line_together_however_long_they_are() {
+    let program = Program::start(PRODUCTION);
+    for number in 0..50 {
+        let headers = format!("Origin: http://{number}.{}.example\r\n", "e".repeat(5000));
+        assert_eq!(raw_http(program.address, &upgrade_request("/ws/room", &headers)).status, 403);
+    }
+    assert_eq!(refused(program.address, "origin"), 50);
+    let lines = lines(program, "origin");
+    assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 49]);
+    assert!(lines.iter().all(|line| line["origin"].as_str().unwrap().chars().count() <= 201));
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_told_without_its_query() {
+    let program = Program::start(PRODUCTION);
+    says(&get(program.address, "/socket.io?token=secret"), 404, "/ws/<room>");
+    says(&get(program.address, "/health/alive"), 404, "/ws/<room>");
+    assert_eq!(refused(program.address, "path"), 2);
+    let lines = lines(program, "path");
+    assert_eq!([&lines[0]["path"], &lines[1]["path"]], ["/socket.io", "/health/alive"]);
+    assert!(!lines[0].to_string().contains("secret"), "{lines:?}");
+}
+
+#[test]
+fn a_wrong_key_is_told_by_its_header_and_never_itself() {
+    let program = Program::start(PRODUCTION);
+    let call = |headers: &str| http(program.address, "POST", "/api/info", headers, "{}");
+    says(&call(""), 401, "api_key");
+    says(&call("X-API-Key: wrong-key-of-16-bytes\r\n"), 401, "X-API-Key");
+    says(&call("Authorization: apikey wrong-key-of-16-bytes\r\n"), 401, "Authorization");
+    assert_eq!(call(&format!("X-API-Key: {KEY}\r\n")).status, 200);
+    assert_eq!(refused(program.address, "key"), 3);
+    let lines = lines(program, "key");
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1]["why"].as_str().unwrap().contains("Authorization"), "{lines:?}");
+    assert!(!format!("{lines:?}").contains("wrong-key"), "{lines:?}");
+}
+
+#[test]
+fn a_token_that_proves_nothing_is_told_once_and_never_itself() {
+    let program = Program::start(PRODUCTION);
+    let forged = format!("{}x", token(&json!({"sub": "ann"})));
+    let mut json = Client::connect(program.address, "/connection/websocket");
+    json.send(&json!({"id": 1, "connect": {"token": forged}}));
+    assert_eq!(json.close().0, 3500);
+    json.send_close(3500);
+    json.end();
+    wait_until("a count", || refused(program.address, "token") == 1);
+    let mut without = Client::connect(program.address, "/connection/websocket");
+    without.send(&json!({"id": 1, "connect": {}}));
+    assert_eq!(without.close().0, 3500);
+    without.send_close(3500);
+    without.end();
+    wait_until("another", || refused(program.address, "token") == 2);
+    let mut good = Client::json(program.address, &token(&json!({"sub": "ann"})));
+    good.send_close(1000);
+    good.end();
+    let lines = lines(program, "token");
+    assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 2);
+    assert!(!format!("{lines:?}").contains(&forged), "{lines:?}");
+}
+
+#[test]
+fn requests_that_are_no_upgrade_say_what_proxies_do() {
+    let program = Program::start(PRODUCTION);
+    says(&get(program.address, "/ws/room"), 426, "proxy that drops");
+    says(&raw_http(program.address, b"GET /ws/room HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"), 400, "");
+    assert_eq!(http(program.address, "POST", "/ws/room", "", "").status, 405);
+    assert_eq!(http(program.address, "GET", "/api/info", "", "").status, 405);
+    assert_eq!((refused(program.address, "upgrade"), refused(program.address, "method")), (2, 2));
+    assert_eq!(lines(program, "upgrade").len(), 2);
+}
+
+#[test]
+fn a_limit_is_told_by_its_name() {
+    let program = Program::start(&[PRODUCTION, &["--connections", "1"]].concat());
+    let path = format!("/ws/room?token={}", token(&json!({"sub": "ann"})));
+    let _first = Client::connect(program.address, &path);
+    let answer = raw_http(program.address, &upgrade_request(&path, ""));
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused(program.address, "limit"), 1);
+    drop(_first);
+    assert_eq!(lines(program, "limit")[0]["why"], "connections");
+}
+
+#[test]
+fn a_line_about_a_refusal_is_one_line() {
+    let mut program = Program::start(&["--api-key", KEY, "--token-secret", SECRET]);
+    let headers = "Origin: http://\u{9b}2J\u{202e}evil\x1b[31m.example\r\n";
+    let answer = raw_http(program.address, &upgrade_request("/ws/room", headers));
+    assert_eq!(answer.status, if answer.body.is_empty() { 400 } else { 403 });
+    let headers = "Origin: http://\u{9b}2J\u{202e}evil.example\r\n";
+    assert_eq!(raw_http(program.address, &upgrade_request("/ws/room", headers)).status, 403);
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    assert!(log.contains("evil"), "{log}");
+    assert!(!log.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{log:?}");
+}

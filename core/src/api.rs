@@ -1,6 +1,7 @@
 //! What a backend can ask for, and what it is answered. [`crate::wire::api`] reads and writes both as JSON.
 
-use crate::code::{CloseReason, Error};
+use crate::close::CloseReason;
+use crate::code::Error;
 use crate::ids::{ClientId, ClientInfo, Name};
 use crate::limits::LimitRow;
 use alloc::collections::BTreeMap;

@@ -1,95 +1,9 @@
-//! Every number that tells a client or a backend why: close codes and error codes, each with its standard words.
+//! Every number that tells a client or a backend what was wrong: unsubscribe codes and error codes, each with its standard
+//! words. Close codes belong to their causes, in [`crate::close`].
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
 use core::fmt;
-
-/// Why a connection ends, as the code and reason of its Close frame (RFC 6455 section 5.5.1).
-///
-/// Clients of the `json` profile reconnect unless the code is 3500–3999 or 4500–4999.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CloseReason {
-    /// The number, 1000–4999.
-    pub code: u16,
-    /// At most 123 bytes of UTF-8, so that a control frame can hold it.
-    pub reason: Cow<'static, str>,
-}
-
-/// The longest reason that fits a Close frame beside its code (RFC 6455 section 5.5).
-pub const CLOSE_REASON_BYTES: usize = 123;
-
-macro_rules! close_codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $reason:literal;)*) => {
-        impl CloseReason {
-            $($(#[$doc])* pub const $name: Self = Self { code: $code, reason: Cow::Borrowed($reason) };)*
-
-            /// All codes that the server closes with by itself.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-        }
-    };
-}
-
-close_codes! {
-    /// A frame broke the framing rules of RFC 6455.
-    PROTOCOL = 1002, "protocol error";
-    /// A binary message came; both profiles are text.
-    BINARY = 1003, "text messages only";
-    /// A text message is not UTF-8.
-    UTF8 = 1007, "invalid UTF-8";
-    /// A message is larger than `message_bytes`.
-    TOO_LARGE = 1009, "message too large (message_bytes)";
-    /// The server is stopping; another instance takes over.
-    SHUTDOWN = 3001, "shutdown";
-    /// The node has no place for a room that the connection is put in.
-    OVERLOADED = 3004, "limit exceeded (logs)";
-    /// The token expired and was not renewed in time.
-    EXPIRED = 3005, "connection expired";
-    /// The outbox was full (`outbox_bytes` or `outbox_frames`).
-    SLOW = 3008, "slow";
-    /// The socket failed, or took no bytes for `write_timeout`.
-    WRITE = 3009, "write error";
-    /// Too many of the client's commands were refused for their rate.
-    RATE = 3013, "too many requests (client_commands)";
-    /// No frame came within `pong_timeout` of a ping.
-    NO_PONG = 3012, "no pong";
-    /// The token is missing where one is required, or it proves nothing.
-    INVALID_TOKEN = 3500, "invalid token";
-    /// What came is not the protocol.
-    BAD_REQUEST = 3501, "bad request";
-    /// The client did not say who it is within `authenticate_timeout`.
-    STALE = 3502, "stale";
-    /// The backend closed it.
-    FORCE = 3503, "disconnected by the backend";
-    /// The user has `connections_per_user` already.
-    USER_CONNECTIONS = 3504, "connection limit (connections_per_user)";
-    /// A token names more rooms than `rooms_per_connection`.
-    ROOMS = 3505, "room limit (rooms_per_connection)";
-}
-
-impl CloseReason {
-    /// A reason of the backend's own, cut to what a Close frame holds; the standard one in place of an empty one, which
-    /// SDKs take for no reason at all.
-    #[must_use]
-    pub fn custom(code: u16, reason: &str) -> Self {
-        if reason.is_empty() {
-            return Self { code, ..Self::FORCE };
-        }
-        let mut end = reason.len().min(CLOSE_REASON_BYTES);
-        while !reason.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self { code, reason: Cow::Owned(String::from(&reason[..end])) }
-    }
-
-    /// Whether frames that wait are sent before the Close frame. Otherwise only a half-written one is finished.
-    ///
-    /// An end that the server chose in peace is orderly; one that something went wrong with is not.
-    #[must_use]
-    pub fn is_orderly(&self) -> bool {
-        matches!(self.code, 3000 | 3001 | 3005 | 3006 | 3011 | 3503) || self.code >= 4000
-    }
-}
 
 /// Why a connection is taken out of a room, as the code and reason of an unsubscribe push.
 ///
@@ -247,17 +161,6 @@ impl fmt::Display for Error {
 mod tests {
     use super::*;
     use alloc::string::ToString;
-
-    #[test]
-    fn a_reason_is_cut_between_characters_where_a_close_frame_ends() {
-        let reason = |text: &str| CloseReason::custom(4000, text).reason.into_owned();
-        let fits = "x".repeat(CLOSE_REASON_BYTES);
-        assert_eq!(reason(&fits), fits);
-        assert_eq!(reason(&(fits.clone() + "x")), fits);
-        let wide = "x".repeat(CLOSE_REASON_BYTES - 2);
-        assert_eq!(reason(&(wide.clone() + "\u{20AC}")), wide, "the last of its three bytes is one too many");
-        assert_eq!(reason(""), CloseReason::FORCE.reason, "an empty one is none to an SDK");
-    }
 
     #[test]
     fn an_error_is_its_number_and_its_words_and_a_status_for_the_api() {

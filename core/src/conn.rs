@@ -7,15 +7,15 @@
 //! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
 //! connection that is closing does not compile.
 
-use crate::code::CloseReason;
+use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::link::Replay;
-use crate::outbox::{Drain, Outbox, Sealed};
+use crate::outbox::{Outbox, Sealed};
 use crate::rate::Gcra;
 use crate::registry::JoinId;
 use crate::time::Instant;
-use crate::turn::EndedBy;
+use crate::turn::End;
 use crate::wire::json::Subscribed;
 use crate::wire::route::Plain;
 use alloc::borrow::Cow;
@@ -185,8 +185,9 @@ pub(crate) struct Pace {
 #[derive(Clone, Debug)]
 pub(crate) struct Closing {
     pub sealed: Sealed,
+    pub cause: CloseCause,
+    /// What the Close frame says.
     pub reason: CloseReason,
-    pub by: EndedBy,
     /// Whether the peer's Close frame is still to come.
     pub awaits_peer: bool,
 }
@@ -219,20 +220,20 @@ impl Handshaking {
 
 impl Open {
     /// The server ends it.
-    pub fn begin_close(self, reason: CloseReason) -> (Closing, SealedOff) {
-        let drain = if reason.is_orderly() { Drain::Queued } else { Drain::HalfWritten };
+    pub fn begin_close(self, cause: CloseCause, reason: CloseReason) -> (Closing, SealedOff) {
         let close = Frame::close(Some(&reason));
-        let (sealed, dropped, was_empty) = self.outbox.seal(drain, close);
-        (Closing { sealed, reason, by: EndedBy::Server, awaits_peer: true }, SealedOff { dropped, was_empty })
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
+        (Closing { sealed, cause, reason, awaits_peer: true }, SealedOff { dropped, was_empty })
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
     pub fn answer_close(self, code: Option<u16>) -> (Closing, SealedOff) {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
-        let (sealed, dropped, was_empty) = self.outbox.seal(Drain::HalfWritten, close);
+        let cause = CloseCause::PeerClose;
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
         let reason = named(code.unwrap_or(NO_STATUS));
-        (Closing { sealed, reason, by: EndedBy::Peer, awaits_peer: false }, SealedOff { dropped, was_empty })
+        (Closing { sealed, cause, reason, awaits_peer: false }, SealedOff { dropped, was_empty })
     }
 
     /// Who it is in a room.
@@ -260,16 +261,16 @@ impl Closing {
         self.sealed.hurry()
     }
 
+    /// How it ends.
+    pub fn end(&self, clean: bool) -> End {
+        End { cause: self.cause, reason: self.reason.clone(), clean }
+    }
+
     /// Whether both Close frames have passed.
     pub fn is_over(&self) -> bool {
         !self.awaits_peer && self.sealed.queue().is_empty()
     }
 }
-
-/// What stands for "no code" in records (RFC 6455 section 7.4.1); it is never sent.
-pub(crate) const NO_STATUS: u16 = 1005;
-/// What stands for "no Close frame" in records (RFC 6455 section 7.4.1); it is never sent.
-pub(crate) const ABNORMAL: u16 = 1006;
 
 /// What a connection's deadlines are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Server frames (RFC 6455 section 5.2): never masked, never fragmented, encoded once and shared by all receivers.
 
-use crate::code::CloseReason;
+use crate::close::CloseReason;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -79,6 +79,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::close::CloseCause;
     use alloc::string::String;
     use std::io::Cursor;
     use tungstenite::Message;
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(parse(&Frame::ping()), Message::Ping(Default::default()));
         assert_eq!(parse(&Frame::pong(b"abc")), Message::Pong("abc".into()));
         assert_eq!(parse(&Frame::close(None)), Message::Close(None));
-        let Message::Close(Some(close)) = parse(&Frame::close(Some(&CloseReason::SLOW))) else {
+        let Message::Close(Some(close)) = parse(&Frame::close(Some(&CloseCause::Slow.reason()))) else {
             panic!("a Close frame with a reason");
         };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (3008, "slow"));

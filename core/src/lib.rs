@@ -67,6 +67,7 @@ extern crate std;
 
 pub mod api;
 mod broker;
+pub mod close;
 pub mod code;
 pub mod config;
 mod conn;
@@ -89,6 +90,7 @@ mod timers;
 mod turn;
 pub mod wire;
 
+pub use close::{CloseCause, EndedBy};
 pub use config::{Config, Policy};
 pub use ids::{ClientId, ConnId, Name};
 pub use limits::Limits;
@@ -96,6 +98,4 @@ pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use time::{Instant, Now};
-pub use turn::{
-    BadToken, CallId, Change, Claims, Effect, End, EndedBy, Event, Input, Lost, Refused, Turn, Upgrade, Violation,
-};
+pub use turn::{BadToken, CallId, Change, Claims, Effect, End, Event, Input, Lost, Refused, Turn, Upgrade, Violation};

@@ -211,7 +211,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::CloseReason;
+    use crate::close::CloseCause;
     use crate::testing::audit_finds;
     use alloc::vec::Vec;
 
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn sealing_finishes_a_half_written_frame_and_ends_with_the_close() {
-        let close = Frame::close(Some(&CloseReason::SLOW));
+        let close = Frame::close(Some(&CloseCause::Slow.reason()));
         let mut outbox = Outbox::default();
         outbox.push(text("ab"), &limits()).unwrap();
         outbox.push(text("cd"), &limits()).unwrap();

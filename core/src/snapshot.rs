@@ -1,5 +1,6 @@
 //! The whole state as plain data: for a person to read, for a simulator to compare.
 
+use crate::close::CloseCause;
 use crate::ids::{ClientId, ConnId, Name};
 use crate::time::Instant;
 use alloc::string::String;
@@ -55,8 +56,8 @@ pub enum PhaseView {
     },
     /// Only what is queued goes out, with one Close frame as the last.
     Closing {
-        /// `server` or `peer`.
-        by: &'static str,
+        /// Why.
+        cause: CloseCause,
         /// What the Close frame says.
         code: u16,
     },

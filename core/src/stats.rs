@@ -1,5 +1,6 @@
 //! What is counted. Gauges equal the size of what they count (G8), totals only grow.
 
+use crate::close::CloseCause;
 use alloc::collections::BTreeMap;
 
 /// Sizes of what exists now.
@@ -30,8 +31,8 @@ pub struct Totals {
     pub accepted: u64,
     /// Upgrade requests refused.
     pub refused: u64,
-    /// Connections that ended, by close code; 1006 when the socket was lost.
-    pub closed: BTreeMap<u16, u64>,
+    /// Connections that ended, by cause.
+    pub closed: BTreeMap<CloseCause, u64>,
     /// Text messages from clients.
     pub messages_in: u64,
     /// Publications that got into a room, from clients and backends.

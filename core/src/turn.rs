@@ -1,7 +1,8 @@
 //! What goes into the machine and what comes out: inputs, effects, and the turn that turns one into the other.
 
 use crate::api::{Command, Reply};
-use crate::code::{CloseReason, Error};
+use crate::close::{CloseCause, CloseReason};
+use crate::code::Error;
 use crate::ids::{ConnId, Name};
 use crate::wire::route::Target;
 use alloc::boxed::Box;
@@ -148,12 +149,12 @@ pub enum Violation {
 impl Violation {
     /// What the connection is closed with.
     #[must_use]
-    pub fn close_reason(self) -> CloseReason {
+    pub fn cause(self) -> CloseCause {
         match self {
-            Self::Protocol => CloseReason::PROTOCOL,
-            Self::Binary => CloseReason::BINARY,
-            Self::Utf8 => CloseReason::UTF8,
-            Self::TooLarge => CloseReason::TOO_LARGE,
+            Self::Protocol => CloseCause::Protocol,
+            Self::Binary => CloseCause::Binary,
+            Self::Utf8 => CloseCause::Utf8,
+            Self::TooLarge => CloseCause::TooLarge,
         }
     }
 }
@@ -242,23 +243,12 @@ pub enum Effect {
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct End {
-    /// What logs and metrics say. 1006 when the socket was lost without a word.
+    /// Why.
+    pub cause: CloseCause,
+    /// What the Close frame says; 1006 when there was none.
     pub reason: CloseReason,
-    /// Who ended it.
-    pub by: EndedBy,
     /// Whether both Close frames passed, so that the socket can be shut down in peace. Otherwise it is dropped.
     pub clean: bool,
-}
-
-/// Who decided that a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndedBy {
-    /// The server.
-    Server,
-    /// The peer, by a Close frame.
-    Peer,
-    /// Nobody: the socket was lost.
-    Loss,
 }
 
 /// A change that others are told about, numbered without a hole.

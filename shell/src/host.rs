@@ -8,8 +8,8 @@ use crate::backlog::Backlog;
 use crate::driver::{Driver, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::{CloseReason, Error};
-use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
+use parlor_core::code::Error;
+use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::task::{Context, Poll, Waker};
@@ -295,9 +295,9 @@ impl<T: Transport> Outside<T> {
     }
 
     fn hang_up(&mut self, conn: ConnId, end: &End) {
-        debug!(%conn, code = end.reason.code, reason = &*end.reason.reason, by = ?end.by, "connection ended");
+        debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
-            if end.reason.code == CloseReason::INVALID_TOKEN.code && !seat.is_told {
+            if end.cause == CloseCause::InvalidToken && !seat.is_told {
                 self.refuse_token(end.reason.reason.clone().into());
             }
             seat.driver.hang_up(end.clean);

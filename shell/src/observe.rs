@@ -100,16 +100,17 @@ struct Health<'a> {
     restarts: u64,
     /// How many connections there may be, and how fast they may come, by configuration key.
     limits: BTreeMap<&'static str, String>,
-    totals: TotalsView<'a>,
+    totals: TotalsView,
     rates: RatesView,
 }
 
 #[derive(Serialize)]
-struct TotalsView<'a> {
+struct TotalsView {
     accepted: u64,
     /// What never became a connection or a call, by reason.
     refused: Counts,
-    closed: &'a BTreeMap<u16, u64>,
+    /// Connections that ended, by cause.
+    closed: BTreeMap<&'static str, u64>,
     messages_in: u64,
     published: u64,
     frames_queued: u64,
@@ -126,9 +127,9 @@ struct TotalsView<'a> {
     limits: BTreeMap<&'static str, u64>,
 }
 
-impl<'a> TotalsView<'a> {
+impl TotalsView {
     /// What the shard has counted, and what was refused before it came to the shard.
-    fn new(totals: &'a Totals, hits: &BTreeMap<&'static str, u64>, refused: Counts) -> Self {
+    fn new(totals: &Totals, hits: &BTreeMap<&'static str, u64>, refused: Counts) -> Self {
         // Does not compile when there is a count that is not told.
         let &Totals {
             accepted,
@@ -156,7 +157,7 @@ impl<'a> TotalsView<'a> {
         Self {
             accepted,
             refused,
-            closed,
+            closed: closed.iter().map(|(cause, count)| (cause.name(), *count)).collect(),
             messages_in,
             published,
             frames_queued,

@@ -10,7 +10,9 @@ use common::{
     token, unix, upgrade_request, wait_until,
 };
 use parlor::config::Settings;
-use parlor_core::code::{CloseReason, ErrorCode, UnsubscribeReason};
+use parlor_core::CloseCause;
+use parlor_core::close::{ABNORMAL, NO_STATUS};
+use parlor_core::code::{ErrorCode, UnsubscribeReason};
 use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -138,8 +140,9 @@ rows! {
 fn every_code_has_a_row() {
     let rows: BTreeSet<Code> = ROWS.iter().map(|(code, _)| *code).collect();
     let mut missing = Vec::new();
-    for reason in CloseReason::ALL {
-        missing.extend(Some(Close(reason.code)).filter(|code| !rows.contains(code)));
+    let codes = CloseCause::ALL.iter().map(|cause| cause.reason().code);
+    for code in codes.filter(|code| ![NO_STATUS, ABNORMAL].contains(code)) {
+        missing.extend(Some(Close(code)).filter(|code| !rows.contains(code)));
     }
     for reason in UnsubscribeReason::ALL {
         missing.extend(Some(Unsubscribe(reason.code)).filter(|code| !rows.contains(code)));
@@ -192,6 +195,47 @@ fn error_code(number: u16) -> Option<ErrorCode> {
     all.into_iter().find(|code| code.number() == number)
 }
 
+/// Every cause of an end, and a test in which a connection ends for it.
+const CAUSES: &[(CloseCause, &str, &str)] = &[
+    (CloseCause::Protocol, "shell/tests/codes.rs", "unmasked_frame"),
+    (CloseCause::Binary, "shell/tests/codes.rs", "binary_message"),
+    (CloseCause::Utf8, "shell/tests/codes.rs", "invalid_utf8"),
+    (CloseCause::TooLarge, "shell/tests/codes.rs", "oversize_message"),
+    (CloseCause::Shutdown, "core/tests/shard/rooms.rs", "a_shutdown_tells_everyone_in_paced_steps"),
+    (CloseCause::Overloaded, "shell/tests/codes.rs", "overloaded"),
+    (CloseCause::Expired, "shell/tests/codes.rs", "expired_connection"),
+    (CloseCause::Slow, "shell/tests/rooms.rs", "one_that_stops_reading_costs_the_others_nothing"),
+    (CloseCause::WriteTimeout, "shell/tests/codes.rs", "no_write_progress"),
+    (CloseCause::NoPong, "shell/tests/codes.rs", "no_pong"),
+    (CloseCause::Rate, "shell/tests/codes.rs", "commands_without_end"),
+    (CloseCause::InvalidToken, "shell/tests/codes.rs", "invalid_token"),
+    (CloseCause::BadRequest, "shell/tests/codes.rs", "malformed_json"),
+    (CloseCause::Stale, "shell/tests/codes.rs", "stale"),
+    (CloseCause::Backend, "shell/tests/codes.rs", "disconnected"),
+    (CloseCause::UserConnections, "shell/tests/codes.rs", "too_many_of_a_user"),
+    (CloseCause::Rooms, "shell/tests/codes.rs", "too_many_channels"),
+    (CloseCause::HandshakeTimeout, "shell/tests/host.rs", "a_101_that_does_not_leave_ends_the_connection"),
+    (CloseCause::PeerClose, "shell/tests/rooms.rs", "a_close_without_a_code_is_answered_in_kind"),
+    (CloseCause::PeerEof, "shell/tests/host.rs", "the_end_of_the_stream_ends_the_connection"),
+    (CloseCause::PeerReset, "shell/tests/ends.rs", "a_reset_is_not_a_stalled_write"),
+];
+
+#[test]
+fn every_cause_of_an_end_has_a_test() {
+    let listed: Vec<CloseCause> = CAUSES.iter().map(|(cause, ..)| *cause).collect();
+    assert_eq!(listed, CloseCause::ALL);
+    for (cause, file, test) in CAUSES {
+        has_test(cause.name(), file, test);
+    }
+}
+
+/// What is claimed of a test is true of the file.
+fn has_test(what: &str, file: &str, test: &str) {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(top.join(file)).unwrap();
+    assert!(text.contains(&format!("fn {test}()")), "{what}: no {test} in {file}");
+}
+
 /// Every limit, and a test in which somebody reaches it.
 const LIMITS: &[(&str, &str, &str)] = &[
     ("http_connections", "shell/tests/codes.rs", "too_many_sockets"),
@@ -240,51 +284,49 @@ fn every_limit_is_reached_in_a_test() {
     let limits: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let listed: Vec<&str> = LIMITS.iter().map(|(limit, ..)| *limit).collect();
     assert_eq!(listed, limits);
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     for (limit, file, test) in LIMITS {
-        let text = fs::read_to_string(top.join(file)).unwrap();
-        assert!(text.contains(&format!("fn {test}()")), "{limit}: no {test} in {file}");
+        has_test(limit, file, test);
     }
 }
 
-/// A `json` client is closed with this code when it sends these bytes, and nobody else is.
-fn closes(mut world: World, bytes: &[u8], code: u16) {
+/// A `json` client is closed for this cause when it sends these bytes, and nobody else is.
+fn closes(mut world: World, bytes: &[u8], cause: CloseCause) {
     let mut client = world.client();
     client.send_raw(bytes);
-    assert_eq!(client.close().0, code);
+    assert_eq!(client.close().0, cause.reason().code);
     drop(client);
-    wait_until("the end of the connection", || closed(world.address, code) == 1);
+    wait_until("the end of the connection", || closed(world.address, cause) == 1);
     world.is_unaffected();
 }
 
 fn unmasked_frame() {
-    closes(World::new(), &[0x81, 0x02, b'{', b'}'], 1002);
+    closes(World::new(), &[0x81, 0x02, b'{', b'}'], CloseCause::Protocol);
 }
 
 fn reserved_bit() {
-    closes(World::new(), &frame(0xc1, b"{}"), 1002);
+    closes(World::new(), &frame(0xc1, b"{}"), CloseCause::Protocol);
 }
 
 fn forbidden_close_code() {
-    closes(World::new(), &frame(0x80 | CLOSE, &1005_u16.to_be_bytes()), 1002);
+    closes(World::new(), &frame(0x80 | CLOSE, &1005_u16.to_be_bytes()), CloseCause::Protocol);
 }
 
 fn binary_message() {
-    closes(World::new(), &frame(0x80 | BINARY, b"{}"), 1003);
+    closes(World::new(), &frame(0x80 | BINARY, b"{}"), CloseCause::Binary);
 }
 
 fn invalid_utf8() {
-    closes(World::new(), &frame(0x80 | TEXT, b"\"\xff\""), 1007);
+    closes(World::new(), &frame(0x80 | TEXT, b"\"\xff\""), CloseCause::Utf8);
 }
 
 fn oversize_message() {
     let world = World::with(|settings| settings.limits.message_bytes = 500);
-    closes(world, &frame(0x80 | TEXT, &[b' '; 501]), 1009);
+    closes(world, &frame(0x80 | TEXT, &[b' '; 501]), CloseCause::TooLarge);
 }
 
 fn oversize_in_fragments() {
     let world = World::with(|settings| settings.limits.message_bytes = 500);
-    closes(world, &[frame(TEXT, &[b' '; 300]), frame(0x80, &[b' '; 300])].concat(), 1009);
+    closes(world, &[frame(TEXT, &[b' '; 300]), frame(0x80, &[b' '; 300])].concat(), CloseCause::TooLarge);
 }
 
 fn shutdown() {
@@ -340,7 +382,7 @@ fn no_write_progress() {
     });
     let _stuck = Client::connect(world.address, "/ws/talk?greeting=off");
     talk_until(&world, |health| health["outbox_bytes"] != 0);
-    wait_until("the end of the connection", || closed(world.address, 3009) == 1);
+    wait_until("the end of the connection", || closed(world.address, CloseCause::WriteTimeout) == 1);
     world.is_unaffected();
 }
 
@@ -360,7 +402,7 @@ const ONE: Rate = Rate { per_second: 1, burst: 1 };
 fn commands_without_end() {
     let world = World::with(|settings| settings.limits.client_commands = ONE);
     // What is refused without an id is refused without a word.
-    closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), 3013);
+    closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), CloseCause::Rate);
 }
 
 fn too_many_of_a_user() {
@@ -396,7 +438,7 @@ fn wrong_algorithm() {
 }
 
 fn malformed_json() {
-    closes(World::new(), &frame(0x80 | TEXT, b"{\"id\":2,"), 3501);
+    closes(World::new(), &frame(0x80 | TEXT, b"{\"id\":2,"), CloseCause::BadRequest);
 }
 
 fn command_before_connect() {

@@ -4,7 +4,7 @@ use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::{Host, Served};
 use parlor_core::api::{Command, Message};
-use parlor_core::{Config, ConnId, Instant, Limits, Now, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -152,8 +152,8 @@ impl Scene {
         self.pipe.0.borrow().hung_up
     }
 
-    fn closed_with(&self, code: u16) -> u64 {
-        self.host.shard().stats().totals.closed.get(&code).copied().unwrap_or(0)
+    fn closed(&self, cause: CloseCause) -> u64 {
+        self.host.shard().stats().totals.closed.get(&cause).copied().unwrap_or(0)
     }
 }
 
@@ -214,7 +214,7 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
     assert_eq!(scene.pipe.0.borrow().reads, reads + 1);
     assert_eq!((scene.host.shard().stats().totals.messages_in, scene.hung_up()), (0, None));
     scene.sends(b"");
-    assert_eq!((scene.closed_with(1003), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert_eq!((scene.closed(CloseCause::Binary), scene.hung_up()), (1, Some(HungUp::Aborted)));
     assert!(scene.run());
 }
 
@@ -226,7 +226,7 @@ fn after_a_close_nothing_is_read_and_the_socket_ends_in_peace() {
     assert_eq!((scene.pipe.0.borrow().reads, scene.hung_up()), (1, None), "the answer has to leave first");
     scene.gets(1000);
     assert_eq!(scene.takes(), [0x88, 2, 0x03, 0xe9]);
-    assert_eq!((scene.closed_with(1001), scene.hung_up()), (1, Some(HungUp::InPeace)));
+    assert_eq!((scene.closed(CloseCause::PeerClose), scene.hung_up()), (1, Some(HungUp::InPeace)));
     assert!(scene.run());
     assert_eq!(scene.host.seated(), 0);
 }
@@ -236,7 +236,7 @@ fn the_end_of_the_stream_ends_the_connection() {
     let mut scene = Scene::open();
     scene.sends(&frame(0x1, PING)[..3]);
     scene.sends(b"");
-    assert_eq!((scene.closed_with(1006), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (1, Some(HungUp::Aborted)));
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_101_that_does_not_leave_ends_the_connection() {
     let due = scene.host.shard().poll_timeout().unwrap();
     assert_eq!(due.since(Instant(0)), Limits::default().handshake_timeout);
     scene.host.tick(Now { mono: due, unix_ms: 0 });
-    assert_eq!((scene.closed_with(1006), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert_eq!((scene.closed(CloseCause::HandshakeTimeout), scene.hung_up()), (1, Some(HungUp::Aborted)));
 }
 
 /// Members of one room whose sockets take whatever they are given.

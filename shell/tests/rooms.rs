@@ -4,6 +4,7 @@ mod common;
 
 use common::{Client, PING, PONG, TEXT, World, api, closed, frame, health, publish, start, token, wait_until};
 use parlor::config::Settings;
+use parlor_core::CloseCause;
 use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -125,7 +126,7 @@ fn one_that_stops_reading_costs_the_others_nothing() {
     for other in others {
         other.join().unwrap();
     }
-    wait_until("the end of the slow one", || closed(address, 3008) == 1);
+    wait_until("the end of the slow one", || closed(address, CloseCause::Slow) == 1);
     wait_until("an empty server", || health(address)["connections"] == 0 && health(address)["rooms"] == 0);
 }
 
@@ -185,7 +186,7 @@ fn the_protocol_s_own_frames_are_answered() {
     client.send_close(4321);
     assert_eq!(client.close(), (4321, String::new()));
     client.end();
-    wait_until("the end of the connection", || closed(world.address, 4321) == 1);
+    wait_until("the end of the connection", || closed(world.address, CloseCause::PeerClose) == 1);
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn a_close_without_a_code_is_answered_in_kind() {
     client.send_raw(&frame(0x80 | common::CLOSE, b""));
     assert_eq!(client.frame().unwrap(), (common::CLOSE, Vec::new()));
     client.end();
-    wait_until("the end of the connection", || closed(world.address, 1005) == 1);
+    wait_until("the end of the connection", || closed(world.address, CloseCause::PeerClose) == 1);
 }
 
 /// What a `plain` client sends, and the error frame that answers it while the connection goes on.

@@ -463,6 +463,17 @@ words! {
         /// An hour back.
         Back = "back",
     }
+    /// A code that a backend disconnects with.
+    Dismissal {
+        /// One after which SDKs reconnect.
+        Temporary = "3100",
+        /// The first after which they do not.
+        Final = "3500",
+        /// The last of those.
+        Last = "3999",
+        /// One of the application's.
+        Custom = "4000",
+    }
     /// What comes late, for a connection that has ended.
     Late {
         /// `Upgraded`.
@@ -713,6 +724,8 @@ actions! {
     Enter(peer: Peer, rooms: Rooms) = "enter",
     /// Somebody sets the calendar by an hour; the clock goes on as before.
     Calendar(jump: Jump) = "calendar",
+    /// A backend closes one connection with a code of its own.
+    Dismiss(peer: Peer, dismissal: Dismissal) = "api-disconnect-with",
 }
 
 /// No action has more arguments.

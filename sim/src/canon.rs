@@ -7,7 +7,7 @@ use crate::oracle::{Ask, Conn, Oracle, Phase, Want};
 use crate::subject::Subject;
 use crate::world::World;
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{ClientId, ConnId, EndedBy, Snapshot};
+use parlor_core::{ClientId, ConnId, Snapshot};
 use std::hash::{DefaultHasher, Hasher};
 
 /// A state, as good as its canonical form: two different ones have the same key once in 2^64 pairs of pairs.
@@ -76,8 +76,8 @@ impl<S: Subject> Reader<'_, S> {
             return out;
         };
         self.phase(view, &mut out);
-        if let Phase::Closing { hang_up, by, .. } = conn.phase {
-            out.extend([u8::from(hang_up), u8::from(by == EndedBy::Peer)]);
+        if let Phase::Closing { hang_up, cause, .. } = conn.phase {
+            out.extend([u8::from(hang_up), cause as u8]);
         }
         out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
         self.entry(conn, &mut out);
@@ -148,9 +148,9 @@ impl<S: Subject> Reader<'_, S> {
                 }
                 events.iter().for_each(|event| out.push(name_tag(event)));
             }
-            PhaseView::Closing { by, code } => {
+            PhaseView::Closing { cause, code } => {
                 out.push(3);
-                out.extend(by.bytes().take(1).chain(code.to_le_bytes()));
+                out.extend([*cause as u8].into_iter().chain(code.to_le_bytes()));
             }
         }
     }

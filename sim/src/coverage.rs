@@ -53,6 +53,7 @@ goals! {
     BadRequest = "what is not the protocol closed a connection",
     Violation = "broken framing closed a connection",
     Disconnected = "a backend closed a connection",
+    ClosedInOrder = "frames that waited went out before a Close",
     ShutDownWithPeersInEveryPhase = "the server stopped with connections in every phase",
     ConnectionLimit = "a connection was refused because there are too many",
     StaleInput = "an input came for a connection that had ended",

@@ -96,7 +96,7 @@ const FAULTS: [&[&str]; 6] = [
     &["stall", "narrow", "write", "resume"],
     &["vanish"],
     &["close", "violate", "say"],
-    &["api-disconnect-user", "api-disconnect-client"],
+    &["api-disconnect-user", "api-disconnect-client", "api-disconnect-with"],
     &["calendar"],
 ];
 

@@ -12,7 +12,7 @@ const ALLOWED: [&str; 19] = [
     "ConnView",
     "Effect",
     "End",
-    "EndedBy",
+    "CloseCause",
     "Input",
     "Instant",
     "Limits",

@@ -3,7 +3,8 @@
 use super::Hub;
 use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Reply};
 use crate::broker::keeps_history;
-use crate::code::{CloseReason, Error, ErrorCode, UnsubscribeReason};
+use crate::close::{CloseCause, CloseReason};
+use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Conn, Phase, Speaks, Why};
 use crate::ids::{ClientId, Name, any_room};
 use crate::link::{Caller, Draft, Origin, Replay, Request};
@@ -197,7 +198,7 @@ impl Hub {
     fn refresh_user(&mut self, user: &Name, client: Option<ClientId>, expire_at: Option<i64>, expired: bool) {
         for slot in self.ready_of(user, client) {
             if expired {
-                self.close(slot, CloseReason::EXPIRED);
+                self.close(slot, CloseCause::Expired);
                 continue;
             }
             let lifetime = expire_at.map(|at| self.until(at));
@@ -238,7 +239,7 @@ impl Hub {
                 _ => false,
             };
             if meant && !whitelist.contains(&conn.client) {
-                self.close(slot, reason.clone());
+                self.close_saying(slot, CloseCause::Backend, reason.clone());
             }
         }
     }

@@ -3,7 +3,8 @@
 use super::session::Proof;
 use super::{Hub, Text};
 use crate::broker::keeps_history;
-use crate::code::{CloseReason, Error, ErrorCode};
+use crate::close::CloseCause;
+use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::ids::Name;
 use crate::link::{Draft, Origin, Request};
@@ -22,7 +23,7 @@ enum Refusal {
     /// It is answered with an error.
     Error(Error),
     /// The connection ends.
-    Close(CloseReason),
+    Close(CloseCause),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -43,7 +44,7 @@ impl Hub {
         let Text { conn, text, at } = text;
         match json::next_command(&text[at..]) {
             None => {}
-            Some(Err(_)) => self.close(conn.slot, CloseReason::BAD_REQUEST),
+            Some(Err(_)) => self.close(conn.slot, CloseCause::BadRequest),
             Some(Ok((command, used))) => {
                 self.command(conn.slot, &command);
                 self.texts.push_front(Text { conn, at: at + used, text });
@@ -54,7 +55,7 @@ impl Hub {
     /// The token that came with `connect` was checked.
     pub(super) fn json_entrance(&mut self, slot: u32, mut entrance: Entrance, proof: Proof) {
         match proof {
-            Proof::Bad => self.close(slot, CloseReason::INVALID_TOKEN),
+            Proof::Bad => self.close(slot, CloseCause::InvalidToken),
             Proof::Expired => {
                 if let Some(open) = self.conns[slot as usize].open_mut() {
                     // An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again.
@@ -74,13 +75,13 @@ impl Hub {
     /// The token that came with `refresh` was checked.
     pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, proof: Proof) {
         match proof {
-            Proof::Bad => self.close(slot, CloseReason::INVALID_TOKEN),
+            Proof::Bad => self.close(slot, CloseCause::InvalidToken),
             // SDKs take an error here for final; closed, they come back with a token that is new.
-            Proof::Expired => self.close(slot, CloseReason::EXPIRED),
+            Proof::Expired => self.close(slot, CloseCause::Expired),
             Proof::Good(identity) => {
                 let Some(open) = self.conns[slot as usize].open() else { return };
                 if open.info.user != identity.user {
-                    return self.close(slot, CloseReason::BAD_REQUEST);
+                    return self.close(slot, CloseCause::BadRequest);
                 }
                 let reply = json::refreshed(id, &open.info, identity.ttl());
                 self.arm_expiry(slot, identity.lifetime);
@@ -140,7 +141,7 @@ impl Hub {
     /// Whether a command may come now: it has an id to answer to, and `connect` went before it.
     fn admit(&self, slot: u32, id: u64) -> Result<(), Refusal> {
         let ready = self.conns[slot as usize].ready().is_some();
-        if id == 0 || !ready { Err(Refusal::Close(CloseReason::BAD_REQUEST)) } else { Ok(()) }
+        if id == 0 || !ready { Err(Refusal::Close(CloseCause::BadRequest)) } else { Ok(()) }
     }
 
     fn method(&mut self, slot: u32, id: u64, method: Method, params: &RawValue) -> Result<(), Refusal> {
@@ -163,7 +164,7 @@ impl Hub {
                 Ok(())
             }
             Method::Send => Ok(()),
-            Method::Connect => Err(Refusal::Close(CloseReason::BAD_REQUEST)),
+            Method::Connect => Err(Refusal::Close(CloseCause::BadRequest)),
             Method::Rpc => Err(ErrorCode::NotAvailable.into()),
         }
     }
@@ -171,7 +172,7 @@ impl Hub {
     fn connect(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let unauthenticated = |open: &crate::conn::Open| matches!(open.stage, Stage::Unauthenticated);
         if id == 0 || !self.conns[slot as usize].open().is_some_and(unauthenticated) {
-            return Err(Refusal::Close(CloseReason::BAD_REQUEST));
+            return Err(Refusal::Close(CloseCause::BadRequest));
         }
         let json::Connect { token, subs } = read(params)?;
         // More than a connection may be in means nothing: it cannot be put into them.
@@ -183,7 +184,7 @@ impl Hub {
         } else if self.config.policy.allow_anonymous {
             self.enter(slot, entrance, &[]);
         } else {
-            return Err(Refusal::Close(CloseReason::INVALID_TOKEN));
+            return Err(Refusal::Close(CloseCause::InvalidToken));
         }
         Ok(())
     }

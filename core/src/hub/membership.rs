@@ -3,7 +3,8 @@
 use super::Hub;
 use super::session::Proof;
 use crate::broker::keeps_history;
-use crate::code::{CloseReason, Error, ErrorCode, UnsubscribeReason};
+use crate::close::CloseCause;
+use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, client_room};
 use crate::link::{Position, Replay, Replayed, Request};
@@ -166,7 +167,7 @@ impl Hub {
                 Why::Asked { id } => hub.fail(slot, id, &error),
                 Why::Entering | Why::Placed => {
                     hub.count_error(&error);
-                    hub.close(slot, CloseReason::OVERLOADED);
+                    hub.close(slot, CloseCause::Overloaded);
                 }
             }
         });

@@ -12,9 +12,9 @@ mod session;
 mod view;
 
 use crate::api::Command;
-use crate::code::CloseReason;
+use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{ABNORMAL, Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::link::{Caller, News, Request};
@@ -25,7 +25,7 @@ use crate::registry::{JoinId, Registry, index};
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
-use crate::turn::{Change, Effect, End, EndedBy, Event, Input, Lost, Refused, Upgrade, Violation};
+use crate::turn::{Change, Effect, End, Event, Input, Lost, Refused, Upgrade, Violation};
 use crate::wire::json::PING;
 use crate::wire::route::Target;
 use alloc::borrow::Cow;
@@ -181,7 +181,7 @@ impl Hub {
                 if rule == Violation::TooLarge {
                     hub.hit("message_bytes");
                 }
-                hub.close(slot, rule.close_reason());
+                hub.close(slot, rule.cause());
             }),
             Input::Lost { conn, cause } => self.with(conn, |hub, slot| hub.lost(slot, cause)),
             Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
@@ -232,7 +232,7 @@ impl Hub {
     /// Closes the connections that could not keep up.
     pub fn evict(&mut self) {
         while let Some(conn) = self.slow.pop() {
-            self.with(conn, |hub, slot| hub.close(slot, CloseReason::SLOW));
+            self.with(conn, |hub, slot| hub.close(slot, CloseCause::Slow));
         }
     }
 
@@ -284,7 +284,7 @@ impl Hub {
 
     fn message(&mut self, slot: u32, text: String) {
         if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
-            return self.vacate(slot, abnormal(EndedBy::Server));
+            return self.vacate(slot, abnormal(CloseCause::Protocol));
         }
         if !self.heard(slot) {
             return;
@@ -334,16 +334,16 @@ impl Hub {
             }
             other => {
                 conn.phase = other;
-                self.vacate(slot, abnormal(EndedBy::Peer));
+                self.vacate(slot, abnormal(CloseCause::PeerClose));
             }
         }
     }
 
     fn lost(&mut self, slot: u32, cause: Lost) {
         let end = match (&self.conns[slot as usize].phase, cause) {
-            (Some(Phase::Closing(closing)), _) => End { reason: closing.reason.clone(), by: closing.by, clean: false },
-            (_, Lost::Write) => End { reason: CloseReason::WRITE, by: EndedBy::Loss, clean: false },
-            (_, Lost::Eof | Lost::Read) => abnormal(EndedBy::Loss),
+            (Some(Phase::Closing(closing)), _) => closing.end(false),
+            (_, Lost::Eof) => abnormal(CloseCause::PeerEof),
+            (_, Lost::Read | Lost::Write) => abnormal(CloseCause::PeerReset),
         };
         self.vacate(slot, end);
     }
@@ -383,17 +383,22 @@ impl Hub {
     }
 
     /// Ends a connection, or does nothing where that is under way.
-    fn close(&mut self, slot: u32, reason: CloseReason) {
+    fn close(&mut self, slot: u32, cause: CloseCause) {
+        self.close_saying(slot, cause, cause.reason());
+    }
+
+    /// The same with other words than the cause's own.
+    fn close_saying(&mut self, slot: u32, cause: CloseCause, reason: CloseReason) {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.begin_close(reason);
+                let closing = open.begin_close(cause, reason);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
             Some(Phase::Handshaking(handshaking)) => {
                 conn.phase = Some(Phase::Handshaking(handshaking));
-                self.vacate(slot, abnormal(EndedBy::Server));
+                self.vacate(slot, abnormal(cause));
             }
             other => {
                 conn.phase = other;
@@ -416,7 +421,7 @@ impl Hub {
 
     fn keep_closing(&mut self, slot: u32, closing: Closing) {
         let over = closing.is_over();
-        let end = End { reason: closing.reason.clone(), by: closing.by, clean: true };
+        let end = closing.end(true);
         self.conns[slot as usize].phase = Some(Phase::Closing(closing));
         if over {
             self.vacate(slot, end);
@@ -450,8 +455,8 @@ impl Hub {
         self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
-        *self.totals.closed.entry(end.reason.code).or_default() += 1;
-        tracing::debug!(client = %conn.client, code = end.reason.code, reason = &*end.reason.reason, by = ?end.by, "closed");
+        *self.totals.closed.entry(end.cause).or_default() += 1;
+        tracing::debug!(client = %conn.client, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "closed");
         self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
     }
 
@@ -471,9 +476,9 @@ impl Hub {
         match timer {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
-            Timer::Pong => self.close_for(slot, "pong_timeout", CloseReason::NO_PONG),
-            Timer::Write => self.close_for(slot, "write_timeout", CloseReason::WRITE),
-            Timer::Expiry => self.close_for(slot, "expiry_grace", CloseReason::EXPIRED),
+            Timer::Pong => self.close_for(slot, "pong_timeout", CloseCause::NoPong),
+            Timer::Write => self.close_for(slot, "write_timeout", CloseCause::WriteTimeout),
+            Timer::Expiry => self.close_for(slot, "expiry_grace", CloseCause::Expired),
             Timer::RoomExpiry => {
                 self.hit("expiry_grace");
                 self.rooms_expired(slot);
@@ -483,23 +488,23 @@ impl Hub {
 
     fn phase_over(&mut self, slot: u32) {
         match &self.conns[slot as usize].phase {
-            Some(Phase::Open(_)) => self.close_for(slot, "authenticate_timeout", CloseReason::STALE),
+            Some(Phase::Open(_)) => self.close_for(slot, "authenticate_timeout", CloseCause::Stale),
             Some(Phase::Closing(closing)) => {
-                let end = End { reason: closing.reason.clone(), by: closing.by, clean: false };
+                let end = closing.end(false);
                 self.hit("close_timeout");
                 self.vacate(slot, end);
             }
             _ => {
                 self.hit("handshake_timeout");
-                self.vacate(slot, abnormal(EndedBy::Server));
+                self.vacate(slot, abnormal(CloseCause::HandshakeTimeout));
             }
         }
     }
 
     /// Ends a connection because of a limit.
-    fn close_for(&mut self, slot: u32, limit: &'static str, reason: CloseReason) {
+    fn close_for(&mut self, slot: u32, limit: &'static str, cause: CloseCause) {
         self.hit(limit);
-        self.close(slot, reason);
+        self.close(slot, cause);
     }
 
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
@@ -541,7 +546,7 @@ impl Hub {
         self.timers.rearm(Owner::Drain, &mut drain.armed, next);
         self.drain = Some(drain);
         for slot in step {
-            self.close(slot, CloseReason::SHUTDOWN);
+            self.close(slot, CloseCause::Shutdown);
         }
     }
 
@@ -572,7 +577,7 @@ impl Hub {
 }
 
 /// The end of a connection that no Close frame spoke of.
-fn abnormal(by: EndedBy) -> End {
+fn abnormal(cause: CloseCause) -> End {
     let reason = CloseReason { code: ABNORMAL, reason: Cow::Borrowed("abnormal closure") };
-    End { reason, by, clean: false }
+    End { cause, reason, clean: false }
 }

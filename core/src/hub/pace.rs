@@ -1,7 +1,8 @@
 //! How much clients ask for, against what they may.
 
 use super::Hub;
-use crate::code::{CloseReason, Error, ErrorCode};
+use crate::close::CloseCause;
+use crate::code::{Error, ErrorCode};
 use crate::limits::Rate;
 use crate::rate::Gcra;
 use crate::time::Instant;
@@ -53,7 +54,7 @@ impl Hub {
             }
             pace.refusals += 1;
             if pace.refusals >= REFUSALS {
-                self.close(slot, CloseReason::RATE);
+                self.close(slot, CloseCause::Rate);
             }
         }
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")

@@ -3,7 +3,8 @@
 use super::Hub;
 use super::session::{Identity, Proof};
 use crate::api::HistoryQuery;
-use crate::code::{CloseReason, Error, ErrorCode};
+use crate::close::CloseCause;
+use crate::code::{Error, ErrorCode};
 use crate::conn::{Check, Entrance, Speaks, Stage, Why};
 use crate::ids::Name;
 use crate::link::{Origin, Replay, Request};
@@ -49,7 +50,7 @@ impl Hub {
                 self.admit_plain(slot, None);
                 self.complain(slot, INVALID_TOKEN);
             }
-            Proof::Bad | Proof::Expired => self.close(slot, CloseReason::INVALID_TOKEN),
+            Proof::Bad | Proof::Expired => self.close(slot, CloseCause::InvalidToken),
         }
     }
 
@@ -65,14 +66,14 @@ impl Hub {
             let new: Vec<Name> = rooms.into_iter().filter(|room| !self.registry.has_seat(slot, room)).collect();
             if self.registry.seat_count(slot) + new.len() > self.config.limits.rooms_per_connection {
                 self.hit("rooms_per_connection");
-                return self.close(slot, CloseReason::ROOMS);
+                return self.close(slot, CloseCause::Rooms);
             }
             self.rename(slot);
             for room in &new {
                 self.join(slot, room, Why::Placed, Replay::None, false, None);
             }
         } else {
-            return self.close(slot, CloseReason::BAD_REQUEST);
+            return self.close(slot, CloseCause::BadRequest);
         }
         self.say(slot, &plain::authenticated(&user, self.now.unix_ms));
     }

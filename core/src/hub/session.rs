@@ -1,7 +1,7 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
-use crate::code::CloseReason;
+use crate::close::CloseCause;
 use crate::conn::{Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::ids::{ClientInfo, Name, any_room, client_room};
 use crate::link::{Replay, Request};
@@ -109,7 +109,7 @@ impl Hub {
         let most = self.config.limits.connections_per_user;
         if !user.is_empty() && most > 0 && self.registry.connections_of(&user).count() >= most {
             self.hit("connections_per_user");
-            self.close(slot, CloseReason::USER_CONNECTIONS);
+            self.close(slot, CloseCause::UserConnections);
             return None;
         }
         self.arm_expiry(slot, lifetime);
@@ -155,7 +155,7 @@ impl Hub {
     pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[Name]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
             self.hit("rooms_per_connection");
-            return self.close(slot, CloseReason::ROOMS);
+            return self.close(slot, CloseCause::Rooms);
         }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut entrance.replays);
@@ -193,7 +193,7 @@ impl Hub {
         let waiting: usize = open.waiting.iter().map(String::len).sum();
         if waiting + text.len() > max {
             self.hit("message_bytes");
-            return self.close(slot, CloseReason::BAD_REQUEST);
+            return self.close(slot, CloseCause::BadRequest);
         }
         open.waiting.push(text);
     }

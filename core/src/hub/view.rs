@@ -8,7 +8,6 @@ use crate::outbox::Queue;
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
 use crate::time::Instant;
-use crate::turn::EndedBy;
 use alloc::vec::Vec;
 
 impl Hub {
@@ -88,10 +87,7 @@ impl Hub {
                 rooms: self.registry.rooms_of(conn.id.slot).map(|(room, member)| (room.clone(), member)).collect(),
                 events: open.events.clone(),
             },
-            Some(Phase::Closing(closing)) => PhaseView::Closing {
-                by: if closing.by == EndedBy::Peer { "peer" } else { "server" },
-                code: closing.reason.code,
-            },
+            Some(Phase::Closing(closing)) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code },
             _ => PhaseView::Handshaking,
         }
     }

@@ -1,7 +1,8 @@
 //! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
 
 use crate::api::{Command, Connection, Info, Message, Position, Publication, Reply};
-use crate::code::{CloseReason, Error, ErrorCode};
+use crate::close::{CloseCause, CloseReason};
+use crate::code::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name, any_room, client_room};
 use crate::limits::{LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
@@ -240,7 +241,7 @@ fn disconnect(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
     let whitelist: Vec<String> = body.optional("whitelist")?.unwrap_or_default();
     let whitelist = whitelist.iter().map(|client| client_id("whitelist", client)).collect::<Result<_, _>>()?;
     let reason = match body.object::<With>("disconnect")? {
-        None => CloseReason::FORCE,
+        None => CloseCause::Backend.reason(),
         // SDKs take a reason that is JSON for their own and look no further: they would never reconnect.
         Some(With { reason, .. }) if serde_json::from_str::<Value>(&reason).is_ok() => {
             return Err(bad("disconnect.reason: must be words, not JSON"));

@@ -1,8 +1,11 @@
 //! The HTTP API's bodies, and what the calls do.
 
 use crate::world::{claims, with, world};
-use parlor_core::{Claims, Limits, Policy};
+use parlor_core::api::Command;
+use parlor_core::close::CloseReason;
+use parlor_core::{Claims, CloseCause, Input, Limits, Name, Policy};
 use serde_json::json;
+use tungstenite::Message;
 
 #[test]
 fn a_broadcast_answers_for_each_room() {
@@ -76,6 +79,41 @@ fn a_user_is_disconnected_everywhere_but_where_it_is_spared() {
     assert_eq!(world.read_close(conns[1]), Some((4500, "disconnected by the backend".into())));
     world.api("disconnect", r#"{"client":"04040404-0404-0404-0404-040404040404"}"#);
     assert_eq!(world.read_close(other), Some((3503, "disconnected by the backend".into())));
+}
+
+#[test]
+fn what_was_published_before_a_disconnect_is_delivered_whatever_its_code() {
+    for code in [3000, 3005, 3008, 3100, 3499, 3500, 3503, 3999, 4000, 4500, 4999] {
+        let mut world = world();
+        let conn = world.plain("/ws/a");
+        world.api("publish", r#"{"channel":"a","data":"last"}"#);
+        let client = "01010101-0101-0101-0101-010101010101";
+        world.api("disconnect", &format!(r#"{{"client":"{client}","disconnect":{{"code":{code},"reason":"so"}}}}"#));
+        let got = world.messages(conn);
+        assert_eq!(got.len(), 2, "{code}: {got:?}");
+        assert_eq!(got[0].to_text().unwrap(), "\"last\"", "{code}");
+        let Message::Close(Some(close)) = &got[1] else { panic!("{code}: {got:?}") };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (code, "so"));
+    }
+}
+
+#[test]
+fn ends_are_counted_by_cause_however_many_codes_there_are() {
+    let mut world = world();
+    for code in 3000..3200 {
+        let conn = world.plain("/ws/a");
+        if code % 2 == 0 {
+            world.input(Input::PeerClosed { conn, code: Some(code) });
+        } else {
+            let reason = CloseReason::custom(code, "so");
+            let client = Some(world.shard.snapshot().conns[0].client);
+            world.call(Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason }).expect("done");
+            world.input(Input::PeerClosed { conn, code: Some(code) });
+        }
+        world.flush(conn);
+    }
+    let closed = world.shard.stats().totals.closed;
+    assert_eq!(closed, [(CloseCause::Backend, 100), (CloseCause::PeerClose, 100)].into());
 }
 
 #[test]

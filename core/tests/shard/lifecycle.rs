@@ -2,9 +2,9 @@
 
 use crate::world::{World, parse, with};
 use parlor_core::api::Command;
-use parlor_core::code::CloseReason;
+use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, ClientId, ConnId, EndedBy, Input, Limits, Lost, Name, Policy, Violation};
+use parlor_core::{Claims, ClientId, ConnId, Input, Limits, Lost, Name, Policy, Violation};
 use std::time::Duration;
 use tungstenite::Message;
 
@@ -92,7 +92,8 @@ fn closing(world: &mut World) -> ConnId {
 
 fn kick(world: &mut World) {
     let client = Some(ClientId([1; 16]));
-    let command = Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason: CloseReason::FORCE };
+    let command =
+        Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason: CloseCause::Backend.reason() };
     world.call(command).expect("done");
 }
 
@@ -150,16 +151,15 @@ fn next_deadline(world: &mut World) {
 
 fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
     if let Some((_, end)) = world.ended.iter().find(|(ended, _)| *ended == conn) {
-        let decided = if end.reason.code == 1000 { EndedBy::Peer } else { EndedBy::Server };
-        assert!(end.by == decided || matches!(end.reason.code, 1006 | 3009), "who decided is who ended it: {end:?}");
-        return format!("ended {} {}", end.reason.code, if end.clean { "clean" } else { "torn" });
+        return format!("ended {} {}", end.cause.name(), if end.clean { "clean" } else { "torn" });
     }
     let snapshot = world.shard.snapshot();
     let view = snapshot.conns.into_iter().find(|view| view.id == conn).expect("it has not ended");
     match view.phase {
         PhaseView::Handshaking => "handshaking".into(),
-        PhaseView::Closing { by: "server", code } => format!("closing {code}"),
-        PhaseView::Closing { code, .. } => format!("answering {code}"),
+        PhaseView::Closing { cause: CloseCause::PeerClose, code } => format!("answering {code}"),
+        PhaseView::Closing { cause, code } if code == cause.reason().code => format!("closing {}", cause.name()),
+        PhaseView::Closing { cause, code } => panic!("{code} is not what {} says", cause.name()),
         PhaseView::Open { stage, .. } => {
             let phase = if stage == "ready" { "ready" } else { "open" };
             let last = parse(view.outbox.concat()).pop();

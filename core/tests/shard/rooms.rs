@@ -1,7 +1,7 @@
 //! Rooms, users, slow members and the end of things.
 
 use crate::world::{claims, with, world};
-use parlor_core::{BadToken, Change, Claims, Input, Limits, Lost, Name, Policy, Refused};
+use parlor_core::{BadToken, Change, Claims, CloseCause, Input, Limits, Lost, Name, Policy, Refused};
 use serde_json::json;
 use std::time::Duration;
 
@@ -176,9 +176,12 @@ fn the_clock_of_a_socket_that_refuses_runs_until_it_takes_something() {
     assert!(world.ended.is_empty());
     world.pass(Duration::from_secs(1));
     let closing = world.shard.snapshot();
-    assert!(matches!(closing.conns[0].phase, parlor_core::snapshot::PhaseView::Closing { code: 3009, .. }));
+    assert!(matches!(
+        closing.conns[0].phase,
+        parlor_core::snapshot::PhaseView::Closing { cause: CloseCause::WriteTimeout, code: 3009 }
+    ));
     world.pass(Duration::from_secs(5));
-    assert_eq!((world.ended[0].1.reason.code, world.ended[0].1.clean), (3009, false));
+    assert_eq!((world.ended[0].1.cause, world.ended[0].1.clean), (CloseCause::WriteTimeout, false));
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_shutdown_tells_everyone_in_paced_steps() {
         world.flush(conn);
         world.input(Input::PeerClosed { conn, code: Some(3001) });
     }
-    assert!(world.ended.iter().all(|(_, end)| end.clean && end.reason.code == 3001));
+    assert!(world.ended.iter().all(|(_, end)| end.clean && end.cause == CloseCause::Shutdown));
     assert_eq!((world.shard.poll_timeout(), world.shard.stats().gauges.connections), (None, 0));
 }
 

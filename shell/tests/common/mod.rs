@@ -7,6 +7,7 @@ pub mod program;
 use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};
 use parlor::server::Server;
+use parlor_core::CloseCause;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -136,9 +137,9 @@ pub fn health(address: SocketAddr) -> Value {
     get(address, "/health").json()
 }
 
-/// How many connections ended with this code.
-pub fn closed(address: SocketAddr, code: u16) -> u64 {
-    health(address)["totals"]["closed"][code.to_string()].as_u64().unwrap_or(0)
+/// How many connections ended for this cause.
+pub fn closed(address: SocketAddr, cause: CloseCause) -> u64 {
+    health(address)["totals"]["closed"][cause.name()].as_u64().unwrap_or(0)
 }
 
 /// How often this limit was in the way.

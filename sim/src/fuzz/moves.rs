@@ -3,7 +3,7 @@
 use crate::subject::Seen;
 use parlor_core::limits::Limits;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
-use parlor_core::{Change, ConnId, Effect, Input, Now, Refused, Snapshot};
+use parlor_core::{Change, CloseCause, ConnId, Effect, Input, Now, Refused, Snapshot};
 use std::collections::BTreeSet;
 
 /// One transition.
@@ -177,9 +177,9 @@ impl Step {
                 assert!(named && matches!(self.input, Input::Upgraded { .. }), "P1: {} opens by itself", before.id);
             }
             (PhaseView::Open { .. }, PhaseView::Open { .. }) => self.judge_open(before, after, named),
-            (PhaseView::Open { .. }, PhaseView::Closing { by, .. }) => {
+            (PhaseView::Open { .. }, PhaseView::Closing { cause, .. }) => {
                 let peer = named && matches!(self.input, Input::PeerClosed { .. });
-                assert_eq!(*by == "peer", peer, "P1: who closes {}", before.id);
+                assert_eq!(*cause == CloseCause::PeerClose, peer, "P1: who closes {}", before.id);
                 assert!(ends_with_close(after) || pending(after) == 0, "G1: {:02x?} has no Close", after.outbox);
             }
             (PhaseView::Closing { .. }, PhaseView::Closing { .. }) => {

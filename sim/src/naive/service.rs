@@ -7,8 +7,9 @@ use super::python::Exception;
 use super::task::{Ran, Task, TaskId};
 use super::websocket::{Phase, State, WebSocket};
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::{CloseReason, Error, ErrorCode};
-use parlor_core::{CallId, ClientId, ConnId, Effect, End, EndedBy, Input, Lost, Name, Now, Violation};
+use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
+use parlor_core::code::{Error, ErrorCode};
+use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Name, Now, Violation};
 use std::sync::Arc;
 
 /// The coroutine of one connection.
@@ -66,9 +67,9 @@ impl<V: Version> Naive<V> {
             Input::Message { conn, text } => self.message(conn, &text),
             Input::Violation { conn, rule: Violation::Binary } => {
                 // A binary message has no text, and to look for one is a KeyError.
-                self.raise(conn, Exception::KeyError("text".into()), Violation::Binary.close_reason())
+                self.raise(conn, Exception::KeyError("text".into()), CloseCause::Binary)
             }
-            Input::Violation { conn, rule } => self.hang_up(conn, rule.close_reason(), EndedBy::Server),
+            Input::Violation { conn, rule } => self.hang_up(conn, rule.cause(), rule.cause().reason()),
             Input::PeerClosed { conn, code } => self.peer_closed(conn, code),
             Input::Lost { conn, cause } => self.lost(conn, cause),
             Input::Flushed { conn, bytes } => self.flushed(conn, bytes),
@@ -105,28 +106,28 @@ impl<V: Version> Naive<V> {
         self.ledger.totals.messages_in += 1;
         match serde_json::from_str::<serde_json::Value>(text) {
             Ok(_) => vec![],
-            Err(_) => self.raise(conn, Exception::JsonDecodeError, CloseReason::BAD_REQUEST),
+            Err(_) => self.raise(conn, Exception::JsonDecodeError, CloseCause::BadRequest),
         }
     }
 
     /// An exception that the endpoint does not catch: the framework closes the socket, and nobody calls `disconnect`.
-    fn raise(&mut self, conn: ConnId, exception: Exception, reason: CloseReason) -> Vec<Effect> {
+    fn raise(&mut self, conn: ConnId, exception: Exception, cause: CloseCause) -> Vec<Effect> {
         self.endpoints.get_mut(&conn).expect("every connection has one").stands = Stands::Raised(exception);
         self.sockets.get_mut(conn).application_state = State::Disconnected;
-        self.close(conn, reason, EndedBy::Server);
+        self.close(conn, cause, cause.reason());
         vec![]
     }
 
     /// The connection ends for the endpoint too: it receives `WebSocketDisconnect`, and catches it.
-    fn hang_up(&mut self, conn: ConnId, reason: CloseReason, by: EndedBy) -> Vec<Effect> {
-        self.close(conn, reason, by);
+    fn hang_up(&mut self, conn: ConnId, cause: CloseCause, reason: CloseReason) -> Vec<Effect> {
+        self.close(conn, cause, reason);
         self.disconnect(conn);
         vec![]
     }
 
-    fn close(&mut self, conn: ConnId, reason: CloseReason, by: EndedBy) {
+    fn close(&mut self, conn: ConnId, cause: CloseCause, reason: CloseReason) {
         let deadline = self.now.after(self.config.limits.close_timeout);
-        let interrupted = self.sockets.close(conn, reason, by, deadline);
+        let interrupted = self.sockets.close(conn, cause, reason, deadline);
         self.interrupt(interrupted);
     }
 
@@ -144,15 +145,15 @@ impl<V: Version> Naive<V> {
         let is_written = websocket.frames().next().is_none();
         match &mut websocket.phase {
             Phase::Open => {
-                let reason = CloseReason { code: code.unwrap_or(1005), reason: "".into() };
-                self.hang_up(conn, reason, EndedBy::Peer)
+                let reason = CloseReason { code: code.unwrap_or(NO_STATUS), reason: "".into() };
+                self.hang_up(conn, CloseCause::PeerClose, reason)
             }
             Phase::Closing { hang_up, .. } if !is_written => {
                 *hang_up = true;
                 vec![]
             }
-            Phase::Closing { reason, by, .. } => {
-                let end = End { reason: reason.clone(), by: *by, clean: true };
+            Phase::Closing { cause, reason, .. } => {
+                let end = End { cause: *cause, reason: reason.clone(), clean: true };
                 self.end(conn, end)
             }
             Phase::Handshaking | Phase::Ended => self.lost(conn, Lost::Eof),
@@ -160,20 +161,20 @@ impl<V: Version> Naive<V> {
     }
 
     fn lost(&mut self, conn: ConnId, cause: Lost) -> Vec<Effect> {
-        let reason = match cause {
-            Lost::Write => CloseReason::WRITE,
-            Lost::Eof | Lost::Read => CloseReason { code: 1006, reason: "".into() },
+        let lost = match cause {
+            Lost::Eof => CloseCause::PeerEof,
+            Lost::Read | Lost::Write => CloseCause::PeerReset,
         };
         let end = match &self.sockets.get(conn).phase {
-            Phase::Closing { reason, by, .. } => End { reason: reason.clone(), by: *by, clean: false },
-            _ => End { reason, by: EndedBy::Loss, clean: false },
+            Phase::Closing { cause, reason, .. } => End { cause: *cause, reason: reason.clone(), clean: false },
+            _ => End { cause: lost, reason: CloseReason { code: ABNORMAL, reason: "".into() }, clean: false },
         };
         self.end(conn, end)
     }
 
     /// Whoever waits for the socket in a send wakes first, then the endpoint that waits for a message.
     fn end(&mut self, conn: ConnId, end: End) -> Vec<Effect> {
-        *self.ledger.totals.closed.entry(end.reason.code).or_default() += 1;
+        *self.ledger.totals.closed.entry(end.cause).or_default() += 1;
         let interrupted = self.sockets.end(conn);
         self.interrupt(interrupted);
         self.disconnect(conn);
@@ -190,8 +191,8 @@ impl<V: Version> Naive<V> {
         self.arm_write(conn);
         let websocket = self.sockets.get(conn);
         match &websocket.phase {
-            Phase::Closing { reason, by, hang_up: true } if websocket.frames().next().is_none() => {
-                let end = End { reason: reason.clone(), by: *by, clean: true };
+            Phase::Closing { cause, reason, hang_up: true } if websocket.frames().next().is_none() => {
+                let end = End { cause: *cause, reason: reason.clone(), clean: true };
                 self.end(conn, end)
             }
             _ => vec![],

@@ -5,7 +5,7 @@ use super::manager::Version;
 use super::service::{Endpoint, Stands};
 use super::websocket::{Phase, name, text_frame};
 use parlor_core::snapshot::{ConnView, LogView, PhaseView, RoomView};
-use parlor_core::{ConnId, EndedBy, Name, Snapshot, Stats};
+use parlor_core::{ConnId, Name, Snapshot, Stats};
 use std::collections::BTreeSet;
 
 impl<V: Version> Naive<V> {
@@ -82,9 +82,7 @@ impl<V: Version> Naive<V> {
 
     fn phase(&self, conn: ConnId) -> PhaseView {
         match &self.sockets.get(conn).phase {
-            Phase::Closing { reason, by, .. } => {
-                PhaseView::Closing { by: if *by == EndedBy::Peer { "peer" } else { "server" }, code: reason.code }
-            }
+            Phase::Closing { cause, reason, .. } => PhaseView::Closing { cause: *cause, code: reason.code },
             Phase::Handshaking | Phase::Ended => PhaseView::Handshaking,
             Phase::Open => {
                 let rooms = self.rooms().into_iter().filter(|room| room.members.contains(&conn));

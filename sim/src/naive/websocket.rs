@@ -3,8 +3,8 @@
 
 use super::python::Exception;
 use super::task::TaskId;
-use parlor_core::code::CloseReason;
-use parlor_core::{ClientId, ConnId, EndedBy, Instant};
+use parlor_core::close::CloseReason;
+use parlor_core::{ClientId, CloseCause, ConnId, Instant};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum Phase {
     /// Messages go both ways.
     Open,
     /// A Close frame waits or is out. `hang_up`: the peer's is in, so that the connection ends with ours.
-    Closing { reason: CloseReason, by: EndedBy, hang_up: bool },
+    Closing { cause: CloseCause, reason: CloseReason, hang_up: bool },
     /// The socket is gone; the object lives for as long as somebody remembers it.
     Ended,
 }
@@ -148,11 +148,11 @@ impl WebSockets {
     }
 
     /// A Close frame goes out, and nothing else any more. Returns who waited for the socket to take a text.
-    pub fn close(&mut self, id: ConnId, reason: CloseReason, by: EndedBy, deadline: Instant) -> Vec<TaskId> {
+    pub fn close(&mut self, id: ConnId, cause: CloseCause, reason: CloseReason, deadline: Instant) -> Vec<TaskId> {
         let websocket = self.get_mut(id);
         let interrupted = websocket.drop_unsent();
         websocket.queue.push_back(Queued { bytes: close_frame(&reason), sender: None });
-        websocket.phase = Phase::Closing { reason, by, hang_up: by == EndedBy::Peer };
+        websocket.phase = Phase::Closing { cause, reason, hang_up: cause == CloseCause::PeerClose };
         websocket.deadlines = vec![("close", deadline)];
         interrupted
     }

@@ -8,6 +8,7 @@ use crate::action::{Look, Renewal};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::Goal;
 use crate::speech::Data;
+use parlor_core::CloseCause;
 use serde_json::{Map, Value, json};
 
 /// One call.
@@ -25,8 +26,8 @@ pub enum Call<'a> {
     TellAll(&'a Data),
     /// Close all connections of a user.
     Expel(usize),
-    /// Close the connection of one peer.
-    Kick(usize),
+    /// Close the connection of one peer with this code.
+    Kick(usize, u16),
     /// Look.
     Look(Look),
     /// Publish to one room with an idempotency key.
@@ -128,12 +129,12 @@ impl Oracle {
                 (result(json!({})), Guarantee::P1)
             }
             Call::Expel(user) => {
-                self.close_all(|conn| conn.user == Some(*user));
+                self.close_all(3503, |conn| conn.user == Some(*user));
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Kick(peer) => {
+            Call::Kick(peer, code) => {
                 let client = self.conns[*peer].as_ref().map(|conn| conn.client);
-                self.close_all(|conn| Some(conn.client) == client);
+                self.close_all(*code, |conn| Some(conn.client) == client);
                 (result(json!({})), Guarantee::P1)
             }
             Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
@@ -201,12 +202,12 @@ impl Oracle {
         result(json!({}))
     }
 
-    fn close_all(&mut self, which: impl Fn(&Conn) -> bool) {
+    fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
         for peer in 0..self.conns.len() {
             let Some(conn) = self.conns[peer].as_ref().filter(|conn| which(conn)) else { continue };
             match conn.phase {
-                Phase::Handshaking => self.end(peer, Ending::ABORTED),
-                Phase::Open => self.close(peer, 3503),
+                Phase::Handshaking => self.end(peer, Ending::aborted(CloseCause::Backend)),
+                Phase::Open => self.close_saying(peer, CloseCause::Backend, code),
                 Phase::Closing { .. } => {}
             }
         }

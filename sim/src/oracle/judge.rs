@@ -3,7 +3,7 @@
 use super::{Conn, Ending, Oracle, Phase, Subject};
 use crate::checks::{Failure, Guarantee, equal};
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, ConnId, Effect, End, EndedBy, Instant, Snapshot, Stats};
+use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Snapshot, Stats};
 use std::collections::BTreeMap;
 
 /// The longest control frame (RFC 6455 section 5.5).
@@ -70,7 +70,7 @@ impl Oracle {
                     format_args!("{end:?}"),
                 ));
             }
-            *self.counted.closed.entry(end.reason.code).or_default() += 1;
+            *self.counted.closed.entry(ending.cause).or_default() += 1;
         }
         match due.first() {
             None => Ok(()),
@@ -365,7 +365,7 @@ impl Oracle {
         total("accepted:", self.counted.accepted, totals.accepted)?;
         total("refused:", self.counted.refused, totals.refused)?;
         equal(Guarantee::G8, "refusals by limit:", &self.counted.limits, &totals.limits)?;
-        equal(Guarantee::G8, "closed by code:", &self.counted.closed, &totals.closed)?;
+        equal(Guarantee::G8, "closed by cause:", &self.counted.closed, &totals.closed)?;
         total("published:", self.counted.published, totals.published)?;
         total("messages in:", self.counted.messages_in, totals.messages_in)?;
         total("unknown types:", self.counted.unknown_types, totals.unknown_types)?;
@@ -412,26 +412,23 @@ fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
 }
 
 fn is_met(ending: &Ending, end: &End) -> bool {
-    ending.code.is_none_or(|code| code == end.reason.code)
-        && ending.by.is_none_or(|by| by == end.by)
-        && ending.clean == end.clean
+    (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code, end.clean)
 }
 
 fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {
     let expected = match &conn.phase {
         Phase::Handshaking => "handshaking".into(),
         Phase::Open => format!("open, ready: {}", conn.ready),
-        Phase::Closing { code, by, .. } => {
-            format!("closing by {} with {code}", if *by == EndedBy::Peer { "peer" } else { "server" })
-        }
+        Phase::Closing { cause, code, .. } => format!("closing with {code} for {cause:?}"),
     };
     let saw = match &view.phase {
         PhaseView::Handshaking => "handshaking".into(),
         PhaseView::Open { stage, .. } => format!("open, ready: {}", *stage == "ready"),
-        PhaseView::Closing { by, code } => format!("closing by {by} with {code}"),
+        PhaseView::Closing { cause, code } => format!("closing with {code} for {cause:?}"),
     };
     let guarantee = match (&conn.phase, &view.phase) {
-        (Phase::Closing { code: 3008, .. }, _) | (Phase::Open, PhaseView::Closing { code: 3008, .. }) => Guarantee::G6,
+        (Phase::Closing { cause: CloseCause::Slow, .. }, _)
+        | (Phase::Open, PhaseView::Closing { cause: CloseCause::Slow, .. }) => Guarantee::G6,
         (Phase::Closing { .. }, _) | (Phase::Open, PhaseView::Closing { .. }) => Guarantee::G7,
         _ => Guarantee::P1,
     };

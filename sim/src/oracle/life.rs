@@ -2,7 +2,7 @@
 
 use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
 use crate::coverage::Goal;
-use parlor_core::EndedBy;
+use parlor_core::CloseCause;
 
 impl Oracle {
     pub(super) fn upgraded(&mut self, peer: usize) {
@@ -45,15 +45,17 @@ impl Oracle {
     pub(super) fn peer_closed(&mut self, peer: usize, code: Option<u16>) {
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(peer, Ending { code: None, by: None, clean: false }),
-            Phase::Open => self.close_with(peer, code.unwrap_or(1005), EndedBy::Peer, Expect::close(code)),
-            Phase::Closing { by: EndedBy::Peer, .. } | Phase::Closing { hang_up: true, .. } => {}
-            Phase::Closing { code, by, .. } if conn.queue.is_empty() => {
-                self.goals.reach(Goal::PeerClosedWhileClosing);
-                self.end(peer, Ending { code: Some(code), by: Some(by), clean: true });
+            Phase::Handshaking => self.end(peer, Ending::aborted(CloseCause::PeerClose)),
+            Phase::Open => {
+                self.close_with(peer, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
             }
-            Phase::Closing { code, by, .. } => {
-                conn.phase = Phase::Closing { code, by, hang_up: true };
+            Phase::Closing { hang_up: true, .. } => {}
+            Phase::Closing { cause, code, .. } if conn.queue.is_empty() => {
+                self.goals.reach(Goal::PeerClosedWhileClosing);
+                self.end(peer, Ending { cause, code, clean: true });
+            }
+            Phase::Closing { cause, code, .. } => {
+                conn.phase = Phase::Closing { cause, code, hang_up: true };
                 if conn.half && conn.queue.len() == 1 {
                     return;
                 }
@@ -64,19 +66,19 @@ impl Oracle {
         }
     }
 
-    pub(super) fn violated(&mut self, peer: usize, code: u16) {
+    pub(super) fn violated(&mut self, peer: usize, cause: CloseCause) {
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(peer, Ending { code: None, by: None, clean: false }),
-            Phase::Open => self.close(peer, code),
+            Phase::Handshaking => self.end(peer, Ending::aborted(cause)),
+            Phase::Open => self.close(peer, cause),
             Phase::Closing { .. } => {}
         }
-        if code == 1009 {
+        if cause == CloseCause::TooLarge {
             self.hit("message_bytes");
         }
     }
 
-    pub(super) fn lost(&mut self, peer: usize, code: u16) {
+    pub(super) fn lost(&mut self, peer: usize, cause: CloseCause) {
         let Some(conn) = self.conn(peer) else { return };
         let goal = match conn.phase {
             Phase::Handshaking => Goal::LostHandshaking,
@@ -84,8 +86,8 @@ impl Oracle {
             Phase::Closing { .. } => Goal::LostClosing,
         };
         let ending = match conn.phase {
-            Phase::Closing { code, by, .. } => Ending { code: Some(code), by: Some(by), clean: false },
-            _ => Ending { code: Some(code), by: Some(EndedBy::Loss), clean: false },
+            Phase::Closing { cause, code, .. } => Ending { cause, code, clean: false },
+            _ => Ending::aborted(cause),
         };
         self.goals.reach(goal);
         self.end(peer, ending);
@@ -96,8 +98,8 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Closing { code, by, hang_up: true } if conn.queue.is_empty() => {
-                self.end(peer, Ending { code: Some(code), by: Some(by), clean: true });
+            Phase::Closing { cause, code, hang_up: true } if conn.queue.is_empty() => {
+                self.end(peer, Ending { cause, code, clean: true });
             }
             Phase::Open if conn.queue.is_empty() => conn.disarm(Timer::Write),
             Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
@@ -131,17 +133,17 @@ impl Oracle {
         match timer {
             Timer::Handshake => {
                 self.goals.reach(Goal::HandshakeLapsed);
-                self.end(peer, Ending::ABORTED);
+                self.end(peer, Ending::aborted(CloseCause::HandshakeTimeout));
             }
-            Timer::Authenticate => self.close(peer, 3502),
-            Timer::Pong => self.close(peer, 3012),
-            Timer::Write => self.close(peer, 3009),
-            Timer::Expiry => self.close(peer, 3005),
+            Timer::Authenticate => self.close(peer, CloseCause::Stale),
+            Timer::Pong => self.close(peer, CloseCause::NoPong),
+            Timer::Write => self.close(peer, CloseCause::WriteTimeout),
+            Timer::Expiry => self.close(peer, CloseCause::Expired),
             Timer::RoomExpiry => self.seats_due(peer),
             Timer::Close => {
-                let Phase::Closing { code, by, .. } = conn.phase else { unreachable!("only then is it armed") };
+                let Phase::Closing { cause, code, .. } = conn.phase else { unreachable!("only then is it armed") };
                 self.goals.reach(Goal::CloseLapsed);
-                self.end(peer, Ending { code: Some(code), by: Some(by), clean: false });
+                self.end(peer, Ending { cause, code, clean: false });
             }
             Timer::Ping => {
                 // The schedule is fixed: a tick that comes late moves nothing.
@@ -173,8 +175,8 @@ impl Oracle {
         }
         for peer in 0..self.conns.len() {
             match self.conn(peer).map(|conn| conn.phase.clone()) {
-                Some(Phase::Handshaking) => self.end(peer, Ending::ABORTED),
-                Some(Phase::Open) => self.close(peer, 3001),
+                Some(Phase::Handshaking) => self.end(peer, Ending::aborted(CloseCause::Shutdown)),
+                Some(Phase::Open) => self.close(peer, CloseCause::Shutdown),
                 _ => {}
             }
         }
@@ -187,7 +189,7 @@ impl Oracle {
     /// Puts a frame before a client, or closes it as slow where its outbox has no room.
     pub(super) fn tell(&mut self, peer: usize, expect: Expect) {
         if !self.enqueue(peer, expect) {
-            self.close(peer, 3008);
+            self.close(peer, CloseCause::Slow);
         }
     }
 
@@ -220,27 +222,33 @@ impl Oracle {
     }
 
     /// Closes an open connection by the server's decision.
-    pub(super) fn close(&mut self, peer: usize, code: u16) {
-        self.note_close(peer, code);
-        self.close_with(peer, code, EndedBy::Server, Expect::close(Some(code)));
+    pub(super) fn close(&mut self, peer: usize, cause: CloseCause) {
+        let code = own_code(cause).expect("the server has a code for what it decides");
+        self.close_saying(peer, cause, code);
     }
 
-    pub(super) fn note_close(&mut self, peer: usize, code: u16) {
+    /// The same with a code that a backend has chosen.
+    pub(super) fn close_saying(&mut self, peer: usize, cause: CloseCause, code: u16) {
+        self.note_close(peer, cause);
+        self.close_with(peer, cause, code, Expect::close(Some(code)));
+    }
+
+    fn note_close(&mut self, peer: usize, cause: CloseCause) {
         let half = self.conns[peer].as_ref().is_some_and(|conn| conn.half);
         let is_among_others = self.rooms.iter().any(|members| members.contains(&peer) && members.len() > 2);
-        let goal = match code {
-            1000..=1999 => Goal::Violation,
-            3005 => Goal::Expired,
-            3008 => Goal::Slow,
-            3009 => Goal::WriteLapsed,
-            3012 => Goal::NoPong,
-            3013 => Goal::TooManyRefusals,
-            3500 => Goal::InvalidToken,
-            3501 => Goal::BadRequest,
-            3502 => Goal::AuthenticateLapsed,
-            3503 => Goal::Disconnected,
-            3504 => Goal::UserLimit,
-            3505 => Goal::RoomLimit,
+        let goal = match cause {
+            CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => Goal::Violation,
+            CloseCause::Expired => Goal::Expired,
+            CloseCause::Slow => Goal::Slow,
+            CloseCause::WriteTimeout => Goal::WriteLapsed,
+            CloseCause::NoPong => Goal::NoPong,
+            CloseCause::Rate => Goal::TooManyRefusals,
+            CloseCause::InvalidToken => Goal::InvalidToken,
+            CloseCause::BadRequest => Goal::BadRequest,
+            CloseCause::Stale => Goal::AuthenticateLapsed,
+            CloseCause::Backend => Goal::Disconnected,
+            CloseCause::UserConnections => Goal::UserLimit,
+            CloseCause::Rooms => Goal::RoomLimit,
             _ => return,
         };
         self.goals.reach(goal);
@@ -252,12 +260,17 @@ impl Oracle {
         }
     }
 
-    pub(super) fn close_with(&mut self, peer: usize, code: u16, by: EndedBy, close: Expect) {
+    fn close_with(&mut self, peer: usize, cause: CloseCause, code: u16, close: Expect) {
         self.leave_everything(peer);
-        if by == EndedBy::Peer && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
+        let hang_up = cause == CloseCause::PeerClose;
+        if hang_up && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
             self.goals.reach(Goal::PeerClosedHalfWritten);
         }
-        let orderly = by == EndedBy::Server && matches!(code, 3000 | 3001 | 3005 | 3006 | 3011 | 3503);
+        // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
+        let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
+        if orderly && !self.conns[peer].as_ref().is_none_or(|conn| conn.queue.is_empty()) {
+            self.goals.reach(Goal::ClosedInOrder);
+        }
         if !orderly {
             self.drop_unsent(peer);
         }
@@ -266,7 +279,7 @@ impl Oracle {
         conn.queue.push_back(close);
         conn.timers = [None; Timer::ALL.len()];
         conn.arm(Timer::Close, deadline);
-        conn.phase = Phase::Closing { code, by, hang_up: by == EndedBy::Peer };
+        conn.phase = Phase::Closing { cause, code, hang_up };
         conn.waiting.clear();
         conn.wants.clear();
         conn.ask = Ask::Identity;
@@ -300,4 +313,30 @@ impl Oracle {
             self.turn.changes.push((Subject::User(user), false));
         }
     }
+}
+
+/// The code of a cause that has one, as the README lists them.
+fn own_code(cause: CloseCause) -> Option<u16> {
+    Some(match cause {
+        CloseCause::Protocol => 1002,
+        CloseCause::Binary => 1003,
+        CloseCause::Utf8 => 1007,
+        CloseCause::TooLarge => 1009,
+        CloseCause::Shutdown => 3001,
+        CloseCause::Overloaded => 3004,
+        CloseCause::Expired => 3005,
+        CloseCause::Slow => 3008,
+        CloseCause::WriteTimeout => 3009,
+        CloseCause::NoPong => 3012,
+        CloseCause::Rate => 3013,
+        CloseCause::InvalidToken => 3500,
+        CloseCause::BadRequest => 3501,
+        CloseCause::Stale => 3502,
+        CloseCause::Backend => 3503,
+        CloseCause::UserConnections => 3504,
+        CloseCause::Rooms => 3505,
+        CloseCause::HandshakeTimeout | CloseCause::PeerClose | CloseCause::PeerEof | CloseCause::PeerReset => {
+            return None;
+        }
+    })
 }

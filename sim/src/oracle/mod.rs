@@ -26,7 +26,7 @@ use crate::coverage::{Goal, Goals};
 use crate::setup::Setup;
 use crate::speech::{Said, room_name, user_name};
 use pace::{Address, Bucket, Pace};
-use parlor_core::{ClientId, Config, ConnId, Effect, EndedBy, Refused, Snapshot, Stats};
+use parlor_core::{ClientId, CloseCause, Config, ConnId, Effect, Refused, Snapshot, Stats};
 use presence::{News, Seat};
 use recovery::Keys;
 use rooms::{Log, PUBLICATION, Past};
@@ -49,10 +49,10 @@ pub enum Deed<'a> {
     Pong(usize),
     /// A Close frame with this code.
     PeerClosed(usize, Option<u16>),
-    /// A broken rule, and its close code.
-    Violated(usize, u16),
-    /// A lost socket, and the code that is recorded for it.
-    Lost(usize, u16),
+    /// A broken rule, as the cause of an end.
+    Violated(usize, CloseCause),
+    /// A lost socket, as the cause of an end.
+    Lost(usize, CloseCause),
     /// The socket took this many bytes.
     Flushed(usize, usize),
     /// The token has been looked at.
@@ -120,7 +120,7 @@ pub(crate) struct Waiting {
 pub(crate) enum Phase {
     Handshaking,
     Open,
-    Closing { code: u16, by: EndedBy, hang_up: bool },
+    Closing { cause: CloseCause, code: u16, hang_up: bool },
 }
 
 /// The deadlines of a connection.
@@ -217,17 +217,19 @@ impl Conn {
     }
 }
 
-/// How a connection must have ended; `None` where the documents leave it open.
+/// How a connection must have ended.
 #[derive(Clone, Copy, Debug)]
 struct Ending {
-    code: Option<u16>,
-    by: Option<EndedBy>,
+    cause: CloseCause,
+    code: u16,
     clean: bool,
 }
 
 impl Ending {
-    /// The server gave up a connection that was not open yet.
-    const ABORTED: Self = Self { code: Some(1006), by: Some(EndedBy::Server), clean: false };
+    /// An end without a Close frame.
+    fn aborted(cause: CloseCause) -> Self {
+        Self { cause, code: 1006, clean: false }
+    }
 }
 
 /// What must come of the turn at hand.
@@ -264,8 +266,8 @@ enum Subject {
 #[derive(Clone, Debug, Default)]
 struct Chosen {
     epochs: Vec<Option<Arc<str>>>,
-    /// Who is being closed by the server, with what.
-    closing: Vec<(ConnId, u16)>,
+    /// Who is being closed, and why.
+    closing: Vec<(ConnId, CloseCause)>,
     /// How often which limit was in the way.
     hits: BTreeMap<&'static str, u64>,
     /// Rooms that lost their last member, in the order in which this was told.
@@ -277,7 +279,7 @@ struct Chosen {
 struct Counted {
     accepted: u64,
     refused: u64,
-    closed: BTreeMap<u16, u64>,
+    closed: BTreeMap<CloseCause, u64>,
     messages_in: u64,
     unknown_types: u64,
     frames_written: u64,
@@ -539,8 +541,8 @@ impl Oracle {
             Deed::Ping(peer, payload) => self.ping(*peer, payload),
             Deed::Pong(peer) => self.heard(*peer),
             Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
-            Deed::Violated(peer, code) => self.violated(*peer, *code),
-            Deed::Lost(peer, code) => self.lost(*peer, *code),
+            Deed::Violated(peer, cause) => self.violated(*peer, *cause),
+            Deed::Lost(peer, cause) => self.lost(*peer, *cause),
             Deed::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
             Deed::Decided(peer, ruling) => self.decided(*peer, ruling),
             Deed::Call(call) => self.call(call),
@@ -615,7 +617,7 @@ impl Oracle {
             Phase::Open if conn.asked => "asked".into(),
             Phase::Open if conn.ready => "ready".into(),
             Phase::Open => "open".into(),
-            Phase::Closing { code, .. } => format!("closing {code}"),
+            Phase::Closing { cause, code, .. } => format!("closing {code} for {cause:?}"),
         };
         let rooms: Vec<&str> = (0..self.rooms.len())
             .filter(|room| self.rooms[*room].contains(&peer))

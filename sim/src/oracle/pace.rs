@@ -2,8 +2,8 @@
 
 use super::Oracle;
 use crate::coverage::Goal;
-use parlor_core::Refused;
 use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, Refused};
 
 const SECOND: u64 = 1_000_000_000;
 /// So many refusals within this time end a connection (SEMANTICS 8).
@@ -84,7 +84,7 @@ impl Oracle {
         let (since, count) = conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS.1).unwrap_or((clock, 0));
         conn.pace.refusals = Some((since, count + 1));
         if count + 1 >= REFUSALS.0 {
-            self.close(peer, 3013);
+            self.close(peer, CloseCause::Rate);
         }
         false
     }

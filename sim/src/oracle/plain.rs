@@ -7,6 +7,7 @@ use super::rooms::user_text;
 use super::{Ask, Expect, Oracle, Ruling};
 use crate::coverage::Goal;
 use crate::speech::Said;
+use parlor_core::CloseCause;
 use serde_json::json;
 
 impl Oracle {
@@ -36,7 +37,7 @@ impl Oracle {
         if self.is_crowded(ruling, &rooms) {
             // What it is told before that is dropped with the close.
             self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
-            return self.turn_away(peer, ruling, 3505);
+            return self.turn_away(peer, ruling, CloseCause::Rooms);
         }
         self.send_greeting(peer, &named, authenticated);
         for _ in asked.iter().filter(|_| !allowed) {
@@ -48,7 +49,7 @@ impl Oracle {
         if !self.is_open(peer) {
             let info = self.info_of(peer, ruling.user);
             rooms.iter().for_each(|room| self.join_in_vain(&info, peer, *room));
-            return self.turn_away(peer, ruling, 3008);
+            return self.turn_away(peer, ruling, CloseCause::Slow);
         }
         self.identify(peer, ruling);
         for (at, room) in rooms.iter().copied().enumerate() {
@@ -88,9 +89,9 @@ impl Oracle {
             (true, false) if self.config.policy.allow_anonymous => {
                 self.greet(peer, None, true);
             }
-            (true, false) => self.close(peer, 3500),
+            (true, false) => self.close(peer, CloseCause::InvalidToken),
             (false, false) => self.greet(peer, Some(ruling), false),
-            (false, true) if user.is_some() && user != ruling.user => self.close(peer, 3501),
+            (false, true) if user.is_some() && user != ruling.user => self.close(peer, CloseCause::BadRequest),
             (false, true) => self.renew(peer, ruling),
         }
     }
@@ -107,7 +108,7 @@ impl Oracle {
                 return;
             }
             if ruling.crowded || count + new.len() > self.config.limits.rooms_per_connection {
-                return self.turn_away(peer, ruling, 3505);
+                return self.turn_away(peer, ruling, CloseCause::Rooms);
             }
             self.rename(peer, ruling);
             self.tell_authenticated(peer, ruling);

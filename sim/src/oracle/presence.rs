@@ -3,6 +3,7 @@
 use super::rooms::{info_of, user_text};
 use super::{Expect, Oracle};
 use crate::coverage::Goal;
+use parlor_core::CloseCause;
 use serde_json::{Map, Value, json};
 
 /// What is special about one connection in one room.
@@ -89,7 +90,7 @@ impl Oracle {
                     slow.push(watcher);
                 }
             }
-            slow.into_iter().for_each(|watcher| self.close(watcher, 3008));
+            slow.into_iter().for_each(|watcher| self.close(watcher, CloseCause::Slow));
         }
     }
 

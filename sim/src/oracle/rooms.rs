@@ -7,7 +7,7 @@ use super::{Chosen, Conn, Expect, Oracle, Subject, nanos};
 use crate::coverage::Goal;
 use crate::speech::Data;
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, Effect, Snapshot, Stats};
+use parlor_core::{Change, CloseCause, Effect, Snapshot, Stats};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Oracle {
             Some(Arc::from(view.epoch.as_str()))
         };
         let closing = |conn: &ConnView| match conn.phase {
-            PhaseView::Closing { by: "server", code } => Some((conn.id, code)),
+            PhaseView::Closing { cause, .. } => Some((conn.id, cause)),
             _ => None,
         };
         Chosen {
@@ -358,7 +358,7 @@ impl Oracle {
             }
         }
         for peer in slow {
-            self.close(peer, 3008);
+            self.close(peer, CloseCause::Slow);
         }
     }
 }

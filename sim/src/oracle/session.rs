@@ -7,13 +7,14 @@ use super::rooms::{Origin, info_of};
 use super::{Ask, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
 use crate::speech::{Asking, Data, Named, Said};
+use parlor_core::CloseCause;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {
     pub(super) fn text(&mut self, peer: usize, bytes: usize, said: &[Said]) {
         if self.conns[peer].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
-            return self.end(peer, Ending { code: None, by: None, clean: false });
+            return self.end(peer, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
         self.counted.messages_in += u64::from(self.is_open(peer));
         self.heard(peer);
@@ -42,9 +43,9 @@ impl Oracle {
         conn.waiting.push_back(text);
         let least: usize = conn.waiting.iter().map(|text| text.bytes.0).sum();
         let most: usize = conn.waiting.iter().map(|text| text.bytes.1).sum();
-        if least > limit || (most > limit && self.chosen.closing.contains(&(id, 3501))) {
+        if least > limit || (most > limit && self.chosen.closing.contains(&(id, CloseCause::BadRequest))) {
             self.hit("message_bytes");
-            self.close(peer, 3501);
+            self.close(peer, CloseCause::BadRequest);
         }
     }
 
@@ -81,9 +82,9 @@ impl Oracle {
                 self.ask(peer, token, Ask::Identity);
             }
             Said::Connect(None) if self.config.policy.allow_anonymous => self.welcome(peer, &Ruling::default()),
-            Said::Connect(None) => self.close(peer, 3500),
+            Said::Connect(None) => self.close(peer, CloseCause::InvalidToken),
             Said::Pong => {}
-            _ => self.close(peer, 3501),
+            _ => self.close(peer, CloseCause::BadRequest),
         }
     }
 
@@ -114,7 +115,7 @@ impl Oracle {
             Said::Ping => self.reply(peer, 2, "ping", json!({})),
             Said::Pong | Said::Send => {}
             Said::Connect(_) | Said::Return(..) | Said::Nonsense | Said::NoId | Said::Select(_) | Said::Position => {
-                self.close(peer, 3501);
+                self.close(peer, CloseCause::BadRequest);
             }
         }
     }
@@ -133,7 +134,8 @@ impl Oracle {
     /// is said, and not before.
     pub(super) fn count_error(&mut self, peer: usize) {
         let phase = self.conns[peer].as_ref().map(|conn| &conn.phase);
-        self.counted.errors += u64::from(matches!(phase, Some(Phase::Open | Phase::Closing { code: 3008, .. })));
+        self.counted.errors +=
+            u64::from(matches!(phase, Some(Phase::Open | Phase::Closing { cause: CloseCause::Slow, .. })));
     }
 
     pub(super) fn refuse(&mut self, peer: usize, id: u64, code: u16) {
@@ -294,7 +296,7 @@ impl Oracle {
     fn welcome(&mut self, peer: usize, ruling: &Ruling) {
         let rooms = self.placed(ruling);
         if self.is_crowded(ruling, &rooms) && !self.is_user_full(ruling) {
-            return self.turn_away(peer, ruling, 3505);
+            return self.turn_away(peer, ruling, CloseCause::Rooms);
         }
         if !self.identify(peer, ruling) {
             return;
@@ -348,7 +350,7 @@ impl Oracle {
         let is_new = self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none());
         if is_new && self.is_user_full(ruling) {
             self.hit("connections_per_user");
-            self.close(peer, 3504);
+            self.close(peer, CloseCause::UserConnections);
             return false;
         }
         let expiry = self.expiry(ruling.exp);
@@ -371,7 +373,7 @@ impl Oracle {
     /// There is no place for a room that it is put into.
     pub(super) fn overloaded(&mut self, peer: usize) {
         self.goals.reach(Goal::Overloaded);
-        self.close(peer, 3004);
+        self.close(peer, CloseCause::Overloaded);
     }
 
     pub(crate) fn own_room(&self, user: usize) -> usize {
@@ -390,7 +392,7 @@ impl Oracle {
             Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
             Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, ruling),
             Ask::Identity if !json => self.decided_plain(peer, ruling),
-            Ask::Identity if self.proves_nothing(ruling) => self.close(peer, 3500),
+            Ask::Identity if self.proves_nothing(ruling) => self.close(peer, CloseCause::InvalidToken),
             Ask::Identity if self.is_expired(ruling) => {
                 // What was sent behind this `connect` will be sent again behind the next.
                 self.goals.reach(Goal::TokenExpired);
@@ -424,7 +426,7 @@ impl Oracle {
     }
 
     /// Closes a connection on its way in. Its user and rooms may come to life with it, and must cease to be with it.
-    pub(super) fn turn_away(&mut self, peer: usize, ruling: &Ruling, code: u16) {
+    pub(super) fn turn_away(&mut self, peer: usize, ruling: &Ruling, cause: CloseCause) {
         let user = ruling.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
         let in_url = self.conns[peer].as_ref().map(|conn| conn.entry.rooms.clone()).unwrap_or_default();
         let mut rooms: Vec<usize> = self.placed(ruling).into_iter().chain(in_url).collect();
@@ -432,14 +434,14 @@ impl Oracle {
         rooms.dedup();
         let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
         self.turn.flashes.extend(empty.chain(user.map(Subject::User)));
-        if code == 3505 {
+        if cause == CloseCause::Rooms {
             self.hit("rooms_per_connection");
             // It may have been greeted before: that is dropped, but counts where it did not fit.
             let said = self.chosen.hits.get("outbox_frames") > self.counted.limits.get("outbox_frames");
             said.then(|| self.hit("outbox_frames"));
         }
         if self.is_open(peer) {
-            self.close(peer, code);
+            self.close(peer, cause);
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Expect, Oracle, Ruling, Timer, nanos};
 use crate::action::Renewal;
 use crate::coverage::Goal;
 use crate::speech::Asking;
+use parlor_core::CloseCause;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -37,14 +38,14 @@ impl Oracle {
 
     pub(super) fn refreshed(&mut self, peer: usize, id: u64, ruling: &Ruling) {
         if self.proves_nothing(ruling) {
-            return self.close(peer, 3500);
+            return self.close(peer, CloseCause::InvalidToken);
         }
         if self.is_expired(ruling) {
-            return self.close(peer, 3005);
+            return self.close(peer, CloseCause::Expired);
         }
         let conn = self.conns[peer].as_ref().expect("it has asked");
         if conn.user != ruling.user {
-            return self.close(peer, 3501);
+            return self.close(peer, CloseCause::BadRequest);
         }
         let mut reply = json!({ "client": conn.client.to_string() });
         self.add_ttl(&mut reply, ruling.exp);
@@ -217,7 +218,7 @@ impl Oracle {
     pub(super) fn renew_user(&mut self, user: usize, renewal: Renewal, exp: Option<u64>) {
         for peer in self.ready_of(user) {
             if renewal == Renewal::Expired {
-                self.close(peer, 3005);
+                self.close(peer, CloseCause::Expired);
                 continue;
             }
             let expiry = self.expiry(exp);

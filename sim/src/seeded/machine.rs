@@ -4,8 +4,8 @@ use super::{Defect, Search, Seeded, defects};
 use crate::checks::Guarantee;
 use crate::subject::Subject;
 use parlor_core::api::{Command, Message};
-use parlor_core::snapshot::RoomView;
-use parlor_core::{CallId, Config, ConnId, Effect, Input, Instant, Name, Now, Shard, Snapshot, Stats};
+use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
+use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Name, Now, Shard, Snapshot, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the frames of these bytes begin, if the first of them is whole.
@@ -193,9 +193,22 @@ defects! {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
         }
     }
+    a_close_whose_number_decides_what_is_dropped: ByNumber breaks G1 | G5 | G7 | P1 within 100 seeds {
+        fn snapshot(&self, shard: &Shard) -> Snapshot {
+            let mut snapshot = shard.snapshot();
+            for conn in &mut snapshot.conns {
+                if matches!(conn.phase, PhaseView::Closing { cause: CloseCause::Backend, code: 3100 | 3500 | 3999 }) {
+                    let close = conn.outbox.pop();
+                    conn.outbox.truncate(usize::from(conn.half_written > 0));
+                    conn.outbox.extend(close);
+                }
+            }
+            snapshot
+        }
+    }
     a_deadline_that_is_forgotten: Sleepless breaks G7 within 20 seeds {
         fn timeout(&self, shard: &Shard) -> Option<Instant> {
-            let closing = |conn: &parlor_core::snapshot::ConnView| matches!(conn.phase, parlor_core::snapshot::PhaseView::Closing { .. });
+            let closing = |conn: &ConnView| matches!(conn.phase, PhaseView::Closing { .. });
             shard.poll_timeout().filter(|_| !shard.snapshot().conns.iter().any(closing))
         }
     }

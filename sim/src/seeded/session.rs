@@ -44,7 +44,7 @@ fn overwrite(bytes: &mut [u8], from: &str, to: &str) {
 }
 
 defects! {
-    a_recovery_from_any_log: AnyLog breaks P1 | G2 within 40 seeds {
+    a_recovery_from_any_log: AnyLog breaks P1 | G2 within 400 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r#""epoch":"elsewhere""#, r#""epoch":"""#);
         }
@@ -110,7 +110,7 @@ defects! {
             config.limits.idempotency_window += Duration::from_secs(1);
         }
     }
-    a_watcher_who_is_not_told: Blind breaks P1 within 80 seeds {
+    a_watcher_who_is_not_told: Blind breaks P1 | G6 within 80 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
         }
@@ -143,7 +143,7 @@ defects! {
             }
         }
     }
-    a_token_that_never_ends: Eternal breaks P1 | G7 | G2 within 80 seeds {
+    a_token_that_never_ends: Eternal breaks P1 | G7 | G2 | G4 within 80 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Authenticated { verdict: Ok(claims), .. } = input {
                 claims.exp = claims.exp.filter(|_| claims.channel.is_none());
@@ -219,7 +219,7 @@ defects! {
             config.limits.new_connections_per_ip = Rate::OFF;
         }
     }
-    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 within 600 seeds {
+    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 | G6 within 600 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &[r#""join_leave":true"#, r#""recover":true"#]) {
                 reword(input, r#""join_leave":true"#, r#""join_leave":false"#);

@@ -1,7 +1,7 @@
 //! What backends ask of the subject, through the bodies of the HTTP API.
 
 use super::World;
-use crate::action::{Action, Look, Peer};
+use crate::action::{Action, Dismissal, Look, Peer};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Call, Deed};
 use crate::speech::{self, Data};
@@ -39,7 +39,14 @@ impl<S: Subject> World<S> {
             Action::Expel(user) => self.call("disconnect", &speech::expel(user.index()), Call::Expel(user.index())),
             Action::Kick(peer) => {
                 let client = self.public_id(peer).expect("it makes sense");
-                self.call("disconnect", &format!(r#"{{"user":"","client":"{client}"}}"#), Call::Kick(peer.index()))
+                let body = format!(r#"{{"user":"","client":"{client}"}}"#);
+                self.call("disconnect", &body, Call::Kick(peer.index(), 3503))
+            }
+            Action::Dismiss(peer, dismissal) => {
+                let client = self.public_id(peer).expect("it makes sense");
+                let code = code_of(dismissal);
+                let body = format!(r#"{{"client":"{client}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
+                self.call("disconnect", &body, Call::Kick(peer.index(), code))
             }
             Action::Several(bundle, user, room) => self.several(bundle, user, room.index()),
             Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
@@ -99,5 +106,14 @@ fn method_of(look: Look) -> &'static str {
         Look::Connections => "connections",
         Look::Info => "info",
         Look::Limits => "limits",
+    }
+}
+
+fn code_of(dismissal: Dismissal) -> u16 {
+    match dismissal {
+        Dismissal::Temporary => 3100,
+        Dismissal::Final => 3500,
+        Dismissal::Last => 3999,
+        Dismissal::Custom => 4000,
     }
 }

@@ -11,7 +11,7 @@ use crate::socket::Socket;
 use crate::speech::{self, Said, Speech};
 use crate::subject::Subject;
 use parlor_core::wire::route;
-use parlor_core::{Claims, ClientId, Input, Lost, Upgrade, Violation};
+use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
 
 impl<S: Subject> World<S> {
@@ -127,19 +127,19 @@ impl<S: Subject> World<S> {
 
     pub(super) fn violate(&mut self, peer: Peer, rule: Rule) -> Result<(), Failure> {
         self.life_mut(peer).deaf = true;
-        let (rule, code) = match rule {
-            Rule::Protocol => (Violation::Protocol, 1002),
-            Rule::Binary => (Violation::Binary, 1003),
-            Rule::Utf8 => (Violation::Utf8, 1007),
-            Rule::TooLarge => (Violation::TooLarge, 1009),
+        let (rule, cause) = match rule {
+            Rule::Protocol => (Violation::Protocol, CloseCause::Protocol),
+            Rule::Binary => (Violation::Binary, CloseCause::Binary),
+            Rule::Utf8 => (Violation::Utf8, CloseCause::Utf8),
+            Rule::TooLarge => (Violation::TooLarge, CloseCause::TooLarge),
         };
-        self.turn(Input::Violation { conn: self.id(peer), rule }, &Deed::Violated(peer.index(), code))
+        self.turn(Input::Violation { conn: self.id(peer), rule }, &Deed::Violated(peer.index(), cause))
     }
 
     pub(super) fn lose(&mut self, peer: Peer, cause: Lost) -> Result<(), Failure> {
         self.faulty = true;
-        let code = if cause == Lost::Write { 3009 } else { 1006 };
-        self.turn(Input::Lost { conn: self.id(peer), cause }, &Deed::Lost(peer.index(), code))
+        let ends = if cause == Lost::Eof { CloseCause::PeerEof } else { CloseCause::PeerReset };
+        self.turn(Input::Lost { conn: self.id(peer), cause }, &Deed::Lost(peer.index(), ends))
     }
 
     pub(super) fn write(&mut self, peer: Peer, budget: Budget) -> Result<(), Failure> {

@@ -225,7 +225,7 @@ impl<S: Subject> World<S> {
             Action::Respond() => self.clients.iter().flat_map(|client| &client.life).any(Life::owes),
             Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
             Action::Send(peer, _) => self.public_id(peer).is_some() && self.may_publish(1),
-            Action::Kick(peer) => self.public_id(peer).is_some(),
+            Action::Kick(peer) | Action::Dismiss(peer, _) => self.public_id(peer).is_some(),
             Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,

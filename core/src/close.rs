@@ -1,0 +1,186 @@
+//! Why connections end: one table of causes, each with who decides it, what its Close frame says, and whether frames
+//! that are queued go out before it.
+
+use crate::outbox::Drain;
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+/// What a Close frame says (RFC 6455 section 5.5.1).
+///
+/// Clients of the `json` profile reconnect unless the code is 3500–3999 or 4500–4999.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CloseReason {
+    /// The number, 1000–4999.
+    pub code: u16,
+    /// At most 123 bytes of UTF-8, so that a control frame can hold it.
+    pub reason: Cow<'static, str>,
+}
+
+/// The longest reason that fits a Close frame beside its code (RFC 6455 section 5.5).
+pub const CLOSE_REASON_BYTES: usize = 123;
+/// What stands for "no code" in records (RFC 6455 section 7.4.1); it is never sent.
+pub const NO_STATUS: u16 = 1005;
+/// What stands for "no Close frame" in records (RFC 6455 section 7.4.1); it is never sent.
+pub const ABNORMAL: u16 = 1006;
+
+impl CloseReason {
+    /// A reason of the backend's own, cut to what a Close frame holds; the standard one in place of an empty one, which
+    /// SDKs take for no reason at all.
+    #[must_use]
+    pub fn custom(code: u16, reason: &str) -> Self {
+        if reason.is_empty() {
+            return Self { code, ..CloseCause::Backend.reason() };
+        }
+        let mut end = reason.len().min(CLOSE_REASON_BYTES);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self { code, reason: Cow::Owned(String::from(&reason[..end])) }
+    }
+}
+
+/// Who decided that a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndedBy {
+    /// The server.
+    Server,
+    /// The peer, by a Close frame.
+    Peer,
+    /// Nobody: the stream ended without a Close frame.
+    Loss,
+}
+
+struct Row {
+    name: &'static str,
+    by: EndedBy,
+    code: u16,
+    text: &'static str,
+    drain: Drain,
+}
+
+macro_rules! close_causes {
+    ($($(#[$doc:meta])* $cause:ident = $name:literal, $by:ident, $code:expr, $text:literal, $drain:ident;)*) => {
+        /// Why a connection ends. What follows from an end follows from its cause, never from the number in its Close
+        /// frame, which a backend or the peer may have chosen.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum CloseCause {
+            $($(#[$doc])* $cause,)*
+        }
+
+        impl CloseCause {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$cause),*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$cause => {
+                        Row { name: $name, by: EndedBy::$by, code: $code, text: $text, drain: Drain::$drain }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+close_causes! {
+    /// A frame broke the framing rules of RFC 6455.
+    Protocol = "protocol_error", Server, 1002, "protocol error", HalfWritten;
+    /// A binary message came; both profiles are text.
+    Binary = "binary_message", Server, 1003, "text messages only", HalfWritten;
+    /// A text message is not UTF-8.
+    Utf8 = "invalid_utf8", Server, 1007, "invalid UTF-8", HalfWritten;
+    /// A message is larger than `message_bytes`.
+    TooLarge = "message_too_large", Server, 1009, "message too large (message_bytes)", HalfWritten;
+    /// The server is stopping; another instance takes over.
+    Shutdown = "shutdown", Server, 3001, "shutdown", Queued;
+    /// The node has no place for a room that the connection is put in.
+    Overloaded = "overloaded", Server, 3004, "limit exceeded (logs)", HalfWritten;
+    /// The token expired and was not renewed in time.
+    Expired = "expired", Server, 3005, "connection expired", Queued;
+    /// The outbox was full (`outbox_bytes` or `outbox_frames`).
+    Slow = "slow_consumer", Server, 3008, "slow", HalfWritten;
+    /// The socket took no bytes for `write_timeout`.
+    WriteTimeout = "write_timeout", Server, 3009, "write error", HalfWritten;
+    /// No frame came within `pong_timeout` of a ping.
+    NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
+    /// Too many of the client's commands were refused for their rate.
+    Rate = "too_many_requests", Server, 3013, "too many requests (client_commands)", HalfWritten;
+    /// The token is missing where one is required, or it proves nothing.
+    InvalidToken = "invalid_token", Server, 3500, "invalid token", HalfWritten;
+    /// What came is not the protocol.
+    BadRequest = "bad_request", Server, 3501, "bad request", HalfWritten;
+    /// The client did not say who it is within `authenticate_timeout`.
+    Stale = "stale", Server, 3502, "stale", HalfWritten;
+    /// A backend closed it, with this code or one of its own.
+    Backend = "backend", Server, 3503, "disconnected by the backend", Queued;
+    /// The user has `connections_per_user` already.
+    UserConnections = "user_connections", Server, 3504, "connection limit (connections_per_user)", HalfWritten;
+    /// A token names more rooms than `rooms_per_connection`.
+    Rooms = "too_many_rooms", Server, 3505, "room limit (rooms_per_connection)", HalfWritten;
+    /// The 101 was not taken within `handshake_timeout`: too early for a Close frame.
+    HandshakeTimeout = "handshake_timeout", Server, ABNORMAL, "abnormal closure", HalfWritten;
+    /// The peer sent a Close frame, which is answered with its own code.
+    PeerClose = "peer_close", Peer, NO_STATUS, "", HalfWritten;
+    /// The peer ended its side of the stream without a Close frame.
+    PeerEof = "peer_eof", Loss, ABNORMAL, "abnormal closure", HalfWritten;
+    /// The socket failed: the peer reset it, or cannot be reached.
+    PeerReset = "peer_reset", Loss, ABNORMAL, "abnormal closure", HalfWritten;
+}
+
+impl CloseCause {
+    /// The word for it in counts and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Who decides it.
+    #[must_use]
+    pub const fn by(self) -> EndedBy {
+        self.row().by
+    }
+
+    /// What its Close frame says, unless a backend or the peer chose the words; for records only where the code is 1005
+    /// or 1006.
+    #[must_use]
+    pub const fn reason(self) -> CloseReason {
+        let row = self.row();
+        CloseReason { code: row.code, reason: Cow::Borrowed(row.text) }
+    }
+
+    /// Whether frames that are queued go out before the Close frame. Otherwise only a half-written one is finished.
+    #[must_use]
+    pub const fn is_orderly(self) -> bool {
+        matches!(self.drain(), Drain::Queued)
+    }
+
+    pub(crate) const fn drain(self) -> Drain {
+        self.row().drain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_reason_is_cut_between_characters_where_a_close_frame_ends() {
+        let reason = |text: &str| CloseReason::custom(4000, text).reason.into_owned();
+        let fits = "x".repeat(CLOSE_REASON_BYTES);
+        assert_eq!(reason(&fits), fits);
+        assert_eq!(reason(&(fits.clone() + "x")), fits);
+        let wide = "x".repeat(CLOSE_REASON_BYTES - 2);
+        assert_eq!(reason(&(wide.clone() + "\u{20AC}")), wide, "the last of its three bytes is one too many");
+        assert_eq!(reason(""), CloseCause::Backend.reason().reason, "an empty one is none to an SDK");
+    }
+
+    #[test]
+    fn causes_are_told_apart_by_name_and_orderly_where_the_server_ends_in_peace() {
+        let names: BTreeSet<&str> = CloseCause::ALL.iter().map(|cause| cause.name()).collect();
+        assert_eq!(names.len(), CloseCause::ALL.len());
+        let orderly: Vec<CloseCause> = CloseCause::ALL.iter().copied().filter(|cause| cause.is_orderly()).collect();
+        assert_eq!(orderly, [CloseCause::Shutdown, CloseCause::Expired, CloseCause::Backend]);
+    }
+}

@@ -12,7 +12,10 @@ const secret = process.env.CHECK_TOKEN_SECRET;
 // A server for a check that has to end it: the release binary with the keys of the others, at `address` once `ready`.
 export class Server {
   constructor(...args) {
-    args = ['--listen', '127.0.0.1:0', '--api-key', apiKey, '--token-secret', secret, '--dev', 'true', ...args];
+    for (const [flag, value] of [['--listen', '127.0.0.1:0'], ['--dev', 'true']]) {
+      if (!args.includes(flag)) args.push(flag, value);
+    }
+    args.push('--api-key', apiKey, '--token-secret', secret);
     this.process = spawn(process.env.CHECK_BINARY, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     this.ended = new Promise((resolve) => this.process.once('exit', resolve));
     process.once('exit', () => this.process.kill('SIGKILL'));

@@ -47,6 +47,8 @@ ALONE = [
     (PYTHON, "openapi.py", []),
     (NODE, "crowd.mjs", RETAINED),
     (PYTHON, "robustness.py", None),
+    (PYTHON, "proxies.py", None),
+    (NODE, "browser.mjs", []),
 ]
 
 

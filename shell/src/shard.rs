@@ -100,10 +100,12 @@ fn run_with(
     let refusals = Rc::new(Refusals::default());
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
+        // Once for all shards: to begin the next one must not depend on what the system has left.
+        let listeners = listeners.iter().map(|listener| Ok(Rc::new(TcpListener::from_std(listener.try_clone()?)?)));
+        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let shard = Rc::new(Shard::new(settings.clone(), clock, refusals.clone(), restarts));
-            let listeners = listeners.iter().map(|listener| TcpListener::from_std(listener.try_clone()?));
-            let tasks = shard.begin(listeners.collect::<io::Result<_>>()?);
+            let tasks = shard.begin(&listeners);
             show(&shard);
             if shard.live(tasks, stop.clone(), &mut backoff).await == Ended::Stopped {
                 break;
@@ -142,10 +144,10 @@ impl Shard {
     }
 
     /// Starts the tasks that a shard cannot be without. None of them ends by itself.
-    fn begin(self: &Rc<Self>, listeners: Vec<TcpListener>) -> JoinSet<()> {
+    fn begin(self: &Rc<Self>, listeners: &[Rc<TcpListener>]) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn_local(accept(self.clone(), listener));
+            tasks.spawn_local(accept(self.clone(), listener.clone()));
         }
         tasks.spawn_local(tick(self.clone()));
         tasks.spawn_local(flush(self.clone()));
@@ -199,10 +201,10 @@ impl Shard {
 
     /// Lets what was asked before the server was told to stop be answered, and closes the sockets that ask nothing.
     async fn answer_the_rest(&self) {
-        sleep(SETTLE).await;
+        let stopping = || self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
+        sleep(SETTLE.saturating_sub(stopping())).await;
         self.call_last();
-        let stopping = self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
-        let patience = self.settings.request_timeout.saturating_sub(stopping) + http::LINGER;
+        let patience = self.settings.request_timeout.saturating_sub(stopping()) + http::LINGER;
         if self.guests.get() > 0 && timeout(patience, self.guestless.notified()).await.is_err() {
             warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
         }
@@ -322,7 +324,7 @@ impl Shard {
     }
 }
 
-async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>) {
     let mut warned = false;
     loop {
         match listener.accept().await {
@@ -420,7 +422,7 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
-            let mut tasks = shard.begin(vec![TcpListener::from_std(listener).unwrap()]);
+            let mut tasks = shard.begin(&[Rc::new(TcpListener::from_std(listener).unwrap())]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }

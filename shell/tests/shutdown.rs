@@ -53,6 +53,9 @@ fn settle(program: &Program, sockets: u64) {
     wait_until("a look at all sockets", || get(program.address, "/health").json()["http_connections"] == sockets + 1);
 }
 
+/// Bytes that nobody reads, so that a socket that is closed on them is reset.
+const MORE: usize = 4 << 20;
+
 /// Waits until the program has taken note of the signal.
 fn wait_until_stopping(program: &Program) {
     wait_until("the stop", || get(program.address, "/health/ready").status == 503);
@@ -126,4 +129,24 @@ fn sockets_that_ask_nothing_do_not_hold_it_up() {
     program.signal("TERM");
     assert_eq!(program.end().code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_body_that_nobody_reads_does_not_take_its_answer_back() {
+    let mut program = Program::start(&[FLAGS, &["--close-timeout", "1m", "--drain-timeout", "3m"]].concat());
+    let mut member = Client::connect(program.address, "/ws/room?greeting=off");
+    program.signal("TERM");
+    assert_eq!(member.close().0, 3001);
+    let head = format!("POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: {MORE}\r\n\r\n");
+    let mut socket = begin(&program, &head);
+    member.send_close(3001);
+    // The server ends meanwhile.
+    let mut sent = 0;
+    while sent < MORE && socket.write_all(&[b' '; 4096]).is_ok() {
+        sent += 4096;
+    }
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    assert_eq!(program.end().code(), Some(0));
 }

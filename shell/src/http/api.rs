@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
 use parlor_core::code::{Error, ErrorCode};
 use parlor_core::wire;
+use std::cell::Cell;
 use tokio::time::timeout;
 
 /// Chooses between the two error modes for one request; Centrifugo's clients know it.
@@ -19,7 +20,13 @@ const ERROR_MODE: &str = "x-centrifugo-error-mode";
 /// Where the key may be.
 const KEY_HEADER: &str = "x-api-key";
 
-pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incoming>) -> Response<Body> {
+/// Answers a call, and says whether its body was read to its end.
+pub(super) async fn answer(
+    shard: &Shard,
+    method: &str,
+    request: Request<Incoming>,
+    unread: &Cell<bool>,
+) -> Response<Body> {
     if request.method() != Method::POST {
         return reply::only("POST");
     }
@@ -35,7 +42,10 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
     match read_body(shard, request, mode).await {
-        Ok(body) => call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode)),
+        Ok(body) => {
+            unread.set(false);
+            call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
+        }
         Err(response) => *response,
     }
 }

@@ -12,7 +12,7 @@ use crate::observe;
 use crate::refusals::{Reason, Refused, shown};
 use crate::shard::Shard;
 use heard::Heard;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -68,6 +68,8 @@ struct Visit {
     requests: Cell<usize>,
     /// Bytes have come that no request was answered for: one may be under way.
     heard: Rc<Cell<bool>>,
+    /// The body of the last request was not read to its end, or what came was no request.
+    unread: Cell<bool>,
     /// Something happened since the last look.
     progress: Cell<bool>,
     upgrade: RefCell<Option<(ConnId, Handshake)>>,
@@ -79,6 +81,7 @@ impl Visit {
             peer,
             requests: Cell::new(0),
             heard: Rc::default(),
+            unread: Cell::new(false),
             progress: Cell::new(false),
             upgrade: RefCell::new(None),
         }
@@ -124,6 +127,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             }
             if let Poll::Ready(done) = done {
                 // The library has answered that with 431 already.
+                visit.unread.set(visit.unread.get() || done.is_err());
                 if done.is_err_and(|error| error.is_parse_too_large()) {
                     visit.over(&shard, "header_bytes");
                 }
@@ -152,7 +156,15 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             shard.hit("idle_timeout");
             say_goodbye(&mut socket, "").await;
         }
-        Over::Done => say_goodbye(&mut socket, "").await,
+        Over::Done if visit.unread.get() => say_goodbye(&mut socket, "").await,
+        Over::Done => {
+            tokio::select! {
+                biased;
+                // Everything is written, and nothing comes that would take it back.
+                () = shard.last_call() => {}
+                () = say_goodbye(&mut socket, "") => {}
+            }
+        }
     }
 }
 
@@ -172,6 +184,7 @@ async fn say_goodbye(socket: &mut TcpStream, words: &str) {
 async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
+    visit.unread.set(!request.body().is_end_stream());
     let asked = Asked::new(&request);
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
@@ -181,7 +194,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         restarting(&shard)
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
-        api::answer(&shard, &method, request).await
+        api::answer(&shard, &method, request, &visit.unread).await
     } else if is_look {
         look(&shard, &request)
     } else {

@@ -43,6 +43,7 @@ class Server:
             command += ["--listen", f"127.0.0.1:{port}", "--api-key", API_KEY, "--token-secret", SECRET]
             command += [] if "--dev" in args else ["--dev", "true"]
         self.output = []
+        self.terminated = False
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}
         )
@@ -79,11 +80,13 @@ class Server:
         }
 
     def terminate(self):
+        self.terminated = True
         self.process.send_signal(signal.SIGTERM)
 
     def stop(self):
         """Stops it in peace; it has to end by itself, with exit code 0."""
-        if self.process.poll() is None:
+        # A second signal would end it at once.
+        if self.process.poll() is None and not self.terminated:
             self.terminate()
         try:
             code = self.process.wait(SHUTDOWN_S)

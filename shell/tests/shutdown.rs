@@ -8,6 +8,7 @@ use common::program::Program;
 use common::{Client, KEY, PATIENCE, get, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const FLAGS: &[&str] = &["--api-key", KEY, "--dev", "true"];
@@ -75,6 +76,8 @@ fn requests_under_way_are_answered() {
     settle(&program, 3);
     program.signal("TERM");
     wait_until_stopping(&program);
+    // By now sockets that ask nothing are closed.
+    thread::sleep(Duration::from_millis(300));
     let answer = finish(half_body, body);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""offset":1"#), "{answer}");
     for socket in [half_head_first, half_head_later] {

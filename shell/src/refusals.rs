@@ -25,6 +25,8 @@ pub(crate) enum Reason {
     Upgrade,
     /// A limit of connections, sockets, or requests.
     Limit,
+    /// What came is no HTTP.
+    Request,
 }
 
 /// How often each reason came.
@@ -37,6 +39,7 @@ pub(crate) struct Counts {
     method: u64,
     upgrade: u64,
     limit: u64,
+    request: u64,
 }
 
 /// One refusal, for the log. Text from outside is cut to [`SHOWN`] characters; keys and tokens are never in it.
@@ -66,7 +69,7 @@ struct Tally {
     last: Refused,
 }
 
-const REASONS: [(Reason, &str); 7] = [
+const REASONS: [(Reason, &str); 8] = [
     (Reason::Origin, "origin"),
     (Reason::Path, "path"),
     (Reason::Key, "key"),
@@ -74,6 +77,7 @@ const REASONS: [(Reason, &str); 7] = [
     (Reason::Method, "method"),
     (Reason::Upgrade, "upgrade"),
     (Reason::Limit, "limit"),
+    (Reason::Request, "request"),
 ];
 
 /// Characters of a text from outside that the log shows.
@@ -121,6 +125,7 @@ impl Refusals {
             method: count(Reason::Method),
             upgrade: count(Reason::Upgrade),
             limit: count(Reason::Limit),
+            request: count(Reason::Request),
         }
     }
 }

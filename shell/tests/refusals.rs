@@ -5,6 +5,7 @@ mod common;
 use common::program::Program;
 use common::{Answer, Client, KEY, SECRET, get, health, http, raw_http, token, upgrade_request, wait_until};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::net::SocketAddr;
 
 const PRODUCTION: &[&str] = &[
@@ -148,4 +149,15 @@ fn a_line_about_a_refusal_is_one_line() {
     let log = program.log();
     assert!(log.contains("evil"), "{log}");
     assert!(!log.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{log:?}");
+}
+
+#[test]
+fn what_is_no_http_is_told() {
+    let program = Program::start(PRODUCTION);
+    // A browser that was sent to wss:// begins so.
+    let mut socket = std::net::TcpStream::connect(program.address).unwrap();
+    socket.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
+    wait_until("a count", || refused(program.address, "request") == 1);
+    let lines = lines(program, "request");
+    assert!(lines[0]["why"].as_str().unwrap().contains("TLS"), "{lines:?}");
 }

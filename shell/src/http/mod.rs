@@ -87,6 +87,17 @@ impl Visit {
         }
     }
 
+    /// Takes note of what the library could not read, and has answered as far as that can be.
+    fn failed(&self, shard: &Shard, error: &hyper::Error) {
+        self.unread.set(true);
+        if error.is_parse_too_large() {
+            self.over(shard, "header_bytes");
+        } else if error.is_parse() {
+            let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
+            shard.refuse(Reason::Request, Refused { why, address: Some(self.peer), ..Refused::default() });
+        }
+    }
+
     /// Takes note that a limit was in the way of a request that was not read to its end.
     fn over(&self, shard: &Shard, limit: &'static str) {
         shard.hit(limit);
@@ -126,10 +137,8 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
                 return Poll::Ready(Over::Upgraded(conn, handshake));
             }
             if let Poll::Ready(done) = done {
-                // The library has answered that with 431 already.
-                visit.unread.set(visit.unread.get() || done.is_err());
-                if done.is_err_and(|error| error.is_parse_too_large()) {
-                    visit.over(&shard, "header_bytes");
+                if let Err(error) = done {
+                    visit.failed(&shard, &error);
                 }
                 return Poll::Ready(Over::Done);
             }

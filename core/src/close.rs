@@ -1,8 +1,10 @@
 //! Why connections end: one table of causes, each with who decides it, what its Close frame says, and whether frames
 //! that are queued go out before it.
 
+use crate::limits::Limit;
 use crate::outbox::Drain;
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 
 /// What a Close frame says (RFC 6455 section 5.5.1).
@@ -24,6 +26,12 @@ pub const NO_STATUS: u16 = 1005;
 pub const ABNORMAL: u16 = 1006;
 
 impl CloseReason {
+    /// The same because of a limit, which its words name.
+    #[must_use]
+    pub fn naming(self, limit: Limit) -> Self {
+        Self { reason: format!("{} ({limit})", self.reason).into(), ..self }
+    }
+
     /// A reason of the backend's own, cut to what a Close frame holds; the standard one in place of an empty one, which
     /// SDKs take for no reason at all.
     #[must_use]
@@ -90,11 +98,11 @@ close_causes! {
     /// A text message is not UTF-8.
     Utf8 = "invalid_utf8", Server, 1007, "invalid UTF-8", HalfWritten;
     /// A message is larger than `message_bytes`.
-    TooLarge = "message_too_large", Server, 1009, "message too large (message_bytes)", HalfWritten;
+    TooLarge = "message_too_large", Server, 1009, "message too large", HalfWritten;
     /// The server is stopping; another instance takes over.
     Shutdown = "shutdown", Server, 3001, "shutdown", Queued;
     /// The node has no place for a room that the connection is put in.
-    Overloaded = "overloaded", Server, 3004, "limit exceeded (logs)", HalfWritten;
+    Overloaded = "overloaded", Server, 3004, "limit exceeded", HalfWritten;
     /// The token expired and was not renewed in time.
     Expired = "expired", Server, 3005, "connection expired", Queued;
     /// The outbox was full (`outbox_bytes` or `outbox_frames`).
@@ -104,7 +112,7 @@ close_causes! {
     /// No frame came within `pong_timeout` of a ping.
     NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
     /// Too many of the client's commands were refused for their rate.
-    Rate = "too_many_requests", Server, 3013, "too many requests (client_commands)", HalfWritten;
+    Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
     /// The token is missing where one is required, or it proves nothing.
     InvalidToken = "invalid_token", Server, 3500, "invalid token", HalfWritten;
     /// What came is not the protocol.
@@ -114,9 +122,9 @@ close_causes! {
     /// A backend closed it, with this code or one of its own.
     Backend = "backend", Server, 3503, "disconnected by the backend", Queued;
     /// The user has `connections_per_user` already.
-    UserConnections = "user_connections", Server, 3504, "connection limit (connections_per_user)", HalfWritten;
+    UserConnections = "user_connections", Server, 3504, "connection limit", HalfWritten;
     /// A token names more rooms than `rooms_per_connection`.
-    Rooms = "too_many_rooms", Server, 3505, "room limit (rooms_per_connection)", HalfWritten;
+    Rooms = "too_many_rooms", Server, 3505, "room limit", HalfWritten;
     /// The 101 was not taken within `handshake_timeout`: too early for a Close frame.
     HandshakeTimeout = "handshake_timeout", Server, ABNORMAL, "abnormal closure", HalfWritten;
     /// The peer sent a Close frame, which is answered with its own code.

@@ -1,6 +1,7 @@
 //! Every number that tells a client or a backend what was wrong: unsubscribe codes and error codes, each with its standard
 //! words. Close codes belong to their causes, in [`crate::close`].
 
+use crate::limits::Limit;
 use alloc::borrow::Cow;
 use alloc::format;
 use core::fmt;
@@ -128,8 +129,8 @@ pub struct Error {
     pub code: ErrorCode,
     /// What was wrong and what is allowed.
     pub message: Cow<'static, str>,
-    /// The limit that is in the way, by its configuration key.
-    pub limit: Option<&'static str>,
+    /// The limit that is in the way.
+    pub limit: Option<Limit>,
 }
 
 impl Error {
@@ -140,7 +141,7 @@ impl Error {
 
     /// An error because of a limit, which its words name.
     #[must_use]
-    pub fn limit(code: ErrorCode, limit: &'static str, words: &str) -> Self {
+    pub fn limit(code: ErrorCode, limit: Limit, words: &str) -> Self {
         Self { code, message: format!("{words} ({limit})").into(), limit: Some(limit) }
     }
 }
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_error_is_its_number_and_its_words_and_a_status_for_the_api() {
-        assert_eq!(Error::limit(ErrorCode::LimitExceeded, "logs", "too many").to_string(), "106 too many (logs)");
+        assert_eq!(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many").to_string(), "106 too many (logs)");
         let statuses: alloc::vec::Vec<(u16, u16)> =
             ErrorCode::ALL.iter().map(|code| (code.number(), code.http_status())).collect();
         let expected = [

@@ -1,5 +1,6 @@
 //! How connections, clients, rooms and users are named.
 
+use crate::limits::Limit;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::borrow::Borrow;
@@ -142,7 +143,7 @@ impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("a room's name must not be empty"),
-            Self::TooLong(max) => write!(f, "a room's name has at most {max} bytes (room_name_bytes)"),
+            Self::TooLong(max) => write!(f, "a room's name has at most {max} bytes ({})", Limit::RoomNameBytes),
             Self::Control => f.write_str("a room's name must not contain control characters"),
             Self::Reserved => f.write_str("names that start with '#' are reserved"),
         }

@@ -93,7 +93,7 @@ pub mod wire;
 pub use close::{CloseCause, EndedBy};
 pub use config::{Config, Policy};
 pub use ids::{ClientId, ConnId, Name};
-pub use limits::Limits;
+pub use limits::{Limit, Limits};
 pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;
 pub use stats::Stats;

@@ -4,7 +4,7 @@
 //! decision to close there is nothing to enqueue with, and the Close frame is the last one by construction (G1).
 
 use crate::frame::Frame;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
 
 /// The queue of an open connection.
@@ -15,9 +15,9 @@ pub(crate) struct Outbox(Queue);
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed(Queue);
 
-/// The frame does not fit, because of the limit of this name.
+/// The frame does not fit, because of this limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full(pub &'static str);
+pub(crate) struct Full(pub Limit);
 
 /// Which frames still go out before the Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Outbox {
     pub fn push(&mut self, frame: Frame, limits: &Limits) -> Result<bool, Full> {
         let was_empty = self.0.is_empty();
         if frame.len() > limits.frame_bytes {
-            return Err(Full("frame_bytes"));
+            return Err(Full(Limit::FrameBytes));
         }
         if self.0.bytes + frame.len() > limits.outbox_bytes {
-            return Err(Full("outbox_bytes"));
+            return Err(Full(Limit::OutboxBytes));
         }
         if self.0.len() >= limits.outbox_frames {
-            return Err(Full("outbox_frames"));
+            return Err(Full(Limit::OutboxFrames));
         }
         self.0.bytes += frame.len();
         self.0.frames.push_back(frame);
@@ -230,14 +230,14 @@ mod tests {
     #[test]
     fn it_holds_what_its_limits_say_and_no_more() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full("frame_bytes")));
+        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full(Limit::FrameBytes)));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(true));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(false), "exactly outbox_bytes");
-        assert_eq!(outbox.push(text(""), &limits()), Err(Full("outbox_bytes")), "even the smallest");
+        assert_eq!(outbox.push(text(""), &limits()), Err(Full(Limit::OutboxBytes)), "even the smallest");
         assert_eq!(outbox.flushed(11), Progress { frames: 1, empty: false });
-        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full("frame_bytes")));
+        assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full(Limit::FrameBytes)));
         assert_eq!(outbox.push(text("12345"), &limits()), Ok(false));
-        assert_eq!(outbox.push(text(""), &limits()), Err(Full("outbox_frames")), "two bytes would fit");
+        assert_eq!(outbox.push(text(""), &limits()), Err(Full(Limit::OutboxFrames)), "two bytes would fit");
         outbox.queue().audit();
     }
 

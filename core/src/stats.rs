@@ -1,6 +1,7 @@
 //! What is counted. Gauges equal the size of what they count (G8), totals only grow.
 
 use crate::close::CloseCause;
+use crate::limits::Limit;
 use alloc::collections::BTreeMap;
 
 /// Sizes of what exists now.
@@ -45,8 +46,8 @@ pub struct Totals {
     pub frames_dropped: u64,
     /// Bytes written to sockets.
     pub bytes_written: u64,
-    /// Refusals by the configuration key of the limit that was in the way.
-    pub limits: BTreeMap<&'static str, u64>,
+    /// Refusals by the limit that was in the way.
+    pub limits: BTreeMap<Limit, u64>,
     /// Errors that clients were answered.
     pub errors: u64,
     /// Messages of `plain` clients whose type is not known.

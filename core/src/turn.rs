@@ -4,6 +4,7 @@ use crate::api::{Command, Reply};
 use crate::close::{CloseCause, CloseReason};
 use crate::code::Error;
 use crate::ids::{ConnId, Name};
+use crate::limits::Limit;
 use crate::wire::route::Target;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -27,15 +28,9 @@ pub struct Upgrade {
 /// Why no connection came to be. Each is an HTTP answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// `connections` are there already: 503.
-    Connections,
-    /// `connections_per_ip` are there already: 429.
-    ConnectionsPerIp,
-    /// `new_connections` came already: 429.
-    NewConnections,
-    /// `new_connections_per_ip` came already: 429.
-    NewConnectionsPerIp,
-    /// The server is stopping: 503.
+    /// This limit is reached.
+    Limit(Limit),
+    /// The shard is shutting down.
     ShuttingDown,
 }
 

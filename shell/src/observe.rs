@@ -5,7 +5,7 @@ use crate::log;
 use crate::refusals::Counts;
 use crate::shard::Shard;
 use parlor_core::stats::Totals;
-use parlor_core::{Instant, Stats};
+use parlor_core::{Instant, Limit, Stats};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -129,7 +129,7 @@ struct TotalsView {
 
 impl TotalsView {
     /// What the shard has counted, and what was refused before it came to the shard.
-    fn new(totals: &Totals, hits: &BTreeMap<&'static str, u64>, refused: Counts) -> Self {
+    fn new(totals: &Totals, hits: &BTreeMap<Limit, u64>, refused: Counts) -> Self {
         // Does not compile when there is a count that is not told.
         let &Totals {
             accepted,
@@ -150,9 +150,9 @@ impl TotalsView {
             late_joins,
             clock_backsteps,
         } = totals;
-        let mut limits = limits.clone();
-        for (limit, count) in hits {
-            *limits.entry(limit).or_default() += count;
+        let mut by_name = BTreeMap::new();
+        for (limit, count) in limits.iter().chain(hits) {
+            *by_name.entry(limit.name()).or_default() += count;
         }
         Self {
             accepted,
@@ -170,7 +170,7 @@ impl TotalsView {
             ignored_inputs,
             late_joins,
             clock_backsteps,
-            limits,
+            limits: by_name,
         }
     }
 }
@@ -218,6 +218,6 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
 }
 
 fn connection_limits(settings: &Settings) -> BTreeMap<&'static str, String> {
-    let rows = settings.limit_rows().into_iter().filter(|row| row.key.contains("connections"));
+    let rows = settings.limits.rows().into_iter().filter(|row| row.key.contains("connections"));
     rows.map(|row| (row.key, row.value)).collect()
 }

@@ -12,7 +12,7 @@ use crate::host::{Host, Served};
 use crate::http;
 use crate::observe::Rates;
 use crate::refusals::{Reason, Refusals, Refused};
-use parlor_core::{ConnId, Instant, Now, Stats};
+use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
@@ -36,8 +36,8 @@ pub(crate) struct Shard {
     pub(crate) rates: RefCell<Rates>,
     /// Sockets that have not become a WebSocket.
     pub(crate) guests: Cell<usize>,
-    /// How often a limit was in the way of what then did not come to the shard, by its key.
-    pub(crate) hits: RefCell<BTreeMap<&'static str, u64>>,
+    /// How often a limit was in the way of what then did not come to the shard.
+    pub(crate) hits: RefCell<BTreeMap<Limit, u64>>,
     /// What was refused, by this shard and by those before it.
     pub(crate) refusals: Rc<Refusals>,
     /// How many shards were here before, each of which an invariant ended.
@@ -204,7 +204,7 @@ impl Shard {
         let stopping = || self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
         sleep(SETTLE.saturating_sub(stopping())).await;
         self.call_last();
-        let patience = self.settings.request_timeout.saturating_sub(stopping()) + http::LINGER;
+        let patience = self.settings.limits.request_timeout.saturating_sub(stopping()) + http::LINGER;
         if self.guests.get() > 0 && timeout(patience, self.guestless.notified()).await.is_err() {
             warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
         }
@@ -242,7 +242,7 @@ impl Shard {
     }
 
     /// Takes note that a limit was in the way of what will not come to the shard.
-    pub(crate) fn hit(&self, limit: &'static str) {
+    pub(crate) fn hit(&self, limit: Limit) {
         *self.hits.borrow_mut().entry(limit).or_default() += 1;
     }
 

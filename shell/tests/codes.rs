@@ -243,6 +243,8 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("idle_timeout", "shell/tests/http.rs", "a_socket_that_is_silent_between_two_requests_is_closed"),
     ("header_bytes", "shell/tests/codes.rs", "endless_headers"),
     ("api_body_bytes", "shell/tests/codes.rs", "large_body"),
+    ("url_history", "shell/tests/codes.rs", "too_much_in_url"),
+    ("route_id_bytes", "core/tests/shard/routes.rs", "what_stands_for_an_id_is_bounded"),
     ("handshake_timeout", "shell/tests/host.rs", "a_101_that_does_not_leave_ends_the_connection"),
     ("authenticate_timeout", "shell/tests/codes.rs", "stale"),
     ("ping_interval", "shell/tests/codes.rs", "no_pong"),
@@ -280,7 +282,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn every_limit_is_reached_in_a_test() {
-    let rows = Settings::default().limit_rows();
+    let rows = Settings::default().limits.rows();
     let limits: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let listed: Vec<&str> = LIMITS.iter().map(|(limit, ..)| *limit).collect();
     assert_eq!(listed, limits);
@@ -320,13 +322,15 @@ fn invalid_utf8() {
 }
 
 fn oversize_message() {
-    let world = World::with(|settings| settings.limits.message_bytes = 500);
-    closes(world, &frame(0x80 | TEXT, &[b' '; 501]), CloseCause::TooLarge);
+    let world =
+        World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
+    closes(world, &frame(0x80 | TEXT, &[b' '; 4097]), CloseCause::TooLarge);
 }
 
 fn oversize_in_fragments() {
-    let world = World::with(|settings| settings.limits.message_bytes = 500);
-    closes(world, &[frame(TEXT, &[b' '; 300]), frame(0x80, &[b' '; 300])].concat(), CloseCause::TooLarge);
+    let world =
+        World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
+    closes(world, &[frame(TEXT, &[b' '; 3000]), frame(0x80, &[b' '; 3000])].concat(), CloseCause::TooLarge);
 }
 
 fn shutdown() {
@@ -367,7 +371,9 @@ fn talk_until(world: &World, mut enough: impl FnMut(&Value) -> bool) {
 }
 
 fn slow_client() {
-    let mut world = World::with(|settings| settings.limits.close_timeout = PATIENCE);
+    let mut world = World::with(|settings| {
+        (settings.limits.close_timeout, settings.limits.drain_timeout) = (PATIENCE, 2 * PATIENCE);
+    });
     let mut slow = Client::connect(world.address, "/ws/talk?greeting=off");
     wait_until("the slow one's arrival", || health(world.address)["rooms"] == 3);
     talk_until(&world, |health| health["rooms"] == 2);
@@ -764,7 +770,11 @@ fn bad_room_in_url() {
 
 fn too_much_in_url() {
     let mut world = World::with(|settings| settings.limits.rooms_per_connection = 2);
-    for (path, limit) in [("/ws?room=a&room=b&room=c", "rooms_per_connection"), (&long_path(), "room_name_bytes")] {
+    for (path, limit) in [
+        ("/ws?room=a&room=b&room=c", "rooms_per_connection"),
+        (&long_path(), "room_name_bytes"),
+        ("/ws/room?history=101", "url_history"),
+    ] {
         let answer = raw_http(world.address, &upgrade_request(path, ""));
         assert_eq!((answer.status, &answer.json()["error"]["limit"]), (400, &json!(limit)), "{answer:?}");
         assert_eq!(hits(world.address, limit), 1);
@@ -837,7 +847,7 @@ fn wrong_http_method() {
 }
 
 fn impatient() -> World {
-    World::with(|settings| settings.request_timeout = Duration::from_millis(200))
+    World::with(|settings| settings.limits.request_timeout = Duration::from_millis(200))
 }
 
 fn half_a_request() {
@@ -851,7 +861,7 @@ fn half_a_body() {
 }
 
 fn small_body() -> World {
-    World::with(|settings| settings.api_body_bytes = 100)
+    World::with(|settings| settings.limits.api_body_bytes = 100)
 }
 
 fn large_body() {
@@ -940,7 +950,7 @@ fn too_fast_from_an_address() {
 }
 
 fn too_many_sockets() {
-    let mut world = World::with(|settings| settings.http_connections = 1);
+    let mut world = World::with(|settings| settings.limits.http_connections = 1);
     let silent = TcpStream::connect(world.address).unwrap();
     let answer = raw_http(world.address, b"");
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("http_connections")), "{answer:?}");

@@ -206,10 +206,10 @@ fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
 #[test]
 fn every_limit_can_be_set_to_what_its_row_says() {
     let settings = Settings::default();
-    let rows = settings.limit_rows();
+    let rows = settings.limits.rows();
     let flags: Vec<String> = rows.iter().map(|row| format!("--{}={}", row.key.replace('_', "-"), row.value)).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    assert_eq!(load(&flags, &[]).unwrap().limit_rows(), rows);
+    assert_eq!(load(&flags, &[]).unwrap().limits.rows(), rows);
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn play(sent: &[u8], size: usize) -> Vec<Seen> {
     let limits = Limits {
         message_bytes: MESSAGE_BYTES,
         publication_bytes: MESSAGE_BYTES,
+        rooms_per_connection: 64,
         outbox_bytes: 4 << 20,
         ..Limits::default()
     };

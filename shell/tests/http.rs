@@ -87,7 +87,7 @@ fn a_browser_that_asks_for_an_icon_is_not_told_of_an_error() {
 
 #[test]
 fn a_socket_that_is_silent_between_two_requests_is_closed() {
-    let server = start(|settings| settings.idle_timeout = Duration::from_millis(200));
+    let server = start(|settings| settings.limits.idle_timeout = Duration::from_millis(200));
     let mut socket = TcpStream::connect(server.address()).unwrap();
     socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
     socket.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -104,7 +104,7 @@ const END: &str = "<!-- limits end -->";
 #[test]
 fn the_table_of_limits_in_the_readme_is_that_of_the_server() {
     let mut table = String::from("\n| setting | default | what happens there |\n|---|---|---|\n");
-    for row in parlor::config::Settings::default().limit_rows() {
+    for row in parlor_core::Limits::default().rows() {
         table += &format!("| `{}` | {} | {} |\n", row.key, row.value, row.answer);
     }
     table += "\n";

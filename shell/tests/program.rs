@@ -96,7 +96,7 @@ fn both_signals_end_it_in_order() {
 
 #[test]
 fn clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most() {
-    let mut program = Program::start(&["--drain-timeout", "500ms", "--close-timeout", "1m"]);
+    let mut program = Program::start(&["--drain-timeout", "500ms", "--close-timeout", "250ms"]);
     let mut client = Client::connect(program.address, "/ws/room");
     program.signal("TERM");
     assert_eq!(client.close().0, 3001);
@@ -105,7 +105,7 @@ fn clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut program = Program::start(&["--drain-timeout", "1h", "--close-timeout", "1h"]);
+    let mut program = Program::start(&["--drain-timeout", "2h", "--close-timeout", "1h"]);
     let mut client = Client::connect(program.address, "/ws/room");
     let asked = Instant::now();
     program.signal("TERM");

@@ -130,7 +130,7 @@ setup! {
     /// `Limits::client_publishes`, a second; the burst is as large.
     client_publishes = 0, up to COUNT;
     /// `Limits::rooms_per_connection`.
-    rooms_per_connection = 128, up to COUNT;
+    rooms_per_connection = 4, up to COUNT;
     /// `Limits::outbox_frames`.
     outbox_frames = 1024, up to COUNT;
     /// `Limits::outbox_bytes`.

@@ -3,6 +3,7 @@
 use crate::action::{BadCall, Batch, Filter, Payload, Saying};
 use crate::oracle::{Query, Want};
 use crate::setup::Setup;
+use parlor_core::Limit;
 use std::sync::Arc;
 
 /// A payload and what must become of it.
@@ -69,7 +70,7 @@ pub enum Named {
     /// One of the scenario's.
     Room(usize),
     /// A name that is refused with this error, and the limit that is in the way.
-    Refused(u16, Option<&'static str>),
+    Refused(u16, Option<Limit>),
 }
 
 /// One message of a client, or one of several in a text.
@@ -271,7 +272,7 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
         Saying::Malformed => nonsense(r#"{"id":1,"#),
         Saying::NotObject => nonsense("7"),
         Saying::EmptyName => subscribe(ODD, "", Named::Refused(107, None)),
-        Saying::LongName => subscribe(ODD, &long, Named::Refused(107, Some("room_name_bytes"))),
+        Saying::LongName => subscribe(ODD, &long, Named::Refused(107, Some(Limit::RoomNameBytes))),
         Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107, None)),
         Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103, None)),
         Saying::NoData => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// What the oracle may use of core.
-const ALLOWED: [&str; 19] = [
+const ALLOWED: &[&str] = &[
     "Change",
     "ClientId",
     "Config",
@@ -15,6 +15,7 @@ const ALLOWED: [&str; 19] = [
     "CloseCause",
     "Input",
     "Instant",
+    "Limit",
     "Limits",
     "Now",
     "PhaseView",

@@ -8,7 +8,7 @@ pub(crate) use log::Log;
 use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::link::{Draft, Entry, News, Page, Position, Replay, Request};
 use crate::map::{Keys, Map};
 use crate::registry::{JoinId, index};
@@ -258,7 +258,7 @@ impl Broker {
         let freed = self.logs[at as usize].bytes_of_oldest_if_full(limits.history_messages);
         while self.bytes + bytes - freed > limits.history_bytes {
             let Some(victim) = self.idle.iter().map(|(_, log)| *log).find(|log| *log != at) else {
-                return Err(Error::limit(ErrorCode::LimitExceeded, "history_bytes", "history is full"));
+                return Err(Error::limit(ErrorCode::LimitExceeded, Limit::HistoryBytes, "history is full"));
             };
             self.discard(victim);
         }
@@ -271,7 +271,7 @@ impl Broker {
         }
         if self.logs.len() >= limits.logs {
             let Some((_, oldest)) = self.idle.first().copied() else {
-                return Err(Error::limit(ErrorCode::LimitExceeded, "logs", "too many rooms on this node"));
+                return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many rooms on this node"));
             };
             self.discard(oldest);
         }

@@ -4,6 +4,7 @@ use super::Hub;
 use crate::api::{Position, Publication, Reply};
 use crate::code::{Error, ErrorCode};
 use crate::ids::{ClientInfo, Name};
+use crate::limits::Limit;
 use crate::link::{self, Caller, Entry, Origin, Page};
 use crate::wire::json;
 use crate::wire::plain;
@@ -61,7 +62,7 @@ impl Hub {
                     (false, true) => hub.say(slot, &json::presence(id, members)),
                     (false, false) => {
                         let words = "there are too many members to list";
-                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, "reply_bytes", words));
+                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
                     }
                 });
             }

@@ -7,6 +7,7 @@ use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Conn, Phase, Speaks, Why};
 use crate::ids::{ClientId, Name, any_room};
+use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
 use crate::registry::index;
 use crate::turn::{CallId, Effect};
@@ -107,7 +108,7 @@ impl Hub {
         let draft = Draft { data, tags, info: None, skip_history };
         if draft.payload_bytes() > self.config.limits.publication_bytes {
             let words = "data and tags are too large";
-            return self.resolve(caller, Err(Error::limit(ErrorCode::LimitExceeded, "publication_bytes", words)));
+            return self.resolve(caller, Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words)));
         }
         let from = Origin::Call(caller);
         self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });

@@ -7,6 +7,7 @@ use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::ids::Name;
+use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};
 use crate::wire::raw;
@@ -239,7 +240,7 @@ impl Hub {
         let max = self.config.limits.publication_bytes;
         if data.len() > max {
             let words = format!("data has more than {max} bytes");
-            return Err(Error::limit(ErrorCode::BadRequest, "publication_bytes", &words));
+            return Err(Error::limit(ErrorCode::BadRequest, Limit::PublicationBytes, &words));
         }
         self.pace_publish(slot)?;
         let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(room)));

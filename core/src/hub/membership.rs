@@ -7,6 +7,7 @@ use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, client_room};
+use crate::limits::Limit;
 use crate::link::{Position, Replay, Replayed, Request};
 use crate::registry::{JoinId, Left};
 use crate::time::Instant;
@@ -24,7 +25,7 @@ impl Hub {
         let room = client_room(room, limits.room_name_bytes).map_err(|wrong| match wrong {
             BadName::Reserved => Error::from(ErrorCode::PermissionDenied),
             BadName::TooLong(_) => {
-                Error::limit(ErrorCode::BadRequest, "room_name_bytes", "the room's name is too long")
+                Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "the room's name is too long")
             }
             wrong => Error::new(ErrorCode::BadRequest, format!("{wrong}")),
         })?;
@@ -38,7 +39,7 @@ impl Hub {
     /// Whether a connection may be put into one more room.
     pub(super) fn has_place(&self, slot: u32) -> Result<(), Error> {
         if self.registry.seat_count(slot) >= self.config.limits.rooms_per_connection {
-            return Err(Error::limit(ErrorCode::LimitExceeded, "rooms_per_connection", "too many rooms"));
+            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::RoomsPerConnection, "too many rooms"));
         }
         Ok(())
     }
@@ -167,7 +168,9 @@ impl Hub {
                 Why::Asked { id } => hub.fail(slot, id, &error),
                 Why::Entering | Why::Placed => {
                     hub.count_error(&error);
-                    hub.close(slot, CloseCause::Overloaded);
+                    let reason = CloseCause::Overloaded.reason();
+                    let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
+                    hub.close_saying(slot, CloseCause::Overloaded, reason);
                 }
             }
         });

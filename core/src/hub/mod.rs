@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::limits::Limit;
 use crate::link::{Caller, News, Request};
 use crate::map::{Keys, Map};
 use crate::outbox::Progress;
@@ -179,7 +180,7 @@ impl Hub {
             Input::PeerClosed { conn, code } => self.with(conn, |hub, slot| hub.peer_closed(slot, code)),
             Input::Violation { conn, rule } => self.with(conn, |hub, slot| {
                 if rule == Violation::TooLarge {
-                    hub.hit("message_bytes");
+                    return hub.close_over(slot, Limit::MessageBytes, rule.cause());
                 }
                 hub.close(slot, rule.cause());
             }),
@@ -476,11 +477,11 @@ impl Hub {
         match timer {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
-            Timer::Pong => self.close_for(slot, "pong_timeout", CloseCause::NoPong),
-            Timer::Write => self.close_for(slot, "write_timeout", CloseCause::WriteTimeout),
-            Timer::Expiry => self.close_for(slot, "expiry_grace", CloseCause::Expired),
+            Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),
+            Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
+            Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),
             Timer::RoomExpiry => {
-                self.hit("expiry_grace");
+                self.hit(Limit::ExpiryGrace);
                 self.rooms_expired(slot);
             }
         }
@@ -488,23 +489,29 @@ impl Hub {
 
     fn phase_over(&mut self, slot: u32) {
         match &self.conns[slot as usize].phase {
-            Some(Phase::Open(_)) => self.close_for(slot, "authenticate_timeout", CloseCause::Stale),
+            Some(Phase::Open(_)) => self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale),
             Some(Phase::Closing(closing)) => {
                 let end = closing.end(false);
-                self.hit("close_timeout");
+                self.hit(Limit::CloseTimeout);
                 self.vacate(slot, end);
             }
             _ => {
-                self.hit("handshake_timeout");
+                self.hit(Limit::HandshakeTimeout);
                 self.vacate(slot, abnormal(CloseCause::HandshakeTimeout));
             }
         }
     }
 
     /// Ends a connection because of a limit.
-    fn close_for(&mut self, slot: u32, limit: &'static str, cause: CloseCause) {
+    fn close_for(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
         self.hit(limit);
         self.close(slot, cause);
+    }
+
+    /// Ends a connection that goes beyond a limit, which the Close frame names.
+    fn close_over(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
+        self.hit(limit);
+        self.close_saying(slot, cause, cause.reason().naming(limit));
     }
 
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due

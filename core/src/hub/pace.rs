@@ -3,7 +3,7 @@
 use super::Hub;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::limits::Rate;
+use crate::limits::{Limit, Rate};
 use crate::rate::Gcra;
 use crate::time::Instant;
 use crate::turn::Refused;
@@ -32,7 +32,7 @@ impl Hub {
     pub(super) fn pace_command(&mut self, slot: u32) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_commands);
         let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.commands.take(now, rate));
-        if conforms { Ok(()) } else { Err(self.refuse(slot, "client_commands")) }
+        if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientCommands)) }
     }
 
     /// Takes note of a client's publication.
@@ -42,10 +42,10 @@ impl Hub {
     pub(super) fn pace_publish(&mut self, slot: u32) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_publishes);
         let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.publishes.take(now, rate));
-        if conforms { Ok(()) } else { Err(self.refuse(slot, "client_publishes")) }
+        if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientPublishes)) }
     }
 
-    fn refuse(&mut self, slot: u32, limit: &'static str) -> Error {
+    fn refuse(&mut self, slot: u32, limit: Limit) -> Error {
         let now = self.now.mono;
         if let Some(open) = self.conns[slot as usize].open_mut() {
             let pace = &mut open.pace;
@@ -54,7 +54,7 @@ impl Hub {
             }
             pace.refusals += 1;
             if pace.refusals >= REFUSALS {
-                self.close(slot, CloseCause::Rate);
+                self.close_saying(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }
         }
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
@@ -68,19 +68,19 @@ impl Hub {
             return Err(Refused::ShuttingDown);
         }
         if self.conns.len() >= limits.connections {
-            return Err(self.refused("connections", Refused::Connections));
+            return Err(self.refused(Limit::Connections));
         }
         let by_address = limits.connections_per_ip > 0 || limits.new_connections_per_ip != Rate::OFF;
         let from = from.filter(|_| by_address);
         let mut peer = from.and_then(|from| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
         if limits.connections_per_ip > 0 && peer.connections >= limits.connections_per_ip {
-            return Err(self.refused("connections_per_ip", Refused::ConnectionsPerIp));
+            return Err(self.refused(Limit::ConnectionsPerIp));
         }
         if from.is_some() && !peer.rate.take(now, limits.new_connections_per_ip) {
-            return Err(self.refused("new_connections_per_ip", Refused::NewConnectionsPerIp));
+            return Err(self.refused(Limit::NewConnectionsPerIp));
         }
         if !self.arrivals.take(now, limits.new_connections) {
-            return Err(self.refused("new_connections", Refused::NewConnections));
+            return Err(self.refused(Limit::NewConnections));
         }
         if let Some(from) = from {
             peer.connections += 1;
@@ -111,13 +111,13 @@ impl Hub {
         }
     }
 
-    fn refused(&mut self, limit: &'static str, refused: Refused) -> Refused {
+    fn refused(&mut self, limit: Limit) -> Refused {
         self.hit(limit);
-        refused
+        Refused::Limit(limit)
     }
 
     /// Takes note that a limit was in the way.
-    pub(super) fn hit(&mut self, limit: &'static str) {
+    pub(super) fn hit(&mut self, limit: Limit) {
         *self.totals.limits.entry(limit).or_default() += 1;
     }
 

@@ -7,6 +7,7 @@ use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{Check, Entrance, Speaks, Stage, Why};
 use crate::ids::Name;
+use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
 use crate::wire::plain::{self, Message};
 use crate::wire::route::Plain;
@@ -65,8 +66,7 @@ impl Hub {
             let Some(rooms) = self.identify(slot, identity) else { return };
             let new: Vec<Name> = rooms.into_iter().filter(|room| !self.registry.has_seat(slot, room)).collect();
             if self.registry.seat_count(slot) + new.len() > self.config.limits.rooms_per_connection {
-                self.hit("rooms_per_connection");
-                return self.close(slot, CloseCause::Rooms);
+                return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
             }
             self.rename(slot);
             for room in &new {
@@ -143,12 +143,10 @@ impl Hub {
         let limits = &self.config.limits;
         let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
         if events.len() > most {
-            self.hit("filter_events");
-            return self.complain(slot, &format!("at most {most} events (filter_events)"));
+            return self.complain_of(slot, Limit::FilterEvents, &format!("at most {most} events"));
         }
         if events.iter().any(|event| event.len() > longest) {
-            self.hit("filter_event_bytes");
-            return self.complain(slot, &format!("an event has at most {longest} bytes (filter_event_bytes)"));
+            return self.complain_of(slot, Limit::FilterEventBytes, &format!("an event has at most {longest} bytes"));
         }
         let conn = &mut self.conns[slot as usize];
         let Speaks::Plain(url) = &conn.speaks else { return };
@@ -174,6 +172,12 @@ impl Hub {
         if let Err(error) = self.publish_from(slot, &room, data, from) {
             self.answer_plain(slot, id.as_deref(), &error);
         }
+    }
+
+    /// Refuses what goes beyond a limit.
+    fn complain_of(&mut self, slot: u32, limit: Limit, message: &str) {
+        self.hit(limit);
+        self.complain(slot, &format!("{message} ({limit})"));
     }
 
     fn complain(&mut self, slot: u32, message: &str) {

@@ -4,6 +4,7 @@ use super::Hub;
 use crate::close::CloseCause;
 use crate::conn::{Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::ids::{ClientInfo, Name, any_room, client_room};
+use crate::limits::Limit;
 use crate::link::{Replay, Request};
 use crate::time::Instant;
 use crate::turn::{BadToken, Change, Claims, Effect};
@@ -108,8 +109,7 @@ impl Hub {
         let mut rooms = channels;
         let most = self.config.limits.connections_per_user;
         if !user.is_empty() && most > 0 && self.registry.connections_of(&user).count() >= most {
-            self.hit("connections_per_user");
-            self.close(slot, CloseCause::UserConnections);
+            self.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserConnections);
             return None;
         }
         self.arm_expiry(slot, lifetime);
@@ -154,8 +154,7 @@ impl Hub {
     /// Puts the connection into the rooms that it starts in. When the broker has confirmed them all, it is ready.
     pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[Name]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
-            self.hit("rooms_per_connection");
-            return self.close(slot, CloseCause::Rooms);
+            return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
         }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut entrance.replays);
@@ -192,8 +191,7 @@ impl Hub {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         let waiting: usize = open.waiting.iter().map(String::len).sum();
         if waiting + text.len() > max {
-            self.hit("message_bytes");
-            return self.close(slot, CloseCause::BadRequest);
+            return self.close_for(slot, Limit::MessageBytes, CloseCause::BadRequest);
         }
         open.waiting.push(text);
     }

@@ -4,7 +4,7 @@ use crate::api::{Command, Connection, Info, Message, Position, Publication, Repl
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name, any_room, client_room};
-use crate::limits::{LimitRow, Limits};
+use crate::limits::{Limit, LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
 use crate::wire::json::{push_members, push_publication};
 use crate::wire::raw::{integer, object, one_line};
@@ -177,7 +177,7 @@ impl<'a> Body<'a> {
         let most = limits.idempotency_key_bytes;
         if idempotency_key.as_ref().is_some_and(|key| key.len() > most) {
             let words = format!("idempotency_key has more than {most} bytes");
-            return Err(Error::limit(ErrorCode::BadRequest, "idempotency_key_bytes", &words));
+            return Err(Error::limit(ErrorCode::BadRequest, Limit::IdempotencyKeyBytes, &words));
         }
         Ok(Message {
             data: self.data(limits)?,
@@ -337,7 +337,7 @@ fn room(name: &str, limits: &Limits) -> Result<Name, Error> {
 /// What is wrong with a room's name, as an error of a backend's call.
 pub(crate) fn bad_room(name: &str, wrong: BadName) -> Error {
     let code = if wrong == BadName::Reserved { ErrorCode::PermissionDenied } else { ErrorCode::BadRequest };
-    let limit = matches!(wrong, BadName::TooLong(_)).then_some("room_name_bytes");
+    let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
     Error { limit, ..Error::new(code, format!("channel {name:?}: {wrong}")) }
 }
 
@@ -349,7 +349,7 @@ fn within(field: &str, payload: String, limits: &Limits) -> Result<String, Error
     let (bytes, max) = (payload.len(), limits.publication_bytes);
     if bytes > max {
         let words = format!("{field} has {bytes} bytes, at most {max} are allowed");
-        return Err(Error::limit(ErrorCode::LimitExceeded, "publication_bytes", &words));
+        return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, &words));
     }
     Ok(payload)
 }
@@ -370,7 +370,7 @@ fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
         Err(error) => {
             let mut fields = json!({ "code": error.code.number(), "message": error.message });
             if let Some(limit) = error.limit {
-                fields["limit"] = limit.into();
+                fields["limit"] = limit.name().into();
             }
             out.push_str(&json!({ "error": fields }).to_string());
         }

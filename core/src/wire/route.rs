@@ -2,7 +2,7 @@
 
 use crate::api::Position;
 use crate::ids::{BadName, Name, client_room};
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -50,10 +50,17 @@ pub enum RouteError {
     NotFound,
     /// It matches, but what it says cannot be: 400.
     Bad(String),
-    /// It matches, but it goes beyond the limit of this configuration key: 400.
-    Limit(&'static str, String),
+    /// It matches, but it goes beyond this limit, which the words name: 400.
+    Limit(Limit, String),
     /// It names a room that no client may name: 403.
     Forbidden(String),
+}
+
+impl RouteError {
+    /// It goes beyond a limit. `words` say what is allowed.
+    fn over(limit: Limit, words: &str) -> Self {
+        Self::Limit(limit, format!("{words} ({limit})"))
+    }
 }
 
 /// The paths that WebSockets are accepted on: [`JSON_PATH`], the templates, then `/ws/<room>` and `/ws?room=…`.
@@ -73,8 +80,6 @@ struct Template {
 const SUBSCRIBED: &str = "subscribed";
 /// What a template has in place of a segment, and in the room's name for what stood there.
 const PLACEHOLDER: &str = "{id}";
-/// The longest segment that `{id}` matches, in bytes.
-const ID_BYTES: usize = 64;
 
 impl Routes {
     /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
@@ -119,12 +124,12 @@ impl Routes {
             let frame_pings = value(&query, "cf_ws_frame_ping_pong").is_some_and(|on| on == "true");
             return Ok(Target::Json { frame_pings });
         }
-        let (named, subscribed) = self.rooms_of(path, &query)?;
+        let (named, subscribed) = self.rooms_of(path, &query, limits)?;
         let mut rooms: Vec<Name> = Vec::new();
         for room in named {
             let room = client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
                 BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
-                BadName::TooLong(_) => RouteError::Limit("room_name_bytes", wrong.to_string()),
+                BadName::TooLong(_) => RouteError::Limit(Limit::RoomNameBytes, wrong.to_string()),
                 wrong => RouteError::Bad(wrong.to_string()),
             })?;
             if !rooms.contains(&room) {
@@ -133,10 +138,10 @@ impl Routes {
         }
         if rooms.len() > limits.rooms_per_connection {
             let words = format!("at most {} rooms for one connection", limits.rooms_per_connection);
-            return Err(RouteError::Limit("rooms_per_connection", format!("{words} (rooms_per_connection)")));
+            return Err(RouteError::over(Limit::RoomsPerConnection, &words));
         }
         let since = value(&query, "since").map(position).transpose()?;
-        let history = value(&query, "history").map(history).transpose()?.unwrap_or(0);
+        let history = value(&query, "history").map(|text| history(text, limits)).transpose()?.unwrap_or(0);
         if since.is_some() && rooms.len() != 1 {
             return Err(RouteError::Bad("since needs exactly one room".into()));
         }
@@ -154,7 +159,12 @@ impl Routes {
         }))
     }
 
-    fn rooms_of(&self, path: &str, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(Vec<String>, Name), RouteError> {
+    fn rooms_of(
+        &self,
+        path: &str,
+        query: &[(Cow<'_, str>, Cow<'_, str>)],
+        limits: &Limits,
+    ) -> Result<(Vec<String>, Name), RouteError> {
         if path == "/ws" {
             let rooms: Vec<String> =
                 query.iter().filter(|(key, _)| key == "room").map(|(_, room)| room.to_string()).collect();
@@ -165,20 +175,29 @@ impl Routes {
         }
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let segments = decode(rest)?;
+        let most = limits.route_id_bytes;
+        let mut is_id_too_long = false;
         for template in &self.templates {
-            if let Some(room) = template.room_for(&segments) {
-                return Ok((vec![room], template.subscribed.clone()));
+            let Some(id) = template.id_in(&segments) else { continue };
+            if id.len() <= most {
+                return Ok((vec![template.room.replace(PLACEHOLDER, id)], template.subscribed.clone()));
             }
+            is_id_too_long = true;
         }
         match <[String; 1]>::try_from(segments) {
             Ok([room]) => Ok((vec![room], Name::from(SUBSCRIBED))),
+            Err(_) if is_id_too_long => Err(RouteError::over(
+                Limit::RouteIdBytes,
+                &format!("what stands for {PLACEHOLDER} has at most {most} bytes"),
+            )),
             Err(_) => Err(RouteError::NotFound),
         }
     }
 }
 
 impl Template {
-    fn room_for(&self, segments: &[String]) -> Option<String> {
+    /// What stands for [`PLACEHOLDER`], if these segments match; empty where the template has none.
+    fn id_in<'a>(&self, segments: &'a [String]) -> Option<&'a str> {
         if segments.len() != self.segments.len() {
             return None;
         }
@@ -190,12 +209,9 @@ impl Template {
                 return None;
             }
         }
-        Some(self.room.replace(PLACEHOLDER, id))
+        Some(id)
     }
 }
-
-/// The most messages that `?history=` may ask for.
-const HISTORY: usize = 100;
 
 fn position(text: &str) -> Result<Position, RouteError> {
     let parts = text.rsplit_once(':').and_then(|(epoch, offset)| Some((epoch, offset.parse().ok()?)));
@@ -203,9 +219,16 @@ fn position(text: &str) -> Result<Position, RouteError> {
     Ok(Position { epoch: epoch.into(), offset })
 }
 
-fn history(text: &str) -> Result<usize, RouteError> {
-    let count = text.parse().ok().filter(|count| *count <= HISTORY);
-    count.ok_or_else(|| RouteError::Bad(format!("history is a number up to {HISTORY}")))
+fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
+    let most = limits.url_history;
+    let words = format!("history is a number up to {most}");
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(count) if count <= most => Ok(count),
+        // A number that has no place in a word is beyond every limit.
+        _ if is_number => Err(RouteError::over(Limit::UrlHistory, &words)),
+        _ => Err(RouteError::Bad(words)),
+    }
 }
 
 /// What a query says about something that is on or off.
@@ -220,7 +243,7 @@ fn switch(query: &[(Cow<'_, str>, Cow<'_, str>)], key: &str, default: bool) -> R
 
 fn is_id(segment: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    (1..=ID_BYTES).contains(&segment.len()) && segment.bytes().all(allowed)
+    !segment.is_empty() && segment.bytes().all(allowed)
 }
 
 fn decode(path: &str) -> Result<Vec<String>, RouteError> {

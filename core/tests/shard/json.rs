@@ -215,11 +215,11 @@ fn without_a_token_where_one_is_required_the_connection_closes() {
 
 #[test]
 fn a_client_that_sends_too_much_before_it_is_ready_is_closed() {
-    let mut world = with(Limits { message_bytes: 100, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { message_bytes: 1024, rooms_per_connection: 1, ..Limits::default() }, Policy::open());
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.say(conn, &" ".repeat(60));
-    world.say(conn, &" ".repeat(40));
+    world.say(conn, &" ".repeat(1000));
+    world.say(conn, &" ".repeat(24));
     assert!(world.read(conn).is_empty() && world.ended.is_empty());
     world.say(conn, " ");
     assert_eq!(world.read_close(conn), Some((3501, "bad request".into())));

@@ -2,12 +2,12 @@
 
 use crate::world::{World, claims, with};
 use parlor_core::limits::Rate;
-use parlor_core::{Input, Limits, Lost, Policy, Refused};
+use parlor_core::{Input, Limit, Limits, Lost, Policy, Refused};
 use serde_json::json;
 use std::time::Duration;
 
-fn hits(world: &World, limit: &str) -> u64 {
-    world.shard.stats().totals.limits.get(limit).copied().unwrap_or(0)
+fn hits(world: &World, limit: Limit) -> u64 {
+    world.shard.stats().totals.limits.get(&limit).copied().unwrap_or(0)
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn commands_come_at_a_rate() {
     let refusal =
         json!({"id": 3, "error": {"code": 111, "message": "too many requests (client_commands)", "temporary": true}});
     assert_eq!(replies[2..], [refusal]);
-    assert_eq!(hits(&world, "client_commands"), 2, "one of them had no id to answer to");
+    assert_eq!(hits(&world, Limit::ClientCommands), 2, "one of them had no id to answer to");
     world.pass(Duration::from_secs(1));
     world.say(conn, r#"{"id":4,"ping":{}}"#);
     assert_eq!(world.read_json(conn), [json!({"id": 4, "ping": {}})]);
@@ -44,7 +44,7 @@ fn publications_come_at_a_rate_of_their_own() {
     world.say(conn, r#"{"type":"publish","data":2,"id":"x"}"#);
     let frames = world.read_json(conn);
     assert_eq!((&frames[0], &frames[1]["code"], &frames[1]["id"]), (&json!(1), &json!(111), &json!("x")));
-    assert_eq!(hits(&world, "client_publishes"), 1);
+    assert_eq!(hits(&world, Limit::ClientPublishes), 1);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_user_has_so_many_connections() {
     assert_eq!(world.read_close(json).map(|(code, _)| code), Some(3504));
     world.plain("/ws/a");
     world.plain("/ws/a");
-    assert_eq!(hits(&world, "connections_per_user"), 2, "the anonymous user is not one");
+    assert_eq!(hits(&world, Limit::ConnectionsPerUser), 2, "the anonymous user is not one");
     world.input(Input::Lost { conn: first, cause: Lost::Eof });
     let third = world.open("/ws/a?token=t");
     world.prove(claims("ada"));
@@ -90,7 +90,7 @@ fn an_address_has_so_many_connections() {
     let mut world = with(Limits { connections_per_ip: 1, ..Limits::default() }, Policy::open());
     world.peer = Some([10, 0, 0, 1].into());
     let first = world.plain("/ws/a");
-    assert_eq!(world.try_accept("/ws/a"), Err(Refused::ConnectionsPerIp));
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::ConnectionsPerIp)));
     world.peer = Some([10, 0, 0, 2].into());
     world.plain("/ws/a");
     world.peer = None;
@@ -99,7 +99,7 @@ fn an_address_has_so_many_connections() {
     world.input(Input::Lost { conn: first, cause: Lost::Eof });
     world.peer = Some([10, 0, 0, 1].into());
     assert!(world.try_accept("/ws/a").is_ok());
-    assert_eq!(hits(&world, "connections_per_ip"), 1);
+    assert_eq!(hits(&world, Limit::ConnectionsPerIp), 1);
 }
 
 #[test]
@@ -112,31 +112,34 @@ fn new_connections_come_at_a_rate() {
     let mut world = with(limits, Policy::open());
     world.peer = Some([10, 0, 0, 1].into());
     let conn = world.plain("/ws/a");
-    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnectionsPerIp));
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::NewConnectionsPerIp)));
     world.input(Input::Lost { conn, cause: Lost::Eof });
-    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnectionsPerIp), "it is remembered for a while");
+    assert_eq!(
+        world.try_accept("/ws/a"),
+        Err(Refused::Limit(Limit::NewConnectionsPerIp)),
+        "it is remembered for a while"
+    );
     assert_eq!(world.shard.poll_timeout().map(|at| at.since(world.now.mono)), Some(Duration::from_secs(1)));
     world.peer = None;
     world.plain("/ws/a");
     world.plain("/ws/a");
-    assert_eq!(world.try_accept("/ws/a"), Err(Refused::NewConnections));
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::NewConnections)));
     world.pass(Duration::from_secs(1));
     world.peer = Some([10, 0, 0, 1].into());
     assert!(world.try_accept("/ws/a").is_ok());
-    assert_eq!((hits(&world, "new_connections"), hits(&world, "new_connections_per_ip")), (1, 2));
+    assert_eq!((hits(&world, Limit::NewConnections), hits(&world, Limit::NewConnectionsPerIp)), (1, 2));
 }
 
 #[test]
 fn every_limit_can_be_read() {
     let mut world = with(Limits { new_connections: Rate::OFF, ..Limits::default() }, Policy::open());
     let limits = world.api("limits", "")["result"]["limits"].clone();
-    assert_eq!(limits["message_bytes"], json!({"value": "65536", "answer": "close 1009"}));
+    assert_eq!(limits["message_bytes"], json!({"value": "131072", "answer": "close 1009"}));
     assert_eq!(limits["ping_interval"]["value"], "25s");
     assert_eq!(limits["client_commands"]["value"], "100/s, burst 200");
     assert_eq!(limits["connections_per_ip"]["value"], "off");
     assert_eq!(limits["new_connections"]["value"], "off");
-    let fields = format!("{:?}", Limits::default()).matches(": ").count() - 4 * 2;
-    assert_eq!(limits.as_object().unwrap().len(), fields, "a row for every field");
+    assert_eq!(limits.as_object().unwrap().len(), Limit::ALL.len(), "a row for every limit");
 }
 
 #[test]
@@ -147,7 +150,10 @@ fn limits_that_contradict_each_other_are_refused() {
         (Limits { publication_bytes: 1 << 18, ..default() }, "publication_bytes"),
         (Limits { message_bytes: 1 << 18, ..default() }, "message_bytes"),
         (Limits { reply_bytes: 1 << 19, ..default() }, "reply_bytes"),
+        (Limits { rooms_per_connection: 129, ..default() }, "message_bytes"),
         (Limits { pong_timeout: Duration::from_secs(25), ..default() }, "pong_timeout"),
+        (Limits { close_timeout: Duration::from_secs(16), ..default() }, "drain_timeout"),
+        (Limits { header_bytes: 8191, ..default() }, "header_bytes"),
         (Limits { connections: 0, ..default() }, "connections"),
     ];
     for (limits, name) in cases {
@@ -161,5 +167,5 @@ fn a_room_name_that_is_too_long_counts_for_its_limit() {
     let mut world = with(Limits { room_name_bytes: 4, ..Limits::default() }, Policy::open());
     let answer = world.api("broadcast", r#"{"channels":["a","12345",""],"data":1}"#);
     assert_eq!(answer["result"]["responses"][1]["error"]["code"], 107);
-    assert_eq!(hits(&world, "room_name_bytes"), 1, "not for the one without a name");
+    assert_eq!(hits(&world, Limit::RoomNameBytes), 1, "not for the one without a name");
 }

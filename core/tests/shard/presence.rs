@@ -1,7 +1,7 @@
 //! Who is in a room, who comes and goes, and subscriptions that the server or a token decides on.
 
 use crate::world::{World, claims, with, world};
-use parlor_core::{BadToken, Claims, ConnId, Input, Limits, Policy};
+use parlor_core::{BadToken, Claims, ConnId, Input, Limit, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn a_presence_reply_is_bounded() {
     assert!(ask(&mut world, a, json!({"id": 3, "presence": {"channel": "x"}})).get("presence").is_some());
     world.plain("/ws/x");
     assert_eq!(ask(&mut world, a, json!({"id": 4, "presence": {"channel": "x"}}))["error"]["code"], 106);
-    assert_eq!(world.shard.stats().totals.limits.get("reply_bytes"), Some(&1));
+    assert_eq!(world.shard.stats().totals.limits.get(&Limit::ReplyBytes), Some(&1));
 }
 
 #[test]

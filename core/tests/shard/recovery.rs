@@ -298,6 +298,7 @@ fn narrow() -> World {
         message_bytes: 4096,
         publication_bytes: 4096,
         reply_bytes: 8192,
+        rooms_per_connection: 4,
         ..Limits::default()
     };
     with(limits, Policy::open())

@@ -1,7 +1,7 @@
 //! Rooms, users, slow members and the end of things.
 
 use crate::world::{claims, with, world};
-use parlor_core::{BadToken, Change, Claims, CloseCause, Input, Limits, Lost, Name, Policy, Refused};
+use parlor_core::{BadToken, Change, Claims, CloseCause, Input, Limit, Limits, Lost, Name, Policy, Refused};
 use serde_json::json;
 use std::time::Duration;
 
@@ -227,7 +227,7 @@ fn a_slot_is_used_again_under_another_id() {
 fn connections_are_bounded() {
     let mut world = with(Limits { connections: 1, ..Limits::default() }, Policy::open());
     let conn = world.plain("/ws/a");
-    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Connections));
+    assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::Connections)));
     world.input(Input::Lost { conn, cause: Lost::Eof });
     assert!(world.try_accept("/ws/a").is_ok());
     assert_eq!(world.shard.stats().totals.refused, 1);
@@ -235,7 +235,8 @@ fn connections_are_bounded() {
 
 #[test]
 fn a_shutdown_tells_everyone_in_paced_steps() {
-    let mut world = with(Limits { drain_timeout: Duration::from_millis(400), ..Limits::default() }, Policy::open());
+    let (drain_timeout, close_timeout) = (Duration::from_millis(400), Duration::from_millis(200));
+    let mut world = with(Limits { drain_timeout, close_timeout, ..Limits::default() }, Policy::open());
     let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
     world.input(Input::Shutdown);
     world.input(Input::Shutdown);

@@ -1,8 +1,8 @@
 //! From the target of a request to rooms.
 
 use crate::world::routes;
-use parlor_core::Limits;
 use parlor_core::wire::route::{RouteError, Routes, Target};
+use parlor_core::{Limit, Limits};
 
 fn rooms(routes: &Routes, target: &str) -> Result<Vec<String>, RouteError> {
     match routes.resolve(target, &Limits { rooms_per_connection: 3, ..Limits::default() })? {
@@ -37,16 +37,7 @@ fn paths_lead_to_rooms() {
     for (target, expected) in found {
         assert_eq!(rooms(&routes, &target).map(|rooms| rooms.join(",")), Ok(expected), "{target}");
     }
-    for target in [
-        "/",
-        "/wss",
-        "/connection",
-        "/ws/a/b",
-        "/ws/pipeline/a b",
-        "/ws/pipeline/%2F",
-        "/ws/pipeline/7/x",
-        &format!("/ws/pipeline/x{long}"),
-    ] {
+    for target in ["/", "/wss", "/connection", "/ws/a/b", "/ws/pipeline/a b", "/ws/pipeline/%2F", "/ws/pipeline/7/x"] {
         assert_eq!(rooms(&routes, target), Err(RouteError::NotFound), "{target}");
     }
     for (target, words) in [
@@ -59,7 +50,6 @@ fn paths_lead_to_rooms() {
         ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
         ("/ws?room=a&room=b&since=x:1", "exactly one room"),
         ("/ws/a?since=x:1&history=5", "exclude each other"),
-        ("/ws/a?history=101", "a number up to 100"),
         ("/ws/a?history=x", "a number up to 100"),
         ("/ws/a?positions=1", "positions is on or off"),
         ("/ws/a?greeting=no", "greeting is on or off"),
@@ -68,13 +58,31 @@ fn paths_lead_to_rooms() {
         assert!(message.contains(words), "{target}: {message}");
     }
     let long = format!("/ws/{}", "x".repeat(201));
-    for (target, key) in [("/ws?room=a&room=b&room=c&room=d", "rooms_per_connection"), (&long, "room_name_bytes")] {
+    for (target, beyond) in [
+        ("/ws?room=a&room=b&room=c&room=d", Limit::RoomsPerConnection),
+        (&long, Limit::RoomNameBytes),
+        ("/ws/a?history=101", Limit::UrlHistory),
+        ("/ws/a?history=99999999999999999999", Limit::UrlHistory),
+    ] {
         let Err(RouteError::Limit(limit, message)) = rooms(&routes, target) else { panic!("{target} is too much") };
-        assert!(limit == key && message.contains(key), "{target}: {limit}: {message}");
+        assert!(limit == beyond && message.contains(beyond.name()), "{target}: {limit}: {message}");
     }
     assert!(rooms(&routes, "/ws?room=a&room=b&room=c").is_ok(), "just as many as there may be");
     let Err(RouteError::Forbidden(message)) = rooms(&routes, "/ws/%23ada") else { panic!("reserved") };
     assert!(message.contains("reserved"), "{message}");
+}
+
+#[test]
+fn what_stands_for_an_id_is_bounded() {
+    let mut routes = Routes::default();
+    routes.add("/ws/pipeline/{id}", "pipeline_{id}", None).expect("a good route");
+    let longest = "x".repeat(64);
+    assert_eq!(rooms(&routes, &format!("/ws/pipeline/{longest}")), Ok(vec![format!("pipeline_{longest}")]));
+    let Err(RouteError::Limit(limit, words)) = rooms(&routes, &format!("/ws/pipeline/{longest}x")) else {
+        panic!("a byte too many")
+    };
+    assert_eq!((limit, &*words), (Limit::RouteIdBytes, "what stands for {id} has at most 64 bytes (route_id_bytes)"));
+    assert_eq!(rooms(&routes, "/ws/pipeline/a%20b"), Err(RouteError::NotFound), "no id at all");
 }
 
 #[test]

@@ -14,7 +14,6 @@ pub use origin::{Origin, Origins};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
-use parlor_core::limits::LimitRow;
 use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
@@ -32,9 +31,6 @@ pub struct Route {
     #[serde(default)]
     pub subscribed: Option<String>,
 }
-
-/// The least that the HTTP library takes for the head of a request.
-const MIN_HEADER_BYTES: usize = 8192;
 
 impl Settings {
     /// Settings from the command line, the environment and the file that they name.
@@ -62,12 +58,6 @@ impl Settings {
     pub fn check(&self) -> Result<(), String> {
         self.check_mode()?;
         self.check_public_hosts()?;
-        if self.header_bytes < MIN_HEADER_BYTES {
-            return Err(format!("header_bytes = {} must be at least {MIN_HEADER_BYTES}", self.header_bytes));
-        }
-        if self.http_connections == 0 {
-            return Err("http_connections = 0 must be at least 1".into());
-        }
         self.limits.validate()?;
         self.paths().map(drop)
     }
@@ -113,20 +103,6 @@ impl Settings {
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
         })
-    }
-
-    /// Every limit with its value and what comes of reaching it: those of sockets and requests, then those of the shard.
-    #[must_use]
-    pub fn limit_rows(&self) -> Vec<LimitRow> {
-        let own = [
-            ("http_connections", self.http_connections.to_string(), "503"),
-            ("request_timeout", format!("{:?}", self.request_timeout), "408"),
-            ("idle_timeout", format!("{:?}", self.idle_timeout), "the socket is closed"),
-            ("header_bytes", self.header_bytes.to_string(), "431"),
-            ("api_body_bytes", self.api_body_bytes.to_string(), "413 (106)"),
-        ];
-        let own = own.into_iter().map(|(key, value, answer)| LimitRow { key, value, answer });
-        own.chain(self.limits.rows()).collect()
     }
 
     fn check_public_hosts(&self) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! Where settings come from: the file, then the environment, then flags, each overriding the one before.
 
 use super::kubernetes::is_for_a_service;
-use super::table::{KEYS, Key};
+use super::table::Key;
 use super::{Route, Settings, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
@@ -27,12 +27,12 @@ pub(super) fn load(
     if let Some(file) = file {
         read_file(&mut settings, &PathBuf::from(file))?;
     }
-    for key in KEYS {
+    for key in Key::all() {
         if let Some(text) = in_environment(key.name) {
-            set(&mut settings, key, text, variable(key.name))?;
+            set(&mut settings, &key, text, variable(key.name))?;
         }
         if let Some(text) = flags.get_one::<String>(key.name) {
-            set(&mut settings, key, text, format!("--{}", flag(key.name)))?;
+            set(&mut settings, &key, text, format!("--{}", flag(key.name)))?;
         }
     }
     Ok(settings)
@@ -70,9 +70,9 @@ fn command() -> Command {
         "TOML file with any of these settings, under their names with _ for - [env: {}]",
         variable(CONFIG)
     ));
-    let settings = KEYS.iter().map(|key| {
-        let default = (key.show)(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
-        let help = format!("{}{default} [env: {}]", key.doc.trim().trim_end_matches('.'), variable(key.name));
+    let settings = Key::all().map(|key| {
+        let default = key.show(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
+        let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
         Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading)
     });
     Command::new("parlor")
@@ -87,7 +87,7 @@ fn command() -> Command {
 fn known_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(&'static str, String)>, String> {
-    let names = || KEYS.iter().map(|key| key.name).chain([CONFIG]);
+    let names = || Key::all().map(|key| key.name).chain([CONFIG]);
     let mut known = Vec::new();
     for (name, text) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
@@ -112,13 +112,13 @@ fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
             settings.routes = routes(value).map_err(|error| format!("{}: {error}", path.display()))?;
             continue;
         }
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            let nearest = nearest(&name, KEYS.iter().map(|key| key.name).chain(["routes"]));
+        let Some(key) = Key::all().find(|key| key.name == name) else {
+            let nearest = nearest(&name, Key::all().map(|key| key.name).chain(["routes"]));
             return Err(format!("{}: unknown key {name:?}; did you mean {nearest:?}?", path.display()));
         };
         let place = format!("{}: {name}", path.display());
         let text = text_of(value).ok_or_else(|| format!("{place} must not be a table"))?;
-        set(settings, key, &text, place)?;
+        set(settings, &key, &text, place)?;
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> R
         // As `echo` and editors write it. Nothing that can be set ends with one.
         settings.notes.push(format!("{place} ends with a newline, which is left out"));
     }
-    (key.set)(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
+    key.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
 /// What other programs call some of the settings.
@@ -186,7 +186,7 @@ fn suggest(mut error: clap::Error) -> clap::Error {
         && error.kind() == ErrorKind::UnknownArgument
         && let Some(name) = name.strip_prefix("--")
     {
-        let nearest = flag(nearest(name, KEYS.iter().map(|key| key.name).chain([CONFIG])));
+        let nearest = flag(nearest(name, Key::all().map(|key| key.name).chain([CONFIG])));
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{nearest}")));
     }
     error
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn no_setting_looks_like_what_kubernetes_sets() {
-        for key in KEYS {
+        for key in Key::all() {
             for value in [None, Some("tcp://10.0.0.1:80")] {
                 assert!(!is_for_a_service(&variable(key.name), value), "{}", key.name);
             }
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn familiar_names_lead_to_settings_that_there_are() {
         for (familiar, setting) in FAMILIAR {
-            assert!(KEYS.iter().any(|key| key.name == *setting), "{setting}");
-            assert!(!KEYS.iter().any(|key| key.name == *familiar), "{familiar}");
+            assert!(Key::all().any(|key| key.name == *setting), "{setting}");
+            assert!(!Key::all().any(|key| key.name == *familiar), "{familiar}");
         }
     }
 }

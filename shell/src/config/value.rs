@@ -1,7 +1,7 @@
 //! How each kind of setting is written: the same in a flag, in the environment and in the file.
 
 use crate::secret::Secret;
-use parlor_core::limits::Rate;
+use parlor_core::limits::{Place, Rate, Value as LimitValue};
 use std::time::Duration;
 
 /// A kind of setting.
@@ -80,8 +80,32 @@ impl Value for Rate {
     }
 }
 
+/// Reads a limit from text.
+///
+/// # Errors
+/// As [`Value::take`].
+pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
+    match place {
+        Place::Duration(place) => *place = Duration::take(text)?,
+        Place::Bytes(place) | Place::Count(place) => *place = usize::take(text)?,
+        Place::CountOrOff(place) => *place = OrOff::take(text)?.0,
+        Place::Rate(place) => *place = Rate::take(text)?,
+    }
+    Ok(())
+}
+
+/// A limit as [`take_limit`] takes it.
+pub(super) fn show_limit(value: LimitValue) -> Option<String> {
+    match value {
+        LimitValue::Duration(time) => time.show(),
+        LimitValue::Bytes(number) | LimitValue::Count(number) => number.show(),
+        LimitValue::CountOrOff(number) => OrOff(number).show(),
+        LimitValue::Rate(rate) => rate.show(),
+    }
+}
+
 /// A bound that need not be: 0 is none.
-pub(super) struct OrOff(pub(super) usize);
+struct OrOff(usize);
 
 /// What stands for no bound.
 const OFF: &str = "off";

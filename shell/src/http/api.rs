@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
 use parlor_core::code::{Error, ErrorCode};
-use parlor_core::wire;
+use parlor_core::{Limit, wire};
 use std::cell::Cell;
 use tokio::time::timeout;
 
@@ -92,12 +92,12 @@ async fn read_body(
     request: Request<Incoming>,
     mode: ApiErrorMode,
 ) -> Result<Bytes, Box<Response<Body>>> {
-    let (limit, patience) = (shard.settings.api_body_bytes, shard.settings.request_timeout);
+    let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
     let fail = |error| Box::new(outcome(&Err(error), mode));
     let too_large = || {
-        shard.hit("api_body_bytes");
+        shard.hit(Limit::ApiBodyBytes);
         let words = format!("the body has more than {limit} bytes");
-        fail(Error::limit(ErrorCode::LimitExceeded, "api_body_bytes", &words))
+        fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words))
     };
     let body = request.into_body();
     if body.size_hint().lower() > limit as u64 {
@@ -108,8 +108,8 @@ async fn read_body(
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
         Err(_) => {
-            shard.hit("request_timeout");
-            Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "request_timeout").into())
+            shard.hit(Limit::RequestTimeout);
+            Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
         }
     }
 }
@@ -125,26 +125,7 @@ async fn call(shard: &Shard, method: &str, body: &[u8]) -> Option<Result<Reply, 
         }
     };
     let answer = shard.enter(|host, now| host.call(now, command))?;
-    let mut result = answer.await.ok()?;
-    if let Ok(reply) = &mut result {
-        list_all_limits(reply, &shard.settings);
-    }
-    Some(result)
-}
-
-/// The shard answers with the limits that it knows.
-fn list_all_limits(reply: &mut Reply, settings: &Settings) {
-    match reply {
-        Reply::Limits(rows) => *rows = settings.limit_rows(),
-        Reply::Batch(replies) => {
-            for (_, reply) in replies {
-                if let Ok(reply) = reply {
-                    list_all_limits(reply, settings);
-                }
-            }
-        }
-        _ => {}
-    }
+    answer.await.ok()
 }
 
 fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<Body> {

@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use parlor_core::ConnId;
+use parlor_core::{ConnId, Limit};
 use reply::{Because, Body, last_words, nowhere, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -44,16 +44,16 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
     // An error means that the socket is gone already, which whoever reads from it will find out.
     let _ = socket.set_nodelay(true);
-    let limit = shard.settings.http_connections;
+    let limit = shard.settings.limits.http_connections;
     if shard.guests.get() >= limit {
         debug!(limit, "http_connections reached");
-        shard.hit("http_connections");
+        shard.hit(Limit::HttpConnections);
         shard.refuse(
             Reason::Limit,
-            Refused { why: "http_connections".into(), address: Some(peer), ..Refused::default() },
+            Refused { why: Limit::HttpConnections.to_string(), address: Some(peer), ..Refused::default() },
         );
         let words = format!("{limit} sockets have not become a WebSocket");
-        let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, "http_connections");
+        let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, Limit::HttpConnections);
         // The runtime does not know yet that the socket is writable. What does not fit at once is not worth waiting for.
         let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
         return;
@@ -91,7 +91,7 @@ impl Visit {
     fn failed(&self, shard: &Shard, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {
-            self.over(shard, "header_bytes");
+            self.over(shard, Limit::HeaderBytes);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
             shard.refuse(Reason::Request, Refused { why, address: Some(self.peer), ..Refused::default() });
@@ -99,9 +99,9 @@ impl Visit {
     }
 
     /// Takes note that a limit was in the way of a request that was not read to its end.
-    fn over(&self, shard: &Shard, limit: &'static str) {
+    fn over(&self, shard: &Shard, limit: Limit) {
         shard.hit(limit);
-        shard.refuse(Reason::Limit, Refused { why: limit.into(), address: Some(self.peer), ..Refused::default() });
+        shard.refuse(Reason::Limit, Refused { why: limit.to_string(), address: Some(self.peer), ..Refused::default() });
     }
 }
 
@@ -120,10 +120,10 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
     let socket = TokioIo::new(Heard::new(socket, visit.heard.clone()));
     let mut connection =
-        http1::Builder::new().max_buf_size(shard.settings.header_bytes).serve_connection(socket, service);
+        http1::Builder::new().max_buf_size(shard.settings.limits.header_bytes).serve_connection(socket, service);
     let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
     let over = {
-        let mut late = pin!(sleep_until(wait(shard.settings.request_timeout)));
+        let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
         let mut last_call = pin!(shard.last_call());
         let mut is_last = false;
         poll_fn(|cx| {
@@ -143,7 +143,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
                 return Poll::Ready(Over::Done);
             }
             if visit.progress.take() {
-                late.as_mut().reset(wait(shard.settings.idle_timeout));
+                late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
             }
             late.as_mut().poll(cx).map(|()| Over::Late)
         })
@@ -157,12 +157,13 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
         }
         Over::Late if visit.requests.get() == 0 => {
-            visit.over(&shard, "request_timeout");
-            let words = last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", "request_timeout");
+            visit.over(&shard, Limit::RequestTimeout);
+            let words =
+                last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout);
             say_goodbye(&mut socket, &words).await;
         }
         Over::Late => {
-            shard.hit("idle_timeout");
+            shard.hit(Limit::IdleTimeout);
             say_goodbye(&mut socket, "").await;
         }
         Over::Done if visit.unread.get() => say_goodbye(&mut socket, "").await,

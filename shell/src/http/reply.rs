@@ -6,6 +6,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use parlor_core::Limit;
 use serde_json::json;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ pub(super) type Body = Full<Bytes>;
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A whole answer as bytes, for a socket that HTTP has nothing more to do with.
-pub(super) fn last_words(status: StatusCode, message: &str, limit: &str) -> String {
-    let body = json!({"error": {"message": message, "limit": limit}}).to_string();
+pub(super) fn last_words(status: StatusCode, message: &str, limit: Limit) -> String {
+    let body = json!({"error": {"message": message, "limit": limit.name()}}).to_string();
     let length = body.len();
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
         format!("retry-after: {}\r\n", seconds(SOON))
@@ -100,9 +101,9 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// No, because of a limit.
-pub(super) fn over(status: StatusCode, message: &str, limit: &str) -> Response<Body> {
-    let response = json(status, json!({"error": {"message": message, "limit": limit}}).to_string());
-    because(response, Reason::Limit, limit)
+pub(super) fn over(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
+    let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
+    because(response, Reason::Limit, limit.name())
 }
 
 /// Not with this method (RFC 9110 section 15.5.6).

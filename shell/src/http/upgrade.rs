@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::wire::route::{RouteError, Target};
-use parlor_core::{ConnId, Refused, Upgrade};
+use parlor_core::{ConnId, Limit, Refused, Upgrade};
 use std::net::IpAddr;
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
@@ -96,24 +96,23 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
 }
 
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
-    let limits = &settings.limits;
+    let limit = match refused {
+        Refused::Limit(limit) => limit,
+        Refused::ShuttingDown => return reply::stopping(),
+    };
+    let most = settings.limits.value(limit);
     // 503 is the whole server's, 429 the address's own: some clients never come back from a 429.
-    let too_many = |message: &str, limit| later(over(StatusCode::TOO_MANY_REQUESTS, message, limit), reply::SOON);
-    let overload = |message: &str, limit| later(over(StatusCode::SERVICE_UNAVAILABLE, message, limit), reply::SOON);
-    match refused {
-        Refused::Connections => {
-            overload(&format!("{} connections are there already", limits.connections), "connections")
+    let (status, message) = match limit {
+        Limit::Connections => (StatusCode::SERVICE_UNAVAILABLE, format!("{most} connections are there already")),
+        Limit::ConnectionsPerIp => {
+            (StatusCode::TOO_MANY_REQUESTS, format!("{most} connections from this address are there already"))
         }
-        Refused::ConnectionsPerIp => {
-            let message = format!("{} connections from this address are there already", limits.connections_per_ip);
-            too_many(&message, "connections_per_ip")
+        Limit::NewConnectionsPerIp => {
+            (StatusCode::TOO_MANY_REQUESTS, "connections from this address come too fast".into())
         }
-        Refused::NewConnections => overload("connections come too fast", "new_connections"),
-        Refused::NewConnectionsPerIp => {
-            too_many("connections from this address come too fast", "new_connections_per_ip")
-        }
-        Refused::ShuttingDown => reply::stopping(),
-    }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "connections come too fast".into()),
+    };
+    later(over(status, &message, limit), reply::SOON)
 }
 
 /// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.

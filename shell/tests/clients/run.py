@@ -15,7 +15,7 @@ LIMIT_S = 240
 NODE = ["node", "--experimental-websocket", "--no-warnings"]
 PYTHON = [sys.executable]
 ANSFLOW = ["--config", str(ROOT / "shell/examples/ansflow.toml")]
-# A client's message of more than 64 KiB is 1009 whatever it says; so that one can be too large for a publication only.
+# What the checks send as too large is just beyond this.
 SMALL_PUBLICATIONS = ["--publication-bytes", "61000"]
 SOON_EXPIRED = ["--expiry-grace", "1s"]
 ROOM_TOKENS = ["--allow-subscribe", "false"]

@@ -78,7 +78,14 @@ const WORTH: usize = 64;
 const UNASKED: usize = 1024;
 
 fn limits() -> Limits {
-    Limits { message_bytes: 512, publication_bytes: 256, reply_bytes: 512, history_messages: 3, ..Limits::default() }
+    Limits {
+        message_bytes: 1024,
+        rooms_per_connection: 1,
+        publication_bytes: 256,
+        reply_bytes: 512,
+        history_messages: 3,
+        ..Limits::default()
+    }
 }
 
 /// Pieces of so many bytes each, with a byte of its own in front of each where the size is odd.

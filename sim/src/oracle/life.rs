@@ -2,7 +2,7 @@
 
 use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
 use crate::coverage::Goal;
-use parlor_core::CloseCause;
+use parlor_core::{CloseCause, Limit};
 
 impl Oracle {
     pub(super) fn upgraded(&mut self, peer: usize) {
@@ -74,7 +74,7 @@ impl Oracle {
             Phase::Closing { .. } => {}
         }
         if cause == CloseCause::TooLarge {
-            self.hit("message_bytes");
+            self.hit(Limit::MessageBytes);
         }
     }
 
@@ -206,18 +206,18 @@ impl Oracle {
     }
 
     /// Which limit keeps a frame out of an outbox. Where bytes cannot be told to the last one, the subject says.
-    fn fullness(&self, peer: usize, expect: &Expect) -> Option<&'static str> {
+    fn fullness(&self, peer: usize, expect: &Expect) -> Option<Limit> {
         let limits = &self.config.limits;
         let conn = self.conns[peer].as_ref().expect("only who is open is told");
         let least = conn.bytes + conn.added.0 + expect.size.0;
         let most = conn.bytes + conn.added.1 + expect.size.1;
-        let says = |limit| self.chosen.hits.get(limit) > self.counted.limits.get(limit);
-        if expect.size.0 > limits.frame_bytes || (expect.size.1 > limits.frame_bytes && says("frame_bytes")) {
-            Some("frame_bytes")
-        } else if least > limits.outbox_bytes || (most > limits.outbox_bytes && says("outbox_bytes")) {
-            Some("outbox_bytes")
+        let says = |limit| self.chosen.hits.get(&limit) > self.counted.limits.get(&limit);
+        if expect.size.0 > limits.frame_bytes || (expect.size.1 > limits.frame_bytes && says(Limit::FrameBytes)) {
+            Some(Limit::FrameBytes)
+        } else if least > limits.outbox_bytes || (most > limits.outbox_bytes && says(Limit::OutboxBytes)) {
+            Some(Limit::OutboxBytes)
         } else {
-            (conn.queue.len() >= limits.outbox_frames).then_some("outbox_frames")
+            (conn.queue.len() >= limits.outbox_frames).then_some(Limit::OutboxFrames)
         }
     }
 

@@ -26,7 +26,7 @@ use crate::coverage::{Goal, Goals};
 use crate::setup::Setup;
 use crate::speech::{Said, room_name, user_name};
 use pace::{Address, Bucket, Pace};
-use parlor_core::{ClientId, CloseCause, Config, ConnId, Effect, Refused, Snapshot, Stats};
+use parlor_core::{ClientId, CloseCause, Config, ConnId, Effect, Limit, Refused, Snapshot, Stats};
 use presence::{News, Seat};
 use recovery::Keys;
 use rooms::{Log, PUBLICATION, Past};
@@ -151,14 +151,14 @@ impl Timer {
 
 impl Timer {
     /// The limit that is reached when it fires.
-    fn limit(self) -> Option<&'static str> {
+    fn limit(self) -> Option<Limit> {
         match self {
-            Self::Handshake => Some("handshake_timeout"),
-            Self::Authenticate => Some("authenticate_timeout"),
-            Self::Pong => Some("pong_timeout"),
-            Self::Write => Some("write_timeout"),
-            Self::Expiry | Self::RoomExpiry => Some("expiry_grace"),
-            Self::Close => Some("close_timeout"),
+            Self::Handshake => Some(Limit::HandshakeTimeout),
+            Self::Authenticate => Some(Limit::AuthenticateTimeout),
+            Self::Pong => Some(Limit::PongTimeout),
+            Self::Write => Some(Limit::WriteTimeout),
+            Self::Expiry | Self::RoomExpiry => Some(Limit::ExpiryGrace),
+            Self::Close => Some(Limit::CloseTimeout),
             Self::Ping => None,
         }
     }
@@ -269,7 +269,7 @@ struct Chosen {
     /// Who is being closed, and why.
     closing: Vec<(ConnId, CloseCause)>,
     /// How often which limit was in the way.
-    hits: BTreeMap<&'static str, u64>,
+    hits: BTreeMap<Limit, u64>,
     /// Rooms that lost their last member, in the order in which this was told.
     vacated: Vec<usize>,
 }
@@ -290,7 +290,7 @@ struct Counted {
     stale: u64,
     backsteps: u64,
     events: u64,
-    limits: BTreeMap<&'static str, u64>,
+    limits: BTreeMap<Limit, u64>,
 }
 
 /// The judge.
@@ -386,11 +386,10 @@ impl Oracle {
     ) -> Result<(), Failure> {
         let reasons = self.reasons_to_refuse(&entry);
         match answer {
-            Err(refused) if reasons.iter().any(|(reason, _)| *reason == refused) => {
+            Err(refused) if reasons.contains(&refused) => {
                 self.counted.refused += 1;
-                if let Some((_, limit)) = reasons.iter().find(|(reason, limit)| *reason == refused && !limit.is_empty())
-                {
-                    let by_rate = *limit == "new_connections_per_ip";
+                if let Refused::Limit(limit) = refused {
+                    let by_rate = limit == Limit::NewConnectionsPerIp;
                     self.goals.reach(if by_rate { Goal::ConnectionRate } else { Goal::ConnectionLimit });
                     self.hit(limit);
                 }
@@ -408,22 +407,22 @@ impl Oracle {
         }
     }
 
-    /// Why a connection may be refused, each with the limit that is in the way.
-    fn reasons_to_refuse(&self, entry: &Entry) -> Vec<(Refused, &'static str)> {
+    /// Why a connection may be refused.
+    fn reasons_to_refuse(&self, entry: &Entry) -> Vec<Refused> {
         let limits = &self.config.limits;
         if self.shutting_down {
-            return vec![(Refused::ShuttingDown, "")];
+            return vec![Refused::ShuttingDown];
         }
         let count = self.conns.iter().flatten().count();
         let neighbours = self.conns.iter().flatten().filter(|conn| conn.entry.address == entry.address).count();
         let mut reasons = Vec::new();
         if count >= limits.connections {
-            reasons.push((Refused::Connections, "connections"));
+            reasons.push(Refused::Limit(Limit::Connections));
         }
         if limits.connections_per_ip > 0 && neighbours >= limits.connections_per_ip {
-            reasons.push((Refused::ConnectionsPerIp, "connections_per_ip"));
+            reasons.push(Refused::Limit(Limit::ConnectionsPerIp));
         }
-        reasons.extend(self.is_too_soon(entry.address));
+        reasons.extend(self.is_too_soon(entry.address).map(Refused::Limit));
         reasons
     }
 

@@ -2,8 +2,8 @@
 
 use super::Oracle;
 use crate::coverage::Goal;
-use parlor_core::limits::Rate;
-use parlor_core::{CloseCause, Refused};
+use parlor_core::CloseCause;
+use parlor_core::limits::{Limit, Rate};
 
 const SECOND: u64 = 1_000_000_000;
 /// So many refusals within this time end a connection (SEMANTICS 8).
@@ -65,19 +65,19 @@ impl Oracle {
     pub(super) fn may_ask(&mut self, peer: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_commands));
         let may = self.conn(peer).is_none_or(|conn| conn.pace.commands.take(clock, rate));
-        may || self.refused_for_rate(peer, "client_commands")
+        may || self.refused_for_rate(peer, Limit::ClientCommands)
     }
 
     /// Whether a client may publish once more now.
     pub(super) fn may_publish(&mut self, peer: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_publishes));
         let may = self.conn(peer).is_none_or(|conn| conn.pace.publishes.take(clock, rate));
-        may || self.refused_for_rate(peer, "client_publishes")
+        may || self.refused_for_rate(peer, Limit::ClientPublishes)
     }
 
     /// Counts a refusal, and closes the connection for the last of too many. Returns false.
-    fn refused_for_rate(&mut self, peer: usize, limit: &'static str) -> bool {
-        self.goals.reach(if limit == "client_commands" { Goal::CommandRate } else { Goal::PublishRate });
+    fn refused_for_rate(&mut self, peer: usize, limit: Limit) -> bool {
+        self.goals.reach(if limit == Limit::ClientCommands { Goal::CommandRate } else { Goal::PublishRate });
         self.hit(limit);
         let clock = self.clock;
         let conn = self.conn(peer).expect("it has asked");
@@ -99,13 +99,13 @@ impl Oracle {
     }
 
     /// Which rate is in the way of one connection more from this address.
-    pub(super) fn is_too_soon(&self, address: u8) -> impl Iterator<Item = (Refused, &'static str)> {
+    pub(super) fn is_too_soon(&self, address: u8) -> impl Iterator<Item = Limit> {
         let limits = &self.config.limits;
         let (mut node, mut one) = (self.arrivals, self.addresses[usize::from(address)].arrivals);
         let node = !node.take(self.clock, pair(limits.new_connections));
         let one = !one.take(self.clock, pair(limits.new_connections_per_ip));
-        let node = node.then_some((Refused::NewConnections, "new_connections"));
-        node.into_iter().chain(one.then_some((Refused::NewConnectionsPerIp, "new_connections_per_ip")))
+        let node = node.then_some(Limit::NewConnections);
+        node.into_iter().chain(one.then_some(Limit::NewConnectionsPerIp))
     }
 
     /// A connection from this address has ended. What it did is remembered until it is in nobody's way any more.
@@ -130,7 +130,7 @@ impl Oracle {
     }
 
     /// Takes note that a limit was in the way.
-    pub(super) fn hit(&mut self, limit: &'static str) {
+    pub(super) fn hit(&mut self, limit: Limit) {
         *self.counted.limits.entry(limit).or_default() += 1;
     }
 }

@@ -7,7 +7,7 @@ use super::rooms::user_text;
 use super::{Ask, Expect, Oracle, Ruling};
 use crate::coverage::Goal;
 use crate::speech::Said;
-use parlor_core::CloseCause;
+use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
 impl Oracle {
@@ -165,7 +165,7 @@ impl Oracle {
             Said::Position => self.tell_places(peer),
             _ => {
                 if matches!(said, Said::Unknown(_, 107)) {
-                    self.hit("filter_events");
+                    self.hit(Limit::FilterEvents);
                 }
                 self.complain(peer);
             }

@@ -3,7 +3,7 @@
 use super::rooms::{info_of, user_text};
 use super::{Expect, Oracle};
 use crate::coverage::Goal;
-use parlor_core::CloseCause;
+use parlor_core::{CloseCause, Limit};
 use serde_json::{Map, Value, json};
 
 /// What is special about one connection in one room.
@@ -127,9 +127,10 @@ impl Oracle {
         let generous = size + MEMBER_BYTES * self.rooms[room].len();
         let (limit, whole) = (self.config.limits.reply_bytes, json!({ "presence": presence }));
         if size > limit
-            || (generous > limit && self.chosen.hits.get("reply_bytes") > self.counted.limits.get("reply_bytes"))
+            || (generous > limit
+                && self.chosen.hits.get(&Limit::ReplyBytes) > self.counted.limits.get(&Limit::ReplyBytes))
         {
-            self.hit("reply_bytes");
+            self.hit(Limit::ReplyBytes);
             self.goals.reach(Goal::PresenceTooLarge);
             self.refuse(peer, id, 106);
         } else {

@@ -7,7 +7,7 @@ use super::{Chosen, Conn, Expect, Oracle, Subject, nanos};
 use crate::coverage::Goal;
 use crate::speech::Data;
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, CloseCause, Effect, Snapshot, Stats};
+use parlor_core::{Change, CloseCause, Effect, Limit, Snapshot, Stats};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl Oracle {
 
     /// The same for who is told when there is none.
     fn claim_place(&mut self, room: usize) -> Result<(), u16> {
-        self.find_place(room).inspect_err(|_| self.hit("logs"))
+        self.find_place(room).inspect_err(|_| self.hit(Limit::Logs))
     }
 
     /// Whether the broker knows of members: it hears of who has left after what was asked of it before.
@@ -209,7 +209,7 @@ impl Oracle {
         let freed = freed.and_then(|log| log.entries.front()).map_or(0, |oldest| oldest.bytes);
         while self.history_bytes() + bytes - freed > most {
             let Some(victim) = self.oldest_idle(room) else {
-                self.hit("history_bytes");
+                self.hit(Limit::HistoryBytes);
                 self.goals.reach(Goal::HistoryFull);
                 return Err(106);
             };

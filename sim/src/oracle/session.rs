@@ -7,7 +7,7 @@ use super::rooms::{Origin, info_of};
 use super::{Ask, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
 use crate::speech::{Asking, Data, Named, Said};
-use parlor_core::CloseCause;
+use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Oracle {
         let least: usize = conn.waiting.iter().map(|text| text.bytes.0).sum();
         let most: usize = conn.waiting.iter().map(|text| text.bytes.1).sum();
         if least > limit || (most > limit && self.chosen.closing.contains(&(id, CloseCause::BadRequest))) {
-            self.hit("message_bytes");
+            self.hit(Limit::MessageBytes);
             self.close(peer, CloseCause::BadRequest);
         }
     }
@@ -97,7 +97,7 @@ impl Oracle {
     fn said_json(&mut self, peer: usize, said: &Said) {
         match said {
             Said::Subscribe(id, Named::Refused(code, limit), _) => {
-                limit.iter().for_each(|limit| self.hit(limit));
+                limit.iter().for_each(|limit| self.hit(*limit));
                 self.refuse(peer, *id, *code);
             }
             Said::Unknown(id, code) => self.refuse(peer, *id, *code),
@@ -171,7 +171,7 @@ impl Oracle {
         }
         let is_full = self.is_full(peer);
         if is_full {
-            self.hit("rooms_per_connection");
+            self.hit(Limit::RoomsPerConnection);
         }
         is_full.then_some(106)
     }
@@ -253,7 +253,7 @@ impl Oracle {
         } else if !self.rooms[room].contains(&peer) || !self.config.policy.allow_publish {
             Some(103)
         } else if too_large {
-            self.hit("publication_bytes");
+            self.hit(Limit::PublicationBytes);
             Some(107)
         } else if !self.may_publish(peer) {
             Some(111)
@@ -349,7 +349,7 @@ impl Oracle {
         let others = ruling.user.map_or(0, |user| self.connections_of(user));
         let is_new = self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none());
         if is_new && self.is_user_full(ruling) {
-            self.hit("connections_per_user");
+            self.hit(Limit::ConnectionsPerUser);
             self.close(peer, CloseCause::UserConnections);
             return false;
         }
@@ -435,10 +435,10 @@ impl Oracle {
         let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
         self.turn.flashes.extend(empty.chain(user.map(Subject::User)));
         if cause == CloseCause::Rooms {
-            self.hit("rooms_per_connection");
+            self.hit(Limit::RoomsPerConnection);
             // It may have been greeted before: that is dropped, but counts where it did not fit.
-            let said = self.chosen.hits.get("outbox_frames") > self.counted.limits.get("outbox_frames");
-            said.then(|| self.hit("outbox_frames"));
+            let said = self.chosen.hits.get(&Limit::OutboxFrames) > self.counted.limits.get(&Limit::OutboxFrames);
+            said.then(|| self.hit(Limit::OutboxFrames));
         }
         if self.is_open(peer) {
             self.close(peer, cause);

@@ -8,7 +8,7 @@ use super::{Expect, Oracle, Ruling, Timer, nanos};
 use crate::action::Renewal;
 use crate::coverage::Goal;
 use crate::speech::Asking;
-use parlor_core::CloseCause;
+use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ impl Oracle {
     pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), u16> {
         let new: Vec<usize> = self.ready_of(user).into_iter().filter(|peer| !self.rooms[room].contains(peer)).collect();
         if new.iter().any(|peer| self.is_full(*peer)) {
-            self.hit("rooms_per_connection");
+            self.hit(Limit::RoomsPerConnection);
             return Err(106);
         }
         for peer in new {

@@ -1,0 +1,138 @@
+//! Every bound of the server, once: the table in `table.rs`.
+//!
+//! A row of the table makes the field of [`Limits`], the variant of [`Limit`], the setting (flag, environment variable,
+//! key of the file, help), the check at the start, the line of the README and of the API's `limits`, and what a
+//! simulation draws for it.
+//!
+//! # Adding a limit
+//!
+//! 1. A row in `table.rs`: name, kind, default, what is answered when it is reached, and what it has to be to others, with
+//!    the reason. A row without a `simulated` clause keeps its default in simulations.
+//! 2. Its enforcement, where it reads `limits.<name>`. Whatever it refuses names [`Limit`]: `Error::limit`,
+//!    `CloseReason::naming`, `RouteError::Limit`, `hit`.
+//! 3. What the reference model of the simulator foresees (`sim/src/oracle`).
+//! 4. A test that reaches it, listed in `shell/tests/codes.rs`. The README's table is checked by `shell/tests/http.rs`,
+//!    which prints what to write.
+
+mod table;
+mod value;
+
+pub use table::{Limit, Limits};
+pub use value::{Place, Rate, Value};
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One limit, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitRow {
+    /// The configuration key.
+    pub key: &'static str,
+    /// The value: `25s`, `65536`, `100/s, burst 200`, `off`.
+    pub value: String,
+    /// What is answered when it is reached.
+    pub answer: &'static str,
+}
+
+/// What a limit has to be to another, or to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// Such as `at most outbox_bytes / 2`.
+    pub demand: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// What a simulation draws for a limit: seconds, times a second, or a number, whatever its kind is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Simulated {
+    /// What it is in a simulated world; the default of the server where nothing is said.
+    pub default: Option<u64>,
+    /// What it is in some of them.
+    pub drawn: &'static [u64],
+    /// In how many of a hundred.
+    pub percent: u64,
+}
+
+impl Limit {
+    /// The limit of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|limit| limit.name() == name)
+    }
+}
+
+/// Its name.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Limits {
+    /// Every limit with its value and what comes of reaching it.
+    #[must_use]
+    pub fn rows(&self) -> Vec<LimitRow> {
+        let row = |limit: &Limit| LimitRow {
+            key: limit.name(),
+            value: self.value(*limit).to_string(),
+            answer: limit.answer(),
+        };
+        Limit::ALL.iter().map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+    use core::time::Duration;
+
+    #[test]
+    fn the_defaults_fit_together() {
+        assert_eq!(Limits::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_is_found_by_its_name() {
+        let names: BTreeSet<&str> = Limit::ALL.iter().map(|limit| limit.name()).collect();
+        assert_eq!(names.len(), Limit::ALL.len(), "each once");
+        for limit in Limit::ALL {
+            assert_eq!(Limit::named(limit.name()), Some(*limit));
+            let variant = format!("{limit:?}").to_lowercase();
+            assert_eq!(limit.name().replace('_', ""), variant, "the variant is called as the field");
+        }
+        assert_eq!(Limit::named("luck"), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_both_values_and_the_reason() {
+        let wrong = |limits: Limits| limits.validate().unwrap_err();
+        let error = wrong(Limits { frame_bytes: 600_000, ..Limits::default() });
+        let [relation] = Limit::FrameBytes.relations() else { panic!("one relation") };
+        assert_eq!(relation.demand, "at most outbox_bytes / 2");
+        let expected = "frame_bytes = 600000 must be at most outbox_bytes / 2, which is 524288: ";
+        assert_eq!(error, format!("{expected}{}", relation.reason));
+        let error = wrong(Limits { pong_timeout: Duration::from_secs(30), ..Limits::default() });
+        assert!(error.starts_with("pong_timeout = 30s must be less than ping_interval, which is 25s: "), "{error}");
+        let error = wrong(Limits { connections: 0, ..Limits::default() });
+        assert!(error.starts_with("connections = 0 must be at least 1: "), "{error}");
+    }
+
+    #[test]
+    fn a_relation_to_the_largest_number_does_not_overflow() {
+        let most = Limits { rooms_per_connection: usize::MAX, close_timeout: Duration::MAX, ..Limits::default() };
+        assert!(most.validate().is_err());
+    }
+
+    #[test]
+    fn a_value_is_read_and_written_by_the_name_of_its_limit() {
+        let mut limits = Limits::default();
+        let Place::Duration(place) = limits.place(Limit::PingInterval) else { panic!("it is a duration") };
+        *place = Duration::from_secs(7);
+        assert_eq!(limits.ping_interval, Duration::from_secs(7));
+        assert_eq!(limits.value(Limit::PingInterval).to_string(), "7s");
+    }
+}

@@ -1,0 +1,354 @@
+//! The table of limits: one row each. See the [module](super) for how to add one.
+
+use super::{Place, Rate, Relation, Simulated, Value};
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second, burst }
+}
+
+/// No bound.
+const OFF: usize = 0;
+
+/// The type of a field, by the kind of the limit.
+macro_rules! field {
+    (Duration) => {
+        Duration
+    };
+    (Rate) => {
+        Rate
+    };
+    ($number:ident) => {
+        usize
+    };
+}
+
+/// A demand in words.
+macro_rules! words {
+    (at_most) => {
+        "at most "
+    };
+    (at_least) => {
+        "at least "
+    };
+    (less_than) => {
+        "less than "
+    };
+}
+
+/// Whether the demand is met.
+macro_rules! is_met {
+    (at_most, $value:expr, $bound:expr) => {
+        $value <= $bound
+    };
+    (at_least, $value:expr, $bound:expr) => {
+        $value >= $bound
+    };
+    (less_than, $value:expr, $bound:expr) => {
+        $value < $bound
+    };
+}
+
+/// What a limit is compared with: a number, another limit, or a multiple or part of one.
+macro_rules! bound {
+    ($limits:expr, $number:literal) => {
+        $number
+    };
+    ($limits:expr, $other:ident) => {
+        $limits.$other
+    };
+    ($limits:expr, $other:ident * $times:literal) => {
+        $limits.$other.saturating_mul($times)
+    };
+    ($limits:expr, $other:ident / $parts:literal) => {
+        $limits.$other / $parts
+    };
+}
+
+/// What is said of the bound where it is not plain from the demand.
+macro_rules! which_is {
+    ($limits:expr, $number:literal) => { String::new() };
+    ($limits:expr, $($bound:tt)+) => { format!(", which is {:?}", bound!($limits, $($bound)+)) };
+}
+
+macro_rules! limits {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident $variant:ident: $kind:ident = $default:expr, $answer:literal;
+        $(requires $demand:ident ($($bound:tt)+) because $reason:literal;)*
+        $(simulated $($world:literal)? $(in $percent:literal percent [$($drawn:expr),+])?;)?
+    )+) => {
+        /// The bounds of the server. Whatever refuses something because of one of these names it.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub struct Limits {
+            $(
+                $(#[doc = $doc])+
+                $(#[doc = concat!("\n\nIt is ", words!($demand), "`", stringify!($($bound)+), "`: ", $reason, ".")])*
+                pub $name: field!($kind),
+            )+
+        }
+
+        /// A limit, to name it in a refusal and to count it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Limit {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limit {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The configuration key.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($name),)+ }
+            }
+
+            /// What it bounds.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
+            }
+
+            /// What is answered when it is reached.
+            #[must_use]
+            pub const fn answer(self) -> &'static str {
+                match self { $(Self::$variant => $answer,)+ }
+            }
+
+            /// What it has to be to others.
+            #[must_use]
+            pub const fn relations(self) -> &'static [Relation] {
+                match self {
+                    $(Self::$variant => &[$(Relation {
+                        demand: concat!(words!($demand), stringify!($($bound)+)),
+                        reason: $reason,
+                    }),*],)+
+                }
+            }
+
+            /// What a simulation draws for it.
+            #[must_use]
+            pub const fn simulated(self) -> Simulated {
+                /// Nothing is said of it.
+                const SILENT: Simulated = Simulated { default: None, drawn: &[], percent: 0 };
+                match self {
+                    $(Self::$variant => Simulated {
+                        $($(default: Some($world),)? $(drawn: &[$($drawn),+], percent: $percent,)?)?
+                        ..SILENT
+                    },)+
+                }
+            }
+        }
+
+        impl Limits {
+            /// The value of a limit.
+            #[must_use]
+            pub const fn value(&self, limit: Limit) -> Value {
+                match limit { $(Limit::$variant => Value::$kind(self.$name),)+ }
+            }
+
+            /// Where the value of a limit is.
+            pub const fn place(&mut self, limit: Limit) -> Place<'_> {
+                match limit { $(Limit::$variant => Place::$kind(&mut self.$name),)+ }
+            }
+
+            /// Checks that the limits fit together.
+            ///
+            /// # Errors
+            /// A sentence that names the first two that do not, with their values and the reason.
+            pub fn validate(&self) -> Result<(), String> {
+                $($(
+                    if !is_met!($demand, self.$name, bound!(self, $($bound)+)) {
+                        let name = stringify!($name);
+                        let demand = concat!(words!($demand), stringify!($($bound)+));
+                        let which_is = which_is!(self, $($bound)+);
+                        return Err(format!("{name} = {:?} must be {demand}{which_is}: {}", self.$name, $reason));
+                    }
+                )*)+
+                Ok(())
+            }
+        }
+    };
+}
+
+limits! {
+    /// Sockets that have not become a WebSocket.
+    http_connections HttpConnections: Count = 10_000, "503";
+    requires at_least (1) because "every WebSocket begins as such a socket";
+
+    /// How long the head of a socket's first request, and then the body of any, may take.
+    request_timeout RequestTimeout: Duration = seconds(5), "408";
+
+    /// How long a socket may stay open between two requests.
+    idle_timeout IdleTimeout: Duration = seconds(75), "the socket is closed";
+
+    /// Bytes of a request's head.
+    header_bytes HeaderBytes: Bytes = 16 << 10, "431";
+    requires at_least (8192) because "the HTTP library reads no less at once";
+
+    /// Bytes of the body of an API call.
+    api_body_bytes ApiBodyBytes: Bytes = 1 << 20, "413 (106)";
+
+    /// Messages that a URL may ask for with `history`.
+    url_history UrlHistory: Count = 100, "400";
+
+    /// Bytes of the segment of a path that stands for `{id}` in a route.
+    route_id_bytes RouteIdBytes: Bytes = 64, "400";
+
+    /// From the accepted upgrade request until the last byte of its answer is written.
+    handshake_timeout HandshakeTimeout: Duration = seconds(5), "the socket is dropped";
+    simulated in 50 percent [1];
+
+    /// From the upgrade until the client has said who it is.
+    authenticate_timeout AuthenticateTimeout: Duration = seconds(10), "close 3502";
+    simulated in 50 percent [2];
+
+    /// Between two pings of one connection, whatever the traffic.
+    ping_interval PingInterval: Duration = seconds(25), "a ping";
+    simulated in 66 percent [11, 60];
+
+    /// From a ping until any complete frame comes from the client.
+    pong_timeout PongTimeout: Duration = seconds(10), "close 3012";
+    requires less_than (ping_interval) because "one ping at a time waits for its answer";
+    simulated in 50 percent [3];
+
+    /// How long a socket may refuse bytes before its connection is given up.
+    write_timeout WriteTimeout: Duration = seconds(5), "close 3009";
+    simulated in 66 percent [1, 9];
+
+    /// From the decision to close a connection until its socket is hung up on.
+    close_timeout CloseTimeout: Duration = seconds(5), "the socket is dropped";
+    simulated in 50 percent [1];
+
+    /// How long after its token's expiry a connection is closed.
+    expiry_grace ExpiryGrace: Duration = seconds(25), "close 3005; a room: unsubscribe 2501";
+    simulated in 50 percent [0];
+
+    /// Over how long connections are closed at shutdown.
+    drain_timeout DrainTimeout: Duration = seconds(30), "close 3001, paced";
+    requires at_least (close_timeout * 2)
+        because "closes are paced over its first half, and the last connection has close_timeout to answer";
+
+    /// Bytes of one message from a client.
+    message_bytes MessageBytes: Bytes = 128 << 10, "close 1009";
+    requires at_most (frame_bytes / 4)
+        because "what a client sends comes back to it with its envelope, and may be escaped on the way";
+    requires at_least (rooms_per_connection * 1024)
+        because "SDKs send the connect and a subscribe for every room in one message, and never come back after 1009";
+    simulated 4096;
+
+    /// Bytes of one publication's payload.
+    publication_bytes PublicationBytes: Bytes = 64 << 10, "API: 413 (106); client: error 107";
+    requires at_most (frame_bytes / 4)
+        because "a frame holds the publication, its envelope, and the publisher's info and tags beside it";
+    simulated 1024 in 75 percent [64, 200, 4000];
+
+    /// Bytes of one frame to a client, header included.
+    frame_bytes FrameBytes: Bytes = 512 << 10, "close 3008";
+    requires at_most (outbox_bytes / 2) because "a client that is about to read one frame may be sent another";
+    simulated 16384;
+
+    /// Bytes that wait for one connection's socket.
+    outbox_bytes OutboxBytes: Bytes = 1 << 20, "close 3008";
+    simulated in 66 percent [32768, 65536];
+
+    /// Frames that wait for one connection's socket.
+    outbox_frames OutboxFrames: Count = 1024, "close 3008";
+    requires at_least (1) because "nothing could be sent at all";
+    simulated in 85 percent [1, 2, 3, 4, 8, 16];
+
+    /// Rooms that one connection is in, the user's own included.
+    rooms_per_connection RoomsPerConnection: Count = 128, "error 106; URL: 400; token: close 3505";
+    requires at_least (1) because "a connection is there for its rooms";
+    simulated 4 in 20 percent [1, 2, 3];
+
+    /// Bytes of a room's name.
+    room_name_bytes RoomNameBytes: Bytes = 200, "error 107; URL: 400";
+    requires at_least (1) because "no room has an empty name";
+
+    /// Names in one connection's event filter.
+    filter_events FilterEvents: Count = 32, "an error frame";
+
+    /// Bytes of one name in an event filter.
+    filter_event_bytes FilterEventBytes: Bytes = 64, "an error frame";
+
+    /// Messages that a room retains.
+    history_messages HistoryMessages: Count = 100, "the oldest message goes";
+    simulated in 83 percent [0, 1, 2, 2, 10];
+
+    /// How long a room retains a message.
+    history_age HistoryAge: Duration = seconds(300), "the message goes";
+    simulated in 50 percent [0, 3, 30];
+
+    /// Bytes that all rooms retain together.
+    history_bytes HistoryBytes: Bytes = 256 << 20, "the oldest log without members goes; else error 106";
+    simulated in 20 percent [100, 400];
+
+    /// Rooms that retain something or have members.
+    logs Logs: Count = 100_000, "the oldest log without members goes; else error 106 or close 3004";
+    requires at_least (1) because "no room could exist";
+    simulated in 20 percent [1, 2, 3];
+
+    /// Publications in the reply to a recovery or to a request for history.
+    reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";
+    simulated in 20 percent [1, 2];
+
+    /// Bytes of publications, or of members, in one such reply.
+    reply_bytes ReplyBytes: Bytes = 256 << 10, "recovered: false; history is cut; presence: error 106";
+    requires at_most (frame_bytes / 2) because "a reply is one frame, and the envelope of each publication is not counted";
+    simulated 8192 in 20 percent [12, 20, 30, 200, 700];
+
+    /// How long an idempotency key is remembered.
+    idempotency_window IdempotencyWindow: Duration = seconds(300), "the key is forgotten";
+    simulated in 20 percent [2];
+
+    /// Idempotency keys that are remembered; the oldest is forgotten first.
+    idempotency_keys IdempotencyKeys: Count = 100_000, "the oldest key is forgotten";
+    simulated 100 in 20 percent [1, 2];
+
+    /// Bytes of an idempotency key.
+    idempotency_key_bytes IdempotencyKeyBytes: Bytes = 200, "400 (107)";
+    simulated 16;
+
+    /// WebSocket connections.
+    connections Connections: Count = 100_000, "503";
+    requires at_least (1) because "nobody could connect";
+    simulated 1000 in 20 percent [1, 2, 3, 4, 5, 6];
+
+    /// Connections of one user.
+    connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504";
+    simulated in 20 percent [1, 2];
+
+    /// WebSocket connections from one IP address, which behind a proxy is the proxy's.
+    connections_per_ip ConnectionsPerIp: CountOrOff = OFF, "429";
+    simulated in 20 percent [1, 3];
+
+    /// New WebSocket connections.
+    new_connections NewConnections: Rate = rate(1000, 2000), "503";
+    simulated 0 in 20 percent [1, 5];
+
+    /// New WebSocket connections from one IP address, which behind a proxy is the proxy's.
+    new_connections_per_ip NewConnectionsPerIp: Rate = Rate::OFF, "429";
+    simulated in 20 percent [1, 3];
+
+    /// Commands of one client; a client that has 100 of them refused within 10 s is closed.
+    client_commands ClientCommands: Rate = rate(100, 200), "error 111; close 3013 after 100 refusals within 10 s";
+    simulated 0 in 20 percent [1, 20];
+
+    /// Publications of one client, which are commands too.
+    client_publishes ClientPublishes: Rate = rate(20, 40), "error 111; close 3013 after 100 refusals within 10 s";
+    simulated 0 in 20 percent [1, 3];
+}

@@ -141,6 +141,7 @@ macro_rules! limits {
 
             /// What a simulation draws for it.
             #[must_use]
+            #[allow(clippy::needless_update, reason = "some rows say all of it")]
             pub const fn simulated(self) -> Simulated {
                 /// Nothing is said of it.
                 const SILENT: Simulated = Simulated { default: None, drawn: &[], percent: 0 };
@@ -195,7 +196,7 @@ limits! {
     /// How long a socket may stay open between two requests.
     idle_timeout IdleTimeout: Duration = seconds(75), "the socket is closed";
 
-    /// Bytes of a request's head.
+    /// Bytes of a request's head, which has at most 100 header lines.
     header_bytes HeaderBytes: Bytes = 16 << 10, "431";
     requires at_least (8192) because "the HTTP library reads no less at once";
 

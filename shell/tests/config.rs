@@ -187,8 +187,43 @@ fn bad_values_name_what_is_allowed() {
         assert!(load(&[&format!("{flag}={value}")], &[]).unwrap_err().starts_with(&flag));
         assert!(load(&[], &[(&variable, value)]).unwrap_err().starts_with(&variable));
     }
-    assert!(wrong("nested", "listen = { port = 8000 }").contains("listen must not be a table"));
+    assert!(
+        wrong("nested", "listen = { port = 8000 }")
+            .contains("listen must be text in quotes, a number, true or false, not a TOML table")
+    );
     assert!(load(&["--config", "/nonexistent/parlor.toml"], &[]).unwrap_err().contains("/nonexistent/parlor.toml"));
+}
+
+#[test]
+fn what_the_file_writes_in_a_form_of_its_own_is_not_taken_for_text() {
+    let key = "1234567890123456";
+    for (text, allowed) in [
+        (format!("api_key = ['{key}', '{key}']"), "api_key must be text in quotes, not a TOML array"),
+        (format!("api_key = {key}"), "not a TOML integer"),
+        (format!("token_secret = {key}e20"), "not a TOML float"),
+        ("node_name = true".into(), "not a TOML boolean"),
+        ("ping_interval = ['25s']".into(), "not a TOML array"),
+        ("listen = 2026-01-01".into(), "not a TOML datetime"),
+        ("allowed_origins = [1]".into(), "allowed_origins must be an array of texts in quotes"),
+    ] {
+        let error = wrong("form", &text);
+        assert!(error.contains(allowed) && !error.contains(key), "{error}");
+    }
+    let file = File::new("word", "listen = 9\ndev = true\nconnections = 5");
+    assert_eq!(load(&["--config", file.path()], &[]).unwrap().listen.to_string(), "localhost:9");
+}
+
+#[test]
+fn origins_that_name_nothing_are_refused() {
+    for name in ["allowed_origins", "public_hosts"] {
+        for error in [
+            load(&[&format!("--{}=", name.replace('_', "-"))], &[]).unwrap_err(),
+            load(&[], &[(&format!("PARLOR_{}", name.to_uppercase()), " , ")]).unwrap_err(),
+            wrong("nothing", &format!("{name} = []")),
+        ] {
+            assert!(error.contains("expected origins") && error.contains("at least one"), "{error}");
+        }
+    }
 }
 
 #[test]
@@ -289,6 +324,25 @@ fn a_key_that_no_header_can_carry_is_refused() {
         }
     }
     load(&["--dev=true", "--api-key=a b"], &[]).unwrap();
+    let error = load(&[], &[("PARLOR_API_KEY", &"k".repeat(16384))]).unwrap_err();
+    assert_eq!(error, "api_key has 16384 bytes, and header_bytes = 16384 are all that a call's head has");
+}
+
+#[test]
+fn routes_that_can_never_lead_to_a_room_are_refused() {
+    let route = |path: &str, room: &str| format!("[[routes]]\npath = '{path}'\nroom = \"{room}\"\n");
+    for (text, why) in [
+        (route("/ws/caf%C3%A9", "cafe"), "never matches: a path has no '%'"),
+        (route("/ws/a?token=x", "a"), "never matches: a path has no '?'"),
+        (route("/ws/a/{id}", "a") + &route("/ws/a/{id}/", "b"), "is there twice"),
+        (route("/ws/a/{id}", "a\\n{id}"), "cannot be: a room's name must not contain control characters"),
+        (route("/ws/a", &"a".repeat(201)), "at most 200 bytes"),
+    ] {
+        let error = wrong("never", &text);
+        assert!(error.contains(why), "{error}");
+    }
+    let file = File::new("routes", &(route("/ws/café", "cafe") + &route("/ws/a/{id}", "a_{id}")));
+    load(&["--config", file.path()], &[]).unwrap();
 }
 
 #[test]

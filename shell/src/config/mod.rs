@@ -14,6 +14,7 @@ pub use origin::{Origin, Origins};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
+use parlor_core::ids::client_room;
 use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
@@ -129,9 +130,27 @@ impl Settings {
         }
     }
 
+    /// Checks that a route, which comes after others, can lead somewhere.
+    fn check_route(&self, route: &Route, before: &[Route]) -> Result<(), String> {
+        let Route { path, room, .. } = route;
+        let whole = |path: &str| String::from(path.trim_end_matches('/'));
+        if let Some(character) = path.chars().find(|character| matches!(character, '?' | '#' | '%')) {
+            return Err(format!(
+                "the route {path:?} never matches: a path has no {character:?}, and is written decoded, without a query"
+            ));
+        }
+        if before.iter().any(|other| whole(&other.path) == whole(path)) {
+            return Err(format!("the route {path:?} is there twice, and only the first could match"));
+        }
+        client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
+            .map_err(|wrong| format!("the room {room:?} of the route {path:?} cannot be: {wrong}"))?;
+        Ok(())
+    }
+
     fn paths(&self) -> Result<Routes, String> {
         let mut routes = Routes::default();
-        for route in &self.routes {
+        for (index, route) in self.routes.iter().enumerate() {
+            self.check_route(route, &self.routes[..index])?;
             routes.add(&route.path, &route.room, route.subscribed.as_deref())?;
         }
         Ok(routes)

@@ -101,6 +101,12 @@ impl Settings {
         }
         if let Some(key) = &self.api_key {
             check_header("api_key", key)?;
+            let (length, most) = (key.expose().len(), self.limits.header_bytes);
+            if length >= most {
+                return Err(format!(
+                    "api_key has {length} bytes, and header_bytes = {most} are all that a call's head has"
+                ));
+            }
         }
         if self.is_dev() {
             return Ok(());

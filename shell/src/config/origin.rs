@@ -1,6 +1,6 @@
 //! Origins of web pages (RFC 6454), as browsers send them and as settings name them.
 
-use super::value::Value;
+use super::value::{Form, Value};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -192,13 +192,16 @@ impl FromStr for Origins {
 
 impl Value for Origins {
     const ALLOWED: &'static str = "origins separated by commas such as https://app.example.com, or an array of them";
+    const FORM: Form = Form::List;
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
     fn take(text: &str) -> Result<Self, String> {
-        text.parse()
+        let origins: Self = text.parse()?;
+        // As if it were not set is not what "no page" would mean.
+        if origins.is_empty() { Err(format!("expected {}, and at least one", Self::ALLOWED)) } else { Ok(origins) }
     }
 
     fn show(&self) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use super::kubernetes::is_for_a_service;
 use super::table::Key;
+use super::value::Form;
 use super::{Route, Settings, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
@@ -117,7 +118,9 @@ fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
             return Err(format!("{}: unknown key {name:?}; did you mean {nearest:?}?", path.display()));
         };
         let place = format!("{}: {name}", path.display());
-        let text = text_of(value).ok_or_else(|| format!("{place} must not be a table"))?;
+        let (form, kind) = (key.form(), value.type_str());
+        let text =
+            text_of(value, form).ok_or_else(|| format!("{place} must be {}, not a TOML {kind}", form.allowed()))?;
         set(settings, &key, &text, place)?;
     }
     Ok(())
@@ -136,16 +139,18 @@ fn routes(value: Toml) -> Result<Vec<Route>, String> {
 }
 
 /// A value as it would be written in a flag.
-fn text_of(value: Toml) -> Option<String> {
-    Some(match value {
-        Toml::String(text) => text,
-        Toml::Array(parts) => parts.into_iter().map(text_of).collect::<Option<Vec<_>>>()?.join(","),
-        Toml::Integer(number) => number.to_string(),
-        Toml::Float(number) => number.to_string(),
-        Toml::Boolean(truth) => truth.to_string(),
-        Toml::Datetime(time) => time.to_string(),
-        Toml::Table(_) => return None,
-    })
+fn text_of(value: Toml, form: Form) -> Option<String> {
+    match value {
+        Toml::String(text) => Some(text),
+        Toml::Array(parts) if form == Form::List => {
+            let texts: Option<Vec<&str>> = parts.iter().map(Toml::as_str).collect();
+            Some(texts?.join(","))
+        }
+        Toml::Integer(number) if form == Form::Word => Some(number.to_string()),
+        Toml::Float(number) if form == Form::Word => Some(number.to_string()),
+        Toml::Boolean(truth) if form == Form::Word => Some(truth.to_string()),
+        _ => None,
+    }
 }
 
 fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> Result<(), String> {

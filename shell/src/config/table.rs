@@ -2,7 +2,7 @@
 //! of the file follow from this table and from the table of limits, so they say the same
 //! things.
 
-use super::value::{self, ApiErrorMode, LogFormat, LogLevel, Value};
+use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, Value};
 use super::{Listen, Origins, Route};
 use crate::secret::Secret;
 use parlor_core::{Limit, Limits};
@@ -23,6 +23,7 @@ pub(super) struct Key {
 enum Kind {
     /// A field of the settings.
     Field {
+        form: Form,
         /// Takes its value from text, or says what is wrong with it and what is allowed.
         set: fn(&mut Settings, &str) -> Result<(), String>,
         show: fn(&Settings) -> Option<String>,
@@ -47,6 +48,14 @@ impl Key {
         match self.kind {
             Kind::Field { set, .. } => set(settings, text),
             Kind::Limit(limit) => value::take_limit(settings.limits.place(limit), text),
+        }
+    }
+
+    /// What stands for it in the file.
+    pub(super) fn form(&self) -> Form {
+        match self.kind {
+            Kind::Field { form, .. } => form,
+            Kind::Limit(_) => Form::Word,
         }
     }
 
@@ -108,6 +117,7 @@ macro_rules! settings {
                 doc: concat!($($doc),+),
                 heading: "Server",
                 kind: Kind::Field {
+                    form: <$kind as Value>::FORM,
                     set: |settings, text| assign(&mut settings.$key, text),
                     show: |settings| settings.$key.show(),
                 },

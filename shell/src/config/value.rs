@@ -4,10 +4,34 @@ use crate::secret::Secret;
 use parlor_core::limits::{Place, Rate, Value as LimitValue};
 use std::time::Duration;
 
+/// What stands for a setting in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Text alone: a number would lose what it was written like.
+    Text,
+    /// An array of texts, or one text that separates them by commas.
+    List,
+    /// Text, a number, or true and false.
+    Word,
+}
+
+impl Form {
+    /// What is allowed, as the end of the sentence "it must be …".
+    pub(super) fn allowed(self) -> &'static str {
+        match self {
+            Self::Text => "text in quotes",
+            Self::List => "an array of texts in quotes",
+            Self::Word => "text in quotes, a number, true or false",
+        }
+    }
+}
+
 /// A kind of setting.
 pub(super) trait Value: Sized {
     /// What is allowed, as the end of the sentence "expected …".
     const ALLOWED: &'static str;
+    /// How the file writes it.
+    const FORM: Form = Form::Word;
 
     fn read(text: &str) -> Option<Self>;
 
@@ -127,6 +151,7 @@ impl Value for OrOff {
 
 impl Value for String {
     const ALLOWED: &'static str = "text that is not empty";
+    const FORM: Form = Form::Text;
 
     fn read(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
@@ -139,6 +164,7 @@ impl Value for String {
 
 impl Value for Secret<String> {
     const ALLOWED: &'static str = String::ALLOWED;
+    const FORM: Form = Form::Text;
 
     fn read(text: &str) -> Option<Self> {
         String::read(text).map(Self::new)
@@ -155,6 +181,7 @@ impl Value for Secret<String> {
 
 impl<V: Value> Value for Option<V> {
     const ALLOWED: &'static str = V::ALLOWED;
+    const FORM: Form = V::FORM;
 
     fn read(text: &str) -> Option<Self> {
         V::read(text).map(Some)

@@ -12,6 +12,7 @@ use parlor_core::code::Error;
 use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
+use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 use tracing::{debug, trace};
@@ -51,8 +52,20 @@ struct Outside<T> {
     dirty: VecDeque<ConnId>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     tokens: Tokens,
-    /// Tokens that were refused since it was last asked, and why the last of them was.
-    refused_tokens: Option<(u64, String)>,
+    refused_tokens: Option<RefusedTokens>,
+    /// The connection that was accepted last, until it has a seat, and its address.
+    arriving: Option<(ConnId, Option<IpAddr>)>,
+}
+
+/// Tokens that were refused, or missed where one is required, since it was last asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTokens {
+    /// How many.
+    pub count: u64,
+    /// Why the last of them was.
+    pub why: String,
+    /// Where the client is that sent the last of them.
+    pub address: Option<IpAddr>,
 }
 
 /// Bytes that one read takes at most. All connections share the buffer.
@@ -90,6 +103,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 calls: BTreeMap::new(),
                 tokens,
                 refused_tokens: None,
+                arriving: None,
             },
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
@@ -103,13 +117,17 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// # Errors
     /// The shard's reason not to.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
-        self.shard.accept(now, upgrade)
+        let address = upgrade.peer;
+        let conn = self.shard.accept(now, upgrade)?;
+        self.outside.arriving = Some((conn, address));
+        Ok(conn)
     }
 
     /// Gives a connection its socket.
     pub fn seat(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
-        self.outside.seats.put(Driver::new(conn, transport, handshake, message_bytes));
+        let address = self.outside.arriving.take().filter(|(arriving, _)| *arriving == conn).and_then(|(_, from)| from);
+        self.outside.seats.put(Driver::new(conn, transport, handshake, message_bytes), address);
     }
 
     /// Does what a connection is ready for: its task.
@@ -186,8 +204,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.outside.seats.taken
     }
 
-    /// How many tokens were refused, or missed, since this was last called, and why the last of them was.
-    pub fn take_refused_tokens(&mut self) -> Option<(u64, String)> {
+    /// The tokens that were refused, or missed, since this was last called.
+    pub fn take_refused_tokens(&mut self) -> Option<RefusedTokens> {
         self.outside.refused_tokens.take()
     }
 
@@ -270,10 +288,12 @@ impl<T: Transport> Outside<T> {
             Effect::Authenticate { conn, token } => {
                 let verdict = self.tokens.verify(&token);
                 if verdict.is_err() {
-                    self.refuse_token("it is malformed, or its signature or algorithm is wrong".into());
-                    if let Some(seat) = self.seats.get(conn) {
+                    let seat = self.seats.get(conn);
+                    let address = seat.and_then(|seat| {
                         seat.is_told = true;
-                    }
+                        seat.address
+                    });
+                    self.refuse_token("it is malformed, or its signature or algorithm is wrong".into(), address);
                 }
                 return Some(Input::Authenticated { conn, verdict });
             }
@@ -289,16 +309,16 @@ impl<T: Transport> Outside<T> {
         None
     }
 
-    fn refuse_token(&mut self, why: String) {
-        let before = self.refused_tokens.take().map_or(0, |(count, _)| count);
-        self.refused_tokens = Some((before + 1, why));
+    fn refuse_token(&mut self, why: String, address: Option<IpAddr>) {
+        let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
+        self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
     }
 
     fn hang_up(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
             if end.cause == CloseCause::InvalidToken && !seat.is_told {
-                self.refuse_token(end.reason.reason.clone().into());
+                self.refuse_token(end.reason.reason.clone().into(), seat.address);
             }
             seat.driver.hang_up(end.clean);
             seat.waker.wake();
@@ -311,6 +331,8 @@ struct Seat<T> {
     driver: Driver<T>,
     /// A token of this connection was refused, and counted.
     is_told: bool,
+    /// Where the client is.
+    address: Option<IpAddr>,
     /// Wakes the connection's task.
     waker: Waker,
 }
@@ -330,12 +352,13 @@ impl<T> Default for Seats<T> {
 }
 
 impl<T: Transport> Seats<T> {
-    fn put(&mut self, driver: Driver<T>) {
+    fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
         let slot = driver.conn().slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let before = self.slots[slot].replace(Box::new(Seat { driver, is_told: false, waker: Waker::noop().clone() }));
+        let seat = Seat { driver, is_told: false, address, waker: Waker::noop().clone() };
+        let before = self.slots[slot].replace(Box::new(seat));
         assert!(before.is_none(), "a slot is given to one connection at a time");
         self.taken += 1;
     }

@@ -8,7 +8,7 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::driver::Handshake;
-use crate::host::{Host, Served};
+use crate::host::{Host, RefusedTokens, Served};
 use crate::http;
 use crate::observe::Rates;
 use crate::refusals::{Reason, Refusals, Refused};
@@ -309,9 +309,9 @@ impl Shard {
         if host.needs_flush() {
             self.flush.notify_one();
         }
-        if let Some((count, why)) = host.take_refused_tokens() {
+        if let Some(RefusedTokens { count, why, address }) = host.take_refused_tokens() {
             let now = self.clock.now().mono;
-            self.refusals.note_some(now, Reason::Token, count, Refused { why, ..Refused::default() });
+            self.refusals.note_some(now, Reason::Token, count, Refused { why, address, ..Refused::default() });
         }
         let next = host.shard().poll_timeout().unwrap_or(Instant::NEVER);
         if next < self.armed.get() {

@@ -111,6 +111,17 @@ fn a_token_that_proves_nothing_is_told_once_and_never_itself() {
     let lines = lines(program, "token");
     assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 2);
     assert!(!format!("{lines:?}").contains(&forged), "{lines:?}");
+    assert!(lines.iter().all(|line| line["address"] == "127.0.0.1"), "{lines:?}");
+}
+
+#[test]
+fn a_body_that_is_too_large_is_told() {
+    let program = Program::start(&[PRODUCTION, &["--api-body-bytes", "10"]].concat());
+    let answer = http(program.address, "POST", "/api/info", &format!("X-API-Key: {KEY}\r\n"), &" ".repeat(11));
+    assert_eq!(answer.status, 413);
+    assert_eq!(refused(program.address, "limit"), 1);
+    let lines = lines(program, "limit");
+    assert_eq!((&lines[0]["why"], &lines[0]["path"]), (&json!("api_body_bytes"), &json!("/api/info")));
 }
 
 #[test]

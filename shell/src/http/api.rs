@@ -97,7 +97,8 @@ async fn read_body(
     let too_large = || {
         shard.hit(Limit::ApiBodyBytes);
         let words = format!("the body has more than {limit} bytes");
-        fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words))
+        let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words));
+        Box::new(because(*response, Reason::Limit, Limit::ApiBodyBytes.name()))
     };
     let body = request.into_body();
     if body.size_hint().lower() > limit as u64 {

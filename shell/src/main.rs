@@ -32,7 +32,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
-    log::say(io::stdout(), format!("{}\n", settings.mode()));
+    let mode = settings.mode();
+    log::say(io::stdout(), format!("{mode}\n"));
     log::start(settings.log_level, settings.log_format)?;
     raise_file_limit(&settings);
     for doubt in settings.doubts() {
@@ -45,9 +46,12 @@ fn run() -> Result<(), String> {
     runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let server = Server::start(settings)?;
+        info!(version = parlor::VERSION, mode, addresses = ?server.addresses(), "listening");
         announce(server.addresses(), made_up.as_ref());
         signals.stop(&server).await;
-        server.wait().map_err(|error| error.to_string())
+        server.wait().map_err(|error| error.to_string())?;
+        info!("stopped");
+        Ok(())
     })
 }
 

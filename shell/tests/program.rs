@@ -206,6 +206,19 @@ fn the_log_goes_to_standard_error() {
 }
 
 #[test]
+fn the_log_tells_of_the_start_and_of_the_end() {
+    let mut program = Program::start(&["--log-format", "json"]);
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (first, last) = (&lines[0]["fields"], &lines[lines.len() - 1]["fields"]);
+    assert_eq!((&first["message"], &last["message"]), (&json!("listening"), &json!("stopped")), "{log}");
+    assert!(first["addresses"].as_str().unwrap().contains(&program.address.to_string()), "{log}");
+    assert!(first["mode"].as_str().unwrap().starts_with("development mode, since "), "{log}");
+}
+
+#[test]
 fn a_hangup_never_ends_it() {
     let mut program = Program::start(&[]);
     let mut member = Client::connect(program.address, "/ws/room?greeting=off");

@@ -12,9 +12,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// What a member takes in a reply beside its info: its id, twice, and the names of fields.
-const MEMBER_BYTES: usize = 160;
-
 impl Hub {
     /// The broker has decided on a publication.
     pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<link::Position, Error>) {
@@ -54,13 +51,13 @@ impl Hub {
         match from {
             Origin::Call(caller) if only_counts => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Presence(members.to_vec()))),
+            Origin::Json { conn, id } if only_counts => {
+                self.with(conn, |hub, slot| hub.say(slot, &json::presence_stats(id, clients, users)));
+            }
             Origin::Json { conn, id } => {
-                let bytes: usize = members.iter().map(|member| member.bytes() + MEMBER_BYTES).sum();
-                let fits = bytes <= self.config.limits.reply_bytes;
-                self.with(conn, |hub, slot| match (only_counts, fits) {
-                    (true, _) => hub.say(slot, &json::presence_stats(id, clients, users)),
-                    (false, true) => hub.say(slot, &json::presence(id, members)),
-                    (false, false) => {
+                self.with(conn, |hub, slot| match json::presence(id, members, hub.config.limits.reply_bytes) {
+                    Some(reply) => hub.say(slot, &reply),
+                    None => {
                         let words = "there are too many members to list";
                         hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
                     }

@@ -309,13 +309,16 @@ pub(crate) fn history(id: u64, page: &Page) -> String {
     out
 }
 
-/// The reply to `presence`.
-pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>]) -> String {
+/// The reply to `presence`; `None` where the list of members, as encoded, has more than `most` bytes. Of a list that is
+/// too long no more is encoded than shows it.
+pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Option<String> {
     let mut out = open_reply(id, "presence");
     out.push_str("{\"presence\":");
-    push_members(&mut out, members);
+    let start = out.len();
+    push_members_within(&mut out, members, start.saturating_add(most));
+    let fits = out.len() - start <= most;
     out.push_str("}}");
-    out
+    fits.then_some(out)
 }
 
 /// The reply to `presence_stats`.
@@ -490,8 +493,16 @@ fn push_entry(out: &mut String, Entry { offset, draft, .. }: &Entry) {
 
 /// Members of a room, by client id.
 pub(crate) fn push_members(out: &mut String, members: &[Arc<ClientInfo>]) {
+    push_members_within(out, members, usize::MAX);
+}
+
+/// The same up to the first member that makes the text longer than `most`.
+fn push_members_within(out: &mut String, members: &[Arc<ClientInfo>], most: usize) {
     out.push('{');
     for (at, member) in members.iter().enumerate() {
+        if out.len() > most {
+            break;
+        }
         if at > 0 {
             out.push(',');
         }

@@ -47,14 +47,23 @@ fn members_are_listed_and_counted() {
 }
 
 #[test]
-fn a_presence_reply_is_bounded() {
-    let mut world = with(Limits { reply_bytes: 200, ..Limits::default() }, Policy::open());
-    let a = world.json();
-    ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
-    assert!(ask(&mut world, a, json!({"id": 3, "presence": {"channel": "x"}})).get("presence").is_some());
-    world.plain("/ws/x");
-    assert_eq!(ask(&mut world, a, json!({"id": 4, "presence": {"channel": "x"}}))["error"]["code"], 106);
-    assert_eq!(world.shard.stats().totals.limits.get(&Limit::ReplyBytes), Some(&1));
+fn a_presence_reply_is_bounded_by_its_list_as_encoded() {
+    let list_of = |reply_bytes| {
+        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Policy::open());
+        let a = world.json();
+        ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
+        world.plain("/ws/x");
+        let reply = ask(&mut world, a, json!({"id": 3, "presence": {"channel": "x"}}));
+        (reply, world.shard.stats().totals.limits.get(&Limit::ReplyBytes).copied())
+    };
+    let (whole, hits) = list_of(1000);
+    assert_eq!((whole["presence"]["presence"].as_object().map(serde_json::Map::len), hits), (Some(2), None));
+    let bytes = whole["presence"]["presence"].to_string().len();
+    assert_eq!(list_of(bytes), (whole, None), "exactly reply_bytes");
+    for less in [bytes - 1, bytes / 2, 1] {
+        let (refused, hits) = list_of(less);
+        assert_eq!((refused["error"]["code"].as_u64(), hits), (Some(106), Some(1)), "{less}");
+    }
 }
 
 #[test]

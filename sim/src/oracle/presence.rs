@@ -26,9 +26,6 @@ pub(super) struct News {
     came: bool,
 }
 
-/// What a member takes in a reply beside its info, where the documents leave it to the server to reckon generously.
-const MEMBER_BYTES: usize = 160;
-
 impl Oracle {
     /// Who a connection is in a room.
     pub(super) fn info(&self, peer: usize, room: usize) -> Value {
@@ -123,18 +120,14 @@ impl Oracle {
         }
         let presence = self.presence(room);
         self.goals.reach(Goal::PresenceRead);
+        // The list as encoded: its fields are in another order here, which takes as much.
         let size = presence.to_string().len();
-        let generous = size + MEMBER_BYTES * self.rooms[room].len();
-        let (limit, whole) = (self.config.limits.reply_bytes, json!({ "presence": presence }));
-        if size > limit
-            || (generous > limit
-                && self.chosen.hits.get(&Limit::ReplyBytes) > self.counted.limits.get(&Limit::ReplyBytes))
-        {
+        if size > self.config.limits.reply_bytes {
             self.hit(Limit::ReplyBytes);
             self.goals.reach(Goal::PresenceTooLarge);
             self.refuse(peer, id, 106);
         } else {
-            self.reply(peer, id, "presence", whole);
+            self.reply(peer, id, "presence", json!({ "presence": presence }));
         }
     }
 }

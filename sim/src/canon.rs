@@ -95,7 +95,7 @@ impl<S: Subject> Reader<'_, S> {
                 u8::from(seat.info.is_some()),
             ]);
         }
-        conn.queue.iter().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
+        conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());
         for frame in &view.outbox {

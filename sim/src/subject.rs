@@ -1,5 +1,8 @@
 //! What is put to the test: the real machine, or another that claims to do the same.
 
+use parlor_core::api::Reply;
+use parlor_core::code::Error;
+use parlor_core::wire::api;
 use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused};
 use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 
@@ -64,6 +67,10 @@ pub trait Subject {
     fn stats(&self) -> Stats;
     /// Panics when a guarantee does not hold in its own books.
     fn audit(&self);
+    /// The body of the answer to a call.
+    fn answer(&self, result: &Result<Reply, Error>) -> String {
+        api::encode(result)
+    }
     /// What it has in mind beside its state, line by line: for a person to read, and for states to be told apart.
     fn notes(&self) -> Vec<String> {
         Vec::new()

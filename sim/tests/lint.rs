@@ -47,6 +47,35 @@ fn the_oracle_shares_no_code_with_core() {
     assert!(read >= 4, "the oracle was found");
 }
 
+/// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `judge.rs`. What a
+/// subject makes up is read in `told.rs`: the epochs of its logs, and the order of its events.
+#[test]
+fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
+    const OF_THE_SUBJECT: [&str; 5] = ["Snapshot", "Stats", "ConnView", "PhaseView", "outcome"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oracle");
+    let source = |name: &str| fs::read_to_string(folder.join(name)).expect("a source file");
+    for entry in fs::read_dir(&folder).expect("the oracle is a folder") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name in ASCII");
+        let may: &[&str] = match &*name {
+            "judge.rs" => &OF_THE_SUBJECT,
+            "told.rs" | "ways.rs" => &["outcome"],
+            _ => &[],
+        };
+        let text = source(&name);
+        let is_named = |word: &str| text.split(|char: char| !char.is_alphanumeric()).any(|other| other == word);
+        for word in OF_THE_SUBJECT.iter().filter(|word| !may.contains(word)) {
+            assert!(!is_named(word), "{name}: {word}");
+        }
+    }
+    assert!(!source("ways.rs").contains("outcome."), "it is handed on");
+    let told = source("told.rs");
+    let read: Vec<&str> = told.match_indices("outcome.").map(|(at, _)| rest_of_path(&told[at..])).collect();
+    assert!(
+        read.iter().all(|path| path.starts_with("outcome.effects.") || path.starts_with("outcome.after.logs.")),
+        "{read:?}"
+    );
+}
+
 /// `parlor_core::…` up to the end of the path, with all lists in braces that it has.
 fn rest_of_path(text: &str) -> &str {
     let mut depth = 0;

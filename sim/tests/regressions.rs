@@ -3,26 +3,38 @@
 use parlor_core::Shard;
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
+use parlor_sim::subject::Subject;
 use parlor_sim::trace::Trace;
 use std::fs;
 use std::path::Path;
 
-#[test]
-fn what_was_broken_once_stays_whole() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions");
+/// Replays every trace of a folder.
+fn stay_whole<S: Subject>(folder: &str, subject: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let paths = fs::read_dir(folder).expect("there are traces").map(|entry| entry.expect("an entry").path());
     let mut replayed = 0;
-    for entry in fs::read_dir(folder).expect("there are traces") {
-        let path = entry.expect("an entry").path();
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "trace")) {
         let text = fs::read_to_string(&path).expect("a trace is text");
         let trace: Trace = text.parse().unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()));
-        let run = run_twice::<Shard>(&trace.setup, &trace.actions);
+        let run = run_twice::<S>(&trace.setup, &trace.actions);
         if let Some((_, failure)) = run.failure {
-            let repeat = format!("cargo run --release -p parlor-sim -- replay {}", path.display());
-            panic!("{}", report::failure::<Shard>(&failure, &trace, &repeat));
+            let repeat = format!("cargo run --release -p parlor-sim -- replay {} --subject {subject}", path.display());
+            panic!("{}", report::failure::<S>(&failure, &trace, &repeat));
         }
         let made_sense: u64 = run.effective.iter().sum();
         assert_eq!(made_sense, trace.actions.len() as u64, "{}: every step still means something", path.display());
         replayed += 1;
     }
     assert!(replayed > 0);
+}
+
+#[test]
+fn what_was_broken_once_stays_whole() {
+    stay_whole::<Shard>("tests/regressions", "parlor");
+}
+
+#[cfg(feature = "driver")]
+#[test]
+fn what_was_broken_once_with_the_driver_stays_whole() {
+    stay_whole::<parlor_sim::hosted::Hosted>("tests/regressions/driver", "driver");
 }

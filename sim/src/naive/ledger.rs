@@ -78,7 +78,7 @@ impl Ledger {
 
     fn new_epoch(&mut self) -> String {
         self.epochs += 1;
-        format!("epoch-{}", self.epochs)
+        format!("epoch-{:010}", self.epochs)
     }
 }
 

@@ -31,12 +31,18 @@ enum What {
     Ping,
     Pong(Arc<[u8]>),
     Close(Option<u16>),
+    /// One of these.
+    OneOf(Arc<[Expect]>),
 }
 
 /// Stands for any string or number.
 pub const ANY: &str = "*";
 /// The most that something unknown takes in a frame.
 const UNKNOWN_BYTES: usize = 300;
+/// Stands for the epoch of a log that has come and gone within a turn.
+pub const EPOCH: &str = "*epoch";
+/// What an epoch takes, in bytes.
+const EPOCH_BYTES: usize = 16;
 
 /// Stands for a number between these two.
 #[must_use]
@@ -44,14 +50,65 @@ pub fn between(low: u64, high: u64) -> Value {
     Value::from(format!("*{low}..{high}"))
 }
 
+/// What a text that begins with [`ANY`] stands for.
+enum Pattern {
+    Any,
+    Epoch,
+    Between(u64, u64),
+}
+
+impl Pattern {
+    /// `None` for a text that stands for itself.
+    fn of(text: &str) -> Option<Self> {
+        let bound = |text: &str| text.parse().expect("a number");
+        match text.strip_prefix(ANY)?.split_once("..") {
+            Some((low, high)) => Some(Self::Between(bound(low), bound(high))),
+            None if text == EPOCH => Some(Self::Epoch),
+            None => Some(Self::Any),
+        }
+    }
+
+    fn fits(&self, got: &Value) -> bool {
+        match self {
+            Self::Any => got.is_string() || got.is_number(),
+            Self::Epoch => got.as_str().is_some_and(|epoch| epoch.len() == EPOCH_BYTES),
+            Self::Between(low, high) => got.as_u64().is_some_and(|number| (*low..=*high).contains(&number)),
+        }
+    }
+
+    /// The fewest and the most bytes that it takes in a text.
+    fn bytes(&self) -> (usize, usize) {
+        match self {
+            Self::Any => (1, UNKNOWN_BYTES),
+            Self::Epoch => (EPOCH_BYTES + 2, EPOCH_BYTES + 2),
+            Self::Between(low, high) => (low.to_string().len(), high.to_string().len()),
+        }
+    }
+}
+
+/// What is to be added to the text of a pattern for the shortest and for the longest that fits.
+fn spread(want: &Value) -> (isize, isize) {
+    let sum = |(least, most): (isize, isize), (fewer, more)| (least + fewer, most + more);
+    match want {
+        Value::String(text) => Pattern::of(text).map_or((0, 0), |pattern| {
+            let own = text.len().cast_signed() + 2;
+            let (least, most) = pattern.bytes();
+            (least.cast_signed() - own, most.cast_signed() - own)
+        }),
+        Value::Array(all) => all.iter().map(spread).fold((0, 0), sum),
+        Value::Object(fields) => fields.values().map(spread).fold((0, 0), sum),
+        _ => (0, 0),
+    }
+}
+
 impl Expect {
     /// A reply, or another frame of the profile's own.
     #[must_use]
     pub fn json(value: Value, tag: u64) -> Self {
-        let text = value.to_string();
-        let known =
-            if text.contains("\"*") { (2, frame_bytes(text.len() + UNKNOWN_BYTES)) } else { exactly(text.len()) };
-        Self { what: What::Json(Arc::new(value)), tag, size: known, among: None }
+        let text = value.to_string().len();
+        let (least, most) = spread(&value);
+        let size = (frame_bytes(text.saturating_add_signed(least)), frame_bytes(text.saturating_add_signed(most)));
+        Self { what: What::Json(Arc::new(value)), tag, size, among: None }
     }
 
     /// A publication in an envelope; `value` has `null` where the payload goes, at `/push/<kind>/data` or deeper.
@@ -107,6 +164,17 @@ impl Expect {
         Self { what: What::Pong(payload.into()), tag, size: exactly(payload.len()), among: None }
     }
 
+    /// One of these, of which nobody can say yet which it is. There is one at least.
+    #[must_use]
+    pub fn one_of(mut all: Vec<Self>) -> Self {
+        if all.len() == 1 {
+            return all.remove(0);
+        }
+        let size = all.iter().map(|one| one.size);
+        let size = size.reduce(|(least, most), size| (least.min(size.0), most.max(size.1))).expect("there is one");
+        Self { tag: all[0].tag, size, what: What::OneOf(all.into()), among: None }
+    }
+
     /// The Close frame.
     #[must_use]
     pub fn close(code: Option<u16>) -> Self {
@@ -118,17 +186,22 @@ impl Expect {
         }
     }
 
-    /// Lets any text stand where this one is.
+    /// Lets any epoch stand where this one is.
     pub fn forget(&mut self, text: &str) {
-        if let What::Json(value) | What::Replayed(value, _) = &mut self.what {
-            forget(Arc::make_mut(value), text);
+        match &mut self.what {
+            What::Json(value) | What::Replayed(value, _) => forget(Arc::make_mut(value), text),
+            What::OneOf(all) => {
+                *all = all
+                    .iter()
+                    .cloned()
+                    .map(|mut one| {
+                        one.forget(text);
+                        one
+                    })
+                    .collect()
+            }
+            _ => {}
         }
-    }
-
-    /// Whether it is a Pong, of which only one waits.
-    #[must_use]
-    pub fn is_pong(&self) -> bool {
-        matches!(self.what, What::Pong(_))
     }
 
     /// Whether a publication is expected.
@@ -143,6 +216,7 @@ impl Expect {
         match self.what {
             What::Publication(..) | What::Replayed(..) | What::Bare(_) => Guarantee::G5,
             What::Close(_) => Guarantee::G7,
+            What::OneOf(ref all) => all[0].guarantee(),
             _ => Guarantee::P1,
         }
     }
@@ -151,18 +225,19 @@ impl Expect {
     #[must_use]
     pub fn is_met_by(&self, frame: &Frame) -> bool {
         match (&self.what, frame) {
-            (What::Json(want), Frame::Text(text)) => parsed(text).is_some_and(|got| fits(want, &got, false)),
+            (What::Json(want), Frame::Text(text)) => parsed(text).is_some_and(|got| fits(want, &got)),
             (What::Publication(want, payload), Frame::Text(text)) => {
-                text.contains(&**payload) && parsed(text).is_some_and(|got| fits(want, &got, false))
+                text.contains(&**payload) && parsed(text).is_some_and(|got| fits(want, &got))
             }
             (What::Replayed(want, payloads), Frame::Text(text)) => {
                 let has_all = payloads.iter().all(|payload| text.contains(&**payload));
-                has_all && parsed(text).is_some_and(|got| fits(want, &got, false))
+                has_all && parsed(text).is_some_and(|got| fits(want, &got))
             }
             (What::Bare(payload), Frame::Text(text)) => **payload == **text,
             (What::Ping, Frame::Ping(payload)) => payload.is_empty(),
             (What::Pong(want), Frame::Pong(payload)) => **want == **payload,
             (What::Close(want), Frame::Close(code)) => want == code,
+            (What::OneOf(all), frame) => all.iter().any(|one| one.is_met_by(frame)),
             _ => false,
         }
     }
@@ -177,14 +252,18 @@ impl fmt::Display for Expect {
             What::Pong(payload) => write!(f, "Pong {payload:?}"),
             What::Close(Some(code)) => write!(f, "Close {code}"),
             What::Close(None) => f.write_str("Close"),
+            What::OneOf(all) => {
+                let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                write!(f, "one of {}", all.join(" and "))
+            }
         }
     }
 }
 
-/// Lets any text stand where this one is.
+/// Lets any epoch stand where this one is.
 pub(super) fn forget(value: &mut Value, text: &str) {
     match value {
-        Value::String(string) if string == text => *string = ANY.into(),
+        Value::String(string) if string == text => *string = EPOCH.into(),
         Value::Array(values) => values.iter_mut().for_each(|value| forget(value, text)),
         Value::Object(fields) => fields.values_mut().for_each(|value| forget(value, text)),
         _ => {}
@@ -207,28 +286,26 @@ fn frame_bytes(payload: usize) -> usize {
     }
 }
 
-/// Whether `got` is `want`, where [`ANY`] and [`between`] stand for many. `more`: objects may have further fields.
+/// Whether `got` is `want`, where texts that begin with [`ANY`] stand for many. An object has the fields that are wanted
+/// and no others, but for those that fit the pattern under [`ANY`], where there is one.
 #[must_use]
-pub fn fits(want: &Value, got: &Value, more: bool) -> bool {
+pub fn fits(want: &Value, got: &Value) -> bool {
     match (want, got) {
-        (Value::String(pattern), got) if pattern.starts_with(ANY) => is_in(&pattern[ANY.len()..], got),
+        (Value::String(text), got) if text.starts_with(ANY) => {
+            Pattern::of(text).is_some_and(|pattern| pattern.fits(got))
+        }
         (Value::Object(want), Value::Object(got)) => {
-            (more || want.len() == got.len())
-                && want.iter().all(|(key, want)| got.get(key).is_some_and(|got| fits(want, got, more)))
+            let more = want.get(ANY);
+            let is_wanted =
+                |(key, got)| want.get(key).or(more).is_some_and(|want: &Value| key != ANY && fits(want, got));
+            let is_there = |key: &String| key == ANY || got.contains_key(key);
+            got.iter().all(is_wanted) && want.keys().all(is_there)
         }
         (Value::Array(want), Value::Array(got)) => {
-            want.len() == got.len() && want.iter().zip(got).all(|(want, got)| fits(want, got, more))
+            want.len() == got.len() && want.iter().zip(got).all(|(want, got)| fits(want, got))
         }
         (want, got) => want == got,
     }
-}
-
-fn is_in(range: &str, got: &Value) -> bool {
-    let Some((low, high)) = range.split_once("..") else {
-        return got.is_string() || got.is_number();
-    };
-    let bound = |text: &str| text.parse::<u64>().expect("a number");
-    got.as_u64().is_some_and(|number| (bound(low)..=bound(high)).contains(&number))
 }
 
 #[cfg(test)]
@@ -239,12 +316,34 @@ mod tests {
     #[test]
     fn a_pattern_fits_what_it_stands_for() {
         let want = json!({"id": 1, "message": ANY, "ttl": between(19, 20)});
-        assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20}), false));
-        assert!(!fits(&want, &json!({"id": 2, "message": "x", "ttl": 20}), false));
-        assert!(!fits(&want, &json!({"id": 1, "message": {}, "ttl": 20}), false));
-        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 21}), false));
-        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 20, "more": 1}), false));
-        assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20, "more": 1}), true));
+        assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20})));
+        assert!(!fits(&want, &json!({"id": 2, "message": "x", "ttl": 20})));
+        assert!(!fits(&want, &json!({"id": 1, "message": {}, "ttl": 20})));
+        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 21})));
+        assert!(!fits(&want, &json!({"id": 1, "message": "x"})));
+        assert!(!fits(&want, &json!({"id": 1, "message": "x", "ttl": 20, "more": 1})));
+        assert!(fits(&json!({"epoch": EPOCH}), &json!({"epoch": "0123456789abcdef"})));
+        assert!(!fits(&json!({"epoch": EPOCH}), &json!({"epoch": ""})));
+    }
+
+    #[test]
+    fn an_object_has_what_is_wanted_and_no_more() {
+        let want = json!({"a": {"b": 1}, ANY: {"c": ANY}});
+        assert!(fits(&want, &json!({"a": {"b": 1}})));
+        assert!(fits(&want, &json!({"a": {"b": 1}, "d": {"c": 7}})));
+        assert!(!fits(&want, &json!({"a": {"b": 1}, "d": {"c": 7, "e": 8}})));
+        assert!(!fits(&want, &json!({"a": {"b": 1, "c": 7}})));
+        assert!(!fits(&want, &json!({"d": {"c": 7}})));
+        assert!(!fits(&json!([{"b": 1}]), &json!([{"b": 1, "c": 2}])));
+    }
+
+    #[test]
+    fn the_size_of_a_pattern_is_that_of_what_fits_it() {
+        let size = |want| Expect::json(want, 0).size;
+        assert_eq!(size(json!({"a": "xy"})), (12, 12));
+        assert_eq!(size(json!({"a": EPOCH})), (26, 26));
+        assert_eq!(size(json!({"ttl": between(9, 10)})), (11, 12));
+        assert_eq!(size(json!({"a": [ANY]})), (2 + 8 + 1, 4 + 8 + UNKNOWN_BYTES));
     }
 
     #[test]

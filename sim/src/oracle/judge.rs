@@ -28,7 +28,7 @@ impl Oracle {
     ///
     /// # Errors
     /// The first difference.
-    pub fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
+    pub(super) fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
         type Check = fn(&mut Oracle, &Outcome<'_>) -> Result<(), Failure>;
         const CHECKS: [Check; 11] = [
             |oracle, outcome| oracle.judge_ends(outcome.effects),
@@ -112,18 +112,7 @@ impl Oracle {
             equal(Guarantee::P1, &format!("{} to filter by", conn.id), &conn.filter, &events)?;
         }
         saw.sort_unstable();
-        let is_member = |members: &Vec<usize>| {
-            members.iter().any(|peer| self.conns[*peer].as_ref().is_some_and(|other| other.id == conn.id))
-        };
-        let mut expected: Vec<&str> = self
-            .rooms
-            .iter()
-            .zip(&*self.names)
-            .filter(|(members, _)| is_member(members))
-            .map(|(_, name)| &**name)
-            .collect();
-        expected.sort_unstable();
-        equal(Guarantee::G2, &format!("{} to be in", conn.id), &expected, &saw)
+        equal(Guarantee::G2, &format!("{} to be in", conn.id), &self.rooms_of(conn), &saw)
     }
 
     /// G6, and that as many frames wait as must come.
@@ -141,7 +130,7 @@ impl Oracle {
                     format_args!("{frames} frames and {bytes} bytes for {}", conn.id),
                 ));
             }
-            if frames != conn.queue.len() {
+            if frames != conn.frames() {
                 return Err(wrong_queue(conn, view));
             }
             equal(
@@ -186,7 +175,7 @@ impl Oracle {
         for (peer, conn) in self.conns.iter().enumerate() {
             let Some(conn) = conn else { continue };
             let wakes = woken.remove(&conn.id).unwrap_or(0);
-            let began = self.turn.were_empty[peer] && !conn.queue.is_empty();
+            let began = self.turn.were_empty[peer] && !conn.is_idle();
             if wakes != usize::from(began) && !(wakes == 1 && self.turn.were_cut[peer]) {
                 let expected = format!("{} wakes of client {peer}", usize::from(began));
                 return Err(Failure::new(Guarantee::P1, expected, wakes));
@@ -261,7 +250,7 @@ impl Oracle {
     fn judge_epochs(&mut self) -> Result<(), Failure> {
         for room in 0..self.logs.len() {
             let Some(log) = &self.logs[room] else { continue };
-            let (known, now) = (&log.epoch, &self.chosen.epochs[room]);
+            let (known, now) = (&log.epoch, &self.told.epochs[room]);
             equal(Guarantee::G5, &format!("the epoch of {:?}", self.names[room]), known, now)?;
             let Some(epoch) = now.clone() else { continue };
             let is_new = !self.epochs.contains(&epoch);
@@ -395,7 +384,7 @@ impl Oracle {
 
 /// Another number of frames waits than must come.
 fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
-    let waits: Vec<String> = conn.queue.iter().map(ToString::to_string).collect();
+    let waits: Vec<String> = conn.coming().map(ToString::to_string).collect();
     let saw: Vec<String> = view.outbox.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
     let is_unasked = saw.last().is_some_and(|frame| frame.contains(r#"{"n":"#));
     let guarantee = match conn.queue.back() {

@@ -31,14 +31,8 @@ impl Oracle {
     pub(super) fn ping(&mut self, peer: usize, payload: &[u8]) {
         self.heard(peer);
         let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
-        let written = usize::from(conn.half);
-        let unsent = conn.queue.iter_mut().skip(written).find(|expect| expect.is_pong());
-        match unsent {
-            Some(pong) => {
-                *pong = Expect::pong(payload);
-                self.goals.reach(Goal::PongReplaced);
-            }
-            None => conn.queue.insert(written, Expect::pong(payload)),
+        if conn.pong.replace(Expect::pong(payload)).is_some() {
+            self.goals.reach(Goal::PongReplaced);
         }
     }
 
@@ -50,7 +44,7 @@ impl Oracle {
                 self.close_with(peer, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
             }
             Phase::Closing { hang_up: true, .. } => {}
-            Phase::Closing { cause, code, .. } if conn.queue.is_empty() => {
+            Phase::Closing { cause, code, .. } if conn.is_idle() => {
                 self.goals.reach(Goal::PeerClosedWhileClosing);
                 self.end(peer, Ending { cause, code, clean: true });
             }
@@ -98,10 +92,10 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Closing { cause, code, hang_up: true } if conn.queue.is_empty() => {
+            Phase::Closing { cause, code, hang_up: true } if conn.is_idle() => {
                 self.end(peer, Ending { cause, code, clean: true });
             }
-            Phase::Open if conn.queue.is_empty() => conn.disarm(Timer::Write),
+            Phase::Open if conn.is_idle() => conn.disarm(Timer::Write),
             Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
             _ => {}
         }
@@ -205,19 +199,20 @@ impl Oracle {
         true
     }
 
-    /// Which limit keeps a frame out of an outbox. Where bytes cannot be told to the last one, the subject says.
-    fn fullness(&self, peer: usize, expect: &Expect) -> Option<Limit> {
+    /// Which limit keeps a frame out of an outbox. It is open where the words of an error decide.
+    fn fullness(&mut self, peer: usize, expect: &Expect) -> Option<Limit> {
         let limits = &self.config.limits;
+        let (frame_bytes, outbox_bytes, outbox_frames) =
+            (limits.frame_bytes, limits.outbox_bytes, limits.outbox_frames);
         let conn = self.conns[peer].as_ref().expect("only who is open is told");
-        let least = conn.bytes + conn.added.0 + expect.size.0;
-        let most = conn.bytes + conn.added.1 + expect.size.1;
-        let says = |limit| self.chosen.hits.get(&limit) > self.counted.limits.get(&limit);
-        if expect.size.0 > limits.frame_bytes || (expect.size.1 > limits.frame_bytes && says(Limit::FrameBytes)) {
+        let frames = conn.frames();
+        let bytes = (conn.bytes + conn.added.0 + expect.size.0, conn.bytes + conn.added.1 + expect.size.1);
+        if self.exceeds(expect.size, frame_bytes) {
             Some(Limit::FrameBytes)
-        } else if least > limits.outbox_bytes || (most > limits.outbox_bytes && says(Limit::OutboxBytes)) {
+        } else if self.exceeds(bytes, outbox_bytes) {
             Some(Limit::OutboxBytes)
         } else {
-            (conn.queue.len() >= limits.outbox_frames).then_some(Limit::OutboxFrames)
+            (frames >= outbox_frames).then_some(Limit::OutboxFrames)
         }
     }
 
@@ -268,7 +263,7 @@ impl Oracle {
         }
         // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
         let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
-        if orderly && !self.conns[peer].as_ref().is_none_or(|conn| conn.queue.is_empty()) {
+        if orderly && !self.conns[peer].as_ref().is_none_or(Conn::is_idle) {
             self.goals.reach(Goal::ClosedInOrder);
         }
         if !orderly {
@@ -289,9 +284,7 @@ impl Oracle {
     /// Drops every frame of which the client has nothing yet.
     pub(super) fn drop_unsent(&mut self, peer: usize) {
         let conn = self.conns[peer].as_mut().expect("it is there");
-        let kept = usize::from(conn.half);
-        self.turn.were_cut[peer] |= conn.queue.len() > kept;
-        conn.queue.truncate(kept);
+        self.turn.were_cut[peer] |= conn.drop_unsent();
     }
 
     pub(super) fn end(&mut self, peer: usize, ending: Ending) {

@@ -14,6 +14,8 @@ mod recovery;
 mod rooms;
 mod session;
 mod tokens;
+mod told;
+mod ways;
 
 pub use calls::Call;
 pub use expect::Expect;
@@ -26,7 +28,7 @@ use crate::coverage::{Goal, Goals};
 use crate::setup::Setup;
 use crate::speech::{Said, room_name, user_name};
 use pace::{Address, Bucket, Pace};
-use parlor_core::{ClientId, CloseCause, Config, ConnId, Effect, Limit, Refused, Snapshot, Stats};
+use parlor_core::{ClientId, CloseCause, Config, ConnId, Limit, Refused};
 use presence::{News, Seat};
 use recovery::Keys;
 use rooms::{Log, PUBLICATION, Past};
@@ -35,14 +37,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 pub(crate) use tokens::Ask;
+use told::Told;
+use ways::Ways;
 
 /// What the oracle is told of one input.
 #[derive(Clone, Debug)]
 pub enum Deed<'a> {
     /// The 101 is out.
     Upgraded(usize),
-    /// A text of this many bytes that means this.
-    Text(usize, usize, &'a [Said]),
+    /// A text that means this.
+    Text(usize, &'a str, &'a [Said]),
     /// A Ping frame with this payload.
     Ping(usize, &'a [u8]),
     /// A Pong frame.
@@ -111,8 +115,22 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub said: VecDeque<Said>,
-    /// The fewest and the most bytes of it.
-    bytes: (usize, usize),
+    text: Arc<str>,
+    /// How many of its commands were heard.
+    heard: usize,
+}
+
+impl Waiting {
+    fn new(text: &str, said: &[Said]) -> Self {
+        Self { said: said.iter().cloned().collect(), text: text.into(), heard: 0 }
+    }
+
+    /// The bytes behind the last command that was heard.
+    fn bytes(&self) -> usize {
+        let mut commands = serde_json::Deserializer::from_str(&self.text).into_iter::<Value>();
+        commands.by_ref().take(self.heard).for_each(drop);
+        self.text.len() - commands.byte_offset()
+    }
 }
 
 /// Where in its life a connection is.
@@ -173,7 +191,9 @@ pub(crate) struct Conn {
     pub phase: Phase,
     /// What must come out of its socket, in this order.
     pub queue: VecDeque<Expect>,
-    /// Whether the client has a part of the first of them.
+    /// The Pong that goes out at the next end of a frame.
+    pub pong: Option<Expect>,
+    /// Whether the client has a part of the first of the queue.
     pub half: bool,
     /// It was greeted or answered: it is in its rooms.
     pub ready: bool,
@@ -209,6 +229,52 @@ impl Conn {
 
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// What must come out of its socket, in this order as far as there is one.
+    pub(crate) fn coming(&self) -> impl Iterator<Item = &Expect> {
+        let begun = usize::from(self.half);
+        self.queue.iter().take(begun).chain(&self.pong).chain(self.queue.iter().skip(begun))
+    }
+
+    /// How many frames must come out of its socket.
+    fn frames(&self) -> usize {
+        self.queue.len() + usize::from(self.pong.is_some())
+    }
+
+    /// Whether nothing waits for its socket.
+    fn is_idle(&self) -> bool {
+        self.frames() == 0
+    }
+
+    /// Which of the queue may come out of the socket first: those about different members that come from one turn have no
+    /// order among themselves.
+    fn first(&self) -> impl Iterator<Item = usize> {
+        let may_be_first = |at: &usize| (0..*at).all(|before| self.queue[*at].may_follow(&self.queue[before]));
+        (0..self.queue.len()).filter(may_be_first)
+    }
+
+    /// Takes the frame out of what must come; another than this one where this one is not due.
+    fn take(&mut self, frame: &Frame) -> Option<Expect> {
+        if let Some(pong) = self.pong.take_if(|_| !self.half) {
+            return Some(pong);
+        }
+        let at = self.first().find(|at| self.queue[*at].is_met_by(frame)).unwrap_or(0);
+        self.queue.remove(at)
+    }
+
+    /// Drops every frame of which the client has nothing yet. Returns whether there was one.
+    fn drop_unsent(&mut self) -> bool {
+        let kept = usize::from(self.half);
+        let is_cut = self.frames() > kept;
+        // Any of those that may come first can be the one that is half-written.
+        let first: Vec<Expect> = self.first().take(kept * self.queue.len()).map(|at| self.queue[at].clone()).collect();
+        if let (Some(front), false) = (self.queue.front_mut(), first.is_empty()) {
+            *front = Expect::one_of(first);
+        }
+        self.queue.truncate(kept);
+        self.pong = None;
+        is_cut
     }
 
     /// The earliest deadline; of two at one instant the one that is listed first.
@@ -260,18 +326,6 @@ struct Turn {
 enum Subject {
     Room(usize),
     User(usize),
-}
-
-/// What the subject chose where it was free to choose: epochs, and where bytes are counted to the last one.
-#[derive(Clone, Debug, Default)]
-struct Chosen {
-    epochs: Vec<Option<Arc<str>>>,
-    /// Who is being closed, and why.
-    closing: Vec<(ConnId, CloseCause)>,
-    /// How often which limit was in the way.
-    hits: BTreeMap<Limit, u64>,
-    /// Rooms that lost their last member, in the order in which this was told.
-    vacated: Vec<usize>,
 }
 
 /// Totals, counted independently.
@@ -326,7 +380,8 @@ pub struct Oracle {
     counted: Counted,
     goals: Goals,
     turn: Turn,
-    chosen: Chosen,
+    told: Told,
+    ways: Ways,
     overlooked: Guarantees,
 }
 
@@ -360,7 +415,8 @@ impl Oracle {
             counted: Counted::default(),
             goals: Goals::default(),
             turn: Turn::default(),
-            chosen: Chosen::default(),
+            told: Told::default(),
+            ways: Ways::default(),
             overlooked: setup.overlooked,
         }
     }
@@ -445,6 +501,7 @@ impl Oracle {
             entry,
             phase: Phase::Handshaking,
             queue: VecDeque::new(),
+            pong: None,
             half: false,
             ready: false,
             asked: false,
@@ -469,14 +526,7 @@ impl Oracle {
     /// It is not the one that was due.
     pub fn saw(&mut self, peer: usize, frame: &Frame) -> Result<(), Failure> {
         let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
-        // What is about different members and comes from one turn has no order among itself.
-        let first = conn.queue.front().filter(|expect| !expect.is_met_by(frame));
-        let out_of_order = first.and_then(|_| {
-            let at = conn.queue.iter().position(|expect| expect.is_met_by(frame))?;
-            let may = (0..at).all(|before| conn.queue[at].may_follow(&conn.queue[before]));
-            may.then_some(at)
-        });
-        let Some(expect) = conn.queue.remove(out_of_order.unwrap_or(0)) else {
+        let Some(expect) = conn.take(frame) else {
             let closed = matches!(conn.phase, Phase::Closing { .. });
             let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
             let guarantee = if closed { Guarantee::G1 } else { unasked };
@@ -509,6 +559,10 @@ impl Oracle {
     /// Says whether a client has a part of its next frame.
     pub fn is_cut(&mut self, peer: usize, half: bool) {
         let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
+        if half && !conn.half {
+            // A Pong that waits is the next frame to begin.
+            conn.pong.take().into_iter().for_each(|pong| conn.queue.push_front(pong));
+        }
         conn.half = half;
         if half && conn.queue.len() == 1 && matches!(conn.phase, Phase::Closing { .. }) {
             self.goals.reach(Goal::CloseHalfWritten);
@@ -524,19 +578,17 @@ impl Oracle {
         self.unix_ms = unix_ms;
     }
 
-    /// Works out what must come of one input; [`Oracle::judge`] compares. What came of the turn tells what the
-    /// subject chose where the documents leave it free.
-    pub fn foresee(&mut self, deed: &Deed<'_>, effects: &[Effect], after: &Snapshot, stats: &Stats) {
+    /// Works out what must come of one input.
+    fn foresee(&mut self, deed: &Deed<'_>) {
         self.turns += 1;
         self.turn = Turn {
-            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(|conn| conn.queue.is_empty())).collect(),
+            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(Conn::is_idle)).collect(),
             were_cut: vec![false; self.conns.len()],
             ..Turn::default()
         };
-        self.chosen = self.read_choices(effects, after, stats);
         match deed {
             Deed::Upgraded(peer) => self.upgraded(*peer),
-            Deed::Text(peer, bytes, said) => self.text(*peer, *bytes, said),
+            Deed::Text(peer, text, said) => self.text(*peer, text, said),
             Deed::Ping(peer, payload) => self.ping(*peer, payload),
             Deed::Pong(peer) => self.heard(*peer),
             Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
@@ -572,7 +624,7 @@ impl Oracle {
     /// Whether there is a frame that this peer must get next.
     #[must_use]
     pub fn waits(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| !conn.queue.is_empty())
+        self.conns[peer].as_ref().is_some_and(|conn| !conn.is_idle())
     }
 
     /// Whether this peer is sent whatever there is for it: it is open, and filters by no events.
@@ -623,7 +675,7 @@ impl Oracle {
             .map(|room| &*self.names[room])
             .collect();
         let half = if conn.half { "½" } else { "" };
-        format!("{phase} [{}] out {}{half}", rooms.join(" "), conn.queue.len())
+        format!("{phase} [{}] out {}{half}", rooms.join(" "), conn.frames())
     }
 }
 

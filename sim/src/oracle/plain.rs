@@ -35,11 +35,14 @@ impl Oracle {
             return;
         }
         if self.is_crowded(ruling, &rooms) {
-            // What it is told before that is dropped with the close.
+            // What it is told before that is dropped with the close; it does not have to fit for that.
             self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
+            let refusals = asked.iter().filter(|_| !allowed).map(|_| self.plain_error(None, 103));
+            let told: Vec<Expect> = self.greeting(peer, &named, authenticated).into_iter().chain(refusals).collect();
+            let _ = told.into_iter().all(|expect| self.enqueue(peer, expect));
             return self.turn_away(peer, ruling, CloseCause::Rooms);
         }
-        self.send_greeting(peer, &named, authenticated);
+        self.greeting(peer, &named, authenticated).into_iter().for_each(|greeting| self.tell(peer, greeting));
         for _ in asked.iter().filter(|_| !allowed) {
             self.refuse_plain(peer, None, 103);
         }
@@ -65,19 +68,18 @@ impl Oracle {
         }
     }
 
-    fn send_greeting(&mut self, peer: usize, rooms: &[usize], authenticated: bool) {
+    /// What it is greeted with, if it is.
+    fn greeting(&self, peer: usize, rooms: &[usize], authenticated: bool) -> Option<Expect> {
         let rooms: Vec<&str> = rooms.iter().map(|room| &*self.names[*room]).collect();
-        let conn = self.conns[peer].as_ref().expect("it is open");
-        if conn.entry.greeting {
-            let greeting = json!({
-                "type": "connection",
-                "message": format!("Connected to {}", rooms.join(", ")),
-                "timestamp": self.timestamp(),
-                "authenticated": authenticated,
-                "client": conn.client.to_string(),
-            });
-            self.tell(peer, Expect::json(greeting, 9 << 56));
-        }
+        let conn = self.conns[peer].as_ref().filter(|conn| conn.entry.greeting)?;
+        let greeting = json!({
+            "type": "connection",
+            "message": format!("Connected to {}", rooms.join(", ")),
+            "timestamp": self.timestamp(),
+            "authenticated": authenticated,
+            "client": conn.client.to_string(),
+        });
+        Some(Expect::json(greeting, 9 << 56))
     }
 
     pub(super) fn decided_plain(&mut self, peer: usize, ruling: &Ruling) {
@@ -195,14 +197,18 @@ impl Oracle {
 
     pub(super) fn refuse_plain(&mut self, peer: usize, id: Option<u64>, code: u16) {
         self.count_error(peer);
-        if !self.is_open(peer) {
-            return;
+        if self.is_open(peer) {
+            let error = self.plain_error(id, code);
+            self.tell(peer, error);
         }
+    }
+
+    fn plain_error(&self, id: Option<u64>, code: u16) -> Expect {
         let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp(), "code": code });
         if let Some(id) = id {
             error["id"] = id.into();
         }
-        self.tell(peer, Expect::json(error, 14 << 56 | u64::from(code)));
+        Expect::json(error, 14 << 56 | u64::from(code))
     }
 
     /// RFC 3339 with milliseconds, in UTC.

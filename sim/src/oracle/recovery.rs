@@ -120,7 +120,7 @@ impl Oracle {
         } else {
             (limits.outbox_bytes / 2).saturating_sub(held)
         };
-        let count = (limits.outbox_frames / 2).saturating_sub(conn.queue.len());
+        let count = (limits.outbox_frames / 2).saturating_sub(conn.frames());
         let fits = |replay: &Replay| replay.bytes() <= bytes && replay.entries.len() * frames <= count;
         if fits(&replay) {
             return replay;
@@ -286,7 +286,7 @@ impl Keys {
         self.0.len() < before
     }
 
-    /// Lets any text stand where this epoch is.
+    /// Lets any epoch stand where this one is.
     pub fn forget_epoch(&mut self, epoch: &str) {
         self.0.iter_mut().for_each(|(.., answer)| forget(answer, epoch));
     }

@@ -1,13 +1,13 @@
 //! Who is in what, and what a room has said.
 
+use super::calls::Denied;
 use super::expect::forget;
 use super::presence::Seat;
 use super::recovery::{Replay, Want};
-use super::{Chosen, Conn, Expect, Oracle, Subject, nanos};
+use super::{Conn, Expect, Oracle, Subject, nanos};
 use crate::coverage::Goal;
 use crate::speech::Data;
-use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, CloseCause, Effect, Limit, Snapshot, Stats};
+use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,39 +69,15 @@ impl Oracle {
         self.config.limits.history_messages > 0 && !self.config.limits.history_age.is_zero()
     }
 
-    pub(super) fn read_choices(&self, effects: &[Effect], after: &Snapshot, stats: &Stats) -> Chosen {
-        let vacated = |effect: &Effect| match effect {
-            Effect::Event(event) => match &event.change {
-                Change::Vacated(name) => self.names.iter().position(|known| **known == **name),
-                _ => None,
-            },
-            _ => None,
-        };
-        let epoch = |name: &Arc<str>| {
-            let view = after.logs.iter().find(|log| *log.name == **name)?;
-            Some(Arc::from(view.epoch.as_str()))
-        };
-        let closing = |conn: &ConnView| match conn.phase {
-            PhaseView::Closing { cause, .. } => Some((conn.id, cause)),
-            _ => None,
-        };
-        Chosen {
-            epochs: self.names.iter().map(epoch).collect(),
-            closing: after.conns.iter().filter_map(closing).collect(),
-            hits: stats.totals.limits.clone(),
-            vacated: effects.iter().filter_map(vacated).collect(),
-        }
-    }
-
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
     /// what it wants cannot be had.
-    pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, u16> {
+    pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
         self.claim_place(room)?;
         self.begin_log(room);
         let Some(replay) = self.replay(room, want) else {
             self.goals.reach(Goal::Unrecoverable);
             self.end_log(room);
-            return Err(112);
+            return Err(Denied::from(112));
         };
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.changes.push((Subject::Room(room), true));
@@ -151,7 +127,7 @@ impl Oracle {
     }
 
     /// Sees to it that there may be a log of this room.
-    fn find_place(&mut self, room: usize) -> Result<(), u16> {
+    fn find_place(&mut self, room: usize) -> Result<(), Denied> {
         let is_live =
             |room: usize| self.logs[room].as_ref().is_some_and(|log| !log.entries.is_empty()) || self.has_members(room);
         let count = (0..self.logs.len()).filter(|room| is_live(*room)).count();
@@ -160,13 +136,13 @@ impl Oracle {
         }
         match self.oldest_idle(room) {
             Some(victim) => self.evict_log(victim),
-            None => return Err(106),
+            None => return Err(Denied::by("logs")),
         }
         Ok(())
     }
 
     /// The same for who is told when there is none.
-    fn claim_place(&mut self, room: usize) -> Result<(), u16> {
+    fn claim_place(&mut self, room: usize) -> Result<(), Denied> {
         self.find_place(room).inspect_err(|_| self.hit(Limit::Logs))
     }
 
@@ -180,7 +156,7 @@ impl Oracle {
     fn stamp_vacated(&mut self, room: usize, stamp: u64) {
         let before = self.turn.vacated.iter().filter(|of| **of == room).count();
         self.turn.vacated.push(room);
-        let told = self.chosen.vacated.iter().enumerate().filter(|(_, of)| **of == room);
+        let told = self.told.vacated.iter().enumerate().filter(|(_, of)| **of == room);
         let place = told.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
         if let Some(log) = &mut self.logs[room] {
             log.idle = Some((stamp, place));
@@ -202,7 +178,7 @@ impl Oracle {
     }
 
     /// Sees to it that so many bytes more may be retained.
-    fn find_bytes(&mut self, room: usize, bytes: usize) -> Result<(), u16> {
+    fn find_bytes(&mut self, room: usize, bytes: usize) -> Result<(), Denied> {
         let limits = &self.config.limits;
         let (most, messages) = (limits.history_bytes, limits.history_messages);
         let freed = self.logs[room].as_ref().filter(|log| log.entries.len() >= messages);
@@ -211,7 +187,7 @@ impl Oracle {
             let Some(victim) = self.oldest_idle(room) else {
                 self.hit(Limit::HistoryBytes);
                 self.goals.reach(Goal::HistoryFull);
-                return Err(106);
+                return Err(Denied::by("history_bytes"));
             };
             self.evict_log(victim);
         }
@@ -233,7 +209,7 @@ impl Oracle {
         if self.past[room].logs > 1 {
             self.goals.reach(Goal::LogReplaced);
         }
-        let epoch = self.chosen.epochs[room].clone();
+        let epoch = self.told.epochs[room].clone();
         self.stamps += 1;
         self.logs[room] = Some(Log { epoch, top: 0, entries: VecDeque::new(), idle: Some((self.stamps, 0)) });
     }
@@ -273,7 +249,12 @@ impl Oracle {
     }
 
     /// Publishes to a room. Returns the message's place, if it has one, or the error where it cannot be retained.
-    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Result<Option<Place>, u16> {
+    pub(super) fn publish(
+        &mut self,
+        room: usize,
+        data: &Data,
+        origin: Option<&Origin>,
+    ) -> Result<Option<Place>, Denied> {
         self.claim_place(room)?;
         let mut body = json!({ "data": null });
         let mut bytes = data.line.len();
@@ -302,7 +283,7 @@ impl Oracle {
         Ok(place)
     }
 
-    fn retain(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> Result<Place, u16> {
+    fn retain(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> Result<Place, Denied> {
         if self.keeps_history() {
             self.find_bytes(room, bytes)?;
         }

@@ -1,6 +1,6 @@
 //! Who a connection is, and what it says and is told in the json profile.
 
-use super::expect::ANY;
+use super::expect::{ANY, EPOCH};
 use super::presence::Seat;
 use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {
-    pub(super) fn text(&mut self, peer: usize, bytes: usize, said: &[Said]) {
+    pub(super) fn text(&mut self, peer: usize, text: &str, said: &[Said]) {
         if self.conns[peer].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
             return self.end(peer, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
         self.counted.messages_in += u64::from(self.is_open(peer));
         self.heard(peer);
-        self.hear(peer, Waiting { said: said.iter().cloned().collect(), bytes: (bytes, bytes) });
+        self.hear(peer, Waiting::new(text, said));
     }
 
     /// Takes a text word for word. Whoever has a token looked at is heard when that is done.
@@ -29,21 +29,18 @@ impl Oracle {
                 return self.keep_waiting(peer, text);
             }
             let one = text.said.pop_front().expect("there is one");
-            text.bytes.0 = 0;
+            text.heard += 1;
             self.said(peer, &one);
             self.settle();
         }
     }
 
-    /// As much waits as one message may have; where that cannot be told to the byte, the subject says what it did.
+    /// As much waits as one message may have: of a text all that is behind the last command that was heard.
     fn keep_waiting(&mut self, peer: usize, text: Waiting) {
         let limit = self.config.limits.message_bytes;
         let conn = self.conns[peer].as_mut().expect("it waits");
-        let id = conn.id;
         conn.waiting.push_back(text);
-        let least: usize = conn.waiting.iter().map(|text| text.bytes.0).sum();
-        let most: usize = conn.waiting.iter().map(|text| text.bytes.1).sum();
-        if least > limit || (most > limit && self.chosen.closing.contains(&(id, CloseCause::BadRequest))) {
+        if conn.waiting.iter().map(Waiting::bytes).sum::<usize>() > limit {
             self.hit(Limit::MessageBytes);
             self.close(peer, CloseCause::BadRequest);
         }
@@ -193,8 +190,8 @@ impl Oracle {
     ) -> bool {
         let watches = seat.watches;
         match self.join(peer, room, want, seat) {
-            Err(code) => {
-                self.refuse(peer, id, code);
+            Err(denied) => {
+                self.refuse(peer, id, denied.code);
                 false
             }
             Ok(replay) => {
@@ -241,7 +238,7 @@ impl Oracle {
     /// The epoch of a room's log, as a client must see it.
     pub(super) fn epoch(&self, room: usize) -> Value {
         let epoch = self.logs[room].as_ref().and_then(|log| log.epoch.as_deref());
-        epoch.unwrap_or(ANY).into()
+        epoch.unwrap_or(EPOCH).into()
     }
 
     pub(super) fn client_publish(&mut self, peer: usize, id: Option<u64>, room: usize, data: Option<&Data>) {
@@ -270,7 +267,7 @@ impl Oracle {
         let origin = Origin { info: self.info(peer, room) };
         let position = match self.publish(room, &data, Some(&origin)) {
             Ok(position) => position,
-            Err(code) => return self.refuse_publish(peer, id, code),
+            Err(denied) => return self.refuse_publish(peer, id, denied.code),
         };
         let Some((offset, epoch)) = position else { return };
         let Some((id, _)) = id.zip(self.conns[peer].as_ref().filter(|conn| conn.is_open())) else { return };
@@ -436,9 +433,6 @@ impl Oracle {
         self.turn.flashes.extend(empty.chain(user.map(Subject::User)));
         if cause == CloseCause::Rooms {
             self.hit(Limit::RoomsPerConnection);
-            // It may have been greeted before: that is dropped, but counts where it did not fit.
-            let said = self.chosen.hits.get(&Limit::OutboxFrames) > self.counted.limits.get(&Limit::OutboxFrames);
-            said.then(|| self.hit(Limit::OutboxFrames));
         }
         if self.is_open(peer) {
             self.close(peer, cause);

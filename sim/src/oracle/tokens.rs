@@ -1,5 +1,6 @@
 //! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
 
+use super::calls::Denied;
 use super::expect::between;
 use super::presence::Seat;
 use super::recovery::{Replay, Want};
@@ -166,11 +167,11 @@ impl Oracle {
     }
 
     /// A backend puts a user's connections into a room.
-    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), u16> {
+    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
         let new: Vec<usize> = self.ready_of(user).into_iter().filter(|peer| !self.rooms[room].contains(peer)).collect();
         if new.iter().any(|peer| self.is_full(*peer)) {
             self.hit(Limit::RoomsPerConnection);
-            return Err(106);
+            return Err(Denied::by("rooms_per_connection"));
         }
         for peer in new {
             if !self.is_open(peer) {

@@ -116,8 +116,8 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn say(&mut self, peer: Peer, (text, said): Speech) -> Result<(), Failure> {
-        let deed = Deed::Text(peer.index(), text.len(), &said);
-        self.turn(Input::Message { conn: self.id(peer), text }, &deed)
+        let deed = Deed::Text(peer.index(), &text, &said);
+        self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &deed)
     }
 
     pub(super) fn peer_close(&mut self, peer: Peer, code: Option<u16>) -> Result<(), Failure> {

@@ -16,7 +16,6 @@ use crate::socket::Socket;
 use crate::speech::{self, Data};
 use crate::subject::{Seen, Subject};
 use crate::transcript::Transcript;
-use parlor_core::wire::api;
 use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -538,9 +537,8 @@ impl<S: Subject> World<S> {
         if effects.len() > bound {
             return Err(Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len()));
         }
-        self.oracle.foresee(deed, effects, after, stats);
         let answer = self.answer(effects)?;
-        self.oracle.judge(&Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout })?;
+        self.oracle.turn(deed, &Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout })?;
         self.carry_out(effects)
     }
 
@@ -572,7 +570,7 @@ impl<S: Subject> World<S> {
                         format_args!("{effect:?}"),
                     ));
                 }
-                answer = Some(api::encode(result));
+                answer = Some(self.subject.answer(result));
             }
         }
         Ok(answer)

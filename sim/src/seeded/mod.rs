@@ -11,6 +11,8 @@ use crate::checks::{Failure, Guarantee};
 use crate::run::run;
 use crate::subject::{Seen, Subject};
 use crate::trace::Trace;
+use parlor_core::api::Reply;
+use parlor_core::code::Error;
 use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 use std::cell::Cell;
 use std::fmt;
@@ -127,6 +129,10 @@ trait Defect: Sync {
     fn stats(&self, shard: &Shard) -> Stats {
         shard.stats()
     }
+
+    fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+        Subject::answer(shard, result)
+    }
 }
 
 thread_local! {
@@ -179,6 +185,10 @@ impl Subject for Broken {
 
     fn audit(&self) {
         self.shard.audit();
+    }
+
+    fn answer(&self, result: &Result<Reply, Error>) -> String {
+        self.defect.answer(&self.shard, result)
     }
 }
 

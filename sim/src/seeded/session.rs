@@ -2,10 +2,12 @@
 
 use super::{Defect, Search, Seeded, defects};
 use crate::checks::Guarantee;
+use crate::subject::Subject;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
 use parlor_core::{Config, Effect, Input, Now, Shard};
+use serde_json::Value;
 use std::time::Duration;
 
 /// What a client says, in other words.
@@ -41,6 +43,20 @@ fn overwrite(bytes: &mut [u8], from: &str, to: &str) {
     for at in found {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     }
+}
+
+/// The body of an answer in which some of its objects name every room of the server.
+fn with_rooms(body: &str, objects: impl Fn(&mut Value) -> Vec<&mut Value>, shard: &Shard) -> String {
+    let mut body: Value = serde_json::from_str(body).expect("an answer is JSON");
+    let rooms: Value = shard.snapshot().rooms.iter().map(|room| room.name.as_str()).collect();
+    objects(&mut body).into_iter().for_each(|object| object["rooms"] = rooms.clone());
+    body.to_string()
+}
+
+/// What the parts of a call are answered.
+fn parts(body: &mut Value) -> Vec<&mut Value> {
+    let parts = body["replies"].as_array_mut().expect("a list").iter_mut().filter_map(Value::as_object_mut);
+    parts.flat_map(|part| part.values_mut()).collect()
 }
 
 defects! {
@@ -131,6 +147,24 @@ defects! {
                 && let Command::Presence { channel } = command
             {
                 *command = Command::PresenceStats { channel: channel.clone() };
+            }
+        }
+    }
+    an_answer_that_names_every_room: Gossip breaks G2 within 20 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            match result {
+                Ok(Reply::PresenceStats { .. }) => with_rooms(&body, |body| vec![&mut body["result"]], shard),
+                _ => body,
+            }
+        }
+    }
+    a_part_that_names_every_room: Aside breaks P1 within 20 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            match result {
+                Ok(Reply::Batch(_)) => with_rooms(&body, parts, shard),
+                _ => body,
             }
         }
     }

@@ -21,6 +21,8 @@ pub(crate) enum Reason {
     Token,
     /// The path does not have the HTTP method.
     Method,
+    /// No `Host`, or more than one.
+    Host,
     /// It is no complete request for a WebSocket.
     Upgrade,
     /// A limit of connections, sockets, or requests.
@@ -37,6 +39,7 @@ pub(crate) struct Counts {
     key: u64,
     token: u64,
     method: u64,
+    host: u64,
     upgrade: u64,
     limit: u64,
     request: u64,
@@ -69,12 +72,13 @@ struct Tally {
     last: Refused,
 }
 
-const REASONS: [(Reason, &str); 8] = [
+const REASONS: [(Reason, &str); 9] = [
     (Reason::Origin, "origin"),
     (Reason::Path, "path"),
     (Reason::Key, "key"),
     (Reason::Token, "token"),
     (Reason::Method, "method"),
+    (Reason::Host, "host"),
     (Reason::Upgrade, "upgrade"),
     (Reason::Limit, "limit"),
     (Reason::Request, "request"),
@@ -123,6 +127,7 @@ impl Refusals {
             key: count(Reason::Key),
             token: count(Reason::Token),
             method: count(Reason::Method),
+            host: count(Reason::Host),
             upgrade: count(Reason::Upgrade),
             limit: count(Reason::Limit),
             request: count(Reason::Request),

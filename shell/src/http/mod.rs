@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the one port: a socket is a guest here until it asks to become a WebSocket.
 
 mod api;
+mod head;
 mod heard;
 mod openapi;
 mod origin;
@@ -202,6 +203,8 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         reply::stopping()
     } else if shard.is_restarting() && !is_look {
         restarting(&shard)
+    } else if let Err(response) = head::check_host(&request) {
+        response
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
         api::answer(&shard, &method, request, &visit.unread).await

@@ -1,6 +1,7 @@
 //! From a request for a WebSocket (RFC 6455 section 4.2) to a connection, or to the answer that says why not.
 
 use super::api::after_scheme;
+use super::head::{self, JSON_PROTOCOL};
 use super::origin;
 use super::reply::{self, Body, later, nowhere, over, restarting, traced};
 use crate::auth;
@@ -20,8 +21,6 @@ use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 /// The one version of the protocol that there is.
 const VERSION: &str = "13";
-/// The subprotocol of the `json` profile.
-const JSON_PROTOCOL: &str = "centrifuge-json";
 /// What comes before a token that is sent as a subprotocol, the one header that a browser lets a page choose.
 const TOKEN_PROTOCOL: &str = "bearer.";
 
@@ -34,6 +33,7 @@ pub(super) fn accept(
     let settings = &*shard.settings;
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
+    head::check_protocol(request)?;
     let headers = request.headers();
     origin::check(headers, settings)
         .map_err(|refused| traced(Reason::Origin, StatusCode::FORBIDDEN, refused.message()))?;
@@ -91,7 +91,7 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());
     }
-    create_response_with_body(request, || ())
+    create_response_with_body(&head::with_plain_upgrade(request), || ())
         .map_err(|error| traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
 }
 
@@ -117,10 +117,7 @@ fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
 
 /// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.
 fn subprotocol(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
-    let offered = || {
-        let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
-        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
-    };
+    let offered = || head::items(headers, &SEC_WEBSOCKET_PROTOCOL);
     let known = offered().find(|offer| *offer == JSON_PROTOCOL || offer.starts_with(TOKEN_PROTOCOL));
     (known, offered().find_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)))
 }

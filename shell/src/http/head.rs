@@ -1,0 +1,113 @@
+//! What the head of a request must be, beyond what the HTTP library looks at.
+
+use super::reply::{Body, traced};
+use crate::refusals::Reason;
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::{Request, Response, StatusCode, Version};
+
+/// The subprotocol of the `json` profile.
+pub(super) const JSON_PROTOCOL: &str = "centrifuge-json";
+/// The subprotocol of the binary form of the same protocol.
+const PROTOBUF_PROTOCOL: &str = "centrifuge-protobuf";
+/// What a client says in the query that wants it.
+const PROTOBUF_QUERIES: [&str; 2] = ["cf_protocol=protobuf", "format=protobuf"];
+
+/// Makes sure that the request says for which host it is: an HTTP/1.1 request has exactly one `Host` (RFC 9112 section
+/// 3.2), an HTTP/1.0 request at most one.
+///
+/// # Errors
+/// 400, with what is wrong.
+pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Response<Body>> {
+    let message = match request.headers().get_all(HOST).iter().count() {
+        0 if request.version() == Version::HTTP_10 => return Ok(()),
+        1 => return Ok(()),
+        0 => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
+        count => format!("the Host header is there {count} times; a request has exactly one"),
+    };
+    Err(traced(Reason::Host, StatusCode::BAD_REQUEST, &message))
+}
+
+/// Makes sure that a client does not count on the binary form of the protocol, which is not spoken here. One that offers
+/// the JSON form as well gets that.
+///
+/// # Errors
+/// 400, with what is spoken here.
+pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Response<Body>> {
+    let query = request.uri().query().unwrap_or_default();
+    let asks = query.split('&').any(|pair| PROTOBUF_QUERIES.contains(&pair));
+    let offers = |protocol| items(request.headers(), &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == protocol);
+    if !(asks || offers(PROTOBUF_PROTOCOL)) || offers(JSON_PROTOCOL) {
+        return Ok(());
+    }
+    let message = format!("protobuf is not spoken here; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
+    Err(traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &message))
+}
+
+/// The items of a list that may be spread over several lines (RFC 9110 section 5.3).
+pub(super) fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
+/// The request with `Connection: upgrade` and `Upgrade: websocket` in a line of their own, if they are among the items of
+/// all such lines: the WebSocket library looks at the first line alone.
+pub(super) fn with_plain_upgrade<T>(request: &Request<T>) -> Request<()> {
+    let mut plain = Request::new(());
+    *plain.method_mut() = request.method().clone();
+    *plain.version_mut() = request.version();
+    *plain.headers_mut() = request.headers().clone();
+    for (name, wanted) in [(CONNECTION, "upgrade"), (UPGRADE, "websocket")] {
+        if items(request.headers(), &name).any(|item| item.eq_ignore_ascii_case(wanted)) {
+            plain.headers_mut().insert(name, HeaderValue::from_static(wanted));
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uri: &str, lines: &[(&str, &str)]) -> Request<()> {
+        lines
+            .iter()
+            .fold(Request::builder().uri(uri), |builder, (name, value)| builder.header(*name, *value))
+            .body(())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_request_has_one_host_and_an_old_one_may_have_none() {
+        let [none, one, two] = [&[][..], &[("host", "a")], &[("host", "a"), ("host", "a")]];
+        for (version, lines, good) in [
+            (Version::HTTP_11, none, false),
+            (Version::HTTP_11, one, true),
+            (Version::HTTP_11, two, false),
+            (Version::HTTP_10, none, true),
+            (Version::HTTP_10, one, true),
+            (Version::HTTP_10, two, false),
+        ] {
+            let mut request = request("/", lines);
+            *request.version_mut() = version;
+            assert_eq!(check_host(&request).is_ok(), good, "{version:?} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn protobuf_is_refused_unless_json_is_offered_as_well() {
+        let offers = "sec-websocket-protocol";
+        for (uri, lines, good) in [
+            ("/?cf_protocol=protobuf", &[][..], false),
+            ("/?a=b&format=protobuf", &[], false),
+            ("/?format=json", &[], true),
+            ("/?x_format=protobuf", &[], true),
+            ("/", &[(offers, "centrifuge-protobuf")], false),
+            ("/", &[(offers, "centrifuge-protobuf, bearer.a")], false),
+            ("/", &[(offers, "centrifuge-protobuf, centrifuge-json")], true),
+            ("/", &[(offers, "centrifuge-protobuf"), (offers, "centrifuge-json")], true),
+            ("/?cf_protocol=protobuf", &[(offers, "centrifuge-json")], true),
+        ] {
+            assert_eq!(check_protocol(&request(uri, lines)).is_ok(), good, "{uri} {lines:?}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The life of one connection: three phases, each with what can be done in it and nothing else.
 //!
 //! ```text
-//! (vacant) ─accept→ Handshaking ─upgraded→ Open ─begin_close / answer_close→ Closing ─→ (vacant, generation + 1)
+//! (vacant) ─accept→ Handshaking ─upgraded→ Open ─begin_close / answer_close / follow→ Closing ─→ (vacant, generation + 1)
 //!                        └──────── lost, timeout, violation, in any phase ─────────┘
 //! ```
 //! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
@@ -188,8 +188,19 @@ pub(crate) struct Closing {
     pub cause: CloseCause,
     /// What the Close frame says.
     pub reason: CloseReason,
-    /// Whether the peer's Close frame is still to come.
-    pub awaits_peer: bool,
+    /// How far the peer is with its side.
+    pub peer: PeerSide,
+}
+
+/// How far a peer is with its side of a connection that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerSide {
+    /// It may still send its Close frame.
+    Open,
+    /// Its Close frame came.
+    Closed,
+    /// Its stream has ended.
+    Ended,
 }
 
 /// What sealing an outbox did.
@@ -197,6 +208,8 @@ pub(crate) struct Closing {
 pub(crate) struct SealedOff {
     /// Whole frames that will not be written.
     pub dropped: u64,
+    /// Whether a Close frame was queued.
+    pub close: bool,
     /// Whether nothing waited before, so that the socket's owner has to be woken for the Close frame.
     pub was_empty: bool,
 }
@@ -223,7 +236,7 @@ impl Open {
     pub fn begin_close(self, cause: CloseCause, reason: CloseReason) -> (Closing, SealedOff) {
         let close = Frame::close(Some(&reason));
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
-        (Closing { sealed, cause, reason, awaits_peer: true }, SealedOff { dropped, was_empty })
+        (Closing { sealed, cause, reason, peer: PeerSide::Open }, SealedOff { dropped, close: true, was_empty })
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
@@ -233,7 +246,16 @@ impl Open {
         let cause = CloseCause::PeerClose;
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
         let reason = named(code.unwrap_or(NO_STATUS));
-        (Closing { sealed, cause, reason, awaits_peer: false }, SealedOff { dropped, was_empty })
+        (Closing { sealed, cause, reason, peer: PeerSide::Closed }, SealedOff { dropped, close: true, was_empty })
+    }
+
+    /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
+    /// finished.
+    pub fn follow(self) -> (Closing, SealedOff) {
+        let cause = CloseCause::PeerEof;
+        let (sealed, dropped) = self.outbox.cut();
+        let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
+        (closing, SealedOff { dropped, close: false, was_empty: false })
     }
 
     /// Who it is in a room.
@@ -254,11 +276,18 @@ impl Open {
 }
 
 impl Closing {
-    /// Takes note of the peer's Close frame: nothing but our own is worth sending any more. Returns how many frames
-    /// were dropped.
-    pub fn peer_closed(&mut self) -> u64 {
-        self.awaits_peer = false;
-        self.sealed.hurry()
+    /// Takes note that the peer is further with its side: nothing but our Close frame is worth sending any more. Returns
+    /// how many frames were dropped; none where that is nothing new.
+    pub fn peer_is(&mut self, side: PeerSide) -> Option<u64> {
+        let is_new = match self.peer {
+            PeerSide::Open => true,
+            PeerSide::Closed => side == PeerSide::Ended,
+            PeerSide::Ended => false,
+        };
+        is_new.then(|| {
+            self.peer = side;
+            self.sealed.hurry()
+        })
     }
 
     /// How it ends.
@@ -266,9 +295,14 @@ impl Closing {
         End { cause: self.cause, reason: self.reason.clone(), clean }
     }
 
-    /// Whether both Close frames have passed.
+    /// Whether both sides of the stream have ended.
     pub fn is_over(&self) -> bool {
-        !self.awaits_peer && self.sealed.queue().is_empty()
+        self.peer == PeerSide::Ended && self.sealed.queue().is_empty()
+    }
+
+    /// Whether both Close frames have passed.
+    pub fn is_agreed(&self) -> bool {
+        self.peer == PeerSide::Closed && self.sealed.queue().is_empty()
     }
 }
 

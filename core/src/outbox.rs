@@ -11,7 +11,7 @@ use alloc::collections::VecDeque;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox(Queue);
 
-/// The queue of a closing connection: it ends with the one Close frame.
+/// The queue of a closing connection: it ends with the one Close frame, if there is to be one.
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed(Queue);
 
@@ -75,6 +75,14 @@ impl Outbox {
         queue.bytes += close.len();
         queue.frames.push_back(close);
         (Sealed(queue), dropped, was_empty)
+    }
+
+    /// Ends the queue with what is left of a half-written frame, and without a Close frame. Returns how many whole frames
+    /// were dropped.
+    pub fn cut(self) -> (Sealed, u64) {
+        let mut queue = self.0;
+        let dropped = queue.keep_half_written();
+        (Sealed(queue), dropped)
     }
 
     /// The frames as they will be written.

@@ -61,7 +61,7 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
-    /// A Close frame. The driver decodes nothing after it.
+    /// A Close frame. The driver decodes nothing after it, and discards what comes.
     PeerClosed {
         /// The connection.
         conn: ConnId,
@@ -75,7 +75,7 @@ pub enum Input {
         /// Which rule.
         rule: Violation,
     },
-    /// The socket is gone.
+    /// The socket is gone, or the peer's side of it.
     Lost {
         /// The connection.
         conn: ConnId,
@@ -154,10 +154,10 @@ impl Violation {
     }
 }
 
-/// How a socket was found to be gone.
+/// How a socket, or the peer's side of it, was found to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lost {
-    /// The peer ended the stream without a Close frame.
+    /// The peer ended its side of the stream: nothing more will come, but it may still read.
     Eof,
     /// Reading failed.
     Read,
@@ -217,6 +217,10 @@ pub enum Effect {
         /// The compact form of a JSON Web Token.
         token: String,
     },
+    /// All that this connection will ever be sent was written: the sending side of its socket is to be shut down, so that
+    /// the peer sees the end of the stream. What comes from the peer is still read, and thrown away, until its stream
+    /// ends too. It comes once at most, and not where the connection ends at the same time.
+    Finish(ConnId),
     /// The one terminal effect of a connection: its slot is vacant, its socket is to be hung up on.
     Closed {
         /// The connection.
@@ -242,7 +246,8 @@ pub struct End {
     pub cause: CloseCause,
     /// What the Close frame says; 1006 when there was none.
     pub reason: CloseReason,
-    /// Whether both Close frames passed, so that the socket can be shut down in peace. Otherwise it is dropped.
+    /// Whether everything was written, and the peer has ended its stream or closed: what the socket holds may still go
+    /// out. Otherwise the socket is aborted.
     pub clean: bool,
 }
 

@@ -32,6 +32,10 @@ pub trait Transport {
     /// Any error means that the stream is gone.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Ends the stream to the peer: what was written before still goes out, and nothing is written any more. Reading goes
+    /// on. A transport on which that fails is gone, which reading finds out.
+    fn finish(&mut self);
+
     /// Makes sure that nothing more is sent, not even what was written before, once the transport is dropped.
     fn abort(&mut self);
 }
@@ -77,9 +81,10 @@ pub struct Driver<T> {
 enum Phase {
     Answering(Box<Handshake>),
     Decoding(Decoder),
-    /// The peer broke a rule: what it sends is read, so that it can read our Close, and thrown away.
+    /// The peer said its last word, or broke a rule: what it still sends is read and thrown away, since a socket that is
+    /// closed with bytes unread is reset, and takes back what was written to it.
     Discarding,
-    /// The peer said its last word.
+    /// The peer's stream has ended.
     Done,
 }
 
@@ -131,7 +136,10 @@ impl<T: Transport> Driver<T> {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.transport.poll_read(cx, buffer)) {
-            Ok(0) => Ready::Lost(Lost::Eof),
+            Ok(0) => {
+                self.phase = Phase::Done;
+                Ready::Lost(Lost::Eof)
+            }
             Ok(bytes) => Ready::Read(bytes),
             Err(_) => Ready::Lost(Lost::Read),
         })
@@ -149,7 +157,7 @@ impl<T: Transport> Driver<T> {
             Ok(Message::Ping(payload)) => return Some(Input::Ping { conn, payload: payload.to_vec() }),
             Ok(Message::Pong(_)) => return Some(Input::Pong { conn }),
             Ok(Message::Close(frame)) if !is_stand_in(frame.as_ref()) => {
-                self.phase = Phase::Done;
+                self.phase = Phase::Discarding;
                 return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
@@ -180,6 +188,11 @@ impl<T: Transport> Driver<T> {
             }
             Err(_) => Written::Failed,
         }
+    }
+
+    /// Ends the stream to the peer, which has been sent all that it will be.
+    pub fn finish(&mut self) {
+        self.transport.finish();
     }
 
     /// Hangs up: what the socket holds still goes out after a `clean` end, and nothing after any other.

@@ -297,6 +297,11 @@ impl<T: Transport> Outside<T> {
                 }
                 return Some(Input::Authenticated { conn, verdict });
             }
+            Effect::Finish(conn) => {
+                if let Some(seat) = self.seats.get(conn) {
+                    seat.driver.finish();
+                }
+            }
             Effect::Closed { conn, end } => self.hang_up(conn, &end),
             Effect::Reply { call, result } => {
                 if let Some(caller) = self.calls.remove(&call.0) {

@@ -1,7 +1,9 @@
 //! TCP as a transport.
 
 use crate::driver::Transport;
+use socket2::SockRef;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -23,6 +25,11 @@ impl Transport for TcpStream {
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_write_ready(cx)
+    }
+
+    fn finish(&mut self) {
+        // Only a socket that is gone already refuses.
+        let _ = SockRef::from(&*self).shutdown(Shutdown::Write);
     }
 
     fn abort(&mut self) {

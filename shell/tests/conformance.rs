@@ -52,6 +52,8 @@ impl Transport for Wire {
         Poll::Ready(Ok(()))
     }
 
+    fn finish(&mut self) {}
+
     fn abort(&mut self) {}
 }
 

@@ -26,6 +26,7 @@ struct Ends {
     room: usize,
     reads: usize,
     writes: usize,
+    finished: bool,
     hung_up: Option<HungUp>,
 }
 
@@ -58,6 +59,10 @@ impl Transport for Pipe {
 
     fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.0.borrow().room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn finish(&mut self) {
+        self.0.borrow_mut().finished = true;
     }
 
     fn abort(&mut self) {
@@ -148,6 +153,11 @@ impl Scene {
         std::mem::take(&mut self.pipe.0.borrow_mut().to_client)
     }
 
+    /// Whether its stream has ended.
+    fn is_finished(&self) -> bool {
+        self.pipe.0.borrow().finished
+    }
+
     fn hung_up(&self) -> Option<HungUp> {
         self.pipe.0.borrow().hung_up
     }
@@ -209,23 +219,26 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
     scene.pipe.0.borrow_mut().room = 1000;
     scene.sends(&[frame(0x2, b"binary"), frame(0x1, PING)].concat());
     assert_eq!(scene.takes()[..4], [0x88, 20, 0x03, 0xeb], "a Close with 1003, and nothing else");
+    assert!(scene.is_finished(), "the stream ends with it");
     let reads = scene.pipe.0.borrow().reads;
     scene.sends(&frame(0x1, PING));
     assert_eq!(scene.pipe.0.borrow().reads, reads + 1);
     assert_eq!((scene.host.shard().stats().totals.messages_in, scene.hung_up()), (0, None));
     scene.sends(b"");
-    assert_eq!((scene.closed(CloseCause::Binary), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert_eq!((scene.closed(CloseCause::Binary), scene.hung_up()), (1, Some(HungUp::InPeace)));
     assert!(scene.run());
 }
 
 #[test]
-fn after_a_close_nothing_is_read_and_the_socket_ends_in_peace() {
+fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
     let mut scene = Scene::open();
     scene.sends(&frame(0x8, &[0x03, 0xe9]));
-    scene.sends(b"");
-    assert_eq!((scene.pipe.0.borrow().reads, scene.hung_up()), (1, None), "the answer has to leave first");
+    scene.sends(&frame(0x1, PING));
+    assert_eq!((scene.pipe.0.borrow().reads, scene.host.shard().stats().totals.messages_in), (2, 0));
     scene.gets(1000);
     assert_eq!(scene.takes(), [0x88, 2, 0x03, 0xe9]);
+    assert_eq!((scene.is_finished(), scene.hung_up()), (true, None), "what it still sends is read");
+    scene.sends(b"");
     assert_eq!((scene.closed(CloseCause::PeerClose), scene.hung_up()), (1, Some(HungUp::InPeace)));
     assert!(scene.run());
     assert_eq!(scene.host.seated(), 0);
@@ -236,7 +249,20 @@ fn the_end_of_the_stream_ends_the_connection() {
     let mut scene = Scene::open();
     scene.sends(&frame(0x1, PING)[..3]);
     scene.sends(b"");
-    assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (1, Some(HungUp::Aborted)));
+    assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (1, Some(HungUp::InPeace)));
+}
+
+#[test]
+fn the_rest_of_a_frame_follows_the_end_of_the_clients_stream() {
+    let mut scene = Scene::open();
+    scene.sends(&[frame(0x1, PING), frame(0x1, PING)].concat());
+    scene.gets(3);
+    scene.sends(b"");
+    assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (0, None));
+    scene.gets(1000);
+    let whole = scene.takes();
+    assert_eq!(whole.len(), usize::from(whole[1]) + 2, "one frame, whole, and nothing after it: {whole:?}");
+    assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (1, Some(HungUp::InPeace)));
 }
 
 #[test]

@@ -76,8 +76,8 @@ impl<S: Subject> Reader<'_, S> {
             return out;
         };
         self.phase(view, &mut out);
-        if let Phase::Closing { hang_up, cause, .. } = conn.phase {
-            out.extend([u8::from(hang_up), cause as u8]);
+        if let Phase::Closing { peer, cause, .. } = conn.phase {
+            out.extend([peer as u8, cause as u8]);
         }
         out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
         self.entry(conn, &mut out);

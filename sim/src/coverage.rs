@@ -36,6 +36,8 @@ goals! {
     PeerClosedHalfWritten = "a peer closed when a frame was half-written",
     CloseHalfWritten = "a Close frame took two writes",
     PeerClosedWhileClosing = "a peer closed while the server was closing",
+    EndedByBoth = "both ended a stream after a Close",
+    EndedHalfWritten = "a client ended its stream when a frame was half-written",
     LostHandshaking = "a socket was lost during the handshake",
     LostOpen = "a socket was lost while open",
     LostClosing = "a socket was lost while closing",

@@ -31,9 +31,9 @@ fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
 fn two_plain_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 2, 2, 1, 3),
-        "17702 states, 202035 transitions, depth 17: \
-         accept=6198 upgrade=1527 close=19312 lose=33338 write=36111 api-publish=10860 \
-         advance=17048 stale=68742 shutdown=8899",
+        "42999 states, 441886 transitions, depth 17: \
+         accept=9612 upgrade=2262 close=29564 lose=56926 write=87376 api-publish=25582 advance=42345 \
+         stale=168792 shutdown=19427",
     );
 }
 
@@ -41,9 +41,9 @@ fn two_plain_clients_two_rooms_queue_one() {
 fn three_plain_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 3, 1, 2, 3),
-        "25187 states, 389793 transitions, depth 21: \
-         accept=5246 upgrade=1069 close=39434 lose=70315 write=84016 api-publish=8733 advance=25019 \
-         stale=145876 shutdown=10085",
+        "98451 states, 1361795 transitions, depth 21: \
+         accept=12792 upgrade=2452 close=95067 lose=191423 write=315879 api-publish=33397 \
+         advance=98283 stale=577914 shutdown=34588",
     );
 }
 
@@ -51,9 +51,9 @@ fn three_plain_clients_one_room_queue_two() {
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 2, 1, 1),
-        "20241 states, 245787 transitions, depth 23: \
-         accept=966 upgrade=252 connect=252 join=6936 leave=9696 close=23564 lose=39516 write=44426 \
-         api-publish=9454 advance=19502 stale=80010 shutdown=11213",
+        "47505 states, 506852 transitions, depth 23: \
+         accept=1490 upgrade=372 connect=372 join=10072 leave=13552 close=35540 lose=63607 \
+         write=101086 api-publish=21862 advance=46766 stale=188554 shutdown=23579",
     );
 }
 
@@ -61,9 +61,9 @@ fn two_json_clients_two_rooms_queue_one() {
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 1, 2, 3),
-        "37877 states, 456443 transitions, depth 26: \
-         accept=1525 upgrade=364 connect=364 join=7870 leave=6326 close=47591 lose=74229 \
-         write=91505 api-publish=21789 advance=37277 stale=149998 shutdown=17605",
+        "81775 states, 882957 transitions, depth 26: \
+         accept=2227 upgrade=520 connect=520 join=11244 leave=8835 close=69790 lose=113985 \
+         write=186669 api-publish=47206 advance=81175 stale=324888 shutdown=35898",
     );
 }
 
@@ -71,10 +71,10 @@ fn two_json_clients_one_room_queue_two() {
 fn every_end_of_a_plain_client() {
     is_pinned(
         &Scope::ends(Profile::Plain, 2, 1),
-        "11879 states, 235016 transitions, depth 15: \
-         accept=592 upgrade=268 publish=76 close=14864 violate=7432 lose=46332 break=11583 \
-         write=64942 api-publish=1843 api-disconnect-client=23462 advance=11835 stale=46924 \
-         shutdown=4863",
+        "26854 states, 499292 transitions, depth 15: \
+         accept=892 upgrade=404 publish=120 close=22248 violate=11124 lose=91674 break=26408 \
+         write=144208 api-publish=4638 api-disconnect-client=53262 advance=26810 stale=106524 \
+         shutdown=10980",
     );
 }
 
@@ -82,10 +82,10 @@ fn every_end_of_a_plain_client() {
 fn every_end_of_a_json_client() {
     is_pinned(
         &Scope::ends(Profile::Json, 1, 2),
-        "1468 states, 17104 transitions, depth 13: \
-         accept=8 upgrade=4 connect=4 join=56 leave=62 publish=20 close=1172 violate=586 lose=2920 \
-         break=730 write=4560 api-publish=490 api-disconnect-client=1464 advance=1418 stale=2928 \
-         shutdown=682",
+        "1970 states, 21737 transitions, depth 13: \
+         accept=8 upgrade=4 connect=4 join=56 leave=62 publish=20 close=1172 violate=586 lose=3474 \
+         break=981 write=5970 api-publish=666 api-disconnect-client=1966 advance=1920 stale=3932 \
+         shutdown=916",
     );
 }
 
@@ -93,9 +93,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "13917 states, 145214 transitions, depth 21: \
-         accept=446 upgrade=223 connect=2646 decide=27532 close=19674 lose=27388 write=34676 \
-         api-publish-user=5469 api-disconnect-user=13917 advance=13243",
+        "27232 states, 258592 transitions, depth 21: \
+         accept=642 upgrade=321 connect=3528 decide=57768 close=26952 lose=40621 write=63720 api- \
+         publish-user=11250 api-disconnect-user=27232 advance=26558",
     );
 }
 
@@ -103,9 +103,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(Profile::Json, 2, 2),
-        "14321 states, 134500 transitions, depth 21: \
-         accept=472 upgrade=236 connect=1652 decide=16048 close=19103 lose=28170 write=35703 \
-         api-publish-user=4632 api-disconnect-user=14321 advance=14163",
+        "29659 states, 247599 transitions, depth 21: \
+         accept=680 upgrade=340 connect=2380 decide=35360 close=27437 lose=43204 write=69475 api- \
+         publish-user=9563 api-disconnect-user=29659 advance=29501",
     );
 }
 
@@ -142,9 +142,9 @@ fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::broker(Profile::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
-        "2315 states, 14517 transitions, depth 17: \
-         accept=24 upgrade=12 connect=12 recover=2700 history=18 leave=18 lose=2291 write=2213 \
-         api-publish=737 api-publish-once=737 api-history=2315 api-history-remove=2315 advance=1125",
+        "2339 states, 14633 transitions, depth 17: \
+         accept=24 upgrade=12 connect=12 recover=2700 history=18 leave=18 lose=2291 write=2237 api- \
+         publish=747 api-publish-once=747 api-history=2339 api-history-remove=2339 advance=1149",
     );
 }
 
@@ -164,9 +164,9 @@ fn two_who_watch_and_one_who_tells_late() {
     is_pinned_with(
         &Scope::presence(2, 4),
         &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
-        "1857 states, 11827 transitions, depth 20: \
-         accept=243 upgrade=181 connect=218 decide=85 watch=897 presence=170 leave=170 lose=3531 \
-         write=2618 api-presence=1857 api-unsubscribe=1857",
+        "1935 states, 12228 transitions, depth 20: \
+         accept=247 upgrade=184 connect=222 decide=87 watch=914 presence=173 leave=173 lose=3605 \
+         write=2753 api-presence=1935 api-unsubscribe=1935",
     );
 }
 

@@ -14,7 +14,7 @@ mod view;
 use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, Phase, SealedOff, Speaks, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, PeerSide, Phase, SealedOff, Speaks, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
@@ -184,7 +184,8 @@ impl Hub {
                 }
                 hub.close(slot, rule.cause());
             }),
-            Input::Lost { conn, cause } => self.with(conn, |hub, slot| hub.lost(slot, cause)),
+            Input::Lost { conn, cause: Lost::Eof } => self.with(conn, Self::peer_ended),
+            Input::Lost { conn, cause: Lost::Read | Lost::Write } => self.with(conn, Self::lost),
             Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
             Input::Authenticated { conn, verdict } => self.with(conn, |hub, slot| hub.authenticated(slot, verdict)),
             Input::Call { call, command } => self.call(Caller::Whole(call), command),
@@ -326,13 +327,7 @@ impl Hub {
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
-            Some(Phase::Closing(mut closing)) => {
-                if !closing.awaits_peer {
-                    self.totals.ignored_inputs += 1;
-                }
-                self.totals.frames_dropped += closing.peer_closed();
-                self.keep_closing(slot, closing);
-            }
+            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Closed),
             other => {
                 conn.phase = other;
                 self.vacate(slot, abnormal(CloseCause::PeerClose));
@@ -340,11 +335,29 @@ impl Hub {
         }
     }
 
-    fn lost(&mut self, slot: u32, cause: Lost) {
-        let end = match (&self.conns[slot as usize].phase, cause) {
-            (Some(Phase::Closing(closing)), _) => closing.end(false),
-            (_, Lost::Eof) => abnormal(CloseCause::PeerEof),
-            (_, Lost::Read | Lost::Write) => abnormal(CloseCause::PeerReset),
+    /// The peer will send nothing more. What it was being sent is finished, and that is the end.
+    fn peer_ended(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.follow();
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+                self.end_if_over(slot);
+            }
+            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Ended),
+            other => {
+                conn.phase = other;
+                self.vacate(slot, abnormal(CloseCause::PeerEof));
+            }
+        }
+    }
+
+    /// The socket failed.
+    fn lost(&mut self, slot: u32) {
+        let end = match &self.conns[slot as usize].phase {
+            Some(Phase::Closing(closing)) => closing.end(false),
+            _ => abnormal(CloseCause::PeerReset),
         };
         self.vacate(slot, end);
     }
@@ -360,8 +373,14 @@ impl Hub {
                 self.watch_progress(slot, bytes, progress);
             }
             Some(Phase::Closing(mut closing)) => {
-                self.totals.frames_written += closing.sealed.flushed(bytes).frames;
-                self.keep_closing(slot, closing);
+                let progress = closing.sealed.flushed(bytes);
+                let is_last = bytes > 0 && progress.empty && !closing.is_over();
+                conn.phase = Some(Phase::Closing(closing));
+                self.totals.frames_written += progress.frames;
+                if is_last {
+                    self.effects.push(Effect::Finish(conn.id));
+                }
+                self.end_if_over(slot);
             }
             other => {
                 assert_eq!(bytes, 0, "nothing is pending while the 101 is being written");
@@ -410,7 +429,7 @@ impl Hub {
 
     fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealedOff)) {
         let conn = &mut self.conns[slot as usize];
-        self.totals.frames_queued += 1;
+        self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;
         conn.deadlines.clear();
         conn.phase = Some(Phase::Closing(closing));
@@ -420,11 +439,21 @@ impl Hub {
         self.arm(slot, Timer::Phase, self.config.limits.close_timeout);
     }
 
-    fn keep_closing(&mut self, slot: u32, closing: Closing) {
-        let over = closing.is_over();
-        let end = closing.end(true);
+    /// Goes on with an end that the peer is further with.
+    fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
+        match closing.peer_is(peer) {
+            Some(dropped) => self.totals.frames_dropped += dropped,
+            None => self.totals.ignored_inputs += 1,
+        }
         self.conns[slot as usize].phase = Some(Phase::Closing(closing));
-        if over {
+        self.end_if_over(slot);
+    }
+
+    fn end_if_over(&mut self, slot: u32) {
+        if let Some(Phase::Closing(closing)) = &self.conns[slot as usize].phase
+            && closing.is_over()
+        {
+            let end = closing.end(true);
             self.vacate(slot, end);
         }
     }
@@ -491,7 +520,8 @@ impl Hub {
         match &self.conns[slot as usize].phase {
             Some(Phase::Open(_)) => self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale),
             Some(Phase::Closing(closing)) => {
-                let end = closing.end(false);
+                // A peer that has answered our Close, and never ends its stream, has nothing more to read.
+                let end = closing.end(closing.is_agreed());
                 self.hit(Limit::CloseTimeout);
                 self.vacate(slot, end);
             }

@@ -3,7 +3,7 @@
 use crate::world::{claims, with, world};
 use parlor_core::api::Command;
 use parlor_core::close::CloseReason;
-use parlor_core::{Claims, CloseCause, Input, Limits, Name, Policy};
+use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Name, Policy};
 use serde_json::json;
 use tungstenite::Message;
 
@@ -111,6 +111,7 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
             world.input(Input::PeerClosed { conn, code: Some(code) });
         }
         world.flush(conn);
+        world.input(Input::Lost { conn, cause: Lost::Eof });
     }
     let closed = world.shard.stats().totals.closed;
     assert_eq!(closed, [(CloseCause::Backend, 100), (CloseCause::PeerClose, 100)].into());

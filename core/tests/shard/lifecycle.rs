@@ -36,12 +36,13 @@ fn every_event_in_every_phase_does_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(cells, 17 * 7);
+    assert_eq!(cells, 18 * 9);
 }
 
 fn play(phase: &str, event: &str) -> String {
     let mut world = with(Limits { outbox_frames: 3, ..Limits::default() }, Policy::open());
     let conn = bring_to(&mut world, phase);
+    world.finished.clear();
     let before = world.shard.stats().totals;
     raise(&mut world, conn, event);
     let after = world.shard.stats().totals;
@@ -72,6 +73,18 @@ fn bring_to(world: &mut World, phase: &str) -> ConnId {
         "answering" => {
             let conn = world.json();
             world.input(Input::PeerClosed { conn, code: Some(1000) });
+            conn
+        }
+        "answered" => {
+            let conn = bring_to(world, "answering");
+            world.flush(conn);
+            conn
+        }
+        "cut off" => {
+            let conn = world.json();
+            world.call(Command::PublishAll { data: "1".into() }).expect("done");
+            world.input(Input::Flushed { conn, bytes: 1 });
+            world.input(Input::Lost { conn, cause: Lost::Eof });
             conn
         }
         "vacant" => {
@@ -105,7 +118,8 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
         "pong" => world.input(Input::Pong { conn }),
         "close 1000" => world.input(Input::PeerClosed { conn, code: Some(1000) }),
         "violation" => world.input(Input::Violation { conn, rule: Violation::Protocol }),
-        "lost" => world.input(Input::Lost { conn, cause: Lost::Eof }),
+        "end of stream" => world.input(Input::Lost { conn, cause: Lost::Eof }),
+        "read failed" => world.input(Input::Lost { conn, cause: Lost::Read }),
         "write failed" => world.input(Input::Lost { conn, cause: Lost::Write }),
         "all flushed" => {
             let bytes = world.shard.pending(conn).map_or(0, |pending| pending.len());
@@ -157,8 +171,10 @@ fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
     let view = snapshot.conns.into_iter().find(|view| view.id == conn).expect("it has not ended");
     match view.phase {
         PhaseView::Handshaking => "handshaking".into(),
-        PhaseView::Closing { cause: CloseCause::PeerClose, code } => format!("answering {code}"),
-        PhaseView::Closing { cause, code } if code == cause.reason().code => format!("closing {}", cause.name()),
+        PhaseView::Closing { cause, code } if code == cause.reason().code || cause == CloseCause::PeerClose => {
+            let finished = if world.finished.contains(&conn) { " + finish" } else { "" };
+            format!("closing {}{finished}", cause.name())
+        }
         PhaseView::Closing { cause, code } => panic!("{code} is not what {} says", cause.name()),
         PhaseView::Open { stage, .. } => {
             let phase = if stage == "ready" { "ready" } else { "open" };

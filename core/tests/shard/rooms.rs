@@ -252,6 +252,7 @@ fn a_shutdown_tells_everyone_in_paced_steps() {
     for conn in members {
         world.flush(conn);
         world.input(Input::PeerClosed { conn, code: Some(3001) });
+        world.input(Input::Lost { conn, cause: Lost::Eof });
     }
     assert!(world.ended.iter().all(|(_, end)| end.clean && end.cause == CloseCause::Shutdown));
     assert_eq!((world.shard.poll_timeout(), world.shard.stats().gauges.connections), (None, 0));

@@ -20,6 +20,7 @@ pub struct World {
     pub replies: VecDeque<Result<Reply, Error>>,
     pub tokens: VecDeque<(ConnId, String)>,
     pub wakes: Vec<ConnId>,
+    pub finished: Vec<ConnId>,
     pub peer: Option<std::net::IpAddr>,
     clients: u8,
 }
@@ -41,6 +42,7 @@ pub fn with_config(config: Config) -> World {
         replies: VecDeque::new(),
         tokens: VecDeque::new(),
         wakes: vec![],
+        finished: vec![],
         peer: None,
         clients: 0,
     }
@@ -87,6 +89,7 @@ impl World {
         for effect in self.shard.handle(self.now, input) {
             match effect {
                 Effect::Wake(conn) => self.wakes.push(conn),
+                Effect::Finish(conn) => self.finished.push(conn),
                 Effect::Authenticate { conn, token } => self.tokens.push_back((conn, token)),
                 Effect::Closed { conn, end } => self.ended.push((conn, *end)),
                 Effect::Reply { result, .. } => self.replies.push_back(*result),

@@ -92,6 +92,11 @@ impl Transport for Blocking {
         Poll::Ready(Ok(()))
     }
 
+    fn finish(&mut self) {
+        // Only a socket that is gone already refuses.
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
+    }
+
     fn abort(&mut self) {
         // Only a socket that is gone already refuses.
         let _ = self.0.shutdown(std::net::Shutdown::Both);

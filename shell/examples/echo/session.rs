@@ -74,10 +74,12 @@ impl<T: Transport> Session<T> {
 
     fn turn(&mut self, input: Input) {
         for effect in self.shard.handle(Now::default(), input) {
-            if let Effect::Closed { end, .. } = effect
-                && let Some(driver) = self.driver.take()
-            {
-                driver.hang_up(end.clean);
+            match effect {
+                Effect::Finish(_) => self.driver.iter_mut().for_each(Driver::finish),
+                Effect::Closed { end, .. } => {
+                    self.driver.take().into_iter().for_each(|driver| driver.hang_up(end.clean))
+                }
+                _ => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use parlor_core::code::Error;
 use parlor_core::wire::api;
 use parlor_core::wire::route::{Plain, Routes, Target};
 use parlor_core::{
-    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Limits, Now, Policy, Shard, Upgrade,
+    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Policy, Shard, Upgrade,
 };
 use serde_json::Value;
 
@@ -190,7 +190,8 @@ fn client(variant: u8, target: &str, bytes: &[u8]) {
     }
     place.input(Input::PeerClosed { conn, code: None });
     place.receive();
-    assert!(place.ended, "G7: it ends with the peer's Close, once its own is out");
+    place.input(Input::Lost { conn, cause: Lost::Eof });
+    assert!(place.ended, "G7: it ends with the peer's stream, once its own Close is out");
     place.end();
 }
 

@@ -178,6 +178,9 @@ impl Hosted {
 
     /// Whoever has ended has been hung up on, as the shard said.
     fn forget(&mut self, effect: &Effect) {
+        if let Effect::Finish(conn) = effect {
+            assert!(self.pipes[conn].is_finished(), "G1: the stream to {conn} ends with its last frame");
+        }
         let Effect::Closed { conn, end } = effect else { return };
         let pipe = self.pipes.remove(conn).expect("whoever ends was there");
         assert!(pipe.hung_up() == Some(end.clean), "G7: a clean end lets out what was written, and no other does");

@@ -53,6 +53,8 @@ struct Ends {
     broken: bool,
     /// What it took, as far as nobody has asked for it yet.
     taken: Vec<u8>,
+    /// The driver will write nothing more.
+    finished: bool,
     hung_up: Option<bool>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -101,6 +103,11 @@ impl Pipe {
         std::mem::take(&mut self.0.borrow_mut().taken)
     }
 
+    /// Whether the driver has said that it will write nothing more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.borrow().finished
+    }
+
     /// Whether the driver has hung up, and if so, whether in peace.
     pub(crate) fn hung_up(&self) -> Option<bool> {
         self.0.borrow().hung_up
@@ -132,6 +139,7 @@ impl Transport for Pipe {
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut ends = self.0.borrow_mut();
+        assert!(!ends.finished, "G1: a write after the end of the stream");
         if ends.broken {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -151,6 +159,10 @@ impl Transport for Pipe {
         }
         ends.writer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn finish(&mut self) {
+        self.0.borrow_mut().finished = true;
     }
 
     fn abort(&mut self) {

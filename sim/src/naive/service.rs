@@ -71,7 +71,8 @@ impl<V: Version> Naive<V> {
             }
             Input::Violation { conn, rule } => self.hang_up(conn, rule.cause(), rule.cause().reason()),
             Input::PeerClosed { conn, code } => self.peer_closed(conn, code),
-            Input::Lost { conn, cause } => self.lost(conn, cause),
+            Input::Lost { conn, cause: Lost::Eof } => self.peer_ended(conn),
+            Input::Lost { conn, .. } => self.lost(conn),
             Input::Flushed { conn, bytes } => self.flushed(conn, bytes),
             Input::Call { call, command } => self.call(call, command),
             Input::Ping { .. } | Input::Pong { .. } | Input::Tick | Input::Shutdown => vec![],
@@ -141,33 +142,45 @@ impl<V: Version> Naive<V> {
     }
 
     fn peer_closed(&mut self, conn: ConnId, code: Option<u16>) -> Vec<Effect> {
-        let websocket = self.sockets.get_mut(conn);
-        let is_written = websocket.frames().next().is_none();
-        match &mut websocket.phase {
+        match &self.sockets.get(conn).phase {
             Phase::Open => {
                 let reason = CloseReason { code: code.unwrap_or(NO_STATUS), reason: "".into() };
                 self.hang_up(conn, CloseCause::PeerClose, reason)
             }
-            Phase::Closing { hang_up, .. } if !is_written => {
-                *hang_up = true;
-                vec![]
-            }
-            Phase::Closing { cause, reason, .. } => {
-                let end = End { cause: *cause, reason: reason.clone(), clean: true };
-                self.end(conn, end)
-            }
-            Phase::Handshaking | Phase::Ended => self.lost(conn, Lost::Eof),
+            Phase::Closing { .. } => vec![],
+            Phase::Handshaking | Phase::Ended => self.end(conn, lost(CloseCause::PeerClose)),
         }
     }
 
-    fn lost(&mut self, conn: ConnId, cause: Lost) -> Vec<Effect> {
-        let lost = match cause {
-            Lost::Eof => CloseCause::PeerEof,
-            Lost::Read | Lost::Write => CloseCause::PeerReset,
-        };
+    /// The peer's stream has ended: it gets the rest of what was begun.
+    fn peer_ended(&mut self, conn: ConnId) -> Vec<Effect> {
+        let deadline = self.now.after(self.config.limits.close_timeout);
+        let websocket = self.sockets.get_mut(conn);
+        let is_written = websocket.frames().next().is_none();
+        match &mut websocket.phase {
+            Phase::Handshaking | Phase::Ended => self.end(conn, lost(CloseCause::PeerEof)),
+            Phase::Open if websocket.half == 0 => self.end(conn, End { clean: true, ..lost(CloseCause::PeerEof) }),
+            Phase::Open => {
+                let interrupted = self.sockets.cut(conn, deadline);
+                self.interrupt(interrupted);
+                self.disconnect(conn);
+                vec![]
+            }
+            Phase::Closing { cause, reason, .. } if is_written => {
+                let end = End { cause: *cause, reason: reason.clone(), clean: true };
+                self.end(conn, end)
+            }
+            Phase::Closing { ended, .. } => {
+                *ended = true;
+                vec![]
+            }
+        }
+    }
+
+    fn lost(&mut self, conn: ConnId) -> Vec<Effect> {
         let end = match &self.sockets.get(conn).phase {
             Phase::Closing { cause, reason, .. } => End { cause: *cause, reason: reason.clone(), clean: false },
-            _ => End { cause: lost, reason: CloseReason { code: ABNORMAL, reason: "".into() }, clean: false },
+            _ => lost(CloseCause::PeerReset),
         };
         self.end(conn, end)
     }
@@ -191,10 +204,11 @@ impl<V: Version> Naive<V> {
         self.arm_write(conn);
         let websocket = self.sockets.get(conn);
         match &websocket.phase {
-            Phase::Closing { cause, reason, hang_up: true } if websocket.frames().next().is_none() => {
+            Phase::Closing { cause, reason, ended: true } if websocket.frames().next().is_none() => {
                 let end = End { cause: *cause, reason: reason.clone(), clean: true };
                 self.end(conn, end)
             }
+            Phase::Closing { .. } if bytes > 0 && websocket.frames().next().is_none() => vec![Effect::Finish(conn)],
             _ => vec![],
         }
     }
@@ -277,4 +291,9 @@ impl<V: Version> Naive<V> {
             }
         }
     }
+}
+
+/// The end of a connection that no Close frame spoke of.
+fn lost(cause: CloseCause) -> End {
+    End { cause, reason: CloseReason { code: ABNORMAL, reason: "".into() }, clean: false }
 }

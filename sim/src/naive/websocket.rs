@@ -26,8 +26,8 @@ pub enum Phase {
     Handshaking,
     /// Messages go both ways.
     Open,
-    /// A Close frame waits or is out. `hang_up`: the peer's is in, so that the connection ends with ours.
-    Closing { cause: CloseCause, reason: CloseReason, hang_up: bool },
+    /// A Close frame waits or is out. `ended`: the peer's stream has ended, so that the connection ends with ours.
+    Closing { cause: CloseCause, reason: CloseReason, ended: bool },
     /// The socket is gone; the object lives for as long as somebody remembers it.
     Ended,
 }
@@ -152,7 +152,18 @@ impl WebSockets {
         let websocket = self.get_mut(id);
         let interrupted = websocket.drop_unsent();
         websocket.queue.push_back(Queued { bytes: close_frame(&reason), sender: None });
-        websocket.phase = Phase::Closing { cause, reason, hang_up: cause == CloseCause::PeerClose };
+        websocket.phase = Phase::Closing { cause, reason, ended: false };
+        websocket.deadlines = vec![("close", deadline)];
+        interrupted
+    }
+
+    /// The peer's stream has ended: the rest of a half-written frame goes out. Returns who waited for the socket to take a
+    /// text.
+    pub fn cut(&mut self, id: ConnId, deadline: Instant) -> Vec<TaskId> {
+        let websocket = self.get_mut(id);
+        let interrupted = websocket.drop_unsent();
+        let cause = CloseCause::PeerEof;
+        websocket.phase = Phase::Closing { cause, reason: cause.reason(), ended: true };
         websocket.deadlines = vec![("close", deadline)];
         interrupted
     }

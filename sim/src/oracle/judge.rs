@@ -30,10 +30,11 @@ impl Oracle {
     /// The first difference.
     pub(super) fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
         type Check = fn(&mut Oracle, &Outcome<'_>) -> Result<(), Failure>;
-        const CHECKS: [Check; 11] = [
+        const CHECKS: [Check; 12] = [
             |oracle, outcome| oracle.judge_ends(outcome.effects),
             |oracle, outcome| oracle.judge_connections(outcome.after),
             |oracle, outcome| oracle.judge_queues(outcome.after),
+            |oracle, outcome| oracle.judge_finished(outcome.effects),
             |oracle, outcome| oracle.judge_asks(outcome.effects),
             |oracle, outcome| oracle.judge_answer(outcome.answer),
             |oracle, outcome| oracle.judge_wakes(outcome.effects),
@@ -151,6 +152,15 @@ impl Oracle {
         let due =
             self.turn.asks.iter().filter_map(|(peer, token)| Some((self.conns[*peer].as_ref()?.id, token.clone())));
         equal(Guarantee::P1, "tokens to check:", &due.collect::<Vec<_>>(), &asked.collect::<Vec<_>>())
+    }
+
+    /// The client is shown the end of the stream when it has all that it will ever get, and not before.
+    fn judge_finished(&self, effects: &[Effect]) -> Result<(), Failure> {
+        let finished = effects.iter().filter_map(|effect| match effect {
+            Effect::Finish(conn) => Some(*conn),
+            _ => None,
+        });
+        equal(Guarantee::G1, "to be sent all that they will be:", &self.turn.finished, &finished.collect::<Vec<_>>())
     }
 
     fn judge_answer(&self, answer: Option<&str>) -> Result<(), Failure> {

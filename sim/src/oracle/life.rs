@@ -1,6 +1,6 @@
 //! The life of a connection: from the 101 to its end, with every deadline on the way.
 
-use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Subject, Timer, nanos};
+use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Side, Subject, Timer, nanos};
 use crate::coverage::Goal;
 use parlor_core::{CloseCause, Limit};
 
@@ -43,21 +43,64 @@ impl Oracle {
             Phase::Open => {
                 self.close_with(peer, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
             }
-            Phase::Closing { hang_up: true, .. } => {}
+            Phase::Closing { peer: Side::Closed | Side::Ended, .. } => {}
+            Phase::Closing { cause, code, peer: Side::Open } => {
+                conn.phase = Phase::Closing { cause, code, peer: Side::Closed };
+                if conn.is_idle() {
+                    self.goals.reach(Goal::PeerClosedWhileClosing);
+                }
+                self.drop_all_but_close(peer);
+            }
+        }
+    }
+
+    /// A client ends its stream. It still gets the rest of what was begun, and the Close where one was decided on.
+    pub(super) fn peer_ended(&mut self, peer: usize) {
+        let Some(conn) = self.conn(peer) else { return };
+        match conn.phase {
+            Phase::Handshaking => {
+                self.goals.reach(Goal::LostHandshaking);
+                self.end(peer, Ending::aborted(CloseCause::PeerEof));
+            }
+            Phase::Open => {
+                self.goals.reach(Goal::LostOpen);
+                self.close_without_words(peer);
+            }
+            Phase::Closing { peer: Side::Ended, .. } => {}
             Phase::Closing { cause, code, .. } if conn.is_idle() => {
-                self.goals.reach(Goal::PeerClosedWhileClosing);
+                self.goals.reach(Goal::EndedByBoth);
                 self.end(peer, Ending { cause, code, clean: true });
             }
             Phase::Closing { cause, code, .. } => {
-                conn.phase = Phase::Closing { cause, code, hang_up: true };
-                if conn.half && conn.queue.len() == 1 {
-                    return;
-                }
-                let close = conn.queue.pop_back().expect("a Close waits");
-                self.drop_unsent(peer);
-                self.conn(peer).expect("it is closing").queue.push_back(close);
+                conn.phase = Phase::Closing { cause, code, peer: Side::Ended };
+                self.drop_all_but_close(peer);
             }
         }
+    }
+
+    /// Nobody is told of an end that the client has made without a Close: only a half-written frame is finished.
+    fn close_without_words(&mut self, peer: usize) {
+        self.leave_everything(peer);
+        self.drop_unsent(peer);
+        let (cause, code) = (CloseCause::PeerEof, 1006);
+        let deadline = self.clock + nanos(self.config.limits.close_timeout);
+        let conn = self.conn(peer).expect("it is open");
+        if !conn.half {
+            return self.end(peer, Ending { cause, code, clean: true });
+        }
+        conn.is_closing(Phase::Closing { cause, code, peer: Side::Ended }, deadline);
+        self.goals.reach(Goal::EndedHalfWritten);
+    }
+
+    /// Leaves nothing to be sent but the rest of a half-written frame and the Close.
+    fn drop_all_but_close(&mut self, peer: usize) {
+        let conn = self.conn(peer).expect("it is closing");
+        if conn.half && conn.queue.len() == 1 {
+            return;
+        }
+        let Some(close) = conn.queue.pop_back() else { return };
+        self.drop_unsent(peer);
+        self.conn(peer).expect("it is closing").queue.push_back(close);
     }
 
     pub(super) fn violated(&mut self, peer: usize, cause: CloseCause) {
@@ -73,6 +116,9 @@ impl Oracle {
     }
 
     pub(super) fn lost(&mut self, peer: usize, cause: CloseCause) {
+        if cause == CloseCause::PeerEof {
+            return self.peer_ended(peer);
+        }
         let Some(conn) = self.conn(peer) else { return };
         let goal = match conn.phase {
             Phase::Handshaking => Goal::LostHandshaking,
@@ -92,8 +138,12 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
         let Some(conn) = self.conn(peer) else { return };
         match conn.phase {
-            Phase::Closing { cause, code, hang_up: true } if conn.is_idle() => {
+            Phase::Closing { cause, code, peer: Side::Ended } if conn.is_idle() => {
                 self.end(peer, Ending { cause, code, clean: true });
+            }
+            Phase::Closing { .. } if conn.is_idle() && bytes > 0 => {
+                let id = conn.id;
+                self.turn.finished.push(id);
             }
             Phase::Open if conn.is_idle() => conn.disarm(Timer::Write),
             Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
@@ -135,9 +185,13 @@ impl Oracle {
             Timer::Expiry => self.close(peer, CloseCause::Expired),
             Timer::RoomExpiry => self.seats_due(peer),
             Timer::Close => {
-                let Phase::Closing { cause, code, .. } = conn.phase else { unreachable!("only then is it armed") };
+                let Phase::Closing { cause, code, peer: side } = conn.phase else {
+                    unreachable!("only then is it armed")
+                };
+                // Both have said their last word; only the end of the client's stream was still to come.
+                let clean = side == Side::Closed && conn.is_idle();
                 self.goals.reach(Goal::CloseLapsed);
-                self.end(peer, Ending { cause, code, clean: false });
+                self.end(peer, Ending { cause, code, clean });
             }
             Timer::Ping => {
                 // The schedule is fixed: a tick that comes late moves nothing.
@@ -257,8 +311,8 @@ impl Oracle {
 
     fn close_with(&mut self, peer: usize, cause: CloseCause, code: u16, close: Expect) {
         self.leave_everything(peer);
-        let hang_up = cause == CloseCause::PeerClose;
-        if hang_up && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
+        let side = if cause == CloseCause::PeerClose { Side::Closed } else { Side::Open };
+        if side == Side::Closed && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
             self.goals.reach(Goal::PeerClosedHalfWritten);
         }
         // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
@@ -272,13 +326,7 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
         let conn = self.conn(peer).expect("it is open");
         conn.queue.push_back(close);
-        conn.timers = [None; Timer::ALL.len()];
-        conn.arm(Timer::Close, deadline);
-        conn.phase = Phase::Closing { cause, code, hang_up };
-        conn.waiting.clear();
-        conn.wants.clear();
-        conn.ask = Ask::Identity;
-        (conn.ready, conn.asked, conn.user) = (false, false, None);
+        conn.is_closing(Phase::Closing { cause, code, peer: side }, deadline);
     }
 
     /// Drops every frame of which the client has nothing yet.
@@ -305,6 +353,19 @@ impl Oracle {
         if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
             self.turn.changes.push((Subject::User(user), false));
         }
+    }
+}
+
+impl Conn {
+    /// From now on it ends, and is nobody any more.
+    fn is_closing(&mut self, phase: Phase, deadline: u64) {
+        self.timers = [None; Timer::ALL.len()];
+        self.arm(Timer::Close, deadline);
+        self.phase = phase;
+        self.waiting.clear();
+        self.wants.clear();
+        self.ask = Ask::Identity;
+        (self.ready, self.asked, self.user) = (false, false, None);
     }
 }
 

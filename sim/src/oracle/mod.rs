@@ -138,7 +138,17 @@ impl Waiting {
 pub(crate) enum Phase {
     Handshaking,
     Open,
-    Closing { cause: CloseCause, code: u16, hang_up: bool },
+    Closing { cause: CloseCause, code: u16, peer: Side },
+}
+
+/// How far a client is with its side of a connection that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Open,
+    /// Its Close frame came.
+    Closed,
+    /// Its stream has ended.
+    Ended,
 }
 
 /// The deadlines of a connection.
@@ -304,6 +314,8 @@ struct Turn {
     /// Which room or user, and whether it came to life.
     changes: Vec<(Subject, bool)>,
     ended: Vec<(usize, ConnId, Ending)>,
+    /// Connections that have been sent all that they will ever be sent.
+    finished: Vec<ConnId>,
     asks: Vec<(usize, String)>,
     answer: Option<calls::Answer>,
     /// The answers to those parts of a call that have been carried out.

@@ -193,6 +193,11 @@ defects! {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Closed { .. })).collect()
         }
     }
+    a_stream_that_is_not_ended: NoFinish breaks G1 within 20 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Finish(_))).collect()
+        }
+    }
     a_close_whose_number_decides_what_is_dropped: ByNumber breaks G1 | G5 | G7 | P1 within 100 seeds {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();

@@ -138,8 +138,18 @@ impl<S: Subject> World<S> {
 
     pub(super) fn lose(&mut self, peer: Peer, cause: Lost) -> Result<(), Failure> {
         self.faulty = true;
-        let ends = if cause == Lost::Eof { CloseCause::PeerEof } else { CloseCause::PeerReset };
-        self.turn(Input::Lost { conn: self.id(peer), cause }, &Deed::Lost(peer.index(), ends))
+        if cause == Lost::Eof {
+            return self.end_stream(peer);
+        }
+        self.turn(Input::Lost { conn: self.id(peer), cause }, &Deed::Lost(peer.index(), CloseCause::PeerReset))
+    }
+
+    /// The client says nothing more, and reads on.
+    fn end_stream(&mut self, peer: Peer) -> Result<(), Failure> {
+        let life = self.life_mut(peer);
+        (life.deaf, life.ended) = (true, true);
+        let (conn, cause) = (life.id, Lost::Eof);
+        self.turn(Input::Lost { conn, cause }, &Deed::Lost(peer.index(), CloseCause::PeerEof))
     }
 
     pub(super) fn write(&mut self, peer: Peer, budget: Budget) -> Result<(), Failure> {
@@ -188,7 +198,10 @@ impl<S: Subject> World<S> {
         let Some(life) = self.clients[peer.index()].life.as_mut().filter(|life| life.owes()) else { return Ok(()) };
         let (pinged, frame_pinged) = (std::mem::take(&mut life.pinged), std::mem::take(&mut life.frame_pinged));
         if let Some(code) = life.close {
-            return self.peer_close(peer, code);
+            if !life.deaf {
+                self.peer_close(peer, code)?;
+            }
+            return if self.life(peer).is_some() { self.end_stream(peer) } else { Ok(()) };
         }
         if pinged {
             self.say(peer, ("{}".into(), vec![Said::Pong]))?;

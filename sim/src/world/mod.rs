@@ -37,6 +37,8 @@ struct Life {
     asked: bool,
     /// The driver decodes no more: the peer has sent a Close, or broken a rule.
     deaf: bool,
+    /// The client has ended its stream.
+    ended: bool,
     /// The client is gone without a word.
     vanished: bool,
     /// It has read a ping of its profile, and not answered it.
@@ -155,7 +157,8 @@ impl<S: Subject> World<S> {
     pub(crate) fn habits(&self, peer: usize) -> u64 {
         let Some(life) = &self.clients[peer].life else { return u64::from(self.clients[peer].former.is_some()) };
         let socket = &life.socket;
-        let client = [life.deaf, life.vanished, life.asked, life.close.is_some(), life.pinged, life.frame_pinged];
+        let client =
+            [life.deaf, life.ended, life.vanished, life.asked, life.close.is_some(), life.pinged, life.frame_pinged];
         let flags = client.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
         flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
     }
@@ -211,6 +214,7 @@ impl<S: Subject> World<S> {
             Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
                 self.life(peer).is_some_and(|life| !life.deaf && !life.vanished)
             }
+            Action::Lose(peer, Cause::Eof) => self.life(peer).is_some_and(|life| !life.vanished && !life.ended),
             Action::Lose(peer, _) | Action::Vanish(peer) => self.life(peer).is_some_and(|life| !life.vanished),
             Action::Break(peer) => self.life(peer).is_some_and(|life| !life.socket.broken),
             Action::Stall(peer) => self.life(peer).is_some_and(|life| !life.socket.stalled),
@@ -234,14 +238,14 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Whether a driver can make an input of it. It reads nothing before the 101 is out, nor after a Close, it looks at
-    /// tokens as soon as it is asked to, and it knows whom it has hung up on.
+    /// Whether a driver can make an input of it. It reads nothing before the 101 is out, nor after the end of the stream,
+    /// it looks at tokens as soon as it is asked to, and it knows whom it has hung up on.
     fn can_come_about(&self, action: &Action) -> bool {
         match *action {
             Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
                 self.life(peer).is_some_and(|life| life.upgraded)
             }
-            Action::Lose(peer, _) => self.life(peer).is_some_and(|life| life.upgraded && !life.deaf),
+            Action::Lose(peer, _) => self.life(peer).is_some_and(|life| life.upgraded && !life.ended),
             Action::Decide(..) | Action::Stale(..) => false,
             _ => true,
         }
@@ -657,6 +661,7 @@ impl Life {
             upgraded: false,
             asked: false,
             deaf: false,
+            ended: false,
             vanished: false,
             pinged: false,
             frame_pinged: false,
@@ -667,7 +672,8 @@ impl Life {
 
     /// Whether it has read something that it ought to answer, and still can.
     fn owes(&self) -> bool {
-        !self.vanished && !self.deaf && (self.pinged || self.frame_pinged || self.close.is_some())
+        let speaks = !self.deaf && (self.pinged || self.frame_pinged);
+        !self.vanished && (speaks || (self.close.is_some() && !self.ended))
     }
 
     fn judge_stream(&self) -> Result<(), Failure> {

@@ -22,6 +22,18 @@ pub struct Message {
     pub idempotency_key: Option<String>,
 }
 
+/// Which connections a call is about, of those that it could be about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    #[default]
+    All,
+    /// The one with this public id, if it is among them.
+    One(ClientId),
+    /// None: what it was told is no public id, or it was told two.
+    Nobody,
+}
+
 /// One call of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -60,10 +72,10 @@ pub enum Command {
     },
     /// Close connections of one user.
     Disconnect {
-        /// Whose connections; empty when `client` alone decides.
+        /// Whose connections; empty when `client` alone decides, which is not [`Which::All`] then.
         user: Name,
-        /// Only this one.
-        client: Option<ClientId>,
+        /// Which of them.
+        client: Which,
         /// All but these.
         whitelist: Vec<ClientId>,
         /// With what.
@@ -73,8 +85,8 @@ pub enum Command {
     Subscribe {
         /// Whose connections.
         user: Name,
-        /// Only this one.
-        client: Option<ClientId>,
+        /// Which of them.
+        client: Which,
         /// The room.
         channel: Name,
         /// What is replayed to them first, if it can be.
@@ -84,8 +96,8 @@ pub enum Command {
     Unsubscribe {
         /// Whose connections.
         user: Name,
-        /// Only this one.
-        client: Option<ClientId>,
+        /// Which of them.
+        client: Which,
         /// The room.
         channel: Name,
     },
@@ -93,8 +105,8 @@ pub enum Command {
     Refresh {
         /// Whose connections.
         user: Name,
-        /// Only this one.
-        client: Option<ClientId>,
+        /// Which of them.
+        client: Which,
         /// When, in seconds since 1970; never when absent.
         expire_at: Option<i64>,
         /// At once.

@@ -98,6 +98,8 @@ pub(crate) enum Stage {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entrance {
     pub id: u64,
+    /// The id of the `auth` of a `plain` client, if it had one: any JSON.
+    pub plain_id: Option<String>,
     pub ttl: Option<u64>,
     /// What the client wants replayed of the rooms that it is put into.
     pub replays: Vec<(Name, Replay)>,
@@ -121,8 +123,8 @@ impl Entrance {
 pub(crate) enum Check {
     /// A `connect`, or a `plain` connection that has not said who it is.
     Entrance(Box<Entrance>),
-    /// A later token of a `plain` connection.
-    Auth,
+    /// A later token of a `plain` connection, with the id that it came with.
+    Auth { id: Option<String> },
     /// A `refresh` with this id.
     Refresh { id: u64 },
     /// A `subscribe`.

@@ -55,7 +55,10 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// The name of a room or a user: shared, never changed.
+/// The name of a room or a user: shared, never changed, and made by the constructors below alone.
+///
+/// It has no character that could make it look like another name, or break the line that it stands in: no control
+/// character, no line separator, nothing that changes the direction of text, and nothing that has no width.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
@@ -66,13 +69,57 @@ impl Name {
         Self(Arc::from(""))
     }
 
+    /// The name of a room, reserved or not: 1 to `max` bytes.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn room(name: &str, max: usize) -> Result<Self, BadName> {
+        if name.is_empty() {
+            return Err(BadName::Empty);
+        }
+        if name.len() > max {
+            return Err(BadName::TooLong(max));
+        }
+        match name.chars().find(|char| is_deceptive(*char)) {
+            Some(char) => Err(BadName::Character(char)),
+            None => Ok(Self(Arc::from(name))),
+        }
+    }
+
+    /// The name of a room that a client may be put into by this name: as [`Name::room`], and not reserved.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn client_room(name: &str, max: usize) -> Result<Self, BadName> {
+        let room = Self::room(name, max)?;
+        if room.is_reserved() { Err(BadName::Reserved) } else { Ok(room) }
+    }
+
+    /// The id of a user who is not anonymous: as the name of a room, and so short that its personal room has at most `max`
+    /// bytes.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn user(id: &str, max: usize) -> Result<Self, BadName> {
+        match Self::room(id, usize::MAX) {
+            Ok(user) if user.len() >= max => Err(BadName::TooLong(max)),
+            user => user,
+        }
+    }
+
     /// The name of the room that belongs to this user alone.
     #[must_use]
     pub fn personal_room(&self) -> Self {
         let mut room = String::with_capacity(self.len() + 1);
         room.push('#');
         room.push_str(self);
-        Self::from(room.as_str())
+        Self(Arc::from(room))
+    }
+
+    /// Whether it is the name of a room that connections are put into and taken out of by the server alone.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.starts_with('#')
     }
 
     /// The name as text.
@@ -82,9 +129,21 @@ impl Name {
     }
 }
 
+/// Whether a character in a name is one that people do not see, or that changes what they see of the rest: control
+/// characters (C0, DEL, C1), line separators, bidirectional marks, embeddings and isolates, and what has no width.
+fn is_deceptive(char: char) -> bool {
+    let has_no_width = matches!(char, '\u{200B}' | '\u{2060}' | '\u{FEFF}');
+    let directs =
+        matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let separates = matches!(char, '\u{2028}' | '\u{2029}');
+    char.is_control() || separates || directs || has_no_width
+}
+
+/// Tests name what they know to be a name.
+#[cfg(test)]
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self::room(name, usize::MAX).expect("a name")
     }
 }
 
@@ -119,22 +178,15 @@ impl serde::Serialize for Name {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Name {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = alloc::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Ok(Self::from(text.as_ref()))
-    }
-}
-
-/// Why a name is not one a room can have.
+/// Why a name is not one that a room or a user can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// It has no characters.
     Empty,
     /// It has more bytes than this.
     TooLong(usize),
-    /// It has a control character in it.
-    Control,
+    /// It has this character in it, which people do not see or which changes what they see of the rest.
+    Character(char),
     /// It starts with `#`: such rooms are joined for a client, never by it.
     Reserved,
 }
@@ -142,41 +194,15 @@ pub enum BadName {
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("a room's name must not be empty"),
+            Self::Empty => f.write_str("a name must not be empty"),
             Self::TooLong(max) => write!(f, "a room's name has at most {max} bytes ({})", Limit::RoomNameBytes),
-            Self::Control => f.write_str("a room's name must not contain control characters"),
+            Self::Character(char) => {
+                let kinds = "control, line-separator, bidirectional and zero-width characters";
+                write!(f, "a name must not contain U+{:04X}, nor any of the {kinds}", u32::from(*char))
+            }
             Self::Reserved => f.write_str("names that start with '#' are reserved"),
         }
     }
-}
-
-/// Checks a room's name as a client may give it: 1 to `max` bytes of UTF-8 without control characters, not reserved.
-///
-/// # Errors
-/// The first rule that it breaks.
-pub fn client_room(name: &str, max: usize) -> Result<Name, BadName> {
-    let checked = any_room(name, max)?;
-    if name.starts_with('#') {
-        return Err(BadName::Reserved);
-    }
-    Ok(checked)
-}
-
-/// Checks a room's name as a backend may give it: as [`client_room`], and reserved names are allowed.
-///
-/// # Errors
-/// The first rule that it breaks.
-pub fn any_room(name: &str, max: usize) -> Result<Name, BadName> {
-    if name.is_empty() {
-        return Err(BadName::Empty);
-    }
-    if name.len() > max {
-        return Err(BadName::TooLong(max));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(BadName::Control);
-    }
-    Ok(Name::from(name))
 }
 
 /// What others may know about a connection: who it is. Shared by every room that it is in.
@@ -212,8 +238,25 @@ mod tests {
 
     #[test]
     fn a_room_may_have_a_name_of_just_so_many_bytes() {
-        assert_eq!(any_room("\u{e9}12", 4), Ok(Name::from("\u{e9}12")));
-        assert_eq!(any_room("\u{e9}123", 4), Err(BadName::TooLong(4)));
+        assert_eq!(Name::room("\u{e9}12", 4), Ok(Name::from("\u{e9}12")));
+        assert_eq!(Name::room("\u{e9}123", 4), Err(BadName::TooLong(4)));
+        assert_eq!(Name::user("123", 4), Ok(Name::from("123")));
+        assert_eq!(Name::user("1234", 4), Err(BadName::TooLong(4)), "its personal room has one more");
+    }
+
+    #[test]
+    fn a_name_has_no_character_that_people_do_not_see_or_that_turns_the_rest() {
+        let ranges = [0..=0x1F, 0x7F..=0x9F, 0x61C..=0x61C, 0x200B..=0x200B, 0x200E..=0x200F, 0x2028..=0x202E];
+        let more = [0x2060..=0x2060, 0x2066..=0x2069, 0xFEFF..=0xFEFF];
+        let refused: alloc::vec::Vec<u32> = ranges.into_iter().chain(more).flatten().collect();
+        for char in (0..=0x10_FFFF).filter_map(char::from_u32) {
+            let name = alloc::format!("a{char}b");
+            let expected = if refused.contains(&u32::from(char)) { Err(BadName::Character(char)) } else { Ok(()) };
+            assert_eq!(Name::room(&name, 200).map(drop), expected, "{name:?}");
+            assert_eq!(Name::user(&name, 200).map(drop), expected, "{name:?}");
+        }
+        let told = BadName::Character('\u{202E}').to_string();
+        assert!(told.starts_with("a name must not contain U+202E"), "{told}");
     }
 
     #[test]

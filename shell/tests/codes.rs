@@ -255,6 +255,8 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("drain_timeout", "shell/tests/program.rs", "clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most"),
     ("message_bytes", "shell/tests/codes.rs", "oversize_message"),
     ("publication_bytes", "shell/tests/codes.rs", "large_publication"),
+    ("json_depth", "core/tests/shard/payloads.rs", "what_some_clients_cannot_read_is_published_by_nobody"),
+    ("json_number_digits", "core/tests/shard/payloads.rs", "what_some_clients_cannot_read_is_published_by_nobody"),
     ("frame_bytes", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),
     ("outbox_bytes", "shell/tests/codes.rs", "slow_client"),
     ("outbox_frames", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),

@@ -4,7 +4,7 @@ use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::{Host, Served};
 use parlor_core::api::{Command, Message};
-use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Now, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Name, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -312,7 +312,8 @@ impl Room {
         for _ in 0..times {
             let data = data.to_owned();
             let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
-            drop(self.host.call(Now::default(), Command::Publish { channel: "room".into(), message }));
+            let channel = Name::room("room", 200).expect("a name");
+            drop(self.host.call(Now::default(), Command::Publish { channel, message }));
         }
     }
 

@@ -286,6 +286,8 @@ words! {
         OtherRoom = "other-room",
         /// Its signature is wrong.
         Forged = "forged",
+        /// Who it is, and of it what is nested deeper than is allowed.
+        Unreadable = "unreadable-info",
     }
     /// A publication's payload.
     Payload {
@@ -305,6 +307,20 @@ words! {
         Tagged = "tagged",
         /// Kept out of the log, where a backend publishes.
         Unlogged = "unlogged",
+        /// Nested as deep as is allowed.
+        Deep = "deep",
+        /// Nested deeper than is allowed.
+        TooDeep = "too-deep",
+        /// With a number of more digits than are allowed.
+        LongNumber = "long-number",
+        /// With half of a surrogate pair in the name of a field.
+        Surrogate = "surrogate",
+        /// With a `type` that only the server uses.
+        ServersType = "servers-type",
+        /// The same, escaped.
+        EscapedType = "escaped-type",
+        /// The same, behind another `type`.
+        SecondType = "second-type",
     }
     /// Several commands in one text.
     Batch {
@@ -366,6 +382,14 @@ words! {
         NoData = "no-data",
         /// Publishing to a room that the client is not in.
         Elsewhere = "publish-elsewhere",
+        /// Joining a room whose name turns the text around it.
+        BidiName = "bidi-name",
+        /// Leaving a personal room.
+        LeaveReserved = "leave-reserved-name",
+        /// Asking who is in no room.
+        NoChannel = "no-channel",
+        /// Joining a room with a filter by tags.
+        Filtered = "tags-filter",
     }
     /// The Close frame of a peer.
     Farewell {
@@ -436,6 +460,16 @@ words! {
         NoClient = "no-client",
         /// Several calls, one of which has a method that does not exist.
         OddPart = "odd-part",
+        /// A user is taken out of the personal room.
+        LeaveReserved = "leave-reserved-name",
+        /// A message for a user whose name turns the text around it.
+        BidiUser = "bidi-user",
+        /// A message for a connection by an id that none can have.
+        OddClient = "odd-client",
+        /// Connections by such an id are closed: nobody is meant, and nothing is refused.
+        CloseNobody = "close-nobody",
+        /// A field that comes twice.
+        TwiceField = "twice-field",
     }
     /// How far time goes.
     Span {

@@ -141,6 +141,10 @@ setup! {
     message_bytes = 4096, up to BYTES;
     /// `Limits::publication_bytes`.
     publication_bytes = 1024, up to BYTES;
+    /// `Limits::json_depth`.
+    json_depth = 64, up to COUNT;
+    /// `Limits::json_number_digits`.
+    json_number_digits = 400, up to COUNT;
     /// `Limits::history_messages`.
     history_messages = 100, up to COUNT;
     /// `Limits::history_age`.
@@ -238,6 +242,8 @@ impl Setup {
             outbox_bytes: size(self.outbox_bytes),
             outbox_frames: size(self.outbox_frames),
             rooms_per_connection: size(self.rooms_per_connection),
+            json_depth: size(self.json_depth),
+            json_number_digits: size(self.json_number_digits),
             history_messages: size(self.history_messages),
             history_age: Duration::from_secs(self.history_age),
             history_bytes: size(self.history_bytes),

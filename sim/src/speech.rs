@@ -23,6 +23,10 @@ pub struct Data {
     pub unlogged: bool,
     /// It is larger than a publication may be.
     pub too_large: bool,
+    /// It is not passed on: some clients could not read it. The limit that is in the way, if it is one.
+    pub unreadable: Option<Option<Limit>>,
+    /// Its `type` is one that only the server uses.
+    pub is_servers: bool,
 }
 
 impl Data {
@@ -35,17 +39,33 @@ impl Data {
             Payload::Multiline => (format!("{{\n\"n\":\r\n{number}\n}}"), None),
             Payload::Large => (padded(number, setup.publication_bytes), None),
             Payload::TooLarge => (padded(number, setup.publication_bytes + 1), None),
+            Payload::Deep => (nested(number, setup.json_depth), None),
+            Payload::TooDeep => (nested(number, setup.json_depth + 1), None),
+            Payload::LongNumber => (format!(r#"{{"n":{number},"x":{}}}"#, digits(setup.json_number_digits + 1)), None),
+            Payload::Surrogate => (format!(r#"{{"n":{number},"\ud800":0}}"#), None),
+            Payload::ServersType => (format!(r#"{{"type":"gap","n":{number}}}"#), Some("gap")),
+            Payload::EscapedType => (format!(r#"{{"\u0074ype":"g\u0061p","n":{number}}}"#), Some("gap")),
+            Payload::SecondType => (format!(r#"{{"type":"a","type":"gap","n":{number}}}"#), None),
             Payload::Small | Payload::Tagged | Payload::Unlogged => (format!(r#"{{"n":{number}}}"#), None),
         };
         let line: String = sent.chars().filter(|char| !matches!(char, '\n' | '\r')).collect();
+        let unreadable = match payload {
+            _ if number.to_string().len() as u64 > setup.json_number_digits => Some(Some(Limit::JsonNumberDigits)),
+            Payload::TooDeep => Some(Some(Limit::JsonDepth)),
+            Payload::LongNumber => Some(Some(Limit::JsonNumberDigits)),
+            Payload::Surrogate => Some(None),
+            _ => None,
+        };
         Self {
             number,
+            too_large: line.len() as u64 > setup.publication_bytes,
+            unreadable,
+            is_servers: matches!(payload, Payload::ServersType | Payload::EscapedType | Payload::SecondType),
             line: line.into(),
             sent,
             event,
             tagged: payload == Payload::Tagged,
             unlogged: payload == Payload::Unlogged,
-            too_large: payload == Payload::TooLarge,
         }
     }
 }
@@ -56,6 +76,17 @@ pub fn newest_in(text: &str) -> Option<u64> {
     let (_, rest) = text.rsplit_once(r#""n":"#)?;
     let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
+}
+
+/// An object that is nested so deep, counting itself.
+fn nested(number: u64, depth: u64) -> String {
+    let arrays = usize::try_from(depth).expect("a size").saturating_sub(1);
+    let inner = if arrays == 0 { "0" } else { "" };
+    format!(r#"{{"n":{number},"x":{}{inner}{}}}"#, "[".repeat(arrays), "]".repeat(arrays))
+}
+
+fn digits(count: u64) -> String {
+    "9".repeat(usize::try_from(count).expect("a size"))
 }
 
 fn padded(number: u64, bytes: u64) -> String {
@@ -139,6 +170,17 @@ impl Said {
             | Self::Refresh(id, _)
             | Self::SubRefresh(id, ..) => *id,
             Self::Pong | Self::Send | Self::Select(_) | Self::Nonsense | Self::NoId | Self::Position => 0,
+        }
+    }
+}
+
+impl Said {
+    /// The id that it is answered with in plain, whatever the answer.
+    #[must_use]
+    pub fn plain_id(&self) -> Option<u64> {
+        match self {
+            Self::Publish(id, ..) => *id,
+            _ => None,
         }
     }
 }
@@ -274,6 +316,13 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
         Saying::EmptyName => subscribe(ODD, "", Named::Refused(107, None)),
         Saying::LongName => subscribe(ODD, &long, Named::Refused(107, Some(Limit::RoomNameBytes))),
         Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107, None)),
+        Saying::BidiName => subscribe(ODD, "a\u{202E}b", Named::Refused(107, None)),
+        Saying::LeaveReserved => command(ODD, r##""unsubscribe":{"channel":"#somebody"}"##, Said::Unknown(ODD, 103)),
+        Saying::Filtered => {
+            let filter = r#""tf":{"op":"","key":"k","cmp":"eq","val":"v"}"#;
+            command(ODD, &format!(r#""subscribe":{{"channel":"r0",{filter}}}"#), Said::Unknown(ODD, 108))
+        }
+        Saying::NoChannel => command(ODD, r#""presence":{}"#, Said::Unknown(ODD, 107)),
         Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103, None)),
         Saying::NoData => {
             (format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#), vec![Said::Publish(Some(PUBLISH), 0, None)])
@@ -330,7 +379,7 @@ fn beside(data: &Data) -> &'static str {
     }
 }
 
-/// The method and body of a call that cannot be, and the error that it is answered.
+/// The method and body of a call that cannot be, and the error that it is answered: 0 where it is done, to nobody.
 #[must_use]
 pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
     let (method, body, code) = match call {
@@ -340,6 +389,11 @@ pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
         BadCall::NoData => ("publish", r#"{"channel":"r0"}"#, 107),
         BadCall::NoUser => ("publish_user", r#"{"user":"","data":{}}"#, 107),
         BadCall::OddPart => ("batch", r#"{"commands":[{"info":{}},{"dance":{}}]}"#, 107),
+        BadCall::LeaveReserved => ("unsubscribe", r##"{"user":"u0","channel":"#u0"}"##, 103),
+        BadCall::OddClient => ("send", r#"{"client":"nobody","data":{}}"#, 102),
+        BadCall::CloseNobody => ("disconnect", r#"{"client":"nobody"}"#, 0),
+        BadCall::TwiceField => ("publish", r#"{"channel":"r0","data":1,"data":2}"#, 107),
+        BadCall::BidiUser => ("publish_user", r#"{"user":"a\u202eb","data":{}}"#, 107),
         BadCall::NoClient => ("send", r#"{"client":"ffffffff-ffff-ffff-ffff-ffffffffffff","data":{}}"#, 102),
     };
     (method, body.into(), code)

@@ -293,6 +293,9 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         new_connections_per_ip: strict(rng, &[1, 3], default.new_connections_per_ip),
         client_commands: strict(rng, &[1, 20], default.client_commands),
         client_publishes: strict(rng, &[1, 3], default.client_publishes),
+        // As small as both are in the messages of all: a payload is an object with a number.
+        json_depth: rng.pick(&[1, 2, 10, default.json_depth]),
+        json_number_digits: rng.pick(&[10, default.json_number_digits]),
         ..default
     }
 }

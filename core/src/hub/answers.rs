@@ -39,7 +39,7 @@ impl Hub {
             }),
             Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
                 if let Ok(Page { position: Some(position), .. }) = result {
-                    hub.say(slot, &plain::position("position", room, position));
+                    hub.say(slot, &plain::position(plain::Word::Position, room, position));
                 }
             }),
         }

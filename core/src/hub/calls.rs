@@ -1,17 +1,17 @@
 //! What backends ask for.
 
 use super::Hub;
-use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Reply};
+use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Conn, Phase, Speaks, Why};
-use crate::ids::{ClientId, Name, any_room};
+use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
 use crate::registry::index;
 use crate::turn::{CallId, Effect};
-use crate::wire::api::bad_room;
+use crate::wire::api::{bad_room, no_connection};
 use crate::wire::json;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -129,7 +129,7 @@ impl Hub {
         let gather = self.begin_gather(caller, None, channels.len());
         for (at, channel) in channels.iter().enumerate() {
             let part = Caller::Part { gather, at };
-            match any_room(channel, self.config.limits.room_name_bytes) {
+            match Name::room(channel, self.config.limits.room_name_bytes) {
                 Ok(room) => self.call_publish(part, room, message.clone()),
                 Err(wrong) => {
                     self.resolve(part, Err(bad_room(channel, wrong)));
@@ -172,13 +172,7 @@ impl Hub {
         self.resolve(caller, Ok(reply));
     }
 
-    fn put_in(
-        &mut self,
-        user: &Name,
-        client: Option<ClientId>,
-        room: &Name,
-        since: Option<Position>,
-    ) -> Result<Reply, Error> {
+    fn put_in(&mut self, user: &Name, client: Which, room: &Name, since: Option<Position>) -> Result<Reply, Error> {
         let slots: Vec<u32> =
             self.ready_of(user, client).into_iter().filter(|slot| !self.registry.has_seat(*slot, room)).collect();
         for slot in &slots {
@@ -196,7 +190,7 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn refresh_user(&mut self, user: &Name, client: Option<ClientId>, expire_at: Option<i64>, expired: bool) {
+    fn refresh_user(&mut self, user: &Name, client: Which, expire_at: Option<i64>, expired: bool) {
         for slot in self.ready_of(user, client) {
             if expired {
                 self.close(slot, CloseCause::Expired);
@@ -211,26 +205,31 @@ impl Hub {
         }
     }
 
-    /// The connections of a user that are ready: all, or the one that is named.
-    fn ready_of(&self, user: &Name, client: Option<ClientId>) -> Vec<u32> {
+    /// Those connections of a user that are ready and named.
+    fn ready_of(&self, user: &Name, which: Which) -> Vec<u32> {
         let ready = |slot: &u32| self.conns[*slot as usize].ready().is_some();
-        let named = |slot: &u32| client.is_none_or(|client| self.conns[*slot as usize].client == client);
+        let named = |slot: &u32| match which {
+            Which::All => true,
+            Which::One(client) => self.conns[*slot as usize].client == client,
+            Which::Nobody => false,
+        };
         self.registry.connections_of(user).filter(ready).filter(named).collect()
     }
 
     fn send(&mut self, client: ClientId, data: &str) -> Result<Reply, Error> {
         let ready = self.clients.get(&client).filter(|slot| self.conns[**slot as usize].ready().is_some());
         let Some(slot) = ready.copied() else {
-            return Err(Error::new(ErrorCode::UnknownRoom, format!("client: no connection has the id {client}")));
+            return Err(no_connection(&format!("{client}")));
         };
         self.deliver_to(slot, data);
         Ok(Reply::Done)
     }
 
-    fn disconnect(&mut self, user: &Name, client: Option<ClientId>, whitelist: &[ClientId], reason: &CloseReason) {
-        let slots: Vec<u32> = match client {
-            Some(client) => self.clients.get(&client).copied().into_iter().collect(),
-            None => self.registry.connections_of(user).collect(),
+    fn disconnect(&mut self, user: &Name, which: Which, whitelist: &[ClientId], reason: &CloseReason) {
+        let slots: Vec<u32> = match which {
+            Which::One(client) => self.clients.get(&client).copied().into_iter().collect(),
+            Which::All => self.registry.connections_of(user).collect(),
+            Which::Nobody => Vec::new(),
         };
         for slot in slots {
             let conn = &self.conns[slot as usize];

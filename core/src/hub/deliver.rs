@@ -149,7 +149,7 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
     /// The frame that tells its place, for a connection that wants to know.
     fn position(&mut self, speaks: &Speaks) -> Option<Frame> {
         let (Some((room, position)), Speaks::Plain(url)) = (self.place, speaks) else { return None };
-        let encode = || Frame::text(&plain::position("position", room, position));
+        let encode = || Frame::text(&plain::position(plain::Word::Position, room, position));
         url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
     }
 }

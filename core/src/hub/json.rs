@@ -6,11 +6,10 @@ use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
-use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};
-use crate::wire::raw;
+use crate::wire::{raw, readable};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -175,10 +174,14 @@ impl Hub {
         if id == 0 || !self.conns[slot as usize].open().is_some_and(unauthenticated) {
             return Err(Refusal::Close(CloseCause::BadRequest));
         }
-        let json::Connect { token, subs } = read(params)?;
+        let json::Connect { token, data, subs } = read(params)?;
+        self.readable(data)?;
+        subs.values().try_for_each(|wanted| done(wanted.undone()))?;
         // More than a connection may be in means nothing: it cannot be put into them.
         let subs = subs.iter().take(self.config.limits.rooms_per_connection);
-        let replays = subs.map(|(room, wanted)| (Name::from(room.as_ref()), wanted.replay().or_without())).collect();
+        // What no room can be called is none that it is put into.
+        let named = subs.filter_map(|(room, wanted)| Some((self.room(room).ok()?, wanted)));
+        let replays = named.map(|(room, wanted)| (room, wanted.replay().or_without())).collect();
         let entrance = Entrance { id, replays, ..Entrance::default() };
         if !token.is_empty() {
             self.check(slot, token, Check::Entrance(Box::new(entrance)));
@@ -192,8 +195,14 @@ impl Hub {
 
     fn subscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let wanted: json::Subscribe<'_> = read(params)?;
+        done(wanted.undone())?;
+        self.readable(wanted.data)?;
         let room = self.may_name(slot, &wanted.channel)?;
-        let watches = wanted.join_leave && self.config.policy.allow_presence;
+        if wanted.join_leave && !self.config.policy.allow_presence {
+            let words = "permission denied: join_leave (allow_presence)";
+            return Err(Error::new(ErrorCode::PermissionDenied, words).into());
+        }
+        let watches = wanted.join_leave;
         let replay = wanted.replay();
         if !wanted.token.is_empty() {
             let asked = Asked { id, room, replay, watches };
@@ -207,17 +216,26 @@ impl Hub {
     }
 
     fn sub_refresh(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::Refresh { channel, token } = read(params)?;
-        if !self.registry.is_member(slot, &channel) {
+        let refresh: json::Refresh<'_> = read(params)?;
+        done(refresh.undone())?;
+        let json::Refresh { channel, token, .. } = refresh;
+        let room = self.room(&channel)?;
+        // Nobody may be in a personal room for a while only.
+        if room.is_reserved() || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
-        self.check(slot, token, Check::SubRefresh { id, room: channel.as_ref().into() });
+        self.check(slot, token, Check::SubRefresh { id, room });
         Ok(())
     }
 
     fn unsubscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let json::InRoom { channel } = read(params)?;
-        if let Some(left) = self.registry.leave(slot, &channel) {
+        let room = self.room(&channel)?;
+        // Whoever left its personal room would not be reached by what is published to the user.
+        if room.is_reserved() {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        if let Some(left) = self.registry.leave(slot, &room) {
             self.left(slot, left);
         }
         self.say(slot, &json::done(id, "unsubscribe"));
@@ -226,6 +244,7 @@ impl Hub {
 
     fn publish(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let publish: json::Publish<'_> = read(params)?;
+        done(publish.undone())?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
         let from = self.asking(slot, id);
         self.publish_from(slot, &publish.channel, data, from)?;
@@ -234,7 +253,8 @@ impl Hub {
 
     /// Publishes for a client, if it may.
     pub(super) fn publish_from(&mut self, slot: u32, room: &str, data: String, from: Origin) -> Result<(), Error> {
-        if !self.config.policy.allow_publish || !self.registry.is_member(slot, room) {
+        let room = self.room(room)?;
+        if !self.config.policy.allow_publish || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let max = self.config.limits.publication_bytes;
@@ -242,16 +262,22 @@ impl Hub {
             let words = format!("data has more than {max} bytes");
             return Err(Error::limit(ErrorCode::BadRequest, Limit::PublicationBytes, &words));
         }
+        readable::check(&data, &self.config.limits).map_err(|wrong| wrong.error("data"))?;
+        if raw::has_type(&data, |kind| self.config.routes.says(kind)) {
+            let words = "data: its type is one that the server itself uses: plain clients could not tell the two apart";
+            return Err(Error::new(ErrorCode::BadRequest, words));
+        }
         self.pace_publish(slot)?;
-        let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(room)));
+        let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data, tags: None, info, skip_history: false };
-        self.requests.push_back(Request::Publish { from, room: room.into(), draft, idempotency_key: None });
+        self.requests.push_back(Request::Publish { from, room, draft, idempotency_key: None });
         Ok(())
     }
 
     fn history(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let json::History { channel, query } = read(params)?;
-        if !self.config.policy.allow_history || !self.registry.is_member(slot, &channel) {
+        let room = self.room(&channel)?;
+        if !self.config.policy.allow_history || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         if !keeps_history(&self.config.limits) {
@@ -259,23 +285,37 @@ impl Hub {
         }
         let from = self.asking(slot, id);
         let query = query.query()?;
-        self.requests.push_back(Request::History { from, room: channel.as_ref().into(), query });
+        self.requests.push_back(Request::History { from, room, query });
         Ok(())
     }
 
     fn presence(&mut self, slot: u32, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
         let json::InRoom { channel } = read(params)?;
-        if !self.config.policy.allow_presence || !self.registry.is_member(slot, &channel) {
+        let room = self.room(&channel)?;
+        if !self.config.policy.allow_presence || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let from = self.asking(slot, id);
-        self.requests.push_back(Request::Presence { from, room: channel.as_ref().into(), only_counts });
+        self.requests.push_back(Request::Presence { from, room, only_counts });
         Ok(())
+    }
+
+    /// Whether what comes along with a command is such as could be passed on.
+    fn readable(&self, data: Option<&RawValue>) -> Result<(), Error> {
+        let checked = data.map_or(Ok(()), |data| readable::check(data.get(), &self.config.limits));
+        checked.map_err(|wrong| wrong.error("data"))
     }
 
     fn asking(&self, slot: u32, id: u64) -> Origin {
         Origin::Json { conn: self.conns[slot as usize].id, id }
     }
+}
+
+/// What a client asks for and nobody does is not passed over: it would take what it gets for what it has asked for.
+fn done(undone: Option<&'static str>) -> Result<(), Error> {
+    undone.map_or(Ok(()), |field| {
+        Err(Error::new(ErrorCode::NotAvailable, format!("{field} is not available on this server")))
+    })
 }
 
 fn read<'a, T: Deserialize<'a>>(params: &'a RawValue) -> Result<T, Error> {

@@ -6,7 +6,7 @@ use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
-use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, client_room};
+use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{Position, Replay, Replayed, Request};
 use crate::registry::{JoinId, Left};
@@ -21,19 +21,28 @@ use alloc::vec::Vec;
 impl Hub {
     /// Whether a client may name this room, and may be put into one more.
     pub(super) fn may_name(&self, slot: u32, room: &str) -> Result<Name, Error> {
-        let limits = &self.config.limits;
-        let room = client_room(room, limits.room_name_bytes).map_err(|wrong| match wrong {
-            BadName::Reserved => Error::from(ErrorCode::PermissionDenied),
-            BadName::TooLong(_) => {
-                Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "the room's name is too long")
-            }
-            wrong => Error::new(ErrorCode::BadRequest, format!("{wrong}")),
-        })?;
+        let room = self.room(room)?;
+        if room.is_reserved() {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
         if self.registry.has_seat(slot, &room) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
         self.has_place(slot)?;
         Ok(room)
+    }
+
+    /// The room that a command names, whether the client is in it or not.
+    ///
+    /// # Errors
+    /// 107 with the rule that the name breaks; a command that names none has an empty one.
+    pub(super) fn room(&self, name: &str) -> Result<Name, Error> {
+        Name::room(name, self.config.limits.room_name_bytes).map_err(|wrong| match wrong {
+            BadName::TooLong(_) => {
+                Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "channel: the room's name is too long")
+            }
+            wrong => Error::new(ErrorCode::BadRequest, format!("channel: {wrong}")),
+        })
     }
 
     /// Whether a connection may be put into one more room.
@@ -236,17 +245,17 @@ impl Hub {
         let Speaks::Plain(url) = &self.conns[slot as usize].speaks else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
-            self.say(slot, &plain::position("gap", room, position));
+            self.say(slot, &plain::position(plain::Word::Gap, room, position));
         }
         for entry in &replay.entries {
             self.say(slot, &entry.draft.data);
             if positions {
                 let at = Position { offset: entry.offset, ..position };
-                self.say(slot, &plain::position("position", room, at));
+                self.say(slot, &plain::position(plain::Word::Position, room, at));
             }
         }
         if positions && replay.entries.is_empty() {
-            self.say(slot, &plain::position("position", room, position));
+            self.say(slot, &plain::position(plain::Word::Position, room, position));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::conn::{Check, Entrance, Speaks, Stage, Why};
 use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
-use crate::wire::plain::{self, Message};
+use crate::wire::plain::{self, Message, Wrong};
 use crate::wire::route::Plain;
 use alloc::boxed::Box;
 use alloc::format;
@@ -31,33 +31,39 @@ impl Hub {
 
     /// A message came, or its time.
     pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
+        let plain::Asked { id, message } = plain::parse(text, &self.config.limits);
+        let id = id.as_deref();
         if let Err(error) = self.pace_command(slot) {
-            return self.answer_plain(slot, None, &error);
+            return self.answer_plain(slot, id, &error);
         }
         let Some(open) = self.conns[slot as usize].open() else { return };
-        match (plain::parse(text), &open.stage) {
-            (Ok(message), Stage::Ready) => self.plain_command(slot, message),
-            (Ok(Message::Auth { token }), _) => self.check(slot, token, Check::Entrance(Box::default())),
-            (Ok(_), _) => self.complain(slot, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
-            (Err(wrong), _) => self.complain(slot, &wrong),
+        match (message, &open.stage) {
+            (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
+            (Ok(Message::Auth { token }), _) => {
+                let entrance = Entrance { plain_id: id.map(String::from), ..Entrance::default() };
+                self.check(slot, token, Check::Entrance(Box::new(entrance)));
+            }
+            (Ok(_), _) => self.complain(slot, id, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
+            (Err(Wrong::NotJson), _) => self.complain(slot, None, "Invalid JSON format"),
+            (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id, &error),
         }
     }
 
     /// The first token was checked.
-    pub(super) fn plain_entrance(&mut self, slot: u32, proof: Proof) {
+    pub(super) fn plain_entrance(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
         match proof {
             Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
             Proof::Bad | Proof::Expired if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                self.complain(slot, INVALID_TOKEN);
+                self.complain(slot, id, INVALID_TOKEN);
             }
             Proof::Bad | Proof::Expired => self.close(slot, CloseCause::InvalidToken),
         }
     }
 
     /// A later token was checked.
-    pub(super) fn plain_renewed(&mut self, slot: u32, proof: Proof) {
-        let Proof::Good(identity) = proof else { return self.complain(slot, INVALID_TOKEN) };
+    pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
+        let Proof::Good(identity) = proof else { return self.complain(slot, id, INVALID_TOKEN) };
         let Some(open) = self.conns[slot as usize].open() else { return };
         let user = identity.user.clone();
         if open.info.user == user {
@@ -119,12 +125,13 @@ impl Hub {
         self.enter(slot, Entrance { replays, ..Entrance::default() }, &rooms);
     }
 
-    fn plain_command(&mut self, slot: u32, message: Message) {
+    fn plain_command(&mut self, slot: u32, id: Option<&str>, message: Message) {
+        let id = id.map(String::from);
         match message {
-            Message::Auth { token } => self.check(slot, token, Check::Auth),
+            Message::Auth { token } => self.check(slot, token, Check::Auth { id }),
             Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
-            Message::Subscribe { events } => self.filter(slot, events),
-            Message::Publish { room, data, id } => self.plain_publish(slot, room, data, id),
+            Message::Subscribe { events } => self.filter(slot, id.as_deref(), events),
+            Message::Publish { room, data } => self.plain_publish(slot, room, data, id),
             Message::Position => self.tell_positions(slot),
             Message::Unknown => self.totals.unknown_types += 1,
         }
@@ -139,14 +146,18 @@ impl Hub {
         }
     }
 
-    fn filter(&mut self, slot: u32, events: Vec<String>) {
+    fn filter(&mut self, slot: u32, id: Option<&str>, events: Vec<String>) {
         let limits = &self.config.limits;
         let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
-        if events.len() > most {
-            return self.complain_of(slot, Limit::FilterEvents, &format!("at most {most} events"));
-        }
-        if events.iter().any(|event| event.len() > longest) {
-            return self.complain_of(slot, Limit::FilterEventBytes, &format!("an event has at most {longest} bytes"));
+        let refused = if events.len() > most {
+            Some((Limit::FilterEvents, format!("at most {most} events")))
+        } else if events.iter().any(|event| event.len() > longest) {
+            Some((Limit::FilterEventBytes, format!("an event has at most {longest} bytes")))
+        } else {
+            None
+        };
+        if let Some((limit, words)) = refused {
+            return self.answer_plain(slot, id, &Error::limit(ErrorCode::BadRequest, limit, &words));
         }
         let conn = &mut self.conns[slot as usize];
         let Speaks::Plain(url) = &conn.speaks else { return };
@@ -174,14 +185,8 @@ impl Hub {
         }
     }
 
-    /// Refuses what goes beyond a limit.
-    fn complain_of(&mut self, slot: u32, limit: Limit, message: &str) {
-        self.hit(limit);
-        self.complain(slot, &format!("{message} ({limit})"));
-    }
-
-    fn complain(&mut self, slot: u32, message: &str) {
-        let frame = plain::error(message, None, None, self.now.unix_ms);
+    fn complain(&mut self, slot: u32, id: Option<&str>, message: &str) {
+        let frame = plain::error(message, None, id, self.now.unix_ms);
         self.say_error(slot, &frame);
     }
 }

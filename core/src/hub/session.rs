@@ -3,11 +3,12 @@
 use super::Hub;
 use crate::close::CloseCause;
 use crate::conn::{Check, Entrance, Speaks, Stage, Timer, Why};
-use crate::ids::{ClientInfo, Name, any_room, client_room};
+use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
 use crate::time::Instant;
 use crate::turn::{BadToken, Change, Claims, Effect};
+use crate::wire::readable;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -59,9 +60,9 @@ impl Hub {
         let proof = self.prove(verdict);
         let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
         match check {
-            Check::Entrance(_) if plain => self.plain_entrance(slot, proof),
+            Check::Entrance(entrance) if plain => self.plain_entrance(slot, entrance.plain_id.as_deref(), proof),
             Check::Entrance(entrance) => self.json_entrance(slot, *entrance, proof),
-            Check::Auth => self.plain_renewed(slot, proof),
+            Check::Auth { id } => self.plain_renewed(slot, id.as_deref(), proof),
             Check::Refresh { id } => self.json_refreshed(slot, id, proof),
             Check::Subscribe(asked) => self.subscribe_with(slot, *asked, proof),
             Check::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, proof),
@@ -70,7 +71,7 @@ impl Hub {
     }
 
     /// Judges a token's times against the time of this turn, and its names against the rules.
-    fn prove(&self, verdict: Result<Claims, BadToken>) -> Proof {
+    fn prove(&mut self, verdict: Result<Claims, BadToken>) -> Proof {
         let Ok(claims) = verdict else { return Proof::Bad };
         let now = i64::try_from(self.now.unix_ms / 1000).unwrap_or(i64::MAX);
         if claims.exp.is_some_and(|exp| exp <= now) {
@@ -80,17 +81,20 @@ impl Hub {
             return Proof::Bad;
         }
         let max = self.config.limits.room_name_bytes;
-        let user = Name::from(claims.sub.as_str());
-        if !user.is_empty() && any_room(&user.personal_room(), max).is_err() {
-            return Proof::Bad;
-        }
+        let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
+        let Ok(user) = user else { return Proof::Bad };
         let mut channels: Vec<Name> = Vec::new();
         for channel in &claims.channels {
-            match client_room(channel, max) {
+            match Name::client_room(channel, max) {
                 Ok(channel) if channels.contains(&channel) => {}
                 Ok(channel) => channels.push(channel),
                 Err(_) => return Proof::Bad,
             }
+        }
+        let info = claims.info.as_deref().unwrap_or_default();
+        if let Err(wrong) = readable::check(info, &self.config.limits) {
+            self.count_error(&wrong.error("info"));
+            return Proof::Bad;
         }
         let lifetime = claims.exp.map(|exp| self.until(exp));
         Proof::Good(Identity { user, info: claims.info, channels, channel: claims.channel, lifetime })

@@ -257,6 +257,16 @@ limits! {
         because "a frame holds the publication, its envelope, and the publisher's info and tags beside it";
     simulated 1024 in 75 percent [64, 200, 4000];
 
+    /// How deep JSON that is passed on may be nested: payloads, and what tokens say of users.
+    json_depth JsonDepth: Count = 64, "error 107; a token: close 3500, a room's: error 103";
+    requires at_least (1) because "a payload may be an object";
+    simulated in 75 percent [1, 2, 10];
+
+    /// Digits of one number in JSON that is passed on.
+    json_number_digits JsonNumberDigits: Count = 400, "error 107; a token: close 3500, a room's: error 103";
+    requires at_least (1) because "a number has a digit";
+    simulated in 50 percent [10];
+
     /// Bytes of one frame to a client, header included.
     frame_bytes FrameBytes: Bytes = 512 << 10, "close 3008";
     requires at_most (outbox_bytes / 2) because "a client that is about to read one frame may be sent another";

@@ -1,20 +1,24 @@
 //! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
 
-use crate::api::{Command, Connection, Info, Message, Position, Publication, Reply};
+use crate::api::{Command, Connection, Info, Message, Position, Publication, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode};
-use crate::ids::{BadName, ClientId, ClientInfo, Name, any_room, client_room};
+use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
 use crate::wire::json::{push_members, push_publication};
 use crate::wire::raw::{integer, object, one_line};
+use crate::wire::readable;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use serde::Deserialize;
+use core::fmt;
+use core::marker::PhantomData;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -39,6 +43,9 @@ pub const METHODS: &[&str] = &[
     "limits",
     "info",
 ];
+
+/// The field of a payload.
+const DATA: &str = "data";
 
 /// Reads the body of `POST /api/<method>`.
 ///
@@ -98,14 +105,47 @@ pub fn encode(result: &Result<Reply, Error>) -> String {
     }
 }
 
+/// A JSON object in which no field comes twice: which of the two is meant, nobody can tell.
+#[derive(Default)]
+struct Fields<V>(BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fields<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor(PhantomData))
+    }
+}
+
+struct FieldsVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
+    type Value = Fields<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some(field) = map.next_key::<String>()? {
+            if fields.contains_key(&field) {
+                return Err(A::Error::custom(format_args!("the field {field:?} comes twice")));
+            }
+            fields.insert(field, map.next_value()?);
+        }
+        Ok(Fields(fields))
+    }
+}
+
 /// A body's fields, each taken once; what is left in the end is not known.
-struct Body<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+struct Body<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Body<'a> {
     fn read(body: &'a str) -> Result<Self, Error> {
-        let fields: BTreeMap<Cow<'a, str>, &'a RawValue> =
+        let Fields::<&'a RawValue>(fields) =
             serde_json::from_str(body).map_err(|error| bad(format!("the body must be a JSON object: {error}")))?;
-        Ok(Self(fields.into_iter().filter(|(_, value)| value.get() != "null").collect()))
+        // To typed clients `null` is "absent", but a payload is any JSON.
+        let is_there = |field: &str, value: &RawValue| value.get() != "null" || field == DATA;
+        Ok(Self(fields.into_iter().filter(|(field, value)| is_there(field, value)).collect()))
     }
 
     fn optional<T: Deserialize<'a>>(&mut self, field: &str) -> Result<Option<T>, Error> {
@@ -140,35 +180,58 @@ impl<'a> Body<'a> {
         room(&name, limits)
     }
 
-    fn user(&mut self) -> Result<Name, Error> {
-        let user: Name = self.required("user")?;
+    /// A room that connections may be put into and taken out of: not somebody's personal room.
+    fn client_room(&mut self, limits: &Limits) -> Result<Name, Error> {
+        let name: Cow<'a, str> = self.required("channel")?;
+        Name::client_room(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))
+    }
+
+    fn user(&mut self, limits: &Limits) -> Result<Name, Error> {
+        let user: Cow<'a, str> = self.required("user")?;
         if user.is_empty() {
             return Err(bad("user: the anonymous user cannot be addressed"));
         }
-        Ok(user)
+        self::user(&user, limits)
     }
 
-    /// Whose connections are meant, and which of them: `session` is another name of `client`.
-    fn whose(&mut self) -> Result<(Name, Option<ClientId>), Error> {
-        let user = self.user()?;
-        Ok((user, self.client()?))
+    /// The user that a filter names; an empty name is none.
+    fn maybe_user(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
+        let user: Option<Cow<'a, str>> = self.optional("user")?;
+        user.filter(|user| !user.is_empty()).map(|user| self::user(&user, limits)).transpose()
     }
 
-    fn client(&mut self) -> Result<Option<ClientId>, Error> {
-        let mut found = None;
+    /// The room that a filter names; an empty name is none.
+    fn maybe_room(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
+        let name: Option<Cow<'a, str>> = self.optional("channel")?;
+        name.filter(|name| !name.is_empty()).map(|name| room(&name, limits)).transpose()
+    }
+
+    /// Whose connections are meant, and which of them.
+    fn whose(&mut self, limits: &Limits) -> Result<(Name, Which), Error> {
+        let user = self.user(limits)?;
+        Ok((user, self.which()?))
+    }
+
+    /// Which connections are meant: by `client`, by `session` as the reply to `connect` has it, or by both.
+    fn which(&mut self) -> Result<Which, Error> {
+        let mut which = Which::All;
         for field in ["client", "session"] {
             let text: Option<String> = self.optional(field)?;
-            match text.filter(|text| !text.is_empty()) {
-                Some(text) => found = Some(client_id(field, &text)?),
-                None => continue,
-            }
+            let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+            which = match (which, ClientId::parse(&text)) {
+                (Which::All, Some(client)) => Which::One(client),
+                (Which::One(known), Some(client)) if known == client => which,
+                _ => Which::Nobody,
+            };
         }
-        Ok(found)
+        Ok(which)
     }
 
     fn data(&mut self, limits: &Limits) -> Result<String, Error> {
-        let raw = self.0.remove("data").ok_or_else(|| bad("data is missing"))?;
-        within("data", one_line(raw), limits)
+        let raw = self.0.remove(DATA).ok_or_else(|| bad("data is missing"))?;
+        let data = within(DATA, one_line(raw), limits)?;
+        readable::check(&data, limits).map_err(|wrong| wrong.error(DATA))?;
+        Ok(data)
     }
 
     fn message(&mut self, limits: &Limits) -> Result<Message, Error> {
@@ -181,13 +244,13 @@ impl<'a> Body<'a> {
         }
         Ok(Message {
             data: self.data(limits)?,
-            tags: self.optional("tags")?.unwrap_or_default(),
+            tags: self.optional::<Fields<String>>("tags")?.unwrap_or_default().0,
             skip_history: self.optional("skip_history")?.unwrap_or_default(),
             idempotency_key,
         })
     }
 
-    fn finish(self, command: Command) -> Result<Command, Error> {
+    fn finish<T>(self, command: T) -> Result<T, Error> {
         match self.0.into_keys().next() {
             Some(field) => Err(bad(format!("{field} is not supported here"))),
             None => Ok(command),
@@ -206,14 +269,17 @@ fn broadcast(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 }
 
 fn send(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let client: String = body.required("client")?;
-    let command = Command::Send { client: client_id("client", &client)?, data: body.data(limits)? };
-    body.finish(command)
+    let id: String = body.required("client")?;
+    let data = body.data(limits)?;
+    if id.is_empty() {
+        return Err(bad("client must not be empty"));
+    }
+    body.finish(())?;
+    ClientId::parse(&id).map(|client| Command::Send { client, data }).ok_or_else(|| no_connection(&id))
 }
 
 fn publish_user(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let user = body.user()?;
-    room(&user.personal_room(), limits)?;
+    let user = body.user(limits)?;
     let command = Command::PublishUser { user, message: body.message(limits)? };
     body.finish(command)
 }
@@ -223,7 +289,7 @@ fn publish_all(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     body.finish(command)
 }
 
-fn disconnect(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
+fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct With {
@@ -232,14 +298,13 @@ fn disconnect(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
         #[serde(default)]
         reason: String,
     }
-    let user: Option<Name> = body.optional("user")?;
-    let client = body.client()?;
-    let user = user.unwrap_or_else(Name::empty);
-    if user.is_empty() && client.is_none() {
+    let user = body.maybe_user(limits)?.unwrap_or_else(Name::empty);
+    let client = body.which()?;
+    if user.is_empty() && client == Which::All {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
     }
     let whitelist: Vec<String> = body.optional("whitelist")?.unwrap_or_default();
-    let whitelist = whitelist.iter().map(|client| client_id("whitelist", client)).collect::<Result<_, _>>()?;
+    let whitelist = whitelist.iter().filter_map(|client| ClientId::parse(client)).collect();
     let reason = match body.object::<With>("disconnect")? {
         None => CloseCause::Backend.reason(),
         // SDKs take a reason that is JSON for their own and look no further: they would never reconnect.
@@ -253,21 +318,20 @@ fn disconnect(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
 }
 
 fn channels(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    let command = Command::Channels { pattern: body.optional("pattern")? };
+    let pattern: Option<String> = body.optional("pattern")?;
+    let command = Command::Channels { pattern: pattern.filter(|pattern| !pattern.is_empty()) };
     body.finish(command)
 }
 
-fn connections(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    let user: Option<Name> = body.optional("user")?;
+fn connections(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     // `cent` always sends these two, empty where nothing was asked.
     body.ignore_empty("expression");
-    let user = user.filter(|user| !user.is_empty());
-    let command = Command::Connections { user, channel: body.optional("channel")? };
+    let command = Command::Connections { user: body.maybe_user(limits)?, channel: body.maybe_room(limits)? };
     body.finish(command)
 }
 
 fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let commands: Vec<BTreeMap<String, &RawValue>> = body.required("commands")?;
+    let commands: Vec<Fields<&RawValue>> = body.required("commands")?;
     // They run one after the other, which is one of the ways to run them side by side.
     body.optional::<bool>("parallel")?;
     let commands = commands.iter().map(|command| batched(command, limits)).collect::<Result<_, _>>()?;
@@ -276,8 +340,8 @@ fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 
 type Batched = (&'static str, Result<Command, Error>);
 
-fn batched(command: &BTreeMap<String, &RawValue>, limits: &Limits) -> Result<Batched, Error> {
-    let mut named = command.iter().filter(|(_, params)| params.get() != "null");
+fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Error> {
+    let mut named = command.0.iter().filter(|(_, params)| params.get() != "null");
     let (Some((method, params)), None) = (named.next(), named.next()) else {
         return Err(bad("commands: each is an object with one method"));
     };
@@ -287,22 +351,21 @@ fn batched(command: &BTreeMap<String, &RawValue>, limits: &Limits) -> Result<Bat
 }
 
 fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose()?;
-    let name: Cow<'_, str> = body.required("channel")?;
-    let channel = client_room(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))?;
+    let (user, client) = body.whose(limits)?;
+    let channel = body.client_room(limits)?;
     let since: Option<Since> = body.object("recover_since")?;
     let since = since.map(|Since { epoch, offset }| Position { epoch, offset });
     body.finish(Command::Subscribe { user, client, channel, since })
 }
 
 fn unsubscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose()?;
-    let command = Command::Unsubscribe { user, client, channel: body.room(limits)? };
+    let (user, client) = body.whose(limits)?;
+    let command = Command::Unsubscribe { user, client, channel: body.client_room(limits)? };
     body.finish(command)
 }
 
-fn refresh(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose()?;
+fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+    let (user, client) = body.whose(limits)?;
     let expired = body.optional("expired")?.unwrap_or_default();
     let command = Command::Refresh { user, client, expire_at: body.integer("expire_at")?, expired };
     body.finish(command)
@@ -331,18 +394,27 @@ fn history_remove(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error>
 }
 
 fn room(name: &str, limits: &Limits) -> Result<Name, Error> {
-    any_room(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
+    Name::room(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
+}
+
+fn user(id: &str, limits: &Limits) -> Result<Name, Error> {
+    Name::user(id, limits.room_name_bytes).map_err(|wrong| bad_name("user", id, wrong))
 }
 
 /// What is wrong with a room's name, as an error of a backend's call.
 pub(crate) fn bad_room(name: &str, wrong: BadName) -> Error {
-    let code = if wrong == BadName::Reserved { ErrorCode::PermissionDenied } else { ErrorCode::BadRequest };
-    let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
-    Error { limit, ..Error::new(code, format!("channel {name:?}: {wrong}")) }
+    bad_name("channel", name, wrong)
 }
 
-fn client_id(field: &str, text: &str) -> Result<ClientId, Error> {
-    ClientId::parse(text).ok_or_else(|| bad(format!("{field}: {text:?} is not a client id")))
+fn bad_name(field: &str, name: &str, wrong: BadName) -> Error {
+    let code = if wrong == BadName::Reserved { ErrorCode::PermissionDenied } else { ErrorCode::BadRequest };
+    let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
+    Error { limit, ..Error::new(code, format!("{field} {name:?}: {wrong}")) }
+}
+
+/// What a message for a connection is answered that is not there.
+pub(crate) fn no_connection(id: &str) -> Error {
+    Error::new(ErrorCode::UnknownRoom, format!("client: no connection has the id {id:?}"))
 }
 
 fn within(field: &str, payload: String, limits: &Limits) -> Result<String, Error> {

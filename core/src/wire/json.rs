@@ -4,7 +4,7 @@ use crate::code::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
 use crate::wire::history::HistoryFields;
-use crate::wire::raw::{one_line, push_number, push_string};
+use crate::wire::raw::{one_line, present, push_number, push_string};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -112,30 +112,70 @@ impl<'de> Visitor<'de> for CommandVisitor {
 /// Parameters of `connect`.
 #[derive(Deserialize)]
 pub(crate) struct Connect<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub token: String,
-    /// What is to be replayed of the rooms that the server puts it into.
+    /// Kept for nobody yet; what it must not be is refused all the same.
     #[serde(default, borrow)]
+    pub data: Option<&'a RawValue>,
+    /// What is to be replayed of the rooms that the server puts it into.
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub subs: BTreeMap<Cow<'a, str>, Subscribe<'a>>,
 }
 
 /// Parameters of `subscribe`.
 #[derive(Deserialize)]
 pub(crate) struct Subscribe<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub token: String,
-    #[serde(default)]
-    pub recover: bool,
+    /// As that of `connect`.
     #[serde(default, borrow)]
+    pub data: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub recover: bool,
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub epoch: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub offset: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub join_leave: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub flag: u64,
+    #[serde(default)]
+    tf: Wish,
+    #[serde(default, rename = "type")]
+    kind: Wish,
+    #[serde(default)]
+    phase: Wish,
+    #[serde(default)]
+    cursor: Wish,
+    #[serde(default)]
+    limit: Wish,
+}
+
+/// Whether a field asks for something: it is there, and not the zero value that typed clients send for nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wish(bool);
+
+impl<'de> Deserialize<'de> for Wish {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let zero = |text: &str| matches!(text, "null" | "false" | "0" | "0.0" | "\"\"" | "[]" | "{}");
+        let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(raw.get());
+        let is_zero = zero(raw.get()) || fields.is_ok_and(|fields| fields.values().all(|field| zero(field.get())));
+        Ok(Self(!is_zero))
+    }
+}
+
+/// The first of these wishes that there is.
+fn undone(wishes: &[(Wish, &'static str)]) -> Option<&'static str> {
+    wishes.iter().find(|(wish, _)| wish.0).map(|(_, field)| *field)
+}
+
+/// Reads what typed clients may send as `null` where they mean nothing.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The bit of a subscription's `flag` that wants an error in place of an unsuccessful recovery.
@@ -150,28 +190,52 @@ impl Subscribe<'_> {
         let or_refuse = self.flag & REFUSE_UNRECOVERED != 0;
         Replay::Since { epoch: self.epoch.to_string(), offset: self.offset, or_refuse }
     }
+
+    /// The field that asks for what no subscription here does: a filter by tags, or a room that is a map or is polled.
+    pub fn undone(&self) -> Option<&'static str> {
+        undone(&[
+            (self.tf, "tf"),
+            (self.kind, "type"),
+            (self.phase, "phase"),
+            (self.cursor, "cursor"),
+            (self.limit, "limit"),
+        ])
+    }
 }
 
 /// Parameters of the commands that only name a room.
 #[derive(Deserialize)]
 pub(crate) struct InRoom<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
 }
 
 /// Parameters of `refresh` and `sub_refresh`.
 #[derive(Deserialize)]
 pub(crate) struct Refresh<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub token: String,
+    #[serde(default, rename = "type")]
+    kind: Wish,
+    #[serde(default)]
+    track: Wish,
+    #[serde(default)]
+    untrack: Wish,
+}
+
+impl Refresh<'_> {
+    /// The field that asks for what no room here does: to be polled for keys.
+    pub fn undone(&self) -> Option<&'static str> {
+        undone(&[(self.kind, "type"), (self.track, "track"), (self.untrack, "untrack")])
+    }
 }
 
 /// Parameters of `history`.
 #[derive(Deserialize)]
 pub(crate) struct History<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
     #[serde(flatten)]
     pub query: HistoryFields,
@@ -180,16 +244,28 @@ pub(crate) struct History<'a> {
 /// Parameters of `publish`.
 #[derive(Deserialize)]
 pub(crate) struct Publish<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
-    #[serde(default, borrow)]
+    /// Any JSON, `null` too.
+    #[serde(default, borrow, deserialize_with = "present")]
     pub data: Option<&'a RawValue>,
+    #[serde(default, rename = "type")]
+    kind: Wish,
+    #[serde(default)]
+    key: Wish,
+    #[serde(default)]
+    removed: Wish,
 }
 
 impl Publish<'_> {
     /// The payload on one line.
     pub fn payload(&self) -> Option<String> {
         self.data.map(one_line)
+    }
+
+    /// The field that asks for what no room here does: to be a map of keys.
+    pub fn undone(&self) -> Option<&'static str> {
+        undone(&[(self.kind, "type"), (self.key, "key"), (self.removed, "removed")])
     }
 }
 

@@ -5,4 +5,7 @@ pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod plain;
 pub(crate) mod raw;
+pub(crate) mod readable;
 pub mod route;
+
+pub use plain::Word;

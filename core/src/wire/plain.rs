@@ -1,13 +1,54 @@
 //! The `plain` profile: bare payloads for `new WebSocket(url)`.
 
-use crate::code::ErrorCode;
+use crate::code::{Error, ErrorCode};
+use crate::limits::Limits;
 use crate::link::{Position, epoch_text};
-use crate::wire::raw::{object, one_line, push_number, push_string};
+use crate::wire::raw::{object, one_line, present, push_number, push_string};
+use crate::wire::readable;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The `type` of a frame that the server says something of its own with. What is published goes beside such frames,
+        /// as it was published, so a client's publication may not have one of these types.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Word { $($(#[$doc])* $name,)* }
+
+        impl Word {
+            /// All of them. A route may have another word in the place of [`Word::Subscribed`].
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The word as it is sent.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// The first frame of a connection.
+    Connection = "connection",
+    /// The answer to `ping`.
+    Pong = "pong",
+    /// The answer to `subscribe`.
+    Subscribed = "subscribed",
+    /// The answer to a later `auth` that was accepted.
+    Authenticated = "authenticated",
+    /// The answer to a `publish` that carried an `id`.
+    Published = "published",
+    /// Where in a room's log the connection is.
+    Position = "position",
+    /// The connection has missed something, and where it is now.
+    Gap = "gap",
+    /// Something was wrong with what the client said.
+    Error = "error",
+}
 
 /// What a client of the `plain` profile says.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +63,6 @@ pub(crate) enum Message {
     Publish {
         room: Option<String>,
         data: String,
-        id: Option<String>,
     },
     Position,
     /// An object whose `type` means nothing here, or that has none.
@@ -31,55 +71,74 @@ pub(crate) enum Message {
 
 #[derive(Deserialize)]
 struct Fields<'a> {
-    #[serde(default, borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
     events: Option<Vec<String>>,
     #[serde(default)]
     room: Option<String>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "present")]
     data: Option<&'a RawValue>,
+}
+
+/// What every message may have: what a message without a known type holds beside it is nobody's business.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(default, borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
     #[serde(default, borrow)]
     id: Option<&'a RawValue>,
 }
 
-/// Only the type: what a message without a known one holds beside it is nobody's business.
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(default, borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
+/// A message with the `id` that it is answered with: any JSON.
+pub(crate) struct Asked {
+    pub id: Option<String>,
+    /// What it asks for.
+    pub message: Result<Message, Wrong>,
 }
 
-/// Reads a client's message.
-///
-/// # Errors
-/// The words for an error frame: it is not a JSON object, or a field of a known type is not what it should be.
-pub(crate) fn parse(text: &str) -> Result<Message, String> {
-    let kind: Kind<'_> = object(text).map_err(|_| String::from("Invalid JSON format"))?;
+/// What is wrong with a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It is not a JSON object.
+    NotJson,
+    /// A field of a known type is not what it should be; the words say which.
+    Field(Error),
+}
+
+/// Reads a client's message. An `id` that could not be sent back is refused like a field.
+pub(crate) fn parse(text: &str, limits: &Limits) -> Asked {
+    let Ok(Envelope { kind, id }) = object::<Envelope<'_>>(text) else {
+        return Asked { id: None, message: Err(Wrong::NotJson) };
+    };
     let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
-    if !kind.kind.is_some_and(|kind| known.contains(&kind.get())) {
-        return Ok(Message::Unknown);
+    let Some(kind) = kind.map(RawValue::get).filter(|kind| known.contains(kind)) else {
+        return Asked { id: None, message: Ok(Message::Unknown) };
+    };
+    match id.map(|id| readable::check(id.get(), limits)) {
+        Some(Err(wrong)) => Asked { id: None, message: Err(Wrong::Field(wrong.error("id"))) },
+        _ => Asked { id: id.map(one_line), message: known_message(kind, text).map_err(Wrong::Field) },
     }
-    let fields: Fields<'_> = object(text)?;
-    match fields.kind.as_deref() {
-        Some("auth") => Ok(Message::Auth { token: fields.token.ok_or("auth needs a token")? }),
-        Some("ping") => Ok(Message::Ping),
-        Some("position") => Ok(Message::Position),
-        Some("subscribe") => Ok(Message::Subscribe { events: fields.events.unwrap_or_default() }),
-        Some("publish") => Ok(Message::Publish {
-            room: fields.room,
-            data: one_line(fields.data.ok_or("publish needs data")?),
-            id: fields.id.map(one_line),
-        }),
-        _ => Ok(Message::Unknown),
-    }
+}
+
+fn known_message(kind: &str, text: &str) -> Result<Message, Error> {
+    let bad = |words: Cow<'static, str>| Error::new(ErrorCode::BadRequest, words);
+    let fields: Fields<'_> = object(text).map_err(|words| bad(words.into()))?;
+    Ok(match kind {
+        "\"auth\"" => Message::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
+        "\"ping\"" => Message::Ping,
+        "\"position\"" => Message::Position,
+        "\"subscribe\"" => Message::Subscribe { events: fields.events.unwrap_or_default() },
+        _ => {
+            let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
+            Message::Publish { room: fields.room, data: one_line(data) }
+        }
+    })
 }
 
 /// The first frame of a connection.
 pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> String {
-    let mut out = open("connection");
+    let mut out = open(Word::Connection);
     out.push_str(",\"message\":");
     push_string(&mut out, &alloc::format!("Connected to {rooms}"));
     push_timestamp(&mut out, unix_ms);
@@ -92,7 +151,7 @@ pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: 
 
 /// The answer to `ping`.
 pub(crate) fn pong(unix_ms: u64) -> String {
-    let mut out = open("pong");
+    let mut out = open(Word::Pong);
     push_timestamp(&mut out, unix_ms);
     out.push('}');
     out
@@ -100,7 +159,7 @@ pub(crate) fn pong(unix_ms: u64) -> String {
 
 /// The answer to `subscribe`, under the name that the route gives it.
 pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String {
-    let mut out = open(word);
+    let mut out = open_as(word);
     out.push_str(",\"events\":[");
     for (at, event) in events.iter().enumerate() {
         if at > 0 {
@@ -116,7 +175,7 @@ pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String 
 
 /// The answer to a later `auth` that was accepted.
 pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
-    let mut out = open("authenticated");
+    let mut out = open(Word::Authenticated);
     out.push_str(",\"user\":");
     push_string(&mut out, user);
     push_timestamp(&mut out, unix_ms);
@@ -126,7 +185,7 @@ pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
 
 /// The answer to a `publish` that carried an `id`.
 pub(crate) fn published(id: &str, room: &str, position: Position) -> String {
-    let mut out = open("published");
+    let mut out = open(Word::Published);
     out.push_str(",\"id\":");
     out.push_str(id);
     out.push_str(",\"room\":");
@@ -136,9 +195,9 @@ pub(crate) fn published(id: &str, room: &str, position: Position) -> String {
     out
 }
 
-/// Where in a room's log the connection is (`position`), or that something before it is missing (`gap`).
-pub(crate) fn position(kind: &str, room: &str, position: Position) -> String {
-    let mut out = open(kind);
+/// Where in a room's log the connection is ([`Word::Position`]), or that something before it is missing ([`Word::Gap`]).
+pub(crate) fn position(word: Word, room: &str, position: Position) -> String {
+    let mut out = open(word);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
     push_position(&mut out, position);
@@ -148,7 +207,7 @@ pub(crate) fn position(kind: &str, room: &str, position: Position) -> String {
 
 /// Something was wrong with what the client said.
 pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, unix_ms: u64) -> String {
-    let mut out = open("error");
+    let mut out = open(Word::Error);
     if let Some(code) = code {
         out.push_str(",\"code\":");
         push_number(&mut out, code.number());
@@ -171,9 +230,14 @@ fn push_position(out: &mut String, position: Position) {
     push_number(out, position.offset);
 }
 
-fn open(kind: &str) -> String {
+fn open(word: Word) -> String {
+    open_as(word.text())
+}
+
+/// For the one answer that a route may have its own word for.
+fn open_as(word: &str) -> String {
     let mut out = String::from("{\"type\":");
-    push_string(&mut out, kind);
+    push_string(&mut out, word);
     out
 }
 
@@ -183,4 +247,27 @@ fn push_timestamp(out: &mut String, unix_ms: u64) {
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     out.push_str(",\"timestamp\":");
     push_string(out, &alloc::format!("{at:.3}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_of_all_frames_that_there_are() {
+        let at = Position { epoch: 1, offset: 1 };
+        let frames = [
+            greeting("a", false, "c", 0),
+            pong(0),
+            subscribed(Word::Subscribed.text(), &[], 0),
+            authenticated("ann", 0),
+            published("1", "a", at),
+            position(Word::Position, "a", at),
+            position(Word::Gap, "a", at),
+            error("no", None, None, 0),
+        ];
+        let types: Vec<String> =
+            frames.iter().filter_map(|frame| Some(crate::wire::raw::event_type(frame)?.into_owned())).collect();
+        assert_eq!(types, Word::ALL.iter().map(|word| word.text()).collect::<Vec<_>>());
+    }
 }

@@ -2,7 +2,8 @@
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
-use serde::de::Error as _;
+use core::fmt;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
@@ -14,6 +15,14 @@ use serde_json::value::RawValue;
 pub(crate) fn optional_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let raw = Option::<&RawValue>::deserialize(deserializer)?;
     Ok(raw.map(one_line))
+}
+
+/// Reads any JSON that is there; `null` is JSON too.
+///
+/// # Errors
+/// When it is not JSON.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// The text without its line breaks. Valid JSON has raw ones between tokens only, and clients split frames at them.
@@ -69,6 +78,35 @@ pub(crate) fn event_type(payload: &str) -> Option<Cow<'_, str>> {
         kind: Cow<'a, str>,
     }
     object::<Typed<'_>>(payload).ok().map(|typed| typed.kind)
+}
+
+/// Whether a payload is an object with a top-level `type` that is one of these strings, however it is escaped, and
+/// whichever of several it is: parsers differ in which of them they take.
+pub(crate) fn has_type(payload: &str, is_one: impl Fn(&str) -> bool) -> bool {
+    struct Types<F>(F);
+
+    impl<'de, F: Fn(&str) -> bool> Visitor<'de> for Types<F> {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+            let mut found = false;
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                if key == "type" {
+                    let value = map.next_value::<&RawValue>()?;
+                    found |= serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|kind| (self.0)(&kind));
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    serde_json::Deserializer::from_str(payload).deserialize_map(Types(is_one)).unwrap_or(false)
 }
 
 /// Appends `text` as a JSON string.

@@ -1,10 +1,12 @@
 //! From the target of an upgrade request to the profile it speaks and the rooms it names.
 
 use crate::api::Position;
-use crate::ids::{BadName, Name, client_room};
+use crate::ids::{BadName, Name};
 use crate::limits::{Limit, Limits};
+use crate::wire::plain::Word;
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use percent_encoding::percent_decode_str;
@@ -34,7 +36,7 @@ pub struct Plain {
     /// Whether a greeting is sent: not with `?greeting=off`.
     pub greeting: bool,
     /// The `type` of the answer to `subscribe`.
-    pub subscribed: Name,
+    pub subscribed: Arc<str>,
     /// `?since=<epoch>:<offset>`: deliver what came after this. Only with exactly one room.
     pub since: Option<Position>,
     /// `?history=N`: deliver at most this many of the newest messages of each room.
@@ -73,11 +75,11 @@ pub struct Routes {
 struct Template {
     segments: Vec<String>,
     room: String,
-    subscribed: Name,
+    subscribed: Arc<str>,
 }
 
 /// The default `type` of the answer to `subscribe`.
-const SUBSCRIBED: &str = "subscribed";
+const SUBSCRIBED: &str = Word::Subscribed.text();
 /// What a template has in place of a segment, and in the room's name for what stood there.
 const PLACEHOLDER: &str = "{id}";
 
@@ -101,12 +103,18 @@ impl Routes {
         if room.contains(PLACEHOLDER) && placeholders == 0 {
             return Err(format!("the room {room:?} uses {PLACEHOLDER}, which its route {path:?} does not have"));
         }
-        if room.is_empty() || room.starts_with('#') {
-            return Err(format!("the room {room:?} of the route {path:?} is empty or reserved"));
+        if let Err(wrong) = Name::client_room(room, usize::MAX) {
+            return Err(format!("the room {room:?} of the route {path:?}: {wrong}"));
         }
-        let subscribed = Name::from(subscribed.unwrap_or(SUBSCRIBED));
+        let subscribed = Arc::from(subscribed.unwrap_or(SUBSCRIBED));
         self.templates.push(Template { segments, room: room.into(), subscribed });
         Ok(())
+    }
+
+    /// Whether the server says something of its own in frames of this `type`, on one of the paths.
+    pub(crate) fn says(&self, kind: &str) -> bool {
+        let own = self.templates.iter().map(|template| &*template.subscribed);
+        Word::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
     }
 
     /// Finds where the target of a request (path and query, RFC 9112 section 3.2.1) leads.
@@ -127,7 +135,7 @@ impl Routes {
         let (named, subscribed) = self.rooms_of(path, &query, limits)?;
         let mut rooms: Vec<Name> = Vec::new();
         for room in named {
-            let room = client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
+            let room = Name::client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
                 BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
                 BadName::TooLong(_) => RouteError::Limit(Limit::RoomNameBytes, wrong.to_string()),
                 wrong => RouteError::Bad(wrong.to_string()),
@@ -164,14 +172,14 @@ impl Routes {
         path: &str,
         query: &[(Cow<'_, str>, Cow<'_, str>)],
         limits: &Limits,
-    ) -> Result<(Vec<String>, Name), RouteError> {
+    ) -> Result<(Vec<String>, Arc<str>), RouteError> {
         if path == "/ws" {
             let rooms: Vec<String> =
                 query.iter().filter(|(key, _)| key == "room").map(|(_, room)| room.to_string()).collect();
             if rooms.is_empty() {
                 return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into()));
             }
-            return Ok((rooms, Name::from(SUBSCRIBED)));
+            return Ok((rooms, Arc::from(SUBSCRIBED)));
         }
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let segments = decode(rest)?;
@@ -185,7 +193,7 @@ impl Routes {
             is_id_too_long = true;
         }
         match <[String; 1]>::try_from(segments) {
-            Ok([room]) => Ok((vec![room], Name::from(SUBSCRIBED))),
+            Ok([room]) => Ok((vec![room], Arc::from(SUBSCRIBED))),
             Err(_) if is_id_too_long => Err(RouteError::over(
                 Limit::RouteIdBytes,
                 &format!("what stands for {PLACEHOLDER} has at most {most} bytes"),

@@ -1,7 +1,7 @@
 //! The HTTP API's bodies, and what the calls do.
 
 use crate::world::{claims, with, world};
-use parlor_core::api::Command;
+use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseReason;
 use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Name, Policy};
 use serde_json::json;
@@ -106,7 +106,7 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
             world.input(Input::PeerClosed { conn, code: Some(code) });
         } else {
             let reason = CloseReason::custom(code, "so");
-            let client = Some(world.shard.snapshot().conns[0].client);
+            let client = Which::One(world.shard.snapshot().conns[0].client);
             world.call(Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason }).expect("done");
             world.input(Input::PeerClosed { conn, code: Some(code) });
         }
@@ -161,15 +161,23 @@ fn what_is_wrong_is_named() {
         ("publish", r#"{"channel":"a","data":1,"tags":{"a":1}}"#, 107, "tags: invalid type"),
         ("publish", r#"{"channel":"a","data":1,"b64data":"x"}"#, 107, "b64data is not supported"),
         ("broadcast", r#"{"channels":"a","data":1}"#, 107, "channels: invalid type"),
-        ("send", r#"{"client":"x","data":1}"#, 107, "not a client id"),
-        ("send", r#"{"client":"+1010101-0101-0101-0101-010101010101","data":1}"#, 107, "not a client id"),
+        ("send", r#"{"client":"x","data":1}"#, 102, "no connection has the id \"x\""),
+        ("send", r#"{"client":"+1010101-0101-0101-0101-010101010101","data":1}"#, 102, "no connection"),
+        ("send", r#"{"client":"","data":1}"#, 107, "client must not be empty"),
+        ("send", r#"{"client":"x","data":1,"more":1}"#, 107, "more is not supported"),
         ("publish_user", r#"{"user":"","data":1}"#, 107, "anonymous"),
         ("publish_user", r#"{"user":"1234","data":1}"#, 107, "at most 4 bytes"),
         ("disconnect", r#"{"user":""}"#, 107, "anonymous"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":1000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":5000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":4000,"reason":"42"}}"#, 107, "not JSON"),
-        ("disconnect", r#"{"user":"a","session":"s"}"#, 107, "session: \"s\" is not a client id"),
+        ("publish", r#"{"channel":"a","channel":"a","data":1}"#, 107, "\"channel\" comes twice"),
+        ("publish", r#"{"channel":"a","data":1,"\u0064ata":2}"#, 107, "\"data\" comes twice"),
+        ("publish", r#"{"channel":"a","data":1,"tags":{"a":"b","a":"c"}}"#, 107, "\"a\" comes twice"),
+        ("publish", r#"{"channel":"a","channel":null,"data":1}"#, 107, "\"channel\" comes twice"),
+        ("disconnect", r#"{"user":"a","disconnect":{"code":3000,"code":4000}}"#, 107, "duplicate field `code`"),
+        ("history", r#"{"channel":"a","since":{"offset":1,"offset":2}}"#, 107, "duplicate field `offset`"),
+        ("batch", r#"{"commands":[{"info":{},"info":{}}]}"#, 107, "\"info\" comes twice"),
         ("fly", "{}", 104, "there are publish, broadcast, batch"),
     ];
     for (method, body, code, words) in cases {
@@ -216,4 +224,52 @@ fn an_idempotency_key_may_have_just_so_many_bytes() {
         |key: &str| world.api("publish", &json!({"channel": "a", "data": 1, "idempotency_key": key}).to_string());
     assert_eq!(publish("\u{e9}12")["result"]["offset"], 1);
     assert_eq!(publish("\u{e9}123")["error"]["code"], 107);
+}
+
+#[test]
+fn an_id_that_nobody_can_have_names_nobody() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(claims("ada"));
+    let session = world.read_json(conn)[0]["connect"]["session"].as_str().expect("a session").to_owned();
+    let other = "09090909-0909-0909-0909-090909090909";
+    for which in [json!({"client": "x"}), json!({"session": "x"}), json!({"client": session, "session": other})] {
+        for (method, more) in [("disconnect", json!({})), ("refresh", json!({"expired": true}))] {
+            let mut body = json!({"user": "ada"});
+            for part in [&which, &more] {
+                body.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+            }
+            assert_eq!(world.api(method, &body.to_string()), json!({"result": {}}), "{method} {body}");
+        }
+        assert_eq!(world.api("disconnect", &which.to_string()), json!({"result": {}}), "{which}");
+    }
+    let body = json!({"user": "ada", "whitelist": ["x", "", session]});
+    assert_eq!(world.api("disconnect", &body.to_string()), json!({"result": {}}));
+    let body = json!({"user": "ada", "session": session, "client": session, "channel": "x"});
+    assert_eq!(world.api("subscribe", &body.to_string()), json!({"result": {}}));
+    assert_eq!(world.read_json(conn)[0]["push"]["channel"], "x", "it is there, and it is the one that is meant");
+    world.api("disconnect", &json!({"session": session}).to_string());
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3503));
+}
+
+#[test]
+fn an_empty_filter_is_none() {
+    let mut world = world();
+    let conn = world.open("/ws/x?token=t");
+    world.prove(claims("ada"));
+    world.read(conn);
+    for nothing in ["{}", r#"{"user":null,"channel":null,"pattern":null}"#, r#"{"user":"","channel":"","pattern":""}"#]
+    {
+        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(nothing).unwrap();
+        let pattern = fields.remove("pattern").map_or(json!({}), |pattern| json!({ "pattern": pattern }));
+        let connections = world.api("connections", &json!(fields).to_string());
+        assert_eq!(connections["result"]["connections"].as_object().map(|all| all.len()), Some(1), "{nothing}");
+        let channels = world.api("channels", &pattern.to_string());
+        assert_eq!(channels["result"]["channels"].as_object().map(|all| all.len()), Some(2), "{pattern}");
+    }
+    for nobody in [r#"{"user":"ada","client":""}"#, r#"{"user":"ada","client":null,"session":""}"#] {
+        let body = nobody.replace('}', r#","expire_at":null}"#);
+        assert_eq!(world.api("refresh", &body), json!({"result": {}}), "{body}");
+    }
 }

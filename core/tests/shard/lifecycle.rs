@@ -1,7 +1,7 @@
 //! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
 
 use crate::world::{World, parse, with};
-use parlor_core::api::Command;
+use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
 use parlor_core::{Claims, ClientId, ConnId, Input, Limits, Lost, Name, Policy, Violation};
@@ -104,7 +104,7 @@ fn closing(world: &mut World) -> ConnId {
 }
 
 fn kick(world: &mut World) {
-    let client = Some(ClientId([1; 16]));
+    let client = Which::One(ClientId([1; 16]));
     let command =
         Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason: CloseCause::Backend.reason() };
     world.call(command).expect("done");

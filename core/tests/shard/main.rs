@@ -6,6 +6,8 @@ mod api;
 mod json;
 mod lifecycle;
 mod limits;
+mod names;
+mod payloads;
 mod plain;
 mod presence;
 mod recovery;

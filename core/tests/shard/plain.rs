@@ -48,8 +48,11 @@ fn it_answers_what_it_is_asked() {
             r#"{"type":"publish","data":123456789}"#,
             json!({"type": "error", "code": 107, "message": "data has more than 8 bytes (publication_bytes)", "timestamp": at}),
         ),
-        (r#"{"type":"publish"}"#, json!({"type": "error", "message": "publish needs data", "timestamp": at})),
-        (r#"{"type":"auth"}"#, json!({"type": "error", "message": "auth needs a token", "timestamp": at})),
+        (
+            r#"{"type":"publish"}"#,
+            json!({"type": "error", "code": 107, "message": "publish needs data", "timestamp": at}),
+        ),
+        (r#"{"type":"auth"}"#, json!({"type": "error", "code": 107, "message": "auth needs a token", "timestamp": at})),
     ];
     for (said, answer) in cases {
         world.say(conn, said);

@@ -5,6 +5,10 @@ use parlor_core::{BadToken, Change, Claims, CloseCause, Input, Limit, Limits, Lo
 use serde_json::json;
 use std::time::Duration;
 
+fn name(name: &str) -> Name {
+    Name::room(name, name.len()).expect("a name")
+}
+
 #[test]
 fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
     let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
@@ -14,7 +18,7 @@ fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
     assert_eq!(world.read_close(conn), Some((3008, "slow".into())), "the greeting and a complaint are two frames");
     assert_eq!(world.shard.stats().totals.late_joins, 2);
     let told: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
-    let (a, b) = (Name::from("a"), Name::from("b"));
+    let (a, b) = (name("a"), name("b"));
     assert_eq!(
         told,
         [&Change::Occupied(a.clone()), &Change::Occupied(b.clone()), &Change::Vacated(a), &Change::Vacated(b)]
@@ -77,7 +81,7 @@ fn rooms_and_users_come_and_go_in_numbered_pairs() {
     world.prove(claims("ada"));
     world.input(Input::Lost { conn: a, cause: Lost::Eof });
     world.input(Input::Lost { conn: b, cause: Lost::Read });
-    let (x, personal, ada) = (Name::from("x"), Name::from("#ada"), Name::from("ada"));
+    let (x, personal, ada) = (name("x"), name("#ada"), name("ada"));
     let seen: Vec<_> = world.events.iter().map(|event| (event.seq, event.change.clone())).collect();
     let expected = [
         (1, Change::Online(ada.clone())),
@@ -134,7 +138,7 @@ fn logs_without_members_make_room_for_new_ones() {
     world.api("publish", r#"{"channel":"old","data":1}"#);
     world.api("publish", r#"{"channel":"new","data":1}"#);
     let names: Vec<_> = world.shard.snapshot().logs.into_iter().map(|log| log.name).collect();
-    assert_eq!(names, [Name::from("kept"), Name::from("new")]);
+    assert_eq!(names, [name("kept"), name("new")]);
     world.plain("/ws/new");
     let answer = world.api("publish", r#"{"channel":"third","data":1}"#);
     assert_eq!(answer["error"]["code"], 106);

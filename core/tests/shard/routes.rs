@@ -91,7 +91,7 @@ fn a_query_says_how() {
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=true"), Target::Json { frame_pings: true });
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
     let Target::Plain(plain) = resolve("/ws/a?token=x%20y&greeting=off") else { panic!("plain") };
-    assert_eq!((plain.token.as_deref(), plain.greeting, plain.subscribed.as_str()), (Some("x y"), false, "subscribed"));
+    assert_eq!((plain.token.as_deref(), plain.greeting, &*plain.subscribed), (Some("x y"), false, "subscribed"));
     let Target::Plain(plain) = resolve("/ws/a?greeting=on&positions=on") else { panic!("plain") };
     assert!(plain.greeting && plain.positions);
 }
@@ -105,8 +105,8 @@ fn a_template_that_cannot_be_is_refused_with_a_reason() {
         ("/ws//a", "a", "plain text or {id}"),
         ("/ws/", "a", "plain text or {id}"),
         ("/ws/a", "b_{id}", "does not have"),
-        ("/ws/a", "", "empty or reserved"),
-        ("/ws/a", "#a", "empty or reserved"),
+        ("/ws/a", "", "must not be empty"),
+        ("/ws/a", "#a", "are reserved"),
     ];
     for (path, room, words) in cases {
         let refused = Routes::default().add(path, room, None).expect_err(path);

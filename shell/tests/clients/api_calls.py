@@ -117,7 +117,10 @@ def refusals():
         ("no data", 400, 107, curl("publish", {"channel": "one"})),
         ("a name too long", 400, 107, curl("publish", {"channel": "x" * 201, "data": 1})),
         ("an unsupported field", 400, 107, curl("publish", {**publish, "b64data": "aGk="})),
-        ("an unknown client", 400, 107, curl("send", {"client": "0" * 8, "data": 1})),
+        ("an id that no connection can have", 404, 102, curl("send", {"client": "0" * 8, "data": 1})),
+        ("an empty id", 400, 107, curl("send", {"client": "", "data": 1})),
+        ("a field that comes twice", 400, 107, curl("publish", '{"channel":"one","data":1,"data":2}')),
+        ("brackets", 400, 107, curl("publish", '{"channel":"one","data":' + "[" * 65 + "]" * 65 + "}")),
         ("too much data", 413, None, curl("publish", {"channel": "one", "data": "x" * (65 << 10)})),
     ]
     for what, status, code, (seen, answer) in wrong:

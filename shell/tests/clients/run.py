@@ -35,6 +35,8 @@ CHECKS = [
     (NODE, "plain_node.mjs", ANSFLOW),
     (PYTHON, "plain_websockets.py", SOON_EXPIRED),
     (PYTHON, "plain_recovery.py", []),
+    (PYTHON, "hostile.py", []),
+    (NODE, "hostile.mjs", []),
     (PYTHON, "api_calls.py", []),
     (PYTHON, "cent_client.py", ["--api-error-mode", "body", *SOON_EXPIRED]),
     (PYTHON, "limits.py", None),

@@ -59,8 +59,8 @@ impl<V: Version> Naive<V> {
         match input {
             Input::Upgraded { conn } => self.upgraded(conn),
             Input::Authenticated { conn, verdict } => {
-                let user = verdict.ok().map(|claims| claims.sub).filter(|user| !user.is_empty());
-                self.connected(conn, user.as_deref().map(Name::from))
+                let user = verdict.ok().and_then(|claims| Name::user(&claims.sub, usize::MAX).ok());
+                self.connected(conn, user)
             }
             // What comes behind a Close is not looked at.
             Input::Message { conn, .. } | Input::Violation { conn, .. } if !self.sockets.get(conn).is_open() => vec![],

@@ -50,6 +50,8 @@ pub enum Call<'a> {
     Batch(&'a [(&'static str, Call<'a>)]),
     /// What is refused with this error.
     Wrong(u16),
+    /// What is done, to nobody.
+    Nobody,
 }
 
 /// What the body of the answer must fit, and what is broken when it does not.
@@ -149,6 +151,7 @@ impl Oracle {
             Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
             Call::Batch(parts) => (self.batch(parts), Guarantee::P1),
             Call::Wrong(code) => (error(*code), Guarantee::P1),
+            Call::Nobody => (result(json!({})), Guarantee::P1),
         }
     }
 

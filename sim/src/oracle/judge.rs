@@ -3,7 +3,7 @@
 use super::{Conn, Ending, Oracle, Phase, Subject};
 use crate::checks::{Failure, Guarantee, equal};
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Snapshot, Stats};
+use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Name, Snapshot, Stats};
 use std::collections::BTreeMap;
 
 /// The longest control frame (RFC 6455 section 5.5).
@@ -305,11 +305,12 @@ impl Oracle {
     }
 
     fn change(&self, subject: Subject, began: bool) -> Change {
+        let name = |text: &str| Name::room(text, text.len()).expect("what the scenario calls its rooms and users");
         match (subject, began) {
-            (Subject::Room(room), true) => Change::Occupied((&*self.names[room]).into()),
-            (Subject::Room(room), false) => Change::Vacated((&*self.names[room]).into()),
-            (Subject::User(user), true) => Change::Online(super::user_name(user).as_str().into()),
-            (Subject::User(user), false) => Change::Offline(super::user_name(user).as_str().into()),
+            (Subject::Room(room), true) => Change::Occupied(name(&self.names[room])),
+            (Subject::Room(room), false) => Change::Vacated(name(&self.names[room])),
+            (Subject::User(user), true) => Change::Online(name(&super::user_name(user))),
+            (Subject::User(user), false) => Change::Offline(name(&super::user_name(user))),
         }
     }
 

@@ -88,6 +88,8 @@ pub struct Ruling {
     pub crowded: bool,
     /// The room it is for.
     pub channel: Option<usize>,
+    /// What it says of its user is nested deeper than is allowed.
+    pub unreadable: bool,
 }
 
 /// How a connection came in.

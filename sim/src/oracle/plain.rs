@@ -47,7 +47,7 @@ impl Oracle {
             self.refuse_plain(peer, None, 103);
         }
         if bad {
-            self.complain(peer);
+            self.complain(peer, None);
         }
         if !self.is_open(peer) {
             let info = self.info_of(peer, ruling.user);
@@ -87,7 +87,7 @@ impl Oracle {
         let (ready, user) = (conn.ready, conn.user);
         let bad = self.proves_nothing(ruling) || self.is_expired(ruling);
         match (bad, ready) {
-            (true, true) => self.complain(peer),
+            (true, true) => self.complain(peer, None),
             (true, false) if self.config.policy.allow_anonymous => {
                 self.greet(peer, None, true);
             }
@@ -152,7 +152,7 @@ impl Oracle {
         let conn = self.conns[peer].as_ref().expect("it is open");
         match said {
             Said::Connect(Some(token)) => self.ask(peer, token, Ask::Identity),
-            _ if !conn.ready => self.complain(peer),
+            _ if !conn.ready => self.complain(peer, said.plain_id()),
             Said::Ping => {
                 let pong = json!({ "type": "pong", "timestamp": self.timestamp() });
                 self.tell(peer, Expect::json(pong, 11 << 56));
@@ -165,12 +165,11 @@ impl Oracle {
             Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
             Said::Unknown(_, 0) => self.counted.unknown_types += 1,
             Said::Position => self.tell_places(peer),
-            _ => {
-                if matches!(said, Said::Unknown(_, 107)) {
-                    self.hit(Limit::FilterEvents);
-                }
-                self.complain(peer);
+            Said::Unknown(_, code) => {
+                self.hit(Limit::FilterEvents);
+                self.refuse_plain(peer, None, *code);
             }
+            _ => self.complain(peer, None),
         }
     }
 
@@ -187,10 +186,13 @@ impl Oracle {
     }
 
     /// An error frame that says no more than that.
-    pub(super) fn complain(&mut self, peer: usize) {
+    pub(super) fn complain(&mut self, peer: usize, id: Option<u64>) {
         self.count_error(peer);
         if self.is_open(peer) {
-            let error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
+            let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
+            if let Some(id) = id {
+                error["id"] = id.into();
+            }
             self.tell(peer, Expect::json(error, 13 << 56));
         }
     }

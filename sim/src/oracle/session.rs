@@ -54,7 +54,7 @@ impl Oracle {
         if counts && !self.may_ask(peer) {
             match said.id() {
                 _ if !self.is_open(peer) => {}
-                _ if !json => self.refuse_plain(peer, None, 111),
+                _ if !json => self.refuse_plain(peer, said.plain_id(), 111),
                 0 => {}
                 id => self.refuse(peer, id, 111),
             }
@@ -151,11 +151,14 @@ impl Oracle {
         if let Some(code) = self.obstacle(peer, room) {
             return self.refuse(peer, id, code);
         }
+        if asking.watch && !self.config.policy.allow_presence {
+            return self.refuse(peer, id, 103);
+        }
         match &asking.token {
             Some(token) => self.ask(peer, token, Ask::Subscribe(id, room, asking.clone())),
             None if !self.config.policy.allow_subscribe => self.refuse(peer, id, 103),
             None => {
-                let seat = Seat { watches: asking.watch && self.config.policy.allow_presence, ..Seat::default() };
+                let seat = Seat { watches: asking.watch, ..Seat::default() };
                 self.enter_asked((peer, id), room, &asking.want, seat, None);
             }
         }
@@ -251,6 +254,13 @@ impl Oracle {
             Some(103)
         } else if too_large {
             self.hit(Limit::PublicationBytes);
+            Some(107)
+        } else if let Some(limit) = data.and_then(|data| data.unreadable) {
+            limit.into_iter().for_each(|limit| self.hit(limit));
+            self.goals.reach(Goal::Unreadable);
+            Some(107)
+        } else if data.is_some_and(|data| data.is_servers) {
+            self.goals.reach(Goal::ServersType);
             Some(107)
         } else if !self.may_publish(peer) {
             Some(111)
@@ -381,6 +391,11 @@ impl Oracle {
         let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && conn.asked) else { return };
         conn.asked = false;
         let json = conn.entry.json;
+        if ruling.unreadable {
+            self.goals.reach(Goal::UnreadableToken);
+            self.hit(Limit::JsonDepth);
+        }
+        let conn = self.conn(peer).expect("it has asked");
         let ask = std::mem::take(&mut conn.ask);
         let waiting = std::mem::take(&mut conn.waiting);
         let is_in = conn.ready;
@@ -406,7 +421,7 @@ impl Oracle {
 
     /// Whether the token is somebody else's work, or not good yet.
     pub(super) fn proves_nothing(&self, ruling: &Ruling) -> bool {
-        ruling.forged || ruling.nbf.is_some_and(|nbf| nbf > self.unix_ms / 1000)
+        ruling.forged || ruling.unreadable || ruling.nbf.is_some_and(|nbf| nbf > self.unix_ms / 1000)
     }
 
     pub(super) fn is_expired(&self, ruling: &Ruling) -> bool {

@@ -78,7 +78,7 @@ impl Oracle {
         let until = self.expiry(ruling.exp);
         let info = ruling.user.and_then(Self::token_info);
         self.goals.reach(Goal::JoinedByToken);
-        let seat = Seat { watches: asking.watch && self.config.policy.allow_presence, info, until };
+        let seat = Seat { watches: asking.watch, info, until };
         if self.enter_asked((peer, id), room, &asking.want, seat, ruling.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }

@@ -1,11 +1,11 @@
 //! Subjects that never come right. The judges of single steps would see each of them sooner; with those looking away, what
 //! heals the world must find them by itself.
 
-use super::{Defect, Search, Seeded, defects};
+use super::{Defect, Search, Seeded, defects, known};
 use crate::checks::Guarantee;
 use crate::subject::Subject;
 use parlor_core::snapshot::RoomView;
-use parlor_core::{ConnId, Effect, Input, Instant, Name, Now, Shard, Snapshot};
+use parlor_core::{ConnId, Effect, Input, Instant, Now, Shard, Snapshot};
 
 const DAY: &str = "setup conns=2 rooms=1 users=0 overlooked=G2+G3+G4+G5+G6+G7+G8+P1
 enter 0 1
@@ -35,7 +35,7 @@ defects! {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if snapshot.rooms.is_empty() && shard.stats().totals.published > 0 {
-                snapshot.rooms.push(RoomView { name: Name::from("r0"), members: Vec::new() });
+                snapshot.rooms.push(RoomView { name: known("r0"), members: Vec::new() });
             }
             snapshot
         }

@@ -1,11 +1,11 @@
 //! Subjects that break the guarantees of the machine.
 
-use super::{Defect, Search, Seeded, defects};
+use super::{Defect, Search, Seeded, defects, known};
 use crate::checks::Guarantee;
 use crate::subject::Subject;
 use parlor_core::api::{Command, Message};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
-use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Name, Now, Shard, Snapshot, Stats};
+use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Now, Shard, Snapshot, Stats};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the frames of these bytes begin, if the first of them is whole.
@@ -85,7 +85,7 @@ defects! {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if shard.stats().totals.published > 3 && snapshot.rooms.is_empty() {
-                snapshot.rooms.push(RoomView { name: Name::from("r0"), members: Vec::new() });
+                snapshot.rooms.push(RoomView { name: known("r0"), members: Vec::new() });
             }
             snapshot
         }
@@ -94,7 +94,7 @@ defects! {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if shard.stats().totals.accepted > 5 && !snapshot.users.iter().any(|(name, _)| &**name == "u0") {
-                snapshot.users.insert(0, (Name::from("u0"), Vec::new()));
+                snapshot.users.insert(0, (known("u0"), Vec::new()));
             }
             snapshot
         }

@@ -13,7 +13,7 @@ use crate::subject::{Seen, Subject};
 use crate::trace::Trace;
 use parlor_core::api::Reply;
 use parlor_core::code::Error;
-use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{Config, ConnId, Effect, Input, Instant, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 use std::cell::Cell;
 use std::fmt;
 
@@ -92,6 +92,11 @@ impl Seeded {
     pub fn choose(&self) {
         DEFECT.set(Some(self.defect));
     }
+}
+
+/// A name that is one for sure.
+fn known(name: &str) -> Name {
+    Name::room(name, name.len()).expect("a name")
 }
 
 /// One way to misbehave.

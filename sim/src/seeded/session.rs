@@ -1,9 +1,9 @@
 //! Subjects that get recovery, history, presence, tokens or limits wrong.
 
-use super::{Defect, Search, Seeded, defects};
+use super::{Defect, Search, Seeded, defects, known};
 use crate::checks::Guarantee;
 use crate::subject::Subject;
-use parlor_core::api::{Command, Reply};
+use parlor_core::api::{Command, Reply, Which};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
 use parlor_core::{Config, Effect, Input, Now, Shard};
@@ -96,7 +96,7 @@ defects! {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
             {
-                *command = Command::Unsubscribe { user: "nobody".into(), client: None, channel: channel.clone() };
+                *command = Command::Unsubscribe { user: known("nobody"), client: Which::All, channel: channel.clone() };
             }
         }
     }
@@ -187,7 +187,7 @@ defects! {
     a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Unsubscribe { user, .. }, .. } = input {
-                *user = "nobody".into();
+                *user = known("nobody");
             }
         }
     }
@@ -272,6 +272,33 @@ defects! {
             if says(input, &[r#""connect":"#]) {
                 reword(input, r#""flag":2,"offset":0,"recover":true"#, r#""flag":2,"offset":0,"recover":false"#);
             }
+        }
+    }
+    a_personal_room_that_can_be_left: Homeless breaks P1 within 40 seeds {
+        fn hear(&self, input: &mut Input) {
+            reword(input, r##""unsubscribe":{"channel":"#somebody"}"##, r#""unsubscribe":{"channel":"nowhere"}"#);
+        }
+    }
+    a_name_that_turns_the_text_around_it: Mirrored breaks P1 | G2 | G8 within 40 seeds {
+        fn hear(&self, input: &mut Input) {
+            reword(input, "a\u{202E}b", "ab");
+        }
+    }
+    a_type_of_the_servers_from_a_client: Poisoner breaks P1 | G5 within 100 seeds {
+        fn hear(&self, input: &mut Input) {
+            if says(input, &["publish"]) {
+                reword(input, r#""type":"gap""#, r#""type":"gop""#);
+            }
+        }
+    }
+    json_that_is_nested_without_end: Digger breaks P1 | G5 | G7 | G8 within 100 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.limits.json_depth = usize::MAX;
+        }
+    }
+    a_filter_that_is_passed_over: Unfiltered breaks P1 | G2 | G8 within 100 seeds {
+        fn hear(&self, input: &mut Input) {
+            reword(input, r#""tf":"#, r#""tg":"#);
         }
     }
 }

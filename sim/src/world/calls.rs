@@ -52,6 +52,9 @@ impl<S: Subject> World<S> {
             Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
             Action::Misuse(call) => {
                 let (method, body, code) = speech::misuse(call);
+                if code == 0 {
+                    return self.call(method, &body, Call::Nobody);
+                }
                 self.refused_call(method, &body, code)
             }
             _ => unreachable!("every other action is handled before"),
@@ -73,6 +76,9 @@ impl<S: Subject> World<S> {
     ) -> Result<(), Failure> {
         if data.too_large {
             return self.refused_call(method, &body, 106);
+        }
+        if data.unreadable.is_some() {
+            return self.refused_call(method, &body, 107);
         }
         self.call(method, &body, call)
     }

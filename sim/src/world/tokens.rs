@@ -56,13 +56,16 @@ impl<S: Subject> World<S> {
             channels: if verdict == Verdict::Placed { vec![0] } else { vec![] },
             crowded: verdict == Verdict::Crowded,
             channel: asked.filter(|_| verdict != Verdict::OtherRoom),
+            unreadable: verdict == Verdict::Unreadable,
         };
+        let deep = usize::try_from(self.setup.json_depth).expect("a size") + 1;
+        let deep = ruling.unreadable.then(|| format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
         let crowd = 0..=self.setup.rooms_per_connection;
         let claims = Claims {
             sub: user.map(speech::user_name).unwrap_or_default(),
             exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
             nbf: ruling.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
-            info: user.and_then(Oracle::token_info),
+            info: deep.or_else(|| user.and_then(Oracle::token_info)),
             channels: match verdict {
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
                 _ => ruling.channels.iter().map(|room| speech::room_name(*room)).collect(),

@@ -14,11 +14,15 @@ pub(super) struct Method {
     pub(super) failures: &'static [(u16, &'static str)],
 }
 
-/// No control characters (Unicode category Cc).
-const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// What no name has in it: control, line-separator, bidirectional and zero-width characters.
+macro_rules! deceptive {
+    () => {
+        r"\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
+    };
+}
+const NAME: &str = concat!("^[^", deceptive!(), "]*$");
 /// The same, not reserved.
-const OPEN_NAME: &str = r"^[^#\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-const CLIENT: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
+const OPEN_NAME: &str = concat!("^[^#", deceptive!(), "][^", deceptive!(), "]*$");
 /// JSON, as far as it is not nested.
 const JSON: &str = concat!(
     r"^[ \t\r\n]*(true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
@@ -51,7 +55,10 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
             failures: &[(403, "The room is reserved: 103.")],
             ..method("subscribe", "Puts a user's connections into a room", subscribe(), done())
         },
-        method("unsubscribe", "Takes a user's connections out of a room", unsubscribe(), done()),
+        Method {
+            failures: &[(403, "The room is reserved: 103.")],
+            ..method("unsubscribe", "Takes a user's connections out of a room", unsubscribe(), done())
+        },
         method("disconnect", "Closes connections", disconnect(), done()),
         method("refresh", "Changes when a user's connections expire", refresh(), done()),
         method("presence", "Who is in a room", room(), present()),
@@ -89,9 +96,24 @@ pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, V
     let shared = [
         ("room", name(NAME)),
         ("open_room", name(OPEN_NAME)),
-        ("user", json!({"type": "string", "minLength": 1})),
-        ("client", json!({"type": "string", "pattern": CLIENT})),
-        ("data", json!({"type": ["object", "array", "string", "number", "boolean"]})),
+        ("user", name(NAME)),
+        (
+            "client",
+            json!({
+                "type": "string",
+                "minLength": 1,
+                "description": "A connection's public id, a UUID; anything else names nobody.",
+            }),
+        ),
+        (
+            "data",
+            json!({
+                "description": format!(
+                    "Any JSON that is nested at most {} deep, with numbers of at most {} digits and no half of a surrogate pair.",
+                    limits.json_depth, limits.json_number_digits
+                ),
+            }),
+        ),
         ("idempotency_key", json!({"type": ["string", "null"], "maxLength": key})),
         ("since", since()),
         ("position", fields(&["epoch", "offset"], json!({"epoch": text(), "offset": unsigned()}))),
@@ -233,7 +255,7 @@ fn subscribe() -> Value {
 }
 
 fn unsubscribe() -> Value {
-    of_user(&["channel"], json!({"channel": reference("room")}))
+    of_user(&["channel"], json!({"channel": reference("open_room")}))
 }
 
 fn refresh() -> Value {
@@ -258,7 +280,7 @@ fn disconnect() -> Value {
             "user": {"type": ["string", "null"]},
             "client": maybe_client(),
             "session": maybe_client(),
-            "whitelist": or_null(list(reference("client"))),
+            "whitelist": or_null(list(text())),
             "disconnect": or_null(with),
         }),
     );

@@ -10,7 +10,8 @@
 use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::link::Replay;
+use crate::limits::Limits;
+use crate::link::{Replay, Replayed};
 use crate::outbox::{Outbox, Sealed};
 use crate::rate::Gcra;
 use crate::registry::JoinId;
@@ -109,9 +110,11 @@ pub(crate) struct Entrance {
 impl Entrance {
     /// Adds a room to the reply. What was missed in it is left out when all rooms together have more of that than a reply
     /// may hold: the client is told that the room was not recovered.
-    pub fn add(&mut self, room: Name, mut subscribed: Subscribed, reply_bytes: usize) {
-        let bytes: usize = self.subs.iter().map(|(_, before)| before.replay.bytes()).sum();
-        if bytes + subscribed.replay.bytes() > reply_bytes {
+    pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
+        let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
+        let messages: usize = all().map(|replay| replay.entries.len()).sum();
+        let bytes: usize = all().map(Replayed::bytes).sum();
+        if messages > limits.reply_messages || bytes > limits.reply_bytes {
             subscribed = subscribed.without_replay();
         }
         self.subs.push((room, subscribed));
@@ -402,7 +405,7 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Position, Replayed};
+    use crate::link::Position;
     use crate::testing::entry;
     use alloc::vec;
 
@@ -415,10 +418,12 @@ mod tests {
     #[test]
     fn rooms_of_a_connect_share_a_reply() {
         let mut entrance = Entrance::default();
+        // `{"data":1234,"offset":5}` and so on.
+        let limits = Limits { reply_bytes: 24 + 23 + 21, ..Limits::default() };
         for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
             let replay = Replayed { recovered: Some(true), entries: vec![entry(5, data)] };
             let subscribed = Subscribed::new(Position { epoch: 7, offset: 5 }, true, replay, None);
-            entrance.add(Name::from(room), subscribed, 8);
+            entrance.add(Name::from(room), subscribed, &limits);
         }
         let recovered: Vec<_> =
             entrance.subs.iter().map(|(_, sub)| (sub.position.offset, sub.replay.recovered)).collect();

@@ -37,8 +37,8 @@ pub(crate) enum News {
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A message for everyone in the room.
     Entry { room: Name, entry: Arc<Entry> },
-    /// What became of a publication.
-    Published { from: Origin, room: Name, result: Result<Position, Error> },
+    /// What became of a publication, and its place, where it has one in any log.
+    Published { from: Origin, room: Name, result: Result<Option<Position>, Error> },
     /// A part of the log.
     History { from: Origin, room: Name, result: Result<Page, Error> },
     /// Who is in the room.
@@ -87,9 +87,10 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
-    /// What counts against `reply_bytes`.
+    /// What counts against `reply_bytes`: the messages as they are encoded in a reply, with the commas between them.
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.draft.bytes()).sum()
+        let entries: usize = self.entries.iter().map(|entry| entry.encoded_bytes()).sum();
+        entries + self.entries.len().saturating_sub(1)
     }
 }
 
@@ -112,6 +113,13 @@ pub(crate) struct Position {
 impl From<Position> for crate::api::Position {
     fn from(position: Position) -> Self {
         Self { epoch: epoch_text(position.epoch), offset: position.offset }
+    }
+}
+
+impl crate::api::Position {
+    /// A position where there may be no log: offset 0 and an empty epoch.
+    pub(crate) fn of(position: Option<Position>) -> Self {
+        position.map_or_else(|| Self { epoch: String::new(), offset: 0 }, Self::from)
     }
 }
 
@@ -159,7 +167,7 @@ impl Draft {
         self.data.len() + self.tags.as_ref().map_or(0, String::len)
     }
 
-    /// What counts against `history_bytes` and `reply_bytes`.
+    /// What counts against `history_bytes`.
     pub fn bytes(&self) -> usize {
         self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
     }
@@ -171,4 +179,11 @@ pub(crate) struct Entry {
     pub epoch: u64,
     pub offset: u64,
     pub draft: Draft,
+}
+
+impl Entry {
+    /// How many bytes it takes in a reply, without the comma before the next.
+    pub fn encoded_bytes(&self) -> usize {
+        crate::wire::json::entry_bytes(self)
+    }
 }

@@ -59,7 +59,7 @@ impl Shard {
         };
         let keys = Keys(word(0), word(1));
         let config = Rc::new(config);
-        Self { hub: Hub::new(Rc::clone(&config), keys), broker: Broker::new(keys, word(2)), config }
+        Self { hub: Hub::new(Rc::clone(&config), keys), broker: Broker::new(keys, Keys(word(2), word(3))), config }
     }
 
     /// What it was configured with.
@@ -128,8 +128,7 @@ impl Shard {
     /// What exists and what has happened.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let gauges =
-            Gauges { logs: self.broker.logs().count(), history_bytes: self.broker.bytes(), ..self.hub.gauges() };
+        let gauges = Gauges { logs: self.broker.numbered(), history_bytes: self.broker.bytes(), ..self.hub.gauges() };
         Stats { gauges, totals: self.hub.totals().clone() }
     }
 
@@ -163,13 +162,15 @@ impl Shard {
 
     fn log_view(&self, log: &Log) -> LogView {
         let position = log.position();
-        let ages_out = log.ages_out(self.config.limits.history_age);
+        let limits = &self.config.limits;
+        let armed = |at: Instant| (at != Instant::NEVER).then_some(at);
         LogView {
             name: log.name.clone(),
             epoch: epoch_text(position.epoch),
             top: position.offset,
             entries: log.entries().map(|entry| (entry.offset, entry.draft.data.clone())).collect(),
-            ages_out: (ages_out != Instant::NEVER).then_some(ages_out),
+            ages_out: armed(log.ages_out(limits.history_age)),
+            forgotten_at: armed(log.forgotten_at(limits.log_memory)),
             members: log.members.keys().copied().collect(),
         }
     }
@@ -213,7 +214,7 @@ mod tests {
             busy,
             Shard::audit,
             &[
-                ("G2: hub and broker agree on \"a\"", |shard| shard.broker = Broker::new(KEYS, 0)),
+                ("G2: hub and broker agree on \"a\"", |shard| shard.broker = Broker::new(KEYS, KEYS)),
                 ("G3: the broker has no member that the hub does not know", |shard| {
                     shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
                 }),

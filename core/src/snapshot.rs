@@ -15,7 +15,7 @@ pub struct Snapshot {
     pub rooms: Vec<RoomView>,
     /// Users with connections, by name.
     pub users: Vec<(Name, Vec<ConnId>)>,
-    /// Logs, by name of their room.
+    /// Logs, by name of their room: those whose room has a member, and those that have numbered anything.
     pub logs: Vec<LogView>,
     /// Whether [`crate::Input::Shutdown`] came.
     pub shutting_down: bool,
@@ -85,6 +85,8 @@ pub struct LogView {
     pub entries: Vec<(u64, String)>,
     /// When the oldest of them is dropped.
     pub ages_out: Option<Instant>,
+    /// When the log is forgotten, if nothing more happens to it: it retains nothing, and nobody is in the room.
+    pub forgotten_at: Option<Instant>,
     /// Who the broker holds to be in the room.
     pub members: Vec<ClientId>,
 }

@@ -17,7 +17,7 @@ pub struct Gauges {
     pub rooms: usize,
     /// Memberships over all rooms.
     pub memberships: usize,
-    /// Logs of rooms.
+    /// Logs that have numbered anything and are remembered.
     pub logs: usize,
     /// Bytes that all logs retain.
     pub history_bytes: usize,

@@ -267,6 +267,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("history_messages", "core/tests/shard/recovery.rs", "recovery_succeeds_exactly_when_all_of_it_is_there"),
     ("history_age", "core/tests/shard/rooms.rs", "ageing_out_keeps_the_position_while_somebody_is_there"),
     ("history_bytes", "core/tests/shard/rooms.rs", "history_is_bounded_over_all_rooms"),
+    ("log_memory", "core/tests/shard/recovery.rs", "a_log_is_remembered_from_the_last_thing_that_happened_to_it"),
     ("logs", "shell/tests/codes.rs", "overloaded"),
     ("reply_messages", "core/tests/shard/recovery.rs", "history_is_read_as_it_is_asked_for"),
     ("reply_bytes", "core/tests/shard/recovery.rs", "a_history_reply_is_cut_at_the_last_message_that_fits"),

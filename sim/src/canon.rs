@@ -178,7 +178,9 @@ impl<S: Subject> Reader<'_, S> {
     }
 
     fn epoch(&self, epoch: &str) -> u8 {
-        self.snapshot.logs.iter().find(|log| log.epoch == epoch).map_or(0, |log| name_tag(&log.name))
+        let log = self.snapshot.logs.iter().find(|log| log.epoch == epoch);
+        let room = log.map(|log| log.name.as_str()).or_else(|| self.oracle.quiet_room(epoch));
+        room.map_or(0, name_tag)
     }
 
     fn client(&self, own: ClientId, text: &str, labels: Option<&[u8]>) -> u8 {
@@ -205,6 +207,7 @@ impl<S: Subject> Reader<'_, S> {
                 out.extend(line.bytes());
             }
             out.extend(log.ages_out.map_or(0, |at| self.ahead(at.0)).to_le_bytes());
+            out.extend(self.oracle.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
             out.extend(log.members.iter().map(|client| label(self.peer_of(*client))));
         }
     }

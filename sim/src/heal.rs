@@ -163,7 +163,7 @@ impl<S: Subject> World<S> {
         }
         self.settle()?;
         let limits = self.config().limits;
-        let longest = limits.history_age.max(limits.idempotency_window);
+        let longest = limits.history_age.max(limits.log_memory).max(limits.idempotency_window);
         self.wait(longest, |world| world.subject().poll_timeout().is_some())?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;

@@ -151,6 +151,8 @@ setup! {
     history_age = 300, up to SECONDS;
     /// `Limits::history_bytes`.
     history_bytes = 1 << 28, up to BYTES;
+    /// `Limits::log_memory`.
+    log_memory = 300, up to SECONDS;
     /// `Limits::logs`.
     logs = 100_000, up to COUNT;
     /// `Limits::reply_messages`.
@@ -247,6 +249,7 @@ impl Setup {
             history_messages: size(self.history_messages),
             history_age: Duration::from_secs(self.history_age),
             history_bytes: size(self.history_bytes),
+            log_memory: Duration::from_secs(self.log_memory),
             logs: size(self.logs),
             reply_messages: size(self.reply_messages),
             reply_bytes: size(self.reply_bytes),

@@ -76,7 +76,7 @@ fn replay<S: Subject + Clone>(setup: &str, actions: &str) -> Run {
 /// changes during a send is no matter any more.
 #[test]
 fn what_the_fix_has_fixed() {
-    let setup = "setup conns=3 rooms=1 users=0 history_messages=0";
+    let setup = "setup conns=3 rooms=1 users=0 history_messages=0 log_memory=0";
     let (_, failure) = replay::<V1>(setup, EMPTY_ROOM.1).failure.expect("the KeyError");
     assert_eq!(failure.guarantee, Guarantee::G10);
     assert_eq!(replay::<V1>(setup, CHANGED_SET.1).failure, None);
@@ -87,7 +87,7 @@ fn what_the_fix_has_fixed() {
 /// harness's.
 #[test]
 fn on_a_good_day_both_do_what_parlor_does() {
-    let setup = "setup conns=3 rooms=2 users=2 history_messages=0";
+    let setup = "setup conns=3 rooms=2 users=2 history_messages=0 log_memory=0";
     let day = "enter 0 1; enter 1 1; api-publish 0 small; write 0 all; write 1 all; api-publish-user 1 small; \
                write 1 half; write 1 all; api-send 0 small; write 0 all; enter 2 2; api-publish-all small; \
                write 0 all; write 1 all; write 2 all; close 1 1000; write 1 all; api-publish 0 small; flush; \
@@ -114,7 +114,7 @@ fn a_find_is_told_step_by_step() {
         "        send_to_room(\"r0\") ended by RuntimeError: Set changed size during iteration",
         "   expected  1 frames to wait for ws1.0: [\"{\\\"n\\\":1}\"]",
         "   saw       []",
-        "   repeat    echo \"setup conns=3 rooms=1 users=0 ids_repeat=1 messages=1 history_messages=0; enter 0 1; enter 1 1; \
+        "   repeat    echo \"setup conns=3 rooms=1 users=0 ids_repeat=1 messages=1 history_messages=0 log_memory=0; enter 0 1; enter 1 1; \
          api-publish 0 small; enter 2 1; write 0 all\" | cargo run --release -p parlor-sim -- replay - --subject v0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line:?} is not in\n{text}");

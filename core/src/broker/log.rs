@@ -1,5 +1,6 @@
 //! The log of one room: its epoch, its top offset, and what of it is still retained.
 
+use super::idle::Place;
 use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, Name};
@@ -22,8 +23,11 @@ pub(crate) struct Log {
     retained: VecDeque<Retained>,
     bytes: usize,
     pub members: Map<ClientId, Member>,
-    /// Its place in the broker's order of eviction, while it has no members.
-    pub idle_since: Option<u64>,
+    /// When it lost its last member or was published to, whichever was later, and which of all such times of the broker's
+    /// logs that was.
+    touched: (Instant, u64),
+    /// What the broker's order of eviction holds for it.
+    pub place: Option<Place>,
     /// What the broker's timers hold for it.
     pub armed: Instant,
 }
@@ -42,7 +46,7 @@ struct Retained {
 }
 
 impl Log {
-    pub fn new(name: Name, epoch: u64, idle_since: u64, keys: Keys) -> Self {
+    pub fn new(name: Name, epoch: u64, keys: Keys) -> Self {
         Self {
             name,
             epoch,
@@ -50,7 +54,8 @@ impl Log {
             retained: VecDeque::new(),
             bytes: 0,
             members: Map::with_hasher(keys),
-            idle_since: Some(idle_since),
+            touched: (Instant::default(), 0),
+            place: None,
             armed: Instant::NEVER,
         }
     }
@@ -60,10 +65,26 @@ impl Log {
         Position { epoch: self.epoch, offset: self.top }
     }
 
+    /// Whether it has given a number to anything: one that has not needs no memory, its epoch is that of any other.
+    pub fn is_numbered(&self) -> bool {
+        self.top > 0
+    }
+
     /// Takes the next number.
     pub fn next_offset(&mut self) -> u64 {
         self.top += 1;
         self.top
+    }
+
+    /// Takes note that it lost its last member or was published to. `count` grows from one such time to the next.
+    pub fn touch(&mut self, now: Instant, count: u64) {
+        self.touched = (now, count);
+    }
+
+    /// Its place in the order of eviction, which is none while it has a member.
+    pub fn due_place(&self) -> Option<Place> {
+        let place = Place { since: self.touched.1, retains: !self.retained.is_empty() };
+        self.members.is_empty().then_some(place)
     }
 
     /// Keeps the newest message, and no more than `max`. Returns the bytes that were dropped for it.
@@ -124,9 +145,9 @@ impl Log {
             return None;
         }
         let missed = self.retained.range(self.retained.len() - missing..);
-        let missed: Vec<Arc<Entry>> = missed.map(|retained| Arc::clone(&retained.entry)).collect();
-        let bytes: usize = missed.iter().map(|entry| entry.draft.bytes()).sum();
-        (bytes <= limits.reply_bytes).then_some(missed)
+        let missed =
+            Replayed { recovered: None, entries: missed.map(|retained| Arc::clone(&retained.entry)).collect() };
+        (missed.bytes() <= limits.reply_bytes).then_some(missed.entries)
     }
 
     /// A part of what is retained, cut at the last message that fits a reply.
@@ -139,9 +160,10 @@ impl Log {
             return Err(ErrorCode::Unrecoverable.into());
         }
         let most = usize::try_from(query.limit).unwrap_or(usize::MAX).min(limits.reply_messages);
-        let mut left = limits.reply_bytes;
+        // The first of them needs no comma.
+        let mut left = limits.reply_bytes.saturating_add(1);
         let fits = |entry: &&Arc<Entry>| {
-            let bytes = entry.draft.bytes();
+            let bytes = entry.encoded_bytes() + 1;
             let fits = bytes <= left;
             left = left.saturating_sub(bytes);
             fits
@@ -168,9 +190,13 @@ impl Log {
         self.retained.front().map_or(Instant::NEVER, |oldest| oldest.at.after(age))
     }
 
-    /// Whether it has neither a member nor anything to tell one.
-    pub fn is_void(&self) -> bool {
-        self.members.is_empty() && self.retained.is_empty()
+    /// When there is no reason left to remember it; never while it has a member or retains something.
+    pub fn forgotten_at(&self, memory: Duration) -> Instant {
+        match (self.members.is_empty() && self.retained.is_empty(), self.is_numbered()) {
+            (true, true) => self.touched.0.after(memory),
+            (true, false) => Instant::default(),
+            (false, _) => Instant::NEVER,
+        }
     }
 
     /// Bytes retained.
@@ -212,7 +238,7 @@ mod tests {
     use crate::testing::{audit_finds, entry};
 
     fn log() -> Log {
-        let mut log = Log::new(Name::from("a"), 7, 1, Keys(1, 2));
+        let mut log = Log::new(Name::from("a"), 7, Keys(1, 2));
         for data in ["1", "22", "333"] {
             let offset = log.next_offset();
             log.retain(Instant(offset), entry(offset, data), 3);

@@ -8,21 +8,22 @@ use crate::limits::Limit;
 use crate::link::{self, Caller, Entry, Origin, Page};
 use crate::wire::json;
 use crate::wire::plain;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Hub {
     /// The broker has decided on a publication.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<link::Position, Error>) {
+    pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<Option<link::Position>, Error>) {
         match from {
-            Origin::Call(caller) => self.resolve(caller, result.map(|position| Reply::Published(position.into()))),
+            Origin::Call(caller) => {
+                self.resolve(caller, result.map(|position| Reply::Published(Position::of(position))))
+            }
             Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
                 Ok(_) => hub.say(slot, &json::done(id, "publish")),
                 Err(error) => hub.fail(slot, id, &error),
             }),
             Origin::Plain { conn, id } => self.with(conn, |hub, slot| match (result, id) {
-                (Ok(position), Some(id)) => hub.say(slot, &plain::published(&id, room, position)),
+                (Ok(position), Some(id)) => hub.say(slot, &plain::published(&id, room, &Position::of(position))),
                 (Ok(_), None) => {}
                 (Err(error), id) => hub.answer_plain(slot, id.as_deref(), &error),
             }),
@@ -101,9 +102,8 @@ fn history_reply(page: Page) -> Reply {
         tags: entry.draft.tags.clone(),
         info: entry.draft.info.clone(),
     };
-    let empty = || Position { epoch: String::new(), offset: 0 };
     Reply::History {
         publications: page.entries.iter().map(publication).collect(),
-        position: page.position.map_or_else(empty, Position::from),
+        position: Position::of(page.position),
     }
 }

@@ -6,9 +6,10 @@ use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
+use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
-use crate::link::{Position, Replay, Replayed, Request};
+use crate::link::{Entry, Position, Replay, Replayed, Request};
 use crate::registry::{JoinId, Left};
 use crate::time::Instant;
 use crate::wire::json::{self, Subscribed};
@@ -17,6 +18,43 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// How a new member gets what it missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// All of it in one reply.
+    Reply,
+    /// Each message in a push.
+    Pushes,
+    /// Each message as it is, and after it where that was.
+    Bare { positions: bool },
+}
+
+impl Form {
+    /// How many frames a message takes of its own.
+    fn frames(self) -> usize {
+        match self {
+            Self::Reply => 0,
+            Self::Pushes | Self::Bare { positions: false } => 1,
+            Self::Bare { positions: true } => 2,
+        }
+    }
+
+    /// How many bytes a message takes in an outbox.
+    fn bytes(self, room: &Name, entry: &Entry) -> usize {
+        let position = || {
+            let at = Position { epoch: entry.epoch, offset: entry.offset };
+            Frame::text_bytes(plain::position(plain::Word::Position, room, at).len())
+        };
+        match self {
+            Self::Reply => entry.encoded_bytes() + 1,
+            Self::Pushes => Frame::text_bytes(json::push_bytes(room, entry)),
+            Self::Bare { positions } => {
+                Frame::text_bytes(entry.draft.data.len()) + if positions { position() } else { 0 }
+            }
+        }
+    }
+}
 
 impl Hub {
     /// Whether a client may name this room, and may be put into one more.
@@ -145,11 +183,12 @@ impl Hub {
         let ttl = pending.terms.as_ref().and_then(|terms| terms.ttl);
         self.accept_terms(slot, pending.terms);
         let positioned = keeps_history(&self.config.limits);
-        let frames = match &self.conns[slot as usize].speaks {
-            Speaks::Plain(url) => 1 + usize::from(url.positions),
-            Speaks::Json { .. } => usize::from(matches!(pending.why, Why::Placed)),
+        let form = match &self.conns[slot as usize].speaks {
+            Speaks::Plain(url) => Form::Bare { positions: url.positions },
+            Speaks::Json { .. } if matches!(pending.why, Why::Placed) => Form::Pushes,
+            Speaks::Json { .. } => Form::Reply,
         };
-        let replay = self.within_outbox(slot, replay, frames);
+        let replay = self.within_outbox(slot, &room, replay, form);
         if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
             self.plain_joined(slot, &room, position, &replay);
             return self.ready_if_entered(slot);
@@ -161,7 +200,7 @@ impl Hub {
             Why::Entering => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
                 if let Stage::Joining(entrance) = &mut open.stage {
-                    entrance.add(room, subscribed, self.config.limits.reply_bytes);
+                    entrance.add(room, subscribed, &self.config.limits);
                 }
                 self.ready_if_entered(slot);
             }
@@ -225,7 +264,7 @@ impl Hub {
             return;
         }
         let watchers: Vec<u32> = self.registry.watchers(room).collect();
-        let frame = crate::frame::Frame::text(&json::presence_push(room, member, came));
+        let frame = Frame::text(&json::presence_push(room, member, came));
         for slot in watchers {
             self.enqueue(slot, frame.clone());
         }
@@ -260,26 +299,34 @@ impl Hub {
     }
 
     /// Leaves out what was missed when the outbox cannot take it with room to spare: several rooms that are joined in one
-    /// turn are not to close the connection for being slow. `frames` is how many a message takes of its own; 0 where all
-    /// of them are in one reply.
-    fn within_outbox(&self, slot: u32, mut replay: Replayed, frames: usize) -> Replayed {
+    /// turn are not to close the connection for being slow.
+    fn within_outbox(&self, slot: u32, room: &Name, mut replay: Replayed, form: Form) -> Replayed {
         let Some(open) = self.conns[slot as usize].open() else { return replay };
         let (limits, queue) = (&self.config.limits, open.outbox.queue());
-        let bytes = match frames {
-            0 => limits.outbox_bytes.saturating_sub(queue.bytes()) / 2,
-            // What has to be said of the other rooms keeps the second half.
-            _ => (limits.outbox_bytes / 2).saturating_sub(queue.bytes()),
+        let left = limits.outbox_bytes.saturating_sub(queue.bytes());
+        let most = match form {
+            // The last quarter is for what has to be said of the other rooms.
+            Form::Reply => (left / 2).min(left.saturating_sub(limits.outbox_bytes / 4)),
+            _ => left.saturating_sub(limits.outbox_bytes.div_ceil(2)),
         };
-        let count = (limits.outbox_frames / 2).saturating_sub(queue.len());
-        let fits = |replay: &Replayed| replay.bytes() <= bytes && replay.entries.len() * frames <= count;
-        if replay.recovered.is_some() && !fits(&replay) {
-            return Replayed { recovered: Some(false), entries: Vec::new() };
+        let frames = (limits.outbox_frames / 2).saturating_sub(queue.len()) / form.frames().max(1);
+        let frames = if form == Form::Reply { usize::MAX } else { frames };
+        let sizes: Vec<usize> = replay.entries.iter().map(|entry| form.bytes(room, entry)).collect();
+        let mut bytes: usize = sizes.iter().sum();
+        let first_that_fit = sizes.iter().enumerate().find_map(|(at, size)| {
+            let fit = bytes <= most && sizes.len() - at <= frames;
+            bytes -= if fit { 0 } else { *size };
+            fit.then_some(at)
+        });
+        match first_that_fit.unwrap_or(sizes.len()) {
+            0 => replay,
+            _ if replay.recovered.is_some() => Replayed { recovered: Some(false), entries: Vec::new() },
+            // The newest that fit are still the last of the room.
+            first => {
+                replay.entries.drain(..first);
+                replay
+            }
         }
-        // The newest that fit are still the last of the room.
-        while !fits(&replay) {
-            replay.entries.remove(0);
-        }
-        replay
     }
 
     fn accept_terms(&mut self, slot: u32, terms: Option<Box<Terms>>) {

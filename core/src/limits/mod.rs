@@ -20,6 +20,7 @@ mod value;
 pub use table::{Limit, Limits};
 pub use value::{Place, Rate, Value};
 
+use crate::wire::json::{CONNECT_BYTES, ROOM_BYTES};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -81,6 +82,28 @@ impl Limits {
         };
         Limit::ALL.iter().map(row).collect()
     }
+
+    /// The most bytes of a reply: all that was missed, and beside it what is said of the connection and of each room.
+    pub(crate) const fn largest_reply(&self) -> usize {
+        let rooms = self.rooms_per_connection.saturating_mul(self.largest_room());
+        self.reply_bytes.saturating_add(rooms).saturating_add(CONNECT_BYTES)
+    }
+
+    /// The bytes of an outbox whose last quarter holds a reply for each room of a connection.
+    pub(crate) const fn outbox_of_replies(&self) -> usize {
+        self.rooms_per_connection.saturating_mul(self.largest_room()).saturating_mul(4)
+    }
+
+    /// The most bytes of the answer to a plain client's filter.
+    pub(crate) const fn largest_filter_answer(&self) -> usize {
+        let event = self.filter_event_bytes.saturating_mul(6).saturating_add(3);
+        self.filter_events.saturating_mul(event).saturating_add(256)
+    }
+
+    /// What is said of one room. At most every character of its name is escaped, which doubles it.
+    const fn largest_room(&self) -> usize {
+        self.room_name_bytes.saturating_mul(2).saturating_add(ROOM_BYTES)
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +134,7 @@ mod tests {
     fn what_does_not_fit_is_named_with_both_values_and_the_reason() {
         let wrong = |limits: Limits| limits.validate().unwrap_err();
         let error = wrong(Limits { frame_bytes: 600_000, ..Limits::default() });
-        let [relation] = Limit::FrameBytes.relations() else { panic!("one relation") };
+        let [relation, ..] = Limit::FrameBytes.relations() else { panic!("one relation") };
         assert_eq!(relation.demand, "at most outbox_bytes / 2");
         let expected = "frame_bytes = 600000 must be at most outbox_bytes / 2, which is 524288: ";
         assert_eq!(error, format!("{expected}{}", relation.reason));

@@ -55,7 +55,7 @@ macro_rules! is_met {
     };
 }
 
-/// What a limit is compared with: a number, another limit, or a multiple or part of one.
+/// What a limit is compared with: a number, another limit, a multiple or part of one, or what several of them come to.
 macro_rules! bound {
     ($limits:expr, $number:literal) => {
         $number
@@ -63,11 +63,24 @@ macro_rules! bound {
     ($limits:expr, $other:ident) => {
         $limits.$other
     };
+    ($limits:expr, computed $sum:ident) => {
+        $limits.$sum()
+    };
     ($limits:expr, $other:ident * $times:literal) => {
         $limits.$other.saturating_mul($times)
     };
     ($limits:expr, $other:ident / $parts:literal) => {
         $limits.$other / $parts
+    };
+}
+
+/// What the bound is called.
+macro_rules! named {
+    (computed $sum:ident) => {
+        stringify!($sum)
+    };
+    ($($bound:tt)+) => {
+        stringify!($($bound)+)
     };
 }
 
@@ -89,7 +102,7 @@ macro_rules! limits {
         pub struct Limits {
             $(
                 $(#[doc = $doc])+
-                $(#[doc = concat!("\n\nIt is ", words!($demand), "`", stringify!($($bound)+), "`: ", $reason, ".")])*
+                $(#[doc = concat!("\n\nIt is ", words!($demand), "`", named!($($bound)+), "`: ", $reason, ".")])*
                 pub $name: field!($kind),
             )+
         }
@@ -133,7 +146,7 @@ macro_rules! limits {
             pub const fn relations(self) -> &'static [Relation] {
                 match self {
                     $(Self::$variant => &[$(Relation {
-                        demand: concat!(words!($demand), stringify!($($bound)+)),
+                        demand: concat!(words!($demand), named!($($bound)+)),
                         reason: $reason,
                     }),*],)+
                 }
@@ -174,7 +187,7 @@ macro_rules! limits {
                 $($(
                     if !is_met!($demand, self.$name, bound!(self, $($bound)+)) {
                         let name = stringify!($name);
-                        let demand = concat!(words!($demand), stringify!($($bound)+));
+                        let demand = concat!(words!($demand), named!($($bound)+));
                         let which_is = which_is!(self, $($bound)+);
                         return Err(format!("{name} = {:?} must be {demand}{which_is}: {}", self.$name, $reason));
                     }
@@ -270,10 +283,16 @@ limits! {
     /// Bytes of one frame to a client, header included.
     frame_bytes FrameBytes: Bytes = 512 << 10, "close 3008";
     requires at_most (outbox_bytes / 2) because "a client that is about to read one frame may be sent another";
+    requires at_least (computed largest_reply)
+        because "a connect reply is one frame: reply_bytes, and what is said of rooms_per_connection rooms, whose names of room_name_bytes may be escaped";
+    requires at_least (computed largest_filter_answer)
+        because "the answer to a filter repeats filter_events names of filter_event_bytes, and escapes a character to six bytes";
     simulated 16384;
 
     /// Bytes that wait for one connection's socket.
     outbox_bytes OutboxBytes: Bytes = 1 << 20, "close 3008";
+    requires at_least (computed outbox_of_replies)
+        because "its last quarter is for the replies of rooms_per_connection rooms, joined at once, that bring nothing";
     simulated in 66 percent [32768, 65536];
 
     /// Frames that wait for one connection's socket.
@@ -305,22 +324,26 @@ limits! {
     simulated in 50 percent [0, 3, 30];
 
     /// Bytes that all rooms retain together.
-    history_bytes HistoryBytes: Bytes = 256 << 20, "the oldest log without members goes; else error 106";
+    history_bytes HistoryBytes: Bytes = 256 << 20, "the log idle for the longest goes; else error 106";
     simulated in 20 percent [100, 400];
 
-    /// Rooms that retain something or have members.
-    logs Logs: Count = 100_000, "the oldest log without members goes; else error 106 or close 3004";
+    /// How long a room's log is remembered that retains nothing, from the moment the room lost its last member or was published to; by default as long as history_age.
+    log_memory LogMemory: Duration = seconds(300), "the log goes: who comes back is not recovered";
+    simulated in 66 percent [0, 2, 30, 900];
+
+    /// Logs that are remembered; and rooms that have members.
+    logs Logs: Count = 100_000, "the log idle for the longest goes; else error 106 or close 3004";
     requires at_least (1) because "no room could exist";
     simulated in 20 percent [1, 2, 3];
 
-    /// Publications in the reply to a recovery or to a request for history.
+    /// Publications in one reply to a recovery, of all its rooms together, or to a request for history.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";
-    simulated in 20 percent [1, 2];
+    simulated in 20 percent [1, 2, 3];
 
-    /// Bytes of publications, or of members, in one such reply.
+    /// Bytes of publications, or of members, in one such reply, as they are encoded.
     reply_bytes ReplyBytes: Bytes = 256 << 10, "recovered: false; history is cut; presence: error 106";
-    requires at_most (frame_bytes / 2) because "a reply is one frame, and the envelope of each publication is not counted";
-    simulated 8192 in 20 percent [12, 20, 30, 200, 700];
+    requires at_most (frame_bytes / 2) because "a reply is one frame, which has more in it than publications";
+    simulated 8192 in 20 percent [30, 60, 90, 200, 700];
 
     /// How long an idempotency key is remembered.
     idempotency_window IdempotencyWindow: Duration = seconds(300), "the key is forgotten";

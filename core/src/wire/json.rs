@@ -4,7 +4,7 @@ use crate::code::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
 use crate::wire::history::HistoryFields;
-use crate::wire::raw::{one_line, present, push_number, push_string};
+use crate::wire::raw::{number_bytes, one_line, present, push_number, push_string, string_bytes};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -312,6 +312,11 @@ impl Subscribed {
     }
 }
 
+/// The most that a room takes in a connect reply beside its name and what was missed, and what a subscribe reply takes.
+pub(crate) const ROOM_BYTES: usize = 256;
+/// The most that a connect reply takes beside its rooms, with the names of the node and the server's version in it.
+pub(crate) const CONNECT_BYTES: usize = 1024;
+
 impl Connected<'_> {
     /// The reply as text.
     pub fn encode(&self) -> String {
@@ -563,6 +568,31 @@ fn push_publications(out: &mut String, entries: &[Arc<Entry>]) {
     out.push(']');
 }
 
+/// How many bytes a message takes in a reply, without the comma before the next.
+pub(crate) fn entry_bytes(Entry { offset, draft, .. }: &Entry) -> usize {
+    let info = draft.info.as_ref().map_or(0, |info| ",\"info\":".len() + info_bytes(info));
+    let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
+    let tags = draft.tags.as_ref().map_or(0, |tags| ",\"tags\":".len() + tags.len());
+    "{\"data\":}".len() + draft.data.len() + info + offset + tags
+}
+
+/// How many bytes the frame's payload has in which a message is pushed.
+pub(crate) fn push_bytes(room: &str, entry: &Entry) -> usize {
+    "{\"push\":{\"channel\":,\"pub\":}}".len() + string_bytes(room) + entry_bytes(entry)
+}
+
+fn info_bytes(info: &ClientInfo) -> usize {
+    let raw = |key: &str, value: &Option<String>| value.as_ref().map_or(0, |value| key.len() + value.len());
+    "{\"user\":,\"client\":}".len()
+        + string_bytes(&info.user)
+        + CLIENT_BYTES
+        + raw(",\"conn_info\":", &info.info)
+        + raw(",\"chan_info\":", &info.room_info)
+}
+
+/// A public id as a string: 32 digits, four hyphens and two quotes.
+const CLIENT_BYTES: usize = 38;
+
 fn push_entry(out: &mut String, Entry { offset, draft, .. }: &Entry) {
     push_publication(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
 }
@@ -632,6 +662,66 @@ fn push_info(out: &mut String, info: &ClientInfo) {
 mod tests {
     use super::*;
     use alloc::string::ToString;
+
+    /// Infos, tags and offsets in all combinations, with what has to be escaped in them.
+    fn entries() -> Vec<Entry> {
+        let texts = ["", "u", "\"\\é", &"x".repeat(1000)];
+        let mut all = Vec::new();
+        for (at, user) in texts.into_iter().enumerate() {
+            for bits in 0..16_u64 {
+                let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| String::from(text));
+                let info = ClientInfo {
+                    client: crate::ids::ClientId([at as u8; 16]),
+                    user: Name::from(user),
+                    info: has(0, r#"{"a":1}"#),
+                    room_info: has(1, "[1,2]"),
+                };
+                let draft = crate::link::Draft {
+                    data: alloc::format!("{:?}", "d".repeat(at)),
+                    tags: has(2, r#"{"k":"v"}"#),
+                    info: has(3, "").map(|_| Arc::new(info)),
+                    skip_history: false,
+                };
+                let offset = [0, 1, 10, u64::MAX][at];
+                all.push(Entry { epoch: 7, offset, draft });
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_message_takes_as_many_bytes_as_was_said() {
+        for entry in entries() {
+            let mut out = String::new();
+            push_entry(&mut out, &entry);
+            assert_eq!(entry_bytes(&entry), out.len(), "{out}");
+            for room in ["a", "\"\\é"] {
+                let push = publication(room, &entry);
+                assert_eq!(push_bytes(room, &entry), push.len(), "{push}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_room_and_of_a_connection_is_bounded() {
+        let most = u64::MAX;
+        let position = Position { epoch: most, offset: most };
+        let replay = Replayed { recovered: Some(true), entries: Vec::new() };
+        let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
+        assert!(subscribed(most, &longest).len() <= ROOM_BYTES);
+        let info = crate::testing::somebody(1);
+        let node = "\"".repeat(200);
+        let version = "v".repeat(64);
+        let encode = |subs: &[(Name, Subscribed)]| {
+            let (version, node) = (version.as_str(), node.as_str());
+            let (ttl, ping) = (Some(most), Some(most));
+            Connected { id: most, info: &info, version, node, ttl, ping, subs }.encode().len()
+        };
+        assert!(encode(&[]) <= CONNECT_BYTES);
+        let name = Name::from("\\".repeat(200).as_str());
+        let rooms: Vec<(Name, Subscribed)> = (0..10).map(|_| (name.clone(), longest.clone())).collect();
+        assert!(encode(&rooms) <= CONNECT_BYTES + 10 * (2 * 200 + ROOM_BYTES));
+    }
 
     #[test]
     fn what_is_no_command_is_told_what_one_is() {

@@ -1,8 +1,9 @@
 //! The `plain` profile: bare payloads for `new WebSocket(url)`.
 
+use crate::api;
 use crate::code::{Error, ErrorCode};
 use crate::limits::Limits;
-use crate::link::{Position, epoch_text};
+use crate::link::Position;
 use crate::wire::raw::{object, one_line, present, push_number, push_string};
 use crate::wire::readable;
 use alloc::borrow::Cow;
@@ -184,7 +185,7 @@ pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
 }
 
 /// The answer to a `publish` that carried an `id`.
-pub(crate) fn published(id: &str, room: &str, position: Position) -> String {
+pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> String {
     let mut out = open(Word::Published);
     out.push_str(",\"id\":");
     out.push_str(id);
@@ -200,7 +201,7 @@ pub(crate) fn position(word: Word, room: &str, position: Position) -> String {
     let mut out = open(word);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
-    push_position(&mut out, position);
+    push_position(&mut out, &position.into());
     out.push('}');
     out
 }
@@ -223,9 +224,9 @@ pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, un
     out
 }
 
-fn push_position(out: &mut String, position: Position) {
+fn push_position(out: &mut String, position: &api::Position) {
     out.push_str(",\"epoch\":\"");
-    out.push_str(&epoch_text(position.epoch));
+    out.push_str(&position.epoch);
     out.push_str("\",\"offset\":");
     push_number(out, position.offset);
 }
@@ -261,7 +262,7 @@ mod tests {
             pong(0),
             subscribed(Word::Subscribed.text(), &[], 0),
             authenticated("ann", 0),
-            published("1", "a", at),
+            published("1", "a", &at.into()),
             position(Word::Position, "a", at),
             position(Word::Gap, "a", at),
             error("no", None, None, 0),

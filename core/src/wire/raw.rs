@@ -38,8 +38,17 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String>
     if !text.trim_ascii_start().starts_with('{') {
         return Err("expected a JSON object".into());
     }
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    serde_json::from_str(text).map_err(|error| {
+        // It may repeat a string of what was sent, which as an answer can be longer than what was sent.
+        let mut words = error.to_string();
+        let end = (0..=WORDS_BYTES).rev().find(|at| words.is_char_boundary(*at));
+        words.truncate(end.unwrap_or(0));
+        words
+    })
 }
+
+/// Bytes of the words that say what is wrong with an object.
+const WORDS_BYTES: usize = 200;
 
 /// Reads an integer, also one that is written with a fraction of zero: to JSON `1.0` is `1`.
 ///
@@ -115,8 +124,57 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push_str(&quoted);
 }
 
+/// How many bytes [`push_string`] appends.
+pub(crate) fn string_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.len() + text.bytes().map(escaped).sum::<usize>() + 2
+}
+
+/// How many bytes [`push_number`] appends.
+pub(crate) fn number_bytes(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |digits| digits as usize + 1)
+}
+
 /// Appends `number` in decimal.
 pub(crate) fn push_number(out: &mut String, number: impl core::fmt::Display) {
     use core::fmt::Write;
     write!(out, "{number}").expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_has_the_length_that_was_said() {
+        let all: String = (0..0x250).filter_map(char::from_u32).chain(['\u{2028}', '\u{1F600}']).collect();
+        for text in ["", "a", "\"\\", "é", &all] {
+            let mut out = String::new();
+            push_string(&mut out, text);
+            assert_eq!(string_bytes(text), out.len(), "{out}");
+        }
+        for number in [0, 1, 9, 10, 99, 100, u64::MAX] {
+            assert_eq!(number_bytes(number), number.to_string().len());
+        }
+    }
+
+    #[test]
+    fn words_about_what_is_wrong_are_short_however_much_was_sent() {
+        let text = alloc::format!(r#"{{"type":{{"{}":1}}}}"#, "é".repeat(50_000));
+        #[derive(Debug, Deserialize)]
+        #[allow(dead_code, reason = "only what is wrong with it counts")]
+        struct Known {
+            #[serde(rename = "type")]
+            kind: u64,
+        }
+        let long = text.replace(r#"{"é"#, r#""é"#).replace(r#"":1}}"#, r#""}"#);
+        for text in [text, long] {
+            let wrong = object::<Known>(&text).expect_err("it is none");
+            assert!(wrong.len() <= WORDS_BYTES && wrong.contains("invalid type"), "{wrong}");
+        }
+    }
 }

@@ -149,8 +149,26 @@ fn limits_that_contradict_each_other_are_refused() {
         (Limits { outbox_bytes: 1 << 19, ..default() }, "frame_bytes"),
         (Limits { publication_bytes: 1 << 18, ..default() }, "publication_bytes"),
         (Limits { message_bytes: 1 << 18, ..default() }, "message_bytes"),
-        (Limits { reply_bytes: 1 << 19, ..default() }, "reply_bytes"),
+        (Limits { reply_bytes: (1 << 18) + 1, ..default() }, "reply_bytes"),
         (Limits { rooms_per_connection: 129, ..default() }, "message_bytes"),
+        (
+            Limits { room_name_bytes: 1000, ..default() },
+            "frame_bytes = 524288 must be at least largest_reply, which is 55",
+        ),
+        (
+            Limits {
+                message_bytes: 1 << 17,
+                outbox_bytes: 1 << 24,
+                frame_bytes: 1 << 23,
+                room_name_bytes: 20_000,
+                ..default()
+            },
+            "outbox_bytes",
+        ),
+        (
+            Limits { filter_event_bytes: 3000, ..default() },
+            "frame_bytes = 524288 must be at least largest_filter_answer",
+        ),
         (Limits { pong_timeout: Duration::from_secs(25), ..default() }, "pong_timeout"),
         (Limits { close_timeout: Duration::from_secs(16), ..default() }, "drain_timeout"),
         (Limits { header_bytes: 8191, ..default() }, "header_bytes"),

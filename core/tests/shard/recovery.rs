@@ -47,7 +47,7 @@ fn a_client_that_comes_back_gets_what_it_missed_and_then_the_rest() {
 
 #[test]
 fn recovery_succeeds_exactly_when_all_of_it_is_there() {
-    let limits = Limits { history_messages: 3, reply_messages: 3, reply_bytes: 8, ..Limits::default() };
+    let limits = Limits { history_messages: 3, reply_messages: 3, reply_bytes: 72, ..Limits::default() };
     let mut world = with(limits, Policy::open());
     publish(&mut world, "a", 1, 5);
     let epoch = epoch(&world, "a");
@@ -74,7 +74,7 @@ fn recovery_succeeds_exactly_when_all_of_it_is_there() {
     assert_eq!(world.shard.snapshot().rooms[0].members.len(), 7, "who is refused is no member");
     let kept = subscribe(&mut world, json!({"epoch": epoch, "offset": 5, "flag": 3}));
     assert_eq!(kept["subscribe"]["recovered"], true);
-    world.api("publish", r#"{"channel":"a","data":123456789}"#);
+    world.api("publish", &json!({"channel": "a", "data": "x".repeat(60)}).to_string());
     let too_large = subscribe(&mut world, json!({"epoch": epoch, "offset": 5}));
     assert!(too_large["subscribe"].get("recovered").is_none(), "more than reply_bytes");
     let mut world = with(Limits { reply_messages: 2, ..Limits::default() }, Policy::open());
@@ -93,7 +93,7 @@ fn a_room_that_never_was_has_nothing_to_recover_but_is_at_its_beginning() {
     assert_eq!(reply["subscribe"]["recovered"], true);
     let refused = subscribe(&mut world, json!({"channel": "b", "epoch": "gone", "offset": 0, "flag": 2}));
     assert_eq!(refused["error"]["code"], 112);
-    assert_eq!(world.shard.stats().gauges.logs, 1, "a refused join leaves no log behind");
+    assert_eq!(world.shard.snapshot().logs.len(), 1, "a refused join leaves no log behind");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn server_side_subscriptions_recover_in_the_connect_reply() {
 
 #[test]
 fn recoveries_that_are_too_much_together_are_left_out_from_the_first_that_does_not_fit() {
-    let mut world = with(Limits { reply_bytes: 4, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { reply_bytes: 30, ..Limits::default() }, Policy::open());
     for room in ["a", "b", "c"] {
         world.api("publish", &json!({"channel": room, "data": 123}).to_string());
     }
@@ -132,6 +132,187 @@ fn recoveries_that_are_too_much_together_are_left_out_from_the_first_that_does_n
     assert_eq!((&subs["a"]["recovered"], subs["b"].get("recovered")), (&json!(true), None));
     assert_eq!((&subs["a"]["offset"], &subs["b"]["offset"]), (&json!(0), &json!(1)), "b goes on from the top");
     assert_eq!((&subs["b"]["was_recovering"], subs["c"].get("was_recovering")), (&json!(true), None));
+}
+
+/// Where a client is: the epoch and the offset that it goes on from.
+fn at(subscription: &Value) -> (String, u64) {
+    let epoch = subscription["epoch"].as_str().expect("a position").into();
+    (epoch, subscription["offset"].as_u64().expect("a position"))
+}
+
+/// Six cases of a client that was the only member of its room, is cut, and comes back: how much was published and retained
+/// before, how much of that has aged out when it is cut, and how much comes while it is away.
+const ALONE: [(u64, bool, u64); 6] =
+    [(1, false, 2), (0, false, 2), (0, false, 0), (1, true, 0), (1, true, 2), (2, false, 0)];
+
+/// Passes `time` with a client that answers its pings.
+fn stay(world: &mut World, conn: parlor_core::ConnId, seconds: u64) {
+    for _ in 0..seconds.div_ceil(25) {
+        world.pass(Duration::from_secs(25));
+        world.messages(conn);
+        world.input(Input::Pong { conn });
+    }
+}
+
+#[test]
+fn a_client_that_was_alone_in_its_room_gets_what_it_missed() {
+    for (before, aged, missed) in ALONE {
+        for away in [1, 250] {
+            let mut world = world();
+            let conn = world.open("/connection/websocket?cf_ws_frame_ping_pong=true");
+            world.say(conn, r#"{"id":1,"connect":{}}{"id":2,"subscribe":{"channel":"a"}}"#);
+            let (epoch, _) = at(&world.read_json(conn)[1]["subscribe"]);
+            publish(&mut world, "a", 1, before);
+            stay(&mut world, conn, if aged { 300 } else { 0 });
+            world.input(Input::Lost { conn, cause: Lost::Eof });
+            publish(&mut world, "a", before + 1, before + missed);
+            world.pass(Duration::from_secs(away));
+            let reply = subscribe(&mut world, json!({"epoch": epoch, "offset": before}));
+            let reply = &reply["subscribe"];
+            let case = format!("{before} before, aged out: {aged}, {missed} missed, away for {away} s: {reply}");
+            assert_eq!((&reply["recovered"], at(reply)), (&json!(true), (epoch.clone(), before)), "{case}");
+            let expected: Vec<u64> = (before + 1..=before + missed).collect();
+            assert_eq!(offsets(&reply["publications"]), expected, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_user_who_was_away_gets_what_came_to_the_personal_room() {
+    for (before, aged, missed) in ALONE {
+        let mut world = world();
+        let conn = world.open("/connection/websocket?cf_ws_frame_ping_pong=true");
+        world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+        world.prove(claims("ada"));
+        let (epoch, _) = at(&world.read_json(conn)[0]["connect"]["subs"]["#ada"]);
+        publish(&mut world, "#ada", 1, before);
+        stay(&mut world, conn, if aged { 300 } else { 0 });
+        world.input(Input::Lost { conn, cause: Lost::Eof });
+        publish(&mut world, "#ada", before + 1, before + missed);
+        let conn = world.open("/connection/websocket");
+        let subs = json!({"#ada": {"recover": true, "epoch": epoch, "offset": before}});
+        world.say(conn, &json!({"id": 1, "connect": {"token": "t", "subs": subs}}).to_string());
+        world.prove(claims("ada"));
+        let reply = world.read_json(conn).remove(0);
+        let own = &reply["connect"]["subs"]["#ada"];
+        assert_eq!(own["recovered"], true, "{before} before, aged out: {aged}, {missed} missed: {own}");
+        assert_eq!(offsets(&own["publications"]).len() as u64, missed, "{own}");
+    }
+}
+
+#[test]
+fn a_plain_client_that_was_alone_goes_on_from_where_it_was() {
+    for (before, aged, missed) in ALONE {
+        let mut world = world();
+        let conn = world.open("/ws/a?greeting=off&positions=on");
+        let (epoch, _) = at(&world.read_json(conn)[0]);
+        publish(&mut world, "a", 1, before);
+        stay(&mut world, conn, if aged { 300 } else { 0 });
+        world.input(Input::Lost { conn, cause: Lost::Eof });
+        publish(&mut world, "a", before + 1, before + missed);
+        let back = world.open(&format!("/ws/a?greeting=off&since={epoch}:{before}"));
+        let expected: Vec<String> = (before + 1..=before + missed).map(|n| n.to_string()).collect();
+        assert_eq!(world.read(back), expected, "{before} before, aged out: {aged}, and no gap");
+    }
+}
+
+#[test]
+fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
+    let limits =
+        Limits { history_age: Duration::from_secs(10), log_memory: Duration::from_secs(60), ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.plain("/ws/a");
+    publish(&mut world, "a", 1, 1);
+    let epoch = epoch(&world, "a");
+    let due = |world: &World| world.shard.poll_timeout().map(|at| at.since(world.now.mono).as_secs());
+    world.pass(Duration::from_secs(10));
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    assert_eq!(due(&world), Some(60), "from the last member's leaving");
+    world.pass(Duration::from_secs(20));
+    publish(&mut world, "a", 2, 2);
+    assert_eq!(due(&world), Some(10), "first it ages out");
+    world.pass(Duration::from_secs(10));
+    assert_eq!(due(&world), Some(50), "from the last publication");
+    world.pass(Duration::from_secs(49));
+    assert_eq!(world.shard.snapshot().logs[0].epoch, epoch);
+    let conn = world.open(&format!("/ws/a?greeting=off&since={epoch}:2"));
+    assert!(world.read(conn).is_empty(), "nothing was missed");
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    world.pass(Duration::from_secs(60));
+    assert_eq!((world.shard.snapshot().logs, world.shard.stats().gauges.logs), (vec![], 0));
+    let late = world.open(&format!("/ws/a?greeting=off&since={epoch}:2"));
+    let gap = &world.read_json(late)[0];
+    assert_eq!((&gap["type"], &gap["offset"]), (&json!("gap"), &json!(0)));
+    assert_ne!(gap["epoch"], json!(epoch), "an epoch never comes back");
+}
+
+#[test]
+fn what_a_log_retains_outlives_its_memory() {
+    let mut world = with(Limits { log_memory: Duration::ZERO, ..Limits::default() }, Policy::open());
+    let conn = world.plain("/ws/a");
+    publish(&mut world, "a", 1, 1);
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    let since = epoch(&world, "a");
+    let conn = world.open(&format!("/ws/a?greeting=off&since={since}:0"));
+    assert_eq!(world.read(conn), ["1"]);
+    world.api("history_remove", r#"{"channel":"a"}"#);
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    assert_eq!(world.shard.stats().gauges.logs, 0, "what has nothing left goes in the same turn");
+}
+
+#[test]
+fn joining_and_leaving_rooms_displaces_no_log() {
+    let mut world = with(Limits { logs: 2, ..Limits::default() }, Policy::open());
+    publish(&mut world, "a", 1, 1);
+    publish(&mut world, "b", 1, 1);
+    let before = (epoch(&world, "a"), epoch(&world, "b"));
+    for n in 0..10 {
+        let conn = world.plain(&format!("/ws/r{n}"));
+        world.input(Input::Lost { conn, cause: Lost::Eof });
+        let refused = subscribe(&mut world, json!({"channel": "c", "epoch": "gone", "offset": 0, "flag": 2}));
+        assert_eq!(refused["error"]["code"], 112);
+    }
+    assert_eq!(((epoch(&world, "a"), epoch(&world, "b")), world.shard.stats().gauges.logs), (before, 2));
+}
+
+#[test]
+fn a_publication_that_leaves_no_trace_makes_no_log() {
+    let nowhere = json!({"result": {"offset": 0, "epoch": ""}});
+    let mut world = with(Limits { logs: 1, ..Limits::default() }, Policy::open());
+    publish(&mut world, "b", 1, 1);
+    let skipped = r#"{"channel":"a","data":1,"skip_history":true,"idempotency_key":"k"}"#;
+    assert_eq!(world.api("publish", skipped), nowhere);
+    assert_eq!(world.api("publish", skipped), nowhere, "the same answer again");
+    assert_eq!(epoch(&world, "b").len(), 16, "b keeps its log");
+    let mut world = with(Limits { history_messages: 0, ..Limits::default() }, Policy::open());
+    let conn = world.open("/ws/a?greeting=off&positions=on");
+    let (epoch, offset) = at(&world.read_json(conn)[0]);
+    world.input(Input::Lost { conn, cause: Lost::Eof });
+    assert_eq!(world.api("publish", r#"{"channel":"a","data":1}"#), nowhere);
+    let back = world.open(&format!("/ws/a?greeting=off&since={epoch}:{offset}"));
+    assert_eq!(world.read_json(back)[0]["type"], "gap", "what came was missed all the same");
+}
+
+#[test]
+fn the_log_that_was_idle_for_the_longest_makes_room() {
+    let mut world = with(Limits { logs: 2, ..Limits::default() }, Policy::open());
+    publish(&mut world, "a", 1, 1);
+    publish(&mut world, "b", 1, 1);
+    publish(&mut world, "a", 2, 2);
+    publish(&mut world, "c", 1, 1);
+    let names: Vec<String> = world.shard.snapshot().logs.iter().map(|log| log.name.to_string()).collect();
+    assert_eq!(names, ["a", "c"], "b was not published to for longer");
+}
+
+#[test]
+fn a_quiet_room_can_be_asked_for_by_its_epoch() {
+    let mut world = world();
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"unsubscribe":{"channel":"a"}}"#);
+    let (epoch, _) = at(&world.read_json(conn)[0]["subscribe"]);
+    let ask = |epoch: &str| json!({"channel": "a", "limit": 5, "since": {"offset": 0, "epoch": epoch}}).to_string();
+    assert_eq!(world.api("history", &ask(&epoch))["result"]["publications"], json!([]));
+    assert_eq!(world.api("history", &ask("other"))["error"]["code"], 112);
 }
 
 #[test]
@@ -182,14 +363,22 @@ fn history_is_read_as_it_is_asked_for() {
 
 #[test]
 fn a_history_reply_is_cut_at_the_last_message_that_fits() {
-    let mut world = with(Limits { reply_bytes: 10, ..Limits::default() }, Policy::open());
-    for data in ["1234", "123456", "1"] {
-        world.api("publish", &format!(r#"{{"channel":"a","data":{data}}}"#));
+    // As encoded: `{"data":1234,"offset":1}` has 24 bytes, the next one 26, the last one 21; a comma is one more.
+    for (reply_bytes, forwards, backwards) in [
+        (23, vec![], vec![3]),
+        (50, vec![1], vec![3, 2]),
+        (51, vec![1, 2], vec![3, 2]),
+        (73, vec![1, 2, 3], vec![3, 2, 1]),
+    ] {
+        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Policy::open());
+        for data in ["1234", "123456", "1"] {
+            world.api("publish", &format!(r#"{{"channel":"a","data":{data}}}"#));
+        }
+        let answer = world.api("history", r#"{"channel":"a","limit":-1}"#);
+        assert_eq!(offsets(&answer["result"]["publications"]), forwards, "of {reply_bytes} bytes");
+        let answer = world.api("history", r#"{"channel":"a","limit":-1,"reverse":true}"#);
+        assert_eq!(offsets(&answer["result"]["publications"]), backwards, "of {reply_bytes} bytes");
     }
-    let answer = world.api("history", r#"{"channel":"a","limit":-1}"#);
-    assert_eq!(offsets(&answer["result"]["publications"]), [1, 2]);
-    let answer = world.api("history", r#"{"channel":"a","limit":-1,"reverse":true}"#);
-    assert_eq!(offsets(&answer["result"]["publications"]), [3, 2]);
 }
 
 #[test]
@@ -206,7 +395,7 @@ fn history_of_nothing_is_empty_and_without_history_not_available() {
 }
 
 #[test]
-fn removing_history_keeps_the_position_while_somebody_is_there() {
+fn removing_history_keeps_the_position() {
     let mut world = world();
     world.plain("/ws/a");
     publish(&mut world, "a", 1, 3);
@@ -218,11 +407,7 @@ fn removing_history_keeps_the_position_while_somebody_is_there() {
     let answer = world.api("history", r#"{"channel":"a","limit":5}"#);
     assert_eq!(answer["result"], json!({"publications": [], "offset": 3, "epoch": before}));
     let stats = world.shard.stats();
-    assert_eq!(
-        (stats.gauges.logs, stats.gauges.history_bytes),
-        (1, 0),
-        "a log with nothing to say and nobody there goes"
-    );
+    assert_eq!((stats.gauges.logs, stats.gauges.history_bytes), (2, 0), "the log of b is remembered for a while");
     assert!(subscribe(&mut world, json!({"epoch": before, "offset": 2}))["subscribe"].get("recovered").is_none());
     assert_eq!(subscribe(&mut world, json!({"epoch": before, "offset": 3}))["subscribe"]["recovered"], true);
 }
@@ -397,4 +582,144 @@ fn a_server_side_subscription_is_never_refused_for_what_it_missed() {
     world.prove(claims("ada"));
     let reply = world.read_json(conn).remove(0);
     assert_eq!(reply["connect"]["subs"]["#ada"]["was_recovering"], true);
+}
+
+/// A client that comes back with this token to these rooms, and its reply.
+fn come_back(world: &mut World, rooms: &[String]) -> (parlor_core::ConnId, Value) {
+    let conn = world.open("/connection/websocket");
+    let subs: serde_json::Map<String, Value> =
+        rooms.iter().map(|room| (room.clone(), json!({"recover": true, "epoch": "", "offset": 0}))).collect();
+    world.say(conn, &json!({"id": 1, "connect": {"token": "t", "subs": subs}}).to_string());
+    world.prove(Claims { channels: rooms.to_vec(), ..claims("ada") });
+    let reply = world.read_json(conn).remove(0);
+    (conn, reply)
+}
+
+/// The default limits, and a client may ask as fast as it likes.
+fn unpaced() -> Limits {
+    Limits { client_commands: parlor_core::limits::Rate::OFF, ..Limits::default() }
+}
+
+/// Many rooms with many messages each, from a client, or short ones from a backend.
+#[test]
+fn a_connect_reply_of_many_rooms_fits_its_frame() {
+    let data = "1".repeat(40);
+    for (rooms, by_client) in [(60, true), (127, false)] {
+        let mut world = with(Limits { client_publishes: parlor_core::limits::Rate::OFF, ..unpaced() }, Policy::open());
+        let names: Vec<String> = (0..rooms).map(|n| format!("room-{n}")).collect();
+        if by_client {
+            let conn = world.json();
+            let each =
+                |command: &dyn Fn(&String) -> Value| names.iter().map(|room| command(room).to_string()).collect();
+            let joins: String = each(&|room| json!({"id": 2, "subscribe": {"channel": room}}));
+            let publishes: String = each(&|room| json!({"id": 3, "publish": {"channel": room, "data": data}}));
+            world.say(conn, &joins);
+            for _ in 0..99 {
+                world.flush(conn);
+                world.say(conn, &publishes);
+            }
+        } else {
+            for n in 0..99 {
+                world.api("broadcast", &json!({"channels": names, "data": n}).to_string());
+            }
+        }
+        let (back, reply) = come_back(&mut world, &names);
+        assert!(world.ended.is_empty() && world.shard.pending(back).is_none());
+        let subs = reply["connect"]["subs"].as_object().expect("rooms");
+        assert_eq!(subs.len(), rooms + 1);
+        let recovered =
+            |room: &&Value| room["recovered"] == true && room["publications"].as_array().unwrap().len() == 99;
+        assert_eq!(subs.values().filter(recovered).count(), 3, "300 messages in all");
+        let others: Vec<&Value> = names.iter().map(|room| &subs[room]).filter(|room| !recovered(room)).collect();
+        let goes_on = |room: &&Value| room["was_recovering"] == true && room["offset"] == 99;
+        assert!(others.len() == rooms - 3 && others.iter().all(goes_on), "the others go on from the top");
+        publish(&mut world, "room-0", 1, 1);
+        assert_eq!(world.read_json(back)[0]["push"]["pub"]["offset"], 100, "and it stays");
+    }
+}
+
+#[test]
+fn a_long_log_of_short_messages_fits_its_frame() {
+    let limits = Limits { history_messages: 10_000, reply_messages: 10_000, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    for _ in 0..20 {
+        let one = json!({"publish": {"channel": "a", "data": "1234567890"}});
+        world.api("batch", &json!({"commands": vec![one; 500]}).to_string());
+    }
+    let reply = subscribe(&mut world, json!({"epoch": "", "offset": 0}));
+    assert!(reply["subscribe"]["was_recovering"] == true && reply["subscribe"].get("recovered").is_none());
+    let reply = subscribe(&mut world, json!({"epoch": "", "offset": 5_000}));
+    assert_eq!(reply["subscribe"]["publications"].as_array().map(Vec::len), Some(5_000));
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"history":{"channel":"a","limit":-1}}"#);
+    let reply = world.read(conn).pop().expect("history");
+    let bytes = reply.find(r#"],"epoch""#).expect("a position") - r#"{"id":3,"history":{"publications":["#.len();
+    assert!((262_100..=262_144).contains(&bytes), "{bytes} bytes of messages");
+    assert!(world.ended.is_empty());
+}
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Sizes, numbers of rooms and bounds at random: the messages of a reply are within its bounds as they are encoded, and one
+/// more would not be; and what comes of it is never a closed connection.
+#[test]
+fn replies_are_within_their_bounds_whatever_is_in_them() {
+    let between = |text: &str, from: &str, to: &str| {
+        let at = text.find(from).expect(from) + from.len();
+        text[at..].find(to).map(|end| end).expect(to)
+    };
+    for seed in 0..60 {
+        let mut random = Random(seed);
+        let limits = Limits {
+            reply_bytes: [60, 400, 5_000][random.below(3) as usize] + random.below(200) as usize,
+            reply_messages: [3, 20, 1000][random.below(3) as usize],
+            ..Limits::default()
+        };
+        let mut world = with(limits.clone(), Policy::open());
+        let names: Vec<String> = (0..=random.below(9)).map(|n| format!("\"{n}\\")).collect();
+        for room in &names {
+            for n in 0..random.below(40) {
+                let data = "x".repeat(random.below(30) as usize);
+                let tags = if random.below(2) == 0 { json!({}) } else { json!({"\"": "\n"}) };
+                world.api("publish", &json!({"channel": room, "data": format!("{data}{n}"), "tags": tags}).to_string());
+            }
+        }
+        let conn = world.open("/connection/websocket");
+        let subs: serde_json::Map<String, Value> =
+            names.iter().map(|room| (room.clone(), json!({"recover": true, "epoch": "", "offset": 0}))).collect();
+        world.say(conn, &json!({"id": 1, "connect": {"token": "t", "subs": subs}}).to_string());
+        world.prove(Claims { channels: names.clone(), ..claims("ada") });
+        let text = world.read(conn).remove(0);
+        let reply: Value = serde_json::from_str(&text).expect("JSON");
+        let (mut messages, mut bytes) = (0, 0);
+        for room in &names {
+            let recovered =
+                reply["connect"]["subs"][room].get("publications").map_or(0, |all| all.as_array().unwrap().len());
+            messages += recovered;
+        }
+        for part in text.split(r#""publications":["#).skip(1) {
+            bytes += part.find("]}").expect("an end");
+        }
+        assert!(messages <= limits.reply_messages && bytes <= limits.reply_bytes, "{messages}, {bytes} of {limits:?}");
+        for room in &names {
+            world.say(conn, &json!({"id": 2, "history": {"channel": room, "limit": -1}}).to_string());
+            let text = world.read(conn).remove(0);
+            let shown = between(&text, r#""publications":["#, r#"],"epoch""#);
+            let all =
+                world.shard.snapshot().logs.iter().find(|log| *log.name == **room).map_or(0, |log| log.entries.len());
+            let got = text.matches(r#""offset":"#).count() - 1;
+            assert!(shown <= limits.reply_bytes && got <= limits.reply_messages, "{text}");
+            let is_cut = got < all.min(limits.reply_messages);
+            assert!(!is_cut || shown + 130 > limits.reply_bytes, "{shown} of {}: {text}", limits.reply_bytes);
+        }
+        assert!(world.ended.is_empty());
+    }
 }

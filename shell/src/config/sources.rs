@@ -9,6 +9,7 @@ use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::{Table, Value as Toml};
 
 /// Settings from a command line and an environment, and from the file that they name.
@@ -22,6 +23,7 @@ pub(super) fn load(
     let flags = command().try_get_matches_from(arguments).map_err(|error| Stop::Clap(suggest(error)))?;
     let environment = known_variables(environment)?;
     let mut settings = Settings::default();
+    settings.limits.log_memory = UNSET;
     let in_environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str());
     let file = flags.get_one::<String>(CONFIG).map(String::as_str).or_else(|| in_environment(CONFIG));
@@ -36,8 +38,14 @@ pub(super) fn load(
             set(&mut settings, &key, text, format!("--{}", flag(key.name)))?;
         }
     }
+    if settings.limits.log_memory == UNSET {
+        settings.limits.log_memory = settings.limits.history_age;
+    }
     Ok(settings)
 }
+
+/// Stands for the default that another setting decides: no text reads as this.
+const UNSET: Duration = Duration::MAX;
 
 /// Why there are no settings.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ import json
 
 import websockets
 
-from harness import address, done, eventually, expect, run
+from harness import Server, address, done, eventually, expect, run
 from proxy import Proxy
 from sdk import call
 
@@ -188,9 +188,38 @@ async def moved_on(proxy):
     done("plain: history had moved on: a gap, and on from there")
 
 
+# How many messages came before a client that is alone in its room goes, whether they have aged out by then, and how many
+# it misses.
+ALONE = [(1, False, 2), (0, False, 2), (0, False, 0), (1, True, 0), (1, True, 2)]
+HISTORY_AGE_S = 2
+
+
+async def alone():
+    with Server("--history-age", f"{HISTORY_AGE_S}s", "--log-memory", "1m") as server:
+        at = server.address
+        send = lambda room, data: call("publish", {"channel": room, "data": data}, at)
+        for before, aged, missed in ALONE:
+            room = f"pl-alone-{before}{aged}{missed}"
+            async with connect(f"{room}?positions=on", at) as socket:
+                [here] = await frames(socket, 1)
+                for n in range(before):
+                    await send(room, n)
+                await frames(socket, 2 * before)
+                await asyncio.sleep(HISTORY_AGE_S + 0.5 if aged else 0)
+            for n in range(before, before + missed):
+                await send(room, n)
+            async with connect(f"{room}?since={here['epoch']}:{before}", at) as socket:
+                what = f"what was missed after {before} before, aged out: {aged}"
+                expect(what, await frames(socket, missed), list(range(before, before + missed)))
+                await nothing_more(socket)
+        await asyncio.to_thread(server.stop)
+    done(f"plain: whoever was alone in its room goes on from there, in {len(ALONE)} cases")
+
+
 async def main():
     await positions()
     await history()
+    await alone()
     async with Proxy() as cut, Proxy() as midway, Proxy() as late:
         await asyncio.gather(
             every_message("pl-cut", cut, "cut off", cut.cut),

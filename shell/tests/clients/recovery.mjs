@@ -167,8 +167,76 @@ async function restarted(proxy) {
   await servers[1].stop();
 }
 
+// How many messages came before a client that is alone in its rooms is cut off, whether they have aged out by then, and
+// how many it misses.
+const ALONE = [
+  [1, false, 2],
+  [0, false, 2],
+  [0, false, 0],
+  [1, true, 0],
+  [1, true, 2],
+];
+const HISTORY_AGE_MS = 2000;
+
+async function alone(proxy) {
+  const server = await new Server('--history-age', `${HISTORY_AGE_MS}ms`, '--log-memory', '1m').ready;
+  proxy.target = server.address;
+  for (const [before, aged, missed] of ALONE) {
+    const what = `${before} before${aged ? ' that aged out' : ''}, ${missed} missed`;
+    const one = await behind(proxy, `js-alone-${before}${aged ? 'a' : ''}${missed}`);
+    for (const message of upTo(before)) await one.publish(message);
+    await eventually(`what came before: ${what}`, () => each(one.rooms, data), same(upTo(before)));
+    if (aged) await sleep(HISTORY_AGE_MS + 500);
+    const all = upTo(before + missed);
+    await meanwhile(proxy, one, all.slice(before));
+    const recovered = same([NOT_RECOVERED[0], [true, true]]);
+    await eventually(`asked to recover, recovered: ${what}`, () => each(one.rooms, answers), recovered);
+    await eventually(`what came in all: ${what}`, () => each(one.rooms, data), same(all));
+    one.centrifuge.disconnect();
+  }
+  done(`js: whoever was alone in its rooms recovers, in ${ALONE.length} cases`);
+  await server.stop();
+}
+
+// More than a connect reply holds was missed in all rooms together: the client is back at once, and stays.
+async function crowded(proxy, user, count, publishes) {
+  const rooms = upTo(count).map((n) => `${user}-${n}`);
+  const one = client({ token: token({ sub: user, channels: rooms }) }, { at: proxy.address });
+  one.centrifuge.setMaxListeners(0);
+  const heard = rooms.map((room) => serverSide(one, room));
+  one.centrifuge.connect();
+  await eventually('rooms joined', () => heard.filter((room) => answers(room).length === 1).length, count);
+  proxy.refusing = true;
+  proxy.cut();
+  await eventually('the client notices', () => one.centrifuge.state, 'connecting');
+  await publishes(rooms);
+  proxy.refusing = false;
+  await eventually('rooms joined again', () => heard.filter((room) => answers(room).length === 2).length, count);
+  const back = heard.filter((room) => answers(room)[1][1]);
+  expect('rooms that were recovered, each with all of it', back.map((room) => data(room).length), [99, 99, 99]);
+  await api('broadcast', { channels: rooms, data: 'next' }, proxy.target);
+  await eventually('what comes next', () => heard.filter((room) => data(room).at(-1) === 'next').length, count);
+  expect('connections made', one.seen('connected').length, 2);
+  done(`js: ${count} rooms with 99 messages each are not too much to come back to`);
+  one.centrifuge.disconnect();
+}
+
+// 99 messages to each room from a client that is in all of them.
+async function fromAClient(rooms) {
+  const one = client();
+  const all = rooms.map((room) => subscribe(one.centrifuge, room).subscription);
+  one.centrifuge.connect();
+  await Promise.all(all.map((subscription) => subscription.ready(5000)));
+  for (let n = 0; n < 99; n += 1) await Promise.all(all.map((subscription) => subscription.publish({ n })));
+  one.centrifuge.disconnect();
+}
+
+async function fromABackend(rooms) {
+  for (let n = 0; n < 99; n += 1) await api('broadcast', { channels: rooms, data: n });
+}
+
 run(async () => {
-  const proxies = await Promise.all(upTo(6).map(() => new Proxy().listen()));
+  const proxies = await Promise.all(upTo(9).map(() => new Proxy().listen()));
   const closing = (code) => (user) => api('disconnect', { user, disconnect: { code, reason: 'come back' } });
   await Promise.all([
     everyMessage(proxies[0], 'js-closed', 'closed by the server', closing(3000)),
@@ -177,6 +245,9 @@ run(async () => {
     movedOn(proxies[3]),
     restarted(proxies[4]),
     loadedAgain(proxies[5]),
+    alone(proxies[6]),
+    crowded(proxies[7], 'js-crowd', 127, fromABackend),
+    crowded(proxies[8], 'js-chat', 60, fromAClient),
     leftAgain(),
   ]);
 });

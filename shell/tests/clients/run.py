@@ -18,6 +18,7 @@ ANSFLOW = ["--config", str(ROOT / "shell/examples/ansflow.toml")]
 # What the checks send as too large is just beyond this.
 SMALL_PUBLICATIONS = ["--publication-bytes", "61000"]
 SOON_EXPIRED = ["--expiry-grace", "1s"]
+UNPACED = ["--client-commands", "off", "--client-publishes", "off"]
 ROOM_TOKENS = ["--allow-subscribe", "false"]
 # What is retained of 20 messages a second covers ten seconds.
 RETAINED = ["--history-messages", "200", "--history-age", "1m"]
@@ -26,7 +27,7 @@ RETAINED = ["--history-messages", "200", "--history-age", "1m"]
 CHECKS = [
     (NODE, "centrifuge_js.mjs", SMALL_PUBLICATIONS),
     (PYTHON, "centrifuge_py.py", SMALL_PUBLICATIONS),
-    (NODE, "recovery.mjs", []),
+    (NODE, "recovery.mjs", UNPACED),
     (PYTHON, "recovery.py", []),
     (NODE, "presence.mjs", []),
     (PYTHON, "presence.py", []),

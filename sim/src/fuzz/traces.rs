@@ -83,7 +83,7 @@ pub(super) fn setup(taken: &mut Taken<'_>) -> Setup {
         history_bytes: pick(default.history_bytes, &[100, 400]),
         logs: pick(default.logs, &[1, 2, 3]),
         reply_messages: pick(default.reply_messages, &[1, 2]),
-        reply_bytes: pick(default.reply_bytes, &[12, 20, 30, 200, 700]),
+        reply_bytes: pick(default.reply_bytes, &[30, 60, 90, 200, 700]),
         idempotency_window: pick(default.idempotency_window, &[2]),
         idempotency_keys: pick(default.idempotency_keys, &[1, 2]),
         ping_interval: pick(default.ping_interval, &[11, 60]),

@@ -138,6 +138,15 @@ fn everyone_alone() -> Defect {
 /// Nothing is retained, since a manager has no history.
 fn scope(rooms: u64, users: u64, actions: Vec<Action>) -> Defect {
     let conns = u64::from(CLIENTS);
-    let setup = Setup { conns, rooms, users, messages: 1, history_messages: 0, ids_repeat: 1, ..Setup::default() };
+    let setup = Setup {
+        conns,
+        rooms,
+        users,
+        messages: 1,
+        history_messages: 0,
+        log_memory: 0,
+        ids_repeat: 1,
+        ..Setup::default()
+    };
     Defect { name: "", guarantee: Guarantee::G10, sign: "", steps: 0, python: "", setup, actions }
 }

@@ -24,6 +24,8 @@ pub struct Ledger {
     /// Everything that only grows.
     pub totals: Totals,
     epochs: u64,
+    /// The epochs of logs that are gone and have numbered nothing: it is as if they had stayed.
+    quiet: BTreeMap<Name, String>,
     events: u64,
     /// The entries of the two dicts after the last turn.
     rooms: Vec<Name>,
@@ -34,8 +36,12 @@ impl Ledger {
     /// Gives the next message of a room its place, whether or not the room has members.
     pub fn publish(&mut self, room: &Name) -> Position {
         self.totals.published += 1;
-        let Some(log) = self.logs.get_mut(room) else { return Position { epoch: self.new_epoch(), offset: 1 } };
+        let Some(log) = self.logs.get_mut(room) else {
+            self.quiet.remove(room);
+            return Position { epoch: String::new(), offset: 0 };
+        };
         log.top += 1;
+        self.quiet.remove(room);
         Position { epoch: log.epoch.clone(), offset: log.top }
     }
 
@@ -50,7 +56,8 @@ impl Ledger {
         self.logs.retain(|room, _| rooms.contains(room));
         for room in &rooms {
             if !self.logs.contains_key(room) {
-                let epoch = self.new_epoch();
+                let epoch = self.quiet.get(room).cloned().unwrap_or_else(|| self.new_epoch());
+                self.quiet.insert(room.clone(), epoch.clone());
                 self.logs.insert(room.clone(), Log { epoch, top: 0 });
             }
         }
@@ -65,7 +72,7 @@ impl Ledger {
             users: manager.users.len(),
             rooms: self.rooms.len(),
             memberships: members.map(|members| members.len()).sum(),
-            logs: self.logs.len(),
+            logs: self.logs.values().filter(|log| log.top > 0).count(),
             ..Gauges::default()
         };
         Stats { gauges, totals: self.totals.clone() }

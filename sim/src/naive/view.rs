@@ -129,6 +129,7 @@ impl<V: Version> Naive<V> {
             top: log.top,
             entries: vec![],
             ages_out: None,
+            forgotten_at: None,
             members: room.members.iter().map(|conn| self.sockets.get(*conn).client).collect(),
             name: room.name,
         }

@@ -172,9 +172,7 @@ impl Oracle {
 
     fn announce(&mut self, room: usize, data: &Data) -> Value {
         match self.publish(room, data, None) {
-            Ok(Some((offset, epoch))) => result(json!({ "offset": offset, "epoch": epoch })),
-            // It has no place, and is answered the epoch of the log that it would have one in.
-            Ok(None) => result(json!({ "offset": 0, "epoch": self.epoch(room) })),
+            Ok((offset, epoch)) => result(json!({ "offset": offset, "epoch": epoch })),
             Err(denied) => error(denied),
         }
     }

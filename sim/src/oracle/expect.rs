@@ -278,7 +278,8 @@ fn exactly(payload: usize) -> (usize, usize) {
     (frame_bytes(payload), frame_bytes(payload))
 }
 
-fn frame_bytes(payload: usize) -> usize {
+/// How long a frame with this payload is.
+pub(super) fn frame_bytes(payload: usize) -> usize {
     match payload {
         0..=125 => 2 + payload,
         126..=0xFFFF => 4 + payload,

@@ -246,6 +246,8 @@ impl Oracle {
             equal(Guarantee::G5, &format!("{name:?} to retain"), &expected, &saw)?;
             let saw = view.ages_out.map(|at| at.0);
             equal(Guarantee::G7, &format!("the oldest message of {name:?} to go at"), &self.ages_out(log), &saw)?;
+            let saw = view.forgotten_at.map(|at| at.0);
+            equal(Guarantee::G7, &format!("the log of {name:?} to be forgotten at"), &self.forgotten_at(room), &saw)?;
             let mut expected: Vec<_> =
                 self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.client)).collect();
             let mut saw = view.members.clone();
@@ -353,7 +355,7 @@ impl Oracle {
         )?;
         count("rooms:", self.rooms.iter().filter(|members| !members.is_empty()).count(), gauges.rooms)?;
         count("memberships:", self.rooms.iter().map(Vec::len).sum(), gauges.memberships)?;
-        count("logs:", self.logs.iter().flatten().count(), gauges.logs)?;
+        count("logs:", self.numbered(), gauges.logs)?;
         count("history bytes:", self.history_bytes(), gauges.history_bytes)?;
         count(
             "outbox bytes:",

@@ -31,7 +31,7 @@ use pace::{Address, Bucket, Pace};
 use parlor_core::{ClientId, CloseCause, Config, ConnId, Limit, Refused};
 use presence::{News, Seat};
 use recovery::Keys;
-use rooms::{Log, PUBLICATION, Past};
+use rooms::{Log, PUBLICATION, Past, Quiet};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -385,6 +385,7 @@ pub struct Oracle {
     /// Counts the times at which logs began, or lost their last member.
     stamps: u64,
     pub(crate) logs: Vec<Option<Log>>,
+    quiet: Vec<Quiet>,
     /// Every epoch there ever was.
     epochs: Vec<Arc<str>>,
     /// Every slot's generations so far.
@@ -417,6 +418,7 @@ impl Oracle {
             turns: 0,
             stamps: 0,
             logs: vec![None; names.len()],
+            quiet: vec![Quiet::default(); names.len()],
             past: vec![Past::default(); names.len()],
             names: names.into(),
             users,
@@ -624,6 +626,7 @@ impl Oracle {
         let timers = self.conns.iter().flatten().filter_map(|conn| conn.next_timer()).map(|(at, _)| at);
         timers
             .chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log)))
+            .chain((0..self.logs.len()).filter_map(|room| self.forgotten_at(room)))
             .chain(self.keys.next())
             .chain(self.next_forgotten())
             .min()
@@ -656,10 +659,16 @@ impl Oracle {
         self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_some() || conn.asked)
     }
 
-    /// Where a room's log is: its epoch, if it has one that is known, and its top.
+    /// Where a room's log is: its epoch, if that is known, and its top.
     #[must_use]
     pub fn place_of(&self, room: usize) -> (Option<Arc<str>>, u64) {
-        self.logs[room].as_ref().map_or((None, 0), |log| (log.epoch.clone(), log.top))
+        self.logs[room].as_ref().map_or_else(|| (self.quiet_epoch(room), 0), |log| (log.epoch.clone(), log.top))
+    }
+
+    /// The name of the room that has no log, and would have one of this epoch.
+    pub(crate) fn quiet_room(&self, epoch: &str) -> Option<&str> {
+        let is_it = |room: &usize| self.logs[*room].is_none() && self.quiet_epoch(*room).as_deref() == Some(epoch);
+        (0..self.logs.len()).find(is_it).map(|room| &*self.names[room])
     }
 
     /// The idempotency keys that are remembered, each with its room and its end.

@@ -1,6 +1,6 @@
 //! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
 
-use super::expect::forget;
+use super::expect::{forget, frame_bytes};
 use super::rooms::{Entry, Log};
 use super::{Expect, Oracle, nanos};
 use crate::coverage::Goal;
@@ -68,9 +68,22 @@ pub(super) struct Replay {
 impl Replay {
     pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
 
-    pub fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.bytes).sum()
+    /// What it takes of a reply: its messages, with commas between them.
+    pub fn encoded(&self) -> usize {
+        let messages: usize = self.entries.iter().map(|entry| entry.encoded).sum();
+        messages + self.entries.len().saturating_sub(1)
     }
+}
+
+/// How a new member gets what it missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In one reply.
+    Reply,
+    /// As one push after the other.
+    Pushes,
+    /// As payloads, each with its position after it where that is wanted.
+    Payloads { positions: bool },
 }
 
 impl Oracle {
@@ -106,33 +119,56 @@ impl Oracle {
         let missed: Vec<Entry> = log.entries.iter().filter(|entry| entry.offset > offset).cloned().collect();
         let complete = (offset + 1..=log.top).eq(missed.iter().map(|entry| entry.offset));
         let limits = &self.config.limits;
-        let bytes: usize = missed.iter().map(|entry| entry.bytes).sum();
-        (complete && missed.len() <= limits.reply_messages && bytes <= limits.reply_bytes).then_some(missed)
+        let replay = Replay { recovered: None, entries: missed };
+        let fits = replay.entries.len() <= limits.reply_messages && replay.encoded() <= limits.reply_bytes;
+        (complete && fits).then_some(replay.entries)
     }
 
-    /// Leaves out what an outbox cannot take with room to spare. `frames`: how many a message takes of its own.
-    pub(super) fn within_outbox(&mut self, peer: usize, mut replay: Replay, frames: usize) -> Replay {
+    /// Leaves out what an outbox cannot take with room to spare.
+    pub(super) fn within_outbox(&mut self, peer: usize, room: usize, mut replay: Replay, way: Way) -> Replay {
         let (limits, conn) = (&self.config.limits, self.conns[peer].as_ref().expect("it is open"));
         let held = conn.bytes + conn.added.0;
-        // A reply that holds all of it may take half of what is left; frames of their own end in the first half.
-        let bytes = if frames == 0 {
-            limits.outbox_bytes.saturating_sub(held) / 2
-        } else {
-            (limits.outbox_bytes / 2).saturating_sub(held)
+        let left = limits.outbox_bytes.saturating_sub(held);
+        // A reply that holds all of it takes half of what is left and leaves a quarter of the whole; frames of their own end
+        // in the first half.
+        let bytes = match way {
+            Way::Reply => (left / 2).min(left.saturating_sub(limits.outbox_bytes / 4)),
+            _ => (limits.outbox_bytes / 2).saturating_sub(held),
         };
         let count = (limits.outbox_frames / 2).saturating_sub(conn.frames());
-        let fits = |replay: &Replay| replay.bytes() <= bytes && replay.entries.len() * frames <= count;
-        if fits(&replay) {
+        let sizes: Vec<(usize, usize)> = replay.entries.iter().map(|entry| self.size(room, entry, way)).collect();
+        let fits = |sizes: &[(usize, usize)]| {
+            let frames: usize = sizes.iter().map(|(frames, _)| frames).sum();
+            frames <= count && sizes.iter().map(|(_, bytes)| bytes).sum::<usize>() <= bytes
+        };
+        if fits(&sizes) {
             return replay;
         }
         self.goals.reach(Goal::ReplayCut);
         if replay.recovered.is_some() {
             return Replay::FAILED;
         }
-        while !fits(&replay) {
-            replay.entries.remove(0);
-        }
+        let left_out = (1..sizes.len()).find(|first| fits(&sizes[*first..])).unwrap_or(sizes.len());
+        replay.entries.drain(..left_out);
         replay
+    }
+
+    /// How many frames a message takes of its own, and how many bytes.
+    fn size(&self, room: usize, entry: &Entry, way: Way) -> (usize, usize) {
+        let name = &*self.names[room];
+        match way {
+            Way::Reply => (0, entry.encoded + 1),
+            Way::Pushes => {
+                let envelope = json!({ "push": { "channel": name, "pub": 0 } }).to_string();
+                (1, frame_bytes(envelope.len() - 1 + entry.encoded))
+            }
+            Way::Payloads { positions } => {
+                let epoch = "0123456789abcdef";
+                let place = json!({ "type": "position", "room": name, "epoch": epoch, "offset": entry.offset });
+                let place = if positions { frame_bytes(place.to_string().len()) } else { 0 };
+                (1 + usize::from(positions), frame_bytes(entry.line.len()) + place)
+            }
+        }
     }
 
     fn note_recovery(&mut self, room: usize, epoch: &str, offset: u64, missed: Option<&[Entry]>) {
@@ -151,14 +187,13 @@ impl Oracle {
 
     /// How many of these, at most `count`, fit one reply.
     fn fitting<'a>(&self, count: usize, entries: impl Iterator<Item = &'a Entry>) -> usize {
-        let mut left = self.config.limits.reply_bytes;
         let most = count.min(self.config.limits.reply_messages);
-        let fits = |entry: &&Entry| {
-            let fits = entry.bytes <= left;
-            left = left.saturating_sub(entry.bytes);
-            fits
+        let mut bytes = 0;
+        let fits = |(at, entry): &(usize, &Entry)| {
+            bytes += usize::from(*at > 0) + entry.encoded;
+            bytes <= self.config.limits.reply_bytes
         };
-        entries.take(most).take_while(fits).count()
+        entries.take(most).enumerate().take_while(fits).count()
     }
 
     /// A part of a room's log with its position, or the error.
@@ -167,8 +202,8 @@ impl Oracle {
             return Err(107);
         }
         let log = self.logs[room].as_ref();
-        let known = log.and_then(|log| log.epoch.as_deref());
-        if query.since.as_ref().is_some_and(|(epoch, _)| !epoch.is_empty() && known != Some(&**epoch)) {
+        let known = log.map_or_else(|| self.quiet_epoch(room), |log| log.epoch.clone());
+        if query.since.as_ref().is_some_and(|(epoch, _)| !epoch.is_empty() && known.as_ref() != Some(epoch)) {
             self.goals.reach(Goal::HistoryOfAnotherEpoch);
             return Err(112);
         }
@@ -220,7 +255,7 @@ impl Oracle {
     /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
     pub(super) fn start_plain(&mut self, peer: usize, room: usize, replay: Replay) {
         let positions = self.conns[peer].as_ref().expect("it is there").entry.positions;
-        let replay = self.within_outbox(peer, replay, 1 + usize::from(positions));
+        let replay = self.within_outbox(peer, room, replay, Way::Payloads { positions });
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         if replay.recovered == Some(false) {
             self.goals.reach(Goal::Gap);
@@ -252,7 +287,7 @@ impl Oracle {
         Expect::json(frame, 15 << 56 | (room as u64) << 48 | offset)
     }
 
-    /// Forgets what a room's log retains; its epoch and top stay while it has members.
+    /// Forgets what a room's log retains; its epoch and top stay while it is remembered.
     pub(super) fn remove_history(&mut self, room: usize) {
         if let Some(log) = &mut self.logs[room] {
             if !log.entries.is_empty() && !self.rooms[room].is_empty() {

@@ -19,9 +19,25 @@ pub(crate) struct Log {
     pub epoch: Option<Arc<str>>,
     pub top: u64,
     pub entries: VecDeque<Entry>,
-    /// Its place in the order in which logs have lost their last member, while it has none.
-    pub idle: Option<(u64, usize)>,
+    /// When it lost its last member or was published to, whichever was later.
+    touched: u64,
+    /// Its place in the order of these times.
+    idle: (u64, usize),
 }
+
+/// What is known of the log that a room has before it has numbered anything: it needs no memory, so it is the same one
+/// whenever the room comes to life, until a log of the room with offsets is forgotten.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quiet {
+    epoch: Option<Arc<str>>,
+    /// Another room's log was forgotten since its epoch was seen. Rooms share counters, by chance and seldom.
+    is_doubtful: bool,
+    /// That chance has come about.
+    has_moved: bool,
+}
+
+/// In so many rooms of one run at most, an epoch may change because a room shares its counter with another one.
+const COINCIDENCES: usize = 2;
 
 /// How often a room has come to life, and how often its log has begun.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,8 +55,10 @@ pub(crate) struct Entry {
     pub line: Arc<str>,
     /// The publication as it is sent again.
     pub body: Value,
-    /// What it takes of a log and of a reply: payload, tags, and what is said of the publisher.
+    /// What it takes of a log: payload, tags, and what is said of the publisher.
     pub bytes: usize,
+    /// What it takes of a reply, without the comma before the next.
+    pub encoded: usize,
     /// When it was published.
     pub at: u64,
 }
@@ -72,11 +90,16 @@ impl Oracle {
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
     /// what it wants cannot be had.
     pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
-        self.claim_place(room)?;
+        if !self.may_occupy(room) {
+            self.hit(Limit::Logs);
+            return Err(Denied::by("logs"));
+        }
         self.begin_log(room);
         let Some(replay) = self.replay(room, want) else {
             self.goals.reach(Goal::Unrecoverable);
-            self.end_log(room);
+            if self.logs[room].as_ref().is_some_and(|log| log.top == 0) && !self.has_members(room) {
+                self.drop_log(room);
+            }
             return Err(Denied::from(112));
         };
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
@@ -86,7 +109,6 @@ impl Oracle {
                 self.goals.reach(Goal::RoomReoccupied);
             }
         }
-        self.logs[room].as_mut().expect("it has begun").idle = None;
         self.rooms[room].push(peer);
         self.seats.insert((room, peer), seat);
         self.arm_seats(peer);
@@ -96,7 +118,7 @@ impl Oracle {
 
     /// A connection was closed on its way into a room: the broker counts it until it is told.
     pub(super) fn join_in_vain(&mut self, info: &Value, peer: usize, room: usize) {
-        if self.find_place(room).is_err() {
+        if !self.may_occupy(room) {
             return;
         }
         self.counted.late_joins += 1;
@@ -126,24 +148,20 @@ impl Oracle {
         self.end_log(room);
     }
 
-    /// Sees to it that there may be a log of this room.
-    fn find_place(&mut self, room: usize) -> Result<(), Denied> {
-        let is_live =
-            |room: usize| self.logs[room].as_ref().is_some_and(|log| !log.entries.is_empty()) || self.has_members(room);
-        let count = (0..self.logs.len()).filter(|room| is_live(*room)).count();
-        if is_live(room) || count < self.config.limits.logs {
-            return Ok(());
-        }
-        match self.oldest_idle(room) {
-            Some(victim) => self.evict_log(victim),
-            None => return Err(Denied::by("logs")),
-        }
-        Ok(())
+    /// Whether this room may have a member: so many rooms may.
+    fn may_occupy(&self, room: usize) -> bool {
+        let others = (0..self.logs.len()).filter(|other| *other != room && self.has_members(*other)).count();
+        self.has_members(room) || others < self.config.limits.logs
     }
 
-    /// The same for who is told when there is none.
-    fn claim_place(&mut self, room: usize) -> Result<(), Denied> {
-        self.find_place(room).inspect_err(|_| self.hit(Limit::Logs))
+    /// Whether one log more that numbers something is one too many.
+    fn are_logs_full(&self) -> bool {
+        self.numbered() >= self.config.limits.logs
+    }
+
+    /// How many logs have numbered something.
+    pub(super) fn numbered(&self) -> usize {
+        self.logs.iter().flatten().filter(|log| log.top > 0).count()
     }
 
     /// Whether the broker knows of members: it hears of who has left after what was asked of it before.
@@ -158,16 +176,17 @@ impl Oracle {
         self.turn.vacated.push(room);
         let told = self.told.vacated.iter().enumerate().filter(|(_, of)| **of == room);
         let place = told.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
+        let clock = self.clock;
         if let Some(log) = &mut self.logs[room] {
-            log.idle = Some((stamp, place));
+            (log.touched, log.idle) = (clock, (stamp, place));
         }
     }
 
-    /// The log that has been without members for the longest.
-    fn oldest_idle(&self, not: usize) -> Option<usize> {
+    /// The log without members that was left or published to longest ago, of those that this is true of.
+    fn oldest_idle(&self, not: usize, which: fn(&Log) -> bool) -> Option<usize> {
         let idle = |room: &usize| {
             let log = self.logs[*room].as_ref()?;
-            (*room != not && !self.has_members(*room) && !log.entries.is_empty()).then_some(log.idle?)
+            (*room != not && !self.has_members(*room) && log.top > 0 && which(log)).then_some(log.idle)
         };
         (0..self.logs.len()).filter(|room| idle(room).is_some()).min_by_key(idle)
     }
@@ -184,7 +203,7 @@ impl Oracle {
         let freed = self.logs[room].as_ref().filter(|log| log.entries.len() >= messages);
         let freed = freed.and_then(|log| log.entries.front()).map_or(0, |oldest| oldest.bytes);
         while self.history_bytes() + bytes - freed > most {
-            let Some(victim) = self.oldest_idle(room) else {
+            let Some(victim) = self.oldest_idle(room, |log| !log.entries.is_empty()) else {
                 self.hit(Limit::HistoryBytes);
                 self.goals.reach(Goal::HistoryFull);
                 return Err(Denied::by("history_bytes"));
@@ -204,32 +223,79 @@ impl Oracle {
         if self.logs[room].is_some() {
             return;
         }
+        let epoch = self.epoch_of_new_log(room);
+        self.stamps += 1;
+        let (touched, idle) = (self.clock, (self.stamps, 0));
+        self.logs[room] = Some(Log { epoch, top: 0, entries: VecDeque::new(), touched, idle });
+    }
+
+    /// The epoch that the room's log had before it numbered anything, or else one that is new: the subject says which.
+    fn epoch_of_new_log(&mut self, room: usize) -> Option<Arc<str>> {
+        let told = self.told.epochs[room].clone();
+        let moved = self.quiet.iter().filter(|quiet| quiet.has_moved).count();
+        let quiet = &mut self.quiet[room];
+        let is_other = quiet.epoch.is_some() && told.is_some() && told != quiet.epoch;
+        if is_other && quiet.is_doubtful && (quiet.has_moved || moved < COINCIDENCES) {
+            (quiet.epoch, quiet.has_moved) = (None, true);
+        }
+        if quiet.epoch.is_some() {
+            return quiet.epoch.clone();
+        }
         self.turn.began.push(room);
+        *quiet = Quiet { epoch: told.clone(), is_doubtful: false, ..*quiet };
         self.past[room].logs += 1;
         if self.past[room].logs > 1 {
             self.goals.reach(Goal::LogReplaced);
         }
-        let epoch = self.told.epochs[room].clone();
-        self.stamps += 1;
-        self.logs[room] = Some(Log { epoch, top: 0, entries: VecDeque::new(), idle: Some((self.stamps, 0)) });
+        told
     }
 
-    /// A log lives while its room has a member or it retains something.
+    /// The epoch that the log of a room without one would have, where that is known.
+    pub(super) fn quiet_epoch(&self, room: usize) -> Option<Arc<str>> {
+        self.quiet[room].epoch.clone()
+    }
+
+    /// A log lives while its room has a member, it retains something, or it has numbered something lately.
     pub(super) fn end_log(&mut self, room: usize) {
-        if self.logs[room].as_ref().is_some_and(|log| log.entries.is_empty()) && !self.has_members(room) {
+        let memory = nanos(self.config.limits.log_memory);
+        let is_over = |log: &Log| log.entries.is_empty() && (log.top == 0 || log.touched + memory <= self.clock);
+        if self.logs[room].as_ref().is_some_and(is_over) && !self.has_members(room) {
             self.drop_log(room);
         }
     }
 
+    /// When a log is forgotten, if nothing more happens to it.
+    pub(crate) fn forgotten_at(&self, room: usize) -> Option<u64> {
+        let log = self.logs[room].as_ref().filter(|log| log.entries.is_empty() && self.rooms[room].is_empty())?;
+        Some(log.touched + nanos(self.config.limits.log_memory))
+    }
+
+    /// When what was last said or done in a room without members stops being a reason to remember its log.
+    pub(crate) fn remembered_until(&self, room: &str) -> Option<u64> {
+        let room = self.names.iter().position(|name| **name == *room)?;
+        let log = self.logs[room].as_ref().filter(|_| self.rooms[room].is_empty())?;
+        Some(log.touched + nanos(self.config.limits.log_memory))
+    }
+
     fn drop_log(&mut self, room: usize) {
-        let epoch = self.logs[room].take().and_then(|log| log.epoch);
+        let Some(log) = self.logs[room].take() else { return };
+        if log.top == 0 {
+            return;
+        }
+        self.no_log_goes_on(room);
         // The state after the turn tells the epoch of the turn's last log only.
-        if let Some(epoch) = epoch.filter(|_| self.turn.began.contains(&room)) {
+        if let Some(epoch) = log.epoch.filter(|_| self.turn.began.contains(&room)) {
             let queues = self.conns.iter_mut().flatten().flat_map(|conn| &mut conn.queue);
             queues.for_each(|expect| expect.forget(&epoch));
             self.turn.parts.iter_mut().for_each(|part| forget(part, &epoch));
             self.keys.forget_epoch(&epoch);
         }
+    }
+
+    /// A log that has numbered something is forgotten: the next one of the room is another.
+    fn no_log_goes_on(&mut self, room: usize) {
+        self.quiet.iter_mut().for_each(|quiet| quiet.is_doubtful = true);
+        self.quiet[room].epoch = None;
     }
 
     pub(super) fn age_logs(&mut self) {
@@ -248,14 +314,9 @@ impl Oracle {
         log.entries.front().map(|entry| entry.at + nanos(self.config.limits.history_age))
     }
 
-    /// Publishes to a room. Returns the message's place, if it has one, or the error where it cannot be retained.
-    pub(super) fn publish(
-        &mut self,
-        room: usize,
-        data: &Data,
-        origin: Option<&Origin>,
-    ) -> Result<Option<Place>, Denied> {
-        self.claim_place(room)?;
+    /// Publishes to a room. Returns the message's place, with offset 0 where it has none, or the error where it cannot be
+    /// retained.
+    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Result<Place, Denied> {
         let mut body = json!({ "data": null });
         let mut bytes = data.line.len();
         if let Some(Origin { info }) = origin {
@@ -266,38 +327,54 @@ impl Oracle {
             body["tags"] = json!({ "k": "v" });
             bytes += body["tags"].to_string().len();
         }
-        let place = if data.unlogged { None } else { Some(self.retain(room, data, &mut body, bytes)?) };
-        self.end_log(room);
+        let is_nowhere = self.logs[room].is_none();
+        let place = if data.unlogged || (is_nowhere && !self.keeps_history()) {
+            if !data.unlogged {
+                // It is the first and the last of a log that nobody is left to remember.
+                self.no_log_goes_on(room);
+            }
+            (0, if is_nowhere { "".into() } else { self.epoch(room) })
+        } else {
+            let place = self.retain(room, data, &mut body, bytes)?;
+            self.end_log(room);
+            place
+        };
         self.counted.published += 1;
         let members = self.rooms[room].clone();
         let envelope = json!({ "push": { "channel": *self.names[room], "pub": body } });
         let tag = PUBLICATION << 56 | (room as u64) << 48 | data.number;
-        self.fan_out(
-            &members,
-            data,
-            &envelope,
-            "/push/pub/data",
-            tag,
-            place.as_ref().map(|(offset, _)| (room, *offset)),
-        );
+        let at = (place.0 > 0).then_some((room, place.0));
+        self.fan_out(&members, data, &envelope, "/push/pub/data", tag, at);
         Ok(place)
     }
 
     fn retain(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> Result<Place, Denied> {
+        let is_first = self.logs[room].as_ref().is_none_or(|log| log.top == 0);
+        if is_first && self.are_logs_full() && self.oldest_idle(room, |_| true).is_none() {
+            self.hit(Limit::Logs);
+            return Err(Denied::by("logs"));
+        }
         if self.keeps_history() {
             self.find_bytes(room, bytes)?;
         }
+        if let Some(victim) = self.oldest_idle(room, |_| true).filter(|_| is_first && self.are_logs_full()) {
+            self.evict_log(victim);
+        }
         self.begin_log(room);
+        self.stamps += 1;
+        let stamp = self.stamps;
         let limit = if self.keeps_history() { self.config.limits.history_messages } else { 0 };
         let at = self.clock;
         let log = self.logs[room].as_mut().expect("it has begun");
         log.top += 1;
+        (log.touched, log.idle) = (at, (stamp, 0));
         let top = log.top;
         body["offset"] = top.into();
+        let encoded = body.to_string().len() - "null".len() + data.line.len();
         let mut whole = body.clone();
         whole["data"] = serde_json::from_str(&data.line).expect("payloads are JSON");
         let line = Arc::clone(&data.line);
-        log.entries.push_back(Entry { offset: top, number: data.number, line, body: whole, bytes, at });
+        log.entries.push_back(Entry { offset: top, number: data.number, line, body: whole, bytes, encoded, at });
         while log.entries.len() > limit {
             log.entries.pop_front();
             self.goals.reach(Goal::Trimmed);

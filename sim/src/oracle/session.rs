@@ -2,7 +2,7 @@
 
 use super::expect::{ANY, EPOCH};
 use super::presence::Seat;
-use super::recovery::{Query, Replay, Want};
+use super::recovery::{Query, Replay, Want, Way};
 use super::rooms::{Origin, info_of};
 use super::{Ask, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
@@ -198,7 +198,7 @@ impl Oracle {
                 false
             }
             Ok(replay) => {
-                let replay = self.within_outbox(peer, replay, 0);
+                let replay = self.within_outbox(peer, room, replay, Way::Reply);
                 let is_back = replay.recovered == Some(true) && !replay.entries.is_empty();
                 if is_back && watches {
                     self.goals.reach(Goal::RecoveredWatching);
@@ -275,11 +275,10 @@ impl Oracle {
         // Tags and keeping out of the log are for backends alone.
         let data = Data { unlogged: false, tagged: false, ..data.clone() };
         let origin = Origin { info: self.info(peer, room) };
-        let position = match self.publish(room, &data, Some(&origin)) {
-            Ok(position) => position,
+        let (offset, epoch) = match self.publish(room, &data, Some(&origin)) {
+            Ok(place) => place,
             Err(denied) => return self.refuse_publish(peer, id, denied.code),
         };
-        let Some((offset, epoch)) = position else { return };
         let Some((id, _)) = id.zip(self.conns[peer].as_ref().filter(|conn| conn.is_open())) else { return };
         if json {
             self.reply(peer, id, "publish", json!({}));
@@ -310,6 +309,7 @@ impl Oracle {
         }
         let wants = std::mem::take(&mut self.conn(peer).expect("it is open").wants);
         let (mut subs, mut lines, mut bytes) = (json!({}), Vec::new(), 0);
+        let limits = self.config.limits.clone();
         for (at, room) in rooms.iter().copied().enumerate() {
             let want = wants.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone());
             let is_strict = matches!(want, Want::Since { refuse: true, .. });
@@ -319,18 +319,19 @@ impl Oracle {
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
                 return;
             };
-            let mut replay = self.within_outbox(peer, replay, 0);
+            let mut replay = self.within_outbox(peer, room, replay, Way::Reply);
             if is_strict && replay.recovered == Some(false) {
                 self.goals.reach(Goal::ReturnedOrNot);
             }
             // All rooms together fit one reply.
-            if bytes + replay.bytes() > self.config.limits.reply_bytes {
+            let messages = lines.len() + replay.entries.len();
+            if bytes + replay.encoded() > limits.reply_bytes || messages > limits.reply_messages {
                 self.goals.reach(Goal::ConnectTooLarge);
                 replay = Replay::FAILED;
             } else if !replay.entries.is_empty() {
                 self.goals.reach(Goal::RecoveredAtConnect);
             }
-            bytes += replay.bytes();
+            bytes += replay.encoded();
             lines.extend(replay.lines());
             subs[&*self.names[room]] = self.start(room, &replay);
         }

@@ -3,7 +3,7 @@
 use super::calls::Denied;
 use super::expect::between;
 use super::presence::Seat;
-use super::recovery::{Replay, Want};
+use super::recovery::{Replay, Want, Way};
 use super::rooms::PUBLICATION;
 use super::{Expect, Oracle, Ruling, Timer, nanos};
 use crate::action::Renewal;
@@ -190,7 +190,7 @@ impl Oracle {
         if !self.conns[peer].as_ref().expect("it is open").entry.json {
             return self.start_plain(peer, room, replay);
         }
-        let replay = self.within_outbox(peer, replay, 1);
+        let replay = self.within_outbox(peer, room, replay, Way::Pushes);
         let mut start = self.start(room, &replay);
         if start.get("publications").is_some() {
             start["publications"] = json!([]);

@@ -81,6 +81,17 @@ defects! {
             config.limits.reply_bytes = config.limits.frame_bytes / 2;
         }
     }
+    a_reply_that_counts_payloads_alone: Payloads breaks P1 | G5 within 40 seeds {
+        fn configure(&self, config: &mut Config) {
+            // What stands around the payload of one message.
+            config.limits.reply_bytes += r#"{"data":,"offset":1}"#.len();
+        }
+    }
+    a_log_that_goes_with_its_last_member: Forgotten breaks G3 | G7 | P1 within 40 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.limits.log_memory = Duration::ZERO;
+        }
+    }
     a_log_that_retains_too_much: LongLog breaks G5 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.history_messages *= 2;

@@ -91,7 +91,7 @@ impl<S: Subject> World<S> {
         let rooms = usize::from(self.room_count());
         let users = usize::try_from(self.setup.users).expect("a few users");
         let own = (0..users).map(|user| (rooms + user, format!("#{}", user_name(user))));
-        let named = std::iter::once((0, room_name(0))).chain(own);
+        let named = (0..rooms).map(|room| (room, room_name(room))).chain(own);
         let subs = named.map(|(room, name)| (room, name, request::want(since, &self.place(room))));
         let most = self.config().limits.rooms_per_connection;
         let subs = subs.take(most).collect();

@@ -53,7 +53,11 @@ impl<S: Subject> World<S> {
                 Verdict::Expired => Some(now - 60),
                 _ => None,
             },
-            channels: if verdict == Verdict::Placed { vec![0] } else { vec![] },
+            channels: match user {
+                _ if verdict != Verdict::Placed => vec![],
+                Some(user) if user % 2 == 1 => (0..usize::try_from(self.setup.rooms).expect("a few rooms")).collect(),
+                _ => vec![0],
+            },
             crowded: verdict == Verdict::Crowded,
             channel: asked.filter(|_| verdict != Verdict::OtherRoom),
             unreadable: verdict == Verdict::Unreadable,

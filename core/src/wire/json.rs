@@ -672,7 +672,7 @@ mod tests {
                 let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| String::from(text));
                 let info = ClientInfo {
                     client: crate::ids::ClientId([at as u8; 16]),
-                    user: Name::from(user),
+                    user: if user.is_empty() { Name::empty() } else { Name::from(user) },
                     info: has(0, r#"{"a":1}"#),
                     room_info: has(1, "[1,2]"),
                 };

@@ -14,7 +14,7 @@ pub use origin::{Origin, Origins};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
-use parlor_core::ids::client_room;
+use parlor_core::Name;
 use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
@@ -142,7 +142,7 @@ impl Settings {
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
             return Err(format!("the route {path:?} is there twice, and only the first could match"));
         }
-        client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
+        Name::client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
             .map_err(|wrong| format!("the room {room:?} of the route {path:?} cannot be: {wrong}"))?;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What was refused before it became a connection or a call: counted by reason, and told in the log. The first refusal of
-//! a reason is a line at once; those that follow are one line a minute together, however many there are.
+//! What was refused before it became a connection or a call: counted by reason, and told in the log. The first refusal for
+//! what is wrong is a line at once; those like it that follow are one line a minute together, however many there are.
 
 use parlor_core::Instant;
 use serde::Serialize;
@@ -62,9 +62,17 @@ pub(crate) struct Refusals {
     tallies: RefCell<[Tally; REASONS.len()]>,
 }
 
+/// The refusals of one reason.
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
+    /// One for each thing that was wrong, as far as [`KINDS`] are enough: else one that is frequent would hide the others.
+    kinds: Vec<Kind>,
+}
+
+/// The refusals of one reason for which the same is wrong.
+#[derive(Debug, Default)]
+struct Kind {
     /// When a line told of it last.
     told: Option<Instant>,
     /// Those that no line has told of, and the last of them.
@@ -84,6 +92,8 @@ const REASONS: [(Reason, &str); 9] = [
     (Reason::Request, "request"),
 ];
 
+/// Things that are wrong, by reason. There are fewer; where what is wrong quotes a request, the last one takes the rest.
+const KINDS: usize = 16;
 /// Characters of a text from outside that the log shows.
 const SHOWN: usize = 200;
 /// Between two lines for the same reason.
@@ -100,19 +110,22 @@ impl Refusals {
         let mut tallies = self.tallies.borrow_mut();
         let tally = &mut tallies[reason as usize];
         tally.count += count;
-        tally.untold += count;
-        tally.last = refused;
-        if tally.told.is_none_or(|told| now.since(told) >= EVERY) {
-            tally.tell(now, REASONS[reason as usize].1);
+        let kind = tally.kind(&refused.why);
+        kind.untold += count;
+        kind.last = refused;
+        if kind.told.is_none_or(|told| now.since(told) >= EVERY) {
+            kind.tell(now, REASONS[reason as usize].1);
         }
     }
 
     /// Tells of what was refused since the last line, where that is a minute ago, or of all of it.
     pub(crate) fn tell(&self, now: Instant, all: bool) {
         for (tally, (_, name)) in self.tallies.borrow_mut().iter_mut().zip(REASONS) {
-            let is_due = all || tally.told.is_some_and(|told| now.since(told) >= EVERY);
-            if tally.untold > 0 && is_due {
-                tally.tell(now, name);
+            for kind in &mut tally.kinds {
+                let is_due = all || kind.told.is_some_and(|told| now.since(told) >= EVERY);
+                if kind.untold > 0 && is_due {
+                    kind.tell(now, name);
+                }
             }
         }
     }
@@ -136,6 +149,20 @@ impl Refusals {
 }
 
 impl Tally {
+    /// What has been told of the things that are wrong like this.
+    fn kind(&mut self, why: &str) -> &mut Kind {
+        let known = self.kinds.iter().position(|kind| kind.last.why == why);
+        let index = known.unwrap_or_else(|| {
+            if self.kinds.len() < KINDS {
+                self.kinds.push(Kind::default());
+            }
+            self.kinds.len() - 1
+        });
+        &mut self.kinds[index]
+    }
+}
+
+impl Kind {
     fn tell(&mut self, now: Instant, reason: &str) {
         let Refused { why, address, origin, host, path } = &self.last;
         let address = address.map(tracing::field::display);
@@ -166,7 +193,7 @@ mod tests {
 
     /// What no line has told of yet, by reason.
     fn untold(refusals: &Refusals) -> [u64; REASONS.len()] {
-        refusals.tallies.borrow().each_ref().map(|tally| tally.untold)
+        refusals.tallies.borrow().each_ref().map(|tally| tally.kinds.iter().map(|kind| kind.untold).sum())
     }
 
     #[test]
@@ -203,6 +230,23 @@ mod tests {
         note(200, Reason::Origin);
         assert_eq!(untold(&refusals)[0], 0, "after a quiet time it is told at once again");
         assert_eq!(refusals.counts(), Counts { origin: 62, path: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn what_is_frequent_does_not_hide_what_is_rare() {
+        let refusals = Refusals::default();
+        let note = |why: &str| {
+            refusals.note(at(0), Reason::Limit, Refused { why: why.into(), ..Refused::default() });
+            untold(&refusals)[Reason::Limit as usize]
+        };
+        assert_eq!(["header_bytes", "header_bytes", "connections", "header_bytes"].map(note), [0, 1, 1, 2]);
+        for number in 0..1000 {
+            note(&number.to_string());
+        }
+        assert_eq!(refusals.tallies.borrow()[Reason::Limit as usize].kinds.len(), KINDS);
+        assert_eq!(refusals.counts().limit, 1004);
+        refusals.tell(at(60), false);
+        assert_eq!(untold(&refusals)[Reason::Limit as usize], 0);
     }
 
     #[test]

@@ -84,8 +84,9 @@ fn a_wrong_key_is_told_by_its_header_and_never_itself() {
     assert_eq!(call(&format!("X-API-Key: {KEY}\r\n")).status, 200);
     assert_eq!(refused(program.address, "key"), 3);
     let lines = lines(program, "key");
-    assert_eq!(lines.len(), 2);
-    assert!(lines[1]["why"].as_str().unwrap().contains("Authorization"), "{lines:?}");
+    assert_eq!(lines.len(), 3);
+    assert!(lines[1]["why"].as_str().unwrap().contains("X-API-Key is not"), "{lines:?}");
+    assert!(lines[2]["why"].as_str().unwrap().contains("Authorization is not"), "{lines:?}");
     assert!(!format!("{lines:?}").contains("wrong-key"), "{lines:?}");
 }
 
@@ -112,6 +113,22 @@ fn a_token_that_proves_nothing_is_told_once_and_never_itself() {
     assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 2);
     assert!(!format!("{lines:?}").contains(&forged), "{lines:?}");
     assert!(lines.iter().all(|line| line["address"] == "127.0.0.1"), "{lines:?}");
+}
+
+#[test]
+fn a_full_server_is_told_beside_a_flood_of_other_refusals() {
+    let program = Program::start(&[PRODUCTION, &["--connections", "1", "--allow-anonymous", "true"]].concat());
+    let _first = Client::connect(program.address, "/ws/room");
+    let flood = format!("GET /ws/room HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    assert_eq!(raw_http(program.address, flood.as_bytes()).status, 431);
+    assert_eq!(raw_http(program.address, &upgrade_request("/ws/room", "")).status, 503);
+    assert_eq!(raw_http(program.address, flood.as_bytes()).status, 431);
+    assert_eq!(refused(program.address, "limit"), 3);
+    drop(_first);
+    let told: Vec<_> =
+        lines(program, "limit").iter().map(|line| (line["why"].clone(), line["count"].clone())).collect();
+    let [header, connections] = ["header_bytes", "connections"].map(|limit| (json!(limit), json!(1)));
+    assert_eq!(told, [header.clone(), connections, header]);
 }
 
 #[test]

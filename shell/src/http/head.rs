@@ -17,14 +17,14 @@ const PROTOBUF_QUERIES: [&str; 2] = ["cf_protocol=protobuf", "format=protobuf"];
 ///
 /// # Errors
 /// 400, with what is wrong.
-pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Response<Body>> {
+pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
     let message = match request.headers().get_all(HOST).iter().count() {
         0 if request.version() == Version::HTTP_10 => return Ok(()),
         1 => return Ok(()),
         0 => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
         count => format!("the Host header is there {count} times; a request has exactly one"),
     };
-    Err(traced(Reason::Host, StatusCode::BAD_REQUEST, &message))
+    Err(traced(Reason::Host, StatusCode::BAD_REQUEST, &message).into())
 }
 
 /// Makes sure that a client does not count on the binary form of the protocol, which is not spoken here. One that offers
@@ -32,7 +32,7 @@ pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Response<Body>> 
 ///
 /// # Errors
 /// 400, with what is spoken here.
-pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Response<Body>> {
+pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
     let query = request.uri().query().unwrap_or_default();
     let asks = query.split('&').any(|pair| PROTOBUF_QUERIES.contains(&pair));
     let offers = |protocol| items(request.headers(), &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == protocol);
@@ -40,7 +40,7 @@ pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Response<Bod
         return Ok(());
     }
     let message = format!("protobuf is not spoken here; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
-    Err(traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &message))
+    Err(traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &message).into())
 }
 
 /// The items of a list that may be spread over several lines (RFC 9110 section 5.3).

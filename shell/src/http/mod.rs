@@ -204,7 +204,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     } else if shard.is_restarting() && !is_look {
         restarting(&shard)
     } else if let Err(response) = head::check_host(&request) {
-        response
+        *response
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
         api::answer(&shard, &method, request, &visit.unread).await

@@ -12,6 +12,7 @@ use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trace::Trace;
 use crate::world::World;
+use parlor_core::Limit;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -136,13 +137,8 @@ impl Scope {
     /// Clients that are pinged and do not always answer, and a log whose messages age.
     #[must_use]
     pub fn pings(profile: Profile, conns: u8, queue: u64) -> Self {
-        let near = Setup {
-            ping_interval: 2 * UNIT,
-            pong_timeout: UNIT,
-            history_age: UNIT,
-            messages: 2,
-            ..small(conns, 1, queue)
-        };
+        let near = Setup { messages: 2, ..small(conns, 1, queue) };
+        let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT);
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
             actions.extend(entrances(profile, peer, 1));
@@ -156,7 +152,8 @@ impl Scope {
     /// Clients that come back to a log that moves on: its messages are trimmed, aged and removed, and it ends and begins anew.
     #[must_use]
     pub fn broker(profile: Profile, conns: u8, history: u64, messages: u64) -> Self {
-        let setup = Setup { history_messages: history, history_age: UNIT, messages, ..small(conns, 1, 8) };
+        let setup = Setup { messages, ..small(conns, 1, 8) };
+        let setup = setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT);
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
             actions.push(Action::Upgrade(peer));
@@ -224,24 +221,30 @@ impl Scope {
 }
 
 fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
-    Setup {
+    let setup = Setup {
         conns: conns.into(),
         rooms: rooms.into(),
         users: 0,
         calendar_stopped: 1,
         ids_repeat: 1,
         patience: 10 * UNIT,
-        outbox_frames: queue,
-        history_messages: 2,
-        history_age: NEVER,
-        handshake_timeout: UNIT,
-        authenticate_timeout: UNIT,
-        ping_interval: NEVER,
-        pong_timeout: UNIT,
-        write_timeout: UNIT,
-        close_timeout: UNIT,
         ..Setup::default()
-    }
+    };
+    let many = usize::from(rooms) > setup.limits.rooms_per_connection;
+    let room_limits = [(Limit::RoomsPerConnection, 8), (Limit::MessageBytes, 8192), (Limit::FrameBytes, 1 << 15)];
+    let limits = [
+        (Limit::OutboxFrames, queue),
+        (Limit::HistoryMessages, 2),
+        (Limit::HistoryAge, NEVER),
+        (Limit::HandshakeTimeout, UNIT),
+        (Limit::AuthenticateTimeout, UNIT),
+        (Limit::PingInterval, NEVER),
+        (Limit::PongTimeout, UNIT),
+        (Limit::WriteTimeout, UNIT),
+        (Limit::CloseTimeout, UNIT),
+    ];
+    let limits = limits.into_iter().chain(room_limits.into_iter().filter(|_| many));
+    limits.fold(setup, |setup, (limit, value)| setup.with(limit, value))
 }
 
 fn entrances(profile: Profile, peer: Peer, rooms: u8) -> Vec<Action> {

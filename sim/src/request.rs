@@ -139,11 +139,11 @@ pub fn sub_refresh(room: usize, token: String) -> Speech {
 
 /// The body of a publication with an idempotency key, and the key's number; `None` for one that is too long.
 #[must_use]
-pub fn once(room: usize, key: Key, data: &Data, longest: u64) -> (String, Option<u8>) {
+pub fn once(room: usize, key: Key, data: &Data, longest: usize) -> (String, Option<u8>) {
     let (text, number) = match key {
         Key::A => ("a".to_owned(), Some(0)),
         Key::B => ("b".to_owned(), Some(1)),
-        Key::TooLong => ("k".repeat(usize::try_from(longest).expect("a size") + 1), None),
+        Key::TooLong => ("k".repeat(longest + 1), None),
     };
     (format!(r#"{{"channel":"{}","data":{},"idempotency_key":"{text}"}}"#, room_name(room), data.sent), number)
 }

@@ -1,84 +1,168 @@
 //! What a simulated world is like: everything that is fixed before the first action.
 
 use crate::checks::Guarantees;
-use parlor_core::limits::Rate;
-use parlor_core::{Config, Limits, Policy};
+use parlor_core::limits::{Place, Rate, Value};
+use parlor_core::{Config, Limit, Limits, Policy};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 macro_rules! setup {
-    ($($(#[$doc:meta])* $name:ident = $default:expr, up to $most:expr;)*) => {
-        /// The size of the world, and the configuration of the subject. Durations are in seconds, and three
-        /// years at most; flags are 0 or 1; bytes are 2^28 at most, and other numbers a million.
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr, up to $most:expr;)*) => {
+        /// The size of the world, and the configuration of the subject. Flags are 0 or 1. Limits are written in seconds,
+        /// times a second (the burst is as large), bytes or numbers: three years, a million, or 2^28 bytes at most.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct Setup {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])+ pub $name: u64,)*
+            /// The bounds of the subject. By default they are as [`Limit::simulated`] says.
+            pub limits: Limits,
             /// What may be broken as if nobody had looked: the way to one defect can lead past another.
             pub overlooked: Guarantees,
         }
 
         impl Default for Setup {
             fn default() -> Self {
-                Self { $($name: $default,)* overlooked: Guarantees::default(), }
+                Self { $($name: $default,)* limits: simulated(), overlooked: Guarantees::default() }
             }
         }
 
-        impl Setup {
-            /// The same where one field has its default, or else a smaller value.
-            fn with_simpler_field(&self) -> Vec<Self> {
-                let default = Self::default();
-                let mut all = Vec::new();
-                $(if self.$name != default.$name {
-                    let value = self.$name;
-                    let smaller = [0, 1, 2, 4, value / 2, value.saturating_sub(1)].into_iter().filter(|other| *other < value);
-                    let values = std::iter::once(default.$name).chain(smaller);
-                    all.extend(values.map(|$name| Self { $name, ..self.clone() }));
-                })*
-                all
-            }
-
-            /// Every setting with its name and the most that it may be.
-            fn bounded(&self) -> Vec<(&'static str, u64, u64)> {
-                vec![$((stringify!($name), self.$name, $most)),*]
-            }
-        }
-
-        /// `name=value` for everything that differs from the default.
-        impl fmt::Display for Setup {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let default = Self::default();
-                f.write_str("setup")?;
-                $(if self.$name != default.$name {
-                    write!(f, " {}={}", stringify!($name), self.$name)?;
-                })*
-                if self.overlooked != default.overlooked {
-                    write!(f, " overlooked={}", self.overlooked)?;
-                }
-                Ok(())
-            }
-        }
-
-        impl FromStr for Setup {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                let mut setup = Self::default();
-                let words = text.strip_prefix("setup").ok_or("a setup begins with the word setup")?;
-                for word in words.split_whitespace() {
-                    let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
-                    let number = || value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"));
-                    match name {
-                        $(stringify!($name) => setup.$name = number()?,)*
-                        "overlooked" => setup.overlooked = value.parse()?,
-                        _ => return Err(format!("{name:?} is nothing that a world has")),
-                    }
-                }
-                setup.validate()?;
-                Ok(setup)
-            }
-        }
+        /// What a world has besides limits.
+        const FIELDS: &[Field] = &[$(Field {
+            name: stringify!($name),
+            most: $most,
+            value: |setup| setup.$name,
+            place: |setup| &mut setup.$name,
+        }),*];
     };
+}
+
+/// A setting that is no limit.
+struct Field {
+    name: &'static str,
+    most: u64,
+    value: fn(&Setup) -> u64,
+    place: fn(&mut Setup) -> &mut u64,
+}
+
+/// A setting.
+#[derive(Clone, Copy)]
+enum Setting {
+    Field(&'static Field),
+    Limit(Limit),
+}
+
+impl Setting {
+    fn all() -> impl Iterator<Item = Self> {
+        FIELDS.iter().map(Self::Field).chain(Limit::ALL.iter().copied().map(Self::Limit))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Field(field) => field.name,
+            Self::Limit(limit) => limit.name(),
+        }
+    }
+
+    fn value(self, setup: &Setup) -> u64 {
+        match self {
+            Self::Field(field) => (field.value)(setup),
+            Self::Limit(limit) => match setup.limits.value(limit) {
+                Value::Duration(time) => time.as_secs(),
+                Value::Rate(rate) => rate.per_second.into(),
+                Value::Bytes(number) | Value::Count(number) | Value::CountOrOff(number) => number as u64,
+            },
+        }
+    }
+
+    /// The most that it may be.
+    fn most(self) -> u64 {
+        match self {
+            Self::Field(field) => field.most,
+            Self::Limit(limit) => match Limits::default().value(limit) {
+                Value::Duration(_) => SECONDS,
+                Value::Bytes(_) => BYTES,
+                Value::Count(_) | Value::CountOrOff(_) | Value::Rate(_) => COUNT,
+            },
+        }
+    }
+
+    /// Sets it, if it is not too large.
+    ///
+    /// # Errors
+    /// The most that it may be.
+    fn set(self, setup: &mut Setup, value: u64) -> Result<(), String> {
+        let (name, most) = (self.name(), self.most());
+        if value > most {
+            return Err(format!("{name}={value} must be at most {most}"));
+        }
+        match self {
+            Self::Field(field) => *(field.place)(setup) = value,
+            Self::Limit(limit) => set_limit(&mut setup.limits, limit, value),
+        }
+        Ok(())
+    }
+}
+
+/// Sets a limit to a value that is not too large.
+fn set_limit(limits: &mut Limits, limit: Limit, value: u64) {
+    match limits.place(limit) {
+        Place::Duration(place) => *place = Duration::from_secs(value),
+        Place::Bytes(place) | Place::Count(place) | Place::CountOrOff(place) => {
+            *place = usize::try_from(value).expect("a size");
+        }
+        Place::Rate(place) => {
+            let times = u32::try_from(value).expect("a rate");
+            *place = Rate { per_second: times, burst: times };
+        }
+    }
+}
+
+/// The limits of a simulated world.
+fn simulated() -> Limits {
+    let mut limits = Limits::default();
+    for limit in Limit::ALL {
+        if let Some(value) = limit.simulated().default {
+            set_limit(&mut limits, *limit, value);
+        }
+    }
+    limits
+}
+
+/// `name=value` for everything that differs from the default.
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = Self::default();
+        f.write_str("setup")?;
+        for setting in Setting::all().filter(|setting| setting.value(self) != setting.value(&default)) {
+            write!(f, " {}={}", setting.name(), setting.value(self))?;
+        }
+        if self.overlooked != default.overlooked {
+            write!(f, " overlooked={}", self.overlooked)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Setup {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut setup = Self::default();
+        let words = text.strip_prefix("setup").ok_or("a setup begins with the word setup")?;
+        for word in words.split_whitespace() {
+            let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
+            if name == "overlooked" {
+                setup.overlooked = value.parse()?;
+                continue;
+            }
+            let setting = Setting::all().find(|setting| setting.name() == name);
+            let setting = setting.ok_or_else(|| format!("{name:?} is nothing that a world has"))?;
+            let value = value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"))?;
+            setting.set(&mut setup, value)?;
+        }
+        setup.validate()?;
+        Ok(setup)
+    }
 }
 
 /// Clients send texts as long as a setting allows, and longer: they have to fit in memory.
@@ -115,72 +199,6 @@ setup! {
     allow_history = 1, up to 1;
     /// `Policy::allow_presence`.
     allow_presence = 1, up to 1;
-    /// `Limits::connections`.
-    connections = 1000, up to COUNT;
-    /// `Limits::connections_per_user`.
-    connections_per_user = 0, up to COUNT;
-    /// `Limits::connections_per_ip`.
-    connections_per_ip = 0, up to COUNT;
-    /// `Limits::new_connections`, a second; the burst is as large.
-    new_connections = 0, up to COUNT;
-    /// `Limits::new_connections_per_ip`, a second; the burst is as large.
-    new_connections_per_ip = 0, up to COUNT;
-    /// `Limits::client_commands`, a second; the burst is as large.
-    client_commands = 0, up to COUNT;
-    /// `Limits::client_publishes`, a second; the burst is as large.
-    client_publishes = 0, up to COUNT;
-    /// `Limits::rooms_per_connection`.
-    rooms_per_connection = 4, up to COUNT;
-    /// `Limits::outbox_frames`.
-    outbox_frames = 1024, up to COUNT;
-    /// `Limits::outbox_bytes`.
-    outbox_bytes = 1 << 20, up to BYTES;
-    /// `Limits::frame_bytes`.
-    frame_bytes = 16384, up to BYTES;
-    /// `Limits::message_bytes`.
-    message_bytes = 4096, up to BYTES;
-    /// `Limits::publication_bytes`.
-    publication_bytes = 1024, up to BYTES;
-    /// `Limits::json_depth`.
-    json_depth = 64, up to COUNT;
-    /// `Limits::json_number_digits`.
-    json_number_digits = 400, up to COUNT;
-    /// `Limits::history_messages`.
-    history_messages = 100, up to COUNT;
-    /// `Limits::history_age`.
-    history_age = 300, up to SECONDS;
-    /// `Limits::history_bytes`.
-    history_bytes = 1 << 28, up to BYTES;
-    /// `Limits::log_memory`.
-    log_memory = 300, up to SECONDS;
-    /// `Limits::logs`.
-    logs = 100_000, up to COUNT;
-    /// `Limits::reply_messages`.
-    reply_messages = 300, up to COUNT;
-    /// `Limits::reply_bytes`.
-    reply_bytes = 8192, up to BYTES;
-    /// `Limits::idempotency_window`.
-    idempotency_window = 300, up to SECONDS;
-    /// `Limits::idempotency_keys`.
-    idempotency_keys = 100, up to COUNT;
-    /// `Limits::idempotency_key_bytes`.
-    idempotency_key_bytes = 16, up to BYTES;
-    /// `Limits::handshake_timeout`.
-    handshake_timeout = 5, up to SECONDS;
-    /// `Limits::authenticate_timeout`.
-    authenticate_timeout = 10, up to SECONDS;
-    /// `Limits::ping_interval`.
-    ping_interval = 25, up to SECONDS;
-    /// `Limits::pong_timeout`.
-    pong_timeout = 10, up to SECONDS;
-    /// `Limits::write_timeout`.
-    write_timeout = 5, up to SECONDS;
-    /// `Limits::close_timeout`.
-    close_timeout = 5, up to SECONDS;
-    /// `Limits::expiry_grace`.
-    expiry_grace = 25, up to SECONDS;
-    /// `Limits::drain_timeout`.
-    drain_timeout = 30, up to SECONDS;
 }
 
 impl Setup {
@@ -194,7 +212,7 @@ impl Setup {
             allow_history: self.allow_history == 1,
             allow_presence: self.allow_presence == 1,
         };
-        Config { limits: self.limits(), policy, ..Config::default() }
+        Config { limits: self.limits.clone(), policy, ..Config::default() }
     }
 
     /// Worlds that are simpler by one thing: fewer clients, rooms or users, a setting as it is by default, or a smaller
@@ -205,7 +223,7 @@ impl Setup {
         all.extend((1..self.rooms).map(|rooms| Self { rooms, ..self.clone() }));
         all.extend((0..self.users).map(|users| Self { users, ..self.clone() }));
         let is_larger = |other: &Self| other.conns > self.conns || other.rooms > self.rooms || other.users > self.users;
-        all.extend(self.with_simpler_field().into_iter().filter(|other| !is_larger(other)));
+        all.extend(self.with_simpler_setting().into_iter().filter(|other| !is_larger(other)));
         all.retain(|setup| setup.validate().is_ok());
         all
     }
@@ -215,56 +233,40 @@ impl Setup {
     /// # Errors
     /// The setting that is too large, with the most that it may be; or two limits that do not fit together.
     pub fn validate(&self) -> Result<(), String> {
-        for (name, value, most) in self.bounded() {
-            if value > most {
-                return Err(format!("{name}={value} must be at most {most}"));
-            }
+        for setting in Setting::all() {
+            setting.set(&mut self.clone(), setting.value(self))?;
         }
-        self.config().limits.validate()
+        self.limits.validate()
     }
 
-    fn limits(&self) -> Limits {
-        let size = |value: u64| usize::try_from(value).expect("a size");
-        let rate = |value: u64| {
-            let times = u32::try_from(value).expect("a rate");
-            Rate { per_second: times, burst: times }
-        };
-        Limits {
-            handshake_timeout: Duration::from_secs(self.handshake_timeout),
-            authenticate_timeout: Duration::from_secs(self.authenticate_timeout),
-            ping_interval: Duration::from_secs(self.ping_interval),
-            pong_timeout: Duration::from_secs(self.pong_timeout),
-            write_timeout: Duration::from_secs(self.write_timeout),
-            close_timeout: Duration::from_secs(self.close_timeout),
-            expiry_grace: Duration::from_secs(self.expiry_grace),
-            drain_timeout: Duration::from_secs(self.drain_timeout),
-            message_bytes: size(self.message_bytes),
-            publication_bytes: size(self.publication_bytes),
-            frame_bytes: size(self.frame_bytes),
-            outbox_bytes: size(self.outbox_bytes),
-            outbox_frames: size(self.outbox_frames),
-            rooms_per_connection: size(self.rooms_per_connection),
-            json_depth: size(self.json_depth),
-            json_number_digits: size(self.json_number_digits),
-            history_messages: size(self.history_messages),
-            history_age: Duration::from_secs(self.history_age),
-            history_bytes: size(self.history_bytes),
-            log_memory: Duration::from_secs(self.log_memory),
-            logs: size(self.logs),
-            reply_messages: size(self.reply_messages),
-            reply_bytes: size(self.reply_bytes),
-            idempotency_window: Duration::from_secs(self.idempotency_window),
-            idempotency_keys: size(self.idempotency_keys),
-            idempotency_key_bytes: size(self.idempotency_key_bytes),
-            connections: size(self.connections),
-            connections_per_user: size(self.connections_per_user),
-            connections_per_ip: size(self.connections_per_ip),
-            new_connections: rate(self.new_connections),
-            new_connections_per_ip: rate(self.new_connections_per_ip),
-            client_commands: rate(self.client_commands),
-            client_publishes: rate(self.client_publishes),
-            ..Limits::default()
+    /// The same with another value of a limit.
+    ///
+    /// # Panics
+    /// When it is larger than [`Setup::validate`] allows.
+    #[must_use]
+    pub fn with(mut self, limit: Limit, value: u64) -> Self {
+        Setting::Limit(limit).set(&mut self, value).expect("a value that a limit may have");
+        self
+    }
+
+    /// The same where one setting has its default, or else a smaller value.
+    fn with_simpler_setting(&self) -> Vec<Self> {
+        let default = Self::default();
+        let mut all = Vec::new();
+        for setting in Setting::all() {
+            let (value, usual) = (setting.value(self), setting.value(&default));
+            if value == usual {
+                continue;
+            }
+            let smaller = [0, 1, 2, 4, value / 2, value.saturating_sub(1)].into_iter().filter(|other| *other < value);
+            for other in std::iter::once(usual).chain(smaller) {
+                let mut simpler = self.clone();
+                if setting.set(&mut simpler, other).is_ok() {
+                    all.push(simpler);
+                }
+            }
         }
+        all
     }
 
     /// What the subject draws its keys and epochs from.
@@ -300,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_setup_reads_back_from_its_text() {
-        let setup = Setup { conns: 2, outbox_frames: 1, messages: 3, ..Setup::default() };
+        let setup = Setup { conns: 2, messages: 3, ..Setup::default() }.with(Limit::OutboxFrames, 1);
         assert_eq!(setup.to_string(), "setup conns=2 messages=3 outbox_frames=1");
         assert_eq!(setup.to_string().parse(), Ok(setup));
         assert!("setup colour=3".parse::<Setup>().is_err());
@@ -323,8 +325,8 @@ mod tests {
                            accept 2 json 0; upgrade 2; connect 2 token; decide 2 good 0; join 2 0; flush; advance far";
         let actions: Vec<_> = DAY.split("; ").map(|text| text.parse().expect("an action")).collect();
         let mut run = 0;
-        for (name, _, most) in Setup::default().bounded() {
-            let Ok(setup) = format!("setup {name}={most}").parse::<Setup>() else { continue };
+        for setting in Setting::all() {
+            let Ok(setup) = format!("setup {}={}", setting.name(), setting.most()).parse::<Setup>() else { continue };
             let failure = crate::run::run::<parlor_core::Shard>(&setup, &actions).failure;
             assert_eq!(failure, None, "{setup}");
             run += 1;

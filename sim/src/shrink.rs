@@ -13,6 +13,7 @@ use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::trace::Trace;
 use crate::world::World;
+use parlor_core::limits::{Limit, Rate, Value};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -205,13 +206,8 @@ fn anybodys(trace: &Trace) -> Vec<Action> {
 
 fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'static str> {
     let setup = &trace.setup;
-    let counts_rates = [
-        setup.new_connections,
-        setup.new_connections_per_ip,
-        setup.connections_per_ip,
-        setup.client_commands,
-        setup.client_publishes,
-    ];
+    let is_rate = |limit: &Limit| matches!(setup.limits.value(*limit), Value::Rate(rate) if rate != Rate::OFF);
+    let counts_rates = setup.limits.connections_per_ip > 0 || Limit::ALL.iter().any(is_rate);
     let mut world = World::<S>::new(setup);
     let is_seen_at_once = || {
         let results: Vec<_> = trace.actions.iter().map(|action| world.act(action)).collect();
@@ -223,7 +219,7 @@ fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'st
     if setup.conns > SMALL.0 || setup.rooms > SMALL.1 {
         return Some("the world is too large to search");
     }
-    if counts_rates.iter().any(|rate| *rate > 0) {
+    if counts_rates {
         return Some("a search does not tell states apart by what is left of a rate");
     }
     (!{ is_seen_at_once }()).then_some("it is found at the end of a run")

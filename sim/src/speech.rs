@@ -37,11 +37,13 @@ impl Data {
             Payload::TypeA => (format!(r#"{{"type":"a","n":{number}}}"#), Some("a")),
             Payload::TypeB => (format!(r#"{{"type":"b","n":{number}}}"#), Some("b")),
             Payload::Multiline => (format!("{{\n\"n\":\r\n{number}\n}}"), None),
-            Payload::Large => (padded(number, setup.publication_bytes), None),
-            Payload::TooLarge => (padded(number, setup.publication_bytes + 1), None),
-            Payload::Deep => (nested(number, setup.json_depth), None),
-            Payload::TooDeep => (nested(number, setup.json_depth + 1), None),
-            Payload::LongNumber => (format!(r#"{{"n":{number},"x":{}}}"#, digits(setup.json_number_digits + 1)), None),
+            Payload::Large => (padded(number, setup.limits.publication_bytes), None),
+            Payload::TooLarge => (padded(number, setup.limits.publication_bytes + 1), None),
+            Payload::Deep => (nested(number, setup.limits.json_depth), None),
+            Payload::TooDeep => (nested(number, setup.limits.json_depth + 1), None),
+            Payload::LongNumber => {
+                (format!(r#"{{"n":{number},"x":{}}}"#, digits(setup.limits.json_number_digits + 1)), None)
+            }
             Payload::Surrogate => (format!(r#"{{"n":{number},"\ud800":0}}"#), None),
             Payload::ServersType => (format!(r#"{{"type":"gap","n":{number}}}"#), Some("gap")),
             Payload::EscapedType => (format!(r#"{{"\u0074ype":"g\u0061p","n":{number}}}"#), Some("gap")),
@@ -50,7 +52,7 @@ impl Data {
         };
         let line: String = sent.chars().filter(|char| !matches!(char, '\n' | '\r')).collect();
         let unreadable = match payload {
-            _ if number.to_string().len() as u64 > setup.json_number_digits => Some(Some(Limit::JsonNumberDigits)),
+            _ if number.to_string().len() > setup.limits.json_number_digits => Some(Some(Limit::JsonNumberDigits)),
             Payload::TooDeep => Some(Some(Limit::JsonDepth)),
             Payload::LongNumber => Some(Some(Limit::JsonNumberDigits)),
             Payload::Surrogate => Some(None),
@@ -58,7 +60,7 @@ impl Data {
         };
         Self {
             number,
-            too_large: line.len() as u64 > setup.publication_bytes,
+            too_large: line.len() > setup.limits.publication_bytes,
             unreadable,
             is_servers: matches!(payload, Payload::ServersType | Payload::EscapedType | Payload::SecondType),
             line: line.into(),
@@ -79,19 +81,19 @@ pub fn newest_in(text: &str) -> Option<u64> {
 }
 
 /// An object that is nested so deep, counting itself.
-fn nested(number: u64, depth: u64) -> String {
-    let arrays = usize::try_from(depth).expect("a size").saturating_sub(1);
+fn nested(number: u64, depth: usize) -> String {
+    let arrays = depth.saturating_sub(1);
     let inner = if arrays == 0 { "0" } else { "" };
     format!(r#"{{"n":{number},"x":{}{inner}{}}}"#, "[".repeat(arrays), "]".repeat(arrays))
 }
 
-fn digits(count: u64) -> String {
-    "9".repeat(usize::try_from(count).expect("a size"))
+fn digits(count: usize) -> String {
+    "9".repeat(count)
 }
 
-fn padded(number: u64, bytes: u64) -> String {
+fn padded(number: u64, bytes: usize) -> String {
     let bare = format!(r#"{{"n":{number},"x":""}}"#).len();
-    let padding = usize::try_from(bytes).expect("a size").saturating_sub(bare);
+    let padding = bytes.saturating_sub(bare);
     format!(r#"{{"n":{number},"x":"{}"}}"#, "x".repeat(padding))
 }
 
@@ -276,7 +278,7 @@ pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> 
 /// `subscribe` of a plain client.
 #[must_use]
 pub fn select(filter: Filter, setup: &Setup) -> Speech {
-    let too_many = setup.config().limits.filter_events + 1;
+    let too_many = setup.limits.filter_events + 1;
     let events = match filter {
         Filter::All => vec![],
         Filter::A => vec!["a"],
@@ -301,7 +303,7 @@ pub fn say(json: bool, saying: Saying, setup: &Setup, data: Data) -> Option<Spee
 fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
     let command = |id: u64, body: &str, said| (format!(r#"{{"id":{id},{body}}}"#), vec![said]);
     let nonsense = |text: &str| (text.into(), vec![Said::Nonsense]);
-    let long = "x".repeat(setup.config().limits.room_name_bytes + 1);
+    let long = "x".repeat(setup.limits.room_name_bytes + 1);
     Some(match saying {
         Saying::Ping => command(PING, r#""ping":{}"#, Said::Ping),
         Saying::Position => return None,

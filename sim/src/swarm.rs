@@ -4,6 +4,7 @@
 use crate::action::{Action, Bundle, Cause, Credential, Door, Peer, Room, Rooms, Span, User, Verdict};
 use crate::rng::Rng;
 use crate::setup::Setup;
+use parlor_core::limits::{Limit, Simulated};
 use std::fmt;
 
 /// Everything that was drawn for a run before its first step.
@@ -248,57 +249,32 @@ fn kind(word: &str) -> usize {
 }
 
 fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
-    let default = Setup::default();
-    let conns = rng.between(1, 8);
-    let rooms = rng.between(1, 3);
     let flag = |rng: &mut Rng, percent| u64::from(rng.chance(percent));
-    // A limit that is always tiny keeps the others from being reached.
-    let strict = |rng: &mut Rng, tiny: &[u64], default| {
-        let drawn = rng.pick(tiny);
-        if rng.chance(20) { drawn } else { default }
-    };
-    Setup {
-        conns,
-        rooms,
+    let world = Setup {
+        conns: rng.between(1, 8),
+        rooms: rng.between(1, 3),
         users: rng.between(1, 3),
         seed,
         allow_anonymous: flag(rng, 80),
         allow_subscribe: flag(rng, 95),
         allow_publish: flag(rng, 85),
-        connections: if rng.chance(20) { rng.between(1, conns) } else { default.connections },
-        rooms_per_connection: if rng.chance(20) { rng.between(1, rooms + 1) } else { default.rooms_per_connection },
-        outbox_frames: rng.pick(&[1, 2, 3, 4, 8, 16, 1024]),
-        outbox_bytes: rng.pick(&[1 << 15, 1 << 16, 1 << 20]),
-        publication_bytes: rng.pick(&[64, 200, 1024, 4000]),
-        history_messages: rng.pick(&[0, 1, 2, 2, 10, 100]),
-        history_age: rng.pick(&[0, 3, 30, 300, 300, 300]),
-        log_memory: Rng::stream(seed, "log_memory").pick(&[0, 2, 30, 300, 300, 900]),
-        handshake_timeout: rng.pick(&[1, 5]),
-        authenticate_timeout: rng.pick(&[2, 10]),
-        pong_timeout: rng.pick(&[3, 10]),
-        ping_interval: rng.pick(&[11, 25, 60]),
-        write_timeout: rng.pick(&[1, 5, 9]),
-        close_timeout: rng.pick(&[1, 5]),
-        expiry_grace: rng.pick(&[0, 25]),
         allow_history: flag(rng, 90),
         allow_presence: flag(rng, 90),
-        history_bytes: strict(rng, &[100, 400], default.history_bytes),
-        logs: strict(rng, &[1, 2, 3], default.logs),
-        reply_messages: strict(rng, &[1, 2, 3], default.reply_messages),
-        reply_bytes: strict(rng, &[30, 60, 90, 200, 700], default.reply_bytes),
-        idempotency_window: strict(rng, &[2], default.idempotency_window),
-        idempotency_keys: strict(rng, &[1, 2], default.idempotency_keys),
-        connections_per_user: strict(rng, &[1, 2], default.connections_per_user),
-        connections_per_ip: strict(rng, &[1, 3], default.connections_per_ip),
-        new_connections: strict(rng, &[1, 5], default.new_connections),
-        new_connections_per_ip: strict(rng, &[1, 3], default.new_connections_per_ip),
-        client_commands: strict(rng, &[1, 20], default.client_commands),
-        client_publishes: strict(rng, &[1, 3], default.client_publishes),
-        // As small as both are in the messages of all: a payload is an object with a number.
-        json_depth: rng.pick(&[1, 2, 10, default.json_depth]),
-        json_number_digits: rng.pick(&[10, default.json_number_digits]),
-        ..default
+        ..Setup::default()
+    };
+    Limit::ALL.iter().fold(world, |setup, limit| draw_limit(setup, *limit))
+}
+
+/// Draws one limit from a stream of its own, so that one limit more changes nothing else. A limit that is always tiny
+/// would keep the others from being reached, so most stay as they are; so does what would not fit together with others.
+fn draw_limit(setup: Setup, limit: Limit) -> Setup {
+    let Simulated { drawn, percent, .. } = limit.simulated();
+    let mut rng = Rng::stream(setup.seed, limit.name());
+    if !rng.chance(percent) {
+        return setup;
     }
+    let other = setup.clone().with(limit, rng.pick(drawn));
+    if other.validate().is_ok() { other } else { setup }
 }
 
 impl fmt::Display for Options {
@@ -328,6 +304,19 @@ mod tests {
         assert_eq!(options.actions(), Options::draw(3, 50).actions());
         assert_eq!(options.to_string(), Options::draw(3, 50).to_string());
         assert_ne!(options.actions(), Options::draw(4, 50).actions());
+    }
+
+    #[test]
+    fn every_limit_that_a_simulation_draws_is_drawn() {
+        let drawn: Vec<Setup> = (0..200).map(|seed| Options::draw(seed, 1).setup).collect();
+        for limit in Limit::ALL {
+            let Simulated { drawn: values, percent, .. } = limit.simulated();
+            assert_eq!(values.is_empty(), percent == 0, "{limit}");
+            for value in values {
+                let wanted = Setup::default().with(*limit, *value).limits.value(*limit);
+                assert!(drawn.iter().any(|setup| setup.limits.value(*limit) == wanted), "{limit}={value}");
+            }
+        }
     }
 
     #[test]

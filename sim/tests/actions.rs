@@ -1,6 +1,6 @@
 //! Any list of actions at all: what the random runs would not think of, shrunk by proptest.
 
-use parlor_core::Shard;
+use parlor_core::{Limit, Shard};
 use parlor_sim::action::Action;
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
@@ -26,15 +26,9 @@ fn check(setup: &Setup, actions: Vec<Action>) -> Result<(), TestCaseError> {
 }
 
 fn tiny() -> Setup {
-    Setup {
-        conns: 3,
-        rooms: 2,
-        outbox_frames: 2,
-        history_messages: 2,
-        connections: 3,
-        rooms_per_connection: 2,
-        ..Setup::default()
-    }
+    let setup = Setup { conns: 3, rooms: 2, ..Setup::default() };
+    let setup = setup.with(Limit::OutboxFrames, 2).with(Limit::HistoryMessages, 2);
+    setup.with(Limit::Connections, 3).with(Limit::RoomsPerConnection, 2)
 }
 
 proptest! {

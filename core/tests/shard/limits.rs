@@ -65,6 +65,20 @@ fn a_client_that_does_not_slow_down_is_closed() {
 }
 
 #[test]
+fn the_close_names_the_limit_that_was_in_the_way() {
+    let client_publishes = Rate { per_second: 1, burst: 1 };
+    let limits = Limits { client_publishes, client_commands: Rate::OFF, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    let publish = r#"{"id":3,"publish":{"channel":"a","data":1}}"#;
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    (0..100).for_each(|_| world.say(conn, publish));
+    world.read(conn);
+    world.say(conn, publish);
+    assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_publishes)".into())));
+}
+
+#[test]
 fn a_user_has_so_many_connections() {
     let mut world = with(Limits { connections_per_user: 1, ..Limits::default() }, Policy::open());
     let first = world.open("/ws/a?token=t");

@@ -4,12 +4,13 @@ use super::Teller;
 use super::taken::Taken;
 use crate::action::Action;
 use crate::report;
+use crate::rng::Rng;
 use crate::run::run_twice;
 use crate::setup::Setup;
 use crate::shrink::shorten;
 use crate::subject::Subject;
 use crate::trace::Trace;
-use parlor_core::Shard;
+use parlor_core::{Limit, Shard};
 
 /// More of them only make a run slow.
 const MOST_ACTIONS: usize = 250;
@@ -58,14 +59,41 @@ fn check<S: Subject>(bytes: &[u8]) {
     }
 }
 
-/// A byte for each thing that is not as it is by default, which zeros stand for.
+/// The limits that have a byte of their own, in its place, and what it stands for besides the default. What is kept in the
+/// corpora means something only with this list, so it stays as it is: [`extra_limits`] are where new ones come in.
+const PLACED: [(Limit, &[u64]); 23] = [
+    (Limit::OutboxFrames, &[1, 2, 3, 4, 8, 16]),
+    (Limit::OutboxBytes, &[1 << 15, 1 << 16]),
+    (Limit::PublicationBytes, &[64, 200, 4000]),
+    (Limit::HistoryMessages, &[0, 1, 2, 10]),
+    (Limit::HistoryAge, &[0, 3, 30]),
+    (Limit::HistoryBytes, &[100, 400]),
+    (Limit::Logs, &[1, 2, 3]),
+    (Limit::ReplyMessages, &[1, 2]),
+    (Limit::ReplyBytes, &[30, 60, 90, 200, 700]),
+    (Limit::IdempotencyWindow, &[2]),
+    (Limit::IdempotencyKeys, &[1, 2]),
+    (Limit::PingInterval, &[11, 60]),
+    (Limit::WriteTimeout, &[1, 9]),
+    (Limit::CloseTimeout, &[1]),
+    (Limit::ExpiryGrace, &[0]),
+    (Limit::Connections, &[1, 2, 4]),
+    (Limit::ConnectionsPerUser, &[1, 2]),
+    (Limit::ConnectionsPerIp, &[1, 3]),
+    (Limit::RoomsPerConnection, &[1, 2, 3]),
+    (Limit::NewConnections, &[1, 5]),
+    (Limit::NewConnectionsPerIp, &[1, 3]),
+    (Limit::ClientCommands, &[1, 20]),
+    (Limit::ClientPublishes, &[1, 3]),
+];
+
+/// What the world is like: a byte for each thing that is not as it is by default, which zeros stand for, and at the end
+/// what there is of limits that have no such place.
 pub(super) fn setup(taken: &mut Taken<'_>) -> Setup {
-    let default = Setup::default();
     let (conns, rooms, users) = (taken.between(1, 6), taken.between(1, 3), taken.between(1, 3));
     let forbidden = taken.byte();
     let allowed = |bit: u8| u64::from(forbidden & 1 << bit == 0);
-    let mut pick = |first, others: &[u64]| taken.pick(&[&[first], others].concat());
-    Setup {
+    let mut setup = Setup {
         conns,
         rooms,
         users,
@@ -74,32 +102,37 @@ pub(super) fn setup(taken: &mut Taken<'_>) -> Setup {
         allow_publish: allowed(2),
         allow_history: allowed(3),
         allow_presence: allowed(4),
-        seed: pick(0, &[1, 2, 3]),
-        outbox_frames: pick(default.outbox_frames, &[1, 2, 3, 4, 8, 16]),
-        outbox_bytes: pick(default.outbox_bytes, &[1 << 15, 1 << 16]),
-        publication_bytes: pick(default.publication_bytes, &[64, 200, 4000]),
-        history_messages: pick(default.history_messages, &[0, 1, 2, 10]),
-        history_age: pick(default.history_age, &[0, 3, 30]),
-        history_bytes: pick(default.history_bytes, &[100, 400]),
-        logs: pick(default.logs, &[1, 2, 3]),
-        reply_messages: pick(default.reply_messages, &[1, 2]),
-        reply_bytes: pick(default.reply_bytes, &[30, 60, 90, 200, 700]),
-        idempotency_window: pick(default.idempotency_window, &[2]),
-        idempotency_keys: pick(default.idempotency_keys, &[1, 2]),
-        ping_interval: pick(default.ping_interval, &[11, 60]),
-        write_timeout: pick(default.write_timeout, &[1, 9]),
-        close_timeout: pick(default.close_timeout, &[1]),
-        expiry_grace: pick(default.expiry_grace, &[0]),
-        connections: pick(default.connections, &[1, 2, 4]),
-        connections_per_user: pick(default.connections_per_user, &[1, 2]),
-        connections_per_ip: pick(default.connections_per_ip, &[1, 3]),
-        rooms_per_connection: pick(default.rooms_per_connection, &[1, 2, 3]),
-        new_connections: pick(default.new_connections, &[1, 5]),
-        new_connections_per_ip: pick(default.new_connections_per_ip, &[1, 3]),
-        client_commands: pick(default.client_commands, &[1, 20]),
-        client_publishes: pick(default.client_publishes, &[1, 3]),
-        ..default
+        seed: taken.pick(&[0, 1, 2, 3]),
+        ..Setup::default()
+    };
+    for (limit, others) in PLACED {
+        let at = usize::from(taken.byte()) % (others.len() + 1);
+        setup = if at == 0 { setup } else { setup.with(limit, others[at - 1]) };
     }
+    extra_limits(taken).fold(setup, |setup, [low, high, which, _]| {
+        let place = u16::from_le_bytes([low, high]);
+        let Some(limit) = Limit::ALL.iter().find(|limit| place_of(**limit) == place) else { return setup };
+        let drawn = limit.simulated().drawn;
+        let Some(value) = drawn.get(usize::from(which) % drawn.len().max(1)) else { return setup };
+        let other = setup.clone().with(*limit, *value);
+        if other.validate().is_ok() { other } else { setup }
+    })
+}
+
+/// Where one byte is left that does not fill an action, it says how many limits come before it, four bytes for each: two
+/// for its name, and one for the value among those that a simulation draws.
+fn extra_limits<'a>(taken: &mut Taken<'a>) -> impl Iterator<Item = [u8; 4]> + use<'a> {
+    let (steps, rest) = taken.0.as_chunks();
+    let count = if let [count] = rest { usize::from(*count % 8).min(steps.len()) } else { 0 };
+    let (actions, limits) = steps.split_at(steps.len() - count);
+    *taken = Taken(actions.as_flattened());
+    limits.iter().copied()
+}
+
+/// The two bytes that a limit's name stands for. They do not depend on which other limits there are.
+fn place_of(limit: Limit) -> u16 {
+    let [low, high, ..] = Rng::stream(0, limit.name()).draw().to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 #[cfg(test)]
@@ -120,8 +153,29 @@ mod tests {
     fn bytes_stand_for_actions_by_their_place() {
         let setup = [0; 28];
         let tail = [[0, 0, 0, 0], [1, 0, 0, 0]].concat();
-        let trace = trace(&[&setup[..], &tail, &[7]].concat());
+        let trace = trace(&[&setup[..], &tail, &[7, 7]].concat());
         let words: Vec<String> = trace.actions.iter().map(ToString::to_string).collect();
         assert_eq!(words, ["accept 0 json 0", "upgrade 0"], "what does not fill an action is none");
+    }
+
+    /// The corpora are worth something only as long as this holds.
+    #[test]
+    fn bytes_mean_the_same_whatever_other_limits_there_are() {
+        let bytes: Vec<u8> = (0..28).collect();
+        let expected = "setup conns=1 rooms=2 users=3 allow_anonymous=0 allow_subscribe=0 ping_interval=11 write_timeout=9 \
+                        expiry_grace=0 publication_bytes=4000 outbox_frames=8 rooms_per_connection=3 history_messages=2 \
+                        history_age=0 history_bytes=100 logs=3 reply_bytes=30 connections_per_ip=1 \
+                        new_connections_per_ip=1 client_commands=20";
+        assert_eq!(setup(&mut Taken(&bytes)).to_string(), expected);
+    }
+
+    #[test]
+    fn a_limit_without_a_place_comes_at_the_end() {
+        let [low, high] = place_of(Limit::PongTimeout).to_le_bytes();
+        let bytes = [&[0; 28][..], &[0, 0, 0, 0], &[low, high, 0, 0], &[1]].concat();
+        let trace = trace(&bytes);
+        assert_eq!(trace.to_string(), "setup conns=1 rooms=1 users=1 pong_timeout=3\naccept 0 json 0\n");
+        let places: std::collections::BTreeSet<u16> = Limit::ALL.iter().map(|limit| place_of(*limit)).collect();
+        assert_eq!(places.len(), Limit::ALL.len(), "two limits have the same place: the newer needs another name");
     }
 }

@@ -7,6 +7,7 @@ use super::Defect;
 use crate::action::{Action, Budget, Cause, Farewell, Payload, Peer, Room, Rooms, Rule};
 use crate::checks::{Guarantee, Guarantees};
 use crate::setup::Setup;
+use parlor_core::Limit;
 
 const CLIENTS: u8 = 3;
 
@@ -138,15 +139,7 @@ fn everyone_alone() -> Defect {
 /// Nothing is retained, since a manager has no history.
 fn scope(rooms: u64, users: u64, actions: Vec<Action>) -> Defect {
     let conns = u64::from(CLIENTS);
-    let setup = Setup {
-        conns,
-        rooms,
-        users,
-        messages: 1,
-        history_messages: 0,
-        log_memory: 0,
-        ids_repeat: 1,
-        ..Setup::default()
-    };
+    let setup = Setup { conns, rooms, users, messages: 1, ids_repeat: 1, ..Setup::default() };
+    let setup = setup.with(Limit::HistoryMessages, 0).with(Limit::LogMemory, 0);
     Defect { name: "", guarantee: Guarantee::G10, sign: "", steps: 0, python: "", setup, actions }
 }

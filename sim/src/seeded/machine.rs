@@ -242,7 +242,7 @@ defects! {
             effects
         }
     }
-    a_panic: Panic breaks G10 within 20 seeds {
+    a_panic: Panic breaks G10 within 150 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
             shard.handle(now, input).collect()

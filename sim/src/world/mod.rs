@@ -385,7 +385,7 @@ impl<S: Subject> World<S> {
 
     /// Whether an outbox holds more than a few frames.
     pub(crate) fn is_roomy(&self) -> bool {
-        self.setup.outbox_frames >= 4
+        self.setup.limits.outbox_frames >= 4
     }
 
     pub(crate) fn is_alive(&self, peer: Peer) -> bool {

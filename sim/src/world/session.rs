@@ -101,7 +101,7 @@ impl<S: Subject> World<S> {
 
     fn publish_once(&mut self, room: usize, key: Key) -> Result<(), Failure> {
         let data = self.data(Payload::Small);
-        match request::once(room, key, &data, self.setup.idempotency_key_bytes) {
+        match request::once(room, key, &data, self.setup.limits.idempotency_key_bytes) {
             (body, Some(number)) => self.call("publish", &body, Call::Once(room, number, &data)),
             (body, None) => self.refused_call("publish", &body, 107),
         }

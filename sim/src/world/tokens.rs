@@ -62,9 +62,9 @@ impl<S: Subject> World<S> {
             channel: asked.filter(|_| verdict != Verdict::OtherRoom),
             unreadable: verdict == Verdict::Unreadable,
         };
-        let deep = usize::try_from(self.setup.json_depth).expect("a size") + 1;
+        let deep = self.setup.limits.json_depth + 1;
         let deep = ruling.unreadable.then(|| format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
-        let crowd = 0..=self.setup.rooms_per_connection;
+        let crowd = 0..=self.setup.limits.rooms_per_connection;
         let claims = Claims {
             sub: user.map(speech::user_name).unwrap_or_default(),
             exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),

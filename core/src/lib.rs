@@ -45,12 +45,13 @@
 //! # The life of a connection
 //!
 //! ```text
-//! (vacant) ─accept→ handshaking ─upgraded→ open ─close, ours or theirs→ closing / answering ─→ (vacant, generation + 1)
+//! (vacant) ─accept→ handshaking ─upgraded→ open ─close, ours or theirs→ closing ─end of stream→ (vacant, generation + 1)
 //!                        └──────── lost, timeout, violation, in any phase ─────────┘
 //! ```
 //!
-//! Every event in every phase; `tests/shard/lifecycle.rs` plays each cell. *Closing* is ours, *answering* is the peer's;
-//! *torn* means that the two Close frames did not both pass.
+//! Every event in every phase; `tests/shard/lifecycle.rs` plays each cell. *Closing* is ours; *answering* the peer's
+//! Close, whose answer is out once it is *answered*; *cut off* is one whose peer has ended its stream in the middle of a
+//! frame; *finish* is the end of our stream. *torn* means that the socket is aborted: something was left to be said.
 //!
 #![doc = include_str!("../LIFECYCLE.md")]
 //!

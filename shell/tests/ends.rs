@@ -46,13 +46,12 @@ fn a_violation_is_followed_by_a_close_and_the_end_of_the_stream_at_once() {
         (vec![0x81, 2, b'{', b'}'], CloseCause::Protocol),
         (frame(0x80 | BINARY, b"x"), CloseCause::Binary),
         (frame(0x80 | TEXT, b"\xff"), CloseCause::Utf8),
-        (frame(0x80 | TEXT, &[b' '; 501]), CloseCause::TooLarge),
+        (frame(0x80 | TEXT, &[b' '; 4097]), CloseCause::TooLarge),
         (frame(0x80 | CLOSE, &999_u16.to_be_bytes()), CloseCause::Protocol),
         (frame(0x80 | CLOSE, b"\x03"), CloseCause::Protocol),
     ] {
-        let mut world = World::with(|settings| {
-            settings.limits.message_bytes = 500;
-        });
+        let mut world =
+            World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
         let mut client = Client::connect(world.address, "/ws/room?greeting=off");
         let start = Instant::now();
         client.send_raw(&broken);

@@ -218,6 +218,9 @@ impl<S: Subject> Reader<'_, S> {
             out.extend([0xFC, room, key]);
             out.extend(self.ahead(until).to_le_bytes());
         }
+        // Who comes back asks for the epoch that it knows, and else for any.
+        out.push(0xFB);
+        out.extend(self.oracle.quiet_rooms());
         out.extend(self.world.messages().to_le_bytes());
         let (behind, calendar) = self.world.misleads();
         out.extend(behind.to_le_bytes());

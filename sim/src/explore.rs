@@ -138,7 +138,7 @@ impl Scope {
     #[must_use]
     pub fn pings(profile: Profile, conns: u8, queue: u64) -> Self {
         let near = Setup { messages: 2, ..small(conns, 1, queue) };
-        let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT);
+        let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
             actions.extend(entrances(profile, peer, 1));
@@ -153,7 +153,8 @@ impl Scope {
     #[must_use]
     pub fn broker(profile: Profile, conns: u8, history: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, 1, 8) };
-        let setup = setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT);
+        let setup =
+            setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
             actions.push(Action::Upgrade(peer));
@@ -236,6 +237,7 @@ fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
         (Limit::OutboxFrames, queue),
         (Limit::HistoryMessages, 2),
         (Limit::HistoryAge, NEVER),
+        (Limit::LogMemory, NEVER),
         (Limit::HandshakeTimeout, UNIT),
         (Limit::AuthenticateTimeout, UNIT),
         (Limit::PingInterval, NEVER),

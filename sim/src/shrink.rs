@@ -233,7 +233,8 @@ mod tests {
     use crate::seeded::{self, Broken};
 
     /// A way to the KeyError of the historic manager, among much else.
-    const LONG: &str = "setup conns=6 rooms=3 users=0 seed=99 messages=30 outbox_bytes=65536 history_messages=0
+    const LONG: &str =
+        "setup conns=6 rooms=3 users=0 seed=99 messages=30 outbox_bytes=65536 history_messages=0 log_memory=0
         enter 4 2
         advance little
         api-publish 1 large
@@ -255,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_trace_loses_all_that_it_does_not_need() {
-        let expected = "setup conns=1 rooms=1 users=0 history_messages=0
+        let expected = "setup conns=1 rooms=1 users=0 history_messages=0 log_memory=0
             enter 0 1
             api-publish 0 small
             lose 0 eof";
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn a_search_finds_what_cutting_does_not() {
         // Each of these steps is needed by the others, and yet there is a shorter way.
-        let text = "setup conns=1 rooms=1 users=0 history_messages=0\nenter 0 1\napi-publish 0 small\nwrite 0 all\n\
+        let text = "setup conns=1 rooms=1 users=0 history_messages=0 log_memory=0\nenter 0 1\napi-publish 0 small\nwrite 0 all\n\
                     api-publish 0 small\nlose 0 eof";
         let trace: Trace = text.parse().expect("a trace");
         let Shrunk { trace: shorter, proof } = prove::<V0>(trace.clone(), Guarantee::G3);

@@ -18,7 +18,7 @@ fn reaches(goal: Goal, text: &str) {
 fn rooms_that_fit_a_connect_reply_only_one_by_one() {
     reaches(
         Goal::ConnectTooLarge,
-        "setup users=1 reply_bytes=10
+        "setup users=1 reply_bytes=40
         accept 0 json 1
         upgrade 0
         connect 0 token

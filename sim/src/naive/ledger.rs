@@ -33,10 +33,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Gives the next message of a room its place, whether or not the room has members.
-    pub fn publish(&mut self, room: &Name) -> Position {
+    /// Gives the next message of a room its place; there is none where nobody is there to hear it.
+    pub fn publish(&mut self, room: &Name, is_heard: bool) -> Position {
         self.totals.published += 1;
-        let Some(log) = self.logs.get_mut(room) else {
+        let Some(log) = self.logs.get_mut(room).filter(|_| is_heard) else {
             self.quiet.remove(room);
             return Position { epoch: String::new(), offset: 0 };
         };

@@ -222,16 +222,24 @@ impl<V: Version> Naive<V> {
         }
     }
 
+    /// Whether there is anybody in a group but ghosts.
+    fn is_heard(&self, group: &Group) -> bool {
+        let is_there = |id: &ConnId| self.sockets.is_living(*id) && self.sockets.get(*id).is_open();
+        self.manager.members(group).is_some_and(|members| members.iter().any(is_there))
+    }
+
     fn call(&mut self, call: CallId, command: Command) -> Vec<Effect> {
         let result = match command {
             Command::Publish { channel, message } => {
-                let position = self.ledger.publish(&channel);
-                self.send(Group::Room(channel), &message.data);
+                let group = Group::Room(channel.clone());
+                let position = self.ledger.publish(&channel, self.is_heard(&group));
+                self.send(group, &message.data);
                 Ok(Reply::Published(position))
             }
             Command::PublishUser { user, message } => {
-                let position = self.ledger.publish(&user.personal_room());
-                self.send(Group::User(user), &message.data);
+                let (room, group) = (user.personal_room(), Group::User(user));
+                let position = self.ledger.publish(&room, self.is_heard(&group));
+                self.send(group, &message.data);
                 Ok(Reply::Published(position))
             }
             Command::PublishAll { data } => {

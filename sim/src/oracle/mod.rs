@@ -665,6 +665,12 @@ impl Oracle {
         self.logs[room].as_ref().map_or_else(|| (self.quiet_epoch(room), 0), |log| (log.epoch.clone(), log.top))
     }
 
+    /// The rooms that have no log, where it is known which epoch it would have.
+    pub(crate) fn quiet_rooms(&self) -> impl Iterator<Item = u8> {
+        let is_known = |room: &usize| self.logs[*room].is_none() && self.quiet_epoch(*room).is_some();
+        (0..self.logs.len()).filter(is_known).map(|room| u8::try_from(room).expect("a few rooms"))
+    }
+
     /// The name of the room that has no log, and would have one of this epoch.
     pub(crate) fn quiet_room(&self, epoch: &str) -> Option<&str> {
         let is_it = |room: &usize| self.logs[*room].is_none() && self.quiet_epoch(*room).as_deref() == Some(epoch);

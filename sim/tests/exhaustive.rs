@@ -31,9 +31,9 @@ fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
 fn two_plain_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 2, 2, 1, 3),
-        "42999 states, 441886 transitions, depth 17: \
-         accept=9612 upgrade=2262 close=29564 lose=56926 write=87376 api-publish=25582 advance=42345 \
-         stale=168792 shutdown=19427",
+        "56467 states, 584540 transitions, depth 17: \
+         accept=13302 upgrade=3114 close=37824 lose=74292 write=114676 api-publish=39270 \
+         advance=55723 stale=221470 shutdown=24869",
     );
 }
 
@@ -41,9 +41,9 @@ fn two_plain_clients_two_rooms_queue_one() {
 fn three_plain_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 3, 1, 2, 3),
-        "98451 states, 1361795 transitions, depth 21: \
-         accept=12792 upgrade=2452 close=95067 lose=191423 write=315879 api-publish=33397 \
-         advance=98283 stale=577914 shutdown=34588",
+        "98463 states, 1361930 transitions, depth 21: \
+         accept=12818 upgrade=2462 close=95077 lose=191433 write=315879 api-publish=33409 \
+         advance=98289 stale=577966 shutdown=34597",
     );
 }
 
@@ -51,9 +51,9 @@ fn three_plain_clients_one_room_queue_two() {
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 2, 1, 1),
-        "47505 states, 506852 transitions, depth 23: \
-         accept=1490 upgrade=372 connect=372 join=10072 leave=13552 close=35540 lose=63607 \
-         write=101086 api-publish=21862 advance=46766 stale=188554 shutdown=23579",
+        "75154 states, 800033 transitions, depth 24: \
+         accept=2988 upgrade=716 connect=716 join=14200 leave=13560 close=53628 lose=100136 \
+         write=159334 api-publish=48000 advance=74266 stale=297648 shutdown=34841",
     );
 }
 
@@ -61,9 +61,9 @@ fn two_json_clients_two_rooms_queue_one() {
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 1, 2, 3),
-        "81775 states, 882957 transitions, depth 26: \
-         accept=2227 upgrade=520 connect=520 join=11244 leave=8835 close=69790 lose=113985 \
-         write=186669 api-publish=47206 advance=81175 stale=324888 shutdown=35898",
+        "72213 states, 781189 transitions, depth 24: \
+         accept=2242 upgrade=519 connect=519 join=9543 leave=8118 close=62168 lose=101265 \
+         write=164898 api-publish=42069 advance=71650 stale=286614 shutdown=31584",
     );
 }
 
@@ -71,10 +71,10 @@ fn two_json_clients_one_room_queue_two() {
 fn every_end_of_a_plain_client() {
     is_pinned(
         &Scope::ends(Profile::Plain, 2, 1),
-        "26854 states, 499292 transitions, depth 15: \
-         accept=892 upgrade=404 publish=120 close=22248 violate=11124 lose=91674 break=26408 \
-         write=144208 api-publish=4638 api-disconnect-client=53262 advance=26810 stale=106524 \
-         shutdown=10980",
+        "26865 states, 499450 transitions, depth 15: \
+         accept=904 upgrade=414 publish=120 close=22268 violate=11134 lose=91694 break=26413 \
+         write=144208 api-publish=4649 api-disconnect-client=53280 advance=26817 stale=106560 \
+         shutdown=10989",
     );
 }
 
@@ -82,10 +82,10 @@ fn every_end_of_a_plain_client() {
 fn every_end_of_a_json_client() {
     is_pinned(
         &Scope::ends(Profile::Json, 1, 2),
-        "1970 states, 21737 transitions, depth 13: \
-         accept=8 upgrade=4 connect=4 join=56 leave=62 publish=20 close=1172 violate=586 lose=3474 \
-         break=981 write=5970 api-publish=666 api-disconnect-client=1966 advance=1920 stale=3932 \
-         shutdown=916",
+        "2206 states, 24447 transitions, depth 13: \
+         accept=10 upgrade=6 connect=6 join=64 leave=62 publish=20 close=1296 violate=648 \
+         lose=3894 break=1098 write=6588 api-publish=974 api-disconnect-client=2202 advance=2150 \
+         stale=4404 shutdown=1025",
     );
 }
 
@@ -93,9 +93,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "27232 states, 258592 transitions, depth 21: \
-         accept=642 upgrade=321 connect=3528 decide=57768 close=26952 lose=40621 write=63720 api- \
-         publish-user=11250 api-disconnect-user=27232 advance=26558",
+        "33565 states, 328338 transitions, depth 24: \
+         accept=966 upgrade=486 connect=4608 decide=79568 close=31977 lose=49583 write=77661 \
+         api-publish-user=17119 api-disconnect-user=33565 advance=32805",
     );
 }
 
@@ -103,9 +103,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(Profile::Json, 2, 2),
-        "29659 states, 247599 transitions, depth 21: \
-         accept=680 upgrade=340 connect=2380 decide=35360 close=27437 lose=43204 write=69475 api- \
-         publish-user=9563 api-disconnect-user=29659 advance=29501",
+        "47391 states, 413626 transitions, depth 26: \
+         accept=1330 upgrade=668 connect=4676 decide=69472 close=43579 lose=69556 write=110441 \
+         api-publish-user=19332 api-disconnect-user=47391 advance=47181",
     );
 }
 
@@ -113,9 +113,9 @@ fn users_in_json() {
 fn pings_in_plain() {
     is_pinned(
         &Scope::pings(Profile::Plain, 1, 2),
-        "1071 states, 6076 transitions, depth 15: \
-         accept=13 upgrade=7 ping=1058 pong=1058 lose=1058 write=1418 api-publish=399 \
-         advance=1065",
+        "1218 states, 6836 transitions, depth 15: \
+         accept=19 upgrade=13 ping=1199 pong=1199 lose=1199 write=1562 api-publish=436 \
+         advance=1209",
     );
 }
 
@@ -123,9 +123,9 @@ fn pings_in_plain() {
 fn pings_in_json() {
     is_pinned(
         &Scope::pings(Profile::Json, 1, 2),
-        "4904 states, 32571 transitions, depth 19: \
-         accept=13 upgrade=7 connect=56 join=2440 leave=1956 ping=4891 pong=4891 lose=4891 \
-         write=6862 api-publish=1666 advance=4898",
+        "6381 states, 42107 transitions, depth 20: \
+         accept=19 upgrade=13 connect=91 join=3359 leave=2135 ping=6362 pong=6362 lose=6362 \
+         write=8828 api-publish=2204 advance=6372",
     );
 }
 
@@ -142,9 +142,10 @@ fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::broker(Profile::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
-        "2339 states, 14633 transitions, depth 17: \
-         accept=24 upgrade=12 connect=12 recover=2700 history=18 leave=18 lose=2291 write=2237 api- \
-         publish=747 api-publish-once=747 api-history=2339 api-history-remove=2339 advance=1149",
+        "2711 states, 19030 transitions, depth 18: \
+         accept=41 upgrade=23 connect=23 recover=5103 history=18 leave=18 lose=2624 write=2537 \
+         api-publish=911 api-publish-once=911 api-history=2711 api-history-remove=2711 \
+         advance=1399",
     );
 }
 
@@ -153,9 +154,9 @@ fn a_plain_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::broker(Profile::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
-        "394 states, 2203 transitions, depth 8: \
-         accept=138 upgrade=133 lose=348 write=180 api-publish=175 api-publish-once=175 \
-         api-history=394 api-history-remove=394 advance=266",
+        "538 states, 3066 transitions, depth 8: \
+         accept=231 upgrade=216 lose=461 write=210 api-publish=245 api-publish-once=245 \
+         api-history=538 api-history-remove=538 advance=382",
     );
 }
 
@@ -164,9 +165,9 @@ fn two_who_watch_and_one_who_tells_late() {
     is_pinned_with(
         &Scope::presence(2, 4),
         &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
-        "1935 states, 12228 transitions, depth 20: \
-         accept=247 upgrade=184 connect=222 decide=87 watch=914 presence=173 leave=173 lose=3605 \
-         write=2753 api-presence=1935 api-unsubscribe=1935",
+        "2627 states, 16478 transitions, depth 22: \
+         accept=416 upgrade=312 connect=379 decide=156 watch=1151 presence=231 leave=231 \
+         lose=4833 write=3515 api-presence=2627 api-unsubscribe=2627",
     );
 }
 

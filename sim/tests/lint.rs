@@ -17,6 +17,7 @@ const ALLOWED: &[&str] = &[
     "Instant",
     "Limit",
     "Limits",
+    "Name",
     "Now",
     "PhaseView",
     "Rate",

@@ -81,7 +81,7 @@ defects! {
             config.limits.reply_bytes = config.limits.frame_bytes / 2;
         }
     }
-    a_reply_that_counts_payloads_alone: Payloads breaks P1 | G5 within 600 seeds {
+    a_reply_that_counts_payloads_alone: Payloads breaks P1 | G5 | G8 within 600 seeds {
         fn configure(&self, config: &mut Config) {
             // What stands around the payload of one message.
             let bytes = config.limits.reply_bytes + r#"{"data":,"offset":1}"#.len();
@@ -286,7 +286,7 @@ defects! {
             }
         }
     }
-    a_personal_room_that_can_be_left: Homeless breaks P1 within 600 seeds {
+    a_personal_room_that_can_be_left: Homeless breaks P1 | G8 within 600 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r##""unsubscribe":{"channel":"#somebody"}"##, r#""unsubscribe":{"channel":"nowhere"}"#);
         }

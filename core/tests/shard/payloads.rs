@@ -143,7 +143,7 @@ fn a_client_publishes_no_frame_that_only_the_server_sends() {
             format!(r#"{{"type":"{word}","type":"a"}}"#),
             format!(r#"{{"type":7,"t\u0079pe":"{word}","type":null}}"#),
         ] {
-            assert_eq!(published(&mut world, [json, plain], member, &data), [String::new(); 0], "{data}");
+            assert_eq!(published(&mut world, [json, plain], member, &data), Vec::<String>::new(), "{data}");
         }
         for data in [
             format!(r#"{{"kind":"{word}"}}"#),

@@ -674,7 +674,7 @@ impl Random {
 fn replies_are_within_their_bounds_whatever_is_in_them() {
     let between = |text: &str, from: &str, to: &str| {
         let at = text.find(from).expect(from) + from.len();
-        text[at..].find(to).map(|end| end).expect(to)
+        text[at..].find(to).expect(to)
     };
     for seed in 0..60 {
         let mut random = Random(seed);

@@ -5,7 +5,7 @@ import json
 
 import websockets
 
-from harness import address, call, done, eventually, expect, http, run, token
+from harness import API_KEY, address, call, done, eventually, expect, http, run, token
 from sdk import client, code_of, subscribe
 
 ROOM = "py-hostile"
@@ -47,7 +47,7 @@ async def refusal(socket, text, where):
 async def backend(data):
     """The status and the code of a publication through the API, which has to be written as it is."""
     body = f'{{"channel":"{ROOM}","data":{data}}}'.encode()
-    status, answer = await asyncio.to_thread(http, "/api/publish", body, {"X-API-Key": "check-key"})
+    status, answer = await asyncio.to_thread(http, "/api/publish", body, {"X-API-Key": API_KEY})
     return status, answer.get("error", {}).get("code")
 
 

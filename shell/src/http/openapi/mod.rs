@@ -17,7 +17,7 @@ const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backen
 
 /// The whole document.
 pub(super) fn document(settings: &Settings) -> Value {
-    let methods = schemas::methods(&settings.limits);
+    let methods = schemas::methods();
     let mut paths: Map<String, Value> =
         methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
     paths.extend(looks());

@@ -30,7 +30,7 @@ const JSON: &str = concat!(
 );
 
 /// Every method, in the order of the core's own list.
-pub(super) fn methods(limits: &Limits) -> Vec<Method> {
+pub(super) fn methods() -> Vec<Method> {
     let method = |name, summary, request, result| {
         let answer = fields(&["result"], json!({ "result": result }));
         Method { name, summary, request, answer, failures: &[] }
@@ -49,7 +49,7 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
             failures: &[(404, "There is no such connection: 102.")],
             ..method("send", "To one connection", send(), done())
         },
-        method("publish_user", "To everyone in a user's own room", publish_user(limits), reference("position")),
+        method("publish_user", "To everyone in a user's own room", publish_user(), reference("position")),
         method("publish_all", "To every connection", request(&["data"], json!({"data": reference("data")})), done()),
         Method {
             failures: &[(403, "The room is reserved: 103.")],
@@ -83,20 +83,32 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
 /// What the rest of the document refers to.
 pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, Value> {
     let requests = methods.into_iter().map(|method| (format!("{}_request", method.name), method.request));
-    let name = |pattern| {
+    let name = |most: usize, pattern| {
         json!({
             "type": "string",
             "minLength": 1,
-            "maxLength": limits.room_name_bytes,
+            "maxLength": most,
             "pattern": pattern,
             "description": "The length counts in bytes of UTF-8.",
         })
     };
+    let filter = |most: usize| {
+        json!({
+            "type": ["string", "null"],
+            "maxLength": most,
+            "pattern": NAME,
+            "description": "Empty and null name none. The length counts in bytes of UTF-8.",
+        })
+    };
+    // A personal room's name is a `#` and its user's.
+    let (room, user) = (limits.room_name_bytes, limits.room_name_bytes.saturating_sub(1));
     let key = limits.idempotency_key_bytes;
     let shared = [
-        ("room", name(NAME)),
-        ("open_room", name(OPEN_NAME)),
-        ("user", name(NAME)),
+        ("room", name(room, NAME)),
+        ("open_room", name(room, OPEN_NAME)),
+        ("user", name(user, NAME)),
+        ("room_filter", filter(room)),
+        ("user_filter", filter(user)),
         (
             "client",
             json!({
@@ -217,9 +229,8 @@ fn broadcasted() -> Value {
     fields(&["responses"], json!({"responses": list(response)}))
 }
 
-fn publish_user(limits: &Limits) -> Value {
-    let user = json!({"type": "string", "minLength": 1, "maxLength": limits.room_name_bytes - 1, "pattern": NAME});
-    message(&["user"], json!({ "user": user }))
+fn publish_user() -> Value {
+    message(&["user"], json!({ "user": reference("user") }))
 }
 
 fn batch() -> Value {
@@ -277,7 +288,7 @@ fn disconnect() -> Value {
     let mut schema = request(
         &[],
         json!({
-            "user": {"type": ["string", "null"]},
+            "user": reference("user_filter"),
             "client": maybe_client(),
             "session": maybe_client(),
             "whitelist": or_null(list(text())),
@@ -317,8 +328,8 @@ fn connections() -> Value {
     request(
         &[],
         json!({
-            "user": {"type": ["string", "null"]},
-            "channel": {"type": ["string", "null"]},
+            "user": reference("user_filter"),
+            "channel": reference("room_filter"),
             "expression": {"enum": ["", null], "description": "Not supported; some clients send an empty one."},
         }),
     )

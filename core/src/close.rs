@@ -32,6 +32,12 @@ impl CloseReason {
         Self { reason: format!("{} ({limit})", self.reason).into(), ..self }
     }
 
+    /// The same, with what exactly is wrong.
+    #[must_use]
+    pub fn because(&self, words: &str) -> Self {
+        Self::custom(self.code, &format!("{}: {words}", self.reason))
+    }
+
     /// A reason of the backend's own, cut to what a Close frame holds; the standard one in place of an empty one, which
     /// SDKs take for no reason at all.
     #[must_use]
@@ -113,7 +119,11 @@ close_causes! {
     NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
     /// Too many of the client's commands were refused for their rate.
     Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
-    /// The token is missing where one is required, or it proves nothing.
+    /// The user has `connections_per_user` already, and `user_limit` is `refuse`: there may be room later.
+    UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;
+    /// There is no token where one is required.
+    TokenRequired = "token_required", Server, 3500, "a token is required", HalfWritten;
+    /// The token proves nothing.
     InvalidToken = "invalid_token", Server, 3500, "invalid token", HalfWritten;
     /// What came is not the protocol.
     BadRequest = "bad_request", Server, 3501, "bad request", HalfWritten;
@@ -121,7 +131,7 @@ close_causes! {
     Stale = "stale", Server, 3502, "stale", HalfWritten;
     /// A backend closed it, with this code or one of its own.
     Backend = "backend", Server, 3503, "disconnected by the backend", Queued;
-    /// The user has `connections_per_user` already.
+    /// The user has `connections_per_user`, and a newer connection takes the place of this one.
     UserConnections = "user_connections", Server, 3504, "connection limit", HalfWritten;
     /// A token names more rooms than `rooms_per_connection`.
     Rooms = "too_many_rooms", Server, 3505, "room limit", HalfWritten;

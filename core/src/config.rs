@@ -45,6 +45,17 @@ impl Policy {
     }
 }
 
+/// What becomes of a user's connection that is one more than `connections_per_user`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserLimit {
+    /// It is taken in, and the user's oldest connection is closed with 3504.
+    #[default]
+    Replace,
+    /// It is closed with 3014, after which clients try again later. The user's other connections are pinged at once, so
+    /// that one whose client is gone makes room within `pong_timeout`.
+    Refuse,
+}
+
 /// Everything that a shard is configured with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -52,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may do what.
     pub policy: Policy,
+    /// What happens at `connections_per_user`.
+    pub user_limit: UserLimit,
     /// Which path leads to which rooms.
     pub routes: Routes,
     /// What this node calls itself in connect replies and in `info`.
@@ -65,6 +78,7 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             policy: Policy::open(),
+            user_limit: UserLimit::default(),
             routes: Routes::default(),
             node: String::from("parlor"),
             version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),

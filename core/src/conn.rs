@@ -81,14 +81,17 @@ pub(crate) struct Open {
     pub waiting: Vec<String>,
     /// What is special about some of its rooms.
     pub terms: Vec<Terms>,
+    /// The rooms that its token names in `channels`, whether it is still in them or not.
+    pub granted: Vec<Name>,
     pub pace: Pace,
 }
 
 /// How far a connection is in saying who it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
-    /// It has not said.
-    Unauthenticated,
+    /// It has not said. A token that came with the upgrade request of a `json` client counts where its `connect` brings
+    /// none.
+    Unauthenticated { token: Option<Box<str>> },
     /// It is being put into the rooms that it starts in.
     Joining(Box<Entrance>),
     /// It may do what it may.
@@ -134,6 +137,13 @@ pub(crate) enum Check {
     Subscribe(Box<Asked>),
     /// A `sub_refresh` with this id, for this room.
     SubRefresh { id: u64, room: Name },
+}
+
+impl Check {
+    /// Whether the token has to be a room's. Otherwise it has to be a connection's.
+    pub fn is_for_room(&self) -> bool {
+        matches!(self, Self::Subscribe(_) | Self::SubRefresh { .. })
+    }
 }
 
 /// A `subscribe` that is being carried out.
@@ -224,13 +234,14 @@ impl Handshaking {
     pub fn upgraded(self, info: Arc<ClientInfo>) -> Open {
         Open {
             outbox: Outbox::default(),
-            stage: Stage::Unauthenticated,
+            stage: Stage::Unauthenticated { token: None },
             info,
             events: Vec::new(),
             joins: Vec::new(),
             waiting: Vec::new(),
             check: None,
             terms: Vec::new(),
+            granted: Vec::new(),
             pace: Pace::default(),
         }
     }

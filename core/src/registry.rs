@@ -14,13 +14,23 @@ pub(crate) struct Registry {
     /// What each slot takes part in; empty for a vacant one.
     slots: Vec<Place>,
     memberships: usize,
+    /// Counts the times that a connection became a user's.
+    owned: u64,
 }
 
 /// What one slot takes part in.
 #[derive(Clone, Debug, Default)]
 struct Place {
     seats: Vec<Seat>,
-    user: Option<Link>,
+    user: Option<Owned>,
+}
+
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug)]
+struct Owned {
+    link: Link,
+    /// Its place in the order in which connections became a user's.
+    since: u64,
 }
 
 /// One room of one connection.
@@ -28,7 +38,41 @@ struct Place {
 struct Seat {
     join: JoinId,
     watches: bool,
+    wanted: Reasons,
     state: SeatState,
+}
+
+/// Who wants a connection to be in a room: one or several.
+///
+/// Each may take back its own reason, and with the last one the membership ends. The client and the API may also end it
+/// for whatever reason it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reasons(u8);
+
+impl Reasons {
+    /// The client has named the room: in a `subscribe` or in its URL.
+    pub const CLIENT: Self = Self(1);
+    /// The connection's token names it in `channels`.
+    pub const TOKEN: Self = Self(2);
+    /// A backend has put it there.
+    pub const API: Self = Self(4);
+    /// It is the personal room of the connection's user.
+    pub const PERSONAL: Self = Self(8);
+
+    /// These and those.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any of those is among these.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// These but for those; `None` when nothing is left.
+    pub fn without(self, other: Self) -> Option<Self> {
+        Some(Self(self.0 & !other.0)).filter(|rest| rest.0 != 0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -56,14 +100,41 @@ pub(crate) struct Left {
 
 impl Registry {
     pub fn new(keys: Keys) -> Self {
-        Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), memberships: 0 }
+        Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), memberships: 0, owned: 0 }
     }
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
     /// who comes and goes.
-    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId, watches: bool) {
+    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId, watches: bool, wanted: Reasons) {
         assert!(self.find_seat(slot, room).is_none(), "G2: a connection is in a room once");
-        self.place(slot).seats.push(Seat { join, watches, state: SeatState::Joining(room.clone()) });
+        self.place(slot).seats.push(Seat { join, watches, wanted, state: SeatState::Joining(room.clone()) });
+    }
+
+    /// Adds a reason for a connection to be in a room, or to go on joining it. False when it does neither.
+    pub fn want(&mut self, slot: u32, room: &str, reason: Reasons) -> bool {
+        let Some(at) = self.find_seat(slot, room) else { return false };
+        let wanted = &mut self.slots[slot as usize].seats[at].wanted;
+        *wanted = wanted.and(reason);
+        true
+    }
+
+    /// Takes a reason back. With the last one the connection is taken out of the room.
+    pub fn withdraw(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
+        let at = self.find_seat(slot, room)?;
+        let wanted = &mut self.slots[slot as usize].seats[at].wanted;
+        match wanted.without(reason) {
+            Some(rest) => {
+                *wanted = rest;
+                None
+            }
+            None => Some(self.remove_seat(slot, at)),
+        }
+    }
+
+    /// The rooms of a connection that somebody wants it in, with everybody who does.
+    pub fn wanted_by(&self, slot: u32, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
+        let wanted = self.seats(slot).iter().filter(move |seat| seat.wanted.has(reason));
+        wanted.map(|seat| (self.room(seat), seat.wanted))
     }
 
     /// Makes the connection a member. False when nobody waits for this join any more.
@@ -79,8 +150,7 @@ impl Registry {
 
     /// Gives up a join that was refused.
     pub fn give_up(&mut self, slot: u32, join: JoinId) {
-        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
-        if let Some(at) = seats.iter().position(|seat| seat.join == join) {
+        if let Some(at) = self.seats(slot).iter().position(|seat| seat.join == join) {
             self.remove_seat(slot, at);
         }
     }
@@ -99,7 +169,7 @@ impl Registry {
 
     /// How many rooms a connection is in or joining.
     pub fn seat_count(&self, slot: u32) -> usize {
-        self.slots.get(slot as usize).map_or(0, |place| place.seats.len())
+        self.seats(slot).len()
     }
 
     /// Whether a connection is in a room or joining it.
@@ -115,11 +185,7 @@ impl Registry {
 
     /// The rooms of a connection, with whether it is a member yet.
     pub fn rooms_of(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
-        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
-        seats.iter().map(|seat| match &seat.state {
-            SeatState::Joining(room) => (room, false),
-            SeatState::Member(link) => (self.rooms.name(*link), true),
-        })
+        self.seats(slot).iter().map(|seat| (self.room(seat), matches!(seat.state, SeatState::Member(_))))
     }
 
     /// The members of a room, in the order in which they are served.
@@ -134,13 +200,9 @@ impl Registry {
         entries.iter().filter(|entry| entry.watches).map(|entry| entry.slot)
     }
 
-    /// The rooms that a connection is a member of, each with its join.
+    /// The rooms that a connection is a member of or joins, each with its join.
     pub fn joins_of(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
-        let seats = self.slots.get(slot as usize).map_or(&[][..], |place| &place.seats);
-        seats.iter().filter_map(|seat| match &seat.state {
-            SeatState::Joining(_) => None,
-            SeatState::Member(link) => Some((self.rooms.name(*link), seat.join)),
-        })
+        self.seats(slot).iter().map(|seat| (self.room(seat), seat.join))
     }
 
     /// Gives a connection to a user. Returns whether it is the user's first.
@@ -148,17 +210,20 @@ impl Registry {
         assert!(!user.is_empty(), "the anonymous user is nobody");
         let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, seat: 0, watches: false });
-        let before = self.place(slot).user.replace(link);
+        self.owned += 1;
+        let since = self.owned;
+        let before = self.place(slot).user.replace(Owned { link, since });
         assert!(before.is_none(), "a connection has one user, once");
         first
     }
 
     /// Takes a connection from its user. Returns whose it was, if it was the last.
     pub fn clear_user(&mut self, slot: u32) -> Option<Name> {
-        let link = self.slots.get_mut(slot as usize)?.user.take()?;
+        let Owned { link, .. } = self.slots.get_mut(slot as usize)?.user.take()?;
         let user = self.users.name(link).clone();
         if let Some(moved) = self.users.remove(link) {
-            self.slots[moved.slot as usize].user = Some(link);
+            let owned = self.slots[moved.slot as usize].user.as_mut().expect("G2: a connection knows its user");
+            owned.link = link;
         }
         self.users.of(&user).is_empty().then_some(user)
     }
@@ -166,6 +231,17 @@ impl Registry {
     /// The connections of a user.
     pub fn connections_of(&self, user: &str) -> impl Iterator<Item = u32> {
         self.users.of(user).iter().map(|entry| entry.slot)
+    }
+
+    /// How many connections a user has.
+    pub fn connection_count(&self, user: &str) -> usize {
+        self.users.of(user).len()
+    }
+
+    /// The connection that has been the user's for the longest. It costs as much as the user has connections.
+    pub fn oldest_of(&self, user: &str) -> Option<u32> {
+        let since = |slot: &u32| self.slots[*slot as usize].user.map(|owned| owned.since);
+        self.connections_of(user).min_by_key(since)
     }
 
     /// Rooms with a member, in no order that means anything.
@@ -191,15 +267,16 @@ impl Registry {
         let mut users = 0;
         for (slot, place) in self.slots.iter().enumerate() {
             for (at, seat) in place.seats.iter().enumerate() {
+                assert_ne!(seat.wanted.0, 0, "G2: somebody wants a connection where it is");
                 if let SeatState::Member(link) = seat.state {
                     memberships += 1;
                     let entry = self.rooms.entry(link);
                     assert_eq!((entry.slot, entry.seat), (index(slot), index(at)), "G2: a room knows its member");
                 }
             }
-            if let Some(link) = place.user {
+            if let Some(owned) = place.user {
                 users += 1;
-                assert_eq!(self.users.entry(link).slot, index(slot), "G2: a user knows its connection");
+                assert_eq!(self.users.entry(owned.link).slot, index(slot), "G2: a user knows its connection");
             }
         }
         assert_eq!(memberships, self.memberships, "G8: memberships are counted");
@@ -213,6 +290,17 @@ impl Registry {
             self.users.iter().map(|(_, conns)| conns).sum::<usize>(),
             "G2: every connection knows its user"
         );
+    }
+
+    fn seats(&self, slot: u32) -> &[Seat] {
+        self.slots.get(slot as usize).map_or(&[], |place| &place.seats)
+    }
+
+    fn room<'a>(&'a self, seat: &'a Seat) -> &'a Name {
+        match &seat.state {
+            SeatState::Joining(room) => room,
+            SeatState::Member(link) => self.rooms.name(*link),
+        }
     }
 
     fn place(&mut self, slot: u32) -> &mut Place {
@@ -367,7 +455,7 @@ mod tests {
     }
 
     fn join(registry: &mut Registry, slot: u32, room: &str, number: u64) {
-        registry.begin_join(slot, &Name::from(room), JoinId(number), number % 2 == 1);
+        registry.begin_join(slot, &Name::from(room), JoinId(number), number % 2 == 1, Reasons::CLIENT);
         assert!(registry.confirm(slot, JoinId(number)));
         registry.audit();
     }
@@ -379,7 +467,7 @@ mod tests {
     #[test]
     fn a_room_is_there_from_its_first_member_to_its_last() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1), true);
+        registry.begin_join(0, &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
         assert!(registry.confirm(0, JoinId(1)));
         assert!(!registry.confirm(0, JoinId(1)), "a join is confirmed once");
@@ -397,16 +485,37 @@ mod tests {
     #[test]
     fn a_join_that_was_given_up_is_not_confirmed() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1), true);
+        registry.begin_join(0, &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
         let left = registry.leave(0, "a").unwrap();
         assert_eq!(left, Left { room: Name::from("a"), join: JoinId(1), was_member: false });
         assert!(!registry.confirm(0, JoinId(1)));
-        registry.begin_join(0, &Name::from("a"), JoinId(2), false);
+        registry.begin_join(0, &Name::from("a"), JoinId(2), false, Reasons::CLIENT);
         registry.give_up(0, JoinId(1));
         assert!(registry.has_seat(0, "a"), "another join is not given up");
         registry.give_up(0, JoinId(2));
         assert!(!registry.has_seat(0, "a"));
         assert!(!registry.confirm(7, JoinId(1)), "nor for a slot that never was");
+        registry.audit();
+    }
+
+    #[test]
+    fn a_membership_ends_with_the_last_reason_for_it() {
+        let mut registry = registry();
+        join(&mut registry, 0, "a", 1);
+        assert!(registry.want(0, "a", Reasons::TOKEN) && !registry.want(0, "b", Reasons::TOKEN));
+        let wanted = |registry: &Registry, by| {
+            registry.wanted_by(0, by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
+        };
+        let both = Reasons::CLIENT.and(Reasons::TOKEN);
+        assert_eq!(wanted(&registry, Reasons::TOKEN), [(Name::from("a"), both)]);
+        assert_eq!(wanted(&registry, Reasons::API), []);
+        assert_eq!(registry.withdraw(0, "a", Reasons::TOKEN), None);
+        assert_eq!(registry.withdraw(0, "a", Reasons::TOKEN), None, "it is taken back once");
+        assert_eq!(wanted(&registry, Reasons::CLIENT), [(Name::from("a"), Reasons::CLIENT)]);
+        assert!(registry.withdraw(0, "a", Reasons::CLIENT).expect("nobody wants it any more").was_member);
+        assert_eq!(registry.withdraw(0, "a", Reasons::CLIENT), None);
+        registry.begin_join(0, &Name::from("b"), JoinId(2), false, Reasons::TOKEN);
+        assert!(!registry.withdraw(0, "b", both).expect("nor that it joins").was_member);
         registry.audit();
     }
 
@@ -454,6 +563,9 @@ mod tests {
                 ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].seat = 1),
+                ("G2: somebody wants a connection where it is", |registry| {
+                    registry.slots[0].seats[0].wanted = Reasons(0);
+                }),
                 ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),
                 ("G8: memberships are counted", |registry| registry.memberships += 1),
                 ("G2: every member knows its room", |registry| {
@@ -476,6 +588,7 @@ mod tests {
         assert_eq!(registry.clear_user(0), None);
         registry.audit();
         assert_eq!(registry.connections_of("ada").collect::<Vec<_>>(), [2, 1]);
+        assert_eq!((registry.oldest_of("ada"), registry.connection_count("ada")), (Some(1), 2));
         assert_eq!(registry.clear_user(2), None);
         assert_eq!(registry.clear_user(2), None, "a connection is taken from its user once");
         assert_eq!(registry.clear_user(1), Some(ada));

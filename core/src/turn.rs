@@ -5,6 +5,7 @@ use crate::close::{CloseCause, CloseReason};
 use crate::code::Error;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limit;
+use crate::token::{BadToken, VerifiedClaims};
 use crate::wire::route::Target;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -93,8 +94,8 @@ pub enum Input {
     Authenticated {
         /// The connection.
         conn: ConnId,
-        /// What the token says, if signature and algorithm are right.
-        verdict: Result<Claims, BadToken>,
+        /// What the token says, if a verifier vouches for it.
+        verdict: Result<VerifiedClaims, BadToken>,
     },
     /// A backend's call. It is answered by exactly one [`Effect::Reply`].
     Call {
@@ -165,42 +166,6 @@ pub enum Lost {
     Write,
 }
 
-/// Why a token proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BadToken {
-    /// It is malformed, its signature is wrong, or its algorithm is not the configured one.
-    Invalid,
-}
-
-/// What a token with a good signature says (RFC 7519). Times are judged by the shard, against the time it is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
-pub struct Claims {
-    /// Whose connection it is.
-    #[serde(default)]
-    pub sub: String,
-    /// When it ends, in seconds since 1970.
-    #[serde(default, deserialize_with = "numeric_date")]
-    pub exp: Option<i64>,
-    /// Before when it is not valid, in seconds since 1970.
-    #[serde(default, deserialize_with = "numeric_date")]
-    pub nbf: Option<i64>,
-    /// What others may know about the user: any JSON, kept as it was written.
-    #[serde(default, deserialize_with = "crate::wire::raw::optional_json")]
-    pub info: Option<String>,
-    /// The rooms that the connection is put in.
-    #[serde(default)]
-    pub channels: Vec<String>,
-    /// In the token of a subscription: the room that it is for.
-    #[serde(default)]
-    pub channel: Option<String>,
-}
-
-/// A NumericDate may have a fraction (RFC 7519 section 2), which is cut off.
-fn numeric_date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    let seconds = <Option<f64> as serde::Deserialize>::deserialize(deserializer)?;
-    Ok(seconds.map(|seconds| seconds as i64))
-}
-
 /// Which call an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub u64);
@@ -210,7 +175,7 @@ pub struct CallId(pub u64);
 pub enum Effect {
     /// This connection's outbox went from empty to non-empty: ask [`crate::Shard::pending`] and write.
     Wake(ConnId),
-    /// Check signature and algorithm of this token and answer with [`Input::Authenticated`].
+    /// Verify this token and answer with [`Input::Authenticated`].
     Authenticate {
         /// The connection.
         conn: ConnId,
@@ -310,7 +275,7 @@ mod tests {
             Input::Violation { conn, rule: Violation::Utf8 },
             Input::Lost { conn, cause: Lost::Eof },
             Input::Flushed { conn, bytes: 1 },
-            Input::Authenticated { conn, verdict: Err(BadToken::Invalid) },
+            Input::Authenticated { conn, verdict: Err(BadToken::Signature) },
         ];
         assert!(about.iter().all(|input| input.conn() == Some(conn)), "{about:?}");
         assert_eq!([Input::Tick.conn(), Input::Shutdown.conn()], [None, None]);

@@ -2,15 +2,20 @@
 
 use crate::secret::Secret;
 use aws_lc_rs::{constant_time, rand};
+use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use parlor_core::{BadToken, Claims};
+use parlor_core::{BadToken, Claims, VerifiedClaims};
+use serde_json::value::RawValue;
 use std::fmt;
 
-/// Checks signature and algorithm of tokens (RFC 7519), HS256 only. What they say is for the shard to judge.
+/// Verifies tokens (RFC 7519): signature and algorithm, HS256 only, and audience and issuer where they are demanded. What
+/// else they say is for the shard to judge.
 #[derive(Clone)]
 pub struct Tokens {
     secret: Option<DecodingKey>,
     rules: Validation,
+    audience: Option<String>,
+    issuer: Option<String>,
 }
 
 impl Tokens {
@@ -23,16 +28,43 @@ impl Tokens {
         rules.validate_nbf = false;
         rules.validate_aud = false;
         rules.required_spec_claims.clear();
-        Self { secret: secret.map(|secret| DecodingKey::from_secret(secret.as_bytes())), rules }
+        let secret = secret.map(|secret| DecodingKey::from_secret(secret.as_bytes()));
+        Self { secret, rules, audience: None, issuer: None }
     }
 
-    /// What a token says.
+    /// Accepts of these only those with this audience in `aud` and this issuer in `iss`, where there is one.
+    #[must_use]
+    pub fn demanding(self, audience: Option<&str>, issuer: Option<&str>) -> Self {
+        Self { audience: audience.map(String::from), issuer: issuer.map(String::from), ..self }
+    }
+
+    /// What a token says, if it is good.
     ///
     /// # Errors
-    /// [`BadToken::Invalid`] when it is malformed or not signed with the secret, or there is no secret.
-    pub fn verify(&self, token: &str) -> Result<Claims, BadToken> {
-        let secret = self.secret.as_ref().ok_or(BadToken::Invalid)?;
-        jsonwebtoken::decode(token, secret, &self.rules).map(|token| token.claims).map_err(|_| BadToken::Invalid)
+    /// Why it is not.
+    pub fn verify(&self, token: &str) -> Result<VerifiedClaims, BadToken> {
+        let secret = self.secret.as_ref().ok_or(BadToken::NoSecret)?;
+        let token = jsonwebtoken::decode::<Box<RawValue>>(token, secret, &self.rules).map_err(|error| flaw(&error))?;
+        let claims = Claims::parse(token.claims.get())?;
+        if self.audience.as_ref().is_some_and(|audience| !claims.aud.contains(audience)) {
+            return Err(BadToken::Audience);
+        }
+        if self.issuer.is_some() && self.issuer != claims.iss {
+            return Err(BadToken::Issuer);
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is the verifier")]
+        Ok(VerifiedClaims::vouched_for_by_verifier(claims))
+    }
+}
+
+/// What the library found wrong, without anything that the token says.
+fn flaw(error: &Error) -> BadToken {
+    match error.kind() {
+        ErrorKind::InvalidSignature => BadToken::Signature,
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm | ErrorKind::InvalidAlgorithmName => {
+            BadToken::Algorithm
+        }
+        _ => BadToken::Malformed,
     }
 }
 
@@ -63,4 +95,63 @@ pub fn random<const N: usize>() -> [u8; N] {
 #[must_use]
 pub fn made_up_key() -> Secret<String> {
     Secret::new(random::<16>().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    const SECRET: &str = "a secret of 32 bytes and some more";
+
+    fn signed(algorithm: Algorithm, claims: &Value, secret: &str) -> String {
+        encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("it can be signed")
+    }
+
+    fn tokens(audience: Option<&str>, issuer: Option<&str>) -> Tokens {
+        Tokens::new(Some(SECRET)).demanding(audience, issuer)
+    }
+
+    fn verdict(tokens: &Tokens, claims: &Value) -> Result<(), BadToken> {
+        tokens.verify(&signed(Algorithm::HS256, claims, SECRET)).map(drop)
+    }
+
+    #[test]
+    fn a_token_is_refused_for_what_is_wrong_with_it() {
+        let good = json!({"sub": "ada"});
+        let none = tokens(None, None);
+        assert_eq!(verdict(&none, &good), Ok(()));
+        assert_eq!(verdict(&Tokens::new(None), &good), Err(BadToken::NoSecret));
+        for (token, why) in [
+            (String::new(), BadToken::Malformed),
+            ("a.b.c".into(), BadToken::Malformed),
+            (signed(Algorithm::HS256, &good, "another secret"), BadToken::Signature),
+            (signed(Algorithm::HS512, &good, SECRET), BadToken::Algorithm),
+            (signed(Algorithm::HS256, &json!({"channels": 7}), SECRET), BadToken::Claim("channels")),
+            (signed(Algorithm::HS256, &json!(["ada"]), SECRET), BadToken::Malformed),
+        ] {
+            assert_eq!(none.verify(&token), Err(why), "{token}");
+        }
+    }
+
+    #[test]
+    fn audience_and_issuer_are_demanded_where_they_are_set() {
+        let both = tokens(Some("chat"), Some("https://login.example"));
+        for (claims, verdict_of_both) in [
+            (json!({"aud": "chat", "iss": "https://login.example"}), Ok(())),
+            (json!({"aud": ["mail", "chat"], "iss": "https://login.example"}), Ok(())),
+            (json!({"aud": ["mail"], "iss": "https://login.example"}), Err(BadToken::Audience)),
+            (json!({"aud": "chat room", "iss": "https://login.example"}), Err(BadToken::Audience)),
+            (json!({"iss": "https://login.example"}), Err(BadToken::Audience)),
+            (json!({"aud": null, "iss": "https://login.example"}), Err(BadToken::Audience)),
+            (json!({"aud": "chat", "iss": "https://login.example/"}), Err(BadToken::Issuer)),
+            (json!({"aud": "chat"}), Err(BadToken::Issuer)),
+        ] {
+            assert_eq!(verdict(&both, &claims), verdict_of_both, "{claims}");
+            assert_eq!(verdict(&tokens(None, None), &claims), Ok(()), "where nothing is demanded, anything will do");
+        }
+        assert_eq!(verdict(&tokens(Some("chat"), None), &json!({"aud": "chat", "iss": "anybody"})), Ok(()));
+        assert_eq!(verdict(&tokens(None, Some("me")), &json!({"aud": "anything", "iss": "me"})), Ok(()));
+    }
 }

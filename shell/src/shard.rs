@@ -120,7 +120,9 @@ impl Shard {
     fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
-        let host = Host::new(config, auth::random(), Tokens::new(secret));
+        let tokens =
+            Tokens::new(secret).demanding(settings.token_audience.as_deref(), settings.token_issuer.as_deref());
+        let host = Host::new(config, auth::random(), tokens);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,

@@ -10,10 +10,10 @@ use common::{
     token, unix, upgrade_request, wait_until,
 };
 use parlor::config::Settings;
-use parlor_core::CloseCause;
 use parlor_core::close::{ABNORMAL, NO_STATUS};
 use parlor_core::code::{ErrorCode, UnsubscribeReason};
 use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, UserLimit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -68,14 +68,16 @@ rows! {
     Close(3009), "a client does not read for write_timeout" => no_write_progress;
     Close(3012), "no answer to a ping" => no_pong;
     Close(3013), "100 refusals for client_commands" => commands_without_end;
+    Close(3014), "a user's connection more than connections_per_user where it is refused" => too_many_of_a_user;
     Close(3500), "a token with a wrong signature" => invalid_token;
     Close(3500), "no token where one is required" => missing_token;
+    Close(3500), "a room's token in place of a connection's" => misplaced_token;
     Close(3500), "an algorithm that is not the configured one" => wrong_algorithm;
     Close(3501), "malformed JSON" => malformed_json;
     Close(3501), "a command before connect" => command_before_connect;
     Close(3502), "a client that does not say who it is" => stale;
     Close(3503), "the API disconnects a user" => disconnected;
-    Close(3504), "a user's connection more than connections_per_user" => too_many_of_a_user;
+    Close(3504), "a user's oldest connection where one is more than connections_per_user" => replaced;
     Close(3505), "a token with too many channels" => too_many_channels;
 
     Unsubscribe(2000), "the API takes a user out of a room" => taken_out;
@@ -252,6 +254,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("write_timeout", "shell/tests/codes.rs", "no_write_progress"),
     ("close_timeout", "shell/tests/codes.rs", "no_write_progress"),
     ("expiry_grace", "shell/tests/codes.rs", "expired_connection"),
+    ("token_leeway", "core/tests/shard/tokens.rs", "a_token_of_a_clock_that_differs_is_good_within_the_leeway"),
     ("drain_timeout", "shell/tests/program.rs", "clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most"),
     ("message_bytes", "shell/tests/codes.rs", "oversize_message"),
     ("publication_bytes", "shell/tests/codes.rs", "large_publication"),
@@ -414,12 +417,25 @@ fn commands_without_end() {
     closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), CloseCause::Rate);
 }
 
-fn too_many_of_a_user() {
+fn replaced() {
     let mut world = World::with(|settings| settings.limits.connections_per_user = 1);
+    let mut first = world.client();
+    let mut second = world.client();
+    assert_eq!(first.close(), (3504, "connection limit (connections_per_user)".into()));
+    assert_eq!(second.ask(&json!({"id": 2, "ping": {}})), json!({"id": 2, "ping": {}}));
+    assert_eq!(hits(world.address, "connections_per_user"), 1);
+    world.is_unaffected();
+}
+
+fn too_many_of_a_user() {
+    let mut world = World::with(|settings| {
+        settings.limits.connections_per_user = 1;
+        settings.user_limit = UserLimit::Refuse;
+    });
     let _first = world.client();
     let mut second = Client::connect(world.address, "/connection/websocket");
     second.send(&json!({"id": 1, "connect": {"token": token(&json!({"sub": "client"}))}}));
-    assert_eq!(second.close(), (3504, "connection limit (connections_per_user)".into()));
+    assert_eq!(second.close(), (3014, "connection limit (connections_per_user)".into()));
     assert_eq!(hits(world.address, "connections_per_user"), 1);
     world.is_unaffected();
 }
@@ -438,6 +454,10 @@ fn invalid_token() {
 
 fn missing_token() {
     connect_closes(World::with(|settings| settings.allow_anonymous = Some(false)), json!({}), 3500);
+}
+
+fn misplaced_token() {
+    connect_closes(World::new(), json!({"token": token(&json!({"sub": "client", "channel": "room"}))}), 3500);
 }
 
 fn wrong_algorithm() {
@@ -584,7 +604,7 @@ fn expired_token() {
         let token = token(&json!({"sub": "client", "exp": unix(exp)}));
         client.ask(&json!({"id": 1, "connect": {"token": token}}))
     };
-    assert_eq!(connect(-1)["error"]["code"], 109);
+    assert_eq!(connect(-20)["error"]["code"], 109);
     assert_eq!(connect(60)["connect"]["expires"], true);
     world.is_unaffected();
 }
@@ -592,13 +612,13 @@ fn expired_token() {
 fn expired_refresh() {
     let mut world = World::new();
     let mut client = world.client();
-    client.send(&json!({"id": 2, "refresh": {"token": token(&json!({"sub": "client", "exp": unix(-1)}))}}));
+    client.send(&json!({"id": 2, "refresh": {"token": token(&json!({"sub": "client", "exp": unix(-20)}))}}));
     assert_eq!(client.close().0, 3005);
     world.is_unaffected();
 }
 
 fn expired_room_token() {
-    answers(World::new(), json!({"id": 2, "subscribe": {"channel": "room", "token": room_token(-1)}}), 109);
+    answers(World::new(), json!({"id": 2, "subscribe": {"channel": "room", "token": room_token(-20)}}), 109);
 }
 
 fn history_not_kept() {
@@ -734,6 +754,9 @@ fn upgraded() {
         assert_eq!(client.receive()["authenticated"], true, "with {header}");
         let offered = header.starts_with("Sec");
         assert_eq!(client.head.contains(&format!("bearer.{token}")), offered, "{}", client.head);
+        let mut client = Client::connect_with(world.address, "/connection/websocket", &header, b"");
+        let reply = client.ask(&json!({"id": 1, "connect": {}}));
+        assert!(reply["connect"]["subs"].get("#client").is_some(), "json is known by it too, with {header}: {reply}");
     }
     world.is_unaffected();
 }

@@ -155,6 +155,8 @@ words! {
         Json = "json",
         /// Profile `json`, pings as WebSocket Pings.
         JsonPings = "json-frame-pings",
+        /// Profile `json`, a token in a header.
+        JsonHeader = "json-header",
         /// Profile `plain` without a token.
         Plain = "plain",
         /// Profile `plain`, a token in the query.
@@ -288,6 +290,20 @@ words! {
         Forged = "forged",
         /// Who it is, and of it what is nested deeper than is allowed.
         Unreadable = "unreadable-info",
+        /// Who it is, and to put the connection in the first two rooms.
+        Both = "both",
+        /// Who it is, and to put the connection in all rooms but the first.
+        Moved = "moved",
+        /// Who it is, with another info.
+        Renamed = "renamed",
+        /// It begins in half of the time by which clocks may differ.
+        Soon = "soon",
+        /// It ended half of that time ago.
+        Recent = "recent",
+        /// Who it is, for a room where it has to be a connection's, and for none where it has to be a room's.
+        Misplaced = "misplaced",
+        /// Who it is, and to put the connection in a room whose name is one byte too long.
+        LongRoom = "long-room",
     }
     /// A publication's payload.
     Payload {
@@ -536,7 +552,7 @@ impl Door {
     #[must_use]
     pub fn leads_to(self, rooms: Rooms) -> bool {
         match self {
-            Self::Json | Self::JsonPings => true,
+            Self::Json | Self::JsonPings | Self::JsonHeader => true,
             Self::PlainSince | Self::PlainElse => rooms.0.count_ones() == 1,
             _ => rooms.0 != 0,
         }

@@ -94,7 +94,10 @@ impl<S: Subject> Reader<'_, S> {
                 u8::from(seat.watches),
                 u8::from(seat.info.is_some()),
             ]);
+            out.extend(seat.wanted.iter().map(|wish| *wish as u8));
         }
+        out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
+        out.extend([0xFB, u8::from(conn.info.is_some()), self.oracle.age_among_equals(peer)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use crate::checks::Guarantees;
 use parlor_core::limits::{Place, Rate, Value};
-use parlor_core::{Config, Limit, Limits, Policy};
+use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -199,6 +199,8 @@ setup! {
     allow_history = 1, up to 1;
     /// `Policy::allow_presence`.
     allow_presence = 1, up to 1;
+    /// Whether `Config::user_limit` is `Refuse`.
+    refuse_user = 0, up to 1;
 }
 
 impl Setup {
@@ -212,7 +214,8 @@ impl Setup {
             allow_history: self.allow_history == 1,
             allow_presence: self.allow_presence == 1,
         };
-        Config { limits: self.limits.clone(), policy, ..Config::default() }
+        let user_limit = if self.refuse_user == 1 { UserLimit::Refuse } else { UserLimit::Replace };
+        Config { limits: self.limits.clone(), policy, user_limit, ..Config::default() }
     }
 
     /// Worlds that are simpler by one thing: fewer clients, rooms or users, a setting as it is by default, or a smaller

@@ -221,8 +221,14 @@ impl Options {
             }
             // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
             Action::Decide(peer, verdict, user) => {
-                let often =
-                    [Verdict::OtherRoom, Verdict::Placed, Verdict::Placed, Verdict::Expiring, Verdict::Expiring];
+                let often = [
+                    Verdict::OtherRoom,
+                    Verdict::Placed,
+                    Verdict::Both,
+                    Verdict::Moved,
+                    Verdict::Expiring,
+                    Verdict::Expiring,
+                ];
                 let verdict = often.get(usize::from(d >> 5)).copied().unwrap_or(verdict);
                 Action::Decide(peer, verdict, if d % 8 == 0 { user } else { self.own_user(peer) })
             }
@@ -234,9 +240,9 @@ impl Options {
 
     fn draw_accept(&self, peer: Peer, door: Door, rooms: Rooms) -> Action {
         let door = match (self.doors, door) {
-            (Doors::Json, Door::JsonPings) => Door::JsonPings,
+            (Doors::Json, Door::JsonPings | Door::JsonHeader) => door,
             (Doors::Json, _) => Door::Json,
-            (Doors::Plain, Door::Json | Door::JsonPings) => Door::Plain,
+            (Doors::Plain, Door::Json | Door::JsonPings | Door::JsonHeader) => Door::Plain,
             (_, door) => door,
         };
         let rooms = Rooms(rooms.0.max(1));
@@ -260,6 +266,7 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         allow_publish: flag(rng, 85),
         allow_history: flag(rng, 90),
         allow_presence: flag(rng, 90),
+        refuse_user: u64::from(Rng::stream(seed, "refuse_user").chance(40)),
         ..Setup::default()
     };
     Limit::ALL.iter().fold(world, |setup, limit| draw_limit(setup, *limit))

@@ -24,6 +24,7 @@ const ALLOWED: &[&str] = &[
     "Refused",
     "Snapshot",
     "Stats",
+    "UserLimit",
     "limits",
     "snapshot",
 ];

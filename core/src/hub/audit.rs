@@ -3,7 +3,7 @@
 use super::{Hub, Owner};
 use crate::conn::{Conn, Phase, Timer};
 use crate::outbox::Queue;
-use crate::registry::index;
+use crate::registry::{Reasons, index};
 use crate::time::Instant;
 
 impl Hub {
@@ -21,6 +21,9 @@ impl Hub {
         }
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
+        let most = self.config.limits.connections_per_user;
+        let is_within = |(_, count): (_, usize)| most == 0 || count <= most;
+        assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
         let peers_waiting = self.peers.values().filter(|peer| peer.armed != Instant::NEVER).count();
         let from_peers: usize = self.peers.values().map(|peer| peer.connections).sum();
         let with_peer = self.conns.iter().filter(|(_, conn)| conn.peer.is_some()).count();
@@ -65,6 +68,11 @@ impl Hub {
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.rooms_of(slot).filter(|(_, member)| !member).count();
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
+                let mut named = self.registry.wanted_by(slot, Reasons::TOKEN);
+                assert!(
+                    named.all(|(room, _)| open.granted.contains(room)),
+                    "G2: a token names the rooms that it gives"
+                );
             }
             Phase::Handshaking(_) | Phase::Closing(_) => {
                 assert_eq!(seats, 0, "G2: only an open connection is in a room");
@@ -94,7 +102,7 @@ mod tests {
     use crate::limits::Limits;
     use crate::link::{News, Position, Replayed, Request};
     use crate::map::Keys;
-    use crate::registry::JoinId;
+    use crate::registry::{JoinId, Reasons};
     use crate::testing::{audit_finds, knock};
     use crate::turn::Input;
     use alloc::rc::Rc;
@@ -172,10 +180,13 @@ mod tests {
                     hub.conns[0].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
-                    hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false);
+                    hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                }),
+                ("G2: a token names the rooms that it gives", |hub| {
+                    assert!(hub.registry.want(0, "a", Reasons::TOKEN));
                 }),
                 ("G2: only an open connection is in a room", |hub| {
-                    hub.registry.begin_join(1, &Name::from("b"), JoinId(99), false);
+                    hub.registry.begin_join(1, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
                 }),
             ],
         );

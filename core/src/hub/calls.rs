@@ -9,7 +9,7 @@ use crate::conn::{Conn, Phase, Speaks, Why};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
-use crate::registry::index;
+use crate::registry::{Reasons, index};
 use crate::turn::{CallId, Effect};
 use crate::wire::api::{bad_room, no_connection};
 use crate::wire::json;
@@ -173,10 +173,13 @@ impl Hub {
     }
 
     fn put_in(&mut self, user: &Name, client: Which, room: &Name, since: Option<Position>) -> Result<Reply, Error> {
-        let slots: Vec<u32> =
-            self.ready_of(user, client).into_iter().filter(|slot| !self.registry.has_seat(*slot, room)).collect();
+        let (there, slots): (Vec<u32>, Vec<u32>) =
+            self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_seat(*slot, room));
         for slot in &slots {
             self.has_place(*slot)?;
+        }
+        for slot in there {
+            self.registry.want(slot, room, Reasons::API);
         }
         for slot in slots {
             let since = since.clone();
@@ -185,7 +188,7 @@ impl Hub {
                 offset,
                 or_refuse: false,
             });
-            self.join(slot, room, Why::Placed, replay, false, None);
+            self.join(slot, room, Why::Placed, replay, false, None, Reasons::API);
         }
         Ok(Reply::Done)
     }

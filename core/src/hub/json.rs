@@ -1,6 +1,6 @@
 //! What connections of the `json` profile ask for.
 
-use super::session::Proof;
+use super::proof::Proof;
 use super::{Hub, Text};
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
@@ -8,6 +8,7 @@ use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
+use crate::registry::Reasons;
 use crate::wire::json::{self, Command, Method};
 use crate::wire::{raw, readable};
 use alloc::boxed::Box;
@@ -55,13 +56,13 @@ impl Hub {
     /// The token that came with `connect` was checked.
     pub(super) fn json_entrance(&mut self, slot: u32, mut entrance: Entrance, proof: Proof) {
         match proof {
-            Proof::Bad => self.close(slot, CloseCause::InvalidToken),
-            Proof::Expired => {
+            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
+            Proof::Untimely(untimely) => {
                 if let Some(open) = self.conns[slot as usize].open_mut() {
                     // An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again.
                     open.waiting = Vec::new();
                 }
-                self.fail(slot, entrance.id, &ErrorCode::TokenExpired.into());
+                self.fail(slot, entrance.id, &untimely.error());
             }
             Proof::Good(identity) => {
                 entrance.ttl = identity.ttl();
@@ -75,17 +76,16 @@ impl Hub {
     /// The token that came with `refresh` was checked.
     pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, proof: Proof) {
         match proof {
-            Proof::Bad => self.close(slot, CloseCause::InvalidToken),
+            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
             // SDKs take an error here for final; closed, they come back with a token that is new.
-            Proof::Expired => self.close(slot, CloseCause::Expired),
+            Proof::Untimely(untimely) => self.close_untimely(slot, untimely),
             Proof::Good(identity) => {
                 let Some(open) = self.conns[slot as usize].open() else { return };
                 if open.info.user != identity.user {
-                    return self.close(slot, CloseCause::BadRequest);
+                    return self.close_because(slot, CloseCause::BadRequest, "the token is another user's");
                 }
                 let reply = json::refreshed(id, &open.info, identity.ttl());
-                self.arm_expiry(slot, identity.lifetime);
-                self.say(slot, &reply);
+                self.renew(slot, identity, &reply);
             }
         }
     }
@@ -151,6 +151,9 @@ impl Hub {
             Method::Publish => self.publish(slot, id, params),
             Method::Refresh => {
                 let json::Refresh { token, .. } = read(params)?;
+                if token.is_empty() {
+                    return Err(Refusal::Close(CloseCause::TokenRequired));
+                }
                 self.check(slot, token, Check::Refresh { id });
                 Ok(())
             }
@@ -170,11 +173,12 @@ impl Hub {
     }
 
     fn connect(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let unauthenticated = |open: &crate::conn::Open| matches!(open.stage, Stage::Unauthenticated);
-        if id == 0 || !self.conns[slot as usize].open().is_some_and(unauthenticated) {
+        let stage = self.conns[slot as usize].open().map(|open| &open.stage);
+        let Some(Stage::Unauthenticated { token: offered }) = stage.filter(|_| id != 0) else {
             return Err(Refusal::Close(CloseCause::BadRequest));
-        }
+        };
         let json::Connect { token, data, subs } = read(params)?;
+        let token = Some(token).filter(|token| !token.is_empty()).or_else(|| offered.as_deref().map(String::from));
         self.readable(data)?;
         subs.values().try_for_each(|wanted| done(wanted.undone()))?;
         // More than a connection may be in means nothing: it cannot be put into them.
@@ -183,12 +187,10 @@ impl Hub {
         let named = subs.filter_map(|(room, wanted)| Some((self.room(room).ok()?, wanted)));
         let replays = named.map(|(room, wanted)| (room, wanted.replay().or_without())).collect();
         let entrance = Entrance { id, replays, ..Entrance::default() };
-        if !token.is_empty() {
-            self.check(slot, token, Check::Entrance(Box::new(entrance)));
-        } else if self.config.policy.allow_anonymous {
-            self.enter(slot, entrance, &[]);
-        } else {
-            return Err(Refusal::Close(CloseCause::InvalidToken));
+        match token {
+            Some(token) => self.check(slot, token, Check::Entrance(Box::new(entrance))),
+            None if self.config.policy.allow_anonymous => self.enter(slot, entrance, &[]),
+            None => return Err(Refusal::Close(CloseCause::TokenRequired)),
         }
         Ok(())
     }
@@ -208,9 +210,9 @@ impl Hub {
             let asked = Asked { id, room, replay, watches };
             self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
-            self.join(slot, &room, Why::Asked { id }, replay, watches, None);
+            self.join(slot, &room, Why::Asked { id }, replay, watches, None, Reasons::CLIENT);
         } else {
-            return Err(ErrorCode::PermissionDenied.into());
+            return Err(token_required());
         }
         Ok(())
     }
@@ -223,6 +225,9 @@ impl Hub {
         // Nobody may be in a personal room for a while only.
         if room.is_reserved() || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
+        }
+        if token.is_empty() {
+            return Err(token_required());
         }
         self.check(slot, token, Check::SubRefresh { id, room });
         Ok(())
@@ -309,6 +314,10 @@ impl Hub {
     fn asking(&self, slot: u32, id: u64) -> Origin {
         Origin::Json { conn: self.conns[slot as usize].id, id }
     }
+}
+
+fn token_required() -> Refusal {
+    Error::new(ErrorCode::PermissionDenied, "permission denied: a token for this room is required").into()
 }
 
 /// What a client asks for and nobody does is not passed over: it would take what it gets for what it has asked for.

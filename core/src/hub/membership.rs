@@ -1,7 +1,7 @@
 //! Joining and leaving rooms: what a client may, what the broker confirms, what the client is told.
 
 use super::Hub;
-use super::session::Proof;
+use super::proof::{Flaw, Proof};
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
@@ -10,7 +10,7 @@ use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{Entry, Position, Replay, Replayed, Request};
-use crate::registry::{JoinId, Left};
+use crate::registry::{JoinId, Left, Reasons};
 use crate::time::Instant;
 use crate::wire::json::{self, Subscribed};
 use crate::wire::plain;
@@ -100,6 +100,7 @@ impl Hub {
         replay: Replay,
         watches: bool,
         terms: Option<Box<Terms>>,
+        wanted: Reasons,
     ) {
         let join = self.next_join();
         let conn = &mut self.conns[slot as usize];
@@ -108,7 +109,7 @@ impl Hub {
         let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
         open.joins.push(PendingJoin { join, why, terms });
-        self.registry.begin_join(slot, room, join, watches);
+        self.registry.begin_join(slot, room, join, watches, wanted);
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
@@ -119,7 +120,7 @@ impl Hub {
         match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
             Ok(terms) => {
                 let Asked { id, room, replay, watches } = asked;
-                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)));
+                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)), Reasons::CLIENT);
             }
             Err(error) => self.fail(slot, asked.id, &error),
         }
@@ -127,7 +128,7 @@ impl Hub {
 
     /// The token that came with a `sub_refresh` was checked.
     pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, proof: Proof) {
-        if matches!(proof, Proof::Expired) {
+        if matches!(proof, Proof::Untimely(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.take_out(slot, room, UnsubscribeReason::EXPIRED);
         }
@@ -137,26 +138,41 @@ impl Hub {
             Err(error) => return self.fail(slot, id, &error),
         };
         let ttl = terms.ttl;
-        if let Some(open) = self.conns[slot as usize].open_mut() {
-            match open.terms.iter_mut().find(|terms| terms.room == *room) {
-                Some(before) => (before.until, before.ttl) = (terms.until, terms.ttl),
-                None => open.terms.push(Terms { info: None, ..terms }),
-            }
-        }
+        self.replace_terms(slot, terms);
         self.arm_room_expiry(slot);
         self.say(slot, &json::room_refreshed(id, ttl));
+    }
+
+    /// A later token of a room counts whole too. The room learns who the connection is there, if that is anything new.
+    fn replace_terms(&mut self, slot: u32, terms: Terms) {
+        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+        let room = terms.room.clone();
+        let before = Arc::clone(open.info_in(&room));
+        match open.terms.iter_mut().find(|terms| terms.room == room) {
+            Some(old) => *old = terms,
+            None => open.terms.push(terms),
+        }
+        let member = open.info_in(&room);
+        if *member != before {
+            let joined = self.registry.joins_of(slot).find(|(name, _)| **name == room);
+            let renamed = joined.map(|(_, join)| Request::Rename { room, join, member: Arc::clone(member) });
+            self.requests.extend(renamed);
+        }
     }
 
     /// What a room's token says, if it is for this connection's user and this room.
     fn terms_for(&self, slot: u32, room: &Name, proof: Proof) -> Result<Terms, Error> {
         let identity = match proof {
             Proof::Good(identity) => identity,
-            Proof::Expired => return Err(ErrorCode::TokenExpired.into()),
-            Proof::Bad => return Err(ErrorCode::PermissionDenied.into()),
+            Proof::Untimely(untimely) => return Err(untimely.error()),
+            Proof::Bad(flaw) => return Err(flaw.error()),
         };
         let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
-        if identity.user != open.info.user || identity.channel.as_deref() != Some(room) {
-            return Err(ErrorCode::PermissionDenied.into());
+        if identity.user != open.info.user {
+            return Err(Flaw::content("the token is another user's").error());
+        }
+        if identity.channel.as_deref() != Some(room) {
+            return Err(Flaw::content("the token is not for this room").error());
         }
         let (until, ttl) = (self.expiry(identity.lifetime), identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
@@ -238,9 +254,21 @@ impl Hub {
         }
     }
 
-    /// Takes a connection out of a room and tells it why.
+    /// Takes a connection out of a room, whoever wants it there, and tells it why.
     pub(super) fn take_out(&mut self, slot: u32, room: &Name, reason: UnsubscribeReason) {
-        let Some(left) = self.registry.leave(slot, room) else { return };
+        if let Some(left) = self.registry.leave(slot, room) {
+            self.tell_taken_out(slot, room, left, reason);
+        }
+    }
+
+    /// Takes back a reason for a connection to be in a room. With the last one it is taken out and told why.
+    pub(super) fn withdraw(&mut self, slot: u32, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
+        if let Some(left) = self.registry.withdraw(slot, room, wanted) {
+            self.tell_taken_out(slot, room, left, reason);
+        }
+    }
+
+    fn tell_taken_out(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
         if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
             self.say(slot, &json::unsubscribe_push(room, reason));

@@ -8,13 +8,14 @@ mod json;
 mod membership;
 mod pace;
 mod plain;
+mod proof;
 mod session;
 mod view;
 
 use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, PeerSide, Phase, SealedOff, Speaks, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
@@ -278,9 +279,13 @@ impl Hub {
             }
         };
         self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
-        if matches!(self.conns[slot as usize].speaks, Speaks::Plain(_)) {
+        let token = token.filter(|token| !token.is_empty());
+        let conn = &mut self.conns[slot as usize];
+        if let Speaks::Plain(_) = conn.speaks {
             self.arm(slot, Timer::Ping, self.config.limits.ping_interval);
             self.plain_opened(slot, token);
+        } else if let Some(open) = conn.open_mut() {
+            open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str) };
         }
     }
 
@@ -538,6 +543,11 @@ impl Hub {
         self.close(slot, cause);
     }
 
+    /// Ends a connection, and says what exactly is wrong.
+    fn close_because(&mut self, slot: u32, cause: CloseCause, words: &str) {
+        self.close_saying(slot, cause, cause.reason().because(words));
+    }
+
     /// Ends a connection that goes beyond a limit, which the Close frame names.
     fn close_over(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
         self.hit(limit);
@@ -547,20 +557,26 @@ impl Hub {
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
     /// unless the last is not answered yet.
     fn ping(&mut self, slot: u32) {
+        let interval = self.config.limits.ping_interval.as_nanos().max(1) as u64;
+        let due = self.conns[slot as usize].deadlines.get(Timer::Ping);
+        let missed = (self.now.mono.0 - due.0) / interval;
+        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
+        self.send_ping(slot);
+        self.evict();
+    }
+
+    /// Sends a ping, unless the last is not answered yet.
+    fn send_ping(&mut self, slot: u32) {
         let conn = &self.conns[slot as usize];
+        if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
+            return;
+        }
         let frame = match conn.speaks {
             Speaks::Json { frame_pings: false } => Frame::text(PING),
             _ => Frame::ping(),
         };
-        let interval = self.config.limits.ping_interval.as_nanos().max(1) as u64;
-        let due = conn.deadlines.get(Timer::Ping);
-        let missed = (self.now.mono.0 - due.0) / interval;
-        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
-        if self.conns[slot as usize].deadlines.get(Timer::Pong) == Instant::NEVER {
-            self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
-            self.enqueue(slot, frame);
-            self.evict();
-        }
+        self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+        self.enqueue(slot, frame);
     }
 
     fn shutdown(&mut self) {

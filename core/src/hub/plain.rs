@@ -1,14 +1,14 @@
 //! What connections of the `plain` profile ask for.
 
 use super::Hub;
-use super::session::{Identity, Proof};
+use super::proof::{Flaw, Identity, Proof, Untimely};
 use crate::api::HistoryQuery;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Check, Entrance, Speaks, Stage, Why};
-use crate::ids::Name;
+use crate::conn::{Check, Entrance, Speaks, Stage};
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
+use crate::registry::Reasons;
 use crate::wire::plain::{self, Message, Wrong};
 use crate::wire::route::Plain;
 use alloc::boxed::Box;
@@ -18,11 +18,13 @@ use alloc::vec::Vec;
 
 /// The words of the error frame for a token that proves nothing, or no longer.
 const INVALID_TOKEN: &str = "invalid token";
+/// What a client is told that says something else first.
+const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
 impl Hub {
     /// The WebSocket is open: whoever needs no token is in.
     pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
-        match token.filter(|token| !token.is_empty()) {
+        match token {
             Some(token) => self.check(slot, token, Check::Entrance(Box::default())),
             None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
             None => {}
@@ -39,11 +41,12 @@ impl Hub {
         let Some(open) = self.conns[slot as usize].open() else { return };
         match (message, &open.stage) {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
+            (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
             (Ok(Message::Auth { token }), _) => {
                 let entrance = Entrance { plain_id: id.map(String::from), ..Entrance::default() };
                 self.check(slot, token, Check::Entrance(Box::new(entrance)));
             }
-            (Ok(_), _) => self.complain(slot, id, "authenticate first: {\"type\":\"auth\",\"token\":…}"),
+            (Ok(_), _) => self.complain(slot, id, TOKEN_REQUIRED),
             (Err(Wrong::NotJson), _) => self.complain(slot, None, "Invalid JSON format"),
             (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id, &error),
         }
@@ -53,35 +56,37 @@ impl Hub {
     pub(super) fn plain_entrance(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
         match proof {
             Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
-            Proof::Bad | Proof::Expired if self.config.policy.allow_anonymous => {
+            proof if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                self.complain(slot, id, INVALID_TOKEN);
+                self.complain_of_token(slot, id, &proof);
             }
-            Proof::Bad | Proof::Expired => self.close(slot, CloseCause::InvalidToken),
+            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
+            Proof::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
+            Proof::Untimely(Untimely::Late) => self.close(slot, CloseCause::InvalidToken),
         }
     }
 
     /// A later token was checked.
     pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
-        let Proof::Good(identity) = proof else { return self.complain(slot, id, INVALID_TOKEN) };
+        let Proof::Good(identity) = proof else { return self.complain_of_token(slot, id, &proof) };
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let user = identity.user.clone();
-        if open.info.user == user {
-            self.arm_expiry(slot, identity.lifetime);
-        } else if open.info.user.is_empty() {
-            let Some(rooms) = self.identify(slot, identity) else { return };
-            let new: Vec<Name> = rooms.into_iter().filter(|room| !self.registry.has_seat(slot, room)).collect();
-            if self.registry.seat_count(slot) + new.len() > self.config.limits.rooms_per_connection {
-                return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
-            }
-            self.rename(slot);
-            for room in &new {
-                self.join(slot, room, Why::Placed, Replay::None, false, None);
-            }
-        } else {
-            return self.close(slot, CloseCause::BadRequest);
+        if open.info.user != identity.user && !open.info.user.is_empty() {
+            return self.close_because(slot, CloseCause::BadRequest, "the token is another user's");
         }
-        self.say(slot, &plain::authenticated(&user, self.now.unix_ms));
+        let answer = plain::authenticated(&identity.user, self.now.unix_ms);
+        self.renew(slot, identity, &answer);
+    }
+
+    /// Tells a client that its token is not good, and which limit it breaks.
+    fn complain_of_token(&mut self, slot: u32, id: Option<&str>, proof: &Proof) {
+        match proof {
+            Proof::Bad(flaw @ Flaw::Content { .. }) => {
+                flaw.limit().into_iter().for_each(|limit| self.hit(limit));
+                self.complain(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
+            }
+            Proof::Untimely(Untimely::Early) => self.complain(slot, id, "invalid token: it is not valid yet"),
+            _ => self.complain(slot, id, INVALID_TOKEN),
+        }
     }
 
     /// Tells a client why what it asked for is not done.
@@ -112,11 +117,13 @@ impl Hub {
         };
         let replays = named.iter().map(|room| (room.clone(), replay.clone())).collect();
         for room in named {
-            if rooms.contains(&room) {
-                continue;
-            }
-            if self.config.policy.allow_subscribe {
-                rooms.push(room);
+            let placed = rooms.iter_mut().find(|(name, _)| *name == room);
+            if let Some((_, wanted)) = placed {
+                if self.config.policy.allow_subscribe {
+                    *wanted = wanted.and(Reasons::CLIENT);
+                }
+            } else if self.config.policy.allow_subscribe {
+                rooms.push((room, Reasons::CLIENT));
             } else {
                 let message = format!("permission denied: {room}");
                 self.answer_plain(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
@@ -128,6 +135,7 @@ impl Hub {
     fn plain_command(&mut self, slot: u32, id: Option<&str>, message: Message) {
         let id = id.map(String::from);
         match message {
+            Message::Auth { token } if token.is_empty() => self.complain(slot, id.as_deref(), TOKEN_REQUIRED),
             Message::Auth { token } => self.check(slot, token, Check::Auth { id }),
             Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
             Message::Subscribe { events } => self.filter(slot, id.as_deref(), events),
@@ -140,7 +148,7 @@ impl Hub {
     /// Asks the broker where the connection's rooms are: its answers come after all that was said before.
     fn tell_positions(&mut self, slot: u32) {
         let conn = self.conns[slot as usize].id;
-        for (room, _) in self.registry.joins_of(slot) {
+        for (room, _) in self.registry.rooms_of(slot).filter(|(_, is_member)| *is_member) {
             let from = Origin::Plain { conn, id: None };
             self.requests.push_back(Request::History { from, room: room.clone(), query: HistoryQuery::default() });
         }

@@ -1,42 +1,46 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
+use super::proof::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
-use crate::conn::{Check, Entrance, Speaks, Stage, Timer, Why};
+use crate::code::UnsubscribeReason;
+use crate::config::UserLimit;
+use crate::conn::{Check, Entrance, Open, Speaks, Stage, Timer, Why};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
+use crate::registry::{Reasons, Registry};
 use crate::time::Instant;
-use crate::turn::{BadToken, Change, Claims, Effect};
-use crate::wire::readable;
+use crate::token::{BadToken, VerifiedClaims};
+use crate::turn::{Change, Effect};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// What a token proves at this moment.
-pub(super) enum Proof {
-    Good(Identity),
-    Bad,
-    Expired,
+/// What a later token does to the rooms of a connection.
+struct Placed {
+    /// Those that only the token before this one named.
+    withdrawn: Vec<Name>,
+    /// Those that are to be joined, with who wants it.
+    new: Vec<(Name, Reasons)>,
+    /// How many rooms it will be in.
+    count: usize,
 }
 
-/// Who a token says that its bearer is.
-pub(super) struct Identity {
-    pub user: Name,
-    pub info: Option<String>,
-    pub channels: Vec<Name>,
-    /// The room that it is for, in the token of a subscription.
-    pub channel: Option<String>,
-    /// How long the token is still good.
-    pub lifetime: Option<Duration>,
-}
-
-impl Identity {
-    /// The same in whole seconds, as replies have it: at least 1, which SDKs take for "soon" where 0 is "never".
-    pub fn ttl(&self) -> Option<u64> {
-        self.lifetime.map(|lifetime| lifetime.as_secs().max(1))
+impl Placed {
+    /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
+    fn after(open: &Open, registry: &Registry, slot: u32, channels: &[Name], user: Option<&Name>) -> Self {
+        let named = registry.wanted_by(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
+        let withdrawn: Vec<(Name, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
+        let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
+        let is_new = |room: &&Name| !open.granted.contains(room) && !registry.has_seat(slot, room);
+        let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
+        let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));
+        let new: Vec<(Name, Reasons)> = granted.chain(personal).collect();
+        let count = registry.seat_count(slot) - left + new.len();
+        Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
     }
 }
 
@@ -52,12 +56,17 @@ impl Hub {
     }
 
     /// The signature has been checked.
-    pub(super) fn authenticated(&mut self, slot: u32, verdict: Result<Claims, BadToken>) {
+    pub(super) fn authenticated(&mut self, slot: u32, verdict: Result<VerifiedClaims, BadToken>) {
         let Some(check) = self.conns[slot as usize].open_mut().and_then(|open| open.check.take()) else {
             self.totals.ignored_inputs += 1;
             return;
         };
         let proof = self.prove(verdict);
+        let proof = if check.is_for_room() { proof } else { proof.of_connection() };
+        if let Some(why) = proof.failure() {
+            let client = self.conns[slot as usize].client;
+            tracing::debug!(%client, %why, "a token proves nothing");
+        }
         let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
         match check {
             Check::Entrance(entrance) if plain => self.plain_entrance(slot, entrance.plain_id.as_deref(), proof),
@@ -70,72 +79,129 @@ impl Hub {
         self.resume(slot);
     }
 
-    /// Judges a token's times against the time of this turn, and its names against the rules.
-    fn prove(&mut self, verdict: Result<Claims, BadToken>) -> Proof {
-        let Ok(claims) = verdict else { return Proof::Bad };
-        let now = i64::try_from(self.now.unix_ms / 1000).unwrap_or(i64::MAX);
-        if claims.exp.is_some_and(|exp| exp <= now) {
-            return Proof::Expired;
-        }
-        if claims.nbf.is_some_and(|nbf| nbf > now) {
-            return Proof::Bad;
-        }
-        let max = self.config.limits.room_name_bytes;
-        let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
-        let Ok(user) = user else { return Proof::Bad };
-        let mut channels: Vec<Name> = Vec::new();
-        for channel in &claims.channels {
-            match Name::client_room(channel, max) {
-                Ok(channel) if channels.contains(&channel) => {}
-                Ok(channel) => channels.push(channel),
-                Err(_) => return Proof::Bad,
-            }
-        }
-        let info = claims.info.as_deref().unwrap_or_default();
-        if let Err(wrong) = readable::check(info, &self.config.limits) {
-            self.count_error(&wrong.error("info"));
-            return Proof::Bad;
-        }
-        let lifetime = claims.exp.map(|exp| self.until(exp));
-        Proof::Good(Identity { user, info: claims.info, channels, channel: claims.channel, lifetime })
+    /// Ends a connection that has shown a token which proves nothing.
+    pub(super) fn refuse_token(&mut self, slot: u32, flaw: &Flaw) {
+        flaw.limit().into_iter().for_each(|limit| self.hit(limit));
+        self.close_saying(slot, CloseCause::InvalidToken, flaw.close_reason());
     }
 
-    /// How long it is from this turn to a time in seconds since 1970.
-    pub(super) fn until(&self, unix_seconds: i64) -> Duration {
-        let until = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000);
-        Duration::from_millis(until.saturating_sub(self.now.unix_ms))
+    /// Ends a connection whose token is not valid at this moment.
+    pub(super) fn close_untimely(&mut self, slot: u32, untimely: Untimely) {
+        self.close_saying(slot, CloseCause::Expired, untimely.close_reason());
     }
 
-    /// Makes a connection the user's own. Returns the rooms that it is put into because of that; `None` when the user has
-    /// too many connections, and this one is closed.
-    pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Option<Vec<Name>> {
+    /// Makes a connection the user's own. Returns the rooms that it is put into because of that, each with who wants it
+    /// there; `None` when the user has too many connections, and this one is closed.
+    pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
         let Identity { user, info, channels, lifetime, .. } = identity;
-        let mut rooms = channels;
-        let most = self.config.limits.connections_per_user;
-        if !user.is_empty() && most > 0 && self.registry.connections_of(&user).count() >= most {
-            self.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserConnections);
+        if !self.admit_user(slot, &user) {
             return None;
         }
         self.arm_expiry(slot, lifetime);
+        let mut rooms: Vec<_> = channels.iter().map(|room| (room.clone(), Reasons::TOKEN)).collect();
         let conn = &mut self.conns[slot as usize];
         let client = conn.client;
-        if let Some(open) = conn.open_mut()
-            && (!user.is_empty() || info.is_some())
-        {
-            open.info = Arc::new(ClientInfo { client, user: user.clone(), info, room_info: None });
+        if let Some(open) = conn.open_mut() {
+            open.granted = channels;
+            if !user.is_empty() || info.is_some() {
+                open.info = Arc::new(ClientInfo { client, user: user.clone(), info, room_info: None });
+            }
         }
         if !user.is_empty() {
-            rooms.push(user.personal_room());
-            if self.registry.set_user(slot, &user) {
-                self.event(Change::Online(user));
-            }
+            rooms.push((user.personal_room(), Reasons::PERSONAL));
+            self.own(slot, user);
         }
         Some(rooms)
     }
 
-    /// Tells the rooms that a connection is in who it is now.
-    pub(super) fn rename(&mut self, slot: u32) {
+    /// A later token counts whole: for how long, who the connection is, and which rooms it is put into. `answer` says what
+    /// the client is told first. A membership that others want as well stays, and one that was left meanwhile stays left.
+    ///
+    /// The user must be the one that the connection has, or it must have none.
+    pub(super) fn renew(&mut self, slot: u32, identity: Identity, answer: &str) {
         let Some(open) = self.conns[slot as usize].open() else { return };
+        let Identity { user, info, channels, lifetime, .. } = identity;
+        let is_new = open.info.user != user;
+        let placed = Placed::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
+        if placed.count > self.config.limits.rooms_per_connection {
+            return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
+        }
+        if is_new && !self.admit_user(slot, &user) {
+            return;
+        }
+        self.arm_expiry(slot, lifetime);
+        self.say(slot, answer);
+        for room in &placed.withdrawn {
+            self.withdraw(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
+        }
+        for room in &channels {
+            self.registry.want(slot, room, Reasons::TOKEN);
+        }
+        if is_new {
+            self.own(slot, user.clone());
+        }
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            open.granted = channels;
+        }
+        self.rename(slot, user.clone(), info);
+        for (room, reason) in &placed.new {
+            self.join(slot, room, Why::Placed, Replay::None, false, None, *reason);
+        }
+        self.make_room_for(&user);
+    }
+
+    /// Whether a user may have this connection too; where not, it is closed.
+    fn admit_user(&mut self, slot: u32, user: &Name) -> bool {
+        if self.config.user_limit == UserLimit::Replace || !self.is_user_full(user, 0) {
+            return true;
+        }
+        let others: Vec<u32> = self.registry.connections_of(user).collect();
+        for other in others {
+            // Who does not answer makes room before it would without being asked.
+            if self.conns[other as usize].ready().is_some() {
+                self.send_ping(other);
+            }
+        }
+        self.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
+        false
+    }
+
+    /// Closes the connections of a user that are too many, the oldest first.
+    pub(super) fn make_room_for(&mut self, user: &Name) {
+        while self.is_user_full(user, 1)
+            && let Some(oldest) = self.registry.oldest_of(user)
+        {
+            self.close_over(oldest, Limit::ConnectionsPerUser, CloseCause::UserConnections);
+        }
+    }
+
+    /// Whether a user has as many connections as it may have, and so many more.
+    fn is_user_full(&self, user: &Name, more: usize) -> bool {
+        let most = self.config.limits.connections_per_user;
+        !user.is_empty() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
+    }
+
+    fn own(&mut self, slot: u32, user: Name) {
+        if self.registry.set_user(slot, &user) {
+            self.event(Change::Online(user));
+        }
+    }
+
+    /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.
+    fn rename(&mut self, slot: u32, user: Name, info: Option<String>) {
+        let conn = &mut self.conns[slot as usize];
+        let client = conn.client;
+        let Some(open) = conn.open_mut() else { return };
+        let info = ClientInfo { client, user, info, room_info: None };
+        if *open.info == info {
+            return;
+        }
+        for terms in &mut open.terms {
+            if let Some(own) = &mut terms.info {
+                *own = Arc::new(ClientInfo { room_info: own.room_info.clone(), ..info.clone() });
+            }
+        }
+        open.info = Arc::new(info);
         let renamed = self.registry.joins_of(slot).map(|(room, join)| {
             let member = Arc::clone(open.info_in(room));
             Request::Rename { room: room.clone(), join, member }
@@ -156,7 +222,7 @@ impl Hub {
     }
 
     /// Puts the connection into the rooms that it starts in. When the broker has confirmed them all, it is ready.
-    pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[Name]) {
+    pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[(Name, Reasons)]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
             return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
         }
@@ -164,11 +230,13 @@ impl Hub {
         let replays = core::mem::take(&mut entrance.replays);
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         open.stage = Stage::Joining(Box::new(entrance));
-        for room in rooms {
+        let user = open.info.user.clone();
+        for (room, reasons) in rooms {
             let wanted = replays.iter().find(|(name, _)| name == room);
             let replay = wanted.map_or(Replay::None, |(_, replay)| replay.clone());
-            self.join(slot, room, Why::Entering, replay, false, None);
+            self.join(slot, room, Why::Entering, replay, false, None, *reasons);
         }
+        self.make_room_for(&user);
         self.ready_if_entered(slot);
     }
 

@@ -78,8 +78,8 @@ impl Hub {
         match conn.phase.as_ref() {
             Some(Phase::Open(open)) => PhaseView::Open {
                 stage: match open.stage {
-                    Stage::Unauthenticated if open.check.is_some() => "authenticating",
-                    Stage::Unauthenticated => "unauthenticated",
+                    Stage::Unauthenticated { .. } if open.check.is_some() => "authenticating",
+                    Stage::Unauthenticated { .. } => "unauthenticated",
                     Stage::Joining(_) => "joining",
                     Stage::Ready => "ready",
                 },

@@ -251,6 +251,10 @@ limits! {
     expiry_grace ExpiryGrace: Duration = seconds(25), "close 3005; a room: unsubscribe 2501";
     simulated in 50 percent [0];
 
+    /// How long before its nbf and after its exp a token is good, as clocks differ.
+    token_leeway TokenLeeway: Duration = seconds(10), "error 109; refresh: close 3005";
+    simulated in 50 percent [0];
+
     /// Over how long connections are closed at shutdown.
     drain_timeout DrainTimeout: Duration = seconds(30), "close 3001, paced";
     requires at_least (close_timeout * 2)
@@ -363,7 +367,7 @@ limits! {
     simulated 1000 in 20 percent [1, 2, 3, 4, 5, 6];
 
     /// Connections of one user.
-    connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504";
+    connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504, or 3014 where user_limit is refuse";
     simulated in 20 percent [1, 2];
 
     /// WebSocket connections from one IP address, which behind a proxy is the proxy's.

@@ -8,15 +8,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-/// Reads any JSON but `null` as its own text, on one line.
-///
-/// # Errors
-/// When it is not JSON.
-pub(crate) fn optional_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let raw = Option::<&RawValue>::deserialize(deserializer)?;
-    Ok(raw.map(one_line))
-}
-
 /// Reads any JSON that is there; `null` is JSON too.
 ///
 /// # Errors

@@ -136,7 +136,7 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
             world.input(Input::Flushed { conn, bytes: 0 });
             next_deadline(world);
         }
-        "unasked verdict" => world.input(Input::Authenticated { conn, verdict: Ok(Claims::default()) }),
+        "unasked verdict" => world.judge(conn, Ok(Claims::default())),
         "kick" => kick(world),
         "shutdown" => world.input(Input::Shutdown),
         "outbox full" => {

@@ -1,8 +1,8 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
-use crate::world::{World, claims, with};
+use crate::world::{World, claims, with, with_config};
 use parlor_core::limits::Rate;
-use parlor_core::{Input, Limit, Limits, Lost, Policy, Refused};
+use parlor_core::{Config, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
 use serde_json::json;
 use std::time::Duration;
 
@@ -80,16 +80,17 @@ fn the_close_names_the_limit_that_was_in_the_way() {
 
 #[test]
 fn a_user_has_so_many_connections() {
-    let mut world = with(Limits { connections_per_user: 1, ..Limits::default() }, Policy::open());
+    let limits = Limits { connections_per_user: 1, ..Limits::default() };
+    let mut world = with_config(Config { limits, user_limit: UserLimit::Refuse, ..Config::default() });
     let first = world.open("/ws/a?token=t");
     world.prove(claims("ada"));
     let second = world.open("/ws/a?token=t");
     world.prove(claims("ada"));
-    assert_eq!(world.read_close(second), Some((3504, "connection limit (connections_per_user)".into())));
+    assert_eq!(world.read_close(second), Some((3014, "connection limit (connections_per_user)".into())));
     let json = world.open("/connection/websocket");
     world.say(json, r#"{"id":1,"connect":{"token":"t"}}"#);
     world.prove(claims("ada"));
-    assert_eq!(world.read_close(json).map(|(code, _)| code), Some(3504));
+    assert_eq!(world.read_close(json).map(|(code, _)| code), Some(3014));
     world.plain("/ws/a");
     world.plain("/ws/a");
     assert_eq!(hits(&world, Limit::ConnectionsPerUser), 2, "the anonymous user is not one");

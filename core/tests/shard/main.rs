@@ -13,3 +13,4 @@ mod presence;
 mod recovery;
 mod rooms;
 mod routes;
+mod tokens;

@@ -270,7 +270,7 @@ fn every_refusal_of_a_plain_command_with_an_id_carries_it() {
         }
         world.say(conn, &format!(r#"{{"type":"auth","token":"t","id":{id}}}"#));
         let (conn, _) = world.tokens.pop_front().expect("a token is being checked");
-        world.input(parlor_core::Input::Authenticated { conn, verdict: Err(parlor_core::BadToken::Invalid) });
+        world.judge(conn, Err(parlor_core::BadToken::Signature));
         assert_eq!(&world.read_json(conn)[0]["id"], id);
     }
     let rate = Rate { per_second: 1, burst: 1 };

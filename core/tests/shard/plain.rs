@@ -1,7 +1,7 @@
 //! The `plain` profile as a page with `new WebSocket(url)` sees it.
 
 use crate::world::{World, claims, routes, with, with_config, world};
-use parlor_core::{Claims, Config, ConnId, Input, Limits, Policy};
+use parlor_core::{Claims, Config, ConnId, Limits, Policy};
 use serde_json::{Value, json};
 
 fn one(world: &mut World, conn: ConnId) -> Value {
@@ -170,7 +170,7 @@ fn what_waited_for_the_token_is_heard_in_order_one_at_a_time() {
 fn a_bad_token_leaves_anonymous_where_that_is_allowed() {
     let mut world = world();
     let conn = world.open("/ws/a?token=t");
-    world.input(Input::Authenticated { conn, verdict: Err(parlor_core::BadToken::Invalid) });
+    world.judge(conn, Err(parlor_core::BadToken::Signature));
     let frames = world.read_json(conn);
     assert_eq!((&frames[0]["authenticated"], &frames[1]["message"]), (&json!(false), &json!("invalid token")));
     world.api("publish", r#"{"channel":"a","data":1}"#);
@@ -190,7 +190,7 @@ fn where_a_token_is_required_nothing_happens_before_it() {
     assert_eq!(one(&mut world, conn)["type"], "connection");
     let bad = world.open("/ws/a?token=t");
     world.tokens.clear();
-    world.input(Input::Authenticated { conn: bad, verdict: Ok(Claims { exp: Some(1), ..claims("ada") }) });
+    world.judge(bad, Ok(Claims { exp: Some(1), ..claims("ada") }));
     assert_eq!(world.read_close(bad), Some((3500, "invalid token".into())));
 }
 

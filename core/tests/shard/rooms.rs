@@ -14,7 +14,7 @@ fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
     let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
     let conn = world.open("/ws?room=a&room=b&token=t");
     world.tokens.pop_front().expect("a token is being checked");
-    world.input(Input::Authenticated { conn, verdict: Err(BadToken::Invalid) });
+    world.judge(conn, Err(BadToken::Signature));
     assert_eq!(world.read_close(conn), Some((3008, "slow".into())), "the greeting and a complaint are two frames");
     assert_eq!(world.shard.stats().totals.late_joins, 2);
     let told: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();

@@ -3,7 +3,8 @@
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::wire::{api, route::Routes};
-use parlor_core::{CallId, Claims, Config, ConnId, Effect, End, Event, Input, Limits, Now, Policy, Shard, Upgrade};
+use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
+use parlor_core::{Input, Limits, Now, Policy, Shard, Upgrade, VerifiedClaims};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{Cursor, ErrorKind};
@@ -22,6 +23,8 @@ pub struct World {
     pub wakes: Vec<ConnId>,
     pub finished: Vec<ConnId>,
     pub peer: Option<std::net::IpAddr>,
+    /// What the next upgrade request has in a header.
+    pub token: Option<String>,
     clients: u8,
 }
 
@@ -44,6 +47,7 @@ pub fn with_config(config: Config) -> World {
         wakes: vec![],
         finished: vec![],
         peer: None,
+        token: None,
         clients: 0,
     }
 }
@@ -58,7 +62,7 @@ impl World {
         self.clients += 1;
         let config = self.shard.config();
         let target = config.routes.resolve(target, &config.limits).expect("a route");
-        let request = Upgrade { client: [self.clients; 16], target, token: None, peer: self.peer };
+        let request = Upgrade { client: [self.clients; 16], target, token: self.token.take(), peer: self.peer };
         self.shard.accept(self.now, request)
     }
 
@@ -106,7 +110,14 @@ impl World {
     /// Lets a token that is being checked prove what `claims` says.
     pub fn prove(&mut self, claims: Claims) {
         let (conn, _) = self.tokens.pop_front().expect("a token is being checked");
-        self.input(Input::Authenticated { conn, verdict: Ok(claims) });
+        self.judge(conn, Ok(claims));
+    }
+
+    /// What a verifier has said of a token.
+    pub fn judge(&mut self, conn: ConnId, verdict: Result<Claims, BadToken>) {
+        #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+        let verdict = verdict.map(VerifiedClaims::vouched_for_by_verifier);
+        self.input(Input::Authenticated { conn, verdict });
     }
 
     pub fn pass(&mut self, time: Duration) {

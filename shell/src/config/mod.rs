@@ -100,6 +100,7 @@ impl Settings {
         Ok(Config {
             limits: self.limits.clone(),
             policy: self.policy(),
+            user_limit: self.user_limit,
             routes: self.paths()?,
             node: self.node_name.clone(),
             version: crate::VERSION.into(),

@@ -5,7 +5,7 @@
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, Value};
 use super::{Listen, Origins, Route};
 use crate::secret::Secret;
-use parlor_core::{Limit, Limits};
+use parlor_core::{Limit, Limits, UserLimit};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// One line of the table.
@@ -133,6 +133,12 @@ settings! {
     api_key: Option<Secret<String>> = None,
     /// Secret that clients' tokens are signed with (HS256), at least 32 bytes in production; without one, no token is valid.
     token_secret: Option<Secret<String>> = None,
+    /// What a token's aud must have; by default anything will do.
+    token_audience: Option<String> = None,
+    /// What a token's iss must be; by default anything will do.
+    token_issuer: Option<String> = None,
+    /// What happens at connections_per_user: the user's oldest connection goes (replace), or the new one (refuse).
+    user_limit: UserLimit = UserLimit::Replace,
     /// What this node calls itself.
     node_name: String = "parlor".into(),
     /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret or origin is set.

@@ -1,6 +1,7 @@
 //! How each kind of setting is written: the same in a flag, in the environment and in the file.
 
 use crate::secret::Secret;
+use parlor_core::UserLimit;
 use parlor_core::limits::{Place, Rate, Value as LimitValue};
 use std::time::Duration;
 
@@ -193,6 +194,25 @@ impl<V: Value> Value for Option<V> {
 
     fn show(&self) -> Option<String> {
         self.as_ref().and_then(V::show)
+    }
+}
+
+impl Value for UserLimit {
+    const ALLOWED: &'static str = "replace or refuse";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "replace" => Some(Self::Replace),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(match self {
+            Self::Replace => "replace".into(),
+            Self::Refuse => "refuse".into(),
+        })
     }
 }
 

@@ -8,9 +8,10 @@ use super::texts::{self, Places};
 use super::traces;
 use crate::setup::Setup;
 use crate::speech;
-use crate::subject::Seen;
+use crate::subject::{Seen, vouch};
 use parlor_core::wire::api;
-use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard, Upgrade, Violation};
+use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard};
+use parlor_core::{Upgrade, VerifiedClaims, Violation};
 use std::net::IpAddr;
 
 const MOST_STEPS: usize = 250;
@@ -138,12 +139,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn verdict(&self, what: u8, which: u8) -> Result<Claims, BadToken> {
+    fn verdict(&self, what: u8, which: u8) -> Result<VerifiedClaims, BadToken> {
         if what & 1 != 0 {
-            return Err(BadToken::Invalid);
+            return Err(BadToken::Signature);
         }
         let now = i64::try_from(self.now().unix_ms / 1000).expect("this century");
-        Ok(Claims {
+        vouch(Ok(Claims {
             sub: ["", "u0", "u1", "u2"][usize::from(which % 4)].into(),
             exp: [None, Some(now + 20), Some(now), Some(i64::MAX), Some(i64::MIN)]
                 .get(usize::from(what >> 1 & 7))
@@ -153,7 +154,8 @@ impl<'a> Bench<'a> {
             info: (which & 4 != 0).then(|| format!(r#"{{"n":{which}}}"#)),
             channels: (0..3).filter(|room| which >> 3 & 1 << room != 0).map(speech::room_name).collect(),
             channel: (which & 0x40 != 0).then(|| speech::room_name(usize::from(which >> 7))),
-        })
+            ..Claims::default()
+        }))
     }
 
     fn call(&mut self, who: u8, what: u8, which: u8) -> Option<Input> {

@@ -3,6 +3,7 @@
 use super::Teller;
 use super::taken::Taken;
 use crate::client::{Frame, Parser};
+use crate::subject::vouch;
 use crate::third_party;
 use parlor_core::api::Reply;
 use parlor_core::code::Error;
@@ -103,7 +104,10 @@ impl Place {
         let mut place =
             Self { shard, conn, authenticated: 0, parser: Parser::default(), stream: Vec::new(), ended: false };
         place.input(Input::Upgraded { conn: other });
-        place.input(Input::Authenticated { conn: other, verdict: Ok(Claims { sub: "u".into(), ..Claims::default() }) });
+        place.input(Input::Authenticated {
+            conn: other,
+            verdict: vouch(Ok(Claims { sub: "u".into(), ..Claims::default() })),
+        });
         place.called("publish", r#"{"channel":"a","data":{"n":1}}"#);
         place.input(Input::Upgraded { conn });
         place
@@ -117,7 +121,7 @@ impl Place {
             for effect in self.shard.handle(NOW, input) {
                 match effect {
                     Effect::Authenticate { conn, token } => {
-                        let verdict = serde_json::from_str(&token).map_err(|_| BadToken::Invalid);
+                        let verdict = vouch(Claims::parse(&token));
                         inputs.push(Input::Authenticated { conn, verdict });
                         self.authenticated += 1;
                     }
@@ -223,7 +227,8 @@ fn call(variant: u8, body: &[u8]) {
 
 /// What a token says, of a client that joins rooms by it, and again when it is renewed.
 fn claims(variant: u8, bytes: &[u8]) {
-    let verdict = serde_json::from_slice::<Claims>(bytes).map_err(|_| BadToken::Invalid);
+    let claims = std::str::from_utf8(bytes).map_err(|_| BadToken::Malformed).and_then(Claims::parse);
+    let verdict = vouch(claims);
     let target = if variant & 2 == 0 { "/connection/websocket" } else { "/ws?room=a&positions=on&token=x" };
     let mut place = Place::new(variant, target);
     let conn = place.conn;

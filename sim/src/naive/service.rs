@@ -59,7 +59,7 @@ impl<V: Version> Naive<V> {
         match input {
             Input::Upgraded { conn } => self.upgraded(conn),
             Input::Authenticated { conn, verdict } => {
-                let user = verdict.ok().and_then(|claims| Name::user(&claims.sub, usize::MAX).ok());
+                let user = verdict.ok().and_then(|verified| Name::user(&verified.claims().sub, usize::MAX).ok());
                 self.connected(conn, user)
             }
             // What comes behind a Close is not looked at.

@@ -292,7 +292,8 @@ impl Oracle {
             CloseCause::WriteTimeout => Goal::WriteLapsed,
             CloseCause::NoPong => Goal::NoPong,
             CloseCause::Rate => Goal::TooManyRefusals,
-            CloseCause::InvalidToken => Goal::InvalidToken,
+            CloseCause::UserFull => Goal::UserRefused,
+            CloseCause::InvalidToken | CloseCause::TokenRequired => Goal::InvalidToken,
             CloseCause::BadRequest => Goal::BadRequest,
             CloseCause::Stale => Goal::AuthenticateLapsed,
             CloseCause::Backend => Goal::Disconnected,
@@ -365,7 +366,8 @@ impl Conn {
         self.waiting.clear();
         self.wants.clear();
         self.ask = Ask::Identity;
-        (self.ready, self.asked, self.user) = (false, false, None);
+        self.granted.clear();
+        (self.ready, self.asked, self.user, self.info) = (false, false, None, None);
     }
 }
 
@@ -383,7 +385,8 @@ fn own_code(cause: CloseCause) -> Option<u16> {
         CloseCause::WriteTimeout => 3009,
         CloseCause::NoPong => 3012,
         CloseCause::Rate => 3013,
-        CloseCause::InvalidToken => 3500,
+        CloseCause::UserFull => 3014,
+        CloseCause::TokenRequired | CloseCause::InvalidToken => 3500,
         CloseCause::BadRequest => 3501,
         CloseCause::Stale => 3502,
         CloseCause::Backend => 3503,

@@ -82,10 +82,14 @@ pub struct Ruling {
     pub user: Option<usize>,
     /// When it ends, in seconds since 1970.
     pub exp: Option<u64>,
+    /// What it says of its user, as JSON.
+    pub info: Option<String>,
     /// The rooms it puts the connection in.
     pub channels: Vec<usize>,
     /// It names more rooms than a connection may be in.
     pub crowded: bool,
+    /// It names a room by a name that is too long.
+    pub long: bool,
     /// The room it is for.
     pub channel: Option<usize>,
     /// What it says of its user is nested deeper than is allowed.
@@ -214,6 +218,12 @@ pub(crate) struct Conn {
     /// What for.
     pub ask: Ask,
     pub user: Option<usize>,
+    /// What its token says of the user.
+    pub info: Option<String>,
+    /// The turn in which it became the user's.
+    known: u64,
+    /// The rooms that its token names.
+    pub granted: Vec<usize>,
     pub filter: Vec<&'static str>,
     /// What came while a token was being looked at.
     pub waiting: VecDeque<Waiting>,
@@ -522,6 +532,9 @@ impl Oracle {
             ready: false,
             asked: false,
             user: None,
+            info: None,
+            known: 0,
+            granted: Vec::new(),
             filter: Vec::new(),
             ask: Ask::Identity,
             waiting: VecDeque::new(),

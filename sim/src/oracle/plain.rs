@@ -1,7 +1,7 @@
 //! The plain profile: what a connection says and is told.
 
 use super::expect::ANY;
-use super::presence::Seat;
+use super::presence::{Seat, Wish};
 use super::recovery::Want;
 use super::rooms::user_text;
 use super::{Ask, Expect, Oracle, Ruling};
@@ -27,11 +27,11 @@ impl Oracle {
         let (named, wanted) = (entry.rooms.clone(), entry.want.clone());
         let anonymous = Ruling::default();
         let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
-        let (mut rooms, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
+        let (placed, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
+        let mut rooms = placed.clone();
         let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
         rooms.extend(asked.iter().filter(|_| allowed));
-        if self.is_user_full(ruling) {
-            self.identify(peer, ruling);
+        if self.refuses_user(peer, ruling) {
             return;
         }
         if self.is_crowded(ruling, &rooms) {
@@ -42,6 +42,7 @@ impl Oracle {
             let _ = told.into_iter().all(|expect| self.enqueue(peer, expect));
             return self.turn_away(peer, ruling, CloseCause::Rooms);
         }
+        let displaced = self.displaced_by(ruling);
         self.greeting(peer, &named, authenticated).into_iter().for_each(|greeting| self.tell(peer, greeting));
         for _ in asked.iter().filter(|_| !allowed) {
             self.refuse_plain(peer, None, 103);
@@ -50,22 +51,28 @@ impl Oracle {
             self.complain(peer, None);
         }
         if !self.is_open(peer) {
-            let info = self.info_of(peer, ruling.user);
+            let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
             rooms.iter().for_each(|room| self.join_in_vain(&info, peer, *room));
-            return self.turn_away(peer, ruling, CloseCause::Slow);
+            self.turn_away(peer, ruling, CloseCause::Slow);
+            return self.displace(displaced);
         }
         self.identify(peer, ruling);
         for (at, room) in rooms.iter().copied().enumerate() {
             let want = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
             let info = self.info(peer, room);
-            match self.join(peer, room, &want, Seat::default()) {
+            let mut seat = Seat::default();
+            seat.wanted.extend((allowed && named.contains(&room)).then_some(Wish::Client));
+            seat.wanted.extend(placed.contains(&room).then(|| self.wish(ruling, room)));
+            match self.join(peer, room, &want, seat) {
                 Ok(replay) => self.start_plain(peer, room, replay),
                 Err(_) => self.overloaded(peer),
             }
             if !self.is_open(peer) {
-                return rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+                rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+                break;
             }
         }
+        self.displace(displaced);
     }
 
     /// What it is greeted with, if it is.
@@ -85,67 +92,23 @@ impl Oracle {
     pub(super) fn decided_plain(&mut self, peer: usize, ruling: &Ruling) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let (ready, user) = (conn.ready, conn.user);
-        let bad = self.proves_nothing(ruling) || self.is_expired(ruling);
-        match (bad, ready) {
-            (true, true) => self.complain(peer, None),
-            (true, false) if self.config.policy.allow_anonymous => {
+        match (self.flaw_of_connection(ruling), ready) {
+            (Some(_), true) => self.complain(peer, None),
+            (Some(_), false) if self.config.policy.allow_anonymous => {
                 self.greet(peer, None, true);
             }
-            (true, false) => self.close(peer, CloseCause::InvalidToken),
-            (false, false) => self.greet(peer, Some(ruling), false),
-            (false, true) if user.is_some() && user != ruling.user => self.close(peer, CloseCause::BadRequest),
-            (false, true) => self.renew(peer, ruling),
-        }
-    }
-
-    /// A token that comes after the greeting: the first says who it is, a later one only for how long.
-    fn renew(&mut self, peer: usize, ruling: &Ruling) {
-        let known = self.conns[peer].as_ref().expect("it is open").user;
-        if known.is_none() && ruling.user.is_some() {
-            let is_in = |room: &usize| self.rooms[*room].contains(&peer);
-            let new: Vec<usize> = self.placed(ruling).into_iter().filter(|room| !is_in(room)).collect();
-            let count = self.rooms.iter().filter(|members| members.contains(&peer)).count();
-            if self.is_user_full(ruling) {
-                self.identify(peer, ruling);
-                return;
+            (Some(109), false) if self.is_early(ruling) && !self.is_expired(ruling) => {
+                self.close(peer, CloseCause::Expired)
             }
-            if ruling.crowded || count + new.len() > self.config.limits.rooms_per_connection {
-                return self.turn_away(peer, ruling, CloseCause::Rooms);
+            (Some(_), false) => self.close(peer, CloseCause::InvalidToken),
+            (None, false) => self.greet(peer, Some(ruling), false),
+            (None, true) if user.is_some() && user != ruling.user => self.close(peer, CloseCause::BadRequest),
+            (None, true) => {
+                let user = user_text(ruling.user);
+                let frame = json!({ "type": "authenticated", "user": user, "timestamp": self.timestamp() });
+                self.renew(peer, ruling, Expect::json(frame, 10 << 56));
             }
-            self.rename(peer, ruling);
-            self.tell_authenticated(peer, ruling);
-            let info = self.info_of(peer, ruling.user);
-            for (at, room) in new.iter().copied().enumerate() {
-                if !self.is_open(peer) {
-                    return new[at..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
-                }
-                match self.join(peer, room, &Want::Nothing, Seat::default()) {
-                    Ok(replay) => self.start_plain(peer, room, replay),
-                    Err(_) => self.overloaded(peer),
-                }
-            }
-        } else {
-            self.identify(peer, ruling);
-            self.tell_authenticated(peer, ruling);
         }
-    }
-
-    /// The rooms that it is in learn who it is now.
-    fn rename(&mut self, peer: usize, ruling: &Ruling) {
-        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
-        for room in &rooms {
-            self.announce_member(*room, peer, false);
-        }
-        self.identify(peer, ruling);
-        for room in &rooms {
-            self.announce_member(*room, peer, true);
-        }
-        self.goals.reach(Goal::Renamed);
-    }
-
-    fn tell_authenticated(&mut self, peer: usize, ruling: &Ruling) {
-        let frame = json!({ "type": "authenticated", "user": user_text(ruling.user), "timestamp": self.timestamp() });
-        self.tell(peer, Expect::json(frame, 10 << 56));
     }
 
     pub(super) fn said_plain(&mut self, peer: usize, said: &Said) {

@@ -1,20 +1,43 @@
 //! Who is in a room, as those who ask are answered and those who watch are told.
 
-use super::rooms::{info_of, user_text};
+use super::rooms::user_text;
 use super::{Expect, Oracle};
 use crate::coverage::Goal;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// What is special about one connection in one room.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seat {
+    /// Who wants the connection there; it leaves with the last of them.
+    pub wanted: BTreeSet<Wish>,
     /// It is told who comes and goes.
     pub watches: bool,
     /// What the room's token says about it.
     pub info: Option<String>,
     /// When the room's token is no good any more.
     pub until: Option<u64>,
+}
+
+/// Why a connection is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Wish {
+    /// The client asked for it.
+    Client,
+    /// Its token says so.
+    Token,
+    /// A backend has put it there.
+    Backend,
+    /// The room is its user's own.
+    Own,
+}
+
+impl Seat {
+    /// A place for this reason, with nothing special about it.
+    pub(super) fn because(wish: Wish) -> Self {
+        Self { wanted: BTreeSet::from([wish]), ..Self::default() }
+    }
 }
 
 /// Somebody came or went.
@@ -29,19 +52,20 @@ pub(super) struct News {
 impl Oracle {
     /// Who a connection is in a room.
     pub(super) fn info(&self, peer: usize, room: usize) -> Value {
-        let mut info = self.info_of(peer, self.conns[peer].as_ref().and_then(|conn| conn.user));
+        let conn = self.conns[peer].as_ref().expect("members exist");
+        let mut info = self.info_of(peer, conn.user, conn.info.as_deref());
         if let Some(text) = self.seats.get(&(room, peer)).and_then(|seat| seat.info.as_ref()) {
             info["chan_info"] = parsed(text);
         }
         info
     }
 
-    /// Who a connection of this user is.
-    pub(super) fn info_of(&self, peer: usize, user: Option<usize>) -> Value {
+    /// Who a connection of this user is, of whom a token says this.
+    pub(super) fn info_of(&self, peer: usize, user: Option<usize>, said: Option<&str>) -> Value {
         let conn = self.conns[peer].as_ref().expect("members exist");
         let mut info = json!({ "client": conn.client.to_string(), "user": user_text(user) });
-        if let Some(text) = user.and_then(info_of) {
-            info["conn_info"] = parsed(&text);
+        if let Some(text) = said {
+            info["conn_info"] = parsed(text);
         }
         info
     }

@@ -1,13 +1,13 @@
 //! Who a connection is, and what it says and is told in the json profile.
 
 use super::expect::{ANY, EPOCH};
-use super::presence::Seat;
+use super::presence::{Seat, Wish};
 use super::recovery::{Query, Replay, Want, Way};
 use super::rooms::{Origin, info_of};
-use super::{Ask, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
+use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
 use crate::speech::{Asking, Data, Named, Said};
-use parlor_core::{CloseCause, Limit};
+use parlor_core::{CloseCause, Limit, UserLimit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -78,11 +78,22 @@ impl Oracle {
                 self.conn(peer).expect("it is open").wants.clone_from(wants);
                 self.ask(peer, token, Ask::Identity);
             }
+            Said::Connect(None) if self.offered(peer).is_some() => {
+                let token = self.offered(peer).expect("there is one");
+                self.goals.reach(Goal::TokenInHeader);
+                self.conn(peer).expect("it is open").wants.clear();
+                self.ask(peer, &token, Ask::Identity);
+            }
             Said::Connect(None) if self.config.policy.allow_anonymous => self.welcome(peer, &Ruling::default()),
-            Said::Connect(None) => self.close(peer, CloseCause::InvalidToken),
+            Said::Connect(None) => self.close(peer, CloseCause::TokenRequired),
             Said::Pong => {}
             _ => self.close(peer, CloseCause::BadRequest),
         }
+    }
+
+    /// The token that came with the request for the connection.
+    fn offered(&self, peer: usize) -> Option<String> {
+        self.conns[peer].as_ref()?.entry.token.clone()
     }
 
     pub(super) fn ask(&mut self, peer: usize, token: &str, ask: Ask) {
@@ -158,7 +169,7 @@ impl Oracle {
             Some(token) => self.ask(peer, token, Ask::Subscribe(id, room, asking.clone())),
             None if !self.config.policy.allow_subscribe => self.refuse(peer, id, 103),
             None => {
-                let seat = Seat { watches: asking.watch, ..Seat::default() };
+                let seat = Seat { watches: asking.watch, ..Seat::because(Wish::Client) };
                 self.enter_asked((peer, id), room, &asking.want, seat, None);
             }
         }
@@ -301,12 +312,20 @@ impl Oracle {
     /// Lets a json client in.
     fn welcome(&mut self, peer: usize, ruling: &Ruling) {
         let rooms = self.placed(ruling);
-        if self.is_crowded(ruling, &rooms) && !self.is_user_full(ruling) {
-            return self.turn_away(peer, ruling, CloseCause::Rooms);
-        }
-        if !self.identify(peer, ruling) {
+        if self.refuses_user(peer, ruling) {
             return;
         }
+        if self.is_crowded(ruling, &rooms) {
+            return self.turn_away(peer, ruling, CloseCause::Rooms);
+        }
+        let displaced = self.displaced_by(ruling);
+        self.identify(peer, ruling);
+        self.let_in(peer, ruling, &rooms);
+        self.displace(displaced);
+    }
+
+    /// Puts a json client into the rooms that it starts in, and answers its `connect`.
+    fn let_in(&mut self, peer: usize, ruling: &Ruling, rooms: &[usize]) {
         let wants = std::mem::take(&mut self.conn(peer).expect("it is open").wants);
         let (mut subs, mut lines, mut bytes) = (json!({}), Vec::new(), 0);
         let limits = self.config.limits.clone();
@@ -314,7 +333,8 @@ impl Oracle {
             let want = wants.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone());
             let is_strict = matches!(want, Want::Since { refuse: true, .. });
             let info = self.info(peer, room);
-            let Ok(replay) = self.join(peer, room, &want.or_without(), Seat::default()) else {
+            let seat = Seat::because(self.wish(ruling, room));
+            let Ok(replay) = self.join(peer, room, &want.or_without(), seat) else {
                 self.overloaded(peer);
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
                 return;
@@ -352,30 +372,80 @@ impl Oracle {
         self.reply_with(peer, 1, "connect", result, lines);
     }
 
-    /// From now on the connection has said who it is. False where the user has too many connections, and it is closed.
-    pub(super) fn identify(&mut self, peer: usize, ruling: &Ruling) -> bool {
+    /// From now on the connection has said who it is.
+    pub(super) fn identify(&mut self, peer: usize, ruling: &Ruling) {
         let others = ruling.user.map_or(0, |user| self.connections_of(user));
         let is_new = self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none());
-        if is_new && self.is_user_full(ruling) {
-            self.hit(Limit::ConnectionsPerUser);
-            self.close(peer, CloseCause::UserConnections);
-            return false;
-        }
         let expiry = self.expiry(ruling.exp);
         if ruling.user.is_some() && others > 0 && is_new {
             self.goals.reach(Goal::UserTwice);
         }
+        let turn = self.turns;
         let conn = self.conns[peer].as_mut().expect("it is open");
         conn.disarm(Timer::Authenticate);
         (conn.ready, conn.asked) = (true, false);
         conn.timers[Timer::Expiry as usize] = expiry;
-        if ruling.user.is_some() {
-            conn.user = ruling.user;
+        conn.granted.clone_from(&ruling.channels);
+        conn.info.clone_from(&ruling.info);
+        if ruling.user.is_some() && is_new {
+            (conn.user, conn.known) = (ruling.user, turn);
         }
         if let Some(user) = ruling.user.filter(|_| others == 0) {
             self.turn.changes.push((Subject::User(user), true));
         }
+    }
+
+    /// Turns a connection away whose user has too many, where newer ones are refused. Whoever has not answered a ping of
+    /// now is gone soon.
+    pub(super) fn refuses_user(&mut self, peer: usize, ruling: &Ruling) -> bool {
+        if self.config.user_limit == UserLimit::Replace || !self.is_user_full(ruling) {
+            return false;
+        }
+        let is_asked = |conn: &Conn| conn.user == ruling.user && conn.ready && conn.timer(Timer::Pong).is_none();
+        let asked = |other: &usize| self.conns[*other].as_ref().is_some_and(is_asked);
+        for other in (0..self.conns.len()).filter(asked).collect::<Vec<_>>() {
+            self.send_ping(other);
+        }
+        self.hit(Limit::ConnectionsPerUser);
+        self.close(peer, CloseCause::UserFull);
         true
+    }
+
+    /// Who makes room for one more connection of this user: the one that has been the user's for the longest.
+    pub(super) fn displaced_by(&self, ruling: &Ruling) -> Option<usize> {
+        let since = |peer: &usize| self.conns[*peer].as_ref().map(|conn| conn.known);
+        let is_one = |peer: &usize| self.conns[*peer].as_ref().is_some_and(|conn| conn.user == ruling.user);
+        self.is_user_full(ruling).then(|| (0..self.conns.len()).filter(is_one).min_by_key(since))?
+    }
+
+    /// How many connections of the same user have been that for longer, where it matters who was first.
+    pub(crate) fn age_among_equals(&self, peer: usize) -> u8 {
+        let Some(conn) = &self.conns[peer] else { return 0 };
+        if self.config.limits.connections_per_user == 0 || conn.user.is_none() {
+            return 0;
+        }
+        let is_older = |other: &&Conn| other.user == conn.user && other.known < conn.known;
+        u8::try_from(self.conns.iter().flatten().filter(is_older).count()).expect("a few connections")
+    }
+
+    /// It goes once the new one is in: the user is there all the time, and so is the personal room.
+    pub(super) fn displace(&mut self, oldest: Option<usize>) {
+        if let Some(oldest) = oldest {
+            self.hit(Limit::ConnectionsPerUser);
+            if self.is_open(oldest) {
+                self.close(oldest, CloseCause::UserConnections);
+            }
+        }
+    }
+
+    /// Why a connection is put into this room that comes with its token.
+    pub(super) fn wish(&self, ruling: &Ruling, room: usize) -> Wish {
+        if ruling.channels.contains(&room) { Wish::Token } else { Wish::Own }
+    }
+
+    /// What is wrong with a connection's token: 109 or 103, as if it had come with a command.
+    pub(super) fn flaw_of_connection(&mut self, ruling: &Ruling) -> Option<u16> {
+        self.untimely_or_bad(ruling).or_else(|| ruling.channel.map(|_| 103))
     }
 
     /// There is no place for a room that it is put into.
@@ -392,11 +462,6 @@ impl Oracle {
         let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && conn.asked) else { return };
         conn.asked = false;
         let json = conn.entry.json;
-        if ruling.unreadable {
-            self.goals.reach(Goal::UnreadableToken);
-            self.hit(Limit::JsonDepth);
-        }
-        let conn = self.conn(peer).expect("it has asked");
         let ask = std::mem::take(&mut conn.ask);
         let waiting = std::mem::take(&mut conn.waiting);
         let is_in = conn.ready;
@@ -405,13 +470,15 @@ impl Oracle {
             Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
             Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, ruling),
             Ask::Identity if !json => self.decided_plain(peer, ruling),
-            Ask::Identity if self.proves_nothing(ruling) => self.close(peer, CloseCause::InvalidToken),
-            Ask::Identity if self.is_expired(ruling) => {
-                // What was sent behind this `connect` will be sent again behind the next.
-                self.goals.reach(Goal::TokenExpired);
-                return self.refuse(peer, 1, 109);
-            }
-            Ask::Identity => self.welcome(peer, ruling),
+            Ask::Identity => match self.flaw_of_connection(ruling) {
+                Some(109) => {
+                    // What was sent behind this `connect` will be sent again behind the next.
+                    self.goals.reach(Goal::TokenExpired);
+                    return self.refuse(peer, 1, 109);
+                }
+                Some(_) => self.close(peer, CloseCause::InvalidToken),
+                None => self.welcome(peer, ruling),
+            },
         }
         if is_in && !waiting.is_empty() {
             self.goals.reach(Goal::WaitedForToken);
@@ -420,13 +487,17 @@ impl Oracle {
         waiting.into_iter().for_each(|text| self.hear(peer, text));
     }
 
-    /// Whether the token is somebody else's work, or not good yet.
-    pub(super) fn proves_nothing(&self, ruling: &Ruling) -> bool {
-        ruling.forged || ruling.unreadable || ruling.nbf.is_some_and(|nbf| nbf > self.unix_ms / 1000)
+    /// Whether a token is not good yet, by more than clocks may differ.
+    pub(super) fn is_early(&self, ruling: &Ruling) -> bool {
+        ruling.nbf.is_some_and(|nbf| nbf * 1000 > self.unix_ms + self.leeway())
+    }
+
+    fn leeway(&self) -> u64 {
+        u64::try_from(self.config.limits.token_leeway.as_millis()).expect("a duration of less than centuries")
     }
 
     pub(super) fn is_expired(&self, ruling: &Ruling) -> bool {
-        ruling.exp.is_some_and(|exp| exp * 1000 <= self.unix_ms)
+        ruling.exp.is_some_and(|exp| exp * 1000 + self.leeway() <= self.unix_ms)
     }
 
     /// The rooms that come with a token: those that it names, and the user's own.

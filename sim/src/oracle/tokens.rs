@@ -2,7 +2,7 @@
 
 use super::calls::Denied;
 use super::expect::between;
-use super::presence::Seat;
+use super::presence::{Seat, Wish};
 use super::recovery::{Replay, Want, Way};
 use super::rooms::PUBLICATION;
 use super::{Expect, Oracle, Ruling, Timer, nanos};
@@ -38,11 +38,8 @@ impl Oracle {
     }
 
     pub(super) fn refreshed(&mut self, peer: usize, id: u64, ruling: &Ruling) {
-        if self.proves_nothing(ruling) {
-            return self.close(peer, CloseCause::InvalidToken);
-        }
-        if self.is_expired(ruling) {
-            return self.close(peer, CloseCause::Expired);
+        if let Some(code) = self.flaw_of_connection(ruling) {
+            return self.close(peer, if code == 109 { CloseCause::Expired } else { CloseCause::InvalidToken });
         }
         let conn = self.conns[peer].as_ref().expect("it has asked");
         if conn.user != ruling.user {
@@ -50,24 +47,119 @@ impl Oracle {
         }
         let mut reply = json!({ "client": conn.client.to_string() });
         self.add_ttl(&mut reply, ruling.exp);
-        let expiry = self.expiry(ruling.exp);
-        self.conn(peer).expect("it has asked").timers[Timer::Expiry as usize] = expiry;
         self.goals.reach(Goal::Refreshed);
-        self.reply(peer, id, "refresh", reply);
+        self.renew(peer, ruling, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
+    }
+
+    /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
+    pub(super) fn renew(&mut self, peer: usize, ruling: &Ruling, answer: Expect) {
+        let conn = self.conns[peer].as_ref().expect("it has asked");
+        let is_new = conn.user != ruling.user;
+        let granted = conn.granted.clone();
+        let is_in = |room: &usize| self.rooms[*room].contains(&peer);
+        let of_token =
+            |room: &usize| self.seats.get(&(*room, peer)).is_some_and(|seat| seat.wanted.contains(&Wish::Token));
+        let only = |room: &&usize| self.seats[&(**room, peer)].wanted.len() == 1;
+        let taken: Vec<usize> =
+            (0..self.rooms.len()).filter(of_token).filter(|room| !ruling.channels.contains(room)).collect();
+        let gone: Vec<usize> = taken.iter().filter(only).copied().collect();
+        let given: Vec<usize> =
+            ruling.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
+        let own = ruling.user.filter(|_| is_new).map(|user| self.own_room(user));
+        let before = (0..self.rooms.len()).filter(is_in).count();
+        let count = before - gone.len() + given.len() + usize::from(own.is_some());
+        if ruling.crowded || count > self.config.limits.rooms_per_connection {
+            self.hit(Limit::RoomsPerConnection);
+            return self.close(peer, CloseCause::Rooms);
+        }
+        if is_new && self.refuses_user(peer, ruling) {
+            return;
+        }
+        let displaced = if is_new { self.displaced_by(ruling) } else { None };
+        let mut fits = self.enqueue(peer, answer);
+        for room in taken {
+            if !gone.contains(&room) {
+                self.seats.get_mut(&(room, peer)).expect("it is in it").wanted.remove(&Wish::Token);
+                continue;
+            }
+            self.goals.reach(Goal::TokenTookAway);
+            self.leave(peer, room);
+            if self.is_json(peer) {
+                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
+                fits = fits && self.enqueue(peer, push);
+            }
+        }
+        for room in &ruling.channels {
+            if let Some(seat) = self.seats.get_mut(&(*room, peer)) {
+                seat.wanted.insert(Wish::Token);
+            }
+        }
+        self.rename(peer, ruling);
+        let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
+        if !fits {
+            self.close(peer, CloseCause::Slow);
+        }
+        let new: Vec<(usize, Wish)> =
+            given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();
+        for (room, wish) in new {
+            if !self.is_open(peer) {
+                self.join_in_vain(&info, peer, room);
+                continue;
+            }
+            if wish == Wish::Token {
+                self.goals.reach(Goal::TokenGave);
+            }
+            match self.join(peer, room, &Want::Nothing, Seat::because(wish)) {
+                Ok(replay) => self.tell_put_in(peer, room, replay),
+                Err(_) => self.overloaded(peer),
+            }
+        }
+        self.displace(displaced);
+    }
+
+    /// The rooms that it is in learn who it is now, if that is anything new.
+    fn rename(&mut self, peer: usize, ruling: &Ruling) {
+        let conn = self.conns[peer].as_ref().expect("it is there");
+        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
+        if (conn.user, &conn.info) == (ruling.user, &ruling.info) {
+            return self.identify(peer, ruling);
+        }
+        for room in &rooms {
+            self.announce_member(*room, peer, false);
+        }
+        self.identify(peer, ruling);
+        for room in &rooms {
+            self.announce_member(*room, peer, true);
+        }
+        self.goals.reach(Goal::Renamed);
+    }
+
+    /// What is wrong with a token wherever it is shown: 109 where another time is the cure, 103 where there is none.
+    pub(super) fn untimely_or_bad(&mut self, ruling: &Ruling) -> Option<u16> {
+        if ruling.forged {
+            return Some(103);
+        }
+        if self.is_expired(ruling) || self.is_early(ruling) {
+            return Some(109);
+        }
+        if ruling.unreadable {
+            self.goals.reach(Goal::UnreadableToken);
+            self.hit(Limit::JsonDepth);
+            return Some(103);
+        }
+        if ruling.long {
+            self.hit(Limit::RoomNameBytes);
+            self.goals.reach(Goal::TokenTooLong);
+            return Some(103);
+        }
+        None
     }
 
     /// What is wrong with a room's token: first what it is, then whose and what for.
-    fn flaw(&self, peer: usize, room: usize, ruling: &Ruling) -> Option<u16> {
+    fn flaw(&mut self, peer: usize, room: usize, ruling: &Ruling) -> Option<u16> {
         let user = self.conns[peer].as_ref().expect("it has asked").user;
-        if self.proves_nothing(ruling) {
-            Some(103)
-        } else if self.is_expired(ruling) {
-            Some(109)
-        } else if ruling.user != user || ruling.channel != Some(room) {
-            Some(103)
-        } else {
-            None
-        }
+        let is_another = ruling.user != user || ruling.channel != Some(room);
+        self.untimely_or_bad(ruling).or_else(|| is_another.then_some(103))
     }
 
     pub(super) fn subscribed_with(&mut self, peer: usize, id: u64, room: usize, asking: &Asking, ruling: &Ruling) {
@@ -76,9 +168,9 @@ impl Oracle {
             return self.refuse(peer, id, code);
         }
         let until = self.expiry(ruling.exp);
-        let info = ruling.user.and_then(Self::token_info);
+        let info = ruling.info.clone();
         self.goals.reach(Goal::JoinedByToken);
-        let seat = Seat { watches: asking.watch, info, until };
+        let seat = Seat { watches: asking.watch, info, until, ..Seat::because(Wish::Client) };
         if self.enter_asked((peer, id), room, &asking.want, seat, ruling.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }
@@ -95,7 +187,15 @@ impl Oracle {
             return self.refuse(peer, id, 103);
         }
         let until = self.expiry(ruling.exp);
-        self.seats.entry((room, peer)).or_default().until = until;
+        let is_news = self.seats[&(room, peer)].info != ruling.info;
+        if is_news {
+            self.announce_member(room, peer, false);
+        }
+        let seat = self.seats.get_mut(&(room, peer)).expect("it is in it");
+        (seat.until, seat.info) = (until, ruling.info.clone());
+        if is_news {
+            self.announce_member(room, peer, true);
+        }
         self.arm_seats(peer);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
@@ -148,16 +248,17 @@ impl Oracle {
             return;
         }
         self.leave(peer, room);
-        let conn = self.conns[peer].as_ref().expect("members exist");
-        if conn.entry.json {
-            let push =
-                json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
-            self.tell(
-                peer,
-                Expect::json(push, 17 << 56 | (room as u64) << 48 | u64::from(code))
-                    .among(self.turns, (room, usize::MAX)),
-            );
+        if self.is_json(peer) {
+            let push = self.unsubscribe_push(room, code, reason);
+            self.tell(peer, push);
         }
+    }
+
+    fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> Expect {
+        let push =
+            json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
+        let tag = 17 << 56 | (room as u64) << 48 | u64::from(code);
+        Expect::json(push, tag).among(self.turns, (room, usize::MAX))
     }
 
     fn ready_of(&self, user: usize) -> Vec<usize> {
@@ -168,16 +269,20 @@ impl Oracle {
 
     /// A backend puts a user's connections into a room.
     pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
-        let new: Vec<usize> = self.ready_of(user).into_iter().filter(|peer| !self.rooms[room].contains(peer)).collect();
+        let (there, new): (Vec<usize>, Vec<usize>) =
+            self.ready_of(user).into_iter().partition(|peer| self.rooms[room].contains(peer));
         if new.iter().any(|peer| self.is_full(*peer)) {
             self.hit(Limit::RoomsPerConnection);
             return Err(Denied::by("rooms_per_connection"));
+        }
+        for peer in there {
+            self.seats.get_mut(&(room, peer)).expect("it is in it").wanted.insert(Wish::Backend);
         }
         for peer in new {
             if !self.is_open(peer) {
                 continue;
             }
-            match self.join(peer, room, want, Seat::default()) {
+            match self.join(peer, room, want, Seat::because(Wish::Backend)) {
                 Ok(replay) => self.tell_put_in(peer, room, replay),
                 Err(_) => self.overloaded(peer),
             }

@@ -2,11 +2,11 @@
 
 use super::{Defect, Search, Seeded, defects, known};
 use crate::checks::Guarantee;
-use crate::subject::Subject;
+use crate::subject::{Subject, vouch};
 use parlor_core::api::{Command, Reply, Which};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
-use parlor_core::{Config, Effect, Input, Now, Shard};
+use parlor_core::{Claims, Config, Effect, Input, Now, Shard};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -14,6 +14,15 @@ use std::time::Duration;
 fn reword(input: &mut Input, from: &str, to: &str) {
     if let Input::Message { text, .. } = input {
         *text = text.replace(from, to);
+    }
+}
+
+/// What a token says, in other words.
+fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
+    if let Input::Authenticated { verdict: Ok(verified), .. } = input {
+        let mut claims = verified.claims().clone();
+        reword(&mut claims);
+        *verified = vouch(Ok(claims)).expect("it was good before");
     }
 }
 
@@ -182,18 +191,16 @@ defects! {
     }
     a_room_token_for_any_room: AnyRoom breaks G2 | P1 | G8 within 2000 seeds {
         fn hear(&self, input: &mut Input) {
-            if let Input::Authenticated { verdict: Ok(claims), .. } = input
-                && claims.channel.as_deref() == Some("elsewhere")
-            {
-                claims.channel = Some("r0".into());
-            }
+            retell(input, |claims| {
+                if claims.channel.as_deref() == Some("elsewhere") {
+                    claims.channel = Some("r0".into());
+                }
+            });
         }
     }
     a_token_that_never_ends: Eternal breaks P1 | G7 | G2 | G4 within 80 seeds {
         fn hear(&self, input: &mut Input) {
-            if let Input::Authenticated { verdict: Ok(claims), .. } = input {
-                claims.exp = claims.exp.filter(|_| claims.channel.is_none());
-            }
+            retell(input, |claims| claims.exp = claims.exp.filter(|_| claims.channel.is_none()));
         }
     }
     a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {

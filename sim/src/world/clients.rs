@@ -9,7 +9,7 @@ use crate::oracle::{Deed, Entry, Want};
 use crate::request;
 use crate::socket::Socket;
 use crate::speech::{self, Said, Speech};
-use crate::subject::Subject;
+use crate::subject::{Subject, vouch};
 use parlor_core::wire::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ impl<S: Subject> World<S> {
 
     fn accept_as(&mut self, peer: Peer, door: Door, entry: Entry) -> Result<(), Failure> {
         let client = self.new_public_id(peer);
-        let in_header = entry.token.clone().filter(|_| door == Door::PlainHeader);
+        let in_header = entry.token.clone().filter(|_| matches!(door, Door::JsonHeader | Door::PlainHeader));
         let address = IpAddr::from([10, 0, 0, entry.address]);
         let target = self.target(door, &entry);
         let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
@@ -68,8 +68,8 @@ impl<S: Subject> World<S> {
     }
 
     fn entry(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
-        let json = matches!(door, Door::Json | Door::JsonPings);
-        let has_token = matches!(door, Door::PlainToken | Door::PlainHeader);
+        let json = matches!(door, Door::Json | Door::JsonPings | Door::JsonHeader);
+        let has_token = matches!(door, Door::JsonHeader | Door::PlainToken | Door::PlainHeader);
         let token = has_token.then(|| self.token(peer, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
         let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
@@ -224,7 +224,7 @@ impl<S: Subject> World<S> {
             Late::Violation => Input::Violation { conn, rule: Violation::Protocol },
             Late::Lost => Input::Lost { conn, cause: Lost::Write },
             Late::Flushed => Input::Flushed { conn, bytes: 7 },
-            Late::Authenticated => Input::Authenticated { conn, verdict: Ok(Claims::default()) },
+            Late::Authenticated => Input::Authenticated { conn, verdict: vouch(Ok(Claims::default())) },
         };
         self.turn(input, &Deed::Stale)
     }

@@ -6,8 +6,8 @@ use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Deed, Oracle, Ruling};
 use crate::rng::Rng;
 use crate::speech;
-use crate::subject::Subject;
-use parlor_core::{BadToken, Claims, Input};
+use crate::subject::{Subject, vouch};
+use parlor_core::{BadToken, Claims, Input, VerifiedClaims};
 
 impl<S: Subject> World<S> {
     /// A token that this client shows, for a room if there is one.
@@ -25,18 +25,23 @@ impl<S: Subject> World<S> {
     pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
         self.life_mut(peer).asked = false;
         let (ruling, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
+        let verdict = vouch(verdict);
         self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Deed::Decided(peer.index(), ruling))
     }
 
     /// What the token that was looked at last says, if it was read as it was written.
-    pub(super) fn ruling_of(&mut self, peer: usize, verdict: &Result<Claims, BadToken>) -> Result<Ruling, Failure> {
+    pub(super) fn ruling_of(
+        &mut self,
+        peer: usize,
+        verdict: &Result<VerifiedClaims, BadToken>,
+    ) -> Result<Ruling, Failure> {
         if let Some(life) = &mut self.clients[peer].life {
             life.asked = false;
         }
         let known = self.minted.iter().rev().find(|(token, ..)| *token == self.checked);
         let (_, ruling, claims) =
             known.ok_or_else(|| Failure::new(Guarantee::P1, "a token of a client", &self.checked))?;
-        equal(Guarantee::P1, "the token to say", claims, verdict)?;
+        equal(Guarantee::P1, "the token to say", &vouch(claims.clone()), verdict)?;
         Ok(ruling.clone())
     }
 
@@ -44,22 +49,40 @@ impl<S: Subject> World<S> {
     fn says(&self, verdict: Verdict, user: User, asked: Option<usize>) -> (Ruling, Result<Claims, BadToken>) {
         let now = self.moment(self.clock).unix_ms / 1000;
         let user = (verdict != Verdict::Nobody).then(|| user.index());
+        let leeway = self.config().limits.token_leeway.as_secs();
+        let rooms = usize::from(self.room_count());
         let ruling = Ruling {
             forged: verdict == Verdict::Forged,
-            nbf: (verdict == Verdict::Early).then_some(now + 60),
+            nbf: match verdict {
+                Verdict::Early => Some(now + leeway + 60),
+                Verdict::Soon => Some(now + leeway / 2),
+                _ => None,
+            },
             user,
             exp: match verdict {
                 Verdict::Expiring => Some(now + 20),
-                Verdict::Expired => Some(now - 60),
+                Verdict::Expired => Some(now - leeway - 60),
+                Verdict::Recent => Some(now - leeway / 2),
                 _ => None,
             },
-            channels: match user {
-                _ if verdict != Verdict::Placed => vec![],
-                Some(user) if user % 2 == 1 => (0..usize::try_from(self.setup.rooms).expect("a few rooms")).collect(),
-                _ => vec![0],
+            info: match verdict {
+                Verdict::Renamed => user.map(|user| format!(r#"{{"again":true,"name":"user {user}"}}"#)),
+                _ => user.and_then(Oracle::token_info),
+            },
+            channels: match verdict {
+                Verdict::Placed if user.is_some_and(|user| user % 2 == 1) => (0..rooms).collect(),
+                Verdict::Placed => vec![0],
+                Verdict::Both => (0..rooms.min(2)).collect(),
+                Verdict::Moved => (1..rooms).collect(),
+                _ => vec![],
             },
             crowded: verdict == Verdict::Crowded,
-            channel: asked.filter(|_| verdict != Verdict::OtherRoom),
+            long: verdict == Verdict::LongRoom,
+            channel: match (verdict, asked) {
+                (Verdict::OtherRoom, _) | (Verdict::Misplaced, Some(_)) => None,
+                (Verdict::Misplaced, None) => Some(0),
+                (_, asked) => asked,
+            },
             unreadable: verdict == Verdict::Unreadable,
         };
         let deep = self.setup.limits.json_depth + 1;
@@ -69,14 +92,20 @@ impl<S: Subject> World<S> {
             sub: user.map(speech::user_name).unwrap_or_default(),
             exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
             nbf: ruling.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
-            info: deep.or_else(|| user.and_then(Oracle::token_info)),
+            info: deep.or_else(|| ruling.info.clone()),
             channels: match verdict {
+                Verdict::LongRoom => vec!["x".repeat(self.config().limits.room_name_bytes + 1)],
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
                 _ => ruling.channels.iter().map(|room| speech::room_name(*room)).collect(),
             },
-            channel: asked.map(|room| ruling.channel.map_or_else(|| "elsewhere".into(), |_| speech::room_name(room))),
+            channel: match (ruling.channel, verdict) {
+                (Some(room), _) => Some(speech::room_name(room)),
+                (None, Verdict::OtherRoom) => asked.map(|_| "elsewhere".into()),
+                (None, _) => None,
+            },
+            ..Claims::default()
         };
-        let verdict = if ruling.forged { Err(BadToken::Invalid) } else { Ok(claims) };
+        let verdict = if ruling.forged { Err(BadToken::Signature) } else { Ok(claims) };
         (ruling, verdict)
     }
 }

@@ -1,0 +1,214 @@
+//! What a token proves at this moment: its times are judged against the turn's, its names against the rules.
+
+use super::Hub;
+use crate::close::{CloseCause, CloseReason};
+use crate::code::{Error, ErrorCode};
+use crate::ids::{BadName, Name};
+use crate::limits::Limit;
+use crate::token::{BadToken, Claims, VerifiedClaims};
+use crate::wire::readable;
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// What a token proves at this moment.
+pub(super) enum Proof {
+    Good(Identity),
+    /// Nothing now: another one, or the same one later, may be good.
+    Untimely(Untimely),
+    /// Nothing ever.
+    Bad(Flaw),
+}
+
+/// A token that is not valid at this moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Untimely {
+    /// Its `nbf` is to come.
+    Early,
+    /// Its `exp` has passed.
+    Late,
+}
+
+impl Untimely {
+    /// What a command is answered that came with it: SDKs get a new token and try again.
+    pub fn error(self) -> Error {
+        match self {
+            Self::Early => Error::new(ErrorCode::TokenExpired, "token is not valid yet"),
+            Self::Late => ErrorCode::TokenExpired.into(),
+        }
+    }
+
+    /// What a connection is closed with that was to be renewed with it: SDKs come back with a new token.
+    pub fn close_reason(self) -> CloseReason {
+        match self {
+            Self::Early => {
+                CloseReason { reason: Cow::Borrowed("token is not valid yet"), ..CloseCause::Expired.reason() }
+            }
+            Self::Late => CloseCause::Expired.reason(),
+        }
+    }
+}
+
+/// Why a token proves nothing.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// The verifier does not vouch for it. Whoever has made it up is not told why.
+    Unverified(BadToken),
+    /// What it says cannot be.
+    Content { words: Cow<'static, str>, limit: Option<Limit> },
+}
+
+impl Flaw {
+    pub fn content(words: impl Into<Cow<'static, str>>) -> Self {
+        Self::Content { words: words.into(), limit: None }
+    }
+
+    fn of_name(what: &str, wrong: BadName) -> Self {
+        let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
+        Self::Content { words: format!("{what}: {wrong}").into(), limit }
+    }
+
+    fn of_error(error: Error) -> Self {
+        Self::Content { words: error.message, limit: error.limit }
+    }
+
+    /// The limit that it breaks.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Content { limit, .. } => *limit,
+            Self::Unverified(_) => None,
+        }
+    }
+
+    /// What a connection is closed with that has shown it.
+    pub fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Unverified(_) => CloseCause::InvalidToken.reason(),
+            Self::Content { words, .. } => CloseCause::InvalidToken.reason().because(words),
+        }
+    }
+
+    /// What a command is answered that is about one room.
+    pub fn error(self) -> Error {
+        let code = ErrorCode::PermissionDenied;
+        match self {
+            Self::Unverified(_) => code.into(),
+            Self::Content { words, limit } => {
+                Error { code, message: format!("{}: {words}", code.message()).into(), limit }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unverified(why) => write!(f, "{why}"),
+            Self::Content { words, .. } => f.write_str(words),
+        }
+    }
+}
+
+/// Who a token says that its bearer is.
+pub(super) struct Identity {
+    pub user: Name,
+    pub info: Option<String>,
+    pub channels: Vec<Name>,
+    /// The room that it is for, in the token of a subscription.
+    pub channel: Option<String>,
+    /// How long the token is still good.
+    pub lifetime: Option<Duration>,
+}
+
+impl Identity {
+    /// The same in whole seconds, as replies have it: at least 1, which SDKs take for "soon" where 0 is "never".
+    pub fn ttl(&self) -> Option<u64> {
+        self.lifetime.map(|lifetime| lifetime.as_secs().max(1))
+    }
+}
+
+impl Proof {
+    /// The same where the token has to be a connection's: one with `channel` is a room's.
+    pub fn of_connection(self) -> Self {
+        match self {
+            Self::Good(Identity { channel: Some(_), .. }) => {
+                Self::Bad(Flaw::content("it has a channel, so it is a room's and no connection's"))
+            }
+            other => other,
+        }
+    }
+
+    /// Why it proves nothing, for those who look for that.
+    pub fn failure(&self) -> Option<&dyn fmt::Display> {
+        match self {
+            Self::Good(_) => None,
+            Self::Untimely(Untimely::Early) => Some(&"its nbf is to come"),
+            Self::Untimely(Untimely::Late) => Some(&"its exp has passed"),
+            Self::Bad(flaw) => Some(flaw),
+        }
+    }
+}
+
+impl Hub {
+    /// Judges what a verifier has said of a token.
+    pub(super) fn prove(&self, verdict: Result<VerifiedClaims, BadToken>) -> Proof {
+        let claims = match verdict {
+            Ok(claims) => claims.into_claims(),
+            Err(why) => return Proof::Bad(Flaw::Unverified(why)),
+        };
+        if let Some(untimely) = self.untimely(&claims) {
+            return Proof::Untimely(untimely);
+        }
+        match self.identity(claims) {
+            Ok(identity) => Proof::Good(identity),
+            Err(flaw) => Proof::Bad(flaw),
+        }
+    }
+
+    /// Clocks differ: a token is good for `token_leeway` before it begins and after it ends.
+    fn untimely(&self, claims: &Claims) -> Option<Untimely> {
+        let now = i128::from(self.now.unix_ms);
+        let leeway = i128::try_from(self.config.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
+        let at = |seconds: i64| i128::from(seconds) * 1000;
+        if claims.exp.is_some_and(|exp| at(exp) + leeway <= now) {
+            Some(Untimely::Late)
+        } else if claims.nbf.is_some_and(|nbf| at(nbf) > now + leeway) {
+            Some(Untimely::Early)
+        } else {
+            None
+        }
+    }
+
+    fn identity(&self, claims: Claims) -> Result<Identity, Flaw> {
+        let max = self.config.limits.room_name_bytes;
+        let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
+        let user = user.map_err(|wrong| Flaw::of_name("sub", wrong))?;
+        let mut channels: Vec<Name> = Vec::new();
+        for channel in &claims.channels {
+            let room = Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channels", wrong))?;
+            if !channels.contains(&room) {
+                channels.push(room);
+            }
+            // One more than a connection may be in is refused as a thousand more are, and looked through sooner.
+            if channels.len() > self.config.limits.rooms_per_connection {
+                break;
+            }
+        }
+        if let Some(channel) = &claims.channel {
+            Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
+        }
+        let info = claims.info.as_deref().unwrap_or_default();
+        readable::check(info, &self.config.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
+        let lifetime = claims.exp.map(|exp| self.until(exp));
+        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, lifetime })
+    }
+
+    /// How long it is from this turn to a time in seconds since 1970.
+    pub(super) fn until(&self, unix_seconds: i64) -> Duration {
+        let until = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000);
+        Duration::from_millis(until.saturating_sub(self.now.unix_ms))
+    }
+}

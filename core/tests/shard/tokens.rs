@@ -1,0 +1,395 @@
+//! What tokens give and take: users, rooms and infos, for as long as they are valid.
+
+use crate::world::{World, claims, with, with_config, world};
+use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Name, Policy, UserLimit};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const NOW: i64 = 1_700_000_000;
+const CONNECT: &str = r#"{"id":1,"connect":{"token":"t"}}"#;
+
+/// What a token of Ann says that puts her connection into these rooms.
+fn ann(channels: &[&str]) -> Claims {
+    Claims { channels: channels.iter().map(|room| (*room).into()).collect(), ..claims("ann") }
+}
+
+/// A json connection that has shown this token; the reply was read.
+fn connected(world: &mut World, claims: Claims) -> ConnId {
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.prove(claims);
+    assert_eq!(world.read(conn).len(), 1, "the reply to connect");
+    conn
+}
+
+/// What a json client receives when it shows another token.
+fn refresh(world: &mut World, conn: ConnId, claims: Claims) -> Vec<Value> {
+    world.say(conn, r#"{"id":7,"refresh":{"token":"u"}}"#);
+    world.prove(claims);
+    world.read_json(conn)
+}
+
+fn rooms_of(world: &World, user: &str) -> Vec<String> {
+    let snapshot = world.shard.snapshot();
+    let (_, ids) = snapshot.users.iter().find(|(name, _)| name.as_str() == user).expect("the user is online");
+    let mut rooms: Vec<String> = snapshot
+        .rooms
+        .iter()
+        .filter(|room| ids.iter().any(|id| room.members.contains(id)))
+        .map(|room| room.name.to_string())
+        .collect();
+    rooms.sort_unstable();
+    rooms
+}
+
+fn publish(world: &mut World, room: &str) {
+    world.api("publish", &json!({"channel": room, "data": room}).to_string());
+}
+
+#[test]
+fn a_refreshed_token_counts_whole() {
+    let mut world = world();
+    let watcher = world.json();
+    for room in ["old", "kept", "new"] {
+        world.say(watcher, &json!({"id": 2, "subscribe": {"channel": room, "join_leave": true}}).to_string());
+    }
+    world.read(watcher);
+    let conn = connected(&mut world, ann(&["old", "kept"]));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"mine"}}"#);
+    world.api("subscribe", r#"{"user":"ann","channel":"placed"}"#);
+    world.read(conn);
+    world.read(watcher);
+    publish(&mut world, "new");
+    world.read(watcher);
+    let frames = refresh(&mut world, conn, ann(&["kept", "new"]));
+    assert_eq!(frames[0]["id"], 7);
+    let unsubscribe = json!({"channel": "old", "unsubscribe": {"code": 2000, "reason": "server unsubscribe"}});
+    assert_eq!(frames[1]["push"], unsubscribe);
+    let subscribe = &frames[2]["push"];
+    assert_eq!((&subscribe["channel"], &subscribe["subscribe"]["offset"]), (&json!("new"), &json!(1)));
+    assert_eq!((&subscribe["subscribe"]["positioned"], frames.len()), (&json!(true), 3));
+    assert_eq!(rooms_of(&world, "ann"), ["#ann", "kept", "mine", "new", "placed"]);
+    let seen: Vec<(String, bool)> = world
+        .read_json(watcher)
+        .iter()
+        .map(|frame| (frame["push"]["channel"].as_str().unwrap().into(), frame["push"].get("join").is_some()))
+        .collect();
+    assert_eq!(seen, [("old".into(), false), ("new".into(), true)], "those who stay do not come and go");
+    for room in ["old", "kept", "new", "mine", "placed", "#ann"] {
+        publish(&mut world, room);
+    }
+    let heard: Vec<Value> = world.read_json(conn).iter().map(|frame| frame["push"]["channel"].clone()).collect();
+    assert_eq!(heard, ["kept", "new", "mine", "placed", "#ann"], "a room that the token does not name is silent");
+}
+
+#[test]
+fn a_refreshed_token_without_channels_takes_all_that_only_the_old_one_gave() {
+    let mut world = world();
+    let conn = connected(&mut world, ann(&["a", "b", "c"]));
+    world.api("subscribe", r#"{"user":"ann","channel":"b"}"#);
+    assert!(world.read(conn).is_empty(), "it is there already");
+    let left: Vec<Value> =
+        refresh(&mut world, conn, claims("ann"))[1..].iter().map(|frame| frame["push"]["channel"].clone()).collect();
+    assert_eq!(left, ["a", "c"]);
+    assert_eq!(rooms_of(&world, "ann"), ["#ann", "b"], "a backend wants it in b");
+}
+
+#[test]
+fn a_room_that_was_left_stays_left_until_a_token_names_it_anew() {
+    let mut world = world();
+    let conn = connected(&mut world, ann(&["a", "b"]));
+    world.say(conn, r#"{"id":2,"unsubscribe":{"channel":"a"}}"#);
+    world.api("unsubscribe", r#"{"user":"ann","channel":"b"}"#);
+    world.read(conn);
+    assert_eq!(refresh(&mut world, conn, ann(&["a", "b"])).len(), 1, "the reply");
+    assert_eq!(rooms_of(&world, "ann"), ["#ann"]);
+    refresh(&mut world, conn, claims("ann"));
+    refresh(&mut world, conn, ann(&["a", "b"]));
+    assert_eq!(rooms_of(&world, "ann"), ["#ann", "a", "b"]);
+}
+
+#[test]
+fn a_room_that_the_client_wants_too_survives_the_token() {
+    let mut world = world();
+    let conn = connected(&mut world, ann(&[]));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.read(conn);
+    assert_eq!(refresh(&mut world, conn, ann(&["a"])).len(), 1, "it is in it already");
+    assert_eq!(refresh(&mut world, conn, ann(&[])).len(), 1, "and stays");
+    let plain = world.open("/ws/a?token=t");
+    world.prove(Claims { channels: vec!["a".into(), "b".into()], ..claims("bob") });
+    world.read(plain);
+    world.say(plain, r#"{"type":"auth","token":"u"}"#);
+    world.prove(claims("bob"));
+    assert_eq!(world.read_json(plain)[0]["type"], "authenticated");
+    assert_eq!(rooms_of(&world, "bob"), ["#bob", "a"], "plain counts whole too; a is in the URL");
+}
+
+#[test]
+fn a_refreshed_token_with_too_many_rooms_closes_as_at_connect() {
+    let mut world = with(Limits { rooms_per_connection: 3, ..Limits::default() }, Policy::open());
+    let conn = connected(&mut world, ann(&["a", "b"]));
+    assert_eq!(refresh(&mut world, conn, ann(&["b", "c"])).len(), 3, "what is left makes room");
+    world.say(conn, r#"{"id":7,"refresh":{"token":"u"}}"#);
+    world.prove(ann(&["a", "b", "c"]));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3505));
+    assert_eq!(world.shard.stats().totals.limits[&Limit::RoomsPerConnection], 1);
+}
+
+#[test]
+fn a_refreshed_tokens_info_is_seen_in_presence_and_in_what_is_published() {
+    let mut world = world();
+    let watcher = world.json();
+    world.say(watcher, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true}}"#);
+    let info = |text: &str| Claims { info: Some(text.into()), ..ann(&["a"]) };
+    let conn = connected(&mut world, info("1"));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"own","token":"t"}}"#);
+    world.prove(Claims { channel: Some("own".into()), info: Some("5".into()), ..claims("ann") });
+    world.read(conn);
+    world.read(watcher);
+    refresh(&mut world, conn, info("1"));
+    assert!(world.read(watcher).is_empty(), "nothing is new");
+    refresh(&mut world, conn, info("2"));
+    let told: Vec<Value> = world.read_json(watcher).into_iter().map(|mut frame| frame["push"].take()).collect();
+    let said = |kind: &str, at: usize| told[at][kind]["info"]["conn_info"].clone();
+    assert_eq!((said("leave", 0), said("join", 1), told.len()), (json!(1), json!(2), 2));
+    world.say(conn, r#"{"id":8,"publish":{"channel":"own","data":0}}"#);
+    let info_of = |value: &Value| (value["conn_info"].clone(), value["chan_info"].clone());
+    assert_eq!(info_of(&world.read_json(conn)[0]["push"]["pub"]["info"]), (json!(2), json!(5)));
+    for room in ["a", "own"] {
+        let presence = world.api("presence", &json!({ "channel": room }).to_string());
+        let infos = presence["result"]["presence"].as_object().unwrap().values();
+        assert!(infos.into_iter().any(|info| info["conn_info"] == 2), "{room}: {presence}");
+    }
+    refresh(&mut world, conn, ann(&["a"]));
+    assert!(world.read_json(watcher)[1]["push"]["join"]["info"].get("conn_info").is_none());
+}
+
+#[test]
+fn a_rooms_refreshed_token_counts_whole() {
+    let mut world = world();
+    let conn = connected(&mut world, claims("ann"));
+    let token = |info: &str| Claims { channel: Some("a".into()), info: Some(info.into()), ..claims("ann") };
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(token("1"));
+    world.say(conn, r#"{"id":3,"sub_refresh":{"channel":"a","token":"t"}}"#);
+    world.prove(token("2"));
+    world.read(conn);
+    world.say(conn, r#"{"id":4,"publish":{"channel":"a","data":0}}"#);
+    assert_eq!(world.read_json(conn)[0]["push"]["pub"]["info"]["chan_info"], 2);
+    let presence = world.api("presence", r#"{"channel":"a"}"#);
+    assert_eq!(presence["result"]["presence"].as_object().unwrap().values().next().unwrap()["chan_info"], 2);
+}
+
+#[test]
+fn a_token_of_a_clock_that_differs_is_good_within_the_leeway() {
+    for (nbf, exp, code) in [
+        (Some(NOW + 10), None, None),
+        (Some(NOW + 11), None, Some(109)),
+        (None, Some(NOW - 9), None),
+        (None, Some(NOW - 10), Some(109)),
+        (Some(i64::MAX), None, Some(109)),
+        (None, Some(i64::MIN), Some(109)),
+        (Some(i64::MIN), Some(i64::MAX), None),
+    ] {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        world.say(conn, CONNECT);
+        world.prove(Claims { nbf, exp, ..claims("ann") });
+        let reply = &world.read_json(conn)[0];
+        assert_eq!(reply["error"]["code"].as_u64(), code, "{nbf:?} {exp:?}: {reply}");
+    }
+}
+
+#[test]
+fn a_token_that_is_not_valid_yet_is_never_final() {
+    let early =
+        |channel: Option<&str>| Claims { nbf: Some(NOW + 60), channel: channel.map(Into::into), ..claims("ann") };
+    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::closed() });
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.prove(early(None));
+    let error = json!({"code": 109, "message": "token is not valid yet"});
+    assert_eq!(world.read_json(conn)[0]["error"], error);
+    world.say(conn, CONNECT);
+    world.prove(claims("ann"));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(early(Some("a")));
+    assert_eq!(world.read_json(conn)[1]["error"], error);
+    world.say(conn, r#"{"id":3,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("a".into()), ..claims("ann") });
+    world.say(conn, r#"{"id":4,"sub_refresh":{"channel":"a","token":"t"}}"#);
+    world.prove(early(Some("a")));
+    let frames = world.read_json(conn);
+    assert_eq!(frames[1]["push"]["unsubscribe"]["code"], 2501, "SDKs subscribe again, with a token that is new");
+    assert_eq!(frames[2]["error"], error);
+    world.say(conn, r#"{"id":5,"refresh":{"token":"t"}}"#);
+    world.prove(early(None));
+    assert_eq!(world.read_close(conn), Some((3005, "token is not valid yet".into())));
+    let plain = world.open("/ws/a?token=t");
+    world.prove(early(None));
+    assert_eq!(world.read_close(plain), Some((3005, "token is not valid yet".into())));
+}
+
+#[test]
+fn a_rooms_token_is_never_a_connections() {
+    let of_room = || Claims { channel: Some("a".into()), ..claims("ann") };
+    let mut world = with(Limits::default(), Policy::closed());
+    let words = "invalid token: it has a channel, so it is a room's and no connection's";
+    for target in ["/connection/websocket", "/ws/a?token=t"] {
+        let conn = world.open(target);
+        if target.starts_with("/c") {
+            world.say(conn, CONNECT);
+        }
+        world.prove(of_room());
+        assert_eq!(world.read_close(conn), Some((3500, words.into())), "{target}");
+    }
+    let conn = connected(&mut world, claims("ann"));
+    world.say(conn, r#"{"id":7,"refresh":{"token":"u"}}"#);
+    world.prove(of_room());
+    assert_eq!(world.read_close(conn), Some((3500, words.into())));
+    let conn = connected(&mut world, claims("ann"));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(claims("ann"));
+    let error = json!({"code": 103, "message": "permission denied: the token is not for this room"});
+    assert_eq!(world.read_json(conn)[0]["error"], error);
+}
+
+#[test]
+fn a_limit_that_a_token_breaks_is_named() {
+    let long = "x".repeat(300);
+    let in_channels = Claims { channels: vec![long.clone()], ..claims("ann") };
+    for claims in [in_channels.clone(), claims(&long), Claims { channel: Some(long.clone()), ..claims("ann") }] {
+        let mut world = with(Limits::default(), Policy::closed());
+        let conn = world.open("/connection/websocket");
+        world.say(conn, CONNECT);
+        world.prove(claims);
+        let (code, reason) = world.read_close(conn).expect("it is closed");
+        assert_eq!(code, 3500);
+        assert!(reason.starts_with("invalid token: ") && reason.ends_with("(room_name_bytes)"), "{reason}");
+        assert_eq!(world.shard.stats().totals.limits[&Limit::RoomNameBytes], 1);
+    }
+    let mut world = world();
+    let conn = connected(&mut world, claims("ann"));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(Claims { channel: Some(long), ..claims("ann") });
+    let error = &world.read_json(conn)[0]["error"];
+    assert_eq!(error["code"], 103);
+    assert!(error["message"].as_str().unwrap().contains("room_name_bytes"), "{error}");
+    let plain = world.open("/ws/a?token=t&greeting=off");
+    world.prove(in_channels);
+    let message = world.read_json(plain)[0]["message"].to_string();
+    assert!(message.contains("invalid token: ") && message.contains("room_name_bytes"), "{message}");
+}
+
+#[test]
+fn whoever_needs_a_token_is_told_so() {
+    let required = Some((3500, String::from("a token is required")));
+    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::closed() });
+    for text in [r#"{"id":1,"connect":{}}"#, r#"{"id":1,"connect":{"token":""}}"#] {
+        let conn = world.open("/connection/websocket");
+        world.say(conn, text);
+        assert_eq!(world.read_close(conn), required, "{text}");
+    }
+    let plain = world.open("/ws/a");
+    world.say(plain, r#"{"type":"ping"}"#);
+    assert!(world.read_json(plain)[0]["message"].as_str().unwrap().starts_with("a token is required: "));
+    world.say(plain, r#"{"type":"auth","token":""}"#);
+    assert_eq!(world.read_close(plain), required);
+    let conn = connected(&mut world, claims("ann"));
+    let error = json!({"code": 103, "message": "permission denied: a token for this room is required"});
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    assert_eq!(world.read_json(conn)[0]["error"], error);
+    world.say(conn, r#"{"id":3,"refresh":{}}"#);
+    assert_eq!(world.read_close(conn), required);
+}
+
+#[test]
+fn json_takes_the_token_of_its_request_where_connect_brings_none() {
+    let mut world = with(Limits::default(), Policy::closed());
+    world.token = Some("in-header".into());
+    let conn = world.open("/connection/websocket");
+    assert!(world.tokens.is_empty(), "it says first what it wants");
+    world.say(conn, r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.tokens[0].1, "in-header");
+    world.prove(Claims { exp: Some(1), ..claims("ann") });
+    assert_eq!(world.read_json(conn)[0]["error"]["code"], 109);
+    world.say(conn, r#"{"id":2,"connect":{"token":"own"}}"#);
+    assert_eq!(world.tokens[0].1, "own", "what connect brings goes first");
+    world.prove(claims("ann"));
+    assert!(world.read_json(conn)[0].get("connect").is_some());
+}
+
+fn limited(connections_per_user: usize, user_limit: UserLimit) -> World {
+    let limits = Limits { connections_per_user, ..Limits::default() };
+    with_config(Config { limits, user_limit, ..Config::default() })
+}
+
+#[test]
+fn a_users_oldest_connection_makes_room_for_a_new_one() {
+    let mut world = limited(2, UserLimit::Replace);
+    let late = world.plain("/ws/a");
+    let [first, second] = [0; 2].map(|_| connected(&mut world, ann(&["a"])));
+    world.say(late, r#"{"type":"auth","token":"t"}"#);
+    world.prove(claims("ann"));
+    let words = Some((3504, String::from("connection limit (connections_per_user)")));
+    assert_eq!(world.read_close(first), words, "who came earlier but was nobody's until now is no older");
+    let third = connected(&mut world, ann(&["a"]));
+    assert_eq!(world.read_close(second), words);
+    assert_eq!(world.read_json(late)[0]["user"], "ann");
+    assert!(world.ended.is_empty() && world.shard.pending(third).is_none());
+    assert_eq!(world.shard.stats().totals.limits[&Limit::ConnectionsPerUser], 2);
+}
+
+#[test]
+fn a_user_who_is_replaced_has_not_been_away() {
+    let mut world = limited(1, UserLimit::Replace);
+    connected(&mut world, ann(&["a"]));
+    connected(&mut world, ann(&["a"]));
+    let changes: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
+    let [user, own, room] = ["ann", "#ann", "a"].map(|name| Name::room(name, 9).expect("a name"));
+    assert_eq!(changes, [&Change::Online(user), &Change::Occupied(room), &Change::Occupied(own)]);
+}
+
+#[test]
+fn one_that_is_not_let_in_replaces_nobody() {
+    let limits = Limits { connections_per_user: 1, rooms_per_connection: 2, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let first = connected(&mut world, claims("ann"));
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.prove(ann(&["a", "b"]));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3505));
+    world.say(first, r#"{"id":2,"ping":{}}"#);
+    assert_eq!(world.read(first).len(), 1);
+}
+
+#[test]
+fn a_connection_that_is_refused_has_the_others_asked_whether_they_live() {
+    let mut world = limited(2, UserLimit::Refuse);
+    let [alive, dead] = [0; 2].map(|_| connected(&mut world, claims("ann")));
+    let refused = world.open("/connection/websocket");
+    world.say(refused, CONNECT);
+    world.prove(claims("ann"));
+    assert_eq!(world.read_close(refused), Some((3014, "connection limit (connections_per_user)".into())));
+    assert_eq!((world.read(alive), world.read(dead)), (vec!["{}".into()], vec!["{}".into()]));
+    world.say(alive, "{}");
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.read_close(dead).map(|(code, _)| code), Some(3012));
+    connected(&mut world, claims("ann"));
+    world.pass(Duration::from_secs(14));
+    assert!(world.read(alive).is_empty());
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.read(alive), ["{}"], "the schedule is as it was");
+}
+
+#[test]
+fn whoever_made_a_token_up_is_not_told_what_is_wrong_with_it() {
+    for why in [BadToken::Signature, BadToken::Audience, BadToken::Claim("exp"), BadToken::NoSecret] {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        world.say(conn, CONNECT);
+        world.judge(conn, Err(why));
+        assert_eq!(world.read_close(conn), Some((3500, "invalid token".into())), "{why}");
+    }
+}

@@ -130,6 +130,7 @@ impl Options {
         }
         // A token for a room is good for little until it is looked at, which happens to most tokens of other kinds.
         workload[kind("join-by-token")] *= 3;
+        workload[kind("refresh")] *= 3;
         let mut faults = vec![0; Action::WORDS.len()];
         for family in FAULTS {
             let is_on = rng.chance(50);

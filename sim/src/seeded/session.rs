@@ -6,7 +6,8 @@ use crate::subject::{Subject, vouch};
 use parlor_core::api::{Command, Reply, Which};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
-use parlor_core::{Claims, Config, Effect, Input, Now, Shard};
+use parlor_core::snapshot::PhaseView;
+use parlor_core::{Claims, Config, Effect, Input, Now, Shard, UserLimit};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -24,6 +25,16 @@ fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
         reword(&mut claims);
         *verified = vouch(Ok(claims)).expect("it was good before");
     }
+}
+
+/// The rooms of a connection that shows a token once more, but for its user's own.
+fn rooms_at_renewal(shard: &Shard, input: &Input) -> Option<Vec<String>> {
+    let Input::Authenticated { conn, verdict: Ok(verified) } = input else { return None };
+    let snapshot = shard.snapshot();
+    let view = snapshot.conns.iter().find(|view| view.id == *conn)?;
+    let PhaseView::Open { stage: "ready", rooms, .. } = &view.phase else { return None };
+    let named = rooms.iter().map(|(room, _)| room.to_string()).filter(|room| !room.starts_with('#'));
+    verified.claims().channel.is_none().then(|| named.collect())
 }
 
 /// Whether a client says all of this.
@@ -201,6 +212,35 @@ defects! {
     a_token_that_never_ends: Eternal breaks P1 | G7 | G2 | G4 within 80 seeds {
         fn hear(&self, input: &mut Input) {
             retell(input, |claims| claims.exp = claims.exp.filter(|_| claims.channel.is_none()));
+        }
+    }
+    a_refresh_that_ignores_channels: Unmoved breaks G2 | G5 | P1 | G7 within 600 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+            if let Some(rooms) = rooms_at_renewal(shard, &input) {
+                retell(&mut input, |claims| claims.channels = rooms);
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+    a_refresh_that_keeps_old_rooms: Hoarder breaks G2 | G5 | P1 | G7 within 600 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+            if let Some(rooms) = rooms_at_renewal(shard, &input) {
+                retell(&mut input, |claims| claims.channels.extend(rooms));
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+    a_clock_that_is_trusted_too_far: Gullible breaks P1 | G2 | G7 | G1 within 60 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.limits.token_leeway += Duration::from_secs(100);
+        }
+    }
+    a_user_limit_that_hits_the_wrong_one: WrongOne breaks G7 | G2 | P1 | G1 within 100 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.user_limit = match config.user_limit {
+                UserLimit::Replace => UserLimit::Refuse,
+                UserLimit::Refuse => UserLimit::Replace,
+            };
         }
     }
     a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {

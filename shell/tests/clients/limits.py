@@ -9,6 +9,7 @@ import time
 import websockets
 
 from harness import Server, call, done, eventually, expect, http, run, token
+from proxy import Proxy
 from sdk import client, code_of, subscribe
 
 # Of the defaults: bursts, what is refilled in a second, and the refusals that end a connection.
@@ -112,6 +113,38 @@ async def within_its_rate(at):
     done("limits: a client within its rate is never refused")
 
 
+async def replaced(at):
+    """The default: the oldest connection of a user makes room, and stays away."""
+    mine = token(sub="ann")
+    first, heard = client(at, token=mine)
+    await first.connect()
+    await first.ready()
+    for _ in range(2):
+        one, _ = client(at, token=mine)
+        await one.connect()
+        await one.ready()
+    await eventually("the user's oldest connection", lambda: heard.disconnected, [3504])
+    expect("connections of the user", len(connections(at, "ann")), 2)
+    done("limits: at connections_per_user the oldest connection is closed with 3504")
+
+
+async def cut_off(mode):
+    """A client that loses its network, of which the server does not know yet, at a limit of one connection."""
+    ping_s, pong_s = 3, 2
+    arguments = ["--connections-per-user", "1", "--user-limit", mode]
+    with Server(*arguments, "--ping-interval", f"{ping_s}s", "--pong-timeout", f"{pong_s}s") as server:
+        async with Proxy(server.address) as proxy:
+            one, heard = client(proxy.address, token=token(sub="ann"))
+            await one.connect()
+            await one.ready()
+            proxy.strand()
+            expect("connections of the user", len(connections(server.address, "ann")), 1)
+            await eventually("back after the cut", lambda: len(heard.connected), 2, within=ping_s + pong_s + 5)
+            expect("it was never over", heard.disconnected, [])
+            await one.disconnect()
+    done(f"limits: a client that was cut off is back in time where a user's connections are limited ({mode})")
+
+
 async def per_user(at):
     mine = token(sub="ann")
     clients = [client(at, token=mine) for _ in range(3)]
@@ -119,11 +152,12 @@ async def per_user(at):
         await one.connect()
         await one.ready()
     await clients[2][0].connect()
-    await eventually("one connection too many of a user", lambda: clients[2][1].disconnected, [3504])
+    await eventually("one connection too many of a user", lambda: clients[2][1].connecting[:2], [0, 3014])
+    await clients[2][0].disconnect()
     async with websockets.connect(f"ws://{at}/ws/x?token={mine}") as socket:
         await asyncio.wait_for(socket.wait_closed(), 5)
         seen = (socket.close_code, "connections_per_user" in socket.close_reason)
-        expect("one connection too many of a user, plain", seen, (3504, True))
+        expect("one connection too many of a user, plain", seen, (3014, True))
     await clients[0][0].disconnect()
     await eventually("connections of the user", lambda: len(connections(at, "ann")), 1)
     async with websockets.connect(f"ws://{at}/ws/x?token={mine}") as socket:
@@ -135,7 +169,7 @@ async def per_user(at):
     await one.connect()
     await eventually("one room too many", lambda: [room.ended for _, room in rooms], [[], [], [106]])
     await one.disconnect()
-    done("limits: connections_per_user is 3504, rooms_per_connection is 106")
+    done("limits: connections_per_user may be 3014, rooms_per_connection is 106")
 
 
 def connections(at, user):
@@ -188,8 +222,11 @@ async def main():
         await asyncio.gather(sdk_that_hurries(server.address), within_its_rate(server.address))
         counted = hits(server.address)
         expect("limits that were hit", set(counted), {"client_commands", "client_publishes"})
-    with Server("--connections-per-user", "2", "--rooms-per-connection", "2") as server:
+    with Server("--connections-per-user", "2", "--rooms-per-connection", "2", "--user-limit", "refuse") as server:
         await per_user(server.address)
+    with Server("--connections-per-user", "2") as server:
+        await replaced(server.address)
+    await asyncio.gather(cut_off("replace"), cut_off("refuse"))
     with Server("--connections-per-ip", "4") as server:
         await per_ip(server.address)
     for name, status in (("new_connections", 503), ("new_connections_per_ip", 429)):

@@ -12,7 +12,8 @@ class Proxy:
         self.target = target or address()
         # While it is true, whoever comes is hung up on.
         self.refusing = False
-        self._pairs, self._midway, self._tasks = set(), set(), set()
+        self._pairs, self._midway, self._stranded, self._tasks = set(), set(), set(), set()
+        self._over = asyncio.Event()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._come, "127.0.0.1")
@@ -21,6 +22,7 @@ class Proxy:
 
     async def __aexit__(self, *_):
         self._server.close()
+        self._over.set()
         self.cut()
         await asyncio.gather(*self._tasks)
 
@@ -41,6 +43,8 @@ class Proxy:
         self._pairs.add(pair)
         pumps = [asyncio.create_task(pump) for pump in (self._pump(reader, far), self._pump(back, near, pair))]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        if pair in self._stranded:
+            await self._over.wait()
         self._end(pair)
         await asyncio.gather(*pumps, return_exceptions=True)
 
@@ -55,12 +59,19 @@ class Proxy:
     def _end(self, pair):
         self._pairs.discard(pair)
         self._midway.discard(pair)
+        self._stranded.discard(pair)
         for writer in pair:
             writer.transport.abort()
 
     def cut(self):
         for pair in list(self._pairs):
             self._end(pair)
+
+    def strand(self):
+        """Cuts the clients off without a word to the server: its sockets stay open, and nobody answers there."""
+        for near, far in self._pairs - self._stranded:
+            self._stranded.add((near, far))
+            near.transport.abort()
 
     def cut_midway(self):
         """Cuts in the middle of what the server sends next."""

@@ -28,7 +28,7 @@ async function refused() {
   done('js: a forged token is final');
 
   const getToken = tokens(lasting(LONG_S, { sub: 'js-ann', channels: ['js-claimed'] }));
-  const expired = client({ token: token({ sub: 'js-ann', exp: now() - 10 }), getToken });
+  const expired = client({ token: token({ sub: 'js-ann', exp: now() - 20 }), getToken });
   const room = serverSide(expired, 'js-claimed');
   expired.centrifuge.connect();
   await eventually('the room of the new token', () => answers(room), [[false, false]]);
@@ -53,6 +53,50 @@ async function renewed() {
   one.centrifuge.disconnect();
 }
 
+// A token that takes a right away, and gives another.
+async function renewedWithOtherRooms() {
+  const named = (seconds, n, ...channels) => lasting(seconds, { sub: 'js-moves', info: { n }, channels });
+  const getToken = tokens(named(SHORT_S, 1, 'js-old', 'js-kept'), named(LONG_S, 2, 'js-kept', 'js-new'));
+  const one = client({ getToken });
+  const [old, kept, fresh, placed] = ['old', 'kept', 'new', 'placed'].map((name) => serverSide(one, `js-${name}`));
+  one.centrifuge.connect();
+  await eventually('the rooms of the first token', () => [old, kept, fresh].map((room) => room.subscribed.length), [1, 1, 0]);
+  await api('subscribe', { user: 'js-moves', channel: 'js-placed' });
+  await eventually('the room that the token does not give any more', () => old.ended, 1);
+  await eventually('the room that it gives now', () => fresh.subscribed.map((answer) => answer.positioned), [true]);
+  const { connections } = await api('connections', { user: 'js-moves' });
+  const rooms = Object.values(connections).flatMap((found) => found.channels).sort();
+  expect('rooms of the user', rooms, ['#js-moves', 'js-kept', 'js-new', 'js-placed']);
+  for (const name of ['old', 'kept', 'new', 'placed']) await api('publish', { channel: `js-${name}`, data: name });
+  await eventually('the last of them', () => data(placed), ['placed']);
+  expect('what came of the others', [old, kept, fresh].map(data), [[], ['kept'], ['new']]);
+  expect('the kept room was joined once and never left', [kept.subscribed.length, kept.ended], [1, 0]);
+  const { presence } = await api('presence', { channel: 'js-kept' });
+  expect('who it is there', Object.values(presence).map((info) => info.conn_info), [{ n: 2 }]);
+  expect('connections made, errors', [one.seen('connected').length, one.seen('error')], [1, []]);
+  done('js: a refreshed token counts whole: rooms given, kept and taken away, and the info');
+  one.centrifuge.disconnect();
+}
+
+// An application server whose clock is ahead, by little and by much.
+async function early() {
+  const ahead = (seconds) => lasting(LONG_S, { sub: 'js-early', nbf: now() + seconds });
+  const one = client({ token: ahead(2)() });
+  const late = client({ getToken: tokens(ahead(60), lasting(LONG_S, { sub: 'js-early' })) });
+  one.centrifuge.connect();
+  late.centrifuge.connect();
+  await eventually('a token of a clock that is 2 s ahead', () => one.seen('connected').length, 1);
+  await eventually('the token after one that is 60 s ahead', () => late.seen('connected').length, 1);
+  const errors = [one, late].map(({ seen }) => seen('error').map(({ error }) => error.code));
+  expect('how they were told', [errors, late.codes('disconnected')], [[[], [109]], []]);
+  const forRoom = (nbf) => lasting(LONG_S, { sub: 'js-early', channel: 'js-early', nbf });
+  const [two, room] = await inRooms('js-early', { 'js-early': { getToken: tokens(forRoom(now() + 60), forRoom(0)) } });
+  await eventually('the same for a room', () => room.subscribed.length, 1);
+  expect('it was never over', room.ended, []);
+  done('js: a token that is not valid yet is waited for, and one within the leeway is valid');
+  for (const { centrifuge } of [one, late, two]) centrifuge.disconnect();
+}
+
 async function notRenewed() {
   const claims = { sub: 'js-late', channels: ['js-late-in'] };
   const getToken = tokens(lasting(SHORT_S, claims), new Error('not now'), lasting(LONG_S, claims));
@@ -71,7 +115,7 @@ async function notRenewed() {
 // A backend that hands out a token from a cache.
 async function renewedTooLate() {
   const claims = { sub: 'js-cached' };
-  const getToken = tokens(lasting(SHORT_S, claims), lasting(-5, claims), lasting(LONG_S, claims));
+  const getToken = tokens(lasting(SHORT_S, claims), lasting(-20, claims), lasting(LONG_S, claims));
   const { centrifuge, codes, seen } = client({ getToken });
   centrifuge.connect();
   await eventually('how a refresh with an expired token ends', () => codes('connecting'), [0, 3005]);
@@ -156,4 +200,4 @@ async function roomTokensThatEnd() {
   one.centrifuge.disconnect();
 }
 
-run(() => Promise.all([refused(), renewed(), notRenewed(), renewedTooLate(), renewedWrongly(), roomTokens(), roomTokensThatEnd()]));
+run(() => Promise.all([refused(), renewed(), renewedWithOtherRooms(), early(), notRenewed(), renewedTooLate(), renewedWrongly(), roomTokens(), roomTokensThatEnd()]));

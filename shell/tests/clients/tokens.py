@@ -39,7 +39,7 @@ async def refused():
     done("py: a forged token is final")
 
     get_token = Tokens(lasting(LONG_S, sub="py-ann", channels=["py-claimed"]))
-    expired, heard = client(token=token(sub="py-ann", exp=int(time.time()) - 10), get_token=get_token)
+    expired, heard = client(token=token(sub="py-ann", exp=int(time.time()) - 20), get_token=get_token)
     await expired.connect()
     await eventually("the room of the new token", lambda: heard.room("py-claimed").answers, [(False, False)])
     expect("error of the expired token, tokens asked for", (heard.errors, get_token.asked), ([109], 1))
@@ -59,6 +59,50 @@ async def renewed():
     expect("connections made, errors", (len(heard.connected), heard.errors), (1, []))
     done("py: a token is refreshed when it ends, twice")
     await one.disconnect()
+
+
+async def renewed_with_other_rooms():
+    """A token that takes a right away, and gives another."""
+    named = lambda info, *rooms: lasting(LONG_S, sub="py-moves", info={"n": info}, channels=list(rooms))
+    first = lasting(SHORT_S, sub="py-moves", info={"n": 1}, channels=["py-old", "py-kept"])
+    one, heard = client(get_token=Tokens(first, named(2, "py-kept", "py-new")))
+    old, kept, new = (heard.room(f"py-{name}") for name in ("old", "kept", "new"))
+    await one.connect()
+    await eventually("the rooms of the first token", lambda: [len(room.subscribed) for room in (old, kept, new)], [1, 1, 0])
+    await call("subscribe", {"user": "py-moves", "channel": "py-placed"})
+    await eventually("the room that the token does not give any more", lambda: len(old.ended), 1)
+    await eventually("the room that it gives now", lambda: [answer.positioned for answer in new.subscribed], [True])
+    rooms = sorted(room for found in (await connections("py-moves")).values() for room in found["channels"])
+    expect("rooms of the user", rooms, ["#py-moves", "py-kept", "py-new", "py-placed"])
+    for name in ("old", "kept", "new", "placed"):
+        await call("publish", {"channel": f"py-{name}", "data": name})
+    await eventually("the last of them", lambda: heard.room("py-placed").data, ["placed"])
+    expect("what came of the others", [old.data, kept.data, new.data], [[], ["kept"], ["new"]])
+    expect("the kept room was joined once and never left", (len(kept.subscribed), kept.ended), (1, []))
+    infos = (await call("presence", {"channel": "py-kept"}))["presence"].values()
+    expect("who it is there", [info["conn_info"] for info in infos], [{"n": 2}])
+    expect("connections made, errors", (len(heard.connected), heard.errors), (1, []))
+    done("py: a refreshed token counts whole: rooms given, kept and taken away, and the info")
+    await one.disconnect()
+
+
+async def connections(user):
+    return (await call("connections", {"user": user}))["connections"]
+
+
+async def early():
+    """An application server whose clock is ahead, by little and by much."""
+    ahead = lambda seconds: lasting(LONG_S, sub="py-early", nbf=int(time.time()) + seconds)
+    get_token = Tokens(ahead(60), lasting(LONG_S, sub="py-early"))
+    one, heard = client(token=ahead(2)())
+    late, unheard = client(get_token=get_token)
+    await asyncio.gather(one.connect(), late.connect())
+    await eventually("a token of a clock that is 2 s ahead", lambda: len(heard.connected), 1)
+    await eventually("the token after one that is 60 s ahead", lambda: len(unheard.connected), 1)
+    expect("how they were told", (heard.errors, unheard.errors, unheard.disconnected), ([], [109], []))
+    done("py: a token that is not valid yet is waited for, and one within the leeway is valid")
+    await one.disconnect()
+    await late.disconnect()
 
 
 async def not_renewed():
@@ -81,13 +125,13 @@ async def not_renewed():
 
 async def renewed_too_late():
     """A backend that hands out a token from a cache."""
-    cached = Tokens(lasting(SHORT_S, sub="py-cached"), lasting(-5, sub="py-cached"), lasting(LONG_S, sub="py-cached"))
+    cached = Tokens(lasting(SHORT_S, sub="py-cached"), lasting(-20, sub="py-cached"), lasting(LONG_S, sub="py-cached"))
     one, heard = client(get_token=cached)
     await one.connect()
     await eventually("how a refresh with an expired token ends", lambda: heard.connecting, [0, 3005])
     await eventually("connected again", lambda: len(heard.connected), 2)
     claims = {"sub": "py-cached", "channel": "py-cached"}
-    late = Tokens(lasting(SHORT_S, **claims), lasting(-5, **claims), lasting(LONG_S, **claims))
+    late = Tokens(lasting(SHORT_S, **claims), lasting(-20, **claims), lasting(LONG_S, **claims))
     two, _, [(_, room)] = await in_rooms("py-cached", {"py-cached": {"get_token": late}})
     await eventually("how the same ends for a room", lambda: room.subscribing, [0, 2501])
     await eventually("subscribed again", lambda: len(room.subscribed), 2)
@@ -170,7 +214,7 @@ async def room_tokens_that_end():
 
 
 async def main():
-    scenes = (refused, renewed, not_renewed, renewed_too_late, renewed_wrongly, room_tokens, room_tokens_that_end)
+    scenes = (refused, renewed, renewed_with_other_rooms, early, not_renewed, renewed_too_late, renewed_wrongly, room_tokens, room_tokens_that_end)
     await asyncio.gather(*(scene() for scene in scenes))
 
 

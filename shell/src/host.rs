@@ -287,13 +287,13 @@ impl<T: Transport> Outside<T> {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
                 let verdict = self.tokens.verify(&token);
-                if verdict.is_err() {
+                if let Err(why) = &verdict {
                     let seat = self.seats.get(conn);
                     let address = seat.and_then(|seat| {
                         seat.is_told = true;
                         seat.address
                     });
-                    self.refuse_token("it is malformed, or its signature or algorithm is wrong".into(), address);
+                    self.refuse_token(why.to_string(), address);
                 }
                 return Some(Input::Authenticated { conn, verdict });
             }
@@ -322,7 +322,7 @@ impl<T: Transport> Outside<T> {
     fn hang_up(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
-            if end.cause == CloseCause::InvalidToken && !seat.is_told {
+            if matches!(end.cause, CloseCause::InvalidToken | CloseCause::TokenRequired) && !seat.is_told {
                 self.refuse_token(end.reason.reason.clone().into(), seat.address);
             }
             seat.driver.hang_up(end.clean);

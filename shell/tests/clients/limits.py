@@ -152,7 +152,9 @@ async def per_user(at):
         await one.connect()
         await one.ready()
     await clients[2][0].connect()
-    await eventually("one connection too many of a user", lambda: clients[2][1].connecting[:2], [0, 3014])
+    refused = clients[2][1]
+    await eventually("one connection too many of a user", lambda: hits(at).get("connections_per_user", 0) > 0, True)
+    expect("how it was told, of which it is not final", (refused.connected, refused.disconnected), ([], []))
     await clients[2][0].disconnect()
     async with websockets.connect(f"ws://{at}/ws/x?token={mine}") as socket:
         await asyncio.wait_for(socket.wait_closed(), 5)

@@ -56,9 +56,9 @@ async function renewed() {
 // A token that takes a right away, and gives another.
 async function renewedWithOtherRooms() {
   const named = (seconds, n, ...channels) => lasting(seconds, { sub: 'js-moves', info: { n }, channels });
-  const getToken = tokens(named(SHORT_S, 1, 'js-old', 'js-kept'), named(LONG_S, 2, 'js-kept', 'js-new'));
+  const getToken = tokens(named(SHORT_S, 1, 'js-old', 'js-stays'), named(LONG_S, 2, 'js-stays', 'js-new'));
   const one = client({ getToken });
-  const [old, kept, fresh, placed] = ['old', 'kept', 'new', 'placed'].map((name) => serverSide(one, `js-${name}`));
+  const [old, kept, fresh, placed] = ['old', 'stays', 'new', 'placed'].map((name) => serverSide(one, `js-${name}`));
   one.centrifuge.connect();
   await eventually('the rooms of the first token', () => [old, kept, fresh].map((room) => room.subscribed.length), [1, 1, 0]);
   await api('subscribe', { user: 'js-moves', channel: 'js-placed' });
@@ -66,12 +66,12 @@ async function renewedWithOtherRooms() {
   await eventually('the room that it gives now', () => fresh.subscribed.map((answer) => answer.positioned), [true]);
   const { connections } = await api('connections', { user: 'js-moves' });
   const rooms = Object.values(connections).flatMap((found) => found.channels).sort();
-  expect('rooms of the user', rooms, ['#js-moves', 'js-kept', 'js-new', 'js-placed']);
-  for (const name of ['old', 'kept', 'new', 'placed']) await api('publish', { channel: `js-${name}`, data: name });
+  expect('rooms of the user', rooms, ['#js-moves', 'js-new', 'js-placed', 'js-stays']);
+  for (const name of ['old', 'stays', 'new', 'placed']) await api('publish', { channel: `js-${name}`, data: name });
   await eventually('the last of them', () => data(placed), ['placed']);
-  expect('what came of the others', [old, kept, fresh].map(data), [[], ['kept'], ['new']]);
+  expect('what came of the others', [old, kept, fresh].map(data), [[], ['stays'], ['new']]);
   expect('the kept room was joined once and never left', [kept.subscribed.length, kept.ended], [1, 0]);
-  const { presence } = await api('presence', { channel: 'js-kept' });
+  const { presence } = await api('presence', { channel: 'js-stays' });
   expect('who it is there', Object.values(presence).map((info) => info.conn_info), [{ n: 2 }]);
   expect('connections made, errors', [one.seen('connected').length, one.seen('error')], [1, []]);
   done('js: a refreshed token counts whole: rooms given, kept and taken away, and the info');

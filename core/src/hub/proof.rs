@@ -119,14 +119,17 @@ pub(super) struct Identity {
     pub channels: Vec<Name>,
     /// The room that it is for, in the token of a subscription.
     pub channel: Option<String>,
+    /// How long it is to the token's end; nothing where that is past and the token is good for the leeway only.
+    pub left: Option<Duration>,
     /// How long the token is still good.
     pub lifetime: Option<Duration>,
 }
 
 impl Identity {
-    /// The same in whole seconds, as replies have it: at least 1, which SDKs take for "soon" where 0 is "never".
+    /// How long it is to its end in whole seconds, as replies have it: at least 1, which SDKs take for "soon" where 0 is
+    /// "never".
     pub fn ttl(&self) -> Option<u64> {
-        self.lifetime.map(|lifetime| lifetime.as_secs().max(1))
+        self.left.map(|left| left.as_secs().max(1))
     }
 }
 
@@ -202,8 +205,17 @@ impl Hub {
         }
         let info = claims.info.as_deref().unwrap_or_default();
         readable::check(info, &self.config.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
-        let lifetime = claims.exp.map(|exp| self.until(exp));
-        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, lifetime })
+        let left = claims.exp.map(|exp| self.until(exp));
+        // What is closed while its token is good would come back with the same one at once.
+        let lifetime = left.map(|left| if left.is_zero() { self.leeway_left(claims.exp) } else { left });
+        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, lifetime })
+    }
+
+    /// How long a token that has ended is still good.
+    fn leeway_left(&self, exp: Option<i64>) -> Duration {
+        let since = exp.map_or(0, |exp| u64::try_from(exp).unwrap_or(0).saturating_mul(1000));
+        let since = Duration::from_millis(self.now.unix_ms.saturating_sub(since));
+        self.config.limits.token_leeway.saturating_sub(since)
     }
 
     /// How long it is from this turn to a time in seconds since 1970.

@@ -202,6 +202,20 @@ fn a_token_of_a_clock_that_differs_is_good_within_the_leeway() {
 }
 
 #[test]
+fn a_token_that_has_ended_is_good_to_the_end_of_the_leeway() {
+    let limits = Limits { expiry_grace: Duration::from_secs(1), ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.prove(Claims { exp: Some(NOW - 4), ..claims("ann") });
+    assert_eq!(world.read_json(conn)[0]["connect"]["ttl"], 1, "it is to be refreshed at once");
+    world.pass(Duration::from_millis(6_999));
+    assert!(world.shard.pending(conn).is_none(), "it would come back with the same token");
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3005));
+}
+
+#[test]
 fn a_token_that_is_not_valid_yet_is_never_final() {
     let early =
         |channel: Option<&str>| Claims { nbf: Some(NOW + 60), channel: channel.map(Into::into), ..claims("ann") };

@@ -17,7 +17,7 @@ PYTHON = [sys.executable]
 ANSFLOW = ["--config", str(ROOT / "shell/examples/ansflow.toml")]
 # What the checks send as too large is just beyond this.
 SMALL_PUBLICATIONS = ["--publication-bytes", "61000"]
-SOON_EXPIRED = ["--expiry-grace", "1s"]
+SOON_EXPIRED = ["--expiry-grace", "1s", "--token-leeway", "0s"]
 UNPACED = ["--client-commands", "off", "--client-publishes", "off"]
 ROOM_TOKENS = ["--allow-subscribe", "false"]
 # What is retained of 20 messages a second covers ten seconds.

@@ -1,6 +1,6 @@
 // Tokens of connections and of rooms, as npm `centrifuge` uses them: refused, renewed, and come to their end.
-// The server lets nobody into a room by its name alone, and its expiry_grace is 1 s.
-import { api, done, eventually, expect, now, run, sleep, token } from './harness.mjs';
+// The server lets nobody into a room by its name alone, and its expiry_grace is 1 s. It allows for no difference of clocks.
+import { Server, api, done, eventually, expect, now, run, sleep, token } from './harness.mjs';
 import { answers, client, data, serverSide, subscribe } from './sdk.mjs';
 
 const LONG_S = 600;
@@ -81,7 +81,8 @@ async function renewedWithOtherRooms() {
 // An application server whose clock is ahead, by little and by much.
 async function early() {
   const ahead = (seconds) => lasting(LONG_S, { sub: 'js-early', nbf: now() + seconds });
-  const one = client({ token: ahead(2)() });
+  const server = await new Server().ready;
+  const one = client({ token: ahead(2)() }, { at: server.address });
   const late = client({ getToken: tokens(ahead(60), lasting(LONG_S, { sub: 'js-early' })) });
   one.centrifuge.connect();
   late.centrifuge.connect();
@@ -95,6 +96,7 @@ async function early() {
   expect('it was never over', room.ended, []);
   done('js: a token that is not valid yet is waited for, and one within the leeway is valid');
   for (const { centrifuge } of [one, late, two]) centrifuge.disconnect();
+  await server.stop();
 }
 
 async function notRenewed() {

@@ -492,7 +492,8 @@ impl Oracle {
         ruling.nbf.is_some_and(|nbf| nbf * 1000 > self.unix_ms + self.leeway())
     }
 
-    fn leeway(&self) -> u64 {
+    /// By how many milliseconds clocks may differ.
+    pub(super) fn leeway(&self) -> u64 {
         u64::try_from(self.config.limits.token_leeway.as_millis()).expect("a duration of less than centuries")
     }
 

@@ -205,7 +205,9 @@ impl Oracle {
 
     /// When something ends whose token ends then.
     pub(super) fn expiry(&self, exp: Option<u64>) -> Option<u64> {
-        let left = |exp: u64| Duration::from_millis((exp * 1000).saturating_sub(self.unix_ms));
+        // One that is good for the leeway only is good until that ends.
+        let end = |exp: u64| exp * 1000 + if exp * 1000 > self.unix_ms { 0 } else { self.leeway() };
+        let left = |exp: u64| Duration::from_millis(end(exp).saturating_sub(self.unix_ms));
         exp.map(|exp| self.clock + nanos(left(exp)) + nanos(self.config.limits.expiry_grace))
     }
 

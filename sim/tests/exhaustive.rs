@@ -93,9 +93,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "33565 states, 328338 transitions, depth 24: \
-         accept=966 upgrade=486 connect=4608 decide=79568 close=31977 lose=49583 write=77661 \
-         api-publish-user=17119 api-disconnect-user=33565 advance=32805",
+        "38311 states, 372865 transitions, depth 24: \
+         accept=1006 upgrade=506 connect=4968 decide=83728 close=39752 lose=58210 write=90678 \
+         api-publish-user=18582 api-disconnect-user=38311 advance=37124",
     );
 }
 

@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::link::{Replay, Replayed};
 use crate::outbox::{Outbox, Sealed};
 use crate::rate::Gcra;
-use crate::registry::JoinId;
+use crate::registry::{JoinId, Reasons};
 use crate::time::Instant;
 use crate::turn::End;
 use crate::wire::json::Subscribed;
@@ -168,10 +168,20 @@ pub(crate) struct PendingJoin {
 pub(crate) enum Why {
     /// It asked, with a `subscribe` of this id.
     Asked { id: u64 },
-    /// It is one of the rooms that it starts in.
-    Entering,
-    /// The server puts it there later.
-    Placed,
+    /// It is one of the rooms that it starts in, for these reasons.
+    Entering(Reasons),
+    /// The server puts it there later, for this reason.
+    Placed(Reasons),
+}
+
+impl Why {
+    /// Who wants the connection there.
+    pub fn reasons(self) -> Reasons {
+        match self {
+            Self::Asked { .. } => Reasons::CLIENT,
+            Self::Entering(reasons) | Self::Placed(reasons) => reasons,
+        }
+    }
 }
 
 /// What a room's own token says about a connection in it.

@@ -188,7 +188,7 @@ impl Hub {
                 offset,
                 or_refuse: false,
             });
-            self.join(slot, room, Why::Placed, replay, false, None, Reasons::API);
+            self.join(slot, room, Why::Placed(Reasons::API), replay, false, None);
         }
         Ok(Reply::Done)
     }

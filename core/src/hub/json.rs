@@ -8,7 +8,6 @@ use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
-use crate::registry::Reasons;
 use crate::wire::json::{self, Command, Method};
 use crate::wire::{raw, readable};
 use alloc::boxed::Box;
@@ -210,7 +209,7 @@ impl Hub {
             let asked = Asked { id, room, replay, watches };
             self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
-            self.join(slot, &room, Why::Asked { id }, replay, watches, None, Reasons::CLIENT);
+            self.join(slot, &room, Why::Asked { id }, replay, watches, None);
         } else {
             return Err(token_required());
         }

@@ -100,7 +100,6 @@ impl Hub {
         replay: Replay,
         watches: bool,
         terms: Option<Box<Terms>>,
-        wanted: Reasons,
     ) {
         let join = self.next_join();
         let conn = &mut self.conns[slot as usize];
@@ -109,7 +108,7 @@ impl Hub {
         let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
         open.joins.push(PendingJoin { join, why, terms });
-        self.registry.begin_join(slot, room, join, watches, wanted);
+        self.registry.begin_join(slot, room, join, watches, why.reasons());
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
@@ -120,7 +119,7 @@ impl Hub {
         match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
             Ok(terms) => {
                 let Asked { id, room, replay, watches } = asked;
-                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)), Reasons::CLIENT);
+                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)));
             }
             Err(error) => self.fail(slot, asked.id, &error),
         }
@@ -201,7 +200,7 @@ impl Hub {
         let positioned = keeps_history(&self.config.limits);
         let form = match &self.conns[slot as usize].speaks {
             Speaks::Plain(url) => Form::Bare { positions: url.positions },
-            Speaks::Json { .. } if matches!(pending.why, Why::Placed) => Form::Pushes,
+            Speaks::Json { .. } if matches!(pending.why, Why::Placed(_)) => Form::Pushes,
             Speaks::Json { .. } => Form::Reply,
         };
         let replay = self.within_outbox(slot, &room, replay, form);
@@ -212,8 +211,8 @@ impl Hub {
         let subscribed = Subscribed::new(position, positioned, replay, ttl);
         match pending.why {
             Why::Asked { id } => self.say(slot, &json::subscribed(id, &subscribed)),
-            Why::Placed => self.tell_placed(slot, &room, subscribed),
-            Why::Entering => {
+            Why::Placed(_) => self.tell_placed(slot, &room, subscribed),
+            Why::Entering(_) => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
                 if let Stage::Joining(entrance) = &mut open.stage {
                     entrance.add(room, subscribed, &self.config.limits);
@@ -230,7 +229,7 @@ impl Hub {
             hub.registry.give_up(slot, join);
             match pending.why {
                 Why::Asked { id } => hub.fail(slot, id, &error),
-                Why::Entering | Why::Placed => {
+                Why::Entering(_) | Why::Placed(_) => {
                     hub.count_error(&error);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));

@@ -145,7 +145,7 @@ impl Hub {
         }
         self.rename(slot, user.clone(), info);
         for (room, reason) in &placed.new {
-            self.join(slot, room, Why::Placed, Replay::None, false, None, *reason);
+            self.join(slot, room, Why::Placed(*reason), Replay::None, false, None);
         }
         self.make_room_for(&user);
     }
@@ -234,7 +234,7 @@ impl Hub {
         for (room, reasons) in rooms {
             let wanted = replays.iter().find(|(name, _)| name == room);
             let replay = wanted.map_or(Replay::None, |(_, replay)| replay.clone());
-            self.join(slot, room, Why::Entering, replay, false, None, *reasons);
+            self.join(slot, room, Why::Entering(*reasons), replay, false, None);
         }
         self.make_room_for(&user);
         self.ready_if_entered(slot);
@@ -243,7 +243,7 @@ impl Hub {
     /// Makes the connection ready, if no room that it starts in is still to be confirmed.
     pub(super) fn ready_if_entered(&mut self, slot: u32) {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        if open.joins.iter().any(|pending| pending.why == Why::Entering) {
+        if open.joins.iter().any(|pending| matches!(pending.why, Why::Entering(_))) {
             return;
         }
         match core::mem::replace(&mut open.stage, Stage::Ready) {

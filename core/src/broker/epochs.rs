@@ -30,7 +30,7 @@ impl Epochs {
         scatter(hash.wrapping_add(forgotten.wrapping_mul(STEP)))
     }
 
-    /// Takes note that a log of this room with offsets is forgotten: none will have its epoch again, because [`scatter`] is
+    /// Counts that a log of this room with offsets is forgotten: none will have its epoch again, because [`scatter`] is
     /// one-to-one.
     pub fn forget(&mut self, room: &Name) {
         *self.forgotten.entry(part(self.keys.hash_one(room))).or_default() += 1;

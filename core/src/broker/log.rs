@@ -76,7 +76,7 @@ impl Log {
         self.top
     }
 
-    /// Takes note that it lost its last member or was published to. `count` grows from one such time to the next.
+    /// Marks it as last used now: it lost its last member, or was published to. `count` grows from one such time to the next.
     pub fn touch(&mut self, now: Instant, count: u64) {
         self.touched = (now, count);
     }

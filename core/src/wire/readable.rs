@@ -92,7 +92,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Unreadable> {
     }
 }
 
-/// The UTF-16 code unit that is escaped at `at` as `\uXXXX`, if one is.
+/// The UTF-16 code unit of the escape at `at`: `\u` and four hexadecimal digits (RFC 8259 section 7).
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))

@@ -571,6 +571,20 @@ impl Door {
     }
 }
 
+impl Action {
+    /// Whether somebody asks for a place in a log that it knows, or may.
+    #[must_use]
+    pub fn recalls(&self) -> bool {
+        match self {
+            Self::Accept(_, door, _) => door.has_places(),
+            Self::Connect(_, credential) => matches!(credential, Credential::Return | Credential::ReturnOrNot),
+            Self::Recover(..) | Self::RecoverAndWatch(..) | Self::RecoverByToken(..) | Self::PutIn(..) => true,
+            Self::History(..) | Self::ReadLog(..) | Self::Together(..) | Self::Several(..) => true,
+            _ => false,
+        }
+    }
+}
+
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal,)*) => {
         /// One thing that happens.

@@ -19,10 +19,11 @@ const SOMEBODY: u8 = 0xFE;
 const SELF: u8 = 0xFF;
 
 /// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
+/// `recalled`: somebody may ask for the epochs that it knows; where nobody can, they do not tell states apart either.
 #[must_use]
-pub fn key<S: Subject>(world: &World<S>, symmetric: bool) -> Key {
+pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Key {
     let snapshot = world.subject().snapshot();
-    let reader = Reader { world, oracle: world.oracle(), snapshot: &snapshot };
+    let reader = Reader { world, oracle: world.oracle(), snapshot: &snapshot, recalled };
     let count = world.oracle().conns.len();
     let mut order: Vec<usize> = (0..count).collect();
     if symmetric {
@@ -55,6 +56,7 @@ struct Reader<'a, S> {
     world: &'a World<S>,
     oracle: &'a Oracle,
     snapshot: &'a Snapshot,
+    recalled: bool,
 }
 
 impl<S: Subject> Reader<'_, S> {
@@ -181,6 +183,9 @@ impl<S: Subject> Reader<'_, S> {
     }
 
     fn epoch(&self, epoch: &str) -> u8 {
+        if !self.recalled {
+            return 0;
+        }
         let log = self.snapshot.logs.iter().find(|log| log.epoch == epoch);
         let room = log.map(|log| log.name.as_str()).or_else(|| self.oracle.quiet_room(epoch));
         room.map_or(0, name_tag)
@@ -223,7 +228,9 @@ impl<S: Subject> Reader<'_, S> {
         }
         // Who comes back asks for the epoch that it knows, and else for any.
         out.push(0xFB);
-        out.extend(self.oracle.quiet_rooms());
+        if self.recalled {
+            out.extend(self.oracle.quiet_rooms());
+        }
         out.extend(self.world.messages().to_le_bytes());
         let (behind, calendar) = self.world.misleads();
         out.extend(behind.to_le_bytes());

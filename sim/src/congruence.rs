@@ -2,7 +2,7 @@
 //! notices.
 
 use crate::action::Action;
-use crate::canon::{Key, key};
+use crate::canon::Key;
 use crate::explore::{Scope, is_sensible};
 use crate::subject::Subject;
 use crate::world::World;
@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// # Errors
 /// Two states with one key and different futures.
 pub fn compare_merged<S: Subject + Clone>(scope: &Scope) -> Result<usize, String> {
+    let scope = &scope.clone().raw();
     let world = World::<S>::new(&scope.setup);
-    let mut queue = VecDeque::from([key(&world, false)]);
+    let mut queue = VecDeque::from([scope.key(&world)]);
     let mut worlds = BTreeMap::from([(queue[0], world)]);
     let mut compared = 0;
     while let Some(number) = queue.pop_front() {
@@ -41,7 +42,7 @@ fn step<S: Subject + Clone>(scope: &Scope, world: &World<S>, action: &Action) ->
     }
     let mut after = world.clone();
     after.act(action).ok()?;
-    Some((key(&after, false), after))
+    Some((scope.key(&after), after))
 }
 
 fn compare<S: Subject + Clone>(scope: &Scope, one: &World<S>, other: &World<S>, action: &Action) -> Result<(), String> {

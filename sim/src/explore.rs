@@ -209,9 +209,11 @@ impl Scope {
         Self { setup, actions, symmetric: false, orderly: true, counted: false, deepest: usize::MAX, cap: STATES }
     }
 
-    fn key<S: Subject>(&self, world: &World<S>) -> Key {
+    /// What stands for a world in this scope.
+    #[must_use]
+    pub fn key<S: Subject>(&self, world: &World<S>) -> Key {
         let counts = if self.counted { digest(format!("{:?}", world.subject().stats().totals).as_bytes()) } else { 0 };
-        key(world, self.symmetric) ^ counts
+        key(world, self.symmetric, self.actions.iter().any(Action::recalls)) ^ counts
     }
 
     /// The same scope, in which every client has a name.

@@ -31,9 +31,8 @@ fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
 fn two_plain_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 2, 2, 1, 3),
-        "56467 states, 584540 transitions, depth 17: \
-         accept=13302 upgrade=3114 close=37824 lose=74292 write=114676 api-publish=39270 \
-         advance=55723 stale=221470 shutdown=24869",
+        "42999 states, 441886 transitions, depth 17: accept=9612 upgrade=2262 close=29564 \
+         lose=56926 write=87376 api-publish=25582 advance=42345 stale=168792 shutdown=19427",
     );
 }
 
@@ -41,9 +40,8 @@ fn two_plain_clients_two_rooms_queue_one() {
 fn three_plain_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 3, 1, 2, 3),
-        "98463 states, 1361930 transitions, depth 21: \
-         accept=12818 upgrade=2462 close=95077 lose=191433 write=315879 api-publish=33409 \
-         advance=98289 stale=577966 shutdown=34597",
+        "98451 states, 1361795 transitions, depth 21: accept=12792 upgrade=2452 close=95067 \
+         lose=191423 write=315879 api-publish=33397 advance=98283 stale=577914 shutdown=34588",
     );
 }
 
@@ -51,9 +49,9 @@ fn three_plain_clients_one_room_queue_two() {
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 2, 1, 1),
-        "75154 states, 800033 transitions, depth 24: \
-         accept=2988 upgrade=716 connect=716 join=14200 leave=13560 close=53628 lose=100136 \
-         write=159334 api-publish=48000 advance=74266 stale=297648 shutdown=34841",
+        "43551 states, 466436 transitions, depth 22: accept=1442 upgrade=354 connect=354 \
+         join=9424 leave=12220 close=32816 lose=58567 write=92842 api-publish=21466 advance=42812 \
+         stale=172762 shutdown=21377",
     );
 }
 
@@ -61,9 +59,9 @@ fn two_json_clients_two_rooms_queue_one() {
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 1, 2, 3),
-        "72213 states, 781189 transitions, depth 24: \
-         accept=2242 upgrade=519 connect=519 join=9543 leave=8118 close=62168 lose=101265 \
-         write=164898 api-publish=42069 advance=71650 stale=286614 shutdown=31584",
+        "70759 states, 765837 transitions, depth 24: accept=2092 upgrade=484 connect=484 \
+         join=9438 leave=8118 close=61244 lose=99326 write=161895 api-publish=40615 advance=70207 \
+         stale=280944 shutdown=30990",
     );
 }
 
@@ -71,10 +69,9 @@ fn two_json_clients_one_room_queue_two() {
 fn every_end_of_a_plain_client() {
     is_pinned(
         &Scope::ends(Profile::Plain, 2, 1),
-        "26865 states, 499450 transitions, depth 15: \
-         accept=904 upgrade=414 publish=120 close=22268 violate=11134 lose=91694 break=26413 \
-         write=144208 api-publish=4649 api-disconnect-client=53280 advance=26817 stale=106560 \
-         shutdown=10989",
+        "26854 states, 499292 transitions, depth 15: accept=892 upgrade=404 publish=120 \
+         close=22248 violate=11124 lose=91674 break=26408 write=144208 api-publish=4638 \
+         api-disconnect-client=53262 advance=26810 stale=106524 shutdown=10980",
     );
 }
 
@@ -82,10 +79,9 @@ fn every_end_of_a_plain_client() {
 fn every_end_of_a_json_client() {
     is_pinned(
         &Scope::ends(Profile::Json, 1, 2),
-        "2206 states, 24447 transitions, depth 13: \
-         accept=10 upgrade=6 connect=6 join=64 leave=62 publish=20 close=1296 violate=648 \
-         lose=3894 break=1098 write=6588 api-publish=974 api-disconnect-client=2202 advance=2150 \
-         stale=4404 shutdown=1025",
+        "1898 states, 21025 transitions, depth 13: accept=8 upgrade=4 connect=4 join=56 leave=62 \
+         publish=20 close=1156 violate=578 lose=3360 break=945 write=5754 api-publish=666 \
+         api-disconnect-client=1894 advance=1848 stale=3788 shutdown=882",
     );
 }
 
@@ -93,9 +89,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "38311 states, 372865 transitions, depth 24: \
-         accept=1006 upgrade=506 connect=4968 decide=83728 close=39752 lose=58210 write=90678 \
-         api-publish-user=18582 api-disconnect-user=38311 advance=37124",
+        "31978 states, 303119 transitions, depth 21: accept=682 upgrade=341 connect=3888 \
+         decide=61928 close=34727 lose=49248 write=76737 api-publish-user=12713 \
+         api-disconnect-user=31978 advance=30877",
     );
 }
 
@@ -103,9 +99,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(Profile::Json, 2, 2),
-        "47391 states, 413626 transitions, depth 26: \
-         accept=1330 upgrade=668 connect=4676 decide=69472 close=43579 lose=69556 write=110441 \
-         api-publish-user=19332 api-disconnect-user=47391 advance=47181",
+        "26649 states, 227311 transitions, depth 21: accept=648 upgrade=324 connect=2268 \
+         decide=33696 close=25527 lose=39456 write=62845 api-publish-user=9407 \
+         api-disconnect-user=26649 advance=26491",
     );
 }
 
@@ -113,9 +109,8 @@ fn users_in_json() {
 fn pings_in_plain() {
     is_pinned(
         &Scope::pings(Profile::Plain, 1, 2),
-        "1218 states, 6836 transitions, depth 15: \
-         accept=19 upgrade=13 ping=1199 pong=1199 lose=1199 write=1562 api-publish=436 \
-         advance=1209",
+        "1212 states, 6814 transitions, depth 15: accept=16 upgrade=10 ping=1196 pong=1196 \
+         lose=1196 write=1562 api-publish=432 advance=1206",
     );
 }
 
@@ -123,9 +118,8 @@ fn pings_in_plain() {
 fn pings_in_json() {
     is_pinned(
         &Scope::pings(Profile::Json, 1, 2),
-        "6381 states, 42107 transitions, depth 20: \
-         accept=19 upgrade=13 connect=91 join=3359 leave=2135 ping=6362 pong=6362 lose=6362 \
-         write=8828 api-publish=2204 advance=6372",
+        "5824 states, 38433 transitions, depth 20: accept=16 upgrade=10 connect=76 join=2966 \
+         leave=2135 ping=5808 pong=5808 lose=5808 write=8096 api-publish=1892 advance=5818",
     );
 }
 
@@ -165,9 +159,9 @@ fn two_who_watch_and_one_who_tells_late() {
     is_pinned_with(
         &Scope::presence(2, 4),
         &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
-        "2627 states, 16478 transitions, depth 22: \
-         accept=416 upgrade=312 connect=379 decide=156 watch=1151 presence=231 leave=231 \
-         lose=4833 write=3515 api-presence=2627 api-unsubscribe=2627",
+        "1925 states, 12153 transitions, depth 20: accept=247 upgrade=184 connect=222 decide=87 \
+         watch=904 presence=168 leave=168 lose=3585 write=2738 api-presence=1925 \
+         api-unsubscribe=1925",
     );
 }
 

@@ -21,6 +21,7 @@
 //!     match effect {
 //!         Effect::Wake(conn) => dirty.push(conn), // it has something to write
 //!         Effect::Authenticate { .. } => {}       // check a signature, answer with Input::Authenticated
+//!         Effect::TokenRefused { .. } => {}       // a line in a log: this token was good for nothing
 //!         Effect::Finish(_) => {}                 // the Close is written: end our side of the stream
 //!         Effect::Closed { .. } => {}             // hang up on the socket
 //!         Effect::Reply { .. } => {}              // the answer to an Input::Call

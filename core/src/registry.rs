@@ -118,6 +118,27 @@ impl Registry {
         true
     }
 
+    /// Whether this reason is one of those for which a connection is in a room, or joining it.
+    pub fn is_wanted(&self, slot: u32, room: &str, reason: Reasons) -> bool {
+        self.find_seat(slot, room).is_some_and(|at| self.slots[slot as usize].seats[at].wanted.has(reason))
+    }
+
+    /// The join of a member, which from now on watches or does not.
+    pub fn member_watches(&mut self, slot: u32, room: &str, watches: bool) -> Option<JoinId> {
+        let at = self.find_seat(slot, room)?;
+        let seat = &mut self.slots[slot as usize].seats[at];
+        let SeatState::Member(link) = seat.state else { return None };
+        seat.watches = watches;
+        self.rooms.set_watches(link, watches);
+        Some(seat.join)
+    }
+
+    /// Whether a connection is a member by this join.
+    pub fn is_joined(&self, slot: u32, join: JoinId) -> bool {
+        let member = |seat: &&Seat| seat.join == join && matches!(seat.state, SeatState::Member(_));
+        self.seats(slot).iter().any(|seat| member(&seat))
+    }
+
     /// Takes a reason back. With the last one the connection is taken out of the room.
     pub fn withdraw(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_seat(slot, room)?;
@@ -389,6 +410,13 @@ impl Groups {
         *watchers += u32::from(entry.watches);
         entries.push(entry);
         Link { group, at: index(entries.len() - 1) }
+    }
+
+    fn set_watches(&mut self, link: Link, watches: bool) {
+        let group = &mut self.groups[link.group as usize];
+        let entry = &mut group.entries[link.at as usize];
+        group.watchers = group.watchers - u32::from(entry.watches) + u32::from(watches);
+        entry.watches = watches;
     }
 
     /// Removes an entry, and the group with its last one. Returns the entry that now stands in its place.

@@ -182,6 +182,14 @@ pub enum Effect {
         /// The compact form of a JSON Web Token.
         token: String,
     },
+    /// A token of this connection proves nothing, or not what it was shown for, or it has none where one is required. What
+    /// comes of that for the client is in its frames.
+    TokenRefused {
+        /// The connection.
+        conn: ConnId,
+        /// Why, for the operator.
+        why: String,
+    },
     /// All that this connection will ever be sent was written: the sending side of its socket is to be shut down, so that
     /// the peer sees the end of the stream. What comes from the peer is still read, and thrown away, until its stream
     /// ends too. It comes once at most, and not where the connection ends at the same time.

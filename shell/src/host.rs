@@ -9,7 +9,7 @@ use crate::driver::{Driver, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
-use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
+use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::IpAddr;
@@ -287,15 +287,12 @@ impl<T: Transport> Outside<T> {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
                 let verdict = self.tokens.verify(&token);
-                if let Err(why) = &verdict {
-                    let seat = self.seats.get(conn);
-                    let address = seat.and_then(|seat| {
-                        seat.is_told = true;
-                        seat.address
-                    });
-                    self.refuse_token(why.to_string(), address);
-                }
                 return Some(Input::Authenticated { conn, verdict });
+            }
+            Effect::TokenRefused { conn, why } => {
+                let address = self.seats.get(conn).and_then(|seat| seat.address);
+                let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
+                self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
             }
             Effect::Finish(conn) => {
                 if let Some(seat) = self.seats.get(conn) {
@@ -314,17 +311,9 @@ impl<T: Transport> Outside<T> {
         None
     }
 
-    fn refuse_token(&mut self, why: String, address: Option<IpAddr>) {
-        let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
-        self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
-    }
-
     fn hang_up(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         if let Some(seat) = self.seats.take(conn) {
-            if matches!(end.cause, CloseCause::InvalidToken | CloseCause::TokenRequired) && !seat.is_told {
-                self.refuse_token(end.reason.reason.clone().into(), seat.address);
-            }
             seat.driver.hang_up(end.clean);
             seat.waker.wake();
         }
@@ -334,8 +323,6 @@ impl<T: Transport> Outside<T> {
 #[derive(Debug)]
 struct Seat<T> {
     driver: Driver<T>,
-    /// A token of this connection was refused, and counted.
-    is_told: bool,
     /// Where the client is.
     address: Option<IpAddr>,
     /// Wakes the connection's task.
@@ -362,7 +349,7 @@ impl<T: Transport> Seats<T> {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let seat = Seat { driver, is_told: false, address, waker: Waker::noop().clone() };
+        let seat = Seat { driver, address, waker: Waker::noop().clone() };
         let before = self.slots[slot].replace(Box::new(seat));
         assert!(before.is_none(), "a slot is given to one connection at a time");
         self.taken += 1;

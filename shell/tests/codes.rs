@@ -262,6 +262,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("publication_bytes", "shell/tests/codes.rs", "large_publication"),
     ("json_depth", "core/tests/shard/payloads.rs", "what_some_clients_cannot_read_is_published_by_nobody"),
     ("json_number_digits", "core/tests/shard/payloads.rs", "what_some_clients_cannot_read_is_published_by_nobody"),
+    ("info_bytes", "core/tests/shard/tokens.rs", "a_token_says_only_so_much_of_its_user"),
     ("frame_bytes", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),
     ("outbox_bytes", "shell/tests/codes.rs", "slow_client"),
     ("outbox_frames", "core/src/outbox.rs", "it_holds_what_its_limits_say_and_no_more"),

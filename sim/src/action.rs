@@ -304,6 +304,8 @@ words! {
         Misplaced = "misplaced",
         /// Who it is, and to put the connection in a room whose name is one byte too long.
         LongRoom = "long-room",
+        /// Who it is, with a byte too many about it.
+        LongInfo = "long-info",
     }
     /// A publication's payload.
     Payload {

@@ -192,7 +192,7 @@ impl Broker {
         };
         let log = &mut self.logs[at as usize];
         let (info, join) = (Arc::clone(&member.info), member.join);
-        log.members.insert(info.client, member);
+        let is_there = log.members.insert(info.client, member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
             self.occupied += 1;
@@ -200,7 +200,9 @@ impl Broker {
             self.news.push_back(News::Occupied(room.clone()));
         }
         self.news.push_back(News::Joined { conn, client: info.client, join, room: room.clone(), position, replay });
-        self.news.push_back(News::Came { room, member: info });
+        if !is_there {
+            self.news.push_back(News::Came { room, member: info });
+        }
         Ok(())
     }
 
@@ -221,11 +223,13 @@ impl Broker {
         }
     }
 
+    /// Who watches is told of another user. Of one about whom more is known now the room has the same members as before.
     fn rename(&mut self, room: &Name, join: JoinId, info: Arc<ClientInfo>) {
         let Some(at) = self.find(room) else { return };
         let member = self.logs[at as usize].members.get_mut(&info.client).filter(|member| member.join == join);
-        if let Some(member) = member {
-            let before = core::mem::replace(&mut member.info, Arc::clone(&info));
+        let Some(member) = member else { return };
+        let before = core::mem::replace(&mut member.info, Arc::clone(&info));
+        if before.user != info.user {
             self.news.push_back(News::Went { room: room.clone(), member: before });
             self.news.push_back(News::Came { room: room.clone(), member: info });
         }

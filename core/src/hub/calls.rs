@@ -5,11 +5,12 @@ use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Rep
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Conn, Phase, Speaks, Why};
+use crate::conn::{Conn, Phase, Speaks, Timer, Why};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
 use crate::registry::{Reasons, index};
+use crate::time::Instant;
 use crate::turn::{CallId, Effect};
 use crate::wire::api::{bad_room, no_connection};
 use crate::wire::json;
@@ -199,10 +200,10 @@ impl Hub {
                 self.close(slot, CloseCause::Expired);
                 continue;
             }
-            let lifetime = expire_at.map(|at| self.until(at));
-            self.arm_expiry(slot, lifetime);
+            let until = expire_at.map_or(Instant::NEVER, |at| self.end_of(at));
+            self.set(slot, Timer::Expiry, until);
             if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
-                let ttl = lifetime.map(|lifetime| lifetime.as_secs().max(1));
+                let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
                 self.say(slot, &json::refresh_push(ttl));
             }
         }

@@ -5,7 +5,7 @@ use super::{Hub, Text};
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer, Why};
+use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer};
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};
@@ -81,7 +81,7 @@ impl Hub {
             Proof::Good(identity) => {
                 let Some(open) = self.conns[slot as usize].open() else { return };
                 if open.info.user != identity.user {
-                    return self.close_because(slot, CloseCause::BadRequest, "the token is another user's");
+                    return self.close_as_anothers(slot);
                 }
                 let reply = json::refreshed(id, &open.info, identity.ttl());
                 self.renew(slot, identity, &reply);
@@ -179,7 +179,10 @@ impl Hub {
         let json::Connect { token, data, subs } = read(params)?;
         let token = Some(token).filter(|token| !token.is_empty()).or_else(|| offered.as_deref().map(String::from));
         self.readable(data)?;
-        subs.values().try_for_each(|wanted| done(wanted.undone()))?;
+        subs.values().try_for_each(|wanted| {
+            done(wanted.undone_at_connect())?;
+            self.readable(wanted.data)
+        })?;
         // More than a connection may be in means nothing: it cannot be put into them.
         let subs = subs.iter().take(self.config.limits.rooms_per_connection);
         // What no room can be called is none that it is put into.
@@ -205,11 +208,11 @@ impl Hub {
         }
         let watches = wanted.join_leave;
         let replay = wanted.replay();
+        let asked = Asked { id, room, replay, watches };
         if !wanted.token.is_empty() {
-            let asked = Asked { id, room, replay, watches };
             self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
-            self.join(slot, &room, Why::Asked { id }, replay, watches, None);
+            self.join_asked(slot, asked, None);
         } else {
             return Err(token_required());
         }

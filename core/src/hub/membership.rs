@@ -57,16 +57,18 @@ impl Form {
 }
 
 impl Hub {
-    /// Whether a client may name this room, and may be put into one more.
+    /// Whether a client may ask for this room: it has not done so, and may be put into one more or is there already.
     pub(super) fn may_name(&self, slot: u32, room: &str) -> Result<Name, Error> {
         let room = self.room(room)?;
         if room.is_reserved() {
             return Err(ErrorCode::PermissionDenied.into());
         }
-        if self.registry.has_seat(slot, &room) {
+        if self.registry.is_wanted(slot, &room, Reasons::CLIENT) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
-        self.has_place(slot)?;
+        if !self.registry.is_member(slot, &room) {
+            self.has_place(slot)?;
+        }
         Ok(room)
     }
 
@@ -101,15 +103,46 @@ impl Hub {
         watches: bool,
         terms: Option<Box<Terms>>,
     ) {
+        if self.conns[slot as usize].open().is_none() {
+            return;
+        }
         let join = self.next_join();
+        self.registry.begin_join(slot, room, join, watches, why.reasons());
+        self.ask_broker(slot, room, join, why, replay, terms);
+    }
+
+    fn ask_broker(
+        &mut self,
+        slot: u32,
+        room: &Name,
+        join: JoinId,
+        why: Why,
+        replay: Replay,
+        terms: Option<Box<Terms>>,
+    ) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
         open.joins.push(PendingJoin { join, why, terms });
-        self.registry.begin_join(slot, room, join, watches, why.reasons());
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
+    }
+
+    /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
+    /// stays as it is, and the client has it for its own as well: it is told what any other would be.
+    pub(super) fn join_asked(&mut self, slot: u32, asked: Asked, terms: Option<Box<Terms>>) {
+        let Asked { id, room, replay, watches } = asked;
+        let Some(join) = self.registry.member_watches(slot, &room, watches) else {
+            return self.join(slot, &room, Why::Asked { id }, replay, watches, terms);
+        };
+        self.registry.want(slot, &room, Reasons::CLIENT);
+        // What an earlier token of the room said is over.
+        if let Some(open) = self.conns[slot as usize].open_mut() {
+            open.terms.retain(|terms| terms.room != room);
+        }
+        self.arm_room_expiry(slot);
+        self.ask_broker(slot, &room, join, Why::Asked { id }, replay.or_without(), terms);
     }
 
     /// The token that came with a `subscribe` was checked.
@@ -117,10 +150,7 @@ impl Hub {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
         match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
-            Ok(terms) => {
-                let Asked { id, room, replay, watches } = asked;
-                self.join(slot, &room, Why::Asked { id }, replay, watches, Some(Box::new(terms)));
-            }
+            Ok(terms) => self.join_asked(slot, asked, Some(Box::new(terms))),
             Err(error) => self.fail(slot, asked.id, &error),
         }
     }
@@ -129,7 +159,7 @@ impl Hub {
     pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, proof: Proof) {
         if matches!(proof, Proof::Untimely(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
-            self.take_out(slot, room, UnsubscribeReason::EXPIRED);
+            self.room_token_ended(slot, room);
         }
         let terms = match self.terms_for(slot, room, proof) {
             Ok(terms) if self.registry.is_member(slot, room) => terms,
@@ -142,38 +172,36 @@ impl Hub {
         self.say(slot, &json::room_refreshed(id, ttl));
     }
 
-    /// A later token of a room counts whole too. The room learns who the connection is there, if that is anything new.
+    /// A later token of a room counts whole too.
     fn replace_terms(&mut self, slot: u32, terms: Terms) {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         let room = terms.room.clone();
-        let before = Arc::clone(open.info_in(&room));
-        match open.terms.iter_mut().find(|terms| terms.room == room) {
-            Some(old) => *old = terms,
-            None => open.terms.push(terms),
-        }
-        let member = open.info_in(&room);
-        if *member != before {
-            let joined = self.registry.joins_of(slot).find(|(name, _)| **name == room);
-            let renamed = joined.map(|(_, join)| Request::Rename { room, join, member: Arc::clone(member) });
-            self.requests.extend(renamed);
-        }
+        open.terms.retain(|old| old.room != room);
+        open.terms.push(terms);
+        self.rename_in(slot, &room);
     }
 
     /// What a room's token says, if it is for this connection's user and this room.
-    fn terms_for(&self, slot: u32, room: &Name, proof: Proof) -> Result<Terms, Error> {
+    fn terms_for(&mut self, slot: u32, room: &Name, proof: Proof) -> Result<Terms, Error> {
         let identity = match proof {
             Proof::Good(identity) => identity,
             Proof::Untimely(untimely) => return Err(untimely.error()),
             Proof::Bad(flaw) => return Err(flaw.error()),
         };
         let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
-        if identity.user != open.info.user {
-            return Err(Flaw::content("the token is another user's").error());
+        let wrong = if identity.user != open.info.user {
+            Some("the token is another user's")
+        } else if identity.channel.as_deref() != Some(room) {
+            Some("the token is not for this room")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            self.token_refused(slot, wrong);
+            return Err(Flaw::content(wrong).error());
         }
-        if identity.channel.as_deref() != Some(room) {
-            return Err(Flaw::content("the token is not for this room").error());
-        }
-        let (until, ttl) = (self.expiry(identity.lifetime), identity.ttl());
+        let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+        let (until, ttl) = (identity.until, identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
         Ok(Terms { room: room.clone(), info, until, ttl })
     }
@@ -189,7 +217,7 @@ impl Hub {
         replay: Replayed,
     ) {
         let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
-        if !waits || !self.registry.confirm(conn.slot, join) {
+        if !waits || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
             return self.requests.push_back(Request::Leave { room, client, join });
         }
@@ -281,8 +309,26 @@ impl Hub {
         let expired = open.terms.iter().filter(|terms| terms.until <= now);
         let rooms: Vec<Name> = expired.map(|terms| terms.room.clone()).collect();
         for room in rooms {
-            self.take_out(slot, &room, UnsubscribeReason::EXPIRED);
+            self.room_token_ended(slot, &room);
         }
+    }
+
+    /// What a room's token allowed is over. The connection stays where its own token or a backend wants it as well.
+    fn room_token_ended(&mut self, slot: u32, room: &Name) {
+        self.withdraw(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
+        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+        let Some(at) = open.terms.iter().position(|terms| terms.room == *room) else { return };
+        open.terms.swap_remove(at);
+        self.rename_in(slot, room);
+        self.arm_room_expiry(slot);
+    }
+
+    /// The broker learns who a connection is in a room now.
+    fn rename_in(&mut self, slot: u32, room: &Name) {
+        let Some(open) = self.conns[slot as usize].open() else { return };
+        let Some((room, join)) = self.registry.joins_of(slot).find(|(name, _)| *name == room) else { return };
+        let member = Arc::clone(open.info_in(room));
+        self.requests.push_back(Request::Rename { room: room.clone(), join, member });
     }
 
     /// A member came or went: those who watch are told.

@@ -409,6 +409,9 @@ impl Hub {
 
     /// Ends a connection, or does nothing where that is under way.
     fn close(&mut self, slot: u32, cause: CloseCause) {
+        if cause == CloseCause::TokenRequired {
+            self.token_refused(slot, "there is none, and one is required");
+        }
         self.close_saying(slot, cause, cause.reason());
     }
 
@@ -523,7 +526,12 @@ impl Hub {
 
     fn phase_over(&mut self, slot: u32) {
         match &self.conns[slot as usize].phase {
-            Some(Phase::Open(_)) => self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale),
+            Some(Phase::Open(open)) => {
+                if !self.config.policy.allow_anonymous && open.check.is_none() {
+                    self.token_refused(slot, "none came within authenticate_timeout");
+                }
+                self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);
+            }
             Some(Phase::Closing(closing)) => {
                 // A peer that has answered our Close, and never ends its stream, has nothing more to read.
                 let end = closing.end(closing.is_agreed());

@@ -2,10 +2,11 @@
 
 use super::Hub;
 use super::proof::{Flaw, Identity, Proof, Untimely};
-use crate::api::HistoryQuery;
+use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{Check, Entrance, Speaks, Stage};
+use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
 use crate::registry::Reasons;
@@ -68,10 +69,15 @@ impl Hub {
 
     /// A later token was checked.
     pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
-        let Proof::Good(identity) = proof else { return self.complain_of_token(slot, id, &proof) };
         let Some(open) = self.conns[slot as usize].open() else { return };
+        let identity = match proof {
+            Proof::Good(identity) => identity,
+            // As in json: closed, it comes back with a token that is new.
+            Proof::Untimely(untimely) if !open.info.user.is_empty() => return self.close_untimely(slot, untimely),
+            proof => return self.complain_of_token(slot, id, &proof),
+        };
         if open.info.user != identity.user && !open.info.user.is_empty() {
-            return self.close_because(slot, CloseCause::BadRequest, "the token is another user's");
+            return self.close_as_anothers(slot);
         }
         let answer = plain::authenticated(&identity.user, self.now.unix_ms);
         self.renew(slot, identity, &answer);
@@ -84,7 +90,7 @@ impl Hub {
                 flaw.limit().into_iter().for_each(|limit| self.hit(limit));
                 self.complain(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
             }
-            Proof::Untimely(Untimely::Early) => self.complain(slot, id, "invalid token: it is not valid yet"),
+            Proof::Untimely(untimely) => self.answer_plain(slot, id, &untimely.error()),
             _ => self.complain(slot, id, INVALID_TOKEN),
         }
     }
@@ -111,11 +117,8 @@ impl Hub {
             let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
             self.say(slot, &frame);
         }
-        let replay = match since {
-            Some(since) => Replay::Since { epoch: since.epoch, offset: since.offset, or_refuse: false },
-            None => Replay::Last(history),
-        };
-        let replays = named.iter().map(|room| (room.clone(), replay.clone())).collect();
+        let mut replays: Vec<(Name, Replay)> = since.into_iter().map(|(room, since)| (room, after(since))).collect();
+        replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
         for room in named {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
             if let Some((_, wanted)) = placed {
@@ -193,8 +196,19 @@ impl Hub {
         }
     }
 
+    /// What a plain connection wants to have of a room that its later token puts it into.
+    pub(super) fn wanted_of(&self, slot: u32, room: &Name) -> Replay {
+        let Speaks::Plain(url) = &self.conns[slot as usize].speaks else { return Replay::None };
+        let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());
+        since.map_or(Replay::None, |(_, since)| after(since.clone()))
+    }
+
     fn complain(&mut self, slot: u32, id: Option<&str>, message: &str) {
         let frame = plain::error(message, None, id, self.now.unix_ms);
         self.say_error(slot, &frame);
     }
+}
+
+fn after(Position { epoch, offset }: Position) -> Replay {
+    Replay::Since { epoch, offset, or_refuse: false }
 }

@@ -5,6 +5,7 @@ use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode};
 use crate::ids::{BadName, Name};
 use crate::limits::Limit;
+use crate::time::Instant;
 use crate::token::{BadToken, Claims, VerifiedClaims};
 use crate::wire::readable;
 use alloc::borrow::Cow;
@@ -121,8 +122,8 @@ pub(super) struct Identity {
     pub channel: Option<String>,
     /// How long it is to the token's end; nothing where that is past and the token is good for the leeway only.
     pub left: Option<Duration>,
-    /// How long the token is still good.
-    pub lifetime: Option<Duration>,
+    /// When what it allows ends.
+    pub until: Instant,
 }
 
 impl Identity {
@@ -204,23 +205,34 @@ impl Hub {
             Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
         }
         let info = claims.info.as_deref().unwrap_or_default();
+        let most = self.config.limits.info_bytes;
+        if info.len() > most {
+            let words = format!("info has more than {most} bytes");
+            return Err(Flaw::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
+        }
         readable::check(info, &self.config.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
-        let left = claims.exp.map(|exp| self.until(exp));
-        // What is closed while its token is good would come back with the same one at once.
-        let lifetime = left.map(|left| if left.is_zero() { self.leeway_left(claims.exp) } else { left });
-        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, lifetime })
+        let left = claims.exp.map(|exp| self.time_to(exp));
+        let until = claims.exp.map_or(Instant::NEVER, |exp| self.end_of(exp));
+        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })
     }
 
-    /// How long a token that has ended is still good.
-    fn leeway_left(&self, exp: Option<i64>) -> Duration {
-        let since = exp.map_or(0, |exp| u64::try_from(exp).unwrap_or(0).saturating_mul(1000));
-        let since = Duration::from_millis(self.now.unix_ms.saturating_sub(since));
-        self.config.limits.token_leeway.saturating_sub(since)
+    /// How long it is from this turn to a time in seconds since 1970; nothing where that is past.
+    pub(super) fn time_to(&self, unix_seconds: i64) -> Duration {
+        Duration::from_millis(unix_ms(unix_seconds).saturating_sub(self.now.unix_ms))
     }
 
-    /// How long it is from this turn to a time in seconds since 1970.
-    pub(super) fn until(&self, unix_seconds: i64) -> Duration {
-        let until = u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000);
-        Duration::from_millis(until.saturating_sub(self.now.unix_ms))
+    /// When something ends whose token ends at this time, in seconds since 1970: `expiry_grace` later, and not while the
+    /// token is good. What is closed then would come back with the same one at once.
+    pub(super) fn end_of(&self, unix_seconds: i64) -> Instant {
+        let limits = &self.config.limits;
+        let grace = limits.expiry_grace.max(limits.token_leeway);
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let left = unix_ms(unix_seconds).saturating_add(grace).saturating_sub(self.now.unix_ms);
+        self.now.mono.after(Duration::from_millis(left))
     }
+}
+
+/// A time in seconds since 1970 in milliseconds; 0 for one before that.
+fn unix_ms(unix_seconds: i64) -> u64 {
+    u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000)
 }

@@ -5,19 +5,17 @@ use super::proof::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Check, Entrance, Open, Speaks, Stage, Timer, Why};
+use crate::conn::{Check, Conn, Entrance, Open, Speaks, Stage, Timer, Why};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
 use crate::registry::{Reasons, Registry};
-use crate::time::Instant;
 use crate::token::{BadToken, VerifiedClaims};
 use crate::turn::{Change, Effect};
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// What a later token does to the rooms of a connection.
 struct Placed {
@@ -64,8 +62,8 @@ impl Hub {
         let proof = self.prove(verdict);
         let proof = if check.is_for_room() { proof } else { proof.of_connection() };
         if let Some(why) = proof.failure() {
-            let client = self.conns[slot as usize].client;
-            tracing::debug!(%client, %why, "a token proves nothing");
+            let why = why.to_string();
+            self.token_refused(slot, &why);
         }
         let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
         match check {
@@ -77,6 +75,20 @@ impl Hub {
             Check::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, proof),
         }
         self.resume(slot);
+    }
+
+    /// Tells the operator why a token does not do what it was shown for.
+    pub(super) fn token_refused(&mut self, slot: u32, why: &str) {
+        let Conn { id, client, .. } = self.conns[slot as usize];
+        tracing::debug!(%client, %why, "a token proves nothing");
+        self.effects.push(Effect::TokenRefused { conn: id, why: why.into() });
+    }
+
+    /// Ends a connection whose token is of another user than it has.
+    pub(super) fn close_as_anothers(&mut self, slot: u32) {
+        const WHY: &str = "the token is another user's";
+        self.token_refused(slot, WHY);
+        self.close_because(slot, CloseCause::BadRequest, WHY);
     }
 
     /// Ends a connection that has shown a token which proves nothing.
@@ -93,11 +105,11 @@ impl Hub {
     /// Makes a connection the user's own. Returns the rooms that it is put into because of that, each with who wants it
     /// there; `None` when the user has too many connections, and this one is closed.
     pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
-        let Identity { user, info, channels, lifetime, .. } = identity;
+        let Identity { user, info, channels, until, .. } = identity;
         if !self.admit_user(slot, &user) {
             return None;
         }
-        self.arm_expiry(slot, lifetime);
+        self.set(slot, Timer::Expiry, until);
         let mut rooms: Vec<_> = channels.iter().map(|room| (room.clone(), Reasons::TOKEN)).collect();
         let conn = &mut self.conns[slot as usize];
         let client = conn.client;
@@ -120,16 +132,20 @@ impl Hub {
     /// The user must be the one that the connection has, or it must have none.
     pub(super) fn renew(&mut self, slot: u32, identity: Identity, answer: &str) {
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let Identity { user, info, channels, lifetime, .. } = identity;
+        let Identity { user, info, channels, until, .. } = identity;
         let is_new = open.info.user != user;
         let placed = Placed::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
-        if placed.count > self.config.limits.rooms_per_connection {
-            return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
+        let most = self.config.limits.rooms_per_connection;
+        if placed.count > most {
+            // Where it is what the client has joined that is too much, a new connection has place for what the token names.
+            let of_token = channels.len() + usize::from(!user.is_empty());
+            let cause = if of_token > most { CloseCause::Rooms } else { CloseCause::Overloaded };
+            return self.close_over(slot, Limit::RoomsPerConnection, cause);
         }
         if is_new && !self.admit_user(slot, &user) {
             return;
         }
-        self.arm_expiry(slot, lifetime);
+        self.set(slot, Timer::Expiry, until);
         self.say(slot, answer);
         for room in &placed.withdrawn {
             self.withdraw(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
@@ -145,7 +161,8 @@ impl Hub {
         }
         self.rename(slot, user.clone(), info);
         for (room, reason) in &placed.new {
-            self.join(slot, room, Why::Placed(*reason), Replay::None, false, None);
+            let replay = self.wanted_of(slot, room);
+            self.join(slot, room, Why::Placed(*reason), replay, false, None);
         }
         self.make_room_for(&user);
     }
@@ -207,18 +224,6 @@ impl Hub {
             Request::Rename { room: room.clone(), join, member }
         });
         self.requests.extend(renamed);
-    }
-
-    /// Closes the connection some time after its token expires, unless it is renewed.
-    pub(super) fn arm_expiry(&mut self, slot: u32, lifetime: Option<Duration>) {
-        let at = self.expiry(lifetime);
-        self.set(slot, Timer::Expiry, at);
-    }
-
-    /// When something ends whose token is good for this long.
-    pub(super) fn expiry(&self, lifetime: Option<Duration>) -> Instant {
-        let grace = self.config.limits.expiry_grace;
-        lifetime.map_or(Instant::NEVER, |lifetime| self.now.mono.after(lifetime).after(grace))
     }
 
     /// Puts the connection into the rooms that it starts in. When the broker has confirmed them all, it is ready.

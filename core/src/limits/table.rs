@@ -284,6 +284,12 @@ limits! {
     requires at_least (1) because "a number has a digit";
     simulated in 50 percent [10];
 
+    /// Bytes of `info` in a token: what the others in a room are told of its bearer, with every message.
+    info_bytes InfoBytes: Bytes = 4 << 10, "close 3500; a room's token: error 103";
+    requires at_most (frame_bytes / 8)
+        because "a frame holds what a connection's token says of a publisher and what the room's says, beside the publication";
+    simulated 512;
+
     /// Bytes of one frame to a client, header included.
     frame_bytes FrameBytes: Bytes = 512 << 10, "close 3008";
     requires at_most (outbox_bytes / 2) because "a client that is about to read one frame may be sent another";

@@ -7,7 +7,7 @@ use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
 use crate::wire::json::{push_members, push_publication};
-use crate::wire::raw::{integer, object, one_line};
+use crate::wire::raw::{integer, object, one_line, or_default};
 use crate::wire::readable;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
@@ -295,7 +295,7 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     struct With {
         #[serde(deserialize_with = "integer")]
         code: u16,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         reason: String,
     }
     let user = body.maybe_user(limits)?.unwrap_or_else(Name::empty);
@@ -303,8 +303,8 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     if user.is_empty() && client == Which::All {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
     }
-    let whitelist: Vec<String> = body.optional("whitelist")?.unwrap_or_default();
-    let whitelist = whitelist.iter().filter_map(|client| ClientId::parse(client)).collect();
+    let whitelist: Vec<Option<String>> = body.optional("whitelist")?.unwrap_or_default();
+    let whitelist = whitelist.iter().flatten().filter_map(|client| ClientId::parse(client)).collect();
     let reason = match body.object::<With>("disconnect")? {
         None => CloseCause::Backend.reason(),
         // SDKs take a reason that is JSON for their own and look no further: they would never reconnect.
@@ -341,20 +341,23 @@ fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 type Batched = (&'static str, Result<Command, Error>);
 
 fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Error> {
-    let mut named = command.0.iter().filter(|(_, params)| params.get() != "null");
+    // Typed clients send the methods that they do not mean as null; the only one is meant, and has no parameters.
+    let is_null = |params: &RawValue| params.get() == "null";
+    let mut named = command.0.iter().filter(|(_, params)| command.0.len() == 1 || !is_null(params));
     let (Some((method, params)), None) = (named.next(), named.next()) else {
         return Err(bad("commands: each is an object with one method"));
     };
+    let params = if is_null(params) { "{}" } else { params.get() };
     let known = METHODS.iter().find(|known| *known == method && **known != "batch");
     let known = known.ok_or_else(|| bad(format!("commands: {method:?} cannot be part of a batch")))?;
-    Ok((known, parse_method(method, params.get(), limits)))
+    Ok((known, parse_method(method, params, limits)))
 }
 
 fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let (user, client) = body.whose(limits)?;
     let channel = body.client_room(limits)?;
     let since: Option<Since> = body.object("recover_since")?;
-    let since = since.map(|Since { epoch, offset }| Position { epoch, offset });
+    let since = since.map(Position::from);
     body.finish(Command::Subscribe { user, client, channel, since })
 }
 

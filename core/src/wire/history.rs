@@ -2,7 +2,7 @@
 
 use crate::api::{HistoryQuery, Position};
 use crate::code::{Error, ErrorCode};
-use crate::wire::raw::{integer, optional_integer};
+use crate::wire::raw::{optional_integer, or_default};
 use alloc::string::String;
 use serde::Deserialize;
 
@@ -20,10 +20,22 @@ pub(crate) struct HistoryFields {
 /// A position as it is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Since {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub epoch: String,
-    #[serde(default, deserialize_with = "integer")]
-    pub offset: u64,
+    #[serde(default, deserialize_with = "optional_integer")]
+    offset: Option<u64>,
+}
+
+impl Since {
+    fn offset(&self) -> u64 {
+        self.offset.unwrap_or_default()
+    }
+}
+
+impl From<Since> for Position {
+    fn from(since: Since) -> Self {
+        Self { offset: since.offset(), epoch: since.epoch }
+    }
 }
 
 impl HistoryFields {
@@ -33,10 +45,10 @@ impl HistoryFields {
     /// 107 in reverse from before the first message: nothing can be there.
     pub fn query(self) -> Result<HistoryQuery, Error> {
         let reverse = self.reverse.unwrap_or_default();
-        if reverse && self.since.as_ref().is_some_and(|since| since.offset == 0) {
+        if reverse && self.since.as_ref().is_some_and(|since| since.offset() == 0) {
             return Err(Error::new(ErrorCode::BadRequest, "since.offset must be above 0 in reverse"));
         }
-        let since = self.since.map(|Since { epoch, offset }| Position { epoch, offset });
+        let since = self.since.map(Position::from);
         Ok(HistoryQuery { limit: self.limit.unwrap_or(0), since, reverse })
     }
 }

@@ -4,7 +4,7 @@ use crate::code::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
 use crate::wire::history::HistoryFields;
-use crate::wire::raw::{number_bytes, one_line, present, push_number, push_string, string_bytes};
+use crate::wire::raw::{number_bytes, one_line, or_default, present, push_number, push_string, string_bytes};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -94,9 +94,13 @@ impl<'de> Visitor<'de> for CommandVisitor {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             empty = false;
             if key == "id" {
-                id = map.next_value()?;
-            } else if let (None, Some(named)) = (method, Method::named(&key)) {
-                method = Some((named, map.next_value::<&RawValue>()?));
+                id = map.next_value::<Option<u64>>()?.unwrap_or_default();
+            } else if let Some(named) = Method::named(&key) {
+                let params = map.next_value::<&RawValue>()?;
+                // Typed clients send the methods that they do not mean as null.
+                if method.is_none_or(|(_, meant): (_, &RawValue)| meant.get() == "null") {
+                    method = Some((named, params));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -173,11 +177,6 @@ fn undone(wishes: &[(Wish, &'static str)]) -> Option<&'static str> {
     wishes.iter().find(|(wish, _)| wish.0).map(|(_, field)| *field)
 }
 
-/// Reads what typed clients may send as `null` where they mean nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// The bit of a subscription's `flag` that wants an error in place of an unsuccessful recovery.
 const REFUSE_UNRECOVERED: u64 = 2;
 
@@ -189,6 +188,11 @@ impl Subscribe<'_> {
         }
         let or_refuse = self.flag & REFUSE_UNRECOVERED != 0;
         Replay::Since { epoch: self.epoch.to_string(), offset: self.offset, or_refuse }
+    }
+
+    /// The same of one that comes with `connect`, for a room that the server puts the client into.
+    pub fn undone_at_connect(&self) -> Option<&'static str> {
+        self.join_leave.then_some("subs.join_leave").or_else(|| self.undone())
     }
 
     /// The field that asks for what no subscription here does: a filter by tags, or a room that is a map or is polled.

@@ -70,6 +70,16 @@ pub(crate) fn optional_integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
     Ok(Option::<Integer<T>>::deserialize(deserializer)?.map(|Integer(number)| number))
 }
 
+/// Reads what typed clients may send as `null` where they mean nothing.
+///
+/// # Errors
+/// As those of what is read.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// The string under the top-level key `type`, if the payload is an object that has one.
 pub(crate) fn event_type(payload: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use crate::ids::{BadName, Name};
 use crate::limits::{Limit, Limits};
 use crate::wire::plain::Word;
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -37,8 +38,9 @@ pub struct Plain {
     pub greeting: bool,
     /// The `type` of the answer to `subscribe`.
     pub subscribed: Arc<str>,
-    /// `?since=<epoch>:<offset>`: deliver what came after this. Only with exactly one room.
-    pub since: Option<Position>,
+    /// `?since=<epoch>:<offset>` or, as often as there are rooms, `?since=<room>:<epoch>:<offset>`: deliver what came after
+    /// this. A room may be one that comes with the token, the personal one included.
+    pub since: Vec<(Name, Position)>,
     /// `?history=N`: deliver at most this many of the newest messages of each room.
     pub history: usize,
     /// Whether positions are told: with `?positions=on`.
@@ -133,27 +135,16 @@ impl Routes {
             return Ok(Target::Json { frame_pings });
         }
         let (named, subscribed) = self.rooms_of(path, &query, limits)?;
-        let mut rooms: Vec<Name> = Vec::new();
-        for room in named {
-            let room = Name::client_room(&room, limits.room_name_bytes).map_err(|wrong| match wrong {
-                BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
-                BadName::TooLong(_) => RouteError::Limit(Limit::RoomNameBytes, wrong.to_string()),
-                wrong => RouteError::Bad(wrong.to_string()),
-            })?;
-            if !rooms.contains(&room) {
-                rooms.push(room);
-            }
+        let rooms = distinct(named, limits)?;
+        let since = query.iter().filter(|(key, _)| key == "since").map(|(_, text)| position(text, &rooms, limits));
+        // One more than there may be rooms is refused as a thousand more are, and looked through sooner.
+        let since: Vec<(Name, Position)> =
+            since.take(limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
+        if since.len() > limits.rooms_per_connection {
+            return Err(too_many_rooms(limits));
         }
-        if rooms.len() > limits.rooms_per_connection {
-            let words = format!("at most {} rooms for one connection", limits.rooms_per_connection);
-            return Err(RouteError::over(Limit::RoomsPerConnection, &words));
-        }
-        let since = value(&query, "since").map(position).transpose()?;
         let history = value(&query, "history").map(|text| history(text, limits)).transpose()?.unwrap_or(0);
-        if since.is_some() && rooms.len() != 1 {
-            return Err(RouteError::Bad("since needs exactly one room".into()));
-        }
-        if since.is_some() && history > 0 {
+        if !since.is_empty() && history > 0 {
             return Err(RouteError::Bad("since and history exclude each other".into()));
         }
         Ok(Target::Plain(Plain {
@@ -221,10 +212,48 @@ impl Template {
     }
 }
 
-fn position(text: &str) -> Result<Position, RouteError> {
-    let parts = text.rsplit_once(':').and_then(|(epoch, offset)| Some((epoch, offset.parse().ok()?)));
-    let (epoch, offset) = parts.ok_or_else(|| RouteError::Bad("since is <epoch>:<offset>".into()))?;
-    Ok(Position { epoch: epoch.into(), offset })
+/// These rooms, each once.
+fn distinct(named: Vec<String>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
+    let mut known = BTreeSet::new();
+    let mut rooms = Vec::new();
+    for room in named {
+        let room = Name::client_room(&room, limits.room_name_bytes).map_err(bad_name)?;
+        if known.insert(room.clone()) {
+            rooms.push(room);
+        }
+        if rooms.len() > limits.rooms_per_connection {
+            return Err(too_many_rooms(limits));
+        }
+    }
+    Ok(rooms)
+}
+
+fn bad_name(wrong: BadName) -> RouteError {
+    match wrong {
+        BadName::Reserved => RouteError::Forbidden(wrong.to_string()),
+        BadName::TooLong(_) => RouteError::Limit(Limit::RoomNameBytes, wrong.to_string()),
+        wrong => RouteError::Bad(wrong.to_string()),
+    }
+}
+
+fn too_many_rooms(limits: &Limits) -> RouteError {
+    let words = format!("at most {} rooms for one connection", limits.rooms_per_connection);
+    RouteError::over(Limit::RoomsPerConnection, &words)
+}
+
+/// Where a client was in which room: in the only one of the URL where none is named.
+fn position(text: &str, rooms: &[Name], limits: &Limits) -> Result<(Name, Position), RouteError> {
+    let mut parts = text.rsplitn(3, ':');
+    let offset = parts.next().and_then(|offset| offset.parse().ok());
+    let (Some(offset), Some(epoch)) = (offset, parts.next()) else {
+        return Err(RouteError::Bad("since is <epoch>:<offset> or <room>:<epoch>:<offset>".into()));
+    };
+    let room = match (parts.next(), rooms) {
+        (Some(room), _) => Name::room(room, limits.room_name_bytes).map_err(bad_name)?,
+        (None, [room]) => room.clone(),
+        (None, _) => return Err(RouteError::Bad("with several rooms since is <room>:<epoch>:<offset>".into())),
+    };
+    Ok((room, Position { epoch: epoch.into(), offset }))
 }
 
 fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {

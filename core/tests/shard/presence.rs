@@ -332,7 +332,7 @@ fn what_changed_while_a_rooms_token_was_checked_counts() {
     world.say(a, r#"{"id":2,"subscribe":{"channel":"x","token":"s"}}"#);
     world.api("subscribe", r#"{"user":"ada","channel":"x"}"#);
     world.prove(good());
-    assert_eq!(world.read_json(a)[1]["error"]["code"], 105);
+    assert!(world.read_json(a)[1]["subscribe"].is_object(), "the client has it for its own as well");
     world.api("unsubscribe", r#"{"user":"ada","channel":"x"}"#);
     world.say(a, r#"{"id":3,"subscribe":{"channel":"x","token":"s"}}"#);
     world.api("subscribe", r#"{"user":"ada","channel":"y"}"#);

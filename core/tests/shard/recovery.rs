@@ -216,6 +216,29 @@ fn a_plain_client_that_was_alone_goes_on_from_where_it_was() {
     }
 }
 
+/// A page keeps the place of each of its rooms, those that come with its token included.
+#[test]
+fn a_plain_client_goes_on_in_each_of_its_rooms() {
+    let mut world = world();
+    for room in ["a:b", "c", "#ada"] {
+        publish(&mut world, room, 1, 3);
+    }
+    let place = |world: &World, room: &str, offset: u64| format!("since={room}:{}:{offset}", epoch(world, room));
+    let since = [place(&world, "a:b", 1), place(&world, "#ada", 2).replace('#', "%23")].join("&");
+    let conn = world.open(&format!("/ws?room=a:b&room=c&greeting=off&positions=on&token=t&{since}"));
+    world.prove(claims("ada"));
+    let frames = world.read_json(conn);
+    let of = |room: &str| -> Vec<u64> {
+        frames.iter().filter(|frame| frame["room"] == room).map(|frame| frame["offset"].as_u64().unwrap()).collect()
+    };
+    assert_eq!((of("a:b"), of("#ada"), of("c")), (vec![2, 3], vec![3], vec![3]), "{frames:?}");
+    assert!(frames.iter().all(|frame| frame["type"] != "gap"), "{frames:?}");
+    let late = world.open(&format!("/ws/c?greeting=off&{}", place(&world, "#ada", 1).replace('#', "%23")));
+    world.say(late, r#"{"type":"auth","token":"t"}"#);
+    world.prove(claims("ada"));
+    assert_eq!(world.read(late)[1..], ["2", "3"], "whoever says later who it is, too");
+}
+
 #[test]
 fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
     let limits =
@@ -480,6 +503,7 @@ fn narrow() -> World {
     let limits = Limits {
         outbox_bytes: 32768,
         frame_bytes: 16384,
+        info_bytes: 2048,
         message_bytes: 4096,
         publication_bytes: 4096,
         reply_bytes: 8192,

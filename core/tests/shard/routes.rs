@@ -48,7 +48,7 @@ fn paths_lead_to_rooms() {
         ("/ws?room=", "must not be empty"),
         ("/ws/a?since=x", "since is <epoch>:<offset>"),
         ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
-        ("/ws?room=a&room=b&since=x:1", "exactly one room"),
+        ("/ws?room=a&room=b&since=x:1", "with several rooms since is <room>:<epoch>:<offset>"),
         ("/ws/a?since=x:1&history=5", "exclude each other"),
         ("/ws/a?history=x", "a number up to 100"),
         ("/ws/a?positions=1", "positions is on or off"),

@@ -134,6 +134,12 @@ fn a_refreshed_token_with_too_many_rooms_closes_as_at_connect() {
     world.prove(ann(&["a", "b", "c"]));
     assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3505));
     assert_eq!(world.shard.stats().totals.limits[&Limit::RoomsPerConnection], 1);
+    let conn = connected(&mut world, ann(&[]));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"mine"}}"#);
+    world.read(conn);
+    world.say(conn, r#"{"id":7,"refresh":{"token":"u"}}"#);
+    world.prove(ann(&["a", "b"]));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3004), "a new connection has place for them");
 }
 
 #[test]
@@ -150,9 +156,7 @@ fn a_refreshed_tokens_info_is_seen_in_presence_and_in_what_is_published() {
     refresh(&mut world, conn, info("1"));
     assert!(world.read(watcher).is_empty(), "nothing is new");
     refresh(&mut world, conn, info("2"));
-    let told: Vec<Value> = world.read_json(watcher).into_iter().map(|mut frame| frame["push"].take()).collect();
-    let said = |kind: &str, at: usize| told[at][kind]["info"]["conn_info"].clone();
-    assert_eq!((said("leave", 0), said("join", 1), told.len()), (json!(1), json!(2), 2));
+    assert!(world.read(watcher).is_empty(), "whoever stays neither leaves nor joins");
     world.say(conn, r#"{"id":8,"publish":{"channel":"own","data":0}}"#);
     let info_of = |value: &Value| (value["conn_info"].clone(), value["chan_info"].clone());
     assert_eq!(info_of(&world.read_json(conn)[0]["push"]["pub"]["info"]), (json!(2), json!(5)));
@@ -161,8 +165,121 @@ fn a_refreshed_tokens_info_is_seen_in_presence_and_in_what_is_published() {
         let infos = presence["result"]["presence"].as_object().unwrap().values();
         assert!(infos.into_iter().any(|info| info["conn_info"] == 2), "{room}: {presence}");
     }
-    refresh(&mut world, conn, ann(&["a"]));
-    assert!(world.read_json(watcher)[1]["push"]["join"]["info"].get("conn_info").is_none());
+    world.api("unsubscribe", r#"{"user":"ann","channel":"a"}"#);
+    assert_eq!(world.read_json(watcher)[0]["push"]["leave"]["info"]["conn_info"], 2, "it leaves as what it is now");
+}
+
+#[test]
+fn a_client_may_ask_for_a_room_that_others_have_put_it_into() {
+    let mut world = world();
+    let watcher = world.json();
+    world.say(watcher, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true}}"#);
+    publish(&mut world, "a");
+    let conn = connected(&mut world, ann(&["a"]));
+    world.read(watcher);
+    let snapshot = world.shard.snapshot();
+    let epoch = &snapshot.logs.iter().find(|log| log.name.as_str() == "a").expect("it has a log").epoch;
+    let recover = json!({"channel": "a", "recover": true, "epoch": epoch, "offset": 0});
+    world.say(conn, &json!({"id": 2, "subscribe": recover}).to_string());
+    let reply = world.read_json(conn).remove(0);
+    assert_eq!((&reply["id"], &reply["subscribe"]["recovered"]), (&json!(2), &json!(true)), "{reply}");
+    assert_eq!(reply["subscribe"]["publications"].as_array().map(Vec::len), Some(1), "{reply}");
+    assert!(world.read(watcher).is_empty(), "it was there all the time");
+    world.say(conn, r#"{"id":3,"subscribe":{"channel":"a"}}"#);
+    assert_eq!(world.read_json(conn)[0]["error"]["code"], 105, "it has asked for it already");
+    assert_eq!(refresh(&mut world, conn, ann(&[])).len(), 1, "its client wants it there");
+    publish(&mut world, "a");
+    assert_eq!(world.read(conn).len(), 1, "once");
+    world.say(conn, r#"{"id":4,"unsubscribe":{"channel":"a"}}"#);
+    world.read(conn);
+    publish(&mut world, "a");
+    assert!(world.read(conn).is_empty());
+}
+
+#[test]
+fn a_client_that_asks_for_a_room_where_it_is_may_watch_it() {
+    let mut world = world();
+    let conn = connected(&mut world, ann(&["a"]));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true,"recover":true,"epoch":"x","flag":2}}"#);
+    let reply = world.read_json(conn).remove(0);
+    assert_eq!(reply["subscribe"]["was_recovering"], true, "it is in the room, and is not refused: {reply}");
+    let other = world.json();
+    world.say(other, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    assert!(world.read_json(conn)[0]["push"]["join"].is_object());
+}
+
+#[test]
+fn a_rooms_token_takes_away_only_what_it_gave() {
+    let limits = Limits { expiry_grace: Duration::ZERO, token_leeway: Duration::ZERO, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let room_token =
+        || Claims { channel: Some("a".into()), exp: Some(NOW + 5), info: Some("5".into()), ..claims("ann") };
+    let conn = connected(&mut world, ann(&[]));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(room_token());
+    world.api("subscribe", r#"{"user":"ann","channel":"a"}"#);
+    world.read(conn);
+    world.pass(Duration::from_secs(5));
+    assert!(world.read(conn).is_empty(), "a backend wants it there");
+    assert_eq!(rooms_of(&world, "ann"), ["#ann", "a"]);
+    let presence = world.api("presence", r#"{"channel":"a"}"#);
+    let members = presence["result"]["presence"].as_object().unwrap();
+    assert!(members.values().all(|info| info.get("chan_info").is_none()), "what the token said is over: {presence}");
+    world.say(conn, r#"{"id":3,"subscribe":{"channel":"b","token":"t"}}"#);
+    world.prove(Claims { channel: Some("b".into()), exp: Some(NOW + 10), ..claims("ann") });
+    world.read(conn);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.read_json(conn)[0]["push"]["unsubscribe"]["code"], 2501, "nobody else wants it there");
+}
+
+#[test]
+fn a_token_says_only_so_much_of_its_user() {
+    let mut world = with(Limits { info_bytes: 20, ..Limits::default() }, Policy::open());
+    let info = |bytes: usize| Claims { info: Some(format!("\"{}\"", "x".repeat(bytes - 2))), ..ann(&[]) };
+    let conn = connected(&mut world, info(20));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("a".into()), ..info(21) });
+    let error = &world.read_json(conn)[0]["error"];
+    assert_eq!(error["code"], 103);
+    assert!(error["message"].as_str().unwrap().contains("info_bytes"), "{error}");
+    world.say(conn, r#"{"id":3,"refresh":{"token":"t"}}"#);
+    world.prove(info(21));
+    let (code, reason) = world.read_close(conn).expect("a Close");
+    assert_eq!(code, 3500);
+    assert!(reason.contains("info_bytes"), "{reason}");
+}
+
+#[test]
+fn nobody_is_sent_away_with_a_token_that_would_be_taken_again() {
+    let seconds = Duration::from_secs;
+    for (grace, leeway, lives) in [(1, 10, 15), (25, 10, 30), (0, 0, 5)] {
+        let limits = Limits { expiry_grace: seconds(grace), token_leeway: seconds(leeway), ..Limits::default() };
+        let mut world = with(Limits { ping_interval: seconds(600), ..limits }, Policy::open());
+        let conn = connected(&mut world, Claims { exp: Some(NOW + 5), ..claims("ann") });
+        world.pass(seconds(lives) - Duration::from_millis(1));
+        assert!(world.shard.pending(conn).is_none(), "grace {grace}, leeway {leeway}");
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3005), "grace {grace}, leeway {leeway}");
+    }
+}
+
+#[test]
+fn a_plain_refresh_that_is_too_early_or_too_late_is_closed_as_in_json() {
+    for claims_now in [Claims { nbf: Some(NOW + 60), ..claims("ann") }, Claims { exp: Some(NOW - 60), ..claims("ann") }]
+    {
+        let mut world = world();
+        let anonymous = world.plain("/ws/a");
+        world.say(anonymous, r#"{"type":"auth","token":"t","id":4}"#);
+        world.prove(claims_now.clone());
+        let error = &world.read_json(anonymous)[0];
+        assert_eq!((&error["code"], &error["id"]), (&json!(109), &json!(4)), "{error}");
+        let conn = world.open("/ws/a?token=t");
+        world.prove(claims("ann"));
+        world.read(conn);
+        world.say(conn, r#"{"type":"auth","token":"t"}"#);
+        world.prove(claims_now);
+        assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3005));
+    }
 }
 
 #[test]
@@ -209,7 +326,7 @@ fn a_token_that_has_ended_is_good_to_the_end_of_the_leeway() {
     world.say(conn, CONNECT);
     world.prove(Claims { exp: Some(NOW - 4), ..claims("ann") });
     assert_eq!(world.read_json(conn)[0]["connect"]["ttl"], 1, "it is to be refreshed at once");
-    world.pass(Duration::from_millis(6_999));
+    world.pass(Duration::from_millis(5_999));
     assert!(world.shard.pending(conn).is_none(), "it would come back with the same token");
     world.pass(Duration::from_millis(1));
     assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3005));
@@ -294,6 +411,42 @@ fn a_limit_that_a_token_breaks_is_named() {
     world.prove(in_channels);
     let message = world.read_json(plain)[0]["message"].to_string();
     assert!(message.contains("invalid token: ") && message.contains("room_name_bytes"), "{message}");
+}
+
+/// Why tokens were refused since this was last asked.
+fn refused(world: &mut World) -> Vec<String> {
+    std::mem::take(&mut world.refused_tokens)
+}
+
+#[test]
+fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() {
+    let late = || Claims { exp: Some(NOW - 60), ..claims("ann") };
+    let of_room = |room: &str, user: &str| Claims { channel: Some(room.into()), ..claims(user) };
+    let mut world = with(Limits::default(), Policy::closed());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, CONNECT);
+    world.prove(late());
+    assert_eq!(refused(&mut world), ["its exp has passed"], "at connect");
+    world.say(conn, CONNECT);
+    world.prove(claims("ann"));
+    for (claims, why) in [
+        (Claims { exp: Some(NOW - 60), ..of_room("a", "ann") }, "its exp has passed"),
+        (of_room("b", "ann"), "the token is not for this room"),
+        (of_room("a", "eve"), "the token is another user's"),
+    ] {
+        world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+        world.prove(claims);
+        assert_eq!(refused(&mut world), [why]);
+    }
+    world.say(conn, r#"{"id":3,"refresh":{"token":"t"}}"#);
+    world.prove(claims("eve"));
+    assert_eq!(refused(&mut world), ["the token is another user's"], "at a refresh");
+    let without = world.open("/connection/websocket");
+    world.say(without, r#"{"id":1,"connect":{}}"#);
+    assert_eq!(refused(&mut world), ["there is none, and one is required"]);
+    let _silent = world.open("/ws/a");
+    world.pass(Limits::default().authenticate_timeout);
+    assert_eq!(refused(&mut world), ["none came within authenticate_timeout"]);
 }
 
 #[test]

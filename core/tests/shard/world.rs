@@ -22,6 +22,8 @@ pub struct World {
     pub tokens: VecDeque<(ConnId, String)>,
     pub wakes: Vec<ConnId>,
     pub finished: Vec<ConnId>,
+    /// Why tokens were refused.
+    pub refused_tokens: Vec<String>,
     pub peer: Option<std::net::IpAddr>,
     /// What the next upgrade request has in a header.
     pub token: Option<String>,
@@ -46,6 +48,7 @@ pub fn with_config(config: Config) -> World {
         tokens: VecDeque::new(),
         wakes: vec![],
         finished: vec![],
+        refused_tokens: vec![],
         peer: None,
         token: None,
         clients: 0,
@@ -94,6 +97,7 @@ impl World {
             match effect {
                 Effect::Wake(conn) => self.wakes.push(conn),
                 Effect::Finish(conn) => self.finished.push(conn),
+                Effect::TokenRefused { why, .. } => self.refused_tokens.push(why),
                 Effect::Authenticate { conn, token } => self.tokens.push_back((conn, token)),
                 Effect::Closed { conn, end } => self.ended.push((conn, *end)),
                 Effect::Reply { result, .. } => self.replies.push_back(*result),

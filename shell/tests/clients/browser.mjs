@@ -72,7 +72,7 @@ async function pageOfTheSdk(browser) {
 async function backAndForward(browser) {
   const kept = "addEventListener('pageshow', ({ persisted }) => persisted && seen.push('kept'));";
   const notes = `const seen = []; console.log = (text) => seen.push(text); ${kept}`;
-  const page1 = `<!doctype html><title>a</title><script>${notes}${block('js', 'let place')}</script>`;
+  const page1 = `<!doctype html><title>a</title><script>${notes}${block('js', 'const places')}</script>`;
   const port = await serve({ '/': page1, '/other': '<!doctype html>elsewhere' });
   const { page } = await open(browser, `http://localhost:${port}/`);
   const seen = () => page.evaluate('seen');

@@ -287,5 +287,6 @@ fn is_possible(plain: &Plain, limits: &Limits) {
         assert!(!rooms[..at].contains(room), "P1: {room:?} twice");
     }
     assert!(plain.history <= 100, "P1: history={}", plain.history);
-    assert!(plain.since.is_none() || (rooms.len() == 1 && plain.history == 0), "P1: since with {rooms:?}");
+    assert!(plain.since.is_empty() || plain.history == 0, "P1: since and history");
+    assert!(plain.since.len() <= limits.rooms_per_connection, "P1: since with {:?}", plain.since);
 }

@@ -88,6 +88,8 @@ pub struct Ruling {
     pub channels: Vec<usize>,
     /// It names more rooms than a connection may be in.
     pub crowded: bool,
+    /// It says more of its user than it may.
+    pub wordy: bool,
     /// It names a room by a name that is too long.
     pub long: bool,
     /// The room it is for.

@@ -15,14 +15,14 @@ impl Oracle {
         let token = self.conn(peer).and_then(|conn| conn.entry.token.clone());
         match token {
             Some(token) => self.ask(peer, &token, Ask::Identity),
-            None if self.config.policy.allow_anonymous => self.greet(peer, None, false),
+            None if self.config.policy.allow_anonymous => self.greet(peer, None, None),
             None => {}
         }
     }
 
-    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good, and `bad`
-    /// whether it has shown one that is not.
-    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, bad: bool) {
+    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good, and `flaw`
+    /// what is wrong with one that is not.
+    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, flaw: Option<u16>) {
         let entry = &self.conns[peer].as_ref().expect("it is open").entry;
         let (named, wanted) = (entry.rooms.clone(), entry.want.clone());
         let anonymous = Ruling::default();
@@ -47,8 +47,8 @@ impl Oracle {
         for _ in asked.iter().filter(|_| !allowed) {
             self.refuse_plain(peer, None, 103);
         }
-        if bad {
-            self.complain(peer, None);
+        if let Some(flaw) = flaw {
+            self.complain_of_token(peer, flaw);
         }
         if !self.is_open(peer) {
             let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
@@ -93,15 +93,16 @@ impl Oracle {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let (ready, user) = (conn.ready, conn.user);
         match (self.flaw_of_connection(ruling), ready) {
-            (Some(_), true) => self.complain(peer, None),
-            (Some(_), false) if self.config.policy.allow_anonymous => {
-                self.greet(peer, None, true);
+            (Some(109), true) if user.is_some() => self.close(peer, CloseCause::Expired),
+            (Some(flaw), true) => self.complain_of_token(peer, flaw),
+            (Some(flaw), false) if self.config.policy.allow_anonymous => {
+                self.greet(peer, None, Some(flaw));
             }
             (Some(109), false) if self.is_early(ruling) && !self.is_expired(ruling) => {
                 self.close(peer, CloseCause::Expired)
             }
             (Some(_), false) => self.close(peer, CloseCause::InvalidToken),
-            (None, false) => self.greet(peer, Some(ruling), false),
+            (None, false) => self.greet(peer, Some(ruling), None),
             (None, true) if user.is_some() && user != ruling.user => self.close(peer, CloseCause::BadRequest),
             (None, true) => {
                 let user = user_text(ruling.user);
@@ -146,6 +147,11 @@ impl Oracle {
                 self.tell(peer, frame);
             }
         }
+    }
+
+    /// Another token, or the same one later, may be good: that has a code.
+    fn complain_of_token(&mut self, peer: usize, flaw: u16) {
+        if flaw == 109 { self.refuse_plain(peer, None, 109) } else { self.complain(peer, None) }
     }
 
     /// An error frame that says no more than that.

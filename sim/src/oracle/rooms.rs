@@ -116,6 +116,16 @@ impl Oracle {
         Ok(replay)
     }
 
+    /// The client asks for a room that its token or a backend has put it into.
+    pub(super) fn join_again(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Replay {
+        self.goals.reach(Goal::JoinedAgain);
+        let before = self.seats.remove(&(room, peer)).expect("it is there");
+        let wanted = &before.wanted | &seat.wanted;
+        self.seats.insert((room, peer), Seat { wanted, ..seat });
+        self.arm_seats(peer);
+        self.replay(room, &want.clone().or_without()).expect("it is no reason to refuse")
+    }
+
     /// A connection was closed on its way into a room: the broker counts it until it is told.
     pub(super) fn join_in_vain(&mut self, info: &Value, peer: usize, room: usize) {
         if !self.may_occupy(room) {

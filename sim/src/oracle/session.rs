@@ -177,8 +177,8 @@ impl Oracle {
 
     /// Why a connection cannot be put into a room.
     pub(super) fn obstacle(&mut self, peer: usize, room: usize) -> Option<u16> {
-        if self.rooms[room].contains(&peer) {
-            return Some(105);
+        if let Some(seat) = self.seats.get(&(room, peer)) {
+            return seat.wanted.contains(&Wish::Client).then_some(105);
         }
         let is_full = self.is_full(peer);
         if is_full {
@@ -203,7 +203,12 @@ impl Oracle {
         exp: Option<u64>,
     ) -> bool {
         let watches = seat.watches;
-        match self.join(peer, room, want, seat) {
+        let joined = if self.rooms[room].contains(&peer) {
+            Ok(self.join_again(peer, room, want, seat))
+        } else {
+            self.join(peer, room, want, seat)
+        };
+        match joined {
             Err(denied) => {
                 self.refuse(peer, id, denied.code);
                 false

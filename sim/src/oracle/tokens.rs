@@ -70,7 +70,9 @@ impl Oracle {
         let count = before - gone.len() + given.len() + usize::from(own.is_some());
         if ruling.crowded || count > self.config.limits.rooms_per_connection {
             self.hit(Limit::RoomsPerConnection);
-            return self.close(peer, CloseCause::Rooms);
+            let of_token = ruling.channels.len() + usize::from(ruling.user.is_some());
+            let is_final = ruling.crowded || of_token > self.config.limits.rooms_per_connection;
+            return self.close(peer, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
         }
         if is_new && self.refuses_user(peer, ruling) {
             return;
@@ -122,11 +124,14 @@ impl Oracle {
         self.displace(displaced);
     }
 
-    /// The rooms that it is in learn who it is now, if that is anything new.
+    /// The rooms that it is in learn of a user who was nobody before, and not of what else is known of one.
     fn rename(&mut self, peer: usize, ruling: &Ruling) {
         let conn = self.conns[peer].as_ref().expect("it is there");
         let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
-        if (conn.user, &conn.info) == (ruling.user, &ruling.info) {
+        if conn.info != ruling.info {
+            self.goals.reach(Goal::Renamed);
+        }
+        if conn.user == ruling.user {
             return self.identify(peer, ruling);
         }
         for room in &rooms {
@@ -136,7 +141,6 @@ impl Oracle {
         for room in &rooms {
             self.announce_member(*room, peer, true);
         }
-        self.goals.reach(Goal::Renamed);
     }
 
     /// What is wrong with a token wherever it is shown: 109 where another time is the cure, 103 where there is none.
@@ -150,6 +154,11 @@ impl Oracle {
         if ruling.unreadable {
             self.goals.reach(Goal::UnreadableToken);
             self.hit(Limit::JsonDepth);
+            return Some(103);
+        }
+        if ruling.wordy {
+            self.goals.reach(Goal::TokenTooWordy);
+            self.hit(Limit::InfoBytes);
             return Some(103);
         }
         if ruling.long {
@@ -183,8 +192,8 @@ impl Oracle {
 
     pub(super) fn room_refreshed(&mut self, peer: usize, id: u64, room: usize, ruling: &Ruling) {
         if let Some(code) = self.flaw(peer, room, ruling) {
-            if code == 109 && self.rooms[room].contains(&peer) {
-                self.take_out(peer, room, 2501, "subscription expired");
+            if code == 109 {
+                self.room_token_ended(peer, room);
             }
             return self.refuse(peer, id, code);
         }
@@ -192,15 +201,8 @@ impl Oracle {
             return self.refuse(peer, id, 103);
         }
         let until = self.expiry(ruling.exp);
-        let is_news = self.seats[&(room, peer)].info != ruling.info;
-        if is_news {
-            self.announce_member(room, peer, false);
-        }
         let seat = self.seats.get_mut(&(room, peer)).expect("it is in it");
         (seat.until, seat.info) = (until, ruling.info.clone());
-        if is_news {
-            self.announce_member(room, peer, true);
-        }
         self.arm_seats(peer);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
@@ -210,10 +212,10 @@ impl Oracle {
 
     /// When something ends whose token ends then.
     pub(super) fn expiry(&self, exp: Option<u64>) -> Option<u64> {
-        // One that is good for the leeway only is good until that ends.
-        let end = |exp: u64| exp * 1000 + if exp * 1000 > self.unix_ms { 0 } else { self.leeway() };
-        let left = |exp: u64| Duration::from_millis(end(exp).saturating_sub(self.unix_ms));
-        exp.map(|exp| self.clock + nanos(left(exp)) + nanos(self.config.limits.expiry_grace))
+        // Nobody is sent away with a token that would be taken again.
+        let grace = Duration::from_millis(self.leeway()).max(self.config.limits.expiry_grace);
+        let end = |exp: u64| Duration::from_secs(exp) + grace;
+        exp.map(|exp| self.clock + nanos(end(exp).saturating_sub(Duration::from_millis(self.unix_ms))))
     }
 
     pub(super) fn add_ttl(&self, reply: &mut Value, exp: Option<u64>) {
@@ -246,8 +248,20 @@ impl Oracle {
             .collect();
         for room in due {
             self.goals.reach(Goal::RoomExpired);
-            self.take_out(peer, room, 2501, "subscription expired");
+            self.room_token_ended(peer, room);
         }
+    }
+
+    /// A room's token has ended: nothing is left of it. Whoever is wanted there by others stays.
+    fn room_token_ended(&mut self, peer: usize, room: usize) {
+        let Some(seat) = self.seats.get_mut(&(room, peer)) else { return };
+        if seat.wanted.iter().all(|wish| *wish == Wish::Client) {
+            return self.take_out(peer, room, 2501, "subscription expired");
+        }
+        seat.wanted.remove(&Wish::Client);
+        (seat.until, seat.info) = (None, None);
+        self.arm_seats(peer);
+        self.goals.reach(Goal::StayedForOthers);
     }
 
     fn take_out(&mut self, peer: usize, room: usize, code: u16, reason: &str) {

@@ -78,6 +78,7 @@ impl<S: Subject> World<S> {
             },
             crowded: verdict == Verdict::Crowded,
             long: verdict == Verdict::LongRoom,
+            wordy: verdict == Verdict::LongInfo,
             channel: match (verdict, asked) {
                 (Verdict::OtherRoom, _) | (Verdict::Misplaced, Some(_)) => None,
                 (Verdict::Misplaced, None) => Some(0),
@@ -87,12 +88,14 @@ impl<S: Subject> World<S> {
         };
         let deep = self.setup.limits.json_depth + 1;
         let deep = ruling.unreadable.then(|| format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
+        let wordy = || format!("\"{}\"", "x".repeat(self.config().limits.info_bytes - 1));
+        let bad_info = deep.or_else(|| ruling.wordy.then(wordy));
         let crowd = 0..=self.setup.limits.rooms_per_connection;
         let claims = Claims {
             sub: user.map(speech::user_name).unwrap_or_default(),
             exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
             nbf: ruling.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
-            info: deep.or_else(|| ruling.info.clone()),
+            info: bad_info.or_else(|| ruling.info.clone()),
             channels: match verdict {
                 Verdict::LongRoom => vec!["x".repeat(self.config().limits.room_name_bytes + 1)],
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),

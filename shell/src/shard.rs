@@ -55,9 +55,30 @@ pub(crate) struct Shard {
     stopping: Cell<Option<Instant>>,
     vacant: Notify,
     /// Sockets that have nothing to be answered are to be closed.
-    is_last_call: Cell<bool>,
-    last_call: Notify,
+    last_call: Call,
+    /// Requests that are not complete are not waited for any more.
+    time_up: Call,
     guestless: Notify,
+}
+
+/// Something that becomes true once, and can be waited for.
+#[derive(Debug, Default)]
+struct Call {
+    is_made: Cell<bool>,
+    made: Notify,
+}
+
+impl Call {
+    fn make(&self) {
+        self.is_made.set(true);
+        self.made.notify_waiters();
+    }
+
+    async fn wait(&self) {
+        if !self.is_made.get() {
+            self.made.notified().await;
+        }
+    }
 }
 
 /// How a shard's life ended.
@@ -139,8 +160,8 @@ impl Shard {
             broken: Notify::new(),
             stopping: Cell::new(None),
             vacant: Notify::new(),
-            is_last_call: Cell::new(false),
-            last_call: Notify::new(),
+            last_call: Call::default(),
+            time_up: Call::default(),
             guestless: Notify::new(),
         }
     }
@@ -170,7 +191,7 @@ impl Shard {
                 () = self.told(&mut stop) => {}
                 () = sleep(pause) => {
                     // What came meanwhile is answered beside the next shard.
-                    self.call_last();
+                    self.last_call.make();
                     return Ended::Broken;
                 }
             }
@@ -201,16 +222,30 @@ impl Shard {
         }
     }
 
-    /// Lets what was asked before the server was told to stop be answered, and closes the sockets that ask nothing.
+    /// Lets what was asked before the server was told to stop be answered, within what is left of `request_timeout` and of
+    /// `drain_timeout`, and closes the sockets that ask nothing.
     async fn answer_the_rest(&self) {
-        let stopping = || self.clock.now().mono.since(self.stopping.get().unwrap_or_default());
-        sleep(SETTLE.saturating_sub(stopping())).await;
-        self.call_last();
-        let patience = self.settings.limits.request_timeout.saturating_sub(stopping()) + http::LINGER;
-        if self.guests.get() > 0 && timeout(patience, self.guestless.notified()).await.is_err() {
-            warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
+        let limits = &self.settings.limits;
+        let patience = limits.request_timeout.min(limits.drain_timeout);
+        let left =
+            |of: Duration| of.saturating_sub(self.clock.now().mono.since(self.stopping.get().unwrap_or_default()));
+        sleep(left(SETTLE)).await;
+        self.last_call.make();
+        if timeout(left(patience), self.guests_gone()).await.is_err() {
+            self.time_up.make();
+            if timeout(http::LINGER, self.guests_gone()).await.is_err() {
+                warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
+            }
         }
         self.refusals.tell(self.clock.now().mono, true);
+    }
+
+    /// Waits until every socket is gone, or has become a WebSocket.
+    async fn guests_gone(&self) {
+        // There were none before as well: a notification may be of then.
+        while self.guests.get() > 0 {
+            self.guestless.notified().await;
+        }
     }
 
     /// Does something with the host, and sees to what follows from it. None when an invariant broke, now or before.
@@ -273,16 +308,14 @@ impl Shard {
         (self.clock.now(), Stats::default())
     }
 
-    fn call_last(&self) {
-        self.is_last_call.set(true);
-        self.last_call.notify_waiters();
-    }
-
     /// Waits until sockets that have nothing to be answered are to be closed.
     pub(crate) async fn last_call(&self) {
-        if !self.is_last_call.get() {
-            self.last_call.notified().await;
-        }
+        self.last_call.wait().await;
+    }
+
+    /// Waits until requests that are not complete are to be closed, too.
+    pub(crate) async fn time_up(&self) {
+        self.time_up.wait().await;
     }
 
     /// Takes note that a socket is gone, or has become a WebSocket.

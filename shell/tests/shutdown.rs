@@ -101,6 +101,7 @@ fn new_requests_are_turned_away_and_their_socket_closed() {
     let answer = finish(begin(&program, &publication()), "");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     member.send_close(3001);
+    member.half_close();
     assert_eq!(program.end().code(), Some(0));
 }
 
@@ -119,6 +120,60 @@ fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
     }
     assert_eq!(program.end().code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_request_that_never_ends_holds_it_up_for_drain_timeout_at_most() {
+    let drained = ["--drain-timeout", "1s", "--close-timeout", "500ms"];
+    let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"], &drained].concat());
+    let request = publication();
+    let half_body = begin(&program, &request[..request.len() - 10]);
+    let half_head = begin(&program, &request[..30]);
+    settle(&program, 2);
+    let asked = Instant::now();
+    program.signal("TERM");
+    for socket in [half_body, half_head] {
+        let answer = finish(socket, "");
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("drain_timeout"), "{answer}");
+    }
+    assert_eq!(program.end().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn clients_and_requests_share_drain_timeout() {
+    let drained = ["--drain-timeout", "1s", "--close-timeout", "500ms"];
+    let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"], &drained].concat());
+    // Nobody answers the server's Close, and a client sends its body for ever.
+    let _silent = Client::connect(program.address, "/ws/room?greeting=off");
+    let mut drips = begin(&program, &publication().replace("Content-Length: ", "Content-Length: 1000"));
+    settle(&program, 1);
+    let asked = Instant::now();
+    program.signal("TERM");
+    while drips.write_all(b" ").is_ok() {
+        assert!(asked.elapsed() < PATIENCE, "it is read for ever");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(program.end().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn requests_under_way_are_answered_after_a_time_without_any() {
+    let mut program = Program::start(FLAGS);
+    assert_eq!(get(program.address, "/health/live").status, 200);
+    let request = publication();
+    let (head, body) = request.split_at(request.len() - 10);
+    // Sockets that are gone before the other one comes.
+    wait_until("their end", || get(program.address, "/health").json()["http_connections"] == 1);
+    thread::sleep(Duration::from_millis(100));
+    let half_body = begin(&program, head);
+    settle(&program, 1);
+    program.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+    let answer = finish(half_body, body);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(program.end().code(), Some(0));
 }
 
 #[test]
@@ -143,6 +198,7 @@ fn a_body_that_nobody_reads_does_not_take_its_answer_back() {
     let head = format!("POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: {MORE}\r\n\r\n");
     let mut socket = begin(&program, &head);
     member.send_close(3001);
+    member.half_close();
     // The server ends meanwhile.
     let mut sent = 0;
     while sent < MORE && socket.write_all(&[b' '; 4096]).is_ok() {

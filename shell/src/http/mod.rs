@@ -67,6 +67,8 @@ struct Visit {
     /// Where the socket comes from.
     peer: IpAddr,
     requests: Cell<usize>,
+    /// A request was answered, so that bytes of the answer may be on their way.
+    answered: Cell<bool>,
     /// Bytes have come that no request was answered for: one may be under way.
     heard: Rc<Cell<bool>>,
     /// The body of the last request was not read to its end, or what came was no request.
@@ -81,6 +83,7 @@ impl Visit {
         Self {
             peer,
             requests: Cell::new(0),
+            answered: Cell::new(false),
             heard: Rc::default(),
             unread: Cell::new(false),
             progress: Cell::new(false),
@@ -114,6 +117,8 @@ enum Over {
     Done,
     /// Nothing happened for too long.
     Late,
+    /// The server stops, and does not wait for the rest of a request.
+    TimeUp,
 }
 
 async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) {
@@ -121,11 +126,13 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
     let socket = TokioIo::new(Heard::new(socket, visit.heard.clone()));
     let mut connection =
+        let mut connection =
         http1::Builder::new().max_buf_size(shard.settings.limits.header_bytes).serve_connection(socket, service);
     let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
     let over = {
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
         let mut last_call = pin!(shard.last_call());
+        let mut time_up = pin!(shard.time_up());
         let mut is_last = false;
         poll_fn(|cx| {
             is_last = is_last || last_call.as_mut().poll(cx).is_ready();
@@ -146,6 +153,9 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             if visit.progress.take() {
                 late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
             }
+            if time_up.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Over::TimeUp);
+            }
             late.as_mut().poll(cx).map(|()| Over::Late)
         })
         .await
@@ -163,6 +173,13 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
                 last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout);
             say_goodbye(&mut socket, &words).await;
         }
+        Over::TimeUp if visit.heard.get() && !visit.answered.get() => {
+            shard.hit(Limit::DrainTimeout);
+            let words = "the server is stopping, and the request was not complete in time";
+            let words = last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout);
+            say_goodbye(&mut socket, &words).await;
+        }
+        Over::TimeUp => say_goodbye(&mut socket, "").await,
         Over::Late => {
             shard.hit(Limit::IdleTimeout);
             say_goodbye(&mut socket, "").await;
@@ -224,6 +241,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         shard.refuse(reason, asked.refused(why, visit.peer));
     }
     visit.progress.set(true);
+    visit.answered.set(true);
     visit.heard.set(false);
     // A socket that stays open would lead the next request here, too.
     Ok(if shard.is_stopping() || shard.is_restarting() { reply::last(response) } else { response })

@@ -56,6 +56,49 @@ fn a_limit_is_counted_wherever_it_is_noticed() {
 }
 
 #[test]
+fn a_client_that_ends_its_side_after_a_request_is_answered() {
+    let server = start(|_| ());
+    let call = |method: &str, body: Value| {
+        let body = body.to_string();
+        let length = body.len();
+        let head = format!("POST /api/{method} HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: {length}");
+        format!("{head}\r\n\r\n{body}")
+    };
+    let publication = json!({"channel": "room", "data": "hello"});
+    let short = call("publish", publication.clone());
+    // It takes more than one turn, so that the end is seen before the answer is there.
+    let long = call("batch", json!({"commands": vec![json!({"publish": publication}); 5000]}));
+    for (request, calls) in [(&short, 1), (&short.repeat(2), 2), (&long, 1)].into_iter().cycle().take(30) {
+        let answers = ended(server.address(), request);
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), calls, "{answers}");
+    }
+    assert_eq!(health(server.address())["totals"]["published"], 10 * (1 + 2 + 5000));
+}
+
+#[test]
+fn a_client_that_ends_its_side_within_a_request_is_not_waited_for() {
+    let server = start(|settings| settings.limits.request_timeout = Duration::from_secs(60));
+    let head = format!("POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 10\r\n\r\n");
+    for request in [&head[..], &head[..30], ""] {
+        let start = std::time::Instant::now();
+        let answer = ended(server.address(), request);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{request:?} took {:?}", start.elapsed());
+    }
+}
+
+/// Everything that is answered to a client that sends this and ends its side.
+fn ended(address: std::net::SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answers = String::new();
+    socket.read_to_string(&mut answers).unwrap();
+    answers
+}
+
+#[test]
 fn the_largest_call_is_answered_in_time() {
     let server = start(|_| ());
     let rooms = vec!["a"; 200_000];

@@ -126,8 +126,11 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
     let socket = TokioIo::new(Heard::new(socket, visit.heard.clone()));
     let mut connection =
-        let mut connection =
-        http1::Builder::new().max_buf_size(shard.settings.limits.header_bytes).serve_connection(socket, service);
+        // A client that has sent its request may end its side: it is answered like any other.
+        http1::Builder::new()
+            .half_close(true)
+            .max_buf_size(shard.settings.limits.header_bytes)
+            .serve_connection(socket, service);
     let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
     let over = {
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));

@@ -31,7 +31,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let entered = runtime.enter();
+    let unheard = |error: io::Error| format!("cannot wait for signals: {error}");
+    // Before anything that takes time: nobody who sends it means to end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(unheard)?;
     let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
+    // Not before: a file that cannot be read to its end must not keep the process from being ended.
+    let mut signals = Signals::new(hangup).map_err(unheard)?;
+    drop(entered);
     let mode = settings.mode();
     log::say(io::stdout(), format!("{mode}\n"));
     log::start(settings.log_level, settings.log_format)?;
@@ -42,9 +50,7 @@ fn run() -> Result<(), String> {
     settings.make_up_key();
     let made_up = settings.made_up_key.clone();
 
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let mut signals = Signals::new().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let server = Server::start(settings)?;
         info!(version = parlor::VERSION, mode, addresses = ?server.addresses(), "listening");
         announce(server.addresses(), made_up.as_ref());
@@ -77,12 +83,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+    fn new(hangup: Signal) -> io::Result<Self> {
+        Ok(Self { hangup, interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Stops the server at the first signal and ends the process at the second. Returns once the server has stopped.

@@ -219,6 +219,26 @@ fn the_log_tells_of_the_start_and_of_the_end() {
 }
 
 #[test]
+fn a_hangup_does_not_end_it_while_it_starts() {
+    let fifo = std::env::temp_dir().join(format!("parlor-{}-hangup.toml", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+    command.args(["--listen", "127.0.0.1:0", "--config"]).arg(&fifo);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Waits until the program reads its settings, which it does until this is dropped.
+    let file = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    let kill = Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    drop(file);
+    std::fs::remove_file(&fifo).unwrap();
+    let mut program = Program::of(child);
+    assert_eq!(get(program.address, "/health/live").status, 200);
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
 fn a_hangup_never_ends_it() {
     let mut program = Program::start(&[]);
     let mut member = Client::connect(program.address, "/ws/room?greeting=off");

@@ -29,7 +29,11 @@ impl Program {
 
     /// Starts it with a command of its own.
     pub fn run(command: &mut Command, log: impl Into<Stdio>) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        Self::of(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
+    }
+
+    /// A process that is on its way, once it is ready.
+    pub fn of(mut child: Child) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = Vec::new();
         let address = loop {

@@ -131,8 +131,8 @@ fn bind(address: SocketAddr, only_v6: Option<bool>) -> io::Result<TcpListener> {
 /// Raises the number of files that this process may open as far as it is allowed to, and warns in production if that is too
 /// few.
 pub fn raise_file_limit(settings: &Settings) {
-    let wanted =
-        (settings.limits.connections as u64).saturating_add(settings.limits.http_connections as u64) + OTHER_FILES;
+    let (connections, sockets) = (settings.limits.connections as u64, settings.limits.http_connections as u64);
+    let wanted = connections.saturating_add(sockets).saturating_add(OTHER_FILES);
     match rlimit::increase_nofile_limit(wanted) {
         // Nobody develops with as many clients.
         Ok(allowed) if allowed < wanted && !settings.is_dev() => {

@@ -5,8 +5,12 @@
 mod common;
 
 use common::program::Program;
-use common::{Client, KEY, PATIENCE, SECRET, get, raw_http, upgrade_request};
+use common::{Client, KEY, PATIENCE, SECRET, api, get, raw_http, upgrade_request};
+use parlor::config::Settings;
+use parlor_core::Limit;
+use parlor_core::limits::Value;
 use serde_json::json;
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -236,6 +240,34 @@ fn a_hangup_does_not_end_it_while_it_starts() {
     assert_eq!(get(program.address, "/health/live").status, 200);
     program.signal("TERM");
     assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn no_limit_is_too_large_for_what_is_reckoned_with_it() {
+    let limits = Settings::default().limits;
+    for limit in Limit::ALL {
+        let most = match limits.value(*limit) {
+            Value::Duration(_) => format!("{}s", u64::MAX),
+            Value::Bytes(_) | Value::Count(_) | Value::CountOrOff(_) => usize::MAX.to_string(),
+            Value::Rate(_) => format!("{most}/s, burst {most}", most = u32::MAX),
+        };
+        let flag = format!("--{}={most}", limit.name().replace('_', "-"));
+        // Relations are refused by name.
+        if let Err(wrong) = Settings::load(["parlor", &flag].map(OsString::from), []) {
+            assert!(wrong.contains(limit.name()), "{wrong}");
+            continue;
+        }
+        let mut program = Program::start(&["--dev", "true", "--api-key", KEY, &flag]);
+        let mut member = Client::connect(program.address, "/ws/room?greeting=off");
+        let answer = api(program.address, "publish", &json!({"channel": "room", "data": 1}));
+        assert_eq!(answer.status, 200, "{flag}: {answer:?}");
+        assert_eq!(member.receive(), 1, "{flag}");
+        drop(member);
+        program.signal("TERM");
+        assert_eq!(program.end().code(), Some(0), "{flag}");
+        let log = program.log();
+        assert!(!log.contains("panicked") && !log.contains("invariant"), "{flag}: {log}");
+    }
 }
 
 #[test]

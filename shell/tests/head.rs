@@ -29,6 +29,23 @@ fn a_request_without_a_host_or_with_two_is_refused() {
 }
 
 #[test]
+fn a_host_that_is_none_is_refused() {
+    let world = World::new();
+    let asks = "Connection: Upgrade\r\nUpgrade: websocket";
+    for host in ["", "a b/c", "a\tb", "u:password@a", "[::1", "a:b", "b\u{fc}cher.example", "http://a"] {
+        let answer = raw_http(world.address, &upgrade(&format!("Host: {host}\r\n{asks}")));
+        assert_eq!(answer.status, 400, "{host:?}: {answer:?}");
+        assert!(answer.body.contains("is no host"), "{host:?}: {answer:?}");
+        let looked = raw_http(world.address, format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        assert_eq!(looked.status, 400, "{host:?}: {looked:?}");
+    }
+    for host in ["localhost:8000", "LOCALHOST", " a_b ", "[::1]:80", "xn--bcher-kva.example."] {
+        let answer = raw_http(world.address, &upgrade(&format!("Host: {host}\r\n{asks}")));
+        assert_eq!(answer.status, 101, "{host:?}: {answer:?}");
+    }
+}
+
+#[test]
 fn an_upgrade_is_read_from_all_lines_that_ask_for_it() {
     let world = World::new();
     for lines in [

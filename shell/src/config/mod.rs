@@ -10,6 +10,7 @@ mod value;
 
 pub use listen::Listen;
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
+pub(crate) use origin::is_authority;
 pub use origin::{Origin, Origins};
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};

@@ -2,7 +2,7 @@
 
 use super::value::{Form, Value};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Where a web page comes from: scheme, host and port, in the form that browsers send. The default port of a scheme is
@@ -135,6 +135,49 @@ fn parse_authority(text: &str) -> Option<(Host, Option<u16>)> {
     Some((Host::parse(host)?, port))
 }
 
+/// Whether a text can be a host with or without a port (RFC 3986 section 3.2.2), be it one that no page comes from.
+pub(crate) fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if is_literal(address) => (address, port),
+            _ => return false,
+        },
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_name = text.starts_with('[') || is_registered_name(host);
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    !host.is_empty() && is_name && is_port
+}
+
+/// What may stand between brackets: an IPv6 address, or one of a version that is to come.
+fn is_literal(text: &str) -> bool {
+    let is_future = || {
+        let (version, address) = text.strip_prefix(['v', 'V'])?.split_once('.')?;
+        let is_hexadecimal = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(is_hexadecimal && !address.is_empty() && address.bytes().all(|byte| is_plain(byte) || byte == b':'))
+    };
+    text.parse::<Ipv6Addr>().is_ok() || is_future().unwrap_or(false)
+}
+
+fn is_registered_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_hexadecimal = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        let is_good =
+            if byte == b'%' { is_hexadecimal(bytes.next()) && is_hexadecimal(bytes.next()) } else { is_plain(byte) };
+        if !is_good {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a byte stands for itself in a name.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
 impl Host {
     fn parse(text: &str) -> Option<Self> {
         if let Some(address) = text.strip_prefix('[') {
@@ -214,6 +257,58 @@ impl Value for Origins {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_told_from_what_is_none() {
+        for host in [
+            "a",
+            "A.b-c_d.example",
+            "a:8000",
+            "a:",
+            "a.",
+            "127.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:8443",
+            "[v1.a:b]:1",
+            "a%2Fb",
+            "a,b",
+        ] {
+            assert!(is_authority(host), "{host:?}");
+        }
+        for text in [
+            "",
+            ":",
+            ":80",
+            "a b/c",
+            "a b",
+            "a\tb",
+            "a/b",
+            "a?b",
+            "a#b",
+            "u@a",
+            "u:p@a",
+            "a:b",
+            "a:-1",
+            "a:80:80",
+            "::1",
+            "[::1",
+            "[]",
+            "[a]",
+            "[::1]a",
+            "[::1%25eth0]",
+            "[v.a]",
+            "a%",
+            "a%2",
+            "a%zz",
+            "http://a",
+            "b\u{fc}cher.example",
+            "a\\b",
+            "\"a\"",
+            "<a>",
+        ] {
+            assert!(!is_authority(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn origins_that_browsers_may_send_are_taken_in_their_form() {

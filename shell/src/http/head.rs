@@ -1,6 +1,7 @@
 //! What the head of a request must be, beyond what the HTTP library looks at.
 
 use super::reply::{Body, traced};
+use crate::config::is_authority;
 use crate::refusals::Reason;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::{Request, Response, StatusCode, Version};
@@ -13,16 +14,18 @@ const PROTOBUF_PROTOCOL: &str = "centrifuge-protobuf";
 const PROTOBUF_QUERIES: [&str; 2] = ["cf_protocol=protobuf", "format=protobuf"];
 
 /// Makes sure that the request says for which host it is: an HTTP/1.1 request has exactly one `Host` (RFC 9112 section
-/// 3.2), an HTTP/1.0 request at most one.
+/// 3.2), an HTTP/1.0 request at most one, and its value is a host with or without a port.
 ///
 /// # Errors
 /// 400, with what is wrong.
 pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
-    let message = match request.headers().get_all(HOST).iter().count() {
-        0 if request.version() == Version::HTTP_10 => return Ok(()),
-        1 => return Ok(()),
-        0 => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
-        count => format!("the Host header is there {count} times; a request has exactly one"),
+    let hosts: Vec<&HeaderValue> = request.headers().get_all(HOST).iter().collect();
+    let message = match &hosts[..] {
+        [] if request.version() == Version::HTTP_10 => return Ok(()),
+        [] => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
+        [host] if host.to_str().is_ok_and(is_authority) => return Ok(()),
+        [_] => "the Host header is no host such as rooms.example.com or 127.0.0.1:8000".to_owned(),
+        several => format!("the Host header is there {} times; a request has exactly one", several.len()),
     };
     Err(traced(Reason::Host, StatusCode::BAD_REQUEST, &message).into())
 }
@@ -79,6 +82,7 @@ mod tests {
     #[test]
     fn a_request_has_one_host_and_an_old_one_may_have_none() {
         let [none, one, two] = [&[][..], &[("host", "a")], &[("host", "a"), ("host", "a")]];
+        let [empty, user] = [&[("host", "")][..], &[("host", "user:password@a")]];
         for (version, lines, good) in [
             (Version::HTTP_11, none, false),
             (Version::HTTP_11, one, true),
@@ -86,6 +90,9 @@ mod tests {
             (Version::HTTP_10, none, true),
             (Version::HTTP_10, one, true),
             (Version::HTTP_10, two, false),
+            (Version::HTTP_10, empty, false),
+            (Version::HTTP_11, empty, false),
+            (Version::HTTP_11, user, false),
         ] {
             let mut request = request("/", lines);
             *request.version_mut() = version;

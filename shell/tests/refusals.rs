@@ -5,7 +5,7 @@ mod common;
 use common::program::Program;
 use common::{Answer, Client, KEY, SECRET, get, health, http, raw_http, token, upgrade_request, wait_until};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 const PRODUCTION: &[&str] = &[
@@ -150,6 +150,30 @@ fn requests_that_are_no_upgrade_say_what_proxies_do() {
     assert_eq!(http(program.address, "GET", "/api/info", "", "").status, 405);
     assert_eq!((refused(program.address, "upgrade"), refused(program.address, "method")), (2, 2));
     assert_eq!(lines(program, "upgrade").len(), 2);
+}
+
+#[test]
+fn frames_behind_a_refused_upgrade_are_no_requests() {
+    let program = Program::start(PRODUCTION);
+    let frame = common::frame(0x81, b"{}");
+    for (path, headers, status) in [
+        ("/ws/room", "Origin: http://evil.example\r\n", "403"),
+        ("/ws/%23ann", "", "403"),
+        ("/nowhere", "", "404"),
+        ("/ws/room?positions=perhaps", "", "400"),
+        ("/connection/websocket?format=protobuf", "", "400"),
+    ] {
+        let mut socket = std::net::TcpStream::connect(program.address).unwrap();
+        socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        socket.write_all(&[upgrade_request(path, headers), frame.clone()].concat()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("it is not reset");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{path}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{path}: {answer}");
+    }
+    assert_eq!((refused(program.address, "origin"), refused(program.address, "request")), (1, 0));
+    assert!(lines(program, "request").is_empty());
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use super::reply::{Body, traced};
 use crate::config::is_authority;
 use crate::refusals::Reason;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::{Request, Response, StatusCode, Version};
 
 /// The subprotocol of the `json` profile.
@@ -44,6 +46,13 @@ pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response
     }
     let message = format!("protobuf is not spoken here; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
     Err(traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &message).into())
+}
+
+/// Whether a request was meant to become a WebSocket, be it that half of it was lost on the way: what comes behind it are
+/// frames and no requests.
+pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let is_websocket = |item: &str| item.eq_ignore_ascii_case("websocket");
+    headers.contains_key(SEC_WEBSOCKET_KEY) || items(headers, &UPGRADE).any(is_websocket)
 }
 
 /// The items of a list that may be spread over several lines (RFC 9110 section 5.3).

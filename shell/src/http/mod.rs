@@ -217,6 +217,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.progress.set(true);
     visit.unread.set(!request.body().is_end_stream());
     let asked = Asked::new(&request);
+    let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
     let response = if shard.is_stopping() && !is_look {
@@ -246,8 +247,9 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.progress.set(true);
     visit.answered.set(true);
     visit.heard.set(false);
-    // A socket that stays open would lead the next request here, too.
-    Ok(if shard.is_stopping() || shard.is_restarting() { reply::last(response) } else { response })
+    // A socket that stays open would lead the next request here, too; and frames are no requests.
+    let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
+    Ok(if is_last { reply::last(response) } else { response })
 }
 
 /// What of a request the log tells when it is refused. The query is none of it: tokens are there.

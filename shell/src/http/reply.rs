@@ -92,7 +92,8 @@ pub(super) fn later(mut response: Response<Body>, after: Duration) -> Response<B
 
 /// The same, as the last one on its socket.
 pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    // It may say "upgrade" already.
+    response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -153,6 +153,19 @@ fn requests_that_are_no_upgrade_say_what_proxies_do() {
 }
 
 #[test]
+fn what_a_proxy_has_dropped_is_told_with_what_to_set() {
+    let program = Program::start(PRODUCTION);
+    let whole = String::from_utf8(upgrade_request("/ws/room", "")).unwrap();
+    let ask = |request: &str| raw_http(program.address, request.as_bytes());
+    let (old, connection, upgrade) = ("HTTP/1.0\r\n", "Connection: Upgrade\r\n", "Upgrade: websocket\r\n");
+    let older = whole.replace("HTTP/1.1\r\n", old);
+    says(&ask(&older), 400, "proxy_http_version 1.1");
+    says(&ask(&whole.replace(connection, "Connection: close\r\n")), 400, "proxy_set_header Connection upgrade");
+    says(&ask(&whole.replace(upgrade, "")), 426, "proxy_set_header Upgrade $http_upgrade");
+    says(&ask(&older.replace(connection, "").replace(upgrade, "")), 426, "proxy_set_header Upgrade $http_upgrade");
+}
+
+#[test]
 fn frames_behind_a_refused_upgrade_are_no_requests() {
     let program = Program::start(PRODUCTION);
     let frame = common::frame(0x81, b"{}");

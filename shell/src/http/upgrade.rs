@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use parlor_core::wire::route::{RouteError, Target};
 use parlor_core::{ConnId, Limit, Refused, Upgrade};
 use std::net::IpAddr;
@@ -79,7 +79,8 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
     let headers = request.headers();
     if !headers.contains_key(UPGRADE) {
         let message = "this is the address of a WebSocket, and the request does not ask for one; a proxy that drops the \
-            headers Upgrade and Connection looks like this";
+            headers Upgrade and Connection looks like this: in nginx, set proxy_http_version 1.1, \
+            proxy_set_header Upgrade $http_upgrade and proxy_set_header Connection upgrade";
         let mut response = traced(Reason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -91,8 +92,26 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());
     }
+    if let Some(message) = dropped(request) {
+        return Err(traced(Reason::Upgrade, StatusCode::BAD_REQUEST, message).into());
+    }
     create_response_with_body(&head::with_plain_upgrade(request), || ())
         .map_err(|error| traced(Reason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
+}
+
+/// What a proxy has done to a request for a WebSocket that came with `Upgrade`, and what to set there.
+fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
+    if request.version() < Version::HTTP_11 {
+        return Some(
+            "a WebSocket needs HTTP/1.1, and the request came as HTTP/1.0; a proxy that speaks the older version looks \
+             like this: in nginx, set proxy_http_version 1.1",
+        );
+    }
+    let asks = head::items(request.headers(), &CONNECTION).any(|item| item.eq_ignore_ascii_case("upgrade"));
+    (!asks).then_some(
+        "the request has Upgrade and no Connection: upgrade; a proxy that does not pass Connection on looks like this: \
+         in nginx, set proxy_set_header Connection upgrade",
+    )
 }
 
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {

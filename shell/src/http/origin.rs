@@ -28,7 +28,10 @@ impl Refusal {
         match self {
             Self::Repeated => "there must be one Origin header at most",
             Self::Malformed => "the Origin header is no origin such as https://app.example.com",
-            Self::Opaque => "pages without an origin may connect only where allowed_origins is *",
+            Self::Opaque => {
+                "pages without an origin may connect only where allowed_origins is *; a page opened from a file has none: \
+                 serve it over http, as python3 -m http.server does"
+            }
             Self::NotLoopback => {
                 "in development mode only pages from localhost may connect, and those that allowed_origins names"
             }

@@ -259,11 +259,18 @@ async def under_a_prefix(proxies):
 async def mistakes(proxies):
     path = f"/ws/lobby?token={token(sub='ann')}"
     with Server(*SERVED, *PINGS) as server:
-        drops = lambda text: without(text, "proxy_set_header Upgrade", "proxy_set_header Connection")
-        with proxies.nginx(server.address, drops) as proxy:
-            status, body = proxy.upgrade(path)
-            seen = (status, "proxy" in body, "Upgrade" in body)
-            expect(f"nginx that drops Upgrade: {body}", seen, (426, True, True))
+        version, upgrade, connection = "proxy_http_version", "proxy_set_header Upgrade", "proxy_set_header Connection"
+        for lines, expected, words in (
+            ([version], 400, "HTTP/1.0"),
+            ([upgrade], 426, upgrade),
+            ([connection], 400, connection),
+            ([upgrade, connection], 426, connection),
+            ([version, upgrade, connection], 426, version),
+        ):
+            with proxies.nginx(server.address, lambda text: without(text, *lines)) as proxy:
+                status, body = proxy.upgrade(path)
+                seen = (status, "a proxy" in body, words in body)
+                expect(f"nginx without {lines}: {body}", seen, (expected, True, True))
         with proxies.nginx(server.address, lambda text: without(text, "proxy_set_header Host")) as proxy:
             status, body = proxy.upgrade(path)
             expect(f"nginx with a Host of its own: {body}", (status, "Host" in body), (403, True))

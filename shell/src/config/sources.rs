@@ -44,7 +44,7 @@ pub(super) fn load(
     Ok(settings)
 }
 
-/// Stands for the default that another setting decides: no text reads as this.
+/// Stands for the default that another setting decides. No limit may be as long as this.
 const UNSET: Duration = Duration::MAX;
 
 /// Why there are no settings.
@@ -82,7 +82,9 @@ fn command() -> Command {
     let settings = Key::all().map(|key| {
         let default = key.show(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
-        Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading)
+        let arg = Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading);
+        // A secret may begin with hyphens. Taken for a flag, it would be shown as one that is not known.
+        arg.allow_hyphen_values(key.is_secret())
     });
     Command::new("parlor")
         .version(env!("CARGO_PKG_VERSION"))
@@ -170,6 +172,9 @@ fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> R
     key.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
+/// What is said of a word where a flag should be.
+const NO_FLAG: &str = "a word is there that is no flag and belongs to none; a value with spaces is put in quotes\n";
+
 /// What other programs call some of the settings.
 const FAMILIAR: &[(&str, &str)] = &[
     ("port", "listen"),
@@ -193,8 +198,17 @@ fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static st
     known.min_by_key(|known| strsim::damerau_levenshtein(&name, known)).expect("the table is not empty")
 }
 
-/// The same for flags, in the place where the library makes suggestions of its own.
+/// The same for flags, in the place where the library makes suggestions of its own. What is no flag is not shown: it may be
+/// the rest of a secret that was not quoted.
 fn suggest(mut error: clap::Error) -> clap::Error {
+    let is_flag =
+        |name: &str| name.starts_with("--") && name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase());
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && !is_flag(name)
+    {
+        return clap::Error::raw(ErrorKind::UnknownArgument, NO_FLAG).with_cmd(&command());
+    }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg)
         && error.kind() == ErrorKind::UnknownArgument
         && let Some(name) = name.strip_prefix("--")
@@ -208,6 +222,43 @@ fn suggest(mut error: clap::Error) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is printed where this is the command line.
+    fn said(arguments: &[&str]) -> String {
+        match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
+            Err(Stop::Clap(error)) => error.to_string(),
+            Err(Stop::Wrong(wrong)) => wrong,
+            Ok(settings) => format!("{settings:?}"),
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_secret_of_the_command_line() {
+        for flag in ["--api-key", "--token-secret"] {
+            for secret in ["--s3cret", "-s3cret", "--", "--s3cret=s3cret"] {
+                let settings = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
+                let secrets = [settings.api_key, settings.token_secret];
+                assert!(secrets.iter().flatten().any(|known| known.expose() == secret), "{flag} {secret}");
+            }
+            for arguments in [
+                &[flag, "a", "s3cret"][..],
+                &[flag, "a", "-s3cret"],
+                &[flag, "a", "--S3cret"],
+                &[flag, "a", flag, "s3cret"],
+                &[&format!("{flag}s=s3cret")],
+                &[&format!("{flag}=s3cret"), "--api-key", "--s3cret", "--listn=1"],
+                &["s3cret", flag],
+                &[&format!("{flag}=--s3cret")],
+            ] {
+                let said = said(arguments).to_lowercase();
+                assert!(!said.contains("s3cret"), "{arguments:?}: {said}");
+            }
+        }
+        assert!(said(&["--lisen=1"]).contains("--listen"));
+        let file = [(OsString::from("PARLOR_TOKEN_SECRET_FILE"), OsString::from("s3cret"))];
+        let Err(Stop::Wrong(wrong)) = load([OsString::from("parlor")], file) else { panic!("it is not known") };
+        assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET?") && !wrong.contains("s3cret"), "{wrong}");
+    }
 
     #[test]
     fn no_setting_looks_like_what_kubernetes_sets() {

@@ -24,6 +24,7 @@ enum Kind {
     /// A field of the settings.
     Field {
         form: Form,
+        is_secret: bool,
         /// Takes its value from text, or says what is wrong with it and what is allowed.
         set: fn(&mut Settings, &str) -> Result<(), String>,
         show: fn(&Settings) -> Option<String>,
@@ -57,6 +58,11 @@ impl Key {
             Kind::Field { form, .. } => form,
             Kind::Limit(_) => Form::Word,
         }
+    }
+
+    /// Whether no error may show its value.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Field { is_secret: true, .. })
     }
 
     /// The value as [`Key::set`] takes it; none where there is nothing to say.
@@ -118,6 +124,7 @@ macro_rules! settings {
                 heading: "Server",
                 kind: Kind::Field {
                     form: <$kind as Value>::FORM,
+                    is_secret: <$kind as Value>::IS_SECRET,
                     set: |settings, text| assign(&mut settings.$key, text),
                     show: |settings| settings.$key.show(),
                 },
@@ -139,7 +146,7 @@ settings! {
     token_issuer: Option<String> = None,
     /// What happens at connections_per_user: the user's oldest connection goes (replace), or the new one (refuse).
     user_limit: UserLimit = UserLimit::Replace,
-    /// What this node calls itself.
+    /// What this node calls itself, in at most 200 bytes.
     node_name: String = "parlor".into(),
     /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret or origin is set.
     dev: Option<bool> = None,

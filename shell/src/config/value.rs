@@ -33,6 +33,8 @@ pub(super) trait Value: Sized {
     const ALLOWED: &'static str;
     /// How the file writes it.
     const FORM: Form = Form::Word;
+    /// Whether no error may show it.
+    const IS_SECRET: bool = false;
 
     fn read(text: &str) -> Option<Self>;
 
@@ -166,6 +168,7 @@ impl Value for String {
 impl Value for Secret<String> {
     const ALLOWED: &'static str = String::ALLOWED;
     const FORM: Form = Form::Text;
+    const IS_SECRET: bool = true;
 
     fn read(text: &str) -> Option<Self> {
         String::read(text).map(Self::new)
@@ -183,6 +186,7 @@ impl Value for Secret<String> {
 impl<V: Value> Value for Option<V> {
     const ALLOWED: &'static str = V::ALLOWED;
     const FORM: Form = V::FORM;
+    const IS_SECRET: bool = V::IS_SECRET;
 
     fn read(text: &str) -> Option<Self> {
         V::read(text).map(Some)

@@ -153,6 +153,33 @@ fn requests_that_are_no_upgrade_say_what_proxies_do() {
 }
 
 #[test]
+fn a_password_in_an_origin_or_a_host_is_not_told() {
+    let mut program = Program::start(PRODUCTION);
+    let long = format!("https://{}PW", "u:".repeat(300));
+    let places = [
+        "https://u:PW@x.example",
+        "u:PW@x.example",
+        "https://u:PW/PW?PW@x.example",
+        "https://x.example/?token=PW",
+        &long,
+    ];
+    let whole = String::from_utf8(upgrade_request("/ws/room", "")).unwrap();
+    for place in places {
+        assert_eq!(
+            raw_http(program.address, &upgrade_request("/ws/room", &format!("Origin: {place}\r\n"))).status,
+            403
+        );
+        let host = whole.replace("Host: localhost", &format!("Host: {place}"));
+        assert_eq!(raw_http(program.address, host.as_bytes()).status, 400);
+    }
+    assert_eq!((refused(program.address, "origin"), refused(program.address, "host")), (5, 5));
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    assert!(log.contains("x.example") && !log.contains("PW"), "{log}");
+}
+
+#[test]
 fn what_a_proxy_has_dropped_is_told_with_what_to_set() {
     let program = Program::start(PRODUCTION);
     let whole = String::from_utf8(upgrade_request("/ws/room", "")).unwrap();

@@ -266,7 +266,7 @@ impl Asked {
     }
 
     fn refused(&self, why: String, address: IpAddr) -> Refused {
-        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| shown(value.as_bytes()));
+        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| shown(place(value.as_bytes())));
         Refused {
             // It may quote the request.
             why: shown(why.as_bytes()),
@@ -276,6 +276,15 @@ impl Asked {
             path: Some(shown(self.uri.path().as_bytes())),
         }
     }
+}
+
+/// What an `Origin` or `Host` says of a place: not who asks for it, before an `@`, nor with what query. Neither belongs
+/// there, and both may be secret.
+fn place(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(value.len());
+    // The last one: all that is before it may be a password.
+    let start = value.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
+    value.get(start..end).unwrap_or_default()
 }
 
 /// Answers those who only want to see.

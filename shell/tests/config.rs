@@ -121,6 +121,101 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
+fn a_name_that_was_cut_leads_to_the_whole_one() {
+    for (name, meant) in [
+        ("PARLOR_LOG", "PARLOR_LOG_LEVEL"),
+        ("PARLOR_LOGS_", "PARLOR_LOGS"),
+        ("PARLOR_API", "PARLOR_API_KEY"),
+        ("PARLOR_TOKEN", "PARLOR_TOKEN_SECRET"),
+        ("PARLOR_CONNECTION", "PARLOR_CONNECTIONS"),
+        ("PARLOR_PING", "PARLOR_PING_INTERVAL"),
+    ] {
+        let error = load(&[], &[(name, "x")]).unwrap_err();
+        assert_eq!(error, format!("unknown environment variable {name}; did you mean {meant}?"));
+    }
+}
+
+#[test]
+fn secrets_are_read_from_files() {
+    let key = File::new("key", "0123456789abcdef\n");
+    let secret = File::new("secret", "0123456789abcdef0123456789abcdef");
+    let toml =
+        File::new("secrets", &format!("api_key_file = '{}'\ntoken_secret_file = '{}'", key.path(), secret.path()));
+    let flags = [format!("--api-key-file={}", key.path()), format!("--token-secret-file={}", secret.path())];
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let environment = [("PARLOR_API_KEY_FILE", key.path()), ("PARLOR_TOKEN_SECRET_FILE", secret.path())];
+    for settings in [load(&flags, &[]), load(&[], &environment), load(&["--config", toml.path()], &[])] {
+        let settings = settings.unwrap();
+        assert_eq!(settings.api_key.as_ref().unwrap().expose(), "0123456789abcdef");
+        assert_eq!(settings.token_secret.as_ref().unwrap().expose().len(), 32);
+        assert_eq!(settings.mode(), "production mode, since api_key and token_secret are set");
+        assert_eq!(settings.notes, [format!("api_key_file ({}) ends with a newline, which is left out", key.path())]);
+    }
+}
+
+#[test]
+fn a_secret_and_a_file_for_it_exclude_each_other() {
+    let file = File::new("both", "0123456789abcdef0123456789abcdef");
+    for name in ["api_key", "token_secret"] {
+        let (flag, variable) = (name.replace('_', "-"), format!("PARLOR_{}", name.to_uppercase()));
+        let toml = File::new(name, &format!("{name} = '0123456789abcdef0123456789abcdef'"));
+        let (value, other) =
+            (format!("--{flag}=0123456789abcdef0123456789abcdef"), format!("--{flag}-file={}", file.path()));
+        for error in [
+            load(&[&value, &other], &[]),
+            load(&[&value], &[(&format!("{variable}_FILE"), file.path())]),
+            load(&[&other, "--config", toml.path()], &[]),
+        ] {
+            let error = error.unwrap_err();
+            assert_eq!(error, format!("{name} and {name}_file are both set; leave one of them out"));
+        }
+        let missing = load(&[&format!("--{flag}-file=/nonexistent/secret")], &[]).unwrap_err();
+        assert!(
+            missing.starts_with(&format!("{name}_file: cannot read /nonexistent/secret: No such file")),
+            "{missing}"
+        );
+        let empty = File::new("empty", "\n");
+        let error = load(&[&format!("--{flag}-file={}", empty.path())], &[]).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{name}_file ({}): expected text that is not empty", empty.path())),
+            "{error}"
+        );
+        let short = File::new("short", "s3cret");
+        let error = load(&[&format!("--{flag}-file={}", short.path())], &[]).unwrap_err();
+        assert!(error.starts_with(&format!("{name} has 6 bytes")) && !error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_the_setting_that_names_it() {
+    for (flags, environment, start) in [
+        (&[][..], &[("PARLOR_CONFIG", "")][..], "PARLOR_CONFIG is empty"),
+        (&["--config="], &[], "--config is empty"),
+        (&["--config=/nonexistent/a.toml"], &[], "--config: cannot read /nonexistent/a.toml: No such file"),
+        (
+            &[],
+            &[("PARLOR_CONFIG", "/nonexistent/a.toml")],
+            "PARLOR_CONFIG: cannot read /nonexistent/a.toml: No such file",
+        ),
+    ] {
+        let error = load(flags, environment).unwrap_err();
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn a_flag_without_its_value_is_told_what_it_needs() {
+    for (flags, said) in [
+        (&["--dev"][..], "--dev needs a value: true or false; write --dev true"),
+        (&["--dev", "--listen", "9"], "--dev needs a value: true or false; write --dev true"),
+        (&["--ping-interval"], "--ping-interval needs a value: a duration with its unit such as 25s, 1m 30s or 500ms"),
+        (&["--api-key-file"], "--api-key-file needs a value: text that is not empty"),
+    ] {
+        assert_eq!(load(flags, &[]).unwrap_err(), said);
+    }
+}
+
+#[test]
 fn what_kubernetes_sets_for_services_is_left_alone() {
     let environment = [
         ("PARLOR_PORT", "tcp://10.0.0.1:80"),

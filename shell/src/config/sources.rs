@@ -2,13 +2,13 @@
 
 use super::kubernetes::is_for_a_service;
 use super::table::Key;
-use super::value::Form;
+use super::value::{Form, Value as _};
 use super::{Route, Settings, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use toml::{Table, Value as Toml};
 
@@ -20,15 +20,16 @@ pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Settings, Stop> {
-    let flags = command().try_get_matches_from(arguments).map_err(|error| Stop::Clap(suggest(error)))?;
+    let flags = command().try_get_matches_from(arguments).map_err(explain)?;
     let environment = known_variables(environment)?;
     let mut settings = Settings::default();
     settings.limits.log_memory = UNSET;
     let in_environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str());
-    let file = flags.get_one::<String>(CONFIG).map(String::as_str).or_else(|| in_environment(CONFIG));
-    if let Some(file) = file {
-        read_file(&mut settings, &PathBuf::from(file))?;
+    let in_flags = flags.get_one::<String>(CONFIG).map(|file| (file.as_str(), format!("--{}", flag(CONFIG))));
+    let file = in_flags.or_else(|| in_environment(CONFIG).map(|file| (file, variable(CONFIG))));
+    if let Some((file, place)) = file {
+        read_file(&mut settings, file, &place)?;
     }
     for key in Key::all() {
         if let Some(text) = in_environment(key.name) {
@@ -38,6 +39,7 @@ pub(super) fn load(
             set(&mut settings, &key, text, format!("--{}", flag(key.name)))?;
         }
     }
+    read_secrets(&mut settings)?;
     if settings.limits.log_memory == UNSET {
         settings.limits.log_memory = settings.limits.history_age;
     }
@@ -115,8 +117,34 @@ fn known_variables(
     Ok(known)
 }
 
-fn read_file(settings: &mut Settings, path: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+/// The text of a file that a setting names.
+fn text_in(file: &str, place: &str) -> Result<String, String> {
+    if file.is_empty() {
+        return Err(format!("{place} is empty; name a file, or leave {place} out"));
+    }
+    std::fs::read_to_string(file).map_err(|error| format!("{place}: cannot read {file}: {error}"))
+}
+
+/// Takes the secrets from the files that are named for them.
+fn read_secrets(settings: &mut Settings) -> Result<(), String> {
+    let (key, secret) = (settings.api_key_file.take(), settings.token_secret_file.take());
+    for (name, file, is_set) in
+        [("api_key", key, settings.api_key.is_some()), ("token_secret", secret, settings.token_secret.is_some())]
+    {
+        let Some(file) = file else { continue };
+        let place = format!("{name}_file");
+        if is_set {
+            return Err(format!("{name} and {place} are both set; leave one of them out"));
+        }
+        let text = text_in(&file, &place)?;
+        let key = Key::all().find(|key| key.name == name).expect("it is a setting");
+        set(settings, &key, &text, format!("{place} ({file})"))?;
+    }
+    Ok(())
+}
+
+fn read_file(settings: &mut Settings, file: &str, place: &str) -> Result<(), String> {
+    let (text, path) = (text_in(file, place)?, Path::new(file));
     let table: Table = text.parse().map_err(|error| malformed(path, &text, &error))?;
     for (name, value) in table {
         if name == "routes" {
@@ -185,6 +213,7 @@ const FAMILIAR: &[(&str, &str)] = &[
     ("secret", "token_secret"),
     ("jwt_secret", "token_secret"),
     ("key", "api_key"),
+    ("log", "log_level"),
     ("origins", "allowed_origins"),
     ("cors_origins", "allowed_origins"),
 ];
@@ -195,7 +224,26 @@ fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static st
     if let Some((_, setting)) = FAMILIAR.iter().find(|(familiar, _)| *familiar == name) {
         return setting;
     }
-    known.min_by_key(|known| strsim::damerau_levenshtein(&name, known)).expect("the table is not empty")
+    // Beside names that are one letter away, one whose end was left out is meant more probably than one of its length.
+    let is_cut = |known: &str| known.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('_'));
+    let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
+    known.min_by_key(|known| (distance(known) > 1 && !is_cut(known), distance(known))).expect("the table is not empty")
+}
+
+/// What the command line is refused with. The library does not know what a flag without its value needs.
+fn explain(error: clap::Error) -> Stop {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return Stop::Clap(suggest(error)) };
+    let has_no_value =
+        matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
+    let written = arg.split(' ').next().unwrap_or_default();
+    let key = Key::all().find(|key| written.strip_prefix("--").is_some_and(|name| name == flag(key.name)));
+    match key.filter(|_| error.kind() == ErrorKind::InvalidValue && has_no_value) {
+        Some(key) if key.allowed() == bool::ALLOWED => {
+            Stop::Wrong(format!("{written} needs a value: {}; write {written} true", key.allowed()))
+        }
+        Some(key) => Stop::Wrong(format!("{written} needs a value: {}", key.allowed())),
+        None => Stop::Clap(suggest(error)),
+    }
 }
 
 /// The same for flags, in the place where the library makes suggestions of its own. What is no flag is not shown: it may be
@@ -255,9 +303,9 @@ mod tests {
             }
         }
         assert!(said(&["--lisen=1"]).contains("--listen"));
-        let file = [(OsString::from("PARLOR_TOKEN_SECRET_FILE"), OsString::from("s3cret"))];
+        let file = [(OsString::from("PARLOR_TOKEN_SECRET_FIL"), OsString::from("s3cret"))];
         let Err(Stop::Wrong(wrong)) = load([OsString::from("parlor")], file) else { panic!("it is not known") };
-        assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET?") && !wrong.contains("s3cret"), "{wrong}");
+        assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET_FILE?") && !wrong.contains("s3cret"), "{wrong}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ enum Kind {
     /// A field of the settings.
     Field {
         form: Form,
+        /// What is allowed, as the end of the sentence "it needs a value: …".
+        allowed: &'static str,
         is_secret: bool,
         /// Takes its value from text, or says what is wrong with it and what is allowed.
         set: fn(&mut Settings, &str) -> Result<(), String>,
@@ -57,6 +59,14 @@ impl Key {
         match self.kind {
             Kind::Field { form, .. } => form,
             Kind::Limit(_) => Form::Word,
+        }
+    }
+
+    /// What is allowed, as the end of the sentence "it needs a value: …".
+    pub(super) fn allowed(&self) -> &'static str {
+        match self.kind {
+            Kind::Field { allowed, .. } => allowed,
+            Kind::Limit(limit) => value::allowed(Settings::default().limits.value(limit)),
         }
     }
 
@@ -124,6 +134,7 @@ macro_rules! settings {
                 heading: "Server",
                 kind: Kind::Field {
                     form: <$kind as Value>::FORM,
+                    allowed: <$kind as Value>::ALLOWED,
                     is_secret: <$kind as Value>::IS_SECRET,
                     set: |settings, text| assign(&mut settings.$key, text),
                     show: |settings| settings.$key.show(),
@@ -138,8 +149,12 @@ settings! {
     listen: Listen = Listen::Address(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8000))),
     /// Key that backends send with every API call, at least 16 bytes in production; development mode makes one up.
     api_key: Option<Secret<String>> = None,
+    /// File that api_key is read from, such as /run/secrets/api_key.
+    api_key_file: Option<String> = None,
     /// Secret that clients' tokens are signed with (HS256), at least 32 bytes in production; without one, no token is valid.
     token_secret: Option<Secret<String>> = None,
+    /// File that token_secret is read from, such as /run/secrets/token_secret.
+    token_secret_file: Option<String> = None,
     /// What a token's aud must have; by default anything will do.
     token_audience: Option<String> = None,
     /// What a token's iss must be; by default anything will do.

@@ -121,6 +121,16 @@ pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// What is allowed for such a limit, as [`Value::ALLOWED`].
+pub(super) fn allowed(value: LimitValue) -> &'static str {
+    match value {
+        LimitValue::Duration(_) => Duration::ALLOWED,
+        LimitValue::Bytes(_) | LimitValue::Count(_) => usize::ALLOWED,
+        LimitValue::CountOrOff(_) => OrOff::ALLOWED,
+        LimitValue::Rate(_) => Rate::ALLOWED,
+    }
+}
+
 /// A limit as [`take_limit`] takes it.
 pub(super) fn show_limit(value: LimitValue) -> Option<String> {
     match value {

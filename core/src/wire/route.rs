@@ -84,6 +84,10 @@ struct Template {
 const SUBSCRIBED: &str = Word::Subscribed.text();
 /// What a template has in place of a segment, and in the room's name for what stood there.
 const PLACEHOLDER: &str = "{id}";
+/// The parameter that names a room.
+const ROOM: &str = "room";
+/// What the query of a `plain` URL may have.
+const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
 
 impl Routes {
     /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
@@ -164,6 +168,7 @@ impl Routes {
         query: &[(Cow<'_, str>, Cow<'_, str>)],
         limits: &Limits,
     ) -> Result<(Vec<String>, Arc<str>), RouteError> {
+        check_parameters(path, query)?;
         if path == "/ws" {
             let rooms: Vec<String> =
                 query.iter().filter(|(key, _)| key == "room").map(|(_, room)| room.to_string()).collect();
@@ -265,6 +270,43 @@ fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
         // A number that has no place in a word is beyond every limit.
         _ if is_number => Err(RouteError::over(Limit::UrlHistory, &words)),
         _ => Err(RouteError::Bad(words)),
+    }
+}
+
+/// Makes sure that a URL of the `plain` profile does not mean a parameter that would be passed over: one whose name is
+/// mistyped, or a room beside the one that the path names. Other unknown parameters are left alone: pages that were written
+/// for another server send them.
+fn check_parameters(path: &str, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), RouteError> {
+    for (name, _) in query.iter().filter(|_| path == "/ws" || path.starts_with("/ws/")) {
+        if name == ROOM && path != "/ws" {
+            return Err(RouteError::Bad(
+                "the path names the room already; several are /ws?room=<room>&room=<room>".into(),
+            ));
+        }
+        if let Some(meant) = PARAMETERS.iter().find(|known| is_mistyped(name, known)) {
+            return Err(RouteError::Bad(format!("{name} is no parameter of the URL; did you mean {meant}?")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is another one in another case or with one character too many, too few, wrong, or changed with the next.
+fn is_mistyped(name: &str, known: &str) -> bool {
+    // Longer ones need not be looked at.
+    if name == known || name.len() > known.len() + 1 || name.len() + 1 < known.len() {
+        return false;
+    }
+    let (name, known) = (name.to_ascii_lowercase(), known.as_bytes());
+    let name = name.as_bytes();
+    let same = name.iter().zip(known).take_while(|(one, other)| one == other).count();
+    let (name, known) = (&name[same..], &known[same..]);
+    match (name, known) {
+        ([], []) => true,
+        ([a, b, rest @ ..], [c, d, others @ ..]) if (a, b) == (d, c) && rest == others => true,
+        ([_, rest @ ..], [_, others @ ..]) if rest == others => true,
+        ([_, rest @ ..], known) if rest == known => true,
+        (name, [_, others @ ..]) => name == others,
+        _ => false,
     }
 }
 

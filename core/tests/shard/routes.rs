@@ -86,6 +86,37 @@ fn what_stands_for_an_id_is_bounded() {
 }
 
 #[test]
+fn a_parameter_that_would_be_passed_over_is_refused() {
+    let mut routes = Routes::default();
+    routes.add("/ws/pipeline/{id}", "pipeline_{id}", None).expect("a good route");
+    for (query, words) in [
+        ("position=on", "position is no parameter of the URL; did you mean positions?"),
+        ("a=b&Positions=on", "Positions is no parameter of the URL; did you mean positions?"),
+        ("positoins=on", "did you mean positions?"),
+        ("histroy=5", "did you mean history?"),
+        ("sinse=a:1", "did you mean since?"),
+        ("tokens=x", "did you mean token?"),
+        ("greetings=off", "did you mean greeting?"),
+        ("reeting=off", "did you mean greeting?"),
+        ("rooms=b", "did you mean room?"),
+        ("room=b", "the path names the room already"),
+    ] {
+        for path in ["/ws/a", "/ws/pipeline/7"] {
+            let Err(RouteError::Bad(message)) = rooms(&routes, &format!("{path}?{query}")) else {
+                panic!("{query} is bad")
+            };
+            assert!(message.contains(words), "{query}: {message}");
+        }
+    }
+    assert!(matches!(rooms(&routes, "/ws?room=a&rooms=b"), Err(RouteError::Bad(_))));
+    assert_eq!(rooms(&routes, "/wss?position=on"), Err(RouteError::NotFound));
+    // Pages that were written for another server say what is not for this one.
+    for query in ["_=1700000000", "user_id=7", "pos=on", "zimmer=b", "&&", "=", "clients=1", "roam%FFe=1"] {
+        assert_eq!(rooms(&routes, &format!("/ws/a?{query}")), Ok(vec!["a".into()]), "{query}");
+    }
+}
+
+#[test]
 fn a_query_says_how() {
     let resolve = |target| Routes::default().resolve(target, &Limits::default()).expect("a route");
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=true"), Target::Json { frame_pings: true });

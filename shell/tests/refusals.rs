@@ -51,6 +51,13 @@ fn a_foreign_origin_is_told_with_its_host() {
 }
 
 #[test]
+fn a_page_opened_from_a_file_is_told_how_to_serve_it() {
+    let program = Program::start(&[]);
+    let answer = raw_http(program.address, &upgrade_request("/ws/room", "Origin: null\r\n"));
+    says(&answer, 403, "python3 -m http.server");
+}
+
+#[test]
 fn refusals_that_repeat_are_one_line_together_however_long_they_are() {
     let program = Program::start(PRODUCTION);
     for number in 0..50 {

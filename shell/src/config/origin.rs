@@ -65,8 +65,10 @@ impl Origin {
     /// # Errors
     /// What is wrong with one that no browser sends, with the right form beside it where there is one.
     fn configured(text: &str) -> Result<Self, String> {
+        // What is before the last @ may be a password.
+        let shown = text.rsplit_once('@').map_or(text.to_owned(), |(_, place)| format!("…@{place}"));
         if text.contains('*') {
-            return Err(format!("{text:?} never matches: write each origin in full, or * alone for any page"));
+            return Err(format!("{shown:?} never matches: write each origin in full, or * alone for any page"));
         }
         if text.eq_ignore_ascii_case("null") {
             return Err("null is sent by every page without an origin; * alone lets all pages in".into());
@@ -74,11 +76,11 @@ impl Origin {
         match Self::parse(text).filter(|origin| !matches!(&*origin.scheme, "ws" | "wss")) {
             Some(origin) => Ok(origin),
             None if !text.is_ascii() => {
-                Err(format!("{text:?} never matches: browsers send such a name in its ASCII form, xn--…"))
+                Err(format!("{shown:?} never matches: browsers send such a name in its ASCII form, xn--…"))
             }
             None => Err(match Self::meant(text) {
-                Some(origin) => format!("{text:?} never matches: write {origin}"),
-                None => format!("{text:?} is no origin such as https://app.example.com"),
+                Some(origin) => format!("{shown:?} never matches: write {origin}"),
+                None => format!("{shown:?} is no origin such as https://app.example.com"),
             }),
         }
     }
@@ -353,6 +355,7 @@ mod tests {
         ] {
             let wrong = Origins::from_str(text).map(|origins| origins.show());
             assert!(wrong.as_ref().unwrap_err().ends_with(&format!("never matches: write {form}")), "{wrong:?}");
+            assert!(!wrong.unwrap_err().contains("secret"), "{text}");
         }
         for text in [
             "https://*.example.com",
@@ -370,9 +373,12 @@ mod tests {
             "https://a..",
             "1http://a.example",
             "'https://a.example'",
+            "https://ann:secret@*.example.com",
+            "https://ann:secret@b\u{fc}cher.example",
+            "https://ann:secret@",
         ] {
             let wrong = Origins::from_str(text).unwrap_err();
-            assert!(!wrong.contains("write http"), "{wrong}");
+            assert!(!wrong.contains("write http") && !wrong.contains("secret"), "{wrong}");
         }
     }
 }

@@ -89,9 +89,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "31978 states, 303119 transitions, depth 21: accept=682 upgrade=341 connect=3888 \
-         decide=61928 close=34727 lose=49248 write=76737 api-publish-user=12713 \
-         api-disconnect-user=31978 advance=30877",
+        "57559 states, 589079 transitions, depth 21: accept=894 upgrade=447 connect=13938 \
+         decide=127272 close=70568 lose=92276 write=146749 api-publish-user=24306 \
+         api-disconnect-user=57559 advance=55070",
     );
 }
 

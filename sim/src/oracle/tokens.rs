@@ -128,7 +128,7 @@ impl Oracle {
     fn rename(&mut self, peer: usize, ruling: &Ruling) {
         let conn = self.conns[peer].as_ref().expect("it is there");
         let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
-        if conn.info != ruling.info {
+        if (conn.user, &conn.info) != (ruling.user, &ruling.info) {
             self.goals.reach(Goal::Renamed);
         }
         if conn.user == ruling.user {

@@ -36,6 +36,12 @@ impl<'a> Pending<'a> {
         self.queue.bytes()
     }
 
+    /// How many frames; at least one. The first may be the rest of one.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The bytes in the order in which they have to be written, a slice a frame. The first may be the rest of a frame.
     pub fn slices(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.queue.slices()

@@ -99,6 +99,32 @@ pub struct Handshake {
 
 /// The most slices that one write gathers.
 const SLICES: usize = 64;
+/// Frames of so many bytes, on average, are copied together for one write: up to 2 KiB that took less CPU on loopback than a
+/// slice for each (0.2 to 0.9 times as much for 132 bytes, 0.93 to 0.98 for 2 KiB), and from 4 KiB on more (1.05).
+const SMALL: usize = 2 << 10;
+/// The most bytes that are copied for one write. The buffer is shared, and as large as this.
+const COPIED: usize = 32 << 10;
+
+/// Where the frames of one write are copied together. All connections of a shard share it.
+#[derive(Debug, Default)]
+pub struct Gather(Vec<u8>);
+
+impl Gather {
+    /// Copies whole frames off the front of what is pending, if they are several small ones. Empty when they are not.
+    fn fill(&mut self, pending: &Pending<'_>) -> &[u8] {
+        self.0.clear();
+        if pending.len() <= pending.frames().saturating_mul(SMALL) {
+            self.0.reserve(COPIED);
+            for frame in pending.slices() {
+                if self.0.len() + frame.len() > COPIED {
+                    break;
+                }
+                self.0.extend_from_slice(frame);
+            }
+        }
+        &self.0
+    }
+}
 
 impl<T: Transport> Driver<T> {
     /// A connection whose 101 is still to be written, and which accepts messages of so many bytes.
@@ -170,15 +196,18 @@ impl<T: Transport> Driver<T> {
         Some(Input::Violation { conn, rule })
     }
 
-    /// Writes what is pending, as far as one call to the socket takes it.
-    pub fn write(&mut self, pending: &Pending<'_>) -> Written {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        for (slot, frame) in slices.iter_mut().zip(pending.slices()) {
-            *slot = IoSlice::new(frame);
-            count += 1;
-        }
-        match self.transport.try_write(&slices[..count]) {
+    /// Writes what is pending, as far as one call to the socket takes it. What `gather` holds afterwards means nothing.
+    pub fn write(&mut self, pending: &Pending<'_>, gather: &mut Gather) -> Written {
+        let first = pending.slices().next().unwrap_or_default();
+        let written = if first.len() == pending.len() {
+            self.transport.try_write(&[IoSlice::new(first)])
+        } else {
+            match gather.fill(pending) {
+                [] => write_slices(&mut self.transport, pending),
+                copied => self.transport.try_write(&[IoSlice::new(copied)]),
+            }
+        };
+        match written {
             Ok(0) => Written::Failed,
             Ok(bytes) if bytes == pending.len() => Written::All(bytes),
             Ok(bytes) => Written::Part(bytes),
@@ -201,6 +230,16 @@ impl<T: Transport> Driver<T> {
             self.transport.abort();
         }
     }
+}
+
+fn write_slices<T: Transport>(transport: &mut T, pending: &Pending<'_>) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut count = 0;
+    for (slot, frame) in slices.iter_mut().zip(pending.slices()) {
+        *slot = IoSlice::new(frame);
+        count += 1;
+    }
+    transport.try_write(&slices[..count])
 }
 
 /// The decoder reports a Close with a code that is not allowed as this one.

@@ -5,7 +5,7 @@
 
 use crate::auth::Tokens;
 use crate::backlog::Backlog;
-use crate::driver::{Driver, Handshake, Ready, Transport, Written};
+use crate::driver::{Driver, Gather, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
@@ -41,6 +41,7 @@ pub struct Host<T, O = Recent> {
     inputs: VecDeque<Input>,
     backlog: Backlog,
     buffer: Box<[u8]>,
+    gather: Gather,
     observer: O,
     next_call: u64,
 }
@@ -107,6 +108,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             },
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
+            gather: Gather::default(),
             observer,
             next_call: 0,
         }
@@ -254,7 +256,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 return;
             }
             let Some(pending) = self.shard.pending(conn) else { return };
-            match seat.driver.write(&pending) {
+            match seat.driver.write(&pending, &mut self.gather) {
                 Written::All(bytes) => return self.turn(now, Input::Flushed { conn, bytes }),
                 Written::Part(bytes) => self.turn(now, Input::Flushed { conn, bytes }),
                 Written::Refused => {

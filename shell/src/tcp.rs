@@ -18,7 +18,12 @@ impl Transport for TcpStream {
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            [slice] => TcpStream::try_write(self, slice),
+            // Straight to the socket: the driver remembers by itself which sockets refuse. The second time is for the runtime,
+            // which has to find out that this one does, to say when it takes bytes again.
+            [slice] => match SockRef::from(&*self).send(slice) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => TcpStream::try_write(self, slice),
+                sent => sent,
+            },
             slices => TcpStream::try_write_vectored(self, slices),
         }
     }

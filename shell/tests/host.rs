@@ -26,6 +26,8 @@ struct Ends {
     room: usize,
     reads: usize,
     writes: usize,
+    /// The slices of the last write.
+    slices: usize,
     finished: bool,
     hung_up: Option<HungUp>,
 }
@@ -53,6 +55,7 @@ impl Transport for Pipe {
         }
         ends.room -= bytes.len();
         ends.writes += 1;
+        ends.slices = slices.len();
         ends.to_client.extend(&bytes);
         Ok(bytes.len())
     }
@@ -327,6 +330,48 @@ impl Room {
     fn writes(&self) -> usize {
         self.members.iter().map(|(_, pipe)| pipe.0.borrow().writes).sum()
     }
+}
+
+#[test]
+fn small_frames_are_sent_as_one_slice_and_large_ones_are_not_copied() {
+    let slices = |lengths: &[usize]| {
+        let mut room = Room::new(Limits::default());
+        lengths.iter().for_each(|length| room.publish(1, &format!("\"{}\"", "x".repeat(*length))));
+        room.has_given(lengths.len());
+        assert_eq!(room.writes(), 2 * 8, "the 101 and one more");
+        room.members[0].1.0.borrow().slices
+    };
+    assert_eq!(slices(&[30_000]), 1, "one frame");
+    assert_eq!(slices(&[100; 200]), 1);
+    assert_eq!(slices(&[10, 3000]), 1, "small on average");
+    assert_eq!(slices(&[5000, 5000]), 2);
+}
+
+#[test]
+fn frames_that_are_sent_together_come_out_whole_however_little_the_socket_takes() {
+    let mut room = Room::new(Limits::default());
+    let mut expected = Vec::new();
+    for number in 0..100 {
+        let data = format!("\"{number}{}\"", "x".repeat(number * 20));
+        room.publish(1, &data);
+        match data.len() {
+            short @ ..126 => expected.extend([0x81, short as u8]),
+            long => expected.extend([0x81, 126, (long >> 8) as u8, long as u8]),
+        }
+        expected.extend(data.into_bytes());
+    }
+    let (conn, pipe) = room.members[0].clone();
+    pipe.0.borrow_mut().to_client.clear();
+    pipe.0.borrow_mut().room = 1;
+    let mut step = 1;
+    while pipe.0.borrow().to_client.len() < expected.len() {
+        room.host.flush(Now::default(), usize::MAX);
+        step = step * 2 % 4099;
+        pipe.0.borrow_mut().room += step;
+        let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+    }
+    assert_eq!(pipe.0.borrow().to_client, expected);
+    room.has_given(100);
 }
 
 #[test]

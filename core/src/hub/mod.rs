@@ -367,29 +367,26 @@ impl Hub {
         self.vacate(slot, end);
     }
 
+    /// The socket took some of what was pending. The phase stays where it is: this is done for every frame of every member.
     fn flushed(&mut self, slot: u32, bytes: usize) {
         self.totals.bytes_written += bytes as u64;
         let conn = &mut self.conns[slot as usize];
-        match conn.phase.take() {
-            Some(Phase::Open(mut open)) => {
+        match &mut conn.phase {
+            Some(Phase::Open(open)) => {
                 let progress = open.outbox.flushed(bytes);
-                conn.phase = Some(Phase::Open(open));
                 self.totals.frames_written += progress.frames;
                 self.watch_progress(slot, bytes, progress);
             }
-            Some(Phase::Closing(mut closing)) => {
+            Some(Phase::Closing(closing)) => {
                 let progress = closing.sealed.flushed(bytes);
-                let is_last = bytes > 0 && progress.empty && !closing.is_over();
-                conn.phase = Some(Phase::Closing(closing));
                 self.totals.frames_written += progress.frames;
-                if is_last {
+                if bytes > 0 && progress.empty && !closing.is_over() {
                     self.effects.push(Effect::Finish(conn.id));
                 }
                 self.end_if_over(slot);
             }
-            other => {
+            _ => {
                 assert_eq!(bytes, 0, "nothing is pending while the 101 is being written");
-                conn.phase = other;
                 self.totals.ignored_inputs += 1;
             }
         }

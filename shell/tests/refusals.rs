@@ -3,7 +3,7 @@
 mod common;
 
 use common::program::Program;
-use common::{Answer, Client, KEY, SECRET, get, health, http, raw_http, token, upgrade_request, wait_until};
+use common::{Answer, Client, KEY, SECRET, get, health, http, raw_http, token, unix, upgrade_request, wait_until};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -113,13 +113,38 @@ fn a_token_that_proves_nothing_is_told_once_and_never_itself() {
     without.send_close(3500);
     without.end();
     wait_until("another", || refused(program.address, "token") == 2);
+    let mut plain = Client::connect(program.address, "/ws/room?greeting=off");
+    plain.send(&json!({"type": "auth", "token": ""}));
+    assert_eq!(plain.close().0, 3500);
+    plain.send_close(3500);
+    plain.end();
+    wait_until("a third", || refused(program.address, "token") == 3);
     let mut good = Client::json(program.address, &token(&json!({"sub": "ann"})));
     good.send_close(1000);
     good.end();
     let lines = lines(program, "token");
-    assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 2);
+    assert_eq!(lines.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 3);
     assert!(!format!("{lines:?}").contains(&forged), "{lines:?}");
     assert!(lines.iter().all(|line| line["address"] == "127.0.0.1"), "{lines:?}");
+}
+
+#[test]
+fn why_a_token_failed_is_a_line_at_debug() {
+    let mut program = Program::start(&[PRODUCTION, &["--log-level", "debug"]].concat());
+    for claims in [json!({"sub": "ann", "exp": unix(-3600)}), json!({"sub": 7})] {
+        let token = token(&claims);
+        let mut client = Client::connect(program.address, "/connection/websocket");
+        client.send(&json!({"id": 1, "connect": {"token": token}}));
+        client.frame().unwrap();
+    }
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] == "a token proves nothing").collect();
+    assert!(lines.iter().all(|line| line["level"] == "DEBUG"), "{lines:?}");
+    let whys: Vec<&Value> = lines.iter().map(|line| &line["fields"]["why"]).collect();
+    assert_eq!(whys, ["its exp has passed", "its claim sub is of the wrong type"]);
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub enum UserLimit {
     Refuse,
 }
 
+/// The most bytes of [`Config::node`], which is in every connect reply. It has no control characters either.
+pub const NODE_BYTES: usize = 200;
+
 /// Everything that a shard is configured with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -67,7 +70,7 @@ pub struct Config {
     pub user_limit: UserLimit,
     /// Which path leads to which rooms.
     pub routes: Routes,
-    /// What this node calls itself in connect replies and in `info`.
+    /// What this node calls itself in connect replies and in `info`: at most [`NODE_BYTES`], see there.
     pub node: String,
     /// The server's name and version, as it is sent in connect replies.
     pub version: String,

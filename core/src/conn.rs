@@ -203,7 +203,7 @@ pub(crate) struct Pace {
     pub publishes: Gcra,
     /// Since when `refusals` are counted.
     pub counting_since: Instant,
-    pub refusals: u32,
+    pub refusals: usize,
 }
 
 /// Only what is queued goes out, with one Close frame as the last.

@@ -233,7 +233,7 @@ impl Shard {
         self.last_call.make();
         if timeout(left(patience), self.guests_gone()).await.is_err() {
             self.time_up.make();
-            if timeout(http::LINGER, self.guests_gone()).await.is_err() {
+            if timeout(limits.linger_timeout, self.guests_gone()).await.is_err() {
                 warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
             }
         }

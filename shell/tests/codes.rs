@@ -245,6 +245,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("http_connections", "shell/tests/codes.rs", "too_many_sockets"),
     ("request_timeout", "shell/tests/codes.rs", "half_a_request"),
     ("idle_timeout", "shell/tests/http.rs", "a_socket_that_is_silent_between_two_requests_is_closed"),
+    ("linger_timeout", "shell/tests/http.rs", "a_socket_that_stays_after_its_last_answer_is_dropped"),
     ("header_bytes", "shell/tests/codes.rs", "endless_headers"),
     ("api_body_bytes", "shell/tests/codes.rs", "large_body"),
     ("url_history", "shell/tests/codes.rs", "too_much_in_url"),
@@ -287,6 +288,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("new_connections_per_ip", "shell/tests/codes.rs", "too_fast_from_an_address"),
     ("client_commands", "shell/tests/codes.rs", "too_many_commands"),
     ("client_publishes", "shell/tests/codes.rs", "too_many_publications"),
+    ("client_refusals", "core/tests/shard/limits.rs", "a_client_that_does_not_slow_down_is_closed"),
 ];
 
 #[test]

@@ -343,6 +343,25 @@ fn every_limit_can_be_set_to_what_its_row_says() {
 }
 
 #[test]
+fn a_log_is_remembered_as_long_as_history_unless_it_is_said() {
+    let memory = |flags: &[&str]| load(flags, &[]).unwrap().limits.log_memory.as_secs();
+    assert_eq!(memory(&[]), 300);
+    assert_eq!(memory(&["--history-age=90s"]), 90);
+    assert_eq!(memory(&["--history-age=90s", "--log-memory=5s"]), 5);
+    let file = File::new("memory", "log_memory = '7s'");
+    assert_eq!(memory(&["--config", file.path(), "--history-age=90s"]), 7);
+}
+
+#[test]
+fn a_node_has_a_name_that_fits_a_reply_and_a_line() {
+    load(&[&format!("--node-name={}", "n".repeat(200))], &[]).unwrap();
+    let error = load(&[&format!("--node-name={}", "n".repeat(201))], &[]).unwrap_err();
+    assert_eq!(error, "node_name has 201 bytes; it must have at most 200");
+    let error = load(&["--node-name=a\u{1b}b"], &[]).unwrap_err();
+    assert!(error.starts_with("node_name: a name must not contain U+001B"), "{error}");
+}
+
+#[test]
 fn limits_that_contradict_each_other_are_refused() {
     let error = load(&["--frame-bytes=600000"], &[]).unwrap_err();
     assert!(error.contains("frame_bytes") && error.contains("outbox_bytes"), "{error}");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{KEY, World, api, get, health, hits, http, start};
+use common::{KEY, World, api, get, health, hits, http, start, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -140,6 +140,17 @@ fn a_socket_that_is_silent_between_two_requests_is_closed() {
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(hits(server.address(), "idle_timeout"), 1);
+}
+
+#[test]
+fn a_socket_that_stays_after_its_last_answer_is_dropped() {
+    let server = start(|settings| settings.limits.linger_timeout = Duration::from_millis(50));
+    let mut socket = TcpStream::connect(server.address()).unwrap();
+    socket.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    wait_until("the end of the socket", || hits(server.address(), "linger_timeout") == 1);
 }
 
 /// Where the README's table of limits is.

@@ -376,7 +376,7 @@ impl Broker {
 
 /// Whether logs retain anything at all.
 pub(crate) fn keeps_history(limits: &Limits) -> bool {
-    limits.history_messages > 0 && !limits.history_age.is_zero()
+    limits.history_messages > 0 && !limits.history_age.is_zero() && limits.history_bytes > 0
 }
 
 #[cfg(test)]

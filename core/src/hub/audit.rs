@@ -61,7 +61,7 @@ impl Hub {
                 let limits = &self.config.limits;
                 assert!(seats <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
                 assert!(
-                    open.outbox.queue().len() <= limits.outbox_frames + 2,
+                    open.outbox.queue().len() <= limits.outbox_frames.saturating_add(2),
                     "G6: an outbox is within its frames, a Pong that has begun and one that waits"
                 );
                 let unready = conn.deadlines.get(Timer::Phase) != Instant::NEVER;

@@ -101,7 +101,7 @@ impl Hub {
             version: &self.config.version,
             node: &self.config.node,
             ttl: entrance.ttl,
-            ping: (!frame_pings).then(|| interval.as_millis().div_ceil(1000) as u64),
+            ping: (!frame_pings).then(|| u64::try_from(interval.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)),
             subs: &entrance.subs,
         };
         let reply = reply.encode();

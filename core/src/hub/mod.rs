@@ -562,7 +562,7 @@ impl Hub {
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
     /// unless the last is not answered yet.
     fn ping(&mut self, slot: u32) {
-        let interval = self.config.limits.ping_interval.as_nanos().max(1) as u64;
+        let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
         let due = self.conns[slot as usize].deadlines.get(Timer::Ping);
         let missed = (self.now.mono.0 - due.0) / interval;
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));

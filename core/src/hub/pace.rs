@@ -10,9 +10,7 @@ use crate::turn::Refused;
 use core::net::IpAddr;
 use core::time::Duration;
 
-/// So many refusals …
-const REFUSALS: u32 = 100;
-/// … within this time end a connection.
+/// Within this time `client_refusals` end a connection. A client that backs off for a few seconds is as good as new.
 const REFUSALS_WITHIN: Duration = Duration::from_secs(10);
 
 /// One IP address, while a limit by address is on.
@@ -46,14 +44,15 @@ impl Hub {
     }
 
     fn refuse(&mut self, slot: u32, limit: Limit) -> Error {
-        let now = self.now.mono;
+        let (now, most) = (self.now.mono, self.config.limits.client_refusals);
         if let Some(open) = self.conns[slot as usize].open_mut() {
             let pace = &mut open.pace;
             if pace.refusals == 0 || now.since(pace.counting_since) >= REFUSALS_WITHIN {
                 (pace.counting_since, pace.refusals) = (now, 0);
             }
-            pace.refusals += 1;
-            if pace.refusals >= REFUSALS {
+            pace.refusals = pace.refusals.saturating_add(1);
+            if most > 0 && pace.refusals >= most {
+                self.hit(Limit::ClientRefusals);
                 self.close_saying(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }
         }

@@ -9,6 +9,12 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Seconds.
+const DAY: u64 = 86_400;
+
+/// No time of a limit is longer: sums of some of them are still points in time.
+const LONGEST: Duration = seconds(36_500 * DAY);
+
 const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second, burst }
 }
@@ -55,10 +61,16 @@ macro_rules! is_met {
     };
 }
 
-/// What a limit is compared with: a number, another limit, a multiple or part of one, or what several of them come to.
+/// What a limit is compared with: a number, a time, another limit, a multiple or part of one, or what several of them come to.
 macro_rules! bound {
     ($limits:expr, $number:literal) => {
         $number
+    };
+    ($limits:expr, $number:literal ms) => {
+        Duration::from_millis($number)
+    };
+    ($limits:expr, $number:literal d) => {
+        seconds($number * DAY)
     };
     ($limits:expr, $other:ident) => {
         $limits.$other
@@ -86,7 +98,7 @@ macro_rules! named {
 
 /// What is said of the bound where it is not plain from the demand.
 macro_rules! which_is {
-    ($limits:expr, $number:literal) => { String::new() };
+    ($limits:expr, $number:literal $($unit:ident)?) => { String::new() };
     ($limits:expr, $($bound:tt)+) => { format!(", which is {:?}", bound!($limits, $($bound)+)) };
 }
 
@@ -184,6 +196,11 @@ macro_rules! limits {
             /// # Errors
             /// A sentence that names the first two that do not, with their values and the reason.
             pub fn validate(&self) -> Result<(), String> {
+                for limit in Limit::ALL {
+                    if let Value::Duration(time) = self.value(*limit) && time > LONGEST {
+                        return Err(format!("{limit} = {time:?} must be at most 36500 d: whatever is longer has no end"));
+                    }
+                }
                 $($(
                     if !is_met!($demand, self.$name, bound!(self, $($bound)+)) {
                         let name = stringify!($name);
@@ -205,9 +222,15 @@ limits! {
 
     /// How long the head of a socket's first request, and then the body of any, may take.
     request_timeout RequestTimeout: Duration = seconds(5), "408";
+    requires at_least (1 ms) because "no request comes in no time";
 
     /// How long a socket may stay open between two requests.
     idle_timeout IdleTimeout: Duration = seconds(75), "the socket is closed";
+    requires at_least (1 ms) because "an answer takes time to be written";
+
+    /// How long a socket that is no WebSocket may take to read the last answer, from when that is written.
+    linger_timeout LingerTimeout: Duration = seconds(1), "the socket is dropped";
+    requires at_least (1 ms) because "a socket that is dropped with bytes unread may lose the answer";
 
     /// Bytes of a request's head, which has at most 100 header lines.
     header_bytes HeaderBytes: Bytes = 16 << 10, "431";
@@ -215,36 +238,45 @@ limits! {
 
     /// Bytes of the body of an API call.
     api_body_bytes ApiBodyBytes: Bytes = 1 << 20, "413 (106)";
+    requires at_least (2) because "the shortest call is {}";
 
-    /// Messages that a URL may ask for with `history`.
+    /// Messages that a URL may ask for with `history`; 0 for none.
     url_history UrlHistory: Count = 100, "400";
 
     /// Bytes of the segment of a path that stands for `{id}` in a route.
     route_id_bytes RouteIdBytes: Bytes = 64, "400";
+    requires at_least (1) because "no room could be reached by a route with {id}";
 
     /// From the accepted upgrade request until the last byte of its answer is written.
     handshake_timeout HandshakeTimeout: Duration = seconds(5), "the socket is dropped";
+    requires at_least (1 ms) because "an answer takes time to be written";
     simulated in 50 percent [1];
 
     /// From the upgrade until the client has said who it is.
     authenticate_timeout AuthenticateTimeout: Duration = seconds(10), "close 3502";
+    requires at_least (1 ms) because "no client says who it is in no time";
     simulated in 50 percent [2];
 
     /// Between two pings of one connection, whatever the traffic.
     ping_interval PingInterval: Duration = seconds(25), "a ping";
+    requires at_most (20 d)
+        because "SDKs are told of it, and count to the next ping in milliseconds of 31 bits";
     simulated in 66 percent [11, 60];
 
     /// From a ping until any complete frame comes from the client.
     pong_timeout PongTimeout: Duration = seconds(10), "close 3012";
+    requires at_least (1 ms) because "no answer comes in no time";
     requires less_than (ping_interval) because "one ping at a time waits for its answer";
     simulated in 50 percent [3];
 
     /// How long a socket may refuse bytes before its connection is given up.
     write_timeout WriteTimeout: Duration = seconds(5), "close 3009";
+    requires at_least (1 ms) because "a socket that takes a frame in two parts would be given up between them";
     simulated in 66 percent [1, 9];
 
     /// From the decision to close a connection until its socket is hung up on.
     close_timeout CloseTimeout: Duration = seconds(5), "the socket is dropped";
+    requires at_least (1 ms) because "a Close frame takes time to be written";
     simulated in 50 percent [1];
 
     /// How long after its token's expiry a connection is closed.
@@ -270,6 +302,7 @@ limits! {
 
     /// Bytes of one publication's payload.
     publication_bytes PublicationBytes: Bytes = 64 << 10, "API: 413 (106); client: error 107";
+    requires at_least (1) because "nothing could be published";
     requires at_most (frame_bytes / 4)
         because "a frame holds the publication, its envelope, and the publisher's info and tags beside it";
     simulated 1024 in 75 percent [64, 200, 4000];
@@ -319,21 +352,22 @@ limits! {
     room_name_bytes RoomNameBytes: Bytes = 200, "error 107; URL: 400";
     requires at_least (1) because "no room has an empty name";
 
-    /// Names in one connection's event filter.
+    /// Names in one connection's event filter; 0 for no filters.
     filter_events FilterEvents: Count = 32, "an error frame";
 
     /// Bytes of one name in an event filter.
     filter_event_bytes FilterEventBytes: Bytes = 64, "an error frame";
+    requires at_least (1) because "a name has a character; filter_events = 0 is for no filters";
 
-    /// Messages that a room retains.
+    /// Messages that a room retains; 0 for no history.
     history_messages HistoryMessages: Count = 100, "the oldest message goes";
     simulated in 83 percent [0, 1, 2, 2, 10];
 
-    /// How long a room retains a message.
+    /// How long a room retains a message; 0s for no history.
     history_age HistoryAge: Duration = seconds(300), "the message goes";
     simulated in 50 percent [0, 3, 30];
 
-    /// Bytes that all rooms retain together.
+    /// Bytes that all rooms retain together; 0 for no history.
     history_bytes HistoryBytes: Bytes = 256 << 20, "the log idle for the longest goes; else error 106";
     simulated in 20 percent [100, 400];
 
@@ -346,25 +380,26 @@ limits! {
     requires at_least (1) because "no room could exist";
     simulated in 20 percent [1, 2, 3];
 
-    /// Publications in one reply to a recovery, of all its rooms together, or to a request for history.
+    /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";
     simulated in 20 percent [1, 2, 3];
 
-    /// Bytes of publications, or of members, in one such reply, as they are encoded.
+    /// Bytes of publications, or of members, in one such reply, as they are encoded; 0 for none.
     reply_bytes ReplyBytes: Bytes = 256 << 10, "recovered: false; history is cut; presence: error 106";
     requires at_most (frame_bytes / 2) because "a reply is one frame, which has more in it than publications";
     simulated 8192 in 20 percent [30, 60, 90, 200, 700];
 
-    /// How long an idempotency key is remembered.
+    /// How long an idempotency key is remembered; 0s for not at all.
     idempotency_window IdempotencyWindow: Duration = seconds(300), "the key is forgotten";
     simulated in 20 percent [2];
 
-    /// Idempotency keys that are remembered; the oldest is forgotten first.
+    /// Idempotency keys that are remembered, of which the oldest is forgotten first; 0 for none.
     idempotency_keys IdempotencyKeys: Count = 100_000, "the oldest key is forgotten";
     simulated 100 in 20 percent [1, 2];
 
     /// Bytes of an idempotency key.
     idempotency_key_bytes IdempotencyKeyBytes: Bytes = 200, "400 (107)";
+    requires at_least (1) because "a key has a character; idempotency_keys = 0 is for remembering none";
     simulated 16;
 
     /// WebSocket connections.
@@ -388,11 +423,15 @@ limits! {
     new_connections_per_ip NewConnectionsPerIp: Rate = Rate::OFF, "429";
     simulated in 20 percent [1, 3];
 
-    /// Commands of one client; a client that has 100 of them refused within 10 s is closed.
-    client_commands ClientCommands: Rate = rate(100, 200), "error 111; close 3013 after 100 refusals within 10 s";
+    /// Commands of one client.
+    client_commands ClientCommands: Rate = rate(100, 200), "error 111; see client_refusals";
     simulated 0 in 20 percent [1, 20];
 
     /// Publications of one client, which are commands too.
-    client_publishes ClientPublishes: Rate = rate(20, 40), "error 111; close 3013 after 100 refusals within 10 s";
+    client_publishes ClientPublishes: Rate = rate(20, 40), "error 111; see client_refusals";
     simulated 0 in 20 percent [1, 3];
+
+    /// Refusals, within 10 s, of one client's commands and publications that came too fast.
+    client_refusals ClientRefusals: CountOrOff = 100, "close 3013";
+    simulated in 50 percent [1, 3];
 }

@@ -318,7 +318,8 @@ impl Subscribed {
 
 /// The most that a room takes in a connect reply beside its name and what was missed, and what a subscribe reply takes.
 pub(crate) const ROOM_BYTES: usize = 256;
-/// The most that a connect reply takes beside its rooms, with the names of the node and the server's version in it.
+/// The most that a connect reply takes beside its rooms, with the server's version and the node's name in it, which has at
+/// most [`NODE_BYTES`](crate::config::NODE_BYTES).
 pub(crate) const CONNECT_BYTES: usize = 1024;
 
 impl Connected<'_> {
@@ -714,7 +715,7 @@ mod tests {
         let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
         assert!(subscribed(most, &longest).len() <= ROOM_BYTES);
         let info = crate::testing::somebody(1);
-        let node = "\"".repeat(200);
+        let node = "\"".repeat(crate::config::NODE_BYTES);
         let version = "v".repeat(64);
         let encode = |subs: &[(Name, Subscribed)]| {
             let (version, node) = (version.as_str(), node.as_str());

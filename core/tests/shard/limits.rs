@@ -1,7 +1,7 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
 use crate::world::{World, claims, with, with_config};
-use parlor_core::limits::Rate;
+use parlor_core::limits::{Place, Rate};
 use parlor_core::{Config, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
 use serde_json::json;
 use std::time::Duration;
@@ -62,6 +62,16 @@ fn a_client_that_does_not_slow_down_is_closed() {
     assert!(world.read(conn).is_empty() && world.ended.is_empty(), "the count begins anew every 10 s");
     world.say(conn, "{}");
     assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_commands)".into())));
+    assert_eq!(hits(&world, Limit::ClientRefusals), 1);
+    for (client_refusals, refused) in [(1, 1), (3, 3), (0, 1000)] {
+        let limits = Limits { client_commands: Rate { per_second: 1, burst: 1 }, client_refusals, ..Limits::default() };
+        let mut world = with(limits, Policy::open());
+        let conn = world.json();
+        (1..refused).for_each(|_| world.say(conn, "{}"));
+        assert!(world.read_close(conn).is_none(), "{client_refusals}");
+        world.say(conn, "{}");
+        assert_eq!(world.read_close(conn).is_some(), client_refusals > 0, "{client_refusals}");
+    }
 }
 
 #[test]
@@ -193,6 +203,61 @@ fn limits_that_contradict_each_other_are_refused() {
         assert!(limits.validate().unwrap_err().starts_with(name), "{name}");
     }
     assert_eq!(default().validate(), Ok(()));
+}
+
+/// The least and the most that a limit could be set to.
+fn extremes(limit: Limit) -> [Limits; 2] {
+    [false, true].map(|most| {
+        let mut limits = Limits::default();
+        match limits.place(limit) {
+            Place::Duration(place) => *place = if most { Duration::MAX } else { Duration::ZERO },
+            Place::Bytes(place) | Place::Count(place) | Place::CountOrOff(place) => {
+                *place = if most { usize::MAX } else { 0 };
+            }
+            Place::Rate(place) => {
+                *place = if most { Rate { per_second: u32::MAX, burst: u32::MAX } } else { Rate::OFF };
+            }
+        }
+        limits
+    })
+}
+
+/// Asserts that clients of both kinds connect, get a message, and stay as long as they answer pings.
+fn serves(limits: Limits, what: &str) {
+    let (ping, pong) = (limits.ping_interval, limits.pong_timeout);
+    let mut world = with(limits, Policy::open());
+    let conns = [world.json(), world.plain("/ws/a")];
+    world.say(conns[0], r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.flush(conns[0]);
+    for round in 0..2 {
+        let answer = world.api("publish", r#"{"channel":"a","data":1,"idempotency_key":""}"#);
+        assert!(answer["error"].is_null(), "{what}: {answer}");
+        for conn in conns {
+            let read = world.read(conn).concat();
+            assert!(read.contains('1'), "{what}, round {round}: {conn} reads {read:?}");
+        }
+        world.pass(ping);
+        for conn in conns {
+            world.flush(conn);
+        }
+        world.say(conns[0], "{}");
+        world.input(Input::Pong { conn: conns[1] });
+        world.pass(pong);
+        assert!(world.ended.is_empty(), "{what}: {:?}", world.ended);
+    }
+}
+
+#[test]
+fn no_limit_can_be_set_to_what_makes_a_server_that_does_not_work() {
+    for limit in Limit::ALL {
+        for limits in extremes(*limit) {
+            let what = format!("{limit} = {}", limits.value(*limit));
+            match limits.validate() {
+                Ok(()) => serves(limits, &what),
+                Err(wrong) => assert!(wrong.contains(limit.name()), "{what}: {wrong}"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
 use parlor_core::Name;
+use parlor_core::config::NODE_BYTES;
 use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
@@ -60,6 +61,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), String> {
         self.check_mode()?;
         self.check_public_hosts()?;
+        self.check_node_name()?;
         self.limits.validate()?;
         self.paths().map(drop)
     }
@@ -106,6 +108,15 @@ impl Settings {
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
         })
+    }
+
+    /// A name is in every connect reply, and in lines that people read.
+    fn check_node_name(&self) -> Result<(), String> {
+        let bytes = self.node_name.len();
+        if bytes > NODE_BYTES {
+            return Err(format!("node_name has {bytes} bytes; it must have at most {NODE_BYTES}"));
+        }
+        Name::room(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
     }
 
     fn check_public_hosts(&self) -> Result<(), String> {

@@ -38,8 +38,6 @@ use tracing::debug;
 
 /// What browsers ask for by themselves when a person opens `/health`.
 const FAVICON: &str = "/favicon.ico";
-/// How long a socket may take to read our last words.
-pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Takes in a socket that was just accepted, or turns it away.
 pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
@@ -174,33 +172,33 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
             visit.over(&shard, Limit::RequestTimeout);
             let words =
                 last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout);
-            say_goodbye(&mut socket, &words).await;
+            say_goodbye(&shard, &mut socket, &words).await;
         }
         Over::TimeUp if visit.heard.get() && !visit.answered.get() => {
             shard.hit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
             let words = last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout);
-            say_goodbye(&mut socket, &words).await;
+            say_goodbye(&shard, &mut socket, &words).await;
         }
-        Over::TimeUp => say_goodbye(&mut socket, "").await,
+        Over::TimeUp => say_goodbye(&shard, &mut socket, "").await,
         Over::Late => {
             shard.hit(Limit::IdleTimeout);
-            say_goodbye(&mut socket, "").await;
+            say_goodbye(&shard, &mut socket, "").await;
         }
-        Over::Done if visit.unread.get() => say_goodbye(&mut socket, "").await,
+        Over::Done if visit.unread.get() => say_goodbye(&shard, &mut socket, "").await,
         Over::Done => {
             tokio::select! {
                 biased;
                 // Everything is written, and nothing comes that would take it back.
                 () = shard.last_call() => {}
-                () = say_goodbye(&mut socket, "") => {}
+                () = say_goodbye(&shard, &mut socket, "") => {}
             }
         }
     }
 }
 
 /// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
-async fn say_goodbye(socket: &mut TcpStream, words: &str) {
+async fn say_goodbye(shard: &Shard, socket: &mut TcpStream, words: &str) {
     let goodbye = async {
         socket.write_all(words.as_bytes()).await?;
         socket.shutdown().await?;
@@ -209,7 +207,9 @@ async fn say_goodbye(socket: &mut TcpStream, words: &str) {
         std::io::Result::Ok(())
     };
     // Whatever fails here, the socket is dropped.
-    let _ = timeout(LINGER, goodbye).await;
+    if timeout(shard.settings.limits.linger_timeout, goodbye).await.is_err() {
+        shard.hit(Limit::LingerTimeout);
+    }
 }
 
 async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {

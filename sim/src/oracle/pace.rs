@@ -6,8 +6,8 @@ use parlor_core::CloseCause;
 use parlor_core::limits::{Limit, Rate};
 
 const SECOND: u64 = 1_000_000_000;
-/// So many refusals within this time end a connection (SEMANTICS 8).
-const REFUSALS: (u32, u64) = (100, 10 * SECOND);
+/// Within this time `client_refusals` end a connection (SEMANTICS 8).
+const REFUSALS_WITHIN: u64 = 10 * SECOND;
 
 /// Holds so many nanoseconds' worth of events; full at the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +45,7 @@ pub(crate) struct Pace {
     commands: Bucket,
     publishes: Bucket,
     /// Since when refusals are counted, and how many there were.
-    refusals: Option<(u64, u32)>,
+    refusals: Option<(u64, usize)>,
 }
 
 /// Who comes from one address.
@@ -79,11 +79,13 @@ impl Oracle {
     fn refused_for_rate(&mut self, peer: usize, limit: Limit) -> bool {
         self.goals.reach(if limit == Limit::ClientCommands { Goal::CommandRate } else { Goal::PublishRate });
         self.hit(limit);
-        let clock = self.clock;
+        let (clock, most) = (self.clock, self.config.limits.client_refusals);
         let conn = self.conn(peer).expect("it has asked");
-        let (since, count) = conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS.1).unwrap_or((clock, 0));
+        let (since, count) =
+            conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS_WITHIN).unwrap_or((clock, 0));
         conn.pace.refusals = Some((since, count + 1));
-        if count + 1 >= REFUSALS.0 {
+        if most > 0 && count + 1 >= most {
+            self.hit(Limit::ClientRefusals);
             self.close(peer, CloseCause::Rate);
         }
         false

@@ -84,7 +84,8 @@ pub(super) struct Origin {
 impl Oracle {
     /// Whether rooms keep what they say.
     pub(super) fn keeps_history(&self) -> bool {
-        self.config.limits.history_messages > 0 && !self.config.limits.history_age.is_zero()
+        let limits = &self.config.limits;
+        limits.history_messages > 0 && limits.history_bytes > 0 && !limits.history_age.is_zero()
     }
 
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or

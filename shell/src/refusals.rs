@@ -66,11 +66,14 @@ pub(crate) struct Refusals {
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
-    /// One for each thing that was wrong, as far as [`KINDS`] are enough: else one that is frequent would hide the others.
+    /// One for each thing that was wrong and each origin, as far as [`KINDS`] are enough: else one that is frequent would
+    /// hide the others.
     kinds: Vec<Kind>,
+    /// Those that come when there is no place for their kind.
+    rest: Kind,
 }
 
-/// The refusals of one reason for which the same is wrong.
+/// The refusals of one reason for which the same is wrong, from pages of one origin.
 #[derive(Debug, Default)]
 struct Kind {
     /// When a line told of it last.
@@ -92,7 +95,7 @@ const REASONS: [(Reason, &str); 9] = [
     (Reason::Request, "request"),
 ];
 
-/// Things that are wrong, by reason. There are fewer; where what is wrong quotes a request, the last one takes the rest.
+/// Things that are wrong, by reason. One that was quiet for as long as [`EVERY`] makes room for another.
 const KINDS: usize = 16;
 /// Characters of a text from outside that the log shows.
 const SHOWN: usize = 200;
@@ -110,7 +113,7 @@ impl Refusals {
         let mut tallies = self.tallies.borrow_mut();
         let tally = &mut tallies[reason as usize];
         tally.count += count;
-        let kind = tally.kind(&refused.why);
+        let kind = tally.kind(now, &refused);
         kind.untold += count;
         kind.last = refused;
         if kind.told.is_none_or(|told| now.since(told) >= EVERY) {
@@ -121,7 +124,7 @@ impl Refusals {
     /// Tells of what was refused since the last line, where that is a minute ago, or of all of it.
     pub(crate) fn tell(&self, now: Instant, all: bool) {
         for (tally, (_, name)) in self.tallies.borrow_mut().iter_mut().zip(REASONS) {
-            for kind in &mut tally.kinds {
+            for kind in tally.kinds.iter_mut().chain([&mut tally.rest]) {
                 let is_due = all || kind.told.is_some_and(|told| now.since(told) >= EVERY);
                 if kind.untold > 0 && is_due {
                     kind.tell(now, name);
@@ -150,23 +153,38 @@ impl Refusals {
 
 impl Tally {
     /// What has been told of the things that are wrong like this.
-    fn kind(&mut self, why: &str) -> &mut Kind {
-        let known = self.kinds.iter().position(|kind| kind.last.why == why);
-        let index = known.unwrap_or_else(|| {
-            if self.kinds.len() < KINDS {
-                self.kinds.push(Kind::default());
+    fn kind(&mut self, now: Instant, refused: &Refused) -> &mut Kind {
+        if let Some(known) = self.kinds.iter().position(|kind| kind.is_like(refused)) {
+            return &mut self.kinds[known];
+        }
+        if self.kinds.len() < KINDS {
+            self.kinds.push(Kind::default());
+            return self.kinds.last_mut().expect("it was just put there");
+        }
+        match self.kinds.iter().position(|kind| kind.is_quiet(now)) {
+            Some(quiet) => {
+                self.kinds[quiet] = Kind::default();
+                &mut self.kinds[quiet]
             }
-            self.kinds.len() - 1
-        });
-        &mut self.kinds[index]
+            None => &mut self.rest,
+        }
     }
 }
 
 impl Kind {
+    fn is_like(&self, refused: &Refused) -> bool {
+        (&self.last.why, &self.last.origin) == (&refused.why, &refused.origin)
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        self.untold == 0 && self.told.is_some_and(|told| now.since(told) >= EVERY)
+    }
+
     fn tell(&mut self, now: Instant, reason: &str) {
         let Refused { why, address, origin, host, path } = &self.last;
         let address = address.map(tracing::field::display);
         let [origin, host, path] = [origin, host, path].map(Option::as_deref);
+        // Of several the line shows the last; what differs between them is in no other line.
         warn!(reason, count = self.untold, why = &**why, address, origin, host, path, "refused");
         self.untold = 0;
         self.told = Some(now);
@@ -193,7 +211,8 @@ mod tests {
 
     /// What no line has told of yet, by reason.
     fn untold(refusals: &Refusals) -> [u64; REASONS.len()] {
-        refusals.tallies.borrow().each_ref().map(|tally| tally.kinds.iter().map(|kind| kind.untold).sum())
+        let of = |tally: &Tally| tally.kinds.iter().chain([&tally.rest]).map(|kind| kind.untold).sum();
+        refusals.tallies.borrow().each_ref().map(of)
     }
 
     #[test]
@@ -247,6 +266,27 @@ mod tests {
         assert_eq!(refusals.counts().limit, 1004);
         refusals.tell(at(60), false);
         assert_eq!(untold(&refusals)[Reason::Limit as usize], 0);
+    }
+
+    #[test]
+    fn an_origin_is_told_of_whatever_others_are_refused() {
+        let refusals = Refusals::default();
+        let note = |seconds, origin: &str| {
+            let origin = Some(origin.into());
+            refusals.note(
+                at(seconds),
+                Reason::Origin,
+                Refused { why: "it is not allowed".into(), origin, ..Refused::default() },
+            );
+            untold(&refusals)[Reason::Origin as usize]
+        };
+        assert_eq!(note(0, "http://evil.example"), 0);
+        (1..50).for_each(|second| assert_eq!(note(second, "http://evil.example"), u64::from(second)));
+        assert_eq!(note(50, "https://www.example.com"), 49, "it has a line of its own, at once");
+        (0..1000).for_each(|number| drop(note(51, &number.to_string())));
+        refusals.tell(at(111), false);
+        refusals.tell(at(200), true);
+        assert_eq!(note(200, "https://app.example.com"), 0, "and does so when the others are quiet");
     }
 
     #[test]

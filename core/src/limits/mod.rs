@@ -145,6 +145,30 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_told_in_the_terms_of_settings() {
+        let wrong = |limits: Limits| limits.validate().unwrap_err();
+        let error = wrong(Limits { drain_timeout: Duration::ZERO, ..Limits::default() });
+        assert!(error.starts_with("drain_timeout = 0s must be at least close_timeout * 2, which is 10s: "), "{error}");
+        let error = wrong(Limits { pong_timeout: Duration::from_millis(90_500), ..Limits::default() });
+        assert!(
+            error.starts_with("pong_timeout = 90s 500ms must be less than ping_interval, which is 25s: "),
+            "{error}"
+        );
+        let room = format!("(room_name_bytes * 2 + {ROOM_BYTES})");
+        for (limit, sum) in [
+            (Limit::FrameBytes, format!("reply_bytes + rooms_per_connection * {room} + {CONNECT_BYTES}")),
+            (Limit::FrameBytes, "filter_events * (filter_event_bytes * 6 + 3) + 256".into()),
+            (Limit::OutboxBytes, format!("rooms_per_connection * {room} * 4")),
+        ] {
+            let demand = format!("at least {sum}");
+            assert!(limit.relations().iter().any(|relation| relation.demand == demand), "{demand}");
+        }
+        let error =
+            wrong(Limits { frame_bytes: 300_000, publication_bytes: 1000, message_bytes: 1, ..Limits::default() });
+        assert!(!error.contains("largest") && !error.contains("computed"), "{error}");
+    }
+
+    #[test]
     fn a_relation_to_the_largest_number_does_not_overflow() {
         let most = Limits { rooms_per_connection: usize::MAX, close_timeout: Duration::MAX, ..Limits::default() };
         assert!(most.validate().is_err());

@@ -1,5 +1,6 @@
 //! The table of limits: one row each. See the [module](super) for how to add one.
 
+use super::value::Written;
 use super::{Place, Rate, Relation, Simulated, Value};
 use alloc::format;
 use alloc::string::String;
@@ -86,10 +87,16 @@ macro_rules! bound {
     };
 }
 
-/// What the bound is called.
+/// What the bound is called: what it is made of, in the names of settings.
 macro_rules! named {
-    (computed $sum:ident) => {
-        stringify!($sum)
+    (computed largest_reply) => {
+        "reply_bytes + rooms_per_connection * (room_name_bytes * 2 + 256) + 1024"
+    };
+    (computed outbox_of_replies) => {
+        "rooms_per_connection * (room_name_bytes * 2 + 256) * 4"
+    };
+    (computed largest_filter_answer) => {
+        "filter_events * (filter_event_bytes * 6 + 3) + 256"
     };
     ($($bound:tt)+) => {
         stringify!($($bound)+)
@@ -99,7 +106,7 @@ macro_rules! named {
 /// What is said of the bound where it is not plain from the demand.
 macro_rules! which_is {
     ($limits:expr, $number:literal $($unit:ident)?) => { String::new() };
-    ($limits:expr, $($bound:tt)+) => { format!(", which is {:?}", bound!($limits, $($bound)+)) };
+    ($limits:expr, $($bound:tt)+) => { format!(", which is {}", Written(bound!($limits, $($bound)+))) };
 }
 
 macro_rules! limits {
@@ -198,7 +205,7 @@ macro_rules! limits {
             pub fn validate(&self) -> Result<(), String> {
                 for limit in Limit::ALL {
                     if let Value::Duration(time) = self.value(*limit) && time > LONGEST {
-                        return Err(format!("{limit} = {time:?} must be at most 36500 d: whatever is longer has no end"));
+                        return Err(format!("{limit} = {} must be at most 36500 d: whatever is longer has no end", Written(time)));
                     }
                 }
                 $($(
@@ -206,7 +213,8 @@ macro_rules! limits {
                         let name = stringify!($name);
                         let demand = concat!(words!($demand), named!($($bound)+));
                         let which_is = which_is!(self, $($bound)+);
-                        return Err(format!("{name} = {:?} must be {demand}{which_is}: {}", self.$name, $reason));
+                        let value = self.value(Limit::$variant);
+                        return Err(format!("{name} = {value} must be {demand}{which_is}: {}", $reason));
                     }
                 )*)+
                 Ok(())

@@ -42,13 +42,62 @@ kinds! {
     Rate(Rate),
 }
 
+/// A time or a number, as it is written in a setting.
+pub(super) struct Written<T>(pub(super) T);
+
+impl fmt::Display for Written<usize> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Such as `90s` or `1s 500ms`.
+impl fmt::Display for Written<Duration> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.subsec_nanos();
+        let parts = [
+            (self.0.as_secs(), "s"),
+            (u64::from(nanos / 1_000_000), "ms"),
+            (u64::from(nanos / 1000 % 1000), "us"),
+            (u64::from(nanos % 1000), "ns"),
+        ];
+        let mut space = "";
+        for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{space}{number}{unit}")?;
+            space = " ";
+        }
+        if self.0.is_zero() { f.write_str("0s") } else { Ok(()) }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duration(time) => write!(f, "{time:?}"),
+            Self::Duration(time) => write!(f, "{}", Written(*time)),
             Self::CountOrOff(0) | Self::Rate(Rate { per_second: 0, .. }) => f.write_str("off"),
             Self::Bytes(number) | Self::Count(number) | Self::CountOrOff(number) => write!(f, "{number}"),
             Self::Rate(Rate { per_second, burst }) => write!(f, "{per_second}/s, burst {burst}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_time_is_written_as_settings_take_it() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (25_000_000_000, "25s"),
+            (90_000_000_000, "90s"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1s 500ms"),
+            (1_000_001, "1ms 1ns"),
+            (2_000, "2us"),
+        ] {
+            assert_eq!(Value::Duration(Duration::from_nanos(nanos)).to_string(), text);
         }
     }
 }

@@ -106,7 +106,7 @@ impl Hub {
         };
         let reply = reply.encode();
         self.say(slot, &reply);
-        self.arm(slot, Timer::Ping, interval);
+        self.arm_first_ping(slot);
     }
 
     /// Answers a command with an error.

@@ -282,7 +282,7 @@ impl Hub {
         let token = token.filter(|token| !token.is_empty());
         let conn = &mut self.conns[slot as usize];
         if let Speaks::Plain(_) = conn.speaks {
-            self.arm(slot, Timer::Ping, self.config.limits.ping_interval);
+            self.arm_first_ping(slot);
             self.plain_opened(slot, token);
         } else if let Some(open) = conn.open_mut() {
             open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str) };
@@ -568,6 +568,16 @@ impl Hub {
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
         self.send_ping(slot);
         self.evict();
+    }
+
+    /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of
+    /// the interval early, by the connection's random id.
+    pub(super) fn arm_first_ping(&mut self, slot: u32) {
+        let interval = self.config.limits.ping_interval;
+        let [a, b, c, d, ..] = self.conns[slot as usize].client.0;
+        let share = u32::from(u16::from_be_bytes([a ^ c, b ^ d]));
+        let early = (interval / 4 / (1 << 16)).saturating_mul(share);
+        self.arm(slot, Timer::Ping, interval.saturating_sub(early));
     }
 
     /// Sends a ping, unless the last is not answered yet.

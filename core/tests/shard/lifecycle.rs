@@ -4,7 +4,7 @@ use crate::world::{World, parse, with};
 use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, ClientId, ConnId, Input, Limits, Lost, Name, Policy, Violation};
+use parlor_core::{Claims, ClientId, ConnId, Input, Limits, Lost, Name, Policy, Upgrade, Violation};
 use std::time::Duration;
 use tungstenite::Message;
 
@@ -18,6 +18,35 @@ fn a_turn_knows_how_many_effects_it_has() {
     let turn = world.shard.handle(world.now, Input::Shutdown);
     let count = turn.len();
     assert_eq!((count, turn.count()), (2, 2), "two have something to write");
+}
+
+#[test]
+fn those_who_come_together_are_not_pinged_together() {
+    let limits = Limits::default();
+    let interval = limits.ping_interval;
+    let mut world = with(limits, Policy::open());
+    let config = world.shard.config().clone();
+    let target = || config.routes.resolve("/connection/websocket", &config.limits).expect("a route");
+    let conns: Vec<ConnId> = (0..64u8)
+        .map(|number| {
+            let mut client = [number; 16];
+            client[0] = number * 4;
+            client[2] = 0;
+            let upgrade = Upgrade { client, target: target(), token: None, peer: None };
+            let conn = world.shard.accept(world.now, upgrade).expect("there is room");
+            world.input(Input::Upgraded { conn });
+            world.say(conn, r#"{"id":1,"connect":{}}"#);
+            world.read(conn);
+            conn
+        })
+        .collect();
+    let pinged = |world: &World| conns.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
+    world.pass(interval * 3 / 4 - Duration::from_millis(1));
+    assert_eq!(pinged(&world), 0, "nobody before three quarters of the interval");
+    world.pass(interval / 8);
+    assert!((24..=40).contains(&pinged(&world)), "half of them in the first half: {}", pinged(&world));
+    world.pass(interval / 8 + Duration::from_millis(1));
+    assert_eq!(pinged(&world), conns.len(), "everybody by then");
 }
 
 #[test]

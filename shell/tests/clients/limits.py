@@ -223,7 +223,7 @@ async def main():
         await floods(server.address)
         await asyncio.gather(sdk_that_hurries(server.address), within_its_rate(server.address))
         counted = hits(server.address)
-        expect("limits that were hit", set(counted), {"client_commands", "client_publishes"})
+        expect("limits that were hit", set(counted), {"client_commands", "client_publishes", "client_refusals"})
     with Server("--connections-per-user", "2", "--rooms-per-connection", "2", "--user-limit", "refuse") as server:
         await per_user(server.address)
     with Server("--connections-per-user", "2") as server:

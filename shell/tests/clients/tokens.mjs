@@ -4,7 +4,7 @@ import { Server, api, done, eventually, expect, now, run, sleep, token } from '.
 import { answers, client, data, serverSide, subscribe } from './sdk.mjs';
 
 const LONG_S = 600;
-const SHORT_S = 2;
+const SHORT_S = 3;
 const FORGED = 'another secret, another secret, another';
 
 // A getToken that goes through these answers; a function is called, an error is thrown.

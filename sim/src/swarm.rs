@@ -139,7 +139,7 @@ impl Options {
                 faults[kind(word)] = if is_on { weight } else { 0 };
             }
         }
-        faults[kind("shutdown")] = u64::from(rng.chance(15));
+        faults[kind("shutdown")] = u64::from(rng.chance(30));
         let drawn_percent = rng.pick(&[0, 2, 5, 10, 30]);
         let fault_percent = if faults.iter().all(|weight| *weight == 0) { 0 } else { drawn_percent };
         let doors = rng.pick(&[Doors::Mixed, Doors::Mixed, Doors::Json, Doors::Plain]);

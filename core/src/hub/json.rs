@@ -5,7 +5,7 @@ use super::{Hub, Text};
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Asked, Check, Entrance, Speaks, Stage, Timer};
+use crate::conn::{Asked, Check, Entrance, Speaks, Stage};
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};

@@ -237,6 +237,10 @@ pub(crate) struct SealedOff {
     pub close: bool,
     /// Whether nothing waited before, so that the socket's owner has to be woken for the Close frame.
     pub was_empty: bool,
+    /// What waited before, in bytes.
+    pub waited: usize,
+    /// Whether the connection was ready.
+    pub was_ready: bool,
 }
 
 impl Handshaking {
@@ -261,8 +265,8 @@ impl Open {
     /// The server ends it.
     pub fn begin_close(self, cause: CloseCause, reason: CloseReason) -> (Closing, SealedOff) {
         let close = Frame::close(Some(&reason));
-        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
-        (Closing { sealed, cause, reason, peer: PeerSide::Open }, SealedOff { dropped, close: true, was_empty })
+        let (sealed, sealed_off) = self.seal(cause, close);
+        (Closing { sealed, cause, reason, peer: PeerSide::Open }, sealed_off)
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
@@ -270,18 +274,25 @@ impl Open {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
         let cause = CloseCause::PeerClose;
-        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
+        let (sealed, sealed_off) = self.seal(cause, close);
         let reason = named(code.unwrap_or(NO_STATUS));
-        (Closing { sealed, cause, reason, peer: PeerSide::Closed }, SealedOff { dropped, close: true, was_empty })
+        (Closing { sealed, cause, reason, peer: PeerSide::Closed }, sealed_off)
     }
 
     /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
     /// finished.
     pub fn follow(self) -> (Closing, SealedOff) {
         let cause = CloseCause::PeerEof;
+        let (waited, was_ready) = (self.outbox.queue().bytes(), self.is_ready());
         let (sealed, dropped) = self.outbox.cut();
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealedOff { dropped, close: false, was_empty: false })
+        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready })
+    }
+
+    fn seal(self, cause: CloseCause, close: Frame) -> (Sealed, SealedOff) {
+        let (waited, was_ready) = (self.outbox.queue().bytes(), self.is_ready());
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
+        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready })
     }
 
     /// Who it is in a room.

@@ -14,6 +14,8 @@ pub(crate) struct Registry {
     /// What each slot takes part in; empty for a vacant one.
     slots: Vec<Place>,
     memberships: usize,
+    /// Connections that have a user.
+    owners: usize,
     /// Counts the times that a connection became a user's.
     owned: u64,
 }
@@ -100,7 +102,14 @@ pub(crate) struct Left {
 
 impl Registry {
     pub fn new(keys: Keys) -> Self {
-        Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), memberships: 0, owned: 0 }
+        Self {
+            rooms: Groups::new(keys),
+            users: Groups::new(keys),
+            slots: Vec::new(),
+            memberships: 0,
+            owners: 0,
+            owned: 0,
+        }
     }
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
@@ -231,6 +240,7 @@ impl Registry {
         assert!(!user.is_empty(), "the anonymous user is nobody");
         let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, seat: 0, watches: false });
+        self.owners += 1;
         self.owned += 1;
         let since = self.owned;
         let before = self.place(slot).user.replace(Owned { link, since });
@@ -241,6 +251,7 @@ impl Registry {
     /// Takes a connection from its user. Returns whose it was, if it was the last.
     pub fn clear_user(&mut self, slot: u32) -> Option<Name> {
         let Owned { link, .. } = self.slots.get_mut(slot as usize)?.user.take()?;
+        self.owners -= 1;
         let user = self.users.name(link).clone();
         if let Some(moved) = self.users.remove(link) {
             let owned = self.slots[moved.slot as usize].user.as_mut().expect("G2: a connection knows its user");
@@ -275,6 +286,21 @@ impl Registry {
         self.users.iter()
     }
 
+    /// How many rooms have a member.
+    pub fn room_count(&self) -> usize {
+        self.rooms.groups.len()
+    }
+
+    /// How many users have a connection.
+    pub fn user_count(&self) -> usize {
+        self.users.groups.len()
+    }
+
+    /// How many connections have a user.
+    pub fn owned_count(&self) -> usize {
+        self.owners
+    }
+
     /// Memberships over all rooms.
     pub fn memberships(&self) -> usize {
         self.memberships
@@ -301,6 +327,7 @@ impl Registry {
             }
         }
         assert_eq!(memberships, self.memberships, "G8: memberships are counted");
+        assert_eq!(users, self.owners, "G8: connections with a user are counted");
         assert_eq!(
             memberships,
             self.rooms.iter().map(|(_, members)| members).sum::<usize>(),
@@ -600,7 +627,11 @@ mod tests {
                     registry.slots[1].seats.clear();
                     registry.memberships -= 1;
                 }),
-                ("G2: every connection knows its user", |registry| registry.slots[1].user = None),
+                ("G8: connections with a user are counted", |registry| registry.owners += 1),
+                ("G2: every connection knows its user", |registry| {
+                    registry.slots[1].user = None;
+                    registry.owners -= 1;
+                }),
             ],
         );
     }

@@ -15,10 +15,17 @@ impl Hub {
         let ended: u64 = self.totals.closed.values().sum();
         assert_eq!(self.totals.accepted, ended + self.conns.len() as u64, "G7: who is accepted ends, once");
         let mut waiting = 0;
+        let mut outbox_bytes = 0;
         for (slot, conn) in &self.conns {
             self.audit_conn(index(slot), conn);
             waiting += queue(conn).map_or(0, Queue::len) as u64;
+            outbox_bytes += queue(conn).map_or(0, Queue::bytes);
         }
+        assert_eq!(outbox_bytes, self.outbox_bytes, "G8: what waits for sockets counts its bytes");
+        let ready = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
+        assert_eq!(ready.clone().count(), self.ready, "G8: those who are ready are counted");
+        let anonymous = ready.filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty())).count();
+        assert_eq!(self.anonymous_count(), anonymous, "G8: who has a user and is there is ready");
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
         let most = self.config.limits.connections_per_user;
@@ -136,6 +143,11 @@ mod tests {
                 ("G3: every client id is a connection's", |hub| hub.clients.clear()),
                 ("G7: who is accepted ends, once", |hub| hub.totals.accepted += 1),
                 ("G8: a frame waits, is written or is dropped", |hub| hub.totals.frames_queued += 1),
+                ("G8: what waits for sockets counts its bytes", |hub| hub.outbox_bytes += 1),
+                ("G8: those who are ready are counted", |hub| hub.ready += 1),
+                ("G8: who has a user and is there is ready", |hub| {
+                    hub.registry.set_user(0, &Name::from("ada"));
+                }),
                 ("G8: connections are counted by address", |hub| hub.peers[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {
                     let empty = super::super::Peer { connections: 0, ..hub.peers[0] };

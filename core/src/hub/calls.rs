@@ -91,16 +91,20 @@ impl Hub {
 
     /// The counts that a backend asks for.
     pub(super) fn info(&self) -> Info {
-        let ready = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
-        let anonymous = ready.clone().any(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty()));
         Info {
             node: self.config.node.clone(),
             version: self.config.version.clone(),
-            clients: ready.count(),
-            users: self.registry.users().count() + usize::from(anonymous),
-            channels: self.registry.rooms().count(),
+            clients: self.ready,
+            users: self.registry.user_count() + usize::from(self.anonymous_count() > 0),
+            channels: self.registry.room_count(),
             memberships: self.registry.memberships(),
         }
+    }
+
+    /// Anonymous connections that are ready. Between two commands, whoever has a user is ready: rooms are confirmed before
+    /// the next one is looked at.
+    pub(super) fn anonymous_count(&self) -> usize {
+        self.ready.saturating_sub(self.registry.owned_count())
     }
 
     fn call_publish(&mut self, caller: Caller, room: Name, message: Message) {

@@ -13,6 +13,28 @@ use crate::wire::{json, plain, raw};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// The parts of the hub that a loop over its connections changes.
+struct Post<'a> {
+    limits: &'a Limits,
+    totals: &'a mut Totals,
+    effects: &'a mut Vec<Effect>,
+    slow: &'a mut Vec<ConnId>,
+    outbox_bytes: &'a mut usize,
+}
+
+/// The parts of a hub that are its: a method would borrow all of the hub.
+macro_rules! post {
+    ($hub:ident) => {
+        Post {
+            limits: &$hub.config.limits,
+            totals: &mut $hub.totals,
+            effects: &mut $hub.effects,
+            slow: &mut $hub.slow,
+            outbox_bytes: &mut $hub.outbox_bytes,
+        }
+    };
+}
+
 impl Hub {
     /// Puts a message into the outbox of every member of a room.
     ///
@@ -23,7 +45,7 @@ impl Hub {
         if entry.offset > 0 {
             message.place = Some((room, Position { epoch: entry.epoch, offset: entry.offset }));
         }
-        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        let mut post = post!(self);
         for slot in self.registry.members(room) {
             post.offer(&mut self.conns[slot as usize], &mut message);
         }
@@ -32,7 +54,7 @@ impl Hub {
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        let mut post = post!(self);
         for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
             post.offer(conn, &mut message);
         }
@@ -41,13 +63,13 @@ impl Hub {
     /// Puts a message that belongs to no room into one connection's outbox.
     pub(super) fn deliver_to(&mut self, slot: u32, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        let mut post = post!(self);
         post.offer(&mut self.conns[slot as usize], &mut message);
     }
 
     /// Puts one frame into one connection's outbox.
     pub(super) fn enqueue(&mut self, slot: u32, frame: Frame) {
-        let mut post = Post::of(&self.config.limits, &mut self.totals, &mut self.effects, &mut self.slow);
+        let mut post = post!(self);
         post.put(&mut self.conns[slot as usize], frame);
     }
 
@@ -65,19 +87,7 @@ impl Hub {
     }
 }
 
-/// The parts of the hub that a loop over its connections changes.
-struct Post<'a> {
-    limits: &'a Limits,
-    totals: &'a mut Totals,
-    effects: &'a mut Vec<Effect>,
-    slow: &'a mut Vec<ConnId>,
-}
-
-impl<'a> Post<'a> {
-    fn of(limits: &'a Limits, totals: &'a mut Totals, effects: &'a mut Vec<Effect>, slow: &'a mut Vec<ConnId>) -> Self {
-        Self { limits, totals, effects, slow }
-    }
-
+impl Post<'_> {
     fn offer<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) {
         match conn.open() {
             Some(open) if message.is_for(open) => {}
@@ -93,9 +103,11 @@ impl<'a> Post<'a> {
     fn put(&mut self, conn: &mut Conn, frame: Frame) {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
+        let bytes = frame.len();
         match open.outbox.push(frame, self.limits) {
             Ok(was_empty) => {
                 self.totals.frames_queued += 1;
+                *self.outbox_bytes += bytes;
                 if was_empty {
                     self.effects.push(Effect::Wake(id));
                 }

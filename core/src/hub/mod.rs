@@ -15,13 +15,13 @@ mod view;
 use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, Open, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, News, Request};
 use crate::map::{Keys, Map};
-use crate::outbox::Progress;
+use crate::outbox::{Progress, Queue};
 use crate::rate::Gcra;
 use crate::registry::{JoinId, Registry, index};
 use crate::stats::Totals;
@@ -70,6 +70,10 @@ pub(crate) struct Hub {
     events: u64,
     anonymous: Name,
     totals: Totals,
+    /// Connections that are ready.
+    ready: usize,
+    /// Bytes that wait in all outboxes.
+    outbox_bytes: usize,
     /// What waits to be taken by the broker.
     pub requests: VecDeque<Request>,
     /// What waits to be taken by the shell.
@@ -130,6 +134,8 @@ impl Hub {
             events: 0,
             anonymous: Name::empty(),
             totals: Totals::default(),
+            ready: 0,
+            outbox_bytes: 0,
             requests: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -245,7 +251,7 @@ impl Hub {
     }
 
     /// The frames that wait for a connection's socket.
-    pub fn queue(&self, conn: ConnId) -> Option<&crate::outbox::Queue> {
+    pub fn queue(&self, conn: ConnId) -> Option<&Queue> {
         let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn)?;
         match found.phase.as_ref() {
             Some(Phase::Open(open)) => Some(open.outbox.queue()),
@@ -306,7 +312,9 @@ impl Hub {
         }
         let conn = &mut self.conns[slot as usize];
         let Some(open) = conn.open_mut() else { return };
+        self.outbox_bytes -= open.outbox.queue().bytes();
         let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload));
+        self.outbox_bytes += open.outbox.queue().bytes();
         self.totals.frames_queued += 1;
         self.totals.frames_dropped += u64::from(replaced);
         if was_empty {
@@ -370,6 +378,7 @@ impl Hub {
     /// The socket took some of what was pending. The phase stays where it is: this is done for every frame of every member.
     fn flushed(&mut self, slot: u32, bytes: usize) {
         self.totals.bytes_written += bytes as u64;
+        self.outbox_bytes -= bytes;
         let conn = &mut self.conns[slot as usize];
         match &mut conn.phase {
             Some(Phase::Open(open)) => {
@@ -436,6 +445,8 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;
+        self.ready -= usize::from(sealed.was_ready);
+        self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
         conn.deadlines.clear();
         conn.phase = Some(Phase::Closing(closing));
         if sealed.was_empty {
@@ -446,7 +457,10 @@ impl Hub {
 
     /// Goes on with an end that the peer is further with.
     fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
-        match closing.peer_is(peer) {
+        self.outbox_bytes -= closing.sealed.queue().bytes();
+        let dropped = closing.peer_is(peer);
+        self.outbox_bytes += closing.sealed.queue().bytes();
+        match dropped {
             Some(dropped) => self.totals.frames_dropped += dropped,
             None => self.totals.ignored_inputs += 1,
         }
@@ -478,12 +492,10 @@ impl Hub {
         self.leave_everything(slot);
         let mut conn = self.conns.remove(slot as usize);
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
-        let unsent = match &conn.phase {
-            Some(Phase::Open(Open { outbox, .. })) => outbox.queue().len(),
-            Some(Phase::Closing(Closing { sealed, .. })) => sealed.queue().len(),
-            _ => 0,
-        };
-        self.totals.frames_dropped += unsent as u64;
+        self.ready -= usize::from(conn.ready().is_some());
+        let unsent = audit::queue(&conn);
+        self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
+        self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
         if let Some(peer) = conn.peer {
             self.peer_left(peer);
         }

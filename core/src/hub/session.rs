@@ -253,6 +253,7 @@ impl Hub {
         }
         match core::mem::replace(&mut open.stage, Stage::Ready) {
             Stage::Joining(entrance) => {
+                self.ready += 1;
                 if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
                     self.json_ready(slot, &entrance);
                 }

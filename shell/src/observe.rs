@@ -218,6 +218,6 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
 }
 
 fn connection_limits(settings: &Settings) -> BTreeMap<&'static str, String> {
-    let rows = settings.limits.rows().into_iter().filter(|row| row.key.contains("connections"));
-    rows.map(|row| (row.key, row.value)).collect()
+    let limits = Limit::ALL.iter().filter(|limit| limit.name().contains("connections"));
+    limits.map(|limit| (limit.name(), settings.limits.value(*limit).to_string())).collect()
 }

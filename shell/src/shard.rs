@@ -40,6 +40,8 @@ pub(crate) struct Shard {
     pub(crate) hits: RefCell<BTreeMap<Limit, u64>>,
     /// What was refused, by this shard and by those before it.
     pub(crate) refusals: Rc<Refusals>,
+    /// What is served as the description of the HTTP side.
+    pub(crate) document: http::Document,
     /// How many shards were here before, each of which an invariant ended.
     pub(crate) restarts: u64,
     /// None from the moment that an invariant broke.
@@ -151,6 +153,7 @@ impl Shard {
             guests: Cell::new(0),
             hits: RefCell::default(),
             refusals,
+            document: http::Document::default(),
             restarts,
             host: RefCell::new(Some(host)),
             resumes: Cell::new(Instant(0)),

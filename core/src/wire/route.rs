@@ -6,10 +6,10 @@ use crate::limits::{Limit, Limits};
 use crate::wire::plain::Word;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use alloc::{format, vec};
 use percent_encoding::percent_decode_str;
 
 /// Where `json` clients connect.
@@ -89,6 +89,9 @@ const ROOM: &str = "room";
 /// What the query of a `plain` URL may have.
 const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
 
+/// Bytes of the longest of them.
+const LONGEST_PARAMETER: usize = "positions".len();
+
 impl Routes {
     /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
     ///
@@ -138,8 +141,7 @@ impl Routes {
             let frame_pings = value(&query, "cf_ws_frame_ping_pong").is_some_and(|on| on == "true");
             return Ok(Target::Json { frame_pings });
         }
-        let (named, subscribed) = self.rooms_of(path, &query, limits)?;
-        let rooms = distinct(named, limits)?;
+        let (rooms, subscribed) = self.rooms_of(path, &query, limits)?;
         let since = query.iter().filter(|(key, _)| key == "since").map(|(_, text)| position(text, &rooms, limits));
         // One more than there may be rooms is refused as a thousand more are, and looked through sooner.
         let since: Vec<(Name, Position)> =
@@ -167,16 +169,21 @@ impl Routes {
         path: &str,
         query: &[(Cow<'_, str>, Cow<'_, str>)],
         limits: &Limits,
-    ) -> Result<(Vec<String>, Arc<str>), RouteError> {
+    ) -> Result<(Vec<Name>, Arc<str>), RouteError> {
         check_parameters(path, query)?;
         if path == "/ws" {
-            let rooms: Vec<String> =
-                query.iter().filter(|(key, _)| key == "room").map(|(_, room)| room.to_string()).collect();
+            let rooms = distinct(query.iter().filter(|(key, _)| key == ROOM).map(|(_, room)| &**room), limits)?;
             if rooms.is_empty() {
                 return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into()));
             }
             return Ok((rooms, Arc::from(SUBSCRIBED)));
         }
+        let (room, subscribed) = self.room_of(path, limits)?;
+        Ok((distinct([&*room].into_iter(), limits)?, subscribed))
+    }
+
+    /// The room that the path names, and the `type` of the answer to `subscribe`.
+    fn room_of(&self, path: &str, limits: &Limits) -> Result<(String, Arc<str>), RouteError> {
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let segments = decode(rest)?;
         let most = limits.route_id_bytes;
@@ -184,12 +191,12 @@ impl Routes {
         for template in &self.templates {
             let Some(id) = template.id_in(&segments) else { continue };
             if id.len() <= most {
-                return Ok((vec![template.room.replace(PLACEHOLDER, id)], template.subscribed.clone()));
+                return Ok((template.room.replace(PLACEHOLDER, id), template.subscribed.clone()));
             }
             is_id_too_long = true;
         }
         match <[String; 1]>::try_from(segments) {
-            Ok([room]) => Ok((vec![room], Arc::from(SUBSCRIBED))),
+            Ok([room]) => Ok((room, Arc::from(SUBSCRIBED))),
             Err(_) if is_id_too_long => Err(RouteError::over(
                 Limit::RouteIdBytes,
                 &format!("what stands for {PLACEHOLDER} has at most {most} bytes"),
@@ -217,12 +224,12 @@ impl Template {
     }
 }
 
-/// These rooms, each once.
-fn distinct(named: Vec<String>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
+/// These rooms, each once. Those beyond the limit are not looked at.
+fn distinct<'a>(named: impl Iterator<Item = &'a str>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
     for room in named {
-        let room = Name::client_room(&room, limits.room_name_bytes).map_err(bad_name)?;
+        let room = Name::client_room(room, limits.room_name_bytes).map_err(bad_name)?;
         if known.insert(room.clone()) {
             rooms.push(room);
         }
@@ -283,6 +290,9 @@ fn check_parameters(path: &str, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Resul
                 "the path names the room already; several are /ws?room=<room>&room=<room>".into(),
             ));
         }
+        if PARAMETERS.contains(&&**name) {
+            continue;
+        }
         if let Some(meant) = PARAMETERS.iter().find(|known| is_mistyped(name, known)) {
             return Err(RouteError::Bad(format!("{name} is no parameter of the URL; did you mean {meant}?")));
         }
@@ -296,8 +306,12 @@ fn is_mistyped(name: &str, known: &str) -> bool {
     if name == known || name.len() > known.len() + 1 || name.len() + 1 < known.len() {
         return false;
     }
-    let (name, known) = (name.to_ascii_lowercase(), known.as_bytes());
-    let name = name.as_bytes();
+    // In place: a query has room for thousands of names.
+    let mut lower = [0; LONGEST_PARAMETER + 1];
+    let Some(lower) = lower.get_mut(..name.len()) else { return false };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    let (name, known) = (&*lower, known.as_bytes());
     let same = name.iter().zip(known).take_while(|(one, other)| one == other).count();
     let (name, known) = (&name[same..], &known[same..]);
     match (name, known) {

@@ -13,12 +13,13 @@ use crate::observe;
 use crate::refusals::{Reason, Refused, shown};
 use crate::shard::Shard;
 use heard::Heard;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+pub(crate) use openapi::Document;
 use parlor_core::{ConnId, Limit};
 use reply::{Because, Body, last_words, nowhere, restarting};
 use std::cell::{Cell, RefCell};
@@ -32,7 +33,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
@@ -217,6 +218,10 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.progress.set(true);
     visit.unread.set(!request.body().is_end_stream());
     let asked = Asked::new(&request);
+    if visit.requests.get() > 1 {
+        // Requests that came together are answered in as many turns: others are not to wait for all of them.
+        yield_now().await;
+    }
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
@@ -287,26 +292,30 @@ fn place(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
-/// Answers those who only want to see.
+/// What those can look at who only want to see.
+const LOOKS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
+
+/// Answers those who only want to see. Nothing is made for a method that is refused.
 fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
-    let text = match request.uri().path() {
+    let path = request.uri().path();
+    if !LOOKS.contains(&path) {
+        return nowhere();
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return reply::only("GET, HEAD");
+    }
+    let bytes: Bytes = match path {
         "/health" => {
             let (now, stats) = shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty());
-            observe::health(shard, now.mono, &stats)
+            observe::health(shard, now.mono, &stats).into()
         }
-        openapi::PATH => openapi::document(&shard.settings).to_string(),
-        FAVICON => String::new(),
-        "/health/live" => r#"{"status":"ok"}"#.into(),
+        openapi::PATH => shard.document.bytes(&shard.settings),
+        FAVICON => return reply::nothing(),
         "/health/ready" if shard.is_stopping() => return reply::stopping(),
         "/health/ready" if shard.is_restarting() => return restarting(shard),
-        "/health/ready" => r#"{"status":"ok"}"#.into(),
-        _ => return nowhere(),
+        _ => Bytes::from_static(br#"{"status":"ok"}"#),
     };
-    match *request.method() {
-        Method::GET | Method::HEAD if text.is_empty() => reply::nothing(),
-        Method::GET | Method::HEAD => reply::json(StatusCode::OK, text),
-        _ => reply::only("GET, HEAD"),
-    }
+    reply::json(StatusCode::OK, bytes)
 }
 
 /// Counts a socket as long as it has not become a WebSocket.

@@ -53,14 +53,18 @@ pub(super) fn accept(
 }
 
 fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let is_get = request.method() == Method::GET;
+    // The query is read only where it can matter: it is long, and what is wrong with it is said to who may come in.
+    let target =
+        request.uri().path_and_query().filter(|_| is_get).map_or(request.uri().path(), |target| target.as_str());
     let resolved = shard.enter(|host, _| {
         let config = host.shard().config();
         config.routes.resolve(target, &config.limits)
     });
     match resolved {
-        Some(Ok(target)) => Ok(target),
         Some(Err(RouteError::NotFound)) => Err(nowhere().into()),
+        Some(_) if !is_get => Err(reply::only("GET").into()),
+        Some(Ok(target)) => Ok(target),
         Some(Err(RouteError::Bad(why))) => Err(traced(Reason::Path, StatusCode::BAD_REQUEST, &why).into()),
         Some(Err(RouteError::Limit(limit, why))) => {
             shard.hit(limit);
@@ -73,9 +77,6 @@ fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Res
 
 /// The 101 that the request asks for.
 fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<Body>>> {
-    if request.method() != Method::GET {
-        return Err(reply::only("GET").into());
-    }
     let headers = request.headers();
     if !headers.contains_key(UPGRADE) {
         let message = "this is the address of a WebSocket, and the request does not ask for one; a proxy that drops the \

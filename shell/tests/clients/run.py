@@ -50,6 +50,7 @@ ALONE = [
     (PYTHON, "openapi.py", []),
     (NODE, "crowd.mjs", RETAINED),
     (PYTHON, "robustness.py", None),
+    (PYTHON, "cheap.py", None),
     (PYTHON, "proxies.py", None),
     (NODE, "browser.mjs", []),
 ]

@@ -3,8 +3,10 @@
 mod schemas;
 
 use crate::config::Settings;
+use hyper::body::Bytes;
 use schemas::{Method, reference};
 use serde_json::{Map, Value, json};
+use std::cell::OnceCell;
 
 /// Where it is served.
 pub(super) const PATH: &str = "/openapi.json";
@@ -15,8 +17,19 @@ const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backen
     `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
     the status is 200 and the body is the same; only 401, 405, 408 and 503 stay what they are.";
 
+/// The document as it is served: made when it is first asked for, and never again.
+#[derive(Debug, Default)]
+pub(crate) struct Document(OnceCell<Bytes>);
+
+impl Document {
+    /// The document of a server with these settings, which are the same each time.
+    pub(super) fn bytes(&self, settings: &Settings) -> Bytes {
+        self.0.get_or_init(|| document(settings).to_string().into()).clone()
+    }
+}
+
 /// The whole document.
-pub(super) fn document(settings: &Settings) -> Value {
+fn document(settings: &Settings) -> Value {
     let methods = schemas::methods();
     let mut paths: Map<String, Value> =
         methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
@@ -125,6 +138,14 @@ mod tests {
         assert_eq!(calls, METHODS.iter().copied().collect());
         let looks: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
         assert_eq!(looks, ["/health", "/health/live", "/health/ready", PATH]);
+    }
+
+    #[test]
+    fn it_is_made_once() {
+        let (served, settings) = (Document::default(), Settings::default());
+        let (first, second) = (served.bytes(&settings), served.bytes(&settings));
+        assert_eq!(first, document(&settings).to_string());
+        assert_eq!(first.as_ptr(), second.as_ptr(), "the same bytes, not their like");
     }
 
     #[test]

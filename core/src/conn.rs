@@ -201,6 +201,7 @@ pub(crate) struct Terms {
 pub(crate) struct Pace {
     pub commands: Gcra,
     pub publishes: Gcra,
+    pub joins: Gcra,
     /// Since when `refusals` are counted.
     pub counting_since: Instant,
     pub refusals: usize,

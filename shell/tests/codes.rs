@@ -288,6 +288,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("new_connections_per_ip", "shell/tests/codes.rs", "too_fast_from_an_address"),
     ("client_commands", "shell/tests/codes.rs", "too_many_commands"),
     ("client_publishes", "shell/tests/codes.rs", "too_many_publications"),
+    ("client_joins", "core/tests/shard/limits.rs", "a_client_that_joins_too_fast_is_told_so_and_stays"),
     ("client_refusals", "core/tests/shard/limits.rs", "a_client_that_does_not_slow_down_is_closed"),
 ];
 

@@ -113,6 +113,7 @@ goals! {
     TokenTookAway = "a later token took a connection out of a room",
     TokenTooWordy = "a token said too much of its user",
     StayedForOthers = "a room's token ended, and its bearer stayed for another reason",
+    JoinRate = "a client was refused one more room for coming too fast",
     JoinedAgain = "a client asked for a room that others had put it into",
     TokenTooLong = "a token named a room by too long a name",
     TokenInHeader = "a json client was known by the token of its request",

@@ -206,6 +206,7 @@ impl Hub {
             let words = "permission denied: join_leave (allow_presence)";
             return Err(Error::new(ErrorCode::PermissionDenied, words).into());
         }
+        self.pace_join(slot)?;
         let watches = wanted.join_leave;
         let replay = wanted.replay();
         let asked = Asked { id, room, replay, watches };

@@ -43,6 +43,18 @@ impl Hub {
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientPublishes)) }
     }
 
+    /// Takes note of a room that a client asks for. An SDK that comes back asks for all of its rooms, and tries again where it
+    /// is refused: that ends no connection.
+    ///
+    /// # Errors
+    /// 111 when it is one too many.
+    pub(super) fn pace_join(&mut self, slot: u32) -> Result<(), Error> {
+        let (now, rate) = (self.now.mono, self.config.limits.client_joins);
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.joins.take(now, rate));
+        let refusal = || Error::limit(ErrorCode::TooManyRequests, Limit::ClientJoins, "too many requests");
+        if conforms { Ok(()) } else { Err(refusal()) }
+    }
+
     fn refuse(&mut self, slot: u32, limit: Limit) -> Error {
         let (now, most) = (self.now.mono, self.config.limits.client_refusals);
         if let Some(open) = self.conns[slot as usize].open_mut() {

@@ -89,6 +89,14 @@ impl Limits {
         self.reply_bytes.saturating_add(rooms).saturating_add(CONNECT_BYTES)
     }
 
+    /// Half of the rooms that a client may ask for at once.
+    pub(crate) const fn half_of_joins(&self) -> usize {
+        match self.client_joins {
+            Rate { per_second: 0, .. } => usize::MAX,
+            Rate { burst, .. } => (burst / 2) as usize,
+        }
+    }
+
     /// The bytes of an outbox whose last quarter holds a reply for each room of a connection.
     pub(crate) const fn outbox_of_replies(&self) -> usize {
         self.rooms_per_connection.saturating_mul(self.largest_room()).saturating_mul(4)

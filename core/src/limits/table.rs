@@ -95,6 +95,9 @@ macro_rules! named {
     (computed outbox_of_replies) => {
         "rooms_per_connection * (room_name_bytes * 2 + 256) * 4"
     };
+    (computed half_of_joins) => {
+        "half the burst of client_joins"
+    };
     (computed largest_filter_answer) => {
         "filter_events * (filter_event_bytes * 6 + 3) + 256"
     };
@@ -354,6 +357,8 @@ limits! {
     /// Rooms that one connection is in, the user's own included.
     rooms_per_connection RoomsPerConnection: Count = 128, "error 106; URL: 400; token: close 3505";
     requires at_least (1) because "a connection is there for its rooms";
+    requires at_most (computed half_of_joins)
+        because "an SDK that comes back asks for all of them at once, and may do so twice: the burst of client_joins is at least twice as many";
     simulated 4 in 20 percent [1, 2, 3];
 
     /// Bytes of a room's name.
@@ -438,6 +443,10 @@ limits! {
     /// Publications of one client, which are commands too.
     client_publishes ClientPublishes: Rate = rate(20, 40), "error 111; see client_refusals";
     simulated 0 in 20 percent [1, 3];
+
+    /// Rooms that one client asks to join by `subscribe`. Whoever is refused is not counted for `client_refusals`.
+    client_joins ClientJoins: Rate = rate(20, 256), "error 111";
+    simulated 0 in 20 percent [2, 8];
 
     /// Refusals, within 10 s, of one client's commands and publications that came too fast.
     client_refusals ClientRefusals: CountOrOff = 100, "close 3013";

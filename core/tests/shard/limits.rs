@@ -11,6 +11,24 @@ fn hits(world: &World, limit: Limit) -> u64 {
 }
 
 #[test]
+fn a_client_that_joins_too_fast_is_told_so_and_stays() {
+    let client_joins = Rate { per_second: 1, burst: 2 };
+    let limits = Limits { client_joins, rooms_per_connection: 1, client_refusals: 1, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    let mut come_and_go = |world: &mut World| {
+        world.say(conn, "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n{\"id\":3,\"unsubscribe\":{\"channel\":\"a\"}}");
+        world.read_json(conn).remove(0)
+    };
+    let refused = json!({"code": 111, "message": "too many requests (client_joins)", "temporary": true});
+    assert!((0..2).all(|_| come_and_go(&mut world)["subscribe"].is_object()));
+    assert!((0..5).all(|_| come_and_go(&mut world)["error"] == refused), "and it is not closed for that");
+    world.pass(Duration::from_secs(1));
+    assert!(come_and_go(&mut world)["subscribe"].is_object());
+    assert_eq!(world.shard.stats().totals.limits[&Limit::ClientJoins], 5);
+}
+
+#[test]
 fn commands_come_at_a_rate() {
     let mut world =
         with(Limits { client_commands: Rate { per_second: 1, burst: 3 }, ..Limits::default() }, Policy::open());
@@ -177,8 +195,12 @@ fn limits_that_contradict_each_other_are_refused() {
         (Limits { reply_bytes: (1 << 18) + 1, ..default() }, "reply_bytes"),
         (Limits { rooms_per_connection: 129, ..default() }, "message_bytes"),
         (
+            Limits { client_joins: Rate { per_second: 1, burst: 255 }, ..default() },
+            "rooms_per_connection = 128 must be at most half",
+        ),
+        (
             Limits { room_name_bytes: 1000, ..default() },
-            "frame_bytes = 524288 must be at least largest_reply, which is 55",
+            "frame_bytes = 524288 must be at least reply_bytes + rooms_per_connection * ",
         ),
         (
             Limits {
@@ -190,17 +212,15 @@ fn limits_that_contradict_each_other_are_refused() {
             },
             "outbox_bytes",
         ),
-        (
-            Limits { filter_event_bytes: 3000, ..default() },
-            "frame_bytes = 524288 must be at least largest_filter_answer",
-        ),
+        (Limits { filter_event_bytes: 3000, ..default() }, "frame_bytes = 524288 must be at least filter_events * "),
         (Limits { pong_timeout: Duration::from_secs(25), ..default() }, "pong_timeout"),
         (Limits { close_timeout: Duration::from_secs(16), ..default() }, "drain_timeout"),
         (Limits { header_bytes: 8191, ..default() }, "header_bytes"),
         (Limits { connections: 0, ..default() }, "connections"),
     ];
     for (limits, name) in cases {
-        assert!(limits.validate().unwrap_err().starts_with(name), "{name}");
+        let wrong = limits.validate().unwrap_err();
+        assert!(wrong.starts_with(name), "{name}: {wrong}");
     }
     assert_eq!(default().validate(), Ok(()));
 }

@@ -44,6 +44,7 @@ impl Bucket {
 pub(crate) struct Pace {
     commands: Bucket,
     publishes: Bucket,
+    joins: Bucket,
     /// Since when refusals are counted, and how many there were.
     refusals: Option<(u64, usize)>,
 }
@@ -73,6 +74,17 @@ impl Oracle {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_publishes));
         let may = self.conn(peer).is_none_or(|conn| conn.pace.publishes.take(clock, rate));
         may || self.refused_for_rate(peer, Limit::ClientPublishes)
+    }
+
+    /// Whether a client may ask for one room more now.
+    pub(super) fn may_join(&mut self, peer: usize) -> bool {
+        let (clock, rate) = (self.clock, pair(self.config.limits.client_joins));
+        let may = self.conn(peer).is_none_or(|conn| conn.pace.joins.take(clock, rate));
+        if !may {
+            self.goals.reach(Goal::JoinRate);
+            self.hit(Limit::ClientJoins);
+        }
+        may
     }
 
     /// Counts a refusal, and closes the connection for the last of too many. Returns false.

@@ -165,6 +165,9 @@ impl Oracle {
         if asking.watch && !self.config.policy.allow_presence {
             return self.refuse(peer, id, 103);
         }
+        if !self.may_join(peer) {
+            return self.refuse(peer, id, 111);
+        }
         match &asking.token {
             Some(token) => self.ask(peer, token, Ask::Subscribe(id, room, asking.clone())),
             None if !self.config.policy.allow_subscribe => self.refuse(peer, id, 103),

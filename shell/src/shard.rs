@@ -42,6 +42,8 @@ pub(crate) struct Shard {
     pub(crate) refusals: Rc<Refusals>,
     /// What is served as the description of the HTTP side.
     pub(crate) document: http::Document,
+    /// Proxies that are not trusted, as far as the log has told of them.
+    pub(crate) warned: http::Warned,
     /// How many shards were here before, each of which an invariant ended.
     pub(crate) restarts: u64,
     /// None from the moment that an invariant broke.
@@ -154,6 +156,7 @@ impl Shard {
             hits: RefCell::default(),
             refusals,
             document: http::Document::default(),
+            warned: http::Warned::default(),
             restarts,
             host: RefCell::new(Some(host)),
             resumes: Cell::new(Instant(0)),

@@ -390,6 +390,7 @@ fn an_address_that_others_can_reach_needs_a_key() {
 #[test]
 fn development_mode_ends_where_a_server_for_others_begins() {
     let origins = ["--allowed-origins=https://app.example.com", "--public-hosts=https://app.example.com"];
+    let origins = origins.into_iter().chain(["--trusted-proxies=127.0.0.1"]);
     for public in [KEY, SECRET].into_iter().chain(origins) {
         for listen in ["--listen=127.0.0.1:8000", "--listen=[::1]:8000", "--listen=[::ffff:127.0.0.1]:8000"] {
             let name = public.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");

@@ -187,7 +187,7 @@ fn help_says_what_development_mode_allows() {
     let (development, production) =
         help.split_once("Development mode\n").unwrap().1.split_once("Production mode").unwrap();
     let (development, production) = (words(development), words(production));
-    for setting in ["api_key", "token_secret", "allowed_origins", "public_hosts"] {
+    for setting in ["api_key", "token_secret", "allowed_origins", "public_hosts", "trusted_proxies"] {
         assert!(development.contains(setting) && production.contains(setting), "{setting}");
     }
     for setting in ["allow_anonymous", "allow_publish", "allow_history", "allow_presence"] {

@@ -260,6 +260,78 @@ fn a_limit_is_told_by_its_name() {
     assert_eq!(lines(program, "limit")[0]["why"], "connections");
 }
 
+/// Ends the program and returns its lines that tell of proxies.
+fn warned_of_proxies(mut program: Program) -> usize {
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    assert!(!log.contains("\"address\":\"192.0.2.9\""), "{log}");
+    log.lines().filter(|line| line.contains("trusted_proxies") && line.contains("127.0.0.1")).count()
+}
+
+#[test]
+fn a_client_behind_a_trusted_proxy_is_counted_and_told_by_its_own_address() {
+    let flags = ["--trusted-proxies", "127.0.0.1, 10.0.0.0/8", "--connections-per-ip", "1"];
+    let program = Program::start(&[PRODUCTION, &flags].concat());
+    let path = format!("/ws/room?token={}", token(&json!({"sub": "ann"})));
+    let from = |headers: &str| raw_http(program.address, &upgrade_request(&path, headers));
+    let stays = |headers: &str| Client::connect_with(program.address, &path, headers, b"");
+    let _clients = [
+        stays("X-Forwarded-For: 203.0.113.1\r\n"),
+        stays("X-Forwarded-For: 203.0.113.1, 203.0.113.2\r\nX-Forwarded-For: 10.0.0.2\r\n"),
+        stays("Forwarded: for=\"[2001:db8:0:1::7]:80\"\r\nX-Forwarded-For: 203.0.113.2\r\n"),
+    ];
+    for headers in ["X-Forwarded-For: 192.0.2.9, 203.0.113.2\r\n", "Forwarded: for=192.0.2.9, for=203.0.113.1\r\n"] {
+        let answer = from(headers);
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["limit"]),
+            (429, &json!("connections_per_ip")),
+            "{answer:?}"
+        );
+    }
+    drop(_clients);
+    let lines = lines(program, "limit");
+    assert_eq!(lines[0]["address"], "203.0.113.2", "{lines:?}");
+}
+
+#[test]
+fn the_scheme_is_what_a_trusted_proxy_says() {
+    let flags =
+        ["--api-key", KEY, "--token-secret", SECRET, "--trusted-proxies", "127.0.0.1", "--allow-anonymous", "true"];
+    let program = Program::start(&flags);
+    let page = |scheme: &str, says: &str| {
+        let headers = format!("Origin: {scheme}://localhost\r\n{says}\r\n");
+        raw_http(program.address, &upgrade_request("/ws/room", &headers))
+    };
+    for says in ["X-Forwarded-Proto: https", "Forwarded: for=203.0.113.7;proto=https"] {
+        assert_eq!(page("https", says).status, 101);
+        says_of_scheme(&page("http", says));
+    }
+    assert_eq!(page("http", "X-Forwarded-Proto: http").status, 101);
+    says_of_scheme(&page("https", "X-Forwarded-Proto: http"));
+}
+
+fn says_of_scheme(answer: &Answer) {
+    says(answer, 403, "X-Forwarded-Proto");
+}
+
+#[test]
+fn forwarded_headers_of_who_is_not_trusted_are_warned_of_once_a_minute() {
+    for (flags, warnings) in [
+        (&[][..], 1),
+        (&["--trusted-proxies", "192.0.2.0/24"], 1),
+        (&["--trusted-proxies", "127.0.0.0/8"], 0),
+        (&["--dev", "true"], 0),
+    ] {
+        let program = Program::start(&[PRODUCTION, flags].concat());
+        for header in ["X-Forwarded-For", "Forwarded", "X-Forwarded-Proto"] {
+            let value = if warnings == 0 { "unknown" } else { "192.0.2.9" };
+            assert_eq!(http(program.address, "GET", "/nowhere", &format!("{header}: {value}\r\n"), "").status, 404);
+        }
+        assert_eq!(warned_of_proxies(program), warnings, "{flags:?}");
+    }
+}
+
 #[test]
 fn a_line_about_a_refusal_is_one_line() {
     let mut program = Program::start(&["--api-key", KEY, "--token-secret", SECRET]);

@@ -4,6 +4,7 @@ mod kubernetes;
 mod listen;
 mod mode;
 mod origin;
+mod proxies;
 mod sources;
 mod table;
 mod value;
@@ -12,6 +13,7 @@ pub use listen::Listen;
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub(crate) use origin::is_authority;
 pub use origin::{Origin, Origins};
+pub use proxies::Proxies;
 pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 

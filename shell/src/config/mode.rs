@@ -18,6 +18,7 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("token_secret", |settings| settings.token_secret.is_some()),
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
     ("public_hosts", |settings| !settings.public_hosts.is_empty()),
+    ("trusted_proxies", |settings| !settings.trusted_proxies.is_empty()),
 ];
 
 /// What `--help` says of the two modes.
@@ -37,7 +38,7 @@ pub(super) fn help() -> String {
            What is set holds in both modes: allow_publish = false is off in development mode, too.\n\n\
          Production mode\n  \
            It is on everywhere else. Clients need a token and receive only, unless allow_anonymous, allow_publish, \
-           allow_history or allow_presence is true. Pages need an origin that allowed_origins names; without it, one of \
+           allow_history or allow_presence is true. trusted_proxies say where clients are. Pages need an origin that allowed_origins names; without it, one of \
            public_hosts, from that host; without either, the host and port that the request's Host names. The API needs \
            api_key, at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
            token_secret has at least {TOKEN_SECRET_BYTES} bytes.",

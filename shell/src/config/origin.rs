@@ -55,6 +55,11 @@ impl Origin {
         })
     }
 
+    /// Whether its pages come over this scheme.
+    pub(crate) fn is_over(&self, scheme: &str) -> bool {
+        self.scheme == scheme
+    }
+
     /// Whether the origin is one that a server of pages has, rather than an application or an extension.
     pub(crate) fn is_http(&self) -> bool {
         default_port(&self.scheme).is_some()

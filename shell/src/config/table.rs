@@ -3,7 +3,7 @@
 //! things.
 
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, Value};
-use super::{Listen, Origins, Route};
+use super::{Listen, Origins, Proxies, Route};
 use crate::secret::Secret;
 use parlor_core::{Limit, Limits, UserLimit};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -163,7 +163,7 @@ settings! {
     user_limit: UserLimit = UserLimit::Replace,
     /// What this node calls itself, in at most 200 bytes.
     node_name: String = "parlor".into(),
-    /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret or origin is set.
+    /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret, origin or proxy is set.
     dev: Option<bool> = None,
     /// Whether clients may connect without a token; by default only in development mode.
     allow_anonymous: Option<bool> = None,
@@ -179,6 +179,8 @@ settings! {
     allowed_origins: Origins = Origins::default(),
     /// Where this server is reached, such as https://rooms.example.com: without allowed_origins, its own pages may connect.
     public_hosts: Origins = Origins::default(),
+    /// Addresses of proxies, such as 127.0.0.1 or 10.0.0.0/8, whose Forwarded, else X-Forwarded-For and X-Forwarded-Proto, say where a client is.
+    trusted_proxies: Proxies = Proxies::default(),
     /// Where API calls find out that they failed: in the HTTP status (transport) or in the body of a 200 (body).
     api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
     /// How much is logged: error, warn, info, debug, trace or off.

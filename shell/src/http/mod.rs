@@ -1,12 +1,15 @@
 //! HTTP/1.1 on the one port: a socket is a guest here until it asks to become a WebSocket.
 
 mod api;
+mod forwarded;
 mod head;
 mod heard;
 mod openapi;
 mod origin;
 mod reply;
 mod upgrade;
+
+pub(crate) use forwarded::Warned;
 
 use crate::driver::Handshake;
 use crate::observe;
@@ -217,6 +220,11 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
     visit.unread.set(!request.body().is_end_stream());
+    let (trusted, peer) = (&shard.settings.trusted_proxies, visit.peer);
+    if !shard.settings.is_dev() {
+        shard.warned.warn_of(request.headers(), peer, trusted, shard.clock.now().mono);
+    }
+    let source = forwarded::source(request.headers(), peer, trusted);
     let asked = Asked::new(&request);
     if visit.requests.get() > 1 {
         // Requests that came together are answered in as many turns: others are not to wait for all of them.
@@ -237,7 +245,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     } else if is_look {
         look(&shard, &request)
     } else {
-        match upgrade::accept(&shard, visit.peer, &request) {
+        match upgrade::accept(&shard, source, &request) {
             Ok((conn, handshake)) => {
                 visit.upgrade.replace(Some((conn, handshake)));
                 // The 101 is the connection's to write; this answer is never asked for.
@@ -247,7 +255,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         }
     };
     if let Some(Because { reason, why }) = response.extensions().get().cloned() {
-        shard.refuse(reason, asked.refused(why, visit.peer));
+        shard.refuse(reason, asked.refused(why, source.address));
     }
     visit.progress.set(true);
     visit.answered.set(true);

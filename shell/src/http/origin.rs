@@ -1,5 +1,6 @@
 //! Whether a web page may connect, by where it comes from (RFC 6455 section 10.2). Only browsers say that.
 
+use super::forwarded::Scheme;
 use crate::config::{Origin, Settings};
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
@@ -20,6 +21,8 @@ pub(super) enum Refusal {
     NotPublic,
     /// The request's `Host` is not the host and port of the page's origin.
     OtherHost,
+    /// The request came over http and the page over https, or the other way round, as a trusted proxy says.
+    OtherScheme,
 }
 
 impl Refusal {
@@ -43,15 +46,19 @@ impl Refusal {
             Self::OtherHost => {
                 "the request's Host is not that of the page's origin; set allowed_origins, or let the proxy pass Host on"
             }
+            Self::OtherScheme => {
+                "the request did not come over the scheme of the page's origin, as the proxy says; let it set \
+                 X-Forwarded-Proto (in Forwarded: proto) to what its clients use, or set allowed_origins"
+            }
         }
     }
 }
 
-/// Checks that the page that connects, if it is one, may.
+/// Checks that the page that connects, if it is one, may. `scheme` is what the request came over, where that is known.
 ///
 /// # Errors
 /// Why it may not.
-pub(super) fn check(headers: &HeaderMap, settings: &Settings) -> Result<(), Refusal> {
+pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Scheme>) -> Result<(), Refusal> {
     let mut sent = headers.get_all(ORIGIN).into_iter();
     let Some(text) = sent.next() else { return Ok(()) };
     if sent.next().is_some() {
@@ -78,7 +85,10 @@ pub(super) fn check(headers: &HeaderMap, settings: &Settings) -> Result<(), Refu
     if !settings.public_hosts.is_empty() && !settings.public_hosts.iter().any(|public| *public == origin) {
         return Err(Refusal::NotPublic);
     }
-    if is_own_host(headers, &origin) { Ok(()) } else { Err(Refusal::OtherHost) }
+    if !is_own_host(headers, &origin) {
+        return Err(Refusal::OtherHost);
+    }
+    if scheme.is_none_or(|scheme| origin.is_over(scheme.name())) { Ok(()) } else { Err(Refusal::OtherScheme) }
 }
 
 /// Whether the page has connected to where it came from.
@@ -113,11 +123,11 @@ mod tests {
     fn table(settings: &Settings, rows: &[(&'static str, &'static str, Result<(), Refusal>)]) {
         for (host, origin, outcome) in rows {
             let request = headers(&[(HOST, host), (ORIGIN, origin)]);
-            assert_eq!(check(&request, settings), *outcome, "{origin:?} at {host:?}");
+            assert_eq!(check(&request, settings, None), *outcome, "{origin:?} at {host:?}");
         }
-        assert_eq!(check(&headers(&[(HOST, "any.example")]), settings), Ok(()), "not a browser");
+        assert_eq!(check(&headers(&[(HOST, "any.example")]), settings, None), Ok(()), "not a browser");
         let twice = headers(&[(HOST, "localhost"), (ORIGIN, "http://localhost"), (ORIGIN, "http://localhost")]);
-        assert_eq!(check(&twice, settings), Err(Repeated));
+        assert_eq!(check(&twice, settings, None), Err(Repeated));
     }
 
     #[test]
@@ -216,7 +226,27 @@ mod tests {
         table(&settings(false, "", ""), &rows);
         let production = settings(false, "", "");
         let (origin, host) = ((ORIGIN, "https://a.example"), (HOST, "a.example"));
-        assert_eq!(check(&headers(std::slice::from_ref(&origin)), &production), Err(OtherHost));
-        assert_eq!(check(&headers(&[origin, host.clone(), host]), &production), Err(OtherHost));
+        assert_eq!(check(&headers(std::slice::from_ref(&origin)), &production, None), Err(OtherHost));
+        assert_eq!(check(&headers(&[origin, host.clone(), host]), &production, None), Err(OtherHost));
+    }
+
+    #[test]
+    fn a_page_of_another_scheme_is_another_page_where_the_scheme_is_known() {
+        let rows = [
+            ("chat.example.com", "https://chat.example.com", Some(Scheme::Https), Ok(())),
+            ("chat.example.com", "http://chat.example.com", Some(Scheme::Http), Ok(())),
+            ("chat.example.com", "http://chat.example.com", Some(Scheme::Https), Err(OtherScheme)),
+            ("chat.example.com:8000", "http://chat.example.com:8000", Some(Scheme::Https), Err(OtherScheme)),
+            ("chat.example.com", "https://chat.example.com", Some(Scheme::Http), Err(OtherScheme)),
+            ("chat.example.com", "https://chat.example.com", None, Ok(())),
+            ("chat.example.com", "https://evil.example", Some(Scheme::Https), Err(OtherHost)),
+        ];
+        for (host, origin, scheme, outcome) in rows {
+            let request = headers(&[(HOST, host), (ORIGIN, origin)]);
+            assert_eq!(check(&request, &settings(false, "", ""), scheme), outcome, "{origin:?} at {host:?}");
+        }
+        let request = headers(&[(HOST, "chat.example.com"), (ORIGIN, "https://app.example.com")]);
+        let listed = settings(false, "https://app.example.com", "");
+        assert_eq!(check(&request, &listed, Some(Scheme::Http)), Ok(()), "whoever is listed is listed by scheme");
     }
 }

@@ -1,6 +1,7 @@
 //! From a request for a WebSocket (RFC 6455 section 4.2) to a connection, or to the answer that says why not.
 
 use super::api::after_scheme;
+use super::forwarded::Source;
 use super::head::{self, JSON_PROTOCOL};
 use super::origin;
 use super::reply::{self, Body, later, nowhere, over, restarting, traced};
@@ -16,7 +17,6 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode, Version};
 use parlor_core::wire::route::{RouteError, Target};
 use parlor_core::{ConnId, Limit, Refused, Upgrade};
-use std::net::IpAddr;
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 /// The one version of the protocol that there is.
@@ -27,7 +27,7 @@ const TOKEN_PROTOCOL: &str = "bearer.";
 /// Takes a connection in, if the request is complete and valid and the shard has room.
 pub(super) fn accept(
     shard: &Shard,
-    peer: IpAddr,
+    source: Source,
     request: &Request<Incoming>,
 ) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
     let settings = &*shard.settings;
@@ -35,7 +35,7 @@ pub(super) fn accept(
     let mut response = handshake(request)?;
     head::check_protocol(request)?;
     let headers = request.headers();
-    origin::check(headers, settings)
+    origin::check(headers, settings, source.scheme)
         .map_err(|refused| traced(Reason::Origin, StatusCode::FORBIDDEN, refused.message()))?;
     let (protocol, protocol_token) = subprotocol(headers);
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
@@ -44,7 +44,7 @@ pub(super) fn accept(
     let token = bearer(headers).or(protocol_token).map(String::from);
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
-    let upgrade = Upgrade { client: auth::random(), target, token, peer: Some(peer) };
+    let upgrade = Upgrade { client: auth::random(), target, token, peer: Some(source.address) };
     match shard.enter(|host, now| host.accept(now, upgrade)) {
         Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
         Some(Err(refused)) => Err(refuse(refused, settings).into()),

@@ -26,7 +26,9 @@ STARTUP_S = 10
 # A quiet connection has to outlast the proxy's patience by its pings: both are shorter here, in the same proportion.
 PING_S, PATIENCE_S = 1, 3
 PINGS = ["--ping-interval", f"{PING_S}s", "--pong-timeout", "500ms"]
-SERVED = ["--dev", "false", "--public-hosts", PAGE]
+SERVED = ["--dev", "false", "--public-hosts", PAGE, "--trusted-proxies", "127.0.0.1"]
+# What a client says of itself, as if it were a proxy.
+FORGED = "192.0.2.66"
 
 
 def block(language):
@@ -221,6 +223,9 @@ async def as_in_the_readme(proxies, make):
         ):
             expect(f"{what}, through {proxy.name}", proxy.upgrade(plain, **options)[0], status)
         expect("health", proxy.request("/health/live")[0], 200)
+        expect("a path that is not there", proxy.request("/forged", Forwarded=f"for={FORGED};proto=http")[0], 404)
+        told = [line for line in server.output if "/forged" in line]
+        expect("what the log says of who forges", [FORGED in line for line in told], [False])
 
         async with proxy.connect(plain) as socket:
             await socket.recv()

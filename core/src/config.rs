@@ -68,6 +68,8 @@ pub struct Config {
     pub policy: Policy,
     /// What happens at `connections_per_user`.
     pub user_limit: UserLimit,
+    /// Whether `new_connections_per_ip` is off for the addresses of this machine.
+    pub spares_loopback: bool,
     /// Which path leads to which rooms.
     pub routes: Routes,
     /// What this node calls itself in connect replies and in `info`: at most [`NODE_BYTES`], see there.
@@ -82,6 +84,7 @@ impl Default for Config {
             limits: Limits::default(),
             policy: Policy::open(),
             user_limit: UserLimit::default(),
+            spares_loopback: false,
             routes: Routes::default(),
             node: String::from("parlor"),
             version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),

@@ -7,6 +7,7 @@
 //! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
 //! connection that is closing does not compile.
 
+use crate::address::Address;
 use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
@@ -24,7 +25,6 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 /// One occupied slot.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Conn {
     pub id: ConnId,
     pub client: ClientId,
     /// Where it comes from, while something is limited by that.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<Address>,
     pub speaks: Speaks,
     /// Absent only while a transition is under way.
     pub phase: Option<Phase>,

@@ -68,6 +68,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod address;
 pub mod api;
 mod broker;
 pub mod close;
@@ -94,6 +95,7 @@ mod token;
 mod turn;
 pub mod wire;
 
+pub use address::Address;
 pub use close::{CloseCause, EndedBy};
 pub use config::{Config, Policy, UserLimit};
 pub use ids::{ClientId, ConnId, Name};

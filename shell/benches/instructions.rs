@@ -45,7 +45,12 @@ impl Transport for Sink {
 
 /// A host with so many members of the room `room`.
 fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
-    let off = Limits { new_connections: Rate::OFF, client_commands: Rate::OFF, ..Limits::default() };
+    let off = Limits {
+        new_connections: Rate::OFF,
+        new_connections_per_ip: Rate::OFF,
+        client_commands: Rate::OFF,
+        ..Limits::default()
+    };
     let limits = Limits { client_publishes: Rate::OFF, ..off };
     let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
     let mut last = None;

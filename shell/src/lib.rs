@@ -19,6 +19,7 @@ mod refusals;
 pub mod secret;
 pub mod server;
 mod shard;
+mod sockets;
 mod tcp;
 
 /// Name and version of the server.

@@ -207,7 +207,7 @@ pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
         logs: gauges.logs,
         history_bytes: gauges.history_bytes,
         outbox_bytes: gauges.outbox_bytes,
-        http_connections: shard.guests.get(),
+        http_connections: shard.sockets.len(),
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
         limits: connection_limits(&shard.settings),

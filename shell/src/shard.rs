@@ -12,6 +12,7 @@ use crate::host::{Host, RefusedTokens, Served};
 use crate::http;
 use crate::observe::Rates;
 use crate::refusals::{Reason, Refusals, Refused};
+use crate::sockets::Sockets;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// Sockets that have not become a WebSocket.
-    pub(crate) guests: Cell<usize>,
+    pub(crate) sockets: Rc<Sockets>,
     /// How often a limit was in the way of what then did not come to the shard.
     pub(crate) hits: RefCell<BTreeMap<Limit, u64>>,
     /// What was refused, by this shard and by those before it.
@@ -62,7 +63,6 @@ pub(crate) struct Shard {
     last_call: Call,
     /// Requests that are not complete are not waited for any more.
     time_up: Call,
-    guestless: Notify,
 }
 
 /// Something that becomes true once, and can be waited for.
@@ -152,7 +152,7 @@ impl Shard {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,
             clock,
-            guests: Cell::new(0),
+            sockets: Rc::default(),
             hits: RefCell::default(),
             refusals,
             document: http::Document::default(),
@@ -168,7 +168,6 @@ impl Shard {
             vacant: Notify::new(),
             last_call: Call::default(),
             time_up: Call::default(),
-            guestless: Notify::new(),
         }
     }
 
@@ -237,21 +236,13 @@ impl Shard {
             |of: Duration| of.saturating_sub(self.clock.now().mono.since(self.stopping.get().unwrap_or_default()));
         sleep(left(SETTLE)).await;
         self.last_call.make();
-        if timeout(left(patience), self.guests_gone()).await.is_err() {
+        if timeout(left(patience), self.sockets.all_gone()).await.is_err() {
             self.time_up.make();
-            if timeout(limits.linger_timeout, self.guests_gone()).await.is_err() {
-                warn!(sockets = self.guests.get(), "requests are left; their sockets are dropped");
+            if timeout(limits.linger_timeout, self.sockets.all_gone()).await.is_err() {
+                warn!(sockets = self.sockets.len(), "requests are left; their sockets are dropped");
             }
         }
         self.refusals.tell(self.clock.now().mono, true);
-    }
-
-    /// Waits until every socket is gone, or has become a WebSocket.
-    async fn guests_gone(&self) {
-        // There were none before as well: a notification may be of then.
-        while self.guests.get() > 0 {
-            self.guestless.notified().await;
-        }
     }
 
     /// Does something with the host, and sees to what follows from it. None when an invariant broke, now or before.
@@ -324,13 +315,6 @@ impl Shard {
         self.time_up.wait().await;
     }
 
-    /// Takes note that a socket is gone, or has become a WebSocket.
-    pub(crate) fn guest_left(&self) {
-        if self.guests.get() == 0 {
-            self.guestless.notify_one();
-        }
-    }
-
     /// Gives an accepted connection its socket, and a task.
     pub(crate) fn open(self: Rc<Self>, conn: ConnId, socket: TcpStream, handshake: Handshake) {
         self.enter(|host, _| host.seat(conn, socket, handshake));
@@ -373,6 +357,10 @@ async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>) {
                 warned = false;
                 // An IPv4 address is one address, whichever kind of socket it came through.
                 http::greet(&shard, socket, peer.ip().to_canonical());
+                if shard.sockets.len() >= shard.settings.limits.http_connections {
+                    // The next one takes a place: those that have just come show first what they want.
+                    yield_now().await;
+                }
             }
             Err(error) => {
                 if !warned {

@@ -6,8 +6,8 @@
 mod common;
 
 use common::{
-    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, closed, frame, get, health, hits, http, publish, raw_http,
-    token, unix, upgrade_request, wait_until,
+    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits, http,
+    publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
 };
 use parlor::config::Settings;
 use parlor_core::close::{ABNORMAL, NO_STATUS};
@@ -17,6 +17,7 @@ use parlor_core::{CloseCause, UserLimit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
@@ -130,6 +131,7 @@ rows! {
     Http(426), "a plain GET on a WebSocket's path" => not_an_upgrade;
     Http(426), "an old WebSocket version" => old_version;
     Http(429), "a connection more than connections_per_ip" => too_many_from_an_address;
+    Http(429), "a socket more than http_connections_per_ip" => too_many_sockets_from_an_address;
     Http(503), "connections faster than new_connections" => too_fast;
     Http(429), "connections faster than new_connections_per_ip" => too_fast_from_an_address;
     Http(431), "headers without end" => endless_headers;
@@ -243,6 +245,7 @@ fn has_test(what: &str, file: &str, test: &str) {
 /// Every limit, and a test in which somebody reaches it.
 const LIMITS: &[(&str, &str, &str)] = &[
     ("http_connections", "shell/tests/codes.rs", "too_many_sockets"),
+    ("http_connections_per_ip", "shell/tests/codes.rs", "too_many_sockets_from_an_address"),
     ("request_timeout", "shell/tests/codes.rs", "half_a_request"),
     ("idle_timeout", "shell/tests/http.rs", "a_socket_that_is_silent_between_two_requests_is_closed"),
     ("linger_timeout", "shell/tests/http.rs", "a_socket_that_stays_after_its_last_answer_is_dropped"),
@@ -975,22 +978,54 @@ fn too_fast() {
     wait_until("another one's time", || can_connect(&world));
 }
 
+/// Where addresses of this machine are counted like others.
+fn in_production(settings: &mut Settings) {
+    (settings.dev, settings.allow_anonymous) = (Some(false), Some(true));
+}
+
 fn too_fast_from_an_address() {
-    let change = |settings: &mut Settings| settings.limits.new_connections_per_ip = TWO;
+    let change = |settings: &mut Settings| {
+        in_production(settings);
+        settings.limits.new_connections_per_ip = TWO;
+    };
     let world = refuses_a_third(change, 429, "new_connections_per_ip");
     wait_until("another one's time", || can_connect(&world));
 }
 
 fn too_many_sockets() {
     let mut world = World::with(|settings| settings.limits.http_connections = 1);
-    let silent = TcpStream::connect(world.address).unwrap();
+    // Once it is asked for the body, its request is being answered.
+    let mut call = TcpStream::connect(world.address).unwrap();
+    call.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head =
+        format!("POST /api/info HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n{WITH_KEY}\r\n");
+    call.write_all(head.as_bytes()).unwrap();
+    assert!(read_head(&mut call).starts_with("HTTP/1.1 100 "));
     let answer = raw_http(world.address, b"");
     assert_eq!((answer.status, &answer.json()["error"]["limit"]), (503, &json!("http_connections")), "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
-    drop(silent);
-    wait_until("a free place", || get(world.address, "/health/live").status == 200);
+    assert_eq!(ask(&mut call, b"{}").status, 200);
     wait_until("a look at the counts", || get(world.address, "/health").status == 200);
     assert!(hits(world.address, "http_connections") >= 1);
+    world.is_unaffected();
+}
+
+fn too_many_sockets_from_an_address() {
+    let mut world = World::with(|settings| {
+        in_production(settings);
+        settings.limits.http_connections_per_ip = 2;
+    });
+    let silent = [(); 2].map(|()| TcpStream::connect(world.address).unwrap());
+    let answer = raw_http(world.address, b"");
+    let limit = "http_connections_per_ip";
+    assert_eq!((answer.status, &answer.json()["error"]["limit"]), (429, &json!(limit)), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    let look = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(ask(&mut connect_from([127, 0, 0, 2], world.address), look).status, 200, "it is another client");
+    drop(silent);
+    wait_until("a free place", || get(world.address, "/health/live").status == 200);
+    wait_until("the end of all others", || health(world.address)["http_connections"] == 1);
+    assert_eq!(hits(world.address, limit), 1);
     world.is_unaffected();
 }
 

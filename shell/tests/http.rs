@@ -4,11 +4,14 @@
 
 mod common;
 
-use common::{KEY, World, api, get, health, hits, http, start, wait_until};
+use common::{
+    Client, KEY, World, api, ask, connect_from, get, health, hits, http, raw_http, start, upgrade_request, wait_until,
+};
+use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -156,6 +159,129 @@ fn a_socket_that_stays_after_its_last_answer_is_dropped() {
 /// Where the README's table of limits is.
 const BEGIN: &str = "<!-- limits: generated, checked by shell/tests/http.rs -->\n";
 const END: &str = "<!-- limits end -->";
+
+const LOOK: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A socket that was answered, and stays open.
+fn idle(address: SocketAddr, request: &[u8]) -> TcpStream {
+    let mut socket = silent(address);
+    assert_eq!(ask(&mut socket, request).status, 200);
+    socket
+}
+
+fn silent(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    socket
+}
+
+/// Everything that still comes, to the end.
+fn rest(mut socket: TcpStream) -> String {
+    let mut rest = String::new();
+    socket.read_to_string(&mut rest).unwrap();
+    rest
+}
+
+#[test]
+fn sockets_make_room_those_first_that_showed_least() {
+    let server = start(|settings| settings.limits.http_connections = 3);
+    let address = server.address();
+    let call = format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 2\r\n\r\n{{}}");
+    let mut backend = idle(address, call.as_bytes());
+    let first = idle(address, LOOK);
+    let mute = silent(address);
+    let second = idle(address, LOOK);
+    let told = rest(mute);
+    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("http_connections"), "{told}");
+    let mut third = idle(address, LOOK);
+    assert_eq!(rest(first), "", "it was answered, and has asked for nothing");
+    let _fourth = idle(address, LOOK);
+    assert_eq!(rest(second), "");
+    assert_eq!((ask(&mut third, LOOK).status, ask(&mut backend, call.as_bytes()).status), (200, 200));
+    // A socket is gone from the count before its client knows: only these are there.
+    assert_eq!(ask(&mut third, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").json()["http_connections"], 3);
+    assert_eq!(hits_by(&mut third), 3);
+}
+
+/// Hits of the limit of sockets, as a socket that is open sees them: another one would take a place.
+fn hits_by(socket: &mut TcpStream) -> u64 {
+    let health = ask(socket, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").json();
+    health["totals"]["limits"]["http_connections"].as_u64().unwrap()
+}
+
+#[test]
+fn sockets_of_one_who_asks_once_lock_nobody_out() {
+    let server = start(|settings| settings.limits.http_connections = 20);
+    let address = server.address();
+    for request in [LOOK, b"", b"GET /health/live HTTP/1.1\r\nHo"] {
+        let _hoard: Vec<TcpStream> = (0..60)
+            .map(|_| {
+                let mut socket = silent(address);
+                socket.write_all(request).unwrap();
+                socket
+            })
+            .collect();
+        for _ in 0..5 {
+            assert_eq!(get(address, "/health/live").status, 200);
+            assert_eq!(api(address, "info", &json!({})).status, 200);
+            assert_eq!(Client::connect(address, "/ws/room").receive()["type"], "connection");
+        }
+    }
+    wait_until("places", || health(address)["http_connections"].as_u64().unwrap() <= 20);
+}
+
+#[test]
+fn in_development_mode_this_machine_is_not_limited_by_address() {
+    let server = start(|settings| {
+        settings.limits.http_connections_per_ip = 1;
+        settings.limits.new_connections_per_ip = Rate { per_second: 1, burst: 1 };
+    });
+    let _sockets = [(); 3].map(|()| idle(server.address(), LOOK));
+    let _clients = [(); 3].map(|()| Client::connect(server.address(), "/ws/room"));
+}
+
+#[test]
+fn sockets_of_a_trusted_proxy_are_not_counted_and_its_clients_are() {
+    let server = start(|settings| {
+        (settings.dev, settings.allow_anonymous) = (Some(false), Some(true));
+        settings.trusted_proxies = "127.0.0.1".parse().unwrap();
+        settings.limits.http_connections_per_ip = 1;
+        settings.limits.new_connections_per_ip = Rate { per_second: 1, burst: 1 };
+    });
+    let _sockets = [(); 3].map(|()| idle(server.address(), LOOK));
+    let from = |client: &str| {
+        raw_http(server.address(), &upgrade_request("/ws/room", &format!("X-Forwarded-For: {client}\r\n"))).status
+    };
+    assert_eq!(["203.0.113.1", "203.0.113.2", "203.0.113.1"].map(from), [101, 101, 429]);
+    assert_eq!(["2001:db8::1", "2001:db8:0:1::1", "[2001:db8::2]:80"].map(from), [101, 101, 429]);
+}
+
+#[test]
+fn refused_upgrades_leave_the_rate_to_others() {
+    let server = start(|settings| {
+        settings.limits.connections_per_ip = 1;
+        settings.limits.new_connections = Rate { per_second: 1, burst: 2 };
+    });
+    let address = server.address();
+    let _first = Client::connect(address, "/ws/room");
+    let (post, old) = (("GET /", "POST /"), ("Version: 13", "Version: 8"));
+    for (path, headers, (from, to), status) in [
+        ("/ws/room", "", post, 405),
+        ("/ws/room", "", old, 426),
+        ("/nowhere", "", ("", ""), 404),
+        ("/ws/%23ann", "", ("", ""), 403),
+        ("/ws/room", "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n", ("", ""), 400),
+        ("/ws/room", "Origin: http://evil.example\r\n", ("", ""), 403),
+        ("/ws/room", "", ("", ""), 429),
+    ] {
+        let request = String::from_utf8(upgrade_request(path, headers)).unwrap().replace(from, to);
+        for _ in 0..5 {
+            assert_eq!(raw_http(address, request.as_bytes()).status, status, "{request}");
+        }
+    }
+    let answer = ask(&mut connect_from([127, 0, 0, 2], address), &upgrade_request("/ws/room", ""));
+    assert_eq!(answer.status, 101, "{answer:?}");
+}
 
 #[test]
 fn the_table_of_limits_in_the_readme_is_that_of_the_server() {

@@ -83,6 +83,7 @@ impl Scene {
     fn with(policy: Policy) -> Self {
         let limits = Limits {
             new_connections: Rate::OFF,
+            new_connections_per_ip: Rate::OFF,
             client_commands: Rate::OFF,
             client_publishes: Rate::OFF,
             ..Limits::default()

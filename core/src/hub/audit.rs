@@ -103,6 +103,7 @@ pub(super) fn queue(conn: &Conn) -> Option<&Queue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Address;
     use crate::config::Config;
     use crate::frame::Frame;
     use crate::ids::{ConnId, Name};
@@ -113,6 +114,7 @@ mod tests {
     use crate::testing::{audit_finds, knock};
     use crate::turn::Input;
     use alloc::rc::Rc;
+    use core::net::IpAddr;
 
     fn config(limits: Limits) -> Rc<Config> {
         Rc::new(Config { limits: Limits { connections_per_ip: 10, ..limits }, ..Config::default() })
@@ -151,7 +153,7 @@ mod tests {
                 ("G8: connections are counted by address", |hub| hub.peers[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {
                     let empty = super::super::Peer { connections: 0, ..hub.peers[0] };
-                    hub.peers.insert([10, 0, 0, 1].into(), empty);
+                    hub.peers.insert(Address::from(IpAddr::from([10, 0, 0, 1])), empty);
                 }),
                 ("G3: deadlines are somebody's", |hub| {
                     hub.timers.rearm(Owner::Drain, &mut { Instant::NEVER }, Instant(9))

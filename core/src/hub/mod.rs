@@ -12,6 +12,7 @@ mod proof;
 mod session;
 mod view;
 
+use crate::address::Address;
 use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
@@ -38,7 +39,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use calls::Gather;
-use core::net::IpAddr;
 use core::time::Duration;
 use pace::Peer;
 use slab::Slab;
@@ -63,7 +63,7 @@ pub(crate) struct Hub {
     texts: VecDeque<Text>,
     gathers: Map<u64, Gather>,
     gathered: u64,
-    peers: Map<IpAddr, Peer>,
+    peers: Map<Address, Peer>,
     arrivals: Gcra,
     drain: Option<Drain>,
     joins: u64,
@@ -88,7 +88,7 @@ enum Owner {
     /// The shutdown.
     Drain,
     /// An address that has no connection any more.
-    Peer(IpAddr),
+    Peer(Address),
 }
 
 /// What is left of a text message.
@@ -152,7 +152,7 @@ impl Hub {
 
     /// Makes a connection of an upgrade request.
     pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
-        let peer = self.admit_new(request.peer).inspect_err(|_| self.totals.refused += 1)?;
+        let peer = self.admit_new(request.peer.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
         let (speaks, in_url) = match request.target {
             Target::Json { frame_pings } => (Speaks::Json { frame_pings }, None),
             Target::Plain(mut plain) => {

@@ -1,19 +1,19 @@
 //! How much clients ask for, against what they may.
 
 use super::Hub;
+use crate::address::Address;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::limits::{Limit, Rate};
 use crate::rate::Gcra;
 use crate::time::Instant;
 use crate::turn::Refused;
-use core::net::IpAddr;
 use core::time::Duration;
 
 /// Within this time `client_refusals` end a connection. A client that backs off for a few seconds is as good as new.
 const REFUSALS_WITHIN: Duration = Duration::from_secs(10);
 
-/// One IP address, while a limit by address is on.
+/// One address, while a limit by address is on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     pub connections: usize,
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// Whether a new connection from this address is within the limits, which take note of it.
-    pub(super) fn admit_new(&mut self, from: Option<IpAddr>) -> Result<Option<IpAddr>, Refused> {
+    pub(super) fn admit_new(&mut self, from: Option<Address>) -> Result<Option<Address>, Refused> {
         let limits = &self.config.limits;
         let now = self.now.mono;
         if self.drain.is_some() {
@@ -81,28 +81,32 @@ impl Hub {
         if self.conns.len() >= limits.connections {
             return Err(self.refused(Limit::Connections));
         }
-        let by_address = limits.connections_per_ip > 0 || limits.new_connections_per_ip != Rate::OFF;
-        let from = from.filter(|_| by_address);
-        let mut peer = from.and_then(|from| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
+        let rate = |from: Address| match self.config.spares_loopback && from.is_loopback() {
+            true => Rate::OFF,
+            false => limits.new_connections_per_ip,
+        };
+        let from = from.map(|from| (from, rate(from)));
+        let from = from.filter(|(_, rate)| limits.connections_per_ip > 0 || *rate != Rate::OFF);
+        let mut peer = from.and_then(|(from, _)| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
         if limits.connections_per_ip > 0 && peer.connections >= limits.connections_per_ip {
             return Err(self.refused(Limit::ConnectionsPerIp));
         }
-        if from.is_some() && !peer.rate.take(now, limits.new_connections_per_ip) {
+        if from.is_some_and(|(_, rate)| !peer.rate.take(now, rate)) {
             return Err(self.refused(Limit::NewConnectionsPerIp));
         }
         if !self.arrivals.take(now, limits.new_connections) {
             return Err(self.refused(Limit::NewConnections));
         }
-        if let Some(from) = from {
+        if let Some((from, _)) = from {
             peer.connections += 1;
             self.peers.insert(from, peer);
             self.settle_peer(from);
         }
-        Ok(from)
+        Ok(from.map(|(from, _)| from))
     }
 
     /// A connection from this address has ended.
-    pub(super) fn peer_left(&mut self, from: IpAddr) {
+    pub(super) fn peer_left(&mut self, from: Address) {
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.connections -= 1;
             self.settle_peer(from);
@@ -110,7 +114,7 @@ impl Hub {
     }
 
     /// Forgets an address that has no connection and no rate to remember, or arms the time for that.
-    pub(super) fn settle_peer(&mut self, from: IpAddr) {
+    pub(super) fn settle_peer(&mut self, from: Address) {
         let now = self.now.mono;
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let idle_at = peer.rate.idle_at();
@@ -156,8 +160,8 @@ mod tests {
     #[test]
     fn addresses_are_kept_only_where_a_limit_counts_them() {
         for (limits, kept) in [
-            (Limits::default(), 0),
-            (Limits { connections_per_ip: 5, ..Limits::default() }, 1),
+            (Limits { new_connections_per_ip: Rate::OFF, ..Limits::default() }, 0),
+            (Limits { connections_per_ip: 5, new_connections_per_ip: Rate::OFF, ..Limits::default() }, 1),
             (Limits { new_connections_per_ip: Rate { per_second: 5, burst: 5 }, ..Limits::default() }, 1),
         ] {
             let config = Rc::new(Config { limits, ..Config::default() });

@@ -231,6 +231,9 @@ limits! {
     http_connections HttpConnections: Count = 10_000, "503";
     requires at_least (1) because "every WebSocket begins as such a socket";
 
+    /// Such sockets of one address, which is one of IPv4 or an IPv6 /64; those of trusted_proxies are not counted, nor in development mode those of loopback addresses.
+    http_connections_per_ip HttpConnectionsPerIp: CountOrOff = 1000, "429";
+
     /// How long the head of a socket's first request, and then the body of any, may take.
     request_timeout RequestTimeout: Duration = seconds(5), "408";
     requires at_least (1 ms) because "no request comes in no time";
@@ -424,7 +427,7 @@ limits! {
     connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504, or 3014 where user_limit is refuse";
     simulated in 20 percent [1, 2];
 
-    /// WebSocket connections from one IP address, which behind a proxy is the proxy's.
+    /// WebSocket connections from one address, which is one of IPv4 or an IPv6 /64; behind a proxy that trusted_proxies does not name it is the proxy's.
     connections_per_ip ConnectionsPerIp: CountOrOff = OFF, "429";
     simulated in 20 percent [1, 3];
 
@@ -432,9 +435,9 @@ limits! {
     new_connections NewConnections: Rate = rate(1000, 2000), "503";
     simulated 0 in 20 percent [1, 5];
 
-    /// New WebSocket connections from one IP address, which behind a proxy is the proxy's.
-    new_connections_per_ip NewConnectionsPerIp: Rate = Rate::OFF, "429";
-    simulated in 20 percent [1, 3];
+    /// New WebSocket connections from one such address; off for loopback addresses in development mode.
+    new_connections_per_ip NewConnectionsPerIp: Rate = rate(200, 1000), "429";
+    simulated 0 in 20 percent [1, 3];
 
     /// Commands of one client.
     client_commands ClientCommands: Rate = rate(100, 200), "error 111; see client_refusals";

@@ -146,6 +146,54 @@ fn an_address_has_so_many_connections() {
 }
 
 #[test]
+fn an_address_of_ipv6_is_all_of_its_network() {
+    let rate = Rate { per_second: 1, burst: 2 };
+    let mut world = with(Limits { new_connections_per_ip: rate, ..Limits::default() }, Policy::open());
+    let mut come = |address: &str| {
+        world.peer = Some(address.parse().unwrap());
+        world.try_accept("/ws/a").map(drop)
+    };
+    let refused = Err(Refused::Limit(Limit::NewConnectionsPerIp));
+    assert_eq!([come("2001:db8::1"), come("2001:db8::2"), come("2001:db8:0:0:f::3")], [Ok(()), Ok(()), refused]);
+    assert_eq!(come("2001:db8:0:1::1"), Ok(()));
+    assert_eq!([come("192.0.2.1"), come("192.0.2.1"), come("::ffff:192.0.2.1")], [Ok(()), Ok(()), refused]);
+    assert_eq!(come("192.0.2.2"), Ok(()));
+}
+
+#[test]
+fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
+    let once = Rate { per_second: 1, burst: 1 };
+    let limits = Limits { new_connections_per_ip: once, connections_per_ip: 3, ..Limits::default() };
+    for (spares_loopback, address, passed, limit) in [
+        (true, [127, 0, 0, 1], 3, Limit::ConnectionsPerIp),
+        (true, [192, 0, 2, 1], 1, Limit::NewConnectionsPerIp),
+        (false, [127, 0, 0, 1], 1, Limit::NewConnectionsPerIp),
+    ] {
+        let mut world = with_config(Config { limits: limits.clone(), spares_loopback, ..Config::default() });
+        world.peer = Some(address.into());
+        assert!((0..passed).all(|_| world.try_accept("/ws/a").is_ok()), "{address:?}");
+        assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(limit)), "{address:?}");
+    }
+}
+
+#[test]
+fn what_an_address_is_refused_costs_the_others_nothing() {
+    let limits = Limits {
+        new_connections: Rate { per_second: 1, burst: 3 },
+        new_connections_per_ip: Rate { per_second: 1, burst: 1 },
+        ..Limits::default()
+    };
+    let mut world = with(limits, Policy::open());
+    world.peer = Some([10, 0, 0, 1].into());
+    let passed = (0..100).filter(|_| world.try_accept("/ws/a").is_ok()).count();
+    assert_eq!(passed, 1);
+    for address in [2, 3] {
+        world.peer = Some([10, 0, 0, address].into());
+        assert!(world.try_accept("/ws/a").is_ok(), "{address}");
+    }
+}
+
+#[test]
 fn new_connections_come_at_a_rate() {
     let limits = Limits {
         new_connections: Rate { per_second: 1, burst: 3 },

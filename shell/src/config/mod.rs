@@ -106,6 +106,7 @@ impl Settings {
             limits: self.limits.clone(),
             policy: self.policy(),
             user_limit: self.user_limit,
+            spares_loopback: self.is_dev(),
             routes: self.paths()?,
             node: self.node_name.clone(),
             version: crate::VERSION.into(),

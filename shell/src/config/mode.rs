@@ -3,6 +3,8 @@
 use super::Settings;
 use crate::auth;
 use crate::secret::Secret;
+use parlor_core::Address;
+use std::net::IpAddr;
 
 /// Bytes that `api_key` has at least in production.
 pub const API_KEY_BYTES: usize = 16;
@@ -32,6 +34,8 @@ pub(super) fn help() -> String {
              (allow_publish, allow_history, allow_presence);\n  \
            - pages may connect that come from localhost, *.localhost or a loopback address, and those that \
              allowed_origins names, and so may programs, which send no Origin;\n  \
+           - sockets and new connections of loopback addresses are not counted by address \
+             (http_connections_per_ip, new_connections_per_ip);\n  \
            - an API key is made up and printed where api_key is not set;\n  \
            - api_key and token_secret may be short;\n  \
            - a low limit of open files is not warned of.\n  \
@@ -72,6 +76,13 @@ impl Settings {
             None if set.len() == 1 => production(&format!("{} is set", set[0])),
             None => production(&format!("{} are set", names(set))),
         }
+    }
+
+    /// Whether limits of sockets by address count this one: not that of a trusted proxy, which is many clients', nor in
+    /// development mode one of this machine.
+    #[must_use]
+    pub fn counts_sockets_of(&self, address: IpAddr) -> bool {
+        !(self.trusted_proxies.contain(address) || self.is_dev() && Address::from(address).is_loopback())
     }
 
     /// The key that API calls are made with: the configured one, else the one that was made up for this run.

@@ -1,5 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
+use super::Visit;
 use super::reply::{self, Body, because, json, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
@@ -12,7 +13,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
 use parlor_core::code::{Error, ErrorCode};
 use parlor_core::{Limit, wire};
-use std::cell::Cell;
 use tokio::time::timeout;
 
 /// Chooses between the two error modes for one request; Centrifugo's clients know it.
@@ -20,13 +20,8 @@ const ERROR_MODE: &str = "x-centrifugo-error-mode";
 /// Where the key may be.
 const KEY_HEADER: &str = "x-api-key";
 
-/// Answers a call, and says whether its body was read to its end.
-pub(super) async fn answer(
-    shard: &Shard,
-    method: &str,
-    request: Request<Incoming>,
-    unread: &Cell<bool>,
-) -> Response<Body> {
+/// Answers a call, and says of the visit whether the key was valid, and the body read to its end.
+pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
     if request.method() != Method::POST {
         return reply::only("POST");
     }
@@ -37,13 +32,14 @@ pub(super) async fn answer(
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
         return because(response, Reason::Key, why);
     }
+    visit.keyed.set(true);
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
         Ok(mode) => mode,
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
     match read_body(shard, request, mode).await {
         Ok(body) => {
-            unread.set(false);
+            visit.unread.set(false);
             call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
         }
         Err(response) => *response,

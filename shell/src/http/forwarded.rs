@@ -111,13 +111,13 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 /// so that one which a client leaves open ends with what the client wrote.
 fn from_the_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
-    let mut next = move || {
+    let next = move || {
         let text = rest?;
         let at = last_outside_quotes(text, separator);
         rest = at.map(|at| &text[..at]);
         Some(at.map_or(text, |at| &text[at + 1..]).trim())
     };
-    std::iter::from_fn(move || next()).filter(|part| !part.is_empty())
+    std::iter::from_fn(next).filter(|part| !part.is_empty())
 }
 
 fn last_outside_quotes(text: &str, separator: char) -> Option<usize> {

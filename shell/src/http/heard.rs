@@ -1,4 +1,4 @@
-//! A socket that takes note when bytes come.
+//! A socket that takes note when bytes come, and when it takes none.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -8,20 +8,26 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The socket, and whether any byte was read since the flag was last taken back.
+/// The socket, whether any byte was read since the flag was last taken back, and whether it refused what was last written.
 #[derive(Debug)]
 pub(super) struct Heard {
     socket: TcpStream,
     heard: Rc<Cell<bool>>,
+    full: Rc<Cell<bool>>,
 }
 
 impl Heard {
-    pub(super) fn new(socket: TcpStream, heard: Rc<Cell<bool>>) -> Self {
-        Self { socket, heard }
+    pub(super) fn new(socket: TcpStream, heard: Rc<Cell<bool>>, full: Rc<Cell<bool>>) -> Self {
+        Self { socket, heard, full }
     }
 
     pub(super) fn into_inner(self) -> TcpStream {
         self.socket
+    }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.full.set(written.is_pending());
+        written
     }
 }
 
@@ -38,7 +44,8 @@ impl AsyncRead for Heard {
 
 impl AsyncWrite for Heard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -46,7 +53,8 @@ impl AsyncWrite for Heard {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

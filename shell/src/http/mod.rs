@@ -15,6 +15,7 @@ use crate::driver::Handshake;
 use crate::observe;
 use crate::refusals::{Reason, Refused, shown};
 use crate::shard::Shard;
+use crate::sockets::{Place, Waits};
 use heard::Heard;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
@@ -23,7 +24,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 pub(crate) use openapi::Document;
-use parlor_core::{ConnId, Limit};
+use parlor_core::limits::Value;
+use parlor_core::{Address, ConnId, Limit};
 use reply::{Because, Body, last_words, nowhere, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -47,21 +49,50 @@ const FAVICON: &str = "/favicon.ico";
 pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
     // An error means that the socket is gone already, which whoever reads from it will find out.
     let _ = socket.set_nodelay(true);
-    let limit = shard.settings.limits.http_connections;
-    if shard.guests.get() >= limit {
-        debug!(limit, "http_connections reached");
-        shard.hit(Limit::HttpConnections);
-        shard.refuse(
-            Reason::Limit,
-            Refused { why: Limit::HttpConnections.to_string(), address: Some(peer), ..Refused::default() },
-        );
-        let words = format!("{limit} sockets have not become a WebSocket");
-        let words = last_words(StatusCode::SERVICE_UNAVAILABLE, &words, Limit::HttpConnections);
-        // The runtime does not know yet that the socket is writable. What does not fit at once is not worth waiting for.
-        let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
-        return;
+    match admit(shard, peer) {
+        Ok(place) => {
+            spawn_local(serve(shard.clone(), socket, Visit::new(peer, place)));
+        }
+        Err(limit) => {
+            over(shard, limit, peer);
+            part(socket, limit, shard.settings.limits.value(limit));
+        }
     }
-    spawn_local(serve(shard.clone(), socket, peer, Guest::new(shard.clone())));
+}
+
+/// Gives a socket a place, which another one may have to make.
+///
+/// # Errors
+/// The limit that is in the way.
+fn admit(shard: &Shard, peer: IpAddr) -> Result<Place, Limit> {
+    let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
+    let address = shard.settings.counts_sockets_of(peer).then(|| Address::from(peer));
+    let most = limits.http_connections_per_ip;
+    if most > 0 && address.is_some_and(|address| sockets.of(address) >= most) {
+        return Err(Limit::HttpConnectionsPerIp);
+    }
+    if sockets.len() >= limits.http_connections && !sockets.make_room() {
+        return Err(Limit::HttpConnections);
+    }
+    Ok(sockets.enter(address))
+}
+
+/// Takes note that a limit was in the way of a request that was not read to its end.
+fn over(shard: &Shard, limit: Limit, peer: IpAddr) {
+    debug!(%limit, %peer, "a socket is turned away");
+    shard.hit(limit);
+    shard.refuse(Reason::Limit, Refused { why: limit.to_string(), address: Some(peer), ..Refused::default() });
+}
+
+/// Closes a socket, of which nothing was answered, because there are too many.
+fn part(socket: TcpStream, limit: Limit, most: Value) {
+    let (status, of) = match limit {
+        Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "of this address "),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
+    };
+    let words = last_words(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
+    // The runtime may not know yet that the socket is writable. What does not fit at once is not worth waiting for.
+    let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
 }
 
 /// What a socket's requests have led to.
@@ -73,6 +104,13 @@ struct Visit {
     answered: Cell<bool>,
     /// Bytes have come that no request was answered for: one may be under way.
     heard: Rc<Cell<bool>>,
+    /// A request had a valid API key.
+    keyed: Cell<bool>,
+    /// A request is under way: its head is read, and its answer is not there yet.
+    asked: Cell<bool>,
+    /// The socket takes no bytes of an answer now.
+    full: Rc<Cell<bool>>,
+    place: Place,
     /// The body of the last request was not read to its end, or what came was no request.
     unread: Cell<bool>,
     /// Something happened since the last look.
@@ -81,33 +119,56 @@ struct Visit {
 }
 
 impl Visit {
-    fn new(peer: IpAddr) -> Self {
-        Self {
+    fn new(peer: IpAddr, place: Place) -> Rc<Self> {
+        Rc::new(Self {
             peer,
+            place,
+            keyed: Cell::new(false),
+            asked: Cell::new(false),
+            full: Rc::default(),
             requests: Cell::new(0),
             answered: Cell::new(false),
             heard: Rc::default(),
             unread: Cell::new(false),
             progress: Cell::new(false),
             upgrade: RefCell::new(None),
+        })
+    }
+
+    /// Whether a request is being answered. The answer to a call is on its way until the socket has taken it; others than
+    /// backends are not waited for.
+    fn is_answered(&self) -> bool {
+        self.asked.get() || (self.keyed.get() && self.full.get())
+    }
+
+    /// A request has come after others, and is answered in the next turn. To send them without end does not hold a place;
+    /// to be one that asks is to be the last that makes room of those that wait.
+    fn takes_turns(&self) {
+        self.place.answers();
+        self.asked.set(self.keyed.get());
+        if !self.asked.get() {
+            self.waits();
         }
+    }
+
+    /// Lets another socket have the place from now on.
+    fn waits(&self) {
+        self.place.waits(match () {
+            () if self.keyed.get() => Waits::NextCall,
+            () if self.requests.get() > 0 => Waits::NextRequest,
+            () => Waits::FirstHead,
+        });
     }
 
     /// Takes note of what the library could not read, and has answered as far as that can be.
     fn failed(&self, shard: &Shard, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {
-            self.over(shard, Limit::HeaderBytes);
+            over(shard, Limit::HeaderBytes, self.peer);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
             shard.refuse(Reason::Request, Refused { why, address: Some(self.peer), ..Refused::default() });
         }
-    }
-
-    /// Takes note that a limit was in the way of a request that was not read to its end.
-    fn over(&self, shard: &Shard, limit: Limit) {
-        shard.hit(limit);
-        shard.refuse(Reason::Limit, Refused { why: limit.to_string(), address: Some(self.peer), ..Refused::default() });
     }
 }
 
@@ -119,14 +180,15 @@ enum Over {
     Done,
     /// Nothing happened for too long.
     Late,
+    /// Another socket has its place.
+    Taken,
     /// The server stops, and does not wait for the rest of a request.
     TimeUp,
 }
 
-async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) {
-    let visit = Rc::new(Visit::new(peer));
+async fn serve(shard: Rc<Shard>, socket: TcpStream, visit: Rc<Visit>) {
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
-    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone()));
+    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone(), visit.full.clone()));
     let mut connection =
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
@@ -138,6 +200,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
         let mut last_call = pin!(shard.last_call());
         let mut time_up = pin!(shard.time_up());
+        let mut taken = pin!(visit.place.taken());
         let mut is_last = false;
         poll_fn(|cx| {
             is_last = is_last || last_call.as_mut().poll(cx).is_ready();
@@ -155,6 +218,12 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
                 }
                 return Poll::Ready(Over::Done);
             }
+            if !visit.is_answered() {
+                visit.waits();
+                if taken.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Over::Taken);
+                }
+            }
             if visit.progress.take() {
                 late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
             }
@@ -166,38 +235,57 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, peer: IpAddr, guest: Guest) 
         .await
     };
     let parts = connection.into_parts();
-    let mut socket = parts.io.into_inner().into_inner();
+    let socket = parts.io.into_inner().into_inner();
     match over {
         Over::Upgraded(conn, handshake) => {
-            drop(guest);
+            visit.place.leave();
             shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
         }
+        Over::Taken => make_room(&shard, &visit, socket),
+        over => end(&shard, &visit, socket, &over).await,
+    }
+}
+
+/// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
+fn make_room(shard: &Shard, visit: &Visit, socket: TcpStream) {
+    let limit = Limit::HttpConnections;
+    over(shard, limit, visit.peer);
+    if visit.requests.get() == 0 {
+        part(socket, limit, shard.settings.limits.value(limit));
+    }
+}
+
+/// Ends a socket in order, unless another one is to have its place meanwhile.
+async fn end(shard: &Shard, visit: &Visit, mut socket: TcpStream, why: &Over) {
+    let words = farewell(shard, visit, why);
+    let written = matches!(why, Over::Done) && !visit.unread.get();
+    visit.waits();
+    tokio::select! {
+        biased;
+        () = visit.place.taken() => over(shard, Limit::HttpConnections, visit.peer),
+        // Everything is written, and nothing comes that would take it back.
+        () = shard.last_call(), if written => {}
+        () = say_goodbye(shard, &mut socket, &words) => {}
+    }
+}
+
+/// What a socket is told at last, after what it was answered.
+fn farewell(shard: &Shard, visit: &Visit, why: &Over) -> String {
+    match why {
         Over::Late if visit.requests.get() == 0 => {
-            visit.over(&shard, Limit::RequestTimeout);
-            let words =
-                last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout);
-            say_goodbye(&shard, &mut socket, &words).await;
+            over(shard, Limit::RequestTimeout, visit.peer);
+            last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
+        }
+        Over::Late => {
+            shard.hit(Limit::IdleTimeout);
+            String::new()
         }
         Over::TimeUp if visit.heard.get() && !visit.answered.get() => {
             shard.hit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
-            let words = last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout);
-            say_goodbye(&shard, &mut socket, &words).await;
+            last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
         }
-        Over::TimeUp => say_goodbye(&shard, &mut socket, "").await,
-        Over::Late => {
-            shard.hit(Limit::IdleTimeout);
-            say_goodbye(&shard, &mut socket, "").await;
-        }
-        Over::Done if visit.unread.get() => say_goodbye(&shard, &mut socket, "").await,
-        Over::Done => {
-            tokio::select! {
-                biased;
-                // Everything is written, and nothing comes that would take it back.
-                () = shard.last_call() => {}
-                () = say_goodbye(&shard, &mut socket, "") => {}
-            }
-        }
+        _ => String::new(),
     }
 }
 
@@ -228,8 +316,11 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     let asked = Asked::new(&request);
     if visit.requests.get() > 1 {
         // Requests that came together are answered in as many turns: others are not to wait for all of them.
+        visit.takes_turns();
         yield_now().await;
     }
+    visit.asked.set(true);
+    visit.place.answers();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
@@ -241,7 +332,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
         *response
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
-        api::answer(&shard, &method, request, &visit.unread).await
+        api::answer(&shard, &method, request, &visit).await
     } else if is_look {
         look(&shard, &request)
     } else {
@@ -259,6 +350,7 @@ async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) 
     }
     visit.progress.set(true);
     visit.answered.set(true);
+    visit.asked.set(false);
     visit.heard.set(false);
     // A socket that stays open would lead the next request here, too; and frames are no requests.
     let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
@@ -324,21 +416,4 @@ fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
         _ => Bytes::from_static(br#"{"status":"ok"}"#),
     };
     reply::json(StatusCode::OK, bytes)
-}
-
-/// Counts a socket as long as it has not become a WebSocket.
-struct Guest(Rc<Shard>);
-
-impl Guest {
-    fn new(shard: Rc<Shard>) -> Self {
-        shard.guests.set(shard.guests.get() + 1);
-        Self(shard)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.0.guests.set(self.0.guests.get() - 1);
-        self.0.guest_left();
-    }
 }

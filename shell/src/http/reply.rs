@@ -19,7 +19,7 @@ pub(super) const SOON: Duration = Duration::from_secs(1);
 pub(super) fn last_words(status: StatusCode, message: &str, limit: Limit) -> String {
     let body = json!({"error": {"message": message, "limit": limit.name()}}).to_string();
     let length = body.len();
-    let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
+    let retry = if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
         format!("retry-after: {}\r\n", seconds(SOON))
     } else {
         String::new()

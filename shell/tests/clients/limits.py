@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import socket
 import time
 
 import websockets
@@ -17,6 +18,8 @@ COMMANDS, COMMANDS_PER_S = 200, 100
 PUBLISHES, PUBLISHES_PER_S = 40, 20
 REFUSALS = 100
 AT_ONCE = 10
+# Where addresses of this machine are counted like others.
+PRODUCTION = ["--dev", "false", "--allow-anonymous", "true"]
 PATIENCE_S = 10
 
 
@@ -218,6 +221,67 @@ async def new_ones(at, name, status):
     done(f"limits: {name} is {status}, until it is refilled")
 
 
+def look(at, socket):
+    """One GET on a socket that stays open: the first line of its answer."""
+    socket.sendall(f"GET /health/live HTTP/1.1\r\nHost: {at}\r\n\r\n".encode())
+    return socket.recv(4096).split(b"\r\n")[0]
+
+
+async def hoarded(at, sockets):
+    """Sockets of one who asks once on each and never again, while others want in."""
+    host, port = at.split(":")
+    for kind in ("silent", "asked once"):
+        hoard = []
+        for _ in range(sockets):
+            hoard.append(socket.create_connection((host, int(port)), 5))
+            if kind == "asked once":
+                expect("an answer to the hoarder", await asyncio.to_thread(look, at, hoard[-1]), b"HTTP/1.1 200 OK")
+        begun = time.monotonic()
+        for _ in range(10):
+            expect("/health/live", (await asyncio.to_thread(http, "/health/live", None, None, at))[0], 200)
+            expect("a call", (await asyncio.to_thread(call, "info", {}, at))[0], 200)
+            async with websockets.connect(f"ws://{at}/ws/x") as client:
+                expect("a client", json.loads(await asyncio.wait_for(client.recv(), 5))["type"], "connection")
+        expect("ten of each within 5 s", time.monotonic() - begun < 5, True)
+        for one in hoard:
+            one.close()
+    expect("the limit that was in the way", hits(at)["http_connections"] > 0, True)
+    done(f"limits: {sockets} sockets of one address lock nobody out, with fewer places than that")
+
+
+async def flood_of_upgrades(at, burst):
+    """Upgrades of one address as fast as they go: what it is refused, others are not."""
+    host, port = at.split(":")
+    asked = (
+        f"GET /ws/x HTTP/1.1\r\nHost: {at}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+
+    def flood():
+        seen = {}
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            with socket.create_connection((host, int(port)), 5) as one:
+                one.sendall(asked)
+                status = one.recv(4096)[9:12]
+                seen[status] = seen.get(status, 0) + 1
+        return seen
+
+    flooding = asyncio.create_task(asyncio.to_thread(flood))
+    statuses = []
+    while not flooding.done():
+        status, client = await arrive(at, "127.0.0.2")
+        statuses.append(status)
+        if status == 101:
+            await client.close()
+        await asyncio.sleep(0.05)
+    seen = await flooding
+    expect(f"the flood is refused: {seen}", set(seen), {b"101", b"429"})
+    expect("it was a flood", seen[b"429"] > burst, True)
+    expect(f"what others were answered, {len(statuses)} times", set(statuses), {101})
+    done("limits: a flood of upgrades from one address costs the others nothing")
+
+
 async def main():
     with Server() as server:
         await floods(server.address)
@@ -231,8 +295,13 @@ async def main():
     await asyncio.gather(cut_off("replace"), cut_off("refuse"))
     with Server("--connections-per-ip", "4") as server:
         await per_ip(server.address)
+    with Server("--http-connections", "50", *PRODUCTION) as server:
+        await hoarded(server.address, 60)
+    rates = ["--new-connections-per-ip", "20/s, burst 40", "--new-connections", "100/s, burst 200"]
+    with Server(*rates, *PRODUCTION) as server:
+        await flood_of_upgrades(server.address, 40)
     for name, status in (("new_connections", 503), ("new_connections_per_ip", 429)):
-        with Server("--" + name.replace("_", "-"), "1/s, burst 3") as server:
+        with Server("--" + name.replace("_", "-"), "1/s, burst 3", *PRODUCTION) as server:
             await new_ones(server.address, name, status)
 
 

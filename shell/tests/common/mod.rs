@@ -9,6 +9,7 @@ use parlor::config::{LogLevel, Settings};
 use parlor::server::Server;
 use parlor_core::CloseCause;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -88,11 +89,25 @@ impl Answer {
     }
 }
 
+/// A socket from another address of this machine.
+pub fn connect_from(from: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
 /// Sends bytes on a socket of their own and reads the answer, until the server closes the socket or the answer is whole.
 pub fn raw_http(address: SocketAddr, request: &[u8]) -> Answer {
-    let mut socket = connect(address);
+    ask(&mut connect(address), request)
+}
+
+/// The same on a socket that may be asked again.
+pub fn ask(socket: &mut TcpStream, request: &[u8]) -> Answer {
     socket.write_all(request).unwrap();
-    let head = read_head(&mut socket);
+    let head = read_head(socket);
     let length = Answer { status: 0, head: head.clone(), body: String::new() };
     let length = length.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; if request.starts_with(b"HEAD ") { 0 } else { length }];
@@ -101,7 +116,7 @@ pub fn raw_http(address: SocketAddr, request: &[u8]) -> Answer {
     Answer { status, head, body: String::from_utf8(body).unwrap() }
 }
 
-fn read_head(socket: &mut TcpStream) -> String {
+pub fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

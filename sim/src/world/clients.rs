@@ -44,7 +44,11 @@ impl<S: Subject> World<S> {
     fn accept_as(&mut self, peer: Peer, door: Door, entry: Entry) -> Result<(), Failure> {
         let client = self.new_public_id(peer);
         let in_header = entry.token.clone().filter(|_| matches!(door, Door::JsonHeader | Door::PlainHeader));
-        let address = IpAddr::from([10, 0, 0, entry.address]);
+        // Every second address is an IPv6 network, of which each client is at another place.
+        let address = match entry.address % 2 {
+            0 => IpAddr::from([10, 0, 0, entry.address]),
+            _ => IpAddr::from([0x2001, 0xdb8, 0, entry.address.into(), 0, 0, 0, peer.0.into()]),
+        };
         let target = self.target(door, &entry);
         let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
         let now = self.now();

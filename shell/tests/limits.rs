@@ -58,7 +58,7 @@ fn no_limit_can_be_set_to_what_makes_a_server_that_does_not_work() {
 #[test]
 fn a_limit_that_is_refused_says_what_is_allowed_and_why() {
     for (limit, value, allowed) in [
-        (Limit::RequestTimeout, "0s", "request_timeout = 0ns must be at least 1 ms: no request comes in no time"),
+        (Limit::RequestTimeout, "0s", "request_timeout = 0s must be at least 1 ms: no request comes in no time"),
         (Limit::ApiBodyBytes, "0", "api_body_bytes = 0 must be at least 2: the shortest call is {}"),
         (Limit::RoomNameBytes, "0", "room_name_bytes = 0 must be at least 1: no room has an empty name"),
         (Limit::LogMemory, "200years", "must be at most 36500 d"),

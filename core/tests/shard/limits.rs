@@ -16,7 +16,7 @@ fn a_client_that_joins_too_fast_is_told_so_and_stays() {
     let limits = Limits { client_joins, rooms_per_connection: 1, client_refusals: 1, ..Limits::default() };
     let mut world = with(limits, Policy::open());
     let conn = world.json();
-    let mut come_and_go = |world: &mut World| {
+    let come_and_go = |world: &mut World| {
         world.say(conn, "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n{\"id\":3,\"unsubscribe\":{\"channel\":\"a\"}}");
         world.read_json(conn).remove(0)
     };

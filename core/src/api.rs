@@ -140,8 +140,10 @@ pub enum Command {
     Limits,
     /// The rooms that have members.
     Channels {
-        /// Only those that match: `*` stands for any characters, `?` for one.
+        /// Only those that match: `*` stands for any characters, `?` for one. At most `room_name_bytes` long.
         pattern: Option<String>,
+        /// Which part of them, by name.
+        page: Page<String>,
     },
     /// The connections that have said who they are.
     Connections {
@@ -149,9 +151,25 @@ pub enum Command {
         user: Option<Name>,
         /// Only those in this room.
         channel: Option<Name>,
+        /// Which part of them, by public id.
+        page: Page<ClientId>,
     },
     /// The node and its counts.
     Info,
+}
+
+/// A part of a list that is in order: what is there throughout is in exactly one of the parts that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// At most this many, from 1 on; all where nothing is said.
+    pub limit: Option<usize>,
+    /// Only what comes after this one, with which the part before ended.
+    pub after: Option<T>,
+}
+
+impl<T> Page<T> {
+    /// Everything.
+    pub const ALL: Self = Self { limit: None, after: None };
 }
 
 /// Where in a room's log something is.
@@ -180,9 +198,9 @@ pub struct Publication {
     /// Its number.
     pub offset: u64,
     /// JSON of one line.
-    pub data: String,
+    pub data: Arc<str>,
     /// A JSON object of strings.
-    pub tags: Option<String>,
+    pub tags: Option<Arc<str>>,
     /// Who published it, when a client did.
     pub info: Option<Arc<ClientInfo>>,
 }
@@ -216,10 +234,20 @@ pub enum Reply {
     Batch(Vec<(&'static str, Result<Self, Error>)>),
     /// Every limit.
     Limits(Vec<LimitRow>),
-    /// Rooms with the number of their members, by name.
-    Channels(Vec<(Name, usize)>),
-    /// Connections by public id.
-    Connections(Vec<Connection>),
+    /// Rooms.
+    Channels {
+        /// With the number of their members, by name.
+        rooms: Vec<(Name, usize)>,
+        /// The last of them, where there are more.
+        next: Option<String>,
+    },
+    /// Connections.
+    Connections {
+        /// By public id.
+        connections: Vec<Connection>,
+        /// The last of them, where there are more.
+        next: Option<ClientId>,
+    },
     /// This node.
     Info(Info),
 }

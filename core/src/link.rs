@@ -22,7 +22,7 @@ pub(crate) enum Request {
     Publish { from: Origin, room: Name, draft: Draft, idempotency_key: Option<String> },
     /// Read the log. Answered by [`News::History`].
     History { from: Origin, room: Name, query: HistoryQuery },
-    /// Tell who is in the room, or only how many. Answered by [`News::Presence`].
+    /// Tell who is in the room, or only how many. Answered by [`News::Presence`] or [`News::PresenceStats`].
     Presence { from: Origin, room: Name, only_counts: bool },
     /// Forget what the log retains. Answered by [`News::HistoryRemoved`].
     RemoveHistory { from: Origin, room: Name },
@@ -41,8 +41,10 @@ pub(crate) enum News {
     Published { from: Origin, room: Name, result: Result<Option<Position>, Error> },
     /// A part of the log.
     History { from: Origin, room: Name, result: Result<Page, Error> },
-    /// Who is in the room.
-    Presence { from: Origin, members: Vec<Arc<ClientInfo>>, only_counts: bool },
+    /// Who is in the room; `None` where that is more than an answer may hold.
+    Presence { from: Origin, members: Option<Vec<Arc<ClientInfo>>> },
+    /// How many connections are in the room, and how many users; all the anonymous ones count as one.
+    PresenceStats { from: Origin, clients: usize, users: usize },
     /// What the log retained is forgotten.
     HistoryRemoved { from: Origin },
     /// A member came.
@@ -151,10 +153,10 @@ pub(crate) enum Caller {
 /// A message that has no place in a log yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// JSON of one line.
-    pub data: String,
+    /// JSON of one line; the publications of a broadcast share it.
+    pub data: Arc<str>,
     /// A JSON object of strings.
-    pub tags: Option<String>,
+    pub tags: Option<Arc<str>>,
     /// Who published it, when a client did.
     pub info: Option<Arc<ClientInfo>>,
     /// Deliver it, but keep it out of the log.
@@ -164,7 +166,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// What counts against `publication_bytes`.
     pub fn payload_bytes(&self) -> usize {
-        self.data.len() + self.tags.as_ref().map_or(0, String::len)
+        self.data.len() + self.tags.as_ref().map_or(0, |tags| tags.len())
     }
 
     /// What counts against `history_bytes`.

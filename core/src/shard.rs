@@ -12,6 +12,7 @@ use crate::stats::{Gauges, Stats};
 use crate::time::{Instant, Now};
 use crate::turn::{Effect, Input, Refused, Turn, Upgrade};
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The state machine of one shard. It belongs to one thread.
@@ -174,10 +175,10 @@ impl Shard {
             name: log.name.clone(),
             epoch: epoch_text(position.epoch),
             top: position.offset,
-            entries: log.entries().map(|entry| (entry.offset, entry.draft.data.clone())).collect(),
+            entries: log.entries().map(|entry| (entry.offset, String::from(&*entry.draft.data))).collect(),
             ages_out: armed(log.ages_out(limits.history_age)),
             forgotten_at: armed(log.forgotten_at(limits.log_memory)),
-            members: log.members.keys().copied().collect(),
+            members: log.members.clients().collect(),
         }
     }
 }

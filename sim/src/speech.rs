@@ -390,7 +390,7 @@ pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
         BadCall::NoChannel => ("publish", r#"{"data":{}}"#, 107),
         BadCall::NoData => ("publish", r#"{"channel":"r0"}"#, 107),
         BadCall::NoUser => ("publish_user", r#"{"user":"","data":{}}"#, 107),
-        BadCall::OddPart => ("batch", r#"{"commands":[{"info":{}},{"dance":{}}]}"#, 107),
+        BadCall::OddPart => ("batch", r#"{"commands":[{"dance":{}}]}"#, 107),
         BadCall::LeaveReserved => ("unsubscribe", r##"{"user":"u0","channel":"#u0"}"##, 103),
         BadCall::OddClient => ("send", r#"{"client":"nobody","data":{}}"#, 102),
         BadCall::CloseNobody => ("disconnect", r#"{"client":"nobody"}"#, 0),

@@ -1,13 +1,13 @@
 //! The log of one room: its epoch, its top offset, and what of it is still retained.
 
 use super::idle::Place;
+use super::members::Members;
 use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
-use crate::ids::{ClientId, ClientInfo, Name};
+use crate::ids::Name;
 use crate::limits::Limits;
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
-use crate::map::{Keys, Map};
-use crate::registry::JoinId;
+use crate::map::Keys;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Log {
     top: u64,
     retained: VecDeque<Retained>,
     bytes: usize,
-    pub members: Map<ClientId, Member>,
+    pub members: Members,
     /// When it lost its last member or was published to, whichever was later, and which of all such times of the broker's
     /// logs that was.
     touched: (Instant, u64),
@@ -30,13 +30,6 @@ pub(crate) struct Log {
     pub place: Option<Place>,
     /// What the broker's timers hold for it.
     pub armed: Instant,
-}
-
-/// One member, as the broker knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub info: Arc<ClientInfo>,
-    pub join: JoinId,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +46,7 @@ impl Log {
             top: 0,
             retained: VecDeque::new(),
             bytes: 0,
-            members: Map::with_hasher(keys),
+            members: Members::new(keys),
             touched: (Instant::default(), 0),
             place: None,
             armed: Instant::NEVER,
@@ -211,6 +204,7 @@ impl Log {
 
     /// Checks bounds, order and counts. Returns the bytes retained.
     pub fn audit(&self, limits: &Limits) -> usize {
+        self.members.audit();
         assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded");
         let offsets = self.entries().map(|entry| entry.offset);
         let first = self.top - self.retained.len() as u64 + 1;

@@ -4,6 +4,7 @@ mod epochs;
 mod idempotency;
 mod idle;
 mod log;
+mod members;
 
 pub(crate) use log::Log;
 
@@ -11,7 +12,7 @@ use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::{Limit, Limits};
-use crate::link::{Draft, Entry, News, Page, Position, Replay, Request};
+use crate::link::{Draft, Entry, News, Origin, Page, Position, Replay, Request};
 use crate::map::{Keys, Map};
 use crate::registry::{JoinId, index};
 use crate::time::Instant;
@@ -19,10 +20,11 @@ use crate::timers::Timers;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use epochs::Epochs;
 use idempotency::Idempotency;
 use idle::Idle;
-use log::Member;
+use members::{Member, Members};
 use slab::Slab;
 
 /// The logs of all rooms, and the members of each.
@@ -89,9 +91,19 @@ impl Broker {
             }
             Request::Presence { from, room, only_counts } => {
                 let members = self.find(&room).map(|at| &self.logs[at as usize].members);
-                let members = members.into_iter().flat_map(|members| members.values());
-                let members = members.map(|member| Arc::clone(&member.info)).collect();
-                self.news.push_back(News::Presence { from, members, only_counts });
+                self.news.push_back(match members {
+                    _ if only_counts => News::PresenceStats {
+                        from,
+                        clients: members.map_or(0, Members::len),
+                        users: members.map_or(0, Members::users),
+                    },
+                    None => News::Presence { from, members: Some(Vec::new()) },
+                    Some(members) => {
+                        let fits = members.least_bytes() <= presence_bytes(&from, limits);
+                        let members = fits.then(|| members.infos().map(Arc::clone).collect());
+                        News::Presence { from, members }
+                    }
+                });
             }
             Request::RemoveHistory { from, room } => {
                 if let Some(at) = self.find(&room) {
@@ -192,7 +204,7 @@ impl Broker {
         };
         let log = &mut self.logs[at as usize];
         let (info, join) = (Arc::clone(&member.info), member.join);
-        let is_there = log.members.insert(info.client, member).is_some_and(|before| before.join == join);
+        let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
             self.occupied += 1;
@@ -209,10 +221,7 @@ impl Broker {
     fn leave(&mut self, now: Instant, room: &Name, client: ClientId, join: JoinId, limits: &Limits) {
         let Some(at) = self.find(room) else { return };
         let log = &mut self.logs[at as usize];
-        if log.members.get(&client).is_none_or(|member| member.join != join) {
-            return;
-        }
-        let Some(member) = log.members.swap_remove(&client) else { return };
+        let Some(member) = log.members.remove(client, join) else { return };
         if log.members.is_empty() {
             self.occupied -= 1;
             self.news.push_back(News::Vacated(room.clone()));
@@ -226,9 +235,7 @@ impl Broker {
     /// Who watches is told of another user. Of one about whom more is known now the room has the same members as before.
     fn rename(&mut self, room: &Name, join: JoinId, info: Arc<ClientInfo>) {
         let Some(at) = self.find(room) else { return };
-        let member = self.logs[at as usize].members.get_mut(&info.client).filter(|member| member.join == join);
-        let Some(member) = member else { return };
-        let before = core::mem::replace(&mut member.info, Arc::clone(&info));
+        let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
         if before.user != info.user {
             self.news.push_back(News::Went { room: room.clone(), member: before });
             self.news.push_back(News::Came { room: room.clone(), member: info });
@@ -371,6 +378,14 @@ impl Broker {
 
     fn find(&self, room: &str) -> Option<u32> {
         self.by_name.get(room).copied()
+    }
+}
+
+/// The bytes that a list of members may have, for whom it is.
+fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
+    match from {
+        Origin::Call(_) => limits.api_reply_bytes,
+        Origin::Json { .. } | Origin::Plain { .. } => limits.reply_bytes,
     }
 }
 

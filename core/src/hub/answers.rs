@@ -47,22 +47,32 @@ impl Hub {
     }
 
     /// The broker has told who is in a room.
-    pub(super) fn presence_read(&mut self, from: Origin, members: &[Arc<ClientInfo>], only_counts: bool) {
-        let (clients, users) = count(members);
+    pub(super) fn presence_read(&mut self, from: Origin, members: Option<Vec<Arc<ClientInfo>>>) {
         match from {
-            Origin::Call(caller) if only_counts => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
-            Origin::Call(caller) => self.resolve(caller, Ok(Reply::Presence(members.to_vec()))),
-            Origin::Json { conn, id } if only_counts => {
-                self.with(conn, |hub, slot| hub.say(slot, &json::presence_stats(id, clients, users)));
+            Origin::Call(caller) => {
+                let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply(caller));
+                self.resolve(caller, result);
             }
-            Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| match json::presence(id, members, hub.config.limits.reply_bytes) {
+            Origin::Json { conn, id } => self.with(conn, |hub, slot| {
+                let most = hub.config.limits.reply_bytes;
+                match members.and_then(|members| json::presence(id, &members, most)) {
                     Some(reply) => hub.say(slot, &reply),
                     None => {
                         let words = "there are too many members to list";
                         hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
                     }
-                });
+                }
+            }),
+            Origin::Plain { .. } => {}
+        }
+    }
+
+    /// The broker has counted who is in a room.
+    pub(super) fn presence_counted(&mut self, from: Origin, clients: usize, users: usize) {
+        match from {
+            Origin::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
+            Origin::Json { conn, id } => {
+                self.with(conn, |hub, slot| hub.say(slot, &json::presence_stats(id, clients, users)));
             }
             Origin::Plain { .. } => {}
         }
@@ -77,6 +87,7 @@ impl Hub {
 
     /// Hands the result of a call, or of a part of one, to whoever waits for it.
     pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
+        let result = self.within_reply(caller, result);
         if let Err(error) = &result {
             self.count_error(error);
         }
@@ -85,14 +96,6 @@ impl Hub {
             Caller::Part { gather, at } => self.gather(gather, at, result),
         }
     }
-}
-
-/// Connections, and users among them; all the anonymous ones count as one.
-fn count(members: &[Arc<ClientInfo>]) -> (usize, usize) {
-    let mut users: Vec<&str> = members.iter().map(|member| member.user.as_str()).collect();
-    users.sort_unstable();
-    users.dedup();
-    (members.len(), users.len())
 }
 
 fn history_reply(page: Page) -> Reply {

@@ -1,21 +1,23 @@
 //! What backends ask for.
 
 use super::Hub;
-use crate::api::{Command, Connection, HistoryQuery, Info, Message, Position, Reply, Which};
+use super::page::Budget;
+use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Conn, Phase, Speaks, Timer, Why};
+use crate::conn::{Phase, Speaks, Timer, Why};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
-use crate::registry::{Reasons, index};
+use crate::registry::Reasons;
 use crate::time::Instant;
 use crate::turn::{CallId, Effect};
 use crate::wire::api::{bad_room, no_connection};
 use crate::wire::json;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
@@ -28,17 +30,22 @@ pub(super) struct Gather {
     results: Vec<Option<Result<Reply, Error>>>,
     /// How many of them are still to come: to look for them would cost as much as there are, each time.
     missing: usize,
+    /// What is left of its answer.
+    pub(super) budget: Budget,
 }
 
 impl Hub {
     /// Carries out a backend's call. It is answered once, in this turn or when the broker has answered.
     pub(super) fn call(&mut self, caller: Caller, command: Command) {
+        if let Err(error) = self.reserve(caller, &command) {
+            return self.resolve(caller, Err(error));
+        }
         let result = match command {
             Command::Publish { channel, message } => return self.call_publish(caller, channel, message),
             Command::PublishUser { user, message } => {
                 return self.call_publish(caller, user.personal_room(), message);
             }
-            Command::Broadcast { channels, message } => return self.broadcast(caller, &channels, &message),
+            Command::Broadcast { channels, message } => return self.broadcast(caller, &channels, message),
             Command::Batch(commands) => return self.batch(caller, commands),
             Command::History { channel, query } => return self.call_history(caller, channel, query),
             Command::HistoryRemove { channel } => {
@@ -67,9 +74,13 @@ impl Hub {
                 self.refresh_user(&user, client, expire_at, expired);
                 Ok(Reply::Done)
             }
-            Command::Channels { pattern } => Ok(Reply::Channels(self.channels(pattern.as_deref()))),
-            Command::Connections { user, channel } => {
-                Ok(Reply::Connections(self.connections(user.as_ref(), channel.as_ref())))
+            Command::Channels { pattern, page } => {
+                let rooms = self.channels(pattern.as_deref(), &page, self.left_of(caller));
+                rooms.ok_or_else(|| self.over_reply(caller))
+            }
+            Command::Connections { user, channel, page } => {
+                let connections = self.connections(user.as_ref(), channel.as_ref(), &page, self.left_of(caller));
+                connections.ok_or_else(|| self.over_reply(caller))
             }
             Command::Limits => Ok(Reply::Limits(self.config.limits.rows())),
             Command::Info => Ok(Reply::Info(self.info())),
@@ -108,15 +119,25 @@ impl Hub {
     }
 
     fn call_publish(&mut self, caller: Caller, room: Name, message: Message) {
+        match self.draft(message) {
+            Ok((draft, idempotency_key)) => {
+                let from = Origin::Call(caller);
+                self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
+            }
+            Err(error) => self.resolve(caller, Err(error)),
+        }
+    }
+
+    /// A message as it is published, and its idempotency key.
+    fn draft(&self, message: Message) -> Result<(Draft, Option<String>), Error> {
         let Message { data, tags, skip_history, idempotency_key } = message;
         let tags = (!tags.is_empty()).then(|| serde_json::to_string(&tags).expect("a map of strings is always JSON"));
-        let draft = Draft { data, tags, info: None, skip_history };
+        let draft = Draft { data: data.into(), tags: tags.map(Arc::from), info: None, skip_history };
         if draft.payload_bytes() > self.config.limits.publication_bytes {
             let words = "data and tags are too large";
-            return self.resolve(caller, Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words)));
+            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words));
         }
-        let from = Origin::Call(caller);
-        self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
+        Ok((draft, idempotency_key))
     }
 
     fn call_presence(&mut self, caller: Caller, room: Name, only_counts: bool) {
@@ -130,15 +151,19 @@ impl Hub {
         self.requests.push_back(Request::History { from: Origin::Call(caller), room, query });
     }
 
-    fn broadcast(&mut self, caller: Caller, channels: &[String], message: &Message) {
+    /// Publishes to several rooms, which share one payload.
+    fn broadcast(&mut self, caller: Caller, channels: &[String], message: Message) {
         let gather = self.begin_gather(caller, None, channels.len());
+        let message = self.draft(message);
         for (at, channel) in channels.iter().enumerate() {
             let part = Caller::Part { gather, at };
-            match Name::room(channel, self.config.limits.room_name_bytes) {
-                Ok(room) => self.call_publish(part, room, message.clone()),
-                Err(wrong) => {
-                    self.resolve(part, Err(bad_room(channel, wrong)));
+            let room = Name::room(channel, self.config.limits.room_name_bytes);
+            match room.map_err(|wrong| bad_room(channel, wrong)).and_then(|room| Ok((room, message.clone()?))) {
+                Ok((room, (draft, idempotency_key))) => {
+                    let from = Origin::Call(part);
+                    self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
                 }
+                Err(error) => self.resolve(part, Err(error)),
             }
         }
     }
@@ -147,18 +172,15 @@ impl Hub {
         let methods = commands.iter().map(|(method, _)| *method).collect();
         let gather = self.begin_gather(caller, Some(methods), commands.len());
         for (at, (_, command)) in commands.into_iter().enumerate() {
-            let part = Caller::Part { gather, at };
-            match command {
-                // Each sees what those before it have done, so it waits until the broker has answered them.
-                Ok(command) => self.parts.push_back((part, command)),
-                Err(error) => self.resolve(part, Err(error)),
-            }
+            // Each sees what those before it have done, so it waits until the broker has answered them.
+            self.parts.push_back((Caller::Part { gather, at }, command));
         }
     }
 
     fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {
         self.gathered += 1;
-        let gathering = Gather { caller, methods, results: vec![None; parts], missing: parts };
+        let budget = Budget::new(self.config.limits.api_reply_bytes);
+        let gathering = Gather { caller, methods, results: vec![None; parts], missing: parts, budget };
         self.gathers.insert(self.gathered, gathering);
         self.finish_gather(self.gathered);
         self.gathered
@@ -249,83 +271,6 @@ impl Hub {
             if meant && !whitelist.contains(&conn.client) {
                 self.close_saying(slot, CloseCause::Backend, reason.clone());
             }
-        }
-    }
-
-    fn channels(&self, pattern: Option<&str>) -> Vec<(Name, usize)> {
-        let matching = self.registry.rooms().filter(|(room, _)| pattern.is_none_or(|pattern| matches(pattern, room)));
-        let mut rooms: Vec<(Name, usize)> = matching.map(|(room, members)| (room.clone(), members)).collect();
-        rooms.sort_unstable();
-        rooms
-    }
-
-    fn connections(&self, user: Option<&Name>, channel: Option<&Name>) -> Vec<Connection> {
-        let all = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
-        let in_room = |slot: u32| channel.is_none_or(|channel| self.registry.is_member(slot, channel));
-        let described = all.map(|(slot, conn)| (index(slot), self.describe(conn)));
-        let meant = |(slot, conn): &(u32, Connection)| user.is_none_or(|user| conn.user == *user) && in_room(*slot);
-        described.filter(meant).map(|(_, connection)| connection).collect()
-    }
-
-    fn describe(&self, conn: &Conn) -> Connection {
-        let user = conn.open().map_or_else(Name::empty, |open| open.info.user.clone());
-        let profile = match conn.speaks {
-            Speaks::Json { .. } => "json",
-            Speaks::Plain(_) => "plain",
-        };
-        let rooms = self.registry.rooms_of(conn.id.slot).filter(|(_, member)| *member);
-        Connection { client: conn.client, user, profile, channels: rooms.map(|(room, _)| room.clone()).collect() }
-    }
-}
-
-/// Whether a name matches a pattern in which `*` stands for any characters and `?` for one.
-fn matches(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n) = (0, 0);
-    // Where to take up again when the last `*` has to stand for one character more.
-    let mut retry = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p + 1, n + 1));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((after, from)) = retry else { return false };
-                (p, n) = (after, from);
-                retry = Some((after, from + 1));
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-    use alloc::string::String;
-
-    #[test]
-    fn patterns() {
-        let cases = [
-            ("*", "", true),
-            ("a*", "abc", true),
-            ("a*c", "abcbc", true),
-            ("a*c", "abcb", false),
-            ("?", "ä", true),
-            ("?", "", false),
-            ("*b*", "abc", true),
-            ("a", "ab", false),
-            ("ab", "a", false),
-            ("**x", "yx", true),
-        ];
-        for (pattern, name, expected) in cases {
-            assert_eq!(matches(pattern, name), expected, "{}", String::from(pattern) + " ~ " + name);
         }
     }
 }

@@ -7,6 +7,7 @@ mod deliver;
 mod json;
 mod membership;
 mod pace;
+mod page;
 mod plain;
 mod proof;
 mod session;
@@ -15,6 +16,7 @@ mod view;
 use crate::address::Address;
 use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
+use crate::code::Error;
 use crate::config::Config;
 use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
 use crate::frame::Frame;
@@ -58,7 +60,7 @@ pub(crate) struct Hub {
     /// Connections whose outbox could not take a frame; they are closed when the step is over.
     slow: Vec<ConnId>,
     /// Parts of a backend's batch that wait for those before them.
-    parts: VecDeque<(Caller, Command)>,
+    parts: VecDeque<(Caller, Result<Command, Error>)>,
     /// What clients have said and is being worked through, one command after the other.
     texts: VecDeque<Text>,
     gathers: Map<u64, Gather>,
@@ -211,7 +213,8 @@ impl Hub {
             News::Entry { room, entry } => self.deliver(&room, &entry),
             News::Published { from, room, result } => self.published(from, &room, result),
             News::History { from, room, result } => self.history_read(from, &room, result),
-            News::Presence { from, members, only_counts } => self.presence_read(from, &members, only_counts),
+            News::Presence { from, members } => self.presence_read(from, members),
+            News::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
             News::HistoryRemoved { from } => self.history_removed(&from),
             News::Came { room, member } => self.tell_watchers(&room, &member, true),
             News::Went { room, member } => self.tell_watchers(&room, &member, false),
@@ -223,7 +226,10 @@ impl Hub {
     /// Works on the next command that waits. False when there is none.
     pub fn next_command(&mut self) -> bool {
         if let Some((caller, command)) = self.parts.pop_front() {
-            self.call(caller, command);
+            match command {
+                Ok(command) => self.call(caller, command),
+                Err(error) => self.resolve(caller, Err(error)),
+            }
             return true;
         }
         let Some(text) = self.texts.pop_front() else { return false };

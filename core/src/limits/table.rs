@@ -254,6 +254,20 @@ limits! {
     api_body_bytes ApiBodyBytes: Bytes = 1 << 20, "413 (106)";
     requires at_least (2) because "the shortest call is {}";
 
+    /// Rooms that one broadcast names.
+    broadcast_channels BroadcastChannels: Count = 10_000, "413 (106); nothing is done";
+    requires at_least (1) because "a broadcast is for a room";
+    simulated in 10 percent [1, 2];
+
+    /// Calls in one batch.
+    batch_commands BatchCommands: Count = 1000, "413 (106); nothing is done";
+    requires at_least (1) because "a batch has a call";
+    simulated in 10 percent [1, 2];
+
+    /// Bytes of the answer to an API call: of what is read, and 100 for each room that is written to.
+    api_reply_bytes ApiReplyBytes: Bytes = 4 << 20, "413 (106); nothing is done";
+    requires at_least (1000) because "what is written is answered";
+
     /// Messages that a URL may ask for with `history`; 0 for none.
     url_history UrlHistory: Count = 100, "400";
 

@@ -1,13 +1,13 @@
 //! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
 
-use crate::api::{Command, Connection, Info, Message, Position, Publication, Reply, Which};
+use crate::api::{Command, Connection, Info, Message, Page, Position, Publication, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
 use crate::wire::json::{push_members, push_publication};
-use crate::wire::raw::{integer, object, one_line, or_default};
+use crate::wire::raw::{integer, number_bytes, object, one_line, or_default, string_bytes};
 use crate::wire::readable;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeMap;
@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -43,6 +43,9 @@ pub const METHODS: &[&str] = &[
     "limits",
     "info",
 ];
+
+/// The most that a part of a list may have.
+const PAGE_MOST: usize = 1000;
 
 /// The field of a payload.
 const DATA: &str = "data";
@@ -105,6 +108,28 @@ pub fn encode(result: &Result<Reply, Error>) -> String {
     }
 }
 
+/// How many bytes [`encode`] makes of a reply, without what is around it.
+pub(crate) fn reply_bytes(reply: &Reply) -> usize {
+    let mut out = String::new();
+    push_reply(&mut out, reply);
+    out.len()
+}
+
+/// How many bytes one room takes in the answer to `channels`, with the comma before the next.
+pub(crate) fn room_bytes(name: &Name, members: usize) -> usize {
+    ":{\"num_clients\":},".len() + string_bytes(name) + number_bytes(members as u64)
+}
+
+/// How many bytes a connection takes in the answer to `connections`, with the comma before the next.
+pub(crate) fn connection_bytes<'a>(user: &Name, profile: &str, rooms: impl Iterator<Item = &'a Name>) -> usize {
+    let around =
+        "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
+    around + string_bytes(user) + profile.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
+}
+
+/// Bytes of a public id: 32 digits and four hyphens.
+const CLIENT_DIGITS: usize = 36;
+
 /// A JSON object in which no field comes twice: which of the two is meant, nobody can tell.
 #[derive(Default)]
 struct Fields<V>(BTreeMap<String, V>);
@@ -133,6 +158,41 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
             fields.insert(field, map.next_value()?);
         }
         Ok(Fields(fields))
+    }
+}
+
+/// A list, or none where it has more items than it may have.
+struct Items<T> {
+    most: usize,
+    item: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Items<T> {
+    type Value = Option<Vec<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while items.len() < self.most {
+            let Some(item) = list.next_element()? else { return Ok(Some(items)) };
+            items.push(item);
+        }
+        let mut is_within = true;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            is_within = false;
+        }
+        Ok(is_within.then_some(items))
     }
 }
 
@@ -173,6 +233,29 @@ impl<'a> Body<'a> {
 
     fn required<T: Deserialize<'a>>(&mut self, field: &str) -> Result<T, Error> {
         self.optional(field)?.ok_or_else(|| bad(format!("{field} is missing")))
+    }
+
+    /// A list that is refused whole where it has more than `most` items. What is beyond is not kept meanwhile.
+    fn list<T: Deserialize<'a>>(&mut self, field: &str, limit: Limit, most: usize) -> Result<Vec<T>, Error> {
+        let raw = self.0.remove(field).ok_or_else(|| bad(format!("{field} is missing")))?;
+        let read = Items { most, item: PhantomData }.deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
+        match read.map_err(|error| bad(format!("{field}: {error}")))? {
+            Some(items) => Ok(items),
+            None => {
+                let words = format!("{field} has more than {most} items");
+                Err(Error::limit(ErrorCode::LimitExceeded, limit, &words))
+            }
+        }
+    }
+
+    /// Which part of a list is meant, and where the part before it ended.
+    fn paging(&mut self) -> Result<(Option<usize>, Option<String>), Error> {
+        let limit = self.integer("limit")?;
+        if limit.is_some_and(|limit| !(1..=PAGE_MOST).contains(&limit)) {
+            return Err(bad(format!("limit is not within 1 and {PAGE_MOST}")));
+        }
+        let cursor: Option<String> = self.optional("cursor")?;
+        Ok((limit, cursor.filter(|cursor| !cursor.is_empty())))
     }
 
     fn room(&mut self, limits: &Limits) -> Result<Name, Error> {
@@ -264,7 +347,8 @@ fn publish(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 }
 
 fn broadcast(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::Broadcast { channels: body.required("channels")?, message: body.message(limits)? };
+    let channels = body.list("channels", Limit::BroadcastChannels, limits.broadcast_channels)?;
+    let command = Command::Broadcast { channels, message: body.message(limits)? };
     body.finish(command)
 }
 
@@ -317,25 +401,37 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     body.finish(Command::Disconnect { user, client, whitelist, reason })
 }
 
-fn channels(mut body: Body<'_>, _: &Limits) -> Result<Command, Error> {
+fn channels(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let pattern: Option<String> = body.optional("pattern")?;
-    let command = Command::Channels { pattern: pattern.filter(|pattern| !pattern.is_empty()) };
-    body.finish(command)
+    let pattern = pattern.filter(|pattern| !pattern.is_empty());
+    let most = limits.room_name_bytes;
+    if pattern.as_ref().is_some_and(|pattern| pattern.len() > most) {
+        let words = format!("pattern has more than {most} bytes");
+        return Err(Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, &words));
+    }
+    let (limit, cursor) = body.paging()?;
+    body.finish(Command::Channels { pattern, page: Page { limit, after: cursor } })
 }
 
 fn connections(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     // `cent` always sends these two, empty where nothing was asked.
     body.ignore_empty("expression");
-    let command = Command::Connections { user: body.maybe_user(limits)?, channel: body.maybe_room(limits)? };
-    body.finish(command)
+    let (user, channel) = (body.maybe_user(limits)?, body.maybe_room(limits)?);
+    let (limit, cursor) = body.paging()?;
+    let after = cursor.map(|cursor| ClientId::parse(&cursor).ok_or_else(bad_cursor)).transpose()?;
+    body.finish(Command::Connections { user, channel, page: Page { limit, after } })
 }
 
 fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let commands: Vec<Fields<&RawValue>> = body.required("commands")?;
+    let commands: Vec<Fields<&RawValue>> = body.list("commands", Limit::BatchCommands, limits.batch_commands)?;
     // They run one after the other, which is one of the ways to run them side by side.
     body.optional::<bool>("parallel")?;
     let commands = commands.iter().map(|command| batched(command, limits)).collect::<Result<_, _>>()?;
     body.finish(Command::Batch(commands))
+}
+
+fn bad_cursor() -> Error {
+    bad("cursor: it is none that this method has answered")
 }
 
 type Batched = (&'static str, Result<Command, Error>);
@@ -457,13 +553,17 @@ fn push_reply(out: &mut String, reply: &Reply) {
         Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
         Reply::Done => json!({}),
         Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
-        Reply::Channels(rooms) => {
+        Reply::Channels { rooms, next } => {
             let one = |(name, clients): &(Name, usize)| (name.as_str().to_owned(), json!({ "num_clients": clients }));
-            json!({ "channels": rooms.iter().map(one).collect::<Map<_, _>>() })
+            with_cursor(
+                json!({ "channels": rooms.iter().map(one).collect::<Map<_, _>>() }),
+                next.as_ref().map(ToString::to_string),
+            )
         }
-        Reply::Connections(connections) => {
+        Reply::Connections { connections, next } => {
             let one = |connection: &Connection| (connection.client.to_string(), connection_value(connection));
-            json!({ "connections": connections.iter().map(one).collect::<Map<_, _>>() })
+            let all = json!({ "connections": connections.iter().map(one).collect::<Map<_, _>>() });
+            with_cursor(all, next.as_ref().map(ToString::to_string))
         }
         Reply::Limits(rows) => {
             let one = |row: &LimitRow| (row.key.to_owned(), json!({ "value": row.value, "answer": row.answer }));
@@ -484,6 +584,12 @@ fn push_reply(out: &mut String, reply: &Reply) {
         }
     };
     out.push_str(&value.to_string());
+}
+
+/// A part of a list, with where to go on.
+fn with_cursor(mut part: Value, cursor: Option<String>) -> Value {
+    cursor.into_iter().for_each(|cursor| part["cursor"] = cursor.into());
+    part
 }
 
 fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {

@@ -587,12 +587,20 @@ pub(crate) fn push_bytes(room: &str, entry: &Entry) -> usize {
 }
 
 fn info_bytes(info: &ClientInfo) -> usize {
+    string_bytes(&info.user) + bytes_beside_user(info)
+}
+
+fn bytes_beside_user(info: &ClientInfo) -> usize {
     let raw = |key: &str, value: &Option<String>| value.as_ref().map_or(0, |value| key.len() + value.len());
     "{\"user\":,\"client\":}".len()
-        + string_bytes(&info.user)
         + CLIENT_BYTES
         + raw(",\"conn_info\":", &info.info)
         + raw(",\"chan_info\":", &info.room_info)
+}
+
+/// How many bytes a member takes in a list of members at least: all but what escapes its user's name, and the comma.
+pub(crate) fn least_member_bytes(info: &ClientInfo) -> usize {
+    CLIENT_BYTES + ":\"\"".len() + info.user.len() + bytes_beside_user(info)
 }
 
 /// A public id as a string: 32 digits, four hyphens and two quotes.
@@ -682,8 +690,8 @@ mod tests {
                     room_info: has(1, "[1,2]"),
                 };
                 let draft = crate::link::Draft {
-                    data: alloc::format!("{:?}", "d".repeat(at)),
-                    tags: has(2, r#"{"k":"v"}"#),
+                    data: alloc::format!("{:?}", "d".repeat(at)).into(),
+                    tags: has(2, r#"{"k":"v"}"#).map(Arc::from),
                     info: has(3, "").map(|_| Arc::new(info)),
                     skip_history: false,
                 };

@@ -3,6 +3,7 @@
 mod world;
 
 mod api;
+mod calls;
 mod json;
 mod lifecycle;
 mod limits;

@@ -10,6 +10,8 @@ REQUESTS = 10_000
 # Sent together: the server is never without work, and no buffer of either side is full.
 WINDOW = 8
 MOST_MS = 0.1
+# The same where the head is as long as it may be.
+LONG_MS = 0.3
 # What else the machine does is in the time as well, as far as it takes caches away.
 ATTEMPTS = 3
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
@@ -66,11 +68,12 @@ async def main():
     # What is told of each refusal in the log is told once a minute; the rest is counted.
     with Server() as server:
         for method, path, status in REFUSED:
+            most = MOST_MS if len(path) < 100 else LONG_MS
             seen = []
-            while len(seen) < ATTEMPTS and min(seen, default=MOST_MS) >= MOST_MS:
+            while len(seen) < ATTEMPTS and min(seen, default=most) >= most:
                 seen.append(ask(server, method, path, status))
-            if min(seen) >= MOST_MS:
-                raise Failed(f"CPU of {method} {path[:40]}", f"less than {MOST_MS} ms", f"{seen} ms")
+            if min(seen) >= most:
+                raise Failed(f"CPU of {method} {path[:40]}", f"less than {most} ms", f"{seen} ms")
             done(f"python: {method} {path[:30]} costs {min(seen):.3f} ms")
 
 

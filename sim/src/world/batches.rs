@@ -25,6 +25,9 @@ impl<S: Subject> World<S> {
         let commands: Vec<String> =
             pieces.iter().map(|(method, body, _)| format!(r#"{{"{method}":{body}}}"#)).collect();
         let body = format!(r#"{{"commands":[{}]}}"#, commands.join(","));
+        if pieces.len() > self.setup.config().limits.batch_commands {
+            return self.refused_call("batch", &body, 106);
+        }
         let parts: Vec<(&str, Call<'_>)> = pieces.into_iter().map(|(method, _, call)| (method, call)).collect();
         self.call("batch", &body, Call::Batch(&parts))
     }

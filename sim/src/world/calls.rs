@@ -19,6 +19,10 @@ impl<S: Subject> World<S> {
             Action::Broadcast(payload) => {
                 let data = self.data(payload);
                 let rooms: Vec<usize> = (0..usize::try_from(self.setup.rooms).expect("a few")).collect();
+                if rooms.len() > 1 && rooms.len() > self.setup.config().limits.broadcast_channels {
+                    let (method, body) = speech::announce(&rooms, &data);
+                    return self.refused_call(method, &body, 106);
+                }
                 let call =
                     if let [room] = rooms[..] { Call::Publish(room, &data) } else { Call::Broadcast(&rooms, &data) };
                 self.publish_call(speech::announce(&rooms, &data), call, &data)

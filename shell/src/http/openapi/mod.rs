@@ -30,7 +30,7 @@ impl Document {
 
 /// The whole document.
 fn document(settings: &Settings) -> Value {
-    let methods = schemas::methods();
+    let methods = schemas::methods(&settings.limits);
     let mut paths: Map<String, Value> =
         methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
     paths.extend(looks());

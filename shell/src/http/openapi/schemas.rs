@@ -23,6 +23,8 @@ macro_rules! deceptive {
 const NAME: &str = concat!("^[^", deceptive!(), "]*$");
 /// The same, not reserved.
 const OPEN_NAME: &str = concat!("^[^#", deceptive!(), "][^", deceptive!(), "]*$");
+/// A connection's public id as the server writes it.
+const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// JSON, as far as it is not nested.
 const JSON: &str = concat!(
     r"^[ \t\r\n]*(true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
@@ -30,7 +32,7 @@ const JSON: &str = concat!(
 );
 
 /// Every method, in the order of the core's own list.
-pub(super) fn methods() -> Vec<Method> {
+pub(super) fn methods(limits: &Limits) -> Vec<Method> {
     let method = |name, summary, request, result| {
         let answer = fields(&["result"], json!({ "result": result }));
         Method { name, summary, request, answer, failures: &[] }
@@ -40,10 +42,10 @@ pub(super) fn methods() -> Vec<Method> {
     let room = || request(&["channel"], json!({"channel": reference("room")}));
     vec![
         method("publish", "To everyone in a room", publish(), reference("position")),
-        method("broadcast", "To everyone in several rooms", broadcast(), broadcasted()),
+        method("broadcast", "To everyone in several rooms", broadcast(limits), broadcasted()),
         Method {
             answer: fields(&["replies"], json!({"replies": list(json!({"type": "object"}))})),
-            ..method("batch", "Several calls, one after the other, each answered in its place", batch(), done())
+            ..method("batch", "Several calls, one after the other, each answered in its place", batch(limits), done())
         },
         Method {
             failures: &[(404, "There is no such connection: 102.")],
@@ -68,8 +70,13 @@ pub(super) fn methods() -> Vec<Method> {
             ..method("history", "A part of a room's log", history(), logged())
         },
         method("history_remove", "Forgets what a room's log retains", room(), done()),
-        method("channels", "The rooms that have members", channels(), by_name("channels", counts(&["num_clients"]))),
-        method("connections", "The connections, by client id", connections(), by_name("connections", connection())),
+        method(
+            "channels",
+            "The rooms that have members",
+            channels(limits),
+            in_parts("channels", counts(&["num_clients"])),
+        ),
+        method("connections", "The connections, by client id", connections(), in_parts("connections", connection())),
         method(
             "limits",
             "Every limit, by its configuration key",
@@ -172,6 +179,10 @@ fn list(items: Value) -> Value {
     json!({"type": "array", "items": items})
 }
 
+fn at_most(most: usize, items: Value) -> Value {
+    json!({"type": "array", "items": items, "description": format!("At most {most}; more are refused whole: 413.")})
+}
+
 fn or_null(schema: Value) -> Value {
     json!({"anyOf": [schema, {"type": "null"}]})
 }
@@ -219,8 +230,8 @@ fn publish() -> Value {
     message(&["channel"], json!({"channel": reference("room")}))
 }
 
-fn broadcast() -> Value {
-    message(&["channels"], json!({"channels": list(text())}))
+fn broadcast(limits: &Limits) -> Value {
+    message(&["channels"], json!({"channels": at_most(limits.broadcast_channels, text())}))
 }
 
 fn broadcasted() -> Value {
@@ -233,17 +244,17 @@ fn publish_user() -> Value {
     message(&["user"], json!({ "user": reference("user") }))
 }
 
-fn batch() -> Value {
+fn batch(limits: &Limits) -> Value {
     let one = |method: &str| {
         let params = json!({
-            "anyOf": [reference(&format!("{method}_request")), {"not": {"type": "null"}}],
+            "anyOf": [reference(&format!("{method}_request")), {}],
             "description": "What is wrong with it is answered in its place.",
         });
         request(&[method], Map::from_iter([(method.into(), params)]).into())
     };
     let methods = parlor_core::wire::api::METHODS.iter().filter(|method| **method != "batch");
     let command = json!({"oneOf": methods.map(|method| one(method)).collect::<Vec<_>>()});
-    request(&["commands"], json!({"commands": list(command), "parallel": truth()}))
+    request(&["commands"], json!({"commands": at_most(limits.batch_commands, command), "parallel": truth()}))
 }
 
 fn send() -> Value {
@@ -279,7 +290,7 @@ fn disconnect() -> Value {
         json!({
             "code": {"type": "integer", "minimum": 3000, "maximum": 4999},
             "reason": {
-                "type": "string",
+                "type": ["string", "null"],
                 "not": {"pattern": JSON},
                 "description": "Words; JSON is refused, which SDKs would take for something else.",
             },
@@ -291,7 +302,7 @@ fn disconnect() -> Value {
             "user": reference("user_filter"),
             "client": maybe_client(),
             "session": maybe_client(),
-            "whitelist": or_null(list(text())),
+            "whitelist": or_null(list(or_null(text()))),
             "disconnect": or_null(with),
         }),
     );
@@ -301,7 +312,7 @@ fn disconnect() -> Value {
 }
 
 fn since() -> Value {
-    json!({"type": "object", "properties": {"epoch": text(), "offset": unsigned()}})
+    json!({"type": "object", "properties": {"epoch": or_null(text()), "offset": or_null(unsigned())}})
 }
 
 fn history() -> Value {
@@ -314,25 +325,47 @@ fn history() -> Value {
             "reverse": truth(),
         }),
     );
-    let nothing_before = json!({"not": {"type": "object", "properties": {"offset": {"const": 0}}}});
+    let nothing_before = json!({"not": {"type": "object", "properties": {"offset": {"enum": [0, null]}}}});
     schema["if"] = json!({"required": ["reverse"], "properties": {"reverse": {"const": true}}});
     schema["then"] = json!({"properties": {"since": nothing_before}});
     schema
 }
 
-fn channels() -> Value {
-    request(&[], json!({"pattern": {"type": ["string", "null"], "description": "`*` is any characters, `?` is one."}}))
+fn channels(limits: &Limits) -> Value {
+    let pattern = json!({
+        "type": ["string", "null"],
+        "maxLength": limits.room_name_bytes,
+        "description": "`*` is any characters, `?` is one. The length counts in bytes of UTF-8.",
+    });
+    part(request(&[], json!({ "pattern": pattern })), json!({"type": ["string", "null"]}))
+}
+
+/// A request for a list that may be had in parts.
+fn part(mut request: Value, mut cursor: Value) -> Value {
+    request["properties"]["limit"] = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 1000});
+    cursor["description"] = "From the answer before: what comes after that.".into();
+    request["properties"]["cursor"] = cursor;
+    request
+}
+
+/// The answer to it.
+fn in_parts(field: &str, schema: Value) -> Value {
+    let mut answer = by_name(field, schema);
+    answer["properties"]["cursor"] = json!({"type": "string", "description": "Where to go on: there is more."});
+    answer
 }
 
 fn connections() -> Value {
-    request(
+    let request = request(
         &[],
         json!({
             "user": reference("user_filter"),
             "channel": reference("room_filter"),
             "expression": {"enum": ["", null], "description": "Not supported; some clients send an empty one."},
         }),
-    )
+    );
+    let client = json!({"type": "string", "pattern": UUID, "maxLength": 36});
+    part(request, json!({"anyOf": [client, {"const": ""}, {"type": "null"}]}))
 }
 
 fn connection() -> Value {

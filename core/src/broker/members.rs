@@ -1,0 +1,168 @@
+//! The members of one room: who they are, how many users they are, and how long a list of them is at least.
+
+use crate::ids::{ClientId, ClientInfo, Name};
+use crate::map::{Keys, Map};
+use crate::registry::JoinId;
+use crate::wire::json::least_member_bytes;
+use alloc::sync::Arc;
+
+/// The members of a room, by client.
+#[derive(Clone, Debug)]
+pub(crate) struct Members {
+    by_client: Map<ClientId, Member>,
+    /// Users with the number of their connections here; all the anonymous ones are one.
+    users: Map<Name, u32>,
+    /// What a list of them has at least, in bytes.
+    bytes: usize,
+}
+
+/// One member, as the broker knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub info: Arc<ClientInfo>,
+    pub join: JoinId,
+}
+
+impl Members {
+    pub fn new(keys: Keys) -> Self {
+        Self { by_client: Map::with_hasher(keys), users: Map::with_hasher(keys), bytes: 0 }
+    }
+
+    /// Puts a member in. Returns the one that it replaces.
+    pub fn insert(&mut self, member: Member) -> Option<Member> {
+        self.count(&member.info);
+        let before = self.by_client.insert(member.info.client, member);
+        before.inspect(|before| self.discount(&before.info))
+    }
+
+    /// Takes out the member of this join.
+    pub fn remove(&mut self, client: ClientId, join: JoinId) -> Option<Member> {
+        self.of_join(client, join)?;
+        let member = self.by_client.swap_remove(&client)?;
+        self.discount(&member.info);
+        Some(member)
+    }
+
+    /// The member of this join is known as this from now on. Returns what it was known as.
+    pub fn rename(&mut self, join: JoinId, info: &Arc<ClientInfo>) -> Option<Arc<ClientInfo>> {
+        self.of_join(info.client, join)?;
+        let member = self.by_client.get_mut(&info.client)?;
+        let before = core::mem::replace(&mut member.info, Arc::clone(info));
+        self.count(info);
+        self.discount(&before);
+        Some(before)
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_client.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_client.is_empty()
+    }
+
+    /// How many users they are.
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// What a list of them has at least, in bytes.
+    pub fn least_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.by_client.keys().copied()
+    }
+
+    pub fn infos(&self) -> impl Iterator<Item = &Arc<ClientInfo>> {
+        self.by_client.values().map(|member| &member.info)
+    }
+
+    /// Checks that the counts equal what they count.
+    pub fn audit(&self) {
+        let bytes: usize = self.infos().map(|info| least_member_bytes(info)).sum();
+        assert_eq!(self.bytes, bytes, "G8: a list of members counts its bytes");
+        let connections: usize = self.users.values().map(|count| *count as usize).sum();
+        assert_eq!(connections, self.len(), "G8: connections of a room are counted by user");
+        let is_known = |info: &Arc<ClientInfo>| self.users.get(&info.user).is_some_and(|count| *count > 0);
+        assert!(self.infos().all(is_known), "G8: users of a room are counted");
+    }
+
+    fn of_join(&self, client: ClientId, join: JoinId) -> Option<&Member> {
+        self.by_client.get(&client).filter(|member| member.join == join)
+    }
+
+    fn count(&mut self, info: &ClientInfo) {
+        self.bytes += least_member_bytes(info);
+        match self.users.get_mut(&info.user) {
+            Some(count) => *count += 1,
+            None => drop(self.users.insert(info.user.clone(), 1)),
+        }
+    }
+
+    fn discount(&mut self, info: &ClientInfo) {
+        self.bytes -= least_member_bytes(info);
+        let Some(count) = self.users.get_mut(&info.user) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.users.swap_remove(&info.user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{audit_finds, somebody};
+
+    fn member(client: u8, user: &str, join: u64) -> Member {
+        let user = if user.is_empty() { Name::empty() } else { Name::from(user) };
+        let info = ClientInfo { user, ..(*somebody(client)).clone() };
+        Member { info: Arc::new(info), join: JoinId(join) }
+    }
+
+    fn members() -> Members {
+        let mut members = Members::new(Keys(1, 2));
+        for (client, user) in [(1, "ada"), (2, "ada"), (3, "")] {
+            assert!(members.insert(member(client, user, client.into())).is_none());
+        }
+        members
+    }
+
+    #[test]
+    fn users_are_counted_from_their_first_connection_to_their_last() {
+        let mut members = members();
+        assert_eq!((members.len(), members.users()), (3, 2));
+        assert!(members.remove(ClientId([1; 16]), JoinId(9)).is_none(), "another join is not over");
+        assert!(members.remove(ClientId([1; 16]), JoinId(1)).is_some());
+        members.audit();
+        assert_eq!((members.len(), members.users()), (2, 2));
+        assert_eq!(members.rename(JoinId(2), &member(2, "", 2).info).expect("it is there").user, Name::from("ada"));
+        members.audit();
+        assert_eq!((members.len(), members.users()), (2, 1), "all the anonymous ones are one");
+        assert!(members.insert(member(3, "bob", 4)).is_some(), "it replaces the one that was there");
+        members.audit();
+        assert_eq!((members.len(), members.users()), (2, 2));
+        members.remove(ClientId([2; 16]), JoinId(2));
+        members.remove(ClientId([3; 16]), JoinId(4));
+        members.audit();
+        assert!(members.is_empty() && members.users() == 0 && members.least_bytes() == 0);
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        audit_finds(
+            members,
+            Members::audit,
+            &[
+                ("G8: a list of members counts its bytes", |members| members.bytes += 1),
+                ("G8: connections of a room are counted by user", |members| members.users[0] += 1),
+                ("G8: users of a room are counted", |members| {
+                    members.users.swap_remove(&Name::empty());
+                    members.users[0] += 1;
+                }),
+            ],
+        );
+    }
+}

@@ -250,7 +250,11 @@ fn batch(limits: &Limits) -> Value {
             "anyOf": [reference(&format!("{method}_request")), {}],
             "description": "What is wrong with it is answered in its place.",
         });
-        request(&[method], Map::from_iter([(method.into(), params)]).into())
+        let mut command = request(&[method], Map::from_iter([(method.into(), params)]).into());
+        // Alone it may be null; among others that are null it is the one that is not.
+        let is_meant = Map::from_iter([(method.into(), json!({"not": {"type": "null"}}))]);
+        command["anyOf"] = json!([{"maxProperties": 1}, {"properties": is_meant}]);
+        command
     };
     let methods = parlor_core::wire::api::METHODS.iter().filter(|method| **method != "batch");
     let command = json!({"oneOf": methods.map(|method| one(method)).collect::<Vec<_>>()});
@@ -291,7 +295,7 @@ fn disconnect() -> Value {
             "code": {"type": "integer", "minimum": 3000, "maximum": 4999},
             "reason": {
                 "type": ["string", "null"],
-                "not": {"pattern": JSON},
+                "not": {"type": "string", "pattern": JSON},
                 "description": "Words; JSON is refused, which SDKs would take for something else.",
             },
         }),

@@ -38,13 +38,31 @@ fn rooms_that_fit_a_connect_reply_only_one_by_one() {
 fn a_membership_that_outlives_its_token() {
     reaches(
         Goal::RoomExpired,
-        "setup users=1 expiry_grace=0
+        "setup users=1 expiry_grace=0 token_leeway=0
         accept 0 json 1
         upgrade 0
         connect 0 token
         decide 0 good 0
         join-by-token 0 0
         decide 0 expiring 0
+        flush
+        advance due
+        flush",
+    );
+}
+
+#[test]
+fn a_member_whom_others_want_there_when_its_token_ends() {
+    reaches(
+        Goal::StayedForOthers,
+        "setup users=1 expiry_grace=0 token_leeway=0
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        join-by-token 0 0
+        decide 0 expiring 0
+        api-subscribe 0 0 top
         flush
         advance due
         flush",

@@ -15,9 +15,10 @@ const STEPS: usize = 300;
 
 /// Goals that fewer than one run in fifty reaches: too rare for a batch of this size. The long batch of `.ci/run` must
 /// reach them too.
-const RARE: [Goal; 17] = [
+const RARE: [Goal; 19] = [
     Goal::ConnectTooLarge,
     Goal::EndedHalfWritten,
+    Goal::JoinRate,
     Goal::PeerClosedHalfWritten,
     Goal::PongReplaced,
     Goal::PositionTold,
@@ -30,6 +31,7 @@ const RARE: [Goal; 17] = [
     Goal::RoomRefreshed,
     Goal::ShutDownWithPeersInEveryPhase,
     Goal::SlowHalfWritten,
+    Goal::StayedForOthers,
     Goal::TokenExpired,
     Goal::TooManyRefusals,
     Goal::UnrecoveredTooLarge,

@@ -133,7 +133,8 @@ impl Oracle {
             return;
         }
         self.counted.late_joins += 1;
-        if self.rooms[room].is_empty() {
+        // Whoever leaves it in this turn is there until the broker has heard of that.
+        if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.flashes.push(Subject::Room(room));
             // It leaves with those who are settled next.
             self.stamp_vacated(room, self.stamps + 1);

@@ -98,13 +98,8 @@ impl Oracle {
         }
         self.rename(peer, ruling);
         let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
-        // Those who watch learn who it is now before it is anywhere else. What comes of that they learn in its turn.
-        let known = self.turn.news.len();
         if !fits {
             self.close(peer, CloseCause::Slow);
-        }
-        for _ in 0..known {
-            self.tell_next();
         }
         let new: Vec<(usize, Wish)> =
             given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();

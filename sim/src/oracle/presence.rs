@@ -91,28 +91,33 @@ impl Oracle {
     /// Tells the watchers all that is new, in order. Whoever has no room for it goes, which is news too.
     pub(super) fn settle(&mut self) {
         self.stamps += 1;
-        while let Some(News { room, peer, info, came }) = self.turn.news.pop_front() {
-            if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
-                self.vacated(room);
-                continue;
-            }
-            let watches = |member: &usize| self.seats.get(&(room, *member)).is_some_and(|seat| seat.watches);
-            let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
-            let kind = if came { "join" } else { "leave" };
-            let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
-            let tag = 16 << 56 | (room as u64) << 48 | (peer as u64) << 1 | u64::from(came);
-            let expect = Expect::json(push, tag).among(self.turns, (room, peer));
-            let mut slow = Vec::new();
-            for watcher in watchers {
-                if watcher != peer {
-                    self.goals.reach(if came { Goal::SawJoin } else { Goal::SawLeave });
-                }
-                if !self.enqueue(watcher, expect.clone()) {
-                    slow.push(watcher);
-                }
-            }
-            slow.into_iter().for_each(|watcher| self.close(watcher, CloseCause::Slow));
+        while self.tell_next() {}
+    }
+
+    /// Tells them the first thing that is new. False where there is nothing.
+    pub(super) fn tell_next(&mut self) -> bool {
+        let Some(News { room, peer, info, came }) = self.turn.news.pop_front() else { return false };
+        if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
+            self.vacated(room);
+            return true;
         }
+        let watches = |member: &usize| self.seats.get(&(room, *member)).is_some_and(|seat| seat.watches);
+        let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
+        let kind = if came { "join" } else { "leave" };
+        let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
+        let tag = 16 << 56 | (room as u64) << 48 | (peer as u64) << 1 | u64::from(came);
+        let expect = Expect::json(push, tag).among(self.turns, (room, peer));
+        let mut slow = Vec::new();
+        for watcher in watchers {
+            if watcher != peer {
+                self.goals.reach(if came { Goal::SawJoin } else { Goal::SawLeave });
+            }
+            if !self.enqueue(watcher, expect.clone()) {
+                slow.push(watcher);
+            }
+        }
+        slow.into_iter().for_each(|watcher| self.close(watcher, CloseCause::Slow));
+        true
     }
 
     /// Who is in a room, by client id.

@@ -96,6 +96,10 @@ impl Oracle {
                 seat.wanted.insert(Wish::Token);
             }
         }
+        // A room that is empty now makes place for those that it is put into.
+        for _ in 0..self.turn.news.len() {
+            self.tell_next();
+        }
         self.rename(peer, ruling);
         let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
         if !fits {

@@ -15,7 +15,7 @@ use serde_json::json;
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
-/// Publications that somebody missed, rooms that somebody is in, publications that somebody reads.
+/// Publications of one recovery, rooms of one connection, publications of one history reply.
 const MANY: usize = 100;
 
 fn publish_step(protocol: Protocol, members: usize) -> Step {

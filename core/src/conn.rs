@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limits;
 use crate::link::{Replay, Replayed};
-use crate::outbox::{Outbox, Sealed};
+use crate::outbox::{Outbox, Queue, Sealed};
 use crate::rate::Gcra;
 use crate::registry::{JoinId, Reasons};
 use crate::time::Instant;
@@ -413,6 +413,15 @@ impl Deadlines {
 }
 
 impl Conn {
+    /// The frames that wait for its socket, where frames can.
+    pub fn queue(&self) -> Option<&Queue> {
+        match self.phase.as_ref()? {
+            Phase::Open(open) => Some(open.outbox.queue()),
+            Phase::Closing(closing) => Some(closing.sealed.queue()),
+            Phase::Handshaking(_) => None,
+        }
+    }
+
     /// The connection while messages go both ways.
     pub fn open(&self) -> Option<&Open> {
         match &self.phase {

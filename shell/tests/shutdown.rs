@@ -105,16 +105,21 @@ fn new_requests_are_turned_away_and_their_socket_closed() {
     assert_eq!(program.end().code(), Some(0));
 }
 
+/// A request without the end of its body, and one without the end of its head.
+fn unfinished_requests(program: &Program) -> [TcpStream; 2] {
+    let request = publication();
+    let sockets = [request.len() - 10, 30].map(|bytes| begin(program, &request[..bytes]));
+    settle(program, 2);
+    sockets
+}
+
 #[test]
 fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1s"]].concat());
-    let request = publication();
-    let half_body = begin(&program, &request[..request.len() - 10]);
-    let half_head = begin(&program, &request[..30]);
-    settle(&program, 2);
+    let unfinished = unfinished_requests(&program);
     let asked = Instant::now();
     program.signal("TERM");
-    for socket in [half_body, half_head] {
+    for socket in unfinished {
         let answer = finish(socket, "");
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
@@ -126,13 +131,10 @@ fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
 fn a_request_that_never_ends_holds_it_up_for_drain_timeout_at_most() {
     let drained = ["--drain-timeout", "1s", "--close-timeout", "500ms"];
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"], &drained].concat());
-    let request = publication();
-    let half_body = begin(&program, &request[..request.len() - 10]);
-    let half_head = begin(&program, &request[..30]);
-    settle(&program, 2);
+    let unfinished = unfinished_requests(&program);
     let asked = Instant::now();
     program.signal("TERM");
-    for socket in [half_body, half_head] {
+    for socket in unfinished {
         let answer = finish(socket, "");
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("drain_timeout"), "{answer}");
     }

@@ -1,4 +1,4 @@
-//! What the benchmarks start from, and the proof that what was counted is what they say.
+//! States from which the benchmarks start, and assertions that the counted work was done.
 
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
@@ -219,7 +219,7 @@ impl Step {
         self
     }
 
-    /// What is counted.
+    /// Carries the step out. Only this is counted.
     pub fn take(self) -> Scene {
         let Self { mut scene, arrival, says, input } = self;
         if let Some(upgrade) = arrival {

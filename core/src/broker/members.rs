@@ -1,4 +1,4 @@
-//! The members of one room: who they are, how many users they are, and how long a list of them is at least.
+//! The members of one room, with the number of their users and a lower bound of the bytes of a list of them.
 
 use crate::ids::{ClientId, ClientInfo, Name};
 use crate::map::{Keys, Map};
@@ -12,7 +12,7 @@ pub(crate) struct Members {
     by_client: Map<ClientId, Member>,
     /// Users with the number of their connections here; all the anonymous ones are one.
     users: Map<Name, u32>,
-    /// What a list of them has at least, in bytes.
+    /// A lower bound of an encoded list of them, in bytes.
     bytes: usize,
 }
 
@@ -66,7 +66,7 @@ impl Members {
         self.users.len()
     }
 
-    /// What a list of them has at least, in bytes.
+    /// A lower bound of an encoded list of them, in bytes.
     pub fn least_bytes(&self) -> usize {
         self.bytes
     }

@@ -18,8 +18,8 @@ impl Hub {
         let mut outbox_bytes = 0;
         for (slot, conn) in &self.conns {
             self.audit_conn(index(slot), conn);
-            waiting += queue(conn).map_or(0, Queue::len) as u64;
-            outbox_bytes += queue(conn).map_or(0, Queue::bytes);
+            waiting += conn.queue().map_or(0, Queue::len) as u64;
+            outbox_bytes += conn.queue().map_or(0, Queue::bytes);
         }
         assert_eq!(outbox_bytes, self.outbox_bytes, "G8: what waits for sockets counts its bytes");
         let ready = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
@@ -85,18 +85,9 @@ impl Hub {
                 assert_eq!(seats, 0, "G2: only an open connection is in a room");
             }
         }
-        if let Some(queue) = queue(conn) {
+        if let Some(queue) = conn.queue() {
             queue.audit();
         }
-    }
-}
-
-/// The frames that wait for a connection's socket.
-pub(super) fn queue(conn: &Conn) -> Option<&Queue> {
-    match conn.phase.as_ref()? {
-        Phase::Open(open) => Some(open.outbox.queue()),
-        Phase::Closing(closing) => Some(closing.sealed.queue()),
-        Phase::Handshaking(_) => None,
     }
 }
 

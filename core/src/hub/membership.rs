@@ -200,7 +200,6 @@ impl Hub {
             self.token_refused(slot, wrong);
             return Err(Flaw::content(wrong).error());
         }
-        let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let (until, ttl) = (identity.until, identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
         Ok(Terms { room: room.clone(), info, until, ttl })

@@ -259,11 +259,7 @@ impl Hub {
     /// The frames that wait for a connection's socket.
     pub fn queue(&self, conn: ConnId) -> Option<&Queue> {
         let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn)?;
-        match found.phase.as_ref() {
-            Some(Phase::Open(open)) => Some(open.outbox.queue()),
-            Some(Phase::Closing(closing)) => Some(closing.sealed.queue()),
-            _ => None,
-        }
+        found.queue()
     }
 
     /// Does something with a connection, unless the id is that of one that has ended.
@@ -499,7 +495,7 @@ impl Hub {
         let mut conn = self.conns.remove(slot as usize);
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
         self.ready -= usize::from(conn.ready().is_some());
-        let unsent = audit::queue(&conn);
+        let unsent = conn.queue();
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
         if let Some(peer) = conn.peer {

@@ -1,7 +1,6 @@
 //! What a hub shows of itself: its state as plain data, and its counts.
 
 use super::Hub;
-use super::audit::queue;
 use crate::conn::{Conn, Phase, Stage, Timer};
 use crate::ids::{ConnId, Name};
 use crate::outbox::Queue;
@@ -60,7 +59,7 @@ impl Hub {
     }
 
     fn conn_view(&self, conn: &Conn) -> ConnView {
-        let waiting = queue(conn);
+        let waiting = conn.queue();
         let armed = Timer::ALL.map(|timer| (timer.name(), conn.deadlines.get(timer)));
         let mut deadlines: Vec<_> = armed.into_iter().filter(|(_, at)| *at != Instant::NEVER).collect();
         deadlines.sort_by_key(|(_, at)| *at);

@@ -176,8 +176,8 @@ fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
     }
 }
 
-#[test]
-fn what_an_address_is_refused_costs_the_others_nothing() {
+/// Three may come at once, one from each address; the next is from the first address.
+fn where_few_may_come() -> World {
     let limits = Limits {
         new_connections: Rate { per_second: 1, burst: 3 },
         new_connections_per_ip: Rate { per_second: 1, burst: 1 },
@@ -185,6 +185,12 @@ fn what_an_address_is_refused_costs_the_others_nothing() {
     };
     let mut world = with(limits, Policy::open());
     world.peer = Some([10, 0, 0, 1].into());
+    world
+}
+
+#[test]
+fn what_an_address_is_refused_costs_the_others_nothing() {
+    let mut world = where_few_may_come();
     let passed = (0..100).filter(|_| world.try_accept("/ws/a").is_ok()).count();
     assert_eq!(passed, 1);
     for address in [2, 3] {
@@ -195,13 +201,7 @@ fn what_an_address_is_refused_costs_the_others_nothing() {
 
 #[test]
 fn new_connections_come_at_a_rate() {
-    let limits = Limits {
-        new_connections: Rate { per_second: 1, burst: 3 },
-        new_connections_per_ip: Rate { per_second: 1, burst: 1 },
-        ..Limits::default()
-    };
-    let mut world = with(limits, Policy::open());
-    world.peer = Some([10, 0, 0, 1].into());
+    let mut world = where_few_may_come();
     let conn = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::NewConnectionsPerIp)));
     world.input(Input::Lost { conn, cause: Lost::Eof });

@@ -11,7 +11,7 @@
 //! 2. Its enforcement, where it reads `limits.<name>`. Whatever it refuses names [`Limit`]: `Error::limit`,
 //!    `CloseReason::naming`, `RouteError::Limit`, `hit`.
 //! 3. What the reference model of the simulator foresees (`sim/src/oracle`).
-//! 4. A test that reaches it, listed in `shell/tests/codes.rs`. The README's table is checked by `shell/tests/http.rs`,
+//! 4. A test that reaches it, listed in `shell/tests/codes/`. The README's table is checked by `shell/tests/http.rs`,
 //!    which prints what to write.
 
 mod table;

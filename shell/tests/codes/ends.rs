@@ -1,0 +1,206 @@
+//! How connections are closed.
+
+use super::*;
+
+/// A `json` client is closed for this cause when it sends these bytes, and nobody else is.
+pub fn closes(mut world: World, bytes: &[u8], cause: CloseCause) {
+    let mut client = world.client();
+    client.send_raw(bytes);
+    assert_eq!(client.close().0, cause.reason().code);
+    drop(client);
+    wait_until("the end of the connection", || closed(world.address, cause) == 1);
+    world.is_unaffected();
+}
+
+pub fn unmasked_frame() {
+    closes(World::new(), &[0x81, 0x02, b'{', b'}'], CloseCause::Protocol);
+}
+
+pub fn reserved_bit() {
+    closes(World::new(), &frame(0xc1, b"{}"), CloseCause::Protocol);
+}
+
+pub fn forbidden_close_code() {
+    closes(World::new(), &frame(0x80 | CLOSE, &1005_u16.to_be_bytes()), CloseCause::Protocol);
+}
+
+pub fn binary_message() {
+    closes(World::new(), &frame(0x80 | BINARY, b"{}"), CloseCause::Binary);
+}
+
+pub fn invalid_utf8() {
+    closes(World::new(), &frame(0x80 | TEXT, b"\"\xff\""), CloseCause::Utf8);
+}
+
+pub fn oversize_message() {
+    let world =
+        World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
+    closes(world, &frame(0x80 | TEXT, &[b' '; 4097]), CloseCause::TooLarge);
+}
+
+pub fn oversize_in_fragments() {
+    let world =
+        World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
+    closes(world, &[frame(TEXT, &[b' '; 3000]), frame(0x80, &[b' '; 3000])].concat(), CloseCause::TooLarge);
+}
+
+pub fn shutdown() {
+    let world = World::new();
+    let mut client = world.client();
+    world.server.stop();
+    assert_eq!(client.close(), (3001, "shutdown".into()));
+    client.send_close(3001);
+    client.end();
+}
+
+pub fn overloaded() {
+    let mut world = World::with(|settings| settings.limits.logs = 2);
+    // The bystander's room and its personal room are the two.
+    let mut client = Client::connect(world.address, "/ws/third");
+    assert_eq!(client.close().0, 3004);
+    world.is_unaffected();
+}
+
+pub fn expired_connection() {
+    let mut world = World::with(|settings| settings.limits.expiry_grace = Duration::ZERO);
+    let mut client = Client::json(world.address, &token(&json!({"sub": "client", "exp": unix(1)})));
+    assert_eq!(client.close().0, 3005);
+    world.is_unaffected();
+}
+
+/// Publishes to the room `talk`, in which somebody does not read, until something has come of it.
+pub fn talk_until(world: &World, mut enough: impl FnMut(&Value) -> bool) {
+    let line = json!("x".repeat(60_000));
+    // More than the system buffers on the way to one client.
+    for _ in 0..1000 {
+        publish(world.address, "talk", &line);
+        if enough(&health(world.address)) {
+            return;
+        }
+    }
+    panic!("the system takes whatever it is given");
+}
+
+pub fn slow_client() {
+    let mut world = World::with(|settings| {
+        (settings.limits.close_timeout, settings.limits.drain_timeout) = (PATIENCE, 2 * PATIENCE);
+    });
+    let mut slow = Client::connect(world.address, "/ws/talk?greeting=off");
+    wait_until("the slow one's arrival", || health(world.address)["rooms"] == 3);
+    talk_until(&world, |health| health["rooms"] == 2);
+    assert_eq!(slow.close(), (3008, "slow".into()));
+    world.is_unaffected();
+}
+
+pub fn no_write_progress() {
+    let mut world = World::with(|settings| {
+        settings.limits.write_timeout = Duration::from_millis(100);
+        settings.limits.close_timeout = Duration::from_millis(100);
+    });
+    let _stuck = Client::connect(world.address, "/ws/talk?greeting=off");
+    talk_until(&world, |health| health["outbox_bytes"] != 0);
+    wait_until("the end of the connection", || closed(world.address, CloseCause::WriteTimeout) == 1);
+    world.is_unaffected();
+}
+
+pub fn no_pong() {
+    let mut world = World::with(|settings| {
+        settings.limits.ping_interval = Duration::from_millis(500);
+        settings.limits.pong_timeout = Duration::from_millis(100);
+    });
+    let mut client = Client::connect(world.address, "/ws/quiet?greeting=off");
+    assert_eq!(client.frame().unwrap(), (PING, Vec::new()));
+    assert_eq!(client.close().0, 3012);
+    world.is_unaffected();
+}
+
+pub const ONE: Rate = Rate { per_second: 1, burst: 1 };
+
+pub fn commands_without_end() {
+    let world = World::with(|settings| settings.limits.client_commands = ONE);
+    // What is refused without an id is refused without a word.
+    closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), CloseCause::Rate);
+}
+
+pub fn replaced() {
+    let mut world = World::with(|settings| settings.limits.connections_per_user = 1);
+    let mut first = world.client();
+    let mut second = world.client();
+    assert_eq!(first.close(), (3504, "connection limit (connections_per_user)".into()));
+    assert_eq!(second.ask(&json!({"id": 2, "ping": {}})), json!({"id": 2, "ping": {}}));
+    assert_eq!(hits(world.address, "connections_per_user"), 1);
+    world.is_unaffected();
+}
+
+pub fn too_many_of_a_user() {
+    let mut world = World::with(|settings| {
+        settings.limits.connections_per_user = 1;
+        settings.user_limit = UserLimit::Refuse;
+    });
+    let _first = world.client();
+    let mut second = Client::connect(world.address, "/connection/websocket");
+    second.send(&json!({"id": 1, "connect": {"token": token(&json!({"sub": "client"}))}}));
+    assert_eq!(second.close(), (3014, "connection limit (connections_per_user)".into()));
+    assert_eq!(hits(world.address, "connections_per_user"), 1);
+    world.is_unaffected();
+}
+
+pub fn connect_closes(mut world: World, connect: Value, code: u16) {
+    let mut client = Client::connect(world.address, "/connection/websocket");
+    client.send(&json!({"id": 1, "connect": connect}));
+    assert_eq!(client.close().0, code);
+    world.is_unaffected();
+}
+
+pub fn invalid_token() {
+    let forged = token(&json!({"sub": "client"})) + "x";
+    connect_closes(World::new(), json!({"token": forged}), 3500);
+}
+
+pub fn missing_token() {
+    connect_closes(World::with(|settings| settings.allow_anonymous = Some(false)), json!({}), 3500);
+}
+
+pub fn misplaced_token() {
+    connect_closes(World::new(), json!({"token": token(&json!({"sub": "client", "channel": "room"}))}), 3500);
+}
+
+pub fn wrong_algorithm() {
+    // {"alg":"none","typ":"JWT"} . {"sub":"client"} and no signature.
+    let unsigned = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJjbGllbnQifQ.";
+    connect_closes(World::new(), json!({"token": unsigned}), 3500);
+}
+
+pub fn malformed_json() {
+    closes(World::new(), &frame(0x80 | TEXT, b"{\"id\":2,"), CloseCause::BadRequest);
+}
+
+pub fn command_before_connect() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.address, "/connection/websocket");
+    client.send(&json!({"id": 1, "subscribe": {"channel": "room"}}));
+    assert_eq!(client.close().0, 3501);
+    world.is_unaffected();
+}
+
+pub fn stale() {
+    let mut world = World::with(|settings| settings.limits.authenticate_timeout = Duration::from_millis(200));
+    let mut client = Client::connect(world.address, "/connection/websocket");
+    assert_eq!(client.close().0, 3502);
+    world.is_unaffected();
+}
+
+pub fn disconnected() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let answer = api(world.address, "disconnect", &json!({"user": "client"}));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(client.close().0, 3503);
+    world.is_unaffected();
+}
+
+pub fn too_many_channels() {
+    let world = World::with(|settings| settings.limits.rooms_per_connection = 2);
+    let greedy = token(&json!({"sub": "client", "channels": ["a", "b", "c"]}));
+    connect_closes(world, json!({"token": greedy}), 3505);
+}

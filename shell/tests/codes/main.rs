@@ -1,0 +1,222 @@
+//! Every close code, unsubscribe code, error code and HTTP status that the server can produce: what triggers it, and the
+//! proof; and every limit, with the test in which somebody reaches it.
+//!
+//! Each row is a test. Each has a member of another room beside it, which must not notice.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calls;
+mod causes;
+mod commands;
+mod ends;
+mod limits;
+mod memberships;
+mod requests;
+
+use calls::*;
+use commands::*;
+use ends::*;
+use memberships::*;
+use requests::*;
+
+use common::{
+    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits, http,
+    publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
+};
+use parlor::config::Settings;
+use parlor_core::close::{ABNORMAL, NO_STATUS};
+use parlor_core::code::{ErrorCode, UnsubscribeReason};
+use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, UserLimit};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Code {
+    /// In a Close frame.
+    Close(u16),
+    /// In an unsubscribe push.
+    Unsubscribe(u16),
+    /// In a reply to a `json` command.
+    Command(u16),
+    /// In the body of an API call's answer.
+    Api(u16),
+    /// An HTTP status.
+    Http(u16),
+}
+use Code::{Api, Close, Command, Http, Unsubscribe};
+
+macro_rules! rows {
+    ($($code:expr, $trigger:literal => $test:ident;)*) => {
+        const ROWS: &[(Code, &str)] = &[$(($code, $trigger)),*];
+
+        mod row {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test();
+                }
+            )*
+        }
+    };
+}
+
+rows! {
+    Close(1002), "a frame without a mask" => unmasked_frame;
+    Close(1002), "a reserved bit" => reserved_bit;
+    Close(1002), "a Close with a code that must not be sent" => forbidden_close_code;
+    Close(1003), "a binary message" => binary_message;
+    Close(1007), "text that is not UTF-8" => invalid_utf8;
+    Close(1009), "a message over message_bytes" => oversize_message;
+    Close(1009), "a fragmented message over message_bytes" => oversize_in_fragments;
+    Close(3001), "the server stops" => shutdown;
+    Close(3004), "a room of the URL that logs leaves no place for" => overloaded;
+    Close(3005), "a token runs out" => expired_connection;
+    Close(3005), "a refresh with an expired token" => expired_refresh;
+    Close(3008), "a client does not read while its room talks" => slow_client;
+    Close(3009), "a client does not read for write_timeout" => no_write_progress;
+    Close(3012), "no answer to a ping" => no_pong;
+    Close(3013), "100 refusals for client_commands" => commands_without_end;
+    Close(3014), "a user's connection more than connections_per_user where it is refused" => too_many_of_a_user;
+    Close(3500), "a token with a wrong signature" => invalid_token;
+    Close(3500), "no token where one is required" => missing_token;
+    Close(3500), "a room's token in place of a connection's" => misplaced_token;
+    Close(3500), "an algorithm that is not the configured one" => wrong_algorithm;
+    Close(3501), "malformed JSON" => malformed_json;
+    Close(3501), "a command before connect" => command_before_connect;
+    Close(3502), "a client that does not say who it is" => stale;
+    Close(3503), "the API disconnects a user" => disconnected;
+    Close(3504), "a user's oldest connection where one is more than connections_per_user" => replaced;
+    Close(3505), "a token with too many channels" => too_many_channels;
+
+    Unsubscribe(2000), "the API takes a user out of a room" => taken_out;
+    Unsubscribe(2501), "a room's token runs out" => expired_membership;
+
+    Command(103), "a reserved room" => reserved_room;
+    Command(103), "a publish where clients may not" => publish_not_allowed;
+    Command(104), "an unknown command" => unknown_command;
+    Command(105), "a second subscribe" => already_subscribed;
+    Command(106), "a room more than rooms_per_connection" => too_many_rooms;
+    Command(107), "a room's name that is too long" => long_room_name;
+    Command(107), "a payload over publication_bytes" => large_publication;
+    Command(108), "an rpc without a backend" => rpc;
+    Command(108), "history where none is kept" => history_not_kept;
+    Command(109), "an expired token" => expired_token;
+    Command(109), "a subscribe with an expired token" => expired_room_token;
+    Command(111), "a command more than client_commands" => too_many_commands;
+    Command(111), "a publication more than client_publishes" => too_many_publications;
+    Command(112), "all that was missed or nothing, when it is not there" => unrecoverable;
+
+    Api(101), "a wrong key" => wrong_key;
+    Api(102), "a connection that is not there" => unknown_client;
+    Api(103), "a user put into a reserved room" => reserved_room_by_backend;
+    Api(104), "an unknown method" => unknown_method;
+    Api(106), "a payload over publication_bytes" => large_api_publication;
+    Api(106), "a room more than rooms_per_connection" => too_many_rooms_by_backend;
+    Api(107), "a body that is not JSON" => malformed_body;
+    Api(107), "a key over idempotency_key_bytes" => long_idempotency_key;
+    Api(108), "history where none is kept" => history_not_kept_for_backends;
+    Api(112), "a position in another log" => position_of_another_log;
+
+    Http(101), "a valid upgrade request" => upgraded;
+    Http(200), "a look at the health" => healthy;
+    Http(400), "an upgrade request without a key" => upgrade_without_key;
+    Http(400), "a room's name in the URL that cannot be" => bad_room_in_url;
+    Http(400), "more rooms or a longer name in the URL than there may be" => too_much_in_url;
+    Http(400), "a position in the URL that is none" => bad_since_in_url;
+    Http(400), "a switch in the URL that is neither on nor off" => bad_switch_in_url;
+    Http(400), "more history in the URL than there may be" => bad_history_in_url;
+    Http(400), "an error mode that does not exist" => bad_error_mode;
+    Http(401), "an API call without a key" => no_key;
+    Http(403), "an origin that is not allowed" => foreign_origin;
+    Http(403), "a reserved room in the URL" => reserved_room_in_url;
+    Http(404), "a path that leads nowhere" => unknown_path;
+    Http(405), "a method that the path does not have" => wrong_http_method;
+    Http(408), "half a request" => half_a_request;
+    Http(408), "half a body" => half_a_body;
+    Http(413), "a body over api_body_bytes" => large_body;
+    Http(413), "a chunked body over api_body_bytes" => large_chunked_body;
+    Http(426), "a plain GET on a WebSocket's path" => not_an_upgrade;
+    Http(426), "an old WebSocket version" => old_version;
+    Http(429), "a connection more than connections_per_ip" => too_many_from_an_address;
+    Http(429), "a socket more than http_connections_per_ip" => too_many_sockets_from_an_address;
+    Http(503), "connections faster than new_connections" => too_fast;
+    Http(429), "connections faster than new_connections_per_ip" => too_fast_from_an_address;
+    Http(431), "headers without end" => endless_headers;
+    Http(503), "a connection more than connections" => too_many_connections;
+    Http(503), "a socket more than http_connections" => too_many_sockets;
+    Http(503), "an upgrade and a readiness check while the server stops" => refused_while_stopping;
+}
+
+#[test]
+fn every_code_has_a_row() {
+    let rows: BTreeSet<Code> = ROWS.iter().map(|(code, _)| *code).collect();
+    let mut missing = Vec::new();
+    let codes = CloseCause::ALL.iter().map(|cause| cause.reason().code);
+    for code in codes.filter(|code| ![NO_STATUS, ABNORMAL].contains(code)) {
+        missing.extend(Some(Close(code)).filter(|code| !rows.contains(code)));
+    }
+    for reason in UnsubscribeReason::ALL {
+        missing.extend(Some(Unsubscribe(reason.code)).filter(|code| !rows.contains(code)));
+    }
+    for code in (0..1000).filter_map(error_code) {
+        let (in_commands, in_api) = produced(code);
+        missing.extend(Some(Command(code.number())).filter(|code| in_commands != rows.contains(code)));
+        missing.extend(Some(Api(code.number())).filter(|code| in_api != rows.contains(code)));
+    }
+    assert!(missing.is_empty(), "without a row, or with one too many: {missing:?}");
+}
+
+/// Whether a client can get this code in a reply, and a backend in an answer. A new code does not compile without a word here.
+fn produced(code: ErrorCode) -> (bool, bool) {
+    match code {
+        // Nothing outside can make the server fail inside.
+        ErrorCode::Internal => (false, false),
+        ErrorCode::Unauthorized => (false, true),
+        // Rooms come to be when they are named, connections do not.
+        ErrorCode::UnknownRoom => (false, true),
+        ErrorCode::PermissionDenied => (true, true),
+        ErrorCode::MethodNotFound => (true, true),
+        ErrorCode::AlreadySubscribed => (true, false),
+        ErrorCode::LimitExceeded => (true, true),
+        ErrorCode::BadRequest => (true, true),
+        ErrorCode::NotAvailable => (true, true),
+        ErrorCode::TokenExpired => (true, false),
+        // Backends are not limited in how fast they call.
+        ErrorCode::TooManyRequests => (true, false),
+        ErrorCode::Unrecoverable => (true, true),
+    }
+}
+
+fn error_code(number: u16) -> Option<ErrorCode> {
+    use ErrorCode::*;
+    let all = [
+        Internal,
+        Unauthorized,
+        UnknownRoom,
+        PermissionDenied,
+        MethodNotFound,
+        AlreadySubscribed,
+        LimitExceeded,
+        BadRequest,
+        NotAvailable,
+        TokenExpired,
+        TooManyRequests,
+        Unrecoverable,
+    ];
+    all.into_iter().find(|code| code.number() == number)
+}
+
+/// What is claimed of a test is true of the file.
+fn has_test(what: &str, file: &str, test: &str) {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(top.join(file)).unwrap();
+    assert!(text.contains(&format!("fn {test}()")), "{what}: no {test} in {file}");
+}

@@ -9,6 +9,7 @@ use crate::time::Instant;
 use crate::token::{BadToken, Claims, VerifiedClaims};
 use crate::wire::readable;
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -190,15 +191,12 @@ impl Hub {
         let max = self.config.limits.room_name_bytes;
         let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
         let user = user.map_err(|wrong| Flaw::of_name("sub", wrong))?;
+        let mut known = BTreeSet::new();
         let mut channels: Vec<Name> = Vec::new();
         for channel in &claims.channels {
             let room = Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channels", wrong))?;
-            if !channels.contains(&room) {
+            if known.insert(room.clone()) {
                 channels.push(room);
-            }
-            // One more than a connection may be in is refused as a thousand more are, and looked through sooner.
-            if channels.len() > self.config.limits.rooms_per_connection {
-                break;
             }
         }
         if let Some(channel) = &claims.channel {

@@ -70,6 +70,8 @@ pub struct Config {
     pub user_limit: UserLimit,
     /// Whether `new_connections_per_ip` is off for the addresses of this machine.
     pub spares_loopback: bool,
+    /// Whether a turn ends when it has done enough: see [`crate::Shard::has_work`].
+    pub bounded_turns: bool,
     /// Which path leads to which rooms.
     pub routes: Routes,
     /// What this node calls itself in connect replies and in `info`: at most [`NODE_BYTES`], see there.
@@ -85,6 +87,7 @@ impl Default for Config {
             policy: Policy::open(),
             user_limit: UserLimit::default(),
             spares_loopback: false,
+            bounded_turns: true,
             routes: Routes::default(),
             node: String::from("parlor"),
             version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),

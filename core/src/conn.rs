@@ -77,7 +77,8 @@ pub(crate) struct Open {
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
     pub check: Option<Check>,
-    /// Messages that came while it was not ready or a token was being checked, in order.
+    /// Messages whose time has not come: it was not ready, a token was being checked, too much waited for its socket, or
+    /// the turn had done enough. In order.
     pub waiting: Vec<String>,
     /// What is special about some of its rooms.
     pub terms: Vec<Terms>,
@@ -242,6 +243,8 @@ pub(crate) struct SealedOff {
     pub waited: usize,
     /// Whether the connection was ready.
     pub was_ready: bool,
+    /// Whether its client was not listened to.
+    pub was_held: bool,
 }
 
 impl Handshaking {
@@ -264,36 +267,38 @@ impl Handshaking {
 
 impl Open {
     /// The server ends it.
-    pub fn begin_close(self, cause: CloseCause, reason: CloseReason) -> (Closing, SealedOff) {
+    pub fn begin_close(self, cause: CloseCause, reason: CloseReason, limits: &Limits) -> (Closing, SealedOff) {
         let close = Frame::close(Some(&reason));
-        let (sealed, sealed_off) = self.seal(cause, close);
+        let (sealed, sealed_off) = self.seal(cause, close, limits);
         (Closing { sealed, cause, reason, peer: PeerSide::Open }, sealed_off)
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
-    pub fn answer_close(self, code: Option<u16>) -> (Closing, SealedOff) {
+    pub fn answer_close(self, code: Option<u16>, limits: &Limits) -> (Closing, SealedOff) {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
         let cause = CloseCause::PeerClose;
-        let (sealed, sealed_off) = self.seal(cause, close);
+        let (sealed, sealed_off) = self.seal(cause, close, limits);
         let reason = named(code.unwrap_or(NO_STATUS));
         (Closing { sealed, cause, reason, peer: PeerSide::Closed }, sealed_off)
     }
 
     /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
     /// finished.
-    pub fn follow(self) -> (Closing, SealedOff) {
+    pub fn follow(self, limits: &Limits) -> (Closing, SealedOff) {
         let cause = CloseCause::PeerEof;
-        let (waited, was_ready) = (self.outbox.queue().bytes(), self.is_ready());
+        let waited = self.outbox.queue().bytes();
+        let (was_ready, was_held) = (self.is_ready(), self.is_held(limits));
         let (sealed, dropped) = self.outbox.cut();
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready })
+        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready, was_held })
     }
 
-    fn seal(self, cause: CloseCause, close: Frame) -> (Sealed, SealedOff) {
-        let (waited, was_ready) = (self.outbox.queue().bytes(), self.is_ready());
+    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits) -> (Sealed, SealedOff) {
+        let waited = self.outbox.queue().bytes();
+        let (was_ready, was_held) = (self.is_ready(), self.is_held(limits));
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
-        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready })
+        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready, was_held })
     }
 
     /// Who it is in a room.
@@ -302,9 +307,14 @@ impl Open {
         own.unwrap_or(&self.info)
     }
 
-    /// Whether what it says has to wait.
+    /// Whether what it says has to wait for what it has said.
     pub fn is_busy(&self) -> bool {
         self.check.is_some() || matches!(self.stage, Stage::Joining(_))
+    }
+
+    /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.
+    pub fn is_held(&self, limits: &Limits) -> bool {
+        !self.waiting.is_empty() || self.outbox.is_high(limits)
     }
 
     /// Whether it has said who it is.

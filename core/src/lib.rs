@@ -20,6 +20,7 @@
 //! for effect in shard.handle(now, Input::Upgraded { conn }) {
 //!     match effect {
 //!         Effect::Wake(conn) => dirty.push(conn), // it has something to write
+//!         Effect::Listen(_) => {}                 // read from it again: `is_held` is over
 //!         Effect::Authenticate { .. } => {}       // check a signature, answer with Input::Authenticated
 //!         Effect::TokenRefused { .. } => {}       // a line in a log: this token was good for nothing
 //!         Effect::Finish(_) => {}                 // the Close is written: end our side of the stream
@@ -34,6 +35,12 @@
 //!     let Some(pending) = shard.pending(conn) else { continue };
 //!     let written = pending.slices().map(<[u8]>::len).sum(); // what the socket took
 //!     assert_eq!(shard.handle(now, Input::Flushed { conn, bytes: written }).count(), 0);
+//! }
+//!
+//! // A large call is done in several turns, between which the sockets are written to.
+//! shard.all_offered();
+//! while shard.has_work() {
+//!     for effect in shard.resume(now) { /* as above */ }
 //! }
 //!
 //! // Time comes in with every input. A Tick is useful from here on:

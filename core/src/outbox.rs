@@ -8,8 +8,15 @@ use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
 
 /// The queue of an open connection.
+///
+/// It is full only for a socket that has refused bytes: what one turn gives a connection is bounded by the turn, and
+/// whoever takes what it is offered is never in arrears (G6).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outbox(Queue);
+pub(crate) struct Outbox {
+    queue: Queue,
+    /// Whether the socket has left bytes behind since nothing waited last.
+    refused: bool,
+}
 
 /// The queue of a closing connection: it ends with the one Close frame, if there is to be one.
 #[derive(Clone, Debug)]
@@ -28,6 +35,9 @@ pub(crate) enum Drain {
     HalfWritten,
 }
 
+/// The share of an outbox that one turn may fill, and above which its connection's commands wait.
+pub(crate) const PART: usize = 4;
+
 /// What the socket took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -40,36 +50,45 @@ pub(crate) struct Progress {
 impl Outbox {
     /// Appends a frame. Returns whether the queue was empty before.
     pub fn push(&mut self, frame: Frame, limits: &Limits) -> Result<bool, Full> {
-        let was_empty = self.0.is_empty();
+        let was_empty = self.queue.is_empty();
         if frame.len() > limits.frame_bytes {
             return Err(Full(Limit::FrameBytes));
         }
-        if self.0.bytes + frame.len() > limits.outbox_bytes {
+        if self.refused && self.queue.bytes + frame.len() > limits.outbox_bytes {
             return Err(Full(Limit::OutboxBytes));
         }
-        if self.0.len() >= limits.outbox_frames {
+        if self.refused && self.queue.len() >= limits.outbox_frames {
             return Err(Full(Limit::OutboxFrames));
         }
-        self.0.bytes += frame.len();
-        self.0.frames.push_back(frame);
-        assert!(self.0.bytes <= limits.outbox_bytes, "G6: an outbox is within its bytes");
+        self.queue.bytes += frame.len();
+        self.queue.frames.push_back(frame);
         Ok(was_empty)
+    }
+
+    /// Whether so much waits that nothing more is done for the client until its socket has taken some of it.
+    pub fn is_high(&self, limits: &Limits) -> bool {
+        self.queue.len() > (limits.outbox_frames / PART).max(1) || self.queue.bytes > limits.outbox_bytes / PART
+    }
+
+    /// Checks that it is held to its limits only while something is left of what was offered.
+    pub fn audit(&self) {
+        assert!(!self.refused || !self.queue.is_empty(), "G6: a socket that has taken everything has refused nothing");
     }
 
     /// Puts a Pong ahead of everything that is not half written. It replaces one that has not gone out: a peer that
     /// pings without reading gets one answer, not a queue of them. Returns whether the queue was empty before, and
     /// whether a Pong was replaced.
     pub fn pong(&mut self, frame: Frame) -> (bool, bool) {
-        let was_empty = self.0.is_empty();
-        self.0.bytes += frame.len();
-        let unsent = self.0.pong.replace(frame);
-        self.0.bytes -= unsent.as_ref().map_or(0, Frame::len);
+        let was_empty = self.queue.is_empty();
+        self.queue.bytes += frame.len();
+        let unsent = self.queue.pong.replace(frame);
+        self.queue.bytes -= unsent.as_ref().map_or(0, Frame::len);
         (was_empty, unsent.is_some())
     }
 
     /// Ends the queue with a Close frame. Returns how many whole frames were dropped, and whether it was empty before.
     pub fn seal(self, drain: Drain, close: Frame) -> (Sealed, u64, bool) {
-        let mut queue = self.0;
+        let mut queue = self.queue;
         let was_empty = queue.is_empty();
         let dropped = if drain == Drain::HalfWritten { queue.keep_half_written() } else { 0 };
         queue.bytes += close.len();
@@ -80,19 +99,21 @@ impl Outbox {
     /// Ends the queue with what is left of a half-written frame, and without a Close frame. Returns how many whole frames
     /// were dropped.
     pub fn cut(self) -> (Sealed, u64) {
-        let mut queue = self.0;
+        let mut queue = self.queue;
         let dropped = queue.keep_half_written();
         (Sealed(queue), dropped)
     }
 
     /// The frames as they will be written.
     pub fn queue(&self) -> &Queue {
-        &self.0
+        &self.queue
     }
 
-    /// Takes note that the socket took `bytes`.
+    /// Takes note that the socket took `bytes` of what it was offered, which is all that waited.
     pub fn flushed(&mut self, bytes: usize) -> Progress {
-        self.0.flushed(bytes)
+        let progress = self.queue.flushed(bytes);
+        self.refused = !progress.empty;
+        progress
     }
 }
 
@@ -236,11 +257,21 @@ mod tests {
     }
 
     #[test]
-    fn it_holds_what_its_limits_say_and_no_more() {
+    fn it_is_full_only_for_a_socket_that_has_refused() {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full(Limit::FrameBytes)));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(true));
         assert_eq!(outbox.push(text("12345678"), &limits()), Ok(false), "exactly outbox_bytes");
+        assert_eq!(outbox.push(text("1234567"), &limits()), Ok(false), "nobody has offered them yet");
+        assert!(outbox.is_high(&limits()));
+        assert_eq!(outbox.flushed(10), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.push(text(""), &limits()), Err(Full(Limit::OutboxBytes)), "it was offered, and is left");
+        assert_eq!(outbox.flushed(8), Progress { frames: 0, empty: false });
+        outbox.queue().audit();
+        assert_eq!(outbox.flushed(11), Progress { frames: 2, empty: true });
+        assert!(!outbox.is_high(&limits()));
+        (0..3).for_each(|_| assert!(outbox.push(text("12345678"), &limits()).is_ok(), "it takes everything again"));
+        assert_eq!(outbox.flushed(10), Progress { frames: 1, empty: false });
         assert_eq!(outbox.push(text(""), &limits()), Err(Full(Limit::OutboxBytes)), "even the smallest");
         assert_eq!(outbox.flushed(11), Progress { frames: 1, empty: false });
         assert_eq!(outbox.push(text("123456789"), &limits()), Err(Full(Limit::FrameBytes)));
@@ -256,7 +287,7 @@ mod tests {
             outbox.push(text("ab"), &Limits::default()).unwrap();
         }
         assert!(outbox.flushed(400).empty);
-        assert!(outbox.0.frames.capacity() <= KEPT_CAPACITY);
+        assert!(outbox.queue.frames.capacity() <= KEPT_CAPACITY);
     }
 
     #[test]
@@ -306,12 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn its_audit_finds_a_socket_that_is_blamed_for_nothing() {
+        let words = "G6: a socket that has taken everything has refused nothing";
+        audit_finds(Outbox::default, Outbox::audit, &[(words, |outbox| outbox.refused = true)]);
+    }
+
+    #[test]
     fn its_audit_finds_what_is_wrong() {
         let make = || {
             let mut outbox = Outbox::default();
             outbox.push(text("ab"), &limits()).unwrap();
             outbox.flushed(1);
-            outbox.0
+            outbox.queue
         };
         audit_finds(
             make,

@@ -92,12 +92,49 @@ impl Shard {
     pub fn handle(&mut self, now: Now, input: Input) -> Turn<'_> {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.begin(now);
+        self.hub.begin_turn();
         if matches!(input, Input::Tick) {
             self.broker.tick(mono, &self.config.limits);
         }
         self.hub.handle(input);
         self.settle(mono);
         Turn { effects: self.hub.effects.drain(..) }
+    }
+
+    /// Goes on with what was put off: see [`Shard::has_work`]. Before that, all that waits is to be offered to its sockets, as
+    /// [`Shard::all_offered`] says, and those that refused are to be given a while.
+    pub fn resume(&mut self, now: Now) -> Turn<'_> {
+        assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
+        let mono = self.hub.go_on_at(now);
+        self.hub.resume();
+        self.settle(mono);
+        Turn { effects: self.hub.effects.drain(..) }
+    }
+
+    /// Whether commands were put off, so that no outbox fills up before its socket was asked, and no turn is very long: one
+    /// ends when [`Shard::is_spent`], or when it has queued 10,000 frames. [`Shard::resume`] goes on with them; what comes in meanwhile goes before them, but for what the same client says.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.hub.has_work()
+    }
+
+    /// Whether one connection may have been given so much since [`Shard::all_offered`] that nothing more is begun before that
+    /// is called again: a quarter of `outbox_frames` or `outbox_bytes`.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.hub.is_spent()
+    }
+
+    /// Takes note that all that waits was offered to the sockets: each has taken it, or refuses.
+    pub fn all_offered(&mut self) {
+        self.hub.all_offered();
+    }
+
+    /// Whether a connection is not to be read from for now: something that its client said waits, or more than a quarter of an
+    /// outbox waits for the client. [`Effect::Listen`] says when that is over.
+    #[must_use]
+    pub fn is_held(&self, conn: ConnId) -> bool {
+        self.hub.is_held(conn)
     }
 
     /// When [`Input::Tick`] is next useful; `None` when nothing waits for time to pass.

@@ -175,6 +175,8 @@ pub struct CallId(pub u64);
 pub enum Effect {
     /// This connection's outbox went from empty to non-empty: ask [`crate::Shard::pending`] and write.
     Wake(ConnId),
+    /// This connection, to which [`crate::Shard::is_held`] applied, may be read from again.
+    Listen(ConnId),
     /// Verify this token and answer with [`Input::Authenticated`].
     Authenticate {
         /// The connection.

@@ -142,8 +142,8 @@ impl<T: Transport> Driver<T> {
         self.blocked
     }
 
-    /// What the connection is ready for next. Reads go to `buffer`, which is not touched otherwise.
-    pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ready> {
+    /// What the connection is ready for next, where it `may_read`. Reads go to `buffer`, which is not touched otherwise.
+    pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], may_read: bool) -> Poll<Ready> {
         if let Phase::Answering(handshake) = &mut self.phase {
             if ready!(poll_write_all(&mut self.transport, cx, &mut handshake.response)).is_err() {
                 return Poll::Ready(Ready::Lost(Lost::Write));
@@ -158,7 +158,7 @@ impl<T: Transport> Driver<T> {
             self.blocked = false;
             return Poll::Ready(writable.map_or(Ready::Lost(Lost::Write), |()| Ready::Writable));
         }
-        if matches!(self.phase, Phase::Done) {
+        if matches!(self.phase, Phase::Done) || !may_read {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.transport.poll_read(cx, buffer)) {

@@ -4,16 +4,16 @@
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
 use crate::auth::Tokens;
-use crate::backlog::Backlog;
 use crate::driver::{Driver, Gather, Handshake, Ready, Transport, Written};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
-use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Lost, Now, Refused, Shard, Upgrade};
-use std::collections::{BTreeMap, VecDeque};
+use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, trace};
 
@@ -25,10 +25,13 @@ pub trait Observer {
     /// This input is handled next.
     fn before(&mut self, now: Now, input: &Input);
 
+    /// What was put off is gone on with.
+    fn resumed(&mut self, _now: Now) {}
+
     /// It has had this effect. There may be several.
     fn effect(&mut self, _effect: &Effect) {}
 
-    /// It was handled to the end.
+    /// It was handled to the end, or until it was put off.
     fn after(&mut self, _shard: &Shard) {}
 }
 
@@ -39,7 +42,10 @@ pub struct Host<T, O = Recent> {
     outside: Outside<T>,
     /// Inputs that follow from effects of the turn before.
     inputs: VecDeque<Input>,
-    backlog: Backlog,
+    /// While work is put off: until when sockets have time to take some of what they have refused.
+    patience: Option<Instant>,
+    /// While work is put off: whether what was done before is still to be offered to the sockets.
+    is_new: bool,
     buffer: Box<[u8]>,
     gather: Gather,
     observer: O,
@@ -51,6 +57,12 @@ pub struct Host<T, O = Recent> {
 struct Outside<T> {
     seats: Seats<T>,
     dirty: VecDeque<ConnId>,
+    /// Sockets that have taken nothing since they refused bytes.
+    refusing: BTreeSet<ConnId>,
+    /// What was read of connections that are not to be listened to yet.
+    unread: BTreeMap<ConnId, Vec<u8>>,
+    /// Those sockets that refused when work was put off.
+    awaited: BTreeSet<ConnId>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     tokens: Tokens,
     refused_tokens: Option<RefusedTokens>,
@@ -71,6 +83,8 @@ pub struct RefusedTokens {
 
 /// Bytes that one read takes at most. All connections share the buffer.
 const BUFFER_BYTES: usize = 16 << 10;
+/// How long those who refuse bytes have, all in all, to take some before what was put off goes on without them.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Reads and other steps of one connection before the others have their turn.
 const STEPS: usize = 2;
 
@@ -96,11 +110,15 @@ impl<T: Transport, O: Observer> Host<T, O> {
     #[must_use]
     pub fn observed(config: Config, seed: [u8; 32], tokens: Tokens, observer: O) -> Self {
         Self {
-            backlog: Backlog::new(&config.limits),
+            patience: None,
+            is_new: true,
             shard: Shard::new(config, seed),
             outside: Outside {
                 seats: Seats::default(),
                 dirty: VecDeque::new(),
+                refusing: BTreeSet::new(),
+                awaited: BTreeSet::new(),
+                unread: BTreeMap::new(),
                 calls: BTreeMap::new(),
                 tokens,
                 refused_tokens: None,
@@ -137,7 +155,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
         for _ in 0..STEPS {
             let Some(seat) = self.outside.seats.get(conn) else { return Poll::Ready(Served::Ended) };
             seat.waker.clone_from(cx.waker());
-            let Poll::Ready(ready) = seat.driver.poll(cx, &mut self.buffer) else { return Poll::Pending };
+            let is_held = self.shard.is_held(conn);
+            if !is_held && let Some(unread) = self.outside.unread.remove(&conn) {
+                self.decode(now, conn, &unread);
+                continue;
+            }
+            let Poll::Ready(ready) = seat.driver.poll(cx, &mut self.buffer, !is_held) else { return Poll::Pending };
             match ready {
                 Ready::Upgraded(early) => {
                     self.turn(now, Input::Upgraded { conn });
@@ -155,27 +178,35 @@ impl<T: Transport, O: Observer> Host<T, O> {
         Poll::Ready(Served::Partly)
     }
 
-    /// Writes what waits for up to `limit` connections, once each.
+    /// Writes what waits for up to `limit` connections, once each. When nothing is left to write, it goes on with what was
+    /// put off.
     pub fn flush(&mut self, now: Now, limit: usize) {
         for _ in 0..limit {
             let Some(conn) = self.outside.dirty.pop_front() else { break };
             self.write(now, conn);
         }
-        if !self.needs_flush() {
-            self.backlog.clear();
+        if self.outside.dirty.is_empty() {
+            self.shard.all_offered();
+            self.go_on(now);
         }
     }
 
     /// Whether there is anything for [`Host::flush`] to do.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
-        !self.outside.dirty.is_empty()
+        !self.outside.dirty.is_empty() || self.shard.is_spent() || (self.shard.has_work() && self.may_go_on())
+    }
+
+    /// When [`Host::tick`] is next useful.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let patience = self.patience.filter(|_| !self.may_go_on());
+        self.shard.poll_timeout().into_iter().chain(patience).min()
     }
 
     /// Hands in a backend's call.
     pub fn call(&mut self, now: Now, command: Command) -> Answer {
         self.catch_up(now);
-        self.backlog.add_call(&command);
         let (sender, answer) = oneshot::channel();
         let call = self.next_call;
         self.next_call += 1;
@@ -186,7 +217,11 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Lets the shard notice how late it is.
     pub fn tick(&mut self, now: Now) {
+        self.catch_up(now);
         self.turn(now, Input::Tick);
+        if self.patience.is_some_and(|end| end <= now.mono) {
+            self.outside.awaited.clear();
+        }
     }
 
     /// Begins to close every connection.
@@ -194,7 +229,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.turn(now, Input::Shutdown);
     }
 
-    /// The shard, to look at. [`Host::tick`] is next useful at its `poll_timeout`.
+    /// The shard, to look at.
     #[must_use]
     pub fn shard(&self) -> &Shard {
         &self.shard
@@ -228,23 +263,55 @@ impl<T: Transport, O: Observer> Host<T, O> {
         // Each input may end the connection, and its seat with it.
         while let Some(seat) = self.outside.seats.get(conn) {
             let Some(input) = seat.driver.decode(&mut bytes) else { return };
-            if let Input::Message { text, .. } = &input {
-                self.catch_up(now);
-                self.backlog.add_text(text);
-                // What it asked for can be a good part of its own outbox each time.
-                if self.shard.pending(conn).is_some_and(|pending| self.backlog.is_much(pending.len())) {
-                    self.write(now, conn);
-                }
-            }
+            self.catch_up(now);
             self.turn(now, input);
+            if self.shard.is_held(conn) {
+                self.write(now, conn);
+            }
+            if self.shard.is_held(conn) && !bytes.is_empty() {
+                self.outside.unread.insert(conn, bytes.to_vec());
+                return;
+            }
         }
     }
 
-    /// Writes everything that waits, if what was handed in meanwhile could be a good part of an outbox.
+    /// Offers all sockets what waits, if nothing more is to be begun before that.
     fn catch_up(&mut self, now: Now) {
-        if self.backlog.is_due() {
-            self.flush(now, usize::MAX);
+        if self.shard.is_spent() {
+            while let Some(conn) = self.outside.dirty.pop_front() {
+                self.write(now, conn);
+            }
+            self.shard.all_offered();
         }
+    }
+
+    /// Goes on with what was put off, once those who refused what they were offered before have taken some of it, or their
+    /// time is over.
+    fn go_on(&mut self, now: Now) {
+        if !self.shard.has_work() {
+            return;
+        }
+        let end = *self.patience.get_or_insert(now.mono.after(PATIENCE));
+        if mem::take(&mut self.is_new) && now.mono < end {
+            self.outside.awaited.clone_from(&self.outside.refusing);
+        }
+        if !self.may_go_on() {
+            return;
+        }
+        self.is_new = true;
+        self.observer.resumed(now);
+        let effects = self.shard.resume(now);
+        follow(effects, &mut self.outside, &mut self.observer, &mut self.inputs);
+        self.observer.after(&self.shard);
+        self.handle_rest(now);
+        if !self.shard.has_work() {
+            self.patience = None;
+        }
+    }
+
+    /// Whether nobody is waited for who refused what it was offered.
+    fn may_go_on(&self) -> bool {
+        self.outside.awaited.is_empty()
     }
 
     /// From here to the accounting nothing can come between the check that a connection may be written to and the
@@ -257,10 +324,17 @@ impl<T: Transport, O: Observer> Host<T, O> {
             }
             let Some(pending) = self.shard.pending(conn) else { return };
             match seat.driver.write(&pending, &mut self.gather) {
-                Written::All(bytes) => return self.turn(now, Input::Flushed { conn, bytes }),
-                Written::Part(bytes) => self.turn(now, Input::Flushed { conn, bytes }),
+                Written::All(bytes) => {
+                    self.outside.has_taken(conn);
+                    return self.turn(now, Input::Flushed { conn, bytes });
+                }
+                Written::Part(bytes) => {
+                    self.outside.has_taken(conn);
+                    self.turn(now, Input::Flushed { conn, bytes });
+                }
                 Written::Refused => {
                     seat.waker.wake_by_ref();
+                    self.outside.refusing.insert(conn);
                     return self.turn(now, Input::Flushed { conn, bytes: 0 });
                 }
                 Written::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
@@ -270,16 +344,29 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     fn turn(&mut self, now: Now, input: Input) {
         self.inputs.push_back(input);
+        self.handle_rest(now);
+    }
+
+    fn handle_rest(&mut self, now: Now) {
         while let Some(input) = self.inputs.pop_front() {
             self.observer.before(now, &input);
-            for effect in self.shard.handle(now, input) {
-                self.observer.effect(&effect);
-                if let Some(input) = self.outside.carry_out(effect) {
-                    self.inputs.push_back(input);
-                }
-            }
+            let effects = self.shard.handle(now, input);
+            follow(effects, &mut self.outside, &mut self.observer, &mut self.inputs);
             self.observer.after(&self.shard);
         }
+    }
+}
+
+/// Carries out what a turn has come to, and queues the inputs that follow from it.
+fn follow<T: Transport>(
+    effects: Turn<'_>,
+    outside: &mut Outside<T>,
+    observer: &mut impl Observer,
+    inputs: &mut VecDeque<Input>,
+) {
+    for effect in effects {
+        observer.effect(&effect);
+        inputs.extend(outside.carry_out(effect));
     }
 }
 
@@ -295,6 +382,11 @@ impl<T: Transport> Outside<T> {
                 let address = self.seats.get(conn).and_then(|seat| seat.address);
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
+            }
+            Effect::Listen(conn) => {
+                if let Some(seat) = self.seats.get(conn) {
+                    seat.waker.wake_by_ref();
+                }
             }
             Effect::Finish(conn) => {
                 if let Some(seat) = self.seats.get(conn) {
@@ -313,8 +405,17 @@ impl<T: Transport> Outside<T> {
         None
     }
 
+    /// A socket that may have refused bytes before has taken some, or is gone.
+    fn has_taken(&mut self, conn: ConnId) {
+        if self.refusing.remove(&conn) {
+            self.awaited.remove(&conn);
+        }
+    }
+
     fn hang_up(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
+        self.has_taken(conn);
+        self.unread.remove(&conn);
         if let Some(seat) = self.seats.take(conn) {
             seat.driver.hang_up(end.clean);
             seat.waker.wake();

@@ -4,7 +4,6 @@
 //! clock, over any [`driver::Transport`].
 
 pub mod auth;
-mod backlog;
 mod backoff;
 mod clock;
 pub mod config;

@@ -44,10 +44,20 @@ impl Observer for Recent {
             *last = Brief { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
             return;
         }
+        self.keep(Brief { at, kind, conn, bytes });
+    }
+
+    fn resumed(&mut self, at: Now) {
+        self.keep(Brief { at, kind: "resumed", conn: None, bytes: 0 });
+    }
+}
+
+impl Recent {
+    fn keep(&mut self, brief: Brief) {
         if self.inputs.len() == KEPT {
             self.inputs.pop_front();
         }
-        self.inputs.push_back(Brief { at, kind, conn, bytes });
+        self.inputs.push_back(brief);
     }
 }
 

@@ -338,7 +338,7 @@ impl Shard {
             let now = self.clock.now().mono;
             self.refusals.note_some(now, Reason::Token, count, Refused { why, address, ..Refused::default() });
         }
-        let next = host.shard().poll_timeout().unwrap_or(Instant::NEVER);
+        let next = host.poll_timeout().unwrap_or(Instant::NEVER);
         if next < self.armed.get() {
             self.armed.set(next);
             self.rearm.notify_one();

@@ -81,7 +81,7 @@ impl<S: Subject> Reader<'_, S> {
         if let Phase::Closing { peer, cause, .. } = conn.phase {
             out.extend([peer as u8, cause as u8]);
         }
-        out.extend([u8::from(conn.ready), u8::from(conn.asked), u8::from(conn.entry.json)]);
+        out.extend([conn.ready, conn.asked, conn.entry.json, conn.refused].map(u8::from));
         self.entry(conn, &mut out);
         out.push(u8::try_from(conn.waiting.iter().map(|text| text.said.len()).sum::<usize>()).expect("a few"));
         out.push(match conn.ask {

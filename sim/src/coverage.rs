@@ -104,6 +104,8 @@ goals! {
     RoomRefreshed = "a client showed a new token for a room",
     RoomExpired = "a membership outlived its token",
     WaitedForToken = "something waited for a later token",
+    WaitedForReader = "a command waited until its client had read",
+    PongDeadlineStoodStill = "a client that was not listened to was not ended for its silence",
     Batched = "a backend asked for several things in one call",
     ConnectionRate = "an address came too often",
     PutIn = "a backend put a connection into a room",

@@ -351,7 +351,12 @@ impl Search<'_> {
         next: &mut Vec<(u32, World<S>)>,
         found: &mut Found,
     ) -> Result<(), Box<Broken>> {
+        // Without that a scope has no end: nothing holds an outbox to its limits that its socket was never asked to take.
+        let overdue = world.peers().find(|peer| world.is_to_be_offered(*peer));
         for (action, at) in self.scope.actions.iter().zip(0..) {
+            if overdue.is_some_and(|peer| !matches!(action, Action::Write(other, _) if *other == peer)) {
+                continue;
+            }
             if !world.can(action) || (self.scope.orderly && !is_sensible(world, action)) {
                 continue;
             }

@@ -159,6 +159,8 @@ impl<S: Subject> World<S> {
 
     fn empty(&mut self, core: &[Peer]) -> Result<(), Failure> {
         for peer in core {
+            // Whoever is told that others leave reads that first.
+            self.settle()?;
             self.act(&Action::Close(*peer, Farewell::Normal))?;
         }
         self.settle()?;

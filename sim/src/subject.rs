@@ -83,6 +83,14 @@ pub trait Subject {
     }
 }
 
+/// Lets a machine do all that it has put off. Sockets are the world's to write to, between two inputs.
+pub fn go_on(shard: &mut Shard, now: Now, effects: &mut Vec<Effect>) {
+    while shard.has_work() {
+        effects.extend(shard.resume(now));
+    }
+    shard.all_offered();
+}
+
 impl Subject for Shard {
     fn new(config: Config, seed: [u8; 32]) -> Self {
         Self::new(config, seed)
@@ -93,7 +101,8 @@ impl Subject for Shard {
     }
 
     fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
-        let effects = self.handle(now, input).collect();
+        let mut effects: Vec<Effect> = self.handle(now, input).collect();
+        go_on(self, now, &mut effects);
         vec![Seen::of(self, effects)]
     }
 

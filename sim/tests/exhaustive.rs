@@ -31,8 +31,8 @@ fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
 fn two_plain_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 2, 2, 1, 3),
-        "42999 states, 441886 transitions, depth 17: accept=9612 upgrade=2262 close=29564 \
-         lose=56926 write=87376 api-publish=25582 advance=42345 stale=168792 shutdown=19427",
+        "36634 states, 348306 transitions, depth 17: accept=9150 upgrade=2148 close=21298 \
+         lose=44024 write=69993 api-publish=19038 advance=33853 stale=133562 shutdown=15240",
     );
 }
 
@@ -40,8 +40,8 @@ fn two_plain_clients_two_rooms_queue_one() {
 fn three_plain_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Plain, 3, 1, 2, 3),
-        "98451 states, 1361795 transitions, depth 21: accept=12792 upgrade=2452 close=95067 \
-         lose=191423 write=315879 api-publish=33397 advance=98283 stale=577914 shutdown=34588",
+        "112410 states, 1510777 transitions, depth 23: accept=13856 upgrade=2511 close=91472 \
+         lose=207100 write=374306 api-publish=39610 advance=108751 stale=639274 shutdown=33897",
     );
 }
 
@@ -49,9 +49,9 @@ fn three_plain_clients_one_room_queue_two() {
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 2, 1, 1),
-        "43551 states, 466436 transitions, depth 22: accept=1442 upgrade=354 connect=354 \
-         join=9424 leave=12220 close=32816 lose=58567 write=92842 api-publish=21466 advance=42812 \
-         stale=172762 shutdown=21377",
+        "39127 states, 363283 transitions, depth 22: accept=1302 upgrade=312 connect=312 \
+         join=4724 leave=6128 close=22508 lose=45042 write=75598 api-publish=17418 advance=34912 \
+         stale=138814 shutdown=16213",
     );
 }
 
@@ -59,9 +59,9 @@ fn two_json_clients_two_rooms_queue_one() {
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
         &Scope::rooms(Profile::Json, 2, 1, 2, 3),
-        "70759 states, 765837 transitions, depth 24: accept=2092 upgrade=484 connect=484 \
-         join=9438 leave=8118 close=61244 lose=99326 write=161895 api-publish=40615 advance=70207 \
-         stale=280944 shutdown=30990",
+        "58639 states, 582501 transitions, depth 24: accept=1862 upgrade=413 connect=413 \
+         join=2478 leave=2862 close=38859 lose=75685 write=133466 api-publish=31246 advance=54901 \
+         stale=218362 shutdown=21954",
     );
 }
 
@@ -69,9 +69,9 @@ fn two_json_clients_one_room_queue_two() {
 fn every_end_of_a_plain_client() {
     is_pinned(
         &Scope::ends(Profile::Plain, 2, 1),
-        "26854 states, 499292 transitions, depth 15: accept=892 upgrade=404 publish=120 \
-         close=22248 violate=11124 lose=91674 break=26408 write=144208 api-publish=4638 \
-         api-disconnect-client=53262 advance=26810 stale=106524 shutdown=10980",
+        "34036 states, 600836 transitions, depth 15: accept=1024 upgrade=456 publish=120 \
+         close=26312 violate=13156 lose=107482 break=31014 write=185220 api-publish=4638 \
+         api-disconnect-client=62540 advance=31498 stale=125080 shutdown=12296",
     );
 }
 
@@ -79,9 +79,9 @@ fn every_end_of_a_plain_client() {
 fn every_end_of_a_json_client() {
     is_pinned(
         &Scope::ends(Profile::Json, 1, 2),
-        "1898 states, 21025 transitions, depth 13: accept=8 upgrade=4 connect=4 join=56 leave=62 \
-         publish=20 close=1156 violate=578 lose=3360 break=945 write=5754 api-publish=666 \
-         api-disconnect-client=1894 advance=1848 stale=3788 shutdown=882",
+        "1902 states, 20597 transitions, depth 13: accept=8 upgrade=4 connect=4 join=28 leave=26 \
+         publish=8 close=1012 violate=506 lose=3276 break=923 write=5956 api-publish=632 \
+         api-disconnect-client=1850 advance=1824 stale=3700 shutdown=840",
     );
 }
 
@@ -89,9 +89,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(Profile::Plain, 2, 2),
-        "57559 states, 589079 transitions, depth 21: accept=894 upgrade=447 connect=13938 \
-         decide=127272 close=70568 lose=92276 write=146749 api-publish-user=24306 \
-         api-disconnect-user=57559 advance=55070",
+        "43237 states, 347369 transitions, depth 21: accept=732 upgrade=366 connect=3283 \
+         decide=65836 close=29717 lose=56970 write=102369 api-publish-user=14367 \
+         api-disconnect-user=37143 advance=36586",
     );
 }
 
@@ -99,9 +99,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(Profile::Json, 2, 2),
-        "26649 states, 227311 transitions, depth 21: accept=648 upgrade=324 connect=2268 \
-         decide=33696 close=25527 lose=39456 write=62845 api-publish-user=9407 \
-         api-disconnect-user=26649 advance=26491",
+        "29766 states, 237771 transitions, depth 21: accept=662 upgrade=331 connect=1324 \
+         decide=37072 close=21526 lose=39861 write=72359 api-publish-user=9246 \
+         api-disconnect-user=27732 advance=27658",
     );
 }
 
@@ -109,8 +109,8 @@ fn users_in_json() {
 fn pings_in_plain() {
     is_pinned(
         &Scope::pings(Profile::Plain, 1, 2),
-        "1212 states, 6814 transitions, depth 15: accept=16 upgrade=10 ping=1196 pong=1196 \
-         lose=1196 write=1562 api-publish=432 advance=1206",
+        "863 states, 4072 transitions, depth 14: accept=16 upgrade=10 ping=566 pong=566 lose=762 \
+         write=1103 api-publish=277 advance=772",
     );
 }
 
@@ -118,8 +118,8 @@ fn pings_in_plain() {
 fn pings_in_json() {
     is_pinned(
         &Scope::pings(Profile::Json, 1, 2),
-        "5824 states, 38433 transitions, depth 20: accept=16 upgrade=10 connect=76 join=2966 \
-         leave=2135 ping=5808 pong=5808 lose=5808 write=8096 api-publish=1892 advance=5818",
+        "2942 states, 13769 transitions, depth 19: accept=16 upgrade=10 connect=55 join=431 \
+         leave=386 ping=1405 pong=1405 lose=2531 write=4128 api-publish=861 advance=2541",
     );
 }
 
@@ -136,10 +136,9 @@ fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::broker(Profile::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
-        "2711 states, 19030 transitions, depth 18: \
-         accept=41 upgrade=23 connect=23 recover=5103 history=18 leave=18 lose=2624 write=2537 \
-         api-publish=911 api-publish-once=911 api-history=2711 api-history-remove=2711 \
-         advance=1399",
+        "1096 states, 7055 transitions, depth 13: accept=41 upgrade=23 connect=23 recover=1431 \
+         history=18 leave=18 lose=1032 write=945 api-publish=370 api-publish-once=370 \
+         api-history=1096 api-history-remove=1096 advance=592",
     );
 }
 
@@ -148,9 +147,8 @@ fn a_plain_client_and_a_log_of_one() {
     is_pinned_with(
         &Scope::broker(Profile::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
-        "538 states, 3066 transitions, depth 8: \
-         accept=231 upgrade=216 lose=461 write=210 api-publish=245 api-publish-once=245 \
-         api-history=538 api-history-remove=538 advance=382",
+        "536 states, 3050 transitions, depth 8: accept=231 upgrade=216 lose=457 write=208 \
+         api-publish=245 api-publish-once=245 api-history=534 api-history-remove=534 advance=380",
     );
 }
 
@@ -159,9 +157,9 @@ fn two_who_watch_and_one_who_tells_late() {
     is_pinned_with(
         &Scope::presence(2, 4),
         &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
-        "1925 states, 12153 transitions, depth 20: accept=247 upgrade=184 connect=222 decide=87 \
-         watch=904 presence=168 leave=168 lose=3585 write=2738 api-presence=1925 \
-         api-unsubscribe=1925",
+        "1291 states, 6410 transitions, depth 20: accept=167 upgrade=111 connect=136 decide=53 \
+         watch=337 presence=113 leave=113 lose=1823 write=1607 api-presence=975 \
+         api-unsubscribe=975",
     );
 }
 

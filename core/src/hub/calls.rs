@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::page::Budget;
+use super::work::Work;
 use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
@@ -13,7 +14,7 @@ use crate::link::{Caller, Draft, Origin, Replay, Request};
 use crate::registry::Reasons;
 use crate::time::Instant;
 use crate::turn::{CallId, Effect};
-use crate::wire::api::{bad_room, no_connection};
+use crate::wire::api::no_connection;
 use crate::wire::json;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -45,7 +46,7 @@ impl Hub {
             Command::PublishUser { user, message } => {
                 return self.call_publish(caller, user.personal_room(), message);
             }
-            Command::Broadcast { channels, message } => return self.broadcast(caller, &channels, message),
+            Command::Broadcast { channels, message } => return self.broadcast(caller, channels, message),
             Command::Batch(commands) => return self.batch(caller, commands),
             Command::History { channel, query } => return self.call_history(caller, channel, query),
             Command::HistoryRemove { channel } => {
@@ -152,29 +153,16 @@ impl Hub {
     }
 
     /// Publishes to several rooms, which share one payload.
-    fn broadcast(&mut self, caller: Caller, channels: &[String], message: Message) {
+    fn broadcast(&mut self, caller: Caller, channels: Vec<String>, message: Message) {
         let gather = self.begin_gather(caller, None, channels.len());
         let message = self.draft(message);
-        for (at, channel) in channels.iter().enumerate() {
-            let part = Caller::Part { gather, at };
-            let room = Name::room(channel, self.config.limits.room_name_bytes);
-            match room.map_err(|wrong| bad_room(channel, wrong)).and_then(|room| Ok((room, message.clone()?))) {
-                Ok((room, (draft, idempotency_key))) => {
-                    let from = Origin::Call(part);
-                    self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
-                }
-                Err(error) => self.resolve(part, Err(error)),
-            }
-        }
+        self.agenda.first(Work::Broadcast { gather, at: 0, rooms: channels.into_iter(), message });
     }
 
     fn batch(&mut self, caller: Caller, commands: Vec<(&'static str, Result<Command, Error>)>) {
-        let methods = commands.iter().map(|(method, _)| *method).collect();
+        let (methods, commands): (_, Vec<_>) = commands.into_iter().unzip();
         let gather = self.begin_gather(caller, Some(methods), commands.len());
-        for (at, (_, command)) in commands.into_iter().enumerate() {
-            // Each sees what those before it have done, so it waits until the broker has answered them.
-            self.parts.push_back((Caller::Part { gather, at }, command));
-        }
+        self.agenda.first(Work::Batch { gather, at: 0, commands: commands.into_iter() });
     }
 
     fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {

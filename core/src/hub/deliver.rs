@@ -49,6 +49,7 @@ impl Hub {
         for slot in self.registry.members(room) {
             post.offer(&mut self.conns[slot as usize], &mut message);
         }
+        self.budget.take(message.frames());
     }
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
@@ -58,6 +59,7 @@ impl Hub {
         for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
             post.offer(conn, &mut message);
         }
+        self.budget.take(message.frames());
     }
 
     /// Puts a message that belongs to no room into one connection's outbox.
@@ -65,12 +67,21 @@ impl Hub {
         let mut message = Message::new(data, || json::message(data));
         let mut post = post!(self);
         post.offer(&mut self.conns[slot as usize], &mut message);
+        self.budget.take(message.frames());
     }
 
     /// Puts one frame into one connection's outbox.
     pub(super) fn enqueue(&mut self, slot: u32, frame: Frame) {
+        self.enqueue_for([slot], frame);
+    }
+
+    /// Puts the same frame into several connections' outboxes.
+    pub(super) fn enqueue_for(&mut self, slots: impl IntoIterator<Item = u32>, frame: Frame) {
+        self.budget.take([Some(&frame)]);
         let mut post = post!(self);
-        post.put(&mut self.conns[slot as usize], frame);
+        for slot in slots {
+            post.put(&mut self.conns[slot as usize], frame.clone());
+        }
     }
 
     /// Puts one text message into one connection's outbox.
@@ -156,6 +167,12 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
             Speaks::Plain(_) => self.plain_frame.get_or_insert_with(|| Frame::text(data)),
         };
         frame.clone()
+    }
+
+    /// The frames that a connection has been given, at most.
+    fn frames(&self) -> [Option<&Frame>; 2] {
+        let longest = self.json_frame.iter().chain(&self.plain_frame).max_by_key(|frame| frame.len());
+        [longest, self.position_frame.as_ref()]
     }
 
     /// The frame that tells its place, for a connection that wants to know.

@@ -1,11 +1,13 @@
 //! What connections of the `json` profile ask for.
 
+use super::Hub;
 use super::proof::Proof;
-use super::{Hub, Text};
+use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{Asked, Check, Entrance, Speaks, Stage};
+use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
 use crate::wire::json::{self, Command, Method};
@@ -40,14 +42,17 @@ impl From<Error> for Refusal {
 
 impl Hub {
     /// Carries out the next command of a text frame and puts the rest back: the broker answers before it is looked at.
-    pub(super) fn work(&mut self, text: Text) {
-        let Text { conn, text, at } = text;
+    pub(super) fn json_text(&mut self, conn: ConnId, text: String, at: usize) {
         match json::next_command(&text[at..]) {
             None => {}
             Some(Err(_)) => self.close(conn.slot, CloseCause::BadRequest),
             Some(Ok((command, used))) => {
                 self.command(conn.slot, &command);
-                self.texts.push_front(Text { conn, at: at + used, text });
+                let at = at + used;
+                // What has nothing more to say has nothing to wait for.
+                if !text[at..].trim_ascii().is_empty() {
+                    self.agenda.first(Work::Text { conn, at, text });
+                }
             }
         }
     }

@@ -19,11 +19,9 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// How a new member gets what it missed.
+/// How a new member gets what it missed, where that is not all in one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// All of it in one reply.
-    Reply,
     /// Each message in a push.
     Pushes,
     /// Each message as it is, and after it where that was.
@@ -34,7 +32,6 @@ impl Form {
     /// How many frames a message takes of its own.
     fn frames(self) -> usize {
         match self {
-            Self::Reply => 0,
             Self::Pushes | Self::Bare { positions: false } => 1,
             Self::Bare { positions: true } => 2,
         }
@@ -47,7 +44,6 @@ impl Form {
             Frame::text_bytes(plain::position(plain::Word::Position, room, at).len())
         };
         match self {
-            Self::Reply => entry.encoded_bytes() + 1,
             Self::Pushes => Frame::text_bytes(json::push_bytes(room, entry)),
             Self::Bare { positions } => {
                 Frame::text_bytes(entry.draft.data.len()) + if positions { position() } else { 0 }
@@ -226,11 +222,15 @@ impl Hub {
         self.accept_terms(slot, pending.terms);
         let positioned = keeps_history(&self.config.limits);
         let form = match &self.conns[slot as usize].speaks {
-            Speaks::Plain(url) => Form::Bare { positions: url.positions },
-            Speaks::Json { .. } if matches!(pending.why, Why::Placed(_)) => Form::Pushes,
-            Speaks::Json { .. } => Form::Reply,
+            Speaks::Plain(url) => Some(Form::Bare { positions: url.positions }),
+            Speaks::Json { .. } if matches!(pending.why, Why::Placed(_)) => Some(Form::Pushes),
+            // The commands of a client wait until there is place for any reply.
+            Speaks::Json { .. } => None,
         };
-        let replay = self.within_outbox(slot, &room, replay, form);
+        let replay = match form {
+            Some(form) => self.within_outbox(slot, &room, replay, form),
+            None => replay,
+        };
         if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
             self.plain_joined(slot, &room, position, &replay);
             return self.ready_if_entered(slot);
@@ -337,9 +337,7 @@ impl Hub {
         }
         let watchers: Vec<u32> = self.registry.watchers(room).collect();
         let frame = Frame::text(&json::presence_push(room, member, came));
-        for slot in watchers {
-            self.enqueue(slot, frame.clone());
-        }
+        self.enqueue_for(watchers, frame);
     }
 
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
@@ -375,14 +373,8 @@ impl Hub {
     fn within_outbox(&self, slot: u32, room: &Name, mut replay: Replayed, form: Form) -> Replayed {
         let Some(open) = self.conns[slot as usize].open() else { return replay };
         let (limits, queue) = (&self.config.limits, open.outbox.queue());
-        let left = limits.outbox_bytes.saturating_sub(queue.bytes());
-        let most = match form {
-            // The last quarter is for what has to be said of the other rooms.
-            Form::Reply => (left / 2).min(left.saturating_sub(limits.outbox_bytes / 4)),
-            _ => left.saturating_sub(limits.outbox_bytes.div_ceil(2)),
-        };
-        let frames = (limits.outbox_frames / 2).saturating_sub(queue.len()) / form.frames().max(1);
-        let frames = if form == Form::Reply { usize::MAX } else { frames };
+        let most = (limits.outbox_bytes / 2).saturating_sub(queue.bytes());
+        let frames = (limits.outbox_frames / 2).saturating_sub(queue.len()) / form.frames();
         let sizes: Vec<usize> = replay.entries.iter().map(|entry| form.bytes(room, entry)).collect();
         let mut bytes: usize = sizes.iter().sum();
         let first_that_fit = sizes.iter().enumerate().find_map(|(at, size)| {

@@ -12,11 +12,10 @@ mod plain;
 mod proof;
 mod session;
 mod view;
+mod work;
 
 use crate::address::Address;
-use crate::api::Command;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
-use crate::code::Error;
 use crate::config::Config;
 use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
 use crate::frame::Frame;
@@ -44,6 +43,7 @@ use calls::Gather;
 use core::time::Duration;
 use pace::Peer;
 use slab::Slab;
+use work::{Agenda, TurnBudget, Work};
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
@@ -59,10 +59,8 @@ pub(crate) struct Hub {
     timers: Timers<Owner>,
     /// Connections whose outbox could not take a frame; they are closed when the step is over.
     slow: Vec<ConnId>,
-    /// Parts of a backend's batch that wait for those before them.
-    parts: VecDeque<(Caller, Result<Command, Error>)>,
-    /// What clients have said and is being worked through, one command after the other.
-    texts: VecDeque<Text>,
+    agenda: Agenda,
+    budget: TurnBudget,
     gathers: Map<u64, Gather>,
     gathered: u64,
     peers: Map<Address, Peer>,
@@ -93,14 +91,6 @@ enum Owner {
     Peer(Address),
 }
 
-/// What is left of a text message.
-#[derive(Clone, Debug)]
-struct Text {
-    conn: ConnId,
-    text: String,
-    at: usize,
-}
-
 /// A shutdown under way.
 #[derive(Clone, Copy, Debug)]
 struct Drain {
@@ -111,6 +101,8 @@ struct Drain {
 
 /// Between two steps of a shutdown.
 const DRAIN_STEP: Duration = Duration::from_millis(100);
+/// Deadlines that one turn sees to.
+const DUE_PER_TURN: usize = 100;
 /// The least number of connections that one step closes.
 const DRAIN_LEAST: usize = 100;
 
@@ -125,8 +117,8 @@ impl Hub {
             registry: Registry::new(keys),
             timers: Timers::default(),
             slow: Vec::new(),
-            parts: VecDeque::new(),
-            texts: VecDeque::new(),
+            agenda: Agenda::default(),
+            budget: TurnBudget::default(),
             gathers: Map::with_hasher(keys),
             gathered: 0,
             peers: Map::with_hasher(keys),
@@ -148,6 +140,11 @@ impl Hub {
         if now.mono < self.now.mono {
             self.totals.clock_backsteps += 1;
         }
+        self.go_on_at(now)
+    }
+
+    /// The same for a turn that goes on with what others have begun, of which nothing is counted twice.
+    pub fn go_on_at(&mut self, now: Now) -> Instant {
         self.now = Now { mono: now.mono.max(self.now.mono), unix_ms: now.unix_ms };
         self.now.mono
     }
@@ -223,27 +220,6 @@ impl Hub {
         }
     }
 
-    /// Works on the next command that waits. False when there is none.
-    pub fn next_command(&mut self) -> bool {
-        if let Some((caller, command)) = self.parts.pop_front() {
-            match command {
-                Ok(command) => self.call(caller, command),
-                Err(error) => self.resolve(caller, Err(error)),
-            }
-            return true;
-        }
-        let Some(text) = self.texts.pop_front() else { return false };
-        let slot = text.conn.slot;
-        let Some(conn) = self.conns.get(slot as usize).filter(|found| found.id == text.conn) else { return true };
-        match (conn.open(), &conn.speaks) {
-            (None, _) => {}
-            (Some(open), _) if open.is_busy() => self.keep_waiting(slot, String::from(&text.text[text.at..])),
-            (_, Speaks::Json { .. }) => self.work(text),
-            (_, Speaks::Plain(_)) => self.plain_message(slot, &text.text),
-        }
-        true
-    }
-
     /// Closes the connections that could not keep up.
     pub fn evict(&mut self) {
         while let Some(conn) = self.slow.pop() {
@@ -305,7 +281,7 @@ impl Hub {
             return;
         }
         self.totals.messages_in += 1;
-        self.texts.push_back(Text { conn: self.conns[slot as usize].id, text, at: 0 });
+        self.agenda.then(Work::Text { conn: self.conns[slot as usize].id, text, at: 0 });
     }
 
     fn pinged(&mut self, slot: u32, payload: &[u8]) {
@@ -338,7 +314,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.answer_close(code);
+                let closing = open.answer_close(code, &self.config.limits);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -355,7 +331,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.follow();
+                let closing = open.follow(&self.config.limits);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
                 self.end_if_over(slot);
@@ -384,9 +360,15 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match &mut conn.phase {
             Some(Phase::Open(open)) => {
+                let limits = &self.config.limits;
+                let was_high = open.outbox.is_high(limits);
                 let progress = open.outbox.flushed(bytes);
+                let is_low_again = was_high && !open.outbox.is_high(limits);
                 self.totals.frames_written += progress.frames;
                 self.watch_progress(slot, bytes, progress);
+                if is_low_again {
+                    self.is_low_again(slot);
+                }
             }
             Some(Phase::Closing(closing)) => {
                 let progress = closing.sealed.flushed(bytes);
@@ -428,7 +410,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.begin_close(cause, reason);
+                let closing = open.begin_close(cause, reason, &self.config.limits);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -453,6 +435,9 @@ impl Hub {
         conn.phase = Some(Phase::Closing(closing));
         if sealed.was_empty {
             self.effects.push(Effect::Wake(conn.id));
+        }
+        if sealed.was_held {
+            self.effects.push(Effect::Listen(conn.id));
         }
         self.arm(slot, Timer::Phase, self.config.limits.close_timeout);
     }
@@ -509,8 +494,11 @@ impl Hub {
         self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
     }
 
+    /// Does what is due. Of very many the rest is due at once again: they are not all to end, or be pinged, between two
+    /// writes of those who are told of it.
     fn tick(&mut self) {
-        while let Some(owner) = self.timers.due(self.now.mono) {
+        for _ in 0..DUE_PER_TURN {
+            let Some(owner) = self.timers.due(self.now.mono) else { break };
             match owner {
                 Owner::Conn(slot) => self.fire(slot),
                 Owner::Drain => self.drain_step(),
@@ -525,6 +513,10 @@ impl Hub {
         match timer {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
+            // It is not listened to: write_timeout judges it.
+            Timer::Pong if conn.open().is_some_and(|open| open.outbox.is_high(&self.config.limits)) => {
+                self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+            }
             Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),
             Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
             Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),

@@ -74,7 +74,7 @@ impl Hub {
             Check::Subscribe(asked) => self.subscribe_with(slot, *asked, proof),
             Check::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, proof),
         }
-        self.resume(slot);
+        self.hear_waiting(slot);
     }
 
     /// Tells the operator why a token does not do what it was shown for.
@@ -257,29 +257,9 @@ impl Hub {
                 if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
                     self.json_ready(slot, &entrance);
                 }
-                self.resume(slot);
+                self.hear_waiting(slot);
             }
             other => open.stage = other,
         }
-    }
-
-    /// Keeps a message until the connection is ready for it, as many bytes as one message may have.
-    pub(super) fn keep_waiting(&mut self, slot: u32, text: String) {
-        let max = self.config.limits.message_bytes;
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        let waiting: usize = open.waiting.iter().map(String::len).sum();
-        if waiting + text.len() > max {
-            return self.close_for(slot, Limit::MessageBytes, CloseCause::BadRequest);
-        }
-        open.waiting.push(text);
-    }
-
-    /// Hears what a connection has said while it was not ready for it.
-    fn resume(&mut self, slot: u32) {
-        let conn = &mut self.conns[slot as usize];
-        let id = conn.id;
-        let Some(open) = conn.open_mut().filter(|open| !open.is_busy()) else { return };
-        let waiting = core::mem::take(&mut open.waiting);
-        self.texts.extend(waiting.into_iter().map(|text| super::Text { conn: id, text, at: 0 }));
     }
 }

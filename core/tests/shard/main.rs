@@ -15,3 +15,4 @@ mod recovery;
 mod rooms;
 mod routes;
 mod tokens;
+mod turns;

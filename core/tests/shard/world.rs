@@ -22,6 +22,8 @@ pub struct World {
     pub tokens: VecDeque<(ConnId, String)>,
     pub wakes: Vec<ConnId>,
     pub finished: Vec<ConnId>,
+    /// Who may be read from again.
+    pub listened: Vec<ConnId>,
     /// Why tokens were refused.
     pub refused_tokens: Vec<String>,
     pub peer: Option<std::net::IpAddr>,
@@ -48,6 +50,7 @@ pub fn with_config(config: Config) -> World {
         tokens: VecDeque::new(),
         wakes: vec![],
         finished: vec![],
+        listened: vec![],
         refused_tokens: vec![],
         peer: None,
         token: None,
@@ -91,12 +94,33 @@ impl World {
         conn
     }
 
-    /// One input, with its effects taken note of, and every guarantee checked.
+    /// One input and all that follows from it: sockets are offered what waits, and take nothing before they are asked.
     pub fn input(&mut self, input: Input) {
-        for effect in self.shard.handle(self.now, input) {
+        self.begin(input);
+        while self.shard.has_work() {
+            self.resume();
+        }
+        self.shard.all_offered();
+    }
+
+    /// One turn, with its effects taken note of, and every guarantee checked.
+    pub fn begin(&mut self, input: Input) {
+        let effects = self.shard.handle(self.now, input).collect();
+        self.note(effects);
+    }
+
+    /// The turn that goes on with what was put off.
+    pub fn resume(&mut self) {
+        let effects = self.shard.resume(self.now).collect();
+        self.note(effects);
+    }
+
+    fn note(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
                 Effect::Wake(conn) => self.wakes.push(conn),
                 Effect::Finish(conn) => self.finished.push(conn),
+                Effect::Listen(conn) => self.listened.push(conn),
                 Effect::TokenRefused { why, .. } => self.refused_tokens.push(why),
                 Effect::Authenticate { conn, token } => self.tokens.push_back((conn, token)),
                 Effect::Closed { conn, end } => self.ended.push((conn, *end)),
@@ -140,6 +164,14 @@ impl World {
         let limits = self.shard.config().limits.clone();
         let result = api::parse(method, body.as_bytes(), &limits).and_then(|command| self.call(command));
         serde_json::from_str(&api::encode(&result)).expect("JSON")
+    }
+
+    /// The same, between two turns of what was put off.
+    pub fn flush_begun(&mut self, conn: ConnId) -> Vec<u8> {
+        let Some(pending) = self.shard.pending(conn) else { return vec![] };
+        let bytes: Vec<u8> = pending.slices().flatten().copied().collect();
+        self.begin(Input::Flushed { conn, bytes: bytes.len() });
+        bytes
     }
 
     /// Everything that is pending, written to the socket.

@@ -33,7 +33,7 @@ impl<T: Transport> Session<T> {
     pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<()> {
         let conn = self.conn;
         while let Some(driver) = &mut self.driver {
-            let Poll::Ready(ready) = driver.poll(cx, buffer) else { return Poll::Pending };
+            let Poll::Ready(ready) = driver.poll(cx, buffer, true) else { return Poll::Pending };
             match ready {
                 Ready::Upgraded(early) => {
                     self.turn(Input::Upgraded { conn });

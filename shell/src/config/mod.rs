@@ -103,6 +103,7 @@ impl Settings {
     pub fn core(&self) -> Result<Config, String> {
         self.check()?;
         Ok(Config {
+            bounded_turns: true,
             limits: self.limits.clone(),
             policy: self.policy(),
             user_limit: self.user_limit,

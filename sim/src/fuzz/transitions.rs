@@ -8,7 +8,7 @@ use super::texts::{self, Places};
 use super::traces;
 use crate::setup::Setup;
 use crate::speech;
-use crate::subject::{Seen, vouch};
+use crate::subject::{Seen, go_on, vouch};
 use parlor_core::wire::api;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard};
 use parlor_core::{Upgrade, VerifiedClaims, Violation};
@@ -183,7 +183,8 @@ impl<'a> Bench<'a> {
 }
 
 fn turn(shard: &mut Shard, now: Now, input: Input) -> Seen {
-    let effects = shard.handle(now, input).collect();
+    let mut effects = shard.handle(now, input).collect();
+    go_on(shard, now, &mut effects);
     Seen::of(shard as &Shard, effects)
 }
 

@@ -3,7 +3,7 @@
 use super::Teller;
 use super::taken::Taken;
 use crate::client::{Frame, Parser};
-use crate::subject::vouch;
+use crate::subject::{go_on, vouch};
 use crate::third_party;
 use parlor_core::api::Reply;
 use parlor_core::code::Error;
@@ -118,7 +118,9 @@ impl Place {
         let mut reply = None;
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            for effect in self.shard.handle(NOW, input) {
+            let mut effects = self.shard.handle(NOW, input).collect();
+            go_on(&mut self.shard, NOW, &mut effects);
+            for effect in effects {
                 match effect {
                     Effect::Authenticate { conn, token } => {
                         let verdict = vouch(Claims::parse(&token));

@@ -46,6 +46,8 @@ impl Subject for Hosted {
     const MINT: Option<Mint> = Some(mint);
 
     fn new(config: Config, seed: [u8; 32]) -> Self {
+        // Sockets are the world's to grant something, between two inputs.
+        let config = Config { bounded_turns: false, ..config };
         let drawn = u64::from_le_bytes(*seed.first_chunk().expect("a seed has more than 8 bytes"));
         Self {
             host: Host::observed(config, seed, Tokens::new(Some(SECRET)), Watch::default()),

@@ -130,7 +130,12 @@ impl Oracle {
                 (result(json!({})), Guarantee::P1)
             }
             Call::Broadcast(rooms, data) => {
-                let responses: Vec<Value> = rooms.iter().map(|room| self.announce(*room, data)).collect();
+                let publish = |room: &usize| {
+                    let response = self.announce(*room, data);
+                    self.settle();
+                    response
+                };
+                let responses: Vec<Value> = rooms.iter().map(publish).collect();
                 (result(json!({ "responses": responses })), Guarantee::P1)
             }
             Call::Send(peer, data) => (self.send(*peer, data), Guarantee::P1),

@@ -123,7 +123,10 @@ impl Oracle {
             let bytes: usize = view.outbox.iter().map(Vec::len).sum();
             // On top come a Pong that is half-written, one that waits, and the Close.
             let (frames, spare) = (view.outbox.len(), 3);
-            if frames > limits.outbox_frames + spare || bytes > limits.outbox_bytes + spare * CONTROL_FRAME_BYTES {
+            // Whoever takes what it is offered is given what there is; of one that stops in the middle nothing more is kept.
+            let most_frames = conn.waited.max(limits.outbox_frames) + spare;
+            let most_bytes = conn.bytes.max(limits.outbox_bytes) + spare * CONTROL_FRAME_BYTES;
+            if conn.refused && (frames > most_frames || bytes > most_bytes) {
                 let bound = format!("at most {} frames and {} bytes", limits.outbox_frames, limits.outbox_bytes);
                 return Err(Failure::new(
                     Guarantee::G6,
@@ -386,6 +389,7 @@ impl Oracle {
     fn remember(&mut self, after: &Snapshot) {
         for conn in self.conns.iter_mut().flatten() {
             conn.added = (0, 0);
+            conn.waited = conn.frames();
             conn.bytes = after
                 .conns
                 .iter()

@@ -136,7 +136,11 @@ impl Oracle {
     pub(super) fn flushed(&mut self, peer: usize, bytes: usize) {
         self.counted.bytes_written += bytes as u64;
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
+        let was_held = self.is_held(peer);
         let Some(conn) = self.conn(peer) else { return };
+        conn.bytes -= bytes;
+        conn.waited = conn.frames();
+        conn.refused = !conn.is_idle();
         match conn.phase {
             Phase::Closing { cause, code, peer: Side::Ended } if conn.is_idle() => {
                 self.end(peer, Ending { cause, code, clean: true });
@@ -149,6 +153,40 @@ impl Oracle {
             Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
             _ => {}
         }
+        if was_held {
+            self.listened_to(peer);
+        }
+    }
+
+    /// A client that has read may be listened to again: what it has said meanwhile is heard, and it has all the time there is
+    /// to answer a ping.
+    fn listened_to(&mut self, peer: usize) {
+        let deadline = self.clock + nanos(self.config.limits.pong_timeout);
+        let is_high = self.is_high(peer);
+        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
+        if conn.timer(Timer::Pong).is_some() {
+            conn.arm(Timer::Pong, deadline);
+            self.goals.reach(Goal::PongDeadlineStoodStill);
+        }
+        let conn = self.conn(peer).expect("it is open");
+        if conn.asked || conn.waiting.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut conn.waiting);
+        self.goals.reach(Goal::WaitedForReader);
+        waiting.into_iter().for_each(|text| self.hear(peer, text));
+    }
+
+    /// Whether so much waits for a client by now that nothing more is done for it.
+    pub(super) fn is_high(&mut self, peer: usize) -> bool {
+        let limits = &self.config.limits;
+        let (frames, bytes) = ((limits.outbox_frames / 4).max(1), limits.outbox_bytes / 4);
+        let Some(conn) = &self.conns[peer] else { return false };
+        if conn.frames() > frames {
+            return true;
+        }
+        let waits = (conn.bytes + conn.added.0, conn.bytes + conn.added.1);
+        self.exceeds(waits, bytes)
     }
 
     pub(super) fn tick(&mut self) {
@@ -170,6 +208,12 @@ impl Oracle {
     pub(super) fn due(&mut self, peer: usize, timer: Timer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
+        if timer == Timer::Pong && self.is_held(peer) {
+            // It is not listened to, and cannot have answered.
+            let deadline = clock + nanos(self.config.limits.pong_timeout);
+            self.goals.reach(Goal::PongDeadlineStoodStill);
+            return self.conn(peer).expect("its timer is armed").arm(Timer::Pong, deadline);
+        }
         let conn = self.conn(peer).expect("its timer is armed");
         conn.disarm(timer);
         timer.limit().into_iter().for_each(|limit| self.hit(limit));
@@ -259,10 +303,12 @@ impl Oracle {
         let (frame_bytes, outbox_bytes, outbox_frames) =
             (limits.frame_bytes, limits.outbox_bytes, limits.outbox_frames);
         let conn = self.conns[peer].as_ref().expect("only who is open is told");
-        let frames = conn.frames();
+        let (frames, refused) = (conn.frames(), conn.refused);
         let bytes = (conn.bytes + conn.added.0 + expect.size.0, conn.bytes + conn.added.1 + expect.size.1);
         if self.exceeds(expect.size, frame_bytes) {
             Some(Limit::FrameBytes)
+        } else if !refused {
+            None
         } else if self.exceeds(bytes, outbox_bytes) {
             Some(Limit::OutboxBytes)
         } else {

@@ -233,9 +233,13 @@ pub(crate) struct Conn {
     pub wants: Vec<(usize, Want)>,
     pace: Pace,
     pub timers: [Option<u64>; Timer::ALL.len()],
+    /// Frames that waited after the last turn.
+    waited: usize,
     /// Bytes that waited after the last turn, and the fewest and most that came to them in this one.
     bytes: usize,
     added: (usize, usize),
+    /// Whether its socket was offered everything and left something, and has not taken all of it since.
+    pub refused: bool,
 }
 
 impl Conn {
@@ -543,8 +547,10 @@ impl Oracle {
             wants: Vec::new(),
             pace: Pace::default(),
             timers: [None; Timer::ALL.len()],
+            waited: 0,
             bytes: 0,
             added: (0, 0),
+            refused: false,
         };
         conn.arm(Timer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
         self.conns[peer] = Some(conn);
@@ -651,6 +657,24 @@ impl Oracle {
     #[must_use]
     pub fn is_waited_for(&self, peer: usize) -> bool {
         self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
+    }
+
+    /// Whether this peer's client is not listened to: it is to read first.
+    #[must_use]
+    pub fn is_held(&self, peer: usize) -> bool {
+        let limits = &self.config.limits;
+        let is_held = |conn: &Conn| {
+            let is_high = conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4;
+            conn.is_open() && (is_high || !conn.waiting.is_empty() && !conn.asked)
+        };
+        self.conns[peer].as_ref().is_some_and(is_held)
+    }
+
+    /// Whether this peer's socket has not been offered what waits, which is as much as one that refuses may be left with.
+    #[must_use]
+    pub fn is_to_be_offered(&self, peer: usize) -> bool {
+        let is_much = |conn: &Conn| !conn.refused && conn.frames() >= self.config.limits.outbox_frames;
+        self.conns[peer].as_ref().is_some_and(is_much)
     }
 
     /// Whether there is a frame that this peer must get next.

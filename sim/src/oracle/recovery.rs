@@ -75,11 +75,9 @@ impl Replay {
     }
 }
 
-/// How a new member gets what it missed.
+/// How a new member gets what it missed, where that is not all in one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// In one reply.
-    Reply,
     /// As one push after the other.
     Pushes,
     /// As payloads, each with its position after it where that is wanted.
@@ -128,13 +126,7 @@ impl Oracle {
     pub(super) fn within_outbox(&mut self, peer: usize, room: usize, mut replay: Replay, way: Way) -> Replay {
         let (limits, conn) = (&self.config.limits, self.conns[peer].as_ref().expect("it is open"));
         let held = conn.bytes + conn.added.0;
-        let left = limits.outbox_bytes.saturating_sub(held);
-        // A reply that holds all of it takes half of what is left and leaves a quarter of the whole; frames of their own end
-        // in the first half.
-        let bytes = match way {
-            Way::Reply => (left / 2).min(left.saturating_sub(limits.outbox_bytes / 4)),
-            _ => (limits.outbox_bytes / 2).saturating_sub(held),
-        };
+        let bytes = (limits.outbox_bytes / 2).saturating_sub(held);
         let count = (limits.outbox_frames / 2).saturating_sub(conn.frames());
         let sizes: Vec<(usize, usize)> = replay.entries.iter().map(|entry| self.size(room, entry, way)).collect();
         let fits = |sizes: &[(usize, usize)]| {
@@ -157,7 +149,6 @@ impl Oracle {
     fn size(&self, room: usize, entry: &Entry, way: Way) -> (usize, usize) {
         let name = &*self.names[room];
         match way {
-            Way::Reply => (0, entry.encoded + 1),
             Way::Pushes => {
                 let envelope = json!({ "push": { "channel": name, "pub": 0 } }).to_string();
                 (1, frame_bytes(envelope.len() - 1 + entry.encoded))

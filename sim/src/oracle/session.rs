@@ -2,7 +2,7 @@
 
 use super::expect::{ANY, EPOCH};
 use super::presence::{Seat, Wish};
-use super::recovery::{Query, Replay, Want, Way};
+use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
 use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
@@ -21,11 +21,12 @@ impl Oracle {
         self.hear(peer, Waiting::new(text, said));
     }
 
-    /// Takes a text word for word. Whoever has a token looked at is heard when that is done.
-    fn hear(&mut self, peer: usize, mut text: Waiting) {
+    /// Takes a text word for word. Whoever has a token looked at is heard when that is done, and whoever is to read first when
+    /// it has.
+    pub(super) fn hear(&mut self, peer: usize, mut text: Waiting) {
         while !text.said.is_empty() {
             let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
-            if conn.asked {
+            if conn.asked || self.is_high(peer) {
                 return self.keep_waiting(peer, text);
             }
             let one = text.said.pop_front().expect("there is one");
@@ -217,7 +218,6 @@ impl Oracle {
                 false
             }
             Ok(replay) => {
-                let replay = self.within_outbox(peer, room, replay, Way::Reply);
                 let is_back = replay.recovered == Some(true) && !replay.entries.is_empty();
                 if is_back && watches {
                     self.goals.reach(Goal::RecoveredWatching);
@@ -347,7 +347,7 @@ impl Oracle {
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
                 return;
             };
-            let mut replay = self.within_outbox(peer, room, replay, Way::Reply);
+            let mut replay = replay;
             if is_strict && replay.recovered == Some(false) {
                 self.goals.reach(Goal::ReturnedOrNot);
             }

@@ -17,11 +17,12 @@ const MOST_WAYS: usize = 1000;
 
 /// Whether a question can come up: words that the oracle does not know are told to whoever says something or has its token
 /// looked at, and how long a token is good may take one digit or two.
-fn may_be_open(deed: &Deed<'_>) -> bool {
-    matches!(
-        deed,
-        Deed::Text(..) | Deed::Decided(..) | Deed::Upgraded(_) | Deed::Call(Call::Renew(..) | Call::Batch(_))
-    )
+fn may_be_open(deed: &Deed<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
+    match deed {
+        Deed::Text(..) | Deed::Decided(..) | Deed::Upgraded(_) | Deed::Call(Call::Renew(..) | Call::Batch(_)) => true,
+        Deed::Flushed(peer, _) => is_waiting(*peer),
+        _ => false,
+    }
 }
 
 impl Ways {
@@ -48,7 +49,8 @@ impl Oracle {
     /// # Errors
     /// The first difference, on the way that is gone first.
     pub fn turn(&mut self, deed: &Deed<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        let before = may_be_open(deed).then(|| self.clone());
+        let is_waiting = |peer: usize| self.conns[peer].as_ref().is_some_and(|conn| !conn.waiting.is_empty());
+        let before = may_be_open(deed, is_waiting).then(|| self.clone());
         let judgement = self.go(deed, outcome);
         let mut way = std::mem::take(&mut self.ways);
         let Some(before) = before.filter(|_| judgement.is_err()) else { return judgement };

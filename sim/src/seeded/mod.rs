@@ -9,7 +9,7 @@ mod session;
 use crate::batch::Batch;
 use crate::checks::{Failure, Guarantee};
 use crate::run::run;
-use crate::subject::{Seen, Subject};
+use crate::subject::{Seen, Subject, go_on};
 use crate::trace::Trace;
 use parlor_core::api::Reply;
 use parlor_core::code::Error;
@@ -168,7 +168,8 @@ impl Subject for Broken {
         if let Input::Flushed { conn, bytes } = &mut input {
             *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
         }
-        let effects = self.defect.handle(&mut self.shard, now, input);
+        let mut effects = self.defect.handle(&mut self.shard, now, input);
+        go_on(&mut self.shard, now, &mut effects);
         vec![Seen::of(self, effects)]
     }
 

@@ -98,7 +98,7 @@ defects! {
             reword(input, r#""recover":true"#, r#""recover":false"#);
         }
     }
-    a_recovery_larger_than_a_reply: LargeRecovery breaks P1 | G5 within 20 seeds {
+    a_recovery_larger_than_a_reply: LargeRecovery breaks P1 | G5 | G8 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.reply_messages = usize::MAX;
             config.limits.reply_bytes = config.limits.frame_bytes / 2;
@@ -126,7 +126,7 @@ defects! {
             config.limits.history_age *= 2;
         }
     }
-    a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 within 20 seeds {
+    a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 | G5 within 20 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
@@ -315,7 +315,7 @@ defects! {
             config.limits.new_connections_per_ip = Rate::OFF;
         }
     }
-    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 | G6 within 600 seeds {
+    a_watcher_who_cannot_come_back: Forgetful breaks P1 | G5 | G6 | G8 within 600 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &[r#""join_leave":true"#, r#""recover":true"#]) {
                 reword(input, r#""join_leave":true"#, r#""join_leave":false"#);
@@ -346,7 +346,7 @@ defects! {
             reword(input, "a\u{202E}b", "ab");
         }
     }
-    a_type_of_the_servers_from_a_client: Poisoner breaks P1 | G5 within 100 seeds {
+    a_type_of_the_servers_from_a_client: Poisoner breaks P1 | G5 | G8 within 100 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &["publish"]) {
                 reword(input, r#""type":"gap""#, r#""type":"gop""#);

@@ -199,7 +199,10 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn respond(&mut self, peer: Peer) -> Result<(), Failure> {
-        let Some(life) = self.clients[peer.index()].life.as_mut().filter(|life| life.owes()) else { return Ok(()) };
+        if !self.owes(peer) {
+            return Ok(());
+        }
+        let life = self.life_mut(peer);
         let (pinged, frame_pinged) = (std::mem::take(&mut life.pinged), std::mem::take(&mut life.frame_pinged));
         if let Some(code) = life.close {
             if !life.deaf {
@@ -210,7 +213,7 @@ impl<S: Subject> World<S> {
         if pinged {
             self.say(peer, ("{}".into(), vec![Said::Pong]))?;
         }
-        if frame_pinged && self.life(peer).is_some() {
+        if frame_pinged && self.is_heard(peer) {
             self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index()))?;
         }
         Ok(())

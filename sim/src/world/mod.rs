@@ -212,7 +212,7 @@ impl<S: Subject> World<S> {
                 self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
             }
             Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
-                self.life(peer).is_some_and(|life| !life.deaf && !life.vanished)
+                self.is_heard(peer)
             }
             Action::Lose(peer, Cause::Eof) => self.life(peer).is_some_and(|life| !life.vanished && !life.ended),
             Action::Lose(peer, _) | Action::Vanish(peer) => self.life(peer).is_some_and(|life| !life.vanished),
@@ -225,7 +225,7 @@ impl<S: Subject> World<S> {
             }
             Action::Write(peer, _) => self.waits(peer),
             Action::Flush() => self.peers().any(|peer| self.is_writable(peer)),
-            Action::Respond() => self.clients.iter().flat_map(|client| &client.life).any(Life::owes),
+            Action::Respond() => self.peers().any(|peer| self.owes(peer)),
             Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
             Action::Send(peer, _) => self.public_id(peer).is_some() && self.may_publish(1),
             Action::Kick(peer) | Action::Dismiss(peer, _) => self.public_id(peer).is_some(),
@@ -245,7 +245,10 @@ impl<S: Subject> World<S> {
             Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
                 self.life(peer).is_some_and(|life| life.upgraded)
             }
-            Action::Lose(peer, _) => self.life(peer).is_some_and(|life| life.upgraded && !life.ended),
+            Action::Lose(peer, _) => {
+                let is_read = !self.oracle.is_held(peer.index());
+                self.life(peer).is_some_and(|life| life.upgraded && !life.ended) && is_read
+            }
             Action::Decide(..) | Action::Stale(..) => false,
             _ => true,
         }
@@ -335,6 +338,11 @@ impl<S: Subject> World<S> {
         }
     }
 
+    /// Whether a client has read something that it ought to answer, and would be heard.
+    fn owes(&self, peer: Peer) -> bool {
+        self.life(peer).is_some_and(Life::owes) && !self.oracle.is_held(peer.index())
+    }
+
     fn life(&self, peer: Peer) -> Option<&Life> {
         self.clients[peer.index()].life.as_ref()
     }
@@ -414,7 +422,20 @@ impl<S: Subject> World<S> {
 
     /// Whether what this client says arrives, in this profile.
     fn talks(&self, peer: Peer, json: bool) -> bool {
-        self.life(peer).is_some_and(|life| life.upgraded && life.json == json && !life.deaf && !life.vanished)
+        let talks = self.life(peer).is_some_and(|life| life.upgraded && life.json == json);
+        talks && self.is_heard(peer)
+    }
+
+    /// Whether what this client sends comes to the machine: it says something, and is listened to.
+    fn is_heard(&self, peer: Peer) -> bool {
+        let speaks = self.life(peer).is_some_and(|life| !life.deaf && !life.vanished);
+        speaks && !self.oracle.is_held(peer.index())
+    }
+
+    /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host
+    /// offers it before it hands in anything else.
+    pub(crate) fn is_to_be_offered(&self, peer: Peer) -> bool {
+        self.life(peer).is_some() && self.oracle.is_to_be_offered(peer.index())
     }
 
     /// Whether what this client says now comes behind its `connect`. In plain there is none.

@@ -1,0 +1,261 @@
+//! What was asked for and is not done yet, and how much of it one turn does.
+//!
+//! A turn carries out one command after the other, each to its end. It stops between two once a connection could have been
+//! given a good part of an outbox since the sockets were last offered what waits: the rest is put off, the sockets are
+//! written to, and [`Hub::resume`] goes on. So an outbox never grows beyond what its socket was offered but by one turn (G6).
+
+use super::Hub;
+use crate::api::Command;
+use crate::close::CloseCause;
+use crate::code::Error;
+use crate::conn::{Speaks, Timer};
+use crate::frame::Frame;
+use crate::ids::{ConnId, Name};
+use crate::limits::{Limit, Limits};
+use crate::link::{Caller, Draft, Origin, Request};
+use crate::outbox::PART;
+use crate::time::Instant;
+use crate::turn::Effect;
+use crate::wire::api::bad_room;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec;
+use core::mem;
+
+/// Something that is carried out command by command.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// What is left of a text message, from this byte on.
+    Text { conn: ConnId, text: String, at: usize },
+    /// The messages that wait at a connection.
+    Waiting(ConnId),
+    /// The parts of a backend's batch from this one on. Each sees what those before it have done.
+    Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
+    /// The rooms of a broadcast from this one on, which share one payload.
+    Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: Result<(Draft, Option<String>), Error> },
+}
+
+/// What is to be done: in this turn, and by turns to come, which each go on with the first that was put off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agenda {
+    today: VecDeque<Work>,
+    put_off: VecDeque<VecDeque<Work>>,
+}
+
+impl Agenda {
+    /// Does this before anything else.
+    pub fn first(&mut self, work: Work) {
+        self.today.push_front(work);
+    }
+
+    /// Does this after all that is to be done in this turn.
+    pub fn then(&mut self, work: Work) {
+        self.today.push_back(work);
+    }
+
+    /// Whether this turn has done all that it was to do.
+    pub fn is_done(&self) -> bool {
+        self.today.is_empty()
+    }
+
+    /// What was put off.
+    pub fn put_off(&self) -> impl Iterator<Item = &Work> {
+        self.put_off.iter().flatten()
+    }
+}
+
+/// What one connection could have been given since the sockets were last offered what waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TurnBudget {
+    frames: usize,
+    bytes: usize,
+    /// How many frames had been queued when the turn began, for all connections.
+    queued_before: u64,
+}
+
+/// Frames that one turn queues for all connections together, but for those of its last command.
+const FRAMES_PER_TURN: u64 = 10_000;
+
+impl TurnBudget {
+    /// Takes note of what a connection may have been given.
+    pub fn take<'a>(&mut self, frames: impl IntoIterator<Item = Option<&'a Frame>>) {
+        for frame in frames.into_iter().flatten() {
+            self.frames += 1;
+            self.bytes += frame.len();
+        }
+    }
+
+    fn is_spent(&self, limits: &Limits) -> bool {
+        let is_much = |some: usize, limit: usize| some > 0 && some >= limit / PART;
+        is_much(self.frames, limits.outbox_frames) || is_much(self.bytes, limits.outbox_bytes)
+    }
+}
+
+impl Hub {
+    /// Whether nothing more is to be begun before the sockets were offered what waits.
+    pub fn is_spent(&self) -> bool {
+        self.config.bounded_turns && self.budget.is_spent(&self.config.limits)
+    }
+
+    /// A turn begins.
+    pub fn begin_turn(&mut self) {
+        self.budget.queued_before = self.totals.frames_queued;
+    }
+
+    /// Whether this turn is to begin nothing more.
+    fn has_done_enough(&self) -> bool {
+        let queued = self.totals.frames_queued - self.budget.queued_before;
+        self.is_spent() || (self.config.bounded_turns && queued >= FRAMES_PER_TURN)
+    }
+
+    /// Whether something was put off.
+    pub fn has_work(&self) -> bool {
+        !self.agenda.put_off.is_empty()
+    }
+
+    /// All sockets were offered what waits.
+    pub fn all_offered(&mut self) {
+        (self.budget.frames, self.budget.bytes) = (0, 0);
+    }
+
+    /// Goes on with what was put off first.
+    pub fn resume(&mut self) {
+        self.all_offered();
+        self.begin_turn();
+        self.agenda.today.extend(self.agenda.put_off.pop_front().into_iter().flatten());
+    }
+
+    /// Carries out the next command. False when there is none, or the turn has done enough.
+    pub fn next_command(&mut self) -> bool {
+        if self.agenda.is_done() {
+            return false;
+        }
+        if self.has_done_enough() {
+            self.put_off();
+            return true;
+        }
+        match self.agenda.today.pop_front() {
+            None => return false,
+            Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
+            Some(Work::Waiting(conn)) => {
+                if self.is_there(conn) {
+                    self.hear_waiting(conn.slot);
+                }
+            }
+            Some(Work::Batch { gather, at, mut commands }) => {
+                let command = commands.next();
+                if commands.len() > 0 {
+                    self.agenda.first(Work::Batch { gather, at: at + 1, commands });
+                }
+                let caller = Caller::Part { gather, at };
+                match command {
+                    Some(Ok(command)) => self.call(caller, command),
+                    Some(Err(error)) => self.resolve(caller, Err(error)),
+                    None => {}
+                }
+            }
+            Some(Work::Broadcast { gather, at, mut rooms, message }) => {
+                if let Some(room) = rooms.next() {
+                    self.next_of_broadcast(Caller::Part { gather, at }, &room, message.clone());
+                }
+                if rooms.len() > 0 {
+                    self.agenda.first(Work::Broadcast { gather, at: at + 1, rooms, message });
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a connection is not to be listened to: what it says would have to wait.
+    pub fn is_held(&self, conn: ConnId) -> bool {
+        let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn);
+        found.and_then(|found| found.open()).is_some_and(|open| open.is_held(&self.config.limits))
+    }
+
+    /// Keeps a message until its time has come, as many bytes as one message may have.
+    fn keep_waiting(&mut self, slot: u32, text: String) {
+        let max = self.config.limits.message_bytes;
+        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+        let waiting: usize = open.waiting.iter().map(String::len).sum();
+        if waiting + text.len() > max {
+            return self.close_for(slot, Limit::MessageBytes, CloseCause::BadRequest);
+        }
+        open.waiting.push(text);
+    }
+
+    /// Hears what a connection has said meanwhile, unless it still has to wait.
+    pub(super) fn hear_waiting(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut().filter(|open| !open.is_busy()) else { return };
+        if open.waiting.is_empty() || open.outbox.is_high(&self.config.limits) {
+            return;
+        }
+        for text in mem::take(&mut open.waiting) {
+            self.agenda.then(Work::Text { conn: id, text, at: 0 });
+        }
+        self.effects.push(Effect::Listen(id));
+    }
+
+    /// The socket has taken so much that its client can be listened to again. It may have answered the last ping long ago.
+    pub(super) fn is_low_again(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        let id = conn.id;
+        if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
+            self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+        }
+        if self.conns[slot as usize].open().is_some_and(|open| open.waiting.is_empty()) {
+            self.effects.push(Effect::Listen(id));
+        } else {
+            self.hear_waiting(slot);
+        }
+    }
+
+    fn is_there(&self, conn: ConnId) -> bool {
+        self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn)
+    }
+
+    fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
+        if !self.is_there(id) {
+            return;
+        }
+        let conn = &self.conns[id.slot as usize];
+        match (conn.open(), &conn.speaks) {
+            (None, _) => {}
+            (Some(open), _) if open.is_busy() || open.is_held(&self.config.limits) => {
+                self.keep_waiting(id.slot, String::from(&text[at..]));
+            }
+            (_, Speaks::Json { .. }) => self.json_text(id, text, at),
+            (_, Speaks::Plain(_)) => self.plain_message(id.slot, &text),
+        }
+    }
+
+    fn next_of_broadcast(&mut self, part: Caller, room: &str, message: Result<(Draft, Option<String>), Error>) {
+        let name = Name::room(room, self.config.limits.room_name_bytes);
+        match name.map_err(|wrong| bad_room(room, wrong)).and_then(|name| Ok((name, message?))) {
+            Ok((room, (draft, idempotency_key))) => {
+                let from = Origin::Call(part);
+                self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
+            }
+            Err(error) => self.resolve(part, Err(error)),
+        }
+    }
+
+    /// Leaves the rest of this turn's work to another. A message waits at its connection, so that the next one waits behind
+    /// it.
+    fn put_off(&mut self) {
+        let mut rest = VecDeque::new();
+        for work in mem::take(&mut self.agenda.today) {
+            rest.push_back(match work {
+                Work::Text { conn, text, at } => {
+                    if self.is_there(conn) {
+                        self.keep_waiting(conn.slot, String::from(&text[at..]));
+                    }
+                    Work::Waiting(conn)
+                }
+                other => other,
+            });
+        }
+        self.agenda.put_off.push_back(rest);
+    }
+}

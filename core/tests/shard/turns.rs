@@ -1,0 +1,258 @@
+//! How much one turn does, and what becomes of the rest: whoever reads gets all of it, in order.
+
+use crate::world::{World, with, world};
+use parlor_core::{CallId, CloseCause, ConnId, Input, Limits, Lost, Policy};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Begins a call, which may be answered later.
+fn begin(world: &mut World, method: &str, body: &Value) {
+    let limits = world.shard.config().limits.clone();
+    let command = parlor_core::wire::api::parse(method, body.to_string().as_bytes(), &limits).expect("a good call");
+    world.begin(Input::Call { call: CallId(1), command });
+}
+
+/// Carries a call out as a host does: between two turns every socket takes what it is offered. Returns what each has read,
+/// and the most frames that waited for one.
+fn carry_out(world: &mut World, method: &str, body: &Value, members: &[ConnId]) -> (Vec<Vec<String>>, usize) {
+    let mut read = vec![vec![]; members.len()];
+    let mut most = 0;
+    begin(world, method, body);
+    loop {
+        for (conn, texts) in members.iter().zip(&mut read) {
+            most = most.max(world.shard.pending(*conn).map_or(0, |pending| pending.frames()));
+            let bytes = world.flush_begun(*conn);
+            let messages = crate::world::parse(bytes).into_iter();
+            texts.extend(messages.filter_map(|message| Some(message.into_text().ok()?.to_string())));
+        }
+        if !world.shard.has_work() {
+            return (read, most);
+        }
+        assert!(world.replies.is_empty(), "a call is answered once all of it is done");
+        world.shard.all_offered();
+        world.resume();
+    }
+}
+
+fn members(world: &mut World, url: &str) -> Vec<ConnId> {
+    (0..5).map(|_| world.plain(url)).collect()
+}
+
+fn with_large_calls() -> World {
+    with(Limits { batch_commands: 5000, ..Limits::default() }, Policy::open())
+}
+
+#[test]
+fn a_batch_of_any_length_overflows_nobody_who_reads() {
+    let mut world = with_large_calls();
+    let members = members(&mut world, "/ws/a");
+    let commands: Vec<Value> = (0..1025).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
+    let (read, most) = carry_out(&mut world, "batch", &json!({ "commands": commands }), &members);
+    let all: Vec<String> = (0..1025).map(|n| n.to_string()).collect();
+    assert!(read.iter().all(|texts| *texts == all), "all of it, in order");
+    assert!(most <= 256, "a quarter of an outbox at a time: {most}");
+    assert!(world.replies.pop_front().expect("an answer").is_ok() && world.ended.is_empty());
+}
+
+#[test]
+fn a_broadcast_that_names_a_room_many_times_overflows_nobody_who_reads() {
+    let mut world = world();
+    let members: Vec<ConnId> = (0..5).map(|_| world.open("/ws/a?positions=on&greeting=off")).collect();
+    members.iter().for_each(|conn| drop(world.flush(*conn)));
+    let body = json!({"channels": vec!["a"; 513], "data": "x"});
+    let (read, _) = carry_out(&mut world, "broadcast", &body, &members);
+    assert!(read.iter().all(|texts| texts.len() == 2 * 513), "each message, and each position");
+    assert!(world.ended.is_empty());
+}
+
+#[test]
+fn a_large_broadcast_to_all_rooms_of_a_connection_overflows_nobody_who_reads() {
+    let mut world = world();
+    let rooms: Vec<String> = (0..17).map(|n| format!("r{n}")).collect();
+    let members = members(&mut world, &format!("/ws?room={}", rooms.join("&room=")));
+    let body = json!({"channels": rooms, "data": "x".repeat(64_000)});
+    let (read, _) = carry_out(&mut world, "broadcast", &body, &members);
+    assert!(read.iter().all(|texts| texts.len() == 17), "{:?}", read.iter().map(Vec::len).collect::<Vec<_>>());
+    assert!(world.ended.is_empty());
+}
+
+#[test]
+fn many_messages_to_everybody_overflow_nobody_who_reads() {
+    let mut world = with_large_calls();
+    let members = members(&mut world, "/ws/a");
+    let commands: Vec<Value> = (0..1025).map(|n| json!({"publish_all": {"data": n}})).collect();
+    let (read, _) = carry_out(&mut world, "batch", &json!({ "commands": commands }), &members);
+    assert!(read.iter().all(|texts| texts.len() == 1025));
+    assert!(world.ended.is_empty());
+}
+
+#[test]
+fn what_comes_in_goes_before_what_was_put_off() {
+    let mut world = with_large_calls();
+    let (a, b) = (world.plain("/ws/a"), world.plain("/ws/b"));
+    let commands: Vec<Value> = (0..600).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
+    begin(&mut world, "batch", &json!({ "commands": commands }));
+    assert!(world.shard.has_work() && world.shard.is_spent());
+    world.shard.all_offered();
+    begin(&mut world, "publish", &json!({"channel": "b", "data": "between"}));
+    assert_eq!(world.replies.len(), 1, "the other call is not done");
+    let bytes = world.flush_begun(b);
+    assert_eq!(crate::world::parse(bytes).len(), 1);
+    let before = world.flush_begun(a);
+    assert!(crate::world::parse(before).len() < 300);
+}
+
+#[test]
+fn two_calls_that_were_put_off_take_turns() {
+    let mut world = with_large_calls();
+    let (a, b) = (world.plain("/ws/a"), world.plain("/ws/b"));
+    for room in ["a", "b"] {
+        let commands: Vec<Value> = (0..600).map(|n| json!({"publish": {"channel": room, "data": n}})).collect();
+        begin(&mut world, "batch", &json!({ "commands": commands }));
+        world.shard.all_offered();
+    }
+    let read = |world: &mut World, conn| crate::world::parse(world.flush_begun(conn)).len();
+    assert_eq!((read(&mut world, a), read(&mut world, b)), (256, 256));
+    world.resume();
+    assert_eq!((read(&mut world, a), read(&mut world, b)), (256, 0), "the first goes on");
+    world.resume();
+    assert_eq!((read(&mut world, a), read(&mut world, b)), (0, 256), "and then the other");
+}
+
+#[test]
+fn a_socket_that_takes_nothing_ends_its_connection_and_no_other() {
+    let mut world = with_large_calls();
+    let (reader, stalled) = (world.plain("/ws/a"), world.plain("/ws/a"));
+    let commands: Vec<Value> = (0..2000).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
+    begin(&mut world, "batch", &json!({ "commands": commands }));
+    let mut read = 0;
+    loop {
+        read += crate::world::parse(world.flush_begun(reader)).len();
+        if world.shard.pending(stalled).is_some() {
+            world.begin(Input::Flushed { conn: stalled, bytes: 0 });
+        }
+        if !world.shard.has_work() {
+            break;
+        }
+        world.resume();
+    }
+    assert_eq!(read, 2000);
+    assert_eq!(world.read_close(stalled).map(|(code, _)| code), Some(3008));
+    let closed: Vec<CloseCause> = world.shard.stats().totals.closed.keys().copied().collect();
+    assert!(closed.is_empty(), "{closed:?}");
+}
+
+#[test]
+fn commands_wait_until_their_client_has_read() {
+    let mut world = world();
+    for n in 0..10 {
+        world.api("publish", &json!({"channel": "a", "data": format!("{n}{}", "x".repeat(20_000))}).to_string());
+    }
+    let conn = world.json();
+    let mut said = vec![r#"{"id":2,"subscribe":{"channel":"a"}}"#.to_owned()];
+    said.extend((3..23).map(|id| json!({"id": id, "history": {"channel": "a", "limit": 10}}).to_string()));
+    world.say(conn, &said.join("\n"));
+    assert!(world.shard.is_held(conn));
+    world.say(conn, r#"{"id":23,"ping":{}}"#);
+    let mut ids = vec![];
+    while world.shard.pending(conn).is_some() {
+        assert!(world.shard.pending(conn).unwrap().len() <= (1 << 20) / 4 + 220_000);
+        ids.extend(world.read_json(conn).iter().map(|reply| reply["id"].as_u64().unwrap()));
+    }
+    assert_eq!(ids, (2..=23).collect::<Vec<u64>>(), "each is answered, in order: what is said later waits behind");
+    assert!(!world.shard.is_held(conn) && world.listened.contains(&conn) && world.ended.is_empty());
+}
+
+#[test]
+fn a_client_that_is_not_listened_to_is_not_ended_for_its_silence() {
+    let limits = Limits { write_timeout: Duration::from_secs(60), ..Limits::default() };
+    let (interval, timeout) = (limits.ping_interval, limits.pong_timeout);
+    let mut world = with(limits, Policy::open());
+    let conn = world.json();
+    for _ in 0..300 {
+        world.api("publish_all", r#"{"data":1}"#);
+    }
+    world.input(Input::Flushed { conn, bytes: 0 });
+    world.pass(interval);
+    world.pass(timeout * 2);
+    assert!(world.shard.is_held(conn) && world.ended.is_empty(), "it had no chance to answer");
+    world.read(conn);
+    world.pass(timeout - Duration::from_millis(1));
+    world.input(Input::Pong { conn });
+    world.pass(Duration::from_secs(2));
+    assert!(world.shard.pending(conn).is_none(), "it has had all the time there is, and is not closed");
+    for _ in 0..300 {
+        world.api("publish_all", r#"{"data":1}"#);
+    }
+    world.input(Input::Flushed { conn, bytes: 0 });
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3009), "write_timeout judges it");
+}
+
+#[test]
+fn an_end_is_heard_of_by_whoever_was_not_listened_to() {
+    let mut world = world();
+    let conn = world.json();
+    (0..300).for_each(|_| drop(world.api("publish_all", r#"{"data":1}"#)));
+    assert!(world.shard.is_held(conn));
+    world.listened.clear();
+    world.input(Input::Shutdown);
+    assert_eq!(world.listened, [conn], "its Close is to be read");
+}
+
+#[test]
+fn of_very_many_deadlines_a_turn_sees_to_some() {
+    let limits = Limits { authenticate_timeout: Duration::from_secs(5), ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let conns: Vec<ConnId> = (0..250).map(|_| world.open("/connection/websocket")).collect();
+    let ended = |world: &World| conns.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
+    world.pass(Duration::from_secs(5));
+    assert_eq!(ended(&world), 100);
+    assert_eq!(world.shard.poll_timeout(), Some(world.now.mono), "the rest is due at once");
+    world.pass(Duration::ZERO);
+    world.pass(Duration::ZERO);
+    assert_eq!(ended(&world), 250);
+}
+
+#[test]
+fn a_message_of_many_commands_is_put_off_in_its_middle() {
+    let limits = Limits { outbox_frames: 8, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let (speaker, hearer) = (world.json(), world.plain("/ws/a"));
+    world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.read(speaker);
+    let publish = |n: u32| json!({"id": n, "publish": {"channel": "a", "data": n}}).to_string();
+    world.begin(Input::Message { conn: speaker, text: (10..16).map(publish).collect::<Vec<_>>().join("\n") });
+    assert!(world.shard.has_work());
+    world.begin(Input::Message { conn: speaker, text: publish(16) });
+    let mut heard = vec![];
+    for _ in 0..20 {
+        heard.extend(
+            crate::world::parse(world.flush_begun(hearer)).iter().map(|text| text.to_text().unwrap().to_owned()),
+        );
+        world.flush_begun(speaker);
+        world.shard.all_offered();
+        if world.shard.has_work() {
+            world.resume();
+        }
+    }
+    assert_eq!(heard, ["10", "11", "12", "13", "14", "15", "16"]);
+    assert!(world.ended.is_empty() && !world.shard.is_held(speaker));
+}
+
+#[test]
+fn whoever_ends_while_something_of_it_is_put_off_is_forgotten() {
+    let limits = Limits { outbox_frames: 8, ..Limits::default() };
+    let mut world = with(limits, Policy::open());
+    let speaker = world.json();
+    world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.read(speaker);
+    let publish = |n: u32| json!({"id": n, "publish": {"channel": "a", "data": n}}).to_string();
+    world.begin(Input::Message { conn: speaker, text: (10..16).map(publish).collect::<Vec<_>>().join("\n") });
+    assert!(world.shard.has_work());
+    world.begin(Input::Lost { conn: speaker, cause: Lost::Read });
+    while world.shard.has_work() {
+        world.resume();
+    }
+    assert_eq!(world.shard.stats().gauges.connections, 0);
+}

@@ -66,6 +66,7 @@ impl Outbox {
     }
 
     /// Whether so much waits that nothing more is done for the client until its socket has taken some of it.
+    #[inline]
     pub fn is_high(&self, limits: &Limits) -> bool {
         self.queue.len() > (limits.outbox_frames / PART).max(1) || self.queue.bytes > limits.outbox_bytes / PART
     }
@@ -110,6 +111,7 @@ impl Outbox {
     }
 
     /// Takes note that the socket took `bytes` of what it was offered, which is all that waited.
+    #[inline]
     pub fn flushed(&mut self, bytes: usize) -> Progress {
         let progress = self.queue.flushed(bytes);
         self.refused = !progress.empty;

@@ -407,7 +407,8 @@ impl<T: Transport> Outside<T> {
 
     /// A socket that may have refused bytes before has taken some, or is gone.
     fn has_taken(&mut self, conn: ConnId) {
-        if self.refusing.remove(&conn) {
+        // Nearly always: this is done for every write.
+        if !self.refusing.is_empty() && self.refusing.remove(&conn) {
             self.awaited.remove(&conn);
         }
     }

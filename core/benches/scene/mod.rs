@@ -122,12 +122,14 @@ impl Scene {
     fn accept(&mut self, upgrade: Upgrade) -> ConnId {
         let conn = self.shard.accept(NOW, upgrade).expect("within the limits");
         self.turn(Input::Upgraded { conn });
+        self.shard.all_offered();
         conn
     }
 
     /// A client sends a text.
     pub fn say(&mut self, conn: ConnId, text: &str) {
         self.turn(Input::Message { conn, text: text.into() });
+        self.shard.all_offered();
     }
 
     /// A backend publishes to the room `room`.

@@ -126,16 +126,23 @@ impl Hub {
     }
 
     /// Carries out the next command. False when there is none, or the turn has done enough.
+    #[inline]
     pub fn next_command(&mut self) -> bool {
         if self.agenda.is_done() {
             return false;
         }
         if self.has_done_enough() {
             self.put_off();
-            return true;
+        } else {
+            self.begin_next();
         }
+        true
+    }
+
+    #[inline(never)]
+    fn begin_next(&mut self) {
         match self.agenda.today.pop_front() {
-            None => return false,
+            None => {}
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
             Some(Work::Waiting(conn)) => {
                 if self.is_there(conn) {
@@ -163,7 +170,6 @@ impl Hub {
                 }
             }
         }
-        true
     }
 
     /// Whether a connection is not to be listened to: what it says would have to wait.
@@ -198,6 +204,7 @@ impl Hub {
     }
 
     /// The socket has taken so much that its client can be listened to again. It may have answered the last ping long ago.
+    #[cold]
     pub(super) fn is_low_again(&mut self, slot: u32) {
         let conn = &self.conns[slot as usize];
         let id = conn.id;

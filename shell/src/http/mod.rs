@@ -71,10 +71,11 @@ fn admit(shard: &Shard, peer: IpAddr) -> Result<Place, Limit> {
     if most > 0 && address.is_some_and(|address| sockets.of(address) >= most) {
         return Err(Limit::HttpConnectionsPerIp);
     }
-    if sockets.len() >= limits.http_connections && !sockets.make_room() {
+    let now = shard.clock.now().mono;
+    if sockets.len() >= limits.http_connections && !sockets.make_room(now) {
         return Err(Limit::HttpConnections);
     }
-    Ok(sockets.enter(address))
+    Ok(sockets.enter(address, now))
 }
 
 /// Takes note that a limit was in the way of a request that was not read to its end.

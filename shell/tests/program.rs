@@ -242,6 +242,29 @@ fn a_hangup_does_not_end_it_while_it_starts() {
     assert_eq!(program.end().code(), Some(0));
 }
 
+/// A machine that is suspended, or moved to another host, notices afterwards that every deadline is over.
+#[test]
+fn nobody_is_ended_for_a_silence_that_was_the_servers() {
+    let flags = ["--dev", "true", "--ping-interval", "2s", "--pong-timeout", "1s"];
+    let mut program = Program::start(&flags);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(program.address, "/ws/room?greeting=off")).collect();
+    for client in &mut clients {
+        assert_eq!(client.frame().unwrap(), (0x9, vec![]), "a ping");
+    }
+    program.signal("STOP");
+    let answer = common::frame(0x8A, b"");
+    clients.iter_mut().for_each(|client| client.send_raw(&answer));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    program.signal("CONT");
+    for client in &mut clients {
+        assert_eq!(client.frame().unwrap(), (0x9, vec![]), "the next ping, and not the end");
+        client.send_raw(&answer);
+    }
+    clients.clear();
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+}
+
 #[test]
 fn no_limit_is_too_large_for_what_is_reckoned_with_it() {
     let limits = Settings::default().limits;

@@ -224,7 +224,8 @@ impl Hub {
     }
 
     /// Those connections of a user that are ready and named.
-    fn ready_of(&self, user: &Name, which: Which) -> Vec<u32> {
+    fn ready_of(&mut self, user: &Name, which: Which) -> Vec<u32> {
+        self.budget.look_at(self.registry.connection_count(user));
         let ready = |slot: &u32| self.conns[*slot as usize].ready().is_some();
         let named = |slot: &u32| match which {
             Which::All => true,

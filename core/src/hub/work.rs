@@ -71,10 +71,14 @@ pub(super) struct TurnBudget {
     bytes: usize,
     /// How many frames had been queued when the turn began, for all connections.
     queued_before: u64,
+    /// Connections that calls of this turn have looked at.
+    looked_at: usize,
 }
 
 /// Frames that one turn queues for all connections together, but for those of its last command.
 const FRAMES_PER_TURN: u64 = 10_000;
+/// Connections that the calls of one turn look at, but for those of the last.
+const CONNECTIONS_PER_TURN: usize = 10_000;
 
 impl TurnBudget {
     /// Takes note of what a connection may have been given.
@@ -83,6 +87,11 @@ impl TurnBudget {
             self.frames += 1;
             self.bytes += frame.len();
         }
+    }
+
+    /// Takes note that a call looks at so many connections, whatever becomes of them.
+    pub fn look_at(&mut self, connections: usize) {
+        self.looked_at += connections;
     }
 
     fn is_spent(&self, limits: &Limits) -> bool {
@@ -100,12 +109,14 @@ impl Hub {
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.budget.queued_before = self.totals.frames_queued;
+        self.budget.looked_at = 0;
     }
 
     /// Whether this turn is to begin nothing more.
     fn has_done_enough(&self) -> bool {
         let queued = self.totals.frames_queued - self.budget.queued_before;
-        self.is_spent() || (self.config.bounded_turns && queued >= FRAMES_PER_TURN)
+        let is_long = queued >= FRAMES_PER_TURN || self.budget.looked_at >= CONNECTIONS_PER_TURN;
+        self.is_spent() || (self.config.bounded_turns && is_long)
     }
 
     /// Whether something was put off.

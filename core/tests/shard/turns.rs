@@ -256,3 +256,20 @@ fn whoever_ends_while_something_of_it_is_put_off_is_forgotten() {
     }
     assert_eq!(world.shard.stats().gauges.connections, 0);
 }
+
+#[test]
+fn calls_that_look_at_many_connections_are_put_off_though_nobody_is_told_anything() {
+    let mut world = world();
+    for _ in 0..100 {
+        world.open("/ws/a?token=t");
+        world.prove(crate::world::claims("ada"));
+    }
+    let commands: Vec<Value> = (0..250).map(|_| json!({"subscribe": {"user": "ada", "channel": "a"}})).collect();
+    begin(&mut world, "batch", &json!({ "commands": commands }));
+    let mut turns = 1;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    assert_eq!((turns, world.replies.len()), (3, 1), "10,000 connections are looked at by 100 of the calls");
+}

@@ -51,6 +51,7 @@ ALONE = [
     (NODE, "crowd.mjs", RETAINED),
     (PYTHON, "robustness.py", None),
     (PYTHON, "cheap.py", None),
+    (PYTHON, "attacks.py", None),
     (PYTHON, "proxies.py", None),
     (NODE, "browser.mjs", []),
 ]

@@ -37,8 +37,8 @@ pub(crate) enum News {
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A message for everyone in the room.
     Entry { room: Name, entry: Arc<Entry> },
-    /// What became of a publication, and its place, where it has one in any log.
-    Published { from: Origin, room: Name, result: Result<Option<Position>, Error> },
+    /// A publication is on its way to the room's members. Its place, where it has one in any log.
+    Published { from: Origin, room: Name, position: Option<Position> },
     /// A part of the log.
     History { from: Origin, room: Name, result: Result<Page, Error> },
     /// Who is in the room; `None` where that is more than an answer may hold.
@@ -161,6 +161,8 @@ pub(crate) struct Draft {
     pub info: Option<Arc<ClientInfo>>,
     /// Deliver it, but keep it out of the log.
     pub skip_history: bool,
+    /// Whether other drafts have the very same payload, as those of one broadcast do.
+    pub shared: bool,
 }
 
 impl Draft {
@@ -169,7 +171,7 @@ impl Draft {
         self.data.len() + self.tags.as_ref().map_or(0, |tags| tags.len())
     }
 
-    /// What counts against `history_bytes`.
+    /// What counts against `history_bytes`, once for all who share it, and against `history_bytes_per_room`.
     pub fn bytes(&self) -> usize {
         self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
     }

@@ -33,7 +33,7 @@ pub fn somebody(client: u8) -> Arc<ClientInfo> {
 
 /// A message that is to be retained.
 pub fn draft(data: &str) -> Draft {
-    Draft { data: data.into(), tags: None, info: None, skip_history: false }
+    Draft { data: data.into(), tags: None, info: None, skip_history: false, shared: false }
 }
 
 /// The same, with a place in a log.

@@ -2,59 +2,40 @@
 
 use alloc::collections::BTreeSet;
 
-/// The place of one log in the order: when it was last left or published to, and whether it retains anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub since: u64,
-    pub retains: bool,
-}
-
-/// Logs without members, idle longest first.
+/// Logs without members by when they were last left or published to: idle longest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Idle {
-    /// Those that retain something: bytes are to be had from no others.
-    retaining: BTreeSet<(u64, u32)>,
-    empty: BTreeSet<(u64, u32)>,
+    order: BTreeSet<(u64, u32)>,
 }
 
 impl Idle {
     /// Moves a log. `held` is where the log keeps what the order holds for it; a log with members is in no place.
-    pub fn set(&mut self, log: u32, held: &mut Option<Place>, to: Option<Place>) {
+    pub fn set(&mut self, log: u32, held: &mut Option<u64>, to: Option<u64>) {
         if *held == to {
             return;
         }
-        if let Some(place) = held {
-            assert!(self.of(place.retains).remove(&(place.since, log)), "G3: an idle log is in its place");
+        if let Some(since) = held {
+            assert!(self.order.remove(&(*since, log)), "G3: an idle log is in its place");
         }
-        if let Some(place) = to {
-            self.of(place.retains).insert((place.since, log));
+        if let Some(since) = to {
+            self.order.insert((since, log));
         }
         *held = to;
     }
 
     /// The log that has been idle for the longest.
     pub fn oldest(&self) -> Option<u32> {
-        self.retaining.first().into_iter().chain(self.empty.first()).min().map(|(_, log)| *log)
-    }
-
-    /// The same of those that retain something, but for one.
-    pub fn oldest_retaining(&self, but: Option<u32>) -> Option<u32> {
-        self.retaining.iter().map(|(_, log)| *log).find(|log| Some(*log) != but)
+        self.order.first().map(|(_, log)| *log)
     }
 
     /// Whether this log has this place.
-    pub fn holds(&self, log: u32, place: Place) -> bool {
-        let set = if place.retains { &self.retaining } else { &self.empty };
-        set.contains(&(place.since, log))
+    pub fn holds(&self, log: u32, since: u64) -> bool {
+        self.order.contains(&(since, log))
     }
 
     /// How many logs are idle.
     pub fn len(&self) -> usize {
-        self.retaining.len() + self.empty.len()
-    }
-
-    fn of(&mut self, retains: bool) -> &mut BTreeSet<(u64, u32)> {
-        if retains { &mut self.retaining } else { &mut self.empty }
+        self.order.len()
     }
 }
 
@@ -66,15 +47,14 @@ mod tests {
     fn who_has_been_idle_for_the_longest_goes_first() {
         let mut idle = Idle::default();
         let mut held = [None; 3];
-        for (log, since, retains) in [(0, 3, true), (1, 1, false), (2, 2, true)] {
-            idle.set(log, &mut held[log as usize], Some(Place { since, retains }));
+        for (log, since) in [(0, 3), (1, 1), (2, 2)] {
+            idle.set(log, &mut held[log as usize], Some(since));
         }
-        assert_eq!((idle.oldest(), idle.oldest_retaining(None), idle.len()), (Some(1), Some(2), 3));
-        assert_eq!(idle.oldest_retaining(Some(2)), Some(0));
+        assert_eq!((idle.oldest(), idle.len()), (Some(1), 3));
         idle.set(1, &mut held[1], None);
         assert_eq!((idle.oldest(), idle.len(), held[1]), (Some(2), 2, None));
-        idle.set(2, &mut held[2], Some(Place { since: 2, retains: false }));
-        assert_eq!((idle.oldest(), idle.oldest_retaining(None)), (Some(2), Some(0)));
-        assert!(idle.holds(0, Place { since: 3, retains: true }) && !idle.holds(0, Place { since: 3, retains: false }));
+        idle.set(2, &mut held[2], Some(4));
+        assert_eq!(idle.oldest(), Some(0));
+        assert!(idle.holds(2, 4) && !idle.holds(2, 2));
     }
 }

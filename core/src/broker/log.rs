@@ -1,6 +1,6 @@
 //! The log of one room: its epoch, its top offset, and what of it is still retained.
 
-use super::idle::Place;
+use super::charges::Charges;
 use super::members::Members;
 use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
@@ -27,7 +27,7 @@ pub(crate) struct Log {
     /// logs that was.
     touched: (Instant, u64),
     /// What the broker's order of eviction holds for it.
-    pub place: Option<Place>,
+    pub place: Option<u64>,
     /// What the broker's timers hold for it.
     pub armed: Instant,
 }
@@ -74,37 +74,52 @@ impl Log {
         self.touched = (now, count);
     }
 
-    /// Its place in the order of eviction, which is none while it has a member.
-    pub fn due_place(&self) -> Option<Place> {
-        let place = Place { since: self.touched.1, retains: !self.retained.is_empty() };
-        self.members.is_empty().then_some(place)
+    /// When it was last used, as a number that grows from one use of any log to the next.
+    pub fn last_used(&self) -> u64 {
+        self.touched.1
     }
 
-    /// Keeps the newest message, and no more than `max`. Returns the bytes that were dropped for it.
-    pub fn retain(&mut self, now: Instant, entry: Arc<Entry>, max: usize) -> usize {
+    /// Its place in the order of eviction, which is none while it has a member.
+    pub fn due_place(&self) -> Option<u64> {
+        self.members.is_empty().then_some(self.touched.1)
+    }
+
+    /// Keeps the newest message, and of all of them no more than a log may; one that is too large by itself takes all that
+    /// was before it along.
+    pub fn retain(&mut self, now: Instant, entry: Arc<Entry>, limits: &Limits, charges: &mut Charges) {
         assert_eq!(entry.offset, self.top, "G5: a log is appended to in order");
         self.bytes += entry.draft.bytes();
+        charges.charge(&entry.draft);
         self.retained.push_back(Retained { at: now, entry });
-        let mut dropped = 0;
-        while self.retained.len() > max {
-            dropped += self.drop_oldest();
+        while self.retained.len() > limits.history_messages || self.bytes > limits.largest_log() {
+            self.drop_oldest(charges);
         }
-        dropped
     }
 
-    /// Drops what is `age` old or older. Returns how many bytes that were.
-    pub fn drop_older(&mut self, now: Instant, age: Duration) -> usize {
-        let mut dropped = 0;
+    /// Drops what is `age` old or older.
+    pub fn drop_older(&mut self, now: Instant, age: Duration, charges: &mut Charges) {
         while self.retained.front().is_some_and(|oldest| oldest.at.after(age) <= now) {
-            dropped += self.drop_oldest();
+            self.drop_oldest(charges);
         }
-        dropped
     }
 
-    /// Drops everything. Returns how many bytes that were.
-    pub fn drop_all(&mut self) -> usize {
-        self.retained.clear();
-        core::mem::take(&mut self.bytes)
+    /// Drops everything.
+    pub fn drop_all(&mut self, charges: &mut Charges) {
+        while !self.retained.is_empty() {
+            self.drop_oldest(charges);
+        }
+    }
+
+    /// Drops the oldest message that is retained.
+    pub fn drop_oldest(&mut self, charges: &mut Charges) {
+        let oldest = self.retained.pop_front().expect("a log that gives something up retains something");
+        self.bytes -= oldest.entry.draft.bytes();
+        charges.discharge(&oldest.entry.draft);
+    }
+
+    /// Whether anything is retained.
+    pub fn retains(&self) -> bool {
+        !self.retained.is_empty()
     }
 
     /// What a new member gets before anything else.
@@ -172,12 +187,6 @@ impl Log {
         Ok(Page { entries, position: Some(self.position()) })
     }
 
-    /// How many bytes the next message pushes out.
-    pub fn bytes_of_oldest_if_full(&self, max: usize) -> usize {
-        let oldest = self.retained.front().filter(|_| self.retained.len() >= max);
-        oldest.map_or(0, |oldest| oldest.entry.draft.bytes())
-    }
-
     /// When the oldest retained message is to be dropped.
     pub fn ages_out(&self, age: Duration) -> Instant {
         self.retained.front().map_or(Instant::NEVER, |oldest| oldest.at.after(age))
@@ -192,7 +201,7 @@ impl Log {
         }
     }
 
-    /// Bytes retained.
+    /// Bytes retained, with all of what other logs retain too.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -202,10 +211,11 @@ impl Log {
         self.retained.iter().map(|retained| &*retained.entry)
     }
 
-    /// Checks bounds, order and counts. Returns the bytes retained.
-    pub fn audit(&self, limits: &Limits) -> usize {
+    /// Checks bounds, order and counts.
+    pub fn audit(&self, limits: &Limits) {
         self.members.audit();
         assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded");
+        assert!(self.bytes <= limits.largest_log(), "G6: a log is bounded in bytes");
         let offsets = self.entries().map(|entry| entry.offset);
         let first = self.top - self.retained.len() as u64 + 1;
         let newest_known =
@@ -216,13 +226,6 @@ impl Log {
             self.entries().map(|entry| entry.draft.bytes()).sum::<usize>(),
             "G8: a log counts its bytes"
         );
-        self.bytes
-    }
-
-    fn drop_oldest(&mut self) -> usize {
-        let oldest = self.retained.pop_front().expect("a log over its bound has an entry");
-        self.bytes -= oldest.entry.draft.bytes();
-        oldest.entry.draft.bytes()
     }
 }
 
@@ -235,7 +238,7 @@ mod tests {
         let mut log = Log::new(Name::from("a"), 7, Keys(1, 2));
         for data in ["1", "22", "333"] {
             let offset = log.next_offset();
-            log.retain(Instant(offset), entry(offset, data), 3);
+            log.retain(Instant(offset), entry(offset, data), &Limits::default(), &mut Charges::new(Keys(1, 2)));
         }
         log
     }
@@ -245,9 +248,10 @@ mod tests {
         let make = || (log(), Limits { history_messages: 3, ..Limits::default() });
         audit_finds(
             make,
-            |(log, limits)| assert_eq!(log.audit(limits), 6),
+            |(log, limits)| log.audit(limits),
             &[
                 ("G6: a log is bounded", |(_, limits)| limits.history_messages = 2),
+                ("G6: a log is bounded in bytes", |(_, limits)| limits.history_bytes_per_room = 5),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.remove(1))),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.pop_back())),
                 ("G5: a log has no hole", |(log, _)| log.top += 1),

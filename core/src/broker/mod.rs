@@ -1,6 +1,8 @@
 //! The authority for rooms: it gives every message its place, keeps what may be asked for again, and knows who is in.
 
+mod charges;
 mod epochs;
+mod fullness;
 mod idempotency;
 mod idle;
 mod log;
@@ -21,7 +23,9 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use charges::Charges;
 use epochs::Epochs;
+use fullness::Fullness;
 use idempotency::Idempotency;
 use idle::Idle;
 use members::{Member, Members};
@@ -36,16 +40,17 @@ pub(crate) struct Broker {
     by_name: Map<Name, u32>,
     logs: Slab<Log>,
     timers: Timers<u32>,
-    /// Logs without members: the first to go when room is needed.
+    /// Logs without members: the first to go when there are too many.
     idle: Idle,
+    /// Logs by the bytes they hold: the first to give something up when all hold too much.
+    fullness: Fullness,
+    charges: Charges,
     /// Counts the times that a log lost its last member or was published to.
     touches: u64,
     /// Logs that have numbered anything.
     numbered: usize,
     /// Logs whose room has a member.
     occupied: usize,
-    /// Bytes that all logs retain.
-    bytes: usize,
     epochs: Epochs,
     idempotency: Idempotency,
     keys: Keys,
@@ -60,10 +65,11 @@ impl Broker {
             logs: Slab::new(),
             timers: Timers::default(),
             idle: Idle::default(),
+            fullness: Fullness::default(),
+            charges: Charges::new(keys),
             touches: 0,
             numbered: 0,
             occupied: 0,
-            bytes: 0,
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
             keys,
@@ -82,8 +88,8 @@ impl Broker {
             Request::Leave { room, client, join } => self.leave(now, &room, client, join, limits),
             Request::Rename { room, join, member } => self.rename(&room, join, member),
             Request::Publish { from, room, draft, idempotency_key } => {
-                let result = self.publish_once(now, &room, draft, idempotency_key, limits);
-                self.news.push_back(News::Published { from, room, result });
+                let position = self.publish_once(now, &room, draft, idempotency_key, limits);
+                self.news.push_back(News::Published { from, room, position });
             }
             Request::History { from, room, query } => {
                 let result = self.history(&room, &query, limits);
@@ -107,7 +113,8 @@ impl Broker {
             }
             Request::RemoveHistory { from, room } => {
                 if let Some(at) = self.find(&room) {
-                    self.bytes -= self.logs[at as usize].drop_all();
+                    self.logs[at as usize].drop_all(&mut self.charges);
+                    self.weigh(at);
                     self.settle(now, at, limits);
                 }
                 self.news.push_back(News::HistoryRemoved { from });
@@ -117,11 +124,16 @@ impl Broker {
 
     /// Drops what has been retained for long enough, and logs that there is no reason left to remember.
     pub fn tick(&mut self, now: Instant, limits: &Limits) {
+        let mut lighter = Vec::new();
         while let Some(at) = self.timers.due(now) {
-            let log = &mut self.logs[at as usize];
-            self.bytes -= log.drop_older(now, limits.history_age);
+            self.logs[at as usize].drop_older(now, limits.history_age, &mut self.charges);
+            lighter.push(at);
             self.settle(now, at, limits);
         }
+        // In an order that does not depend on where the logs are kept.
+        lighter.retain(|at| self.logs.contains(*at as usize));
+        lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
+        lighter.into_iter().for_each(|at| self.weigh(at));
         self.idempotency.tick(now);
     }
 
@@ -140,9 +152,9 @@ impl Broker {
         self.numbered
     }
 
-    /// Bytes that all logs retain.
+    /// Bytes that all logs retain; what several of them share counts once.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.charges.bytes()
     }
 
     /// How many members the broker holds a room to have.
@@ -156,8 +168,7 @@ impl Broker {
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: names and logs are the same ones");
         assert!(self.numbered <= limits.logs, "G6: logs are bounded");
         assert!(self.occupied <= limits.logs, "G6: rooms are bounded");
-        assert!(self.bytes <= limits.history_bytes, "G6: history is bounded");
-        let mut bytes = 0;
+        assert!(self.bytes() <= limits.history_bytes, "G6: history is bounded");
         let mut armed = 0;
         for (at, log) in &self.logs {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
@@ -171,14 +182,15 @@ impl Broker {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
             }
-            bytes += log.audit(limits);
+            log.audit(limits);
         }
         let count = |which: fn(&Log) -> bool| self.logs.iter().filter(|(_, log)| which(log)).count();
         assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no log that is gone waits for eviction");
         assert_eq!(self.timers.len(), armed, "G3: no log that is gone has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
         assert_eq!(self.occupied, count(|log| !log.members.is_empty()), "G8: rooms are counted");
-        assert_eq!(self.bytes, bytes, "G8: history counts its bytes");
+        self.charges.audit(self.logs().flat_map(Log::entries).map(|entry| &entry.draft));
+        self.fullness.audit(self.logs.iter().map(|(at, log)| (index(at), log.bytes())));
     }
 
     fn join(
@@ -249,6 +261,7 @@ impl Broker {
         }
     }
 
+    /// Publishes what has not been published under this key before. Returns its place.
     fn publish_once(
         &mut self,
         now: Instant,
@@ -256,48 +269,52 @@ impl Broker {
         draft: Draft,
         key: Option<String>,
         limits: &Limits,
-    ) -> Result<Option<Position>, Error> {
+    ) -> Option<Position> {
         let Some(key) = key else { return self.publish(now, room, draft, limits) };
         if let Some(position) = self.idempotency.find(room, &key) {
-            return Ok(position);
+            return position;
         }
-        let position = self.publish(now, room, draft, limits)?;
+        let position = self.publish(now, room, draft, limits);
         self.idempotency.remember(now, room, key, position, limits);
-        Ok(position)
+        position
     }
 
-    /// Gives a message its place and has it delivered. There is no place for one that nobody is there for and nothing
-    /// retains.
-    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Result<Option<Position>, Error> {
-        let (found, keeps) = (self.find(room), keeps_history(limits));
-        if draft.skip_history || (found.is_none() && !keeps) {
-            return Ok(self.pass_on(room, found, draft));
-        }
-        let begins = found.is_none_or(|at| !self.logs[at as usize].is_numbered());
-        let is_full = |broker: &Self| begins && broker.numbered >= limits.logs;
-        if is_full(self) && self.idle.oldest().is_none() {
-            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many rooms on this node"));
-        }
-        if keeps {
-            self.make_room_for(found, draft.bytes(), limits)?;
-        }
-        if let Some(oldest) = self.idle.oldest().filter(|_| is_full(self)) {
-            self.discard(oldest);
+    /// Has a message delivered, which nothing can prevent, and gives it its place. There is none for one that nobody is there
+    /// for and nothing retains.
+    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<Position> {
+        let found = self.find(room);
+        if draft.skip_history || (found.is_none() && !self.may_begin(&draft, limits)) {
+            return self.pass_on(room, found, draft);
         }
         let at = found.unwrap_or_else(|| self.insert(self.begin(room)));
-        self.numbered += usize::from(begins);
         let log = &mut self.logs[at as usize];
+        self.numbered += usize::from(!log.is_numbered());
         let offset = log.next_offset();
         let position = log.position();
         let entry = Arc::new(Entry { epoch: position.epoch, offset, draft });
-        if keeps {
-            self.bytes += entry.draft.bytes();
-            self.bytes -= log.retain(now, Arc::clone(&entry), limits.history_messages);
+        if keeps_history(limits) {
+            log.retain(now, Arc::clone(&entry), limits, &mut self.charges);
+            self.weigh(at);
+            self.make_room(now, at, limits);
+        }
+        if found.is_none() && !self.logs[at as usize].retains() {
+            self.discard(at);
+            return self.pass_on(room, None, Draft { skip_history: true, ..entry.draft.clone() });
+        }
+        if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
+            self.discard(oldest);
         }
         self.news.push_back(News::Entry { room: room.clone(), entry });
         self.touch(now, at);
         self.settle(now, at, limits);
-        Ok(Some(position))
+        Some(position)
+    }
+
+    /// Whether a log may begin with this in a room where nobody is: it is retained, and there is a log that goes for it where
+    /// there are too many.
+    fn may_begin(&self, draft: &Draft, limits: &Limits) -> bool {
+        let fits = keeps_history(limits) && draft.bytes() <= limits.largest_log();
+        fits && (self.numbered < limits.logs || self.idle.oldest().is_some())
     }
 
     /// Has a message delivered that gets no place. When no log is there that could have numbered it, and that is not what
@@ -313,16 +330,24 @@ impl Broker {
         position
     }
 
-    /// Sees to it that one more message of this size is within `history_bytes`, by dropping logs without members.
-    fn make_room_for(&mut self, at: Option<u32>, bytes: usize, limits: &Limits) -> Result<(), Error> {
-        let freed = at.map_or(0, |at| self.logs[at as usize].bytes_of_oldest_if_full(limits.history_messages));
-        while self.bytes + bytes - freed > limits.history_bytes {
-            let Some(victim) = self.idle.oldest_retaining(at) else {
-                return Err(Error::limit(ErrorCode::LimitExceeded, Limit::HistoryBytes, "history is full"));
-            };
-            self.discard(victim);
+    /// Sees to it that all logs are within `history_bytes`: the fullest gives up its oldest. `at` has just been published to,
+    /// and is settled later.
+    fn make_room(&mut self, now: Instant, at: u32, limits: &Limits) {
+        while self.bytes() > limits.history_bytes {
+            let fullest = self.fullness.fullest().expect("what is retained is in a log");
+            while self.bytes() > limits.history_bytes && self.fullness.fullest() == Some(fullest) {
+                self.logs[fullest as usize].drop_oldest(&mut self.charges);
+                self.weigh(fullest);
+            }
+            if fullest != at {
+                self.settle(now, fullest, limits);
+            }
         }
-        Ok(())
+    }
+
+    /// Puts a log where it belongs by the bytes that it holds.
+    fn weigh(&mut self, at: u32) {
+        self.fullness.set(at, self.logs[at as usize].bytes());
     }
 
     /// The log of a room of which none is remembered.
@@ -369,7 +394,8 @@ impl Broker {
         self.timers.rearm(at, &mut log.armed, Instant::NEVER);
         self.idle.set(at, &mut log.place, None);
         self.by_name.swap_remove(&log.name);
-        self.bytes -= log.bytes();
+        log.drop_all(&mut self.charges);
+        self.fullness.set(at, 0);
         if log.is_numbered() {
             self.numbered -= 1;
             self.epochs.forget(&log.name);
@@ -391,7 +417,7 @@ fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
 
 /// Whether logs retain anything at all.
 pub(crate) fn keeps_history(limits: &Limits) -> bool {
-    limits.history_messages > 0 && !limits.history_age.is_zero() && limits.history_bytes > 0
+    limits.history_messages > 0 && !limits.history_age.is_zero() && limits.largest_log() > 0
 }
 
 #[cfg(test)]
@@ -407,7 +433,7 @@ mod tests {
         let joins = Request::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
         broker.handle(Instant(1), joins, &limits);
         for room in ["a", "b"].map(Name::from) {
-            broker.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits).expect("it is");
+            broker.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
         }
         (broker, limits)
     }
@@ -428,9 +454,7 @@ mod tests {
                     broker.logs[1] = broker.begin(&Name::from("b"));
                 }),
                 ("G3: logs without members are known", |(broker, _)| broker.idle = Idle::default()),
-                ("G3: what makes room for others is in its place", |(broker, _)| {
-                    broker.logs[1].drop_all();
-                }),
+                ("G3: what makes room for others is in its place", |(broker, _)| broker.logs[1].touch(Instant(1), 9)),
                 ("G6: what is retained has a deadline", |(broker, _)| broker.logs[0].armed = Instant::NEVER),
                 ("G7: a deadline is in the queue", |(broker, _)| broker.timers = Timers::default()),
                 ("G3: no log that is gone waits", |(broker, _)| {
@@ -441,7 +465,8 @@ mod tests {
                 }),
                 ("G8: logs are counted", |(broker, _)| broker.numbered -= 1),
                 ("G8: rooms are counted", |(broker, _)| broker.occupied += 1),
-                ("G8: history counts its bytes", |(broker, _)| broker.bytes += 1),
+                ("G8: history counts its bytes", |(broker, _)| broker.charges.charge(&draft("1"))),
+                ("G8: a log is in the bucket of its bytes", |(broker, _)| broker.fullness.set(0, 9)),
             ],
         );
     }

@@ -12,21 +12,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Hub {
-    /// The broker has decided on a publication.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, result: Result<Option<link::Position>, Error>) {
+    /// The broker has published what it was asked to.
+    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<link::Position>) {
         match from {
-            Origin::Call(caller) => {
-                self.resolve(caller, result.map(|position| Reply::Published(Position::of(position))))
+            Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
+            Origin::Json { conn, id } => {
+                self.with(conn, |hub, slot| hub.say(slot, &json::done(id, "publish")));
             }
-            Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
-                Ok(_) => hub.say(slot, &json::done(id, "publish")),
-                Err(error) => hub.fail(slot, id, &error),
+            Origin::Plain { conn, id: Some(id) } => self.with(conn, |hub, slot| {
+                hub.say(slot, &plain::published(&id, room, &Position::of(position)));
             }),
-            Origin::Plain { conn, id } => self.with(conn, |hub, slot| match (result, id) {
-                (Ok(position), Some(id)) => hub.say(slot, &plain::published(&id, room, &Position::of(position))),
-                (Ok(_), None) => {}
-                (Err(error), id) => hub.answer_plain(slot, id.as_deref(), &error),
-            }),
+            Origin::Plain { id: None, .. } => {}
         }
     }
 

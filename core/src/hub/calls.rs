@@ -133,7 +133,7 @@ impl Hub {
     fn draft(&self, message: Message) -> Result<(Draft, Option<String>), Error> {
         let Message { data, tags, skip_history, idempotency_key } = message;
         let tags = (!tags.is_empty()).then(|| serde_json::to_string(&tags).expect("a map of strings is always JSON"));
-        let draft = Draft { data: data.into(), tags: tags.map(Arc::from), info: None, skip_history };
+        let draft = Draft { data: data.into(), tags: tags.map(Arc::from), info: None, skip_history, shared: false };
         if draft.payload_bytes() > self.config.limits.publication_bytes {
             let words = "data and tags are too large";
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words));
@@ -155,7 +155,10 @@ impl Hub {
     /// Publishes to several rooms, which share one payload.
     fn broadcast(&mut self, caller: Caller, channels: Vec<String>, message: Message) {
         let gather = self.begin_gather(caller, None, channels.len());
-        let message = self.draft(message);
+        let mut message = self.draft(message);
+        if let Ok((draft, _)) = &mut message {
+            draft.shared = channels.len() > 1;
+        }
         self.agenda.first(Work::Broadcast { gather, at: 0, rooms: channels.into_iter(), message });
     }
 

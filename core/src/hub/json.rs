@@ -282,7 +282,7 @@ impl Hub {
         }
         self.pace_publish(slot)?;
         let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(&room)));
-        let draft = Draft { data: data.into(), tags: None, info, skip_history: false };
+        let draft = Draft { data: data.into(), tags: None, info, skip_history: false, shared: false };
         self.requests.push_back(Request::Publish { from, room, draft, idempotency_key: None });
         Ok(())
     }

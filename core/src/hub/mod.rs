@@ -208,7 +208,7 @@ impl Hub {
             }
             News::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             News::Entry { room, entry } => self.deliver(&room, &entry),
-            News::Published { from, room, result } => self.published(from, &room, result),
+            News::Published { from, room, position } => self.published(from, &room, position),
             News::History { from, room, result } => self.history_read(from, &room, result),
             News::Presence { from, members } => self.presence_read(from, members),
             News::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),

@@ -89,6 +89,11 @@ impl Limits {
         self.reply_bytes.saturating_add(rooms).saturating_add(CONNECT_BYTES)
     }
 
+    /// The most bytes that the log of one room retains.
+    pub(crate) fn largest_log(&self) -> usize {
+        self.history_bytes_per_room.min(self.history_bytes)
+    }
+
     /// Half of the rooms that a client may ask for at once.
     pub(crate) const fn half_of_joins(&self) -> usize {
         match self.client_joins {

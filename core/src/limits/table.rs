@@ -397,16 +397,20 @@ limits! {
     history_age HistoryAge: Duration = seconds(300), "the message goes";
     simulated in 50 percent [0, 3, 30];
 
-    /// Bytes that all rooms retain together; 0 for no history.
-    history_bytes HistoryBytes: Bytes = 256 << 20, "the log idle for the longest goes; else error 106";
-    simulated in 20 percent [100, 400];
+    /// Bytes that all rooms retain together, where a payload that several of them retain counts once; 0 for no history.
+    history_bytes HistoryBytes: Bytes = 256 << 20, "the oldest messages of the fullest room go";
+    simulated in 30 percent [60, 100, 250, 400, 1000];
+
+    /// Bytes that one room retains; 0 for no history.
+    history_bytes_per_room HistoryBytesPerRoom: Bytes = 4 << 20, "the room's oldest messages go";
+    simulated in 20 percent [40, 100, 200, 600];
 
     /// How long a room's log is remembered that retains nothing, from the moment the room lost its last member or was published to; by default as long as history_age.
     log_memory LogMemory: Duration = seconds(300), "the log goes: who comes back is not recovered";
     simulated in 66 percent [0, 2, 30, 900];
 
     /// Logs that are remembered; and rooms that have members.
-    logs Logs: Count = 100_000, "the log idle for the longest goes; else error 106 or close 3004";
+    logs Logs: Count = 100_000, "the log idle for the longest goes; a join: error 106 or close 3004";
     requires at_least (1) because "no room could exist";
     simulated in 20 percent [1, 2, 3];
 

@@ -694,6 +694,7 @@ mod tests {
                     tags: has(2, r#"{"k":"v"}"#).map(Arc::from),
                     info: has(3, "").map(|_| Arc::new(info)),
                     skip_history: false,
+                    shared: false,
                 };
                 let offset = [0, 1, 10, u64::MAX][at];
                 all.push(Entry { epoch: 7, offset, draft });

@@ -9,15 +9,20 @@ use tungstenite::Message;
 
 #[test]
 fn a_broadcast_answers_for_each_room() {
-    let mut world = with(Limits { logs: 1, ..Limits::default() }, Policy::open());
-    let conn = world.plain("/ws/a");
-    let answer = world.api("broadcast", r#"{"channels":["a","b",""],"data":1}"#);
-    let epoch = &world.shard.snapshot().logs[0].epoch;
-    assert_eq!(answer["result"]["responses"][0], json!({"result": {"offset": 1, "epoch": epoch}}));
-    assert_eq!(answer["result"]["responses"][1]["error"]["code"], 106);
-    assert_eq!(answer["result"]["responses"][2]["error"]["code"], 107);
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
+    let conn = world.json();
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"subscribe":{"channel":"b"}}"#);
+    world.read(conn);
+    let answer = world.api("broadcast", r#"{"channels":["a","b","c",""],"data":1}"#);
+    let responses = &answer["result"]["responses"];
+    for (at, log) in world.shard.snapshot().logs.iter().enumerate() {
+        assert_eq!(responses[at], json!({"result": {"offset": 1, "epoch": log.epoch}}));
+    }
+    let nowhere = json!({"result": {"offset": 0, "epoch": ""}});
+    assert_eq!(responses[2], nowhere, "there is no place for another log");
+    assert_eq!(responses[3]["error"]["code"], 107);
     assert_eq!(world.api("broadcast", r#"{"channels":[],"data":1}"#), json!({"result": {"responses": []}}));
-    assert_eq!(world.read(conn), ["1"]);
+    assert_eq!(world.read_json(conn).len(), 2);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod world;
 
 mod api;
 mod calls;
+mod history_bounds;
 mod json;
 mod lifecycle;
 mod limits;

@@ -285,24 +285,25 @@ fn what_a_log_retains_outlives_its_memory() {
 
 #[test]
 fn joining_and_leaving_rooms_displaces_no_log() {
-    let mut world = with(Limits { logs: 2, ..Limits::default() }, Policy::open());
-    publish(&mut world, "a", 1, 1);
-    publish(&mut world, "b", 1, 1);
-    let before = (epoch(&world, "a"), epoch(&world, "b"));
+    let mut world = with(Limits { logs: 40, connections: 20, ..Limits::default() }, Policy::open());
+    (0..40).for_each(|n| publish(&mut world, &format!("kept-{n}"), 1, 1));
+    let epochs = |world: &World| -> Vec<String> { (0..40).map(|n| epoch(world, &format!("kept-{n}"))).collect() };
+    let before = epochs(&world);
     for n in 0..10 {
         let conn = world.plain(&format!("/ws/r{n}"));
         world.input(Input::Lost { conn, cause: Lost::Eof });
         let refused = subscribe(&mut world, json!({"channel": "c", "epoch": "gone", "offset": 0, "flag": 2}));
         assert_eq!(refused["error"]["code"], 112);
     }
-    assert_eq!(((epoch(&world, "a"), epoch(&world, "b")), world.shard.stats().gauges.logs), (before, 2));
+    assert_eq!((epochs(&world), world.shard.stats().gauges.logs), (before, 40));
 }
 
 #[test]
 fn a_publication_that_leaves_no_trace_makes_no_log() {
     let nowhere = json!({"result": {"offset": 0, "epoch": ""}});
-    let mut world = with(Limits { logs: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
     publish(&mut world, "b", 1, 1);
+    publish(&mut world, "c", 1, 1);
     let skipped = r#"{"channel":"a","data":1,"skip_history":true,"idempotency_key":"k"}"#;
     assert_eq!(world.api("publish", skipped), nowhere);
     assert_eq!(world.api("publish", skipped), nowhere, "the same answer again");
@@ -318,7 +319,7 @@ fn a_publication_that_leaves_no_trace_makes_no_log() {
 
 #[test]
 fn the_log_that_was_idle_for_the_longest_makes_room() {
-    let mut world = with(Limits { logs: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
     publish(&mut world, "a", 1, 1);
     publish(&mut world, "b", 1, 1);
     publish(&mut world, "a", 2, 2);

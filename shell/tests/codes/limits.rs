@@ -39,7 +39,16 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("filter_event_bytes", "core/tests/shard/plain.rs", "a_filter_is_bounded"),
     ("history_messages", "core/tests/shard/recovery.rs", "recovery_succeeds_exactly_when_all_of_it_is_there"),
     ("history_age", "core/tests/shard/rooms.rs", "ageing_out_keeps_the_position_while_somebody_is_there"),
-    ("history_bytes", "core/tests/shard/rooms.rs", "history_is_bounded_over_all_rooms"),
+    (
+        "history_bytes",
+        "core/tests/shard/history_bounds.rs",
+        "a_member_who_fills_the_history_loses_its_own_and_stops_nobody",
+    ),
+    (
+        "history_bytes_per_room",
+        "core/tests/shard/history_bounds.rs",
+        "a_room_retains_so_many_bytes_and_gives_up_its_own_oldest",
+    ),
     ("log_memory", "core/tests/shard/recovery.rs", "a_log_is_remembered_from_the_last_thing_that_happened_to_it"),
     ("logs", "shell/tests/codes/ends.rs", "overloaded"),
     ("reply_messages", "core/tests/shard/recovery.rs", "history_is_read_as_it_is_asked_for"),

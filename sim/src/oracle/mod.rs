@@ -11,6 +11,7 @@ mod pace;
 mod plain;
 mod presence;
 mod recovery;
+mod retained;
 mod rooms;
 mod session;
 mod tokens;
@@ -398,7 +399,7 @@ pub struct Oracle {
     addresses: [Address; 2],
     /// How many turns there were.
     turns: u64,
-    /// Counts the times at which logs began, or lost their last member.
+    /// Counts the times at which logs began, lost their last member, or became fuller or emptier.
     stamps: u64,
     pub(crate) logs: Vec<Option<Log>>,
     quiet: Vec<Quiet>,

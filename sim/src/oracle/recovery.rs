@@ -286,6 +286,7 @@ impl Oracle {
             }
             log.entries.clear();
         }
+        self.weigh(room);
         self.end_log(room);
     }
 }

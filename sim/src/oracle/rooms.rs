@@ -4,6 +4,7 @@ use super::calls::Denied;
 use super::expect::forget;
 use super::presence::Seat;
 use super::recovery::{Replay, Want};
+use super::retained::Fullness;
 use super::{Conn, Expect, Oracle, Subject, nanos};
 use crate::coverage::Goal;
 use crate::speech::Data;
@@ -19,10 +20,11 @@ pub(crate) struct Log {
     pub epoch: Option<Arc<str>>,
     pub top: u64,
     pub entries: VecDeque<Entry>,
+    pub fullness: Fullness,
     /// When it lost its last member or was published to, whichever was later.
     touched: u64,
     /// Its place in the order of these times.
-    idle: (u64, usize),
+    pub idle: (u64, usize),
 }
 
 /// What is known of the log that a room has before it has numbered anything: it needs no memory, so it is the same one
@@ -82,12 +84,6 @@ pub(super) struct Origin {
 }
 
 impl Oracle {
-    /// Whether rooms keep what they say.
-    pub(super) fn keeps_history(&self) -> bool {
-        let limits = &self.config.limits;
-        limits.history_messages > 0 && limits.history_bytes > 0 && !limits.history_age.is_zero()
-    }
-
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
     /// what it wants cannot be had.
     pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
@@ -166,11 +162,6 @@ impl Oracle {
         self.has_members(room) || others < self.config.limits.logs
     }
 
-    /// Whether one log more that numbers something is one too many.
-    fn are_logs_full(&self) -> bool {
-        self.numbered() >= self.config.limits.logs
-    }
-
     /// How many logs have numbered something.
     pub(super) fn numbered(&self) -> usize {
         self.logs.iter().flatten().filter(|log| log.top > 0).count()
@@ -194,51 +185,35 @@ impl Oracle {
         }
     }
 
-    /// The log without members that was left or published to longest ago, of those that this is true of.
-    fn oldest_idle(&self, not: usize, which: fn(&Log) -> bool) -> Option<usize> {
+    /// The log without members that was left or published to longest ago.
+    pub(super) fn oldest_idle(&self, not: usize) -> Option<usize> {
         let idle = |room: &usize| {
             let log = self.logs[*room].as_ref()?;
-            (*room != not && !self.has_members(*room) && log.top > 0 && which(log)).then_some(log.idle)
+            (*room != not && !self.has_members(*room) && log.top > 0).then_some(log.idle)
         };
         (0..self.logs.len()).filter(|room| idle(room).is_some()).min_by_key(idle)
     }
 
+    /// Of the logs that have numbered something one goes, where there is one too many.
     fn evict_log(&mut self, room: usize) {
-        self.goals.reach(Goal::LogEvicted);
-        self.drop_log(room);
-    }
-
-    /// Sees to it that so many bytes more may be retained.
-    fn find_bytes(&mut self, room: usize, bytes: usize) -> Result<(), Denied> {
-        let limits = &self.config.limits;
-        let (most, messages) = (limits.history_bytes, limits.history_messages);
-        let freed = self.logs[room].as_ref().filter(|log| log.entries.len() >= messages);
-        let freed = freed.and_then(|log| log.entries.front()).map_or(0, |oldest| oldest.bytes);
-        while self.history_bytes() + bytes - freed > most {
-            let Some(victim) = self.oldest_idle(room, |log| !log.entries.is_empty()) else {
-                self.hit(Limit::HistoryBytes);
-                self.goals.reach(Goal::HistoryFull);
-                return Err(Denied::by("history_bytes"));
-            };
-            self.evict_log(victim);
+        if let Some(victim) = self.oldest_idle(room).filter(|_| self.numbered() > self.config.limits.logs) {
+            self.goals.reach(Goal::LogEvicted);
+            self.drop_log(victim);
         }
-        Ok(())
-    }
-
-    /// What all logs retain.
-    pub(super) fn history_bytes(&self) -> usize {
-        self.logs.iter().flatten().flat_map(|log| &log.entries).map(|entry| entry.bytes).sum()
     }
 
     /// A log is there from now on.
     fn begin_log(&mut self, room: usize) {
-        if self.logs[room].is_some() {
-            return;
+        if self.logs[room].is_none() {
+            let epoch = self.epoch_of_new_log(room);
+            self.logs[room] = Some(self.new_log(epoch));
         }
-        let epoch = self.epoch_of_new_log(room);
+    }
+
+    fn new_log(&mut self, epoch: Option<Arc<str>>) -> Log {
         self.stamps += 1;
         let (touched, idle) = (self.clock, (self.stamps, 0));
-        self.logs[room] = Some(Log { epoch, top: 0, entries: VecDeque::new(), touched, idle });
+        Log { epoch, top: 0, entries: VecDeque::new(), fullness: Fullness::default(), touched, idle }
     }
 
     /// The epoch that the room's log had before it numbered anything, or else one that is new: the subject says which.
@@ -320,15 +295,15 @@ impl Oracle {
             }
         }
         (0..self.logs.len()).for_each(|room| self.end_log(room));
+        self.weigh_all();
     }
 
     pub(super) fn ages_out(&self, log: &Log) -> Option<u64> {
         log.entries.front().map(|entry| entry.at + nanos(self.config.limits.history_age))
     }
 
-    /// Publishes to a room. Returns the message's place, with offset 0 where it has none, or the error where it cannot be
-    /// retained.
-    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Result<Place, Denied> {
+    /// Publishes to a room. Returns the message's place, with offset 0 where it has none.
+    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Place {
         let mut body = json!({ "data": null });
         let mut bytes = data.line.len();
         if let Some(Origin { info }) = origin {
@@ -340,14 +315,18 @@ impl Oracle {
             bytes += body["tags"].to_string().len();
         }
         let is_nowhere = self.logs[room].is_none();
-        let place = if data.unlogged || (is_nowhere && !self.keeps_history()) {
-            if !data.unlogged {
-                // It is the first and the last of a log that nobody is left to remember.
-                self.no_log_goes_on(room);
-            }
+        let place = if data.unlogged {
             (0, if is_nowhere { "".into() } else { self.epoch(room) })
+        } else if is_nowhere && (!self.may_begin(room, bytes) || !self.number(room, data, &mut body, bytes)) {
+            // It is the first and the last of a log that nobody is left to remember.
+            self.logs[room] = None;
+            self.no_log_goes_on(room);
+            (0, "".into())
         } else {
-            let place = self.retain(room, data, &mut body, bytes)?;
+            if !is_nowhere {
+                self.number(room, data, &mut body, bytes);
+            }
+            let place = (body["offset"].as_u64().expect("it is numbered"), self.epoch(room));
             self.end_log(room);
             place
         };
@@ -357,41 +336,41 @@ impl Oracle {
         let tag = PUBLICATION << 56 | (room as u64) << 48 | data.number;
         let at = (place.0 > 0).then_some((room, place.0));
         self.fan_out(&members, data, &envelope, "/push/pub/data", tag, at);
-        Ok(place)
+        place
     }
 
-    fn retain(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> Result<Place, Denied> {
-        let is_first = self.logs[room].as_ref().is_none_or(|log| log.top == 0);
-        if is_first && self.are_logs_full() && self.oldest_idle(room, |_| true).is_none() {
-            self.hit(Limit::Logs);
-            return Err(Denied::by("logs"));
+    /// Gives a message its offset, which is written into its body, and retains it if that is possible. Returns false where
+    /// it would be all there is of a log that retains nothing.
+    fn number(&mut self, room: usize, data: &Data, body: &mut Value, bytes: usize) -> bool {
+        let is_nowhere = self.logs[room].is_none();
+        if is_nowhere {
+            // It has a name when it is clear that it stays.
+            self.logs[room] = Some(self.new_log(None));
         }
-        if self.keeps_history() {
-            self.find_bytes(room, bytes)?;
-        }
-        if let Some(victim) = self.oldest_idle(room, |_| true).filter(|_| is_first && self.are_logs_full()) {
-            self.evict_log(victim);
-        }
-        self.begin_log(room);
         self.stamps += 1;
-        let stamp = self.stamps;
-        let limit = if self.keeps_history() { self.config.limits.history_messages } else { 0 };
-        let at = self.clock;
+        let (at, stamp) = (self.clock, self.stamps);
         let log = self.logs[room].as_mut().expect("it has begun");
         log.top += 1;
         (log.touched, log.idle) = (at, (stamp, 0));
-        let top = log.top;
-        body["offset"] = top.into();
-        let encoded = body.to_string().len() - "null".len() + data.line.len();
-        let mut whole = body.clone();
-        whole["data"] = serde_json::from_str(&data.line).expect("payloads are JSON");
-        let line = Arc::clone(&data.line);
-        log.entries.push_back(Entry { offset: top, number: data.number, line, body: whole, bytes, encoded, at });
-        while log.entries.len() > limit {
-            log.entries.pop_front();
-            self.goals.reach(Goal::Trimmed);
+        let offset = log.top;
+        body["offset"] = offset.into();
+        if self.keeps_history() {
+            let encoded = body.to_string().len() - "null".len() + data.line.len();
+            let mut whole = body.clone();
+            whole["data"] = serde_json::from_str(&data.line).expect("payloads are JSON");
+            let line = Arc::clone(&data.line);
+            self.retain(room, Entry { offset, number: data.number, line, body: whole, bytes, encoded, at });
         }
-        Ok((top, self.epoch(room)))
+        let log = self.logs[room].as_ref().expect("it has begun");
+        if is_nowhere && log.entries.is_empty() {
+            return false;
+        }
+        self.evict_log(room);
+        if is_nowhere {
+            let epoch = self.epoch_of_new_log(room);
+            self.logs[room].as_mut().expect("it has begun").epoch = epoch;
+        }
+        true
     }
 
     /// A message that is no publication: it belongs to no room.

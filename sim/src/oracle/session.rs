@@ -294,10 +294,7 @@ impl Oracle {
         // Tags and keeping out of the log are for backends alone.
         let data = Data { unlogged: false, tagged: false, ..data.clone() };
         let origin = Origin { info: self.info(peer, room) };
-        let (offset, epoch) = match self.publish(room, &data, Some(&origin)) {
-            Ok(place) => place,
-            Err(denied) => return self.refuse_publish(peer, id, denied.code),
-        };
+        let (offset, epoch) = self.publish(room, &data, Some(&origin));
         let Some((id, _)) = id.zip(self.conns[peer].as_ref().filter(|conn| conn.is_open())) else { return };
         if json {
             self.reply(peer, id, "publish", json!({}));

@@ -6,8 +6,8 @@ use crate::subject::{Subject, vouch};
 use parlor_core::api::{Command, Reply, Which};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
-use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, Config, Effect, Input, Now, Shard, UserLimit};
+use parlor_core::snapshot::{LogView, PhaseView};
+use parlor_core::{CallId, Claims, Config, Effect, Input, Name, Now, Shard, Snapshot, Stats, UserLimit};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -77,6 +77,27 @@ fn with_rooms(body: &str, objects: impl Fn(&mut Value) -> Vec<&mut Value>, shard
 fn parts(body: &mut Value) -> Vec<&mut Value> {
     let parts = body["replies"].as_array_mut().expect("a list").iter_mut().filter_map(Value::as_object_mut);
     parts.flat_map(|part| part.values_mut()).collect()
+}
+
+/// The bytes of the payloads that a log retains.
+fn held(log: &LogView) -> usize {
+    log.entries.iter().map(|(_, data)| data.len()).sum()
+}
+
+/// The room whose log retains the least, of those that retain anything.
+fn poorest(shard: &Shard) -> Option<Name> {
+    let logs = shard.snapshot().logs.into_iter().filter(|log| held(log) > 0);
+    logs.min_by_key(held).map(|log| log.name)
+}
+
+/// Whether the log that retained the most was published to elsewhere, and gave up a message for that.
+fn gave_up(before: &Snapshot, after: &Snapshot) -> bool {
+    let richest = before.logs.iter().max_by_key(|log| held(log));
+    let now =
+        richest.and_then(|before| after.logs.iter().find(|after| after.name == before.name).map(|log| (before, log)));
+    let has_grown = |log: &&LogView| before.logs.iter().any(|before| before.name == log.name && before.top < log.top);
+    now.is_some_and(|(before, log)| before.top == log.top && held(log) < held(before))
+        && after.logs.iter().any(|log| has_grown(&log))
 }
 
 const FILTERED: &str = "setup conns=1 rooms=1 users=1
@@ -268,14 +289,37 @@ defects! {
             config.limits.connections_per_ip = 0;
         }
     }
-    logs_without_number: Hoard breaks G3 | G2 | G7 within 20 seeds {
+    logs_without_number: Hoard breaks P1 | G3 | G2 | G7 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.logs = usize::MAX;
         }
     }
-    history_without_bounds: Archive breaks P1 | G6 within 20 seeds {
+    history_without_bounds: Archive breaks P1 | G5 | G6 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.history_bytes = usize::MAX;
+        }
+    }
+    a_room_that_retains_without_bounds: Glutton breaks P1 | G3 | G5 | G8 within 60 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.limits.history_bytes_per_room = usize::MAX;
+        }
+    }
+    a_hoarder_who_keeps_what_others_lose: Greedy breaks P1 | G2 | G3 | G5 | G7 | G8 within 100 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let before = shard.snapshot();
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            if let Some(room) = poorest(shard).filter(|_| gave_up(&before, &shard.snapshot())) {
+                let remove = Input::Call { call: CallId(u64::MAX), command: Command::HistoryRemove { channel: room } };
+                effects.extend(shard.handle(now, remove).filter(|effect| !matches!(effect, Effect::Reply { .. })));
+            }
+            effects
+        }
+    }
+    a_payload_that_counts_in_every_room: Manifold breaks G8 within 100 seeds {
+        fn stats(&self, shard: &Shard) -> Stats {
+            let mut stats = shard.stats();
+            stats.gauges.history_bytes = stats.gauges.history_bytes.max(shard.snapshot().logs.iter().map(held).sum());
+            stats
         }
     }
     a_position_that_is_another: Astray breaks P1 within 60 seeds {

@@ -1,0 +1,115 @@
+//! What of `history_bytes` is used: each payload once, however many logs retain it.
+
+use crate::link::Draft;
+use crate::map::{Keys, Map};
+use alloc::sync::Arc;
+
+/// The bytes that all logs retain together.
+#[derive(Clone, Debug)]
+pub(crate) struct Charges {
+    bytes: usize,
+    /// How many times the payload of a broadcast is retained, by where it is in memory: nothing else is there while it is
+    /// retained. Most payloads go to one room, and are not in here.
+    shared: Map<usize, usize>,
+}
+
+/// Where a payload is.
+fn place(draft: &Draft) -> usize {
+    Arc::as_ptr(&draft.data).addr()
+}
+
+impl Charges {
+    pub fn new(keys: Keys) -> Self {
+        Self { bytes: 0, shared: Map::with_hasher(keys) }
+    }
+
+    /// The bytes that are retained, in all.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A log retains this from now on.
+    pub fn charge(&mut self, draft: &Draft) {
+        if draft.shared {
+            let times = self.shared.entry(place(draft)).or_default();
+            *times += 1;
+            if *times > 1 {
+                return;
+            }
+        }
+        self.bytes += draft.bytes();
+    }
+
+    /// A log that retained this does so no more.
+    pub fn discharge(&mut self, draft: &Draft) {
+        if draft.shared {
+            let times = self.shared.get_mut(&place(draft)).expect("what is retained was charged");
+            *times -= 1;
+            if *times > 0 {
+                return;
+            }
+            self.shared.swap_remove(&place(draft));
+        }
+        self.bytes -= draft.bytes();
+    }
+
+    /// Checks the counts against all that is retained.
+    pub fn audit<'a>(&self, retained: impl Iterator<Item = &'a Draft>) {
+        let mut again = Self { bytes: 0, shared: Map::with_hasher(*self.shared.hasher()) };
+        retained.for_each(|draft| again.charge(draft));
+        assert_eq!(self.shared.len(), again.shared.len(), "G3: no payload is counted that nothing retains");
+        let is_right = |(place, times): (&usize, &usize)| again.shared.get(place) == Some(times);
+        assert!(self.shared.iter().all(is_right), "G8: a shared payload counts where it is retained");
+        assert_eq!(self.bytes, again.bytes, "G8: history counts its bytes, each payload once");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{audit_finds, draft};
+    use alloc::vec::Vec;
+
+    fn shared(data: &str) -> Draft {
+        Draft { shared: true, ..draft(data) }
+    }
+
+    #[test]
+    fn a_payload_is_charged_with_its_first_log_and_given_back_with_its_last() {
+        let mut charges = Charges::new(Keys(1, 2));
+        let (alone, both, other) = (draft("1"), shared("22"), shared("333"));
+        let mut bytes = Vec::new();
+        for draft in [&alone, &both, &both.clone(), &other] {
+            charges.charge(draft);
+            bytes.push(charges.bytes());
+        }
+        for draft in [&both, &alone, &both, &other] {
+            charges.discharge(draft);
+            bytes.push(charges.bytes());
+        }
+        assert_eq!(bytes, [1, 3, 3, 6, 6, 5, 3, 0]);
+        assert!(charges.shared.is_empty());
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || {
+            let both = shared("22");
+            let retained = [draft("1"), both.clone(), both];
+            let mut charges = Charges::new(Keys(1, 2));
+            retained.iter().for_each(|draft| charges.charge(draft));
+            (charges, retained)
+        };
+        audit_finds(
+            make,
+            |(charges, retained)| charges.audit(retained.iter()),
+            &[
+                ("G3: no payload is counted that nothing retains", |(charges, _)| {
+                    charges.shared.insert(9, 1);
+                }),
+                ("G8: a shared payload counts where it is retained", |(charges, _)| charges.shared[0] += 1),
+                ("G8: history counts its bytes, each payload once", |(charges, _)| charges.bytes += 2),
+            ],
+        );
+    }
+}

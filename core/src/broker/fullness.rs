@@ -1,0 +1,191 @@
+//! Logs by the bytes that they hold, to within a factor of two: which of them is the first to give something up.
+//!
+//! A log that holds from 2^n to 2^(n+1) - 1 bytes is in bucket n. The fullest log is the one that has been in the highest
+//! bucket for the longest. It holds more than half of what any other does, so more than half of an even share of all.
+//! Whatever is done here takes a constant time.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// The numbers of bytes that there are, by their highest bit.
+const BUCKETS: usize = usize::BITS as usize;
+
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+
+/// The logs that hold anything, in a list for each bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Fullness {
+    /// The first and the last of each list, which are [`NONE`] where it is empty.
+    lists: Box<[(u32, u32); BUCKETS]>,
+    /// The bit of each bucket that has a log.
+    taken: usize,
+    /// Where each log is.
+    places: Vec<Place>,
+}
+
+/// A log's bucket, if it is in one, and its neighbours there.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    bucket: Option<u8>,
+    before: u32,
+    after: u32,
+}
+
+impl Place {
+    const NOWHERE: Self = Self { bucket: None, before: NONE, after: NONE };
+}
+
+impl Default for Fullness {
+    fn default() -> Self {
+        // A shard is moved as one: what is large in it is elsewhere, and there before it is needed.
+        Self { lists: Box::new([(NONE, NONE); BUCKETS]), taken: 0, places: Vec::with_capacity(BUCKETS) }
+    }
+}
+
+impl Fullness {
+    /// A log holds this many bytes from now on.
+    pub fn set(&mut self, log: u32, bytes: usize) {
+        let (bucket, at) = (bucket(bytes), log as usize);
+        if at >= self.places.len() {
+            self.places.resize(at + 1, Place::NOWHERE);
+        }
+        if self.places[at].bucket != bucket {
+            self.take_out(log);
+            bucket.into_iter().for_each(|bucket| self.append(log, bucket));
+        }
+    }
+
+    /// The fullest log, if any holds something.
+    pub fn fullest(&self) -> Option<u32> {
+        let highest = self.taken.checked_ilog2()?;
+        Some(self.lists[highest as usize].0)
+    }
+
+    /// Checks that each of these logs is where its bytes say, and that no other is anywhere.
+    pub fn audit(&self, logs: impl Iterator<Item = (u32, usize)>) {
+        let mut holding = 0;
+        for (log, bytes) in logs {
+            let place = self.places.get(log as usize).map_or(Place::NOWHERE, |place| *place);
+            assert_eq!(place.bucket, bucket(bytes), "G8: a log is in the bucket of its bytes");
+            holding += usize::from(place.bucket.is_some());
+        }
+        let mut listed = 0;
+        for (bucket, (first, last)) in self.lists.iter().enumerate() {
+            assert_eq!(*first != NONE, self.taken & (1 << bucket) != 0, "G8: buckets with a log are known as such");
+            let (mut at, mut before) = (*first, NONE);
+            while at != NONE {
+                let place = &self.places[at as usize];
+                let is_right = place.bucket.map(usize::from) == Some(bucket) && place.before == before;
+                assert!(
+                    is_right && listed < holding,
+                    "G3: the list of a bucket is whole, and of logs that hold something"
+                );
+                listed += 1;
+                (before, at) = (at, place.after);
+            }
+            assert_eq!(*last, before, "G3: the list of a bucket has an end");
+        }
+        assert_eq!(listed, holding, "G8: a log that holds something is in a list");
+    }
+
+    fn take_out(&mut self, log: u32) {
+        let Place { bucket: Some(bucket), before, after } = self.places[log as usize] else { return };
+        let list = &mut self.lists[usize::from(bucket)];
+        match self.places.get_mut(before as usize) {
+            Some(place) => place.after = after,
+            None => list.0 = after,
+        }
+        match self.places.get_mut(after as usize) {
+            Some(place) => place.before = before,
+            None => list.1 = before,
+        }
+        if list.0 == NONE {
+            self.taken &= !(1 << bucket);
+        }
+        self.places[log as usize] = Place::NOWHERE;
+    }
+
+    fn append(&mut self, log: u32, bucket: u8) {
+        let list = &mut self.lists[usize::from(bucket)];
+        let before = list.1;
+        list.1 = log;
+        match self.places.get_mut(before as usize) {
+            Some(place) => place.after = log,
+            None => list.0 = log,
+        }
+        self.taken |= 1 << bucket;
+        self.places[log as usize] = Place { bucket: Some(bucket), before, after: NONE };
+    }
+}
+
+/// The bucket of this many bytes.
+fn bucket(bytes: usize) -> Option<u8> {
+    bytes.checked_ilog2().map(|bit| u8::try_from(bit).expect("a number has few bits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::audit_finds;
+
+    #[test]
+    fn the_fullest_is_the_first_of_the_highest_bucket() {
+        let mut fullness = Fullness::default();
+        assert_eq!(fullness.fullest(), None);
+        for (log, bytes, fullest) in [(0, 5, 0), (1, 7, 0), (2, 3, 0), (1, 8, 1), (3, 15, 1), (1, 12, 1), (1, 7, 3)] {
+            fullness.set(log, bytes);
+            assert_eq!(fullness.fullest(), Some(fullest), "{log} holds {bytes}");
+        }
+        let order: Vec<u32> = core::iter::from_fn(|| fullness.fullest().inspect(|log| fullness.set(*log, 0))).collect();
+        assert_eq!(order, [3, 0, 1, 2], "1 came to the bucket of 0 after it");
+        fullness.audit((0..4).map(|log| (log, 0)));
+    }
+
+    #[test]
+    fn every_number_of_bytes_has_a_bucket() {
+        let mut fullness = Fullness::default();
+        fullness.set(0, usize::MAX);
+        fullness.set(1, 1);
+        fullness.audit([(0, usize::MAX), (1, 1)].into_iter());
+        assert_eq!(fullness.fullest(), Some(0));
+    }
+
+    #[test]
+    fn lists_are_whole_whatever_moves() {
+        let (mut fullness, mut bytes, mut draw) = (Fullness::default(), [0; 9], 1_u64);
+        for _ in 0..2000 {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (log, held) = ((draw >> 33) as usize % 9, (draw >> 40) as usize % 20);
+            bytes[log] = held;
+            fullness.set(log as u32, held);
+            fullness.audit((0..).zip(bytes));
+            let most = bytes.iter().max().expect("nine of them");
+            let fullest = fullness.fullest().map_or(0, |log| bytes[log as usize]);
+            assert!(fullest * 2 > *most || *most == 0, "{fullest} of {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn its_audit_finds_what_is_wrong() {
+        let make = || {
+            let mut fullness = Fullness::default();
+            [4, 5, 1].into_iter().zip(0..).for_each(|(bytes, log)| fullness.set(log, bytes));
+            fullness
+        };
+        audit_finds(
+            make,
+            |fullness| fullness.audit([(0, 4), (1, 5), (2, 1), (7, 0)].into_iter()),
+            &[
+                ("G8: a log is in the bucket of its bytes", |fullness| fullness.set(0, 1)),
+                ("G8: buckets with a log are known as such", |fullness| fullness.taken = 1),
+                ("G3: the list of a bucket is whole", |fullness| fullness.places[1].before = NONE),
+                ("G3: the list of a bucket is whole", |fullness| fullness.set(3, 1)),
+                ("G3: the list of a bucket has an end", |fullness| fullness.lists[2].1 = 0),
+                ("G8: a log that holds something is in a list", |fullness| {
+                    (fullness.lists[2].1, fullness.places[0].after) = (0, NONE);
+                }),
+            ],
+        );
+    }
+}

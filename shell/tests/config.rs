@@ -54,7 +54,10 @@ fn nothing_has_to_be_set() {
 
 #[test]
 fn flags_override_the_environment_which_overrides_the_file() {
-    let file = File::new("precedence", "node_name = 'file'\nping_interval = '21s'\noutbox_frames = 101\nlogs = 11");
+    let file = File::new(
+        "precedence",
+        "node_name = 'file'\nping_interval = '21s'\noutbox_frames = 101\nidempotency_keys = 11",
+    );
     let environment =
         [("PARLOR_CONFIG", file.path()), ("PARLOR_NODE_NAME", "environment"), ("PARLOR_PING_INTERVAL", "22s")];
     let settings = load(&["--node-name", "flag"], &environment).unwrap();
@@ -62,9 +65,13 @@ fn flags_override_the_environment_which_overrides_the_file() {
     assert_eq!(settings.limits.ping_interval, Duration::from_secs(22));
     assert_eq!(settings.limits.outbox_frames, 101);
 
-    let other = File::new("other", "logs = 12");
+    let other = File::new("other", "idempotency_keys = 12");
     let settings = load(&["--config", other.path()], &environment).unwrap();
-    assert_eq!((settings.limits.logs, settings.limits.outbox_frames), (12, 1024), "the flag's file, not both");
+    assert_eq!(
+        (settings.limits.idempotency_keys, settings.limits.outbox_frames),
+        (12, 1024),
+        "the flag's file, not both"
+    );
 }
 
 #[test]

@@ -270,7 +270,8 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         refuse_user: u64::from(Rng::stream(seed, "refuse_user").chance(40)),
         ..Setup::default()
     };
-    Limit::ALL.iter().fold(world, |setup, limit| draw_limit(setup, *limit))
+    // Once more for those that fit together with what was drawn after them.
+    Limit::ALL.iter().chain(Limit::ALL).fold(world, |setup, limit| draw_limit(setup, *limit))
 }
 
 /// Draws one limit from a stream of its own, so that one limit more changes nothing else. A limit that is always tiny

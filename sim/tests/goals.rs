@@ -97,3 +97,34 @@ fn a_backend_that_is_quicker_than_a_room_token() {
         flush",
     );
 }
+
+/// One client is in as many rooms as there may be.
+const ALL_ROOMS: &str = "setup conns=2 rooms=3 users=2 connections=2 logs=4
+        accept 0 json 0
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        join 0 0
+        join 0 1
+        join 0 2
+        flush";
+
+#[test]
+fn a_user_for_whose_room_there_is_no_place() {
+    let more = "
+        accept 1 json 0
+        upgrade 1
+        connect 1 token
+        decide 1 good 1
+        flush";
+    reaches(Goal::Overloaded, &[ALL_ROOMS, more].concat());
+}
+
+#[test]
+fn a_message_for_a_room_whose_log_has_no_place() {
+    let more = "
+        api-broadcast small
+        api-publish-user 0 small
+        api-publish-user 1 small";
+    reaches(Goal::LogsFull, &[ALL_ROOMS, more].concat());
+}

@@ -410,9 +410,10 @@ limits! {
     simulated in 66 percent [0, 2, 30, 900];
 
     /// Logs that are remembered; and rooms that have members.
-    logs Logs: Count = 100_000, "the log idle for the longest goes; a join: error 106 or close 3004";
-    requires at_least (1) because "no room could exist";
-    simulated in 20 percent [1, 2, 3];
+    logs Logs: Count = 250_000, "the log idle for the longest goes; a join: error 106 or close 3004";
+    requires at_least (connections * 2)
+        because "whoever comes back after an interruption finds the log of its user's room and of another that it was alone in";
+    simulated in 80 percent [2, 4, 4];
 
     /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";
@@ -439,7 +440,7 @@ limits! {
     /// WebSocket connections.
     connections Connections: Count = 100_000, "503";
     requires at_least (1) because "nobody could connect";
-    simulated 1000 in 20 percent [1, 2, 3, 4, 5, 6];
+    simulated 1000 in 30 percent [1, 1, 2, 2, 3, 4, 5, 6];
 
     /// Connections of one user.
     connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504, or 3014 where user_limit is refuse";

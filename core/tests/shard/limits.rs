@@ -265,6 +265,7 @@ fn limits_that_contradict_each_other_are_refused() {
         (Limits { close_timeout: Duration::from_secs(16), ..default() }, "drain_timeout"),
         (Limits { header_bytes: 8191, ..default() }, "header_bytes"),
         (Limits { connections: 0, ..default() }, "connections"),
+        (Limits { logs: 199_999, ..default() }, "logs = 199999 must be at least connections * 2, which is 200000: "),
     ];
     for (limits, name) in cases {
         let wrong = limits.validate().unwrap_err();

@@ -54,9 +54,9 @@ pub fn shutdown() {
 }
 
 pub fn overloaded() {
-    let mut world = World::with(|settings| settings.limits.logs = 2);
-    // The bystander's room and its personal room are the two.
-    let mut client = Client::connect(world.address, "/ws/third");
+    let mut world = World::with(|settings| (settings.limits.logs, settings.limits.connections) = (4, 2));
+    // The bystander's room and its personal room are two of them.
+    let mut client = Client::connect(world.address, "/ws?greeting=off&room=third&room=fourth&room=fifth");
     assert_eq!(client.close().0, 3004);
     world.is_unaffected();
 }

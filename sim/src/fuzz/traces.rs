@@ -68,7 +68,7 @@ const PLACED: [(Limit, &[u64]); 23] = [
     (Limit::HistoryMessages, &[0, 1, 2, 10]),
     (Limit::HistoryAge, &[0, 3, 30]),
     (Limit::HistoryBytes, &[100, 400]),
-    (Limit::Logs, &[1, 2, 3]),
+    (Limit::Logs, &[2, 4, 6]),
     (Limit::ReplyMessages, &[1, 2]),
     (Limit::ReplyBytes, &[30, 60, 90, 200, 700]),
     (Limit::IdempotencyWindow, &[2]),
@@ -109,6 +109,8 @@ pub(super) fn setup(taken: &mut Taken<'_>) -> Setup {
         let at = usize::from(taken.byte()) % (others.len() + 1);
         setup = if at == 0 { setup } else { setup.with(limit, others[at - 1]) };
     }
+    let connections = setup.limits.connections.min(setup.limits.logs / 2);
+    setup.limits.connections = connections;
     extra_limits(taken).fold(setup, |setup, [low, high, which, _]| {
         let place = u16::from_le_bytes([low, high]);
         let Some(limit) = Limit::ALL.iter().find(|limit| place_of(**limit) == place) else { return setup };
@@ -164,7 +166,7 @@ mod tests {
         let bytes: Vec<u8> = (0..28).collect();
         let expected = "setup conns=1 rooms=2 users=3 allow_anonymous=0 allow_subscribe=0 ping_interval=11 write_timeout=9 \
                         expiry_grace=0 publication_bytes=4000 outbox_frames=8 rooms_per_connection=3 history_messages=2 \
-                        history_age=0 history_bytes=100 logs=3 reply_bytes=30 connections_per_ip=1 \
+                        history_age=0 history_bytes=100 logs=6 reply_bytes=30 connections=3 connections_per_ip=1 \
                         new_connections_per_ip=1 client_commands=20";
         assert_eq!(setup(&mut Taken(&bytes)).to_string(), expected);
     }

@@ -380,7 +380,7 @@ defects! {
             }
         }
     }
-    a_personal_room_that_can_be_left: Homeless breaks P1 | G8 within 600 seeds {
+    a_personal_room_that_can_be_left: Homeless breaks P1 | G8 within 2000 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r##""unsubscribe":{"channel":"#somebody"}"##, r#""unsubscribe":{"channel":"nowhere"}"#);
         }

@@ -330,7 +330,10 @@ fn origins_that_name_nothing_are_refused() {
 
 #[test]
 fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
-    let file = File::new("rates", "client_commands = '7/s burst 9'\nconnections_per_ip = 3\nnew_connections = 'off'");
+    let file = File::new(
+        "rates",
+        "client_commands = '7/s burst 9'\nrooms_per_connection = 8\nconnections_per_ip = 3\nnew_connections = 'off'",
+    );
     let flags = ["--config", file.path(), "--client-publishes=2/s, burst 4", "--connections-per-user=off"];
     let limits = load(&flags, &[("PARLOR_NEW_CONNECTIONS_PER_IP", "1/s,burst 2")]).unwrap().limits;
     assert_eq!(limits.client_commands, Rate { per_second: 7, burst: 9 });

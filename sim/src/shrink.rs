@@ -314,7 +314,10 @@ mod tests {
         let open = |text: &str, guarantee| prove::<V0>(text.parse().expect("a trace"), guarantee).proof;
         let too_large = open("setup conns=9\nenter 0 1", Guarantee::G3);
         assert_eq!(too_large.to_string(), "not proved minimal: the world is too large to search");
-        assert!(matches!(open("setup conns=1 rooms=1 client_commands=1\nenter 0 1", Guarantee::G3), Proof::Open(_)));
+        assert!(matches!(
+            open("setup conns=1 rooms=1 rooms_per_connection=1 client_commands=2\nenter 0 1", Guarantee::G3),
+            Proof::Open(_)
+        ));
         assert!(matches!(open("setup conns=1 rooms=1\nenter 0 1", Guarantee::G3), Proof::Open(_)));
     }
 }

@@ -73,7 +73,7 @@ fn a_member_whom_others_want_there_when_its_token_ends() {
 fn a_client_that_does_not_slow_down() {
     reaches(
         Goal::TooManyRefusals,
-        "setup client_commands=1
+        "setup rooms_per_connection=1 client_commands=2
         accept 0 json 1
         upgrade 0
         connect 0 nothing

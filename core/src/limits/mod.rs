@@ -102,6 +102,14 @@ impl Limits {
         }
     }
 
+    /// The rooms that a client may ask for in the same moment as it connects.
+    pub(crate) const fn commands_after_connect(&self) -> usize {
+        match self.client_commands {
+            Rate { per_second: 0, .. } => usize::MAX,
+            Rate { burst, .. } => (burst as usize).saturating_sub(1),
+        }
+    }
+
     /// The bytes of an outbox whose last quarter holds a reply for each room of a connection.
     pub(crate) const fn outbox_of_replies(&self) -> usize {
         self.rooms_per_connection.saturating_mul(self.largest_room()).saturating_mul(4)

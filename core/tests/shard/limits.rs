@@ -28,10 +28,15 @@ fn a_client_that_joins_too_fast_is_told_so_and_stays() {
     assert_eq!(world.shard.stats().totals.limits[&Limit::ClientJoins], 5);
 }
 
+/// One command a second after so many at once, and as many rooms as may be asked for with these.
+fn few_commands(burst: u32) -> Limits {
+    let client_commands = Rate { per_second: 1, burst };
+    Limits { client_commands, rooms_per_connection: burst as usize - 1, ..Limits::default() }
+}
+
 #[test]
 fn commands_come_at_a_rate() {
-    let mut world =
-        with(Limits { client_commands: Rate { per_second: 1, burst: 3 }, ..Limits::default() }, Policy::open());
+    let mut world = with(few_commands(3), Policy::open());
     let conn = world.json();
     for _ in 0..2 {
         world.say(conn, r#"{"id":2,"ping":{}}"#);
@@ -67,14 +72,13 @@ fn publications_come_at_a_rate_of_their_own() {
 
 #[test]
 fn a_client_that_does_not_slow_down_is_closed() {
-    let limits = Limits { client_commands: Rate { per_second: 1, burst: 1 }, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(few_commands(2), Policy::open());
     let conn = world.json();
-    for _ in 0..99 {
+    for _ in 0..100 {
         world.say(conn, "{}");
     }
     world.pass(Duration::from_secs(10));
-    for _ in 0..100 {
+    for _ in 0..101 {
         world.say(conn, "{}");
     }
     assert!(world.read(conn).is_empty() && world.ended.is_empty(), "the count begins anew every 10 s");
@@ -82,10 +86,9 @@ fn a_client_that_does_not_slow_down_is_closed() {
     assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_commands)".into())));
     assert_eq!(hits(&world, Limit::ClientRefusals), 1);
     for (client_refusals, refused) in [(1, 1), (3, 3), (0, 1000)] {
-        let limits = Limits { client_commands: Rate { per_second: 1, burst: 1 }, client_refusals, ..Limits::default() };
-        let mut world = with(limits, Policy::open());
+        let mut world = with(Limits { client_refusals, ..few_commands(2) }, Policy::open());
         let conn = world.json();
-        (1..refused).for_each(|_| world.say(conn, "{}"));
+        (0..refused).for_each(|_| world.say(conn, "{}"));
         assert!(world.read_close(conn).is_none(), "{client_refusals}");
         world.say(conn, "{}");
         assert_eq!(world.read_close(conn).is_some(), client_refusals > 0, "{client_refusals}");
@@ -245,6 +248,10 @@ fn limits_that_contradict_each_other_are_refused() {
         (
             Limits { client_joins: Rate { per_second: 1, burst: 255 }, ..default() },
             "rooms_per_connection = 128 must be at most half",
+        ),
+        (
+            Limits { client_commands: Rate { per_second: 1, burst: 128 }, ..default() },
+            "rooms_per_connection = 128 must be at most one less than the burst of client_commands, which is 127: ",
         ),
         (
             Limits { room_name_bytes: 1000, ..default() },

@@ -274,10 +274,10 @@ fn every_refusal_of_a_plain_command_with_an_id_carries_it() {
         world.judge(conn, Err(parlor_core::BadToken::Signature));
         assert_eq!(&world.read_json(conn)[0]["id"], id);
     }
-    let rate = Rate { per_second: 1, burst: 1 };
-    let mut world = with(Limits { client_commands: rate, ..Limits::default() }, Policy::closed());
+    let client_commands = Rate { per_second: 1, burst: 2 };
+    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Policy::closed());
     let conn = world.open("/ws/a");
-    for expected in [Value::Null, json!(111)] {
+    for expected in [Value::Null, Value::Null, json!(111)] {
         world.say(conn, r#"{"type":"ping","id":9}"#);
         let frame = &world.read_json(conn)[0];
         assert_eq!((&frame["id"], &frame["code"]), (&json!(9), &expected), "not authenticated, then too many");

@@ -116,10 +116,16 @@ pub fn no_pong() {
 
 pub const ONE: Rate = Rate { per_second: 1, burst: 1 };
 
+/// One command a second after so many at once, and as many rooms as may be asked for with these.
+pub fn few_commands(settings: &mut Settings, burst: u32) {
+    settings.limits.client_commands = Rate { per_second: 1, burst };
+    settings.limits.rooms_per_connection = burst as usize - 1;
+}
+
 pub fn commands_without_end() {
-    let world = World::with(|settings| settings.limits.client_commands = ONE);
+    let world = World::with(|settings| few_commands(settings, 3));
     // What is refused without an id is refused without a word.
-    closes(world, &frame(0x80 | TEXT, "{}".repeat(101).as_bytes()), CloseCause::Rate);
+    closes(world, &frame(0x80 | TEXT, "{}".repeat(103).as_bytes()), CloseCause::Rate);
 }
 
 pub fn replaced() {

@@ -83,7 +83,7 @@ const PLACED: [(Limit, &[u64]); 23] = [
     (Limit::RoomsPerConnection, &[1, 2, 3]),
     (Limit::NewConnections, &[1, 5]),
     (Limit::NewConnectionsPerIp, &[1, 3]),
-    (Limit::ClientCommands, &[1, 20]),
+    (Limit::ClientCommands, &[5, 20]),
     (Limit::ClientPublishes, &[1, 3]),
 ];
 

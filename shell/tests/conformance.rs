@@ -1,18 +1,25 @@
 //! RFC 6455 as a table: what a client sends, and what it gets, through the driver, the decoder and the state machine.
 //!
-//! Every row is played with its bytes in one read, in single bytes, and in pieces of seven. The session echoes text.
+//! Every row is played with its bytes in one read, in single bytes, and in pieces of seven. The session echoes text. How
+//! connections close is played over sockets, too, as Autobahn's test suite does it.
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
 #[path = "../examples/echo/session.rs"]
 mod session;
+#[path = "../examples/echo/socket.rs"]
+mod socket;
 
 use parlor::driver::{Handshake, Transport};
 use parlor_core::Limits;
 use session::Session;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The largest message.
 const MESSAGE_BYTES: usize = 70_000;
@@ -33,6 +40,10 @@ struct Wire(Rc<RefCell<Ends>>);
 struct Ends {
     to_server: VecDeque<Vec<u8>>,
     to_client: Vec<u8>,
+    /// The server has ended its side.
+    finished: bool,
+    /// The server has dropped the socket.
+    aborted: bool,
 }
 
 impl Transport for Wire {
@@ -52,9 +63,13 @@ impl Transport for Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self) {
+        self.0.borrow_mut().finished = true;
+    }
 
-    fn abort(&mut self) {}
+    fn abort(&mut self) {
+        self.0.borrow_mut().aborted = true;
+    }
 }
 
 /// What a client has been sent.
@@ -150,7 +165,10 @@ fn play(sent: &[u8], size: usize) -> Vec<Seen> {
     let mut session = Session::new(limits, wire.clone(), Handshake { response: b"101".into(), early });
     let _ = session.poll(&mut Context::from_waker(Waker::noop()), &mut vec![0; sent.len().max(1)]);
     let ends = wire.0.borrow();
-    read(ends.to_client.strip_prefix(b"101").unwrap())
+    let seen = read(ends.to_client.strip_prefix(b"101").unwrap());
+    let is_closed = matches!(seen.last(), Some(Seen::Close(_)));
+    assert_eq!((ends.finished, ends.aborted), (is_closed, false), "the stream ends behind a Close, and only there");
+    seen
 }
 
 /// Whoever sends this gets that.
@@ -264,6 +282,87 @@ fn closing() {
     );
     let queued = [text("x"), frame(FIN | PING, "p"), close(1000, b"")].concat();
     row("what came before it is answered", queued, &[echo("x"), Seen::Pong(b"p".into()), Seen::Close(Some(1000))]);
+}
+
+/// The closing cases of Autobahn's test suite, by their numbers there: what a client sends, and what it gets.
+fn closing_cases() -> Vec<(String, Vec<u8>, Vec<Seen>)> {
+    let case = |name: &str, sent: &[Vec<u8>], expected: &[Seen]| (name.to_owned(), sent.concat(), expected.to_vec());
+    let closed = |code| [Seen::Close(Some(code))];
+    let (hello, normal) = (text("Hello World!"), close(1000, b""));
+    let large = "BAsd7&jh23".repeat((256 << 10) / 10);
+    let not_utf_8 = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited";
+    let mut cases = vec![
+        case("7.1.1", &[hello.clone(), normal.clone()], &[echo("Hello World!"), Seen::Close(Some(1000))]),
+        case("7.1.2", &[normal.clone(), frame(FIN | CLOSE, "")], &closed(1000)),
+        case("7.1.3", &[normal.clone(), frame(FIN | PING, "")], &closed(1000)),
+        case("7.1.4", &[normal.clone(), hello.clone()], &closed(1000)),
+        case(
+            "7.1.5",
+            &[frame(TEXT, "fragment1"), normal.clone(), frame(FIN | CONTINUATION, "fragment2")],
+            &closed(1000),
+        ),
+        case(
+            "7.1.6",
+            &[text(&large), hello, normal.clone(), frame(FIN | PING, "")],
+            &[echo(large), echo("Hello World!"), Seen::Close(Some(1000))],
+        ),
+        case("7.3.1", &[frame(FIN | CLOSE, "")], &[Seen::Close(None)]),
+        case("7.3.2", &[frame(FIN | CLOSE, "a")], &closed(1002)),
+        case("7.3.3", &[normal], &closed(1000)),
+        case("7.3.4", &[close(1000, b"Hello World!")], &closed(1000)),
+        case("7.3.5", &[close(1000, &[b'*'; 123])], &closed(1000)),
+        case("7.3.6", &[close(1000, &[b'*'; 124])], &closed(1002)),
+        case("7.5.1", &[close(1000, not_utf_8)], &closed(1007)),
+    ];
+    let valid = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
+    let invalid = [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999];
+    for (group, codes, answer) in
+        [("7.7", &valid[..], None), ("7.9", &invalid, Some(1002)), ("7.13", &[5000, 65_535], Some(1002))]
+    {
+        let sent = |(at, code): (usize, &u16)| {
+            case(&format!("{group}.{}", at + 1), &[close(*code, b"")], &closed(answer.unwrap_or(*code)))
+        };
+        cases.extend(codes.iter().enumerate().map(sent));
+    }
+    cases
+}
+
+/// Sends this to the echo server in pieces of `size`, answers its Close, and asserts that the connection has ended within a
+/// second, at both ends and without a reset.
+fn close_over_socket(sent: &[u8], size: usize) -> Vec<Seen> {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: echo\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_nodelay(true).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let server = thread::spawn(move || socket::serve(listener.accept().unwrap().0));
+    let start = Instant::now();
+    client.write_all(REQUEST).unwrap();
+    let mut writer = client.try_clone().unwrap();
+    let (pieces, size) = (sent.to_vec(), size.max(1));
+    // Whoever writes much has to read meanwhile.
+    let writing = thread::spawn(move || pieces.chunks(size).all(|piece| writer.write_all(piece).is_ok()));
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).expect("the stream ends, and is not reset");
+    assert!(writing.join().unwrap(), "all of it can be sent");
+    client.write_all(&close(1000, b"")).expect("the server still reads");
+    client.shutdown(Shutdown::Write).unwrap();
+    server.join().unwrap().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
+    assert!(client.take_error().unwrap().is_none(), "the stream is not reset later either");
+    let head = bytes.windows(4).position(|end| end == b"\r\n\r\n").expect("a 101") + 4;
+    read(&bytes[head..])
+}
+
+#[test]
+fn a_connection_that_is_closed_ends_at_once_as_autobahn_would_have_it() {
+    for (name, sent, expected) in closing_cases() {
+        // What is long in pieces of a thousand: it takes a write for each.
+        for size in [sent.len(), if sent.len() < 1000 { 1 } else { 1000 }] {
+            assert_eq!(close_over_socket(&sent, size), expected, "{name}, in pieces of {size}");
+        }
+    }
 }
 
 #[test]

@@ -91,8 +91,8 @@ pub(crate) struct Open {
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     /// It has not said. A token that came with the upgrade request of a `json` client counts where its `connect` brings
-    /// none.
-    Unauthenticated { token: Option<Box<str>> },
+    /// none. What it has sent behind a `connect` that was answered with an error is passed over, until it connects.
+    Unauthenticated { token: Option<Box<str>>, refused: bool },
     /// It is being put into the rooms that it starts in.
     Joining(Box<Entrance>),
     /// It may do what it may.
@@ -252,7 +252,7 @@ impl Handshaking {
     pub fn upgraded(self, info: Arc<ClientInfo>) -> Open {
         Open {
             outbox: Outbox::default(),
-            stage: Stage::Unauthenticated { token: None },
+            stage: Stage::Unauthenticated { token: None, refused: false },
             info,
             events: Vec::new(),
             joins: Vec::new(),

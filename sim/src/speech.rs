@@ -157,6 +157,12 @@ pub struct Asking {
 }
 
 impl Said {
+    /// Whether it says who a client is.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Return(..))
+    }
+
     /// The id that it is answered with; 0 for what has none.
     #[must_use]
     pub fn id(&self) -> u64 {

@@ -99,9 +99,9 @@ fn users_in_plain() {
 fn users_in_json() {
     is_pinned(
         &Scope::users(Profile::Json, 2, 2),
-        "29766 states, 237771 transitions, depth 21: accept=662 upgrade=331 connect=1324 \
-         decide=37072 close=21526 lose=39861 write=72359 api-publish-user=9246 \
-         api-disconnect-user=27732 advance=27658",
+        "30110 states, 240600 transitions, depth 21: accept=666 upgrade=333 connect=1665 \
+         decide=37296 close=21986 lose=40430 write=72790 api-publish-user=9382 \
+         api-disconnect-user=28063 advance=27989",
     );
 }
 

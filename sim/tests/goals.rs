@@ -83,6 +83,25 @@ fn a_client_that_does_not_slow_down() {
 }
 
 #[test]
+fn a_client_that_speaks_behind_a_refused_connect() {
+    reaches(
+        Goal::PassedOver,
+        "setup users=1
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 expired 0
+        join 0 0
+        say 0 send
+        flush
+        connect 0 token
+        join 0 0
+        decide 0 good 0
+        flush",
+    );
+}
+
+#[test]
 fn a_backend_that_is_quicker_than_a_room_token() {
     reaches(
         Goal::PutIn,

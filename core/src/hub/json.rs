@@ -24,6 +24,8 @@ use serde_json::value::RawValue;
 enum Refusal {
     /// It is answered with an error.
     Error(Error),
+    /// It came behind a `connect` that was refused, and is passed over: it comes again behind the next.
+    Behind,
     /// The connection ends.
     Close(CloseCause),
 }
@@ -62,10 +64,7 @@ impl Hub {
         match proof {
             Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
             Proof::Untimely(untimely) => {
-                if let Some(open) = self.conns[slot as usize].open_mut() {
-                    // An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again.
-                    open.waiting = Vec::new();
-                }
+                self.connect_refused(slot);
                 self.fail(slot, entrance.id, &untimely.error());
             }
             Proof::Good(identity) => {
@@ -120,6 +119,17 @@ impl Hub {
         self.say_error(slot, &json::failed(id, error));
     }
 
+    /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: what is here of
+    /// them is passed over, and so is what is still to come.
+    fn connect_refused(&mut self, slot: u32) {
+        if let Some(open) = self.conns[slot as usize].open_mut()
+            && let Stage::Unauthenticated { refused, .. } = &mut open.stage
+        {
+            *refused = true;
+            open.waiting = Vec::new();
+        }
+    }
+
     fn command(&mut self, slot: u32, command: &Command<'_>) {
         let id = match command {
             Command::Pong => 0,
@@ -134,8 +144,11 @@ impl Hub {
                 self.admit(slot, *id).and_then(|()| self.method(slot, *id, *method, params))
             }
         });
+        if let (Err(Refusal::Error(_)), Command::Method { method: Method::Connect, .. }) = (&outcome, command) {
+            self.connect_refused(slot);
+        }
         match outcome {
-            Ok(()) => {}
+            Ok(()) | Err(Refusal::Behind) => {}
             Err(Refusal::Error(error)) if id > 0 => self.fail(slot, id, &error),
             Err(Refusal::Error(error)) => self.count_error(&error),
             Err(Refusal::Close(reason)) => self.close(slot, reason),
@@ -144,8 +157,11 @@ impl Hub {
 
     /// Whether a command may come now: it has an id to answer to, and `connect` went before it.
     fn admit(&self, slot: u32, id: u64) -> Result<(), Refusal> {
-        let ready = self.conns[slot as usize].ready().is_some();
-        if id == 0 || !ready { Err(Refusal::Close(CloseCause::BadRequest)) } else { Ok(()) }
+        match self.conns[slot as usize].open().map(|open| &open.stage) {
+            Some(Stage::Ready) if id > 0 => Ok(()),
+            Some(Stage::Unauthenticated { refused: true, .. }) if id > 0 => Err(Refusal::Behind),
+            _ => Err(Refusal::Close(CloseCause::BadRequest)),
+        }
     }
 
     fn method(&mut self, slot: u32, id: u64, method: Method, params: &RawValue) -> Result<(), Refusal> {
@@ -178,7 +194,7 @@ impl Hub {
 
     fn connect(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let stage = self.conns[slot as usize].open().map(|open| &open.stage);
-        let Some(Stage::Unauthenticated { token: offered }) = stage.filter(|_| id != 0) else {
+        let Some(Stage::Unauthenticated { token: offered, .. }) = stage.filter(|_| id != 0) else {
             return Err(Refusal::Close(CloseCause::BadRequest));
         };
         let json::Connect { token, data, subs } = read(params)?;

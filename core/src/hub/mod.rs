@@ -269,7 +269,7 @@ impl Hub {
             self.arm_first_ping(slot);
             self.plain_opened(slot, token);
         } else if let Some(open) = conn.open_mut() {
-            open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str) };
+            open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str), refused: false };
         }
     }
 

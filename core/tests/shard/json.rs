@@ -1,6 +1,7 @@
 //! The `json` profile as an SDK sees it.
 
 use crate::world::{World, claims, with, world};
+use parlor_core::limits::Rate;
 use parlor_core::snapshot::PhaseView;
 use parlor_core::{Claims, Input, Instant, Limits, Policy};
 use serde_json::{Value, json};
@@ -186,6 +187,66 @@ fn a_token_that_proves_nothing_closes_and_one_that_expired_is_an_error() {
     world.prove(Claims { nbf: Some(1_700_000_000), ..claims("ada") });
     assert_eq!(world.read_json(conn)[0]["id"], 3, "a new token may be tried, from its first second on");
     assert_eq!(stage(&world), "ready");
+}
+
+/// What an SDK has sent behind a `connect` that is refused comes in the same frame, in one of its own before the answer is
+/// written, or after that, as the network will.
+#[test]
+fn what_was_sent_behind_a_refused_connect_is_passed_over() {
+    let subscribe = r#"{"id":2,"subscribe":{"channel":"a"}}"#;
+    let behind = [subscribe, r#"{"id":3,"fly":{}}"#, "{}", r#"{"send":{"data":1}}"#];
+    let expired = |world: &mut World| world.prove(Claims { exp: Some(1_699_999_990), ..claims("ada") });
+    for (first, code) in [
+        (r#"{"id":1,"connect":{"token":"old"}}"#, 109),
+        (r#"{"id":1,"connect":{"token":"old","data":"\ud800"}}"#, 107),
+        (r#"{"id":1,"connect":{"token":7}}"#, 107),
+    ] {
+        for answered_after in 0..=behind.len() {
+            let mut world = world();
+            let conn = world.open("/connection/websocket");
+            let (before, after) = behind.split_at(answered_after);
+            world.say(conn, &format!("{first}{}", before.concat()));
+            if code == 109 {
+                before.iter().for_each(|text| world.say(conn, text));
+                expired(&mut world);
+            }
+            after.iter().for_each(|text| world.say(conn, text));
+            let replies = world.read_json(conn);
+            assert_eq!((replies.len(), &replies[0]["error"]["code"]), (1, &json!(code)), "{first}: {replies:?}");
+            world.say(conn, &format!(r#"{{"id":4,"connect":{{"token":"new"}}}}{subscribe}"#));
+            world.prove(claims("ada"));
+            let replies = world.read_json(conn);
+            assert!(replies[0]["connect"].is_object() && replies[1]["subscribe"].is_object(), "{replies:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_the_protocol_closes_behind_a_refused_connect_too() {
+    for text in ["{", r#"{"subscribe":{"channel":"a"}}"#, r#"{"connect":{}}"#] {
+        let mut world = world();
+        let conn = world.open("/connection/websocket");
+        world.say(conn, r#"{"id":1,"connect":{"token":"old"}}"#);
+        world.prove(Claims { exp: Some(1_699_999_990), ..claims("ada") });
+        world.read(conn);
+        world.say(conn, text);
+        assert_eq!(world.read_close(conn), Some((3501, "bad request".into())), "{text}");
+    }
+}
+
+#[test]
+fn a_client_whose_connect_came_too_fast_may_try_again() {
+    let client_commands = Rate { per_second: 1, burst: 2 };
+    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Policy::open());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, "{}{}");
+    world.say(conn, r#"{"id":1,"connect":{}}"#);
+    world.pass(Duration::from_secs(1));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.pass(Duration::from_secs(1));
+    world.say(conn, r#"{"id":3,"connect":{}}"#);
+    let replies = world.read_json(conn);
+    assert_eq!((replies.len(), &replies[0]["error"]["code"], &replies[1]["id"]), (2, &json!(111), &json!(3)));
 }
 
 #[test]

@@ -230,6 +230,8 @@ pub(crate) struct Conn {
     pub filter: Vec<&'static str>,
     /// What came while a token was being looked at.
     pub waiting: VecDeque<Waiting>,
+    /// Whether its last `connect` was answered with an error: what it has sent behind that is passed over.
+    pub turned_down: bool,
     /// What it wants of the rooms that a token puts it in.
     pub wants: Vec<(usize, Want)>,
     pace: Pace,
@@ -545,6 +547,7 @@ impl Oracle {
             filter: Vec::new(),
             ask: Ask::Identity,
             waiting: VecDeque::new(),
+            turned_down: false,
             wants: Vec::new(),
             pace: Pace::default(),
             timers: [None; Timer::ALL.len()],

@@ -53,6 +53,9 @@ impl Oracle {
         // What cannot be read is no command yet.
         let counts = !json || !matches!(said, Said::Nonsense);
         if counts && !self.may_ask(peer) {
+            if said.is_connect() {
+                self.conns[peer].as_mut().expect("it is there").turned_down = true;
+            }
             match said.id() {
                 _ if !self.is_open(peer) => {}
                 _ if !json => self.refuse_plain(peer, said.plain_id(), 111),
@@ -70,6 +73,9 @@ impl Oracle {
 
     /// The first command of json is `connect`.
     fn said_first(&mut self, peer: usize, said: &Said) {
+        if said.is_connect() {
+            self.conn(peer).expect("it is open").turned_down = false;
+        }
         match said {
             Said::Connect(Some(token)) => {
                 self.conn(peer).expect("it is open").wants.clear();
@@ -88,6 +94,8 @@ impl Oracle {
             Said::Connect(None) if self.config.policy.allow_anonymous => self.welcome(peer, &Ruling::default()),
             Said::Connect(None) => self.close(peer, CloseCause::TokenRequired),
             Said::Pong => {}
+            Said::Nonsense | Said::NoId => self.close(peer, CloseCause::BadRequest),
+            _ if self.conn(peer).is_some_and(|conn| conn.turned_down) => self.goals.reach(Goal::PassedOver),
             _ => self.close(peer, CloseCause::BadRequest),
         }
     }
@@ -479,6 +487,7 @@ impl Oracle {
                 Some(109) => {
                     // What was sent behind this `connect` will be sent again behind the next.
                     self.goals.reach(Goal::TokenExpired);
+                    self.conn(peer).expect("it is open").turned_down = true;
                     return self.refuse(peer, 1, 109);
                 }
                 Some(_) => self.close(peer, CloseCause::InvalidToken),

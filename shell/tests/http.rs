@@ -295,3 +295,54 @@ fn the_table_of_limits_in_the_readme_is_that_of_the_server() {
     let written = readme.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(table, _)| table);
     assert_eq!(written, Some(table.as_str()), "write this between the two comments:\n{table}");
 }
+
+/// So many publications to a room, pipelined on one socket: `from` and a number each.
+fn pipelined(address: SocketAddr, from: &str, count: usize) -> Vec<u8> {
+    let request = |number: usize| {
+        let body = json!({"channel": "turns", "data": [from, number]}).to_string();
+        let length = body.len();
+        format!(
+            "POST /api/publish HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {KEY}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    (0..count).map(request).collect::<String>().into_bytes()
+}
+
+/// Of two sockets that have everything to ask at once, how often it is the other's turn: how many publications came while
+/// both had some to come, and how many of them behind one of the other's.
+fn turns(count: usize) -> (usize, usize) {
+    let server = start(|_| {});
+    let address = server.address();
+    let mut member = Client::connect(address, "/ws/turns?greeting=off");
+    let sockets = ["a", "b"].map(|from| {
+        let mut socket = connect_from([127, 0, 0, 1], address);
+        // It is known, and asks no first question any more.
+        ask(&mut socket, &pipelined(address, from, 1));
+        (socket, pipelined(address, from, count))
+    });
+    let writing = sockets.map(|(mut socket, requests)| {
+        std::thread::spawn(move || {
+            socket.write_all(&requests).unwrap();
+            socket
+        })
+    });
+    let said: Vec<String> = (0..2 * count + 2).map(|_| member.receive()[0].as_str().unwrap().to_owned()).collect();
+    writing.into_iter().for_each(|writing| drop(writing.join().unwrap()));
+    let both = both_are_there(&said[2..]);
+    (both.len(), both.windows(2).filter(|two| two[0] != two[1]).count())
+}
+
+/// From the first word of the one that came later to the last of the one that ended sooner.
+fn both_are_there(said: &[String]) -> &[String] {
+    let first = |from: &str| said.iter().position(|word| word == from).unwrap();
+    let last = |from: &str| said.iter().rposition(|word| word == from).unwrap();
+    said.get(first("a").max(first("b"))..=last("a").min(last("b"))).unwrap_or_default()
+}
+
+#[test]
+fn pipelined_requests_of_one_socket_take_turns_with_those_of_others() {
+    // One may be through before the other has begun: that says nothing.
+    let (both, turns) = (0..20).map(|_| turns(300)).find(|(both, _)| *both > 100).expect("both at once");
+    println!("{turns} turns in {both}");
+    assert!(turns * 2 > both, "of {both} publications only {turns} came behind one of the other's");
+}

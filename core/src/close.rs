@@ -117,7 +117,7 @@ close_causes! {
     WriteTimeout = "write_timeout", Server, 3009, "write error", HalfWritten;
     /// No frame came within `pong_timeout` of a ping.
     NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
-    /// Too many of the client's commands were refused for their rate.
+    /// Too many frames came, or too many of the client's commands were refused for their rate.
     Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
     /// The user has `connections_per_user` already, and `user_limit` is `refuse`: there may be room later.
     UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;

@@ -200,6 +200,7 @@ pub(crate) struct Terms {
 /// How much a client has asked for lately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
+    pub frames: Gcra,
     pub commands: Gcra,
     pub publishes: Gcra,
     pub joins: Gcra,

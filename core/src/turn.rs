@@ -50,6 +50,11 @@ pub enum Input {
         /// Its text.
         text: String,
     },
+    /// A frame with a part of a message, of which more is to come. The part is kept by the driver.
+    Fragment {
+        /// The connection.
+        conn: ConnId,
+    },
     /// A Ping frame.
     Ping {
         /// The connection.
@@ -117,6 +122,7 @@ impl Input {
         match *self {
             Self::Upgraded { conn }
             | Self::Message { conn, .. }
+            | Self::Fragment { conn }
             | Self::Ping { conn, .. }
             | Self::Pong { conn }
             | Self::PeerClosed { conn, .. }
@@ -279,6 +285,7 @@ mod tests {
         let about = [
             Input::Upgraded { conn },
             Input::Message { conn, text: String::new() },
+            Input::Fragment { conn },
             Input::Ping { conn, payload: Vec::new() },
             Input::Pong { conn },
             Input::PeerClosed { conn, code: None },

@@ -49,6 +49,7 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         new_connections: Rate::OFF,
         new_connections_per_ip: Rate::OFF,
         client_commands: Rate::OFF,
+        client_frames: Rate::OFF,
         ..Limits::default()
     };
     let limits = Limits { client_publishes: Rate::OFF, ..off };

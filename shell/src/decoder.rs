@@ -27,19 +27,28 @@ impl Decoder {
         Self { message_bytes, half_read: None }
     }
 
-    /// The next message, made of bytes off the front of `unread`.
+    /// The next message, made of bytes off the front of `unread`; `None` where the frame that ends is a part of one, of
+    /// which more is to come.
     ///
     /// # Errors
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
     /// after a Close, there must be no further call.
-    pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Message> {
+    pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Option<Message>> {
         let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
         let next = half_read.context.read(&mut Feed { unread, boundary: &mut half_read.boundary });
+        if half_read.boundary.take_fragment() && is_would_block(&next) {
+            return Ok(None);
+        }
         if unread.is_empty() && half_read.boundary.is_between_messages() {
             self.half_read = None;
         }
-        next
+        next.map(Some)
     }
+}
+
+/// Whether more bytes are needed.
+fn is_would_block<T>(next: &tungstenite::Result<T>) -> bool {
+    matches!(next, Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl HalfRead {
@@ -54,8 +63,8 @@ impl HalfRead {
     }
 }
 
-/// What tungstenite takes for a socket. It never gets a byte beyond the frame that it is reading, and what it writes
-/// is thrown away.
+/// What tungstenite takes for a socket. It never gets a byte beyond the frame that it is reading, nor any behind a fragment
+/// before that is taken note of, and what it writes is thrown away.
 struct Feed<'a, 'b> {
     unread: &'a mut &'b [u8],
     boundary: &'a mut Boundary,
@@ -63,7 +72,7 @@ struct Feed<'a, 'b> {
 
 impl Read for Feed<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() {
+        if self.unread.is_empty() || self.boundary.ended_fragment {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let length = self.boundary.wanted().min(buffer.len()).min(self.unread.len());
@@ -95,6 +104,8 @@ struct Boundary {
     payload: u64,
     /// A fragment came whose message is not complete.
     fragmented: bool,
+    /// The last bytes were the end of such a fragment, of which nobody has taken note yet.
+    ended_fragment: bool,
 }
 
 impl Boundary {
@@ -122,8 +133,14 @@ impl Boundary {
             let is_control = self.header[0] & 0x08 != 0;
             let is_final = self.header[0] & 0x80 != 0;
             self.fragmented = if is_control { self.fragmented } else { !is_final };
+            self.ended_fragment = !is_control && !is_final;
             self.seen = 0;
         }
+    }
+
+    /// Whether a fragment has ended since this was last asked.
+    fn take_fragment(&mut self) -> bool {
+        std::mem::take(&mut self.ended_fragment)
     }
 
     fn is_between_messages(&self) -> bool {
@@ -181,7 +198,7 @@ mod tests {
         for mut piece in bytes.chunks(size) {
             loop {
                 match decoder.next(&mut piece) {
-                    Ok(message) => messages.push(message),
+                    Ok(message) => messages.extend(message),
                     Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => panic!("{error}"),
                 }
@@ -224,6 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn every_fragment_is_told_of_before_what_follows_it() {
+        let ping = frame(0x89, b"");
+        let bytes =
+            [frame(0x01, b"a"), frame(0x00, b""), ping.clone(), frame(0x00, b"b"), frame(0x80, b""), ping].concat();
+        for size in [1, 2, 3, 7, bytes.len()] {
+            let mut decoder = Decoder::new(10);
+            let mut seen = Vec::new();
+            for mut piece in bytes.chunks(size) {
+                while let Ok(next) = decoder.next(&mut piece) {
+                    seen.push(next);
+                }
+            }
+            let ping = Some(Message::Ping("".into()));
+            assert_eq!(seen, [None, None, ping.clone(), None, Some(Message::text("ab")), ping], "in pieces of {size}");
+        }
+    }
+
+    #[test]
     fn a_half_read_message_is_kept() {
         for whole in [frame(0x81, b"text"), [frame(0x01, b"te"), frame(0x80, b"xt")].concat()] {
             for length in 1..whole.len() {
@@ -244,7 +279,9 @@ mod tests {
         assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
 
         let in_parts = [frame(0x01, &[b'x'; 6]), frame(0x80, &[b'x'; 6])].concat();
-        let error = Decoder::new(10).next(&mut &in_parts[..]).unwrap_err();
+        let (mut decoder, mut unread) = (Decoder::new(10), &in_parts[..]);
+        assert_eq!(decoder.next(&mut unread).unwrap(), None);
+        let error = decoder.next(&mut unread).unwrap_err();
         assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
     }
 

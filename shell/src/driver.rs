@@ -179,18 +179,19 @@ impl<T: Transport> Driver<T> {
         };
         let conn = self.conn;
         let rule = match decoder.next(unread) {
-            Ok(Message::Text(text)) => return Some(Input::Message { conn, text: text.as_str().to_owned() }),
-            Ok(Message::Ping(payload)) => return Some(Input::Ping { conn, payload: payload.to_vec() }),
-            Ok(Message::Pong(_)) => return Some(Input::Pong { conn }),
-            Ok(Message::Close(frame)) if !is_stand_in(frame.as_ref()) => {
+            Ok(None) => return Some(Input::Fragment { conn }),
+            Ok(Some(Message::Text(text))) => return Some(Input::Message { conn, text: text.as_str().to_owned() }),
+            Ok(Some(Message::Ping(payload))) => return Some(Input::Ping { conn, payload: payload.to_vec() }),
+            Ok(Some(Message::Pong(_))) => return Some(Input::Pong { conn }),
+            Ok(Some(Message::Close(frame))) if !is_stand_in(frame.as_ref()) => {
                 self.phase = Phase::Discarding;
                 return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(Message::Binary(_)) => Violation::Binary,
+            Ok(Some(Message::Binary(_))) => Violation::Binary,
             Err(Error::Utf8(_)) => Violation::Utf8,
             Err(Error::Capacity(_)) => Violation::TooLarge,
-            Ok(Message::Close(_) | Message::Frame(_)) | Err(_) => Violation::Protocol,
+            Ok(Some(Message::Close(_) | Message::Frame(_))) | Err(_) => Violation::Protocol,
         };
         self.phase = Phase::Discarding;
         Some(Input::Violation { conn, rule })

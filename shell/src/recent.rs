@@ -28,6 +28,7 @@ impl Observer for Recent {
         let (kind, conn, bytes) = match input {
             Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
             Input::Message { conn, text } => ("message", Some(*conn), text.len()),
+            Input::Fragment { conn } => ("fragment", Some(*conn), 0),
             Input::Ping { conn, payload } => ("ping", Some(*conn), payload.len()),
             Input::Pong { conn } => ("pong", Some(*conn), 0),
             Input::PeerClosed { conn, .. } => ("peer closed", Some(*conn), 0),

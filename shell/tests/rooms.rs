@@ -132,7 +132,10 @@ fn one_that_stops_reading_costs_the_others_nothing() {
 
 #[test]
 fn one_that_never_stops_talking_costs_the_others_little() {
-    let mut world = World::with(|settings| settings.limits.client_commands = Rate::OFF);
+    let mut world = World::with(|settings| {
+        settings.limits.client_commands = Rate::OFF;
+        settings.limits.client_frames = Rate::OFF;
+    });
     let mut loud = Client::connect(world.address, "/ws/loud?greeting=off");
     let socket = loud.socket.try_clone().unwrap();
     let talk = thread::spawn(move || {

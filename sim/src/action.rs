@@ -420,6 +420,15 @@ words! {
         /// A frame without a code.
         Empty = "empty",
     }
+    /// Frames that ask for nothing.
+    Frames {
+        /// Pings.
+        Pings = "pings",
+        /// Pongs.
+        Pongs = "pongs",
+        /// Empty fragments of a message.
+        Fragments = "fragments",
+    }
     /// A broken rule of the framing.
     Rule {
         /// 1002.
@@ -546,6 +555,8 @@ words! {
         Flushed = "flushed",
         /// `Authenticated`.
         Authenticated = "authenticated",
+        /// `Fragment`.
+        Fragment = "fragment",
     }
 }
 
@@ -792,6 +803,8 @@ actions! {
     Calendar(jump: Jump) = "calendar",
     /// A backend closes one connection with a code of its own.
     Dismiss(peer: Peer, dismissal: Dismissal) = "api-disconnect-with",
+    /// Several frames come at once.
+    Frames(peer: Peer, frames: Frames) = "frames",
 }
 
 /// No action has more arguments.

@@ -54,6 +54,7 @@ goals! {
     Expired = "a connection outlived its token",
     InvalidToken = "a bad token closed a connection",
     TokenExpired = "an expired token was answered with an error",
+    FrameRate = "a client was closed for frames that came too fast",
     PassedOver = "a client spoke behind a connect that was refused",
     RoomLimit = "a token named too many rooms",
     BadRequest = "what is not the protocol closed a connection",

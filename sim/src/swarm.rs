@@ -96,7 +96,7 @@ const FAULTS: [&[&str]; 6] = [
     &["lose", "break", "stale"],
     &["stall", "narrow", "write", "resume"],
     &["vanish"],
-    &["close", "violate", "say"],
+    &["close", "violate", "say", "frames"],
     &["api-disconnect-user", "api-disconnect-client", "api-disconnect-with"],
     &["calendar"],
 ];

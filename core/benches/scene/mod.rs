@@ -85,6 +85,7 @@ impl Scene {
             new_connections: Rate::OFF,
             new_connections_per_ip: Rate::OFF,
             client_commands: Rate::OFF,
+            client_frames: Rate::OFF,
             client_publishes: Rate::OFF,
             ..Limits::default()
         };

@@ -180,7 +180,7 @@ impl Hub {
             Input::Upgraded { conn } => self.with(conn, Self::upgraded),
             Input::Message { conn, text } => self.with(conn, |hub, slot| hub.message(slot, text)),
             Input::Ping { conn, payload } => self.with(conn, |hub, slot| hub.pinged(slot, &payload)),
-            Input::Pong { conn } => self.with(conn, |hub, slot| {
+            Input::Fragment { conn } | Input::Pong { conn } => self.with(conn, |hub, slot| {
                 hub.heard(slot);
             }),
             Input::PeerClosed { conn, code } => self.with(conn, |hub, slot| hub.peer_closed(slot, code)),
@@ -300,10 +300,14 @@ impl Hub {
         }
     }
 
-    /// A complete frame came: whoever sends is alive. False when nothing may come of it in this phase.
+    /// A complete frame came: whoever sends is alive. False when nothing may come of it, in this phase or because too many
+    /// have come.
     fn heard(&mut self, slot: u32) -> bool {
         if self.conns[slot as usize].open().is_none() {
             self.totals.ignored_inputs += 1;
+            return false;
+        }
+        if !self.pace_frame(slot) {
             return false;
         }
         self.disarm(slot, Timer::Pong);

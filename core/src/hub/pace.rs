@@ -23,6 +23,17 @@ pub(super) struct Peer {
 }
 
 impl Hub {
+    /// Takes note of a client's frame. False when it is one too many, and the connection ends: who sends frames that ask for
+    /// nothing is not told to slow down, since it costs as much as to take the next.
+    pub(super) fn pace_frame(&mut self, slot: u32) -> bool {
+        let (now, rate) = (self.now.mono, self.config.limits.client_frames);
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.frames.take(now, rate));
+        if !conforms {
+            self.close_over(slot, Limit::ClientFrames, CloseCause::Rate);
+        }
+        conforms
+    }
+
     /// Takes note of a client's command.
     ///
     /// # Errors

@@ -104,10 +104,12 @@ impl Limits {
 
     /// The rooms that a client may ask for in the same moment as it connects.
     pub(crate) const fn commands_after_connect(&self) -> usize {
-        match self.client_commands {
-            Rate { per_second: 0, .. } => usize::MAX,
-            Rate { burst, .. } => (burst as usize).saturating_sub(1),
-        }
+        after_the_first(self.client_commands)
+    }
+
+    /// The rooms that a client may ask for in the same moment as it connects, in a frame each.
+    pub(crate) const fn frames_after_connect(&self) -> usize {
+        after_the_first(self.client_frames)
     }
 
     /// The bytes of an outbox whose last quarter holds a reply for each room of a connection.
@@ -124,6 +126,14 @@ impl Limits {
     /// What is said of one room. At most every character of its name is escaped, which doubles it.
     const fn largest_room(&self) -> usize {
         self.room_name_bytes.saturating_mul(2).saturating_add(ROOM_BYTES)
+    }
+}
+
+/// How many may follow on the first of a burst at once.
+const fn after_the_first(rate: Rate) -> usize {
+    match rate {
+        Rate { per_second: 0, .. } => usize::MAX,
+        Rate { burst, .. } => (burst as usize).saturating_sub(1),
     }
 }
 

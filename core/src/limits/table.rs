@@ -101,6 +101,9 @@ macro_rules! named {
     (computed commands_after_connect) => {
         "one less than the burst of client_commands"
     };
+    (computed frames_after_connect) => {
+        "one less than the burst of client_frames"
+    };
     (computed largest_filter_answer) => {
         "filter_events * (filter_event_bytes * 6 + 3) + 256"
     };
@@ -381,6 +384,8 @@ limits! {
         because "an SDK that comes back asks for all of them at once, and may do so twice: the burst of client_joins is at least twice as many";
     requires at_most (computed commands_after_connect)
         because "an SDK that comes back sends its connect and a subscribe for every room at once: where that is refused, it is closed for coming back, for ever";
+    requires at_most (computed frames_after_connect)
+        because "an SDK that comes back may send its connect and a subscribe for every room in a frame each";
     simulated 4 in 20 percent [1, 2, 3];
 
     /// Bytes of a room's name.
@@ -462,6 +467,10 @@ limits! {
     /// New WebSocket connections from one such address; off for loopback addresses in development mode.
     new_connections_per_ip NewConnectionsPerIp: Rate = rate(200, 1000), "429";
     simulated 0 in 20 percent [1, 3];
+
+    /// Frames of one client, whatever is in them: messages and fragments of messages, empty ones too, Pings and Pongs.
+    client_frames ClientFrames: Rate = rate(1000, 2000), "close 3013";
+    simulated 0 in 20 percent [5, 20];
 
     /// Commands of one client.
     client_commands ClientCommands: Rate = rate(100, 200), "error 111; see client_refusals";

@@ -1,8 +1,8 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
-use crate::world::{World, claims, with, with_config};
+use crate::world::{World, claims, with, with_config, world};
 use parlor_core::limits::{Place, Rate};
-use parlor_core::{Config, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
+use parlor_core::{Config, ConnId, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
 use serde_json::json;
 use std::time::Duration;
 
@@ -26,6 +26,69 @@ fn a_client_that_joins_too_fast_is_told_so_and_stays() {
     world.pass(Duration::from_secs(1));
     assert!(come_and_go(&mut world)["subscribe"].is_object());
     assert_eq!(world.shard.stats().totals.limits[&Limit::ClientJoins], 5);
+}
+
+/// Everything that a client can send without asking for anything.
+const IDLE_FRAMES: [fn(&mut World, ConnId); 5] = [
+    |world, conn| world.input(Input::Ping { conn, payload: vec![] }),
+    |world, conn| world.input(Input::Pong { conn }),
+    |world, conn| world.input(Input::Fragment { conn }),
+    |world, conn| world.say(conn, " \n"),
+    |world, conn| world.say(conn, ""),
+];
+
+#[test]
+fn frames_come_at_a_rate_whatever_is_in_them() {
+    let client_frames = Rate { per_second: 2, burst: 6 };
+    let limits = Limits { client_frames, rooms_per_connection: 5, ..Limits::default() };
+    for frame in IDLE_FRAMES {
+        let mut world = with(limits.clone(), Policy::open());
+        let conn = world.json();
+        (0..5).for_each(|_| frame(&mut world, conn));
+        world.pass(Duration::from_secs(1));
+        (0..2).for_each(|_| frame(&mut world, conn));
+        assert!(world.read_close(conn).is_none(), "as many as may come");
+        frame(&mut world, conn);
+        assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_frames)".into())));
+        assert_eq!((hits(&world, Limit::ClientFrames), hits(&world, Limit::ClientRefusals)), (1, 0));
+    }
+}
+
+#[test]
+fn a_client_that_sends_frames_at_the_rate_stays() {
+    let mut world = world();
+    let conn = world.json();
+    for _ in 0..10 {
+        (0..1000).for_each(|at| IDLE_FRAMES[at % IDLE_FRAMES.len()](&mut world, conn));
+        world.read(conn);
+        world.pass(Duration::from_secs(1));
+    }
+    world.say(conn, r#"{"id":2,"ping":{}}"#);
+    assert_eq!(world.read_json(conn), [json!({"id": 2, "ping": {}})]);
+}
+
+#[test]
+fn what_waits_for_a_token_counts_before_it_is_heard() {
+    let client_frames = Rate { per_second: 1, burst: 3 };
+    let mut world = with(Limits { client_frames, rooms_per_connection: 2, ..Limits::default() }, Policy::open());
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    (0..2).for_each(|_| world.say(conn, " "));
+    assert!(world.ended.is_empty() && world.read_close(conn).is_none());
+    world.say(conn, " ");
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3013));
+}
+
+#[test]
+fn a_fragment_is_a_sign_of_life() {
+    let mut world = world();
+    let conn = world.plain("/ws/a");
+    for _ in 0..4 {
+        world.pass(Limits::default().ping_interval);
+        world.flush(conn);
+        world.input(Input::Fragment { conn });
+    }
+    assert!(world.ended.is_empty() && world.read_close(conn).is_none());
 }
 
 /// One command a second after so many at once, and as many rooms as may be asked for with these.
@@ -252,6 +315,10 @@ fn limits_that_contradict_each_other_are_refused() {
         (
             Limits { client_commands: Rate { per_second: 1, burst: 128 }, ..default() },
             "rooms_per_connection = 128 must be at most one less than the burst of client_commands, which is 127: ",
+        ),
+        (
+            Limits { client_frames: Rate { per_second: 1, burst: 128 }, ..default() },
+            "rooms_per_connection = 128 must be at most one less than the burst of client_frames, which is 127: ",
         ),
         (
             Limits { room_name_bytes: 1000, ..default() },

@@ -18,7 +18,7 @@ ANSFLOW = ["--config", str(ROOT / "shell/examples/ansflow.toml")]
 # What the checks send as too large is just beyond this.
 SMALL_PUBLICATIONS = ["--publication-bytes", "61000"]
 SOON_EXPIRED = ["--expiry-grace", "1s", "--token-leeway", "0s"]
-UNPACED = ["--client-commands", "off", "--client-publishes", "off"]
+UNPACED = ["--client-frames", "off", "--client-commands", "off", "--client-publishes", "off"]
 ROOM_TOKENS = ["--allow-subscribe", "false"]
 # What is retained of 20 messages a second covers ten seconds.
 RETAINED = ["--history-messages", "200", "--history-age", "1m"]

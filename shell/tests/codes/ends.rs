@@ -116,6 +116,45 @@ pub fn no_pong() {
 
 pub const ONE: Rate = Rate { per_second: 1, burst: 1 };
 
+/// Nothing of what a client can send without asking for anything costs it nothing.
+pub fn frames_without_end() {
+    let fragments = |count: usize| [frame(TEXT, b""), frame(0, b"").repeat(count - 1)].concat();
+    for (what, burst) in [
+        ("Pings", frame(0x80 | PING, b"").repeat(5000)),
+        ("Pongs", frame(0x80 | PONG, b"").repeat(5000)),
+        ("empty fragments", fragments(5000)),
+        (
+            "fragments between Pings",
+            [frame(TEXT, b""), [frame(0, b""), frame(0x80 | PING, b"")].concat().repeat(2500)].concat(),
+        ),
+        ("texts of white space", frame(0x80 | TEXT, b" ").repeat(5000)),
+        ("empty texts", frame(0x80 | TEXT, b"").repeat(5000)),
+    ] {
+        let mut world = World::new();
+        let mut json = Client::connect(world.address, "/connection/websocket");
+        json.send_raw(&burst);
+        assert_eq!(json.close(), (3013, "too many requests (client_frames)".into()), "{what}");
+        assert_eq!(hits(world.address, "client_frames"), 1, "{what}");
+        // Whatever is text counts as a command there, too.
+        let mut plain = Client::connect(world.address, "/ws/room?greeting=off");
+        plain.send_raw(&burst);
+        assert_eq!(plain.close().0, 3013, "{what}");
+        world.is_unaffected();
+    }
+}
+
+/// What an SDK does when it comes back is far below the rate of frames.
+#[test]
+fn frames_as_they_come_close_nobody() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let [whole, part, rest] = [frame(0x80 | PONG, b""), frame(TEXT, b"{"), frame(0x80, b"}")];
+    client.send_raw(&[whole.repeat(1000), [part, rest].concat().repeat(100)].concat());
+    assert!(client.ask(&json!({"id": 2, "ping": {}}))["ping"].is_object());
+    assert_eq!(hits(world.address, "client_frames"), 0);
+    world.is_unaffected();
+}
+
 /// One command a second after so many at once, and as many rooms as may be asked for with these.
 pub fn few_commands(settings: &mut Settings, burst: u32) {
     settings.limits.client_commands = Rate { per_second: 1, burst };

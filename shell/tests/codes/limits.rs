@@ -61,6 +61,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("connections_per_ip", "shell/tests/codes/requests.rs", "too_many_from_an_address"),
     ("new_connections", "shell/tests/codes/requests.rs", "too_fast"),
     ("new_connections_per_ip", "shell/tests/codes/requests.rs", "too_fast_from_an_address"),
+    ("client_frames", "shell/tests/codes/ends.rs", "frames_without_end"),
     ("client_commands", "shell/tests/codes/commands.rs", "too_many_commands"),
     ("client_publishes", "shell/tests/codes/commands.rs", "too_many_publications"),
     ("client_joins", "core/tests/shard/limits.rs", "a_client_that_joins_too_fast_is_told_so_and_stays"),

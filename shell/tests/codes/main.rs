@@ -21,8 +21,8 @@ use memberships::*;
 use requests::*;
 
 use common::{
-    BINARY, CLOSE, Client, PATIENCE, PING, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits, http,
-    publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
+    BINARY, CLOSE, Client, PATIENCE, PING, PONG, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits,
+    http, publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
 };
 use parlor::config::Settings;
 use parlor_core::close::{ABNORMAL, NO_STATUS};
@@ -83,6 +83,7 @@ rows! {
     Close(3008), "a client does not read while its room talks" => slow_client;
     Close(3009), "a client does not read for write_timeout" => no_write_progress;
     Close(3012), "no answer to a ping" => no_pong;
+    Close(3013), "frames faster than client_frames" => frames_without_end;
     Close(3013), "100 refusals for client_commands" => commands_without_end;
     Close(3014), "a user's connection more than connections_per_user where it is refused" => too_many_of_a_user;
     Close(3500), "a token with a wrong signature" => invalid_token;

@@ -9,6 +9,7 @@ use crate::third_party;
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
 use parlor::host::{Host, Observer, Served};
+use parlor_core::limits::Rate;
 use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -84,6 +85,7 @@ fn limits() -> Limits {
         publication_bytes: 256,
         reply_bytes: 512,
         history_messages: 3,
+        client_frames: Rate::OFF,
         ..Limits::default()
     }
 }
@@ -106,6 +108,7 @@ impl Observer for Ear {
     fn before(&mut self, _: Now, input: &Input) {
         self.0.push(match input {
             Input::Message { text, .. } => Heard::Text(text.clone()),
+            Input::Fragment { .. } => Heard::Fragment,
             Input::Ping { payload, .. } => Heard::Ping(payload.clone()),
             Input::Pong { .. } => Heard::Pong,
             Input::PeerClosed { code, .. } => Heard::Close(*code),

@@ -6,6 +6,8 @@ use parlor_core::Violation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Text(String),
+    /// A part of a message, of which more is to come.
+    Fragment,
     Ping(Vec<u8>),
     Pong,
     Close(Option<u16>),
@@ -50,12 +52,11 @@ pub(super) fn read(mut bytes: &[u8], message_bytes: usize) -> Said {
             return said;
         }
         match heard(frame, &mut fragments, message_bytes) {
-            Ok(None) => {}
-            Ok(Some(close @ Heard::Close(_))) => {
+            Ok(close @ Heard::Close(_)) => {
                 said.whole.push(close);
                 return said;
             }
-            Ok(Some(heard)) => said.whole.push(heard),
+            Ok(heard) => said.whole.push(heard),
             Err(broken) => {
                 said.broken = broken;
                 return said;
@@ -99,16 +100,12 @@ fn header_rules(frame: &Frame<'_>, fragmented: bool, message_bytes: usize) -> Ve
     broken
 }
 
-fn heard(
-    frame: Frame<'_>,
-    fragments: &mut Option<Fragments>,
-    message_bytes: usize,
-) -> Result<Option<Heard>, Vec<Violation>> {
+fn heard(frame: Frame<'_>, fragments: &mut Option<Fragments>, message_bytes: usize) -> Result<Heard, Vec<Violation>> {
     let is_final = frame.first & 0x80 != 0;
     match frame.first & 0x0F {
-        8 => close(&frame.payload).map(|code| Some(Heard::Close(code))),
-        9 => Ok(Some(Heard::Ping(frame.payload))),
-        10 => Ok(Some(Heard::Pong)),
+        8 => close(&frame.payload).map(Heard::Close),
+        9 => Ok(Heard::Ping(frame.payload)),
+        10 => Ok(Heard::Pong),
         opcode => {
             let so_far = fragments.get_or_insert(Fragments { is_text: opcode == 1, payload: Vec::new() });
             so_far.payload.extend(frame.payload);
@@ -117,7 +114,8 @@ fn heard(
                 return Err(broken);
             }
             let whole = if is_final { fragments.take() } else { None };
-            Ok(whole.map(|message| Heard::Text(String::from_utf8(message.payload).expect("it was checked"))))
+            let text = |message: Fragments| String::from_utf8(message.payload).expect("it was checked");
+            Ok(whole.map_or(Heard::Fragment, |message| Heard::Text(text(message))))
         }
     }
 }

@@ -11,11 +11,11 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// A text message in one frame or in several.
-pub(super) fn text(text: &str, rng: &mut Rng) -> Vec<u8> {
+/// A text message in one frame or in several; the rest of one of which empty fragments have come, where it has `begun`.
+pub(super) fn text(text: &str, begun: bool, rng: &mut Rng) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut bytes = Vec::new();
-    let mut opcode = TEXT;
+    let mut opcode = if begun { CONTINUATION } else { TEXT };
     while rng.chance(20) {
         let length = usize::try_from(rng.below(rest.len() as u64 + 1)).expect("a length");
         let (part, later) = rest.split_at(length);
@@ -24,6 +24,11 @@ pub(super) fn text(text: &str, rng: &mut Rng) -> Vec<u8> {
     }
     bytes.extend(frame(FIN | opcode, rest));
     bytes
+}
+
+/// An empty part of a text message, of which more is to come.
+pub(super) fn fragment(begun: bool) -> Vec<u8> {
+    frame(if begun { CONTINUATION } else { TEXT }, b"")
 }
 
 pub(super) fn ping(payload: &[u8]) -> Vec<u8> {
@@ -38,13 +43,14 @@ pub(super) fn close(code: Option<u16>) -> Vec<u8> {
     frame(FIN | CLOSE, &code.map_or(vec![], |code| [&code.to_be_bytes()[..], b"bye"].concat()))
 }
 
-/// What breaks this rule.
-pub(super) fn violation(rule: Violation, message_bytes: usize) -> Vec<u8> {
+/// What breaks this rule, in a message of its own or in one that has `begun`.
+pub(super) fn violation(rule: Violation, begun: bool, message_bytes: usize) -> Vec<u8> {
+    let last = FIN | if begun { CONTINUATION } else { TEXT };
     match rule {
         Violation::Protocol => vec![FIN | TEXT, 1, b'x'],
         Violation::Binary => frame(FIN | BINARY, b"x"),
-        Violation::Utf8 => frame(FIN | TEXT, b"\xff"),
-        Violation::TooLarge => frame(FIN | TEXT, &vec![b'x'; message_bytes + 1]),
+        Violation::Utf8 => frame(last, b"\xff"),
+        Violation::TooLarge => frame(last, &vec![b'x'; message_bytes + 1]),
     }
 }
 

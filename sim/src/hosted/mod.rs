@@ -18,7 +18,7 @@ use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost
 use parlor_core::{Snapshot, Stats, Upgrade};
 use pipe::Pipe;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use watch::Watch;
@@ -37,6 +37,8 @@ pub struct Hosted {
     host: Host<Pipe, Watch>,
     pipes: BTreeMap<ConnId, Pipe>,
     tasks: BTreeMap<ConnId, Arc<pipe::Alarm>>,
+    /// Connections whose clients have sent a part of a message, of which more is to come.
+    fragmented: BTreeSet<ConnId>,
     /// How bytes are cut, and in which order tasks run.
     rng: Rng,
 }
@@ -53,6 +55,7 @@ impl Subject for Hosted {
             host: Host::observed(config, seed, Tokens::new(Some(SECRET)), Watch::default()),
             pipes: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            fragmented: BTreeSet::new(),
             rng: Rng::stream(drawn, "hosted"),
         }
     }
@@ -132,8 +135,13 @@ impl Hosted {
         match input {
             Input::Upgraded { conn } => self.pipe(conn).grant(RESPONSE.len()),
             Input::Message { conn, text } => {
-                let bytes = frames::text(&text, &mut self.rng);
+                let begun = self.fragmented.remove(&conn);
+                let bytes = frames::text(&text, begun, &mut self.rng);
                 self.send(conn, &bytes);
+            }
+            Input::Fragment { conn } => {
+                let begun = !self.fragmented.insert(conn);
+                self.send(conn, &frames::fragment(begun));
             }
             Input::Ping { conn, payload } => self.send(conn, &frames::ping(&payload)),
             Input::Pong { conn } => self.send(conn, &frames::pong()),
@@ -144,8 +152,9 @@ impl Hosted {
             }
             Input::Violation { conn, rule } => {
                 let message_bytes = self.host.shard().config().limits.message_bytes;
-                let more = frames::text("{}", &mut self.rng);
-                self.send(conn, &[frames::violation(rule, message_bytes), more].concat());
+                let more = frames::text("{}", false, &mut self.rng);
+                let begun = self.fragmented.remove(&conn);
+                self.send(conn, &[frames::violation(rule, begun, message_bytes), more].concat());
             }
             Input::Lost { conn, cause: Lost::Write } => {
                 self.pipe(conn).break_off();
@@ -185,6 +194,7 @@ impl Hosted {
         }
         let Effect::Closed { conn, end } = effect else { return };
         let pipe = self.pipes.remove(conn).expect("whoever ends was there");
+        self.fragmented.remove(conn);
         assert!(pipe.hung_up() == Some(end.clean), "G7: a clean end lets out what was written, and no other does");
         assert!(!self.tasks.contains_key(conn), "G7: the task of {conn} ends with it");
     }

@@ -18,19 +18,25 @@ impl Oracle {
         }
     }
 
-    /// Any complete frame meets the deadline of a ping.
-    pub(super) fn heard(&mut self, peer: usize) {
+    /// Any complete frame meets the deadline of a ping, unless it is one too many. Whether something may come of it.
+    pub(super) fn heard(&mut self, peer: usize) -> bool {
+        if self.is_open(peer) && !self.may_send_frame(peer) {
+            return false;
+        }
         let pinged = |conn: &&mut Conn| conn.is_open() && conn.timer(Timer::Pong).is_some();
         if let Some(conn) = self.conn(peer).filter(pinged) {
             conn.disarm(Timer::Pong);
             self.goals.reach(Goal::PingAnswered);
         }
+        self.is_open(peer)
     }
 
     /// A Pong goes out at the next end of a frame (RFC 6455 section 5.5.3). One waits at most, so it needs no room.
     pub(super) fn ping(&mut self, peer: usize, payload: &[u8]) {
-        self.heard(peer);
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
+        if !self.heard(peer) {
+            return;
+        }
+        let conn = self.conn(peer).expect("it is open");
         if conn.pong.replace(Expect::pong(payload)).is_some() {
             self.goals.reach(Goal::PongReplaced);
         }
@@ -337,7 +343,6 @@ impl Oracle {
             CloseCause::Slow => Goal::Slow,
             CloseCause::WriteTimeout => Goal::WriteLapsed,
             CloseCause::NoPong => Goal::NoPong,
-            CloseCause::Rate => Goal::TooManyRefusals,
             CloseCause::UserFull => Goal::UserRefused,
             CloseCause::InvalidToken | CloseCause::TokenRequired => Goal::InvalidToken,
             CloseCause::BadRequest => Goal::BadRequest,

@@ -48,6 +48,8 @@ pub enum Deed<'a> {
     Upgraded(usize),
     /// A text that means this.
     Text(usize, &'a str, &'a [Said]),
+    /// A frame with a part of a message.
+    Fragment(usize),
     /// A Ping frame with this payload.
     Ping(usize, &'a [u8]),
     /// A Pong frame.
@@ -631,7 +633,9 @@ impl Oracle {
             Deed::Upgraded(peer) => self.upgraded(*peer),
             Deed::Text(peer, text, said) => self.text(*peer, text, said),
             Deed::Ping(peer, payload) => self.ping(*peer, payload),
-            Deed::Pong(peer) => self.heard(*peer),
+            Deed::Fragment(peer) | Deed::Pong(peer) => {
+                self.heard(*peer);
+            }
             Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
             Deed::Violated(peer, cause) => self.violated(*peer, *cause),
             Deed::Lost(peer, cause) => self.lost(*peer, *cause),
@@ -679,6 +683,12 @@ impl Oracle {
     pub fn is_to_be_offered(&self, peer: usize) -> bool {
         let is_much = |conn: &Conn| !conn.refused && conn.frames() >= self.config.limits.outbox_frames;
         self.conns[peer].as_ref().is_some_and(is_much)
+    }
+
+    /// Whether the last `connect` of this peer was answered with an error, and no other has come.
+    #[must_use]
+    pub fn was_turned_down(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.turned_down)
     }
 
     /// Whether there is a frame that this peer must get next.

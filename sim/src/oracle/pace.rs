@@ -42,6 +42,7 @@ impl Bucket {
 /// What one client has asked for lately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
+    frames: Bucket,
     commands: Bucket,
     publishes: Bucket,
     joins: Bucket,
@@ -62,6 +63,18 @@ fn pair(rate: Rate) -> (u32, u32) {
 }
 
 impl Oracle {
+    /// Whether a client may send one frame more now; it is closed where not.
+    pub(super) fn may_send_frame(&mut self, peer: usize) -> bool {
+        let (clock, rate) = (self.clock, pair(self.config.limits.client_frames));
+        let may = self.conn(peer).is_none_or(|conn| conn.pace.frames.take(clock, rate));
+        if !may {
+            self.goals.reach(Goal::FrameRate);
+            self.hit(Limit::ClientFrames);
+            self.close(peer, CloseCause::Rate);
+        }
+        may
+    }
+
     /// Whether a client may ask for one thing more now.
     pub(super) fn may_ask(&mut self, peer: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_commands));
@@ -97,6 +110,7 @@ impl Oracle {
             conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS_WITHIN).unwrap_or((clock, 0));
         conn.pace.refusals = Some((since, count + 1));
         if most > 0 && count + 1 >= most {
+            self.goals.reach(Goal::TooManyRefusals);
             self.hit(Limit::ClientRefusals);
             self.close(peer, CloseCause::Rate);
         }

@@ -16,9 +16,10 @@ impl Oracle {
         if self.conns[peer].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
             return self.end(peer, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
-        self.counted.messages_in += u64::from(self.is_open(peer));
-        self.heard(peer);
-        self.hear(peer, Waiting::new(text, said));
+        if self.heard(peer) {
+            self.counted.messages_in += 1;
+            self.hear(peer, Waiting::new(text, said));
+        }
     }
 
     /// Takes a text word for word. Whoever has a token looked at is heard when that is done, and whoever is to read first when

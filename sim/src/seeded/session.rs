@@ -254,7 +254,7 @@ defects! {
             shard.handle(now, input).collect()
         }
     }
-    a_clock_that_is_trusted_too_far: Gullible breaks P1 | G2 | G7 | G1 within 60 seeds {
+    a_clock_that_is_trusted_too_far: Gullible breaks P1 | G2 | G7 | G1 | G8 within 60 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.token_leeway += Duration::from_secs(100);
         }
@@ -277,6 +277,11 @@ defects! {
     a_rate_that_is_not_kept: Hasty breaks G8 | G2 | G7 within 100 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.client_commands = Rate::OFF;
+        }
+    }
+    frames_that_are_not_counted: Idle breaks G7 | G2 | G8 within 60 seeds {
+        fn configure(&self, config: &mut Config) {
+            config.limits.client_frames = Rate::OFF;
         }
     }
     a_user_with_too_many_connections: Crowd breaks G7 within 60 seeds {
@@ -366,7 +371,7 @@ defects! {
             }
         }
     }
-    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 within 1000 seeds {
+    a_room_token_that_does_not_bring_back: Newcomer breaks P1 | G5 | G2 within 1000 seeds {
         fn hear(&self, input: &mut Input) {
             if says(input, &[r#""subscribe":"#, r#""token":"#]) {
                 reword(input, r#""recover":true"#, r#""recover":false"#);

@@ -1,7 +1,7 @@
 //! What clients, their sockets and the driver between do to the subject.
 
 use super::{Life, World, caught};
-use crate::action::{Budget, Door, Farewell, Late, Peer, Rooms, Rule, Since, User, Verdict};
+use crate::action::{Budget, Door, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
@@ -119,7 +119,39 @@ impl<S: Subject> World<S> {
         target.expect("the path is one that is served")
     }
 
+    pub(super) fn ping(&mut self, peer: Peer) -> Result<(), Failure> {
+        let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
+        let deed = Deed::Ping(peer.index(), &payload);
+        self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &deed)
+    }
+
+    pub(super) fn pong(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index()))
+    }
+
+    fn fragment(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.life_mut(peer).fragmented = true;
+        self.turn(Input::Fragment { conn: self.id(peer) }, &Deed::Fragment(peer.index()))
+    }
+
+    /// So many frames come at once, as long as they are read.
+    pub(super) fn frames(&mut self, peer: Peer, frames: Frames) -> Result<(), Failure> {
+        const AT_ONCE: usize = 8;
+        for _ in 0..AT_ONCE {
+            if !self.is_heard(peer) {
+                break;
+            }
+            match frames {
+                Frames::Pings => self.ping(peer),
+                Frames::Pongs => self.pong(peer),
+                Frames::Fragments => self.fragment(peer),
+            }?;
+        }
+        Ok(())
+    }
+
     pub(super) fn say(&mut self, peer: Peer, (text, said): Speech) -> Result<(), Failure> {
+        self.life_mut(peer).fragmented = false;
         let deed = Deed::Text(peer.index(), &text, &said);
         self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &deed)
     }
@@ -214,7 +246,7 @@ impl<S: Subject> World<S> {
             self.say(peer, ("{}".into(), vec![Said::Pong]))?;
         }
         if frame_pinged && self.is_heard(peer) {
-            self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index()))?;
+            self.pong(peer)?;
         }
         Ok(())
     }
@@ -226,6 +258,7 @@ impl<S: Subject> World<S> {
             Late::Upgraded => Input::Upgraded { conn },
             Late::Message => Input::Message { conn, text: "{}".into() },
             Late::Ping => Input::Ping { conn, payload: vec![] },
+            Late::Fragment => Input::Fragment { conn },
             Late::Pong => Input::Pong { conn },
             Late::PeerClosed => Input::PeerClosed { conn, code: None },
             Late::Violation => Input::Violation { conn, rule: Violation::Protocol },

@@ -7,7 +7,7 @@ mod session;
 mod tell;
 mod tokens;
 
-use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Jump, Payload, Peer, Since, Span};
+use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Jump, Payload, Peer, Rule, Since, Span};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
 use crate::oracle::{Deed, Oracle, Outcome, Ruling};
@@ -39,6 +39,8 @@ struct Life {
     deaf: bool,
     /// The client has ended its stream.
     ended: bool,
+    /// Fragments of a message have come, and more is to come of it.
+    fragmented: bool,
     /// The client is gone without a word.
     vanished: bool,
     /// It has read a ping of its profile, and not answered it.
@@ -157,8 +159,16 @@ impl<S: Subject> World<S> {
     pub(crate) fn habits(&self, peer: usize) -> u64 {
         let Some(life) = &self.clients[peer].life else { return u64::from(self.clients[peer].former.is_some()) };
         let socket = &life.socket;
-        let client =
-            [life.deaf, life.ended, life.vanished, life.asked, life.close.is_some(), life.pinged, life.frame_pinged];
+        let client = [
+            life.deaf,
+            life.ended,
+            life.fragmented,
+            life.vanished,
+            life.asked,
+            life.close.is_some(),
+            life.pinged,
+            life.frame_pinged,
+        ];
         let flags = client.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
         flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
     }
@@ -186,7 +196,7 @@ impl<S: Subject> World<S> {
             | Action::Refresh(peer)
             | Action::History(peer, ..)
             | Action::Presence(peer, _)
-            | Action::PresenceStats(peer, _) => self.talks(peer, true) && self.has_connected(peer),
+            | Action::PresenceStats(peer, _) => self.talks(peer, true) && self.may_command(peer),
             Action::Once(..) => self.may_publish(1),
             Action::Several(bundle, user, _) => {
                 let is_there = self.receiver_of(user).is_some();
@@ -195,15 +205,15 @@ impl<S: Subject> World<S> {
             Action::ReadLog(..) | Action::Remove(_) | Action::Members(_) | Action::Count(_) => true,
             Action::PutIn(..) | Action::TakeOut(..) | Action::Renew(..) => self.setup.users > 0,
             Action::Connect(peer, _) => self.talks(peer, true) && !self.has_connected(peer),
-            Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.has_connected(peer),
+            Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.may_command(peer),
             Action::Decide(peer, ..) => self.life(peer).is_some_and(|life| life.asked),
-            Action::Publish(peer, ..) => self.has_connected(peer) && self.may_publish(1),
+            Action::Publish(peer, ..) => self.may_command(peer) && self.may_publish(1),
             Action::Together(peer, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
                 self.talks(peer, true) && !self.has_connected(peer)
             }
             Action::Together(peer, batch) => {
                 let may = batch != Batch::PublishTwice || self.may_publish(2);
-                self.talks(peer, true) && self.has_connected(peer) && may
+                self.talks(peer, true) && self.may_command(peer) && may
             }
             Action::Select(peer, _) => self.talks(peer, false),
             Action::Say(peer, saying) => {
@@ -211,9 +221,12 @@ impl<S: Subject> World<S> {
                 let data = || Data::new(Payload::Small, 0, &self.setup);
                 self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
             }
-            Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
-                self.is_heard(peer)
-            }
+            Action::Violate(peer, Rule::Binary) if self.life(peer).is_some_and(|life| life.fragmented) => false,
+            Action::Ping(peer)
+            | Action::Pong(peer)
+            | Action::Frames(peer, _)
+            | Action::Close(peer, _)
+            | Action::Violate(peer, _) => self.is_heard(peer),
             Action::Lose(peer, Cause::Eof) => self.life(peer).is_some_and(|life| !life.vanished && !life.ended),
             Action::Lose(peer, _) | Action::Vanish(peer) => self.life(peer).is_some_and(|life| !life.vanished),
             Action::Break(peer) => self.life(peer).is_some_and(|life| !life.socket.broken),
@@ -242,9 +255,11 @@ impl<S: Subject> World<S> {
     /// it looks at tokens as soon as it is asked to, and it knows whom it has hung up on.
     fn can_come_about(&self, action: &Action) -> bool {
         match *action {
-            Action::Ping(peer) | Action::Pong(peer) | Action::Close(peer, _) | Action::Violate(peer, _) => {
-                self.life(peer).is_some_and(|life| life.upgraded)
-            }
+            Action::Ping(peer)
+            | Action::Pong(peer)
+            | Action::Frames(peer, _)
+            | Action::Close(peer, _)
+            | Action::Violate(peer, _) => self.life(peer).is_some_and(|life| life.upgraded),
             Action::Lose(peer, _) => {
                 let is_read = !self.oracle.is_held(peer.index());
                 self.life(peer).is_some_and(|life| life.upgraded && !life.ended) && is_read
@@ -267,12 +282,9 @@ impl<S: Subject> World<S> {
             Action::Upgrade(peer) => self.upgrade(peer),
             Action::Enter(peer, rooms) => self.enter(peer, rooms),
             Action::Decide(peer, verdict, user) => self.decide(peer, verdict, user),
-            Action::Ping(peer) => {
-                let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
-                let deed = Deed::Ping(peer.index(), &payload);
-                self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &deed)
-            }
-            Action::Pong(peer) => self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index())),
+            Action::Ping(peer) => self.ping(peer),
+            Action::Pong(peer) => self.pong(peer),
+            Action::Frames(peer, frames) => self.frames(peer, frames),
             Action::Close(peer, farewell) => self.peer_close(peer, clients::code_of(farewell)),
             Action::Violate(peer, rule) => self.violate(peer, rule),
             Action::Lose(peer, cause) => self.lose(peer, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
@@ -444,6 +456,12 @@ impl<S: Subject> World<S> {
         (json || self.talks(peer, false)) && !(json && self.oracle.is_waited_for(peer.index()))
     }
 
+    /// Whether it makes sense that this client says more than who it is. An SDK does so behind its `connect`, before it knows
+    /// whether that is refused.
+    fn may_command(&self, peer: Peer) -> bool {
+        self.has_connected(peer) || (self.talks(peer, true) && self.oracle.was_turned_down(peer.index()))
+    }
+
     /// The calendar is never set by more than a day in all, so that a run stays in its century.
     fn may_jump(&self, jump: Jump) -> bool {
         let further = if jump == Jump::Ahead { self.calendar } else { -self.calendar };
@@ -567,14 +585,17 @@ impl<S: Subject> World<S> {
         self.carry_out(effects)
     }
 
-    /// What a driver hands in by itself: what came of a write, and what a token says.
+    /// What a driver hands in by itself: what came of a write, what a token says, and that a message comes in parts.
     fn judge_follow_up(&mut self, seen: &Seen, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
-        let (Input::Flushed { conn, .. } | Input::Authenticated { conn, .. }) = input else { return Err(unasked()) };
+        let (Input::Flushed { conn, .. } | Input::Authenticated { conn, .. } | Input::Fragment { conn }) = input else {
+            return Err(unasked());
+        };
         let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
         let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
             Input::Flushed { bytes, .. } => self.judge_turn(seen, &Deed::Flushed(peer, *bytes)),
+            Input::Fragment { .. } => self.judge_turn(seen, &Deed::Fragment(peer)),
             Input::Authenticated { verdict, .. } => {
                 let ruling = self.ruling_of(peer, verdict)?;
                 self.judge_turn(seen, &Deed::Decided(peer, ruling))
@@ -683,6 +704,7 @@ impl Life {
             asked: false,
             deaf: false,
             ended: false,
+            fragmented: false,
             vanished: false,
             pinged: false,
             frame_pinged: false,

@@ -9,6 +9,19 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+/// Bytes that the kernel keeps for a socket beside those that are on their way: what it does not take waits in an outbox,
+/// where it is bounded, and where a client that does not read is found out.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
+
+/// Sets what every accepted socket has: small writes leave at once, and what cannot leave is not piled up in the kernel.
+pub(crate) fn set_up(socket: &TcpStream) {
+    // An error means that the socket is gone already, which whoever reads from it will find out.
+    let _ = socket.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
+}
+
 impl Transport for TcpStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         // Unlike `try_read`, this remembers that a short read emptied the socket, and saves the call that finds out.
@@ -40,5 +53,22 @@ impl Transport for TcpStream {
     fn abort(&mut self) {
         // Only a socket that is gone already refuses.
         let _ = self.set_zero_linger();
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_socket_is_set_up_as_the_kernel_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        assert_ne!(SockRef::from(&socket).tcp_notsent_lowat().unwrap(), UNSENT);
+        set_up(&socket);
+        assert!(socket.nodelay().unwrap());
+        assert_eq!(SockRef::from(&socket).tcp_notsent_lowat().unwrap(), UNSENT);
     }
 }

@@ -163,3 +163,20 @@ fn a_ping_behind_a_close_is_not_answered() {
     client.send_raw(&[frame(0x80 | CLOSE, b""), frame(0x80 | PING, b"?")].concat());
     assert_eq!(rest(&mut client), [0x88, 0]);
 }
+
+/// The kernel holds little for a client that does not read: what waits for it waits where it is bounded.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_client_does_not_read_soon_waits_in_its_outbox() {
+    let world = World::new();
+    let client = Client::connect(world.address, "/ws/talk?greeting=off");
+    socket2::SockRef::from(&client.socket).set_recv_buffer_size(32 << 10).unwrap();
+    let line = json!("x".repeat(16_000));
+    let mut sent = 0;
+    while health(world.address)["outbox_bytes"] == 0 {
+        publish(world.address, "talk", &line);
+        sent += 16_000;
+    }
+    println!("the kernel took {sent} bytes");
+    assert!(sent <= 512 << 10, "the kernel took {sent} bytes");
+}

@@ -16,6 +16,7 @@ use crate::observe;
 use crate::refusals::{Reason, Refused, shown};
 use crate::shard::Shard;
 use crate::sockets::{Place, Waits};
+use crate::tcp;
 use heard::Heard;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
@@ -47,8 +48,7 @@ const FAVICON: &str = "/favicon.ico";
 
 /// Takes in a socket that was just accepted, or turns it away.
 pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
-    // An error means that the socket is gone already, which whoever reads from it will find out.
-    let _ = socket.set_nodelay(true);
+    tcp::set_up(&socket);
     match admit(shard, peer) {
         Ok(place) => {
             spawn_local(serve(shard.clone(), socket, Visit::new(peer, place)));

@@ -190,6 +190,8 @@ fn sockets_make_room_those_first_that_showed_least() {
     let mut backend = idle(address, call.as_bytes());
     let first = idle(address, LOOK);
     let mute = silent(address);
+    // What has just come is given a while to say what it wants.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     let second = idle(address, LOOK);
     let told = rest(mute);
     assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("http_connections"), "{told}");

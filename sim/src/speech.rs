@@ -270,7 +270,8 @@ pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> 
     let parts: Vec<Speech> = match batch {
         Batch::ConnectAndJoin => std::iter::once(connect(true, None)).chain(rooms.map(join)).collect(),
         Batch::TokenAndJoin => std::iter::once(connect(true, Some(token))).chain(rooms.map(join)).collect(),
-        Batch::Rejoin => vec![leave(0), join(0)],
+        // Often enough to be too often, where little is allowed.
+        Batch::Rejoin => (0..9).flat_map(|_| [leave(0), join(0)]).collect(),
         Batch::PublishTwice => vec![publish(true, 0, first), publish(true, 0, second)],
         Batch::Flood => {
             std::iter::repeat_with(|| (r#"{"send":{}}"#.to_owned(), vec![Said::Send])).take(FLOOD).collect()

@@ -155,11 +155,8 @@ impl Hub {
         match self.agenda.today.pop_front() {
             None => {}
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
-            Some(Work::Waiting(conn)) => {
-                if self.is_there(conn) {
-                    self.hear_waiting(conn.slot);
-                }
-            }
+            Some(Work::Waiting(conn)) if self.is_there(conn) => self.hear_waiting(conn.slot),
+            Some(Work::Waiting(_)) => {}
             Some(Work::Batch { gather, at, mut commands }) => {
                 let command = commands.next();
                 if commands.len() > 0 {

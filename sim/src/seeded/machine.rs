@@ -174,7 +174,7 @@ defects! {
             effects
         }
     }
-    an_outbox_without_bounds: Unbounded breaks G6 | P1 within 20 seeds {
+    an_outbox_without_bounds: Unbounded breaks G6 | G7 | P1 within 20 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.outbox_frames = 1 << 40;
             config.limits.outbox_bytes = 1 << 40;

@@ -274,7 +274,7 @@ defects! {
             }
         }
     }
-    a_rate_that_is_not_kept: Hasty breaks G8 | G2 | G7 within 100 seeds {
+    a_rate_that_is_not_kept: Hasty breaks G8 | G2 | G7 within 1000 seeds {
         fn configure(&self, config: &mut Config) {
             config.limits.client_commands = Rate::OFF;
         }

@@ -430,3 +430,84 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     assert_eq!(room.host.seated(), 9);
     assert!(pipe.0.borrow().to_client.len() > 17 * 240_000, "17 answers of 240 kB are more than an outbox holds");
 }
+
+/// A batch of so many publications to `room`.
+fn batch(publications: usize) -> Command {
+    let message = |number: usize| Message {
+        data: number.to_string(),
+        tags: BTreeMap::new(),
+        skip_history: false,
+        idempotency_key: None,
+    };
+    let channel = || Name::room("room", 200).unwrap();
+    let publish = |number| ("publish", Ok(Command::Publish { channel: channel(), message: message(number) }));
+    Command::Batch((0..publications).map(publish).collect())
+}
+
+/// What a client has got, after its 101.
+fn texts(pipe: &Pipe) -> Vec<u8> {
+    pipe.0.borrow().to_client[RESPONSE.len()..].to_vec()
+}
+
+#[test]
+fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
+    let limits = Limits { outbox_frames: 16, ..Limits::default() };
+    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+    let (reader, reads) = seat(&mut host, 1, b"");
+    let (slow, takes) = seat(&mut host, 2, b"");
+    reads.0.borrow_mut().room = usize::MAX;
+    takes.0.borrow_mut().room = RESPONSE.len();
+    let at = |ms: u64| Now { mono: Instant(ms * 1_000_000), unix_ms: 0 };
+    let poll = |host: &mut Host<Pipe>, conn, now| {
+        let _ = host.poll_connection(now, conn, &mut Context::from_waker(Waker::noop()));
+    };
+    [reader, slow].into_iter().for_each(|conn| poll(&mut host, conn, at(0)));
+    let mut answer = host.call(at(1), batch(40));
+    host.flush(at(1), usize::MAX);
+    assert_eq!(texts(&reads).len(), 4 * 3, "a quarter of an outbox");
+    assert!(!host.needs_flush() && answer.try_recv().is_err(), "the other has not taken its part");
+    assert_eq!(host.poll_timeout(), Some(at(51).mono), "and has 50 ms for that");
+    takes.0.borrow_mut().room = 1;
+    poll(&mut host, slow, at(20));
+    assert!(host.needs_flush(), "a byte is enough");
+    host.flush(at(20), usize::MAX);
+    host.flush(at(20), usize::MAX);
+    assert_eq!(texts(&reads).len(), 8 * 3);
+    assert!(!host.needs_flush());
+    host.tick(at(50));
+    assert!(!host.needs_flush());
+    host.tick(at(51));
+    while host.needs_flush() {
+        host.flush(at(51), usize::MAX);
+    }
+    assert_eq!(texts(&reads).len(), 10 * 3 + 30 * 4, "whoever reads gets all of it");
+    assert!(answer.try_recv().is_ok_and(|answer| answer.is_ok()));
+    assert_eq!(host.shard().snapshot().rooms[0].members, [reader], "the other is slow");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_from() {
+    let limits = Limits { outbox_frames: 8, ..Limits::default() };
+    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+    let (conn, pipe) = seat(&mut host, 1, b"");
+    pipe.0.borrow_mut().room = RESPONSE.len();
+    let wakes = Arc::<Wakes>::default();
+    let poll = |host: &mut Host<Pipe>| {
+        let waker = wakes.clone().into();
+        let _ = host.poll_connection(Now::default(), conn, &mut Context::from_waker(&waker));
+        host.flush(Now::default(), usize::MAX);
+    };
+    poll(&mut host);
+    pipe.0.borrow_mut().to_server.extend([frame(0x1, PING).repeat(5), frame(0x1, PING)]);
+    (0..3).for_each(|_| poll(&mut host));
+    assert_eq!(host.shard().stats().totals.messages_in, 3, "more than a quarter of its outbox waits");
+    assert_eq!(pipe.0.borrow().reads, 1);
+    pipe.0.borrow_mut().room = usize::MAX;
+    let before = wakes.0.load(Ordering::Relaxed);
+    poll(&mut host);
+    assert!(wakes.0.load(Ordering::Relaxed) > before, "it is listened to again");
+    (0..3).for_each(|_| poll(&mut host));
+    assert_eq!((host.shard().stats().totals.messages_in, pipe.0.borrow().reads), (6, 2));
+    let texts = texts(&pipe);
+    assert_eq!(String::from_utf8_lossy(&texts).matches(r#""type":"pong""#).count(), 6, "each is answered");
+}

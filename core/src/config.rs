@@ -70,7 +70,8 @@ pub struct Config {
     pub user_limit: UserLimit,
     /// Whether `new_connections_per_ip` is off for the addresses of this machine.
     pub spares_loopback: bool,
-    /// Whether a turn ends when it has done enough: see [`crate::Shard::has_work`].
+    /// Whether a turn ends when it has done enough: see [`crate::Shard::has_work`]. Otherwise it does all that it was asked,
+    /// and an outbox may grow by as much: for a simulation, where nothing else bounds what comes in between two writes.
     pub bounded_turns: bool,
     /// Which path leads to which rooms.
     pub routes: Routes,

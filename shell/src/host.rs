@@ -44,8 +44,6 @@ pub struct Host<T, O = Recent> {
     inputs: VecDeque<Input>,
     /// While work is put off: until when sockets have time to take some of what they have refused.
     patience: Option<Instant>,
-    /// While work is put off: whether what was done before is still to be offered to the sockets.
-    is_new: bool,
     buffer: Box<[u8]>,
     gather: Gather,
     observer: O,
@@ -61,8 +59,8 @@ struct Outside<T> {
     refusing: BTreeSet<ConnId>,
     /// What was read of connections that are not to be listened to yet.
     unread: BTreeMap<ConnId, Vec<u8>>,
-    /// Those sockets that refused when work was put off.
-    awaited: BTreeSet<ConnId>,
+    /// Those sockets that refused when the last part of what was put off had been offered to all; None until it has been.
+    awaited: Option<BTreeSet<ConnId>>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     tokens: Tokens,
     refused_tokens: Option<RefusedTokens>,
@@ -111,13 +109,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
     pub fn observed(config: Config, seed: [u8; 32], tokens: Tokens, observer: O) -> Self {
         Self {
             patience: None,
-            is_new: true,
             shard: Shard::new(config, seed),
             outside: Outside {
                 seats: Seats::default(),
                 dirty: VecDeque::new(),
                 refusing: BTreeSet::new(),
-                awaited: BTreeSet::new(),
+                awaited: None,
                 unread: BTreeMap::new(),
                 calls: BTreeMap::new(),
                 tokens,
@@ -220,7 +217,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.catch_up(now);
         self.turn(now, Input::Tick);
         if self.patience.is_some_and(|end| end <= now.mono) {
-            self.outside.awaited.clear();
+            self.outside.awaited = Some(BTreeSet::new());
         }
     }
 
@@ -292,13 +289,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
             return;
         }
         let end = *self.patience.get_or_insert(now.mono.after(PATIENCE));
-        if mem::take(&mut self.is_new) && now.mono < end {
-            self.outside.awaited.clone_from(&self.outside.refusing);
+        if self.outside.awaited.is_none() && now.mono < end {
+            self.outside.awaited = Some(self.outside.refusing.clone());
         }
         if !self.may_go_on() {
             return;
         }
-        self.is_new = true;
+        self.outside.awaited = None;
         self.observer.resumed(now);
         let effects = self.shard.resume(now);
         follow(effects, &mut self.outside, &mut self.observer, &mut self.inputs);
@@ -311,7 +308,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Whether nobody is waited for who refused what it was offered.
     fn may_go_on(&self) -> bool {
-        self.outside.awaited.is_empty()
+        self.outside.awaited.as_ref().is_none_or(BTreeSet::is_empty)
     }
 
     /// From here to the accounting nothing can come between the check that a connection may be written to and the
@@ -408,8 +405,11 @@ impl<T: Transport> Outside<T> {
     /// A socket that may have refused bytes before has taken some, or is gone.
     fn has_taken(&mut self, conn: ConnId) {
         // Nearly always: this is done for every write.
-        if !self.refusing.is_empty() && self.refusing.remove(&conn) {
-            self.awaited.remove(&conn);
+        if !self.refusing.is_empty()
+            && self.refusing.remove(&conn)
+            && let Some(awaited) = &mut self.awaited
+        {
+            awaited.remove(&conn);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What of `history_bytes` is used: each payload once, however many logs retain it.
+//! Accounting of `history_bytes`: a payload that several logs retain counts once.
 
 use crate::link::Draft;
 use crate::map::{Keys, Map};

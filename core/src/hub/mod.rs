@@ -234,8 +234,12 @@ impl Hub {
 
     /// The frames that wait for a connection's socket.
     pub fn queue(&self, conn: ConnId) -> Option<&Queue> {
-        let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn)?;
-        found.queue()
+        self.find(conn)?.queue()
+    }
+
+    /// The connection of this id, unless it has ended.
+    fn find(&self, conn: ConnId) -> Option<&Conn> {
+        self.conns.get(conn.slot as usize).filter(|found| found.id == conn)
     }
 
     /// Does something with a connection, unless the id is that of one that has ended.
@@ -300,8 +304,8 @@ impl Hub {
         }
     }
 
-    /// A complete frame came: whoever sends is alive. False when nothing may come of it, in this phase or because too many
-    /// have come.
+    /// Counts a complete frame of a client and disarms its pong deadline. Returns false when the frame is to be ignored: the
+    /// phase takes none, or it exceeds `client_frames` and ends the connection.
     fn heard(&mut self, slot: u32) -> bool {
         if self.conns[slot as usize].open().is_none() {
             self.totals.ignored_inputs += 1;

@@ -23,8 +23,8 @@ pub(super) struct Peer {
 }
 
 impl Hub {
-    /// Takes note of a client's frame. False when it is one too many, and the connection ends: who sends frames that ask for
-    /// nothing is not told to slow down, since it costs as much as to take the next.
+    /// Counts a client's frame against `client_frames`. Returns false when it exceeds the rate, and ends the connection: to
+    /// refuse a frame costs as much as to take it.
     pub(super) fn pace_frame(&mut self, slot: u32) -> bool {
         let (now, rate) = (self.now.mono, self.config.limits.client_frames);
         let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.frames.take(now, rate));

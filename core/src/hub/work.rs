@@ -1,4 +1,4 @@
-//! What was asked for and is not done yet, and how much of it one turn does.
+//! Pending work of a hub, and how much of it one turn carries out.
 //!
 //! A turn carries out one command after the other, each to its end. It stops between two once a connection could have been
 //! given a good part of an outbox since the sockets were last offered what waits: the rest is put off, the sockets are
@@ -8,7 +8,7 @@ use super::Hub;
 use crate::api::Command;
 use crate::close::CloseCause;
 use crate::code::Error;
-use crate::conn::{Speaks, Timer};
+use crate::conn::{Conn, Speaks, Timer};
 use crate::frame::Frame;
 use crate::ids::{ConnId, Name};
 use crate::limits::{Limit, Limits};
@@ -25,7 +25,7 @@ use core::mem;
 /// Something that is carried out command by command.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    /// What is left of a text message, from this byte on.
+    /// The rest of a text message, from this byte on.
     Text { conn: ConnId, text: String, at: usize },
     /// The messages that wait at a connection.
     Waiting(ConnId),
@@ -35,30 +35,30 @@ pub(super) enum Work {
     Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: Result<(Draft, Option<String>), Error> },
 }
 
-/// What is to be done: in this turn, and by turns to come, which each go on with the first that was put off.
+/// The work of this turn, and the work that earlier turns have put off, first in, first out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
-    today: VecDeque<Work>,
+    current: VecDeque<Work>,
     put_off: VecDeque<VecDeque<Work>>,
 }
 
 impl Agenda {
-    /// Does this before anything else.
+    /// Adds work that goes before all other work of this turn.
     pub fn first(&mut self, work: Work) {
-        self.today.push_front(work);
+        self.current.push_front(work);
     }
 
-    /// Does this after all that is to be done in this turn.
+    /// Adds work that goes behind all other work of this turn.
     pub fn then(&mut self, work: Work) {
-        self.today.push_back(work);
+        self.current.push_back(work);
     }
 
-    /// Whether this turn has done all that it was to do.
+    /// Whether no work is left for this turn.
     pub fn is_done(&self) -> bool {
-        self.today.is_empty()
+        self.current.is_empty()
     }
 
-    /// What was put off.
+    /// Work that was put off, in the order in which turns go on with it.
     pub fn put_off(&self) -> impl Iterator<Item = &Work> {
         self.put_off.iter().flatten()
     }
@@ -133,7 +133,7 @@ impl Hub {
     pub fn resume(&mut self) {
         self.all_offered();
         self.begin_turn();
-        self.agenda.today.extend(self.agenda.put_off.pop_front().into_iter().flatten());
+        self.agenda.current.extend(self.agenda.put_off.pop_front().into_iter().flatten());
     }
 
     /// Carries out the next command. False when there is none, or the turn has done enough.
@@ -152,10 +152,10 @@ impl Hub {
 
     #[inline(never)]
     fn begin_next(&mut self) {
-        match self.agenda.today.pop_front() {
+        match self.agenda.current.pop_front() {
             None => {}
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
-            Some(Work::Waiting(conn)) if self.is_there(conn) => self.hear_waiting(conn.slot),
+            Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.hear_waiting(conn.slot),
             Some(Work::Waiting(_)) => {}
             Some(Work::Batch { gather, at, mut commands }) => {
                 let command = commands.next();
@@ -182,8 +182,7 @@ impl Hub {
 
     /// Whether a connection is not to be listened to: what it says would have to wait.
     pub fn is_held(&self, conn: ConnId) -> bool {
-        let found = self.conns.get(conn.slot as usize).filter(|found| found.id == conn);
-        found.and_then(|found| found.open()).is_some_and(|open| open.is_held(&self.config.limits))
+        self.find(conn).and_then(Conn::open).is_some_and(|open| open.is_held(&self.config.limits))
     }
 
     /// Keeps a message until its time has come, as many bytes as one message may have.
@@ -226,15 +225,8 @@ impl Hub {
         }
     }
 
-    fn is_there(&self, conn: ConnId) -> bool {
-        self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn)
-    }
-
     fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
-        if !self.is_there(id) {
-            return;
-        }
-        let conn = &self.conns[id.slot as usize];
+        let Some(conn) = self.find(id) else { return };
         match (conn.open(), &conn.speaks) {
             (None, _) => {}
             (Some(open), _) if open.is_busy() || open.is_held(&self.config.limits) => {
@@ -260,10 +252,10 @@ impl Hub {
     /// it.
     fn put_off(&mut self) {
         let mut rest = VecDeque::new();
-        for work in mem::take(&mut self.agenda.today) {
+        for work in mem::take(&mut self.agenda.current) {
             rest.push_back(match work {
                 Work::Text { conn, text, at } => {
-                    if self.is_there(conn) {
+                    if self.find(conn).is_some() {
                         self.keep_waiting(conn.slot, String::from(&text[at..]));
                     }
                     Work::Waiting(conn)

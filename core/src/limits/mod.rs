@@ -96,23 +96,20 @@ impl Limits {
 
     /// Half of the rooms that a client may ask for at once.
     pub(crate) const fn half_of_joins(&self) -> usize {
-        match self.client_joins {
-            Rate { per_second: 0, .. } => usize::MAX,
-            Rate { burst, .. } => (burst / 2) as usize,
-        }
+        burst(self.client_joins) / 2
     }
 
     /// The rooms that a client may ask for in the same moment as it connects.
     pub(crate) const fn commands_after_connect(&self) -> usize {
-        after_the_first(self.client_commands)
+        burst(self.client_commands).saturating_sub(1)
     }
 
     /// The rooms that a client may ask for in the same moment as it connects, in a frame each.
     pub(crate) const fn frames_after_connect(&self) -> usize {
-        after_the_first(self.client_frames)
+        burst(self.client_frames).saturating_sub(1)
     }
 
-    /// The bytes of an outbox whose last quarter holds a reply for each room of a connection.
+    /// The bytes of an outbox whose last quarter holds what is said of each room of a connection.
     pub(crate) const fn outbox_of_replies(&self) -> usize {
         self.rooms_per_connection.saturating_mul(self.largest_room()).saturating_mul(4)
     }
@@ -129,11 +126,11 @@ impl Limits {
     }
 }
 
-/// How many may follow on the first of a burst at once.
-const fn after_the_first(rate: Rate) -> usize {
+/// How many may come at once; `usize::MAX` where the rate is off.
+const fn burst(rate: Rate) -> usize {
     match rate {
         Rate { per_second: 0, .. } => usize::MAX,
-        Rate { burst, .. } => (burst as usize).saturating_sub(1),
+        Rate { burst, .. } => burst as usize,
     }
 }
 

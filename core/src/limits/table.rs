@@ -369,7 +369,7 @@ limits! {
     /// Bytes that wait for one connection's socket.
     outbox_bytes OutboxBytes: Bytes = 1 << 20, "close 3008";
     requires at_least (computed outbox_of_replies)
-        because "its last quarter is for the replies of rooms_per_connection rooms, joined at once, that bring nothing";
+        because "its last quarter is for what is said of rooms_per_connection rooms that a token or a backend puts a client into at once";
     simulated in 66 percent [32768, 65536];
 
     /// Frames that wait for one connection's socket.

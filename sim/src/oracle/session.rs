@@ -348,12 +348,11 @@ impl Oracle {
             let is_strict = matches!(want, Want::Since { refuse: true, .. });
             let info = self.info(peer, room);
             let seat = Seat::because(self.wish(ruling, room));
-            let Ok(replay) = self.join(peer, room, &want.or_without(), seat) else {
+            let Ok(mut replay) = self.join(peer, room, &want.or_without(), seat) else {
                 self.overloaded(peer);
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
                 return;
             };
-            let mut replay = replay;
             if is_strict && replay.recovered == Some(false) {
                 self.goals.reach(Goal::ReturnedOrNot);
             }

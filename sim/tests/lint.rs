@@ -25,6 +25,7 @@ const ALLOWED: &[&str] = &[
     "Snapshot",
     "Stats",
     "UserLimit",
+    "Value",
     "limits",
     "snapshot",
 ];

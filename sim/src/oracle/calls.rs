@@ -1,6 +1,6 @@
 //! What a backend asks for, and what it must be answered.
 
-use super::expect::{ANY, fits};
+use super::expect::{WORDS, fits};
 use super::recovery::{Query, Want};
 use super::rooms::user_text;
 use super::{Conn, Ending, Oracle, Phase};
@@ -8,7 +8,8 @@ use crate::action::{Look, Renewal};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::Goal;
 use crate::speech::Data;
-use parlor_core::CloseCause;
+use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, Limit};
 use serde_json::{Map, Value, json};
 
 /// One call.
@@ -255,11 +256,13 @@ impl Oracle {
                 });
                 json!({ "connections": views.collect::<Map<String, Value>>() })
             }
-            // Which limits there are, and what is said of each, is the table's to say: README is compared with it.
+            // Which limits there are, and what comes of reaching each, is the table's to say: README is compared with it.
             Look::Limits => {
-                let row = |value: &str| json!({ "value": value, ANY: ANY });
-                let connections = row(&self.config.limits.connections.to_string());
-                json!({ "limits": { "connections": connections, ANY: row(ANY) } })
+                let row = |limit: &Limit| {
+                    let value = written(self.config.limits.value(*limit));
+                    (limit.name().to_owned(), json!({ "value": value, "answer": limit.answer() }))
+                };
+                json!({ "limits": Limit::ALL.iter().map(row).collect::<Map<String, Value>>() })
             }
             Look::Info => {
                 let mut users: Vec<Option<usize>> = ready.iter().map(|conn| conn.user).collect();
@@ -279,13 +282,26 @@ impl Oracle {
     }
 }
 
+/// The value of a limit.
+type Bound = parlor_core::limits::Value;
+
+/// A limit as README writes it: `25s`, `65536`, `5/s, burst 5` or `off`.
+fn written(value: Bound) -> String {
+    match value {
+        Bound::Duration(time) => format!("{}s", time.as_secs()),
+        Bound::CountOrOff(0) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
+        Bound::Bytes(number) | Bound::Count(number) | Bound::CountOrOff(number) => number.to_string(),
+        Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
+    }
+}
+
 fn result(value: Value) -> Value {
     json!({ "result": value })
 }
 
 fn error(denied: impl Into<Denied>) -> Value {
     let Denied { code, limit } = denied.into();
-    let mut error = json!({ "code": code, "message": ANY });
+    let mut error = json!({ "code": code, "message": WORDS });
     limit.into_iter().for_each(|limit| error["limit"] = limit.into());
     json!({ "error": error })
 }

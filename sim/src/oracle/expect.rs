@@ -35,24 +35,35 @@ enum What {
     OneOf(Arc<[Expect]>),
 }
 
-/// Stands for any string or number.
-pub const ANY: &str = "*";
-/// The most that something unknown takes in a frame.
-const UNKNOWN_BYTES: usize = 300;
-/// Stands for the epoch of a log that has come and gone within a turn.
-pub const EPOCH: &str = "*epoch";
+/// What a subject is free in, all of it; whatever else it says is compared to the byte or the value.
+pub use freedoms::{EPOCH, WORDS, between};
+
+/// Texts that stand for many.
+mod freedoms {
+    use serde_json::Value;
+
+    /// What such a text begins with.
+    pub(super) const MARK: &str = "*";
+    /// The words of an error, which are for a person.
+    pub const WORDS: &str = "*words";
+    /// The epoch of a log that has come and gone within a turn.
+    pub const EPOCH: &str = "*epoch";
+
+    /// A time to live, which may be told a second earlier or later: a number between these two.
+    #[must_use]
+    pub fn between(low: u64, high: u64) -> Value {
+        Value::from(format!("*{low}..{high}"))
+    }
+}
+
+/// The most that the words of an error take in a frame.
+const WORDS_BYTES: usize = 300;
 /// What an epoch takes, in bytes.
 const EPOCH_BYTES: usize = 16;
 
-/// Stands for a number between these two.
-#[must_use]
-pub fn between(low: u64, high: u64) -> Value {
-    Value::from(format!("*{low}..{high}"))
-}
-
-/// What a text that begins with [`ANY`] stands for.
+/// What a text stands for that is one of the [`freedoms`].
 enum Pattern {
-    Any,
+    Words,
     Epoch,
     Between(u64, u64),
 }
@@ -61,16 +72,16 @@ impl Pattern {
     /// `None` for a text that stands for itself.
     fn of(text: &str) -> Option<Self> {
         let bound = |text: &str| text.parse().expect("a number");
-        match text.strip_prefix(ANY)?.split_once("..") {
+        match text.strip_prefix(freedoms::MARK)?.split_once("..") {
             Some((low, high)) => Some(Self::Between(bound(low), bound(high))),
             None if text == EPOCH => Some(Self::Epoch),
-            None => Some(Self::Any),
+            None => (text == WORDS).then_some(Self::Words),
         }
     }
 
     fn fits(&self, got: &Value) -> bool {
         match self {
-            Self::Any => got.is_string() || got.is_number(),
+            Self::Words => got.is_string(),
             Self::Epoch => got.as_str().is_some_and(|epoch| epoch.len() == EPOCH_BYTES),
             Self::Between(low, high) => got.as_u64().is_some_and(|number| (*low..=*high).contains(&number)),
         }
@@ -79,7 +90,7 @@ impl Pattern {
     /// The fewest and the most bytes that it takes in a text.
     fn bytes(&self) -> (usize, usize) {
         match self {
-            Self::Any => (1, UNKNOWN_BYTES),
+            Self::Words => (2, WORDS_BYTES),
             Self::Epoch => (EPOCH_BYTES + 2, EPOCH_BYTES + 2),
             Self::Between(low, high) => (low.to_string().len(), high.to_string().len()),
         }
@@ -105,9 +116,7 @@ impl Expect {
     /// A reply, or another frame of the profile's own.
     #[must_use]
     pub fn json(value: Value, tag: u64) -> Self {
-        let text = value.to_string().len();
-        let (least, most) = spread(&value);
-        let size = (frame_bytes(text.saturating_add_signed(least)), frame_bytes(text.saturating_add_signed(most)));
+        let size = sizes(&value, 0);
         Self { what: What::Json(Arc::new(value)), tag, size, among: None }
     }
 
@@ -123,11 +132,13 @@ impl Expect {
     /// An object in which these payloads must be as they were sent.
     #[must_use]
     pub fn replayed(value: Value, payloads: Vec<Arc<str>>, tag: u64) -> Self {
-        let plain = Self::json(value, tag);
-        match plain.what {
-            What::Json(value) if !payloads.is_empty() => Self { what: What::Replayed(value, payloads.into()), ..plain },
-            _ => plain,
+        if payloads.is_empty() {
+            return Self::json(value, tag);
         }
+        let parsed = |payload: &Arc<str>| parsed(payload).expect("payloads are JSON").to_string().len();
+        let saved = payloads.iter().map(|payload| payload.len().cast_signed() - parsed(payload).cast_signed()).sum();
+        let size = sizes(&value, saved);
+        Self { what: What::Replayed(Arc::new(value), payloads.into()), tag, size, among: None }
     }
 
     /// The same, where others of this turn that are about somebody else may come before it.
@@ -274,6 +285,13 @@ fn parsed(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
+/// The fewest and the most bytes of a frame with this object, of which so many more are written than were parsed.
+fn sizes(value: &Value, more: isize) -> (usize, usize) {
+    let text = value.to_string().len().saturating_add_signed(more);
+    let (least, most) = spread(value);
+    (frame_bytes(text.saturating_add_signed(least)), frame_bytes(text.saturating_add_signed(most)))
+}
+
 fn exactly(payload: usize) -> (usize, usize) {
     (frame_bytes(payload), frame_bytes(payload))
 }
@@ -287,20 +305,16 @@ pub(super) fn frame_bytes(payload: usize) -> usize {
     }
 }
 
-/// Whether `got` is `want`, where texts that begin with [`ANY`] stand for many. An object has the fields that are wanted
-/// and no others, but for those that fit the pattern under [`ANY`], where there is one.
+/// Whether `got` is `want`, with the fields that are wanted and no others, but for what is one of the [`freedoms`].
 #[must_use]
 pub fn fits(want: &Value, got: &Value) -> bool {
     match (want, got) {
-        (Value::String(text), got) if text.starts_with(ANY) => {
-            Pattern::of(text).is_some_and(|pattern| pattern.fits(got))
+        (Value::String(text), got) => {
+            Pattern::of(text).map_or_else(|| got == text.as_str(), |pattern| pattern.fits(got))
         }
         (Value::Object(want), Value::Object(got)) => {
-            let more = want.get(ANY);
-            let is_wanted =
-                |(key, got)| want.get(key).or(more).is_some_and(|want: &Value| key != ANY && fits(want, got));
-            let is_there = |key: &String| key == ANY || got.contains_key(key);
-            got.iter().all(is_wanted) && want.keys().all(is_there)
+            let is_met = |(key, want)| got.get(key).is_some_and(|got| fits(want, got));
+            want.len() == got.len() && want.iter().all(is_met)
         }
         (Value::Array(want), Value::Array(got)) => {
             want.len() == got.len() && want.iter().zip(got).all(|(want, got)| fits(want, got))
@@ -316,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_pattern_fits_what_it_stands_for() {
-        let want = json!({"id": 1, "message": ANY, "ttl": between(19, 20)});
+        let want = json!({"id": 1, "message": WORDS, "ttl": between(19, 20)});
         assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20})));
         assert!(!fits(&want, &json!({"id": 2, "message": "x", "ttl": 20})));
         assert!(!fits(&want, &json!({"id": 1, "message": {}, "ttl": 20})));
@@ -329,12 +343,12 @@ mod tests {
 
     #[test]
     fn an_object_has_what_is_wanted_and_no_more() {
-        let want = json!({"a": {"b": 1}, ANY: {"c": ANY}});
+        let want = json!({"a": {"b": 1}});
         assert!(fits(&want, &json!({"a": {"b": 1}})));
-        assert!(fits(&want, &json!({"a": {"b": 1}, "d": {"c": 7}})));
-        assert!(!fits(&want, &json!({"a": {"b": 1}, "d": {"c": 7, "e": 8}})));
+        assert!(!fits(&want, &json!({"a": {"b": 1}, "d": 2})));
         assert!(!fits(&want, &json!({"a": {"b": 1, "c": 7}})));
-        assert!(!fits(&want, &json!({"d": {"c": 7}})));
+        assert!(!fits(&want, &json!({"d": {"b": 1}})));
+        assert!(!fits(&want, &json!({})));
         assert!(!fits(&json!([{"b": 1}]), &json!([{"b": 1, "c": 2}])));
     }
 
@@ -344,7 +358,7 @@ mod tests {
         assert_eq!(size(json!({"a": "xy"})), (12, 12));
         assert_eq!(size(json!({"a": EPOCH})), (26, 26));
         assert_eq!(size(json!({"ttl": between(9, 10)})), (11, 12));
-        assert_eq!(size(json!({"a": [ANY]})), (2 + 8 + 1, 4 + 8 + UNKNOWN_BYTES));
+        assert_eq!(size(json!({"a": [WORDS]})), (2 + 8 + 2, 4 + 8 + WORDS_BYTES));
     }
 
     #[test]

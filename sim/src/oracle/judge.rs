@@ -137,6 +137,7 @@ impl Oracle {
             if frames != conn.frames() {
                 return Err(wrong_queue(conn, view));
             }
+            conn.judge_size(view)?;
             equal(
                 Guarantee::G1,
                 &format!("a half-written frame of {}:", conn.id),
@@ -396,6 +397,22 @@ impl Oracle {
                 .find(|view| view.id == conn.id)
                 .map_or(0, |view| view.outbox.iter().map(Vec::len).sum());
         }
+    }
+}
+
+impl Conn {
+    /// As many bytes wait as must come, but for what words take and the rest of a frame that is half-written.
+    fn judge_size(&self, view: &ConnView) -> Result<(), Failure> {
+        let saw: usize = view.outbox.iter().skip(usize::from(self.half)).map(Vec::len).sum();
+        let all = self.coming().map(|expect| expect.size).fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+        // Which of those that may be the first it is that was begun, nobody knows.
+        let begun = self.first().filter(|_| self.half).map(|at| self.queue[at].size);
+        let begun = begun.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))).unwrap_or_default();
+        let (least, most) = (all.0 - begun.0, all.1 - begun.1);
+        if (least..=most).contains(&saw) {
+            return Ok(());
+        }
+        Err(Failure::new(Guarantee::P1, format_args!("{least} to {most} bytes to wait for {}", self.id), saw))
     }
 }
 

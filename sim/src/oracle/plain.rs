@@ -1,6 +1,6 @@
 //! The plain profile: what a connection says and is told.
 
-use super::expect::ANY;
+use super::expect::WORDS;
 use super::presence::{Seat, Wish};
 use super::recovery::Want;
 use super::rooms::user_text;
@@ -158,7 +158,7 @@ impl Oracle {
     pub(super) fn complain(&mut self, peer: usize, id: Option<u64>) {
         self.count_error(peer);
         if self.is_open(peer) {
-            let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp() });
+            let mut error = json!({ "type": "error", "message": WORDS, "timestamp": self.timestamp() });
             if let Some(id) = id {
                 error["id"] = id.into();
             }
@@ -175,7 +175,7 @@ impl Oracle {
     }
 
     fn plain_error(&self, id: Option<u64>, code: u16) -> Expect {
-        let mut error = json!({ "type": "error", "message": ANY, "timestamp": self.timestamp(), "code": code });
+        let mut error = json!({ "type": "error", "message": WORDS, "timestamp": self.timestamp(), "code": code });
         if let Some(id) = id {
             error["id"] = id.into();
         }

@@ -1,6 +1,6 @@
 //! Who a connection is, and what it says and is told in the json profile.
 
-use super::expect::{ANY, EPOCH};
+use super::expect::{EPOCH, WORDS};
 use super::presence::{Seat, Wish};
 use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
@@ -161,7 +161,7 @@ impl Oracle {
         if !self.is_open(peer) {
             return;
         }
-        let mut error = json!({ "code": code, "message": ANY });
+        let mut error = json!({ "code": code, "message": WORDS });
         if matches!(code, 100 | 111) {
             error["temporary"] = true.into();
         }
@@ -373,7 +373,8 @@ impl Oracle {
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
         let conn = self.conn(peer).expect("it is open");
         conn.arm(Timer::Ping, ping_at);
-        let mut result = json!({ "client": conn.client.to_string(), "version": version, "session": ANY, "node": node });
+        let client = conn.client.to_string();
+        let mut result = json!({ "client": client, "version": version, "session": client, "node": node });
         if !conn.entry.frame_pings {
             result["ping"] = interval.as_secs().into();
             result["pong"] = true.into();

@@ -13,7 +13,9 @@ use crate::subject::{Seen, Subject, go_on};
 use crate::trace::Trace;
 use parlor_core::api::Reply;
 use parlor_core::code::Error;
-use parlor_core::{Config, ConnId, Effect, Input, Instant, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{
+    Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+};
 use std::cell::Cell;
 use std::fmt;
 
@@ -150,13 +152,16 @@ thread_local! {
 pub struct Broken {
     shard: Shard,
     defect: &'static dyn Defect,
+    /// As they are configured. One that is not kept is told as if it were: else the list of limits would give it away.
+    limits: Limits,
 }
 
 impl Subject for Broken {
     fn new(mut config: Config, seed: [u8; 32]) -> Self {
         let defect = DEFECT.get().expect("a defect was chosen");
+        let limits = config.limits.clone();
         defect.configure(&mut config);
-        Self { shard: Shard::new(config, seed), defect }
+        Self { shard: Shard::new(config, seed), defect, limits }
     }
 
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
@@ -194,7 +199,10 @@ impl Subject for Broken {
     }
 
     fn answer(&self, result: &Result<Reply, Error>) -> String {
-        self.defect.answer(&self.shard, result)
+        match result {
+            Ok(Reply::Limits(_)) => self.defect.answer(&self.shard, &Ok(Reply::Limits(self.limits.rows()))),
+            _ => self.defect.answer(&self.shard, result),
+        }
     }
 }
 

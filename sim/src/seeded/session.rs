@@ -79,6 +79,11 @@ fn parts(body: &mut Value) -> Vec<&mut Value> {
     parts.flat_map(|part| part.values_mut()).collect()
 }
 
+/// What is said of each of those that are listed.
+fn fields_of(list: &mut Value) -> Vec<&mut Value> {
+    list.as_object_mut().expect("a list").values_mut().collect()
+}
+
 /// The bytes of the payloads that a log retains.
 fn held(log: &LogView) -> usize {
     log.entries.iter().map(|(_, data)| data.len()).sum()
@@ -222,6 +227,46 @@ defects! {
                 Ok(Reply::Batch(_)) => with_rooms(&body, parts, shard),
                 _ => body,
             }
+        }
+    }
+    a_node_that_names_every_room: Talkative breaks G8 | G2 within 40 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            if matches!(result, Ok(Reply::Info(_))) { with_rooms(&body, |body| vec![&mut body["result"]["nodes"][0]], shard) } else { body }
+        }
+    }
+    a_list_of_rooms_with_more_in_it: Broad breaks G8 | G2 within 40 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            if matches!(result, Ok(Reply::Channels { .. })) { with_rooms(&body, |body| fields_of(&mut body["result"]["channels"]), shard) } else { body }
+        }
+    }
+    a_list_of_connections_with_more_in_it: Indiscreet breaks G8 | G2 within 80 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            if matches!(result, Ok(Reply::Connections { .. })) { with_rooms(&body, |body| fields_of(&mut body["result"]["connections"]), shard) } else { body }
+        }
+    }
+    a_list_of_limits_with_more_in_it: Verbose breaks G8 | G2 within 40 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            if matches!(result, Ok(Reply::Limits(_))) { with_rooms(&body, |body| fields_of(&mut body["result"]["limits"]), shard) } else { body }
+        }
+    }
+    a_list_of_members_with_more_in_it: Telltale breaks G8 | G2 within 40 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            let body = Subject::answer(shard, result);
+            if matches!(result, Ok(Reply::Presence(_))) { with_rooms(&body, |body| fields_of(&mut body["result"]["presence"]), shard) } else { body }
+        }
+    }
+    a_limit_that_is_told_wrong: Misquoted breaks G8 within 40 seeds {
+        fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+            Subject::answer(shard, result).replace(r#""value":"25s""#, r#""value":"26s""#)
+        }
+    }
+    a_session_that_is_another: Alias breaks P1 within 40 seeds {
+        fn send(&self, bytes: &mut [u8]) {
+            overwrite(bytes, r#""session":"0"#, r#""session":"1"#);
         }
     }
     a_room_token_for_any_room: AnyRoom breaks G2 | P1 | G8 within 2000 seeds {

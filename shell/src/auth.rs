@@ -118,6 +118,17 @@ mod tests {
     }
 
     #[test]
+    fn only_the_whole_key_is_the_key() {
+        let key = "a key of 16 bytes";
+        for length in 0..key.len() {
+            assert!(!is_key(&key.as_bytes()[..length], &key.into()), "the first {length} bytes");
+            assert!(!is_key(&key.as_bytes()[key.len() - length..], &key.into()), "the last {length} bytes");
+        }
+        assert!(!is_key(format!("{key} ").as_bytes(), &key.into()));
+        assert!(is_key(key.as_bytes(), &key.into()));
+    }
+
+    #[test]
     fn a_token_is_refused_for_what_is_wrong_with_it() {
         let good = json!({"sub": "ada"});
         let none = tokens(None, None);

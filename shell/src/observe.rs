@@ -221,3 +221,42 @@ fn connection_limits(settings: &Settings) -> BTreeMap<&'static str, String> {
     let limits = Limit::ALL.iter().filter(|limit| limit.name().contains("connections"));
     limits.map(|limit| (limit.name(), settings.limits.value(*limit).to_string())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant(0).after(Duration::from_secs(seconds))
+    }
+
+    fn published(count: u64) -> Totals {
+        Totals { published: count, ..Totals::default() }
+    }
+
+    #[test]
+    fn rates_are_those_of_the_last_minute() {
+        let mut rates = Rates::new(at(0));
+        let started = rates.until(at(2), &published(20));
+        assert_eq!((started.window_seconds, started.published_per_second), (2.0, 10.0));
+        for seconds in (5..=120).step_by(5) {
+            rates.sample(at(seconds), &published(10 * seconds));
+        }
+        let busy = rates.until(at(122), &published(1220));
+        assert_eq!((busy.window_seconds, busy.published_per_second), (57.0, 10.0));
+        for seconds in (125..=180).step_by(5) {
+            rates.sample(at(seconds), &published(1220));
+        }
+        let quiet = rates.until(at(182), &published(1220));
+        assert_eq!((quiet.window_seconds, quiet.published_per_second), (57.0, 0.0));
+    }
+
+    #[test]
+    fn frames_that_were_dropped_lower_the_success_of_sending() {
+        let rates = Rates::new(at(0));
+        let success = |frames_written, frames_dropped| {
+            rates.until(at(1), &Totals { frames_written, frames_dropped, ..Totals::default() }).send_success
+        };
+        assert_eq!([success(0, 0), success(3, 1), success(0, 4)], [1.0, 0.75, 0.0]);
+    }
+}

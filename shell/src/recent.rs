@@ -77,3 +77,33 @@ impl fmt::Display for Recent {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_core::Instant;
+
+    fn at(nanoseconds: u64) -> Now {
+        Now { mono: Instant(nanoseconds), unix_ms: 0 }
+    }
+
+    #[test]
+    fn the_last_inputs_are_kept_and_no_others() {
+        let mut recent = Recent::default();
+        (0..1000).for_each(|now| recent.before(at(now), &Input::Tick));
+        let told = recent.to_string();
+        let told: Vec<&str> = told.split(", ").collect();
+        assert_eq!((told.len(), told[0], told[KEPT - 1]), (KEPT, "936ns tick", "999ns tick"));
+    }
+
+    #[test]
+    fn a_run_of_flushes_is_one_entry_and_what_was_said_is_in_none() {
+        let mut recent = Recent::default();
+        let conn = ConnId { slot: 1, generation: 2 };
+        recent.before(at(1), &Input::Message { conn, text: "secret".into() });
+        for slot in 1..=1000 {
+            recent.before(at(2), &Input::Flushed { conn: ConnId { slot, generation: 0 }, bytes: 7 });
+        }
+        assert_eq!(recent.to_string(), "1ns message 1.2 (6 bytes), 2ns flushed 1000.0 (7000 bytes)");
+    }
+}

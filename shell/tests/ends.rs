@@ -157,6 +157,19 @@ fn a_reset_is_not_a_stalled_write() {
 }
 
 #[test]
+fn a_client_that_is_given_up_is_reset() {
+    let world = World::with(|settings| settings.limits.write_timeout = Duration::from_millis(100));
+    let mut client = Client::connect(world.address, "/ws/talk?greeting=off");
+    let line = json!("x".repeat(60_000));
+    while health(world.address)["outbox_bytes"] == 0 {
+        publish(world.address, "talk", &line);
+    }
+    wait_until("its end", || closed(world.address, CloseCause::WriteTimeout) == 1);
+    let end = client.socket.read_to_end(&mut Vec::new()).expect_err("what the kernel still held is not sent");
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn a_ping_behind_a_close_is_not_answered() {
     let world = World::new();
     let mut client = Client::connect(world.address, "/ws/room?greeting=off");

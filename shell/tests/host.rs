@@ -2,8 +2,8 @@
 
 use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
-use parlor::host::{Host, Served};
-use parlor_core::api::{Command, Message};
+use parlor::host::{Answer, Host, Served};
+use parlor_core::api::{Command, Message, Reply};
 use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Name, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +29,8 @@ struct Ends {
     /// The slices of the last write.
     slices: usize,
     finished: bool,
+    /// Every read fails.
+    reset: bool,
     hung_up: Option<HungUp>,
 }
 
@@ -41,6 +43,9 @@ enum HungUp {
 impl Transport for Pipe {
     fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut ends = self.0.borrow_mut();
+        if ends.reset {
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+        }
         let Some(bytes) = ends.to_server.pop_front() else { return Poll::Pending };
         ends.reads += 1;
         buffer[..bytes.len()].copy_from_slice(&bytes);
@@ -141,7 +146,7 @@ impl Scene {
 
     /// Polls the connection and flushes, as a runtime would, and says whether its task has ended.
     fn run(&mut self) -> bool {
-        loop {
+        for _ in 0..1000 {
             let waker = self.wakes.clone().into();
             let polled = self.host.poll_connection(Now::default(), self.conn, &mut Context::from_waker(&waker));
             self.host.flush(Now::default(), usize::MAX);
@@ -149,6 +154,7 @@ impl Scene {
                 return polled.is_ready();
             }
         }
+        panic!("its task never rests");
     }
 
     /// What has come out since the last look.
@@ -197,10 +203,11 @@ fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
     assert_eq!(scene.takes(), b"");
     assert!(scene.wakes.0.load(Ordering::Relaxed) > woken, "its task is woken to wait for it");
     let mut whole = Vec::new();
-    while scene.host.shard().stats().gauges.outbox_bytes > 0 {
+    for _ in 0..100 {
         scene.gets(7);
         whole.extend(scene.takes());
     }
+    assert_eq!(scene.host.shard().stats().gauges.outbox_bytes, 0);
     let length = usize::from(whole[1]) + 2;
     assert_eq!(whole.len(), 2 * length, "two frames, whole: {whole:?}");
     assert_eq!(whole[..length], whole[length..], "the clock stands still, so they are the same");
@@ -364,11 +371,11 @@ fn frames_that_are_sent_together_come_out_whole_however_little_the_socket_takes(
     pipe.0.borrow_mut().to_client.clear();
     pipe.0.borrow_mut().room = 1;
     let mut step = 1;
-    while pipe.0.borrow().to_client.len() < expected.len() {
+    for _ in 0..1000 {
         room.host.flush(Now::default(), usize::MAX);
         step = step * 2 % 4099;
         pipe.0.borrow_mut().room += step;
-        let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+        poll_once(&mut room.host, conn);
     }
     assert_eq!(pipe.0.borrow().to_client, expected);
     room.has_given(100);
@@ -391,12 +398,36 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
 }
 
 #[test]
+fn what_waits_for_a_flush_is_bounded_however_many_calls_come() {
+    let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
+    room.publish(1000, "1");
+    let waiting = room.host.shard().stats().gauges.outbox_bytes;
+    assert!(waiting <= 8 * 16 * 3, "{waiting} bytes wait, and a frame has 3");
+}
+
+#[test]
 fn nobody_is_slow_because_of_bytes_that_the_host_did_not_get_round_to_writing() {
     let limits = Limits::default();
     let data = format!("\"{}\"", "x".repeat(limits.publication_bytes - 2));
     let mut room = Room::new(limits);
     room.publish(50, &data);
     room.has_given(50);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_slow_and_the_others_are_not() {
+    let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
+    let (slow, pipe) = room.members[0].clone();
+    pipe.0.borrow_mut().room = 0;
+    for _ in 0..16 {
+        room.publish(1, "1");
+        room.host.flush(Now::default(), usize::MAX);
+    }
+    assert_eq!(room.host.shard().snapshot().rooms[0].members.len(), 8);
+    room.publish(1, "1");
+    room.host.flush(Now::default(), usize::MAX);
+    let members = &room.host.shard().snapshot().rooms[0].members;
+    assert!(members.len() == 7 && !members.contains(&slow), "{members:?}");
 }
 
 #[test]
@@ -442,6 +473,101 @@ fn batch(publications: usize) -> Command {
     let channel = || Name::room("room", 200).unwrap();
     let publish = |number| ("publish", Ok(Command::Publish { channel: channel(), message: message(number) }));
     Command::Batch((0..publications).map(publish).collect())
+}
+
+/// Of two members of a room, the one that does not read refuses what it is offered of a large call: the call is under way.
+struct UnderWay {
+    host: Host<Pipe>,
+    answer: Answer,
+    slow: ConnId,
+    pipe: Pipe,
+}
+
+impl UnderWay {
+    fn new() -> Self {
+        let limits = Limits { outbox_frames: 16, ..Limits::default() };
+        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+        let [(reader, reads), (slow, pipe)] = [1, 2].map(|client| seat(&mut host, client, b""));
+        reads.0.borrow_mut().room = usize::MAX;
+        pipe.0.borrow_mut().room = RESPONSE.len();
+        [reader, slow].into_iter().for_each(|conn| poll_once(&mut host, conn));
+        let mut answer = host.call(Now::default(), batch(40));
+        host.flush(Now::default(), usize::MAX);
+        assert!(!host.needs_flush() && answer.try_recv().is_err(), "it is waited for");
+        Self { host, answer, slow, pipe }
+    }
+}
+
+fn poll_once(host: &mut Host<Pipe>, conn: ConnId) {
+    let _ = host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+}
+
+#[test]
+fn nobody_is_waited_for_who_has_gone() {
+    let UnderWay { mut host, mut answer, slow, pipe } = UnderWay::new();
+    pipe.0.borrow_mut().reset = true;
+    poll_once(&mut host, slow);
+    assert_eq!(host.seated(), 1);
+    assert!(host.needs_flush());
+    while host.needs_flush() {
+        host.flush(Now::default(), usize::MAX);
+    }
+    assert!(answer.try_recv().is_ok_and(|answer| answer.is_ok()));
+}
+
+#[test]
+fn calls_under_way_at_once_are_each_given_their_own_answer() {
+    let UnderWay { mut host, answer: mut first, slow, pipe } = UnderWay::new();
+    let mut second = host.call(Now::default(), batch(1));
+    pipe.0.borrow_mut().room = usize::MAX;
+    poll_once(&mut host, slow);
+    while host.needs_flush() {
+        host.flush(Now::default(), usize::MAX);
+    }
+    for (answer, publications) in [(&mut first, 40), (&mut second, 1)] {
+        let Ok(Ok(Reply::Batch(replies))) = answer.try_recv() else { panic!("a call of {publications} has no answer") };
+        assert_eq!(replies.len(), publications);
+    }
+}
+
+#[test]
+fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
+    let mut room = Room::new(Limits::default());
+    let before: Vec<usize> = room.members.iter().map(|(_, pipe)| pipe.0.borrow().writes).collect();
+    let order = [3, 0, 7, 1];
+    for member in order {
+        let (conn, pipe) = room.members[member].clone();
+        pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));
+        poll_once(&mut room.host, conn);
+    }
+    for member in order {
+        let written = |room: &Room| {
+            let writes = room.members.iter().zip(&before).map(|((_, pipe), before)| pipe.0.borrow().writes - before);
+            writes.collect::<Vec<_>>()
+        };
+        let mut expected = written(&room);
+        expected[member] += 1;
+        room.host.flush(Now::default(), 1);
+        assert_eq!(written(&room), expected);
+    }
+}
+
+#[test]
+fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
+    let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
+    let (old, pipe) = seat(&mut host, 1, b"");
+    pipe.0.borrow_mut().room = usize::MAX;
+    pipe.0.borrow_mut().to_server.push_back(Vec::new());
+    (0..2).for_each(|_| poll_once(&mut host, old));
+    assert_eq!(host.seated(), 0);
+    let (new, pipe) = seat(&mut host, 2, b"");
+    assert_eq!((new.slot, new != old), (old.slot, true));
+    pipe.0.borrow_mut().room = usize::MAX;
+    poll_once(&mut host, new);
+    pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));
+    let polled = host.poll_connection(Now::default(), old, &mut Context::from_waker(Waker::noop()));
+    assert_eq!(polled, Poll::Ready(Served::Ended));
+    assert_eq!(pipe.0.borrow().reads, 0);
 }
 
 /// What a client has got, after its 101.

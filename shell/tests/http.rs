@@ -156,6 +156,22 @@ fn a_socket_that_stays_after_its_last_answer_is_dropped() {
     wait_until("the end of the socket", || hits(server.address(), "linger_timeout") == 1);
 }
 
+#[test]
+fn a_client_that_is_refused_while_it_sends_gets_its_answer() {
+    let server = start(|settings| settings.limits.api_body_bytes = 2000);
+    let body = " ".repeat(4 << 20);
+    for (key, status) in [(KEY, "413"), ("another-key-of-16", "401")] {
+        let length = body.len();
+        let head =
+            format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {length}\r\n\r\n");
+        let mut socket = silent(server.address());
+        socket.write_all((head + &body).as_bytes()).expect("what nobody wants is read");
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = rest(socket);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
 /// Where the README's table of limits is.
 const BEGIN: &str = "<!-- limits: generated, checked by shell/tests/http.rs -->\n";
 const END: &str = "<!-- limits end -->";

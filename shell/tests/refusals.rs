@@ -299,6 +299,15 @@ fn a_client_behind_a_trusted_proxy_is_counted_and_told_by_its_own_address() {
 }
 
 #[test]
+fn an_ipv4_address_is_told_the_same_whichever_socket_it_comes_through() {
+    let program = Program::start_at(":0", PRODUCTION);
+    let address = SocketAddr::from(([127, 0, 0, 1], program.address.port()));
+    says(&get(address, "/nowhere"), 404, "/ws/<room>");
+    let lines = lines(program, "path");
+    assert_eq!(lines[0]["address"], "127.0.0.1", "{lines:?}");
+}
+
+#[test]
 fn the_scheme_is_what_a_trusted_proxy_says() {
     let flags =
         ["--api-key", KEY, "--token-secret", SECRET, "--trusted-proxies", "127.0.0.1", "--allow-anonymous", "true"];

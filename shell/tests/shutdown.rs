@@ -179,6 +179,20 @@ fn requests_under_way_are_answered_after_a_time_without_any() {
 }
 
 #[test]
+fn a_client_that_takes_its_time_to_close_is_waited_for() {
+    let mut program = Program::start(FLAGS);
+    let mut client = Client::connect(program.address, "/ws/room?greeting=off");
+    program.signal("TERM");
+    assert_eq!(client.close().0, 3001);
+    thread::sleep(Duration::from_millis(500));
+    assert!(program.child.try_wait().unwrap().is_none(), "it is still there");
+    client.send_close(3001);
+    client.half_close();
+    assert_eq!(client.socket.read_to_end(&mut Vec::new()).expect("it is not reset"), 0);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
 fn sockets_that_ask_nothing_do_not_hold_it_up() {
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"]].concat());
     let _silent = begin(&program, "");

@@ -37,6 +37,8 @@ pub struct Hosted {
     host: Host<Pipe, Watch>,
     pipes: BTreeMap<ConnId, Pipe>,
     tasks: BTreeMap<ConnId, Arc<pipe::Alarm>>,
+    /// Connections whose 101 is not out, as far as it has been told.
+    answering: BTreeSet<ConnId>,
     /// Connections whose clients have sent a part of a message, of which more is to come.
     fragmented: BTreeSet<ConnId>,
     /// How bytes are cut, and in which order tasks run.
@@ -55,6 +57,7 @@ impl Subject for Hosted {
             host: Host::observed(config, seed, Tokens::new(Some(SECRET)), Watch::default()),
             pipes: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            answering: BTreeSet::new(),
             fragmented: BTreeSet::new(),
             rng: Rng::stream(drawn, "hosted"),
         }
@@ -65,6 +68,7 @@ impl Subject for Hosted {
         let pipe = Pipe::default();
         self.host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         self.pipes.insert(conn, pipe);
+        self.answering.insert(conn);
         self.tasks.insert(conn, pipe::Alarm::ringing());
         self.run(now);
         Ok(conn)
@@ -75,6 +79,7 @@ impl Subject for Hosted {
         self.cause(now, input.clone());
         self.run(now);
         let mut turns = self.host.observer().take();
+        self.judge_refusals(&turns, &input);
         for seen in &mut turns {
             match seen.follow_up.as_ref().unwrap_or(&input) {
                 Input::Flushed { conn, bytes } => seen.written = self.pipes[conn].take(*bytes),
@@ -176,6 +181,21 @@ impl Hosted {
         &self.pipes[&conn]
     }
 
+    /// What a socket has refused is told to the machine, or who takes nothing would never be slow.
+    fn judge_refusals(&mut self, turns: &[Seen], input: &Input) {
+        let inputs = || turns.iter().map(|seen| seen.follow_up.as_ref().unwrap_or(input));
+        let told = inputs().filter(|input| matches!(input, Input::Flushed { bytes: 0, .. })).count();
+        let refusals = self.pipes.iter().map(|(conn, pipe)| (pipe.take_refusals(), self.answering.contains(conn)));
+        // What is refused of a 101 is nothing to the machine.
+        let refused: usize = refusals.filter(|(_, is_answering)| !is_answering).map(|(count, _)| count).sum();
+        assert!(told >= refused, "G6: sockets refused {refused} times, which is told {told} times");
+        for input in inputs() {
+            if let Input::Upgraded { conn } = input {
+                self.answering.remove(conn);
+            }
+        }
+    }
+
     /// What a client sends comes in pieces of any size.
     fn send(&mut self, conn: ConnId, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -195,6 +215,7 @@ impl Hosted {
         let Effect::Closed { conn, end } = effect else { return };
         let pipe = self.pipes.remove(conn).expect("whoever ends was there");
         self.fragmented.remove(conn);
+        self.answering.remove(conn);
         assert!(pipe.hung_up() == Some(end.clean), "G7: a clean end lets out what was written, and no other does");
         assert!(!self.tasks.contains_key(conn), "G7: the task of {conn} ends with it");
     }

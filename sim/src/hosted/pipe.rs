@@ -51,6 +51,8 @@ struct Ends {
     /// Bytes that it still takes.
     room: usize,
     broken: bool,
+    /// How often it took nothing, since this was last asked.
+    refusals: usize,
     /// What it took, as far as nobody has asked for it yet.
     taken: Vec<u8>,
     /// The driver will write nothing more.
@@ -96,6 +98,11 @@ impl Pipe {
         let mut ends = self.0.borrow_mut();
         assert!(bytes <= ends.taken.len(), "G8: the driver says that {bytes} bytes went, and {} did", ends.taken.len());
         ends.taken.drain(..bytes).collect()
+    }
+
+    /// How often it took nothing, since this was last asked.
+    pub(crate) fn take_refusals(&self) -> usize {
+        std::mem::take(&mut self.0.borrow_mut().refusals)
     }
 
     /// All of the bytes that it took and nobody has asked for yet.
@@ -145,6 +152,7 @@ impl Transport for Pipe {
         }
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(ends.room).collect();
         if bytes.is_empty() {
+            ends.refusals += 1;
             return Err(ErrorKind::WouldBlock.into());
         }
         ends.room -= bytes.len();

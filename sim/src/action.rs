@@ -258,6 +258,8 @@ words! {
         B = "b",
         /// One byte too long.
         TooLong = "too-long",
+        /// As long as is allowed.
+        Longest = "longest",
     }
     /// When connections expire from now on.
     Renewal {
@@ -365,6 +367,8 @@ words! {
         Both = "a+b",
         /// More than are allowed.
         TooMany = "too-many",
+        /// A name that is one byte too long.
+        TooLong = "too-long",
     }
     /// Text that a client may send besides.
     Saying {
@@ -535,6 +539,92 @@ words! {
         /// One of the application's.
         Custom = "4000",
     }
+    /// Which connections a backend means, by that of a client and its user.
+    Selector {
+        /// The user's, by its public id.
+        Client = "client",
+        /// The user's, by its session.
+        Session = "session",
+        /// The user's, by both.
+        Both = "client-and-session",
+        /// The user's, by its public id and the session of nobody.
+        Torn = "client-and-other-session",
+        /// Another user's, by its public id.
+        Stranger = "client-of-another",
+        /// Anybody's, by its session.
+        Lone = "session-alone",
+        /// All of the user's but this one.
+        AllBut = "all-but-client",
+        /// All of the user's but those by ids that none can have.
+        AllButNobody = "all-but-nobody",
+    }
+    /// A code that a backend chooses for a Close.
+    Code {
+        /// The first there is.
+        First = "3000",
+        /// The last after which SDKs reconnect.
+        LastTemporary = "3499",
+        /// One that the server has for another reason.
+        Servers = "3008",
+        /// An application's, after which SDKs reconnect.
+        OwnTemporary = "4499",
+        /// An application's, after which they do not.
+        OwnFinal = "4500",
+        /// The last there is.
+        Last = "4999",
+        /// One below the first.
+        TooLow = "2999",
+        /// One above the last.
+        TooHigh = "5000",
+    }
+    /// What a backend lists, and which part of it.
+    Listing {
+        /// Rooms that a client may name.
+        Named = "rooms-like-r",
+        /// The room, by one of its characters.
+        One = "rooms-like-one",
+        /// Personal rooms.
+        Own = "rooms-like-own",
+        /// Rooms with a 0 somewhere.
+        Zero = "rooms-like-0",
+        /// Rooms by a pattern that is one byte too long.
+        LongPattern = "rooms-like-too-much",
+        /// One room.
+        FirstRoom = "rooms-first",
+        /// Two rooms behind those that were listed last.
+        NextRooms = "rooms-next",
+        /// All rooms behind those that were listed last.
+        RestOfRooms = "rooms-rest",
+        /// The user's connections.
+        OfUser = "connections-of-user",
+        /// Connections in the room.
+        InRoom = "connections-in-room",
+        /// The user's connections in the room.
+        OfUserInRoom = "connections-of-user-in-room",
+        /// One connection.
+        First = "connections-first",
+        /// Two connections behind those that were listed last.
+        Next = "connections-next",
+        /// All connections behind those that were listed last.
+        Rest = "connections-rest",
+        /// A part of no connection.
+        OfNone = "part-of-none",
+        /// A part that is too large.
+        TooMany = "part-too-large",
+        /// Behind a cursor that there cannot be.
+        OddCursor = "odd-cursor",
+    }
+    /// A call with many parts, about one room and one user.
+    Many {
+        /// A broadcast that names the room again and again.
+        Rooms = "broadcast",
+        /// A batch of publications to the room.
+        Publications = "publications",
+        /// A batch of messages to everybody.
+        Messages = "messages",
+        /// A batch of publications to the room and the user, and of questions who is there.
+        Mixed = "mixed",
+    }
     /// What comes late, for a connection that has ended.
     Late {
         /// `Upgraded`.
@@ -590,6 +680,7 @@ impl Action {
     pub fn recalls(&self) -> bool {
         match self {
             Self::Accept(_, door, _) => door.has_places(),
+            Self::AcceptSince(..) | Self::PutInSome(..) => true,
             Self::Connect(_, credential) => matches!(credential, Credential::Return | Credential::ReturnOrNot),
             Self::Recover(..) | Self::RecoverAndWatch(..) | Self::RecoverByToken(..) | Self::PutIn(..) => true,
             Self::History(..) | Self::ReadLog(..) | Self::Together(..) | Self::Several(..) => true,
@@ -805,6 +896,21 @@ actions! {
     Dismiss(peer: Peer, dismissal: Dismissal) = "api-disconnect-with",
     /// Several frames come at once.
     Frames(peer: Peer, frames: Frames) = "frames",
+    /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token too,
+    /// and was in its user's own room.
+    AcceptSince(peer: Peer, rooms: Rooms, since: Since) = "accept-since",
+    /// A backend closes some connections with a code of its own.
+    ExpelSome(peer: Peer, selector: Selector, code: Code) = "api-disconnect-some",
+    /// A backend puts some connections into a room, with what they have missed.
+    PutInSome(peer: Peer, selector: Selector, room: Room) = "api-subscribe-some",
+    /// A backend takes some connections out of a room.
+    TakeOutSome(peer: Peer, selector: Selector, room: Room) = "api-unsubscribe-some",
+    /// A backend changes when some connections expire.
+    RenewSome(peer: Peer, selector: Selector, renewal: Renewal) = "api-refresh-some",
+    /// A backend lists rooms or connections.
+    List(listing: Listing, user: User, room: Room) = "api-list",
+    /// A backend asks for many things in one call.
+    Much(many: Many, user: User, room: Room) = "api-much",
 }
 
 /// No action has more arguments.

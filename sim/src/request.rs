@@ -144,6 +144,7 @@ pub fn once(room: usize, key: Key, data: &Data, longest: usize) -> (String, Opti
         Key::A => ("a".to_owned(), Some(0)),
         Key::B => ("b".to_owned(), Some(1)),
         Key::TooLong => ("k".repeat(longest + 1), None),
+        Key::Longest => ("k".repeat(longest), Some(2)),
     };
     (format!(r#"{{"channel":"{}","data":{},"idempotency_key":"{text}"}}"#, room_name(room), data.sent), number)
 }

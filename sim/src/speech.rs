@@ -141,6 +141,8 @@ pub enum Said {
     Unknown(u64, u16),
     /// Which events are wanted.
     Select(Vec<&'static str>),
+    /// Events that are refused because of this limit.
+    SelectTooMuch(Limit),
     /// What the profile is not: json closes for it.
     Nonsense,
 }
@@ -177,7 +179,8 @@ impl Said {
             | Self::Presence(id, ..)
             | Self::Refresh(id, _)
             | Self::SubRefresh(id, ..) => *id,
-            Self::Pong | Self::Send | Self::Select(_) | Self::Nonsense | Self::NoId | Self::Position => 0,
+            Self::Pong | Self::Send | Self::Nonsense | Self::NoId | Self::Position => 0,
+            Self::Select(_) | Self::SelectTooMuch(_) => 0,
         }
     }
 }
@@ -285,20 +288,25 @@ pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> 
 /// `subscribe` of a plain client.
 #[must_use]
 pub fn select(filter: Filter, setup: &Setup) -> Speech {
-    let too_many = setup.limits.filter_events + 1;
-    let events = match filter {
-        Filter::All => vec![],
+    let (most, longest) = (setup.limits.filter_events, setup.limits.filter_event_bytes);
+    let known = match filter {
         Filter::A => vec!["a"],
         Filter::Both => vec!["a", "b"],
-        Filter::TooMany => {
-            let names: Vec<String> = (0..too_many).map(|at| format!(r#""e{at}""#)).collect();
-            return (format!(r#"{{"type":"subscribe","events":[{}]}}"#, names.join(",")), vec![Said::Unknown(0, 107)]);
-        }
+        Filter::All | Filter::TooMany | Filter::TooLong => vec![],
     };
-    (
-        format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(events.clone())),
-        vec![Said::Select(events)],
-    )
+    let names: Vec<String> = match filter {
+        Filter::TooMany => (0..=most).map(|at| format!("e{at}")).collect(),
+        Filter::TooLong => vec!["x".repeat(longest + 1)],
+        _ => known.iter().map(ToString::to_string).collect(),
+    };
+    let said = if names.len() > most {
+        Said::SelectTooMuch(Limit::FilterEvents)
+    } else if names.iter().any(|name| name.len() > longest) {
+        Said::SelectTooMuch(Limit::FilterEventBytes)
+    } else {
+        Said::Select(known)
+    };
+    (format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(names)), vec![said])
 }
 
 /// Everything else; `None` where the profile has nothing like it.

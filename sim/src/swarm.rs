@@ -1,7 +1,9 @@
 //! Random runs: what a run is like is drawn first, from one stream; what happens in it comes from two others, so that a
 //! change of the faults leaves the workload as it was.
 
-use crate::action::{Action, Bundle, Cause, Credential, Door, Peer, Room, Rooms, Span, User, Verdict};
+use crate::action::{
+    Action, Bundle, Cause, Credential, Door, Payload, Peer, Room, Rooms, Selector, Since, Span, User, Verdict,
+};
 use crate::rng::Rng;
 use crate::setup::Setup;
 use parlor_core::limits::{Limit, Simulated};
@@ -28,6 +30,8 @@ pub struct Options {
     is_calm: bool,
     /// Whether everyone misses something then, and comes in once more.
     comes_back: bool,
+    /// Whether that is something in every room.
+    misses_all: bool,
     doors: Doors,
 }
 
@@ -91,6 +95,16 @@ const SESSION: [&str; 19] = [
     "api-refresh",
     "api-batch",
 ];
+/// What was drawn later than the others, each from a stream of its own: in so many of 100 runs, and by how much.
+const LATER: [(&str, u64, u64); 7] = [
+    ("accept-since", 30, 60),
+    ("api-disconnect-some", 20, 60),
+    ("api-subscribe-some", 20, 30),
+    ("api-unsubscribe-some", 20, 20),
+    ("api-refresh-some", 20, 20),
+    ("api-list", 20, 40),
+    ("api-much", 8, 3),
+];
 /// What goes wrong, in families that are on or off together.
 const FAULTS: [&[&str]; 6] = [
     &["lose", "break", "stale"],
@@ -131,6 +145,10 @@ impl Options {
         // A token for a room is good for little until it is looked at, which happens to most tokens of other kinds.
         workload[kind("join-by-token")] *= 3;
         workload[kind("refresh")] *= 3;
+        for (word, percent, most) in LATER {
+            let mut rng = Rng::stream(seed, word);
+            workload[kind(word)] = if rng.chance(percent) { rng.between(1, most) } else { 0 };
+        }
         let mut faults = vec![0; Action::WORDS.len()];
         for family in FAULTS {
             let is_on = rng.chance(50);
@@ -153,6 +171,7 @@ impl Options {
             eager: rng.chance(50),
             is_calm,
             comes_back: rng.chance(40),
+            misses_all: Rng::stream(seed, "misses_all").chance(50),
             doors,
         }
     }
@@ -185,6 +204,9 @@ impl Options {
             let lose = |peer| Action::Lose(peer, Cause::Eof);
             actions.extend(self.peers().map(lose));
             actions.extend(users.map(|user| Action::Several(Bundle::Everywhere, user, Room(0))));
+            if self.misses_all {
+                actions.push(Action::Broadcast(Payload::Small));
+            }
             actions.extend(self.peers().flat_map(|peer| self.entrance(peer, Credential::Return)));
         } else {
             actions.extend(self.peers().map(|peer| Action::Watch(peer, Room(0))));
@@ -199,8 +221,13 @@ impl Options {
     fn entrance(&self, peer: Peer, credential: Credential) -> [Action; 4] {
         let plain = self.doors == Doors::Plain || (self.doors == Doors::Mixed && peer.0 % 3 == 2);
         let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
+        let every_room = Rooms(u8::try_from((1 << self.setup.rooms) - 1).expect("a few rooms"));
+        let accept = match credential {
+            Credential::Return if plain && self.misses_all => Action::AcceptSince(peer, every_room, Since::Two),
+            _ => Action::Accept(peer, if plain { Door::PlainPlaces } else { Door::Json }, Rooms(1)),
+        };
         [
-            Action::Accept(peer, if plain { Door::PlainPlaces } else { Door::Json }, Rooms(1)),
+            accept,
             Action::Upgrade(peer),
             Action::Connect(peer, credential),
             Action::Decide(peer, verdict, self.own_user(peer)),
@@ -220,6 +247,11 @@ impl Options {
                 let door = if self.doors == Doors::Mixed && d % 2 == 0 { Door::Json } else { door };
                 self.draw_accept(peer, door, rooms)
             }
+            Action::AcceptSince(peer, rooms, _) if self.doors == Doors::Json || rooms.0 == 0 => {
+                self.draw_accept(peer, Door::PlainPlaces, rooms)
+            }
+            // Seldom has a user several connections.
+            Action::ExpelSome(peer, _, code) if d % 4 == 0 => Action::ExpelSome(peer, Selector::AllBut, code),
             // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
             Action::Decide(peer, verdict, user) => {
                 let often = [
@@ -271,7 +303,24 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         ..Setup::default()
     };
     // Once more for those that fit together with what was drawn after them.
-    Limit::ALL.iter().chain(Limit::ALL).fold(world, |setup, limit| draw_limit(setup, *limit))
+    let setup = Limit::ALL.iter().chain(Limit::ALL).fold(world, |setup, limit| draw_limit(setup, *limit));
+    if Rng::stream(seed, "narrow").chance(15) { narrow(setup) } else { setup }
+}
+
+/// The same world with the smallest frames and messages that fit the rest, where rooms are few and replies small.
+fn narrow(setup: Setup) -> Setup {
+    let rooms = (setup.limits.rooms_per_connection as u64).min(1 + setup.seed % 2);
+    let publication = setup.limits.publication_bytes.min(1024) as u64;
+    let reply = setup.limits.reply_bytes.min(700) as u64;
+    let small = setup
+        .clone()
+        .with(Limit::RoomsPerConnection, rooms)
+        .with(Limit::MessageBytes, rooms * 1024)
+        .with(Limit::PublicationBytes, publication)
+        .with(Limit::ReplyBytes, reply)
+        .with(Limit::InfoBytes, 200);
+    let frames = (2..=64).map(|times| small.clone().with(Limit::FrameBytes, times * 256));
+    frames.into_iter().find(|small| small.validate().is_ok()).unwrap_or(setup)
 }
 
 /// Draws one limit from a stream of its own, so that one limit more changes nothing else. A limit that is always tiny
@@ -294,8 +343,8 @@ impl fmt::Display for Options {
         };
         writeln!(
             f,
-            "seed {} steps {} eager {} calm {} back {} doors {:?}",
-            self.seed, self.steps, self.eager, self.is_calm, self.comes_back, self.doors
+            "seed {} steps {} eager {} calm {} back {} missing all {} doors {:?}",
+            self.seed, self.steps, self.eager, self.is_calm, self.comes_back, self.misses_all, self.doors
         )?;
         writeln!(f, "{}", self.setup)?;
         writeln!(f, "workload {}", weights(&self.workload))?;

@@ -147,3 +147,92 @@ fn a_message_for_a_room_whose_log_has_no_place() {
         api-publish-user 1 small";
     reaches(Goal::LogsFull, &[ALL_ROOMS, more].concat());
 }
+
+/// Two connections of one user, and a third client of another.
+const TWO_OF_ONE: &str = "setup conns=3 rooms=3 users=2
+        accept 0 json 0
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        accept 1 json 0
+        upgrade 1
+        connect 1 token
+        decide 1 good 0
+        accept 2 json 0
+        upgrade 2
+        connect 2 token
+        decide 2 good 1
+        flush";
+
+#[test]
+fn one_connection_of_a_user_is_meant_by_its_id() {
+    for (goal, more) in [
+        (Goal::MeantOne, "api-disconnect-some 0 session 4999"),
+        (Goal::ChosenCode, "api-disconnect-some 0 session-alone 3000"),
+        (Goal::Spared, "api-disconnect-some 1 all-but-client 3499"),
+        (Goal::PutInOne, "api-subscribe-some 1 client-and-session 0"),
+        (Goal::TookOutOne, "join 1 2\napi-unsubscribe-some 1 client 2"),
+        (Goal::MeantNobody, "api-refresh-some 2 client-and-other-session expired"),
+        (Goal::MeantNobody, "api-disconnect-some 2 client-of-another 3008"),
+    ] {
+        reaches(goal, &format!("{TWO_OF_ONE}\n{more}\nflush"));
+    }
+}
+
+#[test]
+fn lists_come_in_parts_that_follow_each_other() {
+    for (goal, more) in [
+        (Goal::ListedInParts, "api-list connections-first 0 0"),
+        (Goal::ListedOn, "api-list connections-first 0 0\nlose 0 reset\napi-list connections-next 0 0"),
+        (Goal::ListedOn, "api-list rooms-first 0 0\njoin 0 0\napi-list rooms-rest 0 0"),
+        (Goal::ListedSome, "join 0 1\napi-list connections-of-user-in-room 0 1"),
+        (Goal::ListedByPattern, "api-list rooms-like-own 0 0"),
+    ] {
+        reaches(goal, &format!("{TWO_OF_ONE}\n{more}\nflush"));
+    }
+}
+
+#[test]
+fn what_was_missed_in_several_rooms_comes_at_once() {
+    let plain = "setup conns=2 rooms=3
+        enter 0 7
+        api-broadcast small
+        accept-since 1 7 zero
+        upgrade 1
+        decide 1 good 1
+        flush";
+    reaches(Goal::RecoveredInSeveral, plain);
+    let json = "setup conns=1 rooms=3 users=2
+        api-broadcast small
+        accept 0 json 0
+        upgrade 0
+        connect 0 return-or-not
+        decide 0 placed 1
+        flush";
+    reaches(Goal::RecoveredInThree, json);
+}
+
+#[test]
+fn a_call_of_more_than_a_hundred_parts() {
+    for (goal, many) in [
+        (Goal::BroadcastMuch, "broadcast"),
+        (Goal::BatchedMuch, "publications"),
+        (Goal::BatchedMuch, "messages"),
+        (Goal::BatchedMuch, "mixed"),
+    ] {
+        reaches(goal, &format!("{TWO_OF_ONE}\njoin 0 0\njoin 2 0\nflush\napi-much {many} 0 0\nflush"));
+    }
+}
+
+#[test]
+fn a_text_that_is_larger_than_a_message_may_be() {
+    reaches(
+        Goal::TextTooLarge,
+        "setup rooms_per_connection=1 message_bytes=1024
+        accept 0 json 1
+        upgrade 0
+        connect 0 nothing
+        together 0 flood
+        flush",
+    );
+}

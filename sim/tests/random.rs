@@ -15,11 +15,19 @@ const STEPS: usize = 300;
 
 /// Goals that fewer than one run in fifty reaches: too rare for a batch of this size. The long batch of `.ci/run` must
 /// reach them too.
-const RARE: [Goal; 22] = [
+const RARE: [Goal; 36] = [
+    Goal::BatchedMuch,
+    Goal::BroadcastMuch,
+    Goal::ChosenCode,
     Goal::ConnectTooLarge,
     Goal::EndedHalfWritten,
+    Goal::FilterTooLong,
     Goal::JoinRate,
+    Goal::ListedInParts,
+    Goal::ListedOn,
+    Goal::ListedSome,
     Goal::LogsFull,
+    Goal::MeantOne,
     Goal::Overloaded,
     Goal::PassedOver,
     Goal::PeerClosedHalfWritten,
@@ -27,16 +35,22 @@ const RARE: [Goal; 22] = [
     Goal::PositionTold,
     Goal::PresenceTooLarge,
     Goal::PublishRate,
+    Goal::PutInOne,
     Goal::RecoveredByToken,
+    Goal::RecoveredInSeveral,
+    Goal::RecoveredInThree,
     Goal::RecoveredWatching,
     Goal::ReturnedOrNot,
     Goal::RoomExpired,
     Goal::RoomRefreshed,
     Goal::ShutDownWithPeersInEveryPhase,
     Goal::SlowHalfWritten,
+    Goal::Spared,
     Goal::StayedForOthers,
+    Goal::TextTooLarge,
     Goal::TokenExpired,
     Goal::TooManyRefusals,
+    Goal::TookOutOne,
     Goal::UnrecoveredTooLarge,
 ];
 

@@ -391,13 +391,16 @@ limits! {
     /// Bytes of a room's name.
     room_name_bytes RoomNameBytes: Bytes = 200, "error 107; URL: 400";
     requires at_least (1) because "no room has an empty name";
+    simulated in 20 percent [9, 20];
 
     /// Names in one connection's event filter; 0 for no filters.
     filter_events FilterEvents: Count = 32, "an error frame";
+    simulated in 20 percent [0, 1, 2];
 
     /// Bytes of one name in an event filter.
     filter_event_bytes FilterEventBytes: Bytes = 64, "an error frame";
     requires at_least (1) because "a name has a character; filter_events = 0 is for no filters";
+    simulated in 20 percent [1, 2];
 
     /// Messages that a room retains; 0 for no history.
     history_messages HistoryMessages: Count = 100, "the oldest message goes";
@@ -445,7 +448,7 @@ limits! {
     /// Bytes of an idempotency key.
     idempotency_key_bytes IdempotencyKeyBytes: Bytes = 200, "400 (107)";
     requires at_least (1) because "a key has a character; idempotency_keys = 0 is for remembering none";
-    simulated 16;
+    simulated 16 in 30 percent [1, 2];
 
     /// WebSocket connections.
     connections Connections: Count = 100_000, "503";

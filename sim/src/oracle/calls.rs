@@ -1,8 +1,8 @@
 //! What a backend asks for, and what it must be answered.
 
 use super::expect::{WORDS, fits};
+use super::lists::{List, Meant};
 use super::recovery::{Query, Want};
-use super::rooms::user_text;
 use super::{Conn, Ending, Oracle, Phase};
 use crate::action::{Look, Renewal};
 use crate::checks::{Failure, Guarantee};
@@ -47,6 +47,12 @@ pub enum Call<'a> {
     TakeOut(usize, usize),
     /// Change when a user's connections expire, to this many seconds since 1970.
     Renew(usize, Renewal, Option<u64>),
+    /// One of these that is about users, of whose connections these are meant.
+    Some(Meant, &'a Call<'a>),
+    /// Close connections with this code: the user's, or anybody's, but for those who are spared.
+    Dismiss(Option<usize>, Meant, u16),
+    /// List rooms or connections.
+    List(List<'a>),
     /// Several of these, each with its method, one after the other.
     Batch(&'a [(&'static str, Call<'a>)]),
     /// What is refused with this error.
@@ -54,6 +60,9 @@ pub enum Call<'a> {
     /// What is done, to nobody.
     Nobody,
 }
+
+/// A call with more parts than this has many.
+const MANY: usize = 100;
 
 /// What the body of the answer must fit, and what is broken when it does not.
 #[derive(Clone, Debug)]
@@ -131,6 +140,9 @@ impl Oracle {
                 (result(json!({})), Guarantee::P1)
             }
             Call::Broadcast(rooms, data) => {
+                if rooms.len() > MANY {
+                    self.goals.reach(Goal::BroadcastMuch);
+                }
                 let publish = |room: &usize| {
                     let response = self.announce(*room, data);
                     self.settle();
@@ -154,6 +166,17 @@ impl Oracle {
                 self.close_all(*code, |conn| Some(conn.client) == client);
                 (result(json!({})), Guarantee::P1)
             }
+            Call::Some(meant, call) => {
+                self.meant = *meant;
+                let done = self.carry_out(call);
+                self.meant = Meant::All;
+                done
+            }
+            Call::Dismiss(user, meant, code) => {
+                self.dismiss(*user, *meant, *code);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::List(list) => (result(self.list(list)), Guarantee::G8),
             Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
             Call::Batch(parts) => (self.batch(parts), Guarantee::P1),
             Call::Wrong(code) => (error(*code), Guarantee::P1),
@@ -163,6 +186,9 @@ impl Oracle {
 
     /// Every part sees what those before it have done, down to the members who have gone because of them.
     fn batch(&mut self, parts: &[(&str, Call<'_>)]) -> Value {
+        if parts.len() > MANY {
+            self.goals.reach(Goal::BatchedMuch);
+        }
         for (method, call) in parts {
             let (answer, _) = self.carry_out(call);
             self.settle();
@@ -224,7 +250,7 @@ impl Oracle {
         names
     }
 
-    fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
+    pub(super) fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
         for peer in 0..self.conns.len() {
             let Some(conn) = self.conns[peer].as_ref().filter(|conn| which(conn)) else { continue };
             match conn.phase {
@@ -239,22 +265,10 @@ impl Oracle {
         let occupied = || (0..self.rooms.len()).filter(|room| !self.rooms[*room].is_empty());
         let ready: Vec<&Conn> = self.conns.iter().flatten().filter(|conn| conn.ready).collect();
         match look {
-            Look::Channels => {
-                let counts = occupied()
-                    .map(|room| (self.names[room].to_string(), json!({ "num_clients": self.rooms[room].len() })));
-                json!({ "channels": counts.collect::<Map<String, Value>>() })
-            }
+            Look::Channels => json!({ "channels": self.rooms_listed().collect::<Map<String, Value>>() }),
             Look::Connections => {
-                let views = ready.iter().map(|conn| {
-                    let described = json!({
-                        "user": user_text(conn.user),
-                        "transport": "websocket",
-                        "protocol": if conn.entry.json { "json" } else { "plain" },
-                        "channels": self.rooms_of(conn),
-                    });
-                    (conn.client.to_string(), described)
-                });
-                json!({ "connections": views.collect::<Map<String, Value>>() })
+                let all = ready.iter().map(|conn| self.listed(conn));
+                json!({ "connections": all.collect::<Map<String, Value>>() })
             }
             // Which limits there are, and what comes of reaching each, is the table's to say: README is compared with it.
             Look::Limits => {

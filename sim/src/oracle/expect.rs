@@ -36,7 +36,7 @@ enum What {
 }
 
 /// What a subject is free in, all of it; whatever else it says is compared to the byte or the value.
-pub use freedoms::{EPOCH, WORDS, between};
+pub use freedoms::{CURSOR, EPOCH, WORDS, between};
 
 /// Texts that stand for many.
 mod freedoms {
@@ -46,6 +46,8 @@ mod freedoms {
     pub(super) const MARK: &str = "*";
     /// The words of an error, which are for a person.
     pub const WORDS: &str = "*words";
+    /// Where a list goes on.
+    pub const CURSOR: &str = "*cursor";
     /// The epoch of a log that has come and gone within a turn.
     pub const EPOCH: &str = "*epoch";
 
@@ -64,6 +66,7 @@ const EPOCH_BYTES: usize = 16;
 /// What a text stands for that is one of the [`freedoms`].
 enum Pattern {
     Words,
+    Cursor,
     Epoch,
     Between(u64, u64),
 }
@@ -75,6 +78,7 @@ impl Pattern {
         match text.strip_prefix(freedoms::MARK)?.split_once("..") {
             Some((low, high)) => Some(Self::Between(bound(low), bound(high))),
             None if text == EPOCH => Some(Self::Epoch),
+            None if text == CURSOR => Some(Self::Cursor),
             None => (text == WORDS).then_some(Self::Words),
         }
     }
@@ -82,6 +86,7 @@ impl Pattern {
     fn fits(&self, got: &Value) -> bool {
         match self {
             Self::Words => got.is_string(),
+            Self::Cursor => got.as_str().is_some_and(|cursor| !cursor.is_empty()),
             Self::Epoch => got.as_str().is_some_and(|epoch| epoch.len() == EPOCH_BYTES),
             Self::Between(low, high) => got.as_u64().is_some_and(|number| (*low..=*high).contains(&number)),
         }
@@ -90,7 +95,7 @@ impl Pattern {
     /// The fewest and the most bytes that it takes in a text.
     fn bytes(&self) -> (usize, usize) {
         match self {
-            Self::Words => (2, WORDS_BYTES),
+            Self::Words | Self::Cursor => (2, WORDS_BYTES),
             Self::Epoch => (EPOCH_BYTES + 2, EPOCH_BYTES + 2),
             Self::Between(low, high) => (low.to_string().len(), high.to_string().len()),
         }

@@ -7,6 +7,7 @@ mod calls;
 mod expect;
 mod judge;
 mod life;
+mod lists;
 mod pace;
 mod plain;
 mod presence;
@@ -21,6 +22,7 @@ mod ways;
 pub use calls::Call;
 pub use expect::Expect;
 pub use judge::Outcome;
+pub use lists::{List, Meant};
 pub use recovery::{Query, Want};
 
 use crate::checks::{Failure, Guarantee, Guarantees};
@@ -116,6 +118,8 @@ pub struct Entry {
     pub token: Option<String>,
     /// What it wants of each of its rooms before anything else.
     pub want: Want,
+    /// What it wants of rooms by their name instead, of those too that its token puts it in.
+    pub since: Vec<(usize, Want)>,
     /// Whether it is told where it is.
     pub positions: bool,
     /// Which of the addresses it comes from.
@@ -416,6 +420,8 @@ pub struct Oracle {
     counted: Counted,
     goals: Goals,
     turn: Turn,
+    /// Which connections the call at hand means.
+    meant: Meant,
     told: Told,
     ways: Ways,
     overlooked: Guarantees,
@@ -452,6 +458,7 @@ impl Oracle {
             counted: Counted::default(),
             goals: Goals::default(),
             turn: Turn::default(),
+            meant: Meant::All,
             told: Told::default(),
             ways: Ways::default(),
             overlooked: setup.overlooked,
@@ -722,6 +729,11 @@ impl Oracle {
     pub(crate) fn quiet_rooms(&self) -> impl Iterator<Item = u8> {
         let is_known = |room: &usize| self.logs[*room].is_none() && self.quiet_epoch(*room).is_some();
         (0..self.logs.len()).filter(is_known).map(|room| u8::try_from(room).expect("a few rooms"))
+    }
+
+    /// What a room is called.
+    pub(crate) fn name_of(&self, room: usize) -> &str {
+        &self.names[room]
     }
 
     /// The name of the room that has no log, and would have one of this epoch.

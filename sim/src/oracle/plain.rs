@@ -24,7 +24,7 @@ impl Oracle {
     /// what is wrong with one that is not.
     fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, flaw: Option<u16>) {
         let entry = &self.conns[peer].as_ref().expect("it is open").entry;
-        let (named, wanted) = (entry.rooms.clone(), entry.want.clone());
+        let (named, wanted, since) = (entry.rooms.clone(), entry.want.clone(), entry.since.clone());
         let anonymous = Ruling::default();
         let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
         let (placed, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
@@ -57,14 +57,20 @@ impl Oracle {
             return self.displace(displaced);
         }
         self.identify(peer, ruling);
+        let mut recovered = 0;
         for (at, room) in rooms.iter().copied().enumerate() {
-            let want = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
+            let before = since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
+            let in_url = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
+            let want = before.unwrap_or(in_url);
             let info = self.info(peer, room);
             let mut seat = Seat::default();
             seat.wanted.extend((allowed && named.contains(&room)).then_some(Wish::Client));
             seat.wanted.extend(placed.contains(&room).then(|| self.wish(ruling, room)));
             match self.join(peer, room, &want, seat) {
-                Ok(replay) => self.start_plain(peer, room, replay),
+                Ok(replay) => {
+                    recovered += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());
+                    self.start_plain(peer, room, replay);
+                }
                 Err(_) => self.overloaded(peer),
             }
             if !self.is_open(peer) {
@@ -72,7 +78,16 @@ impl Oracle {
                 break;
             }
         }
+        if recovered > 1 {
+            self.goals.reach(Goal::RecoveredInSeveral);
+        }
         self.displace(displaced);
+    }
+
+    /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.
+    pub(super) fn wanted_of_own(&self, peer: usize, room: usize) -> Want {
+        let since = &self.conns[peer].as_ref().expect("it is open").entry.since;
+        since.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone())
     }
 
     /// What it is greeted with, if it is.
@@ -129,9 +144,12 @@ impl Oracle {
             Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
             Said::Unknown(_, 0) => self.counted.unknown_types += 1,
             Said::Position => self.tell_places(peer),
-            Said::Unknown(_, code) => {
-                self.hit(Limit::FilterEvents);
-                self.refuse_plain(peer, None, *code);
+            Said::Unknown(_, code) => self.refuse_plain(peer, None, *code),
+            Said::SelectTooMuch(limit) => {
+                self.hit(*limit);
+                let by_count = *limit == Limit::FilterEvents;
+                self.goals.reach(if by_count { Goal::FilterOfTooMany } else { Goal::FilterTooLong });
+                self.refuse_plain(peer, None, 107);
             }
             _ => self.complain(peer, None),
         }

@@ -2,6 +2,7 @@
 
 use super::calls::Denied;
 use super::expect::between;
+use super::lists::Meant;
 use super::presence::{Seat, Wish};
 use super::recovery::{Replay, Want, Way};
 use super::rooms::PUBLICATION;
@@ -115,7 +116,8 @@ impl Oracle {
             if wish == Wish::Token {
                 self.goals.reach(Goal::TokenGave);
             }
-            match self.join(peer, room, &Want::Nothing, Seat::because(wish)) {
+            let want = if wish == Wish::Own { self.wanted_of_own(peer, room) } else { Want::Nothing };
+            match self.join(peer, room, &want, Seat::because(wish)) {
                 Ok(replay) => self.tell_put_in(peer, room, replay),
                 Err(_) => self.overloaded(peer),
             }
@@ -282,8 +284,11 @@ impl Oracle {
     }
 
     fn ready_of(&self, user: usize) -> Vec<usize> {
-        let is_meant =
-            |peer: &usize| self.conns[*peer].as_ref().is_some_and(|conn| conn.ready && conn.user == Some(user));
+        let is_meant = |peer: &usize| {
+            self.conns[*peer]
+                .as_ref()
+                .is_some_and(|conn| conn.ready && conn.user == Some(user) && self.meant.has(conn.client))
+        };
         (0..self.conns.len()).filter(is_meant).collect()
     }
 
@@ -305,6 +310,9 @@ impl Oracle {
             match self.join(peer, room, want, Seat::because(Wish::Backend)) {
                 Ok(replay) => self.tell_put_in(peer, room, replay),
                 Err(_) => self.overloaded(peer),
+            }
+            if matches!(self.meant, Meant::One(_)) {
+                self.goals.reach(Goal::PutInOne);
             }
         }
         Ok(())
@@ -336,6 +344,9 @@ impl Oracle {
     /// A backend takes a user's connections out of a room.
     pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
         for peer in self.ready_of(user) {
+            if matches!(self.meant, Meant::One(_)) && self.rooms[room].contains(&peer) {
+                self.goals.reach(Goal::TookOutOne);
+            }
             self.take_out(peer, room, 2000, "server unsubscribe");
         }
     }

@@ -19,7 +19,10 @@ const MOST_WAYS: usize = 1000;
 /// looked at, and how long a token is good may take one digit or two.
 fn may_be_open(deed: &Deed<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
     match deed {
-        Deed::Text(..) | Deed::Decided(..) | Deed::Upgraded(_) | Deed::Call(Call::Renew(..) | Call::Batch(_)) => true,
+        Deed::Text(..)
+        | Deed::Decided(..)
+        | Deed::Upgraded(_)
+        | Deed::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
         Deed::Flushed(peer, _) => is_waiting(*peer),
         _ => false,
     }

@@ -3,11 +3,13 @@
 use super::{Defect, Search, Seeded, defects, known};
 use crate::checks::Guarantee;
 use crate::subject::{Subject, vouch};
+use parlor_core::UserLimit;
 use parlor_core::api::{Command, Reply, Which};
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::{LogView, PhaseView};
-use parlor_core::{CallId, Claims, Config, Effect, Input, Name, Now, Shard, Snapshot, Stats, UserLimit};
+use parlor_core::wire::route::Target;
+use parlor_core::{CallId, Claims, Config, ConnId, Effect, Input, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -109,7 +111,7 @@ const FILTERED: &str = "setup conns=1 rooms=1 users=1
 accept 0 json 0; upgrade 0; connect 0 nothing; say 0 tags-filter; flush";
 
 defects! {
-    a_recovery_from_any_log: AnyLog breaks P1 | G2 within 400 seeds {
+    a_recovery_from_any_log: AnyLog breaks P1 | G2 | G8 within 400 seeds {
         fn hear(&self, input: &mut Input) {
             reword(input, r#""epoch":"elsewhere""#, r#""epoch":"""#);
         }
@@ -267,6 +269,74 @@ defects! {
     a_session_that_is_another: Alias breaks P1 within 40 seeds {
         fn send(&self, bytes: &mut [u8]) {
             overwrite(bytes, r#""session":"0"#, r#""session":"1"#);
+        }
+    }
+    a_connection_beside_its_user_that_is_passed_over: Sweeping breaks G2 | G7 | P1 | G5 within 100 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command, .. } = input
+                && let Command::Disconnect { user, client, .. }
+                | Command::Subscribe { user, client, .. }
+                | Command::Unsubscribe { user, client, .. } = command
+                && !user.is_empty()
+            {
+                *client = Which::All;
+            }
+        }
+    }
+    a_spared_connection_that_is_closed: Ruthless breaks G2 | G7 | G1 | P1 within 150 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command: Command::Disconnect { whitelist, .. }, .. } = input {
+                whitelist.clear();
+            }
+        }
+    }
+    a_chosen_code_that_is_another: Willful breaks G7 | G1 within 150 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command: Command::Disconnect { reason, .. }, .. } = input
+                && reason.code > 4400
+            {
+                reason.code = 4400;
+            }
+        }
+    }
+    a_list_that_begins_anew: Restless breaks G8 within 100 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command, .. } = input {
+                match command {
+                    Command::Channels { page, .. } => page.after = None,
+                    Command::Connections { page, .. } => page.after = None,
+                    _ => {}
+                }
+            }
+        }
+    }
+    a_list_that_leaves_nobody_out: Frank breaks G8 within 60 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command: Command::Connections { user, channel, .. }, .. } = input {
+                (*user, *channel) = (None, None);
+            }
+        }
+    }
+    a_pattern_that_fits_everything: Wild breaks G8 within 150 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command: Command::Channels { pattern, .. }, .. } = input {
+                *pattern = None;
+            }
+        }
+    }
+    a_place_that_counts_in_one_room_alone: OneRoom breaks P1 | G5 | G6 within 120 seeds {
+        fn accept(&self, shard: &mut Shard, now: Now, mut request: Upgrade) -> Result<ConnId, Refused> {
+            if let Target::Plain(plain) = &mut request.target {
+                plain.since.truncate(1);
+            }
+            shard.accept(now, request)
+        }
+    }
+    a_broadcast_that_is_cut_short: Short breaks P1 | G5 within 1000 seeds {
+        fn hear(&self, input: &mut Input) {
+            if let Input::Call { command: Command::Broadcast { channels, .. }, .. } = input {
+                channels.truncate(100);
+            }
         }
     }
     a_room_token_for_any_room: AnyRoom breaks G2 | P1 | G8 within 2000 seeds {

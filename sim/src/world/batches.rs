@@ -22,6 +22,11 @@ impl<S: Subject> World<S> {
         let data = [self.data(Payload::Small), self.data(Payload::Small)];
         let all = request::query(Part::All, &self.place(room));
         let pieces = self.pieces(bundle, user, room, &data, &all);
+        self.batch(pieces)
+    }
+
+    /// One call with these parts.
+    pub(super) fn batch(&mut self, pieces: Vec<Piece<'_>>) -> Result<(), Failure> {
         let commands: Vec<String> =
             pieces.iter().map(|(method, body, _)| format!(r#"{{"{method}":{body}}}"#)).collect();
         let body = format!(r#"{{"commands":[{}]}}"#, commands.join(","));

@@ -14,10 +14,27 @@ use parlor_core::wire::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
 
+/// The least that a frame may have in a world that is not narrow.
+const FRAMES: usize = 16_384;
+
 impl<S: Subject> World<S> {
     pub(super) fn accept(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Result<(), Failure> {
         let entry = self.entry(peer, door, rooms);
         self.accept_as(peer, door, entry)
+    }
+
+    /// A plain client comes back to rooms that it was in, each with where it was.
+    pub(super) fn accept_since(&mut self, peer: Peer, rooms: Rooms, since: Since) -> Result<(), Failure> {
+        let users = usize::from(self.user_count());
+        let has_token = peer.0 % 2 == 1 && users > 0;
+        let token = has_token.then(|| self.token(peer, None));
+        let entry = self.entry(peer, Door::PlainPlaces, rooms);
+        let own = has_token.then(|| self.oracle.own_room(peer.index() % users));
+        let place = |room: usize| (room, request::want(since, &self.oracle.place_of(room)).or_without());
+        let since = entry.rooms.iter().copied().chain(own).map(place);
+        // A URL has at most as many of them as there may be rooms.
+        let since = since.take(self.setup.limits.rooms_per_connection).collect();
+        self.accept_as(peer, Door::PlainPlaces, Entry { token, since, ..entry })
     }
 
     /// The client comes in all the way, if it is let in. Its user has its own number, as far as there are as many.
@@ -89,6 +106,7 @@ impl<S: Subject> World<S> {
             greeting: door.is_greeted(),
             token,
             want,
+            since: Vec::new(),
             positions: door.has_places(),
             address: peer.0 % 2,
             rooms,
@@ -101,13 +119,19 @@ impl<S: Subject> World<S> {
             entry.rooms.iter().map(|room| format!("room={}", speech::room_name(*room))).collect();
         match (door, &entry.token) {
             (Door::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
-            (Door::PlainToken | Door::PlainQuiet, Some(token)) => query.push(format!("token={token}")),
+            (Door::PlainToken | Door::PlainQuiet | Door::PlainPlaces, Some(token)) => {
+                query.push(format!("token={token}"))
+            }
             _ => {}
         }
         match &entry.want {
             Want::Since { epoch, offset, .. } => query.push(format!("since={epoch}:{offset}")),
             Want::Last(count) => query.push(format!("history={count}")),
             Want::Nothing => {}
+        }
+        for (room, want) in &entry.since {
+            let Want::Since { epoch, offset, .. } = want else { continue };
+            query.push(format!("since={}:{epoch}:{offset}", self.oracle.name_of(*room).replace('#', "%23")));
         }
         query.extend((!entry.greeting).then(|| "greeting=off".into()));
         query.extend(entry.positions.then(|| "positions=on".into()));
@@ -151,6 +175,10 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn say(&mut self, peer: Peer, (text, said): Speech) -> Result<(), Failure> {
+        if text.len() > self.setup.limits.message_bytes {
+            self.goals.reach(Goal::TextTooLarge);
+            return self.violate(peer, Rule::TooLarge);
+        }
         self.life_mut(peer).fragmented = false;
         let deed = Deed::Text(peer.index(), &text, &said);
         self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &deed)
@@ -217,6 +245,9 @@ impl<S: Subject> World<S> {
     fn read(&mut self, peer: Peer, frame: &Frame) {
         if self.faulty && matches!(frame, Frame::Text(text) if text.contains(r#""n":"#)) {
             self.goals.reach(Goal::DeliveredAfterFault);
+        }
+        if self.setup.limits.frame_bytes < FRAMES {
+            self.goals.reach(Goal::NarrowFrames);
         }
         let life = self.life_mut(peer);
         if let Frame::Text(text) = frame {

@@ -4,6 +4,7 @@ mod batches;
 mod calls;
 mod clients;
 mod session;
+mod some;
 mod tell;
 mod tokens;
 
@@ -83,6 +84,10 @@ pub struct World<S> {
     minted: Vec<(String, Ruling, Result<Claims, BadToken>)>,
     /// The token that was looked at last.
     checked: String,
+    /// The body of the last answer to a call.
+    answered: String,
+    /// Where the lists of connections and of rooms go on.
+    pages: [Option<some::Page>; 2],
     /// What is written down, in a run of which the streams go to a third party too.
     transcript: Option<Transcript>,
 }
@@ -105,6 +110,8 @@ impl<S: Subject> World<S> {
             faulty: false,
             minted: Vec::new(),
             checked: String::new(),
+            answered: String::new(),
+            pages: [None, None],
             transcript: None,
         }
     }
@@ -184,7 +191,9 @@ impl<S: Subject> World<S> {
         }
         match *action {
             Action::Accept(peer, door, rooms) => self.life(peer).is_none() && door.leads_to(rooms),
-            Action::Enter(peer, rooms) => self.life(peer).is_none() && rooms.0 != 0,
+            Action::Enter(peer, rooms) | Action::AcceptSince(peer, rooms, _) => {
+                self.life(peer).is_none() && rooms.0 != 0
+            }
             Action::Upgrade(peer) => self.life(peer).is_some_and(|life| !life.upgraded),
             Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
             Action::Recover(peer, ..)
@@ -242,6 +251,12 @@ impl<S: Subject> World<S> {
             Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
             Action::Send(peer, _) => self.public_id(peer).is_some() && self.may_publish(1),
             Action::Kick(peer) | Action::Dismiss(peer, _) => self.public_id(peer).is_some(),
+            Action::ExpelSome(peer, ..)
+            | Action::PutInSome(peer, ..)
+            | Action::TakeOutSome(peer, ..)
+            | Action::RenewSome(peer, ..) => self.setup.users > 0 && self.public_id(peer).is_some(),
+            Action::List(..) => true,
+            Action::Much(..) => self.may_publish(some::PARTS),
             Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,
@@ -279,6 +294,7 @@ impl<S: Subject> World<S> {
         }
         match *action {
             Action::Accept(peer, door, rooms) => self.accept(peer, door, rooms),
+            Action::AcceptSince(peer, rooms, since) => self.accept_since(peer, rooms, since),
             Action::Upgrade(peer) => self.upgrade(peer),
             Action::Enter(peer, rooms) => self.enter(peer, rooms),
             Action::Decide(peer, verdict, user) => self.decide(peer, verdict, user),
@@ -346,7 +362,10 @@ impl<S: Subject> World<S> {
                 let speech = speech::say(self.is_json(peer), saying, &self.setup, data);
                 self.say(peer, speech.expect("it makes sense"))
             }
-            _ => self.request(action).or_else(|| self.manage(action)).unwrap_or_else(|| self.backend(action)),
+            _ => {
+                let asked = self.request(action).or_else(|| self.manage(action)).or_else(|| self.some(action));
+                asked.unwrap_or_else(|| self.backend(action))
+            }
         }
     }
 
@@ -582,6 +601,7 @@ impl<S: Subject> World<S> {
         }
         let answer = self.answer(effects)?;
         self.oracle.turn(deed, &Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout })?;
+        self.answered = answer.unwrap_or_default();
         self.carry_out(effects)
     }
 

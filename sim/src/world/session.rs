@@ -78,12 +78,17 @@ impl<S: Subject> World<S> {
                 self.call("unsubscribe", &body, Call::TakeOut(user.index(), room.index()))
             }
             Action::Renew(user, renewal) => {
-                let exp = (renewal == Renewal::Soon).then(|| self.now().unix_ms / 1000 + 20);
+                let exp = self.expiry_of(renewal);
                 let body = request::renew(user.index(), renewal, exp);
                 self.call("refresh", &body, Call::Renew(user.index(), renewal, exp))
             }
             _ => return None,
         })
+    }
+
+    /// When a connection is to expire from now on.
+    pub(super) fn expiry_of(&mut self, renewal: Renewal) -> Option<u64> {
+        (renewal == Renewal::Soon).then(|| self.now().unix_ms / 1000 + 20)
     }
 
     /// `connect` of a client that was here before.

@@ -1,0 +1,214 @@
+//! Calls of a backend that mean some of many: connections by a selector, parts of lists, and calls of many parts.
+
+use super::World;
+use crate::action::{Action, Code, Listing, Many, Payload, Peer, Selector};
+use crate::checks::Failure;
+use crate::coverage::Goal;
+use crate::oracle::{Call, List, Meant};
+use crate::request;
+use crate::speech::{self, Data, room_name, user_name};
+use crate::subject::Subject;
+use serde_json::{Value, json};
+
+/// So many parts has a call of many.
+pub(super) const PARTS: u64 = 120;
+/// A public id that no connection has.
+const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/// Where a list goes on: the cursor of its last part, and what that part ended with.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    cursor: String,
+    last: String,
+}
+
+/// Whom a call names, and which connections it means by that.
+struct Selected {
+    fields: Value,
+    user: Option<usize>,
+    meant: Meant,
+}
+
+impl<S: Subject> World<S> {
+    /// A call about some of many; `None` where the action is none of these.
+    pub(super) fn some(&mut self, action: &Action) -> Option<Result<(), Failure>> {
+        Some(match *action {
+            Action::ExpelSome(peer, selector, code) => self.expel_some(peer, selector, code),
+            Action::PutInSome(peer, selector, room) => {
+                let want = request::want(crate::action::Since::One, &self.place(room.index()));
+                let want = want.or_without();
+                self.call_for(peer, selector, "subscribe", |user| {
+                    (request::put_in(user, room.index(), &want), Call::PutIn(user, room.index(), &want))
+                })
+            }
+            Action::TakeOutSome(peer, selector, room) => self.call_for(peer, selector, "unsubscribe", |user| {
+                (request::take_out(user, room.index()), Call::TakeOut(user, room.index()))
+            }),
+            Action::RenewSome(peer, selector, renewal) => {
+                let exp = self.expiry_of(renewal);
+                self.call_for(peer, selector, "refresh", |user| {
+                    (request::renew(user, renewal, exp), Call::Renew(user, renewal, exp))
+                })
+            }
+            Action::List(listing, user, room) => self.list(listing, user.index(), room.index()),
+            Action::Much(many, user, room) => self.much(many, user.index(), room.index()),
+            _ => return None,
+        })
+    }
+
+    fn selected(&mut self, peer: Peer, selector: Selector) -> Selected {
+        let client = self.public_id(peer).expect("it makes sense");
+        let users = usize::from(self.user_count());
+        let own = self.oracle.conns[peer.index()].as_ref().and_then(|conn| conn.user);
+        let own = own.unwrap_or(peer.index() % users);
+        if matches!(selector, Selector::Torn | Selector::Stranger) && self.oracle.is_ready(peer.index()) {
+            self.reach(Goal::MeantNobody);
+        }
+        let id = client.to_string();
+        let (fields, meant) = match selector {
+            Selector::Client | Selector::Stranger => (json!({ "client": id }), Meant::One(client)),
+            Selector::Session | Selector::Lone => (json!({ "session": id }), Meant::One(client)),
+            Selector::Both => (json!({ "client": id, "session": id }), Meant::One(client)),
+            Selector::Torn => (json!({ "client": id, "session": NOBODY }), Meant::Nobody),
+            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), Meant::AllBut(client)),
+            Selector::AllButNobody => (json!({ "whitelist": ["nobody", null] }), Meant::All),
+        };
+        let user = match selector {
+            Selector::Lone => None,
+            Selector::Stranger => Some((own + 1) % users),
+            _ => Some(own),
+        };
+        Selected { fields, user, meant }
+    }
+
+    fn expel_some(&mut self, peer: Peer, selector: Selector, code: Code) -> Result<(), Failure> {
+        let Selected { mut fields, user, meant } = self.selected(peer, selector);
+        let number: u16 = code.number();
+        fields["disconnect"] = json!({ "code": number, "reason": "so" });
+        user.into_iter().for_each(|user| fields["user"] = user_name(user).into());
+        if matches!(code, Code::TooLow | Code::TooHigh) {
+            return self.refused_call("disconnect", &fields.to_string(), 107);
+        }
+        self.call("disconnect", &fields.to_string(), Call::Dismiss(user, meant, number))
+    }
+
+    /// A call that needs a user, and knows no exceptions.
+    fn call_for<'a>(
+        &mut self,
+        peer: Peer,
+        selector: Selector,
+        method: &str,
+        call: impl FnOnce(usize) -> (String, Call<'a>),
+    ) -> Result<(), Failure> {
+        let Selected { fields, user, meant } = self.selected(peer, selector);
+        let (body, call) = call(user.unwrap_or(0));
+        let mut body: Value = serde_json::from_str(&body).expect("a body is JSON");
+        fields.as_object().into_iter().flatten().for_each(|(name, value)| body[name] = value.clone());
+        if user.is_none() {
+            body["user"] = Value::Null;
+        }
+        if user.is_none() || matches!(selector, Selector::AllBut | Selector::AllButNobody) {
+            return self.refused_call(method, &body.to_string(), 107);
+        }
+        self.call(method, &body.to_string(), Call::Some(meant, &call))
+    }
+
+    fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
+        let long = "*".repeat(self.setup.limits.room_name_bytes + 1);
+        let one = format!("?{room}");
+        let pattern = match listing {
+            Listing::Named => Some("r*"),
+            Listing::One => Some(one.as_str()),
+            Listing::Own => Some("#u?"),
+            Listing::Zero => Some("*0*"),
+            Listing::LongPattern => Some(long.as_str()),
+            _ => None,
+        };
+        let of_rooms =
+            pattern.is_some() || matches!(listing, Listing::FirstRoom | Listing::NextRooms | Listing::RestOfRooms);
+        let goes_on = matches!(listing, Listing::NextRooms | Listing::RestOfRooms | Listing::Next | Listing::Rest);
+        let page = self.pages[usize::from(of_rooms)].clone().filter(|_| goes_on);
+        let list = List {
+            of_rooms,
+            pattern,
+            user: matches!(listing, Listing::OfUser | Listing::OfUserInRoom).then_some(user),
+            room: matches!(listing, Listing::InRoom | Listing::OfUserInRoom).then_some(room),
+            limit: match listing {
+                Listing::FirstRoom | Listing::First => Some(1),
+                Listing::NextRooms | Listing::Next => Some(2),
+                Listing::OfNone => Some(0),
+                Listing::TooMany => Some(1001),
+                _ => None,
+            },
+            after: page.as_ref().map(|page| page.last.as_str()),
+        };
+        let mut body = json!({ "limit": list.limit, "cursor": page.as_ref().map(|page| &page.cursor) });
+        list.pattern.into_iter().for_each(|pattern| body["pattern"] = pattern.into());
+        list.user.into_iter().for_each(|user| body["user"] = user_name(user).into());
+        list.room.into_iter().for_each(|room| body["channel"] = room_name(room).into());
+        if listing == Listing::OddCursor {
+            body["cursor"] = "odd".into();
+        }
+        let method = if of_rooms { "channels" } else { "connections" };
+        let is_refused =
+            matches!(listing, Listing::LongPattern | Listing::OfNone | Listing::TooMany | Listing::OddCursor);
+        if is_refused {
+            return self.refused_call(method, &body.to_string(), 107);
+        }
+        self.call(method, &body.to_string(), Call::List(list))?;
+        self.turn_page(of_rooms, method);
+        Ok(())
+    }
+
+    /// Takes note of where the list goes on that was answered last.
+    fn turn_page(&mut self, of_rooms: bool, method: &str) {
+        let answer: Value = serde_json::from_str(&self.answered).expect("it was compared");
+        let result = &answer["result"];
+        let last = result[method].as_object().and_then(|list| list.keys().max());
+        let page = result["cursor"]
+            .as_str()
+            .zip(last)
+            .map(|(cursor, last)| Page { cursor: cursor.into(), last: last.clone() });
+        self.pages[usize::from(of_rooms)] = page;
+    }
+
+    fn much(&mut self, many: Many, user: usize, room: usize) -> Result<(), Failure> {
+        let parts = usize::try_from(PARTS).expect("a small number");
+        if many == Many::Rooms {
+            let data = self.data(Payload::Small);
+            let rooms = vec![room; parts];
+            let (method, body) = speech::announce(&rooms, &data);
+            if parts > self.setup.limits.broadcast_channels {
+                return self.refused_call(method, &body, 106);
+            }
+            return self.publish_call((method, body), Call::Broadcast(&rooms, &data), &data);
+        }
+        let data: Vec<Data> = (0..parts).map(|_| self.data(Payload::Small)).collect();
+        let mut pieces: Vec<(&'static str, String, Call<'_>)> = Vec::new();
+        for (at, data) in data.iter().enumerate() {
+            let ((method, body), call) = match (many, at % 3) {
+                (Many::Messages, _) => (("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(data)),
+                (Many::Mixed, 0) => (("presence_stats", request::in_room(room)), Call::PresenceStats(room)),
+                (Many::Mixed, 1) => (speech::tell(user, data), Call::Tell(user, data)),
+                _ => (speech::announce(&[room], data), Call::Publish(room, data)),
+            };
+            pieces.push((method, body, call));
+        }
+        self.batch(pieces)
+    }
+}
+
+impl Code {
+    fn number(self) -> u16 {
+        match self {
+            Self::First => 3000,
+            Self::LastTemporary => 3499,
+            Self::Servers => 3008,
+            Self::OwnTemporary => 4499,
+            Self::OwnFinal => 4500,
+            Self::Last => 4999,
+            Self::TooLow => 2999,
+            Self::TooHigh => 5000,
+        }
+    }
+}

@@ -118,6 +118,12 @@ mod tests {
     }
 
     #[test]
+    fn random_bytes_differ() {
+        assert_ne!(random::<16>(), random::<16>());
+        assert_ne!(made_up_key().expose(), made_up_key().expose());
+    }
+
+    #[test]
     fn only_the_whole_key_is_the_key() {
         let key = "a key of 16 bytes";
         for length in 0..key.len() {

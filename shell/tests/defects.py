@@ -31,11 +31,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_suffix(".toml")
-WORK = REPOSITORY / "target" / "defects"
+TARGET = Path(REPOSITORY, os.environ.get("CARGO_TARGET_DIR", "target"))
+WORK = TARGET / "defects"
 COPY = WORK / "copy"
 BUILT = WORK / "built"
 # What the copy does without.
 LEFT_OUT = {".git", "target", "node_modules", ".venv", "__pycache__"}
+# What is built again and again, and does not run for long.
+UNOPTIMIZED = [f"--config=profile.dev.package.{name}.opt-level=0" for name in ("parlor-core", "parlor-sim")]
 # A test that a defect keeps from ending has found it.
 PATIENCE_SECONDS = 60
 # Lines of a command's output that are shown where it did not do what it should.
@@ -57,12 +60,12 @@ class Defect:
     harm: str
     found_by: str
 
-    def put_in(self):
-        """The text of the file with the defect, from the repository."""
-        text = (REPOSITORY / self.file).read_text()
+    def put_into(self, root):
+        """The text that the file has with the defect."""
+        text = (root / self.file).read_text()
         times = text.count(self.find)
         if times != 1:
-            raise Failed(f"{self.name}: {self.file} has {times} times, not once:\n{textwrap.indent(self.find, '    ')}")
+            raise Failed(f"{self.name}: {self.file} has this {times} times, not once:\n{textwrap.indent(self.find, '    ')}")
         return text.replace(self.find, self.replace)
 
 
@@ -80,7 +83,7 @@ def check(defects):
     wrong = []
     for defect in defects:
         try:
-            defect.put_in()
+            defect.put_into(REPOSITORY)
         except (Failed, OSError) as error:
             wrong.append(str(error))
         if defect.find == defect.replace:
@@ -113,25 +116,29 @@ def bring_up_to_date():
 
 def take_over_dependencies():
     """Takes what `cargo test` has built of the dependencies, unless there is something already."""
-    source, target = REPOSITORY / "target" / "debug", BUILT / "debug"
+    source, target = TARGET / "debug", BUILT / "debug"
     if target.exists() or not source.exists():
         return
     target.mkdir(parents=True)
 
-    def ours(folder, names):
-        of_dependencies = (".d", ".rlib", ".rmeta", ".so")
-        is_program = lambda name: Path(folder).name == "deps" and not name.endswith(of_dependencies)
-        return [name for name in names if "parlor" in name or is_program(name)]
+    def not_wanted(folder, names):
+        wanted = (".d", ".rlib", ".rmeta", ".so") if Path(folder).name == "deps" else ""
+        return [name for name in names if "parlor" in name or not name.endswith(wanted)]
 
     for part in ("deps", "build", ".fingerprint"):
-        shutil.copytree(source / part, target / part, ignore=ours)
+        shutil.copytree(source / part, target / part, ignore=not_wanted)
 
 
 def cargo(command, patience=None):
     """Runs a command on the copy and returns whether it passed, and what it said. One that does not end has not."""
     environment = os.environ | {"CARGO_TARGET_DIR": str(BUILT), "RUST_BACKTRACE": "0"}
     process = subprocess.Popen(
-        command, cwd=COPY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        [command[0], *UNOPTIMIZED, *command[1:]],
+        cwd=COPY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         said, _ = process.communicate(timeout=patience)
@@ -175,14 +182,16 @@ def passes(command):
 def judge(defect):
     """None where a defect is found, else what is wrong."""
     changed = COPY / defect.file
+    # From the copy: who works on the repository meanwhile is not to change what is tried.
+    good = changed.read_bytes()
     try:
-        write(changed, defect.put_in().encode())
+        write(changed, defect.put_into(COPY).encode())
         passed, _ = passes(defect.found_by)
         return f"nothing is wrong with: {defect.found_by}" if passed else None
     except Failed as error:
         return str(error)
     finally:
-        write(changed, (REPOSITORY / defect.file).read_bytes())
+        write(changed, good)
 
 
 def try_all(defects):

@@ -228,6 +228,29 @@ fn hits_by(socket: &mut TcpStream) -> u64 {
 }
 
 #[test]
+fn a_wrong_key_earns_no_place() {
+    let server = start(|settings| settings.limits.http_connections = 2);
+    let address = server.address();
+    let call = |key| format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 2\r\n\r\n{{}}");
+    let mut backend = idle(address, call(KEY).as_bytes());
+    let mut pretender = silent(address);
+    assert_eq!(ask(&mut pretender, call("another-key-of-16").as_bytes()).status, 401);
+    let _newcomer = idle(address, LOOK);
+    assert_eq!(rest(pretender), "");
+    assert_eq!(ask(&mut backend, call(KEY).as_bytes()).status, 200);
+}
+
+#[test]
+fn a_socket_that_goes_on_asking_stays_beyond_request_timeout() {
+    let server = start(|settings| settings.limits.request_timeout = Duration::from_millis(500));
+    let mut socket = silent(server.address());
+    for _ in 0..4 {
+        assert_eq!(ask(&mut socket, LOOK).status, 200);
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+#[test]
 fn sockets_of_one_who_asks_once_lock_nobody_out() {
     let server = start(|settings| settings.limits.http_connections = 20);
     let address = server.address();

@@ -169,6 +169,21 @@ fn an_address_that_is_taken_in_one_family_is_taken() {
 }
 
 #[test]
+fn a_restart_does_not_wait_for_the_sockets_of_the_run_before() {
+    let mut program = Program::start(&[]);
+    let mut client = Client::connect(program.address, "/ws/room?greeting=off");
+    program.signal("TERM");
+    // The server closes first, so that its side of the socket lingers in the system.
+    assert_eq!(client.close().0, 3001);
+    client.send_close(3001);
+    client.end();
+    drop(client);
+    assert_eq!(program.end().code(), Some(0));
+    let again = Program::start_at(&program.address.to_string(), &[]);
+    assert_eq!(get(again.address, "/health/live").status, 200);
+}
+
+#[test]
 fn few_descriptors_are_warned_of_in_production_only() {
     for (flags, warned) in [("", false), ("--dev false", true)] {
         let start = format!("ulimit -n 256; exec {} --listen 127.0.0.1:0 {flags}", env!("CARGO_BIN_EXE_parlor"));

@@ -17,6 +17,7 @@
 
 pub mod action;
 pub mod batch;
+pub mod between;
 pub mod canary;
 mod canon;
 pub mod checks;

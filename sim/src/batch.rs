@@ -3,6 +3,7 @@
 use crate::checks::Failure;
 use crate::coverage::Coverage;
 use crate::run::{Run, run_twice};
+use crate::setup::Judges;
 use crate::subject::Subject;
 use crate::swarm::Options;
 use crate::trace::Trace;
@@ -18,6 +19,8 @@ pub struct Batch {
     pub count: u64,
     /// Steps of each before its world is healed.
     pub steps: usize,
+    /// Who judges them.
+    pub judges: Judges,
 }
 
 /// What a batch has done so far.
@@ -55,7 +58,8 @@ impl Batch {
         let mut done =
             Done { batch: self, seeds: 0, actions: 0, virtual_time: Duration::ZERO, coverage: Coverage::default() };
         while done.seeds < self.count {
-            let options = Options::draw(self.first.wrapping_add(done.seeds), self.steps);
+            let mut options = Options::draw(self.first.wrapping_add(done.seeds), self.steps);
+            options.setup.judges = self.judges;
             let actions = options.actions();
             let Run { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_batch_says_where_it_is() {
-        let batch = Batch { first: 0, count: 4, steps: 20 };
+        let batch = Batch { first: 0, count: 4, steps: 20, judges: Judges::All };
         let mut lines = Vec::new();
         let done =
             batch.run::<Shard>(|done| lines.push(done.progress(Duration::from_secs(done.seeds)))).expect("clean");

@@ -127,6 +127,18 @@ impl Failure {
     pub fn new(guarantee: Guarantee, expected: impl fmt::Display, saw: impl fmt::Display) -> Self {
         Self { guarantee, expected: expected.to_string(), saw: saw.to_string() }
     }
+
+    /// The same, found by this checker.
+    #[must_use]
+    pub fn found_by(self, checker: &str) -> Self {
+        Self { expected: format!("[{checker}] {}", self.expected), ..self }
+    }
+
+    /// The checker of a property that found it, if one did.
+    #[must_use]
+    pub fn checker(&self) -> Option<&str> {
+        Some(self.expected.strip_prefix('[')?.split_once("] ")?.0)
+    }
 }
 
 impl fmt::Display for Failure {

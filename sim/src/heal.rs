@@ -4,6 +4,7 @@
 //! retention has passed, nothing remains.
 
 use crate::action::{Action, Credential, Door, Farewell, Payload, Peer, Room, Rooms, Span, User, Verdict};
+use crate::checkers::What;
 use crate::checks::{Failure, Guarantee, equal};
 use crate::coverage::Goal;
 use crate::subject::Subject;
@@ -24,6 +25,9 @@ impl<S: Subject> World<S> {
         self.bring_in()?;
         let core = self.let_die()?;
         self.serve(&core)?;
+        let well = core.iter().filter(|peer| self.is_well(**peer) && !self.waits(**peer));
+        let well: Vec<usize> = well.map(|peer| peer.index()).collect();
+        self.check(What::Healed { well: &well })?;
         self.empty(&core)
     }
 
@@ -70,7 +74,8 @@ impl<S: Subject> World<S> {
         self.wait(longest, is_dead_there)?;
         if is_dead_there(self) {
             let left = self.describe().join(", ");
-            return Err(Failure::new(Guarantee::L2, format_args!("the dead to be gone within {longest:?}"), left));
+            let expected = format_args!("the dead to be gone within {longest:?}");
+            return self.heed(Err(Failure::new(Guarantee::L2, expected, left)));
         }
         Ok(())
     }
@@ -96,7 +101,8 @@ impl<S: Subject> World<S> {
             }
         }
         let left = self.describe().join(", ");
-        Err(Failure::new(Guarantee::L1, format_args!("nothing to wait any more after {ROUNDS} rounds"), left))
+        let expected = format_args!("nothing to wait any more after {ROUNDS} rounds");
+        self.heed(Err(Failure::new(Guarantee::L1, expected, left)))
     }
 
     /// Every room, every user and everybody is sent something new, and whoever is there gets it.
@@ -116,7 +122,7 @@ impl<S: Subject> World<S> {
         }
         match core.iter().find(|peer| self.waits(**peer)) {
             None => Ok(()),
-            Some(peer) => Err(self.has_missed(*peer)),
+            Some(peer) => self.heed(Err(self.has_missed(*peer))),
         }
     }
 
@@ -144,7 +150,7 @@ impl<S: Subject> World<S> {
                 continue;
             }
             if self.newest(*peer) != Some(self.messages()) {
-                return Err(self.has_missed(*peer));
+                return self.heed(Err(self.has_missed(*peer)));
             }
             self.reach(Goal::ServedInTheEnd);
         }
@@ -168,11 +174,12 @@ impl<S: Subject> World<S> {
         let longest = limits.history_age.max(limits.log_memory).max(limits.idempotency_window);
         self.wait(longest, |world| world.subject().poll_timeout().is_some())?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
-        equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges)?;
-        equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout())?;
+        self.heed(equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges))?;
+        self.heed(equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout()))?;
         let remains =
             !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
-        if remains { Err(Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"))) } else { Ok(()) }
+        let remain = || Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"));
+        if remains { self.heed(Err(remain())) } else { Ok(()) }
     }
 }
 

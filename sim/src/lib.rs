@@ -8,6 +8,7 @@
 //! - [`explore`] searches a scope to its end ([`congruence`]: without taking two states for one), [`swarm`] draws random
 //!   runs and [`run`] runs each twice, a [`batch`] of them after each other; [`shrink`] makes a failing trace short and
 //!   [`report`] tells it. [`coverage`] counts what has happened at all.
+//! - [`checkers`] judge properties, each alone, and know no rule of the oracle's; `--judge checkers` asks them only.
 //! - `hosted` is the server's own driver as the subject: inputs are bytes there, on invented sockets.
 //! - [`naive`] has the historic subjects, and [`hunt`] finds what is wrong with them. The [`canary`] is wrong so seldom
 //!   that only a batch that works notices.
@@ -20,6 +21,7 @@ pub mod batch;
 pub mod between;
 pub mod canary;
 mod canon;
+pub mod checkers;
 pub mod checks;
 pub mod client;
 pub mod congruence;

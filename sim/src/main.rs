@@ -10,6 +10,7 @@ parlor-sim                                     one run of a new seed
 parlor-sim --seed N [--steps M]                one run
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
            --driver                            the same with the server's own driver over invented sockets
+           --judge checkers                    the same judged by the checkers of properties alone; so hunt seeded
 parlor-sim exhaustive [--scope rooms] [--profile json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--profile json|plain] [--conns N] [--queue N]
            --scope broker                      [--profile json|plain] [--conns N] [--history N] [--messages N]
@@ -60,11 +61,14 @@ fn obey(words: &[&str]) -> Result<ExitCode, String> {
         }
         ["fuzz", target, file, rest @ ..] => Flags::of("fuzz", rest, &[]).and_then(|_| fuzzed(target, file)),
         ["fuzz", ..] => Err(format!("fuzz wants a target and a file. Targets are {}", targets())),
-        ["hunt", subject, rest @ ..] => Flags::of("hunt", rest, &[]).and_then(|_| hunt(subject)),
+        ["hunt", subject @ ("v0" | "v1" | "parlor"), rest @ ..] => {
+            hunt(subject, &Flags::of(&format!("hunt {subject}"), rest, &[])?)
+        }
+        ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge"])?),
         ["hunt"] => Err(format!("hunt wants to know in what: {PREY}")),
         ["canary", rest @ ..] => canary(&Flags::of("canary", rest, &["seeds", "seed", "steps"])?),
         ["exhaustive", rest @ ..] => exhaustive(rest),
         [command, ..] if !command.starts_with("--") => Err(format!("{command:?} is no command")),
-        rest => random(&Flags::of("a random run", rest, &["seed", "seeds", "steps", "driver"])?),
+        rest => random(&Flags::of("a random run", rest, &["seed", "seeds", "steps", "driver", "judge"])?),
     }
 }

@@ -157,6 +157,12 @@ pub fn read_log(room: usize, query: &Query) -> String {
     fields.to_string()
 }
 
+/// The body of `history` for all that is behind a position; an empty epoch is any.
+#[must_use]
+pub fn history_since(room: &str, epoch: &str, offset: u64) -> String {
+    json!({ "channel": room, "limit": -1, "since": { "epoch": epoch, "offset": offset } }).to_string()
+}
+
 /// The body of the calls that only name a room.
 #[must_use]
 pub fn in_room(room: usize) -> String {

@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::Goals;
-use crate::setup::Setup;
+use crate::setup::{Judges, Setup};
 use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::world::World;
@@ -25,11 +25,12 @@ pub struct Run {
 /// Runs these actions, with every check.
 #[must_use]
 pub fn run<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
-    run_with::<S>(setup, actions, Transcript::digest())
+    let world = World::<S>::recorded(setup, Transcript::digest());
+    let checked = setup.judges == Judges::Checkers;
+    run_in(if checked { world.checked() } else { world }, actions)
 }
 
-fn run_with<S: Subject>(setup: &Setup, actions: &[Action], transcript: Transcript) -> Run {
-    let mut world = World::<S>::recorded(setup, transcript);
+fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> Run {
     let mut effective = vec![0; Action::WORDS.len()];
     let mut failure = None;
     for (at, action) in actions.iter().enumerate() {
@@ -52,7 +53,8 @@ fn run_with<S: Subject>(setup: &Setup, actions: &[Action], transcript: Transcrip
 #[must_use]
 pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
     let mut first = run::<S>(setup, actions);
-    let second = run::<S>(setup, actions);
+    // What is equal was checked already.
+    let second = run_in(World::<S>::recorded(setup, Transcript::digest()), actions);
     if first.failure.is_none() && first.transcript != second.transcript {
         first.failure = Some((actions.len().saturating_sub(1), first_difference::<S>(setup, actions)));
     }
@@ -60,7 +62,8 @@ pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
 }
 
 fn first_difference<S: Subject>(setup: &Setup, actions: &[Action]) -> Failure {
-    let lines = || run_with::<S>(setup, actions, Transcript::full()).transcript.lines.unwrap_or_default();
+    let world = || World::<S>::recorded(setup, Transcript::full());
+    let lines = || run_in(world(), actions).transcript.lines.unwrap_or_default();
     let (first, second) = (lines(), lines());
     let differ = first.iter().zip(&second).find(|(one, other)| one != other);
     match differ {

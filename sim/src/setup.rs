@@ -18,11 +18,13 @@ macro_rules! setup {
             pub limits: Limits,
             /// What may be broken as if nobody had looked: the way to one defect can lead past another.
             pub overlooked: Guarantees,
+            /// Whose word counts.
+            pub judges: Judges,
         }
 
         impl Default for Setup {
             fn default() -> Self {
-                Self { $($name: $default,)* limits: simulated(), overlooked: Guarantees::default() }
+                Self { $($name: $default,)* limits: simulated(), overlooked: Guarantees::default(), judges: Judges::All }
             }
         }
 
@@ -34,6 +36,15 @@ macro_rules! setup {
             place: |setup| &mut setup.$name,
         }),*];
     };
+}
+
+/// Who judges a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Judges {
+    /// The reference model, the machine's own audits, and the checkers of properties.
+    All,
+    /// The checkers of properties alone.
+    Checkers,
 }
 
 /// A setting that is no limit.
@@ -139,6 +150,9 @@ impl fmt::Display for Setup {
         if self.overlooked != default.overlooked {
             write!(f, " overlooked={}", self.overlooked)?;
         }
+        if self.judges == Judges::Checkers {
+            f.write_str(" judges=checkers")?;
+        }
         Ok(())
     }
 }
@@ -153,6 +167,10 @@ impl FromStr for Setup {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
             if name == "overlooked" {
                 setup.overlooked = value.parse()?;
+                continue;
+            }
+            if word == "judges=checkers" {
+                setup.judges = Judges::Checkers;
                 continue;
             }
             let setting = Setting::all().find(|setting| setting.name() == name);

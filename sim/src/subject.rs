@@ -1,9 +1,9 @@
 //! What is put to the test: the real machine, or another that claims to do the same.
 
-use parlor_core::api::Reply;
+use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::wire::api;
-use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, VerifiedClaims};
+use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, VerifiedClaims};
 use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 
 /// What one turn has come to.
@@ -77,10 +77,29 @@ pub trait Subject {
     fn answer(&self, result: &Result<Reply, Error>) -> String {
         api::encode(result)
     }
+    /// What a call would be answered that changes nothing, if that can be known without disturbing it.
+    fn ask(&self, _: Now, _: Command) -> Option<String> {
+        None
+    }
     /// What it has in mind beside its state, line by line: for a person to read, and for states to be told apart.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// What a machine would answer to a call, asked of another one like it.
+pub fn ask(shard: &Shard, now: Now, command: Command) -> Option<String> {
+    let mut twin = shard.clone();
+    let effects: Vec<Effect> = twin.handle(now, Input::Call { call: CallId(u64::MAX), command }).collect();
+    answer_in(effects)
+}
+
+/// The body of the answer among these effects.
+pub fn answer_in(effects: Vec<Effect>) -> Option<String> {
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::Reply { result, .. } => Some(api::encode(&result)),
+        _ => None,
+    })
 }
 
 /// Lets a machine do all that it has put off. Sockets are the world's to write to, between two inputs.
@@ -127,5 +146,9 @@ impl Subject for Shard {
 
     fn audit(&self) {
         self.audit();
+    }
+
+    fn ask(&self, now: Now, command: Command) -> Option<String> {
+        ask(self, now, command)
     }
 }

@@ -7,6 +7,7 @@ use parlor_sim::checks::Guarantee;
 use parlor_sim::coverage::{Coverage, Goal};
 use parlor_sim::report;
 use parlor_sim::run::run_twice;
+use parlor_sim::setup::Judges;
 use parlor_sim::swarm::Options;
 use parlor_sim::trace::Trace;
 
@@ -77,7 +78,7 @@ fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
 /// Were this batch clean, no batch that is clean would mean anything.
 #[test]
 fn a_batch_finds_what_one_run_of_a_thousand_shows() {
-    let batch = Batch { first: 0, count: 6_000, steps: 30 };
+    let batch = Batch { first: 0, count: 6_000, steps: 30, judges: Judges::All };
     let mut clean = 0;
     let found = batch.run::<Canary>(|done| clean = done.seeds).expect_err("the canary lives");
     assert_eq!(found.failure.guarantee, Guarantee::G7, "{found}");

@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
 const ALONE: [&str; 2] = ["raw", "driver"];
-const WITH_VALUE: [&str; 12] = [
-    "seed", "seeds", "steps", "scope", "profile", "conns", "rooms", "queue", "history", "messages", "states", "subject",
+const WITH_VALUE: [&str; 13] = [
+    "seed", "seeds", "steps", "scope", "profile", "conns", "rooms", "queue", "history", "messages", "states",
+    "subject", "judge",
 ];
 
 impl<'a> Flags<'a> {

@@ -1,6 +1,7 @@
 //! What is not random: traces, and hunts for what is known to be wrong.
 
 use super::failure::{Named, fail};
+use super::random::judges;
 use super::{Flags, print, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::canary::Canary;
@@ -8,7 +9,8 @@ use parlor_sim::hunt::{self, Defect};
 use parlor_sim::naive::{V0, V1};
 use parlor_sim::report::{self, COMMAND};
 use parlor_sim::run::run_twice;
-use parlor_sim::seeded::{self, Broken, Seeded};
+use parlor_sim::seeded::{self, Broken, Find, Seeded};
+use parlor_sim::setup::Judges;
 use parlor_sim::subject::Subject;
 use parlor_sim::trace::Trace;
 use std::process::ExitCode;
@@ -83,14 +85,15 @@ fn replay_in<S: Subject>(trace: &Trace) -> ExitCode {
 /// What a hunt can be told to hunt in.
 pub const PREY: &str = "it is v0, v1, parlor, seeded, or seeded: with a name that `hunt seeded` tells";
 
-pub fn hunt(subject: &str) -> Result<ExitCode, String> {
+pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
+    let judges = judges(flags)?;
     match subject {
         "v0" => Ok(hunt_in::<V0>(subject, &hunt::v0())),
         "v1" => Ok(hunt_in::<V1>(subject, &hunt::v1())),
         "parlor" => Ok(hunt_in::<Shard>(subject, &hunt::all())),
-        "seeded" => Ok(hunt_seeded()),
+        "seeded" => Ok(hunt_seeded(judges)),
         other => match seeded(other) {
-            Some(seeded) => Ok(hunt_one(seeded, other)),
+            Some(seeded) => Ok(hunt_one(seeded, other, judges)),
             None => Err(format!("{other:?} is nothing to hunt in: {PREY}")),
         },
     }
@@ -103,13 +106,16 @@ fn seeded(subject: &str) -> Option<&'static Seeded> {
     Some(seeded)
 }
 
-fn hunt_seeded() -> ExitCode {
+/// How many times as many seeds the checkers alone have.
+const PATIENCE: u64 = 10;
+
+fn hunt_seeded(judges: Judges) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let started = wall_clock();
     let (mut found, mut count) = (0, 0);
     for seeded in seeded::all() {
-        let find = seeded.hunt();
+        let find = hunted(seeded, judges);
         count += 1;
         found += usize::from(find.is_ok());
         let told = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
@@ -119,10 +125,18 @@ fn hunt_seeded() -> ExitCode {
     ExitCode::from(u8::from(found < count))
 }
 
-fn hunt_one(seeded: &Seeded, subject: &str) -> ExitCode {
+/// What finds it. Checkers have a property of their own for what it breaks, and longer to look.
+fn hunted(seeded: &Seeded, judges: Judges) -> Result<Find, String> {
+    match judges {
+        Judges::All => seeded.hunt(),
+        Judges::Checkers => seeded.hunt_with(judges, PATIENCE),
+    }
+}
+
+fn hunt_one(seeded: &Seeded, subject: &str, judges: Judges) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    match seeded.hunt() {
+    match hunted(seeded, judges) {
         Ok(find) => {
             say!("found {find}");
             fail::<Broken>(

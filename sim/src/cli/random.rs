@@ -8,6 +8,7 @@ use parlor_sim::canary::{Canary, ONE_IN};
 use parlor_sim::checks::Guarantee;
 use parlor_sim::coverage::Goal;
 use parlor_sim::report::COMMAND;
+use parlor_sim::setup::Judges;
 use parlor_sim::subject::Subject;
 use parlor_sim::swarm::Options;
 use std::process::ExitCode;
@@ -47,7 +48,17 @@ fn batch_of(flags: &Flags<'_>, count: u64) -> Result<Batch, String> {
         first: flags.number("seed")?.unwrap_or_else(fresh_seed),
         count: flags.within("seeds", 1..=u64::MAX, count)?,
         steps: usize::try_from(flags.within("steps", 0..=MOST_STEPS, STEPS)?).expect("a million"),
+        judges: judges(flags)?,
     })
+}
+
+/// Who judges: `--judge checkers` leaves it to the checkers of properties.
+pub fn judges(flags: &Flags<'_>) -> Result<Judges, String> {
+    match flags.text("judge") {
+        None | Some("all") => Ok(Judges::All),
+        Some("checkers") => Ok(Judges::Checkers),
+        Some(other) => Err(format!("--judge is all or checkers, not {other:?}")),
+    }
 }
 
 #[cfg(feature = "driver")]

@@ -9,11 +9,12 @@ mod watch;
 
 use crate::coverage::Goal;
 use crate::rng::Rng;
-use crate::subject::{Mint, Seen, Subject};
+use crate::subject::{Mint, Seen, Subject, ask};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
 use parlor::host::{Host, Served};
+use parlor_core::api::Command;
 use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused};
 use parlor_core::{Snapshot, Stats, Upgrade};
 use pipe::Pipe;
@@ -105,6 +106,10 @@ impl Subject for Hosted {
 
     fn stats(&self) -> Stats {
         self.host.shard().stats()
+    }
+
+    fn ask(&self, now: Now, command: Command) -> Option<String> {
+        ask(self.host.shard(), now, command)
     }
 
     fn audit(&self) {

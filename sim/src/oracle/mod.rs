@@ -28,7 +28,7 @@ pub use recovery::{Query, Want};
 use crate::checks::{Failure, Guarantee, Guarantees};
 use crate::client::Frame;
 use crate::coverage::{Goal, Goals};
-use crate::setup::Setup;
+use crate::setup::{Judges, Setup};
 use crate::speech::{Said, room_name, user_name};
 use pace::{Address, Bucket, Pace};
 use parlor_core::{ClientId, CloseCause, Config, ConnId, Limit, Refused};
@@ -461,7 +461,11 @@ impl Oracle {
             meant: Meant::All,
             told: Told::default(),
             ways: Ways::default(),
-            overlooked: setup.overlooked,
+            overlooked: if setup.judges == Judges::Checkers {
+                Guarantees::of(Guarantee::ALL)
+            } else {
+                setup.overlooked
+            },
         }
     }
 

@@ -9,9 +9,10 @@ mod session;
 use crate::batch::Batch;
 use crate::checks::{Failure, Guarantee};
 use crate::run::run;
-use crate::subject::{Seen, Subject, go_on};
+use crate::setup::Judges;
+use crate::subject::{Seen, Subject, ask, go_on};
 use crate::trace::Trace;
-use parlor_core::api::Reply;
+use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::{
     Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
@@ -53,7 +54,8 @@ impl fmt::Display for Find {
         match self.seed {
             Some(seed) => write!(f, "{} by seed {seed}, in step {}", self.failure.guarantee, self.trace.actions.len()),
             None => write!(f, "{} by a trace of {} steps", self.failure.guarantee, self.trace.actions.len()),
-        }
+        }?;
+        self.failure.checker().map_or(Ok(()), |checker| write!(f, ", as the checker of {checker} says"))
     }
 }
 
@@ -74,20 +76,32 @@ impl Seeded {
     /// # Errors
     /// What was seen in its stead.
     pub fn hunt(&self) -> Result<Find, String> {
+        let find = self.hunt_with(Judges::All, 1)?;
+        if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
+    }
+
+    /// Looks for it with these judges alone, `times` as long as it takes.
+    ///
+    /// # Errors
+    /// What was seen in its stead.
+    pub fn hunt_with(&self, judges: Judges, times: u64) -> Result<Find, String> {
         self.choose();
         let find = match self.search {
-            Search::Seeds(count) => match (Batch { first: 0, count, steps: 300 }).run::<Broken>(|_| {}) {
-                Ok(_) => return Err(format!("{count} seeds have not noticed it")),
-                Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
-            },
+            Search::Seeds(count) => {
+                match (Batch { first: 0, count: count * times, steps: 300, judges }).run::<Broken>(|_| {}) {
+                    Ok(_) => return Err(format!("{count} seeds have not noticed it")),
+                    Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
+                }
+            }
             Search::Trace(text) => {
-                let trace: Trace = text.parse()?;
+                let mut trace: Trace = text.parse()?;
+                trace.setup.judges = judges;
                 let broken = run::<Broken>(&trace.setup, &trace.actions).failure;
                 let (_, failure) = broken.ok_or("its trace has not shown it")?;
                 Find { seed: None, trace, failure }
             }
         };
-        if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
+        Ok(find)
     }
 
     /// From now on the subjects that this thread makes have it.
@@ -196,6 +210,11 @@ impl Subject for Broken {
 
     fn audit(&self) {
         self.shard.audit();
+    }
+
+    /// The machine itself is asked: a defect that changes answers has no part in it.
+    fn ask(&self, now: Now, command: Command) -> Option<String> {
+        ask(&self.shard, now, command)
     }
 
     fn answer(&self, result: &Result<Reply, Error>) -> String {

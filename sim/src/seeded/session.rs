@@ -5,9 +5,10 @@ use crate::checks::Guarantee;
 use crate::subject::{Subject, vouch};
 use parlor_core::UserLimit;
 use parlor_core::api::{Command, Reply, Which};
+use parlor_core::close::CloseReason;
 use parlor_core::code::Error;
 use parlor_core::limits::Rate;
-use parlor_core::snapshot::{LogView, PhaseView};
+use parlor_core::snapshot::{ConnView, LogView, PhaseView};
 use parlor_core::wire::route::Target;
 use parlor_core::{CallId, Claims, Config, ConnId, Effect, Input, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 use serde_json::Value;
@@ -440,6 +441,22 @@ defects! {
             let mut stats = shard.stats();
             stats.gauges.history_bytes = stats.gauges.history_bytes.max(shard.snapshot().logs.iter().map(held).sum());
             stats
+        }
+    }
+    a_reader_who_is_told_to_be_slow: Hurried breaks G6 | G7 | P1 within 40 seeds {
+        fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
+            let is_call = matches!(input, Input::Call { .. });
+            let mut effects: Vec<Effect> = shard.handle(now, input).collect();
+            let snapshot = shard.snapshot();
+            let is_ready = |view: &&ConnView| matches!(view.phase, PhaseView::Open { stage: "ready", .. });
+            if let Some(view) = snapshot.conns.iter().find(is_ready).filter(|_| is_call && shard.stats().totals.published == 3) {
+                let reason = CloseReason { code: 3008, reason: "slow".into() };
+                let (user, client) = (Name::empty(), Which::One(view.client));
+                let command = Command::Disconnect { user, client, whitelist: Vec::new(), reason };
+                let more = shard.handle(now, Input::Call { call: CallId(u64::MAX), command });
+                effects.extend(more.filter(|effect| !matches!(effect, Effect::Reply { .. })));
+            }
+            effects
         }
     }
     a_position_that_is_another: Astray breaks P1 within 60 seeds {

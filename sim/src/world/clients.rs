@@ -2,6 +2,7 @@
 
 use super::{Life, World, caught};
 use crate::action::{Budget, Door, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
+use crate::checkers::What;
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
@@ -70,10 +71,11 @@ impl<S: Subject> World<S> {
         let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
-        let answer = caught(|| self.subject.accept(now, upgrade))?;
+        let answer = caught(|| self.subject.accept(now, upgrade.clone()))?;
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
-        self.oracle.accepted(peer.index(), client, entry, answer)?;
+        self.refer(|oracle| oracle.accepted(peer.index(), client, entry, answer))?;
+        self.check(What::Came { peer: peer.index(), upgrade: &upgrade, answer })?;
         if let Ok(id) = answer {
             let socket = Socket::new(self.transcript.is_some());
             self.clients[peer.index()].life = Some(Life::new(id, client, json, socket));
@@ -224,6 +226,7 @@ impl<S: Subject> World<S> {
         let Some(taken) = self.life_mut(peer).socket.offer(&pending, budget) else {
             return self.lose(peer, Lost::Write);
         };
+        self.check(What::Offered { peer: peer.index(), waiting: pending.len(), taken })?;
         if !S::HAS_DRIVER {
             self.receive(peer, &pending[..taken])?;
         }
@@ -234,11 +237,15 @@ impl<S: Subject> World<S> {
     pub(super) fn receive(&mut self, peer: Peer, bytes: &[u8]) -> Result<(), Failure> {
         self.note_bytes(bytes);
         for frame in self.life_mut(peer).socket.take(bytes)? {
-            self.oracle.saw(peer.index(), &frame)?;
+            self.refer(|oracle| oracle.saw(peer.index(), &frame))?;
+            self.check(What::Read { peer: peer.index(), frame: &frame, text: &serde_json::Value::Null })?;
             self.read(peer, &frame);
         }
-        self.oracle.is_cut(peer.index(), self.life(peer).is_some_and(|life| life.socket.is_mid_frame()));
-        Ok(())
+        let is_cut = self.life(peer).is_some_and(|life| life.socket.is_mid_frame());
+        self.refer(|oracle| {
+            oracle.is_cut(peer.index(), is_cut);
+            Ok(())
+        })
     }
 
     /// A client reads a frame, and remembers what it owes for it.

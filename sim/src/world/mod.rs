@@ -9,15 +9,19 @@ mod tell;
 mod tokens;
 
 use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Jump, Payload, Peer, Rule, Since, Span};
+use crate::checkers::{Checkers, Want, What};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
 use crate::oracle::{Deed, Oracle, Outcome, Ruling};
-use crate::setup::Setup;
+use crate::request;
+use crate::setup::{Judges, Setup};
 use crate::socket::Socket;
 use crate::speech::{self, Data};
 use crate::subject::{Seen, Subject};
 use crate::transcript::Transcript;
+use parlor_core::wire::api;
 use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now};
+use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -90,6 +94,8 @@ pub struct World<S> {
     pages: [Option<some::Page>; 2],
     /// What is written down, in a run of which the streams go to a third party too.
     transcript: Option<Transcript>,
+    /// The checkers of properties, in a random run.
+    checkers: Option<Box<Checkers>>,
 }
 
 impl<S: Subject> World<S> {
@@ -113,7 +119,14 @@ impl<S: Subject> World<S> {
             answered: String::new(),
             pages: [None, None],
             transcript: None,
+            checkers: None,
         }
+    }
+
+    /// The same world, watched by the checkers of properties.
+    #[must_use]
+    pub fn checked(self) -> Self {
+        Self { checkers: Some(Box::new(Checkers::new(&self.setup, S::HAS_DRIVER))), ..self }
     }
 
     /// A world that writes down all its effects, and keeps what clients receive for a third party to judge.
@@ -444,7 +457,10 @@ impl<S: Subject> World<S> {
 
     /// Whether something waits to be written to this client.
     pub(crate) fn waits(&self, peer: Peer) -> bool {
-        self.life(peer).is_some() && self.oracle.waits(peer.index())
+        match self.life(peer) {
+            Some(life) if self.is_silent() => self.subject.pending(life.id).is_some_and(|bytes| !bytes.is_empty()),
+            life => life.is_some() && self.oracle.waits(peer.index()),
+        }
     }
 
     pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> + use<S> {
@@ -555,26 +571,71 @@ impl<S: Subject> World<S> {
         Now { mono: Instant(mono), unix_ms }
     }
 
+    /// A judgement that is not a checker's. Where those judge alone, it is passed over.
+    pub(crate) fn heed(&self, judgement: Result<(), Failure>) -> Result<(), Failure> {
+        if self.is_silent() { Ok(()) } else { judgement }
+    }
+
+    /// What the reference model says of something. Where checkers judge alone it may be wrong, and even stumble.
+    fn refer(&mut self, judge: impl FnOnce(&mut Oracle) -> Result<(), Failure>) -> Result<(), Failure> {
+        if !self.is_silent() {
+            return judge(&mut self.oracle);
+        }
+        drop(catch_unwind(AssertUnwindSafe(|| judge(&mut self.oracle))));
+        Ok(())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.setup.judges == Judges::Checkers
+    }
+
+    /// Something that checkers see, if there are any.
+    pub(crate) fn check(&mut self, what: What<'_>) -> Result<(), Failure> {
+        let now = self.moment(self.clock);
+        self.checkers.as_mut().map_or(Ok(()), |checkers| checkers.saw(now, what))
+    }
+
     /// One input, and everything that is judged of it.
     fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
         let now = self.now();
+        let kept = self.checkers.as_ref().map(|_| input.clone());
+        let before = self.histories(now, &input);
         let turns = caught(|| self.subject.turns(now, input))?;
         // A driver does not ask a socket again that has refused, and writes many frames in more than one go.
         let may_be_missing =
             matches!(deed, Deed::Flushed(peer, bytes) if self.written_in_parts(*peer, &turns) == *bytes);
         if !may_be_missing && turns.iter().all(|seen| seen.follow_up.is_some()) {
-            return Err(Failure::new(Guarantee::L1, format_args!("{deed:?} to be handed in"), "nothing of the kind"));
+            let nothing = Failure::new(Guarantee::L1, format_args!("{deed:?} to be handed in"), "nothing of the kind");
+            self.heed(Err(nothing))?;
         }
         for seen in &turns {
             self.oracle.time(now.mono.0, now.unix_ms);
             match &seen.follow_up {
-                None => self.judge_turn(seen, deed),
-                Some(input) => self.judge_follow_up(seen, input),
+                None => self.judge_turn(now, seen, deed, kept.as_ref()),
+                Some(input) => self.judge_follow_up(now, seen, input),
             }?;
         }
+        for (want, before) in &before {
+            let after = self.history(now, want);
+            self.check(What::Histories { want, before, after: &after })?;
+        }
         let audit = caught(|| self.subject.audit());
-        self.oracle.heed(audit)?;
-        self.judge_handles()
+        self.heed(self.oracle.heed(audit))?;
+        self.heed(self.judge_handles())
+    }
+
+    /// What the history has of each thing that a client may recover with this input.
+    fn histories(&self, now: Now, input: &Input) -> Vec<(Want, Value)> {
+        let wants = self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.wants(input));
+        wants.into_iter().map(|want| (want.clone(), self.history(now, &want))).collect()
+    }
+
+    fn history(&self, now: Now, want: &Want) -> Value {
+        let body = request::history_since(&want.room, &want.epoch, want.offset);
+        let command = api::parse("history", body.as_bytes(), &self.config().limits);
+        let answer = command.ok().and_then(|command| self.subject.ask(now, command));
+        let nothing = json!({ "error": "it cannot be asked" });
+        answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or(nothing)
     }
 
     /// How much was written to this client in these turns, beside what was expected.
@@ -587,7 +648,7 @@ impl<S: Subject> World<S> {
         turns.iter().map(bytes).sum()
     }
 
-    fn judge_turn(&mut self, seen: &Seen, deed: &Deed<'_>) -> Result<(), Failure> {
+    fn judge_turn(&mut self, now: Now, seen: &Seen, deed: &Deed<'_>, input: Option<&Input>) -> Result<(), Failure> {
         if let Deed::Flushed(peer, _) = deed
             && S::HAS_DRIVER
         {
@@ -597,16 +658,21 @@ impl<S: Subject> World<S> {
         self.note(|| format!("{effects:?}"));
         let bound = 64 + 32 * self.clients.len();
         if effects.len() > bound {
-            return Err(Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len()));
+            let many = Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len());
+            self.heed(Err(many))?;
         }
         let answer = self.answer(effects)?;
-        self.oracle.turn(deed, &Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout })?;
+        let outcome = Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout };
+        self.refer(|oracle| oracle.turn(deed, &outcome))?;
+        if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
+            checkers.turned(now, input, effects, answer.as_deref(), stats)?;
+        }
         self.answered = answer.unwrap_or_default();
         self.carry_out(effects)
     }
 
     /// What a driver hands in by itself: what came of a write, what a token says, and that a message comes in parts.
-    fn judge_follow_up(&mut self, seen: &Seen, input: &Input) -> Result<(), Failure> {
+    fn judge_follow_up(&mut self, now: Now, seen: &Seen, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. } | Input::Authenticated { conn, .. } | Input::Fragment { conn }) = input else {
             return Err(unasked());
@@ -614,11 +680,11 @@ impl<S: Subject> World<S> {
         let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
         let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
-            Input::Flushed { bytes, .. } => self.judge_turn(seen, &Deed::Flushed(peer, *bytes)),
-            Input::Fragment { .. } => self.judge_turn(seen, &Deed::Fragment(peer)),
+            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Deed::Flushed(peer, *bytes), Some(input)),
+            Input::Fragment { .. } => self.judge_turn(now, seen, &Deed::Fragment(peer), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let ruling = self.ruling_of(peer, verdict)?;
-                self.judge_turn(seen, &Deed::Decided(peer, ruling))
+                self.judge_turn(now, seen, &Deed::Decided(peer, ruling), Some(input))
             }
             _ => Err(unasked()),
         }
@@ -630,11 +696,11 @@ impl<S: Subject> World<S> {
         for effect in effects {
             if let Effect::Reply { call, result } = effect {
                 if answer.is_some() || call.0 != self.calls {
-                    return Err(Failure::new(
+                    self.heed(Err(Failure::new(
                         Guarantee::P1,
                         format_args!("one answer to call {}", self.calls),
                         format_args!("{effect:?}"),
-                    ));
+                    )))?;
                 }
                 answer = Some(self.subject.answer(result));
             }
@@ -661,7 +727,8 @@ impl<S: Subject> World<S> {
 
     fn hang_up(&mut self, conn: ConnId) -> Result<(), Failure> {
         let ended = self.clients.iter_mut().find(|client| client.life.as_ref().is_some_and(|life| life.id == conn));
-        let client = ended.expect("the oracle knows who has ended");
+        let twice = || Failure::new(Guarantee::G7, "an end of whoever is there", conn);
+        let Some(client) = ended else { return self.heed(Err(twice())) };
         let life = client.life.take().expect("it was found by its life");
         client.former = Some((life.id, life.client));
         life.judge_stream()

@@ -1,0 +1,140 @@
+//! Who may do what, as the README has it, judged on answers: what is done for a client is allowed, and what is refused for
+//! a lack of permission is not. A client reads its answers in the order in which the server gave them, so that at each it
+//! knows which rooms it was in.
+
+use super::shown::Shown;
+use super::{Checker, Command, Observation, Turn, What};
+use crate::checks::{Failure, Guarantee};
+use parlor_core::{Claims, Config, Input, Limits, Now, Policy};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Permission denied.
+const DENIED: u64 = 103;
+
+/// What one connection is known to be and to have shown.
+#[derive(Clone, Debug, Default)]
+struct Standing {
+    shown: Vec<Shown>,
+    rooms: BTreeSet<String>,
+    /// It came with a token.
+    in_header: bool,
+    /// Its user, once it is known.
+    user: Option<String>,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    policy: Policy,
+    limits: Limits,
+    standings: BTreeMap<usize, Standing>,
+}
+
+impl Access {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { policy: config.policy.clone(), limits: config.limits.clone(), standings: BTreeMap::new() }
+    }
+
+    /// Whether a client may have what this command asks for, with what it is and has shown.
+    fn may(&self, standing: &Standing, command: &Command) -> bool {
+        let Policy { allow_anonymous, allow_subscribe, allow_publish, allow_history, allow_presence } =
+            self.policy.clone();
+        let room = command.text("channel");
+        let is_member = standing.rooms.contains(room);
+        let has_token = |room: Option<&str>| self.has_shown(standing, room);
+        match command.method.as_str() {
+            "connect" => allow_anonymous || has_token(None),
+            "subscribe" if room.starts_with('#') => false,
+            "subscribe" if command.params["join_leave"] == true && !allow_presence => false,
+            "subscribe" if command.params["token"].is_string() => has_token(Some(room)),
+            "subscribe" => allow_subscribe,
+            "unsubscribe" => !room.starts_with('#'),
+            "publish" => allow_publish && is_member,
+            "history" => allow_history && is_member,
+            "presence" | "presence_stats" => allow_presence && is_member,
+            "refresh" => has_token(None),
+            "sub_refresh" => is_member && has_token(Some(room)),
+            _ => true,
+        }
+    }
+
+    /// Whether it has shown a token that counts for this: for a room, or for the connection.
+    fn has_shown(&self, standing: &Standing, room: Option<&str>) -> bool {
+        let is_its = |shown: &Shown| {
+            let claims = shown.claims.as_ref().filter(|_| room.is_some());
+            claims.zip(standing.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
+        };
+        standing.shown.iter().any(|shown| is_its(shown) && shown.counts(&self.limits, room))
+    }
+
+    /// Who a client is, and where it may be put, at its connect.
+    fn connected(&mut self, peer: usize, command: &Command, rooms: &[String]) -> Result<(), Failure> {
+        let standing = self.standings.entry(peer).or_default();
+        let shown = standing.shown.iter().filter_map(|shown| shown.claims.clone());
+        let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
+        if !command.params["token"].is_string() && !standing.in_header || whole.is_empty() {
+            whole = vec![Claims::default()];
+        }
+        // What it reads comes after what it has shown: of several tokens it may have been any.
+        standing.user = Some(whole[0].sub.clone()).filter(|user| whole.iter().all(|claims| claims.sub == *user));
+        let is_its = |room: &String| {
+            whole.iter().any(|claims| claims.channels.contains(room) || *room == format!("#{}", claims.sub))
+        };
+        match rooms.iter().find(|room| !is_its(room)) {
+            Some(room) => denied(peer, command, "in rooms of its token and its own", room),
+            None => Ok(()),
+        }
+    }
+
+    fn turned(&mut self, now: Now, turn: &Turn<'_>) {
+        if let (Input::Authenticated { verdict, .. }, Some(peer)) = (turn.input, turn.peer) {
+            let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
+            self.standings.entry(peer).or_default().shown.push(Shown { claims, unix_ms: now.unix_ms });
+        }
+    }
+}
+
+fn denied(peer: usize, command: &Command, expected: &str, saw: &str) -> Result<(), Failure> {
+    let Command { method, params, .. } = command;
+    Err(Failure::new(Guarantee::P1, format_args!("client {peer} to be {expected} ({method} {params})"), saw))
+}
+
+impl Checker for Access {
+    fn name(&self) -> &'static str {
+        "access"
+    }
+
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+        match *what {
+            What::Came { peer, answer: Ok(_), upgrade } => {
+                let standing = Standing { in_header: upgrade.token.is_some(), ..Standing::default() };
+                self.standings.insert(peer, standing);
+            }
+            What::Turn(turn) => self.turned(*now, &turn),
+            What::Entered { peer, room, .. } => drop(self.standings.entry(peer).or_default().rooms.insert(room.into())),
+            What::Left { peer, room } => drop(self.standings.entry(peer).or_default().rooms.remove(room)),
+            What::Answered { peer, command, answer } => {
+                let standing = self.standings.entry(peer).or_default();
+                if command.method == "unsubscribe" {
+                    standing.rooms.remove(command.text("channel"));
+                }
+                let standing = &self.standings[&peer];
+                match (answer, self.may(standing, command)) {
+                    (Ok(_), false) => return denied(peer, command, "refused", "it was done"),
+                    // Of several tokens it may have been any that was refused.
+                    (Err(DENIED), true) if !command.params["token"].is_string() => {
+                        return denied(peer, command, "allowed", "it was refused");
+                    }
+                    (Ok(result), _) if command.method == "connect" => {
+                        let subs = result["subs"].as_object().into_iter().flatten();
+                        let rooms: Vec<String> = subs.map(|(room, _)| room.clone()).collect();
+                        return self.connected(peer, command, &rooms);
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What is held is bounded by limits and connections, what one input does by its size and by what comes out of it, and
+//! who stays under half of a rate is never refused for it.
+
+use super::half::Half;
+use super::{Checker, Observation, Turn, What};
+use crate::checks::{Failure, Guarantee};
+use crate::client::Frame;
+use parlor_core::api::Command;
+use parlor_core::{Address, ConnId, Input, Limit, Limits, Now, Refused, Stats, Upgrade};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// Too many requests.
+const TOO_MANY: u64 = 111;
+/// The Close code for the same.
+const RATE: u16 = 3013;
+/// Effects and frames of an input that come of nothing but that there is a connection.
+const EACH: u64 = 8;
+
+/// What a client has asked for in all: it may have waited, and be done at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    frames: u32,
+    commands: u32,
+    joins: u32,
+    publishes: u32,
+}
+
+/// What was seen of loads and rates.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    limits: Limits,
+    before: Stats,
+    /// All new connections, and those of each address.
+    arrivals: BTreeMap<Option<Address>, Half>,
+    asked: BTreeMap<usize, Asked>,
+}
+
+type Verdict = Result<(), Failure>;
+
+fn broken(expected: impl Display, saw: impl Display) -> Verdict {
+    Err(Failure::new(Guarantee::G6, expected, saw))
+}
+
+fn at_most(most: u64, what: &str, saw: u64) -> Verdict {
+    if saw <= most { Ok(()) } else { broken(format_args!("at most {most} {what}"), saw) }
+}
+
+impl Bounds {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let (arrivals, asked) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits: limits.clone(), before: Stats::default(), arrivals, asked }
+    }
+
+    fn came(&mut self, now: Now, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> Verdict {
+        let limits = &self.limits;
+        let (all, each) = (limits.new_connections, limits.new_connections_per_ip);
+        let mut is_slow = |who, rate| self.arrivals.entry(who).or_default().take(now.mono.0, rate);
+        let (all, each) = (is_slow(None, all), is_slow(upgrade.peer.map(Address::from), each));
+        let under_half = match answer {
+            Err(Refused::Limit(Limit::NewConnections)) => all,
+            Err(Refused::Limit(Limit::NewConnectionsPerIp)) => each,
+            _ => false,
+        };
+        let expected = "who stays under half of a rate not to be refused for it";
+        if under_half { broken(expected, format_args!("{answer:?}")) } else { Ok(()) }
+    }
+
+    /// Whether a client has asked for no more than half of every burst, and so is not refused for a rate.
+    fn is_modest(&self, peer: usize) -> bool {
+        let (limits, asked) = (&self.limits, self.asked.get(&peer).copied().unwrap_or_default());
+        let rates = [
+            (limits.client_frames, asked.frames),
+            (limits.client_commands, asked.commands),
+            (limits.client_joins, asked.joins),
+            (limits.client_publishes, asked.publishes),
+        ];
+        rates.iter().all(|(rate, asked)| rate.per_second == 0 || *asked <= rate.burst / 2)
+    }
+
+    fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
+        let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
+        let before = std::mem::replace(&mut self.before, turn.stats.clone());
+        let parts = parts_of(turn.input);
+        let conns = gauges.connections.max(before.gauges.connections) as u64;
+        // One who comes to a room, or goes, is told to each of its members, and may do so in every room.
+        let rooms = 1 + limits.rooms_per_connection as u64;
+        let queued = totals.frames_queued - before.totals.frames_queued;
+        at_most((EACH + 2 * parts) * (1 + conns) * rooms, "frames queued for one input", queued)?;
+        at_most(EACH * (1 + conns) + 2 * queued + 2 * parts, "effects of one input", turn.effects.len() as u64)?;
+        at_most(limits.history_bytes as u64, "bytes of history", gauges.history_bytes as u64)?;
+        at_most(limits.logs as u64, "logs", gauges.logs as u64)?;
+        at_most(limits.connections as u64, "connections", gauges.connections as u64)?;
+        // One that takes what it is offered is given all that an input brings it; nobody else is given more than fits.
+        let brought = parts * rooms * limits.frame_bytes as u64;
+        at_most(conns * (limits.outbox_bytes as u64 + brought), "bytes to wait", gauges.outbox_bytes as u64)
+    }
+}
+
+/// How many things an input asks for.
+fn parts_of(input: &Input) -> u64 {
+    match input {
+        Input::Message { text, .. } => text.lines().count() as u64,
+        Input::Call { command, .. } => parts_of_call(command),
+        _ => 1,
+    }
+}
+
+fn parts_of_call(command: &Command) -> u64 {
+    match command {
+        Command::Batch(parts) => parts.iter().map(|(_, part)| part.as_ref().map_or(1, parts_of_call)).sum::<u64>() + 1,
+        Command::Broadcast { channels, .. } => channels.len() as u64,
+        _ => 1,
+    }
+}
+
+impl Checker for Bounds {
+    fn name(&self) -> &'static str {
+        "bounds"
+    }
+
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
+        match *what {
+            What::Came { peer, upgrade, answer } => {
+                if answer.is_ok() {
+                    self.asked.insert(peer, Asked::default());
+                }
+                return self.came(*now, upgrade, answer);
+            }
+            What::Asked { peer, command } => {
+                let asked = self.asked.entry(peer).or_default();
+                asked.commands += 1;
+                asked.joins += u32::from(command.method == "subscribe");
+                asked.publishes += u32::from(command.method == "publish");
+            }
+            What::Answered { peer, answer: Err(TOO_MANY), command } if self.is_modest(peer) => {
+                return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
+            }
+            What::Read { peer, frame: Frame::Close(Some(RATE)), .. } if self.is_modest(peer) => {
+                return broken("who asks for half of a burst not to be closed for it", RATE);
+            }
+            What::Turn(turn) => {
+                if let (Some(peer), true) = (turn.peer, is_frame(turn.input)) {
+                    self.asked.entry(peer).or_default().frames += 1;
+                }
+                return self.turned(&turn);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_frame(input: &Input) -> bool {
+    matches!(input, Input::Message { .. } | Input::Ping { .. } | Input::Pong { .. } | Input::Fragment { .. })
+}

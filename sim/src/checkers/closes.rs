@@ -1,0 +1,142 @@
+//! A connection is closed for what it, its backend or the time has given rise to: for slowness only where its socket has
+//! refused bytes since nothing waited for it, and for everything else by a cause that was seen to come.
+
+use super::calls::parts;
+use super::conduct::Conduct;
+use super::{Checker, Observation, Turn, What};
+use crate::checks::{Failure, Guarantee};
+use crate::client::Frame;
+use parlor_core::api::Command;
+use parlor_core::{CloseCause, Config, Effect, End, Input, Instant, Limits, Now};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The code of a slow client.
+const SLOW: u16 = 3008;
+
+/// What is known of all connections.
+#[derive(Clone, Debug)]
+pub(super) struct Closes {
+    limits: Limits,
+    allow_anonymous: bool,
+    conducts: BTreeMap<usize, Conduct>,
+    /// What backends have done to connections so far.
+    disconnects: bool,
+    refreshes: bool,
+    places: bool,
+    shutdown: bool,
+    clock: Instant,
+    /// A driver offers sockets what waits without being seen to.
+    by_driver: bool,
+}
+
+impl Closes {
+    pub(super) fn new(config: &Config, by_driver: bool) -> Self {
+        Self {
+            limits: config.limits.clone(),
+            allow_anonymous: config.policy.allow_anonymous,
+            conducts: BTreeMap::new(),
+            disconnects: false,
+            refreshes: false,
+            places: false,
+            shutdown: false,
+            clock: Instant(0),
+            by_driver,
+        }
+    }
+
+    fn turned(&mut self, mut now: Now, turn: &Turn<'_>) -> Result<(), Failure> {
+        // A clock that goes back has stood still.
+        self.clock = self.clock.max(now.mono);
+        now.mono = self.clock;
+        for conduct in self.conducts.values_mut() {
+            conduct.silence = conduct.silence.max(now.mono.0.saturating_sub(conduct.heard));
+            let blocked = if conduct.refused { now.mono.0.saturating_sub(conduct.progress) } else { 0 };
+            conduct.blocked = conduct.blocked.max(blocked);
+        }
+        match turn.input {
+            Input::Call { command, .. } => {
+                for part in parts(command, turn.answer.unwrap_or_default()) {
+                    self.disconnects |= matches!(part.command, Command::Disconnect { .. });
+                    self.refreshes |= matches!(part.command, Command::Refresh { .. });
+                    self.places |= matches!(part.command, Command::Subscribe { .. });
+                }
+            }
+            Input::Shutdown => self.shutdown = true,
+            _ => {}
+        }
+        if let Some(conduct) = turn.peer.and_then(|peer| self.conducts.get_mut(&peer)) {
+            conduct.notes(now, turn.input);
+        }
+        for (peer, effect) in turn.told {
+            let (Effect::Closed { end, .. }, Some(conduct)) = (effect, self.conducts.get(peer)) else { continue };
+            if !self.is_due(now, conduct, end) {
+                let why = format_args!("client {peer} to be closed for what has happened: {conduct:?}");
+                return Err(Failure::new(Guarantee::G7, why, format_args!("{end:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this end has a cause that was seen.
+    fn is_due(&self, now: Now, conduct: &Conduct, end: &End) -> bool {
+        let limits = &self.limits;
+        let passed = |since: Option<u64>, timeout: Duration| {
+            since.is_some_and(|since| u128::from(now.mono.0.saturating_sub(since)) >= timeout.as_nanos())
+        };
+        let lasted = |time: u64, timeout: Duration| u128::from(time) >= timeout.as_nanos();
+        let proved = conduct.tokens > 0;
+        match end.cause {
+            CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => {
+                conduct.violation.is_some_and(|rule| rule.cause() == end.cause)
+            }
+            CloseCause::Shutdown => self.shutdown,
+            CloseCause::Overloaded => proved || self.places || conduct.upgraded.is_some(),
+            CloseCause::Expired => self.refreshes || conduct.ends.is_some_and(|end| end <= now.mono.0),
+            CloseCause::Slow => conduct.refused || conduct.slow || self.by_driver,
+            CloseCause::WriteTimeout => lasted(conduct.blocked, limits.write_timeout),
+            CloseCause::NoPong => lasted(conduct.silence, limits.pong_timeout),
+            CloseCause::Rate => conduct.said,
+            CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user > 0 && proved,
+            CloseCause::TokenRequired => !self.allow_anonymous,
+            CloseCause::InvalidToken => proved,
+            CloseCause::Rooms => proved,
+            CloseCause::BadRequest => conduct.said,
+            CloseCause::Stale => passed(conduct.upgraded, limits.authenticate_timeout),
+            CloseCause::Backend => self.disconnects,
+            CloseCause::HandshakeTimeout => passed(Some(conduct.came), limits.handshake_timeout),
+            CloseCause::PeerClose => conduct.closed,
+            CloseCause::PeerEof => conduct.lost,
+            CloseCause::PeerReset => conduct.reset,
+        }
+    }
+}
+
+impl Checker for Closes {
+    fn name(&self) -> &'static str {
+        "closes"
+    }
+
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+        match *what {
+            What::Came { peer, answer: Ok(_), .. } => {
+                let conduct = Conduct { came: now.mono.0, heard: now.mono.0, ..Conduct::default() };
+                self.conducts.insert(peer, conduct);
+            }
+            What::Offered { peer, waiting, taken } => {
+                self.conducts.entry(peer).or_default().is_offered(*now, waiting, taken);
+            }
+            What::Read { peer, frame: Frame::Close(Some(SLOW)), .. } => {
+                let conduct = self.conducts.entry(peer).or_default();
+                conduct.slow |= conduct.refused;
+                if !(conduct.slow || self.disconnects || self.by_driver) {
+                    let expected = format_args!("client {peer} to be slow before it is told so");
+                    return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
+                }
+            }
+            What::Turn(turn) => return self.turned(*now, &turn),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! What a client makes of what it says and reads: which command a frame answers, and which rooms it is in. This is the
+//! client protocol as an SDK knows it, and nothing about the server.
+
+use super::{Turn, Want, What};
+use crate::checks::Failure;
+use crate::client::Frame;
+use parlor_core::Input;
+use parlor_core::wire::route::Target;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A command that waits for its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// What it is answered with; 0 where it is not answered.
+    pub id: u64,
+    /// Which.
+    pub method: String,
+    /// Its parameters.
+    pub params: Value,
+}
+
+impl Command {
+    /// A text among its parameters.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.params[name].as_str().unwrap_or_default()
+    }
+}
+
+/// One client's side of one connection.
+#[derive(Clone, Debug, Default)]
+struct Side {
+    json: bool,
+    asked: VecDeque<Command>,
+    /// Its last `connect` was answered with an error: what follows is passed over until it connects again.
+    turned_down: bool,
+    /// It has said what is no JSON that can be read here: which command an answer is for is not known any more.
+    unclear: bool,
+}
+
+/// The dialogues of all clients.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dialogue(BTreeMap<usize, Side>);
+
+type Tell<'a> = &'a mut dyn FnMut(What<'_>) -> Result<(), Failure>;
+
+impl Dialogue {
+    /// What a client wants to recover that has not been answered, and what it is about to say.
+    pub(super) fn wants(&self, peer: usize, text: &str) -> Vec<Want> {
+        let Some(side) = self.0.get(&peer).filter(|side| side.json) else { return Vec::new() };
+        let mut wants: Vec<Want> = side.asked.iter().flat_map(|command| Want::of(peer, command)).collect();
+        if text.contains("\"recover\":true") {
+            let values = serde_json::Deserializer::from_str(text).into_iter::<Value>().map_while(Result::ok);
+            wants.extend(values.filter_map(command).flat_map(|command| Want::of(peer, &command)));
+        }
+        wants
+    }
+
+    /// Tells what was seen, and what follows from it.
+    pub(super) fn follow(&mut self, what: What<'_>, tell: Tell<'_>) -> Result<(), Failure> {
+        match what {
+            What::Came { peer, upgrade, answer: Ok(_) } => {
+                let json = matches!(upgrade.target, Target::Json { .. });
+                self.0.insert(peer, Side { json, ..Side::default() });
+            }
+            What::Turn(Turn { input: Input::Message { text, .. }, peer: Some(peer), .. }) => {
+                self.0.entry(peer).or_default().says(peer, text, tell)?;
+            }
+            What::Read { peer, frame: frame @ Frame::Text(text), .. } => {
+                let value = serde_json::from_str(text).unwrap_or_default();
+                tell(What::Read { peer, frame, text: &value })?;
+                return self.0.entry(peer).or_default().reads(peer, &value, tell);
+            }
+            What::Healed { well } => {
+                let sides = well.iter().filter_map(|peer| Some((*peer, self.0.get(peer)?)));
+                for (peer, side) in sides.filter(|(_, side)| !side.unclear) {
+                    side.asked.iter().try_for_each(|command| tell(What::Unanswered { peer, command }))?;
+                }
+            }
+            _ => {}
+        }
+        tell(what)
+    }
+}
+
+impl Side {
+    fn says(&mut self, peer: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
+        let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        for value in values {
+            let Ok(value) = value else {
+                self.unclear = true;
+                break;
+            };
+            let command = if self.json { command(value) } else { message(value) };
+            let Some(command) = command else { continue };
+            tell(What::Asked { peer, command: &command })?;
+            self.turned_down &= command.method != "connect";
+            if self.json && command.id > 0 && !self.turned_down {
+                self.asked.push_back(command);
+            }
+        }
+        Ok(())
+    }
+
+    fn reads(&mut self, peer: usize, value: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+        match (self.json, &value["push"]) {
+            (false, _) if value["n"].is_u64() => tell(What::Published { peer, room: None, publication: value }),
+            (false, _) => Ok(()),
+            (true, Value::Null) => self.is_answered(peer, value, tell),
+            (true, push) => is_pushed(peer, push, tell),
+        }
+    }
+
+    fn is_answered(&mut self, peer: usize, reply: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+        let id = reply["id"].as_u64().filter(|_| !self.unclear);
+        let Some(at) = self.asked.iter().position(|command| Some(command.id) == id) else { return Ok(()) };
+        let command = self.asked.remove(at).expect("it was found");
+        let (method, error) = (command.method.as_str(), reply["error"]["code"].as_u64());
+        let result = &reply[method];
+        let answer = error.map_or(Ok(result), Err);
+        if method == "connect" && error.is_some() {
+            let next = self.asked.iter().position(|command| command.method == "connect");
+            self.turned_down = next.is_none();
+            self.asked.drain(..next.unwrap_or(self.asked.len()));
+        }
+        tell(What::Answered { peer, command: &command, answer })?;
+        match (method, error) {
+            ("connect", None) => {
+                tell(What::Entered { peer, room: "", place: &Value::Null })?;
+                let subs = result["subs"].as_object();
+                let mut subs = subs.into_iter().flatten();
+                subs.try_for_each(|(room, place)| tell(What::Entered { peer, room, place }))
+            }
+            ("subscribe", None) => tell(What::Entered { peer, room: command.text("channel"), place: result }),
+            ("unsubscribe", None) => tell(What::Left { peer, room: command.text("channel") }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_pushed(peer: usize, push: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+    let room = push["channel"].as_str().unwrap_or_default();
+    for (kind, content) in push.as_object().into_iter().flatten() {
+        match kind.as_str() {
+            "pub" | "message" => tell(What::Published { peer, room: Some(room), publication: content }),
+            "subscribe" => tell(What::Entered { peer, room, place: content }),
+            "unsubscribe" => tell(What::Left { peer, room }),
+            _ => Ok(()),
+        }?;
+    }
+    Ok(())
+}
+
+/// A command of a json client: its id, and its parameters under the name of its method.
+fn command(mut value: Value) -> Option<Command> {
+    let fields = value.as_object_mut()?;
+    let id = fields.remove("id").and_then(|id| id.as_u64()).unwrap_or_default();
+    let (method, params) = std::mem::take(fields).into_iter().next()?;
+    Some(Command { id, method, params })
+}
+
+/// A message of a plain client: its `type` is its method.
+fn message(value: Value) -> Option<Command> {
+    let method = value["type"].as_str()?.to_owned();
+    Some(Command { id: value["id"].as_u64().unwrap_or_default(), method, params: value })
+}

@@ -1,0 +1,20 @@
+//! Half of a rate, in a count of its own.
+
+use parlor_core::limits::Rate;
+
+/// Half of a rate: how much of its half burst is used up, and since when, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Half {
+    used: f64,
+    at: u64,
+}
+
+impl Half {
+    /// Takes note of one more. Returns whether that stays under half.
+    pub(super) fn take(&mut self, now: u64, rate: Rate) -> bool {
+        let passed = now.saturating_sub(self.at) as f64 / 1e9;
+        self.used = (self.used - passed * f64::from(rate.per_second) / 2.0).max(0.0) + 1.0;
+        self.at = now.max(self.at);
+        self.used <= f64::from(rate.burst) / 2.0
+    }
+}

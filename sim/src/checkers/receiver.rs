@@ -1,0 +1,173 @@
+//! What comes to one connection, room by room.
+
+use super::accepted::{Accepted, broken, number};
+use crate::checks::Failure;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What one client receives of one room.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Run {
+    epoch: String,
+    /// The place of the last message, where it was told one.
+    last: Option<u64>,
+    /// It is told where its messages are.
+    is_told: bool,
+    /// Messages without a place that are to come.
+    pub owed: Vec<u64>,
+}
+
+/// What must have come when so many bytes have: of each room the place of the newest message, and those without one.
+#[derive(Clone, Debug, Default)]
+struct Due {
+    bytes: usize,
+    rooms: Vec<(String, u64, Vec<u64>)>,
+}
+
+/// What has come to one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receiver {
+    pub runs: BTreeMap<String, Run>,
+    /// It or the server has ended its stream: nothing more is owed.
+    pub ended: bool,
+    /// It is plain, and filters, or may have been put elsewhere without being told.
+    pub blurred: bool,
+    /// How often each message came to a plain client.
+    pub times: BTreeMap<u64, usize>,
+    due: Option<Due>,
+}
+
+type Verdict = Result<(), Failure>;
+
+impl Receiver {
+    /// It reads that it is in a room, and what it has missed there.
+    pub(super) fn enters(&mut self, room: &str, place: &Value, accepted: &mut Accepted) -> Verdict {
+        let run = self.runs.entry(room.into()).or_default();
+        let epoch = place["epoch"].as_str().unwrap_or_default();
+        if run.epoch != epoch {
+            *run = Run { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..Run::default() };
+        }
+        run.is_told = true;
+        let mut last = place["offset"].as_u64();
+        for publication in place["publications"].as_array().into_iter().flatten() {
+            let (offset, data) = (publication["offset"].as_u64(), &publication["data"]);
+            let next = last.map(|last| last + 1);
+            if offset != next {
+                return broken(format_args!("{next:?} of {room} to be recovered next"), format_args!("{offset:?}"));
+            }
+            accepted.learn(room, epoch, offset.unwrap_or_default(), data)?;
+            last = offset;
+        }
+        run.last = run.last.max(last);
+        Ok(())
+    }
+
+    /// A message of a room comes, and says so.
+    pub(super) fn gets(&mut self, room: &str, publication: &Value, accepted: &mut Accepted) -> Verdict {
+        let data = &publication["data"];
+        let Some(run) = self.runs.get_mut(room) else {
+            return broken("messages of rooms that it is in alone", format_args!("{data} in {room:?}"));
+        };
+        match publication["offset"].as_u64() {
+            Some(offset) if !run.epoch.is_empty() => {
+                accepted.learn(room, &run.epoch, offset, data)?;
+                if run.last.is_some_and(|last| last + 1 != offset) {
+                    return broken(format_args!("in {room} the message behind {:?}", run.last), offset);
+                }
+                run.last = Some(offset);
+                Ok(())
+            }
+            _ => {
+                accepted.is_known(room, data)?;
+                run.owed.retain(|owed| *owed != number(data));
+                self.comes_once(data, accepted)
+            }
+        }
+    }
+
+    /// A message comes as it was published: which room it is of, only its number tells.
+    pub(super) fn gets_plain(&mut self, data: &Value, accepted: &Accepted) -> Verdict {
+        let number = number(data);
+        let Some((sent, rooms)) = accepted.sent(number) else { return broken("what was put in", data) };
+        if sent != data {
+            return broken(sent, data);
+        }
+        self.comes_once(data, accepted)?;
+        self.runs.values_mut().for_each(|run| run.owed.retain(|owed| *owed != number));
+        let [room] = rooms.as_slice() else { return Ok(()) };
+        let Some((log, offset)) = accepted.place_of(room, number) else { return Ok(()) };
+        let run = self.runs.entry(room.clone()).or_default();
+        let before = run.last.filter(|_| run.epoch == log.1 && !self.blurred);
+        run.epoch.clone_from(&log.1);
+        run.last = Some(offset);
+        match before {
+            Some(last) if last >= offset => broken(format_args!("what comes behind {last} in {room}"), offset),
+            Some(last) => self.has(room, last, offset, accepted),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether no message came more often than there are rooms that it was put into.
+    fn comes_once(&mut self, data: &Value, accepted: &Accepted) -> Verdict {
+        let times = self.times.entry(number(data)).or_default();
+        *times += 1;
+        let most = accepted.sent(number(data)).map_or(0, |(_, rooms)| rooms.len());
+        if *times > most && !self.blurred { broken(format_args!("{data} {most} times"), *times) } else { Ok(()) }
+    }
+
+    /// Its socket is offered so much: with the last byte of it, it has all that was accepted until now.
+    pub(super) fn is_offered(&mut self, bytes: usize, accepted: &Accepted) {
+        let runs = self.runs.iter().filter(|_| !self.ended);
+        let due = |(room, run): (&String, &Run)| {
+            let top = accepted.top(&(room.clone(), run.epoch.clone()));
+            (run.last.is_some_and(|last| last < top) || !run.owed.is_empty())
+                .then(|| (room.clone(), top, run.owed.clone()))
+        };
+        self.due = Some(Due { bytes, rooms: runs.filter_map(due).collect() });
+    }
+
+    /// Its socket took so much.
+    pub(super) fn took(&mut self, peer: usize, bytes: usize, accepted: &Accepted) -> Verdict {
+        let Some(due) = &mut self.due else { return Ok(()) };
+        due.bytes = due.bytes.saturating_sub(bytes);
+        if due.bytes > 0 {
+            return Ok(());
+        }
+        let rooms = self.due.take().unwrap_or_default().rooms;
+        rooms.iter().try_for_each(|(room, top, owed)| self.lacks(peer, room, *top, owed, accepted))
+    }
+
+    /// Whether it has all that was accepted in its rooms.
+    pub(super) fn lacks_nothing(&self, peer: usize, accepted: &Accepted) -> Verdict {
+        self.runs.iter().try_for_each(|(room, run)| {
+            let top = accepted.top(&(room.clone(), run.epoch.clone()));
+            self.lacks(peer, room, top, &run.owed, accepted)
+        })
+    }
+
+    fn lacks(&self, peer: usize, room: &str, top: u64, owed: &[u64], accepted: &Accepted) -> Verdict {
+        let is_sure = |run: &&Run| !self.ended && (run.is_told || !self.blurred);
+        let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
+        if let Some(number) = owed.iter().find(|number| run.owed.contains(number)) {
+            return broken(format_args!("client {peer} to get message {number} in {room:?}"), "it never came");
+        }
+        match run.last {
+            Some(last) if last < top && run.is_told => broken(
+                format_args!("client {peer} to get what is in {room} up to {top}"),
+                format_args!("nothing behind {last}"),
+            ),
+            Some(last) => self.has(room, last, top, accepted),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a plain client got what is known to be between these places.
+    fn has(&self, room: &str, after: u64, to: u64, accepted: &Accepted) -> Verdict {
+        let Some(run) = self.runs.get(room).filter(|_| !self.blurred) else { return Ok(()) };
+        let log = (room.to_owned(), run.epoch.clone());
+        match accepted.between(&log, after, to).find(|number| !self.times.contains_key(number)) {
+            Some(number) => broken(format_args!("message {number} in {room} before {to}"), "it never came"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A client that comes back gets what the room's history has for it, and is told that it has missed something only where
+//! the history has not all of it, or where that is more than half of what one reply may hold.
+
+use super::{Checker, Command, Observation, What};
+use crate::checks::{Failure, Guarantee};
+use parlor_core::Limits;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The answer to a client that would have an error in place of an unsuccessful recovery.
+const UNRECOVERABLE: u64 = 112;
+
+/// What a client wants to have of a room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Want {
+    /// Which client.
+    pub peer: usize,
+    /// The room.
+    pub room: String,
+    /// The log in which it was; empty for any.
+    pub epoch: String,
+    /// What it has had last.
+    pub offset: u64,
+}
+
+impl Want {
+    /// What a command wants.
+    #[must_use]
+    pub fn of(peer: usize, command: &Command) -> Vec<Self> {
+        let want = |room: &str, fields: &Value| {
+            let (epoch, offset) = (fields["epoch"].as_str().unwrap_or_default(), fields["offset"].as_u64());
+            let want = Self { peer, room: room.into(), epoch: epoch.into(), offset: offset.unwrap_or_default() };
+            (fields["recover"] == true).then_some(want)
+        };
+        let subs = command.params["subs"].as_object().into_iter().flatten();
+        let own = want(command.text("channel"), &command.params);
+        subs.filter_map(|(room, fields)| want(room, fields)).chain(own).collect()
+    }
+}
+
+/// What the history had behind a position, before and after each of the turns in which a client could have got it.
+type Histories = Vec<[Value; 2]>;
+
+/// What was asked of the history.
+#[derive(Clone, Debug)]
+pub(super) struct Recovery {
+    limits: Limits,
+    histories: BTreeMap<Want, Histories>,
+}
+
+/// What a history has of what is wanted, if it has all of it.
+fn all_of<'a>(history: &'a Value, want: &Want) -> Option<&'a [Value]> {
+    let result = &history["result"];
+    let (publications, top) = (result["publications"].as_array()?, result["offset"].as_u64()?);
+    let is_its = want.epoch.is_empty() || result["epoch"] == want.epoch;
+    let offsets = publications.iter().map(|publication| publication["offset"].as_u64());
+    let is_whole = offsets.eq((want.offset + 1..=top).map(Some));
+    (is_its && want.offset <= top && is_whole).then_some(publications)
+}
+
+impl Recovery {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { limits: limits.clone(), histories: BTreeMap::new() }
+    }
+
+    /// Judges what a client was answered, with what is said of each room in it.
+    fn answered(&mut self, peer: usize, command: &Command, answer: Result<&Value, u64>) -> Result<(), Failure> {
+        let wants = Want::of(peer, command);
+        let seen: Vec<(Want, Histories)> =
+            wants.into_iter().filter_map(|want| self.histories.remove_entry(&want)).collect();
+        let all = || seen.iter().flat_map(|(_, histories)| histories.iter().flatten());
+        // An answer of the history that is no answer tells nothing.
+        if all().any(|history| !history["error"].is_null() && history["error"]["code"] != UNRECOVERABLE) {
+            return Ok(());
+        }
+        let most = |(_, histories): &(Want, Histories), size: fn(&Value) -> usize| {
+            histories.iter().flatten().map(|history| size(&history["result"]["publications"])).max().unwrap_or_default()
+        };
+        let count = seen.iter().map(|one| most(one, |all| all.as_array().map_or(0, Vec::len))).sum::<usize>();
+        let bytes = seen.iter().map(|one| most(one, |all| all.to_string().len())).sum::<usize>();
+        let is_small = count <= self.limits.reply_messages / 2 && bytes <= self.limits.reply_bytes / 2;
+        for (want, histories) in &seen {
+            match answer {
+                Err(UNRECOVERABLE) if is_small && seen.len() == 1 => is_due(want, histories)?,
+                Ok(result) => {
+                    let place = if command.method == "connect" { &result["subs"][&want.room] } else { result };
+                    let is_told = place["recoverable"] == true;
+                    match place["recovered"].as_bool().unwrap_or_default() {
+                        true => is_right(want, histories, place)?,
+                        false if is_told && is_small => is_due(want, histories)?,
+                        false => {}
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// That nothing was recovered is right where the history did not have all of it at any one time.
+fn is_due(want: &Want, histories: &Histories) -> Result<(), Failure> {
+    if histories.is_empty() || histories.iter().flatten().any(|history| all_of(history, want).is_none()) {
+        return Ok(());
+    }
+    let expected = format_args!("{want:?} to be recovered");
+    Err(Failure::new(Guarantee::G5, expected, format_args!("nothing, of {}", histories[0][0]["result"])))
+}
+
+/// What was recovered is what the history had, or the beginning of it.
+fn is_right(want: &Want, histories: &Histories, place: &Value) -> Result<(), Failure> {
+    let got = place["publications"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_epoch = |history: &Value| history["result"]["epoch"] == place["epoch"];
+    let agrees = |history: &Value| {
+        let had = all_of(history, want).filter(|_| is_epoch(history));
+        had.is_some_and(|had| got.iter().zip(had).all(|(got, had)| got["data"] == had["data"]))
+    };
+    let least = |[before, _]: &[Value; 2]| all_of(before, want).map_or(0, <[Value]>::len);
+    let least = histories.iter().map(least).min().unwrap_or_default();
+    if histories.is_empty() || (histories.iter().flatten().any(agrees) && got.len() >= least) {
+        return Ok(());
+    }
+    let expected = format_args!("for {want:?} what the history had: {}", histories[0][0]["result"]);
+    Err(Failure::new(Guarantee::G5, expected, place))
+}
+
+impl Checker for Recovery {
+    fn name(&self) -> &'static str {
+        "recovery"
+    }
+
+    fn saw(&mut self, seen: &Observation<'_>) -> Result<(), Failure> {
+        match seen.what {
+            What::Came { peer, answer: Ok(_), .. } => self.histories.retain(|want, _| want.peer != peer),
+            What::Histories { want, before, after } => {
+                self.histories.entry(want.clone()).or_default().push([before.clone(), after.clone()]);
+            }
+            What::Answered { peer, command, answer } if ["connect", "subscribe"].contains(&command.method.as_str()) => {
+                return self.answered(peer, command, answer);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! G5, as a receiver can state it: in each room, from its join to its leave, it receives what was accepted meanwhile, as
+//! it was put in, once, in one order for all, and without a hole; only a close ends that early.
+
+use super::accepted::{Accepted, number};
+use super::calls::parts;
+use super::receiver::Receiver;
+use super::{Checker, Command, Observation, Turn, What};
+use crate::checks::Failure;
+use crate::client::Frame;
+use parlor_core::{Input, api};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The streams of all clients.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams {
+    accepted: Accepted,
+    receivers: BTreeMap<usize, Receiver>,
+}
+
+type Verdict = Result<(), Failure>;
+
+impl Checker for Streams {
+    fn name(&self) -> &'static str {
+        "streams"
+    }
+
+    fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
+        match seen.what {
+            What::Came { peer, answer: Ok(_), .. } => drop(self.receivers.insert(peer, Receiver::default())),
+            What::Asked { peer, command } => self.is_asked(peer, command),
+            What::Answered { command, answer: Err(_), .. } if command.method == "publish" => {
+                self.accepted.refused(command.text("channel"), number(&command.params["data"]));
+            }
+            What::Turn(turn) => return self.turned(&turn),
+            What::Offered { peer, waiting, .. } => {
+                let Self { accepted, receivers } = self;
+                receivers.entry(peer).or_default().is_offered(waiting, accepted);
+            }
+            What::Read { peer, frame: Frame::Close(_), .. } => self.receiver(peer).ended = true,
+            What::Entered { peer, room, place } => {
+                let Self { accepted, receivers } = self;
+                return receivers.entry(peer).or_default().enters(room, place, accepted);
+            }
+            What::Left { peer, room } => drop(self.receiver(peer).runs.remove(room)),
+            What::Published { peer, room, publication } => {
+                let Self { accepted, receivers } = self;
+                let receiver = receivers.entry(peer).or_default();
+                return match room {
+                    Some(room) => receiver.gets(room, publication, accepted),
+                    None => receiver.gets_plain(publication, accepted),
+                };
+            }
+            What::Healed { well } => {
+                let receivers = well.iter().filter_map(|peer| Some((*peer, self.receivers.get(peer)?)));
+                return receivers.map(|(peer, receiver)| receiver.lacks_nothing(peer, &self.accepted)).collect();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Streams {
+    fn receiver(&mut self, peer: usize) -> &mut Receiver {
+        self.receivers.entry(peer).or_default()
+    }
+
+    fn is_asked(&mut self, peer: usize, command: &Command) {
+        let is_plain = command.params["type"].is_string();
+        match command.method.as_str() {
+            "publish" if is_plain => self.accepted.put_in(command.text("room"), &command.params["data"]),
+            "publish" => self.accepted.put_in(command.text("channel"), &command.params["data"]),
+            // A filter, or a token that may put it elsewhere.
+            "subscribe" | "auth" if is_plain => self.receiver(peer).blurred = true,
+            _ => {}
+        }
+    }
+
+    fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
+        let Self { accepted, receivers } = self;
+        let mut receiver = turn.peer.map(|peer| receivers.entry(peer).or_default());
+        match (turn.input, &mut receiver) {
+            (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(receiver)) => {
+                receiver.ended = true;
+            }
+            (Input::Authenticated { .. }, Some(receiver)) => receiver.blurred |= !receiver.times.is_empty(),
+            (Input::Flushed { bytes, .. }, Some(receiver)) => {
+                return receiver.took(turn.peer.unwrap_or_default(), *bytes, accepted);
+            }
+            (Input::Call { command, .. }, _) => return self.called(command, turn.answer.unwrap_or(&Value::Null)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn called(&mut self, command: &api::Command, answer: &Value) -> Verdict {
+        for part in parts(command, answer) {
+            // A plain client is not told that it is put into a room or taken out of it.
+            if let api::Command::Subscribe { .. } | api::Command::Unsubscribe { .. } = part.command {
+                self.receivers.values_mut().for_each(|receiver| receiver.blurred = true);
+            }
+            let is_for_one = matches!(part.command, api::Command::Send { .. });
+            for sent in part.sent() {
+                let Some(place) = sent.place else { continue };
+                let Some(number) = self.accepted.called(&sent, place)?.filter(|_| !is_for_one) else { continue };
+                let room = sent.room.as_deref().unwrap_or_default();
+                let runs = self.receivers.values_mut().filter_map(|receiver| receiver.runs.get_mut(room));
+                runs.for_each(|run| run.owed.push(number));
+            }
+        }
+        Ok(())
+    }
+}

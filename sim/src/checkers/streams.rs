@@ -52,8 +52,8 @@ impl Checker for Streams {
                 };
             }
             What::Healed { well } => {
-                let receivers = well.iter().filter_map(|peer| Some((*peer, self.receivers.get(peer)?)));
-                return receivers.map(|(peer, receiver)| receiver.lacks_nothing(peer, &self.accepted)).collect();
+                let mut receivers = well.iter().filter_map(|peer| Some((*peer, self.receivers.get(peer)?)));
+                return receivers.try_for_each(|(peer, receiver)| receiver.lacks_nothing(peer, &self.accepted));
             }
             _ => {}
         }

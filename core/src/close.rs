@@ -117,8 +117,12 @@ close_causes! {
     WriteTimeout = "write_timeout", Server, 3009, "write error", HalfWritten;
     /// No frame came within `pong_timeout` of a ping.
     NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
+    /// A message, or a frame of any kind, was begun and not ended within `message_timeout`.
+    Unfinished = "unfinished_message", Server, 3012, "unfinished message", HalfWritten;
     /// Too many frames came, or too many of the client's commands were refused for their rate.
     Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
+    /// The node keeps `inbound_bytes_total` of what clients have sent and not ended, or not been answered, and most of this one.
+    Hoards = "inbound_bytes", Server, 3013, "too much is unfinished", HalfWritten;
     /// The user has `connections_per_user` already, and `user_limit` is `refuse`: there may be room later.
     UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;
     /// There is no token where one is required.

@@ -10,7 +10,9 @@
 use crate::address::Address;
 use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::frame::Frame;
+use crate::held::Held;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::inbound::Inbound;
 use crate::limits::Limits;
 use crate::link::{Replay, Replayed};
 use crate::outbox::{Outbox, Queue, Sealed};
@@ -77,9 +79,8 @@ pub(crate) struct Open {
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
     pub check: Option<Check>,
-    /// Messages whose time has not come: it was not ready, a token was being checked, too much waited for its socket, or
-    /// the turn had done enough. In order.
-    pub waiting: Vec<String>,
+    /// What it has sent that is not carried out.
+    pub inbound: Inbound,
     /// What is special about some of its rooms.
     pub terms: Vec<Terms>,
     /// The rooms that its token names in `channels`, whether it is still in them or not.
@@ -246,6 +247,8 @@ pub(crate) struct SealedOff {
     pub was_ready: bool,
     /// Whether its client was not listened to.
     pub was_held: bool,
+    /// Bytes that were kept of what its client had sent.
+    pub inbound: usize,
 }
 
 impl Handshaking {
@@ -257,7 +260,7 @@ impl Handshaking {
             info,
             events: Vec::new(),
             joins: Vec::new(),
-            waiting: Vec::new(),
+            inbound: Inbound::default(),
             check: None,
             terms: Vec::new(),
             granted: Vec::new(),
@@ -268,38 +271,44 @@ impl Handshaking {
 
 impl Open {
     /// The server ends it.
-    pub fn begin_close(self, cause: CloseCause, reason: CloseReason, limits: &Limits) -> (Closing, SealedOff) {
+    pub fn begin_close(
+        self,
+        cause: CloseCause,
+        reason: CloseReason,
+        limits: &Limits,
+        held: &mut Held,
+    ) -> (Closing, SealedOff) {
         let close = Frame::close(Some(&reason));
-        let (sealed, sealed_off) = self.seal(cause, close, limits);
+        let (sealed, sealed_off) = self.seal(cause, close, limits, held);
         (Closing { sealed, cause, reason, peer: PeerSide::Open }, sealed_off)
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
-    pub fn answer_close(self, code: Option<u16>, limits: &Limits) -> (Closing, SealedOff) {
+    pub fn answer_close(self, code: Option<u16>, limits: &Limits, held: &mut Held) -> (Closing, SealedOff) {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
         let cause = CloseCause::PeerClose;
-        let (sealed, sealed_off) = self.seal(cause, close, limits);
+        let (sealed, sealed_off) = self.seal(cause, close, limits, held);
         let reason = named(code.unwrap_or(NO_STATUS));
         (Closing { sealed, cause, reason, peer: PeerSide::Closed }, sealed_off)
     }
 
     /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
     /// finished.
-    pub fn follow(self, limits: &Limits) -> (Closing, SealedOff) {
+    pub fn follow(self, limits: &Limits, held: &mut Held) -> (Closing, SealedOff) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_held) = (self.is_ready(), self.is_held(limits));
-        let (sealed, dropped) = self.outbox.cut();
+        let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
+        let (sealed, dropped) = self.outbox.cut(held);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready, was_held })
+        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready, was_held, inbound })
     }
 
-    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits) -> (Sealed, SealedOff) {
+    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits, held: &mut Held) -> (Sealed, SealedOff) {
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_held) = (self.is_ready(), self.is_held(limits));
-        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close);
-        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready, was_held })
+        let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, held);
+        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready, was_held, inbound })
     }
 
     /// Who it is in a room.
@@ -315,7 +324,7 @@ impl Open {
 
     /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.
     pub fn is_held(&self, limits: &Limits) -> bool {
-        !self.waiting.is_empty() || self.outbox.is_high(limits)
+        self.inbound.has_waiting() || self.outbox.is_high(limits)
     }
 
     /// Whether it has said who it is.
@@ -327,7 +336,7 @@ impl Open {
 impl Closing {
     /// Takes note that the peer is further with its side: nothing but our Close frame is worth sending any more. Returns
     /// how many frames were dropped; none where that is nothing new.
-    pub fn peer_is(&mut self, side: PeerSide) -> Option<u64> {
+    pub fn peer_is(&mut self, side: PeerSide, held: &mut Held) -> Option<u64> {
         let is_new = match self.peer {
             PeerSide::Open => true,
             PeerSide::Closed => side == PeerSide::Ended,
@@ -335,7 +344,7 @@ impl Closing {
         };
         is_new.then(|| {
             self.peer = side;
-            self.sealed.hurry()
+            self.sealed.hurry(held)
         })
     }
 
@@ -364,6 +373,8 @@ pub(crate) enum Timer {
     Ping,
     /// The last ping is not answered.
     Pong,
+    /// A message, or a frame, has begun and not ended.
+    Message,
     /// The socket takes nothing.
     Write,
     /// The token has expired and was not renewed.
@@ -374,7 +385,8 @@ pub(crate) enum Timer {
 
 impl Timer {
     /// All of them, in the order in which two at one instant fire.
-    pub const ALL: [Self; 6] = [Self::Phase, Self::Ping, Self::Pong, Self::Write, Self::Expiry, Self::RoomExpiry];
+    pub const ALL: [Self; 7] =
+        [Self::Phase, Self::Ping, Self::Pong, Self::Message, Self::Write, Self::Expiry, Self::RoomExpiry];
 
     /// The name in snapshots and logs.
     pub fn name(self) -> &'static str {
@@ -382,6 +394,7 @@ impl Timer {
             Self::Phase => "phase",
             Self::Ping => "ping",
             Self::Pong => "pong",
+            Self::Message => "message",
             Self::Write => "write",
             Self::Expiry => "expiry",
             Self::RoomExpiry => "room_expiry",
@@ -465,7 +478,7 @@ mod tests {
     #[test]
     fn timers_are_told_apart_by_name() {
         let names = Timer::ALL.map(Timer::name);
-        assert_eq!(names, ["phase", "ping", "pong", "write", "expiry", "room_expiry"], "as they fire");
+        assert_eq!(names, ["phase", "ping", "pong", "message", "write", "expiry", "room_expiry"], "as they fire");
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl Frame {
         self.0.len()
     }
 
+    /// Where its bytes are: the same for all that share them, and for no other frame that is there.
+    pub fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     fn encode(opcode: u8, payload: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(payload.len() + 10);
         bytes.push(FIN | opcode);

@@ -137,6 +137,12 @@ impl Shard {
         self.hub.is_held(conn)
     }
 
+    /// Whether the node has room for the body of an API call of so many bytes: see [`Input::BodyBegun`].
+    #[must_use]
+    pub fn has_place_for_body(&self, bytes: usize) -> bool {
+        self.hub.has_place_for(bytes)
+    }
+
     /// When [`Input::Tick`] is next useful; `None` when nothing waits for time to pass.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -198,7 +204,7 @@ impl Shard {
                 self.hub.hear(news);
             } else if let Some(request) = self.hub.requests.pop_front() {
                 self.broker.handle(now, request, &self.config.limits);
-            } else if !self.hub.next_command() {
+            } else if !self.hub.next_command() && !self.hub.relieve() {
                 break;
             }
         }

@@ -54,6 +54,34 @@ pub enum Input {
     Fragment {
         /// The connection.
         conn: ConnId,
+        /// How many bytes of the message are in it.
+        bytes: usize,
+    },
+    /// Bytes of a frame came, and it is not complete. It is told once of each frame, and again when more is known of how long
+    /// it is.
+    HalfFrame {
+        /// The connection.
+        conn: ConnId,
+        /// How many bytes it will have, or the most that its header has where that is not complete.
+        bytes: usize,
+    },
+    /// Bytes came that are not decoded while the connection is held: see [`crate::Shard::is_held`].
+    Unread {
+        /// The connection.
+        conn: ConnId,
+        /// How many; zero when they are decoded.
+        bytes: usize,
+    },
+    /// An API call whose body has so many bytes, or may have, is about to be read. There is room for it:
+    /// [`crate::Shard::has_place_for_body`].
+    BodyBegun {
+        /// How many.
+        bytes: usize,
+    },
+    /// What was begun with so many bytes is answered, or given up.
+    BodyEnded {
+        /// As many.
+        bytes: usize,
     },
     /// A Ping frame.
     Ping {
@@ -122,7 +150,9 @@ impl Input {
         match *self {
             Self::Upgraded { conn }
             | Self::Message { conn, .. }
-            | Self::Fragment { conn }
+            | Self::Fragment { conn, .. }
+            | Self::HalfFrame { conn, .. }
+            | Self::Unread { conn, .. }
             | Self::Ping { conn, .. }
             | Self::Pong { conn }
             | Self::PeerClosed { conn, .. }
@@ -130,7 +160,7 @@ impl Input {
             | Self::Lost { conn, .. }
             | Self::Flushed { conn, .. }
             | Self::Authenticated { conn, .. } => Some(conn),
-            Self::Call { .. } | Self::Tick | Self::Shutdown => None,
+            Self::BodyBegun { .. } | Self::BodyEnded { .. } | Self::Call { .. } | Self::Tick | Self::Shutdown => None,
         }
     }
 }
@@ -285,7 +315,9 @@ mod tests {
         let about = [
             Input::Upgraded { conn },
             Input::Message { conn, text: String::new() },
-            Input::Fragment { conn },
+            Input::Fragment { conn, bytes: 1 },
+            Input::HalfFrame { conn, bytes: 1 },
+            Input::Unread { conn, bytes: 1 },
             Input::Ping { conn, payload: Vec::new() },
             Input::Pong { conn },
             Input::PeerClosed { conn, code: None },

@@ -12,6 +12,15 @@ pub(crate) struct Decoder {
     half_read: Option<Box<HalfRead>>,
 }
 
+/// What has ended with a frame.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Decoded {
+    /// A message, or a control frame.
+    Message(Message),
+    /// A part of a message, with so many bytes of it, of which more is to come.
+    Fragment { bytes: usize },
+}
+
 #[derive(Debug)]
 struct HalfRead {
     context: WebSocketContext,
@@ -27,22 +36,29 @@ impl Decoder {
         Self { message_bytes, half_read: None }
     }
 
-    /// The next message, made of bytes off the front of `unread`; `None` where the frame that ends is a part of one, of
-    /// which more is to come.
+    /// The next frame that ends, made of bytes off the front of `unread`.
     ///
     /// # Errors
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
     /// after a Close, there must be no further call.
-    pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Option<Message>> {
+    pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Decoded> {
         let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
         let next = half_read.context.read(&mut Feed { unread, boundary: &mut half_read.boundary });
-        if half_read.boundary.take_fragment() && is_would_block(&next) {
-            return Ok(None);
+        if let Some(bytes) = half_read.boundary.take_fragment()
+            && is_would_block(&next)
+        {
+            return Ok(Decoded::Fragment { bytes });
         }
         if unread.is_empty() && half_read.boundary.is_between_messages() {
             self.half_read = None;
         }
-        next.map(Some)
+        next.map(Decoded::Message)
+    }
+
+    /// How many bytes a frame will have that has begun and is not complete, or the most that its header may have where that is
+    /// not complete. Nothing where that is no news since it was last asked.
+    pub(crate) fn take_half_frame(&mut self) -> Option<usize> {
+        self.half_read.as_mut()?.boundary.take_half_frame()
     }
 }
 
@@ -72,7 +88,7 @@ struct Feed<'a, 'b> {
 
 impl Read for Feed<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() || self.boundary.ended_fragment {
+        if self.unread.is_empty() || self.boundary.ended_fragment.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let length = self.boundary.wanted().min(buffer.len()).min(self.unread.len());
@@ -104,15 +120,19 @@ struct Boundary {
     payload: u64,
     /// A fragment came whose message is not complete.
     fragmented: bool,
-    /// The last bytes were the end of such a fragment, of which nobody has taken note yet.
-    ended_fragment: bool,
+    /// The last bytes were the end of such a fragment, with so many bytes, of which nobody has taken note yet.
+    ended_fragment: Option<usize>,
+    /// Bytes of the payload; known once the header is complete.
+    length: u64,
+    /// What was told last of how long the frame will be that has begun.
+    told: Option<usize>,
 }
 
 impl Boundary {
     /// Bytes until the next point where something new is known; at least one.
     fn wanted(&self) -> usize {
         match self.header_length() - self.seen {
-            0 => usize::try_from(self.payload).unwrap_or(usize::MAX),
+            0 => bytes_of(self.payload),
             missing => missing,
         }
     }
@@ -127,20 +147,32 @@ impl Boundary {
             if self.seen < self.header_length() {
                 return;
             }
-            self.payload = self.payload_length();
+            self.length = self.payload_length();
+            self.payload = self.length;
         }
         if self.payload == 0 {
             let is_control = self.header[0] & 0x08 != 0;
             let is_final = self.header[0] & 0x80 != 0;
             self.fragmented = if is_control { self.fragmented } else { !is_final };
-            self.ended_fragment = !is_control && !is_final;
+            self.ended_fragment = (!is_control && !is_final).then(|| bytes_of(self.length));
+            self.told = None;
             self.seen = 0;
         }
     }
 
-    /// Whether a fragment has ended since this was last asked.
-    fn take_fragment(&mut self) -> bool {
-        std::mem::take(&mut self.ended_fragment)
+    /// How long the fragment was that has ended since this was last asked.
+    fn take_fragment(&mut self) -> Option<usize> {
+        self.ended_fragment.take()
+    }
+
+    /// How long the frame will be that has begun and not ended, where that is news.
+    fn take_half_frame(&mut self) -> Option<usize> {
+        if self.seen == 0 {
+            return None;
+        }
+        let is_known = self.seen >= 2 && self.seen == self.header_length();
+        let bytes = if is_known { bytes_of(self.length).saturating_add(self.seen) } else { self.header.len() };
+        (self.told.replace(bytes) != Some(bytes)).then_some(bytes)
     }
 
     fn is_between_messages(&self) -> bool {
@@ -168,6 +200,10 @@ impl Boundary {
             short => u64::from(short),
         }
     }
+}
+
+fn bytes_of(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -198,7 +234,8 @@ mod tests {
         for mut piece in bytes.chunks(size) {
             loop {
                 match decoder.next(&mut piece) {
-                    Ok(message) => messages.extend(message),
+                    Ok(Decoded::Message(message)) => messages.push(message),
+                    Ok(Decoded::Fragment { .. }) => {}
                     Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => panic!("{error}"),
                 }
@@ -253,9 +290,32 @@ mod tests {
                     seen.push(next);
                 }
             }
-            let ping = Some(Message::Ping("".into()));
-            assert_eq!(seen, [None, None, ping.clone(), None, Some(Message::text("ab")), ping], "in pieces of {size}");
+            let ping = || Decoded::Message(Message::Ping("".into()));
+            let fragment = |bytes| Decoded::Fragment { bytes };
+            let whole = Decoded::Message(Message::text("ab"));
+            assert_eq!(seen, [fragment(1), fragment(0), ping(), fragment(1), whole, ping()], "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn how_long_a_frame_will_be_is_told_as_soon_as_it_is_known() {
+        let told = |bytes: &[u8], size: usize| {
+            let mut decoder = Decoder::new(1 << 20);
+            let mut told = Vec::new();
+            for mut piece in bytes.chunks(size) {
+                while decoder.next(&mut piece).is_ok() {}
+                told.extend(decoder.take_half_frame());
+            }
+            told
+        };
+        let long = frame(0x81, &[b'x'; 300]);
+        assert!(told(&long, long.len()).is_empty(), "it is complete");
+        assert_eq!(told(&long, 8), [308], "once, when its header is");
+        assert_eq!(told(&long, 7), [14, 308]);
+        assert_eq!(told(&frame(0x89, b"abc"), 1), [14, 9]);
+        let parts = [frame(0x01, b"ab"), frame(0x80, b"c")].concat();
+        assert_eq!(told(&parts, 1), [14, 8, 14, 7], "each frame for itself");
+        assert_eq!(told(&[long.clone(), long[..10].to_vec()].concat(), 1000), [308]);
     }
 
     #[test]
@@ -280,7 +340,7 @@ mod tests {
 
         let in_parts = [frame(0x01, &[b'x'; 6]), frame(0x80, &[b'x'; 6])].concat();
         let (mut decoder, mut unread) = (Decoder::new(10), &in_parts[..]);
-        assert_eq!(decoder.next(&mut unread).unwrap(), None);
+        assert_eq!(decoder.next(&mut unread).unwrap(), Decoded::Fragment { bytes: 6 });
         let error = decoder.next(&mut unread).unwrap_err();
         assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
     }

@@ -3,7 +3,7 @@
 //! The same code runs over TCP in the server and over an invented transport in the simulator. It decides nothing: it
 //! writes the 101, turns frames into inputs, and moves what the shard has pending.
 
-use crate::decoder::Decoder;
+use crate::decoder::{Decoded, Decoder};
 use parlor_core::{ConnId, Input, Lost, Pending, Violation};
 use std::io::{self, IoSlice};
 use std::mem;
@@ -179,19 +179,25 @@ impl<T: Transport> Driver<T> {
         };
         let conn = self.conn;
         let rule = match decoder.next(unread) {
-            Ok(None) => return Some(Input::Fragment { conn }),
-            Ok(Some(Message::Text(text))) => return Some(Input::Message { conn, text: text.as_str().to_owned() }),
-            Ok(Some(Message::Ping(payload))) => return Some(Input::Ping { conn, payload: payload.to_vec() }),
-            Ok(Some(Message::Pong(_))) => return Some(Input::Pong { conn }),
-            Ok(Some(Message::Close(frame))) if !is_stand_in(frame.as_ref()) => {
+            Ok(Decoded::Fragment { bytes }) => return Some(Input::Fragment { conn, bytes }),
+            Ok(Decoded::Message(Message::Text(text))) => {
+                return Some(Input::Message { conn, text: text.as_str().to_owned() });
+            }
+            Ok(Decoded::Message(Message::Ping(payload))) => {
+                return Some(Input::Ping { conn, payload: payload.to_vec() });
+            }
+            Ok(Decoded::Message(Message::Pong(_))) => return Some(Input::Pong { conn }),
+            Ok(Decoded::Message(Message::Close(frame))) if !is_stand_in(frame.as_ref()) => {
                 self.phase = Phase::Discarding;
                 return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
             }
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(Some(Message::Binary(_))) => Violation::Binary,
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                return decoder.take_half_frame().map(|bytes| Input::HalfFrame { conn, bytes });
+            }
+            Ok(Decoded::Message(Message::Binary(_))) => Violation::Binary,
             Err(Error::Utf8(_)) => Violation::Utf8,
             Err(Error::Capacity(_)) => Violation::TooLarge,
-            Ok(Some(Message::Close(_) | Message::Frame(_))) | Err(_) => Violation::Protocol,
+            Ok(Decoded::Message(Message::Close(_) | Message::Frame(_))) | Err(_) => Violation::Protocol,
         };
         self.phase = Phase::Discarding;
         Some(Input::Violation { conn, rule })

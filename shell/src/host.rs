@@ -154,6 +154,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             seat.waker.clone_from(cx.waker());
             let is_held = self.shard.is_held(conn);
             if !is_held && let Some(unread) = self.outside.unread.remove(&conn) {
+                self.turn(now, Input::Unread { conn, bytes: 0 });
                 self.decode(now, conn, &unread);
                 continue;
             }
@@ -199,6 +200,21 @@ impl<T: Transport, O: Observer> Host<T, O> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let patience = self.patience.filter(|_| !self.may_go_on());
         self.shard.poll_timeout().into_iter().chain(patience).min()
+    }
+
+    /// Keeps room for the body of a backend's call of at most so many bytes, until [`Host::body_ended`]. False when there is none.
+    #[must_use]
+    pub fn body_begun(&mut self, now: Now, bytes: usize) -> bool {
+        let has_place = self.shard.has_place_for_body(bytes);
+        if has_place {
+            self.turn(now, Input::BodyBegun { bytes });
+        }
+        has_place
+    }
+
+    /// Gives that room back.
+    pub fn body_ended(&mut self, now: Now, bytes: usize) {
+        self.turn(now, Input::BodyEnded { bytes });
     }
 
     /// Hands in a backend's call.
@@ -267,7 +283,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             }
             if self.shard.is_held(conn) && !bytes.is_empty() {
                 self.outside.unread.insert(conn, bytes.to_vec());
-                return;
+                return self.turn(now, Input::Unread { conn, bytes: bytes.len() });
             }
         }
     }

@@ -28,7 +28,11 @@ impl Observer for Recent {
         let (kind, conn, bytes) = match input {
             Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
             Input::Message { conn, text } => ("message", Some(*conn), text.len()),
-            Input::Fragment { conn } => ("fragment", Some(*conn), 0),
+            Input::Fragment { conn, bytes } => ("fragment", Some(*conn), *bytes),
+            Input::HalfFrame { conn, bytes } => ("half a frame", Some(*conn), *bytes),
+            Input::Unread { conn, bytes } => ("unread", Some(*conn), *bytes),
+            Input::BodyBegun { bytes } => ("body begun", None, *bytes),
+            Input::BodyEnded { bytes } => ("body ended", None, *bytes),
             Input::Ping { conn, payload } => ("ping", Some(*conn), payload.len()),
             Input::Pong { conn } => ("pong", Some(*conn), 0),
             Input::PeerClosed { conn, .. } => ("peer closed", Some(*conn), 0),

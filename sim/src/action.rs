@@ -432,6 +432,8 @@ words! {
         Pongs = "pongs",
         /// Empty fragments of a message.
         Fragments = "fragments",
+        /// One, and not all of it.
+        Half = "half",
     }
     /// A broken rule of the framing.
     Rule {
@@ -647,6 +649,8 @@ words! {
         Authenticated = "authenticated",
         /// `Fragment`.
         Fragment = "fragment",
+        /// `HalfFrame`.
+        HalfFrame = "half-frame",
     }
 }
 

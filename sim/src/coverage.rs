@@ -47,6 +47,7 @@ goals! {
     HandshakeLapsed = "a handshake took too long",
     AuthenticateLapsed = "a client did not say who it is",
     NoPong = "a ping was not answered",
+    Unfinished = "a message that had begun did not end",
     PingAnswered = "a ping was answered",
     PongReplaced = "an unsent pong was replaced",
     WriteLapsed = "a socket took nothing for too long",

@@ -2,7 +2,7 @@
 
 use super::work::Work;
 use super::{Hub, Owner};
-use crate::conn::{Conn, Phase, Timer};
+use crate::conn::{Conn, Open, Phase, Timer};
 use crate::outbox::Queue;
 use crate::registry::{Reasons, index};
 use crate::time::Instant;
@@ -18,12 +18,16 @@ impl Hub {
         assert_eq!(self.totals.accepted, ended + self.conns.len() as u64, "G7: who is accepted ends, once");
         let mut waiting = 0;
         let mut outbox_bytes = 0;
+        let mut inbound_bytes = 0;
         for (slot, conn) in &self.conns {
             self.audit_conn(index(slot), conn);
             waiting += conn.queue().map_or(0, Queue::len) as u64;
             outbox_bytes += conn.queue().map_or(0, Queue::bytes);
+            inbound_bytes += conn.open().map_or(0, |open| open.inbound.bytes());
         }
         assert_eq!(outbox_bytes, self.outbox_bytes, "G8: what waits for sockets counts its bytes");
+        assert_eq!(inbound_bytes, self.inbound_bytes, "G8: what clients have sent and is kept counts its bytes");
+        self.audit_totals();
         let ready = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
         assert_eq!(ready.clone().count(), self.ready, "G8: those who are ready are counted");
         let anonymous = ready.filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty())).count();
@@ -49,6 +53,22 @@ impl Hub {
         );
         assert!(self.agenda.is_done() && self.slow.is_empty(), "a turn ends with nothing undone but what it puts off");
         self.audit_put_off();
+    }
+
+    /// The node holds no more than it may, or nothing that could be given up for it.
+    fn audit_totals(&self) {
+        let refused = self.conns.iter().filter_map(|(_, conn)| conn.queue()).flat_map(Queue::refused);
+        self.held.audit(refused);
+        let limits = &self.config.limits;
+        let refuses = |open: &Open| open.outbox.queue().has_refused();
+        let is_within = self.held.bytes() <= limits.outbox_bytes_total;
+        assert!(is_within || !self.opens().any(refuses), "G6: what sockets have refused is bounded");
+        let is_within = self.inbound_bytes + self.bodies <= limits.inbound_bytes_total;
+        assert!(is_within || self.inbound_bytes == 0, "G6: what clients have sent and is kept is bounded");
+    }
+
+    fn opens(&self) -> impl Iterator<Item = &Open> {
+        self.conns.iter().filter_map(|(_, conn)| conn.open())
     }
 
     /// Every call that is not answered has its next part among what was put off, once.
@@ -80,7 +100,12 @@ impl Hub {
             Phase::Open(open) => {
                 let limits = &self.config.limits;
                 assert!(seats <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
-                open.outbox.audit();
+                open.inbound.audit();
+                assert_eq!(
+                    open.inbound.is_unfinished(),
+                    conn.deadlines.get(Timer::Message) != Instant::NEVER,
+                    "G7: what has begun has a deadline"
+                );
                 let unready = conn.deadlines.get(Timer::Phase) != Instant::NEVER;
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.rooms_of(slot).filter(|(_, member)| !member).count();
@@ -146,6 +171,12 @@ mod tests {
                 ("G7: who is accepted ends, once", |hub| hub.totals.accepted += 1),
                 ("G8: a frame waits, is written or is dropped", |hub| hub.totals.frames_queued += 1),
                 ("G8: what waits for sockets counts its bytes", |hub| hub.outbox_bytes += 1),
+                ("G8: what clients have sent and is kept counts its bytes", |hub| hub.inbound_bytes += 1),
+                ("G6: what clients have sent and is kept is bounded", |hub| {
+                    hub.inbound_bytes += hub.config.limits.inbound_bytes_total + 1;
+                    let more = hub.inbound_bytes;
+                    hub.conns[0].open_mut().expect("it is open").inbound.is_unread(more);
+                }),
                 ("G8: those who are ready are counted", |hub| hub.ready += 1),
                 ("G8: who has a user and is there is ready", |hub| {
                     hub.registry.set_user(0, &Name::from("ada"));
@@ -188,6 +219,10 @@ mod tests {
                 }),
                 ("G7: who has not said who it is has a deadline", |hub| {
                     hub.conns[0].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
+                }),
+                ("G7: what has begun has a deadline", |hub| {
+                    hub.change_inbound(0, |inbound| inbound.frame_begun(0));
+                    hub.inbound_bytes = 1;
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
                     hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);

@@ -1,13 +1,17 @@
 //! Fan-out: a message is encoded at most once for each profile, and every receiver's outbox gets the same bytes.
 
 use super::Hub;
-use crate::conn::{Conn, Open, Speaks};
+use crate::close::CloseCause;
+use crate::conn::{Conn, Open, Speaks, Timer};
 use crate::frame::Frame;
+use crate::held::Held;
 use crate::ids::{ConnId, Name};
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::link::{Entry, Position};
 use crate::outbox::Full;
+use crate::registry::index;
 use crate::stats::Totals;
+use crate::time::Instant;
 use crate::turn::Effect;
 use crate::wire::{json, plain, raw};
 use alloc::string::String;
@@ -20,6 +24,7 @@ struct Post<'a> {
     effects: &'a mut Vec<Effect>,
     slow: &'a mut Vec<ConnId>,
     outbox_bytes: &'a mut usize,
+    held: &'a mut Held,
 }
 
 /// The parts of a hub that are its: a method would borrow all of the hub.
@@ -31,6 +36,7 @@ macro_rules! post {
             effects: &mut $hub.effects,
             slow: &mut $hub.slow,
             outbox_bytes: &mut $hub.outbox_bytes,
+            held: &mut $hub.held,
         }
     };
 }
@@ -89,6 +95,30 @@ impl Hub {
         self.enqueue(slot, Frame::text(text));
     }
 
+    /// Ends those whose sockets have gone longest without taking anything, until what such sockets have refused is within the
+    /// bound of the node. Returns whether there was one.
+    #[inline]
+    pub(super) fn relieve_outboxes(&mut self) -> bool {
+        self.held.bytes() > self.config.limits.outbox_bytes_total && self.close_longest_refusing()
+    }
+
+    #[cold]
+    fn close_longest_refusing(&mut self) -> bool {
+        let refusing = |(slot, conn): (usize, &Conn)| {
+            let refuses = conn.open()?.outbox.queue().has_refused();
+            refuses.then(|| (conn.deadlines.get(Timer::Write), index(slot)))
+        };
+        let mut refusing: Vec<(Instant, u32)> = self.conns.iter().filter_map(refusing).collect();
+        refusing.sort_unstable();
+        for (_, slot) in &refusing {
+            if self.held.bytes() <= self.config.limits.outbox_bytes_total {
+                break;
+            }
+            self.close_over(*slot, Limit::OutboxBytesTotal, CloseCause::Slow);
+        }
+        !refusing.is_empty()
+    }
+
     /// Tells a client what went wrong, if there is still somebody to tell.
     pub(super) fn say_error(&mut self, slot: u32, text: &str) {
         if self.conns[slot as usize].open().is_some() {
@@ -115,7 +145,7 @@ impl Post<'_> {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         let bytes = frame.len();
-        match open.outbox.push(frame, self.limits) {
+        match open.outbox.push(frame, self.limits, self.held) {
             Ok(was_empty) => {
                 self.totals.frames_queued += 1;
                 *self.outbox_bytes += bytes;

@@ -16,7 +16,6 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -126,7 +125,7 @@ impl Hub {
             && let Stage::Unauthenticated { refused, .. } = &mut open.stage
         {
             *refused = true;
-            open.waiting = Vec::new();
+            self.change_inbound(slot, |inbound| drop(inbound.take_waiting()));
         }
     }
 

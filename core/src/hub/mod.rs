@@ -4,6 +4,7 @@ mod answers;
 mod audit;
 mod calls;
 mod deliver;
+mod inbound;
 mod json;
 mod membership;
 mod pace;
@@ -19,6 +20,7 @@ use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
 use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
 use crate::frame::Frame;
+use crate::held::Held;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, News, Request};
@@ -43,7 +45,7 @@ use calls::Gather;
 use core::time::Duration;
 use pace::Peer;
 use slab::Slab;
-use work::{Agenda, TurnBudget, Work};
+use work::{Agenda, TurnBudget};
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
@@ -74,6 +76,12 @@ pub(crate) struct Hub {
     ready: usize,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
+    /// What sockets have refused.
+    held: Held,
+    /// Bytes that are kept of what clients have sent.
+    inbound_bytes: usize,
+    /// Bytes of the bodies of API calls that are not answered.
+    bodies: usize,
     /// What waits to be taken by the broker.
     pub requests: VecDeque<Request>,
     /// What waits to be taken by the shell.
@@ -130,6 +138,9 @@ impl Hub {
             totals: Totals::default(),
             ready: 0,
             outbox_bytes: 0,
+            held: Held::new(keys),
+            inbound_bytes: 0,
+            bodies: 0,
             requests: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -180,9 +191,10 @@ impl Hub {
             Input::Upgraded { conn } => self.with(conn, Self::upgraded),
             Input::Message { conn, text } => self.with(conn, |hub, slot| hub.message(slot, text)),
             Input::Ping { conn, payload } => self.with(conn, |hub, slot| hub.pinged(slot, &payload)),
-            Input::Fragment { conn } | Input::Pong { conn } => self.with(conn, |hub, slot| {
-                hub.heard(slot);
-            }),
+            Input::Fragment { conn, bytes } => self.with(conn, |hub, slot| hub.fragment(slot, bytes)),
+            Input::HalfFrame { conn, bytes } => self.with(conn, |hub, slot| hub.half_frame(slot, bytes)),
+            Input::Unread { conn, bytes } => self.with(conn, |hub, slot| hub.unread(slot, bytes)),
+            Input::Pong { conn } => self.with(conn, Self::ponged),
             Input::PeerClosed { conn, code } => self.with(conn, |hub, slot| hub.peer_closed(slot, code)),
             Input::Violation { conn, rule } => self.with(conn, |hub, slot| {
                 if rule == Violation::TooLarge {
@@ -194,6 +206,8 @@ impl Hub {
             Input::Lost { conn, cause: Lost::Read | Lost::Write } => self.with(conn, Self::lost),
             Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
             Input::Authenticated { conn, verdict } => self.with(conn, |hub, slot| hub.authenticated(slot, verdict)),
+            Input::BodyBegun { bytes } => self.bodies += bytes,
+            Input::BodyEnded { bytes } => self.bodies -= bytes,
             Input::Call { call, command } => self.call(Caller::Whole(call), command),
             Input::Tick => self.tick(),
             Input::Shutdown => self.shutdown(),
@@ -225,6 +239,12 @@ impl Hub {
         while let Some(conn) = self.slow.pop() {
             self.with(conn, |hub, slot| hub.close(slot, CloseCause::Slow));
         }
+    }
+
+    /// Ends connections until what waits for those that refuse it, and what is kept of what clients have sent, is within the
+    /// bounds of the node. Returns whether there was one to end.
+    pub fn relieve(&mut self) -> bool {
+        self.relieve_outboxes() || self.relieve_inbound()
     }
 
     /// When [`Input::Tick`] is next useful.
@@ -277,52 +297,11 @@ impl Hub {
         }
     }
 
-    fn message(&mut self, slot: u32, text: String) {
-        if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
-            return self.vacate(slot, abnormal(CloseCause::Protocol));
-        }
-        if !self.heard(slot) {
-            return;
-        }
-        self.totals.messages_in += 1;
-        self.agenda.then(Work::Text { conn: self.conns[slot as usize].id, text, at: 0 });
-    }
-
-    fn pinged(&mut self, slot: u32, payload: &[u8]) {
-        if !self.heard(slot) {
-            return;
-        }
-        let conn = &mut self.conns[slot as usize];
-        let Some(open) = conn.open_mut() else { return };
-        self.outbox_bytes -= open.outbox.queue().bytes();
-        let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload));
-        self.outbox_bytes += open.outbox.queue().bytes();
-        self.totals.frames_queued += 1;
-        self.totals.frames_dropped += u64::from(replaced);
-        if was_empty {
-            self.effects.push(Effect::Wake(conn.id));
-        }
-    }
-
-    /// Counts a complete frame of a client and disarms its pong deadline. Returns false when the frame is to be ignored: the
-    /// phase takes none, or it exceeds `client_frames` and ends the connection.
-    fn heard(&mut self, slot: u32) -> bool {
-        if self.conns[slot as usize].open().is_none() {
-            self.totals.ignored_inputs += 1;
-            return false;
-        }
-        if !self.pace_frame(slot) {
-            return false;
-        }
-        self.disarm(slot, Timer::Pong);
-        true
-    }
-
     fn peer_closed(&mut self, slot: u32, code: Option<u16>) {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.answer_close(code, &self.config.limits);
+                let closing = open.answer_close(code, &self.config.limits, &mut self.held);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -339,7 +318,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.follow(&self.config.limits);
+                let closing = open.follow(&self.config.limits, &mut self.held);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
                 self.end_if_over(slot);
@@ -370,7 +349,7 @@ impl Hub {
             Some(Phase::Open(open)) => {
                 let limits = &self.config.limits;
                 let was_high = open.outbox.is_high(limits);
-                let progress = open.outbox.flushed(bytes);
+                let progress = open.outbox.flushed(bytes, &mut self.held);
                 let is_low_again = was_high && !open.outbox.is_high(limits);
                 self.totals.frames_written += progress.frames;
                 self.watch_progress(slot, bytes, progress);
@@ -379,7 +358,7 @@ impl Hub {
                 }
             }
             Some(Phase::Closing(closing)) => {
-                let progress = closing.sealed.flushed(bytes);
+                let progress = closing.sealed.flushed(bytes, &mut self.held);
                 self.totals.frames_written += progress.frames;
                 if bytes > 0 && progress.empty && !closing.is_over() {
                     self.effects.push(Effect::Finish(conn.id));
@@ -418,7 +397,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.begin_close(cause, reason, &self.config.limits);
+                let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.held);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -438,6 +417,7 @@ impl Hub {
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;
         self.ready -= usize::from(sealed.was_ready);
+        self.inbound_bytes -= sealed.inbound;
         self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
         conn.deadlines.clear();
         conn.phase = Some(Phase::Closing(closing));
@@ -453,7 +433,7 @@ impl Hub {
     /// Goes on with an end that the peer is further with.
     fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
         self.outbox_bytes -= closing.sealed.queue().bytes();
-        let dropped = closing.peer_is(peer);
+        let dropped = closing.peer_is(peer, &mut self.held);
         self.outbox_bytes += closing.sealed.queue().bytes();
         match dropped {
             Some(dropped) => self.totals.frames_dropped += dropped,
@@ -488,9 +468,11 @@ impl Hub {
         let mut conn = self.conns.remove(slot as usize);
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
         self.ready -= usize::from(conn.ready().is_some());
+        self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
         let unsent = conn.queue();
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
+        unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.held.remove(frame));
         if let Some(peer) = conn.peer {
             self.peer_left(peer);
         }
@@ -522,10 +504,13 @@ impl Hub {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
             // It is not listened to: write_timeout judges it.
-            Timer::Pong if conn.open().is_some_and(|open| open.outbox.is_high(&self.config.limits)) => {
-                self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+            Timer::Pong | Timer::Message
+                if conn.open().is_some_and(|open| open.outbox.is_high(&self.config.limits)) =>
+            {
+                self.arm_for_client(slot, timer);
             }
             Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),
+            Timer::Message => self.close_over(slot, Limit::MessageTimeout, CloseCause::Unfinished),
             Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
             Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),
             Timer::RoomExpiry => {

@@ -6,16 +6,13 @@
 
 use super::Hub;
 use crate::api::Command;
-use crate::close::CloseCause;
 use crate::code::Error;
-use crate::conn::{Conn, Speaks, Timer};
+use crate::conn::{Conn, Speaks};
 use crate::frame::Frame;
 use crate::ids::{ConnId, Name};
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 use crate::link::{Caller, Draft, Origin, Request};
 use crate::outbox::PART;
-use crate::time::Instant;
-use crate::turn::Effect;
 use crate::wire::api::bad_room;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -183,46 +180,6 @@ impl Hub {
     /// Whether a connection is not to be listened to: what it says would have to wait.
     pub fn is_held(&self, conn: ConnId) -> bool {
         self.find(conn).and_then(Conn::open).is_some_and(|open| open.is_held(&self.config.limits))
-    }
-
-    /// Keeps a message until its time has come, as many bytes as one message may have.
-    fn keep_waiting(&mut self, slot: u32, text: String) {
-        let max = self.config.limits.message_bytes;
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        let waiting: usize = open.waiting.iter().map(String::len).sum();
-        if waiting + text.len() > max {
-            return self.close_for(slot, Limit::MessageBytes, CloseCause::BadRequest);
-        }
-        open.waiting.push(text);
-    }
-
-    /// Hears what a connection has said meanwhile, unless it still has to wait.
-    pub(super) fn hear_waiting(&mut self, slot: u32) {
-        let conn = &mut self.conns[slot as usize];
-        let id = conn.id;
-        let Some(open) = conn.open_mut().filter(|open| !open.is_busy()) else { return };
-        if open.waiting.is_empty() || open.outbox.is_high(&self.config.limits) {
-            return;
-        }
-        for text in mem::take(&mut open.waiting) {
-            self.agenda.then(Work::Text { conn: id, text, at: 0 });
-        }
-        self.effects.push(Effect::Listen(id));
-    }
-
-    /// The socket has taken so much that its client can be listened to again. It may have answered the last ping long ago.
-    #[cold]
-    pub(super) fn is_low_again(&mut self, slot: u32) {
-        let conn = &self.conns[slot as usize];
-        let id = conn.id;
-        if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
-            self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
-        }
-        if self.conns[slot as usize].open().is_some_and(|open| open.waiting.is_empty()) {
-            self.effects.push(Effect::Listen(id));
-        } else {
-            self.hear_waiting(slot);
-        }
     }
 
     fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {

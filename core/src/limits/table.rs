@@ -259,6 +259,7 @@ limits! {
     /// Bytes of the body of an API call.
     api_body_bytes ApiBodyBytes: Bytes = 1 << 20, "413 (106)";
     requires at_least (2) because "the shortest call is {}";
+    simulated 1024;
 
     /// Rooms that one broadcast names.
     broadcast_channels BroadcastChannels: Count = 10_000, "413 (106); nothing is done";
@@ -303,6 +304,11 @@ limits! {
     requires less_than (ping_interval) because "one ping at a time waits for its answer";
     simulated in 50 percent [3];
 
+    /// From the first bytes of a message, or of any frame, until the last.
+    message_timeout MessageTimeout: Duration = seconds(30), "close 3012";
+    requires at_least (1 ms) because "no message comes in no time";
+    simulated in 50 percent [1, 4];
+
     /// How long a socket may refuse bytes before its connection is given up.
     write_timeout WriteTimeout: Duration = seconds(5), "close 3009";
     requires at_least (1 ms) because "a socket that takes a frame in two parts would be given up between them";
@@ -333,6 +339,17 @@ limits! {
     requires at_least (rooms_per_connection * 1024)
         because "SDKs send the connect and a subscribe for every room in one message, and never come back after 1009";
     simulated 4096;
+
+    /// Messages of one client that wait for their time.
+    waiting_messages WaitingMessages: Count = 256, "close 3501";
+    requires at_least (1) because "a message may come while a token is being checked";
+    simulated in 20 percent [1, 2];
+
+    /// Bytes of all that is unfinished: messages of which a part came, commands that wait, bodies of API calls.
+    inbound_bytes_total InboundBytesTotal: Bytes = 256 << 20, "close 3013 for who has most of it; a body: 503";
+    requires at_least (message_bytes) because "one message could not be read";
+    requires at_least (api_body_bytes) because "one body could not be read";
+    simulated in 50 percent [4096, 9000];
 
     /// Bytes of one publication's payload.
     publication_bytes PublicationBytes: Bytes = 64 << 10, "API: 413 (106); client: error 107";
@@ -376,6 +393,10 @@ limits! {
     outbox_frames OutboxFrames: Count = 1024, "close 3008";
     requires at_least (1) because "nothing could be sent at all";
     simulated in 85 percent [1, 2, 3, 4, 8, 16];
+
+    /// Bytes of all frames that sockets have refused; one that several connections wait for counts once.
+    outbox_bytes_total OutboxBytesTotal: Bytes = 1 << 30, "close 3008 for who has gone longest without taking a byte";
+    requires at_least (outbox_bytes) because "one connection could not have the outbox that it may have";
 
     /// Rooms that one connection is in, the user's own included.
     rooms_per_connection RoomsPerConnection: Count = 128, "error 106; URL: 400; token: close 3505";

@@ -4,7 +4,7 @@ use crate::world::{World, parse, with};
 use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, ClientId, ConnId, Input, Limits, Lost, Name, Policy, Upgrade, Violation};
+use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Name, Policy, Upgrade, Violation};
 use std::time::Duration;
 use tungstenite::Message;
 
@@ -219,5 +219,34 @@ fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
                 _ => phase.into(),
             }
         }
+    }
+}
+
+#[test]
+fn a_message_that_has_begun_ends_in_time() {
+    type Act = fn(&mut World, ConnId);
+    let fragment: Act = |world, conn| world.input(Input::Fragment { conn, bytes: 1 });
+    let half: Act = |world, conn| world.input(Input::HalfFrame { conn, bytes: 10 });
+    let pong: Act = |world, conn| world.input(Input::Pong { conn });
+    let text: Act = |world, conn| world.say(conn, "{}");
+    let second: Act = |world, _| world.pass(Duration::from_secs(1));
+    let message_timeout = Duration::from_secs(3);
+    for (acts, stays) in [
+        (&[fragment, second, second, fragment, second][..], false),
+        (&[fragment, second, pong, second, pong, half, second], false),
+        (&[half, second, second, second], false),
+        (&[text, half, second, second, second], false),
+        (&[fragment, second, second, text, half, second, second], true),
+        (&[half, second, second, pong, half, second, second], true),
+        (&[half, second, second, fragment, second], false),
+        (&[fragment, text, second, second, second], true),
+        (&[half, text, second, second, second, second], true),
+    ] {
+        let mut world = with(Limits { message_timeout, ..Limits::default() }, Policy::open());
+        let conn = world.json();
+        acts.iter().for_each(|act| act(&mut world, conn));
+        let expected = (!stays).then(|| (3012, "unfinished message (message_timeout)".into()));
+        assert_eq!(world.read_close(conn), expected);
+        assert_eq!(world.shard.stats().totals.limits.contains_key(&Limit::MessageTimeout), !stays);
     }
 }

@@ -32,7 +32,7 @@ fn a_client_that_joins_too_fast_is_told_so_and_stays() {
 const IDLE_FRAMES: [fn(&mut World, ConnId); 5] = [
     |world, conn| world.input(Input::Ping { conn, payload: vec![] }),
     |world, conn| world.input(Input::Pong { conn }),
-    |world, conn| world.input(Input::Fragment { conn }),
+    |world, conn| world.input(Input::Fragment { conn, bytes: 1 }),
     |world, conn| world.say(conn, " \n"),
     |world, conn| world.say(conn, ""),
 ];
@@ -81,12 +81,13 @@ fn what_waits_for_a_token_counts_before_it_is_heard() {
 
 #[test]
 fn a_fragment_is_a_sign_of_life() {
-    let mut world = world();
+    let limits = Limits { message_timeout: Duration::from_secs(1000), ..Limits::default() };
+    let mut world = with(limits, Policy::open());
     let conn = world.plain("/ws/a");
     for _ in 0..4 {
         world.pass(Limits::default().ping_interval);
         world.flush(conn);
-        world.input(Input::Fragment { conn });
+        world.input(Input::Fragment { conn, bytes: 1 });
     }
     assert!(world.ended.is_empty() && world.read_close(conn).is_none());
 }

@@ -1,7 +1,7 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
 use super::Visit;
-use super::reply::{self, Body, because, json, over, restarting};
+use super::reply::{self, Body, SOON, because, json, later, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
 use crate::refusals::Reason;
@@ -37,13 +37,47 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
         Ok(mode) => mode,
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
-    match read_body(shard, request, mode).await {
+    let Some(place) = Place::take(shard, request.body()) else { return no_place(shard) };
+    let response = match read_body(shard, request, mode).await {
         Ok(body) => {
             visit.unread.set(false);
             call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
         }
         Err(response) => *response,
+    };
+    drop(place);
+    response
+}
+
+/// The place that a body has among all that is unfinished, until its call is answered or given up.
+struct Place<'a> {
+    shard: &'a Shard,
+    bytes: usize,
+}
+
+impl<'a> Place<'a> {
+    /// None where there is no room for it. A body that does not say how long it is may be as long as any.
+    fn take(shard: &'a Shard, body: &Incoming) -> Option<Self> {
+        let most = shard.settings.limits.api_body_bytes;
+        let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
+        let bytes = length.min(most);
+        // A shard that is broken answers no call.
+        let has_place = shard.enter(|host, now| host.body_begun(now, bytes)).unwrap_or(true);
+        // Made for nothing, it would give back what was never taken.
+        has_place.then(|| Self { shard, bytes })
     }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shard.enter(|host, now| host.body_ended(now, self.bytes));
+    }
+}
+
+fn no_place(shard: &Shard) -> Response<Body> {
+    shard.hit(Limit::InboundBytesTotal);
+    let words = "too many bodies of calls are under way: this one was not read";
+    later(over(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
 }
 
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {

@@ -143,6 +143,61 @@ pub fn frames_without_end() {
     }
 }
 
+pub fn unfinished_message() {
+    let mut world = World::with(|settings| settings.limits.message_timeout = Duration::from_millis(300));
+    let (fragment, whole) = (frame(TEXT, &[b' '; 64_000]), frame(0x80 | TEXT, &[b' '; 64_000]));
+    for (what, begun) in [
+        ("a fragment without end", &fragment[..]),
+        ("half a frame", &whole[..30_000]),
+        ("half a header", &whole[..3]),
+        ("half a frame behind a whole one", &[&frame(0x80 | PONG, b"")[..], &whole[..7]].concat()),
+    ] {
+        let mut client = Client::connect(world.address, "/connection/websocket");
+        client.send_raw(begun);
+        assert_eq!(client.close(), (3012, "unfinished message (message_timeout)".into()), "{what}");
+    }
+    assert_eq!(hits(world.address, "message_timeout"), 4);
+    let mut client = world.client();
+    for half in frame(0x80 | TEXT, br#"{"id":2,"ping":{}}"#).chunks(12) {
+        client.send_raw(half);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(client.receive()["id"], 2, "what ends in time is heard");
+    thread::sleep(Duration::from_millis(400));
+    assert!(client.ask(&json!({"id": 3, "ping": {}}))["ping"].is_object(), "and its time is over with it");
+    world.is_unaffected();
+}
+
+pub fn unfinished_beyond_the_node() {
+    let mut world = World::with(|settings| {
+        settings.limits.inbound_bytes_total = 150_000;
+        settings.limits.api_body_bytes = 100_000;
+    });
+    let half = |length: usize| frame(TEXT, &vec![b' '; length]);
+    let mut clients: Vec<Client> = [60_000, 70_000, 50_000]
+        .map(|length| {
+            let mut client = Client::connect(world.address, "/connection/websocket");
+            client.send_raw(&half(length));
+            // Each is read before the next one.
+            thread::sleep(Duration::from_millis(50));
+            client
+        })
+        .into();
+    assert_eq!(clients[1].close(), (3013, "too much is unfinished (inbound_bytes_total)".into()), "it has most");
+    assert_eq!(hits(world.address, "inbound_bytes_total"), 1);
+    let mut body = TcpStream::connect(world.address).unwrap();
+    let head = "POST /api/info HTTP/1.1\r\nHost: localhost\r\nX-API-Key: test-key-test-key\r\n";
+    body.write_all(format!("{head}Content-Length: 99000\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(clients[0].close().0, 3013, "a body is unfinished, too");
+    let mut answer = [0; 12];
+    let mut another = TcpStream::connect(world.address).unwrap();
+    another.write_all(format!("{head}Content-Length: 99000\r\n\r\n").as_bytes()).unwrap();
+    another.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503", "a body does not take the place of another");
+    drop(body);
+    world.is_unaffected();
+}
+
 /// What an SDK does when it comes back is far below the rate of frames.
 #[test]
 fn frames_as_they_come_close_nobody() {

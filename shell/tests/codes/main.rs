@@ -32,7 +32,7 @@ use parlor_core::{CloseCause, UserLimit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
@@ -83,6 +83,8 @@ rows! {
     Close(3008), "a client does not read while its room talks" => slow_client;
     Close(3009), "a client does not read for write_timeout" => no_write_progress;
     Close(3012), "no answer to a ping" => no_pong;
+    Close(3012), "a message that does not end" => unfinished_message;
+    Close(3013), "more is unfinished than inbound_bytes_total" => unfinished_beyond_the_node;
     Close(3013), "frames faster than client_frames" => frames_without_end;
     Close(3013), "100 refusals for client_commands" => commands_without_end;
     Close(3014), "a user's connection more than connections_per_user where it is refused" => too_many_of_a_user;

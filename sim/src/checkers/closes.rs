@@ -96,6 +96,8 @@ impl Closes {
             CloseCause::Slow => conduct.refused || conduct.slow || self.by_driver,
             CloseCause::WriteTimeout => lasted(conduct.blocked, limits.write_timeout),
             CloseCause::NoPong => lasted(conduct.silence, limits.pong_timeout),
+            CloseCause::Unfinished => passed(conduct.begun, limits.message_timeout),
+            CloseCause::Hoards => conduct.begun.is_some() || conduct.said,
             CloseCause::Rate => conduct.said,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user > 0 && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,

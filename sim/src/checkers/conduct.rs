@@ -14,6 +14,9 @@ pub(super) struct Conduct {
     pub refused: bool,
     pub progress: u64,
     pub blocked: u64,
+    /// Since when it has something to end: parts of a message, or of a frame.
+    pub begun: Option<u64>,
+    pub fragmented: bool,
     /// It has said something, shown a token, or one that was no good.
     pub said: bool,
     pub tokens: usize,
@@ -32,6 +35,13 @@ pub(super) struct Conduct {
 impl Conduct {
     /// Takes note of an input.
     pub(super) fn notes(&mut self, now: Now, input: &Input) {
+        match input {
+            Input::Fragment { .. } => (self.fragmented, self.begun) = (true, self.begun.or(Some(now.mono.0))),
+            Input::HalfFrame { .. } => self.begun = self.begun.or(Some(now.mono.0)),
+            Input::Message { .. } => (self.fragmented, self.begun) = (false, None),
+            Input::Ping { .. } | Input::Pong { .. } => self.begun = self.begun.filter(|_| self.fragmented),
+            _ => {}
+        }
         match input {
             Input::Upgraded { .. } => (self.upgraded, self.heard) = (Some(now.mono.0), now.mono.0),
             Input::Message { .. } | Input::Ping { .. } | Input::Pong { .. } | Input::Fragment { .. } => {

@@ -77,8 +77,11 @@ impl<'a> Bench<'a> {
                 Input::Message { conn, text: texts::message(what, &Places::new(which, who, &self.shard.snapshot())) }
             }
             6 => Input::Ping { conn, payload: vec![what; usize::from(what).min(125)] },
-            7 if what.is_multiple_of(2) => Input::Pong { conn },
-            7 => Input::Fragment { conn },
+            7 => match what % 4 {
+                0 | 1 => Input::Pong { conn },
+                2 => Input::Fragment { conn, bytes: usize::from(what) },
+                _ => Input::HalfFrame { conn, bytes: usize::from(what) * 100 },
+            },
             8 => Input::PeerClosed { conn, code: [None, Some(1000), Some(1001), Some(4321)][usize::from(what % 4)] },
             9 => Input::Violation { conn, rule: rule(what) },
             10 => Input::Lost { conn, cause: [Lost::Eof, Lost::Read, Lost::Write][usize::from(what % 3)] },

@@ -42,6 +42,8 @@ pub struct Hosted {
     answering: BTreeSet<ConnId>,
     /// Connections whose clients have sent a part of a message, of which more is to come.
     fragmented: BTreeSet<ConnId>,
+    /// What is still to come of the Pong that a client has begun to send.
+    half_sent: BTreeMap<ConnId, Vec<u8>>,
     /// How bytes are cut, and in which order tasks run.
     rng: Rng,
 }
@@ -60,6 +62,7 @@ impl Subject for Hosted {
             tasks: BTreeMap::new(),
             answering: BTreeSet::new(),
             fragmented: BTreeSet::new(),
+            half_sent: BTreeMap::new(),
             rng: Rng::stream(drawn, "hosted"),
         }
     }
@@ -149,9 +152,15 @@ impl Hosted {
                 let bytes = frames::text(&text, begun, &mut self.rng);
                 self.send(conn, &bytes);
             }
-            Input::Fragment { conn } => {
+            Input::Fragment { conn, .. } => {
                 let begun = !self.fragmented.insert(conn);
                 self.send(conn, &frames::fragment(begun));
+            }
+            Input::HalfFrame { conn, .. } => {
+                let pong = frames::pong();
+                let (first, rest) = pong.split_at(3);
+                self.send(conn, first);
+                self.half_sent.insert(conn, rest.to_vec());
             }
             Input::Ping { conn, payload } => self.send(conn, &frames::ping(&payload)),
             Input::Pong { conn } => self.send(conn, &frames::pong()),
@@ -178,7 +187,9 @@ impl Hosted {
             Input::Call { command, .. } => drop(self.host.call(now, command)),
             Input::Tick => self.host.tick(now),
             Input::Shutdown => self.host.shut_down(now),
-            Input::Authenticated { .. } => unreachable!("the host checks tokens by itself"),
+            Input::BodyBegun { bytes } => assert!(self.host.body_begun(now, bytes), "there is room"),
+            Input::BodyEnded { bytes } => self.host.body_ended(now, bytes),
+            Input::Authenticated { .. } | Input::Unread { .. } => unreachable!("the host does that by itself"),
         }
     }
 
@@ -202,7 +213,9 @@ impl Hosted {
     }
 
     /// What a client sends comes in pieces of any size.
-    fn send(&mut self, conn: ConnId, mut bytes: &[u8]) {
+    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        let whole = [self.half_sent.remove(&conn).unwrap_or_default().as_slice(), bytes].concat();
+        let mut bytes = whole.as_slice();
         while !bytes.is_empty() {
             let most = if self.rng.chance(50) { bytes.len() } else { bytes.len().min(7) };
             let length = self.rng.between(1, most as u64);
@@ -221,6 +234,7 @@ impl Hosted {
         let pipe = self.pipes.remove(conn).expect("whoever ends was there");
         self.fragmented.remove(conn);
         self.answering.remove(conn);
+        self.half_sent.remove(conn);
         assert!(pipe.hung_up() == Some(end.clean), "G7: a clean end lets out what was written, and no other does");
         assert!(!self.tasks.contains_key(conn), "G7: the task of {conn} ends with it");
     }

@@ -75,7 +75,15 @@ impl<V: Version> Naive<V> {
             Input::Lost { conn, .. } => self.lost(conn),
             Input::Flushed { conn, bytes } => self.flushed(conn, bytes),
             Input::Call { call, command } => self.call(call, command),
-            Input::Fragment { .. } | Input::Ping { .. } | Input::Pong { .. } | Input::Tick | Input::Shutdown => vec![],
+            Input::Fragment { .. }
+            | Input::HalfFrame { .. }
+            | Input::Unread { .. }
+            | Input::BodyBegun { .. }
+            | Input::BodyEnded { .. }
+            | Input::Ping { .. }
+            | Input::Pong { .. }
+            | Input::Tick
+            | Input::Shutdown => vec![],
         }
     }
 

@@ -1,6 +1,6 @@
 //! The life of a connection: from the 101 to its end, with every deadline on the way.
 
-use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Side, Subject, Timer, nanos};
+use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Side, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
 use parlor_core::{CloseCause, Limit};
 
@@ -28,7 +28,59 @@ impl Oracle {
             conn.disarm(Timer::Pong);
             self.goals.reach(Goal::PingAnswered);
         }
-        self.is_open(peer)
+        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return false };
+        conn.half_frame = 0;
+        if conn.fragments.is_none() {
+            conn.disarm(Timer::Message);
+        }
+        true
+    }
+
+    /// A part of a message, which has begun with the first of them.
+    pub(super) fn fragment(&mut self, peer: usize, bytes: usize) {
+        if let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) {
+            conn.fragments = Some(conn.fragments.unwrap_or(0) + bytes);
+        }
+        if self.heard(peer) {
+            self.half_frame(peer, 0);
+        }
+    }
+
+    /// What has begun has so long to end.
+    pub(super) fn half_frame(&mut self, peer: usize, bytes: usize) {
+        let deadline = self.clock + nanos(self.config.limits.message_timeout);
+        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
+        conn.half_frame = bytes;
+        if conn.timer(Timer::Message).is_none() {
+            conn.arm(Timer::Message, deadline);
+        }
+    }
+
+    /// What came of somebody who is not listened to is kept as it is.
+    pub(super) fn unread(&mut self, peer: usize, bytes: usize) {
+        if let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) {
+            conn.unread = bytes;
+        }
+    }
+
+    /// Whoever has said most of what is not done yet goes, until the rest is within what the node keeps.
+    pub(super) fn make_room(&mut self) {
+        let limit = self.config.limits.inbound_bytes_total;
+        loop {
+            let kept: Vec<(usize, usize)> = (0..self.conns.len())
+                .filter_map(|peer| Some((self.conns[peer].as_ref().filter(|conn| conn.is_open())?.unfinished(), peer)))
+                .collect();
+            if kept.iter().map(|(bytes, _)| bytes).sum::<usize>() <= limit {
+                return;
+            }
+            let most = kept.into_iter().max_by_key(|(bytes, peer)| {
+                (*bytes, std::cmp::Reverse(self.conns[*peer].as_ref().expect("it is there").id.slot))
+            });
+            let (_, peer) = most.expect("somebody has said it");
+            self.hit(Limit::InboundBytesTotal);
+            self.close(peer, CloseCause::Hoards);
+            self.settle();
+        }
     }
 
     /// A Pong goes out at the next end of a frame (RFC 6455 section 5.5.3). One waits at most, so it needs no room.
@@ -167,12 +219,12 @@ impl Oracle {
     /// A client that has read may be listened to again: what it has said meanwhile is heard, and it has all the time there is
     /// to answer a ping.
     fn listened_to(&mut self, peer: usize) {
-        let deadline = self.clock + nanos(self.config.limits.pong_timeout);
         let is_high = self.is_high(peer);
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
-        if conn.timer(Timer::Pong).is_some() {
-            conn.arm(Timer::Pong, deadline);
-            self.goals.reach(Goal::PongDeadlineStoodStill);
+        for timer in [Timer::Pong, Timer::Message] {
+            let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
+            if conn.timer(timer).is_some() {
+                self.stand_still(peer, timer);
+            }
         }
         let conn = self.conn(peer).expect("it is open");
         if conn.asked || conn.waiting.is_empty() {
@@ -181,6 +233,15 @@ impl Oracle {
         let waiting = std::mem::take(&mut conn.waiting);
         self.goals.reach(Goal::WaitedForReader);
         waiting.into_iter().for_each(|text| self.hear(peer, text));
+    }
+
+    /// A deadline of what a client has to do is put off as a whole.
+    fn stand_still(&mut self, peer: usize, timer: Timer) {
+        let limits = &self.config.limits;
+        let time = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
+        let deadline = self.clock + nanos(time);
+        self.goals.reach(Goal::PongDeadlineStoodStill);
+        self.conn(peer).expect("its timer is armed").arm(timer, deadline);
     }
 
     /// Whether so much waits for a client by now that nothing more is done for it.
@@ -214,11 +275,9 @@ impl Oracle {
     pub(super) fn due(&mut self, peer: usize, timer: Timer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
-        if timer == Timer::Pong && self.is_held(peer) {
-            // It is not listened to, and cannot have answered.
-            let deadline = clock + nanos(self.config.limits.pong_timeout);
-            self.goals.reach(Goal::PongDeadlineStoodStill);
-            return self.conn(peer).expect("its timer is armed").arm(Timer::Pong, deadline);
+        if matches!(timer, Timer::Pong | Timer::Message) && self.is_held(peer) {
+            // It is not listened to, and cannot have answered, nor come to an end.
+            return self.stand_still(peer, timer);
         }
         let conn = self.conn(peer).expect("its timer is armed");
         conn.disarm(timer);
@@ -231,6 +290,7 @@ impl Oracle {
             }
             Timer::Authenticate => self.close(peer, CloseCause::Stale),
             Timer::Pong => self.close(peer, CloseCause::NoPong),
+            Timer::Message => self.close(peer, CloseCause::Unfinished),
             Timer::Write => self.close(peer, CloseCause::WriteTimeout),
             Timer::Expiry => self.close(peer, CloseCause::Expired),
             Timer::RoomExpiry => self.seats_due(peer),
@@ -343,6 +403,7 @@ impl Oracle {
             CloseCause::Slow => Goal::Slow,
             CloseCause::WriteTimeout => Goal::WriteLapsed,
             CloseCause::NoPong => Goal::NoPong,
+            CloseCause::Unfinished => Goal::Unfinished,
             CloseCause::UserFull => Goal::UserRefused,
             CloseCause::InvalidToken | CloseCause::TokenRequired => Goal::InvalidToken,
             CloseCause::BadRequest => Goal::BadRequest,
@@ -409,12 +470,19 @@ impl Oracle {
 }
 
 impl Conn {
+    /// Bytes of what its client has said that is not carried out.
+    fn unfinished(&self) -> usize {
+        let waiting: usize = self.waiting.iter().map(Waiting::bytes).sum();
+        self.fragments.unwrap_or(0) + self.half_frame + self.unread + waiting
+    }
+
     /// From now on it ends, and is nobody any more.
     fn is_closing(&mut self, phase: Phase, deadline: u64) {
         self.timers = [None; Timer::ALL.len()];
         self.arm(Timer::Close, deadline);
         self.phase = phase;
         self.waiting.clear();
+        (self.fragments, self.half_frame, self.unread) = (None, 0, 0);
         self.wants.clear();
         self.ask = Ask::Identity;
         self.granted.clear();
@@ -434,8 +502,8 @@ fn own_code(cause: CloseCause) -> Option<u16> {
         CloseCause::Expired => 3005,
         CloseCause::Slow => 3008,
         CloseCause::WriteTimeout => 3009,
-        CloseCause::NoPong => 3012,
-        CloseCause::Rate => 3013,
+        CloseCause::NoPong | CloseCause::Unfinished => 3012,
+        CloseCause::Rate | CloseCause::Hoards => 3013,
         CloseCause::UserFull => 3014,
         CloseCause::TokenRequired | CloseCause::InvalidToken => 3500,
         CloseCause::BadRequest => 3501,

@@ -51,7 +51,11 @@ pub enum Deed<'a> {
     /// A text that means this.
     Text(usize, &'a str, &'a [Said]),
     /// A frame with a part of a message.
-    Fragment(usize),
+    Fragment(usize, usize),
+    /// A part of a frame that will have so many bytes.
+    HalfFrame(usize, usize),
+    /// So many bytes that came are not decoded.
+    Unread(usize, usize),
     /// A Ping frame with this payload.
     Ping(usize, &'a [u8]),
     /// A Pong frame.
@@ -173,6 +177,7 @@ pub(crate) enum Timer {
     Authenticate,
     Ping,
     Pong,
+    Message,
     Write,
     Expiry,
     RoomExpiry,
@@ -180,11 +185,12 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Authenticate,
         Self::Ping,
         Self::Pong,
+        Self::Message,
         Self::Write,
         Self::Expiry,
         Self::RoomExpiry,
@@ -199,6 +205,7 @@ impl Timer {
             Self::Handshake => Some(Limit::HandshakeTimeout),
             Self::Authenticate => Some(Limit::AuthenticateTimeout),
             Self::Pong => Some(Limit::PongTimeout),
+            Self::Message => Some(Limit::MessageTimeout),
             Self::Write => Some(Limit::WriteTimeout),
             Self::Expiry | Self::RoomExpiry => Some(Limit::ExpiryGrace),
             Self::Close => Some(Limit::CloseTimeout),
@@ -238,6 +245,12 @@ pub(crate) struct Conn {
     pub waiting: VecDeque<Waiting>,
     /// Whether its last `connect` was answered with an error: what it has sent behind that is passed over.
     pub turned_down: bool,
+    /// Bytes of the parts of a message that have come, where more is to come.
+    pub fragments: Option<usize>,
+    /// Bytes of the frame that has begun and not ended.
+    pub half_frame: usize,
+    /// Bytes that the driver has not decoded.
+    pub unread: usize,
     /// What it wants of the rooms that a token puts it in.
     pub wants: Vec<(usize, Want)>,
     pace: Pace,
@@ -561,6 +574,9 @@ impl Oracle {
             ask: Ask::Identity,
             waiting: VecDeque::new(),
             turned_down: false,
+            fragments: None,
+            half_frame: 0,
+            unread: 0,
             wants: Vec::new(),
             pace: Pace::default(),
             timers: [None; Timer::ALL.len()],
@@ -644,7 +660,10 @@ impl Oracle {
             Deed::Upgraded(peer) => self.upgraded(*peer),
             Deed::Text(peer, text, said) => self.text(*peer, text, said),
             Deed::Ping(peer, payload) => self.ping(*peer, payload),
-            Deed::Fragment(peer) | Deed::Pong(peer) => {
+            Deed::Fragment(peer, bytes) => self.fragment(*peer, *bytes),
+            Deed::HalfFrame(peer, bytes) => self.half_frame(*peer, *bytes),
+            Deed::Unread(peer, bytes) => self.unread(*peer, *bytes),
+            Deed::Pong(peer) => {
                 self.heard(*peer);
             }
             Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
@@ -658,6 +677,7 @@ impl Oracle {
             Deed::Stale => self.counted.stale += 1,
         }
         self.settle();
+        self.make_room();
     }
 
     /// The next instant at which something is due.

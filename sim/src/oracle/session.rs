@@ -16,6 +16,9 @@ impl Oracle {
         if self.conns[peer].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
             return self.end(peer, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
+        if let Some(conn) = self.conn(peer) {
+            conn.fragments = None;
+        }
         if self.heard(peer) {
             self.counted.messages_in += 1;
             self.hear(peer, Waiting::new(text, said));
@@ -39,13 +42,19 @@ impl Oracle {
 
     /// As much waits as one message may have: of a text all that is behind the last command that was heard.
     fn keep_waiting(&mut self, peer: usize, text: Waiting) {
-        let limit = self.config.limits.message_bytes;
+        let limits = &self.config.limits;
+        let (bytes, texts) = (limits.message_bytes, limits.waiting_messages);
         let conn = self.conns[peer].as_mut().expect("it waits");
         conn.waiting.push_back(text);
-        if conn.waiting.iter().map(Waiting::bytes).sum::<usize>() > limit {
-            self.hit(Limit::MessageBytes);
-            self.close(peer, CloseCause::BadRequest);
-        }
+        let limit = if conn.waiting.iter().map(Waiting::bytes).sum::<usize>() > bytes {
+            Limit::MessageBytes
+        } else if conn.waiting.len() > texts {
+            Limit::WaitingMessages
+        } else {
+            return;
+        };
+        self.hit(limit);
+        self.close(peer, CloseCause::BadRequest);
     }
 
     fn said(&mut self, peer: usize, said: &Said) {

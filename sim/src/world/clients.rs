@@ -146,23 +146,32 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn ping(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.life_mut(peer).half = false;
         let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
         let deed = Deed::Ping(peer.index(), &payload);
         self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &deed)
     }
 
     pub(super) fn pong(&mut self, peer: Peer) -> Result<(), Failure> {
+        self.life_mut(peer).half = false;
         self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index()))
     }
 
     fn fragment(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.life_mut(peer).fragmented = true;
-        self.turn(Input::Fragment { conn: self.id(peer) }, &Deed::Fragment(peer.index()))
+        let life = self.life_mut(peer);
+        (life.fragmented, life.half) = (true, false);
+        self.turn(Input::Fragment { conn: self.id(peer), bytes: 0 }, &Deed::Fragment(peer.index(), 0))
     }
 
     /// So many frames come at once, as long as they are read.
     pub(super) fn frames(&mut self, peer: Peer, frames: Frames) -> Result<(), Failure> {
         const AT_ONCE: usize = 8;
+        if frames == Frames::Half {
+            self.life_mut(peer).half = true;
+            // Through a driver it is a Pong, of which the header is not complete.
+            let bytes = if S::HAS_DRIVER { 14 } else { 4000 };
+            return self.turn(Input::HalfFrame { conn: self.id(peer), bytes }, &Deed::HalfFrame(peer.index(), bytes));
+        }
         for _ in 0..AT_ONCE {
             if !self.is_heard(peer) {
                 break;
@@ -170,7 +179,7 @@ impl<S: Subject> World<S> {
             match frames {
                 Frames::Pings => self.ping(peer),
                 Frames::Pongs => self.pong(peer),
-                Frames::Fragments => self.fragment(peer),
+                Frames::Fragments | Frames::Half => self.fragment(peer),
             }?;
         }
         Ok(())
@@ -181,7 +190,8 @@ impl<S: Subject> World<S> {
             self.goals.reach(Goal::TextTooLarge);
             return self.violate(peer, Rule::TooLarge);
         }
-        self.life_mut(peer).fragmented = false;
+        let life = self.life_mut(peer);
+        (life.fragmented, life.half) = (false, false);
         let deed = Deed::Text(peer.index(), &text, &said);
         self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &deed)
     }
@@ -296,7 +306,8 @@ impl<S: Subject> World<S> {
             Late::Upgraded => Input::Upgraded { conn },
             Late::Message => Input::Message { conn, text: "{}".into() },
             Late::Ping => Input::Ping { conn, payload: vec![] },
-            Late::Fragment => Input::Fragment { conn },
+            Late::Fragment => Input::Fragment { conn, bytes: 1 },
+            Late::HalfFrame => Input::HalfFrame { conn, bytes: 1 },
             Late::Pong => Input::Pong { conn },
             Late::PeerClosed => Input::PeerClosed { conn, code: None },
             Late::Violation => Input::Violation { conn, rule: Violation::Protocol },

@@ -8,7 +8,7 @@ mod some;
 mod tell;
 mod tokens;
 
-use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Jump, Payload, Peer, Rule, Since, Span};
+use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Frames, Jump, Payload, Peer, Rule, Since, Span};
 use crate::checkers::{Checkers, Want, What};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
@@ -46,6 +46,8 @@ struct Life {
     ended: bool,
     /// Fragments of a message have come, and more is to come of it.
     fragmented: bool,
+    /// A part of a frame has come, and not all of it.
+    half: bool,
     /// The client is gone without a word.
     vanished: bool,
     /// It has read a ping of its profile, and not answered it.
@@ -183,6 +185,7 @@ impl<S: Subject> World<S> {
             life.deaf,
             life.ended,
             life.fragmented,
+            life.half,
             life.vanished,
             life.asked,
             life.close.is_some(),
@@ -243,6 +246,7 @@ impl<S: Subject> World<S> {
                 let data = || Data::new(Payload::Small, 0, &self.setup);
                 self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
             }
+            Action::Frames(peer, Frames::Half) if self.life(peer).is_some_and(|life| life.half) => false,
             Action::Violate(peer, Rule::Binary) if self.life(peer).is_some_and(|life| life.fragmented) => false,
             Action::Ping(peer)
             | Action::Pong(peer)
@@ -447,7 +451,9 @@ impl<S: Subject> World<S> {
     /// Whether this client and its socket will do all that is expected of them.
     pub(crate) fn is_well(&self, peer: Peer) -> bool {
         let hears = self.life(peer).is_some_and(|life| !life.vanished && !life.socket.broken && !life.deaf);
-        hears && self.oracle.is_ready(peer.index())
+        // Whoever has begun to say something and does not go on is closed for that.
+        let is_silent = self.life(peer).is_none_or(|life| !life.fragmented && !life.half);
+        hears && is_silent && self.oracle.is_ready(peer.index())
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
@@ -674,14 +680,23 @@ impl<S: Subject> World<S> {
     /// What a driver hands in by itself: what came of a write, what a token says, and that a message comes in parts.
     fn judge_follow_up(&mut self, now: Now, seen: &Seen, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
-        let (Input::Flushed { conn, .. } | Input::Authenticated { conn, .. } | Input::Fragment { conn }) = input else {
+        let (Input::Flushed { conn, .. }
+        | Input::Authenticated { conn, .. }
+        | Input::Fragment { conn, .. }
+        | Input::HalfFrame { conn, .. }
+        | Input::Unread { conn, .. }
+        | Input::Pong { conn }) = input
+        else {
             return Err(unasked());
         };
         let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
         let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
             Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Deed::Flushed(peer, *bytes), Some(input)),
-            Input::Fragment { .. } => self.judge_turn(now, seen, &Deed::Fragment(peer), Some(input)),
+            Input::Fragment { bytes, .. } => self.judge_turn(now, seen, &Deed::Fragment(peer, *bytes), Some(input)),
+            Input::HalfFrame { bytes, .. } => self.judge_turn(now, seen, &Deed::HalfFrame(peer, *bytes), Some(input)),
+            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Deed::Unread(peer, *bytes), Some(input)),
+            Input::Pong { .. } => self.judge_turn(now, seen, &Deed::Pong(peer), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let ruling = self.ruling_of(peer, verdict)?;
                 self.judge_turn(now, seen, &Deed::Decided(peer, ruling), Some(input))
@@ -792,6 +807,7 @@ impl Life {
             deaf: false,
             ended: false,
             fragmented: false,
+            half: false,
             vanished: false,
             pinged: false,
             frame_pinged: false,

@@ -1,0 +1,187 @@
+//! What comes from a client before it is a command: frames, whole and in parts, and how much of them is kept.
+
+use super::work::Work;
+use super::{Hub, abnormal};
+use crate::close::CloseCause;
+use crate::conn::{Conn, Phase, Timer};
+use crate::frame::Frame;
+use crate::inbound::Inbound;
+use crate::limits::Limit;
+use crate::registry::index;
+use crate::time::Instant;
+use crate::turn::Effect;
+use alloc::string::String;
+
+impl Hub {
+    /// A message is complete.
+    pub(super) fn message(&mut self, slot: u32, text: String) {
+        if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
+            return self.vacate(slot, abnormal(CloseCause::Protocol));
+        }
+        if !self.heard(slot) {
+            return;
+        }
+        self.ended(slot, Inbound::message_ended);
+        self.totals.messages_in += 1;
+        self.agenda.then(Work::Text { conn: self.conns[slot as usize].id, text, at: 0 });
+    }
+
+    /// A Ping is complete, and to be answered.
+    pub(super) fn pinged(&mut self, slot: u32, payload: &[u8]) {
+        if !self.heard(slot) {
+            return;
+        }
+        self.ended(slot, Inbound::frame_ended);
+        let conn = &mut self.conns[slot as usize];
+        let Some(open) = conn.open_mut() else { return };
+        self.outbox_bytes -= open.outbox.queue().bytes();
+        let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload), &mut self.held);
+        self.outbox_bytes += open.outbox.queue().bytes();
+        self.totals.frames_queued += 1;
+        self.totals.frames_dropped += u64::from(replaced);
+        if was_empty {
+            self.effects.push(Effect::Wake(conn.id));
+        }
+    }
+
+    /// A Pong is complete.
+    pub(super) fn ponged(&mut self, slot: u32) {
+        if self.heard(slot) {
+            self.ended(slot, Inbound::frame_ended);
+        }
+    }
+
+    /// A part of a message is complete, of which more is to come.
+    pub(super) fn fragment(&mut self, slot: u32, bytes: usize) {
+        if self.heard(slot) {
+            self.begun(slot, |inbound| inbound.fragment_ended(bytes));
+        }
+    }
+
+    /// A frame has begun that is not complete.
+    pub(super) fn half_frame(&mut self, slot: u32, bytes: usize) {
+        if self.conns[slot as usize].open().is_none() {
+            self.totals.ignored_inputs += 1;
+            return;
+        }
+        self.begun(slot, |inbound| inbound.frame_begun(bytes));
+    }
+
+    /// The host keeps so many bytes undecoded.
+    pub(super) fn unread(&mut self, slot: u32, bytes: usize) {
+        if self.conns[slot as usize].open().is_none() {
+            self.totals.ignored_inputs += 1;
+            return;
+        }
+        self.change_inbound(slot, |inbound| inbound.is_unread(bytes));
+    }
+
+    /// Counts a complete frame of a client and disarms its pong deadline. Returns false when the frame is to be ignored: the
+    /// phase takes none, or it exceeds `client_frames` and ends the connection.
+    fn heard(&mut self, slot: u32) -> bool {
+        if self.conns[slot as usize].open().is_none() {
+            self.totals.ignored_inputs += 1;
+            return false;
+        }
+        if !self.pace_frame(slot) {
+            return false;
+        }
+        self.disarm(slot, Timer::Pong);
+        true
+    }
+
+    /// What has begun has `message_timeout` to end, from its first bytes on.
+    fn begun(&mut self, slot: u32, change: impl FnOnce(&mut Inbound)) {
+        self.change_inbound(slot, change);
+        if self.conns[slot as usize].deadlines.get(Timer::Message) == Instant::NEVER {
+            self.arm(slot, Timer::Message, self.config.limits.message_timeout);
+        }
+    }
+
+    /// A frame is complete. Most come in one piece, and nothing was kept of them.
+    #[inline]
+    fn ended(&mut self, slot: u32, change: impl FnOnce(&mut Inbound)) {
+        if self.conns[slot as usize].open().is_some_and(|open| open.inbound.is_unfinished()) {
+            self.change_inbound(slot, change);
+            if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.is_unfinished()) {
+                self.disarm(slot, Timer::Message);
+            }
+        }
+    }
+
+    /// Changes what is kept of what a client has sent, if it is open, and counts its bytes for the node.
+    pub(super) fn change_inbound<T: Default>(&mut self, slot: u32, change: impl FnOnce(&mut Inbound) -> T) -> T {
+        let Some(open) = self.conns[slot as usize].open_mut() else { return T::default() };
+        self.inbound_bytes -= open.inbound.bytes();
+        let result = change(&mut open.inbound);
+        self.inbound_bytes += open.inbound.bytes();
+        result
+    }
+
+    /// Keeps a message until its time has come.
+    pub(super) fn keep_waiting(&mut self, slot: u32, text: String) {
+        let config = alloc::rc::Rc::clone(&self.config);
+        let kept = self.change_inbound(slot, |inbound| inbound.wait(text, &config.limits).err());
+        if let Some(limit) = kept {
+            self.close_for(slot, limit, CloseCause::BadRequest);
+        }
+    }
+
+    /// Hears what a connection has said meanwhile, unless it still has to wait.
+    pub(super) fn hear_waiting(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open().filter(|open| !open.is_busy()) else { return };
+        if !open.inbound.has_waiting() || open.outbox.is_high(&self.config.limits) {
+            return;
+        }
+        for text in self.change_inbound(slot, Inbound::take_waiting) {
+            self.agenda.then(Work::Text { conn: id, text, at: 0 });
+        }
+        self.effects.push(Effect::Listen(id));
+    }
+
+    /// The socket has taken so much that its client can be listened to again. It may have answered the last ping long ago,
+    /// and have sent the rest of what it had begun.
+    #[cold]
+    pub(super) fn is_low_again(&mut self, slot: u32) {
+        for timer in [Timer::Pong, Timer::Message] {
+            if self.conns[slot as usize].deadlines.get(timer) != Instant::NEVER {
+                self.arm_for_client(slot, timer);
+            }
+        }
+        let conn = &self.conns[slot as usize];
+        if conn.open().is_some_and(|open| !open.inbound.has_waiting()) {
+            self.effects.push(Effect::Listen(conn.id));
+        } else {
+            self.hear_waiting(slot);
+        }
+    }
+
+    /// Gives a client all the time that there is for something.
+    pub(super) fn arm_for_client(&mut self, slot: u32, timer: Timer) {
+        let limits = &self.config.limits;
+        let patience = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
+        self.arm(slot, timer, patience);
+    }
+
+    /// Whether the node has room for a body of so many bytes, if need be instead of what clients have sent.
+    pub fn has_place_for(&self, body: usize) -> bool {
+        self.bodies + body <= self.config.limits.inbound_bytes_total
+    }
+
+    /// Ends the connection that most is kept of, where more is kept of all of them than the node has room for. Returns whether
+    /// one was ended.
+    #[inline]
+    pub(super) fn relieve_inbound(&mut self) -> bool {
+        if self.inbound_bytes + self.bodies <= self.config.limits.inbound_bytes_total {
+            return false;
+        }
+        let kept = |(slot, conn): (usize, &Conn)| Some((conn.open()?.inbound.bytes(), slot));
+        // Of several with the same, the first slot's.
+        let most = self.conns.iter().filter_map(kept).max_by_key(|(bytes, slot)| (*bytes, usize::MAX - slot));
+        let Some((_, slot)) = most.filter(|(bytes, _)| *bytes > 0) else { return false };
+        self.close_over(index(slot), Limit::InboundBytesTotal, CloseCause::Hoards);
+        true
+    }
+}

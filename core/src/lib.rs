@@ -83,6 +83,7 @@ pub mod code;
 pub mod config;
 mod conn;
 mod frame;
+mod glob;
 mod held;
 mod hub;
 pub mod ids;

@@ -281,6 +281,21 @@ impl Registry {
         self.rooms.iter()
     }
 
+    /// Places in which rooms may be. A room that has members stays in its own.
+    pub fn room_places(&self) -> usize {
+        self.rooms.groups.capacity()
+    }
+
+    /// The room in a place, and how many members it has.
+    pub fn room_at(&self, place: usize) -> Option<(&Name, usize)> {
+        self.rooms.groups.get(place).map(|group| (&group.name, group.entries.len()))
+    }
+
+    /// How many members a room has.
+    pub fn member_count(&self, room: &str) -> usize {
+        self.rooms.of(room).len()
+    }
+
     /// Users with a connection, in no order that means anything.
     pub fn users(&self) -> impl Iterator<Item = (&Name, usize)> {
         self.users.iter()

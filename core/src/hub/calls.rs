@@ -1,7 +1,8 @@
 //! What backends ask for.
 
 use super::Hub;
-use super::page::Budget;
+use super::reply::Budget;
+use super::walk::Walk;
 use super::work::Work;
 use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
@@ -76,12 +77,10 @@ impl Hub {
                 Ok(Reply::Done)
             }
             Command::Channels { pattern, page } => {
-                let rooms = self.channels(pattern.as_deref(), &page, self.left_of(caller));
-                rooms.ok_or_else(|| self.over_reply(caller))
+                return self.agenda.first(Work::Walk(Box::new(Walk::rooms(caller, pattern, page))));
             }
             Command::Connections { user, channel, page } => {
-                let connections = self.connections(user.as_ref(), channel.as_ref(), &page, self.left_of(caller));
-                connections.ok_or_else(|| self.over_reply(caller))
+                return self.agenda.first(Work::Walk(Box::new(Walk::connections(caller, user, channel, page))));
             }
             Command::Limits => Ok(Reply::Limits(self.config.limits.rows())),
             Command::Info => Ok(Reply::Info(self.info())),

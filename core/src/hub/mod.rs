@@ -8,11 +8,12 @@ mod inbound;
 mod json;
 mod membership;
 mod pace;
-mod page;
 mod plain;
 mod proof;
+mod reply;
 mod session;
 mod view;
+mod walk;
 mod work;
 
 use crate::address::Address;

@@ -5,6 +5,7 @@
 //! written to, and [`Hub::resume`] goes on. So an outbox never grows beyond what its socket was offered but by one turn (G6).
 
 use super::Hub;
+use super::walk::Walk;
 use crate::api::Command;
 use crate::code::Error;
 use crate::conn::{Conn, Speaks};
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 use crate::link::{Caller, Draft, Origin, Request};
 use crate::outbox::PART;
 use crate::wire::api::bad_room;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec;
@@ -28,6 +30,8 @@ pub(super) enum Work {
     Waiting(ConnId),
     /// The parts of a backend's batch from this one on. Each sees what those before it have done.
     Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
+    /// A call that looks at every room or connection.
+    Walk(Box<Walk>),
     /// The rooms of a broadcast from this one on, which share one payload.
     Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: Result<(Draft, Option<String>), Error> },
 }
@@ -68,14 +72,18 @@ pub(super) struct TurnBudget {
     bytes: usize,
     /// How many frames had been queued when the turn began, for all connections.
     queued_before: u64,
-    /// Connections that calls of this turn have looked at.
+    /// Connections and rooms that calls of this turn have looked at.
     looked_at: usize,
+    /// Bytes of what calls of this turn have read.
+    answered: usize,
 }
 
 /// Frames that one turn queues for all connections together, but for those of its last command.
 const FRAMES_PER_TURN: u64 = 10_000;
-/// Connections that the calls of one turn look at, but for those of the last.
-const CONNECTIONS_PER_TURN: usize = 10_000;
+/// Connections and rooms that the calls of one turn look at, but for those of the last.
+const LOOKS_PER_TURN: usize = 10_000;
+/// Bytes that the calls of one turn read for their answers, but for the last.
+const ANSWERS_PER_TURN: usize = 256 << 10;
 
 impl TurnBudget {
     /// Takes note of what a connection may have been given.
@@ -86,9 +94,14 @@ impl TurnBudget {
         }
     }
 
-    /// Takes note that a call looks at so many connections, whatever becomes of them.
-    pub fn look_at(&mut self, connections: usize) {
-        self.looked_at += connections;
+    /// Takes note that a call looks at so many connections or rooms, whatever becomes of them.
+    pub fn look_at(&mut self, places: usize) {
+        self.looked_at += places;
+    }
+
+    /// Takes note that a call has read so many bytes for its answer.
+    pub fn answer(&mut self, bytes: usize) {
+        self.answered += bytes;
     }
 
     fn is_spent(&self, limits: &Limits) -> bool {
@@ -106,13 +119,14 @@ impl Hub {
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.budget.queued_before = self.totals.frames_queued;
-        self.budget.looked_at = 0;
+        (self.budget.looked_at, self.budget.answered) = (0, 0);
     }
 
     /// Whether this turn is to begin nothing more.
     fn has_done_enough(&self) -> bool {
         let queued = self.totals.frames_queued - self.budget.queued_before;
-        let is_long = queued >= FRAMES_PER_TURN || self.budget.looked_at >= CONNECTIONS_PER_TURN;
+        let TurnBudget { looked_at, answered, .. } = self.budget;
+        let is_long = queued >= FRAMES_PER_TURN || looked_at >= LOOKS_PER_TURN || answered >= ANSWERS_PER_TURN;
         self.is_spent() || (self.config.bounded_turns && is_long)
     }
 
@@ -154,6 +168,7 @@ impl Hub {
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
             Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.hear_waiting(conn.slot),
             Some(Work::Waiting(_)) => {}
+            Some(Work::Walk(walk)) => self.walk_on(walk),
             Some(Work::Batch { gather, at, mut commands }) => {
                 let command = commands.next();
                 if commands.len() > 0 {

@@ -7,9 +7,9 @@ use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
 use crate::wire::history::{HistoryFields, Since};
 use crate::wire::json::{push_members, push_publication};
-use crate::wire::raw::{integer, number_bytes, object, one_line, or_default, string_bytes};
+use crate::wire::raw::{integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes};
 use crate::wire::readable;
-use alloc::borrow::{Cow, ToOwned};
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -20,7 +20,7 @@ use core::marker::PhantomData;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The methods of `POST /api/<method>`.
 pub const METHODS: &[&str] = &[
@@ -553,22 +553,9 @@ fn push_reply(out: &mut String, reply: &Reply) {
         Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
         Reply::Done => json!({}),
         Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
-        Reply::Channels { rooms, next } => {
-            let one = |(name, clients): &(Name, usize)| (name.as_str().to_owned(), json!({ "num_clients": clients }));
-            with_cursor(
-                json!({ "channels": rooms.iter().map(one).collect::<Map<_, _>>() }),
-                next.as_ref().map(ToString::to_string),
-            )
-        }
-        Reply::Connections { connections, next } => {
-            let one = |connection: &Connection| (connection.client.to_string(), connection_value(connection));
-            let all = json!({ "connections": connections.iter().map(one).collect::<Map<_, _>>() });
-            with_cursor(all, next.as_ref().map(ToString::to_string))
-        }
-        Reply::Limits(rows) => {
-            let one = |row: &LimitRow| (row.key.to_owned(), json!({ "value": row.value, "answer": row.answer }));
-            json!({ "limits": rows.iter().map(one).collect::<Map<_, _>>() })
-        }
+        Reply::Channels { rooms, next } => return push_rooms(out, rooms, next.as_deref()),
+        Reply::Connections { connections, next } => return push_connections(out, connections, *next),
+        Reply::Limits(rows) => return push_limits(out, rows),
         Reply::Info(info) => json!({ "nodes": [info_value(info)] }),
         Reply::Presence(members) => return push_presence(out, members),
         Reply::History { publications, position } => return push_history(out, publications, position),
@@ -586,21 +573,26 @@ fn push_reply(out: &mut String, reply: &Reply) {
     out.push_str(&value.to_string());
 }
 
-/// A part of a list, with where to go on.
-fn with_cursor(mut part: Value, cursor: Option<String>) -> Value {
-    cursor.into_iter().for_each(|cursor| part["cursor"] = cursor.into());
-    part
-}
-
 fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
     out.push('[');
+    push_items(out, items, push);
+    out.push(']');
+}
+
+/// An object of which `push` appends one key with its value.
+fn push_map<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    out.push('{');
+    push_items(out, items, push);
+    out.push('}');
+}
+
+fn push_items<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
         push(out, item);
     }
-    out.push(']');
 }
 
 fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
@@ -620,13 +612,53 @@ fn push_history(out: &mut String, publications: &[Publication], Position { epoch
     out.push_str(&top[1..]);
 }
 
-fn connection_value(connection: &Connection) -> Value {
-    json!({
-        "user": connection.user,
-        "transport": "websocket",
-        "protocol": connection.profile,
-        "channels": connection.channels,
-    })
+fn push_rooms(out: &mut String, rooms: &[(Name, usize)], next: Option<&str>) {
+    out.push_str("{\"channels\":");
+    push_map(out, rooms, |out, (name, members)| {
+        push_string(out, name);
+        out.push_str(":{\"num_clients\":");
+        push_number(out, members);
+        out.push('}');
+    });
+    push_cursor(out, next);
+}
+
+fn push_connections(out: &mut String, connections: &[Connection], next: Option<ClientId>) {
+    out.push_str("{\"connections\":");
+    push_map(out, connections, |out, Connection { client, user, profile, channels }| {
+        out.push('"');
+        push_number(out, client);
+        out.push_str("\":{\"user\":");
+        push_string(out, user);
+        out.push_str(",\"transport\":\"websocket\",\"protocol\":\"");
+        out.push_str(profile);
+        out.push_str("\",\"channels\":");
+        push_list(out, channels, |out, room| push_string(out, room));
+        out.push('}');
+    });
+    push_cursor(out, next.map(|client| client.to_string()).as_deref());
+}
+
+fn push_limits(out: &mut String, rows: &[LimitRow]) {
+    out.push_str("{\"limits\":");
+    push_map(out, rows, |out, LimitRow { key, value, answer }| {
+        push_string(out, key);
+        out.push_str(":{\"value\":");
+        push_string(out, value);
+        out.push_str(",\"answer\":");
+        push_string(out, answer);
+        out.push('}');
+    });
+    out.push('}');
+}
+
+/// Ends a part of a list with where to go on, where there is more.
+fn push_cursor(out: &mut String, cursor: Option<&str>) {
+    if let Some(cursor) = cursor {
+        out.push_str(",\"cursor\":");
+        push_string(out, cursor);
+    }
+    out.push('}');
 }
 
 fn info_value(info: &Info) -> Value {

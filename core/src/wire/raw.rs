@@ -121,8 +121,14 @@ pub(crate) fn has_type(payload: &str, is_one: impl Fn(&str) -> bool) -> bool {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn push_string(out: &mut String, text: &str) {
-    let quoted = serde_json::to_string(text).expect("a string is always JSON");
-    out.push_str(&quoted);
+    let is_escaped = |byte: u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    if text.bytes().any(is_escaped) {
+        let quoted = serde_json::to_string(text).expect("a string is always JSON");
+        return out.push_str(&quoted);
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 /// How many bytes [`push_string`] appends.

@@ -272,3 +272,100 @@ fn calls_that_look_at_many_connections_are_put_off_though_nobody_is_told_anythin
     }
     assert_eq!((turns, world.replies.len()), (3, 1), "10,000 connections are looked at by 100 of the calls");
 }
+
+/// A plain connection in so many rooms of its own.
+fn with_rooms(world: &mut World, name: &str, count: usize) -> ConnId {
+    let rooms: Vec<String> = (0..count).map(|n| format!("room={name}-{n}")).collect();
+    world.open(&format!("/ws?greeting=off&{}", rooms.join("&")))
+}
+
+/// The keys of what a call is answered that is put off again and again, with how many turns that took; `between` comes between
+/// the first two.
+fn looked_through(
+    world: &mut World,
+    method: &str,
+    body: &Value,
+    between: impl FnOnce(&mut World),
+) -> (Vec<String>, usize) {
+    begin(world, method, body);
+    let mut turns = 1;
+    let mut between = Some(between);
+    while world.shard.has_work() {
+        assert!(world.replies.is_empty(), "a call is answered once");
+        between.take().into_iter().for_each(|between| between(world));
+        world.resume();
+        turns += 1;
+    }
+    let reply = world.replies.pop_front().expect("an answer");
+    let answer: Value = serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON");
+    let found = answer["result"][method].as_object().expect("a map");
+    (found.keys().cloned().collect(), turns)
+}
+
+#[test]
+fn a_look_at_every_room_is_spread_over_turns_and_misses_none_that_stays() {
+    let mut world = world();
+    let conns: Vec<ConnId> = (0..90).map(|n| with_rooms(&mut world, &format!("r{n}"), 120)).collect();
+    let (all, turns) = looked_through(&mut world, "channels", &json!({}), |_| ());
+    assert_eq!((all.len(), turns > 1), (90 * 120, true));
+    let (found, _) = looked_through(&mut world, "channels", &json!({}), |world| {
+        for conn in &conns[..10] {
+            world.begin(Input::Lost { conn: *conn, cause: Lost::Read });
+        }
+        for n in 0..10 {
+            with_rooms(world, &format!("new{n}"), 120);
+        }
+    });
+    let stays = |name: &&String| !(0..10).any(|n| name.starts_with(&format!("r{n}-")));
+    assert_eq!(found.iter().filter(|name| name.starts_with('r')).filter(stays).count(), 80 * 120);
+    let (part, _) = looked_through(&mut world, "channels", &json!({"limit": 3, "cursor": "r10-"}), |_| ());
+    assert_eq!(part, ["r10-0", "r10-1", "r10-10"]);
+}
+
+#[test]
+fn a_pattern_costs_as_many_turns_as_it_takes_comparisons() {
+    let mut world = world();
+    for n in 0..3 {
+        with_rooms(&mut world, &format!("{}{n}", "a".repeat(150)), 100);
+    }
+    let (found, turns) = looked_through(&mut world, "channels", &json!({"pattern": "a*b"}), |_| ());
+    assert_eq!((found.len(), turns), (0, 1), "150 comparisons a room");
+    let body = json!({"pattern": format!("*{}b", "a".repeat(100))});
+    let (found, turns) = looked_through(&mut world, "channels", &body, |world| {
+        begin(world, "publish", &json!({"channel": "other", "data": 1}));
+        world.replies.pop_front().expect("others are answered between the turns").expect("published");
+    });
+    assert!(found.is_empty() && turns > 2, "{turns} turns");
+}
+
+#[test]
+fn a_look_at_every_connection_is_spread_over_turns() {
+    let mut world = world();
+    let conns: Vec<ConnId> = (0..30).map(|_| world.open("/ws/a")).collect();
+    let commands: Vec<Value> = (0..30).map(|_| json!({"connections": {}})).collect();
+    begin(&mut world, "batch", &json!({ "commands": commands }));
+    let mut turns = 1;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    assert!(turns > 2, "{turns} turns of 10,000 places");
+    let reply = world.replies.pop_front().expect("an answer");
+    let answer: Value = serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON");
+    for part in answer["replies"].as_array().expect("a list") {
+        assert_eq!(part["connections"]["connections"].as_object().expect("a map").len(), conns.len());
+    }
+}
+
+#[test]
+fn what_a_batch_reads_is_spread_over_turns() {
+    let mut world = world();
+    let commands: Vec<Value> = (0..300).map(|_| json!({"limits": {}})).collect();
+    begin(&mut world, "batch", &json!({ "commands": commands }));
+    let mut turns = 1;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    assert!((4..20).contains(&turns), "{turns} turns of 256 KiB for 1.5 MB");
+}

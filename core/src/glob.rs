@@ -1,0 +1,81 @@
+//! Patterns of names.
+
+use alloc::string::String;
+
+/// A pattern in which `*` stands for any characters and `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glob(String);
+
+impl Glob {
+    pub fn new(pattern: String) -> Self {
+        Self(pattern)
+    }
+
+    /// Whether a name matches, and how many characters were compared to find out: at most the product of both lengths.
+    pub fn matches(&self, name: &str) -> (bool, usize) {
+        let pattern = self.0.as_str();
+        let (mut p, mut n) = (0, 0);
+        // Where to take up again when the last `*` has to stand for one character more.
+        let mut retry = None;
+        let mut compared = 0;
+        while let Some(c) = name[n..].chars().next() {
+            compared += 1;
+            match pattern[p..].chars().next() {
+                Some('*') => {
+                    p += 1;
+                    retry = Some((p, n));
+                }
+                Some(wanted) if wanted == '?' || wanted == c => {
+                    p += wanted.len_utf8();
+                    n += c.len_utf8();
+                }
+                _ => {
+                    let Some((after, from)) = retry else { return (false, compared) };
+                    let next = from + name[from..].chars().next().map_or(0, char::len_utf8);
+                    (p, n) = (after, next);
+                    retry = Some((after, next));
+                }
+            }
+        }
+        (pattern[p..].chars().all(|c| c == '*'), compared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_star_stands_for_any_characters_and_a_question_mark_for_one() {
+        let cases = [
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("a*c", "abcbc", true),
+            ("a*c", "abcb", false),
+            ("?", "ä", true),
+            ("ä?*", "äöü", true),
+            ("?", "", false),
+            ("*b*", "abc", true),
+            ("*ö", "öäö", true),
+            ("a", "ab", false),
+            ("ab", "a", false),
+            ("**x", "yx", true),
+            ("", "", true),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(Glob::new(pattern.into()).matches(name).0, expected, "{pattern} ~ {name}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_takes_longer_than_the_product_of_both_lengths() {
+        let name = "a".repeat(200);
+        for pattern in
+            ["a*".repeat(100) + "b", format!("*{}b", "a".repeat(100)), "*".repeat(200) + "b", "?".repeat(200)]
+        {
+            let (_, compared) = Glob::new(pattern.clone()).matches(&name);
+            assert!(compared <= (pattern.len() + 1) * name.len(), "{compared} for {pattern}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How much may be in the answer to a backend's call.
+
+use super::Hub;
+use crate::api::{Command, Reply};
+use crate::code::{Error, ErrorCode};
+use crate::limits::Limit;
+use crate::link::Caller;
+use crate::wire::api::reply_bytes;
+use alloc::format;
+
+/// What the answer to one call may still hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Bytes; none from the first part on that did not fit.
+    left: usize,
+}
+
+/// What a write is answered with, for each room.
+const WRITE_BYTES: usize = 100;
+/// What is around the answers of a batch, and around one of them beside its method.
+const AROUND_BYTES: usize = 20;
+
+impl Budget {
+    pub(super) fn new(most: usize) -> Self {
+        Self { left: most.saturating_sub(AROUND_BYTES) }
+    }
+
+    /// Nothing fits any more.
+    fn end(&mut self) {
+        self.left = 0;
+    }
+
+    /// Takes so many bytes, or all that is left where those are fewer. False then: nothing fits any more.
+    fn take(&mut self, bytes: usize) -> bool {
+        let rest = self.left.checked_sub(bytes.saturating_add(AROUND_BYTES));
+        self.left = rest.unwrap_or(0);
+        rest.is_some()
+    }
+}
+
+impl Hub {
+    /// Keeps room for the answer to a command before it is carried out. What is read takes its room when it is there.
+    pub(super) fn reserve(&mut self, caller: Caller, command: &Command) -> Result<(), Error> {
+        let bytes = match command {
+            Command::Broadcast { channels, .. } => channels.len().saturating_mul(WRITE_BYTES),
+            // Each of its parts keeps its own.
+            Command::Batch(_) => 0,
+            command if is_read(command) => 0,
+            _ => WRITE_BYTES,
+        };
+        self.take(caller, bytes)
+    }
+
+    /// What came of a call, if it fits into the answer.
+    pub(super) fn within_reply(&mut self, caller: Caller, result: Result<Reply, Error>) -> Result<Reply, Error> {
+        let reply = result?;
+        let is_reserved = matches!(reply, Reply::Published(_) | Reply::Done | Reply::Broadcast(_) | Reply::Batch(_));
+        if !is_reserved {
+            let bytes = reply_bytes(&reply);
+            self.budget.answer(bytes);
+            self.take(caller, bytes)?;
+        }
+        Ok(reply)
+    }
+
+    /// Bytes that the answer to a call may still have.
+    pub(super) fn left_of(&self, caller: Caller) -> usize {
+        match caller {
+            Caller::Whole(_) => self.config.limits.api_reply_bytes,
+            Caller::Part { gather, .. } => self.gathers.get(&gather).map_or(0, |gathering| gathering.budget.left),
+        }
+    }
+
+    fn take(&mut self, caller: Caller, bytes: usize) -> Result<(), Error> {
+        let most = self.config.limits.api_reply_bytes;
+        let fits = match caller {
+            Caller::Whole(_) => Budget::new(most).take(bytes),
+            Caller::Part { gather, .. } => {
+                self.gathers.get_mut(&gather).is_none_or(|gathering| gathering.budget.take(bytes))
+            }
+        };
+        if fits { Ok(()) } else { Err(too_long(most)) }
+    }
+
+    /// The answer does not fit, and in a batch nothing after it.
+    pub(super) fn over_reply(&mut self, caller: Caller) -> Error {
+        if let Caller::Part { gather, .. } = caller
+            && let Some(gathering) = self.gathers.get_mut(&gather)
+        {
+            gathering.budget.end();
+        }
+        too_long(self.config.limits.api_reply_bytes)
+    }
+}
+
+/// Whether a command only reads: how long its answer is shows when it is there.
+fn is_read(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Presence { .. }
+            | Command::PresenceStats { .. }
+            | Command::History { .. }
+            | Command::Limits
+            | Command::Channels { .. }
+            | Command::Connections { .. }
+            | Command::Info
+    )
+}
+
+fn too_long(most: usize) -> Error {
+    let words = format!("the answer has more than {most} bytes: ask for less at once");
+    Error::limit(ErrorCode::LimitExceeded, Limit::ApiReplyBytes, &words)
+}

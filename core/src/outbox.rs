@@ -217,6 +217,9 @@ impl Queue {
 
     fn flushed(&mut self, bytes: usize, held: &mut Held) -> Progress {
         assert!(bytes <= self.bytes, "more bytes were written than were pending");
+        if self.refused {
+            self.let_go(bytes, held);
+        }
         self.bytes -= bytes;
         let mut left = bytes;
         let mut frames = 0;
@@ -235,20 +238,38 @@ impl Queue {
             left -= rest;
             frames += 1;
             self.half_written = 0;
-            let written = self.frames.pop_front();
-            if self.refused {
-                written.iter().for_each(|frame| held.remove(frame));
-            }
+            self.frames.pop_front();
         }
         let empty = self.bytes == 0;
         if empty {
             self.frames.shrink_to(KEPT_CAPACITY);
             self.refused = false;
         } else if !self.refused {
-            self.refused = true;
-            self.refused().for_each(|frame| held.add(frame));
+            self.refuse(held);
         }
         Progress { frames, empty }
+    }
+
+    /// From now on what waits has been refused.
+    #[cold]
+    fn refuse(&mut self, held: &mut Held) {
+        self.refused = true;
+        self.refused().for_each(|frame| held.add(frame));
+    }
+
+    /// The frames that end within the next so many bytes are not refused any more.
+    #[cold]
+    fn let_go(&self, bytes: usize, held: &mut Held) {
+        let begun = usize::from(self.half_written > 0);
+        let in_order = self.frames.iter().take(begun).chain(&self.pong).chain(self.frames.iter().skip(begun));
+        let mut left = bytes + self.half_written;
+        for frame in in_order.take_while(|frame| {
+            let ends = left >= frame.len();
+            left = left.saturating_sub(frame.len());
+            ends
+        }) {
+            held.remove(frame);
+        }
     }
 
     /// Drops every frame of which nothing is written. Returns how many.

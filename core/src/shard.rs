@@ -27,6 +27,7 @@ pub struct Shard {
 #[derive(Clone, Copy, Debug)]
 pub struct Pending<'a> {
     queue: &'a Queue,
+    is_last: bool,
 }
 
 impl<'a> Pending<'a> {
@@ -35,6 +36,12 @@ impl<'a> Pending<'a> {
     #[allow(clippy::len_without_is_empty, reason = "it is never empty: where nothing waits there is no Pending")]
     pub fn len(&self) -> usize {
         self.queue.bytes()
+    }
+
+    /// Whether it is the last that there will be: the connection is closing.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// How many frames; at least one. The first may be the rest of one.
@@ -152,7 +159,8 @@ impl Shard {
     /// What to write to a connection's socket; `None` when nothing waits or the connection has ended.
     #[must_use]
     pub fn pending(&self, conn: ConnId) -> Option<Pending<'_>> {
-        self.hub.queue(conn).filter(|queue| !queue.is_empty()).map(|queue| Pending { queue })
+        let (queue, is_last) = self.hub.queue(conn)?;
+        (!queue.is_empty()).then_some(Pending { queue, is_last })
     }
 
     /// Checks every guarantee that can be seen in the state. It costs as much as the shard holds.

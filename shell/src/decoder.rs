@@ -1,8 +1,8 @@
 //! tungstenite as a decoder of what was already read, at no cost to a connection that has nothing half-read.
 
 use std::io::{self, Read, Write};
-use tungstenite::Message;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Message, Utf8Bytes};
 
 /// The frames of one connection, in whatever pieces their bytes come.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub(crate) struct Decoder {
     message_bytes: usize,
     /// There only while a message is half-read. It keeps the largest buffer that it ever needed.
     half_read: Option<Box<HalfRead>>,
+    /// There once nothing but the peer's Close frame is waited for.
+    skim: Option<Box<Skim>>,
 }
 
 /// What has ended with a frame.
@@ -33,7 +35,7 @@ const READ_BYTES: usize = 256;
 impl Decoder {
     /// A decoder for messages of at most so many bytes.
     pub(crate) fn new(message_bytes: usize) -> Self {
-        Self { message_bytes, half_read: None }
+        Self { message_bytes, half_read: None, skim: None }
     }
 
     /// The next frame that ends, made of bytes off the front of `unread`.
@@ -42,6 +44,10 @@ impl Decoder {
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
     /// after a Close, there must be no further call.
     pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Decoded> {
+        if let Some(skim) = &mut self.skim {
+            let close = skim.next(unread).ok_or(io::ErrorKind::WouldBlock);
+            return Ok(Decoded::Message(Message::Close(close.map_err(io::Error::from)?)));
+        }
         let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
         let next = half_read.context.read(&mut Feed { unread, boundary: &mut half_read.boundary });
         if let Some(bytes) = half_read.boundary.take_fragment()
@@ -53,6 +59,12 @@ impl Decoder {
             self.half_read = None;
         }
         next.map(Decoded::Message)
+    }
+
+    /// From now on nothing is kept, and only a Close frame is told of.
+    pub(crate) fn skim(&mut self) {
+        let boundary = self.half_read.take().map(|half_read| half_read.boundary);
+        self.skim.get_or_insert_with(|| Box::new(Skim { boundary: boundary.unwrap_or_default(), code: Vec::new() }));
     }
 
     /// How many bytes a frame will have that has begun and is not complete, or the most that its header may have where that is
@@ -107,6 +119,43 @@ impl Write for Feed<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Looks for a Close frame, and forgets what else comes.
+#[derive(Debug)]
+struct Skim {
+    boundary: Boundary,
+    /// The first two bytes of the payload of a Close frame, as far as they have come.
+    code: Vec<u8>,
+}
+
+const CLOSE: u8 = 0x8;
+
+impl Skim {
+    /// What the Close frame says, if it ends within `unread`. A reason is not kept.
+    fn next(&mut self, unread: &mut &[u8]) -> Option<Option<CloseFrame>> {
+        while !unread.is_empty() {
+            let length = self.boundary.wanted().min(unread.len());
+            let (given, rest) = unread.split_at(length);
+            if let Some((at, mask)) = self.boundary.payload_place()
+                && self.boundary.opcode() == CLOSE
+            {
+                for (byte, at) in given.iter().zip(at..2) {
+                    // What came before is lost to it.
+                    if self.code.len() == at {
+                        self.code.push(byte ^ mask[at]);
+                    }
+                }
+            }
+            self.boundary.advance(given);
+            *unread = rest;
+            if self.boundary.seen == 0 && self.boundary.opcode() == CLOSE {
+                let code = <[u8; 2]>::try_from(&self.code[..]).ok().map(u16::from_be_bytes);
+                return Some(code.map(|code| CloseFrame { code: code.into(), reason: Utf8Bytes::default() }));
+            }
+        }
+        None
     }
 }
 
@@ -177,6 +226,24 @@ impl Boundary {
 
     fn is_between_messages(&self) -> bool {
         self.seen == 0 && !self.fragmented
+    }
+
+    /// The opcode of the frame that has begun, or of the last one.
+    fn opcode(&self) -> u8 {
+        self.header[0] & 0x0f
+    }
+
+    /// How much of the payload has come, and the key that it is masked with, once the header is complete.
+    fn payload_place(&self) -> Option<(usize, [u8; 4])> {
+        let end = self.header_length();
+        if self.seen < 2 || self.seen < end {
+            return None;
+        }
+        let mut mask = [0; 4];
+        if self.header[1] & 0x80 != 0 {
+            mask.copy_from_slice(&self.header[end - 4..end]);
+        }
+        Some((bytes_of(self.length - self.payload), mask))
     }
 
     /// As far as it is known: of its first two bytes, then of all of it.
@@ -316,6 +383,38 @@ mod tests {
         let parts = [frame(0x01, b"ab"), frame(0x80, b"c")].concat();
         assert_eq!(told(&parts, 1), [14, 8, 14, 7], "each frame for itself");
         assert_eq!(told(&[long.clone(), long[..10].to_vec()].concat(), 1000), [308]);
+    }
+
+    #[test]
+    fn who_skims_sees_the_close_frame_and_keeps_nothing() {
+        let long = frame(0x81, &[b'x'; 70_000]);
+        let close = frame(0x88, &[0x03, 0xe8, b'o', b'k']);
+        for (what, before, after, expected) in [
+            ("between messages", &b""[..], close.clone(), Some(Some(1000))),
+            ("in the middle of a frame", &long[..40_000], [&long[40_000..], &close].concat(), Some(Some(1000))),
+            ("among fragments", &frame(0x01, b"ab"), [frame(0x00, b"c"), close.clone()].concat(), Some(Some(1000))),
+            ("without a code", b"", frame(0x88, b""), Some(None)),
+            ("in the middle of the code", &close[..7], close[7..].to_vec(), Some(None)),
+            ("no Close frame", &long[..9], long[9..].to_vec(), None),
+        ] {
+            for size in [1, 2, 3, 7, 1 << 20] {
+                let mut decoder = Decoder::new(100_000);
+                let mut piece = before;
+                while decoder.next(&mut piece).is_ok() {}
+                decoder.skim();
+                assert!(decoder.half_read.is_none());
+                let mut seen = None;
+                for mut piece in after.chunks(size) {
+                    match decoder.next(&mut piece) {
+                        Ok(Decoded::Message(Message::Close(close))) => {
+                            seen = Some(close.map(|close| u16::from(close.code)));
+                        }
+                        other => assert!(other.is_err_and(|error| matches!(error, Error::Io(_))), "{what}"),
+                    }
+                }
+                assert_eq!(seen, expected, "{what}, in pieces of {size}");
+            }
+        }
     }
 
     #[test]

@@ -203,6 +203,13 @@ impl<T: Transport> Driver<T> {
         Some(Input::Violation { conn, rule })
     }
 
+    /// From now on only the peer's Close frame is told of, and nothing else of what comes is kept.
+    pub fn skim(&mut self) {
+        if let Phase::Decoding(decoder) = &mut self.phase {
+            decoder.skim();
+        }
+    }
+
     /// Writes what is pending, as far as one call to the socket takes it. What `gather` holds afterwards means nothing.
     pub fn write(&mut self, pending: &Pending<'_>, gather: &mut Gather) -> Written {
         let first = pending.slices().next().unwrap_or_default();

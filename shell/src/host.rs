@@ -207,7 +207,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
     pub fn body_begun(&mut self, now: Now, bytes: usize) -> bool {
         let has_place = self.shard.has_place_for_body(bytes);
         if has_place {
-            self.turn(now, Input::BodyBegun { bytes });
+            self.keep_more(now, Input::BodyBegun { bytes });
         }
         has_place
     }
@@ -277,13 +277,31 @@ impl<T: Transport, O: Observer> Host<T, O> {
         while let Some(seat) = self.outside.seats.get(conn) {
             let Some(input) = seat.driver.decode(&mut bytes) else { return };
             self.catch_up(now);
-            self.turn(now, input);
+            if matches!(input, Input::Fragment { .. } | Input::HalfFrame { .. }) {
+                self.keep_more(now, input);
+            } else {
+                self.turn(now, input);
+            }
             if self.shard.is_held(conn) {
                 self.write(now, conn);
             }
             if self.shard.is_held(conn) && !bytes.is_empty() {
                 self.outside.unread.insert(conn, bytes.to_vec());
                 return self.turn(now, Input::Unread { conn, bytes: bytes.len() });
+            }
+        }
+    }
+
+    /// Hands in that more is kept than before. Whoever has to go for that gives back at once what was kept of it: there may be
+    /// many of them before anything is written.
+    fn keep_more(&mut self, now: Now, input: Input) {
+        let woken = self.outside.dirty.len();
+        self.turn(now, input);
+        for conn in self.outside.dirty.iter().skip(woken) {
+            if let Some(seat) = self.outside.seats.get(*conn)
+                && self.shard.pending(*conn).is_some_and(|pending| pending.is_last())
+            {
+                seat.driver.skim();
             }
         }
     }
@@ -336,6 +354,9 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 return;
             }
             let Some(pending) = self.shard.pending(conn) else { return };
+            if pending.is_last() {
+                seat.driver.skim();
+            }
             match seat.driver.write(&pending, &mut self.gather) {
                 Written::All(bytes) => {
                     self.outside.has_taken(conn);

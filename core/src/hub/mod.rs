@@ -253,9 +253,10 @@ impl Hub {
         self.timers.next()
     }
 
-    /// The frames that wait for a connection's socket.
-    pub fn queue(&self, conn: ConnId) -> Option<&Queue> {
-        self.find(conn)?.queue()
+    /// The frames that wait for a connection's socket, and whether none will follow.
+    pub fn queue(&self, conn: ConnId) -> Option<(&Queue, bool)> {
+        let conn = self.find(conn)?;
+        Some((conn.queue()?, matches!(conn.phase, Some(Phase::Closing(_)))))
     }
 
     /// The connection of this id, unless it has ended.

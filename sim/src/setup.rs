@@ -89,6 +89,7 @@ impl Setting {
     fn most(self) -> u64 {
         match self {
             Self::Field(field) => field.most,
+            Self::Limit(Limit::OutboxBytesTotal) => TOTAL_BYTES,
             Self::Limit(limit) => match Limits::default().value(limit) {
                 Value::Duration(_) => SECONDS,
                 Value::Bytes(_) => BYTES,
@@ -185,6 +186,8 @@ impl FromStr for Setup {
 
 /// Clients send texts as long as a setting allows, and longer: they have to fit in memory.
 const BYTES: u64 = 1 << 28;
+/// The most that all connections together may keep waiting: nobody sends as much.
+const TOTAL_BYTES: u64 = 1 << 40;
 /// The most of anything that has no unit.
 const COUNT: u64 = 1_000_000;
 /// Three years: the sum of a few is still far from the end of the clock.

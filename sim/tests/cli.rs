@@ -153,7 +153,7 @@ fn what_a_command_does_not_read_it_does_not_take() {
         (&["canary", "--driver"], "canary does not take --driver; it takes --seeds, --seed, --steps"),
         (&["replay", "FILE", "--driver"], "replay does not take --driver; it takes --subject"),
         (&["shrink", "FILE", "--steps", "2"], "shrink does not take --steps; it takes --subject"),
-        (&["hunt", "v0", "--driver"], "hunt does not take --driver, nor any other flag"),
+        (&["hunt", "v0", "--driver"], "hunt v0 does not take --driver, nor any other flag"),
         (&["fuzz", "actions", "FILE", "--raw"], "fuzz does not take --raw, nor any other flag"),
         (&["exhaustive", "--seed", "1"], "exhaustive --scope rooms does not take --seed; it takes --scope, --states, "),
         (&["exhaustive", "--scope", "presence", "--rooms", "3"], "exhaustive --scope presence does not take --rooms"),

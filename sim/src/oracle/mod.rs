@@ -698,6 +698,12 @@ impl Oracle {
         self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
     }
 
+    /// Whether this peer's connection is closing, or has ended.
+    #[must_use]
+    pub fn is_closing(&self, peer: usize) -> bool {
+        self.conns[peer].as_ref().is_none_or(|conn| matches!(conn.phase, Phase::Closing { .. }))
+    }
+
     /// Whether this peer's client is not listened to: it is to read first.
     #[must_use]
     pub fn is_held(&self, peer: usize) -> bool {

@@ -178,6 +178,7 @@ defects! {
         fn configure(&self, config: &mut Config) {
             config.limits.outbox_frames = 1 << 40;
             config.limits.outbox_bytes = 1 << 40;
+            config.limits.outbox_bytes_total = 1 << 40;
         }
     }
     a_second_end: SecondEnd breaks G7 within 20 seeds {

@@ -236,3 +236,15 @@ fn a_text_that_is_larger_than_a_message_may_be() {
         flush",
     );
 }
+
+#[test]
+fn a_token_that_says_what_others_cannot_read() {
+    reaches(
+        Goal::UnreadableToken,
+        "setup users=1
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 unreadable-info 0",
+    );
+}

@@ -16,7 +16,7 @@ const STEPS: usize = 300;
 
 /// Goals that fewer than one run in fifty reaches: too rare for a batch of this size. The long batch of `.ci/run` must
 /// reach them too.
-const RARE: [Goal; 36] = [
+const RARE: [Goal; 37] = [
     Goal::BatchedMuch,
     Goal::BroadcastMuch,
     Goal::ChosenCode,
@@ -52,6 +52,7 @@ const RARE: [Goal; 36] = [
     Goal::TokenExpired,
     Goal::TooManyRefusals,
     Goal::TookOutOne,
+    Goal::UnreadableToken,
     Goal::UnrecoveredTooLarge,
 ];
 

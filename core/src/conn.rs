@@ -79,7 +79,7 @@ pub(crate) struct Open {
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
     pub check: Option<Check>,
-    /// What it has sent that is not carried out.
+    /// Input of its client that is not carried out yet.
     pub inbound: Inbound,
     /// What is special about some of its rooms.
     pub terms: Vec<Terms>,

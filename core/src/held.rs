@@ -1,15 +1,15 @@
-//! The frames that sockets have refused, each counted once however many connections wait for it.
+//! Accounting of `outbox_bytes_total`: a frame that sockets have refused counts once, however many connections wait for it.
 //!
-//! What was not offered yet is none of them: it is bounded by the turn, and most sockets take it. So only connections that
-//! refuse pay for the count, and only they can be asked to make room.
+//! Frames that no socket was offered yet are not counted: the turn bounds them, and most sockets take them. So only connections
+//! that refuse pay for the count, and only they can be closed to make room.
 
 use crate::frame::Frame;
 use crate::map::{Keys, Map};
 
-/// What all refused frames of a node take.
+/// Refused frames of the whole node.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    /// How many connections wait for a frame, by where its bytes are: nothing else is where they are while one waits.
+    /// Connections that wait for a frame, by the address of its bytes, which is its own while one waits.
     waiting: Map<usize, u32>,
     bytes: usize,
 }
@@ -19,13 +19,13 @@ impl Held {
         Self { waiting: Map::with_hasher(keys), bytes: 0 }
     }
 
-    /// How many bytes.
+    /// Bytes of all of them.
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// One more connection waits for this frame.
+    /// Counts one more connection that waits for this frame.
     pub fn add(&mut self, frame: &Frame) {
         let waiting = self.waiting.entry(frame.address()).or_insert(0);
         if *waiting == 0 {
@@ -34,7 +34,7 @@ impl Held {
         *waiting += 1;
     }
 
-    /// One fewer waits for it.
+    /// Counts one connection fewer. It must have been added before.
     pub fn remove(&mut self, frame: &Frame) {
         let waiting = self.waiting.get_mut(&frame.address()).expect("a frame that was refused is counted");
         *waiting -= 1;
@@ -44,7 +44,7 @@ impl Held {
         }
     }
 
-    /// Checks that these are the frames that it counts.
+    /// Checks that `frames` are the ones that are counted, one for each connection that waits.
     pub fn audit<'a>(&self, frames: impl Iterator<Item = &'a Frame>) {
         let mut counted = Self::new(*self.waiting.hasher());
         frames.for_each(|frame| counted.add(frame));

@@ -1,4 +1,4 @@
-//! What a client has sent that is not carried out: parts of a message, and messages whose time has not come.
+//! Input of one client that is not carried out yet: parts of a message, bytes that are not decoded, and messages that wait.
 
 use crate::limits::{Limit, Limits};
 use alloc::boxed::Box;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
-/// What is kept of what one client has sent, wherever it is kept. Of most clients nothing is, and that takes no memory.
+/// Input that is kept for one client, by core, host or driver. For most clients nothing is kept, and that takes no memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inbound(Option<Box<Kept>>);
 

@@ -1,4 +1,4 @@
-//! What comes from a client before it is a command: frames, whole and in parts, and how much of them is kept.
+//! Frames and messages of clients before they are commands, and how much of them is kept.
 
 use super::work::Work;
 use super::{Hub, abnormal};
@@ -10,6 +10,7 @@ use crate::limits::Limit;
 use crate::registry::index;
 use crate::time::Instant;
 use crate::turn::Effect;
+use alloc::rc::Rc;
 use alloc::string::String;
 
 impl Hub {
@@ -90,7 +91,7 @@ impl Hub {
         true
     }
 
-    /// What has begun has `message_timeout` to end, from its first bytes on.
+    /// Starts `message_timeout`, unless it is running: it counts from the first bytes of what has begun.
     fn begun(&mut self, slot: u32, change: impl FnOnce(&mut Inbound)) {
         self.change_inbound(slot, change);
         if self.conns[slot as usize].deadlines.get(Timer::Message) == Instant::NEVER {
@@ -120,7 +121,7 @@ impl Hub {
 
     /// Keeps a message until its time has come.
     pub(super) fn keep_waiting(&mut self, slot: u32, text: String) {
-        let config = alloc::rc::Rc::clone(&self.config);
+        let config = Rc::clone(&self.config);
         let kept = self.change_inbound(slot, |inbound| inbound.wait(text, &config.limits).err());
         if let Some(limit) = kept {
             self.close_for(slot, limit, CloseCause::BadRequest);

@@ -77,9 +77,9 @@ pub(crate) struct Hub {
     ready: usize,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
-    /// What sockets have refused.
+    /// Frames that sockets have refused.
     held: Held,
-    /// Bytes that are kept of what clients have sent.
+    /// Bytes of input that is not carried out yet, of all clients.
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,

@@ -8,16 +8,16 @@ use crate::link::Caller;
 use crate::wire::api::reply_bytes;
 use alloc::format;
 
-/// What the answer to one call may still hold.
+/// Room that is left in the answer to one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     /// Bytes; none from the first part on that did not fit.
     left: usize,
 }
 
-/// What a write is answered with, for each room.
+/// Bytes of the answer to a write, for each room.
 const WRITE_BYTES: usize = 100;
-/// What is around the answers of a batch, and around one of them beside its method.
+/// Bytes around the answers of a batch, and around one of them beside its method.
 const AROUND_BYTES: usize = 20;
 
 impl Budget {

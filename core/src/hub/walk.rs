@@ -6,7 +6,6 @@
 use super::Hub;
 use super::work::Work;
 use crate::api::{Connection, Page, Reply};
-use crate::code::Error;
 use crate::conn::{Conn, Speaks};
 use crate::glob::Glob;
 use crate::ids::{ClientId, Name};
@@ -56,7 +55,7 @@ impl Hub {
     /// Looks at some more, and answers when that was all, or when it is too much for an answer.
     pub(super) fn walk_on(&mut self, mut walk: Box<Walk>) {
         let most = self.left_of(walk.caller);
-        let (places, spent, bytes) = match &mut walk.what {
+        let (places, spent) = match &mut walk.what {
             What::Rooms { pattern, after, found } => {
                 self.look_at_rooms(walk.at, pattern.as_ref(), after.as_deref(), found)
             }
@@ -66,9 +65,9 @@ impl Hub {
         };
         self.budget.look_at(spent);
         walk.at += places;
-        let end = match &walk.what {
-            What::Rooms { .. } => self.registry.room_places(),
-            What::Connections { .. } => self.conns.capacity(),
+        let (bytes, end) = match &walk.what {
+            What::Rooms { found, .. } => (found.bytes, self.registry.room_places()),
+            What::Connections { found, .. } => (found.bytes, self.conns.capacity()),
         };
         let caller = walk.caller;
         if bytes > most {
@@ -81,18 +80,18 @@ impl Hub {
                 What::Rooms { found, .. } => self.rooms_found(found),
                 What::Connections { found, .. } => self.connections_found(found),
             };
-            self.resolve(caller, reply);
+            self.resolve(caller, Ok(reply));
         }
     }
 
-    /// How many places were looked at, how many it was like, and how many bytes all that was found takes.
+    /// Looks at the next rooms. Returns how many places that were, and how many they count for.
     fn look_at_rooms(
         &self,
         from: usize,
         pattern: Option<&Glob>,
         after: Option<&str>,
         found: &mut Found<Name>,
-    ) -> (usize, usize, usize) {
+    ) -> (usize, usize) {
         let (mut places, mut spent) = (0, 0);
         while spent < PLACES_PER_STEP && from + places < self.registry.room_places() {
             let room = self.registry.room_at(from + places);
@@ -106,7 +105,7 @@ impl Hub {
                 found.add(name, room_bytes(name, members));
             }
         }
-        (places, spent, found.bytes)
+        (places, spent)
     }
 
     fn look_at_connections(
@@ -116,7 +115,7 @@ impl Hub {
         channel: Option<&Name>,
         after: Option<ClientId>,
         found: &mut Found<ClientId>,
-    ) -> (usize, usize, usize) {
+    ) -> (usize, usize) {
         for slot in from..from + PLACES_PER_STEP {
             let Some(conn) = self.conns.get(slot).filter(|conn| conn.ready().is_some()) else { continue };
             let Some(own) = user_of(conn).filter(|own| user.is_none_or(|user| *own == user)) else { continue };
@@ -125,21 +124,21 @@ impl Hub {
                 found.add(&conn.client, connection_bytes(own, profile(conn), self.rooms_of(conn)));
             }
         }
-        (PLACES_PER_STEP, PLACES_PER_STEP, found.bytes)
+        (PLACES_PER_STEP, PLACES_PER_STEP)
     }
 
-    fn rooms_found(&self, found: Found<Name>) -> Result<Reply, Error> {
+    fn rooms_found(&self, found: Found<Name>) -> Reply {
         let (names, next) = found.part();
         let members = |name: Name| Some((self.registry.member_count(&name), name)).filter(|(members, _)| *members > 0);
         let rooms = names.into_iter().filter_map(members).map(|(members, name)| (name, members)).collect();
-        Ok(Reply::Channels { rooms, next: next.map(|name| String::from(name.as_str())) })
+        Reply::Channels { rooms, next: next.map(|name| String::from(name.as_str())) }
     }
 
-    fn connections_found(&self, found: Found<ClientId>) -> Result<Reply, Error> {
+    fn connections_found(&self, found: Found<ClientId>) -> Reply {
         let (clients, next) = found.part();
         let there = clients.iter().filter_map(|client| self.clients.get(client));
         let ready = there.map(|slot| &self.conns[*slot as usize]).filter(|conn| conn.ready().is_some());
-        Ok(Reply::Connections { connections: ready.map(|conn| self.describe(conn)).collect(), next })
+        Reply::Connections { connections: ready.map(|conn| self.describe(conn)).collect(), next }
     }
 
     fn rooms_of<'a>(&'a self, conn: &Conn) -> impl Iterator<Item = &'a Name> + use<'a> {

@@ -34,6 +34,22 @@ fn carry_out(world: &mut World, method: &str, body: &Value, members: &[ConnId]) 
     }
 }
 
+/// The answer to a call, which must have come.
+fn answer(world: &mut World) -> Value {
+    let reply = world.replies.pop_front().expect("an answer");
+    serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON")
+}
+
+/// Goes on with all that was put off. Returns in how many turns.
+fn go_on(world: &mut World) -> usize {
+    let mut turns = 0;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    turns
+}
+
 fn members(world: &mut World, url: &str) -> Vec<ConnId> {
     (0..5).map(|_| world.plain(url)).collect()
 }
@@ -265,11 +281,7 @@ fn calls_that_look_at_many_connections_are_put_off_though_nobody_is_told_anythin
     }
     let commands: Vec<Value> = (0..250).map(|_| json!({"subscribe": {"user": "ada", "channel": "a"}})).collect();
     begin(&mut world, "batch", &json!({ "commands": commands }));
-    let mut turns = 1;
-    while world.shard.has_work() {
-        world.resume();
-        turns += 1;
-    }
+    let turns = 1 + go_on(&mut world);
     assert_eq!((turns, world.replies.len()), (3, 1), "10,000 connections are looked at by 100 of the calls");
 }
 
@@ -296,8 +308,7 @@ fn looked_through(
         world.resume();
         turns += 1;
     }
-    let reply = world.replies.pop_front().expect("an answer");
-    let answer: Value = serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON");
+    let answer = answer(world);
     let found = answer["result"][method].as_object().expect("a map");
     (found.keys().cloned().collect(), turns)
 }
@@ -344,14 +355,9 @@ fn a_look_at_every_connection_is_spread_over_turns() {
     let conns: Vec<ConnId> = (0..30).map(|_| world.open("/ws/a")).collect();
     let commands: Vec<Value> = (0..30).map(|_| json!({"connections": {}})).collect();
     begin(&mut world, "batch", &json!({ "commands": commands }));
-    let mut turns = 1;
-    while world.shard.has_work() {
-        world.resume();
-        turns += 1;
-    }
+    let turns = 1 + go_on(&mut world);
     assert!(turns > 2, "{turns} turns of 10,000 places");
-    let reply = world.replies.pop_front().expect("an answer");
-    let answer: Value = serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON");
+    let answer = answer(&mut world);
     for part in answer["replies"].as_array().expect("a list") {
         assert_eq!(part["connections"]["connections"].as_object().expect("a map").len(), conns.len());
     }
@@ -362,10 +368,6 @@ fn what_a_batch_reads_is_spread_over_turns() {
     let mut world = world();
     let commands: Vec<Value> = (0..300).map(|_| json!({"limits": {}})).collect();
     begin(&mut world, "batch", &json!({ "commands": commands }));
-    let mut turns = 1;
-    while world.shard.has_work() {
-        world.resume();
-        turns += 1;
-    }
+    let turns = 1 + go_on(&mut world);
     assert!((4..20).contains(&turns), "{turns} turns of 256 KiB for 1.5 MB");
 }

@@ -15,6 +15,7 @@ pub mod log;
 mod observe;
 pub mod recent;
 mod refusals;
+mod rounds;
 pub mod secret;
 pub mod server;
 mod shard;

@@ -12,6 +12,7 @@ use crate::host::{Host, RefusedTokens, Served};
 use crate::http;
 use crate::observe::Rates;
 use crate::refusals::{Reason, Refusals, Refused};
+use crate::rounds::Rounds;
 use crate::sockets::Sockets;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,8 @@ pub(crate) struct Shard {
     pub(crate) rates: RefCell<Rates>,
     /// Sockets that have not become a WebSocket.
     pub(crate) sockets: Rc<Sockets>,
+    /// What bodies of requests take of the time of all.
+    pub(crate) rounds: Rc<Rounds>,
     /// How often a limit was in the way of what then did not come to the shard.
     pub(crate) hits: RefCell<BTreeMap<Limit, u64>>,
     /// What was refused, by this shard and by those before it.
@@ -157,6 +160,7 @@ impl Shard {
             settings,
             clock,
             sockets: Rc::default(),
+            rounds: Rc::default(),
             hits: RefCell::default(),
             refusals,
             document: http::Document::default(),
@@ -434,6 +438,9 @@ async fn drain(shard: &Shard, mut stop: watch::Receiver<bool>) {
         warn!("connections are left; they are dropped");
     }
 }
+
+#[cfg(test)]
+mod busy;
 
 #[cfg(test)]
 mod tests {

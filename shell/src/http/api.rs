@@ -20,6 +20,11 @@ const ERROR_MODE: &str = "x-centrifugo-error-mode";
 /// Where the key may be.
 const KEY_HEADER: &str = "x-api-key";
 
+/// A body of up to so many bytes does not wait for others.
+const SHORT: usize = 16 << 10;
+/// How many times as long as to read a byte it takes to parse it.
+const PARSING: usize = 8;
+
 /// Answers a call, and says of the visit whether the key was valid, and the body read to its end.
 pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
     if request.method() != Method::POST {
@@ -41,6 +46,9 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
     let response = match read_body(shard, request, mode).await {
         Ok(body) => {
             visit.unread.set(false);
+            if body.len() > SHORT {
+                shard.rounds.take(body.len().saturating_mul(PARSING)).await;
+            }
             call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
         }
         Err(response) => *response,

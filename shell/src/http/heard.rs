@@ -1,12 +1,20 @@
-//! A socket that takes note when bytes come, and when it takes none.
+//! A socket that takes note when bytes come, and when it takes none; what comes behind the first of them takes turns.
 
+use crate::rounds::{Rounds, Turn};
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// What one read is taken for beforehand.
+const READ: usize = 16 << 10;
+/// What a read costs that finds less than that, for the call alone.
+const LEAST: usize = 2 << 10;
 
 /// The socket, whether any byte was read since the flag was last taken back, and whether it refused what was last written.
 #[derive(Debug)]
@@ -14,11 +22,26 @@ pub(super) struct Heard {
     socket: TcpStream,
     heard: Rc<Cell<bool>>,
     full: Rc<Cell<bool>>,
+    rounds: Rc<Rounds>,
+    turn: Turn,
 }
 
 impl Heard {
-    pub(super) fn new(socket: TcpStream, heard: Rc<Cell<bool>>, full: Rc<Cell<bool>>) -> Self {
-        Self { socket, heard, full }
+    pub(super) fn new(socket: TcpStream, heard: Rc<Cell<bool>>, full: Rc<Cell<bool>>, rounds: Rc<Rounds>) -> Self {
+        Self { socket, heard, full, rounds, turn: Turn::default() }
+    }
+
+    /// Reads what comes, and forgets it, until the peer ends its side.
+    pub(super) async fn skip(&mut self) -> io::Result<()> {
+        while poll_fn(|cx| self.poll_skip(cx)).await? > 0 {}
+        Ok(())
+    }
+
+    fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // Not kept from one read to the next: thousands of sockets may be at it.
+        let mut buffer = [MaybeUninit::uninit(); READ];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        Pin::new(self).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
     pub(super) fn into_inner(self) -> TcpStream {
@@ -33,11 +56,19 @@ impl Heard {
 
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.heard.set(true);
+        let this = &mut *self;
+        if !this.heard.get() {
+            // The head of a request, and a body that comes with it: what is short is not to wait for what is long.
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
+            this.heard.set(buffer.filled().len() > before);
+            return read;
         }
+        ready!(this.socket.poll_read_ready(cx))?;
+        ready!(this.rounds.poll_take(READ, &mut this.turn, cx));
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
+        this.rounds.correct(READ, LEAST.max(buffer.filled().len() - before));
         read
     }
 }

@@ -37,7 +37,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{sleep_until, timeout};
@@ -189,7 +189,7 @@ enum Over {
 
 async fn serve(shard: Rc<Shard>, socket: TcpStream, visit: Rc<Visit>) {
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
-    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone(), visit.full.clone()));
+    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone(), visit.full.clone(), shard.rounds.clone()));
     let mut connection =
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
@@ -236,13 +236,13 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, visit: Rc<Visit>) {
         .await
     };
     let parts = connection.into_parts();
-    let socket = parts.io.into_inner().into_inner();
+    let socket = parts.io.into_inner();
     match over {
         Over::Upgraded(conn, handshake) => {
             visit.place.leave();
-            shard.clone().open(conn, socket, Handshake { early: parts.read_buf.into(), ..handshake });
+            shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
-        Over::Taken => make_room(&shard, &visit, socket),
+        Over::Taken => make_room(&shard, &visit, socket.into_inner()),
         over => end(&shard, &visit, socket, &over).await,
     }
 }
@@ -257,7 +257,7 @@ fn make_room(shard: &Shard, visit: &Visit, socket: TcpStream) {
 }
 
 /// Ends a socket in order, unless another one is to have its place meanwhile.
-async fn end(shard: &Shard, visit: &Visit, mut socket: TcpStream, why: &Over) {
+async fn end(shard: &Shard, visit: &Visit, mut socket: Heard, why: &Over) {
     let words = farewell(shard, visit, why);
     let written = matches!(why, Over::Done) && !visit.unread.get();
     visit.waits();
@@ -291,13 +291,11 @@ fn farewell(shard: &Shard, visit: &Visit, why: &Over) -> String {
 }
 
 /// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
-async fn say_goodbye(shard: &Shard, socket: &mut TcpStream, words: &str) {
+async fn say_goodbye(shard: &Shard, socket: &mut Heard, words: &str) {
     let goodbye = async {
         socket.write_all(words.as_bytes()).await?;
         socket.shutdown().await?;
-        let mut ignored = [0; 1024];
-        while socket.read(&mut ignored).await? > 0 {}
-        std::io::Result::Ok(())
+        socket.skip().await
     };
     // Whatever fails here, the socket is dropped.
     if timeout(shard.settings.limits.linger_timeout, goodbye).await.is_err() {

@@ -1,0 +1,147 @@
+//! What waits while a shard is busy, and what does not.
+
+use super::*;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::thread;
+
+const KEY: &str = "test-key-test-key";
+/// Long enough for a noisy machine; nothing waits for it unless a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for what would be done at once to be done.
+const WHILE: Duration = Duration::from_millis(300);
+
+/// A shard that a test keeps busy for as long as it wants.
+struct Running {
+    address: SocketAddr,
+    busy: Arc<AtomicBool>,
+    is_busy: Arc<AtomicBool>,
+    /// The least that was left of a round.
+    least: Arc<AtomicIsize>,
+    stop: watch::Sender<bool>,
+    thread: thread::JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    /// `keep_busy` is called again and again while it is to be busy.
+    fn start(change: impl FnOnce(&mut Settings), keep_busy: fn(&Shard)) -> Self {
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let busy = Arc::new(AtomicBool::new(false));
+        let mut settings = Settings { api_key: Some(KEY.into()), ..Settings::default() };
+        change(&mut settings);
+        let settings = Arc::new(settings);
+        let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
+        let seen = (busy.clone(), is_busy.clone(), least.clone());
+        let thread = thread::spawn(move || {
+            run_with(&[listener], &settings, &stopped, |shard| {
+                let (shard, (busy, is_busy, least)) = (shard.clone(), seen.clone());
+                spawn_local(async move {
+                    loop {
+                        least.fetch_min(shard.rounds.left(), Ordering::AcqRel);
+                        if busy.load(Ordering::Acquire) {
+                            is_busy.store(true, Ordering::Release);
+                            keep_busy(&shard);
+                        }
+                        yield_now().await;
+                    }
+                });
+            })
+        });
+        Self { address, busy, is_busy, least, stop, thread }
+    }
+
+    /// Returns once the shard is busy.
+    fn keep_busy(&self) {
+        self.busy.store(true, Ordering::Release);
+        while !self.is_busy.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn connect(&self) -> Socket {
+        let socket = Socket::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// Sends the head of a call, and its body as far as it is taken for a while: how much that was.
+    fn call(&self, key: &str, body: &[u8]) -> (Socket, usize) {
+        let mut socket = self.connect();
+        let head = format!(
+            "POST /api/publish HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        socket.set_write_timeout(Some(WHILE)).unwrap();
+        let mut sent = 0;
+        while let Some(rest) = body.get(sent..).filter(|rest| !rest.is_empty()) {
+            match socket.write(rest) {
+                Ok(bytes) => sent += bytes,
+                Err(_) => break,
+            }
+        }
+        (socket, sent)
+    }
+
+    fn end(self) {
+        self.busy.store(false, Ordering::Release);
+        self.stop.send_replace(true);
+        self.thread.join().unwrap().unwrap();
+    }
+}
+
+/// Leaves nothing of the rounds until this is called again.
+fn use_up_the_rounds(shard: &Shard) {
+    shard.rounds.use_up(10_000);
+}
+
+/// The first line of the next answer. None when it does not come for a while.
+fn status(socket: &mut Socket, patience: Duration) -> Option<String> {
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).ok().map(|()| String::from_utf8(answer.into()).unwrap())
+}
+
+fn publication(bytes: usize) -> Vec<u8> {
+    format!(r#"{{"channel":"a","data":"{}"}}"#, "x".repeat(bytes)).into()
+}
+
+#[test]
+fn long_calls_wait_for_a_round_and_short_ones_do_not() {
+    let running = Running::start(|_| (), use_up_the_rounds);
+    running.keep_busy();
+    let (mut long, _) = running.call(KEY, &publication(60_000));
+    let (mut short, _) = running.call(KEY, &publication(1));
+    assert_eq!(status(&mut short, PATIENCE).as_deref(), Some("HTTP/1.1 200"));
+    assert_eq!(status(&mut long, WHILE), None);
+    running.busy.store(false, Ordering::Release);
+    assert_eq!(status(&mut long, PATIENCE).as_deref(), Some("HTTP/1.1 200"));
+    running.end();
+}
+
+#[test]
+fn a_body_of_a_refused_call_is_passed_over_in_rounds() {
+    let running = Running::start(|_| (), use_up_the_rounds);
+    running.keep_busy();
+    // More than the system takes for a socket that is not read from.
+    let body = publication(64 << 20);
+    let (mut refused, sent) = running.call("another-key-another-key", &body);
+    assert_eq!(status(&mut refused, PATIENCE).as_deref(), Some("HTTP/1.1 401"));
+    assert!(sent < body.len(), "all {sent} bytes were read");
+    running.end();
+}
+
+#[test]
+fn rounds_make_up_for_the_parsing_of_a_long_call() {
+    let running = Running::start(|_| (), |_| ());
+    let (mut long, _) = running.call(KEY, &publication(1_000_000));
+    assert_eq!(status(&mut long, PATIENCE).as_deref(), Some("HTTP/1.1 413"));
+    // The answer may be here before the next round has begun.
+    thread::sleep(WHILE);
+    assert!(running.least.load(Ordering::Acquire) < -4_000_000, "{:?}", running.least);
+    running.end();
+}

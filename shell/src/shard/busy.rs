@@ -99,6 +99,13 @@ fn use_up_the_rounds(shard: &Shard) {
     shard.rounds.use_up(10_000);
 }
 
+/// Lets the shard stand still for longer than a client has to answer a ping.
+fn stand_still(_: &Shard) {
+    thread::sleep(PONG_TIMEOUT + LATE * 2);
+}
+
+const PONG_TIMEOUT: Duration = Duration::from_millis(600);
+
 /// The first line of the next answer. None when it does not come for a while.
 fn status(socket: &mut Socket, patience: Duration) -> Option<String> {
     socket.set_read_timeout(Some(patience)).unwrap();
@@ -143,5 +150,62 @@ fn rounds_make_up_for_the_parsing_of_a_long_call() {
     // The answer may be here before the next round has begun.
     thread::sleep(WHILE);
     assert!(running.least.load(Ordering::Acquire) < -4_000_000, "{:?}", running.least);
+    running.end();
+}
+
+/// The next frame of the server: its opcode and its payload.
+fn frame(socket: &mut Socket) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    socket.read_exact(&mut head).unwrap();
+    let length = match head[1] {
+        126 => {
+            let mut length = [0; 2];
+            socket.read_exact(&mut length).unwrap();
+            usize::from(u16::from_be_bytes(length))
+        }
+        length => usize::from(length),
+    };
+    let mut payload = vec![0; length];
+    socket.read_exact(&mut payload).unwrap();
+    (head[0] & 0xf, payload)
+}
+
+#[test]
+fn nobody_is_ended_for_a_silence_that_was_the_servers() {
+    const PING: u8 = 9;
+    const CLOSE: u8 = 8;
+    let quick = |settings: &mut Settings| {
+        settings.limits.ping_interval = PONG_TIMEOUT * 2;
+        settings.limits.pong_timeout = PONG_TIMEOUT;
+    };
+    let running = Running::start(quick, stand_still);
+    let mut client = running.connect();
+    let request = "GET /ws/room?greeting=off HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    while frame(&mut client).0 != PING {}
+    running.keep_busy();
+    running.busy.store(false, Ordering::Release);
+    // An answer as long as this one takes several rounds to read.
+    let length: u16 = 60_000;
+    let mut answer = vec![0x81, 0x80 | 126];
+    answer.extend(length.to_be_bytes());
+    answer.extend([0; 4]);
+    answer.extend(vec![b'x'; usize::from(length)]);
+    client.write_all(&answer).unwrap();
+    let next = loop {
+        let (opcode, payload) = frame(&mut client);
+        if [PING, CLOSE].contains(&opcode) {
+            break (opcode, String::from_utf8_lossy(&payload).into_owned());
+        }
+    };
+    assert_eq!(next, (PING, String::new()), "it was heard before it was judged");
+    drop(client);
     running.end();
 }

@@ -9,6 +9,7 @@
 Needs valgrind. The counts are those of an optimised build: they depend on rustc, which the baselines name, and hardly on anything else.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -43,14 +44,27 @@ def toolchain():
     return f"{lines[0]} {host}"
 
 
+def folder():
+    """Where the benchmarks are built: not where the release build is, for cargo would put a binary of other features there.
+
+    A process has its own path in its memory, and what is allocated behind that takes a few instructions more or fewer by how
+    long it is. So the path is one that is as long wherever the repository is.
+    """
+    built = TARGET / "counts"
+    built.mkdir(parents=True, exist_ok=True)
+    link = Path("/tmp", f"parlor-counts-{hashlib.sha256(bytes(built)).hexdigest()[:16]}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(built)
+    return link
+
+
 def count():
     """The instructions of each benchmark, by package and name."""
     # All of them at once: packages that are built alone are built with other features.
     command = ["cargo", "bench", "--workspace", "--bench", "instructions", "--", "--output-format=json"]
     # Nothing that is set here for other builds may change what is counted.
     env = {key: value for key, value in os.environ.items() if key != "RUSTFLAGS" and not key.startswith("CARGO_PROFILE_")}
-    # Their own folder: cargo would put a binary of other features where the release build is.
-    env["CARGO_TARGET_DIR"] = str(TARGET / "counts")
+    env["CARGO_TARGET_DIR"] = str(folder())
     env["PATH"] = f"{RUNNER / 'bin'}{os.pathsep}{env['PATH']}"
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
     if out.returncode != 0:

@@ -75,7 +75,7 @@ pub(crate) struct Open {
     pub info: Arc<ClientInfo>,
     /// The events that it wants to receive; empty for all.
     pub events: Vec<String>,
-    /// Joins that the broker has not answered.
+    /// Joins that the broker has not answered, or has not been asked for.
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
     pub check: Option<Check>,
@@ -94,7 +94,7 @@ pub(crate) enum Stage {
     /// It has not said. A token that came with the upgrade request of a `json` client counts where its `connect` brings
     /// none. What it has sent behind a `connect` that was answered with an error is passed over, until it connects.
     Unauthenticated { token: Option<Box<str>>, refused: bool },
-    /// It is being put into the rooms that it starts in.
+    /// It is being put into the rooms that the reply to its `connect` speaks of.
     Joining(Box<Entrance>),
     /// It may do what it may.
     Ready,
@@ -163,6 +163,15 @@ pub(crate) struct PendingJoin {
     pub join: JoinId,
     pub why: Why,
     pub terms: Option<Box<Terms>>,
+    /// What the broker is to be asked for once the client has read what it was sent.
+    pub deferred: Option<Box<Deferred>>,
+}
+
+/// What a new member of a room is to have before anything else.
+#[derive(Clone, Debug)]
+pub(crate) struct Deferred {
+    pub room: Name,
+    pub replay: Replay,
 }
 
 /// Why a connection joins a room.
@@ -170,9 +179,9 @@ pub(crate) struct PendingJoin {
 pub(crate) enum Why {
     /// It asked, with a `subscribe` of this id.
     Asked { id: u64 },
-    /// It is one of the rooms that it starts in, for these reasons.
+    /// It is one of the rooms that the reply to its `connect` speaks of, for these reasons.
     Entering(Reasons),
-    /// The server puts it there later, for this reason.
+    /// The server puts it there, for these reasons.
     Placed(Reasons),
 }
 
@@ -317,14 +326,24 @@ impl Open {
         own.unwrap_or(&self.info)
     }
 
-    /// Whether what it says has to wait for what it has said.
+    /// Whether what it says has to wait for what it has said, and for the rooms that it is being put into.
     pub fn is_busy(&self) -> bool {
-        self.check.is_some() || matches!(self.stage, Stage::Joining(_))
+        self.check.is_some() || !self.joins.is_empty()
+    }
+
+    /// The first join that the broker has not been asked for.
+    pub fn first_deferred(&self) -> Option<usize> {
+        self.joins.iter().position(|pending| pending.deferred.is_some())
     }
 
     /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.
     pub fn is_held(&self, limits: &Limits) -> bool {
         self.inbound.has_waiting() || self.outbox.is_high(limits)
+    }
+
+    /// Whether its client is not listened to until it has read something.
+    pub fn is_to_read(&self, limits: &Limits) -> bool {
+        self.outbox.is_high(limits) || self.inbound.has_waiting() && self.check.is_none()
     }
 
     /// Whether it has said who it is.

@@ -47,16 +47,6 @@ impl Frame {
         Self::encode(CLOSE, &payload)
     }
 
-    /// How many bytes a message with this payload has on the wire.
-    pub fn text_bytes(payload: usize) -> usize {
-        let header = match payload {
-            0..=125 => 2,
-            126..=0xFFFF => 4,
-            _ => 10,
-        };
-        header + payload
-    }
-
     /// The bytes on the wire.
     pub fn bytes(&self) -> &[u8] {
         &self.0

@@ -72,6 +72,11 @@ impl Outbox {
         self.0.len() > (limits.outbox_frames / PART).max(1) || self.0.bytes > limits.outbox_bytes / PART
     }
 
+    /// Whether its client is to read before it is given very much at once: where nothing was refused there is place for it.
+    pub fn is_behind(&self, limits: &Limits) -> bool {
+        self.0.refused || self.is_high(limits)
+    }
+
     /// Puts a Pong ahead of everything that is not half written. It replaces one that has not gone out: a peer that
     /// pings without reading gets one answer, not a queue of them. Returns whether the queue was empty before, and
     /// whether a Pong was replaced.

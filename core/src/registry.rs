@@ -132,13 +132,14 @@ impl Registry {
         self.find_seat(slot, room).is_some_and(|at| self.slots[slot as usize].seats[at].wanted.has(reason))
     }
 
-    /// The join of a member, which from now on watches or does not.
-    pub fn member_watches(&mut self, slot: u32, room: &str, watches: bool) -> Option<JoinId> {
+    /// The join of a connection that is in a room, or joining it, and from now on watches or does not.
+    pub fn set_watches(&mut self, slot: u32, room: &str, watches: bool) -> Option<JoinId> {
         let at = self.find_seat(slot, room)?;
         let seat = &mut self.slots[slot as usize].seats[at];
-        let SeatState::Member(link) = seat.state else { return None };
         seat.watches = watches;
-        self.rooms.set_watches(link, watches);
+        if let SeatState::Member(link) = seat.state {
+            self.rooms.set_watches(link, watches);
+        }
         Some(seat.join)
     }
 
@@ -178,11 +179,12 @@ impl Registry {
         true
     }
 
-    /// Gives up a join that was refused.
-    pub fn give_up(&mut self, slot: u32, join: JoinId) {
-        if let Some(at) = self.seats(slot).iter().position(|seat| seat.join == join) {
-            self.remove_seat(slot, at);
-        }
+    /// Gives up a join that was refused. Returns who wanted it.
+    pub fn give_up(&mut self, slot: u32, join: JoinId) -> Option<Reasons> {
+        let at = self.seats(slot).iter().position(|seat| seat.join == join)?;
+        let wanted = self.seats(slot)[at].wanted;
+        self.remove_seat(slot, at);
+        Some(wanted)
     }
 
     /// Takes a connection out of a room, or gives up joining it.

@@ -99,6 +99,11 @@ impl<S: Subject> Reader<'_, S> {
             ]);
             out.extend(seat.wanted.iter().map(|wish| *wish as u8));
         }
+        for entering in &conn.entering {
+            out.extend([0xFD, u8::try_from(entering.room).expect("a few rooms")]);
+            out.extend(entering.seat.wanted.iter().map(|wish| *wish as u8));
+            self.want(&entering.want, &mut out);
+        }
         out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
         out.extend([0xFB, u8::from(conn.info.is_some()), self.oracle.age_among_equals(peer)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
@@ -132,7 +137,11 @@ impl<S: Subject> Reader<'_, S> {
         }
         out.push(u8::from(entry.token.is_some()));
         out.extend(entry.rooms.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
-        match &entry.want {
+        self.want(&entry.want, out);
+    }
+
+    fn want(&self, want: &Want, out: &mut Vec<u8>) {
+        match want {
             Want::Nothing => out.push(0),
             Want::Last(count) => out.extend([1, u8::try_from(*count).unwrap_or(u8::MAX)]),
             Want::Since { epoch, offset, refuse } => {

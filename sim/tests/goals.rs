@@ -70,6 +70,20 @@ fn a_member_whom_others_want_there_when_its_token_ends() {
 }
 
 #[test]
+fn a_client_that_is_put_into_a_room_when_it_has_read() {
+    let behind = "setup users=1
+        accept 0 json 1
+        upgrade 0
+        connect 0 token
+        decide 0 good 0
+        write 0 refuse
+        join-by-token 0 0
+        api-subscribe 0 0 top";
+    reaches(Goal::EnteredLater, &format!("{behind}\napi-subscribe 0 1 top\ndecide 0 good 0\nflush"));
+    reaches(Goal::AskedWhileEntering, &format!("{behind}\ndecide 0 good 0\nflush"));
+}
+
+#[test]
 fn a_client_that_does_not_slow_down() {
     reaches(
         Goal::TooManyRefusals,

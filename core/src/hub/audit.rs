@@ -80,7 +80,7 @@ impl Hub {
                 Caller::Part { gather, .. } => Some(gather),
                 Caller::Whole(_) => None,
             },
-            Work::Text { .. } | Work::Waiting(_) => None,
+            Work::Text { .. } | Work::Waiting(_) | Work::Enter(_) => None,
         };
         let mut put_off: Vec<u64> = self.agenda.put_off().filter_map(gather).collect();
         put_off.sort_unstable();
@@ -117,6 +117,13 @@ impl Hub {
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.rooms_of(slot).filter(|(_, member)| !member).count();
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
+                let goes_on = |work: &Work| matches!(work, Work::Enter(id) if *id == conn.id);
+                assert!(
+                    open.first_deferred().is_none()
+                        || !open.outbox.queue().is_empty()
+                        || self.agenda.put_off().any(goes_on),
+                    "G7: a join waits for a client to read, or for its turn"
+                );
                 let mut named = self.registry.wanted_by(slot, Reasons::TOKEN);
                 assert!(
                     named.all(|(room, _)| open.granted.contains(room)),
@@ -138,13 +145,15 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::config::Config;
+    use crate::conn::{Deferred, PendingJoin, Why};
     use crate::ids::{ConnId, Name};
     use crate::limits::Limits;
-    use crate::link::{News, Position, Replayed, Request};
+    use crate::link::{News, Position, Replay, Replayed, Request};
     use crate::map::Keys;
     use crate::registry::{JoinId, Reasons};
     use crate::testing::{audit_finds, knock};
     use crate::turn::Input;
+    use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;
 
@@ -233,6 +242,15 @@ mod tests {
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
                     hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                }),
+                ("G7: a join waits for a client to read, or for its turn", |hub| {
+                    let (room, join) = (Name::from("b"), JoinId(99));
+                    hub.registry.begin_join(0, &room, join, false, Reasons::API);
+                    let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
+                    let pending = PendingJoin { join, why: Why::Placed(Reasons::API), terms: None, deferred };
+                    let open = hub.conns[0].open_mut().expect("it is open");
+                    open.outbox = crate::outbox::Outbox::default();
+                    open.joins.push(pending);
                 }),
                 ("G2: a token names the rooms that it gives", |hub| {
                     assert!(hub.registry.want(0, "a", Reasons::TOKEN));

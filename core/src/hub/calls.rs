@@ -205,7 +205,7 @@ impl Hub {
                 offset,
                 or_refuse: false,
             });
-            self.join(slot, room, Why::Placed(Reasons::API), replay, false, None);
+            self.place(slot, room, Why::Placed(Reasons::API), replay);
         }
         Ok(Reply::Done)
     }

@@ -139,21 +139,24 @@ impl Hub {
         for text in self.change_inbound(slot, Inbound::take_waiting) {
             self.agenda.then(Work::Text { conn: id, text, at: 0 });
         }
-        self.effects.push(Effect::Listen(id));
+        self.listen_again(slot);
     }
 
-    /// The socket has taken so much that its client can be listened to again. It may have answered the last ping long ago,
-    /// and have sent the rest of what it had begun.
-    #[cold]
-    pub(super) fn is_low_again(&mut self, slot: u32) {
+    /// Listens to a client again. It may have answered the last ping long ago, and have sent the rest of what it had begun.
+    fn listen_again(&mut self, slot: u32) {
         for timer in [Timer::Pong, Timer::Message] {
             if self.conns[slot as usize].deadlines.get(timer) != Instant::NEVER {
                 self.arm_for_client(slot, timer);
             }
         }
-        let conn = &self.conns[slot as usize];
-        if conn.open().is_some_and(|open| !open.inbound.has_waiting()) {
-            self.effects.push(Effect::Listen(conn.id));
+        self.effects.push(Effect::Listen(self.conns[slot as usize].id));
+    }
+
+    /// The socket has taken so much that its client can be listened to again, unless something that it has said still waits.
+    #[cold]
+    pub(super) fn is_low_again(&mut self, slot: u32) {
+        if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.has_waiting()) {
+            self.listen_again(slot);
         } else {
             self.hear_waiting(slot);
         }

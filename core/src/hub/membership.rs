@@ -2,14 +2,15 @@
 
 use super::Hub;
 use super::proof::{Flaw, Proof};
+use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Asked, PendingJoin, Speaks, Stage, Terms, Timer, Why};
+use crate::conn::{Asked, Deferred, PendingJoin, Speaks, Stage, Terms, Timer, Why};
 use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
-use crate::link::{Entry, Position, Replay, Replayed, Request};
+use crate::link::{Position, Replay, Replayed, Request};
 use crate::registry::{JoinId, Left, Reasons};
 use crate::time::Instant;
 use crate::wire::json::{self, Subscribed};
@@ -18,39 +19,6 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-/// How a new member gets what it missed, where that is not all in one reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Each message in a push.
-    Pushes,
-    /// Each message as it is, and after it where that was.
-    Bare { positions: bool },
-}
-
-impl Form {
-    /// How many frames a message takes of its own.
-    fn frames(self) -> usize {
-        match self {
-            Self::Pushes | Self::Bare { positions: false } => 1,
-            Self::Bare { positions: true } => 2,
-        }
-    }
-
-    /// How many bytes a message takes in an outbox.
-    fn bytes(self, room: &Name, entry: &Entry) -> usize {
-        let position = || {
-            let at = Position { epoch: entry.epoch, offset: entry.offset };
-            Frame::text_bytes(plain::position(plain::Word::Position, room, at).len())
-        };
-        match self {
-            Self::Pushes => Frame::text_bytes(json::push_bytes(room, entry)),
-            Self::Bare { positions } => {
-                Frame::text_bytes(entry.draft.data.len()) + if positions { position() } else { 0 }
-            }
-        }
-    }
-}
 
 impl Hub {
     /// Whether a client may ask for this room: it has not done so, and may be put into one more or is there already.
@@ -62,7 +30,7 @@ impl Hub {
         if self.registry.is_wanted(slot, &room, Reasons::CLIENT) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
-        if !self.registry.is_member(slot, &room) {
+        if !self.registry.has_seat(slot, &room) {
             self.has_place(slot)?;
         }
         Ok(room)
@@ -107,6 +75,44 @@ impl Hub {
         self.ask_broker(slot, room, join, why, replay, terms);
     }
 
+    /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
+    /// outbox: of several such rooms one comes after the other, each when the client has read.
+    pub(super) fn place(&mut self, slot: u32, room: &Name, why: Why, replay: Replay) {
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut() else { return };
+        if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
+            return self.join(slot, room, why, replay, false, None);
+        }
+        let is_first = open.first_deferred().is_none();
+        let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
+        self.joins += 1;
+        let join = JoinId(self.joins);
+        open.joins.push(PendingJoin { join, why, terms: None, deferred });
+        self.registry.begin_join(slot, room, join, false, why.reasons());
+        if is_first {
+            self.agenda.first(Work::Enter(id));
+        }
+    }
+
+    /// Asks the broker for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
+    /// in the outbox.
+    pub(super) fn enter_next(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut() else { return };
+        if open.outbox.is_behind(&self.config.limits) {
+            return;
+        }
+        let Some(at) = open.first_deferred() else { return };
+        let PendingJoin { join, why, deferred, .. } = open.joins.remove(at);
+        if open.first_deferred().is_some() {
+            self.agenda.first(Work::Enter(id));
+        }
+        let Some(deferred) = deferred else { return };
+        self.ask_broker(slot, &deferred.room, join, why, deferred.replay, None);
+    }
+
     fn ask_broker(
         &mut self,
         slot: u32,
@@ -121,7 +127,7 @@ impl Hub {
         let Some(open) = conn.open_mut() else { return };
         let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
-        open.joins.push(PendingJoin { join, why, terms });
+        open.joins.push(PendingJoin { join, why, terms, deferred: None });
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
@@ -129,13 +135,15 @@ impl Hub {
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
     pub(super) fn join_asked(&mut self, slot: u32, asked: Asked, terms: Option<Box<Terms>>) {
         let Asked { id, room, replay, watches } = asked;
-        let Some(join) = self.registry.member_watches(slot, &room, watches) else {
+        let Some(join) = self.registry.set_watches(slot, &room, watches) else {
             return self.join(slot, &room, Why::Asked { id }, replay, watches, terms);
         };
         self.registry.want(slot, &room, Reasons::CLIENT);
-        // What an earlier token of the room said is over.
         if let Some(open) = self.conns[slot as usize].open_mut() {
+            // What an earlier token of the room said is over.
             open.terms.retain(|terms| terms.room != room);
+            // What is to be replayed of a room that it waits to be put into is what its client says now.
+            open.joins.retain(|pending| pending.join != join);
         }
         self.arm_room_expiry(slot);
         self.ask_broker(slot, &room, join, Why::Asked { id }, replay.or_without(), terms);
@@ -220,23 +228,17 @@ impl Hub {
         let Some(pending) = self.take_pending(slot, join) else { return };
         let ttl = pending.terms.as_ref().and_then(|terms| terms.ttl);
         self.accept_terms(slot, pending.terms);
-        let positioned = keeps_history(&self.config.limits);
-        let form = match &self.conns[slot as usize].speaks {
-            Speaks::Plain(url) => Some(Form::Bare { positions: url.positions }),
-            Speaks::Json { .. } if matches!(pending.why, Why::Placed(_)) => Some(Form::Pushes),
-            // The commands of a client wait until there is place for any reply.
-            Speaks::Json { .. } => None,
-        };
-        let replay = match form {
-            Some(form) => self.within_outbox(slot, &room, replay, form),
-            None => replay,
-        };
         if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
             self.plain_joined(slot, &room, position, &replay);
-            return self.ready_if_entered(slot);
+        } else {
+            let positioned = keeps_history(&self.config.limits);
+            self.json_joined(slot, room, pending.why, Subscribed::new(position, positioned, replay, ttl));
         }
-        let subscribed = Subscribed::new(position, positioned, replay, ttl);
-        match pending.why {
+        self.hear_waiting(slot);
+    }
+
+    fn json_joined(&mut self, slot: u32, room: Name, why: Why, subscribed: Subscribed) {
+        match why {
             Why::Asked { id } => self.say(slot, &json::subscribed(id, &subscribed)),
             Why::Placed(_) => self.tell_placed(slot, &room, subscribed),
             Why::Entering(_) => {
@@ -253,10 +255,13 @@ impl Hub {
     pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
         self.with(conn, |hub, slot| {
             let Some(pending) = hub.take_pending(slot, join) else { return };
-            hub.registry.give_up(slot, join);
+            let wanted = hub.registry.give_up(slot, join);
             match pending.why {
-                Why::Asked { id } => hub.fail(slot, id, &error),
-                Why::Entering(_) | Why::Placed(_) => {
+                Why::Asked { id } if wanted == Some(Reasons::CLIENT) => {
+                    hub.fail(slot, id, &error);
+                    hub.hear_waiting(slot);
+                }
+                Why::Asked { .. } | Why::Entering(_) | Why::Placed(_) => {
                     hub.count_error(&error);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
@@ -274,6 +279,7 @@ impl Hub {
             open.joins.retain(|pending| pending.join != left.join);
             open.terms.retain(|terms| terms.room != left.room);
             self.arm_room_expiry(slot);
+            self.hear_waiting(slot);
         }
         if left.was_member {
             self.requests.push_back(Request::Leave { room: left.room, client, join: left.join });
@@ -368,31 +374,6 @@ impl Hub {
         }
     }
 
-    /// Leaves out what was missed when the outbox cannot take it with room to spare: several rooms that are joined in one
-    /// turn are not to close the connection for being slow.
-    fn within_outbox(&self, slot: u32, room: &Name, mut replay: Replayed, form: Form) -> Replayed {
-        let Some(open) = self.conns[slot as usize].open() else { return replay };
-        let (limits, queue) = (&self.config.limits, open.outbox.queue());
-        let most = (limits.outbox_bytes / 2).saturating_sub(queue.bytes());
-        let frames = (limits.outbox_frames / 2).saturating_sub(queue.len()) / form.frames();
-        let sizes: Vec<usize> = replay.entries.iter().map(|entry| form.bytes(room, entry)).collect();
-        let mut bytes: usize = sizes.iter().sum();
-        let first_that_fit = sizes.iter().enumerate().find_map(|(at, size)| {
-            let fit = bytes <= most && sizes.len() - at <= frames;
-            bytes -= if fit { 0 } else { *size };
-            fit.then_some(at)
-        });
-        match first_that_fit.unwrap_or(sizes.len()) {
-            0 => replay,
-            _ if replay.recovered.is_some() => Replayed { recovered: Some(false), entries: Vec::new() },
-            // The newest that fit are still the last of the room.
-            first => {
-                replay.entries.drain(..first);
-                replay
-            }
-        }
-    }
-
     fn accept_terms(&mut self, slot: u32, terms: Option<Box<Terms>>) {
         let Some(terms) = terms else { return };
         if let Some(open) = self.conns[slot as usize].open_mut() {
@@ -410,7 +391,7 @@ impl Hub {
     fn take_pending(&mut self, slot: u32, join: JoinId) -> Option<PendingJoin> {
         let joins = &mut self.conns[slot as usize].open_mut()?.joins;
         let at = joins.iter().position(|pending| pending.join == join)?;
-        let pending = joins.swap_remove(at);
+        let pending = joins.remove(at);
         if joins.is_empty() {
             *joins = Vec::new();
         }

@@ -46,7 +46,7 @@ use calls::Gather;
 use core::time::Duration;
 use pace::Peer;
 use slab::Slab;
-use work::{Agenda, TurnBudget};
+use work::{Agenda, TurnBudget, Work};
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
@@ -353,10 +353,14 @@ impl Hub {
                 let was_high = open.outbox.is_high(limits);
                 let progress = open.outbox.flushed(bytes, &mut self.held);
                 let is_low_again = was_high && !open.outbox.is_high(limits);
+                let goes_on = progress.empty && !open.joins.is_empty();
                 self.totals.frames_written += progress.frames;
                 self.watch_progress(slot, bytes, progress);
                 if is_low_again {
                     self.is_low_again(slot);
+                }
+                if goes_on {
+                    self.agenda.then(Work::Enter(self.conns[slot as usize].id));
                 }
             }
             Some(Phase::Closing(closing)) => {
@@ -506,9 +510,7 @@ impl Hub {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
             // It is not listened to: write_timeout judges it.
-            Timer::Pong | Timer::Message
-                if conn.open().is_some_and(|open| open.outbox.is_high(&self.config.limits)) =>
-            {
+            Timer::Pong | Timer::Message if conn.open().is_some_and(|open| open.is_to_read(&self.config.limits)) => {
                 self.arm_for_client(slot, timer);
             }
             Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),

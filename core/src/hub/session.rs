@@ -162,7 +162,7 @@ impl Hub {
         self.rename(slot, user.clone(), info);
         for (room, reason) in &placed.new {
             let replay = self.wanted_of(slot, room);
-            self.join(slot, room, Why::Placed(*reason), replay, false, None);
+            self.place(slot, room, Why::Placed(*reason), replay);
         }
         self.make_room_for(&user);
     }
@@ -226,38 +226,49 @@ impl Hub {
         self.requests.extend(renamed);
     }
 
-    /// Puts the connection into the rooms that it starts in. When the broker has confirmed them all, it is ready.
+    /// Puts the connection into the rooms that it starts in. One of json is ready when the broker has confirmed them all: the
+    /// reply to its `connect` speaks of them. One of plain is ready at once.
     pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[(Name, Reasons)]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
             return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
         }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut entrance.replays);
+        let is_json = matches!(self.conns[slot as usize].speaks, Speaks::Json { .. });
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        open.stage = Stage::Joining(Box::new(entrance));
+        open.stage = if is_json { Stage::Joining(Box::new(entrance)) } else { Stage::Ready };
+        self.ready += usize::from(!is_json);
         let user = open.info.user.clone();
-        for (room, reasons) in rooms {
+        let with_replay = |(room, reasons): &(Name, Reasons)| {
             let wanted = replays.iter().find(|(name, _)| name == room);
-            let replay = wanted.map_or(Replay::None, |(_, replay)| replay.clone());
-            self.join(slot, room, Why::Entering(*reasons), replay, false, None);
+            (room.clone(), *reasons, wanted.map_or(Replay::None, |(_, replay)| replay.clone()))
+        };
+        let mut rooms: Vec<(Name, Reasons, Replay)> = rooms.iter().map(with_replay).collect();
+        if !is_json {
+            // Those of which nothing is to be replayed wait for nothing.
+            rooms.sort_by_key(|(.., replay)| *replay != Replay::None);
+        }
+        for (room, reasons, replay) in rooms {
+            if is_json {
+                self.join(slot, &room, Why::Entering(reasons), replay, false, None);
+            } else {
+                self.place(slot, &room, Why::Placed(reasons), replay);
+            }
         }
         self.make_room_for(&user);
         self.ready_if_entered(slot);
     }
 
-    /// Makes the connection ready, if no room that it starts in is still to be confirmed.
+    /// Makes a connection of json ready, if no room that it starts in is still to be confirmed.
     pub(super) fn ready_if_entered(&mut self, slot: u32) {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        if open.joins.iter().any(|pending| matches!(pending.why, Why::Entering(_))) {
+        if !open.joins.is_empty() {
             return;
         }
         match core::mem::replace(&mut open.stage, Stage::Ready) {
             Stage::Joining(entrance) => {
                 self.ready += 1;
-                if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
-                    self.json_ready(slot, &entrance);
-                }
-                self.hear_waiting(slot);
+                self.json_ready(slot, &entrance);
             }
             other => open.stage = other,
         }

@@ -28,6 +28,8 @@ pub(super) enum Work {
     Text { conn: ConnId, text: String, at: usize },
     /// The messages that wait at a connection.
     Waiting(ConnId),
+    /// The joins that wait for a connection's client to read.
+    Enter(ConnId),
     /// The parts of a backend's batch from this one on. Each sees what those before it have done.
     Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
     /// A call that looks at every room or connection.
@@ -167,7 +169,8 @@ impl Hub {
             None => {}
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
             Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.hear_waiting(conn.slot),
-            Some(Work::Waiting(_)) => {}
+            Some(Work::Enter(conn)) if self.find(conn).is_some() => self.enter_next(conn.slot),
+            Some(Work::Waiting(_) | Work::Enter(_)) => {}
             Some(Work::Walk(walk)) => self.walk_on(walk),
             Some(Work::Batch { gather, at, mut commands }) => {
                 let command = commands.next();

@@ -581,11 +581,6 @@ pub(crate) fn entry_bytes(Entry { offset, draft, .. }: &Entry) -> usize {
     "{\"data\":}".len() + draft.data.len() + info + offset + tags
 }
 
-/// How many bytes the frame's payload has in which a message is pushed.
-pub(crate) fn push_bytes(room: &str, entry: &Entry) -> usize {
-    "{\"push\":{\"channel\":,\"pub\":}}".len() + string_bytes(room) + entry_bytes(entry)
-}
-
 fn info_bytes(info: &ClientInfo) -> usize {
     string_bytes(&info.user) + bytes_beside_user(info)
 }
@@ -709,10 +704,6 @@ mod tests {
             let mut out = String::new();
             push_entry(&mut out, &entry);
             assert_eq!(entry_bytes(&entry), out.len(), "{out}");
-            for room in ["a", "\"\\é"] {
-                let push = publication(room, &entry);
-                assert_eq!(push_bytes(room, &entry), push.len(), "{push}");
-            }
         }
     }
 

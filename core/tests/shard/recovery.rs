@@ -514,16 +514,28 @@ fn narrow() -> World {
     with(limits, Policy::open())
 }
 
+/// All that there is for a client, read as it comes; at no time waits more than so many bytes.
+fn read_all(world: &mut World, conn: parlor_core::ConnId, most: usize) -> Vec<Value> {
+    let mut frames = vec![];
+    while let Some(pending) = world.shard.pending(conn) {
+        assert!(pending.len() <= most, "{} bytes wait", pending.len());
+        frames.extend(world.read_json(conn));
+    }
+    frames
+}
+
 #[test]
-fn history_of_several_rooms_takes_half_of_an_outbox() {
+fn history_of_several_rooms_comes_as_the_client_reads() {
     let mut world = narrow();
     let large = "x".repeat(3990);
     for room in ["a", "a", "b", "b", "c", "c"] {
         world.api("publish", &json!({"channel": room, "data": large}).to_string());
     }
     let conn = world.open("/ws?room=a&room=b&room=c&history=2&greeting=off");
-    let large = world.read(conn).into_iter().filter(|text| text.len() > 3990).count();
-    assert_eq!(large, 4, "two of the first room, two of the second, and then half of it is full");
+    // A quarter of an outbox, and what one room has.
+    let frames = read_all(&mut world, conn, 8192 + 8192);
+    assert_eq!(frames.len(), 6, "two of each room, though that is more than half of an outbox");
+    assert!(world.ended.is_empty());
 }
 
 #[test]
@@ -555,11 +567,86 @@ fn what_a_plain_client_has_missed_in_many_rooms_does_not_close_it_as_slow() {
     }
     let url = format!("/ws?room={}&greeting=off&history=100&positions=on", rooms.join("&room="));
     let conn = world.open(&url);
+    assert!(world.shard.pending(conn).unwrap().frames() <= 256 + 200, "a quarter of an outbox, and one room");
+    let frames = read_all(&mut world, conn, 1 << 20);
+    assert_eq!((world.ended.len(), frames.len()), (0, 20 * 200), "each message of each room, and where it was");
+    for (room, frames) in rooms.iter().zip(frames.chunks(200)) {
+        let offsets = frames.iter().skip(1).step_by(2).map(|at| (at["room"].as_str(), at["offset"].as_u64()));
+        assert!(offsets.eq((1..=100).map(|offset| (Some(room.as_str()), Some(offset)))), "{room} in order");
+    }
+}
+
+/// Somebody who reads nothing, and comes back to two rooms of which the first fills a quarter of an outbox.
+fn behind() -> (World, parlor_core::ConnId) {
+    let mut world = with(Limits { outbox_frames: 200, ..Limits::default() }, Policy::open());
+    for room in ["a", "b"] {
+        publish(&mut world, room, 1, 100);
+    }
+    let conn = world.open("/ws?room=a&room=b&room=new&greeting=off&history=100&token=t");
+    world.prove(claims("ada"));
+    world.input(Input::Flushed { conn, bytes: 0 });
+    (world, conn)
+}
+
+#[test]
+fn what_is_published_while_a_client_reads_comes_once_and_in_order() {
+    let (mut world, conn) = behind();
+    assert_eq!(world.api("presence_stats", r#"{"channel":"b"}"#)["result"]["num_clients"], 0, "it is not in b yet");
+    publish(&mut world, "a", 101, 101);
+    publish(&mut world, "b", 101, 101);
+    let frames = read_all(&mut world, conn, 1 << 20);
+    let expected = (1..=101).chain(2..=101);
+    assert!(frames.iter().filter_map(Value::as_u64).eq(expected), "{frames:?}");
+    assert_eq!(world.api("presence_stats", r#"{"channel":"b"}"#)["result"]["num_clients"], 1);
+}
+
+#[test]
+fn what_a_client_says_waits_until_it_is_in_its_rooms() {
+    let (mut world, conn) = behind();
+    world.say(conn, r#"{"type":"position"}"#);
+    // It reads a message now and then; meanwhile it cannot be heard answering a ping.
+    for _ in 0..6 {
+        world.pass(Limits::default().write_timeout - Duration::from_secs(1));
+        let bytes = world.shard.pending(conn).unwrap().slices().next().unwrap().len();
+        world.input(Input::Flushed { conn, bytes });
+    }
+    let frames = read_all(&mut world, conn, 1 << 20);
+    assert!(world.ended.is_empty(), "{:?}", world.ended);
+    let rooms: Vec<&str> = frames.iter().filter_map(|frame| frame["room"].as_str()).collect();
+    assert_eq!(rooms.len(), 4, "{rooms:?}: it is answered once it is in all of them, its user's own among them");
+    assert_eq!(world.listened, [conn]);
+}
+
+#[test]
+fn a_room_that_a_client_waits_to_be_put_into_can_be_taken_away() {
+    let (mut world, conn) = behind();
+    world.say(conn, r#"{"type":"ping"}"#);
+    world.api("unsubscribe", r#"{"user":"ada","channel":"b"}"#);
+    let frames = read_all(&mut world, conn, 1 << 20);
+    assert_eq!(frames.len(), 101, "the messages of a, and the answer to the ping");
+    assert!(world.ended.is_empty());
+}
+
+#[test]
+fn a_client_may_ask_for_a_room_that_a_backend_is_putting_it_into() {
+    let mut world = world();
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(claims("ada"));
+    let connected = world.read_json(conn).remove(0);
+    publish(&mut world, "a", 1, 2);
+    world.api("send", &json!({"client": connected["connect"]["client"], "data": "1"}).to_string());
+    world.input(Input::Flushed { conn, bytes: 0 });
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t","recover":true}}"#);
+    let since = json!({"epoch": epoch(&world, "a"), "offset": 1});
+    world.api("subscribe", &json!({"user": "ada", "channel": "a", "recover_since": since}).to_string());
+    world.prove(Claims { channel: Some("a".into()), ..claims("ada") });
     let frames = world.read_json(conn);
-    assert!(world.ended.is_empty() && frames.len() <= 512 + rooms.len(), "{} frames", frames.len());
-    assert_eq!((&frames[0], &frames[199]["offset"]), (&json!(1), &json!(100)), "the first room has all of it");
-    let last = &frames[frames.len() - 1];
-    assert_eq!((&last["type"], &last["room"], &last["offset"]), (&json!("position"), &json!("r19"), &json!(100)));
+    let replies: Vec<&Value> = frames.iter().filter(|frame| frame["id"] == 2).collect();
+    assert_eq!(replies[0]["subscribe"]["publications"].as_array().map(Vec::len), Some(2), "{frames:?}");
+    world.api("unsubscribe", r#"{"user":"ada","channel":"a"}"#);
+    let after = world.read_json(conn);
+    assert_eq!(after.len(), 1, "the end of the one subscription: {after:?}");
 }
 
 #[test]
@@ -575,11 +662,10 @@ fn what_a_backend_makes_clients_miss_in_many_rooms_does_not_close_them_as_slow()
         let since = json!({"epoch": epoch(&world, &room), "offset": 0});
         world.api("subscribe", &json!({"user": "ada", "channel": room, "recover_since": since}).to_string());
     }
-    let frames = world.read_json(conn);
-    let pushes: Vec<&Value> =
-        frames.iter().map(|frame| &frame["push"]["subscribe"]).filter(|push| push.is_object()).collect();
-    let recovered = pushes.iter().filter(|push| push["recovered"] == true).count();
-    assert_eq!((pushes.len(), recovered), (12, 5), "the others are told that they are not");
+    let frames = read_all(&mut world, conn, 1 << 20);
+    let pushes = frames.iter().map(|frame| &frame["push"]["subscribe"]).filter(|push| push.is_object());
+    let recovered = pushes.filter(|push| push["recovered"] == true).count();
+    assert_eq!((recovered, frames.len()), (12, 12 * 101), "each with all that was missed in its room");
     assert!(world.ended.is_empty());
 }
 

@@ -103,9 +103,10 @@ impl Oracle {
     }
 
     fn judge_membership(&self, conn: &Conn, view: &ConnView) -> Result<(), Failure> {
-        let mut saw: Vec<&str> = Vec::new();
+        let (mut saw, mut on_its_way) = (Vec::new(), Vec::new());
         if let PhaseView::Open { rooms, user, events, .. } = &view.phase {
-            saw.extend(rooms.iter().map(|(name, _)| name.as_str()));
+            saw.extend(rooms.iter().filter(|(_, is_member)| *is_member).map(|(name, _)| name.as_str()));
+            on_its_way.extend(rooms.iter().filter(|(_, is_member)| !is_member).map(|(name, _)| name.as_str()));
             let expected = super::rooms::user_text(conn.user);
             equal(Guarantee::G2, &format!("{} to belong to", conn.id), &expected.as_str(), &user.as_str())?;
             let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
@@ -113,7 +114,11 @@ impl Oracle {
             equal(Guarantee::P1, &format!("{} to filter by", conn.id), &conn.filter, &events)?;
         }
         saw.sort_unstable();
-        equal(Guarantee::G2, &format!("{} to be in", conn.id), &self.rooms_of(conn), &saw)
+        on_its_way.sort_unstable();
+        let mut entering: Vec<&str> = conn.entering.iter().map(|entering| &*self.names[entering.room]).collect();
+        entering.sort_unstable();
+        equal(Guarantee::G2, &format!("{} to be in", conn.id), &self.rooms_of(conn), &saw)?;
+        equal(Guarantee::G2, &format!("{} to be on its way to", conn.id), &entering, &on_its_way)
     }
 
     /// G6, and that as many frames wait as must come.

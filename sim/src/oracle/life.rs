@@ -194,7 +194,7 @@ impl Oracle {
     pub(super) fn flushed(&mut self, peer: usize, bytes: usize) {
         self.counted.bytes_written += bytes as u64;
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
-        let was_held = self.is_held(peer);
+        let was_high = self.was_high(peer);
         let Some(conn) = self.conn(peer) else { return };
         conn.bytes -= bytes;
         conn.waited = conn.frames();
@@ -211,8 +211,11 @@ impl Oracle {
             Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
             _ => {}
         }
-        if was_held {
+        if was_high {
             self.listened_to(peer);
+        }
+        if self.conns[peer].as_ref().is_some_and(|conn| conn.is_idle() && !conn.entering.is_empty()) {
+            self.enter_more(peer);
         }
     }
 
@@ -220,19 +223,23 @@ impl Oracle {
     /// to answer a ping.
     fn listened_to(&mut self, peer: usize) {
         let is_high = self.is_high(peer);
+        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
+        if conn.waiting.is_empty() {
+            return self.stand_still_for(peer);
+        }
+        if !conn.is_busy() {
+            self.goals.reach(Goal::WaitedForReader);
+        }
+        self.hear_waiting(peer);
+    }
+
+    /// What a client has to do in time is put off as a whole: it was not listened to.
+    pub(super) fn stand_still_for(&mut self, peer: usize) {
         for timer in [Timer::Pong, Timer::Message] {
-            let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
-            if conn.timer(timer).is_some() {
+            if self.conn(peer).is_some_and(|conn| conn.timer(timer).is_some()) {
                 self.stand_still(peer, timer);
             }
         }
-        let conn = self.conn(peer).expect("it is open");
-        if conn.asked || conn.waiting.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut conn.waiting);
-        self.goals.reach(Goal::WaitedForReader);
-        waiting.into_iter().for_each(|text| self.hear(peer, text));
     }
 
     /// A deadline of what a client has to do is put off as a whole.
@@ -461,6 +468,9 @@ impl Oracle {
     pub(super) fn leave_everything(&mut self, peer: usize) {
         for room in 0..self.rooms.len() {
             self.leave(peer, room);
+        }
+        if let Some(conn) = self.conn(peer) {
+            conn.entering.clear();
         }
         let Some(user) = self.conn(peer).and_then(|conn| conn.user.take()) else { return };
         if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {

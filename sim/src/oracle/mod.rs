@@ -4,6 +4,7 @@
 //! client's own parser sees it; effects, state and counts are judged after every turn (in `judge.rs`).
 
 mod calls;
+mod entering;
 mod expect;
 mod judge;
 mod life;
@@ -30,6 +31,7 @@ use crate::client::Frame;
 use crate::coverage::{Goal, Goals};
 use crate::setup::{Judges, Setup};
 use crate::speech::{Said, room_name, user_name};
+use entering::Entering;
 use pace::{Address, Bucket, Pace};
 use parlor_core::{ClientId, CloseCause, Config, ConnId, Limit, Refused};
 use presence::{News, Seat};
@@ -253,6 +255,10 @@ pub(crate) struct Conn {
     pub unread: usize,
     /// What it wants of the rooms that a token puts it in.
     pub wants: Vec<(usize, Want)>,
+    /// The rooms that it waits to be put into.
+    pub entering: VecDeque<Entering>,
+    /// In how many rooms that it was put into it got what it had missed.
+    recoveries: usize,
     pace: Pace,
     pub timers: [Option<u64>; Timer::ALL.len()],
     /// Frames that waited after the last turn.
@@ -279,6 +285,11 @@ impl Conn {
 
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether what its client says has to wait for what it has said, or for the rooms that it is put into.
+    fn is_busy(&self) -> bool {
+        self.asked || !self.entering.is_empty()
     }
 
     /// What must come out of its socket, in this order as far as there is one.
@@ -372,6 +383,8 @@ struct Turn {
     flashes: Vec<Subject>,
     /// Who came and went, and was not told of yet.
     news: VecDeque<News>,
+    /// Whose clients may be heard again when all else is done.
+    to_hear: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -578,6 +591,8 @@ impl Oracle {
             half_frame: 0,
             unread: 0,
             wants: Vec::new(),
+            entering: VecDeque::new(),
+            recoveries: 0,
             pace: Pace::default(),
             timers: [None; Timer::ALL.len()],
             waited: 0,
@@ -677,6 +692,9 @@ impl Oracle {
             Deed::Stale => self.counted.stale += 1,
         }
         self.settle();
+        for peer in std::mem::take(&mut self.turn.to_hear) {
+            self.hear_waiting(peer);
+        }
         self.make_room();
     }
 
@@ -707,12 +725,16 @@ impl Oracle {
     /// Whether this peer's client is not listened to: it is to read first.
     #[must_use]
     pub fn is_held(&self, peer: usize) -> bool {
+        let is_held = |conn: &Conn| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
+        self.was_high(peer) || self.conns[peer].as_ref().is_some_and(is_held)
+    }
+
+    /// Whether so much waited for this peer's client after the last turn that nothing more was done for it.
+    fn was_high(&self, peer: usize) -> bool {
         let limits = &self.config.limits;
-        let is_held = |conn: &Conn| {
-            let is_high = conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4;
-            conn.is_open() && (is_high || !conn.waiting.is_empty() && !conn.asked)
-        };
-        self.conns[peer].as_ref().is_some_and(is_held)
+        let is_high =
+            |conn: &Conn| conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4;
+        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && is_high(conn))
     }
 
     /// Whether this peer's socket has not been offered what waits, which is as much as one that refuses may be left with.

@@ -1,5 +1,6 @@
 //! The plain profile: what a connection says and is told.
 
+use super::entering::Entering;
 use super::expect::WORDS;
 use super::presence::{Seat, Wish};
 use super::recovery::Want;
@@ -52,36 +53,23 @@ impl Oracle {
         }
         if !self.is_open(peer) {
             let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
-            rooms.iter().for_each(|room| self.join_in_vain(&info, peer, *room));
+            let is_at_once = |room: &&usize| !since.iter().any(|(of, _)| of == *room) && wanted == Want::Nothing;
+            let at_once: Vec<usize> = rooms.iter().filter(is_at_once).copied().collect();
+            self.join_all_in_vain(&info, peer, &at_once);
             self.turn_away(peer, ruling, CloseCause::Slow);
             return self.displace(displaced);
         }
         self.identify(peer, ruling);
-        let mut recovered = 0;
-        for (at, room) in rooms.iter().copied().enumerate() {
+        let entering = |room: usize| {
             let before = since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
             let in_url = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
-            let want = before.unwrap_or(in_url);
-            let info = self.info(peer, room);
             let mut seat = Seat::default();
             seat.wanted.extend((allowed && named.contains(&room)).then_some(Wish::Client));
             seat.wanted.extend(placed.contains(&room).then(|| self.wish(ruling, room)));
-            match self.join(peer, room, &want, seat) {
-                Ok(replay) => {
-                    recovered += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());
-                    self.start_plain(peer, room, replay);
-                }
-                Err(_) => self.overloaded(peer),
-            }
-            if !self.is_open(peer) {
-                rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
-                break;
-            }
-        }
-        if recovered > 1 {
-            self.goals.reach(Goal::RecoveredInSeveral);
-        }
-        self.displace(displaced);
+            Entering { room, want: before.unwrap_or(in_url), seat }
+        };
+        let rooms = rooms.into_iter().map(entering).collect();
+        self.put_into_all(peer, rooms, displaced);
     }
 
     /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.

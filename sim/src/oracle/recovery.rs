@@ -1,6 +1,6 @@
 //! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
 
-use super::expect::{forget, frame_bytes};
+use super::expect::forget;
 use super::rooms::{Entry, Log};
 use super::{Expect, Oracle, nanos};
 use crate::coverage::Goal;
@@ -75,15 +75,6 @@ impl Replay {
     }
 }
 
-/// How a new member gets what it missed, where that is not all in one reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// As one push after the other.
-    Pushes,
-    /// As payloads, each with its position after it where that is wanted.
-    Payloads { positions: bool },
-}
-
 impl Oracle {
     /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.
     pub(super) fn replay(&mut self, room: usize, want: &Want) -> Option<Replay> {
@@ -120,46 +111,6 @@ impl Oracle {
         let replay = Replay { recovered: None, entries: missed };
         let fits = replay.entries.len() <= limits.reply_messages && replay.encoded() <= limits.reply_bytes;
         (complete && fits).then_some(replay.entries)
-    }
-
-    /// Leaves out what an outbox cannot take with room to spare.
-    pub(super) fn within_outbox(&mut self, peer: usize, room: usize, mut replay: Replay, way: Way) -> Replay {
-        let (limits, conn) = (&self.config.limits, self.conns[peer].as_ref().expect("it is open"));
-        let held = conn.bytes + conn.added.0;
-        let bytes = (limits.outbox_bytes / 2).saturating_sub(held);
-        let count = (limits.outbox_frames / 2).saturating_sub(conn.frames());
-        let sizes: Vec<(usize, usize)> = replay.entries.iter().map(|entry| self.size(room, entry, way)).collect();
-        let fits = |sizes: &[(usize, usize)]| {
-            let frames: usize = sizes.iter().map(|(frames, _)| frames).sum();
-            frames <= count && sizes.iter().map(|(_, bytes)| bytes).sum::<usize>() <= bytes
-        };
-        if fits(&sizes) {
-            return replay;
-        }
-        self.goals.reach(Goal::ReplayCut);
-        if replay.recovered.is_some() {
-            return Replay::FAILED;
-        }
-        let left_out = (1..sizes.len()).find(|first| fits(&sizes[*first..])).unwrap_or(sizes.len());
-        replay.entries.drain(..left_out);
-        replay
-    }
-
-    /// How many frames a message takes of its own, and how many bytes.
-    fn size(&self, room: usize, entry: &Entry, way: Way) -> (usize, usize) {
-        let name = &*self.names[room];
-        match way {
-            Way::Pushes => {
-                let envelope = json!({ "push": { "channel": name, "pub": 0 } }).to_string();
-                (1, frame_bytes(envelope.len() - 1 + entry.encoded))
-            }
-            Way::Payloads { positions } => {
-                let epoch = "0123456789abcdef";
-                let place = json!({ "type": "position", "room": name, "epoch": epoch, "offset": entry.offset });
-                let place = if positions { frame_bytes(place.to_string().len()) } else { 0 };
-                (1 + usize::from(positions), frame_bytes(entry.line.len()) + place)
-            }
-        }
     }
 
     fn note_recovery(&mut self, room: usize, epoch: &str, offset: u64, missed: Option<&[Entry]>) {
@@ -246,7 +197,6 @@ impl Oracle {
     /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
     pub(super) fn start_plain(&mut self, peer: usize, room: usize, replay: Replay) {
         let positions = self.conns[peer].as_ref().expect("it is there").entry.positions;
-        let replay = self.within_outbox(peer, room, replay, Way::Payloads { positions });
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         if replay.recovered == Some(false) {
             self.goals.reach(Goal::Gap);

@@ -141,6 +141,7 @@ impl Oracle {
 
     pub(super) fn leave(&mut self, peer: usize, room: usize) {
         if !self.rooms[room].contains(&peer) {
+            self.stop_entering(peer, room);
             return;
         }
         self.announce_member(room, peer, false);

@@ -30,7 +30,7 @@ impl Oracle {
     pub(super) fn hear(&mut self, peer: usize, mut text: Waiting) {
         while !text.said.is_empty() {
             let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
-            if conn.asked || self.is_high(peer) {
+            if conn.is_busy() || self.is_high(peer) {
                 return self.keep_waiting(peer, text);
             }
             let one = text.said.pop_front().expect("there is one");
@@ -203,7 +203,7 @@ impl Oracle {
 
     /// Why a connection cannot be put into a room.
     pub(super) fn obstacle(&mut self, peer: usize, room: usize) -> Option<u16> {
-        if let Some(seat) = self.seats.get(&(room, peer)) {
+        if let Some(seat) = self.seat(peer, room) {
             return seat.wanted.contains(&Wish::Client).then_some(105);
         }
         let is_full = self.is_full(peer);
@@ -215,8 +215,7 @@ impl Oracle {
 
     /// Whether it is in as many rooms as it may be.
     pub(super) fn is_full(&self, peer: usize) -> bool {
-        let count = self.rooms.iter().filter(|members| members.contains(&peer)).count();
-        count >= self.config.limits.rooms_per_connection
+        self.seat_count(peer) >= self.config.limits.rooms_per_connection
     }
 
     /// Joins a room that was asked for, and answers. True where something was missed and is there.
@@ -229,12 +228,22 @@ impl Oracle {
         exp: Option<u64>,
     ) -> bool {
         let watches = seat.watches;
+        let mut for_others = false;
         let joined = if self.rooms[room].contains(&peer) {
             Ok(self.join_again(peer, room, want, seat))
+        } else if let Some(before) = self.stop_entering(peer, room) {
+            self.goals.reach(Goal::AskedWhileEntering);
+            for_others = true;
+            let seat = Seat { wanted: &before.wanted | &seat.wanted, ..seat };
+            self.join(peer, room, &want.clone().or_without(), seat)
         } else {
             self.join(peer, room, want, seat)
         };
         match joined {
+            Err(_) if for_others => {
+                self.overloaded(peer);
+                false
+            }
             Err(denied) => {
                 self.refuse(peer, id, denied.code);
                 false
@@ -494,8 +503,7 @@ impl Oracle {
         conn.asked = false;
         let json = conn.entry.json;
         let ask = std::mem::take(&mut conn.ask);
-        let waiting = std::mem::take(&mut conn.waiting);
-        let is_in = conn.ready;
+        let waited = conn.ready && !conn.waiting.is_empty();
         match ask {
             Ask::Refresh(id) => self.refreshed(peer, id, ruling),
             Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
@@ -505,18 +513,20 @@ impl Oracle {
                 Some(109) => {
                     // What was sent behind this `connect` will be sent again behind the next.
                     self.goals.reach(Goal::TokenExpired);
-                    self.conn(peer).expect("it is open").turned_down = true;
+                    let conn = self.conn(peer).expect("it is open");
+                    conn.turned_down = true;
+                    conn.waiting.clear();
                     return self.refuse(peer, 1, 109);
                 }
                 Some(_) => self.close(peer, CloseCause::InvalidToken),
                 None => self.welcome(peer, ruling),
             },
         }
-        if is_in && !waiting.is_empty() {
+        if waited {
             self.goals.reach(Goal::WaitedForToken);
         }
         self.settle();
-        waiting.into_iter().for_each(|text| self.hear(peer, text));
+        self.hear_waiting(peer);
     }
 
     /// Whether a token is not good yet, by more than clocks may differ.

@@ -1,10 +1,11 @@
 //! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
 
 use super::calls::Denied;
+use super::entering::Entering;
 use super::expect::between;
 use super::lists::Meant;
 use super::presence::{Seat, Wish};
-use super::recovery::{Replay, Want, Way};
+use super::recovery::{Replay, Want};
 use super::rooms::PUBLICATION;
 use super::{Expect, Oracle, Ruling, Timer, nanos};
 use crate::action::Renewal;
@@ -57,18 +58,17 @@ impl Oracle {
         let conn = self.conns[peer].as_ref().expect("it has asked");
         let is_new = conn.user != ruling.user;
         let granted = conn.granted.clone();
-        let is_in = |room: &usize| self.rooms[*room].contains(&peer);
-        let of_token =
-            |room: &usize| self.seats.get(&(*room, peer)).is_some_and(|seat| seat.wanted.contains(&Wish::Token));
-        let only = |room: &&usize| self.seats[&(**room, peer)].wanted.len() == 1;
+        let wanted = |room: &usize| self.seat(peer, *room).map(|seat| &seat.wanted);
+        let is_in = |room: &usize| wanted(room).is_some();
+        let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&Wish::Token));
+        let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
         let taken: Vec<usize> =
             (0..self.rooms.len()).filter(of_token).filter(|room| !ruling.channels.contains(room)).collect();
         let gone: Vec<usize> = taken.iter().filter(only).copied().collect();
         let given: Vec<usize> =
             ruling.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
         let own = ruling.user.filter(|_| is_new).map(|user| self.own_room(user));
-        let before = (0..self.rooms.len()).filter(is_in).count();
-        let count = before - gone.len() + given.len() + usize::from(own.is_some());
+        let count = self.seat_count(peer) - gone.len() + given.len() + usize::from(own.is_some());
         if ruling.crowded || count > self.config.limits.rooms_per_connection {
             self.hit(Limit::RoomsPerConnection);
             let of_token = ruling.channels.len() + usize::from(ruling.user.is_some());
@@ -82,7 +82,7 @@ impl Oracle {
         let mut fits = self.enqueue(peer, answer);
         for room in taken {
             if !gone.contains(&room) {
-                self.seats.get_mut(&(room, peer)).expect("it is in it").wanted.remove(&Wish::Token);
+                self.wishes(peer, room).expect("it is in it").remove(&Wish::Token);
                 continue;
             }
             self.goals.reach(Goal::TokenTookAway);
@@ -93,8 +93,8 @@ impl Oracle {
             }
         }
         for room in &ruling.channels {
-            if let Some(seat) = self.seats.get_mut(&(*room, peer)) {
-                seat.wanted.insert(Wish::Token);
+            if let Some(wishes) = self.wishes(peer, *room) {
+                wishes.insert(Wish::Token);
             }
         }
         // A room that is empty now makes place for those that it is put into.
@@ -117,10 +117,8 @@ impl Oracle {
                 self.goals.reach(Goal::TokenGave);
             }
             let want = if wish == Wish::Own { self.wanted_of_own(peer, room) } else { Want::Nothing };
-            match self.join(peer, room, &want, Seat::because(wish)) {
-                Ok(replay) => self.tell_put_in(peer, room, replay),
-                Err(_) => self.overloaded(peer),
-            }
+            self.goals.reach(Goal::PutIn);
+            self.put_into(peer, Entering { room, want, seat: Seat::because(wish) });
         }
         self.displace(displaced);
     }
@@ -266,7 +264,7 @@ impl Oracle {
     }
 
     fn take_out(&mut self, peer: usize, room: usize, code: u16, reason: &str) {
-        if !self.rooms[room].contains(&peer) {
+        if self.seat(peer, room).is_none() {
             return;
         }
         self.leave(peer, room);
@@ -295,22 +293,20 @@ impl Oracle {
     /// A backend puts a user's connections into a room.
     pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
         let (there, new): (Vec<usize>, Vec<usize>) =
-            self.ready_of(user).into_iter().partition(|peer| self.rooms[room].contains(peer));
+            self.ready_of(user).into_iter().partition(|peer| self.seat(*peer, room).is_some());
         if new.iter().any(|peer| self.is_full(*peer)) {
             self.hit(Limit::RoomsPerConnection);
             return Err(Denied::by("rooms_per_connection"));
         }
         for peer in there {
-            self.seats.get_mut(&(room, peer)).expect("it is in it").wanted.insert(Wish::Backend);
+            self.wishes(peer, room).expect("it is in it").insert(Wish::Backend);
         }
         for peer in new {
             if !self.is_open(peer) {
                 continue;
             }
-            match self.join(peer, room, want, Seat::because(Wish::Backend)) {
-                Ok(replay) => self.tell_put_in(peer, room, replay),
-                Err(_) => self.overloaded(peer),
-            }
+            self.goals.reach(Goal::PutIn);
+            self.put_into(peer, Entering { room, want: want.clone(), seat: Seat::because(Wish::Backend) });
             if matches!(self.meant, Meant::One(_)) {
                 self.goals.reach(Goal::PutInOne);
             }
@@ -318,12 +314,10 @@ impl Oracle {
         Ok(())
     }
 
-    fn tell_put_in(&mut self, peer: usize, room: usize, replay: Replay) {
-        self.goals.reach(Goal::PutIn);
+    pub(super) fn tell_put_in(&mut self, peer: usize, room: usize, replay: Replay) {
         if !self.conns[peer].as_ref().expect("it is open").entry.json {
             return self.start_plain(peer, room, replay);
         }
-        let replay = self.within_outbox(peer, room, replay, Way::Pushes);
         let mut start = self.start(room, &replay);
         if start.get("publications").is_some() {
             start["publications"] = json!([]);
@@ -344,7 +338,7 @@ impl Oracle {
     /// A backend takes a user's connections out of a room.
     pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
         for peer in self.ready_of(user) {
-            if matches!(self.meant, Meant::One(_)) && self.rooms[room].contains(&peer) {
+            if matches!(self.meant, Meant::One(_)) && self.seat(peer, room).is_some() {
                 self.goals.reach(Goal::TookOutOne);
             }
             self.take_out(peer, room, 2000, "server unsubscribe");

@@ -52,7 +52,8 @@ impl Oracle {
     /// # Errors
     /// The first difference, on the way that is gone first.
     pub fn turn(&mut self, deed: &Deed<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        let is_waiting = |peer: usize| self.conns[peer].as_ref().is_some_and(|conn| !conn.waiting.is_empty());
+        let has_more = |conn: &super::Conn| !conn.waiting.is_empty() || !conn.entering.is_empty();
+        let is_waiting = |peer: usize| self.conns[peer].as_ref().is_some_and(has_more);
         let before = may_be_open(deed, is_waiting).then(|| self.clone());
         let judgement = self.go(deed, outcome);
         let mut way = std::mem::take(&mut self.ways);

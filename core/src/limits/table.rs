@@ -271,7 +271,8 @@ limits! {
     requires at_least (1) because "a batch has a call";
     simulated in 10 percent [1, 2];
 
-    /// Bytes of the answer to an API call: of what is read, and 100 for each room that is written to.
+    /// Bytes of the answer to an API call: of what is read, and 100 for each room that is written to. Beside them are the
+    /// refusals in a batch, of at most 200 bytes for each call in it that does not fit.
     api_reply_bytes ApiReplyBytes: Bytes = 4 << 20, "413 (106); nothing is done";
     requires at_least (1000) because "what is written is answered";
 

@@ -110,6 +110,15 @@ fn room_for_the_answer_to_a_write_is_kept_before_it_is_done() {
 }
 
 #[test]
+fn the_answer_to_a_batch_is_bounded_however_much_of_it_is_refused() {
+    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
+    let publish = json!({"publish_user": {"user": "u", "data": 1}});
+    let parts = batch(&mut world, &json!(vec![publish; 1000]));
+    let bytes = Value::from(parts).to_string().len();
+    assert!((100_000..1000 + 1000 * 200).contains(&bytes), "{bytes} bytes");
+}
+
+#[test]
 fn from_the_first_part_that_does_not_fit_nothing_is_done() {
     let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
     world.api("publish", &json!({"channel": "long", "data": "y".repeat(900)}).to_string());

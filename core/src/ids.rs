@@ -80,6 +80,10 @@ impl Name {
         if name.len() > max {
             return Err(BadName::TooLong(max));
         }
+        // Most names are plain; to see that takes no look at each character by itself.
+        if name.bytes().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte)) {
+            return Ok(Self(Arc::from(name)));
+        }
         match name.chars().find(|char| is_deceptive(*char)) {
             Some(char) => Err(BadName::Character(char)),
             None => Ok(Self(Arc::from(name))),

@@ -276,6 +276,10 @@ limits! {
     api_reply_bytes ApiReplyBytes: Bytes = 4 << 20, "413 (106); nothing is done";
     requires at_least (1000) because "what is written is answered";
 
+    /// Parameters in the query of a URL, those included that mean nothing here.
+    url_parameters UrlParameters: Count = 500, "400";
+    requires at_least (1) because "a room may be named there";
+
     /// Messages that a URL may ask for with `history`; 0 for none.
     url_history UrlHistory: Count = 100, "400";
 

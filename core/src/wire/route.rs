@@ -88,9 +88,12 @@ const PLACEHOLDER: &str = "{id}";
 const ROOM: &str = "room";
 /// What the query of a `plain` URL may have.
 const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
-
 /// Bytes of the longest of them.
 const LONGEST_PARAMETER: usize = "positions".len();
+/// The parameter of the `json` profile.
+const FRAME_PINGS: &str = "cf_ws_frame_ping_pong";
+/// Bytes of the longest name of a parameter, where each of its characters is written as three.
+const LONGEST_ENCODED: usize = FRAME_PINGS.len() * 3;
 
 impl Routes {
     /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
@@ -136,20 +139,22 @@ impl Routes {
     pub fn resolve(&self, target: &str, limits: &Limits) -> Result<Target, RouteError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
-        let query: Vec<(Cow<'_, str>, Cow<'_, str>)> = form_urlencoded::parse(query.as_bytes()).collect();
+        check_size(path, query, limits)?;
+        let query: Vec<Parameter<'_>> = query.split('&').map(Parameter::of).collect();
         if path == JSON_PATH {
-            let frame_pings = value(&query, "cf_ws_frame_ping_pong").is_some_and(|on| on == "true");
+            let frame_pings = value(&query, FRAME_PINGS).is_some_and(|on| on == "true");
             return Ok(Target::Json { frame_pings });
         }
+        check_parameters(path, &query)?;
         let (rooms, subscribed) = self.rooms_of(path, &query, limits)?;
-        let since = query.iter().filter(|(key, _)| key == "since").map(|(_, text)| position(text, &rooms, limits));
+        let since = values(&query, "since").map(|text| position(&text, &rooms, limits));
         // One more than there may be rooms is refused as a thousand more are, and looked through sooner.
         let since: Vec<(Name, Position)> =
             since.take(limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
         if since.len() > limits.rooms_per_connection {
             return Err(too_many_rooms(limits));
         }
-        let history = value(&query, "history").map(|text| history(text, limits)).transpose()?.unwrap_or(0);
+        let history = value(&query, "history").map(|text| history(&text, limits)).transpose()?.unwrap_or(0);
         if !since.is_empty() && history > 0 {
             return Err(RouteError::Bad("since and history exclude each other".into()));
         }
@@ -158,7 +163,7 @@ impl Routes {
             since,
             history,
             positions: switch(&query, "positions", false)?,
-            token: value(&query, "token").map(String::from),
+            token: value(&query, "token").map(Cow::into_owned),
             greeting: switch(&query, "greeting", true)?,
             subscribed,
         }))
@@ -167,24 +172,30 @@ impl Routes {
     fn rooms_of(
         &self,
         path: &str,
-        query: &[(Cow<'_, str>, Cow<'_, str>)],
+        query: &[Parameter<'_>],
         limits: &Limits,
     ) -> Result<(Vec<Name>, Arc<str>), RouteError> {
-        check_parameters(path, query)?;
         if path == "/ws" {
-            let rooms = distinct(query.iter().filter(|(key, _)| key == ROOM).map(|(_, room)| &**room), limits)?;
-            if rooms.is_empty() {
-                return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into()));
+            match query.iter().filter(|parameter| parameter.name == ROOM).count() {
+                0 => return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into())),
+                // Whether some of them are the same is not looked at any more.
+                count if count > limits.rooms_per_connection => return Err(too_many_rooms(limits)),
+                _ => {}
             }
+            let rooms = distinct(values(query, ROOM), limits)?;
             return Ok((rooms, Arc::from(SUBSCRIBED)));
         }
         let (room, subscribed) = self.room_of(path, limits)?;
-        Ok((distinct([&*room].into_iter(), limits)?, subscribed))
+        Ok((distinct([Cow::from(room)].into_iter(), limits)?, subscribed))
     }
 
     /// The room that the path names, and the `type` of the answer to `subscribe`.
     fn room_of(&self, path: &str, limits: &Limits) -> Result<(String, Arc<str>), RouteError> {
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
+        let longest = self.templates.iter().map(|template| template.segments.len()).fold(1, usize::max);
+        if rest.split('/').take(longest + 1).count() > longest {
+            return Err(RouteError::NotFound);
+        }
         let segments = decode(rest)?;
         let most = limits.route_id_bytes;
         let mut is_id_too_long = false;
@@ -224,17 +235,27 @@ impl Template {
     }
 }
 
-/// These rooms, each once. Those beyond the limit are not looked at.
-fn distinct<'a>(named: impl Iterator<Item = &'a str>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
+/// Makes sure that a target is worth being looked at: that its path is one of a WebSocket, and that its query has no more
+/// parameters than it may have.
+fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError> {
+    if path != JSON_PATH && path != "/ws" && !path.starts_with("/ws/") {
+        return Err(RouteError::NotFound);
+    }
+    let most = limits.url_parameters;
+    if query.bytes().filter(|byte| *byte == b'&').count() < most {
+        return Ok(());
+    }
+    Err(RouteError::over(Limit::UrlParameters, &format!("a URL has at most {most} parameters")))
+}
+
+/// These rooms, each once.
+fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
     for room in named {
-        let room = Name::client_room(room, limits.room_name_bytes).map_err(bad_name)?;
+        let room = Name::client_room(&room, limits.room_name_bytes).map_err(bad_name)?;
         if known.insert(room.clone()) {
             rooms.push(room);
-        }
-        if rooms.len() > limits.rooms_per_connection {
-            return Err(too_many_rooms(limits));
         }
     }
     Ok(rooms)
@@ -283,8 +304,8 @@ fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
 /// Makes sure that a URL of the `plain` profile does not mean a parameter that would be passed over: one whose name is
 /// mistyped, or a room beside the one that the path names. Other unknown parameters are left alone: pages that were written
 /// for another server send them.
-fn check_parameters(path: &str, query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), RouteError> {
-    for (name, _) in query.iter().filter(|_| path == "/ws" || path.starts_with("/ws/")) {
+fn check_parameters(path: &str, query: &[Parameter<'_>]) -> Result<(), RouteError> {
+    for Parameter { name, .. } in query {
         if name == ROOM && path != "/ws" {
             return Err(RouteError::Bad(
                 "the path names the room already; several are /ws?room=<room>&room=<room>".into(),
@@ -325,8 +346,8 @@ fn is_mistyped(name: &str, known: &str) -> bool {
 }
 
 /// What a query says about something that is on or off.
-fn switch(query: &[(Cow<'_, str>, Cow<'_, str>)], key: &str, default: bool) -> Result<bool, RouteError> {
-    match value(query, key) {
+fn switch(query: &[Parameter<'_>], key: &str, default: bool) -> Result<bool, RouteError> {
+    match value(query, key).as_deref() {
         None => Ok(default),
         Some("on") => Ok(true),
         Some("off") => Ok(false),
@@ -345,6 +366,34 @@ fn decode(path: &str) -> Result<Vec<String>, RouteError> {
     segments.map_err(|_| RouteError::Bad("the path is not UTF-8".into()))
 }
 
-fn value<'q>(query: &'q [(Cow<'_, str>, Cow<'_, str>)], key: &str) -> Option<&'q str> {
-    query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+/// A parameter of a query, as forms write it (application/x-www-form-urlencoded).
+struct Parameter<'q> {
+    /// Decoded, but for one that is too long to have a meaning here.
+    name: Cow<'q, str>,
+    /// As it was sent. Most are never looked at.
+    value: &'q str,
+}
+
+impl<'q> Parameter<'q> {
+    fn of(pair: &'q str) -> Self {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = if name.len() > LONGEST_ENCODED { name.into() } else { decoded(name) };
+        Self { name, value }
+    }
+}
+
+fn values<'q>(query: &[Parameter<'q>], key: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    query.iter().filter(move |parameter| parameter.name == key).map(|parameter| decoded(parameter.value))
+}
+
+fn value<'q>(query: &[Parameter<'q>], key: &str) -> Option<Cow<'q, str>> {
+    values(query, key).next()
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return text.into();
+    }
+    let spaced = if text.contains('+') { Cow::from(text.replace('+', " ")) } else { text.into() };
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
 }

@@ -58,8 +58,12 @@ fn paths_lead_to_rooms() {
         assert!(message.contains(words), "{target}: {message}");
     }
     let long = format!("/ws/{}", "x".repeat(201));
+    let parameters = format!("/ws/a?b{}", "&b".repeat(500));
     for (target, beyond) in [
         ("/ws?room=a&room=b&room=c&room=d", Limit::RoomsPerConnection),
+        ("/ws?room=a&room=a&room=a&room=a", Limit::RoomsPerConnection),
+        (&parameters, Limit::UrlParameters),
+        (&parameters.replace("/ws/a", "/connection/websocket"), Limit::UrlParameters),
         (&long, Limit::RoomNameBytes),
         ("/ws/a?history=101", Limit::UrlHistory),
         ("/ws/a?history=99999999999999999999", Limit::UrlHistory),
@@ -68,6 +72,9 @@ fn paths_lead_to_rooms() {
         assert!(limit == beyond && message.contains(beyond.name()), "{target}: {limit}: {message}");
     }
     assert!(rooms(&routes, "/ws?room=a&room=b&room=c").is_ok(), "just as many as there may be");
+    assert!(rooms(&routes, &parameters[..parameters.len() - 2]).is_ok(), "just as many as there may be");
+    assert_eq!(rooms(&routes, &parameters.replace("/ws/a", "/wss")), Err(RouteError::NotFound));
+    assert_eq!(rooms(&routes, &format!("/ws/{}", "%ff/".repeat(7000))), Err(RouteError::NotFound), "not looked at");
     let Err(RouteError::Forbidden(message)) = rooms(&routes, "/ws/%23ada") else { panic!("reserved") };
     assert!(message.contains("reserved"), "{message}");
 }
@@ -123,6 +130,8 @@ fn a_query_says_how() {
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
     let Target::Plain(plain) = resolve("/ws/a?token=x%20y&greeting=off") else { panic!("plain") };
     assert_eq!((plain.token.as_deref(), plain.greeting, &*plain.subscribed), (Some("x y"), false, "subscribed"));
+    let Target::Plain(plain) = resolve("/ws/a?%74o%6ben=a+b=%2B&token=c") else { panic!("plain") };
+    assert_eq!(plain.token.as_deref(), Some("a b=+"), "names may be encoded, and the first of several counts");
     let Target::Plain(plain) = resolve("/ws/a?greeting=on&positions=on") else { panic!("plain") };
     assert!(plain.greeting && plain.positions);
 }

@@ -40,7 +40,9 @@ pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Bod
 pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
     let query = request.uri().query().unwrap_or_default();
     let asks = query.split('&').any(|pair| PROTOBUF_QUERIES.contains(&pair));
-    let offers = |protocol| items(request.headers(), &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == protocol);
+    let offers = |protocol: &str| {
+        items(request.headers(), &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == protocol.as_bytes())
+    };
     if !(asks || offers(PROTOBUF_PROTOCOL)) || offers(JSON_PROTOCOL) {
         return Ok(());
     }
@@ -51,14 +53,15 @@ pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response
 /// Whether a request was meant to become a WebSocket, be it that half of it was lost on the way: what comes behind it are
 /// frames and no requests.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let is_websocket = |item: &str| item.eq_ignore_ascii_case("websocket");
+    let is_websocket = |item: &[u8]| item.eq_ignore_ascii_case(b"websocket");
     headers.contains_key(SEC_WEBSOCKET_KEY) || items(headers, &UPGRADE).any(is_websocket)
 }
 
-/// The items of a list that may be spread over several lines (RFC 9110 section 5.3).
-pub(super) fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
+/// The items of a list that may be spread over several lines (RFC 9110 section 5.3). They are ASCII.
+pub(super) fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lines = headers.get_all(name).into_iter().filter(|line| line.to_str().is_ok());
+    // Byte by byte: a header has room for thousands of items of one letter, and to search for each comma takes longer.
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// The request with `Connection: upgrade` and `Upgrade: websocket` in a line of their own, if they are among the items of
@@ -69,7 +72,7 @@ pub(super) fn with_plain_upgrade<T>(request: &Request<T>) -> Request<()> {
     *plain.version_mut() = request.version();
     *plain.headers_mut() = request.headers().clone();
     for (name, wanted) in [(CONNECTION, "upgrade"), (UPGRADE, "websocket")] {
-        if items(request.headers(), &name).any(|item| item.eq_ignore_ascii_case(wanted)) {
+        if items(request.headers(), &name).any(|item| item.eq_ignore_ascii_case(wanted.as_bytes())) {
             plain.headers_mut().insert(name, HeaderValue::from_static(wanted));
         }
     }

@@ -108,7 +108,7 @@ fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
              like this: in nginx, set proxy_http_version 1.1",
         );
     }
-    let asks = head::items(request.headers(), &CONNECTION).any(|item| item.eq_ignore_ascii_case("upgrade"));
+    let asks = head::items(request.headers(), &CONNECTION).any(|item| item.eq_ignore_ascii_case(b"upgrade"));
     (!asks).then_some(
         "the request has Upgrade and no Connection: upgrade; a proxy that does not pass Connection on looks like this: \
          in nginx, set proxy_set_header Connection upgrade",
@@ -137,9 +137,14 @@ fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
 
 /// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.
 fn subprotocol(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
-    let offered = || head::items(headers, &SEC_WEBSOCKET_PROTOCOL);
-    let known = offered().find(|offer| *offer == JSON_PROTOCOL || offer.starts_with(TOKEN_PROTOCOL));
-    (known, offered().find_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)))
+    let (mut known, mut token) = (None, None);
+    for offer in head::items(headers, &SEC_WEBSOCKET_PROTOCOL) {
+        let sent = offer.strip_prefix(TOKEN_PROTOCOL.as_bytes());
+        token = token.or(sent);
+        known = known.or((sent.is_some() || offer == JSON_PROTOCOL.as_bytes()).then_some(offer));
+    }
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    (known.and_then(text), token.and_then(text))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -14,6 +14,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("broadcast_channels", "core/tests/shard/calls.rs", "a_call_of_too_many_parts_is_refused_whole"),
     ("batch_commands", "core/tests/shard/calls.rs", "a_call_of_too_many_parts_is_refused_whole"),
     ("api_reply_bytes", "core/tests/shard/calls.rs", "what_is_read_fits_the_answer_or_is_refused"),
+    ("url_parameters", "shell/tests/codes/requests.rs", "too_much_in_url"),
     ("url_history", "shell/tests/codes/requests.rs", "too_much_in_url"),
     ("route_id_bytes", "core/tests/shard/routes.rs", "what_stands_for_an_id_is_bounded"),
     ("handshake_timeout", "shell/tests/host.rs", "a_101_that_does_not_leave_ends_the_connection"),

@@ -65,8 +65,10 @@ pub fn bad_room_in_url() {
 
 pub fn too_much_in_url() {
     let mut world = World::with(|settings| settings.limits.rooms_per_connection = 2);
+    let parameters = format!("/ws/room?{}", "a&".repeat(500));
     for (path, limit) in [
         ("/ws?room=a&room=b&room=c", "rooms_per_connection"),
+        (&parameters, "url_parameters"),
         (&long_path(), "room_name_bytes"),
         ("/ws/room?history=101", "url_history"),
     ] {

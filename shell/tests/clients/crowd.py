@@ -38,8 +38,26 @@ TOLD = re.compile(rb'"error":|"type":"error"|"type":"gap"|"unsubscribe":\{"code"
 # How long it sleeps at most, and how long it may take over an order.
 BEAT_S = 0.02
 WELCOME_S = 30
-# How nice are those who measure and are measured, where that is allowed, and how nice is the load.
-MEASURED, LOAD = -10, 5
+# How nice the load is where nothing can be preferred to it.
+LOAD = 5
+
+
+def prefer(task):
+    """Lets a thread go before everything else that the machine does, however much that is, where that is allowed: what is
+    judged is how the server shares its time, and not how the system does."""
+    try:
+        os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+    except OSError:
+        return False
+    return True
+
+
+def stand_back(task):
+    """Lets a thread leave the processors to those who measure and are measured, unless they are preferred anyway."""
+    if prefer(task):
+        os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+    else:
+        os.setpriority(os.PRIO_PROCESS, task, LOAD)
 
 
 def numbered(stream, number, padding=0):
@@ -271,8 +289,7 @@ class _Process:
 def _begin(at, orders, measures):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, MEASURED if measures else LOAD)
+    (prefer if measures else stand_back)(0)
     _Process(at, orders).loop()
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from crowd import LOAD, MEASURED, Crowd
+from crowd import Crowd, prefer, stand_back
 from harness import Failed, Server, expect, http
 from raw import abort, asked, post
 
@@ -26,8 +26,8 @@ TIMES, SLACK_MS = 3, 50
 ATTEMPTS = 3
 # What a call may raise the peak of memory by, besides what waits and is retained.
 CALL_MIB = 32
-# All sockets of these runs come from one machine at once.
-SERVED = ["--new-connections", "20000/s, burst 20000", "--log-level", "error"]
+# All sockets of these runs come from one machine at once, which may be slow to go on with them.
+SERVED = ["--new-connections", "20000/s, burst 20000", "--request-timeout", "60s", "--log-level", "error"]
 PRODUCTION = ["--dev", "false", "--allow-anonymous", "true"]
 
 ATTACKS = {}
@@ -200,19 +200,12 @@ def unknown(settings, known):
     return missing, [word for name, value in dict(pairs).items() if name not in missing for word in (name, value)]
 
 
-def prefer(pid):
-    """Lets the server go before everything else that the machine does, where that is allowed: what is judged is how it
-    shares its time, and not how the system does."""
-    with contextlib.suppress(PermissionError):
-        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), MEASURED)
-
-
 def run_once(one, known):
     """Runs an attack on a server of its own."""
     missing, settings = unknown([*SERVED, *one.settings], known)
     with Server(*settings) as server:
-        prefer(server.pid)
+        for thread in pathlib.Path(f"/proc/{server.pid}/task").iterdir():
+            prefer(int(thread.name))
         stage = Stage(server, Busy(server.address))
         stage.faults += [f"there is no setting {name}" for name in missing]
         try:
@@ -247,7 +240,7 @@ def judged(one, stage):
 
 def carry_out(steps, stage):
     """The attack itself, which leaves the processors to the server and to those who measure."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOAD)
+    stand_back(threading.get_native_id())
     with stage.noted():
         for _ in steps:
             pass

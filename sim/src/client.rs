@@ -51,6 +51,17 @@ impl Parser {
         }
     }
 
+    /// How many frames these bytes, which are to come next, have a part of.
+    #[must_use]
+    pub fn count(&self, coming: &[u8]) -> usize {
+        let (mut frames, mut at) = (0, 0);
+        while at < coming.len() {
+            at += if at == 0 { self.to_frame_end(coming) } else { frame_bytes(&coming[at..]).unwrap_or(coming.len()) };
+            frames += 1;
+        }
+        frames
+    }
+
     /// The frames that these bytes complete.
     ///
     /// # Errors
@@ -170,9 +181,11 @@ mod tests {
     fn the_end_of_a_frame_is_found_before_it_comes() {
         let mut parser = Parser::default();
         assert_eq!(parser.to_frame_end(&[0x81, 2, b'h', b'i', 0x89, 0]), 4);
+        assert_eq!(parser.count(&[0x81, 2, b'h', b'i', 0x89, 0]), 2);
         parser.feed(&[0x81]).unwrap();
         assert!(parser.is_mid_frame());
         assert_eq!(parser.to_frame_end(&[2, b'h', b'i', 0x89, 0]), 3);
+        assert_eq!([parser.count(&[2, b'h', b'i', 0x89]), parser.count(&[])], [2, 0]);
     }
 
     #[test]

@@ -75,9 +75,10 @@ impl<S: Subject> World<S> {
         if is_dead_there(self) {
             let left = self.describe().join(", ");
             let expected = format_args!("the dead to be gone within {longest:?}");
-            return self.heed(Err(Failure::new(Guarantee::L2, expected, left)));
+            self.heed(Err(Failure::new(Guarantee::L2, expected, left)))?;
         }
-        Ok(())
+        let well: Vec<usize> = core.iter().map(|peer| peer.index()).collect();
+        self.check(What::Outlived { well: &well })
     }
 
     /// Lets deadlines pass for as long as it is worth it, and no longer than this.
@@ -174,12 +175,14 @@ impl<S: Subject> World<S> {
         let longest = limits.history_age.max(limits.log_memory).max(limits.idempotency_window);
         self.wait(longest, |world| world.subject().poll_timeout().is_some())?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
+        let timeout = self.subject().poll_timeout();
         self.heed(equal(Guarantee::L3, "all gauges at zero:", &parlor_core::stats::Gauges::default(), &gauges))?;
-        self.heed(equal(Guarantee::L3, "nothing to wait for:", &None, &self.subject().poll_timeout()))?;
+        self.heed(equal(Guarantee::L3, "nothing to wait for:", &None, &timeout))?;
         let remains =
             !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
         let remain = || Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"));
-        if remains { self.heed(Err(remain())) } else { Ok(()) }
+        self.heed(if remains { Err(remain()) } else { Ok(()) })?;
+        self.check(What::Emptied { gauges: &gauges, timeout })
     }
 }
 

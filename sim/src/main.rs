@@ -10,7 +10,7 @@ parlor-sim                                     one run of a new seed
 parlor-sim --seed N [--steps M]                one run
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
            --driver                            the same with the server's own driver over invented sockets
-           --judge checkers                    the same judged by the checkers of properties alone; so hunt seeded
+           --judge checkers|NAME               the same judged by the checkers of properties alone, or by one of them
 parlor-sim exhaustive [--scope rooms] [--profile json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--profile json|plain] [--conns N] [--queue N]
            --scope broker                      [--profile json|plain] [--conns N] [--history N] [--messages N]

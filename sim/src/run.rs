@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::Goals;
-use crate::setup::{Judges, Setup};
+use crate::setup::Setup;
 use crate::subject::Subject;
 use crate::transcript::Transcript;
 use crate::world::World;
@@ -17,6 +17,8 @@ pub struct Run {
     pub effective: Vec<u64>,
     /// Where it broke a guarantee, and which.
     pub failure: Option<(usize, Failure)>,
+    /// The checkers that have noticed something, where that ends nothing.
+    pub noticed: Vec<&'static str>,
     /// The virtual time that passed, in nanoseconds.
     pub clock: u64,
     transcript: Transcript,
@@ -25,9 +27,7 @@ pub struct Run {
 /// Runs these actions, with every check.
 #[must_use]
 pub fn run<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
-    let world = World::<S>::recorded(setup, Transcript::digest());
-    let checked = setup.judges == Judges::Checkers;
-    run_in(if checked { world.checked() } else { world }, actions)
+    run_in(World::<S>::recorded(setup, Transcript::digest()).checked(), actions)
 }
 
 fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> Run {
@@ -45,15 +45,15 @@ fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> Run {
     if failure.is_none() {
         failure = world.judge_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
     }
-    let (goals, clock) = (world.goals(), world.clock());
-    Run { goals, effective, failure, clock, transcript: world.into_transcript() }
+    let (goals, noticed, clock) = (world.goals(), world.noticed(), world.clock());
+    Run { goals, effective, failure, noticed, clock, transcript: world.into_transcript() }
 }
 
 /// Runs these actions twice and compares every effect: G9.
 #[must_use]
 pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
     let mut first = run::<S>(setup, actions);
-    // What is equal was checked already.
+    // What is equal was checked already, and checkers see nothing else.
     let second = run_in(World::<S>::recorded(setup, Transcript::digest()), actions);
     if first.failure.is_none() && first.transcript != second.transcript {
         first.failure = Some((actions.len().saturating_sub(1), first_difference::<S>(setup, actions)));

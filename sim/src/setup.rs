@@ -1,5 +1,6 @@
 //! What a simulated world is like: everything that is fixed before the first action.
 
+use crate::checkers;
 use crate::checks::Guarantees;
 use parlor_core::limits::{Place, Rate, Value};
 use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
@@ -45,6 +46,45 @@ pub enum Judges {
     All,
     /// The checkers of properties alone.
     Checkers,
+    /// The checker of this name alone.
+    Checker(&'static str),
+    /// Each checker as if it were alone: what it notices is noted, and ends nothing.
+    Each,
+}
+
+impl Judges {
+    /// Whether the checker of this name judges.
+    #[must_use]
+    pub fn has(self, checker: &str) -> bool {
+        match self {
+            Self::All | Self::Checkers | Self::Each => true,
+            Self::Checker(name) => name == checker,
+        }
+    }
+}
+
+impl fmt::Display for Judges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Checkers => "checkers",
+            Self::Checker(name) => name,
+            Self::Each => "each",
+        })
+    }
+}
+
+impl FromStr for Judges {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match (word, checkers::NAMES.iter().find(|name| **name == word)) {
+            ("all", _) => Ok(Self::All),
+            ("checkers", _) => Ok(Self::Checkers),
+            (_, Some(name)) => Ok(Self::Checker(name)),
+            _ => Err(format!("who judges is all, checkers, or one of {}: not {word:?}", checkers::NAMES.join(", "))),
+        }
+    }
 }
 
 /// A setting that is no limit.
@@ -151,8 +191,8 @@ impl fmt::Display for Setup {
         if self.overlooked != default.overlooked {
             write!(f, " overlooked={}", self.overlooked)?;
         }
-        if self.judges == Judges::Checkers {
-            f.write_str(" judges=checkers")?;
+        if self.judges != default.judges {
+            write!(f, " judges={}", self.judges)?;
         }
         Ok(())
     }
@@ -170,8 +210,8 @@ impl FromStr for Setup {
                 setup.overlooked = value.parse()?;
                 continue;
             }
-            if word == "judges=checkers" {
-                setup.judges = Judges::Checkers;
+            if name == "judges" {
+                setup.judges = value.parse()?;
                 continue;
             }
             let setting = Setting::all().find(|setting| setting.name() == name);

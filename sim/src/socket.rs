@@ -35,6 +35,12 @@ impl Socket {
         self.parser.is_mid_frame()
     }
 
+    /// How many frames of what waits it has not taken all of.
+    #[must_use]
+    pub fn count(&self, pending: &[u8]) -> usize {
+        self.parser.count(pending)
+    }
+
     /// From now on it takes everything.
     pub fn resume(&mut self) {
         (self.stalled, self.narrow, self.blocked) = (false, false, false);

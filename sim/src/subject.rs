@@ -77,8 +77,8 @@ pub trait Subject {
     fn answer(&self, result: &Result<Reply, Error>) -> String {
         api::encode(result)
     }
-    /// What a call would be answered that changes nothing, if that can be known without disturbing it.
-    fn ask(&self, _: Now, _: Command) -> Option<String> {
+    /// A copy of the machine, to be asked what may not disturb it.
+    fn twin(&self) -> Option<Shard> {
         None
     }
     /// What it has in mind beside its state, line by line: for a person to read, and for states to be told apart.
@@ -87,11 +87,9 @@ pub trait Subject {
     }
 }
 
-/// What a machine would answer to a call, asked of another one like it.
-pub fn ask(shard: &Shard, now: Now, command: Command) -> Option<String> {
-    let mut twin = shard.clone();
-    let effects: Vec<Effect> = twin.handle(now, Input::Call { call: CallId(u64::MAX), command }).collect();
-    answer_in(effects)
+/// What a machine answers to a call.
+pub fn ask(shard: &mut Shard, now: Now, command: Command) -> Option<String> {
+    answer_in(shard.handle(now, Input::Call { call: CallId(u64::MAX), command }).collect())
 }
 
 /// The body of the answer among these effects.
@@ -148,7 +146,7 @@ impl Subject for Shard {
         self.audit();
     }
 
-    fn ask(&self, now: Now, command: Command) -> Option<String> {
-        ask(self, now, command)
+    fn twin(&self) -> Option<Shard> {
+        Some(self.clone())
     }
 }

@@ -6,7 +6,7 @@ use super::{Checker, Observation, Turn, What};
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use parlor_core::api::Command;
-use parlor_core::{Address, ConnId, Input, Limit, Limits, Now, Refused, Stats, Upgrade};
+use parlor_core::{Address, ConnId, Input, Limit, Limits, Now, Refused, Upgrade};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -14,6 +14,10 @@ use std::fmt::Display;
 const TOO_MANY: u64 = 111;
 /// The Close code for the same.
 const RATE: u16 = 3013;
+/// Frames that may wait behind a full outbox: a Close, and what a peer's own Close or Ping is answered with.
+const LAST: u64 = 2;
+/// And the bytes of those.
+const LAST_BYTES: u64 = LAST * 127;
 /// Effects and frames of an input that come of nothing but that there is a connection.
 const EACH: u64 = 8;
 
@@ -24,13 +28,19 @@ struct Asked {
     commands: u32,
     joins: u32,
     publishes: u32,
+    /// What its socket was offered last and did not take: the frames of it, and the bytes that are left.
+    left: Option<(u64, u64)>,
 }
 
 /// What was seen of loads and rates.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     limits: Limits,
-    before: Stats,
+    /// What was there before this turn, and how many frames were queued until then.
+    conns: u64,
+    queued: u64,
+    /// The node keeps too much of what is unfinished, or did.
+    is_full: bool,
     /// All new connections, and those of each address.
     arrivals: BTreeMap<Option<Address>, Half>,
     asked: BTreeMap<usize, Asked>,
@@ -49,7 +59,7 @@ fn at_most(most: u64, what: &str, saw: u64) -> Verdict {
 impl Bounds {
     pub(super) fn new(limits: &Limits) -> Self {
         let (arrivals, asked) = (BTreeMap::new(), BTreeMap::new());
-        Self { limits: limits.clone(), before: Stats::default(), arrivals, asked }
+        Self { limits: limits.clone(), conns: 0, queued: 0, is_full: false, arrivals, asked }
     }
 
     fn came(&mut self, now: Now, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> Verdict {
@@ -78,15 +88,28 @@ impl Bounds {
         rates.iter().all(|(rate, asked)| rate.per_second == 0 || *asked <= rate.burst / 2)
     }
 
+    /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
+    fn offered(&mut self, peer: usize, waiting: usize, frames: usize, taken: usize) -> Verdict {
+        let asked = self.asked.entry(peer).or_default();
+        let now = (taken < waiting).then_some((frames as u64, (waiting - taken) as u64));
+        let Some((left, left_bytes)) = std::mem::replace(&mut asked.left, now) else { return Ok(()) };
+        let (most, bytes) =
+            (self.limits.outbox_frames as u64, (self.limits.outbox_bytes + self.limits.frame_bytes) as u64);
+        at_most(most.max(left) + LAST, "frames to wait for a socket that refuses", frames as u64)?;
+        at_most(bytes.max(left_bytes + LAST_BYTES), "bytes to wait for a socket that refuses", waiting as u64)
+    }
+
     fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
         let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
-        let before = std::mem::replace(&mut self.before, turn.stats.clone());
-        let parts = parts_of(turn.input);
-        let conns = gauges.connections.max(before.gauges.connections) as u64;
-        // One who comes to a room, or goes, is told to each of its members, and may do so in every room.
+        let (now, parts) = (gauges.connections as u64, parts_of(turn.input));
+        let conns = now.max(std::mem::replace(&mut self.conns, now));
+        self.is_full |= totals.limits.contains_key(&Limit::InboundBytesTotal);
+        // One who comes to a room, or goes, is told to each of its members, and may do so in every room; and it gets what a
+        // room retains, each message as a frame of its own in plain.
         let rooms = 1 + limits.rooms_per_connection as u64;
-        let queued = totals.frames_queued - before.totals.frames_queued;
-        at_most((EACH + 2 * parts) * (1 + conns) * rooms, "frames queued for one input", queued)?;
+        let queued = totals.frames_queued.saturating_sub(std::mem::replace(&mut self.queued, totals.frames_queued));
+        let most = ((EACH + 2 * parts) * (1 + conns)).saturating_add(limits.history_messages as u64);
+        at_most(most.saturating_mul(rooms), "frames queued for one input", queued)?;
         at_most(EACH * (1 + conns) + 2 * queued + 2 * parts, "effects of one input", turn.effects.len() as u64)?;
         at_most(limits.history_bytes as u64, "bytes of history", gauges.history_bytes as u64)?;
         at_most(limits.logs as u64, "logs", gauges.logs as u64)?;
@@ -133,13 +156,12 @@ impl Checker for Bounds {
                 asked.joins += u32::from(command.method == "subscribe");
                 asked.publishes += u32::from(command.method == "publish");
             }
+            What::Offered { peer, waiting, frames, taken } => return self.offered(peer, waiting, frames, taken),
             What::Answered { peer, answer: Err(TOO_MANY), command } if self.is_modest(peer) => {
                 return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
             }
             // The code says as well that the node keeps too much of what is unfinished, which has no rate.
-            What::Read { peer, frame: Frame::Close(Some(RATE)), .. }
-                if self.is_modest(peer) && !self.before.totals.limits.contains_key(&Limit::InboundBytesTotal) =>
-            {
+            What::Read { peer, frame: Frame::Close(Some(RATE)), .. } if self.is_modest(peer) && !self.is_full => {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
             What::Turn(turn) => {

@@ -1,5 +1,6 @@
 //! The calls of a backend as it sees them: each part with what it was answered.
 
+use parlor_core::Input;
 use parlor_core::api::{Command, Message};
 use serde_json::Value;
 
@@ -21,6 +22,20 @@ pub(super) struct Sent<'a> {
     pub keyed: bool,
     /// Its result, if it was accepted: `epoch` and `offset`.
     pub place: Option<&'a Value>,
+}
+
+/// Whether this is a call that puts messages in, or one of several parts that may.
+pub(super) fn puts_in(input: &Input) -> bool {
+    let Input::Call { command, .. } = input else { return false };
+    matches!(
+        command,
+        Command::Batch(_)
+            | Command::Publish { .. }
+            | Command::PublishUser { .. }
+            | Command::Broadcast { .. }
+            | Command::PublishAll { .. }
+            | Command::Send { .. }
+    )
 }
 
 /// The parts of a call.

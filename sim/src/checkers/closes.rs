@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The code of a slow client.
 const SLOW: u16 = 3008;
 
+/// The code that stands for no Close frame.
+const NO_FRAME: u16 = 1006;
+
 /// What is known of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Closes {
@@ -21,7 +24,6 @@ pub(super) struct Closes {
     allow_anonymous: bool,
     conducts: BTreeMap<usize, Conduct>,
     /// What backends have done to connections so far.
-    disconnects: bool,
     refreshes: bool,
     places: bool,
     shutdown: bool,
@@ -36,7 +38,6 @@ impl Closes {
             limits: config.limits.clone(),
             allow_anonymous: config.policy.allow_anonymous,
             conducts: BTreeMap::new(),
-            disconnects: false,
             refreshes: false,
             places: false,
             shutdown: false,
@@ -45,19 +46,12 @@ impl Closes {
         }
     }
 
-    fn turned(&mut self, mut now: Now, turn: &Turn<'_>) -> Result<(), Failure> {
-        // A clock that goes back has stood still.
-        self.clock = self.clock.max(now.mono);
-        now.mono = self.clock;
-        for conduct in self.conducts.values_mut() {
-            conduct.silence = conduct.silence.max(now.mono.0.saturating_sub(conduct.heard));
-            let blocked = if conduct.refused { now.mono.0.saturating_sub(conduct.progress) } else { 0 };
-            conduct.blocked = conduct.blocked.max(blocked);
-        }
+    fn turned(&mut self, now: Now, turn: &Turn<'_>) -> Result<(), Failure> {
+        self.conducts.values_mut().for_each(|conduct| conduct.lasts(now));
         match turn.input {
             Input::Call { command, .. } => {
                 for part in parts(command, turn.answer.unwrap_or_default()) {
-                    self.disconnects |= matches!(part.command, Command::Disconnect { .. });
+                    self.conducts.values_mut().for_each(|conduct| conduct.is_called(part.command));
                     self.refreshes |= matches!(part.command, Command::Refresh { .. });
                     self.places |= matches!(part.command, Command::Subscribe { .. });
                 }
@@ -88,24 +82,28 @@ impl Closes {
         let proved = conduct.tokens > 0;
         match end.cause {
             CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => {
-                conduct.violation.is_some_and(|rule| rule.cause() == end.cause)
+                conduct.violations.iter().any(|rule| rule.cause() == end.cause)
             }
             CloseCause::Shutdown => self.shutdown,
             CloseCause::Overloaded => proved || self.places || conduct.upgraded.is_some(),
             CloseCause::Expired => self.refreshes || conduct.ends.is_some_and(|end| end <= now.mono.0),
             CloseCause::Slow => conduct.refused || conduct.slow || self.by_driver,
+            CloseCause::WriteTimeout if self.by_driver => lasted(conduct.idle, limits.write_timeout),
             CloseCause::WriteTimeout => lasted(conduct.blocked, limits.write_timeout),
             CloseCause::NoPong => lasted(conduct.silence, limits.pong_timeout),
-            CloseCause::Unfinished => passed(conduct.begun, limits.message_timeout),
+            CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
             CloseCause::Hoards => conduct.begun.is_some() || conduct.said,
             CloseCause::Rate => conduct.said,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user > 0 && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,
             CloseCause::InvalidToken => proved,
-            CloseCause::Rooms => proved,
+            CloseCause::Rooms => proved || conduct.rooms > limits.rooms_per_connection,
             CloseCause::BadRequest => conduct.said,
             CloseCause::Stale => passed(conduct.upgraded, limits.authenticate_timeout),
-            CloseCause::Backend => self.disconnects,
+            CloseCause::Backend => {
+                let is_early = end.reason.code == NO_FRAME && !conduct.dismissed.is_empty();
+                is_early || conduct.dismissed.contains(&end.reason.code)
+            }
             CloseCause::HandshakeTimeout => passed(Some(conduct.came), limits.handshake_timeout),
             CloseCause::PeerClose => conduct.closed,
             CloseCause::PeerEof => conduct.lost,
@@ -120,23 +118,23 @@ impl Checker for Closes {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+        // A clock that goes back has stood still.
+        self.clock = self.clock.max(now.mono);
+        let now = Now { mono: self.clock, ..*now };
         match *what {
-            What::Came { peer, answer: Ok(_), .. } => {
-                let conduct = Conduct { came: now.mono.0, heard: now.mono.0, ..Conduct::default() };
-                self.conducts.insert(peer, conduct);
-            }
-            What::Offered { peer, waiting, taken } => {
-                self.conducts.entry(peer).or_default().is_offered(*now, waiting, taken);
+            What::Came { peer, upgrade, answer: Ok(_) } => drop(self.conducts.insert(peer, Conduct::of(now, upgrade))),
+            What::Offered { peer, waiting, taken, .. } => {
+                self.conducts.entry(peer).or_default().is_offered(now, waiting, taken);
             }
             What::Read { peer, frame: Frame::Close(Some(SLOW)), .. } => {
                 let conduct = self.conducts.entry(peer).or_default();
                 conduct.slow |= conduct.refused;
-                if !(conduct.slow || self.disconnects || self.by_driver) {
+                if !(conduct.slow || conduct.dismissed.contains(&SLOW) || self.by_driver) {
                     let expected = format_args!("client {peer} to be slow before it is told so");
                     return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
                 }
             }
-            What::Turn(turn) => return self.turned(*now, &turn),
+            What::Turn(turn) => return self.turned(now, &turn),
             _ => {}
         }
         Ok(())

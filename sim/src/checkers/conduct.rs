@@ -1,28 +1,43 @@
 //! What has happened to a connection that may end it.
 
-use parlor_core::{Input, Lost, Now, Violation};
+use parlor_core::api::{Command, Which};
+use parlor_core::wire::route::Target;
+use parlor_core::{Input, Lost, Now, Upgrade, Violation};
 
 /// What has happened to a connection that may end it. Times are in nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conduct {
+    /// Its public id, and the users that its tokens name.
+    pub client: [u8; 16],
+    pub users: Vec<String>,
+    /// The codes that backends have closed it with.
+    pub dismissed: Vec<u16>,
     pub came: u64,
     pub upgraded: Option<u64>,
     /// When its client was heard last, and the longest time between that and something else.
     pub heard: u64,
     pub silence: u64,
-    /// Its socket has refused bytes since nothing waited for it, and when it took something last.
+    /// Its socket has refused bytes since nothing waited for it, when it took something last while it did not, and for how
+    /// long it has taken nothing since.
     pub refused: bool,
     pub progress: u64,
     pub blocked: u64,
-    /// Since when it has something to end: parts of a message, or of a frame.
+    /// When it took something last, whatever it refused, and the longest time that it took nothing.
+    pub taken: u64,
+    pub idle: u64,
+    /// Since when it has something to end, parts of a message or of a frame, and the longest time that it had.
     pub begun: Option<u64>,
+    pub unfinished: u64,
     pub fragmented: bool,
     /// It has said something, shown a token, or one that was no good.
     pub said: bool,
     pub tokens: usize,
     /// When the earliest of its tokens ends, and whether one was out of its time.
     pub ends: Option<u64>,
-    pub violation: Option<Violation>,
+    /// The rules that it has broken.
+    pub violations: Vec<Violation>,
+    /// How many rooms its URL names.
+    pub rooms: usize,
     /// What its socket was offered and has not taken.
     pub left: usize,
     /// It read that it is slow while it was.
@@ -33,6 +48,45 @@ pub(super) struct Conduct {
 }
 
 impl Conduct {
+    /// That of one which comes in now, through this request.
+    pub(super) fn of(now: Now, upgrade: &Upgrade) -> Self {
+        let rooms = match &upgrade.target {
+            Target::Plain(plain) => plain.rooms.len(),
+            Target::Json { .. } => 0,
+        };
+        Self {
+            client: upgrade.client,
+            came: now.mono.0,
+            heard: now.mono.0,
+            taken: now.mono.0,
+            rooms,
+            ..Self::default()
+        }
+    }
+
+    /// A backend closes the connections of a user, or one of them, or one of anybody's, but for some.
+    pub(super) fn is_called(&mut self, command: &Command) {
+        let Command::Disconnect { user, client, whitelist, reason } = command else { return };
+        let is_client = match client {
+            Which::All => !user.is_empty(),
+            Which::One(id) => id.0 == self.client,
+            Which::Nobody => false,
+        };
+        let is_user = user.is_empty() || self.users.iter().any(|known| **user == *known);
+        if is_client && is_user && whitelist.iter().all(|id| id.0 != self.client) {
+            self.dismissed.push(reason.code);
+        }
+    }
+
+    /// Takes note of the time: a connection is closed for what lasted too long, and ends later.
+    pub(super) fn lasts(&mut self, now: Now) {
+        let since = |then: u64| now.mono.0.saturating_sub(then);
+        self.silence = self.silence.max(since(self.heard));
+        self.idle = self.idle.max(since(self.taken));
+        self.unfinished = self.unfinished.max(self.begun.map_or(0, since));
+        self.blocked = self.blocked.max(if self.refused { since(self.progress) } else { 0 });
+    }
+
     /// Takes note of an input.
     pub(super) fn notes(&mut self, now: Now, input: &Input) {
         match input {
@@ -48,17 +102,19 @@ impl Conduct {
                 (self.said, self.heard) = (true, now.mono.0);
             }
             Input::Flushed { bytes, .. } => {
+                self.taken = if *bytes > 0 { now.mono.0 } else { self.taken };
                 self.left = self.left.saturating_sub(*bytes);
                 self.refused &= self.left > 0;
             }
             Input::PeerClosed { .. } => self.closed = true,
-            Input::Violation { rule, .. } => self.violation = self.violation.or(Some(*rule)),
+            Input::Violation { rule, .. } => self.violations.push(*rule),
             Input::Lost { cause: Lost::Eof, .. } => self.lost = true,
             Input::Lost { .. } => self.reset = true,
             Input::Authenticated { verdict, .. } => {
                 self.tokens += 1;
                 let left = |exp: i64| (i128::from(exp) * 1000 - i128::from(now.unix_ms)).max(0) * 1_000_000;
                 let claims = verdict.as_ref().ok().map(|verified| verified.claims());
+                self.users.extend(claims.map(|claims| claims.sub.clone()));
                 let early = claims.and_then(|claims| claims.nbf).filter(|nbf| left(*nbf) > 0).map(|_| now.mono.0);
                 let end = claims.and_then(|claims| claims.exp).map(left).and_then(|left| u64::try_from(left).ok());
                 let end = end.map(|left| now.mono.0.saturating_add(left));

@@ -7,6 +7,7 @@ use crate::client::Frame;
 use parlor_core::Input;
 use parlor_core::wire::route::Target;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A command that waits for its answer.
@@ -33,10 +34,10 @@ impl Command {
 struct Side {
     json: bool,
     asked: VecDeque<Command>,
+    /// It is in: another `connect` is refused, and nothing comes of it.
+    connected: bool,
     /// Its last `connect` was answered with an error: what follows is passed over until it connects again.
     turned_down: bool,
-    /// It has said what is no JSON that can be read here: which command an answer is for is not known any more.
-    unclear: bool,
 }
 
 /// The dialogues of all clients.
@@ -51,9 +52,10 @@ impl Dialogue {
         let Some(side) = self.0.get(&peer).filter(|side| side.json) else { return Vec::new() };
         let mut wants: Vec<Want> = side.asked.iter().flat_map(|command| Want::of(peer, command)).collect();
         if text.contains("\"recover\":true") {
-            let values = serde_json::Deserializer::from_str(text).into_iter::<Value>().map_while(Result::ok);
-            wants.extend(values.filter_map(command).flat_map(|command| Want::of(peer, &command)));
+            wants.extend(values(text).filter_map(command).flat_map(|command| Want::of(peer, &command)));
         }
+        wants.sort_unstable();
+        wants.dedup();
         wants
     }
 
@@ -74,7 +76,7 @@ impl Dialogue {
             }
             What::Healed { well } => {
                 let sides = well.iter().filter_map(|peer| Some((*peer, self.0.get(peer)?)));
-                for (peer, side) in sides.filter(|(_, side)| !side.unclear) {
+                for (peer, side) in sides {
                     side.asked.iter().try_for_each(|command| tell(What::Unanswered { peer, command }))?;
                 }
             }
@@ -86,12 +88,7 @@ impl Dialogue {
 
 impl Side {
     fn says(&mut self, peer: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
-        let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        for value in values {
-            let Ok(value) = value else {
-                self.unclear = true;
-                break;
-            };
+        for value in values(text) {
             let command = if self.json { command(value) } else { message(value) };
             let Some(command) = command else { continue };
             tell(What::Asked { peer, command: &command })?;
@@ -113,13 +110,14 @@ impl Side {
     }
 
     fn is_answered(&mut self, peer: usize, reply: &Value, tell: Tell<'_>) -> Result<(), Failure> {
-        let id = reply["id"].as_u64().filter(|_| !self.unclear);
+        let id = reply["id"].as_u64();
         let Some(at) = self.asked.iter().position(|command| Some(command.id) == id) else { return Ok(()) };
         let command = self.asked.remove(at).expect("it was found");
         let (method, error) = (command.method.as_str(), reply["error"]["code"].as_u64());
         let result = &reply[method];
         let answer = error.map_or(Ok(result), Err);
-        if method == "connect" && error.is_some() {
+        self.connected |= method == "connect" && error.is_none();
+        if method == "connect" && !self.connected {
             let next = self.asked.iter().position(|command| command.method == "connect");
             self.turned_down = next.is_none();
             self.asked.drain(..next.unwrap_or(self.asked.len()));
@@ -150,6 +148,24 @@ fn is_pushed(peer: usize, push: &Value, tell: Tell<'_>) -> Result<(), Failure> {
         }?;
     }
     Ok(())
+}
+
+/// The values of a text, up to what is no JSON: nothing behind that is heard.
+fn values(text: &str) -> impl Iterator<Item = Value> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    values.map_while(Result::ok).map(|raw| value(raw.get()))
+}
+
+/// A value. A client knows what it says where serde cannot read it, as a number of a thousand digits or half a character:
+/// that stands here as text, and what is around it as it is.
+fn value(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        Ok(fields) => fields.into_iter().map(|(name, raw)| (name, value(raw.get()))).collect(),
+        Err(_) => Value::from(text),
+    }
 }
 
 /// A command of a json client: its id, and its parameters under the name of its method.

@@ -1,24 +1,14 @@
 //! What begins ends, and nothing begins twice: rooms are occupied and vacated, users online and offline, members come and
-//! go in turns, numbered without a hole. And everything that is asked is answered: a call in its turn, a command when the
-//! world is well again.
+//! go in turns, numbered without a hole.
 
-use super::{Checker, Observation, Turn, What};
+use super::{Checker, Observation, What};
 use crate::checks::{Failure, Guarantee};
-use crate::client::Frame;
-use parlor_core::{Change, Effect, Event, Input};
+use parlor_core::{Change, Effect, Event};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one client waits for, and whom it knows to be where.
-#[derive(Clone, Debug, Default)]
-struct Side {
-    /// Tokens of it that nobody has looked at.
-    tokens: usize,
-    /// Of each member of a room whether it came last, or went.
-    seen: BTreeMap<(String, String), bool>,
-    /// Its stream is over: nothing more is answered.
-    ended: bool,
-}
+/// Of each member of a room, as a client knows them, whether it came last, or went.
+type Seen = BTreeMap<(String, String), bool>;
 
 /// What was told so far.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +17,8 @@ pub(super) struct Events {
     told: u64,
     /// Which rooms and users are there.
     there: BTreeSet<String>,
-    sides: BTreeMap<usize, Side>,
+    /// Whom each client knows to be where.
+    seen: BTreeMap<usize, Seen>,
 }
 
 type Verdict = Result<(), Failure>;
@@ -48,35 +39,12 @@ impl Events {
         if is_new { Ok(()) } else { twice(&name, began) }
     }
 
-    fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
-        for effect in turn.effects {
-            if let Effect::Event(event) = effect {
-                self.tells(event)?;
-            }
-        }
-        for (peer, effect) in turn.told {
-            let side = self.sides.entry(*peer).or_default();
-            side.tokens += usize::from(matches!(effect, Effect::Authenticate { .. }));
-        }
-        let side = turn.peer.map(|peer| self.sides.entry(peer).or_default());
-        match (turn.input, side) {
-            (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
-            (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
-            (Input::Call { command, .. }, _) if turn.answer.is_none() => {
-                return Err(Failure::new(Guarantee::L1, format_args!("{command:?} to be answered"), "nothing"));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// A watcher reads who came or went.
     fn reads(&mut self, peer: usize, push: &Value) -> Verdict {
         let Some(room) = push["channel"].as_str() else { return Ok(()) };
         for (word, came) in [("join", true), ("leave", false)] {
             let Some(client) = push[word]["info"]["client"].as_str() else { continue };
-            let side = self.sides.entry(peer).or_default();
-            if side.seen.insert((room.into(), client.into()), came) == Some(came) {
+            if self.seen.entry(peer).or_default().insert((room.into(), client.into()), came) == Some(came) {
                 return twice(&format!("{client} in {room}, as client {peer} sees it"), came);
             }
         }
@@ -100,20 +68,18 @@ impl Checker for Events {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
         match seen.what {
-            What::Came { peer, answer: Ok(_), .. } => drop(self.sides.insert(peer, Side::default())),
-            What::Turn(turn) => return self.turned(&turn),
+            What::Came { peer, answer: Ok(_), .. } => drop(self.seen.insert(peer, Seen::default())),
+            What::Turn(turn) => {
+                let events = turn.effects.iter().filter_map(|effect| match effect {
+                    Effect::Event(event) => Some(event),
+                    _ => None,
+                });
+                return events.into_iter().try_for_each(|event| self.tells(event));
+            }
             What::Entered { peer, room, .. } | What::Left { peer, room } => {
-                self.sides.entry(peer).or_default().seen.retain(|(known, _), _| known != room);
+                self.seen.entry(peer).or_default().retain(|(known, _), _| known != room);
             }
-            What::Read { peer, frame: Frame::Close(_), .. } => self.sides.entry(peer).or_default().ended = true,
             What::Read { peer, text, .. } => return self.reads(peer, &text["push"]),
-            What::Unanswered { peer, command } => {
-                let side = self.sides.entry(peer).or_default();
-                if side.tokens == 0 && !side.ended {
-                    let expected = format_args!("client {peer} to be answered {command:?}");
-                    return Err(Failure::new(Guarantee::L1, expected, "nothing"));
-                }
-            }
             _ => {}
         }
         Ok(())

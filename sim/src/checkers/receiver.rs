@@ -17,11 +17,26 @@ pub(super) struct Run {
     pub owed: Vec<u64>,
 }
 
-/// What must have come when so many bytes have: of each room the place of the newest message, and those without one.
+/// What must have come when so many bytes have.
 #[derive(Clone, Debug, Default)]
 struct Due {
     bytes: usize,
-    rooms: Vec<(String, u64, Vec<u64>)>,
+    rooms: Vec<Debt>,
+}
+
+/// What is to come of a room, to one that stays there: the place of its newest message, and the messages without a place.
+#[derive(Clone, Debug)]
+struct Debt {
+    room: String,
+    epoch: String,
+    top: u64,
+    owed: Vec<u64>,
+}
+
+impl Run {
+    fn debt(&self, room: &str, top: u64) -> Debt {
+        Debt { room: room.into(), epoch: self.epoch.clone(), top, owed: self.owed.clone() }
+    }
 }
 
 /// What has come to one connection.
@@ -51,7 +66,7 @@ impl Receiver {
         let mut last = place["offset"].as_u64();
         for publication in place["publications"].as_array().into_iter().flatten() {
             let (offset, data) = (publication["offset"].as_u64(), &publication["data"]);
-            let next = last.map(|last| last + 1);
+            let next = last.map(|last| last.saturating_add(1));
             if offset != next {
                 return broken(format_args!("{next:?} of {room} to be recovered next"), format_args!("{offset:?}"));
             }
@@ -71,7 +86,7 @@ impl Receiver {
         match publication["offset"].as_u64() {
             Some(offset) if !run.epoch.is_empty() => {
                 accepted.learn(room, &run.epoch, offset, data)?;
-                if run.last.is_some_and(|last| last + 1 != offset) {
+                if run.last.is_some_and(|last| last.checked_add(1) != Some(offset)) {
                     return broken(format_args!("in {room} the message behind {:?}", run.last), offset);
                 }
                 run.last = Some(offset);
@@ -120,8 +135,8 @@ impl Receiver {
         let runs = self.runs.iter().filter(|_| !self.ended);
         let due = |(room, run): (&String, &Run)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
-            (run.last.is_some_and(|last| last < top) || !run.owed.is_empty())
-                .then(|| (room.clone(), top, run.owed.clone()))
+            let is_owed = run.last.is_some_and(|last| last < top) || !run.owed.is_empty();
+            is_owed.then(|| run.debt(room, top))
         };
         self.due = Some(Due { bytes, rooms: runs.filter_map(due).collect() });
     }
@@ -134,29 +149,30 @@ impl Receiver {
             return Ok(());
         }
         let rooms = self.due.take().unwrap_or_default().rooms;
-        rooms.iter().try_for_each(|(room, top, owed)| self.lacks(peer, room, *top, owed, accepted))
+        rooms.iter().try_for_each(|debt| self.lacks(peer, debt, accepted))
     }
 
     /// Whether it has all that was accepted in its rooms.
     pub(super) fn lacks_nothing(&self, peer: usize, accepted: &Accepted) -> Verdict {
         self.runs.iter().try_for_each(|(room, run)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
-            self.lacks(peer, room, top, &run.owed, accepted)
+            self.lacks(peer, &run.debt(room, top), accepted)
         })
     }
 
-    fn lacks(&self, peer: usize, room: &str, top: u64, owed: &[u64], accepted: &Accepted) -> Verdict {
-        let is_sure = |run: &&Run| !self.ended && (run.is_told || !self.blurred);
+    fn lacks(&self, peer: usize, debt: &Debt, accepted: &Accepted) -> Verdict {
+        let Debt { room, epoch, top, owed } = debt;
+        let is_sure = |run: &&Run| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
         let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
         if let Some(number) = owed.iter().find(|number| run.owed.contains(number)) {
             return broken(format_args!("client {peer} to get message {number} in {room:?}"), "it never came");
         }
         match run.last {
-            Some(last) if last < top && run.is_told => broken(
+            Some(last) if last < *top && run.is_told => broken(
                 format_args!("client {peer} to get what is in {room} up to {top}"),
                 format_args!("nothing behind {last}"),
             ),
-            Some(last) => self.has(room, last, top, accepted),
+            Some(last) => self.has(room, last, *top, accepted),
             None => Ok(()),
         }
     }

@@ -52,13 +52,9 @@ fn batch_of(flags: &Flags<'_>, count: u64) -> Result<Batch, String> {
     })
 }
 
-/// Who judges: `--judge checkers` leaves it to the checkers of properties.
+/// Who judges: `--judge checkers` leaves it to the checkers of properties, and a name to one of them.
 pub fn judges(flags: &Flags<'_>) -> Result<Judges, String> {
-    match flags.text("judge") {
-        None | Some("all") => Ok(Judges::All),
-        Some("checkers") => Ok(Judges::Checkers),
-        Some(other) => Err(format!("--judge is all or checkers, not {other:?}")),
-    }
+    flags.text("judge").map_or(Ok(Judges::All), str::parse)
 }
 
 #[cfg(feature = "driver")]

@@ -9,14 +9,13 @@ mod watch;
 
 use crate::coverage::Goal;
 use crate::rng::Rng;
-use crate::subject::{Mint, Seen, Subject, ask};
+use crate::subject::{Mint, Seen, Subject};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
 use parlor::host::{Host, Served};
-use parlor_core::api::Command;
 use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused};
-use parlor_core::{Snapshot, Stats, Upgrade};
+use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 use pipe::Pipe;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,8 +110,8 @@ impl Subject for Hosted {
         self.host.shard().stats()
     }
 
-    fn ask(&self, now: Now, command: Command) -> Option<String> {
-        ask(self.host.shard(), now, command)
+    fn twin(&self) -> Option<Shard> {
+        Some(self.host.shard().clone())
     }
 
     fn audit(&self) {

@@ -487,11 +487,7 @@ impl Oracle {
             meant: Meant::All,
             told: Told::default(),
             ways: Ways::default(),
-            overlooked: if setup.judges == Judges::Checkers {
-                Guarantees::of(Guarantee::ALL)
-            } else {
-                setup.overlooked
-            },
+            overlooked: if setup.judges != Judges::All { Guarantees::of(Guarantee::ALL) } else { setup.overlooked },
         }
     }
 

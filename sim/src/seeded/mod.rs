@@ -7,18 +7,28 @@ mod machine;
 mod session;
 
 use crate::batch::Batch;
+use crate::checkers;
 use crate::checks::{Failure, Guarantee};
-use crate::run::run;
+use crate::run::{Run, run};
 use crate::setup::Judges;
-use crate::subject::{Seen, Subject, ask, go_on};
+use crate::subject::{Seen, Subject, go_on};
+use crate::swarm::Options;
 use crate::trace::Trace;
-use parlor_core::api::{Command, Reply};
+use parlor_core::api::Reply;
 use parlor_core::code::Error;
 use parlor_core::{
     Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
 };
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
+
+/// Steps of a random run.
+const STEPS: usize = 300;
+/// Seeds that each defect is looked for with where every checker looks for itself.
+pub const LEAST: u64 = 300;
+/// What notices a defect and is no checker.
+pub const OTHERWISE: &str = "otherwise";
 
 /// A defect by its name, and what finds it.
 pub struct Seeded {
@@ -76,19 +86,20 @@ impl Seeded {
     /// # Errors
     /// What was seen in its stead.
     pub fn hunt(&self) -> Result<Find, String> {
-        let find = self.hunt_with(Judges::All, 1)?;
+        let find = self.hunt_with(Judges::All)?;
         if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
     }
 
-    /// Looks for it with these judges alone, `times` as long as it takes.
+    /// Looks for it with these judges alone. Checkers have [`LEAST`] seeds in any case.
     ///
     /// # Errors
     /// What was seen in its stead.
-    pub fn hunt_with(&self, judges: Judges, times: u64) -> Result<Find, String> {
+    pub fn hunt_with(&self, judges: Judges) -> Result<Find, String> {
         self.choose();
         let find = match self.search {
             Search::Seeds(count) => {
-                match (Batch { first: 0, count: count * times, steps: 300, judges }).run::<Broken>(|_| {}) {
+                let count = if judges == Judges::All { count } else { count.max(LEAST) };
+                match (Batch { first: 0, count, steps: STEPS, judges }).run::<Broken>(|_| {}) {
                     Ok(_) => return Err(format!("{count} seeds have not noticed it")),
                     Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
                 }
@@ -102,6 +113,33 @@ impl Seeded {
             }
         };
         Ok(find)
+    }
+
+    /// Who notices it while the reference model looks away: each checker as if it judged alone, with the first seed that
+    /// shows it, of as many as it is looked for and of [`LEAST`] in any case. What ends a run without a checker (a panic, or
+    /// bytes that a client cannot read) is [`OTHERWISE`].
+    #[must_use]
+    pub fn witnesses(&self) -> BTreeMap<&'static str, u64> {
+        self.choose();
+        let mut witnesses = BTreeMap::new();
+        let traces: Box<dyn Iterator<Item = (u64, Trace)>> = match self.search {
+            Search::Seeds(count) => Box::new((0..count.max(LEAST)).map(|seed| {
+                let options = Options::draw(seed, STEPS);
+                (seed, Trace { actions: options.actions(), setup: options.setup })
+            })),
+            Search::Trace(text) => Box::new(std::iter::once((0, text.parse().expect("a trace")))),
+        };
+        for (seed, mut trace) in traces {
+            trace.setup.judges = Judges::Each;
+            let Run { noticed, failure, .. } = run::<Broken>(&trace.setup, &trace.actions);
+            for name in noticed.into_iter().chain(failure.map(|_| OTHERWISE)) {
+                witnesses.entry(name).or_insert(seed);
+            }
+            if checkers::NAMES.iter().all(|name| witnesses.contains_key(name)) {
+                break;
+            }
+        }
+        witnesses
     }
 
     /// From now on the subjects that this thread makes have it.
@@ -213,8 +251,8 @@ impl Subject for Broken {
     }
 
     /// The machine itself is asked: a defect that changes answers has no part in it.
-    fn ask(&self, now: Now, command: Command) -> Option<String> {
-        ask(&self.shard, now, command)
+    fn twin(&self) -> Option<Shard> {
+        Some(self.shard.clone())
     }
 
     fn answer(&self, result: &Result<Reply, Error>) -> String {

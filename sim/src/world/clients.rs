@@ -236,7 +236,10 @@ impl<S: Subject> World<S> {
         let Some(taken) = self.life_mut(peer).socket.offer(&pending, budget) else {
             return self.lose(peer, Lost::Write);
         };
-        self.check(What::Offered { peer: peer.index(), waiting: pending.len(), taken })?;
+        if self.checkers.is_some() {
+            let frames = self.life_mut(peer).socket.count(&pending);
+            self.check(What::Offered { peer: peer.index(), waiting: pending.len(), frames, taken })?;
+        }
         if !S::HAS_DRIVER {
             self.receive(peer, &pending[..taken])?;
         }

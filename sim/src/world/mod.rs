@@ -17,10 +17,10 @@ use crate::request;
 use crate::setup::{Judges, Setup};
 use crate::socket::Socket;
 use crate::speech::{self, Data};
-use crate::subject::{Seen, Subject};
+use crate::subject::{Seen, Subject, ask};
 use crate::transcript::Transcript;
 use parlor_core::wire::api;
-use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now};
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now, Shard};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -82,6 +82,8 @@ pub struct World<S> {
     behind: u64,
     /// How far somebody has set the calendar, in milliseconds.
     calendar: i64,
+    /// What the clock and the calendar said when something came in last.
+    last: Now,
     messages: u64,
     calls: u64,
     goals: Goals,
@@ -112,6 +114,7 @@ impl<S: Subject> World<S> {
             clock: SECOND,
             behind: 0,
             calendar: 0,
+            last: Now { mono: Instant(0), unix_ms: START_UNIX_MS },
             messages: 0,
             calls: 0,
             goals: Goals::default(),
@@ -144,6 +147,12 @@ impl<S: Subject> World<S> {
     #[must_use]
     pub fn into_transcript(self) -> Transcript {
         self.transcript.expect("a recorded world has one")
+    }
+
+    /// The checkers that have noticed something, where that ends nothing.
+    #[must_use]
+    pub fn noticed(&self) -> Vec<&'static str> {
+        self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.noticed().to_vec())
     }
 
     /// The goals reached so far, by this world and by its subject.
@@ -567,7 +576,8 @@ impl<S: Subject> World<S> {
             self.goals.reach(Goal::ClockBack);
         }
         let behind = std::mem::take(&mut self.behind);
-        self.moment(self.clock - behind)
+        self.last = self.moment(self.clock - behind);
+        self.last
     }
 
     /// What the clock and the calendar say together.
@@ -592,12 +602,12 @@ impl<S: Subject> World<S> {
     }
 
     fn is_silent(&self) -> bool {
-        self.setup.judges == Judges::Checkers
+        self.setup.judges != Judges::All
     }
 
     /// Something that checkers see, if there are any.
     pub(crate) fn check(&mut self, what: What<'_>) -> Result<(), Failure> {
-        let now = self.moment(self.clock);
+        let now = self.last;
         self.checkers.as_mut().map_or(Ok(()), |checkers| checkers.saw(now, what))
     }
 
@@ -605,7 +615,8 @@ impl<S: Subject> World<S> {
     fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
         let now = self.now();
         let kept = self.checkers.as_ref().map(|_| input.clone());
-        let before = self.histories(now, &input);
+        let wants = self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.wants(&input));
+        let before = self.histories(now, &wants);
         let turns = caught(|| self.subject.turns(now, input))?;
         // A driver does not ask a socket again that has refused, and writes many frames in more than one go.
         let is_written = matches!(deed, Deed::Flushed(peer, bytes) if self.written_in_parts(*peer, &turns) == *bytes);
@@ -621,25 +632,25 @@ impl<S: Subject> World<S> {
             let nothing = Failure::new(Guarantee::L1, format_args!("{deed:?} to be handed in"), "nothing of the kind");
             self.heed(Err(nothing))?;
         }
-        for (want, before) in &before {
-            let after = self.history(now, want);
-            self.check(What::Histories { want, before, after: &after })?;
+        let after = self.histories(now, &wants);
+        for (want, (before, after)) in wants.iter().zip(before.iter().zip(&after)) {
+            self.check(What::Histories { want, before, after })?;
         }
         let audit = caught(|| self.subject.audit());
         self.heed(self.oracle.heed(audit))?;
         self.heed(self.judge_handles())
     }
 
-    /// What the history has of each thing that a client may recover with this input.
-    fn histories(&self, now: Now, input: &Input) -> Vec<(Want, Value)> {
-        let wants = self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.wants(input));
-        wants.into_iter().map(|want| (want.clone(), self.history(now, &want))).collect()
+    /// What the history has of each of these. A copy of the machine is asked, since one that reads forgets what is too old.
+    fn histories(&self, now: Now, wants: &[Want]) -> Vec<Value> {
+        let mut twin = if wants.is_empty() { None } else { self.subject.twin() };
+        wants.iter().map(|want| self.history(now, want, twin.as_mut())).collect()
     }
 
-    fn history(&self, now: Now, want: &Want) -> Value {
+    fn history(&self, now: Now, want: &Want, twin: Option<&mut Shard>) -> Value {
         let body = request::history_since(&want.room, &want.epoch, want.offset);
-        let command = api::parse("history", body.as_bytes(), &self.config().limits);
-        let answer = command.ok().and_then(|command| self.subject.ask(now, command));
+        let command = api::parse("history", body.as_bytes(), &self.setup.limits);
+        let answer = command.ok().zip(twin).and_then(|(command, twin)| ask(twin, now, command));
         let nothing = json!({ "error": "it cannot be asked" });
         answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or(nothing)
     }
@@ -684,7 +695,7 @@ impl<S: Subject> World<S> {
         let outcome = Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout };
         self.refer(|oracle| oracle.turn(deed, &outcome))?;
         if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
-            checkers.turned(now, input, effects, answer.as_deref(), stats)?;
+            checkers.turned(now, input, effects, answer.as_deref(), (stats, *timeout))?;
         }
         self.answered = answer.unwrap_or_default();
         self.carry_out(effects)

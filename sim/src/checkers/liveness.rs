@@ -1,0 +1,153 @@
+//! Every connection that came in ends once, and nothing is said of it afterwards; the figures equal what was told; time
+//! goes on; and when the faults have stopped the dead go, what is asked is answered, and of those who have left nothing
+//! remains.
+
+use super::{Checker, Observation, Turn, What};
+use crate::checks::{Failure, Guarantee, equal};
+use crate::client::Frame;
+use parlor_core::stats::Gauges;
+use parlor_core::{Change, ConnId, Effect, Input, Now};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one client waits for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    /// Tokens of it that nobody has looked at.
+    tokens: usize,
+    /// Its stream is over: nothing more is answered.
+    ended: bool,
+    /// It has read a Close frame, and its stream was not ended yet.
+    is_told: bool,
+}
+
+/// Who is there, as far as that was told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Liveness {
+    conns: BTreeMap<ConnId, usize>,
+    rooms: usize,
+    users: usize,
+    sides: BTreeMap<usize, Side>,
+}
+
+type Verdict = Result<(), Failure>;
+
+fn broken(guarantee: Guarantee, expected: impl std::fmt::Display, saw: impl std::fmt::Display) -> Verdict {
+    Err(Failure::new(guarantee, expected, saw))
+}
+
+/// The connection that an effect is about.
+fn conn_of(effect: &Effect) -> Option<ConnId> {
+    match effect {
+        Effect::Wake(conn) | Effect::Listen(conn) | Effect::Finish(conn) => Some(*conn),
+        Effect::Authenticate { conn, .. } | Effect::TokenRefused { conn, .. } | Effect::Closed { conn, .. } => {
+            Some(*conn)
+        }
+        Effect::Reply { .. } | Effect::Event(_) => None,
+    }
+}
+
+impl Liveness {
+    fn side(&mut self, peer: usize) -> &mut Side {
+        self.sides.entry(peer).or_default()
+    }
+
+    fn turned(&mut self, now: Now, turn: &Turn<'_>) -> Verdict {
+        turn.effects.iter().try_for_each(|effect| self.is_told(effect))?;
+        let side = turn.peer.map(|peer| self.sides.entry(peer).or_default());
+        match (turn.input, side) {
+            (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
+            (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
+            (Input::Flushed { .. }, Some(side)) if side.is_told => {
+                let peer = turn.peer.unwrap_or_default();
+                return broken(
+                    Guarantee::G1,
+                    format_args!("the stream to client {peer} to end with its Close frame"),
+                    "it goes on",
+                );
+            }
+            (Input::Tick, _) => {
+                if let Some(at) = turn.timeout.filter(|at| *at <= now.mono) {
+                    return broken(
+                        Guarantee::G10,
+                        format_args!("a deadline after {}, which has passed", now.mono.0),
+                        at.0,
+                    );
+                }
+            }
+            (Input::Call { command, .. }, _) if turn.answer.is_none() => {
+                return broken(Guarantee::L1, format_args!("{command:?} to be answered"), "nothing");
+            }
+            _ => {}
+        }
+        let Gauges { connections, rooms, users, .. } = turn.stats.gauges;
+        let told = (self.conns.len(), self.rooms, self.users);
+        equal(Guarantee::G8, "connections, rooms and users as they were told:", &told, &(connections, rooms, users))
+    }
+
+    /// Takes note of what is told of a connection, a room or a user.
+    fn is_told(&mut self, effect: &Effect) -> Verdict {
+        if let Some(conn) = conn_of(effect)
+            && !self.conns.contains_key(&conn)
+        {
+            let is_end = matches!(effect, Effect::Closed { .. });
+            let guarantee = if is_end { Guarantee::G7 } else { Guarantee::G1 };
+            return broken(guarantee, "nothing of a connection behind its end", format_args!("{effect:?}"));
+        }
+        let peer = conn_of(effect).map(|conn| self.conns[&conn]).unwrap_or_default();
+        match effect {
+            Effect::Closed { conn, .. } => {
+                self.conns.remove(conn);
+                self.side(peer).is_told = false;
+            }
+            Effect::Finish(_) => self.side(peer).is_told = false,
+            Effect::Authenticate { .. } => self.side(peer).tokens += 1,
+            Effect::Event(event) => match event.change {
+                Change::Occupied(_) => self.rooms += 1,
+                Change::Vacated(_) => self.rooms = self.rooms.saturating_sub(1),
+                Change::Online(_) => self.users += 1,
+                Change::Offline(_) => self.users = self.users.saturating_sub(1),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Checker for Liveness {
+    fn name(&self) -> &'static str {
+        "liveness"
+    }
+
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
+        match *what {
+            What::Came { peer, answer: Ok(conn), .. } => {
+                self.conns.insert(conn, peer);
+                self.sides.insert(peer, Side::default());
+            }
+            What::Turn(turn) => return self.turned(*now, &turn),
+            What::Read { peer, frame: Frame::Close(_), .. } => {
+                let side = self.side(peer);
+                (side.ended, side.is_told) = (true, true);
+            }
+            What::Unanswered { peer, command } if self.side(peer).tokens == 0 && !self.side(peer).ended => {
+                return broken(Guarantee::L1, format_args!("client {peer} to be answered {command:?}"), "nothing");
+            }
+            What::Outlived { well } => {
+                let stay: BTreeSet<usize> = self.conns.values().filter(|peer| !well.contains(peer)).copied().collect();
+                if !stay.is_empty() {
+                    return broken(
+                        Guarantee::L2,
+                        "the dead to be gone in bounded time",
+                        format_args!("clients {stay:?}"),
+                    );
+                }
+            }
+            What::Emptied { gauges, timeout } => {
+                equal(Guarantee::L3, "all figures at zero:", &Gauges::default(), gauges)?;
+                equal(Guarantee::L3, "nothing to wait for:", &None, &timeout)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! In a round each task that is ready runs once. Where the bodies of hundreds of sockets are there, hundreds of tasks are
 //! ready, and a message of a room waits for all of them several times on its way. So all bodies together have one share of
-//! a round, and whoever finds it used up waits in a queue for one of the next.
+//! a round, and what finds it used up waits in a queue for one of the next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ struct Waiter {
     waker: RefCell<Waker>,
 }
 
-/// A place in the queue, or none. Whoever drops it gives it up.
+/// A place in the queue, or none. To drop it is to give it up.
 #[derive(Debug, Default)]
 pub(crate) struct Turn(Option<Rc<Waiter>>);
 
@@ -96,7 +96,7 @@ impl Rounds {
         self.left.set(self.left.get().saturating_add(bytes).min(signed(SHARE)));
     }
 
-    /// Whether the next round makes a difference to anybody.
+    /// Whether there is something for the next round to do.
     fn has_more(&self) -> bool {
         self.left.get() <= 0 || !self.queue.borrow().is_empty()
     }
@@ -115,7 +115,7 @@ impl Rounds {
     }
 }
 
-/// Begins round after round for as long as that makes a difference.
+/// Begins round after round until there is nothing left for the next.
 async fn go_on(rounds: Rc<Rounds>) {
     while rounds.has_more() {
         // Every other task that is ready runs before this one does again.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_up_is_passed_over() {
+    fn a_place_that_is_given_up_is_passed_over() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {
             let rounds = Rc::new(Rounds::default());

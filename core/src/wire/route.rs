@@ -140,7 +140,7 @@ impl Routes {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
         check_size(path, query, limits)?;
-        let query: Vec<Parameter<'_>> = query.split('&').map(Parameter::of).collect();
+        let query: Vec<Parameter<'_>> = query.split('&').filter(|pair| !pair.is_empty()).map(Parameter::of).collect();
         if path == JSON_PATH {
             let frame_pings = value(&query, FRAME_PINGS).is_some_and(|on| on == "true");
             return Ok(Target::Json { frame_pings });

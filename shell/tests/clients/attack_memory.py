@@ -1,12 +1,13 @@
 """Attacks by what is begun and never finished, and by what is not read: how much of it the server holds."""
 
+import contextlib
 import time
 
 from attack_sockets import request
 from crowd import numbered
 from harness import token
 from judge import CALL_MIB, attack
-from raw import asked, connect, frame, post
+from raw import CHUNK, asked, connect, frame, post
 from raw_client import Client, ends_of
 
 
@@ -108,6 +109,28 @@ def bodies_with_a_key(stage):
         time.sleep(0.001)
     [answer] = asked(stage.at, [post(stage.at, "info", {})])
     stage.check("another call", answer[0], 200)
+
+
+# All of them wait for their turn to be parsed.
+@attack("100 calls of almost 1 MB that come together take turns", memory=CALL_MIB + 100)
+def bodies_that_are_parsed(stage):
+    yield
+    whole = post(stage.at, "publish", {"channel": "large", "data": [{"a": n} for n in range(80_000)]})
+    sockets = [stage.held(connect(stage.at)) for _ in range(100)]
+    for one in sockets:
+        one.setblocking(False)
+    unsent = [memoryview(whole) for _ in sockets]
+    until = time.monotonic() + 10
+    while time.monotonic() < until and any(unsent):
+        for n, (one, rest) in enumerate(zip(sockets, unsent)):
+            with contextlib.suppress(BlockingIOError):
+                unsent[n] = rest[one.send(rest) :] if rest else rest
+        time.sleep(0.001)
+    seen = set()
+    for one in sockets:
+        one.settimeout(10)
+        seen.add(one.recv(CHUNK)[9:12])
+    stage.check("statuses", seen, {b"413"})
 
 
 @attack("200 sockets that ask for /openapi.json again and again and read nothing take little memory")

@@ -95,14 +95,14 @@ pub(crate) enum Stage {
     /// none. What it has sent behind a `connect` that was answered with an error is passed over, until it connects.
     Unauthenticated { token: Option<Box<str>>, refused: bool },
     /// It is being put into the rooms that the reply to its `connect` speaks of.
-    Joining(Box<Entrance>),
+    Joining(Box<PendingConnect>),
     /// It may do what it may.
     Ready,
 }
 
 /// What the reply to `connect` will say, and what the rooms in it are asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Entrance {
+pub(crate) struct PendingConnect {
     pub id: u64,
     /// The id of the `auth` of a `plain` client, if it had one: any JSON.
     pub plain_id: Option<String>,
@@ -112,7 +112,7 @@ pub(crate) struct Entrance {
     pub subs: Vec<(Name, Subscribed)>,
 }
 
-impl Entrance {
+impl PendingConnect {
     /// Adds a room to the reply. What was missed in it is left out when all rooms together have more of that than a reply
     /// may hold: the client is told that the room was not recovered.
     pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
@@ -130,7 +130,7 @@ impl Entrance {
 #[derive(Clone, Debug)]
 pub(crate) enum Check {
     /// A `connect`, or a `plain` connection that has not said who it is.
-    Entrance(Box<Entrance>),
+    Connect(Box<PendingConnect>),
     /// A later token of a `plain` connection, with the id that it came with.
     Auth { id: Option<String> },
     /// A `refresh` with this id.
@@ -502,16 +502,16 @@ mod tests {
 
     #[test]
     fn rooms_of_a_connect_share_a_reply() {
-        let mut entrance = Entrance::default();
+        let mut connect = PendingConnect::default();
         // `{"data":1234,"offset":5}` and so on.
         let limits = Limits { reply_bytes: 24 + 23 + 21, ..Limits::default() };
         for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
             let replay = Replayed { recovered: Some(true), entries: vec![entry(5, data)] };
             let subscribed = Subscribed::new(Position { epoch: 7, offset: 5 }, true, replay, None);
-            entrance.add(Name::from(room), subscribed, &limits);
+            connect.add(Name::from(room), subscribed, &limits);
         }
         let recovered: Vec<_> =
-            entrance.subs.iter().map(|(_, sub)| (sub.position.offset, sub.replay.recovered)).collect();
+            connect.subs.iter().map(|(_, sub)| (sub.position.offset, sub.replay.recovered)).collect();
         let (whole, without) = ((4, Some(true)), (5, Some(false)));
         assert_eq!(recovered, [whole, whole, whole, without], "exactly reply_bytes are within it");
     }

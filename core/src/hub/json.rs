@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Asked, Check, Entrance, Speaks, Stage};
+use crate::conn::{Asked, Check, PendingConnect, Speaks, Stage};
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
@@ -59,17 +59,17 @@ impl Hub {
     }
 
     /// The token that came with `connect` was checked.
-    pub(super) fn json_entrance(&mut self, slot: u32, mut entrance: Entrance, proof: Proof) {
+    pub(super) fn json_authenticated(&mut self, slot: u32, mut connect: PendingConnect, proof: Proof) {
         match proof {
             Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
             Proof::Untimely(untimely) => {
                 self.connect_refused(slot);
-                self.fail(slot, entrance.id, &untimely.error());
+                self.fail(slot, connect.id, &untimely.error());
             }
             Proof::Good(identity) => {
-                entrance.ttl = identity.ttl();
+                connect.ttl = identity.ttl();
                 if let Some(rooms) = self.identify(slot, identity) {
-                    self.enter(slot, entrance, &rooms);
+                    self.enter(slot, connect, &rooms);
                 }
             }
         }
@@ -93,19 +93,19 @@ impl Hub {
     }
 
     /// The connection is in every room that it starts in.
-    pub(super) fn json_ready(&mut self, slot: u32, entrance: &Entrance) {
+    pub(super) fn json_ready(&mut self, slot: u32, connect: &PendingConnect) {
         let conn = &self.conns[slot as usize];
         let frame_pings = matches!(conn.speaks, Speaks::Json { frame_pings: true });
         let Some(open) = conn.open() else { return };
         let interval = self.config.limits.ping_interval;
         let reply = json::Connected {
-            id: entrance.id,
+            id: connect.id,
             info: &open.info,
             version: &self.config.version,
             node: &self.config.node,
-            ttl: entrance.ttl,
+            ttl: connect.ttl,
             ping: (!frame_pings).then(|| u64::try_from(interval.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)),
-            subs: &entrance.subs,
+            subs: &connect.subs,
         };
         let reply = reply.encode();
         self.say(slot, &reply);
@@ -208,10 +208,10 @@ impl Hub {
         // What no room can be called is none that it is put into.
         let named = subs.filter_map(|(room, wanted)| Some((self.room(room).ok()?, wanted)));
         let replays = named.map(|(room, wanted)| (room, wanted.replay().or_without())).collect();
-        let entrance = Entrance { id, replays, ..Entrance::default() };
+        let connect = PendingConnect { id, replays, ..PendingConnect::default() };
         match token {
-            Some(token) => self.check(slot, token, Check::Entrance(Box::new(entrance))),
-            None if self.config.policy.allow_anonymous => self.enter(slot, entrance, &[]),
+            Some(token) => self.check(slot, token, Check::Connect(Box::new(connect))),
+            None if self.config.policy.allow_anonymous => self.enter(slot, connect, &[]),
             None => return Err(Refusal::Close(CloseCause::TokenRequired)),
         }
         Ok(())

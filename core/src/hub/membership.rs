@@ -243,8 +243,8 @@ impl Hub {
             Why::Placed(_) => self.tell_placed(slot, &room, subscribed),
             Why::Entering(_) => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
-                if let Stage::Joining(entrance) = &mut open.stage {
-                    entrance.add(room, subscribed, &self.config.limits);
+                if let Stage::Joining(connect) = &mut open.stage {
+                    connect.add(room, subscribed, &self.config.limits);
                 }
                 self.ready_if_entered(slot);
             }

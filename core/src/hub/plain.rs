@@ -5,7 +5,7 @@ use super::proof::{Flaw, Identity, Proof, Untimely};
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Check, Entrance, Speaks, Stage};
+use crate::conn::{Check, PendingConnect, Speaks, Stage};
 use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
@@ -26,7 +26,7 @@ impl Hub {
     /// The WebSocket is open: whoever needs no token is in.
     pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
         match token {
-            Some(token) => self.check(slot, token, Check::Entrance(Box::default())),
+            Some(token) => self.check(slot, token, Check::Connect(Box::default())),
             None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
             None => {}
         }
@@ -44,8 +44,8 @@ impl Hub {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
             (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
             (Ok(Message::Auth { token }), _) => {
-                let entrance = Entrance { plain_id: id.map(String::from), ..Entrance::default() };
-                self.check(slot, token, Check::Entrance(Box::new(entrance)));
+                let connect = PendingConnect { plain_id: id.map(String::from), ..PendingConnect::default() };
+                self.check(slot, token, Check::Connect(Box::new(connect)));
             }
             (Ok(_), _) => self.complain(slot, id, TOKEN_REQUIRED),
             (Err(Wrong::NotJson), _) => self.complain(slot, None, "Invalid JSON format"),
@@ -54,7 +54,7 @@ impl Hub {
     }
 
     /// The first token was checked.
-    pub(super) fn plain_entrance(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
+    pub(super) fn plain_authenticated(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
         match proof {
             Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
             proof if self.config.policy.allow_anonymous => {
@@ -132,7 +132,7 @@ impl Hub {
                 self.answer_plain(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
             }
         }
-        self.enter(slot, Entrance { replays, ..Entrance::default() }, &rooms);
+        self.enter(slot, PendingConnect { replays, ..PendingConnect::default() }, &rooms);
     }
 
     fn plain_command(&mut self, slot: u32, id: Option<&str>, message: Message) {

@@ -5,7 +5,7 @@ use super::proof::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Check, Conn, Entrance, Open, Speaks, Stage, Timer, Why};
+use crate::conn::{Check, Conn, Open, PendingConnect, Speaks, Stage, Timer, Why};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
@@ -67,8 +67,8 @@ impl Hub {
         }
         let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
         match check {
-            Check::Entrance(entrance) if plain => self.plain_entrance(slot, entrance.plain_id.as_deref(), proof),
-            Check::Entrance(entrance) => self.json_entrance(slot, *entrance, proof),
+            Check::Connect(connect) if plain => self.plain_authenticated(slot, connect.plain_id.as_deref(), proof),
+            Check::Connect(connect) => self.json_authenticated(slot, *connect, proof),
             Check::Auth { id } => self.plain_renewed(slot, id.as_deref(), proof),
             Check::Refresh { id } => self.json_refreshed(slot, id, proof),
             Check::Subscribe(asked) => self.subscribe_with(slot, *asked, proof),
@@ -228,15 +228,15 @@ impl Hub {
 
     /// Puts the connection into the rooms that it starts in. One of json is ready when the broker has confirmed them all: the
     /// reply to its `connect` speaks of them. One of plain is ready at once.
-    pub(super) fn enter(&mut self, slot: u32, mut entrance: Entrance, rooms: &[(Name, Reasons)]) {
+    pub(super) fn enter(&mut self, slot: u32, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
             return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
         }
         self.disarm(slot, Timer::Phase);
-        let replays = core::mem::take(&mut entrance.replays);
+        let replays = core::mem::take(&mut connect.replays);
         let is_json = matches!(self.conns[slot as usize].speaks, Speaks::Json { .. });
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        open.stage = if is_json { Stage::Joining(Box::new(entrance)) } else { Stage::Ready };
+        open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_json);
         let user = open.info.user.clone();
         let with_replay = |(room, reasons): &(Name, Reasons)| {
@@ -266,9 +266,9 @@ impl Hub {
             return;
         }
         match core::mem::replace(&mut open.stage, Stage::Ready) {
-            Stage::Joining(entrance) => {
+            Stage::Joining(connect) => {
                 self.ready += 1;
-                self.json_ready(slot, &entrance);
+                self.json_ready(slot, &connect);
             }
             other => open.stage = other,
         }

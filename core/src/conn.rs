@@ -136,7 +136,7 @@ pub(crate) enum Check {
     /// A `refresh` with this id.
     Refresh { id: u64 },
     /// A `subscribe`.
-    Subscribe(Box<Asked>),
+    Subscribe(Box<PendingSubscribe>),
     /// A `sub_refresh` with this id, for this room.
     SubRefresh { id: u64, room: Name },
 }
@@ -150,7 +150,7 @@ impl Check {
 
 /// A `subscribe` that is being carried out.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct PendingSubscribe {
     pub id: u64,
     pub room: Name,
     pub replay: Replay,
@@ -161,7 +161,7 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct PendingJoin {
     pub join: JoinId,
-    pub why: Why,
+    pub reason: JoinReason,
     pub terms: Option<Box<Terms>>,
     /// What the broker is to be asked for once the client has read what it was sent.
     pub deferred: Option<Box<Deferred>>,
@@ -176,21 +176,21 @@ pub(crate) struct Deferred {
 
 /// Why a connection joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum JoinReason {
     /// It asked, with a `subscribe` of this id.
-    Asked { id: u64 },
+    ClientRequest { id: u64 },
     /// It is one of the rooms that the reply to its `connect` speaks of, for these reasons.
-    Entering(Reasons),
+    OnConnect(Reasons),
     /// The server puts it there, for these reasons.
-    Placed(Reasons),
+    ServerSide(Reasons),
 }
 
-impl Why {
+impl JoinReason {
     /// Who wants the connection there.
     pub fn reasons(self) -> Reasons {
         match self {
-            Self::Asked { .. } => Reasons::CLIENT,
-            Self::Entering(reasons) | Self::Placed(reasons) => reasons,
+            Self::ClientRequest { .. } => Reasons::CLIENT,
+            Self::OnConnect(reasons) | Self::ServerSide(reasons) => reasons,
         }
     }
 }

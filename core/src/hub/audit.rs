@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::config::Config;
-    use crate::conn::{Deferred, PendingJoin, Why};
+    use crate::conn::{Deferred, JoinReason, PendingJoin};
     use crate::ids::{ConnId, Name};
     use crate::limits::Limits;
     use crate::link::{News, Position, Replay, Replayed, Request};
@@ -247,7 +247,8 @@ mod tests {
                     let (room, join) = (Name::from("b"), JoinId(99));
                     hub.registry.begin_join(0, &room, join, false, Reasons::API);
                     let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
-                    let pending = PendingJoin { join, why: Why::Placed(Reasons::API), terms: None, deferred };
+                    let pending =
+                        PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), terms: None, deferred };
                     let open = hub.conns[0].open_mut().expect("it is open");
                     open.outbox = crate::outbox::Outbox::default();
                     open.joins.push(pending);

@@ -8,7 +8,7 @@ use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Phase, Speaks, Timer, Why};
+use crate::conn::{JoinReason, Phase, Speaks, Timer};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
@@ -205,7 +205,7 @@ impl Hub {
                 offset,
                 or_refuse: false,
             });
-            self.place(slot, room, Why::Placed(Reasons::API), replay);
+            self.place(slot, room, JoinReason::ServerSide(Reasons::API), replay);
         }
         Ok(Reply::Done)
     }

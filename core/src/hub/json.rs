@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Asked, Check, PendingConnect, Speaks, Stage};
+use crate::conn::{Check, PendingConnect, PendingSubscribe, Speaks, Stage};
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
@@ -229,11 +229,11 @@ impl Hub {
         self.pace_join(slot)?;
         let watches = wanted.join_leave;
         let replay = wanted.replay();
-        let asked = Asked { id, room, replay, watches };
+        let asked = PendingSubscribe { id, room, replay, watches };
         if !wanted.token.is_empty() {
             self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
-            self.join_asked(slot, asked, None);
+            self.join_requested(slot, asked, None);
         } else {
             return Err(token_required());
         }

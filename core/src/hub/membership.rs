@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Asked, Deferred, PendingJoin, Speaks, Stage, Terms, Timer, Why};
+use crate::conn::{Deferred, JoinReason, PendingJoin, PendingSubscribe, Speaks, Stage, Terms, Timer};
 use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
@@ -62,7 +62,7 @@ impl Hub {
         &mut self,
         slot: u32,
         room: &Name,
-        why: Why,
+        reason: JoinReason,
         replay: Replay,
         watches: bool,
         terms: Option<Box<Terms>>,
@@ -71,25 +71,25 @@ impl Hub {
             return;
         }
         let join = self.next_join();
-        self.registry.begin_join(slot, room, join, watches, why.reasons());
-        self.ask_broker(slot, room, join, why, replay, terms);
+        self.registry.begin_join(slot, room, join, watches, reason.reasons());
+        self.ask_broker(slot, room, join, reason, replay, terms);
     }
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
     /// outbox: of several such rooms one comes after the other, each when the client has read.
-    pub(super) fn place(&mut self, slot: u32, room: &Name, why: Why, replay: Replay) {
+    pub(super) fn place(&mut self, slot: u32, room: &Name, reason: JoinReason, replay: Replay) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
-            return self.join(slot, room, why, replay, false, None);
+            return self.join(slot, room, reason, replay, false, None);
         }
         let is_first = open.first_deferred().is_none();
         let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
         self.joins += 1;
         let join = JoinId(self.joins);
-        open.joins.push(PendingJoin { join, why, terms: None, deferred });
-        self.registry.begin_join(slot, room, join, false, why.reasons());
+        open.joins.push(PendingJoin { join, reason, terms: None, deferred });
+        self.registry.begin_join(slot, room, join, false, reason.reasons());
         if is_first {
             self.agenda.first(Work::Enter(id));
         }
@@ -105,12 +105,12 @@ impl Hub {
             return;
         }
         let Some(at) = open.first_deferred() else { return };
-        let PendingJoin { join, why, deferred, .. } = open.joins.remove(at);
+        let PendingJoin { join, reason, deferred, .. } = open.joins.remove(at);
         if open.first_deferred().is_some() {
             self.agenda.first(Work::Enter(id));
         }
         let Some(deferred) = deferred else { return };
-        self.ask_broker(slot, &deferred.room, join, why, deferred.replay, None);
+        self.ask_broker(slot, &deferred.room, join, reason, deferred.replay, None);
     }
 
     fn ask_broker(
@@ -118,7 +118,7 @@ impl Hub {
         slot: u32,
         room: &Name,
         join: JoinId,
-        why: Why,
+        reason: JoinReason,
         replay: Replay,
         terms: Option<Box<Terms>>,
     ) {
@@ -127,16 +127,16 @@ impl Hub {
         let Some(open) = conn.open_mut() else { return };
         let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
-        open.joins.push(PendingJoin { join, why, terms, deferred: None });
+        open.joins.push(PendingJoin { join, reason, terms, deferred: None });
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
     /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
-    pub(super) fn join_asked(&mut self, slot: u32, asked: Asked, terms: Option<Box<Terms>>) {
-        let Asked { id, room, replay, watches } = asked;
+    pub(super) fn join_requested(&mut self, slot: u32, asked: PendingSubscribe, terms: Option<Box<Terms>>) {
+        let PendingSubscribe { id, room, replay, watches } = asked;
         let Some(join) = self.registry.set_watches(slot, &room, watches) else {
-            return self.join(slot, &room, Why::Asked { id }, replay, watches, terms);
+            return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, terms);
         };
         self.registry.want(slot, &room, Reasons::CLIENT);
         if let Some(open) = self.conns[slot as usize].open_mut() {
@@ -146,15 +146,15 @@ impl Hub {
             open.joins.retain(|pending| pending.join != join);
         }
         self.arm_room_expiry(slot);
-        self.ask_broker(slot, &room, join, Why::Asked { id }, replay.or_without(), terms);
+        self.ask_broker(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), terms);
     }
 
     /// The token that came with a `subscribe` was checked.
-    pub(super) fn subscribe_with(&mut self, slot: u32, asked: Asked, proof: Proof) {
+    pub(super) fn subscribe_with(&mut self, slot: u32, asked: PendingSubscribe, proof: Proof) {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
         match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
-            Ok(terms) => self.join_asked(slot, asked, Some(Box::new(terms))),
+            Ok(terms) => self.join_requested(slot, asked, Some(Box::new(terms))),
             Err(error) => self.fail(slot, asked.id, &error),
         }
     }
@@ -232,16 +232,16 @@ impl Hub {
             self.plain_joined(slot, &room, position, &replay);
         } else {
             let positioned = keeps_history(&self.config.limits);
-            self.json_joined(slot, room, pending.why, Subscribed::new(position, positioned, replay, ttl));
+            self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
         }
         self.hear_waiting(slot);
     }
 
-    fn json_joined(&mut self, slot: u32, room: Name, why: Why, subscribed: Subscribed) {
-        match why {
-            Why::Asked { id } => self.say(slot, &json::subscribed(id, &subscribed)),
-            Why::Placed(_) => self.tell_placed(slot, &room, subscribed),
-            Why::Entering(_) => {
+    fn json_joined(&mut self, slot: u32, room: Name, reason: JoinReason, subscribed: Subscribed) {
+        match reason {
+            JoinReason::ClientRequest { id } => self.say(slot, &json::subscribed(id, &subscribed)),
+            JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
+            JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
                 if let Stage::Joining(connect) = &mut open.stage {
                     connect.add(room, subscribed, &self.config.limits);
@@ -256,12 +256,12 @@ impl Hub {
         self.with(conn, |hub, slot| {
             let Some(pending) = hub.take_pending(slot, join) else { return };
             let wanted = hub.registry.give_up(slot, join);
-            match pending.why {
-                Why::Asked { id } if wanted == Some(Reasons::CLIENT) => {
+            match pending.reason {
+                JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, id, &error);
                     hub.hear_waiting(slot);
                 }
-                Why::Asked { .. } | Why::Entering(_) | Why::Placed(_) => {
+                JoinReason::ClientRequest { .. } | JoinReason::OnConnect(_) | JoinReason::ServerSide(_) => {
                     hub.count_error(&error);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
@@ -347,7 +347,7 @@ impl Hub {
     }
 
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
-    fn tell_placed(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
+    fn push_subscribe(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.entries);
         self.say(slot, &json::subscribe_push(room, &subscribed));
         for entry in &missed {

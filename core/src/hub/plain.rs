@@ -34,7 +34,7 @@ impl Hub {
 
     /// A message came, or its time.
     pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
-        let plain::Asked { id, message } = plain::parse(text, &self.config.limits);
+        let plain::Incoming { id, message } = plain::parse(text, &self.config.limits);
         let id = id.as_deref();
         if let Err(error) = self.pace_command(slot) {
             return self.answer_plain(slot, id, &error);

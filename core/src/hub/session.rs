@@ -5,7 +5,7 @@ use super::proof::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Check, Conn, Open, PendingConnect, Speaks, Stage, Timer, Why};
+use crate::conn::{Check, Conn, JoinReason, Open, PendingConnect, Speaks, Stage, Timer};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// What a later token does to the rooms of a connection.
-struct Placed {
+struct RoomChanges {
     /// Those that only the token before this one named.
     withdrawn: Vec<Name>,
     /// Those that are to be joined, with who wants it.
@@ -27,7 +27,7 @@ struct Placed {
     count: usize,
 }
 
-impl Placed {
+impl RoomChanges {
     /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
     fn after(open: &Open, registry: &Registry, slot: u32, channels: &[Name], user: Option<&Name>) -> Self {
         let named = registry.wanted_by(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
@@ -134,9 +134,9 @@ impl Hub {
         let Some(open) = self.conns[slot as usize].open() else { return };
         let Identity { user, info, channels, until, .. } = identity;
         let is_new = open.info.user != user;
-        let placed = Placed::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
+        let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
         let most = self.config.limits.rooms_per_connection;
-        if placed.count > most {
+        if changes.count > most {
             // Where it is what the client has joined that is too much, a new connection has place for what the token names.
             let of_token = channels.len() + usize::from(!user.is_empty());
             let cause = if of_token > most { CloseCause::Rooms } else { CloseCause::Overloaded };
@@ -147,7 +147,7 @@ impl Hub {
         }
         self.set(slot, Timer::Expiry, until);
         self.say(slot, answer);
-        for room in &placed.withdrawn {
+        for room in &changes.withdrawn {
             self.withdraw(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
         }
         for room in &channels {
@@ -160,9 +160,9 @@ impl Hub {
             open.granted = channels;
         }
         self.rename(slot, user.clone(), info);
-        for (room, reason) in &placed.new {
+        for (room, reason) in &changes.new {
             let replay = self.wanted_of(slot, room);
-            self.place(slot, room, Why::Placed(*reason), replay);
+            self.place(slot, room, JoinReason::ServerSide(*reason), replay);
         }
         self.make_room_for(&user);
     }
@@ -250,9 +250,9 @@ impl Hub {
         }
         for (room, reasons, replay) in rooms {
             if is_json {
-                self.join(slot, &room, Why::Entering(reasons), replay, false, None);
+                self.join(slot, &room, JoinReason::OnConnect(reasons), replay, false, None);
             } else {
-                self.place(slot, &room, Why::Placed(reasons), replay);
+                self.place(slot, &room, JoinReason::ServerSide(reasons), replay);
             }
         }
         self.make_room_for(&user);

@@ -92,7 +92,7 @@ struct Envelope<'a> {
 }
 
 /// A message with the `id` that it is answered with: any JSON.
-pub(crate) struct Asked {
+pub(crate) struct Incoming {
     pub id: Option<String>,
     /// What it asks for.
     pub message: Result<Message, Wrong>,
@@ -108,17 +108,17 @@ pub(crate) enum Wrong {
 }
 
 /// Reads a client's message. An `id` that could not be sent back is refused like a field.
-pub(crate) fn parse(text: &str, limits: &Limits) -> Asked {
+pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     let Ok(Envelope { kind, id }) = object::<Envelope<'_>>(text) else {
-        return Asked { id: None, message: Err(Wrong::NotJson) };
+        return Incoming { id: None, message: Err(Wrong::NotJson) };
     };
     let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
     let Some(kind) = kind.map(RawValue::get).filter(|kind| known.contains(kind)) else {
-        return Asked { id: None, message: Ok(Message::Unknown) };
+        return Incoming { id: None, message: Ok(Message::Unknown) };
     };
     match id.map(|id| readable::check(id.get(), limits)) {
-        Some(Err(wrong)) => Asked { id: None, message: Err(Wrong::Field(wrong.error("id"))) },
-        _ => Asked { id: id.map(one_line), message: known_message(kind, text).map_err(Wrong::Field) },
+        Some(Err(wrong)) => Incoming { id: None, message: Err(Wrong::Field(wrong.error("id"))) },
+        _ => Incoming { id: id.map(one_line), message: known_message(kind, text).map_err(Wrong::Field) },
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct Open {
     /// Input of its client that is not carried out yet.
     pub inbound: Inbound,
     /// What is special about some of its rooms.
-    pub terms: Vec<Terms>,
+    pub grants: Vec<Grant>,
     /// The rooms that its token names in `channels`, whether it is still in them or not.
     pub granted: Vec<Name>,
     pub pace: Pace,
@@ -162,7 +162,7 @@ pub(crate) struct PendingSubscribe {
 pub(crate) struct PendingJoin {
     pub join: JoinId,
     pub reason: JoinReason,
-    pub terms: Option<Box<Terms>>,
+    pub grant: Option<Box<Grant>>,
     /// What the broker is to be asked for once the client has read what it was sent.
     pub deferred: Option<Box<Deferred>>,
 }
@@ -197,7 +197,7 @@ impl JoinReason {
 
 /// What a room's own token says about a connection in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct Grant {
     pub room: Name,
     /// Who it is there.
     pub info: Option<Arc<ClientInfo>>,
@@ -271,7 +271,7 @@ impl Handshaking {
             joins: Vec::new(),
             inbound: Inbound::default(),
             check: None,
-            terms: Vec::new(),
+            grants: Vec::new(),
             granted: Vec::new(),
             pace: Pace::default(),
         }
@@ -322,7 +322,7 @@ impl Open {
 
     /// Who it is in a room.
     pub fn info_in(&self, room: &str) -> &Arc<ClientInfo> {
-        let own = self.terms.iter().find(|terms| terms.room.as_str() == room).and_then(|terms| terms.info.as_ref());
+        let own = self.grants.iter().find(|grant| grant.room.as_str() == room).and_then(|grant| grant.info.as_ref());
         own.unwrap_or(&self.info)
     }
 

@@ -248,7 +248,7 @@ mod tests {
                     hub.registry.begin_join(0, &room, join, false, Reasons::API);
                     let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
                     let pending =
-                        PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), terms: None, deferred };
+                        PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), grant: None, deferred };
                     let open = hub.conns[0].open_mut().expect("it is open");
                     open.outbox = crate::outbox::Outbox::default();
                     open.joins.push(pending);

@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Deferred, JoinReason, PendingJoin, PendingSubscribe, Speaks, Stage, Terms, Timer};
+use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Speaks, Stage, Timer};
 use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
@@ -65,14 +65,14 @@ impl Hub {
         reason: JoinReason,
         replay: Replay,
         watches: bool,
-        terms: Option<Box<Terms>>,
+        grant: Option<Box<Grant>>,
     ) {
         if self.conns[slot as usize].open().is_none() {
             return;
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, watches, reason.reasons());
-        self.ask_broker(slot, room, join, reason, replay, terms);
+        self.ask_broker(slot, room, join, reason, replay, grant);
     }
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
@@ -88,7 +88,7 @@ impl Hub {
         let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
         self.joins += 1;
         let join = JoinId(self.joins);
-        open.joins.push(PendingJoin { join, reason, terms: None, deferred });
+        open.joins.push(PendingJoin { join, reason, grant: None, deferred });
         self.registry.begin_join(slot, room, join, false, reason.reasons());
         if is_first {
             self.agenda.first(Work::Enter(id));
@@ -120,41 +120,41 @@ impl Hub {
         join: JoinId,
         reason: JoinReason,
         replay: Replay,
-        terms: Option<Box<Terms>>,
+        grant: Option<Box<Grant>>,
     ) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
-        let own = terms.as_ref().and_then(|terms| terms.info.as_ref());
+        let own = grant.as_ref().and_then(|grant| grant.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
-        open.joins.push(PendingJoin { join, reason, terms, deferred: None });
+        open.joins.push(PendingJoin { join, reason, grant, deferred: None });
         self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
     /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
-    pub(super) fn join_requested(&mut self, slot: u32, asked: PendingSubscribe, terms: Option<Box<Terms>>) {
+    pub(super) fn join_requested(&mut self, slot: u32, asked: PendingSubscribe, grant: Option<Box<Grant>>) {
         let PendingSubscribe { id, room, replay, watches } = asked;
         let Some(join) = self.registry.set_watches(slot, &room, watches) else {
-            return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, terms);
+            return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, grant);
         };
         self.registry.want(slot, &room, Reasons::CLIENT);
         if let Some(open) = self.conns[slot as usize].open_mut() {
             // What an earlier token of the room said is over.
-            open.terms.retain(|terms| terms.room != room);
+            open.grants.retain(|grant| grant.room != room);
             // What is to be replayed of a room that it waits to be put into is what its client says now.
             open.joins.retain(|pending| pending.join != join);
         }
         self.arm_room_expiry(slot);
-        self.ask_broker(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), terms);
+        self.ask_broker(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), grant);
     }
 
     /// The token that came with a `subscribe` was checked.
     pub(super) fn subscribe_with(&mut self, slot: u32, asked: PendingSubscribe, proof: Proof) {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
-        match may_join.and_then(|()| self.terms_for(slot, &asked.room, proof)) {
-            Ok(terms) => self.join_requested(slot, asked, Some(Box::new(terms))),
+        match may_join.and_then(|()| self.grant_for(slot, &asked.room, proof)) {
+            Ok(grant) => self.join_requested(slot, asked, Some(Box::new(grant))),
             Err(error) => self.fail(slot, asked.id, &error),
         }
     }
@@ -165,28 +165,28 @@ impl Hub {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
         }
-        let terms = match self.terms_for(slot, room, proof) {
-            Ok(terms) if self.registry.is_member(slot, room) => terms,
+        let grant = match self.grant_for(slot, room, proof) {
+            Ok(grant) if self.registry.is_member(slot, room) => grant,
             Ok(_) => return self.fail(slot, id, &ErrorCode::PermissionDenied.into()),
             Err(error) => return self.fail(slot, id, &error),
         };
-        let ttl = terms.ttl;
-        self.replace_terms(slot, terms);
+        let ttl = grant.ttl;
+        self.replace_grant(slot, grant);
         self.arm_room_expiry(slot);
         self.say(slot, &json::room_refreshed(id, ttl));
     }
 
     /// A later token of a room counts whole too.
-    fn replace_terms(&mut self, slot: u32, terms: Terms) {
+    fn replace_grant(&mut self, slot: u32, grant: Grant) {
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        let room = terms.room.clone();
-        open.terms.retain(|old| old.room != room);
-        open.terms.push(terms);
+        let room = grant.room.clone();
+        open.grants.retain(|old| old.room != room);
+        open.grants.push(grant);
         self.rename_in(slot, &room);
     }
 
     /// What a room's token says, if it is for this connection's user and this room.
-    fn terms_for(&mut self, slot: u32, room: &Name, proof: Proof) -> Result<Terms, Error> {
+    fn grant_for(&mut self, slot: u32, room: &Name, proof: Proof) -> Result<Grant, Error> {
         let identity = match proof {
             Proof::Good(identity) => identity,
             Proof::Untimely(untimely) => return Err(untimely.error()),
@@ -206,7 +206,7 @@ impl Hub {
         }
         let (until, ttl) = (identity.until, identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
-        Ok(Terms { room: room.clone(), info, until, ttl })
+        Ok(Grant { room: room.clone(), info, until, ttl })
     }
 
     /// The broker has made the connection a member.
@@ -226,8 +226,8 @@ impl Hub {
         }
         let slot = conn.slot;
         let Some(pending) = self.take_pending(slot, join) else { return };
-        let ttl = pending.terms.as_ref().and_then(|terms| terms.ttl);
-        self.accept_terms(slot, pending.terms);
+        let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
+        self.accept_grant(slot, pending.grant);
         if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
             self.plain_joined(slot, &room, position, &replay);
         } else {
@@ -277,7 +277,7 @@ impl Hub {
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
             open.joins.retain(|pending| pending.join != left.join);
-            open.terms.retain(|terms| terms.room != left.room);
+            open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
             self.hear_waiting(slot);
         }
@@ -311,8 +311,8 @@ impl Hub {
     pub(super) fn rooms_expired(&mut self, slot: u32) {
         let now = self.now.mono;
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let expired = open.terms.iter().filter(|terms| terms.until <= now);
-        let rooms: Vec<Name> = expired.map(|terms| terms.room.clone()).collect();
+        let expired = open.grants.iter().filter(|grant| grant.until <= now);
+        let rooms: Vec<Name> = expired.map(|grant| grant.room.clone()).collect();
         for room in rooms {
             self.room_token_ended(slot, &room);
         }
@@ -322,8 +322,8 @@ impl Hub {
     fn room_token_ended(&mut self, slot: u32, room: &Name) {
         self.withdraw(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
-        let Some(at) = open.terms.iter().position(|terms| terms.room == *room) else { return };
-        open.terms.swap_remove(at);
+        let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
+        open.grants.swap_remove(at);
         self.rename_in(slot, room);
         self.arm_room_expiry(slot);
     }
@@ -374,17 +374,17 @@ impl Hub {
         }
     }
 
-    fn accept_terms(&mut self, slot: u32, terms: Option<Box<Terms>>) {
-        let Some(terms) = terms else { return };
+    fn accept_grant(&mut self, slot: u32, grant: Option<Box<Grant>>) {
+        let Some(grant) = grant else { return };
         if let Some(open) = self.conns[slot as usize].open_mut() {
-            open.terms.push(*terms);
+            open.grants.push(*grant);
         }
         self.arm_room_expiry(slot);
     }
 
     fn arm_room_expiry(&mut self, slot: u32) {
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let earliest = open.terms.iter().map(|terms| terms.until).min().unwrap_or(Instant::NEVER);
+        let earliest = open.grants.iter().map(|grant| grant.until).min().unwrap_or(Instant::NEVER);
         self.set(slot, Timer::RoomExpiry, earliest);
     }
 

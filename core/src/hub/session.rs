@@ -213,8 +213,8 @@ impl Hub {
         if *open.info == info {
             return;
         }
-        for terms in &mut open.terms {
-            if let Some(own) = &mut terms.info {
+        for grant in &mut open.grants {
+            if let Some(own) = &mut grant.info {
                 *own = Arc::new(ClientInfo { room_info: own.room_info.clone(), ..info.clone() });
             }
         }

@@ -78,7 +78,7 @@ pub(crate) struct Open {
     /// Joins that the broker has not answered, or has not been asked for.
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
-    pub check: Option<Check>,
+    pub pending_auth: Option<PendingAuth>,
     /// Input of its client that is not carried out yet.
     pub inbound: Inbound,
     /// What is special about some of its rooms.
@@ -128,7 +128,7 @@ impl PendingConnect {
 
 /// Who waits for a token to be checked.
 #[derive(Clone, Debug)]
-pub(crate) enum Check {
+pub(crate) enum PendingAuth {
     /// A `connect`, or a `plain` connection that has not said who it is.
     Connect(Box<PendingConnect>),
     /// A later token of a `plain` connection, with the id that it came with.
@@ -141,7 +141,7 @@ pub(crate) enum Check {
     SubRefresh { id: u64, room: Name },
 }
 
-impl Check {
+impl PendingAuth {
     /// Whether the token has to be a room's. Otherwise it has to be a connection's.
     pub fn is_for_room(&self) -> bool {
         matches!(self, Self::Subscribe(_) | Self::SubRefresh { .. })
@@ -270,7 +270,7 @@ impl Handshaking {
             events: Vec::new(),
             joins: Vec::new(),
             inbound: Inbound::default(),
-            check: None,
+            pending_auth: None,
             grants: Vec::new(),
             granted: Vec::new(),
             pace: Pace::default(),
@@ -328,7 +328,7 @@ impl Open {
 
     /// Whether what it says has to wait for what it has said, and for the rooms that it is being put into.
     pub fn is_busy(&self) -> bool {
-        self.check.is_some() || !self.joins.is_empty()
+        self.pending_auth.is_some() || !self.joins.is_empty()
     }
 
     /// The first join that the broker has not been asked for.
@@ -343,7 +343,7 @@ impl Open {
 
     /// Whether its client is not listened to until it has read something.
     pub fn is_to_read(&self, limits: &Limits) -> bool {
-        self.outbox.is_high(limits) || self.inbound.has_waiting() && self.check.is_none()
+        self.outbox.is_high(limits) || self.inbound.has_waiting() && self.pending_auth.is_none()
     }
 
     /// Whether it has said who it is.

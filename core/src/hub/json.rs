@@ -1,12 +1,12 @@
 //! What connections of the `json` profile ask for.
 
 use super::Hub;
-use super::proof::Proof;
+use super::verdict::TokenVerdict;
 use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Check, PendingConnect, PendingSubscribe, Speaks, Stage};
+use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Speaks, Stage};
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
@@ -59,14 +59,14 @@ impl Hub {
     }
 
     /// The token that came with `connect` was checked.
-    pub(super) fn json_authenticated(&mut self, slot: u32, mut connect: PendingConnect, proof: Proof) {
-        match proof {
-            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
-            Proof::Untimely(untimely) => {
+    pub(super) fn json_authenticated(&mut self, slot: u32, mut connect: PendingConnect, verdict: TokenVerdict) {
+        match verdict {
+            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
+            TokenVerdict::Untimely(untimely) => {
                 self.connect_refused(slot);
                 self.fail(slot, connect.id, &untimely.error());
             }
-            Proof::Good(identity) => {
+            TokenVerdict::Good(identity) => {
                 connect.ttl = identity.ttl();
                 if let Some(rooms) = self.identify(slot, identity) {
                     self.enter(slot, connect, &rooms);
@@ -76,12 +76,12 @@ impl Hub {
     }
 
     /// The token that came with `refresh` was checked.
-    pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, proof: Proof) {
-        match proof {
-            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
+    pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, verdict: TokenVerdict) {
+        match verdict {
+            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
             // SDKs take an error here for final; closed, they come back with a token that is new.
-            Proof::Untimely(untimely) => self.close_untimely(slot, untimely),
-            Proof::Good(identity) => {
+            TokenVerdict::Untimely(untimely) => self.close_untimely(slot, untimely),
+            TokenVerdict::Good(identity) => {
                 let Some(open) = self.conns[slot as usize].open() else { return };
                 if open.info.user != identity.user {
                     return self.close_as_anothers(slot);
@@ -173,7 +173,7 @@ impl Hub {
                 if token.is_empty() {
                     return Err(Refusal::Close(CloseCause::TokenRequired));
                 }
-                self.check(slot, token, Check::Refresh { id });
+                self.authenticate(slot, token, PendingAuth::Refresh { id });
                 Ok(())
             }
             Method::SubRefresh => self.sub_refresh(slot, id, params),
@@ -210,7 +210,7 @@ impl Hub {
         let replays = named.map(|(room, wanted)| (room, wanted.replay().or_without())).collect();
         let connect = PendingConnect { id, replays, ..PendingConnect::default() };
         match token {
-            Some(token) => self.check(slot, token, Check::Connect(Box::new(connect))),
+            Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect))),
             None if self.config.policy.allow_anonymous => self.enter(slot, connect, &[]),
             None => return Err(Refusal::Close(CloseCause::TokenRequired)),
         }
@@ -231,7 +231,7 @@ impl Hub {
         let replay = wanted.replay();
         let asked = PendingSubscribe { id, room, replay, watches };
         if !wanted.token.is_empty() {
-            self.check(slot, wanted.token, Check::Subscribe(Box::new(asked)));
+            self.authenticate(slot, wanted.token, PendingAuth::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
             self.join_requested(slot, asked, None);
         } else {
@@ -252,7 +252,7 @@ impl Hub {
         if token.is_empty() {
             return Err(token_required());
         }
-        self.check(slot, token, Check::SubRefresh { id, room });
+        self.authenticate(slot, token, PendingAuth::SubRefresh { id, room });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Joining and leaving rooms: what a client may, what the broker confirms, what the client is told.
 
 use super::Hub;
-use super::proof::{Flaw, Proof};
+use super::verdict::{Flaw, TokenVerdict};
 use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
@@ -150,22 +150,22 @@ impl Hub {
     }
 
     /// The token that came with a `subscribe` was checked.
-    pub(super) fn subscribe_with(&mut self, slot: u32, asked: PendingSubscribe, proof: Proof) {
+    pub(super) fn subscribe_with(&mut self, slot: u32, asked: PendingSubscribe, verdict: TokenVerdict) {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
-        match may_join.and_then(|()| self.grant_for(slot, &asked.room, proof)) {
+        match may_join.and_then(|()| self.grant_for(slot, &asked.room, verdict)) {
             Ok(grant) => self.join_requested(slot, asked, Some(Box::new(grant))),
             Err(error) => self.fail(slot, asked.id, &error),
         }
     }
 
     /// The token that came with a `sub_refresh` was checked.
-    pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, proof: Proof) {
-        if matches!(proof, Proof::Untimely(_)) {
+    pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, verdict: TokenVerdict) {
+        if matches!(verdict, TokenVerdict::Untimely(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
         }
-        let grant = match self.grant_for(slot, room, proof) {
+        let grant = match self.grant_for(slot, room, verdict) {
             Ok(grant) if self.registry.is_member(slot, room) => grant,
             Ok(_) => return self.fail(slot, id, &ErrorCode::PermissionDenied.into()),
             Err(error) => return self.fail(slot, id, &error),
@@ -186,11 +186,11 @@ impl Hub {
     }
 
     /// What a room's token says, if it is for this connection's user and this room.
-    fn grant_for(&mut self, slot: u32, room: &Name, proof: Proof) -> Result<Grant, Error> {
-        let identity = match proof {
-            Proof::Good(identity) => identity,
-            Proof::Untimely(untimely) => return Err(untimely.error()),
-            Proof::Bad(flaw) => return Err(flaw.error()),
+    fn grant_for(&mut self, slot: u32, room: &Name, verdict: TokenVerdict) -> Result<Grant, Error> {
+        let identity = match verdict {
+            TokenVerdict::Good(identity) => identity,
+            TokenVerdict::Untimely(untimely) => return Err(untimely.error()),
+            TokenVerdict::Bad(flaw) => return Err(flaw.error()),
         };
         let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let wrong = if identity.user != open.info.user {

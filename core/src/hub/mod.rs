@@ -9,9 +9,9 @@ mod json;
 mod membership;
 mod pace;
 mod plain;
-mod proof;
 mod reply;
 mod session;
+mod verdict;
 mod view;
 mod walk;
 mod work;
@@ -527,7 +527,7 @@ impl Hub {
     fn phase_over(&mut self, slot: u32) {
         match &self.conns[slot as usize].phase {
             Some(Phase::Open(open)) => {
-                if !self.config.policy.allow_anonymous && open.check.is_none() {
+                if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
                     self.token_refused(slot, "none came within authenticate_timeout");
                 }
                 self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);

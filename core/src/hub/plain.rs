@@ -1,11 +1,11 @@
 //! What connections of the `plain` profile ask for.
 
 use super::Hub;
-use super::proof::{Flaw, Identity, Proof, Untimely};
+use super::verdict::{Flaw, Identity, TokenVerdict, Untimely};
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{Check, PendingConnect, Speaks, Stage};
+use crate::conn::{PendingAuth, PendingConnect, Speaks, Stage};
 use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
@@ -26,7 +26,7 @@ impl Hub {
     /// The WebSocket is open: whoever needs no token is in.
     pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
         match token {
-            Some(token) => self.check(slot, token, Check::Connect(Box::default())),
+            Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
             None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
             None => {}
         }
@@ -45,7 +45,7 @@ impl Hub {
             (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
             (Ok(Message::Auth { token }), _) => {
                 let connect = PendingConnect { plain_id: id.map(String::from), ..PendingConnect::default() };
-                self.check(slot, token, Check::Connect(Box::new(connect)));
+                self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect)));
             }
             (Ok(_), _) => self.complain(slot, id, TOKEN_REQUIRED),
             (Err(Wrong::NotJson), _) => self.complain(slot, None, "Invalid JSON format"),
@@ -54,27 +54,29 @@ impl Hub {
     }
 
     /// The first token was checked.
-    pub(super) fn plain_authenticated(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
-        match proof {
-            Proof::Good(identity) => self.admit_plain(slot, Some(identity)),
-            proof if self.config.policy.allow_anonymous => {
+    pub(super) fn plain_authenticated(&mut self, slot: u32, id: Option<&str>, verdict: TokenVerdict) {
+        match verdict {
+            TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
+            verdict if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                self.complain_of_token(slot, id, &proof);
+                self.complain_of_token(slot, id, &verdict);
             }
-            Proof::Bad(flaw) => self.refuse_token(slot, &flaw),
-            Proof::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
-            Proof::Untimely(Untimely::Late) => self.close(slot, CloseCause::InvalidToken),
+            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
+            TokenVerdict::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
+            TokenVerdict::Untimely(Untimely::Late) => self.close(slot, CloseCause::InvalidToken),
         }
     }
 
     /// A later token was checked.
-    pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, proof: Proof) {
+    pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, verdict: TokenVerdict) {
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let identity = match proof {
-            Proof::Good(identity) => identity,
+        let identity = match verdict {
+            TokenVerdict::Good(identity) => identity,
             // As in json: closed, it comes back with a token that is new.
-            Proof::Untimely(untimely) if !open.info.user.is_empty() => return self.close_untimely(slot, untimely),
-            proof => return self.complain_of_token(slot, id, &proof),
+            TokenVerdict::Untimely(untimely) if !open.info.user.is_empty() => {
+                return self.close_untimely(slot, untimely);
+            }
+            verdict => return self.complain_of_token(slot, id, &verdict),
         };
         if open.info.user != identity.user && !open.info.user.is_empty() {
             return self.close_as_anothers(slot);
@@ -84,13 +86,13 @@ impl Hub {
     }
 
     /// Tells a client that its token is not good, and which limit it breaks.
-    fn complain_of_token(&mut self, slot: u32, id: Option<&str>, proof: &Proof) {
-        match proof {
-            Proof::Bad(flaw @ Flaw::Content { .. }) => {
+    fn complain_of_token(&mut self, slot: u32, id: Option<&str>, verdict: &TokenVerdict) {
+        match verdict {
+            TokenVerdict::Bad(flaw @ Flaw::Content { .. }) => {
                 flaw.limit().into_iter().for_each(|limit| self.hit(limit));
                 self.complain(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
             }
-            Proof::Untimely(untimely) => self.answer_plain(slot, id, &untimely.error()),
+            TokenVerdict::Untimely(untimely) => self.answer_plain(slot, id, &untimely.error()),
             _ => self.complain(slot, id, INVALID_TOKEN),
         }
     }
@@ -139,7 +141,7 @@ impl Hub {
         let id = id.map(String::from);
         match message {
             Message::Auth { token } if token.is_empty() => self.complain(slot, id.as_deref(), TOKEN_REQUIRED),
-            Message::Auth { token } => self.check(slot, token, Check::Auth { id }),
+            Message::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
             Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
             Message::Subscribe { events } => self.filter(slot, id.as_deref(), events),
             Message::Publish { room, data } => self.plain_publish(slot, room, data, id),

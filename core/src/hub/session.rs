@@ -1,11 +1,11 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
-use super::proof::{Flaw, Identity, Untimely};
+use super::verdict::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Check, Conn, JoinReason, Open, PendingConnect, Speaks, Stage, Timer};
+use crate::conn::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Speaks, Stage, Timer};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
@@ -44,35 +44,37 @@ impl RoomChanges {
 
 impl Hub {
     /// Has a token's signature checked. What the client says meanwhile waits.
-    pub(super) fn check(&mut self, slot: u32, token: String, check: Check) {
+    pub(super) fn authenticate(&mut self, slot: u32, token: String, pending: PendingAuth) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
-        assert!(open.check.is_none(), "who has a token checked is not heard until that is done");
-        open.check = Some(check);
+        assert!(open.pending_auth.is_none(), "who has a token checked is not heard until that is done");
+        open.pending_auth = Some(pending);
         self.effects.push(Effect::Authenticate { conn: id, token });
     }
 
     /// The signature has been checked.
-    pub(super) fn authenticated(&mut self, slot: u32, verdict: Result<VerifiedClaims, BadToken>) {
-        let Some(check) = self.conns[slot as usize].open_mut().and_then(|open| open.check.take()) else {
+    pub(super) fn authenticated(&mut self, slot: u32, verified: Result<VerifiedClaims, BadToken>) {
+        let Some(pending) = self.conns[slot as usize].open_mut().and_then(|open| open.pending_auth.take()) else {
             self.totals.ignored_inputs += 1;
             return;
         };
-        let proof = self.prove(verdict);
-        let proof = if check.is_for_room() { proof } else { proof.of_connection() };
-        if let Some(why) = proof.failure() {
+        let verdict = self.evaluate_token(verified);
+        let verdict = if pending.is_for_room() { verdict } else { verdict.of_connection() };
+        if let Some(why) = verdict.failure() {
             let why = why.to_string();
             self.token_refused(slot, &why);
         }
         let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
-        match check {
-            Check::Connect(connect) if plain => self.plain_authenticated(slot, connect.plain_id.as_deref(), proof),
-            Check::Connect(connect) => self.json_authenticated(slot, *connect, proof),
-            Check::Auth { id } => self.plain_renewed(slot, id.as_deref(), proof),
-            Check::Refresh { id } => self.json_refreshed(slot, id, proof),
-            Check::Subscribe(asked) => self.subscribe_with(slot, *asked, proof),
-            Check::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, proof),
+        match pending {
+            PendingAuth::Connect(connect) if plain => {
+                self.plain_authenticated(slot, connect.plain_id.as_deref(), verdict)
+            }
+            PendingAuth::Connect(connect) => self.json_authenticated(slot, *connect, verdict),
+            PendingAuth::Auth { id } => self.plain_renewed(slot, id.as_deref(), verdict),
+            PendingAuth::Refresh { id } => self.json_refreshed(slot, id, verdict),
+            PendingAuth::Subscribe(asked) => self.subscribe_with(slot, *asked, verdict),
+            PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, verdict),
         }
         self.hear_waiting(slot);
     }

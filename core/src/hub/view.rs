@@ -77,7 +77,7 @@ impl Hub {
         match conn.phase.as_ref() {
             Some(Phase::Open(open)) => PhaseView::Open {
                 stage: match open.stage {
-                    Stage::Unauthenticated { .. } if open.check.is_some() => "authenticating",
+                    Stage::Unauthenticated { .. } if open.pending_auth.is_some() => "authenticating",
                     Stage::Unauthenticated { .. } => "unauthenticated",
                     Stage::Joining(_) => "joining",
                     Stage::Ready => "ready",

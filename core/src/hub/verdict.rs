@@ -17,7 +17,7 @@ use core::fmt;
 use core::time::Duration;
 
 /// What a token proves at this moment.
-pub(super) enum Proof {
+pub(super) enum TokenVerdict {
     Good(Identity),
     /// Nothing now: another one, or the same one later, may be good.
     Untimely(Untimely),
@@ -135,7 +135,7 @@ impl Identity {
     }
 }
 
-impl Proof {
+impl TokenVerdict {
     /// The same where the token has to be a connection's: one with `channel` is a room's.
     pub fn of_connection(self) -> Self {
         match self {
@@ -159,17 +159,17 @@ impl Proof {
 
 impl Hub {
     /// Judges what a verifier has said of a token.
-    pub(super) fn prove(&self, verdict: Result<VerifiedClaims, BadToken>) -> Proof {
-        let claims = match verdict {
+    pub(super) fn evaluate_token(&self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
+        let claims = match verified {
             Ok(claims) => claims.into_claims(),
-            Err(why) => return Proof::Bad(Flaw::Unverified(why)),
+            Err(why) => return TokenVerdict::Bad(Flaw::Unverified(why)),
         };
         if let Some(untimely) = self.untimely(&claims) {
-            return Proof::Untimely(untimely);
+            return TokenVerdict::Untimely(untimely);
         }
         match self.identity(claims) {
-            Ok(identity) => Proof::Good(identity),
-            Err(flaw) => Proof::Bad(flaw),
+            Ok(identity) => TokenVerdict::Good(identity),
+            Err(flaw) => TokenVerdict::Bad(flaw),
         }
     }
 

@@ -260,7 +260,7 @@ pub struct Connection {
     /// Whose; empty for anonymous.
     pub user: Name,
     /// `json` or `plain`.
-    pub profile: &'static str,
+    pub protocol: &'static str,
     /// The rooms it is in.
     pub channels: Vec<Name>,
 }

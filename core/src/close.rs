@@ -9,7 +9,7 @@ use alloc::string::String;
 
 /// What a Close frame says (RFC 6455 section 5.5.1).
 ///
-/// Clients of the `json` profile reconnect unless the code is 3500–3999 or 4500–4999.
+/// Clients of the `json` protocol reconnect unless the code is 3500–3999 or 4500–4999.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CloseReason {
     /// The number, 1000–4999.
@@ -99,7 +99,7 @@ macro_rules! close_causes {
 close_causes! {
     /// A frame broke the framing rules of RFC 6455.
     Protocol = "protocol_error", Server, 1002, "protocol error", HalfWritten;
-    /// A binary message came; both profiles are text.
+    /// A binary message came; both protocols are text.
     Binary = "binary_message", Server, 1003, "text messages only", HalfWritten;
     /// A text message is not UTF-8.
     Utf8 = "invalid_utf8", Server, 1007, "invalid UTF-8", HalfWritten;

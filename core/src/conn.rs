@@ -35,15 +35,15 @@ pub(crate) struct Conn {
     pub client: ClientId,
     /// Where it comes from, while something is limited by that.
     pub peer: Option<Address>,
-    pub speaks: Speaks,
+    pub protocol: Protocol,
     /// Absent only while a transition is under way.
     pub phase: Option<Phase>,
     pub deadlines: Deadlines,
 }
 
-/// The profile of a connection, with what its URL said.
+/// The protocol of a connection, with what its URL said.
 #[derive(Clone, Debug)]
-pub(crate) enum Speaks {
+pub(crate) enum Protocol {
     Json { frame_pings: bool },
     Plain(Box<Plain>),
 }

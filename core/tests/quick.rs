@@ -1,7 +1,7 @@
 //! What notices a change of the core within seconds: small scopes to their end, and some random runs.
 
 use parlor_core::Shard;
-use parlor_sim::explore::{Profile, Scope, explore};
+use parlor_sim::explore::{Protocol, Scope, explore};
 use parlor_sim::run::run;
 use parlor_sim::swarm::Options;
 
@@ -16,9 +16,9 @@ fn random_runs_are_clean() {
 
 #[test]
 fn small_scopes_are_clean() {
-    for profile in [Profile::Plain, Profile::Json] {
+    for protocol in [Protocol::Plain, Protocol::Json] {
         let found =
-            explore::<Shard>(&Scope::rooms(profile, 2, 1, 1, 2)).unwrap_or_else(|broken| panic!("{}", broken.failure));
+            explore::<Shard>(&Scope::rooms(protocol, 2, 1, 1, 2)).unwrap_or_else(|broken| panic!("{}", broken.failure));
         println!("{found}");
     }
 }

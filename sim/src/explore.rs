@@ -17,9 +17,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-/// Which profile the clients of a scope speak.
+/// Which protocol the clients of a scope speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub enum Protocol {
     /// Rooms are joined and left by command.
     Json,
     /// Rooms are named by the URL.
@@ -83,13 +83,13 @@ impl Scope {
     ///
     /// Left out, each in a scope of its own: the many ways to be closed ([`Scope::ends`]), users and tokens
     /// ([`Scope::users`]), pings and ageing ([`Scope::pings`]). Left to random runs: deadlines of different lengths, both
-    /// profiles at once, outboxes bounded by bytes, event filters, batches, bad input, commands that are refused.
+    /// protocols at once, outboxes bounded by bytes, event filters, batches, bad input, commands that are refused.
     #[must_use]
-    pub fn rooms(profile: Profile, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
+    pub fn rooms(protocol: Protocol, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, rooms, queue) };
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
-            actions.extend(entrances(profile, peer, rooms));
+            actions.extend(entrances(protocol, peer, rooms));
             actions.extend([Action::Close(peer, Farewell::Normal), Action::Lose(peer, Cause::Eof)]);
             actions.extend([Action::Stale(peer, Late::Message), Action::Stale(peer, Late::Lost)]);
             actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
@@ -101,8 +101,8 @@ impl Scope {
 
     /// Clients that publish, and every way in which a connection can end.
     #[must_use]
-    pub fn ends(profile: Profile, conns: u8, queue: u64) -> Self {
-        let mut scope = Self::rooms(profile, conns, 1, queue, 1);
+    pub fn ends(protocol: Protocol, conns: u8, queue: u64) -> Self {
+        let mut scope = Self::rooms(protocol, conns, 1, queue, 1);
         for peer in (0..conns).map(Peer) {
             scope.actions.extend([Action::Publish(peer, Room(0), Payload::Small), Action::Kick(peer)]);
             scope.actions.extend([Action::Violate(peer, Rule::Protocol), Action::Lose(peer, Cause::Reset)]);
@@ -114,11 +114,11 @@ impl Scope {
 
     /// Clients that show tokens of one user, and what becomes of that user's personal room.
     #[must_use]
-    pub fn users(profile: Profile, conns: u8, queue: u64) -> Self {
+    pub fn users(protocol: Protocol, conns: u8, queue: u64) -> Self {
         let setup = Setup { users: 1, messages: 1, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
-            let door = if profile == Profile::Json { Door::Json } else { Door::PlainToken };
+            let door = if protocol == Protocol::Json { Door::Json } else { Door::PlainToken };
             actions.extend([
                 Action::Accept(peer, door, Rooms(1)),
                 Action::Upgrade(peer),
@@ -136,12 +136,12 @@ impl Scope {
 
     /// Clients that are pinged and do not always answer, and a log whose messages age.
     #[must_use]
-    pub fn pings(profile: Profile, conns: u8, queue: u64) -> Self {
+    pub fn pings(protocol: Protocol, conns: u8, queue: u64) -> Self {
         let near = Setup { messages: 2, ..small(conns, 1, queue) };
         let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
-            actions.extend(entrances(profile, peer, 1));
+            actions.extend(entrances(protocol, peer, 1));
             actions.extend([Action::Pong(peer), Action::Ping(peer), Action::Lose(peer, Cause::Reset)]);
             actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
         }
@@ -151,7 +151,7 @@ impl Scope {
 
     /// Clients that come back to a log that moves on: its messages are trimmed, aged and removed, and it ends and begins anew.
     #[must_use]
-    pub fn broker(profile: Profile, conns: u8, history: u64, messages: u64) -> Self {
+    pub fn broker(protocol: Protocol, conns: u8, history: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, 1, 8) };
         let setup =
             setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
@@ -159,9 +159,9 @@ impl Scope {
         for peer in (0..conns).map(Peer) {
             actions.push(Action::Upgrade(peer));
             let doors = [Door::PlainSince, Door::PlainElse, Door::PlainHistory];
-            match profile {
-                Profile::Plain => actions.extend(doors.map(|door| Action::Accept(peer, door, Rooms(1)))),
-                Profile::Json => {
+            match protocol {
+                Protocol::Plain => actions.extend(doors.map(|door| Action::Accept(peer, door, Rooms(1)))),
+                Protocol::Json => {
                     actions.extend([
                         Action::Accept(peer, Door::Json, Rooms(0)),
                         Action::Connect(peer, Credential::Nothing),
@@ -251,16 +251,18 @@ fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
     limits.fold(setup, |setup, (limit, value)| setup.with(limit, value))
 }
 
-fn entrances(profile: Profile, peer: Peer, rooms: u8) -> Vec<Action> {
+fn entrances(protocol: Protocol, peer: Peer, rooms: u8) -> Vec<Action> {
     let mut actions = vec![Action::Upgrade(peer)];
-    match profile {
-        Profile::Json => {
+    match protocol {
+        Protocol::Json => {
             actions.extend([Action::Accept(peer, Door::Json, Rooms(0)), Action::Connect(peer, Credential::Nothing)]);
             for room in (0..rooms).map(Room) {
                 actions.extend([Action::Join(peer, room), Action::Leave(peer, room)]);
             }
         }
-        Profile::Plain => actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Door::PlainQuiet, Rooms(set)))),
+        Protocol::Plain => {
+            actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Door::PlainQuiet, Rooms(set))))
+        }
     }
     actions
 }

@@ -42,7 +42,7 @@ impl<S: Subject> World<S> {
         Ok(core)
     }
 
-    /// Somebody new comes in wherever there is room, in one profile or the other, as far as the server lets them.
+    /// Somebody new comes in wherever there is room, in one protocol or the other, as far as the server lets them.
     fn bring_in(&mut self) -> Result<(), Failure> {
         let users = self.user_count();
         for peer in self.peers().filter(|peer| !self.is_alive(*peer)).collect::<Vec<_>>() {

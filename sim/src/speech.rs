@@ -131,9 +131,9 @@ pub enum Said {
     Unsubscribe(u64, usize),
     /// Publishing to a room, or nothing to it; in plain the id is optional.
     Publish(Option<u64>, usize, Option<Arc<Data>>),
-    /// The profile's ping.
+    /// The protocol's ping.
     Ping,
-    /// The profile's pong.
+    /// The protocol's pong.
     Pong,
     /// A message that is not answered.
     Send,
@@ -143,7 +143,7 @@ pub enum Said {
     Select(Vec<&'static str>),
     /// Events that are refused because of this limit.
     SelectTooMuch(Limit),
-    /// What the profile is not: json closes for it.
+    /// What the protocol is not: json closes for it.
     Nonsense,
 }
 
@@ -309,7 +309,7 @@ pub fn select(filter: Filter, setup: &Setup) -> Speech {
     (format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(names)), vec![said])
 }
 
-/// Everything else; `None` where the profile has nothing like it.
+/// Everything else; `None` where the protocol has nothing like it.
 #[must_use]
 pub fn say(json: bool, saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
     if json { say_json(saying, setup, data) } else { say_plain(saying) }

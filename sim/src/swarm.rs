@@ -35,7 +35,7 @@ pub struct Options {
     doors: Doors,
 }
 
-/// Which profiles a run has.
+/// Which protocols a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doors {
     Mixed,

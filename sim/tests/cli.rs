@@ -157,7 +157,7 @@ fn what_a_command_does_not_read_it_does_not_take() {
         (&["fuzz", "actions", "FILE", "--raw"], "fuzz does not take --raw, nor any other flag"),
         (&["exhaustive", "--seed", "1"], "exhaustive --scope rooms does not take --seed; it takes --scope, --states, "),
         (&["exhaustive", "--scope", "presence", "--rooms", "3"], "exhaustive --scope presence does not take --rooms"),
-        (&["exhaustive", "--scope", "presence", "--profile", "plain"], "presence does not take --profile"),
+        (&["exhaustive", "--scope", "presence", "--protocol", "plain"], "presence does not take --protocol"),
         (&["exhaustive", "--scope", "ends", "--messages", "1"], "exhaustive --scope ends does not take --messages"),
         (&["exhaustive", "--scope", "broker", "--queue", "2"], "broker does not take --queue"),
         (&["exhaustive", "--history", "2"], "exhaustive --scope rooms does not take --history"),

@@ -8,7 +8,7 @@ use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{JoinReason, Phase, Speaks, Timer};
+use crate::conn::{JoinReason, Phase, Protocol, Timer};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, Origin, Replay, Request};
@@ -218,7 +218,7 @@ impl Hub {
             }
             let until = expire_at.map_or(Instant::NEVER, |at| self.end_of(at));
             self.set(slot, Timer::Expiry, until);
-            if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
+            if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
                 let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
                 self.say(slot, &json::refresh_push(ttl));
             }

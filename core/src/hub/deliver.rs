@@ -1,8 +1,8 @@
-//! Fan-out: a message is encoded at most once for each profile, and every receiver's outbox gets the same bytes.
+//! Fan-out: a message is encoded at most once for each protocol, and every receiver's outbox gets the same bytes.
 
 use super::Hub;
 use crate::close::CloseCause;
-use crate::conn::{Conn, Open, Speaks, Timer};
+use crate::conn::{Conn, Open, Protocol, Timer};
 use crate::frame::Frame;
 use crate::held::Held;
 use crate::ids::{ConnId, Name};
@@ -134,9 +134,9 @@ impl Post<'_> {
             Some(open) if message.is_for(open) => {}
             _ => return,
         }
-        let frame = message.frame(&conn.speaks);
+        let frame = message.frame(&conn.protocol);
         self.put(conn, frame);
-        if let Some(position) = message.position(&conn.speaks) {
+        if let Some(position) = message.position(&conn.protocol) {
             self.put(conn, position);
         }
     }
@@ -190,11 +190,11 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
         event.as_ref().is_some_and(|event| open.events.contains(event))
     }
 
-    fn frame(&mut self, speaks: &Speaks) -> Frame {
+    fn frame(&mut self, protocol: &Protocol) -> Frame {
         let (json, data) = (&self.json, self.data);
-        let frame = match speaks {
-            Speaks::Json { .. } => self.json_frame.get_or_insert_with(|| Frame::text(&json())),
-            Speaks::Plain(_) => self.plain_frame.get_or_insert_with(|| Frame::text(data)),
+        let frame = match protocol {
+            Protocol::Json { .. } => self.json_frame.get_or_insert_with(|| Frame::text(&json())),
+            Protocol::Plain(_) => self.plain_frame.get_or_insert_with(|| Frame::text(data)),
         };
         frame.clone()
     }
@@ -206,8 +206,8 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
     }
 
     /// The frame that tells its place, for a connection that wants to know.
-    fn position(&mut self, speaks: &Speaks) -> Option<Frame> {
-        let (Some((room, position)), Speaks::Plain(url)) = (self.place, speaks) else { return None };
+    fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
+        let (Some((room, position)), Protocol::Plain(url)) = (self.place, protocol) else { return None };
         let encode = || Frame::text(&plain::position(plain::Word::Position, room, position));
         url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
     }

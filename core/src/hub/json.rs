@@ -1,4 +1,4 @@
-//! What connections of the `json` profile ask for.
+//! What connections of the `json` protocol ask for.
 
 use super::Hub;
 use super::verdict::TokenVerdict;
@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Speaks, Stage};
+use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Protocol, Stage};
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, Origin, Request};
@@ -95,7 +95,7 @@ impl Hub {
     /// The connection is in every room that it starts in.
     pub(super) fn json_ready(&mut self, slot: u32, connect: &PendingConnect) {
         let conn = &self.conns[slot as usize];
-        let frame_pings = matches!(conn.speaks, Speaks::Json { frame_pings: true });
+        let frame_pings = matches!(conn.protocol, Protocol::Json { frame_pings: true });
         let Some(open) = conn.open() else { return };
         let interval = self.config.limits.ping_interval;
         let reply = json::Connected {

@@ -6,7 +6,7 @@ use super::work::Work;
 use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Speaks, Stage, Timer};
+use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Protocol, Stage, Timer};
 use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
@@ -228,7 +228,7 @@ impl Hub {
         let Some(pending) = self.take_pending(slot, join) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);
-        if let Speaks::Plain(_) = self.conns[slot as usize].speaks {
+        if let Protocol::Plain(_) = self.conns[slot as usize].protocol {
             self.plain_joined(slot, &room, position, &replay);
         } else {
             let positioned = keeps_history(&self.config.limits);
@@ -302,7 +302,7 @@ impl Hub {
 
     fn tell_taken_out(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
-        if let Speaks::Json { .. } = self.conns[slot as usize].speaks {
+        if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
             self.say(slot, &json::unsubscribe_push(room, reason));
         }
     }
@@ -357,7 +357,7 @@ impl Hub {
 
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
     fn plain_joined(&mut self, slot: u32, room: &Name, position: Position, replay: &Replayed) {
-        let Speaks::Plain(url) = &self.conns[slot as usize].speaks else { return };
+        let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
             self.say(slot, &plain::position(plain::Word::Gap, room, position));

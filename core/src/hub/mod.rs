@@ -19,7 +19,7 @@ mod work;
 use crate::address::Address;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, SealedOff, Speaks, Stage, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, Protocol, SealedOff, Stage, Timer};
 use crate::frame::Frame;
 use crate::held::Held;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
@@ -164,11 +164,11 @@ impl Hub {
     /// Makes a connection of an upgrade request.
     pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
         let peer = self.admit_new(request.peer.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
-        let (speaks, in_url) = match request.target {
-            Target::Json { frame_pings } => (Speaks::Json { frame_pings }, None),
+        let (protocol, in_url) = match request.target {
+            Target::Json { frame_pings } => (Protocol::Json { frame_pings }, None),
             Target::Plain(mut plain) => {
                 let token = plain.token.take();
-                (Speaks::Plain(Box::new(plain)), token)
+                (Protocol::Plain(Box::new(plain)), token)
             }
         };
         let slot = index(self.conns.vacant_key());
@@ -178,7 +178,7 @@ impl Hub {
         let id = ConnId { slot, generation: self.generations[slot as usize] };
         let client = ClientId(request.client);
         let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
-        self.conns.insert(Conn { id, client, peer, speaks, phase, deadlines: Deadlines::NONE });
+        self.conns.insert(Conn { id, client, peer, protocol, phase, deadlines: Deadlines::NONE });
         let twin = self.clients.insert(client, slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
         self.totals.accepted += 1;
@@ -291,7 +291,7 @@ impl Hub {
         self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
         let token = token.filter(|token| !token.is_empty());
         let conn = &mut self.conns[slot as usize];
-        if let Speaks::Plain(_) = conn.speaks {
+        if let Protocol::Plain(_) = conn.protocol {
             self.arm_first_ping(slot);
             self.plain_opened(slot, token);
         } else if let Some(open) = conn.open_mut() {
@@ -589,8 +589,8 @@ impl Hub {
         if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
             return;
         }
-        let frame = match conn.speaks {
-            Speaks::Json { frame_pings: false } => Frame::text(PING),
+        let frame = match conn.protocol {
+            Protocol::Json { frame_pings: false } => Frame::text(PING),
             _ => Frame::ping(),
         };
         self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);

@@ -1,11 +1,11 @@
-//! What connections of the `plain` profile ask for.
+//! What connections of the `plain` protocol ask for.
 
 use super::Hub;
 use super::verdict::{Flaw, Identity, TokenVerdict, Untimely};
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
-use crate::conn::{PendingAuth, PendingConnect, Speaks, Stage};
+use crate::conn::{PendingAuth, PendingConnect, Protocol, Stage};
 use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{Origin, Replay, Request};
@@ -106,7 +106,7 @@ impl Hub {
 
     /// Greets, and joins the rooms of the URL and those that come with the user.
     fn admit_plain(&mut self, slot: u32, identity: Option<Identity>) {
-        let Speaks::Plain(url) = self.conns[slot as usize].speaks.clone() else { return };
+        let Protocol::Plain(url) = self.conns[slot as usize].protocol.clone() else { return };
         let Plain { rooms: named, greeting, since, history, .. } = *url;
         let authenticated = identity.is_some();
         let mut rooms = Vec::new();
@@ -173,7 +173,7 @@ impl Hub {
             return self.answer_plain(slot, id, &Error::limit(ErrorCode::BadRequest, limit, &words));
         }
         let conn = &mut self.conns[slot as usize];
-        let Speaks::Plain(url) = &conn.speaks else { return };
+        let Protocol::Plain(url) = &conn.protocol else { return };
         let answer = plain::subscribed(&url.subscribed, &events, self.now.unix_ms);
         if let Some(open) = conn.open_mut() {
             open.events = events;
@@ -183,7 +183,7 @@ impl Hub {
 
     fn plain_publish(&mut self, slot: u32, room: Option<String>, data: String, id: Option<String>) {
         let conn = &self.conns[slot as usize];
-        let Speaks::Plain(url) = &conn.speaks else { return };
+        let Protocol::Plain(url) = &conn.protocol else { return };
         let room = match (room, url.rooms.as_slice()) {
             (Some(room), _) => room,
             (None, [only]) => String::from(only.as_str()),
@@ -200,7 +200,7 @@ impl Hub {
 
     /// What a plain connection wants to have of a room that its later token puts it into.
     pub(super) fn wanted_of(&self, slot: u32, room: &Name) -> Replay {
-        let Speaks::Plain(url) = &self.conns[slot as usize].speaks else { return Replay::None };
+        let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return Replay::None };
         let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());
         since.map_or(Replay::None, |(_, since)| after(since.clone()))
     }

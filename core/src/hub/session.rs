@@ -5,7 +5,7 @@ use super::verdict::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Speaks, Stage, Timer};
+use crate::conn::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Protocol, Stage, Timer};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Replay, Request};
@@ -65,7 +65,7 @@ impl Hub {
             let why = why.to_string();
             self.token_refused(slot, &why);
         }
-        let plain = matches!(self.conns[slot as usize].speaks, Speaks::Plain(_));
+        let plain = matches!(self.conns[slot as usize].protocol, Protocol::Plain(_));
         match pending {
             PendingAuth::Connect(connect) if plain => {
                 self.plain_authenticated(slot, connect.plain_id.as_deref(), verdict)
@@ -236,7 +236,7 @@ impl Hub {
         }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
-        let is_json = matches!(self.conns[slot as usize].speaks, Speaks::Json { .. });
+        let is_json = matches!(self.conns[slot as usize].protocol, Protocol::Json { .. });
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_json);

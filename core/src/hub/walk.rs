@@ -6,7 +6,7 @@
 use super::Hub;
 use super::work::Work;
 use crate::api::{Connection, Page, Reply};
-use crate::conn::{Conn, Speaks};
+use crate::conn::{Conn, Protocol};
 use crate::glob::Glob;
 use crate::ids::{ClientId, Name};
 use crate::link::Caller;
@@ -121,7 +121,7 @@ impl Hub {
             let Some(own) = user_of(conn).filter(|own| user.is_none_or(|user| *own == user)) else { continue };
             let is_later = after.is_none_or(|after| conn.client > after);
             if is_later && channel.is_none_or(|channel| self.registry.is_member(index(slot), channel)) {
-                found.add(&conn.client, connection_bytes(own, profile(conn), self.rooms_of(conn)));
+                found.add(&conn.client, connection_bytes(own, protocol(conn), self.rooms_of(conn)));
             }
         }
         (PLACES_PER_STEP, PLACES_PER_STEP)
@@ -149,7 +149,7 @@ impl Hub {
         Connection {
             client: conn.client,
             user: user_of(conn).cloned().unwrap_or_else(Name::empty),
-            profile: profile(conn),
+            protocol: protocol(conn),
             channels: self.rooms_of(conn).cloned().collect(),
         }
     }
@@ -201,10 +201,10 @@ fn user_of(conn: &Conn) -> Option<&Name> {
     conn.open().map(|open| &open.info.user)
 }
 
-fn profile(conn: &Conn) -> &'static str {
-    match conn.speaks {
-        Speaks::Json { .. } => "json",
-        Speaks::Plain(_) => "plain",
+fn protocol(conn: &Conn) -> &'static str {
+    match conn.protocol {
+        Protocol::Json { .. } => "json",
+        Protocol::Plain(_) => "plain",
     }
 }
 

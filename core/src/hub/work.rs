@@ -8,7 +8,7 @@ use super::Hub;
 use super::walk::Walk;
 use crate::api::Command;
 use crate::code::Error;
-use crate::conn::{Conn, Speaks};
+use crate::conn::{Conn, Protocol};
 use crate::frame::Frame;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
@@ -202,13 +202,13 @@ impl Hub {
 
     fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
         let Some(conn) = self.find(id) else { return };
-        match (conn.open(), &conn.speaks) {
+        match (conn.open(), &conn.protocol) {
             (None, _) => {}
             (Some(open), _) if open.is_busy() || open.is_held(&self.config.limits) => {
                 self.keep_waiting(id.slot, String::from(&text[at..]));
             }
-            (_, Speaks::Json { .. }) => self.json_text(id, text, at),
-            (_, Speaks::Plain(_)) => self.plain_message(id.slot, &text),
+            (_, Protocol::Json { .. }) => self.json_text(id, text, at),
+            (_, Protocol::Plain(_)) => self.plain_message(id.slot, &text),
         }
     }
 

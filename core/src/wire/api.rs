@@ -121,10 +121,10 @@ pub(crate) fn room_bytes(name: &Name, members: usize) -> usize {
 }
 
 /// How many bytes a connection takes in the answer to `connections`, with the comma before the next.
-pub(crate) fn connection_bytes<'a>(user: &Name, profile: &str, rooms: impl Iterator<Item = &'a Name>) -> usize {
+pub(crate) fn connection_bytes<'a>(user: &Name, protocol: &str, rooms: impl Iterator<Item = &'a Name>) -> usize {
     let around =
         "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
-    around + string_bytes(user) + profile.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
+    around + string_bytes(user) + protocol.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
 }
 
 /// Bytes of a public id: 32 digits and four hyphens.
@@ -625,13 +625,13 @@ fn push_rooms(out: &mut String, rooms: &[(Name, usize)], next: Option<&str>) {
 
 fn push_connections(out: &mut String, connections: &[Connection], next: Option<ClientId>) {
     out.push_str("{\"connections\":");
-    push_map(out, connections, |out, Connection { client, user, profile, channels }| {
+    push_map(out, connections, |out, Connection { client, user, protocol, channels }| {
         out.push('"');
         push_number(out, client);
         out.push_str("\":{\"user\":");
         push_string(out, user);
         out.push_str(",\"transport\":\"websocket\",\"protocol\":\"");
-        out.push_str(profile);
+        out.push_str(protocol);
         out.push_str("\",\"channels\":");
         push_list(out, channels, |out, room| push_string(out, room));
         out.push('}');

@@ -1,4 +1,4 @@
-//! The `json` profile: version 2 of the Centrifuge client protocol, in JSON, as its SDKs speak it.
+//! The `json` protocol: version 2 of the Centrifuge client protocol, in JSON, as its SDKs speak it.
 
 use crate::code::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};

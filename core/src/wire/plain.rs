@@ -1,4 +1,4 @@
-//! The `plain` profile: bare payloads for `new WebSocket(url)`.
+//! The `plain` protocol: bare payloads for `new WebSocket(url)`.
 
 use crate::api;
 use crate::code::{Error, ErrorCode};
@@ -51,7 +51,7 @@ words! {
     Error = "error",
 }
 
-/// What a client of the `plain` profile says.
+/// What a client of the `plain` protocol says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Auth {

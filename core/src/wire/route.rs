@@ -1,4 +1,4 @@
-//! From the target of an upgrade request to the profile it speaks and the rooms it names.
+//! From the target of an upgrade request to the protocol it speaks and the rooms it names.
 
 use crate::api::Position;
 use crate::ids::{BadName, Name};
@@ -18,16 +18,16 @@ pub const JSON_PATH: &str = "/connection/websocket";
 /// Where an upgrade request leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The `json` profile: rooms are joined by command.
+    /// The `json` protocol: rooms are joined by command.
     Json {
         /// Pings are WebSocket Pings instead of `{}`.
         frame_pings: bool,
     },
-    /// The `plain` profile: the URL names the rooms.
+    /// The `plain` protocol: the URL names the rooms.
     Plain(Plain),
 }
 
-/// What a URL of the `plain` profile says.
+/// What a URL of the `plain` protocol says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The rooms, each once, in the order of the URL.
@@ -90,7 +90,7 @@ const ROOM: &str = "room";
 const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
 /// Bytes of the longest of them.
 const LONGEST_PARAMETER: usize = "positions".len();
-/// The parameter of the `json` profile.
+/// The parameter of the `json` protocol.
 const FRAME_PINGS: &str = "cf_ws_frame_ping_pong";
 /// Bytes of the longest name of a parameter, where each of its characters is written as three.
 const LONGEST_ENCODED: usize = FRAME_PINGS.len() * 3;
@@ -301,7 +301,7 @@ fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
     }
 }
 
-/// Makes sure that a URL of the `plain` profile does not mean a parameter that would be passed over: one whose name is
+/// Makes sure that a URL of the `plain` protocol does not mean a parameter that would be passed over: one whose name is
 /// mistyped, or a room beside the one that the path names. Other unknown parameters are left alone: pages that were written
 /// for another server send them.
 fn check_parameters(path: &str, query: &[Parameter<'_>]) -> Result<(), RouteError> {

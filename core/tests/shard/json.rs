@@ -1,4 +1,4 @@
-//! The `json` profile as an SDK sees it.
+//! The `json` protocol as an SDK sees it.
 
 use crate::world::{World, claims, with, world};
 use parlor_core::limits::Rate;

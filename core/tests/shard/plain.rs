@@ -1,4 +1,4 @@
-//! The `plain` profile as a page with `new WebSocket(url)` sees it.
+//! The `plain` protocol as a page with `new WebSocket(url)` sees it.
 
 use crate::world::{World, claims, routes, with, with_config, world};
 use parlor_core::{Claims, Config, ConnId, Limits, Policy};

@@ -79,7 +79,7 @@ impl World {
         conn
     }
 
-    /// An open WebSocket of the `json` profile whose `connect` was answered.
+    /// An open WebSocket of the `json` protocol whose `connect` was answered.
     pub fn json(&mut self) -> ConnId {
         let conn = self.open("/connection/websocket");
         self.say(conn, r#"{"id":1,"connect":{}}"#);
@@ -87,7 +87,7 @@ impl World {
         conn
     }
 
-    /// An open WebSocket of the `plain` profile whose greeting was read.
+    /// An open WebSocket of the `plain` protocol whose greeting was read.
     pub fn plain(&mut self, target: &str) -> ConnId {
         let conn = self.open(target);
         assert_eq!(self.read(conn).len(), 1, "the greeting");

@@ -8,7 +8,7 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode, Version};
 
-/// The subprotocol of the `json` profile.
+/// The subprotocol of the `json` protocol.
 pub(super) const JSON_PROTOCOL: &str = "centrifuge-json";
 /// The subprotocol of the binary form of the same protocol.
 const PROTOBUF_PROTOCOL: &str = "centrifuge-protobuf";

@@ -1,4 +1,4 @@
-"""PyPI `centrifuge-python`, unchanged and with its default options, against the json profile."""
+"""PyPI `centrifuge-python`, unchanged and with its default options, against the json protocol."""
 
 import asyncio
 import json

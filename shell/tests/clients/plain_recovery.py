@@ -1,4 +1,4 @@
-"""Positions, history and recovery in the plain profile, with PyPI `websockets`."""
+"""Positions, history and recovery in the plain protocol, with PyPI `websockets`."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""PyPI `websockets` against the plain profile."""
+"""PyPI `websockets` against the plain protocol."""
 
 import asyncio
 import contextlib

@@ -40,21 +40,21 @@ macro_rules! words {
 words! {
     /// How a connection is asked for.
     Door {
-        /// Profile `json`.
+        /// Protocol `json`.
         Json = "json",
-        /// Profile `json`, pings as WebSocket Pings.
+        /// Protocol `json`, pings as WebSocket Pings.
         JsonPings = "json-frame-pings",
-        /// Profile `json`, a token in a header.
+        /// Protocol `json`, a token in a header.
         JsonHeader = "json-header",
-        /// Profile `plain` without a token.
+        /// Protocol `plain` without a token.
         Plain = "plain",
-        /// Profile `plain`, a token in the query.
+        /// Protocol `plain`, a token in the query.
         PlainToken = "plain-token",
-        /// Profile `plain`, a token in a header.
+        /// Protocol `plain`, a token in a header.
         PlainHeader = "plain-header",
-        /// Profile `plain` without a greeting.
+        /// Protocol `plain` without a greeting.
         PlainQuiet = "plain-quiet",
-        /// Profile `plain` without a greeting, with positions.
+        /// Protocol `plain` without a greeting, with positions.
         PlainPlaces = "plain-places",
         /// The same, from the message before the newest on.
         PlainSince = "plain-since",
@@ -261,9 +261,9 @@ words! {
     }
     /// Text that a client may send besides.
     Saying {
-        /// The profile's ping.
+        /// The protocol's ping.
         Ping = "ping",
-        /// The profile's pong.
+        /// The protocol's pong.
         Pong = "pong",
         /// A message to the server that needs no answer.
         Send = "send",

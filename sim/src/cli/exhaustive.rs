@@ -4,7 +4,7 @@ use super::failure::{Named, tell};
 use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::action::Action;
-use parlor_sim::explore::{Found, Profile, Scope, explore_watched};
+use parlor_sim::explore::{Found, Protocol, Scope, explore_watched};
 use parlor_sim::report::COMMAND;
 use parlor_sim::shrink::Proof;
 use std::process::ExitCode;
@@ -14,11 +14,11 @@ const UNFINISHED: u8 = 5;
 
 /// Every scope by its name, and what can be said about it.
 const SCOPES: [(&str, &[&str]); 6] = [
-    ("rooms", &["scope", "states", "raw", "profile", "conns", "rooms", "queue", "messages"]),
-    ("ends", &["scope", "states", "raw", "profile", "conns", "queue"]),
-    ("users", &["scope", "states", "raw", "profile", "conns", "queue"]),
-    ("pings", &["scope", "states", "raw", "profile", "conns", "queue"]),
-    ("broker", &["scope", "states", "raw", "profile", "conns", "history", "messages"]),
+    ("rooms", &["scope", "states", "raw", "protocol", "conns", "rooms", "queue", "messages"]),
+    ("ends", &["scope", "states", "raw", "protocol", "conns", "queue"]),
+    ("users", &["scope", "states", "raw", "protocol", "conns", "queue"]),
+    ("pings", &["scope", "states", "raw", "protocol", "conns", "queue"]),
+    ("broker", &["scope", "states", "raw", "protocol", "conns", "history", "messages"]),
     // Its clients have names anyway.
     ("presence", &["scope", "states", "conns", "queue"]),
 ];
@@ -73,21 +73,21 @@ fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
     let known = SCOPES.iter().find(|(known, _)| *known == name);
     let (_, takes) = known.ok_or_else(|| format!("{name:?} is no scope: there are {}", names.join(", ")))?;
     let flags = flags.only(&format!("exhaustive --scope {name}"), takes)?;
-    let profile = match flags.text("profile") {
-        None | Some("plain") => Profile::Plain,
-        Some("json") => Profile::Json,
-        Some(other) => return Err(format!("{other:?} is no profile: there are plain and json")),
+    let protocol = match flags.text("protocol") {
+        None | Some("plain") => Protocol::Plain,
+        Some("json") => Protocol::Json,
+        Some(other) => return Err(format!("{other:?} is no protocol: there are plain and json")),
     };
     let few = |number: u64| u8::try_from(number).expect("8 at most");
     let (conns, rooms) = (few(flags.within("conns", 1..=8, 2)?), few(flags.within("rooms", 1..=7, 2)?));
     let (queue, history) = (flags.within("queue", 1..=8, 1)?, flags.within("history", 0..=8, 1)?);
     let messages = flags.within("messages", 0..=8, 3)?;
     let scope = match name {
-        "rooms" => Scope::rooms(profile, conns, rooms, queue, messages),
-        "ends" => Scope::ends(profile, conns, queue),
-        "users" => Scope::users(profile, conns, queue),
-        "pings" => Scope::pings(profile, conns, queue),
-        "broker" => Scope::broker(profile, conns, history, messages),
+        "rooms" => Scope::rooms(protocol, conns, rooms, queue, messages),
+        "ends" => Scope::ends(protocol, conns, queue),
+        "users" => Scope::users(protocol, conns, queue),
+        "pings" => Scope::pings(protocol, conns, queue),
+        "broker" => Scope::broker(protocol, conns, history, messages),
         _ => Scope::presence(conns, queue),
     };
     let cap = usize::try_from(flags.within("states", 1..=u32::MAX.into(), STATES)?).expect("below 2^32");

@@ -7,7 +7,7 @@ pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
 const ALONE: [&str; 2] = ["raw", "driver"];
 const WITH_VALUE: [&str; 13] = [
-    "seed", "seeds", "steps", "scope", "profile", "conns", "rooms", "queue", "history", "messages", "states",
+    "seed", "seeds", "steps", "scope", "protocol", "conns", "rooms", "queue", "history", "messages", "states",
     "subject", "judge",
 ];
 

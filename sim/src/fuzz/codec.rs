@@ -14,7 +14,7 @@ use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Reads these bytes as what a client sends once it has its 101, after three bytes that say which profile it speaks, how
+/// Reads these bytes as what a client sends once it has its 101, after three bytes that say which protocol it speaks, how
 /// its bytes are cut, and how the socket takes what it is sent. The server must hear what a second reader of RFC 6455
 /// hears, however the bytes are cut; what it writes must be frames with nothing after a Close, no longer than what was
 /// said can be worth; and it must write the same, too, as long as it writes at the same moments.

@@ -118,7 +118,7 @@ fn spread(want: &Value) -> (isize, isize) {
 }
 
 impl Expect {
-    /// A reply, or another frame of the profile's own.
+    /// A reply, or another frame of the protocol's own.
     #[must_use]
     pub fn json(value: Value, tag: u64) -> Self {
         let size = sizes(&value, 0);

@@ -1,4 +1,4 @@
-//! The plain profile: what a connection says and is told.
+//! The plain protocol: what a connection says and is told.
 
 use super::entering::Entering;
 use super::expect::WORDS;

@@ -50,7 +50,7 @@ struct Life {
     half: bool,
     /// The client is gone without a word.
     vanished: bool,
-    /// It has read a ping of its profile, and not answered it.
+    /// It has read a ping of its protocol, and not answered it.
     pinged: bool,
     /// It has read a Ping frame, and not answered it.
     frame_pinged: bool,

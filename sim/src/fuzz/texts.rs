@@ -35,7 +35,7 @@ impl Places {
     }
 }
 
-/// A text message of either profile.
+/// A text message of either protocol.
 pub(super) fn message(what: u8, places: &Places) -> String {
     places.fill(MESSAGES[usize::from(what) % MESSAGES.len()])
 }

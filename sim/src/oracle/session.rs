@@ -1,4 +1,4 @@
-//! Who a connection is, and what it says and is told in the json profile.
+//! Who a connection is, and what it says and is told in the json protocol.
 
 use super::expect::{EPOCH, WORDS};
 use super::presence::{Seat, Wish};

@@ -482,7 +482,7 @@ impl<S: Subject> World<S> {
         (0..u8::try_from(self.clients.len()).expect("a few clients")).map(Peer)
     }
 
-    /// Whether what this client says arrives, in this profile.
+    /// Whether what this client says arrives, in this protocol.
     fn talks(&self, peer: Peer, json: bool) -> bool {
         let talks = self.life(peer).is_some_and(|life| life.upgraded && life.json == json);
         talks && self.is_heard(peer)

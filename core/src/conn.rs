@@ -85,7 +85,7 @@ pub(crate) struct Open {
     pub grants: Vec<Grant>,
     /// The rooms that its token names in `channels`, whether it is still in them or not.
     pub granted: Vec<Name>,
-    pub pace: Pace,
+    pub rates: RateLimits,
 }
 
 /// How far a connection is in saying who it is.
@@ -209,7 +209,7 @@ pub(crate) struct Grant {
 
 /// How much a client has asked for lately.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimits {
     pub frames: Gcra,
     pub commands: Gcra,
     pub publishes: Gcra,
@@ -273,7 +273,7 @@ impl Handshaking {
             pending_auth: None,
             grants: Vec::new(),
             granted: Vec::new(),
-            pace: Pace::default(),
+            rates: RateLimits::default(),
         }
     }
 }

@@ -84,7 +84,7 @@ impl Hub {
             self.totals.ignored_inputs += 1;
             return false;
         }
-        if !self.pace_frame(slot) {
+        if !self.check_frame_rate(slot) {
             return false;
         }
         self.disarm(slot, Timer::Pong);

@@ -134,7 +134,7 @@ impl Hub {
             Command::Pong => 0,
             Command::Unknown { id } | Command::Method { id, .. } => *id,
         };
-        let outcome = self.pace_command(slot).map_err(Refusal::from).and_then(|()| match command {
+        let outcome = self.check_command_rate(slot).map_err(Refusal::from).and_then(|()| match command {
             Command::Pong => Ok(()),
             Command::Unknown { id } => self.admit(slot, *id).and(Err(ErrorCode::MethodNotFound.into())),
             Command::Method { id, method: Method::Connect, params } => self.connect(slot, *id, params),
@@ -226,7 +226,7 @@ impl Hub {
             let words = "permission denied: join_leave (allow_presence)";
             return Err(Error::new(ErrorCode::PermissionDenied, words).into());
         }
-        self.pace_join(slot)?;
+        self.check_join_rate(slot)?;
         let watches = wanted.join_leave;
         let replay = wanted.replay();
         let asked = PendingSubscribe { id, room, replay, watches };
@@ -295,7 +295,7 @@ impl Hub {
             let words = "data: its type is one that the server itself uses: plain clients could not tell the two apart";
             return Err(Error::new(ErrorCode::BadRequest, words));
         }
-        self.pace_publish(slot)?;
+        self.check_publish_rate(slot)?;
         let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data: data.into(), tags: None, info, skip_history: false, shared: false };
         self.requests.push_back(Request::Publish { from, room, draft, idempotency_key: None });

@@ -7,8 +7,8 @@ mod deliver;
 mod inbound;
 mod json;
 mod membership;
-mod pace;
 mod plain;
+mod rates;
 mod reply;
 mod session;
 mod verdict;
@@ -44,7 +44,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use calls::Gather;
 use core::time::Duration;
-use pace::Peer;
+use rates::Peer;
 use slab::Slab;
 use work::{Agenda, TurnBudget, Work};
 

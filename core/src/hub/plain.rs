@@ -36,7 +36,7 @@ impl Hub {
     pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
         let plain::Incoming { id, message } = plain::parse(text, &self.config.limits);
         let id = id.as_deref();
-        if let Err(error) = self.pace_command(slot) {
+        if let Err(error) = self.check_command_rate(slot) {
             return self.answer_plain(slot, id, &error);
         }
         let Some(open) = self.conns[slot as usize].open() else { return };

@@ -25,9 +25,9 @@ pub(super) struct Peer {
 impl Hub {
     /// Counts a client's frame against `client_frames`. Returns false when it exceeds the rate, and ends the connection: to
     /// refuse a frame costs as much as to take it.
-    pub(super) fn pace_frame(&mut self, slot: u32) -> bool {
+    pub(super) fn check_frame_rate(&mut self, slot: u32) -> bool {
         let (now, rate) = (self.now.mono, self.config.limits.client_frames);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.frames.take(now, rate));
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.frames.take(now, rate));
         if !conforms {
             self.close_over(slot, Limit::ClientFrames, CloseCause::Rate);
         }
@@ -38,9 +38,9 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn pace_command(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_command_rate(&mut self, slot: u32) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_commands);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.commands.take(now, rate));
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.commands.take(now, rate));
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientCommands)) }
     }
 
@@ -48,9 +48,9 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn pace_publish(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_publish_rate(&mut self, slot: u32) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_publishes);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.publishes.take(now, rate));
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.publishes.take(now, rate));
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientPublishes)) }
     }
 
@@ -59,9 +59,9 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn pace_join(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_join_rate(&mut self, slot: u32) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_joins);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.pace.joins.take(now, rate));
+        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.joins.take(now, rate));
         let refusal = || Error::limit(ErrorCode::TooManyRequests, Limit::ClientJoins, "too many requests");
         if conforms { Ok(()) } else { Err(refusal()) }
     }
@@ -69,12 +69,12 @@ impl Hub {
     fn refuse(&mut self, slot: u32, limit: Limit) -> Error {
         let (now, most) = (self.now.mono, self.config.limits.client_refusals);
         if let Some(open) = self.conns[slot as usize].open_mut() {
-            let pace = &mut open.pace;
-            if pace.refusals == 0 || now.since(pace.counting_since) >= REFUSALS_WITHIN {
-                (pace.counting_since, pace.refusals) = (now, 0);
+            let rates = &mut open.rates;
+            if rates.refusals == 0 || now.since(rates.counting_since) >= REFUSALS_WITHIN {
+                (rates.counting_since, rates.refusals) = (now, 0);
             }
-            pace.refusals = pace.refusals.saturating_add(1);
-            if most > 0 && pace.refusals >= most {
+            rates.refusals = rates.refusals.saturating_add(1);
+            if most > 0 && rates.refusals >= most {
                 self.hit(Limit::ClientRefusals);
                 self.close_saying(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }

@@ -11,26 +11,26 @@ use alloc::vec::Vec;
 
 /// From the hub to the broker of a room.
 #[derive(Clone, Debug)]
-pub(crate) enum Request {
-    /// Make this connection a member, from a position on. Answered by [`News::Joined`] or [`News::JoinRefused`].
+pub(crate) enum HomeRequest {
+    /// Make this connection a member, from a position on. Answered by [`HomeEvent::Joined`] or [`HomeEvent::JoinRefused`].
     Join { conn: ConnId, join: JoinId, room: Name, member: Arc<ClientInfo>, replay: Replay },
     /// This membership is over.
     Leave { room: Name, client: ClientId, join: JoinId },
     /// The member of this join is known as somebody else from now on.
     Rename { room: Name, join: JoinId, member: Arc<ClientInfo> },
-    /// Give this message its place in the log. Answered by [`News::Published`].
+    /// Give this message its place in the log. Answered by [`HomeEvent::Published`].
     Publish { from: Origin, room: Name, draft: Draft, idempotency_key: Option<String> },
-    /// Read the log. Answered by [`News::History`].
+    /// Read the log. Answered by [`HomeEvent::History`].
     History { from: Origin, room: Name, query: HistoryQuery },
-    /// Tell who is in the room, or only how many. Answered by [`News::Presence`] or [`News::PresenceStats`].
+    /// Tell who is in the room, or only how many. Answered by [`HomeEvent::Presence`] or [`HomeEvent::PresenceStats`].
     Presence { from: Origin, room: Name, only_counts: bool },
-    /// Forget what the log retains. Answered by [`News::HistoryRemoved`].
+    /// Forget what the log retains. Answered by [`HomeEvent::HistoryRemoved`].
     RemoveHistory { from: Origin, room: Name },
 }
 
 /// From the broker to a hub.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum HomeEvent {
     /// The connection is a member. What comes after this on the link comes after `position` in the log.
     Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: Position, replay: Replayed },
     /// It is not.
@@ -48,9 +48,9 @@ pub(crate) enum News {
     /// What the log retained is forgotten.
     HistoryRemoved { from: Origin },
     /// A member came.
-    Came { room: Name, member: Arc<ClientInfo> },
+    MemberJoined { room: Name, member: Arc<ClientInfo> },
     /// A member went.
-    Went { room: Name, member: Arc<ClientInfo> },
+    MemberLeft { room: Name, member: Arc<ClientInfo> },
     /// The room has its first member.
     Occupied(Name),
     /// The room lost its last member.

@@ -180,7 +180,7 @@ impl Shard {
         }
         let occupied = self.broker.logs().filter(|log| !log.members.is_empty()).count();
         assert_eq!(occupied, self.hub.gauges().rooms, "G3: the broker has no member that the hub does not know");
-        assert!(self.hub.requests.is_empty() && self.broker.news.is_empty(), "a turn ends with nothing undone");
+        assert!(self.hub.requests.is_empty() && self.broker.events.is_empty(), "a turn ends with nothing undone");
     }
 
     /// What exists and what has happened.
@@ -208,8 +208,8 @@ impl Shard {
     fn settle(&mut self, now: Instant) {
         loop {
             self.hub.evict();
-            if let Some(news) = self.broker.news.pop_front() {
-                self.hub.hear(news);
+            if let Some(event) = self.broker.events.pop_front() {
+                self.hub.on_home_event(event);
             } else if let Some(request) = self.hub.requests.pop_front() {
                 self.broker.handle(now, request, &self.config.limits);
             } else if !self.hub.next_command() && !self.hub.relieve() {
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::api::{Command, Message};
     use crate::ids::Name;
-    use crate::link::News;
+    use crate::link::HomeEvent;
     use crate::testing::audit_finds;
     use crate::turn::CallId;
     use alloc::collections::BTreeMap;
@@ -277,7 +277,7 @@ mod tests {
                     shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
                 }),
                 ("a turn ends with nothing undone", |shard| {
-                    shard.broker.news.push_back(News::Occupied(Name::from("a")))
+                    shard.broker.events.push_back(HomeEvent::Occupied(Name::from("a")))
                 }),
             ],
         );

@@ -14,7 +14,7 @@ use crate::api::HistoryQuery;
 use crate::code::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::{Limit, Limits};
-use crate::link::{Draft, Entry, News, Origin, Page, Position, Replay, Request};
+use crate::link::{Draft, Entry, HomeEvent, HomeRequest, Origin, Page, Position, Replay};
 use crate::map::{Keys, Map};
 use crate::registry::{JoinId, index};
 use crate::time::Instant;
@@ -55,7 +55,7 @@ pub(crate) struct Broker {
     idempotency: Idempotency,
     keys: Keys,
     /// What waits to be taken by the hub.
-    pub news: VecDeque<News>,
+    pub events: VecDeque<HomeEvent>,
 }
 
 impl Broker {
@@ -73,51 +73,51 @@ impl Broker {
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
             keys,
-            news: VecDeque::new(),
+            events: VecDeque::new(),
         }
     }
 
-    /// Handles one request; the answers are in [`Broker::news`].
-    pub fn handle(&mut self, now: Instant, request: Request, limits: &Limits) {
+    /// Handles one request; the answers are in [`Broker::events`].
+    pub fn handle(&mut self, now: Instant, request: HomeRequest, limits: &Limits) {
         match request {
-            Request::Join { conn, join, room, member, replay } => {
+            HomeRequest::Join { conn, join, room, member, replay } => {
                 if let Err(error) = self.join(conn, Member { info: member, join }, room, &replay, limits) {
-                    self.news.push_back(News::JoinRefused { conn, join, error });
+                    self.events.push_back(HomeEvent::JoinRefused { conn, join, error });
                 }
             }
-            Request::Leave { room, client, join } => self.leave(now, &room, client, join, limits),
-            Request::Rename { room, join, member } => self.rename(&room, join, member),
-            Request::Publish { from, room, draft, idempotency_key } => {
+            HomeRequest::Leave { room, client, join } => self.leave(now, &room, client, join, limits),
+            HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
+            HomeRequest::Publish { from, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, limits);
-                self.news.push_back(News::Published { from, room, position });
+                self.events.push_back(HomeEvent::Published { from, room, position });
             }
-            Request::History { from, room, query } => {
+            HomeRequest::History { from, room, query } => {
                 let result = self.history(&room, &query, limits);
-                self.news.push_back(News::History { from, room, result });
+                self.events.push_back(HomeEvent::History { from, room, result });
             }
-            Request::Presence { from, room, only_counts } => {
+            HomeRequest::Presence { from, room, only_counts } => {
                 let members = self.find(&room).map(|at| &self.logs[at as usize].members);
-                self.news.push_back(match members {
-                    _ if only_counts => News::PresenceStats {
+                self.events.push_back(match members {
+                    _ if only_counts => HomeEvent::PresenceStats {
                         from,
                         clients: members.map_or(0, Members::len),
                         users: members.map_or(0, Members::users),
                     },
-                    None => News::Presence { from, members: Some(Vec::new()) },
+                    None => HomeEvent::Presence { from, members: Some(Vec::new()) },
                     Some(members) => {
                         let fits = members.least_bytes() <= presence_bytes(&from, limits);
                         let members = fits.then(|| members.infos().map(Arc::clone).collect());
-                        News::Presence { from, members }
+                        HomeEvent::Presence { from, members }
                     }
                 });
             }
-            Request::RemoveHistory { from, room } => {
+            HomeRequest::RemoveHistory { from, room } => {
                 if let Some(at) = self.find(&room) {
                     self.logs[at as usize].drop_all(&mut self.charges);
                     self.weigh(at);
                     self.settle(now, at, limits);
                 }
-                self.news.push_back(News::HistoryRemoved { from });
+                self.events.push_back(HomeEvent::HistoryRemoved { from });
             }
         }
     }
@@ -221,11 +221,18 @@ impl Broker {
         if is_empty {
             self.occupied += 1;
             self.arm(at, limits);
-            self.news.push_back(News::Occupied(room.clone()));
+            self.events.push_back(HomeEvent::Occupied(room.clone()));
         }
-        self.news.push_back(News::Joined { conn, client: info.client, join, room: room.clone(), position, replay });
+        self.events.push_back(HomeEvent::Joined {
+            conn,
+            client: info.client,
+            join,
+            room: room.clone(),
+            position,
+            replay,
+        });
         if !is_there {
-            self.news.push_back(News::Came { room, member: info });
+            self.events.push_back(HomeEvent::MemberJoined { room, member: info });
         }
         Ok(())
     }
@@ -236,11 +243,11 @@ impl Broker {
         let Some(member) = log.members.remove(client, join) else { return };
         if log.members.is_empty() {
             self.occupied -= 1;
-            self.news.push_back(News::Vacated(room.clone()));
+            self.events.push_back(HomeEvent::Vacated(room.clone()));
             self.touch(now, at);
             self.settle(now, at, limits);
         } else {
-            self.news.push_back(News::Went { room: room.clone(), member: member.info });
+            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: member.info });
         }
     }
 
@@ -249,8 +256,8 @@ impl Broker {
         let Some(at) = self.find(room) else { return };
         let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
         if before.user != info.user {
-            self.news.push_back(News::Went { room: room.clone(), member: before });
-            self.news.push_back(News::Came { room: room.clone(), member: info });
+            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: before });
+            self.events.push_back(HomeEvent::MemberJoined { room: room.clone(), member: info });
         }
     }
 
@@ -304,7 +311,7 @@ impl Broker {
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
             self.discard(oldest);
         }
-        self.news.push_back(News::Entry { room: room.clone(), entry });
+        self.events.push_back(HomeEvent::Entry { room: room.clone(), entry });
         self.touch(now, at);
         self.settle(now, at, limits);
         Some(position)
@@ -326,7 +333,7 @@ impl Broker {
         let position = found.map(|at| Position { offset: 0, ..self.logs[at as usize].position() });
         let epoch = position.map_or(0, |position| position.epoch);
         let entry = Arc::new(Entry { epoch, offset: 0, draft });
-        self.news.push_back(News::Entry { room: room.clone(), entry });
+        self.events.push_back(HomeEvent::Entry { room: room.clone(), entry });
         position
     }
 
@@ -430,7 +437,7 @@ mod tests {
         let limits = Limits::default();
         let mut broker = Broker::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId { slot: 0, generation: 0 }, JoinId(1));
-        let joins = Request::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
+        let joins = HomeRequest::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
         broker.handle(Instant(1), joins, &limits);
         for room in ["a", "b"].map(Name::from) {
             broker.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);

@@ -148,7 +148,7 @@ mod tests {
     use crate::conn::{Deferred, JoinReason, PendingJoin};
     use crate::ids::{ConnId, Name};
     use crate::limits::Limits;
-    use crate::link::{News, Position, Replay, Replayed, Request};
+    use crate::link::{HomeEvent, HomeRequest, Position, Replay, Replayed};
     use crate::map::Keys;
     use crate::registry::{JoinId, Reasons};
     use crate::testing::{audit_finds, knock};
@@ -168,9 +168,11 @@ mod tests {
         let conn = knock(&mut hub, &config, 1, "/ws/a");
         hub.handle(Input::Upgraded { conn });
         knock(&mut hub, &config, 2, "/ws/a");
-        let Some(Request::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else { panic!("it joins") };
+        let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
+            panic!("it joins")
+        };
         let (position, replay) = (Position { epoch: 7, offset: 0 }, Replayed::default());
-        hub.hear(News::Joined { conn, client: member.client, join, room, position, replay });
+        hub.on_home_event(HomeEvent::Joined { conn, client: member.client, join, room, position, replay });
         hub
     }
 

@@ -11,7 +11,7 @@ use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{JoinReason, Phase, Protocol, Timer};
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
-use crate::link::{Caller, Draft, Origin, Replay, Request};
+use crate::link::{Caller, Draft, HomeRequest, Origin, Replay};
 use crate::registry::Reasons;
 use crate::time::Instant;
 use crate::turn::{CallId, Effect};
@@ -52,7 +52,7 @@ impl Hub {
             Command::History { channel, query } => return self.call_history(caller, channel, query),
             Command::HistoryRemove { channel } => {
                 let from = Origin::Call(caller);
-                return self.requests.push_back(Request::RemoveHistory { from, room: channel });
+                return self.requests.push_back(HomeRequest::RemoveHistory { from, room: channel });
             }
             Command::Presence { channel } => return self.call_presence(caller, channel, false),
             Command::PresenceStats { channel } => return self.call_presence(caller, channel, true),
@@ -122,7 +122,7 @@ impl Hub {
         match self.draft(message) {
             Ok((draft, idempotency_key)) => {
                 let from = Origin::Call(caller);
-                self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
+                self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
             }
             Err(error) => self.resolve(caller, Err(error)),
         }
@@ -141,14 +141,14 @@ impl Hub {
     }
 
     fn call_presence(&mut self, caller: Caller, room: Name, only_counts: bool) {
-        self.requests.push_back(Request::Presence { from: Origin::Call(caller), room, only_counts });
+        self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, only_counts });
     }
 
     fn call_history(&mut self, caller: Caller, room: Name, query: HistoryQuery) {
         if !keeps_history(&self.config.limits) {
             return self.resolve(caller, Err(ErrorCode::NotAvailable.into()));
         }
-        self.requests.push_back(Request::History { from: Origin::Call(caller), room, query });
+        self.requests.push_back(HomeRequest::History { from: Origin::Call(caller), room, query });
     }
 
     /// Publishes to several rooms, which share one payload.

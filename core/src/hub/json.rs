@@ -9,7 +9,7 @@ use crate::code::{Error, ErrorCode};
 use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Protocol, Stage};
 use crate::ids::ConnId;
 use crate::limits::Limit;
-use crate::link::{Draft, Origin, Request};
+use crate::link::{Draft, HomeRequest, Origin};
 use crate::wire::json::{self, Command, Method};
 use crate::wire::{raw, readable};
 use alloc::boxed::Box;
@@ -298,7 +298,7 @@ impl Hub {
         self.check_publish_rate(slot)?;
         let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data: data.into(), tags: None, info, skip_history: false, shared: false };
-        self.requests.push_back(Request::Publish { from, room, draft, idempotency_key: None });
+        self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key: None });
         Ok(())
     }
 
@@ -313,7 +313,7 @@ impl Hub {
         }
         let from = self.asking(slot, id);
         let query = query.query()?;
-        self.requests.push_back(Request::History { from, room, query });
+        self.requests.push_back(HomeRequest::History { from, room, query });
         Ok(())
     }
 
@@ -324,7 +324,7 @@ impl Hub {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let from = self.asking(slot, id);
-        self.requests.push_back(Request::Presence { from, room, only_counts });
+        self.requests.push_back(HomeRequest::Presence { from, room, only_counts });
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Pr
 use crate::frame::Frame;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
-use crate::link::{Position, Replay, Replayed, Request};
+use crate::link::{HomeRequest, Position, Replay, Replayed};
 use crate::registry::{JoinId, Left, Reasons};
 use crate::time::Instant;
 use crate::wire::json::{self, Subscribed};
@@ -128,7 +128,7 @@ impl Hub {
         let own = grant.as_ref().and_then(|grant| grant.info.as_ref());
         let member = Arc::clone(own.unwrap_or(&open.info));
         open.joins.push(PendingJoin { join, reason, grant, deferred: None });
-        self.requests.push_back(Request::Join { conn: id, join, room: room.clone(), member, replay });
+        self.requests.push_back(HomeRequest::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
     /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
@@ -222,7 +222,7 @@ impl Hub {
         let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
         if !waits || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
-            return self.requests.push_back(Request::Leave { room, client, join });
+            return self.requests.push_back(HomeRequest::Leave { room, client, join });
         }
         let slot = conn.slot;
         let Some(pending) = self.take_pending(slot, join) else { return };
@@ -282,7 +282,7 @@ impl Hub {
             self.hear_waiting(slot);
         }
         if left.was_member {
-            self.requests.push_back(Request::Leave { room: left.room, client, join: left.join });
+            self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join });
         }
     }
 
@@ -333,7 +333,7 @@ impl Hub {
         let Some(open) = self.conns[slot as usize].open() else { return };
         let Some((room, join)) = self.registry.joins_of(slot).find(|(name, _)| *name == room) else { return };
         let member = Arc::clone(open.info_in(room));
-        self.requests.push_back(Request::Rename { room: room.clone(), join, member });
+        self.requests.push_back(HomeRequest::Rename { room: room.clone(), join, member });
     }
 
     /// A member came or went: those who watch are told.
@@ -415,8 +415,8 @@ mod tests {
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
         let conn = knock(&mut hub, &config, 1, "/ws?room=a&room=b");
         hub.handle(Input::Upgraded { conn });
-        let requests: Vec<Request> = hub.requests.drain(..).collect();
-        let [Request::Join { room: a, .. }, Request::Join { join: of_b, .. }] = &requests[..] else {
+        let requests: Vec<HomeRequest> = hub.requests.drain(..).collect();
+        let [HomeRequest::Join { room: a, .. }, HomeRequest::Join { join: of_b, .. }] = &requests[..] else {
             panic!("two rooms are joined: {requests:?}")
         };
         hub.take_out(conn.slot, a, UnsubscribeReason::SERVER);

@@ -24,7 +24,7 @@ use crate::frame::Frame;
 use crate::held::Held;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
-use crate::link::{Caller, News, Request};
+use crate::link::{Caller, HomeEvent, HomeRequest};
 use crate::map::{Keys, Map};
 use crate::outbox::{Progress, Queue};
 use crate::rate::Gcra;
@@ -84,7 +84,7 @@ pub(crate) struct Hub {
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
     /// What waits to be taken by the broker.
-    pub requests: VecDeque<Request>,
+    pub requests: VecDeque<HomeRequest>,
     /// What waits to be taken by the shell.
     pub effects: Vec<Effect>,
 }
@@ -216,22 +216,22 @@ impl Hub {
     }
 
     /// Handles what the broker has to say.
-    pub fn hear(&mut self, news: News) {
-        match news {
-            News::Joined { conn, client, join, room, position, replay } => {
+    pub fn on_home_event(&mut self, event: HomeEvent) {
+        match event {
+            HomeEvent::Joined { conn, client, join, room, position, replay } => {
                 self.joined(conn, client, join, room, position, replay);
             }
-            News::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
-            News::Entry { room, entry } => self.deliver(&room, &entry),
-            News::Published { from, room, position } => self.published(from, &room, position),
-            News::History { from, room, result } => self.history_read(from, &room, result),
-            News::Presence { from, members } => self.presence_read(from, members),
-            News::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
-            News::HistoryRemoved { from } => self.history_removed(&from),
-            News::Came { room, member } => self.tell_watchers(&room, &member, true),
-            News::Went { room, member } => self.tell_watchers(&room, &member, false),
-            News::Occupied(room) => self.event(Change::Occupied(room)),
-            News::Vacated(room) => self.event(Change::Vacated(room)),
+            HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
+            HomeEvent::Entry { room, entry } => self.deliver(&room, &entry),
+            HomeEvent::Published { from, room, position } => self.published(from, &room, position),
+            HomeEvent::History { from, room, result } => self.history_read(from, &room, result),
+            HomeEvent::Presence { from, members } => self.presence_read(from, members),
+            HomeEvent::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
+            HomeEvent::HistoryRemoved { from } => self.history_removed(&from),
+            HomeEvent::MemberJoined { room, member } => self.tell_watchers(&room, &member, true),
+            HomeEvent::MemberLeft { room, member } => self.tell_watchers(&room, &member, false),
+            HomeEvent::Occupied(room) => self.event(Change::Occupied(room)),
+            HomeEvent::Vacated(room) => self.event(Change::Vacated(room)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::code::{Error, ErrorCode};
 use crate::conn::{PendingAuth, PendingConnect, Protocol, Stage};
 use crate::ids::Name;
 use crate::limits::Limit;
-use crate::link::{Origin, Replay, Request};
+use crate::link::{HomeRequest, Origin, Replay};
 use crate::registry::Reasons;
 use crate::wire::plain::{self, Message, Wrong};
 use crate::wire::route::Plain;
@@ -155,7 +155,7 @@ impl Hub {
         let conn = self.conns[slot as usize].id;
         for (room, _) in self.registry.rooms_of(slot).filter(|(_, is_member)| *is_member) {
             let from = Origin::Plain { conn, id: None };
-            self.requests.push_back(Request::History { from, room: room.clone(), query: HistoryQuery::default() });
+            self.requests.push_back(HomeRequest::History { from, room: room.clone(), query: HistoryQuery::default() });
         }
     }
 

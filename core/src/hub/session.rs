@@ -8,7 +8,7 @@ use crate::config::UserLimit;
 use crate::conn::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Protocol, Stage, Timer};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
-use crate::link::{Replay, Request};
+use crate::link::{HomeRequest, Replay};
 use crate::registry::{Reasons, Registry};
 use crate::token::{BadToken, VerifiedClaims};
 use crate::turn::{Change, Effect};
@@ -223,7 +223,7 @@ impl Hub {
         open.info = Arc::new(info);
         let renamed = self.registry.joins_of(slot).map(|(room, join)| {
             let member = Arc::clone(open.info_in(room));
-            Request::Rename { room: room.clone(), join, member }
+            HomeRequest::Rename { room: room.clone(), join, member }
         });
         self.requests.extend(renamed);
     }

@@ -12,7 +12,7 @@ use crate::conn::{Conn, Protocol};
 use crate::frame::Frame;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
-use crate::link::{Caller, Draft, Origin, Request};
+use crate::link::{Caller, Draft, HomeRequest, Origin};
 use crate::outbox::PART;
 use crate::wire::api::bad_room;
 use alloc::boxed::Box;
@@ -217,7 +217,7 @@ impl Hub {
         match name.map_err(|wrong| bad_room(room, wrong)).and_then(|name| Ok((name, message?))) {
             Ok((room, (draft, idempotency_key))) => {
                 let from = Origin::Call(part);
-                self.requests.push_back(Request::Publish { from, room, draft, idempotency_key });
+                self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
             }
             Err(error) => self.resolve(part, Err(error)),
         }

@@ -75,7 +75,7 @@ pub(crate) struct Open {
     pub info: Arc<ClientInfo>,
     /// The events that it wants to receive; empty for all.
     pub events: Vec<String>,
-    /// Joins that the broker has not answered, or has not been asked for.
+    /// Joins that the home has not answered, or has not been asked for.
     pub joins: Vec<PendingJoin>,
     /// A token that is being checked.
     pub pending_auth: Option<PendingAuth>,
@@ -157,13 +157,13 @@ pub(crate) struct PendingSubscribe {
     pub watches: bool,
 }
 
-/// A join that the broker has not answered.
+/// A join that the home has not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingJoin {
     pub join: JoinId,
     pub reason: JoinReason,
     pub grant: Option<Box<Grant>>,
-    /// What the broker is to be asked for once the client has read what it was sent.
+    /// What the home is to be asked for once the client has read what it was sent.
     pub deferred: Option<Box<Deferred>>,
 }
 
@@ -331,7 +331,7 @@ impl Open {
         self.pending_auth.is_some() || !self.joins.is_empty()
     }
 
-    /// The first join that the broker has not been asked for.
+    /// The first join that the home has not been asked for.
     pub fn first_deferred(&self) -> Option<usize> {
         self.joins.iter().position(|pending| pending.deferred.is_some())
     }

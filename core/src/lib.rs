@@ -65,7 +65,7 @@
 //!
 //! # The parts
 //!
-//! The **hub** knows connections and who is in which room here; the **broker** gives every message its place in its
+//! The **hub** knows connections and who is in which room here; the **home** gives every message its place in its
 //! room's log. They talk by typed messages only, first in, first out, and [`Shard`] carries those until neither has
 //! anything left to do: that is one turn.
 #![no_std]
@@ -77,7 +77,6 @@ extern crate std;
 
 mod address;
 pub mod api;
-mod broker;
 pub mod close;
 pub mod code;
 pub mod config;
@@ -85,6 +84,7 @@ mod conn;
 mod frame;
 mod glob;
 mod held;
+mod home;
 mod hub;
 pub mod ids;
 mod inbound;

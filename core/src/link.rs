@@ -1,4 +1,4 @@
-//! What hub and broker say to each other. Both directions are first in, first out.
+//! What hub and home say to each other. Both directions are first in, first out.
 
 use crate::api::HistoryQuery;
 use crate::code::Error;
@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// From the hub to the broker of a room.
+/// From the hub to the home of a room.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeRequest {
     /// Make this connection a member, from a position on. Answered by [`HomeEvent::Joined`] or [`HomeEvent::JoinRefused`].
@@ -28,7 +28,7 @@ pub(crate) enum HomeRequest {
     RemoveHistory { from: Origin, room: Name },
 }
 
-/// From the broker to a hub.
+/// From the home to a hub.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection is a member. What comes after this on the link comes after `position` in the log.
@@ -130,7 +130,7 @@ pub(crate) fn epoch_text(epoch: u64) -> String {
     alloc::format!("{epoch:016x}")
 }
 
-/// Who waits for an answer of the broker.
+/// Who waits for an answer of the home.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     /// A backend.

@@ -79,7 +79,7 @@ impl Reasons {
 
 #[derive(Clone, Debug)]
 enum SeatState {
-    /// The broker has not confirmed it: the connection is no member yet and receives nothing.
+    /// The home has not confirmed it: the connection is no member yet and receives nothing.
     Joining(Name),
     /// A member, found at this place of the room's list.
     Member(Link),
@@ -96,7 +96,7 @@ pub(crate) struct Left {
     pub room: Name,
     /// Which join it was.
     pub join: JoinId,
-    /// Whether the broker had confirmed it.
+    /// Whether the home had confirmed it.
     pub was_member: bool,
 }
 

@@ -1,7 +1,7 @@
-//! One hub and one broker as one machine: an input goes in, and when nothing is left to be done, its effects come out.
+//! One hub and one home as one machine: an input goes in, and when nothing is left to be done, its effects come out.
 
-use crate::broker::{Broker, Log};
 use crate::config::Config;
+use crate::home::{Home, Log};
 use crate::hub::Hub;
 use crate::ids::ConnId;
 use crate::link::epoch_text;
@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 pub struct Shard {
     config: Rc<Config>,
     hub: Hub,
-    broker: Broker,
+    home: Home,
 }
 
 /// The bytes that wait for one connection's socket.
@@ -73,7 +73,7 @@ impl Shard {
         };
         let keys = Keys(word(0), word(1));
         let config = Rc::new(config);
-        Self { hub: Hub::new(Rc::clone(&config), keys), broker: Broker::new(keys, Keys(word(2), word(3))), config }
+        Self { hub: Hub::new(Rc::clone(&config), keys), home: Home::new(keys, Keys(word(2), word(3))), config }
     }
 
     /// What it was configured with.
@@ -101,7 +101,7 @@ impl Shard {
         let mono = self.hub.begin(now);
         self.hub.begin_turn();
         if matches!(input, Input::Tick) {
-            self.broker.tick(mono, &self.config.limits);
+            self.home.tick(mono, &self.config.limits);
         }
         self.hub.handle(input);
         self.settle(mono);
@@ -153,7 +153,7 @@ impl Shard {
     /// When [`Input::Tick`] is next useful; `None` when nothing waits for time to pass.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.hub.next_deadline(), self.broker.next_deadline()].into_iter().flatten().min()
+        [self.hub.next_deadline(), self.home.next_deadline()].into_iter().flatten().min()
     }
 
     /// What to write to a connection's socket; `None` when nothing waits or the connection has ended.
@@ -169,31 +169,31 @@ impl Shard {
     /// When one does not hold, with its name.
     pub fn audit(&self) {
         self.hub.audit();
-        self.broker.audit(&self.config.limits);
+        self.home.audit(&self.config.limits);
         for room in self.hub.room_views() {
             assert_eq!(
-                self.broker.member_count(&room.name),
+                self.home.member_count(&room.name),
                 room.members.len(),
-                "G2: hub and broker agree on {:?}",
+                "G2: hub and home agree on {:?}",
                 room.name
             );
         }
-        let occupied = self.broker.logs().filter(|log| !log.members.is_empty()).count();
-        assert_eq!(occupied, self.hub.gauges().rooms, "G3: the broker has no member that the hub does not know");
-        assert!(self.hub.requests.is_empty() && self.broker.events.is_empty(), "a turn ends with nothing undone");
+        let occupied = self.home.logs().filter(|log| !log.members.is_empty()).count();
+        assert_eq!(occupied, self.hub.gauges().rooms, "G3: the home has no member that the hub does not know");
+        assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
     }
 
     /// What exists and what has happened.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let gauges = Gauges { logs: self.broker.numbered(), history_bytes: self.broker.bytes(), ..self.hub.gauges() };
+        let gauges = Gauges { logs: self.home.numbered(), history_bytes: self.home.bytes(), ..self.hub.gauges() };
         Stats { gauges, totals: self.hub.totals().clone() }
     }
 
     /// The whole state as plain data.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut logs: Vec<LogView> = self.broker.logs().map(|log| self.log_view(log)).collect();
+        let mut logs: Vec<LogView> = self.home.logs().map(|log| self.log_view(log)).collect();
         logs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Snapshot {
             conns: self.hub.conn_views(),
@@ -204,14 +204,14 @@ impl Shard {
         }
     }
 
-    /// Carries messages between hub and broker, first in, first out, until neither has anything left to do.
+    /// Carries messages between hub and home, first in, first out, until neither has anything left to do.
     fn settle(&mut self, now: Instant) {
         loop {
             self.hub.evict();
-            if let Some(event) = self.broker.events.pop_front() {
+            if let Some(event) = self.home.events.pop_front() {
                 self.hub.on_home_event(event);
             } else if let Some(request) = self.hub.requests.pop_front() {
-                self.broker.handle(now, request, &self.config.limits);
+                self.home.handle(now, request, &self.config.limits);
             } else if !self.hub.next_command() && !self.hub.relieve() {
                 break;
             }
@@ -267,17 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong_between_hub_and_broker() {
+    fn its_audit_finds_what_is_wrong_between_hub_and_home() {
         audit_finds(
             busy,
             Shard::audit,
             &[
-                ("G2: hub and broker agree on \"a\"", |shard| shard.broker = Broker::new(KEYS, KEYS)),
-                ("G3: the broker has no member that the hub does not know", |shard| {
+                ("G2: hub and home agree on \"a\"", |shard| shard.home = Home::new(KEYS, KEYS)),
+                ("G3: the home has no member that the hub does not know", |shard| {
                     shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
                 }),
                 ("a turn ends with nothing undone", |shard| {
-                    shard.broker.events.push_back(HomeEvent::Occupied(Name::from("a")))
+                    shard.home.events.push_back(HomeEvent::Occupied(Name::from("a")))
                 }),
             ],
         );

@@ -87,6 +87,6 @@ pub struct LogView {
     pub ages_out: Option<Instant>,
     /// When the log is forgotten, if nothing more happens to it: it retains nothing, and nobody is in the room.
     pub forgotten_at: Option<Instant>,
-    /// Who the broker holds to be in the room.
+    /// Who the home holds to be in the room.
     pub members: Vec<ClientId>,
 }

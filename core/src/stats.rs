@@ -56,7 +56,7 @@ pub struct Totals {
     pub stale_inputs: u64,
     /// Inputs that mean nothing in the phase that the connection is in.
     pub ignored_inputs: u64,
-    /// Joins that the broker confirmed when nobody waited for them any more.
+    /// Joins that the home confirmed when nobody waited for them any more.
     pub late_joins: u64,
     /// Times that the clock went back and was held.
     pub clock_backsteps: u64,

@@ -151,7 +151,7 @@ impl Scope {
 
     /// Clients that come back to a log that moves on: its messages are trimmed, aged and removed, and it ends and begins anew.
     #[must_use]
-    pub fn broker(protocol: Protocol, conns: u8, history: u64, messages: u64) -> Self {
+    pub fn home(protocol: Protocol, conns: u8, history: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, 1, 8) };
         let setup =
             setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);

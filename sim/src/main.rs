@@ -13,7 +13,7 @@ parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals 
            --judge checkers|NAME               the same judged by the checkers of properties alone, or by one of them
 parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
-           --scope broker                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
+           --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
            --scope presence                    [--conns N] [--queue N]
                                                every possibility; --states N: give up after so many, --raw: clients that
                                                could change places tell states apart (they always do in presence)

@@ -159,7 +159,7 @@ fn what_a_command_does_not_read_it_does_not_take() {
         (&["exhaustive", "--scope", "presence", "--rooms", "3"], "exhaustive --scope presence does not take --rooms"),
         (&["exhaustive", "--scope", "presence", "--protocol", "plain"], "presence does not take --protocol"),
         (&["exhaustive", "--scope", "ends", "--messages", "1"], "exhaustive --scope ends does not take --messages"),
-        (&["exhaustive", "--scope", "broker", "--queue", "2"], "broker does not take --queue"),
+        (&["exhaustive", "--scope", "home", "--queue", "2"], "home does not take --queue"),
         (&["exhaustive", "--history", "2"], "exhaustive --scope rooms does not take --history"),
         (&["--seed", "1", "--seed", "2"], "--seed is given twice"),
     ] {
@@ -175,7 +175,7 @@ fn what_is_out_of_bounds_is_told_with_its_bounds() {
         (&["exhaustive", "--conns", "0"], "--conns is 0, but must be at least 1 and at most 8"),
         (&["exhaustive", "--rooms", "8"], "--rooms is 8, but must be at least 1 and at most 7"),
         (&["exhaustive", "--queue", "0"], "--queue is 0, but must be at least 1 and at most 8"),
-        (&["exhaustive", "--scope", "none"], "there are rooms, ends, users, pings, broker, presence"),
+        (&["exhaustive", "--scope", "none"], "there are rooms, ends, users, pings, home, presence"),
     ] {
         ends(words, 64, &[refusal]);
     }

@@ -134,7 +134,7 @@ const RECOVERY: [Goal; 5] = [
 #[test]
 fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
-        &Scope::broker(Protocol::Json, 1, 1, 2),
+        &Scope::home(Protocol::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
         "1096 states, 7055 transitions, depth 13: accept=41 upgrade=23 connect=23 recover=1431 \
          history=18 leave=18 lose=1032 write=945 api-publish=370 api-publish-once=370 \
@@ -145,7 +145,7 @@ fn a_json_client_and_a_log_of_one() {
 #[test]
 fn a_plain_client_and_a_log_of_one() {
     is_pinned_with(
-        &Scope::broker(Protocol::Plain, 1, 1, 3),
+        &Scope::home(Protocol::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
         "536 states, 3050 transitions, depth 8: accept=231 upgrade=216 lose=457 write=208 \
          api-publish=245 api-publish-once=245 api-history=534 api-history-remove=534 advance=380",
@@ -189,8 +189,8 @@ fn states_that_are_taken_for_one_have_one_future() {
         ("plain users", Scope::users(Protocol::Plain, 1, 1), 100),
         ("json users", Scope::users(Protocol::Json, 1, 1), 100),
         ("json pings", Scope::pings(Protocol::Json, 1, 1), 500),
-        ("plain log", Scope::broker(Protocol::Plain, 1, 1, 2), 100),
-        ("json log", Scope::broker(Protocol::Json, 1, 1, 1), 500),
+        ("plain log", Scope::home(Protocol::Plain, 1, 1, 2), 100),
+        ("json log", Scope::home(Protocol::Json, 1, 1, 1), 500),
         ("presence", Scope::presence(1, 4), 20),
     ] {
         let compared = compare_merged::<Shard>(&scope).unwrap_or_else(|differ| panic!("{name}: {differ}"));

@@ -1,4 +1,4 @@
-//! What the broker has answered, brought to whoever asked.
+//! What the home has answered, brought to whoever asked.
 
 use super::Hub;
 use crate::api::{Position, Publication, Reply};
@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Hub {
-    /// The broker has published what it was asked to.
+    /// The home has published what it was asked to.
     pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<link::Position>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
@@ -26,7 +26,7 @@ impl Hub {
         }
     }
 
-    /// The broker has read a log.
+    /// The home has read a log.
     pub(super) fn history_read(&mut self, from: Origin, room: &Name, result: Result<Page, Error>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
@@ -42,7 +42,7 @@ impl Hub {
         }
     }
 
-    /// The broker has told who is in a room.
+    /// The home has told who is in a room.
     pub(super) fn presence_read(&mut self, from: Origin, members: Option<Vec<Arc<ClientInfo>>>) {
         match from {
             Origin::Call(caller) => {
@@ -63,7 +63,7 @@ impl Hub {
         }
     }
 
-    /// The broker has counted who is in a room.
+    /// The home has counted who is in a room.
     pub(super) fn presence_counted(&mut self, from: Origin, clients: usize, users: usize) {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
@@ -74,7 +74,7 @@ impl Hub {
         }
     }
 
-    /// The broker has forgotten what a log retained.
+    /// The home has forgotten what a log retained.
     pub(super) fn history_removed(&mut self, from: &Origin) {
         if let Origin::Call(caller) = from {
             self.resolve(*caller, Ok(Reply::Done));

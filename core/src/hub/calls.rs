@@ -5,10 +5,10 @@ use super::reply::Budget;
 use super::walk::Walk;
 use super::work::Work;
 use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
-use crate::broker::keeps_history;
 use crate::close::{CloseCause, CloseReason};
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{JoinReason, Phase, Protocol, Timer};
+use crate::home::keeps_history;
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, HomeRequest, Origin, Replay};
@@ -37,7 +37,7 @@ pub(super) struct Gather {
 }
 
 impl Hub {
-    /// Carries out a backend's call. It is answered once, in this turn or when the broker has answered.
+    /// Carries out a backend's call. It is answered once, in this turn or when the home has answered.
     pub(super) fn call(&mut self, caller: Caller, command: Command) {
         if let Err(error) = self.reserve(caller, &command) {
             return self.resolve(caller, Err(error));

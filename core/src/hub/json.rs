@@ -3,10 +3,10 @@
 use super::Hub;
 use super::verdict::TokenVerdict;
 use super::work::Work;
-use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode};
 use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Protocol, Stage};
+use crate::home::keeps_history;
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, HomeRequest, Origin};
@@ -42,7 +42,7 @@ impl From<Error> for Refusal {
 }
 
 impl Hub {
-    /// Carries out the next command of a text frame and puts the rest back: the broker answers before it is looked at.
+    /// Carries out the next command of a text frame and puts the rest back: the home answers before it is looked at.
     pub(super) fn json_text(&mut self, conn: ConnId, text: String, at: usize) {
         match json::next_command(&text[at..]) {
             None => {}

@@ -1,13 +1,13 @@
-//! Joining and leaving rooms: what a client may, what the broker confirms, what the client is told.
+//! Joining and leaving rooms: what a client may, what the home confirms, what the client is told.
 
 use super::Hub;
 use super::verdict::{Flaw, TokenVerdict};
 use super::work::Work;
-use crate::broker::keeps_history;
 use crate::close::CloseCause;
 use crate::code::{Error, ErrorCode, UnsubscribeReason};
 use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Protocol, Stage, Timer};
 use crate::frame::Frame;
+use crate::home::keeps_history;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Position, Replay, Replayed};
@@ -57,7 +57,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Asks the broker to make the connection a member of a room.
+    /// Asks the home to make the connection a member of a room.
     pub(super) fn join(
         &mut self,
         slot: u32,
@@ -72,7 +72,7 @@ impl Hub {
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, watches, reason.reasons());
-        self.ask_broker(slot, room, join, reason, replay, grant);
+        self.ask_home(slot, room, join, reason, replay, grant);
     }
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
@@ -95,7 +95,7 @@ impl Hub {
         }
     }
 
-    /// Asks the broker for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
+    /// Asks the home for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
     /// in the outbox.
     pub(super) fn enter_next(&mut self, slot: u32) {
         let conn = &mut self.conns[slot as usize];
@@ -110,10 +110,10 @@ impl Hub {
             self.agenda.first(Work::Enter(id));
         }
         let Some(deferred) = deferred else { return };
-        self.ask_broker(slot, &deferred.room, join, reason, deferred.replay, None);
+        self.ask_home(slot, &deferred.room, join, reason, deferred.replay, None);
     }
 
-    fn ask_broker(
+    fn ask_home(
         &mut self,
         slot: u32,
         room: &Name,
@@ -146,7 +146,7 @@ impl Hub {
             open.joins.retain(|pending| pending.join != join);
         }
         self.arm_room_expiry(slot);
-        self.ask_broker(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), grant);
+        self.ask_home(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), grant);
     }
 
     /// The token that came with a `subscribe` was checked.
@@ -209,7 +209,7 @@ impl Hub {
         Ok(Grant { room: room.clone(), info, until, ttl })
     }
 
-    /// The broker has made the connection a member.
+    /// The home has made the connection a member.
     pub(super) fn joined(
         &mut self,
         conn: ConnId,
@@ -251,7 +251,7 @@ impl Hub {
         }
     }
 
-    /// The broker has no place for the room, or cannot give what was asked for.
+    /// The home has no place for the room, or cannot give what was asked for.
     pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
         self.with(conn, |hub, slot| {
             let Some(pending) = hub.take_pending(slot, join) else { return };
@@ -271,7 +271,7 @@ impl Hub {
         });
     }
 
-    /// A membership or a join is over: the broker has to know, unless it will ask when it confirms.
+    /// A membership or a join is over: the home has to know, unless it will ask when it confirms.
     pub(super) fn left(&mut self, slot: u32, left: Left) {
         let conn = &mut self.conns[slot as usize];
         let client = conn.client;
@@ -328,7 +328,7 @@ impl Hub {
         self.arm_room_expiry(slot);
     }
 
-    /// The broker learns who a connection is in a room now.
+    /// The home learns who a connection is in a room now.
     fn rename_in(&mut self, slot: u32, room: &Name) {
         let Some(open) = self.conns[slot as usize].open() else { return };
         let Some((room, join)) = self.registry.joins_of(slot).find(|(name, _)| *name == room) else { return };
@@ -408,7 +408,7 @@ mod tests {
     use crate::turn::Input;
     use alloc::rc::Rc;
 
-    /// A broker on another node would leave joins under way for longer than a turn.
+    /// A home on another node would leave joins under way for longer than a turn.
     #[test]
     fn who_leaves_one_room_is_still_waited_for_in_another() {
         let config = Rc::new(Config::default());
@@ -422,6 +422,6 @@ mod tests {
         hub.take_out(conn.slot, a, UnsubscribeReason::SERVER);
         let open = hub.conns[conn.slot as usize].open().expect("it is open");
         assert_eq!(open.joins.iter().map(|pending| pending.join).collect::<Vec<_>>(), [*of_b]);
-        assert!(hub.requests.is_empty(), "the broker asks about the other when it confirms");
+        assert!(hub.requests.is_empty(), "the home asks about the other when it confirms");
     }
 }

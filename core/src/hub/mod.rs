@@ -83,7 +83,7 @@ pub(crate) struct Hub {
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
-    /// What waits to be taken by the broker.
+    /// What waits to be taken by the home.
     pub requests: VecDeque<HomeRequest>,
     /// What waits to be taken by the shell.
     pub effects: Vec<Effect>,
@@ -215,7 +215,7 @@ impl Hub {
         }
     }
 
-    /// Handles what the broker has to say.
+    /// Handles what the home has to say.
     pub fn on_home_event(&mut self, event: HomeEvent) {
         match event {
             HomeEvent::Joined { conn, client, join, room, position, replay } => {

@@ -150,7 +150,7 @@ impl Hub {
         }
     }
 
-    /// Asks the broker where the connection's rooms are: its answers come after all that was said before.
+    /// Asks the home where the connection's rooms are: its answers come after all that was said before.
     fn tell_positions(&mut self, slot: u32) {
         let conn = self.conns[slot as usize].id;
         for (room, _) in self.registry.rooms_of(slot).filter(|(_, is_member)| *is_member) {

@@ -228,7 +228,7 @@ impl Hub {
         self.requests.extend(renamed);
     }
 
-    /// Puts the connection into the rooms that it starts in. One of json is ready when the broker has confirmed them all: the
+    /// Puts the connection into the rooms that it starts in. One of json is ready when the home has confirmed them all: the
     /// reply to its `connect` speaks of them. One of plain is ready at once.
     pub(super) fn enter(&mut self, slot: u32, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
         if rooms.len() > self.config.limits.rooms_per_connection {

@@ -18,7 +18,7 @@ const SCOPES: [(&str, &[&str]); 6] = [
     ("ends", &["scope", "states", "raw", "protocol", "conns", "queue"]),
     ("users", &["scope", "states", "raw", "protocol", "conns", "queue"]),
     ("pings", &["scope", "states", "raw", "protocol", "conns", "queue"]),
-    ("broker", &["scope", "states", "raw", "protocol", "conns", "history", "messages"]),
+    ("home", &["scope", "states", "raw", "protocol", "conns", "history", "messages"]),
     // Its clients have names anyway.
     ("presence", &["scope", "states", "conns", "queue"]),
 ];
@@ -87,7 +87,7 @@ fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
         "ends" => Scope::ends(protocol, conns, queue),
         "users" => Scope::users(protocol, conns, queue),
         "pings" => Scope::pings(protocol, conns, queue),
-        "broker" => Scope::broker(protocol, conns, history, messages),
+        "home" => Scope::home(protocol, conns, history, messages),
         _ => Scope::presence(conns, queue),
     };
     let cap = usize::try_from(flags.within("states", 1..=u32::MAX.into(), STATES)?).expect("below 2^32");

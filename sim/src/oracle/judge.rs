@@ -262,7 +262,7 @@ impl Oracle {
             let mut saw = view.members.clone();
             expected.sort_unstable();
             saw.sort_unstable();
-            equal(Guarantee::G2, &format!("the broker to hold for {name:?}"), &expected, &saw)?;
+            equal(Guarantee::G2, &format!("the home to hold for {name:?}"), &expected, &saw)?;
         }
         self.judge_epochs()
     }

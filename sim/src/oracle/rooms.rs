@@ -123,13 +123,13 @@ impl Oracle {
         self.replay(room, &want.clone().or_without()).expect("it is no reason to refuse")
     }
 
-    /// A connection was closed on its way into a room: the broker counts it until it is told.
+    /// A connection was closed on its way into a room: the home counts it until it is told.
     pub(super) fn join_in_vain(&mut self, info: &Value, peer: usize, room: usize) {
         if !self.may_occupy(room) {
             return;
         }
         self.counted.late_joins += 1;
-        // Whoever leaves it in this turn is there until the broker has heard of that.
+        // Whoever leaves it in this turn is there until the home has heard of that.
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.flashes.push(Subject::Room(room));
             // It leaves with those who are settled next.
@@ -150,7 +150,7 @@ impl Oracle {
         self.arm_seats(peer);
     }
 
-    /// The broker has heard that the last member of a room is gone.
+    /// The home has heard that the last member of a room is gone.
     pub(super) fn vacated(&mut self, room: usize) {
         self.turn.changes.push((Subject::Room(room), false));
         self.stamp_vacated(room, self.stamps);
@@ -168,7 +168,7 @@ impl Oracle {
         self.logs.iter().flatten().filter(|log| log.top > 0).count()
     }
 
-    /// Whether the broker knows of members: it hears of who has left after what was asked of it before.
+    /// Whether the home knows of members: it hears of who has left after what was asked of it before.
     fn has_members(&self, room: usize) -> bool {
         !self.rooms[room].is_empty() || self.is_being_left(room) || self.turn.flashes.contains(&Subject::Room(room))
     }

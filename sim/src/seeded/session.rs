@@ -45,7 +45,7 @@ fn says(input: &Input, all: &[&str]) -> bool {
     matches!(input, Input::Message { text, .. } if all.iter().all(|words| text.contains(words)))
 }
 
-/// Puts the parts of a call first that the broker has nothing to do with. Returns where each of them was.
+/// Puts the parts of a call first that the home has nothing to do with. Returns where each of them was.
 fn hub_first(parts: &mut Vec<(&'static str, Result<Command, Error>)>) -> Vec<usize> {
     let mut numbered: Vec<_> = std::mem::take(parts).into_iter().enumerate().collect();
     numbered.sort_by_key(|(_, (method, _))| !["send", "disconnect", "unsubscribe"].contains(method));

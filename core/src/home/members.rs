@@ -16,7 +16,7 @@ pub(crate) struct Members {
     bytes: usize,
 }
 
-/// One member, as the broker knows it.
+/// One member, as the home knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub info: Arc<ClientInfo>,

@@ -23,12 +23,12 @@ pub(crate) struct Log {
     retained: VecDeque<Retained>,
     bytes: usize,
     pub members: Members,
-    /// When it lost its last member or was published to, whichever was later, and which of all such times of the broker's
+    /// When it lost its last member or was published to, whichever was later, and which of all such times of the home's
     /// logs that was.
     touched: (Instant, u64),
-    /// What the broker's order of eviction holds for it.
+    /// What the home's order of eviction holds for it.
     pub place: Option<u64>,
-    /// What the broker's timers hold for it.
+    /// What the home's timers hold for it.
     pub armed: Instant,
 }
 

@@ -36,7 +36,7 @@ use slab::Slab;
 /// A log has an entry while its room has a member, and as long as it is remembered when it has numbered anything. Each of
 /// the two kinds is bounded by `logs`, so that joining a room never costs another one its log.
 #[derive(Clone, Debug)]
-pub(crate) struct Broker {
+pub(crate) struct Home {
     by_name: Map<Name, u32>,
     logs: Slab<Log>,
     timers: Timers<u32>,
@@ -58,7 +58,7 @@ pub(crate) struct Broker {
     pub events: VecDeque<HomeEvent>,
 }
 
-impl Broker {
+impl Home {
     pub fn new(keys: Keys, epoch_keys: Keys) -> Self {
         Self {
             by_name: Map::with_hasher(keys),
@@ -77,7 +77,7 @@ impl Broker {
         }
     }
 
-    /// Handles one request; the answers are in [`Broker::events`].
+    /// Handles one request; the answers are in [`Home::events`].
     pub fn handle(&mut self, now: Instant, request: HomeRequest, limits: &Limits) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
@@ -137,7 +137,7 @@ impl Broker {
         self.idempotency.tick(now);
     }
 
-    /// When [`Broker::tick`] is next useful.
+    /// When [`Home::tick`] is next useful.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next().into_iter().chain(self.idempotency.next_deadline()).min()
     }
@@ -157,7 +157,7 @@ impl Broker {
         self.charges.bytes()
     }
 
-    /// How many members the broker holds a room to have.
+    /// How many members the home holds a room to have.
     pub fn member_count(&self, room: &str) -> usize {
         self.find(room).map_or(0, |at| self.logs[at as usize].members.len())
     }
@@ -433,47 +433,47 @@ mod tests {
     use crate::testing::{audit_finds, draft, somebody};
 
     /// A room with somebody in it, another that only its log keeps, and a key that is remembered.
-    fn busy() -> (Broker, Limits) {
+    fn busy() -> (Home, Limits) {
         let limits = Limits::default();
-        let mut broker = Broker::new(Keys(1, 2), Keys(3, 4));
+        let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId { slot: 0, generation: 0 }, JoinId(1));
         let joins = HomeRequest::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
-        broker.handle(Instant(1), joins, &limits);
+        home.handle(Instant(1), joins, &limits);
         for room in ["a", "b"].map(Name::from) {
-            broker.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
+            home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
         }
-        (broker, limits)
+        (home, limits)
     }
 
     #[test]
     fn its_audit_finds_what_is_wrong() {
         audit_finds(
             busy,
-            |(broker, limits)| broker.audit(limits),
+            |(home, limits)| home.audit(limits),
             &[
                 ("G6: idempotency keys are bounded", |(_, limits)| limits.idempotency_keys = 1),
-                ("G3: names and logs are the same ones", |(broker, _)| drop(broker.by_name.pop())),
+                ("G3: names and logs are the same ones", |(home, _)| drop(home.by_name.pop())),
                 ("G6: logs are bounded", |(_, limits)| limits.logs = 1),
                 ("G6: history is bounded", |(_, limits)| limits.history_bytes = 1),
-                ("G3: a log is found by its name", |(broker, _)| broker.logs[0].name = Name::from("c")),
-                ("G6: rooms are bounded", |(broker, limits)| broker.occupied = limits.logs + 1),
-                ("is kept though it holds nothing", |(broker, _)| {
-                    broker.logs[1] = broker.begin(&Name::from("b"));
+                ("G3: a log is found by its name", |(home, _)| home.logs[0].name = Name::from("c")),
+                ("G6: rooms are bounded", |(home, limits)| home.occupied = limits.logs + 1),
+                ("is kept though it holds nothing", |(home, _)| {
+                    home.logs[1] = home.begin(&Name::from("b"));
                 }),
-                ("G3: logs without members are known", |(broker, _)| broker.idle = Idle::default()),
-                ("G3: what makes room for others is in its place", |(broker, _)| broker.logs[1].touch(Instant(1), 9)),
-                ("G6: what is retained has a deadline", |(broker, _)| broker.logs[0].armed = Instant::NEVER),
-                ("G7: a deadline is in the queue", |(broker, _)| broker.timers = Timers::default()),
-                ("G3: no log that is gone waits", |(broker, _)| {
-                    broker.idle.set(9, &mut None, broker.logs[1].place);
+                ("G3: logs without members are known", |(home, _)| home.idle = Idle::default()),
+                ("G3: what makes room for others is in its place", |(home, _)| home.logs[1].touch(Instant(1), 9)),
+                ("G6: what is retained has a deadline", |(home, _)| home.logs[0].armed = Instant::NEVER),
+                ("G7: a deadline is in the queue", |(home, _)| home.timers = Timers::default()),
+                ("G3: no log that is gone waits", |(home, _)| {
+                    home.idle.set(9, &mut None, home.logs[1].place);
                 }),
-                ("G3: no log that is gone has a deadline", |(broker, _)| {
-                    broker.timers.rearm(9, &mut Instant::NEVER.clone(), Instant(9));
+                ("G3: no log that is gone has a deadline", |(home, _)| {
+                    home.timers.rearm(9, &mut Instant::NEVER.clone(), Instant(9));
                 }),
-                ("G8: logs are counted", |(broker, _)| broker.numbered -= 1),
-                ("G8: rooms are counted", |(broker, _)| broker.occupied += 1),
-                ("G8: history counts its bytes", |(broker, _)| broker.charges.charge(&draft("1"))),
-                ("G8: a log is in the bucket of its bytes", |(broker, _)| broker.fullness.set(0, 9)),
+                ("G8: logs are counted", |(home, _)| home.numbered -= 1),
+                ("G8: rooms are counted", |(home, _)| home.occupied += 1),
+                ("G8: history counts its bytes", |(home, _)| home.charges.charge(&draft("1"))),
+                ("G8: a log is in the bucket of its bytes", |(home, _)| home.fullness.set(0, 9)),
             ],
         );
     }

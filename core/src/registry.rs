@@ -12,8 +12,9 @@ pub(crate) struct Registry {
     rooms: Groups,
     users: Groups,
     /// What each slot takes part in; empty for a vacant one.
-    slots: Vec<Place>,
-    memberships: usize,
+    slots: Vec<SlotEntry>,
+    /// Confirmed memberships over all rooms.
+    confirmed: usize,
     /// Connections that have a user.
     owners: usize,
     /// Counts the times that a connection became a user's.
@@ -22,8 +23,8 @@ pub(crate) struct Registry {
 
 /// What one slot takes part in.
 #[derive(Clone, Debug, Default)]
-struct Place {
-    seats: Vec<Seat>,
+struct SlotEntry {
+    memberships: Vec<Membership>,
     user: Option<Owned>,
 }
 
@@ -37,11 +38,11 @@ struct Owned {
 
 /// One room of one connection.
 #[derive(Clone, Debug)]
-struct Seat {
+struct Membership {
     join: JoinId,
     watches: bool,
     wanted: Reasons,
-    state: SeatState,
+    state: MembershipState,
 }
 
 /// Who wants a connection to be in a room: one or several.
@@ -78,7 +79,7 @@ impl Reasons {
 }
 
 #[derive(Clone, Debug)]
-enum SeatState {
+enum MembershipState {
     /// The home has not confirmed it: the connection is no member yet and receives nothing.
     Joining(Name),
     /// A member, found at this place of the room's list.
@@ -106,7 +107,7 @@ impl Registry {
             rooms: Groups::new(keys),
             users: Groups::new(keys),
             slots: Vec::new(),
-            memberships: 0,
+            confirmed: 0,
             owners: 0,
             owned: 0,
         }
@@ -115,109 +116,118 @@ impl Registry {
     /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
     /// who comes and goes.
     pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId, watches: bool, wanted: Reasons) {
-        assert!(self.find_seat(slot, room).is_none(), "G2: a connection is in a room once");
-        self.place(slot).seats.push(Seat { join, watches, wanted, state: SeatState::Joining(room.clone()) });
+        assert!(self.find_membership(slot, room).is_none(), "G2: a connection is in a room once");
+        self.slot_entry(slot).memberships.push(Membership {
+            join,
+            watches,
+            wanted,
+            state: MembershipState::Joining(room.clone()),
+        });
     }
 
     /// Adds a reason for a connection to be in a room, or to go on joining it. False when it does neither.
     pub fn want(&mut self, slot: u32, room: &str, reason: Reasons) -> bool {
-        let Some(at) = self.find_seat(slot, room) else { return false };
-        let wanted = &mut self.slots[slot as usize].seats[at].wanted;
+        let Some(at) = self.find_membership(slot, room) else { return false };
+        let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
         *wanted = wanted.and(reason);
         true
     }
 
     /// Whether this reason is one of those for which a connection is in a room, or joining it.
     pub fn is_wanted(&self, slot: u32, room: &str, reason: Reasons) -> bool {
-        self.find_seat(slot, room).is_some_and(|at| self.slots[slot as usize].seats[at].wanted.has(reason))
+        self.find_membership(slot, room).is_some_and(|at| self.slots[slot as usize].memberships[at].wanted.has(reason))
     }
 
     /// The join of a connection that is in a room, or joining it, and from now on watches or does not.
     pub fn set_watches(&mut self, slot: u32, room: &str, watches: bool) -> Option<JoinId> {
-        let at = self.find_seat(slot, room)?;
-        let seat = &mut self.slots[slot as usize].seats[at];
-        seat.watches = watches;
-        if let SeatState::Member(link) = seat.state {
+        let at = self.find_membership(slot, room)?;
+        let membership = &mut self.slots[slot as usize].memberships[at];
+        membership.watches = watches;
+        if let MembershipState::Member(link) = membership.state {
             self.rooms.set_watches(link, watches);
         }
-        Some(seat.join)
+        Some(membership.join)
     }
 
     /// Whether a connection is a member by this join.
     pub fn is_joined(&self, slot: u32, join: JoinId) -> bool {
-        let member = |seat: &&Seat| seat.join == join && matches!(seat.state, SeatState::Member(_));
-        self.seats(slot).iter().any(|seat| member(&seat))
+        let member = |membership: &&Membership| {
+            membership.join == join && matches!(membership.state, MembershipState::Member(_))
+        };
+        self.memberships_of(slot).iter().any(|membership| member(&membership))
     }
 
     /// Takes a reason back. With the last one the connection is taken out of the room.
     pub fn withdraw(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
-        let at = self.find_seat(slot, room)?;
-        let wanted = &mut self.slots[slot as usize].seats[at].wanted;
+        let at = self.find_membership(slot, room)?;
+        let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
         match wanted.without(reason) {
             Some(rest) => {
                 *wanted = rest;
                 None
             }
-            None => Some(self.remove_seat(slot, at)),
+            None => Some(self.remove_membership(slot, at)),
         }
     }
 
     /// The rooms of a connection that somebody wants it in, with everybody who does.
     pub fn wanted_by(&self, slot: u32, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
-        let wanted = self.seats(slot).iter().filter(move |seat| seat.wanted.has(reason));
-        wanted.map(|seat| (self.room(seat), seat.wanted))
+        let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
+        wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
     /// Makes the connection a member. False when nobody waits for this join any more.
     pub fn confirm(&mut self, slot: u32, join: JoinId) -> bool {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return false };
-        let Some(at) = place.seats.iter().position(|seat| seat.join == join) else { return false };
-        let SeatState::Joining(room) = &place.seats[at].state else { return false };
-        let link = self.rooms.add(room, Entry { slot, seat: index(at), watches: place.seats[at].watches });
-        place.seats[at].state = SeatState::Member(link);
-        self.memberships += 1;
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
+        let Some(at) = entry.memberships.iter().position(|membership| membership.join == join) else { return false };
+        let MembershipState::Joining(room) = &entry.memberships[at].state else { return false };
+        let link = self.rooms.add(room, Entry { slot, membership: index(at), watches: entry.memberships[at].watches });
+        entry.memberships[at].state = MembershipState::Member(link);
+        self.confirmed += 1;
         true
     }
 
     /// Gives up a join that was refused. Returns who wanted it.
     pub fn give_up(&mut self, slot: u32, join: JoinId) -> Option<Reasons> {
-        let at = self.seats(slot).iter().position(|seat| seat.join == join)?;
-        let wanted = self.seats(slot)[at].wanted;
-        self.remove_seat(slot, at);
+        let at = self.memberships_of(slot).iter().position(|membership| membership.join == join)?;
+        let wanted = self.memberships_of(slot)[at].wanted;
+        self.remove_membership(slot, at);
         Some(wanted)
     }
 
     /// Takes a connection out of a room, or gives up joining it.
     pub fn leave(&mut self, slot: u32, room: &str) -> Option<Left> {
-        let at = self.find_seat(slot, room)?;
-        Some(self.remove_seat(slot, at))
+        let at = self.find_membership(slot, room)?;
+        Some(self.remove_membership(slot, at))
     }
 
     /// Takes a connection out of the room that it joined last. Called until there is none, it empties the slot.
     pub fn leave_one(&mut self, slot: u32) -> Option<Left> {
-        let last = self.seat_count(slot).checked_sub(1)?;
-        Some(self.remove_seat(slot, last))
+        let last = self.membership_count(slot).checked_sub(1)?;
+        Some(self.remove_membership(slot, last))
     }
 
     /// How many rooms a connection is in or joining.
-    pub fn seat_count(&self, slot: u32) -> usize {
-        self.seats(slot).len()
+    pub fn membership_count(&self, slot: u32) -> usize {
+        self.memberships_of(slot).len()
     }
 
     /// Whether a connection is in a room or joining it.
-    pub fn has_seat(&self, slot: u32, room: &str) -> bool {
-        self.find_seat(slot, room).is_some()
+    pub fn has_membership(&self, slot: u32, room: &str) -> bool {
+        self.find_membership(slot, room).is_some()
     }
 
     /// Whether a connection is a member of a room.
     pub fn is_member(&self, slot: u32, room: &str) -> bool {
-        let seat = self.find_seat(slot, room).map(|at| &self.slots[slot as usize].seats[at]);
-        seat.is_some_and(|seat| matches!(seat.state, SeatState::Member(_)))
+        let membership = self.find_membership(slot, room).map(|at| &self.slots[slot as usize].memberships[at]);
+        membership.is_some_and(|membership| matches!(membership.state, MembershipState::Member(_)))
     }
 
     /// The rooms of a connection, with whether it is a member yet.
     pub fn rooms_of(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
-        self.seats(slot).iter().map(|seat| (self.room(seat), matches!(seat.state, SeatState::Member(_))))
+        self.memberships_of(slot)
+            .iter()
+            .map(|membership| (self.room(membership), matches!(membership.state, MembershipState::Member(_))))
     }
 
     /// The members of a room, in the order in which they are served.
@@ -234,18 +244,18 @@ impl Registry {
 
     /// The rooms that a connection is a member of or joins, each with its join.
     pub fn joins_of(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
-        self.seats(slot).iter().map(|seat| (self.room(seat), seat.join))
+        self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
     /// Gives a connection to a user. Returns whether it is the user's first.
     pub fn set_user(&mut self, slot: u32, user: &Name) -> bool {
         assert!(!user.is_empty(), "the anonymous user is nobody");
         let first = self.users.of(user).is_empty();
-        let link = self.users.add(user, Entry { slot, seat: 0, watches: false });
+        let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
         self.owners += 1;
         self.owned += 1;
         let since = self.owned;
-        let before = self.place(slot).user.replace(Owned { link, since });
+        let before = self.slot_entry(slot).user.replace(Owned { link, since });
         assert!(before.is_none(), "a connection has one user, once");
         first
     }
@@ -288,9 +298,9 @@ impl Registry {
         self.rooms.groups.capacity()
     }
 
-    /// The room in a place, and how many members it has.
-    pub fn room_at(&self, place: usize) -> Option<(&Name, usize)> {
-        self.rooms.groups.get(place).map(|group| (&group.name, group.entries.len()))
+    /// The room at an index below [`Registry::room_places`], and how many members it has.
+    pub fn room_at(&self, index: usize) -> Option<(&Name, usize)> {
+        self.rooms.groups.get(index).map(|group| (&group.name, group.entries.len()))
     }
 
     /// How many members a room has.
@@ -320,7 +330,7 @@ impl Registry {
 
     /// Memberships over all rooms.
     pub fn memberships(&self) -> usize {
-        self.memberships
+        self.confirmed
     }
 
     /// Checks that both sides of every relation agree (G2) and that nothing empty is kept (G3).
@@ -329,21 +339,21 @@ impl Registry {
         self.users.audit();
         let mut memberships = 0;
         let mut users = 0;
-        for (slot, place) in self.slots.iter().enumerate() {
-            for (at, seat) in place.seats.iter().enumerate() {
-                assert_ne!(seat.wanted.0, 0, "G2: somebody wants a connection where it is");
-                if let SeatState::Member(link) = seat.state {
+        for (slot, entry) in self.slots.iter().enumerate() {
+            for (at, membership) in entry.memberships.iter().enumerate() {
+                assert_ne!(membership.wanted.0, 0, "G2: somebody wants a connection where it is");
+                if let MembershipState::Member(link) = membership.state {
                     memberships += 1;
                     let entry = self.rooms.entry(link);
-                    assert_eq!((entry.slot, entry.seat), (index(slot), index(at)), "G2: a room knows its member");
+                    assert_eq!((entry.slot, entry.membership), (index(slot), index(at)), "G2: a room knows its member");
                 }
             }
-            if let Some(owned) = place.user {
+            if let Some(owned) = entry.user {
                 users += 1;
                 assert_eq!(self.users.entry(owned.link).slot, index(slot), "G2: a user knows its connection");
             }
         }
-        assert_eq!(memberships, self.memberships, "G8: memberships are counted");
+        assert_eq!(memberships, self.confirmed, "G8: memberships are counted");
         assert_eq!(users, self.owners, "G8: connections with a user are counted");
         assert_eq!(
             memberships,
@@ -357,53 +367,54 @@ impl Registry {
         );
     }
 
-    fn seats(&self, slot: u32) -> &[Seat] {
-        self.slots.get(slot as usize).map_or(&[], |place| &place.seats)
+    fn memberships_of(&self, slot: u32) -> &[Membership] {
+        self.slots.get(slot as usize).map_or(&[], |entry| &entry.memberships)
     }
 
-    fn room<'a>(&'a self, seat: &'a Seat) -> &'a Name {
-        match &seat.state {
-            SeatState::Joining(room) => room,
-            SeatState::Member(link) => self.rooms.name(*link),
+    fn room<'a>(&'a self, membership: &'a Membership) -> &'a Name {
+        match &membership.state {
+            MembershipState::Joining(room) => room,
+            MembershipState::Member(link) => self.rooms.name(*link),
         }
     }
 
-    fn place(&mut self, slot: u32) -> &mut Place {
+    fn slot_entry(&mut self, slot: u32) -> &mut SlotEntry {
         let at = slot as usize;
         if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, Place::default);
+            self.slots.resize_with(at + 1, SlotEntry::default);
         }
         &mut self.slots[at]
     }
 
-    fn find_seat(&self, slot: u32, room: &str) -> Option<usize> {
-        let seats = &self.slots.get(slot as usize)?.seats;
+    fn find_membership(&self, slot: u32, room: &str) -> Option<usize> {
+        let memberships = &self.slots.get(slot as usize)?.memberships;
         let known = self.rooms.find(room);
-        seats.iter().position(|seat| match &seat.state {
-            SeatState::Joining(name) => name.as_str() == room,
-            SeatState::Member(link) => Some(link.group) == known,
+        memberships.iter().position(|membership| match &membership.state {
+            MembershipState::Joining(name) => name.as_str() == room,
+            MembershipState::Member(link) => Some(link.group) == known,
         })
     }
 
-    fn remove_seat(&mut self, slot: u32, at: usize) -> Left {
-        let seats = &mut self.slots[slot as usize].seats;
-        let seat = seats.swap_remove(at);
-        if let Some(Seat { state: SeatState::Member(moved), .. }) = seats.get(at) {
-            self.rooms.entry_mut(*moved).seat = index(at);
+    fn remove_membership(&mut self, slot: u32, at: usize) -> Left {
+        let memberships = &mut self.slots[slot as usize].memberships;
+        let membership = memberships.swap_remove(at);
+        if let Some(Membership { state: MembershipState::Member(moved), .. }) = memberships.get(at) {
+            self.rooms.entry_mut(*moved).membership = index(at);
         }
-        if seats.is_empty() {
+        if memberships.is_empty() {
             // A connection that left every room, or ended, gives its memory back.
-            *seats = Vec::new();
+            *memberships = Vec::new();
         }
-        match seat.state {
-            SeatState::Joining(room) => Left { room, join: seat.join, was_member: false },
-            SeatState::Member(link) => {
+        match membership.state {
+            MembershipState::Joining(room) => Left { room, join: membership.join, was_member: false },
+            MembershipState::Member(link) => {
                 let room = self.rooms.name(link).clone();
                 if let Some(moved) = self.rooms.remove(link) {
-                    self.slots[moved.slot as usize].seats[moved.seat as usize].state = SeatState::Member(link);
+                    self.slots[moved.slot as usize].memberships[moved.membership as usize].state =
+                        MembershipState::Member(link);
                 }
-                self.memberships -= 1;
-                Left { room, join: seat.join, was_member: true }
+                self.confirmed -= 1;
+                Left { room, join: membership.join, was_member: true }
             }
         }
     }
@@ -424,11 +435,11 @@ struct Group {
     watchers: u32,
 }
 
-/// The member's side of a relation: which slot, and which of its seats.
+/// The member's side of a relation: which slot, and which of its memberships.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     slot: u32,
-    seat: u32,
+    membership: u32,
     watches: bool,
 }
 
@@ -563,9 +574,9 @@ mod tests {
         assert!(!registry.confirm(0, JoinId(1)));
         registry.begin_join(0, &Name::from("a"), JoinId(2), false, Reasons::CLIENT);
         registry.give_up(0, JoinId(1));
-        assert!(registry.has_seat(0, "a"), "another join is not given up");
+        assert!(registry.has_membership(0, "a"), "another join is not given up");
         registry.give_up(0, JoinId(2));
-        assert!(!registry.has_seat(0, "a"));
+        assert!(!registry.has_membership(0, "a"));
         assert!(!registry.confirm(7, JoinId(1)), "nor for a slot that never was");
         registry.audit();
     }
@@ -611,8 +622,8 @@ mod tests {
             registry.audit();
         }
         assert_eq!(left, [Name::from("b"), Name::from("c")]);
-        assert_eq!(registry.seat_count(0), 0);
-        assert!(registry.is_member(1, "b") && !registry.is_member(1, "c") && !registry.has_seat(9, "a"));
+        assert_eq!(registry.membership_count(0), 0);
+        assert!(registry.is_member(1, "b") && !registry.is_member(1, "c") && !registry.has_membership(9, "a"));
     }
 
     #[test]
@@ -634,15 +645,15 @@ mod tests {
                 ("G8: those who watch \"a\" are counted", |registry| registry.rooms.groups[0].watchers += 1),
                 ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
-                ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].seat = 1),
+                ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].membership = 1),
                 ("G2: somebody wants a connection where it is", |registry| {
-                    registry.slots[0].seats[0].wanted = Reasons(0);
+                    registry.slots[0].memberships[0].wanted = Reasons(0);
                 }),
                 ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),
-                ("G8: memberships are counted", |registry| registry.memberships += 1),
+                ("G8: memberships are counted", |registry| registry.confirmed += 1),
                 ("G2: every member knows its room", |registry| {
-                    registry.slots[1].seats.clear();
-                    registry.memberships -= 1;
+                    registry.slots[1].memberships.clear();
+                    registry.confirmed -= 1;
                 }),
                 ("G8: connections with a user are counted", |registry| registry.owners += 1),
                 ("G2: every connection knows its user", |registry| {

@@ -102,11 +102,11 @@ impl Hub {
             "G7: the earliest deadline is the one that is armed"
         );
         assert!(self.timers.holds(Owner::Conn(slot), conn.deadlines.armed), "G7: an armed deadline is in the queue");
-        let seats = self.registry.seat_count(slot);
+        let memberships = self.registry.membership_count(slot);
         match conn.phase.as_ref().expect("a phase is absent only within a transition") {
             Phase::Open(open) => {
                 let limits = &self.config.limits;
-                assert!(seats <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
+                assert!(memberships <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
                 open.inbound.audit();
                 assert_eq!(
                     open.inbound.is_unfinished(),
@@ -131,7 +131,7 @@ impl Hub {
                 );
             }
             Phase::Handshaking(_) | Phase::Closing(_) => {
-                assert_eq!(seats, 0, "G2: only an open connection is in a room");
+                assert_eq!(memberships, 0, "G2: only an open connection is in a room");
             }
         }
         if let Some(queue) = conn.queue() {

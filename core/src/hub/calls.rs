@@ -191,9 +191,9 @@ impl Hub {
 
     fn put_in(&mut self, user: &Name, client: Which, room: &Name, since: Option<Position>) -> Result<Reply, Error> {
         let (there, slots): (Vec<u32>, Vec<u32>) =
-            self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_seat(*slot, room));
+            self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_membership(*slot, room));
         for slot in &slots {
-            self.has_place(*slot)?;
+            self.check_room_count(*slot)?;
         }
         for slot in there {
             self.registry.want(slot, room, Reasons::API);

@@ -30,8 +30,8 @@ impl Hub {
         if self.registry.is_wanted(slot, &room, Reasons::CLIENT) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
-        if !self.registry.has_seat(slot, &room) {
-            self.has_place(slot)?;
+        if !self.registry.has_membership(slot, &room) {
+            self.check_room_count(slot)?;
         }
         Ok(room)
     }
@@ -50,8 +50,8 @@ impl Hub {
     }
 
     /// Whether a connection may be put into one more room.
-    pub(super) fn has_place(&self, slot: u32) -> Result<(), Error> {
-        if self.registry.seat_count(slot) >= self.config.limits.rooms_per_connection {
+    pub(super) fn check_room_count(&self, slot: u32) -> Result<(), Error> {
+        if self.registry.membership_count(slot) >= self.config.limits.rooms_per_connection {
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::RoomsPerConnection, "too many rooms"));
         }
         Ok(())

@@ -33,11 +33,11 @@ impl RoomChanges {
         let named = registry.wanted_by(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(Name, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
-        let is_new = |room: &&Name| !open.granted.contains(room) && !registry.has_seat(slot, room);
+        let is_new = |room: &&Name| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
         let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));
         let new: Vec<(Name, Reasons)> = granted.chain(personal).collect();
-        let count = registry.seat_count(slot) - left + new.len();
+        let count = registry.membership_count(slot) - left + new.len();
         Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
     }
 }

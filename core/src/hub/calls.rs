@@ -65,10 +65,12 @@ impl Hub {
                 self.disconnect(&user, client, &whitelist, &reason);
                 Ok(Reply::Done)
             }
-            Command::Subscribe { user, client, channel, since } => self.put_in(&user, client, &channel, since),
+            Command::Subscribe { user, client, channel, since } => {
+                self.server_subscribe(&user, client, &channel, since)
+            }
             Command::Unsubscribe { user, client, channel } => {
                 for slot in self.ready_of(&user, client) {
-                    self.take_out(slot, &channel, UnsubscribeReason::SERVER);
+                    self.server_unsubscribe(slot, &channel, UnsubscribeReason::SERVER);
                 }
                 Ok(Reply::Done)
             }
@@ -189,7 +191,13 @@ impl Hub {
         self.resolve(caller, Ok(reply));
     }
 
-    fn put_in(&mut self, user: &Name, client: Which, room: &Name, since: Option<Position>) -> Result<Reply, Error> {
+    fn server_subscribe(
+        &mut self,
+        user: &Name,
+        client: Which,
+        room: &Name,
+        since: Option<Position>,
+    ) -> Result<Reply, Error> {
         let (there, slots): (Vec<u32>, Vec<u32>) =
             self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_membership(*slot, room));
         for slot in &slots {
@@ -205,7 +213,7 @@ impl Hub {
                 offset,
                 or_refuse: false,
             });
-            self.place(slot, room, JoinReason::ServerSide(Reasons::API), replay);
+            self.server_join(slot, room, JoinReason::ServerSide(Reasons::API), replay);
         }
         Ok(Reply::Done)
     }

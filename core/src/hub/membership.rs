@@ -77,7 +77,7 @@ impl Hub {
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
     /// outbox: of several such rooms one comes after the other, each when the client has read.
-    pub(super) fn place(&mut self, slot: u32, room: &Name, reason: JoinReason, replay: Replay) {
+    pub(super) fn server_join(&mut self, slot: u32, room: &Name, reason: JoinReason, replay: Replay) {
         let conn = &mut self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
@@ -287,20 +287,20 @@ impl Hub {
     }
 
     /// Takes a connection out of a room, whoever wants it there, and tells it why.
-    pub(super) fn take_out(&mut self, slot: u32, room: &Name, reason: UnsubscribeReason) {
+    pub(super) fn server_unsubscribe(&mut self, slot: u32, room: &Name, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.leave(slot, room) {
-            self.tell_taken_out(slot, room, left, reason);
+            self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
     /// Takes back a reason for a connection to be in a room. With the last one it is taken out and told why.
     pub(super) fn withdraw(&mut self, slot: u32, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.withdraw(slot, room, wanted) {
-            self.tell_taken_out(slot, room, left, reason);
+            self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
-    fn tell_taken_out(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
+    fn push_unsubscribe(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
         if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
             self.say(slot, &json::unsubscribe_push(room, reason));
@@ -419,7 +419,7 @@ mod tests {
         let [HomeRequest::Join { room: a, .. }, HomeRequest::Join { join: of_b, .. }] = &requests[..] else {
             panic!("two rooms are joined: {requests:?}")
         };
-        hub.take_out(conn.slot, a, UnsubscribeReason::SERVER);
+        hub.server_unsubscribe(conn.slot, a, UnsubscribeReason::SERVER);
         let open = hub.conns[conn.slot as usize].open().expect("it is open");
         assert_eq!(open.joins.iter().map(|pending| pending.join).collect::<Vec<_>>(), [*of_b]);
         assert!(hub.requests.is_empty(), "the home asks about the other when it confirms");

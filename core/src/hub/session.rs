@@ -164,7 +164,7 @@ impl Hub {
         self.rename(slot, user.clone(), info);
         for (room, reason) in &changes.new {
             let replay = self.wanted_of(slot, room);
-            self.place(slot, room, JoinReason::ServerSide(*reason), replay);
+            self.server_join(slot, room, JoinReason::ServerSide(*reason), replay);
         }
         self.make_room_for(&user);
     }
@@ -254,7 +254,7 @@ impl Hub {
             if is_json {
                 self.join(slot, &room, JoinReason::OnConnect(reasons), replay, false, None);
             } else {
-                self.place(slot, &room, JoinReason::ServerSide(reasons), replay);
+                self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
             }
         }
         self.make_room_for(&user);

@@ -207,7 +207,7 @@ impl Shard {
     /// Carries messages between hub and home, first in, first out, until neither has anything left to do.
     fn settle(&mut self, now: Instant) {
         loop {
-            self.hub.evict();
+            self.hub.close_slow_consumers();
             if let Some(event) = self.home.events.pop_front() {
                 self.hub.on_home_event(event);
             } else if let Some(request) = self.hub.requests.pop_front() {

@@ -51,7 +51,7 @@ impl Fullness {
             self.places.resize(at + 1, Place::NOWHERE);
         }
         if self.places[at].bucket != bucket {
-            self.take_out(log);
+            self.unlink(log);
             bucket.into_iter().for_each(|bucket| self.append(log, bucket));
         }
     }
@@ -89,7 +89,7 @@ impl Fullness {
         assert_eq!(listed, holding, "G8: a log that holds something is in a list");
     }
 
-    fn take_out(&mut self, log: u32) {
+    fn unlink(&mut self, log: u32) {
         let Place { bucket: Some(bucket), before, after } = self.places[log as usize] else { return };
         let list = &mut self.lists[usize::from(bucket)];
         match self.places.get_mut(before as usize) {

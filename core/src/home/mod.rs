@@ -305,11 +305,11 @@ impl Home {
             self.make_room(now, at, limits);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
-            self.discard(at);
+            self.evict_log(at);
             return self.pass_on(room, None, Draft { skip_history: true, ..entry.draft.clone() });
         }
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
-            self.discard(oldest);
+            self.evict_log(oldest);
         }
         self.events.push_back(HomeEvent::Entry { room: room.clone(), entry });
         self.touch(now, at);
@@ -377,7 +377,7 @@ impl Home {
     /// Forgets a log when there is no reason left to remember it, and else arms its next deadline.
     fn settle(&mut self, now: Instant, at: u32, limits: &Limits) {
         if self.logs[at as usize].forgotten_at(limits.log_memory) <= now {
-            self.discard(at);
+            self.evict_log(at);
         } else {
             self.arm(at, limits);
         }
@@ -395,7 +395,7 @@ impl Home {
         log.ages_out(limits.history_age).min(log.forgotten_at(limits.log_memory))
     }
 
-    fn discard(&mut self, at: u32) {
+    fn evict_log(&mut self, at: u32) {
         let mut log = self.logs.remove(at as usize);
         assert!(log.members.is_empty(), "G2: a log with members stays");
         self.timers.rearm(at, &mut log.armed, Instant::NEVER);

@@ -236,7 +236,7 @@ impl Hub {
     }
 
     /// Closes the connections that could not keep up.
-    pub fn evict(&mut self) {
+    pub fn close_slow_consumers(&mut self) {
         while let Some(conn) = self.slow.pop() {
             self.with(conn, |hub, slot| hub.close(slot, CloseCause::Slow));
         }
@@ -570,7 +570,7 @@ impl Hub {
         let missed = (self.now.mono.0 - due.0) / interval;
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
         self.send_ping(slot);
-        self.evict();
+        self.close_slow_consumers();
     }
 
     /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of

@@ -243,7 +243,7 @@ pub(crate) enum PeerSide {
 
 /// What sealing an outbox did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SealedOff {
+pub(crate) struct SealOutcome {
     /// Whole frames that will not be written.
     pub dropped: u64,
     /// Whether a Close frame was queued.
@@ -286,38 +286,38 @@ impl Open {
         reason: CloseReason,
         limits: &Limits,
         held: &mut Held,
-    ) -> (Closing, SealedOff) {
+    ) -> (Closing, SealOutcome) {
         let close = Frame::close(Some(&reason));
-        let (sealed, sealed_off) = self.seal(cause, close, limits, held);
-        (Closing { sealed, cause, reason, peer: PeerSide::Open }, sealed_off)
+        let (sealed, outcome) = self.seal(cause, close, limits, held);
+        (Closing { sealed, cause, reason, peer: PeerSide::Open }, outcome)
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
-    pub fn answer_close(self, code: Option<u16>, limits: &Limits, held: &mut Held) -> (Closing, SealedOff) {
+    pub fn answer_close(self, code: Option<u16>, limits: &Limits, held: &mut Held) -> (Closing, SealOutcome) {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
         let cause = CloseCause::PeerClose;
-        let (sealed, sealed_off) = self.seal(cause, close, limits, held);
+        let (sealed, outcome) = self.seal(cause, close, limits, held);
         let reason = named(code.unwrap_or(NO_STATUS));
-        (Closing { sealed, cause, reason, peer: PeerSide::Closed }, sealed_off)
+        (Closing { sealed, cause, reason, peer: PeerSide::Closed }, outcome)
     }
 
     /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
     /// finished.
-    pub fn follow(self, limits: &Limits, held: &mut Held) -> (Closing, SealedOff) {
+    pub fn follow(self, limits: &Limits, held: &mut Held) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
         let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
         let (sealed, dropped) = self.outbox.cut(held);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealedOff { dropped, close: false, was_empty: false, waited, was_ready, was_held, inbound })
+        (closing, SealOutcome { dropped, close: false, was_empty: false, waited, was_ready, was_held, inbound })
     }
 
-    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits, held: &mut Held) -> (Sealed, SealedOff) {
+    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits, held: &mut Held) -> (Sealed, SealOutcome) {
         let waited = self.outbox.queue().bytes();
         let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, held);
-        (sealed, SealedOff { dropped, close: true, was_empty, waited, was_ready, was_held, inbound })
+        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_held, inbound })
     }
 
     /// Who it is in a room.
@@ -363,7 +363,7 @@ impl Closing {
         };
         is_new.then(|| {
             self.peer = side;
-            self.sealed.hurry(held)
+            self.sealed.drop_unsent(held)
         })
     }
 

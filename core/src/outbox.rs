@@ -135,7 +135,7 @@ impl Sealed {
     }
 
     /// Drops every whole frame but the Close. Returns how many.
-    pub fn hurry(&mut self, held: &mut Held) -> u64 {
+    pub fn drop_unsent(&mut self, held: &mut Held) -> u64 {
         let queue = &mut self.0;
         let begun = usize::from(queue.half_written > 0);
         if queue.frames.len() == begun {
@@ -375,7 +375,7 @@ mod tests {
             let mut held = held.clone();
             let (mut sealed, ..) = outbox.clone().seal(drain, close.clone(), &mut held);
             let sealed_with = held.bytes();
-            sealed.hurry(&mut held);
+            sealed.drop_unsent(&mut held);
             let hurried = held.bytes();
             held.audit(sealed.queue().refused());
             sealed.flushed(sealed.queue().bytes(), &mut held);
@@ -444,7 +444,7 @@ mod tests {
         outbox.pong(Frame::pong(b"1"), &mut held);
         let (mut sealed, ..) = outbox.seal(Drain::Queued, Frame::close(None), &mut held);
         assert_eq!(sealed.queue().len(), 2);
-        assert_eq!(sealed.hurry(&mut held), 1);
+        assert_eq!(sealed.drop_unsent(&mut held), 1);
         assert_eq!(written(sealed.queue()), Frame::close(None).bytes());
         sealed.queue().audit();
     }
@@ -483,14 +483,14 @@ mod tests {
         outbox.push(text("cd"), &limits(), &mut held).unwrap();
         let (mut sealed, ..) = outbox.seal(Drain::Queued, close.clone(), &mut held);
         sealed.flushed(1, &mut held);
-        assert_eq!(sealed.hurry(&mut held), 1);
+        assert_eq!(sealed.drop_unsent(&mut held), 1);
         assert_eq!(written(sealed.queue()), [&text("ab").bytes()[1..], close.bytes()].concat());
         sealed.flushed(4, &mut held);
-        assert_eq!(sealed.hurry(&mut held), 0, "a Close that has begun is finished");
+        assert_eq!(sealed.drop_unsent(&mut held), 0, "a Close that has begun is finished");
         assert_eq!(written(sealed.queue()), &close.bytes()[1..]);
         sealed.queue().audit();
         sealed.flushed(1, &mut held);
-        assert_eq!(sealed.hurry(&mut held), 0);
+        assert_eq!(sealed.drop_unsent(&mut held), 0);
         assert!(sealed.queue().is_empty());
     }
 }

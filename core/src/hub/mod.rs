@@ -19,7 +19,7 @@ mod work;
 use crate::address::Address;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, Protocol, SealedOff, Stage, Timer};
+use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, Protocol, SealOutcome, Stage, Timer};
 use crate::frame::Frame;
 use crate::held::Held;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
@@ -418,7 +418,7 @@ impl Hub {
         }
     }
 
-    fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealedOff)) {
+    fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealOutcome)) {
         let conn = &mut self.conns[slot as usize];
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;

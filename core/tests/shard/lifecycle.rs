@@ -197,7 +197,7 @@ fn next_deadline(world: &mut World) {
 
 fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
     if let Some((_, end)) = world.ended.iter().find(|(ended, _)| *ended == conn) {
-        return format!("ended {} {}", end.cause.name(), if end.clean { "clean" } else { "torn" });
+        return format!("ended {} {}", end.cause.name(), if end.clean { "clean" } else { "aborted" });
     }
     let snapshot = world.shard.snapshot();
     let view = snapshot.conns.into_iter().find(|view| view.id == conn).expect("it has not ended");

@@ -18,7 +18,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The parts of the hub that a loop over its connections changes.
-struct Post<'a> {
+struct Fanout<'a> {
     limits: &'a Limits,
     totals: &'a mut Totals,
     effects: &'a mut Vec<Effect>,
@@ -28,9 +28,9 @@ struct Post<'a> {
 }
 
 /// The parts of a hub that are its: a method would borrow all of the hub.
-macro_rules! post {
+macro_rules! fanout {
     ($hub:ident) => {
-        Post {
+        Fanout {
             limits: &$hub.config.limits,
             totals: &mut $hub.totals,
             effects: &mut $hub.effects,
@@ -51,9 +51,9 @@ impl Hub {
         if entry.offset > 0 {
             message.place = Some((room, Position { epoch: entry.epoch, offset: entry.offset }));
         }
-        let mut post = post!(self);
+        let mut fanout = fanout!(self);
         for slot in self.registry.members(room) {
-            post.offer(&mut self.conns[slot as usize], &mut message);
+            fanout.deliver(&mut self.conns[slot as usize], &mut message);
         }
         self.budget.take(message.frames());
     }
@@ -61,9 +61,9 @@ impl Hub {
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = post!(self);
+        let mut fanout = fanout!(self);
         for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
-            post.offer(conn, &mut message);
+            fanout.deliver(conn, &mut message);
         }
         self.budget.take(message.frames());
     }
@@ -71,8 +71,8 @@ impl Hub {
     /// Puts a message that belongs to no room into one connection's outbox.
     pub(super) fn deliver_to(&mut self, slot: u32, data: &str) {
         let mut message = Message::new(data, || json::message(data));
-        let mut post = post!(self);
-        post.offer(&mut self.conns[slot as usize], &mut message);
+        let mut fanout = fanout!(self);
+        fanout.deliver(&mut self.conns[slot as usize], &mut message);
         self.budget.take(message.frames());
     }
 
@@ -84,9 +84,9 @@ impl Hub {
     /// Puts the same frame into several connections' outboxes.
     pub(super) fn enqueue_for(&mut self, slots: impl IntoIterator<Item = u32>, frame: Frame) {
         self.budget.take([Some(&frame)]);
-        let mut post = post!(self);
+        let mut fanout = fanout!(self);
         for slot in slots {
-            post.put(&mut self.conns[slot as usize], frame.clone());
+            fanout.enqueue(&mut self.conns[slot as usize], frame.clone());
         }
     }
 
@@ -128,20 +128,20 @@ impl Hub {
     }
 }
 
-impl Post<'_> {
-    fn offer<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) {
+impl Fanout<'_> {
+    fn deliver<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) {
         match conn.open() {
             Some(open) if message.is_for(open) => {}
             _ => return,
         }
         let frame = message.frame(&conn.protocol);
-        self.put(conn, frame);
+        self.enqueue(conn, frame);
         if let Some(position) = message.position(&conn.protocol) {
-            self.put(conn, position);
+            self.enqueue(conn, position);
         }
     }
 
-    fn put(&mut self, conn: &mut Conn, frame: Frame) {
+    fn enqueue(&mut self, conn: &mut Conn, frame: Frame) {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         let bytes = frame.len();

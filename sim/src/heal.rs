@@ -84,9 +84,13 @@ impl<S: Subject> World<S> {
     /// Lets deadlines pass for as long as it is worth it, and no longer than this.
     fn wait(&mut self, longest: Duration, is_worth: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         let end = self.clock() + u64::try_from(longest.as_nanos()).expect("less than centuries");
+        let mut last = (None, 0);
         while is_worth(self) {
             self.settle()?;
-            if self.subject().poll_timeout().is_none_or(|at| at.0 > end) {
+            let at = self.subject().poll_timeout();
+            last = (at, if at == last.0 { last.1 + 1 } else { 0 });
+            // A deadline that stays would be waited for without end where nobody objects to it.
+            if last.1 > ROUNDS || at.is_none_or(|at| at.0 > end) {
                 break;
             }
             self.act(&Action::Advance(Span::Due))?;

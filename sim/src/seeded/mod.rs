@@ -26,7 +26,7 @@ use std::fmt;
 /// Steps of a random run.
 const STEPS: usize = 300;
 /// Seeds that each defect is looked for with where every checker looks for itself.
-pub const LEAST: u64 = 300;
+pub const LEAST: u64 = 100;
 /// What notices a defect and is no checker.
 pub const OTHERWISE: &str = "otherwise";
 

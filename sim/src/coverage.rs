@@ -86,7 +86,6 @@ goals! {
     RecoveredWatching = "a client recovered and watched from then on",
     RecoveredByToken = "a client recovered in a room that its token let it into",
     EnteredLater = "a client was put into a room once it had read",
-    AskedWhileEntering = "a client asked for a room that it waited to be put into",
     Gap = "a plain client was told of a gap",
     PositionTold = "a plain client asked where its rooms are",
     HistoryRead = "a log was read",

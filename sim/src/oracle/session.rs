@@ -232,7 +232,6 @@ impl Oracle {
         let joined = if self.rooms[room].contains(&peer) {
             Ok(self.join_again(peer, room, want, seat))
         } else if let Some(before) = self.stop_entering(peer, room) {
-            self.goals.reach(Goal::AskedWhileEntering);
             for_others = true;
             let seat = Seat { wanted: &before.wanted | &seat.wanted, ..seat };
             self.join(peer, room, &want.clone().or_without(), seat)

@@ -496,7 +496,11 @@ impl Hub {
         for _ in 0..DUE_PER_TURN {
             let Some(owner) = self.timers.due(self.now.mono) else { break };
             match owner {
-                Owner::Conn(slot) => self.fire(slot),
+                Owner::Conn(slot) => {
+                    self.fire(slot);
+                    // What it was told may have been too much for it: that is why it ends, whatever else is due.
+                    self.close_slow_consumers();
+                }
                 Owner::Drain => self.drain_step(),
                 Owner::Peer(from) => self.settle_peer(from),
             }
@@ -570,7 +574,6 @@ impl Hub {
         let missed = (self.now.mono.0 - due.0) / interval;
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
         self.send_ping(slot);
-        self.close_slow_consumers();
     }
 
     /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of

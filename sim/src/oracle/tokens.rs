@@ -109,14 +109,17 @@ impl Oracle {
         let new: Vec<(usize, Wish)> =
             given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();
         for (room, wish) in new {
+            let want = if wish == Wish::Own { self.wanted_of_own(peer, room) } else { Want::Nothing };
             if !self.is_open(peer) {
-                self.join_in_vain(&info, peer, room);
+                // Who is too slow is not put into a room of which it wants more than what is new.
+                if want == Want::Nothing {
+                    self.join_in_vain(&info, peer, room);
+                }
                 continue;
             }
             if wish == Wish::Token {
                 self.goals.reach(Goal::TokenGave);
             }
-            let want = if wish == Wish::Own { self.wanted_of_own(peer, room) } else { Want::Nothing };
             self.goals.reach(Goal::PutIn);
             self.put_into(peer, Entering { room, want, seat: Seat::because(wish) });
         }

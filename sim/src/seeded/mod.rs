@@ -9,7 +9,7 @@ mod session;
 use crate::batch::Batch;
 use crate::checkers;
 use crate::checks::{Failure, Guarantee};
-use crate::run::{Run, run};
+use crate::run::run;
 use crate::setup::Judges;
 use crate::subject::{Seen, Subject, go_on};
 use crate::swarm::Options;
@@ -22,6 +22,7 @@ use parlor_core::{
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic;
 
 /// Steps of a random run.
 const STEPS: usize = 300;
@@ -131,8 +132,10 @@ impl Seeded {
         };
         for (seed, mut trace) in traces {
             trace.setup.judges = Judges::Each;
-            let Run { noticed, failure, .. } = run::<Broken>(&trace.setup, &trace.actions);
-            for name in noticed.into_iter().chain(failure.map(|_| OTHERWISE)) {
+            // Nobody stops a world that has gone wrong: it may end in a panic of its own.
+            let run = panic::catch_unwind(|| run::<Broken>(&trace.setup, &trace.actions));
+            let (noticed, failed) = run.map_or((Vec::new(), true), |run| (run.noticed, run.failure.is_some()));
+            for name in noticed.into_iter().chain(failed.then_some(OTHERWISE)) {
                 witnesses.entry(name).or_insert(seed);
             }
             if checkers::NAMES.iter().all(|name| witnesses.contains_key(name)) {

@@ -1,12 +1,12 @@
 //! What is held is bounded by limits and connections, what one input does by its size and by what comes out of it, and
 //! who stays under half of a rate is never refused for it.
 
-use super::half::Half;
+use super::rates::Rates;
 use super::{Checker, Observation, Turn, What};
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use parlor_core::api::Command;
-use parlor_core::{Address, ConnId, Input, Limit, Limits, Now, Refused, Upgrade};
+use parlor_core::{Input, Limit, Limits};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -21,29 +21,18 @@ const LAST_BYTES: u64 = LAST * 127;
 /// Effects and frames of an input that come of nothing but that there is a connection.
 const EACH: u64 = 8;
 
-/// What a client has asked for in all: it may have waited, and be done at once.
-#[derive(Clone, Copy, Debug, Default)]
-struct Asked {
-    frames: u32,
-    commands: u32,
-    joins: u32,
-    publishes: u32,
-    /// What its socket was offered last and did not take: the frames of it, and the bytes that are left.
-    left: Option<(u64, u64)>,
-}
-
-/// What was seen of loads and rates.
+/// What was seen of loads.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     limits: Limits,
+    rates: Rates,
     /// What was there before this turn, and how many frames were queued until then.
     conns: u64,
     queued: u64,
     /// The node keeps too much of what is unfinished, or did.
     is_full: bool,
-    /// All new connections, and those of each address.
-    arrivals: BTreeMap<Option<Address>, Half>,
-    asked: BTreeMap<usize, Asked>,
+    /// What each socket was offered last and did not take: the frames of it, and the bytes that are left.
+    left: BTreeMap<usize, (u64, u64)>,
 }
 
 type Verdict = Result<(), Failure>;
@@ -58,41 +47,17 @@ fn at_most(most: u64, what: &str, saw: u64) -> Verdict {
 
 impl Bounds {
     pub(super) fn new(limits: &Limits) -> Self {
-        let (arrivals, asked) = (BTreeMap::new(), BTreeMap::new());
-        Self { limits: limits.clone(), conns: 0, queued: 0, is_full: false, arrivals, asked }
-    }
-
-    fn came(&mut self, now: Now, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> Verdict {
-        let limits = &self.limits;
-        let (all, each) = (limits.new_connections, limits.new_connections_per_ip);
-        let mut is_slow = |who, rate| self.arrivals.entry(who).or_default().take(now.mono.0, rate);
-        let (all, each) = (is_slow(None, all), is_slow(upgrade.peer.map(Address::from), each));
-        let under_half = match answer {
-            Err(Refused::Limit(Limit::NewConnections)) => all,
-            Err(Refused::Limit(Limit::NewConnectionsPerIp)) => each,
-            _ => false,
-        };
-        let expected = "who stays under half of a rate not to be refused for it";
-        if under_half { broken(expected, format_args!("{answer:?}")) } else { Ok(()) }
-    }
-
-    /// Whether a client has asked for no more than half of every burst, and so is not refused for a rate.
-    fn is_modest(&self, peer: usize) -> bool {
-        let (limits, asked) = (&self.limits, self.asked.get(&peer).copied().unwrap_or_default());
-        let rates = [
-            (limits.client_frames, asked.frames),
-            (limits.client_commands, asked.commands),
-            (limits.client_joins, asked.joins),
-            (limits.client_publishes, asked.publishes),
-        ];
-        rates.iter().all(|(rate, asked)| rate.per_second == 0 || *asked <= rate.burst / 2)
+        let (limits, rates) = (limits.clone(), Rates::new(limits));
+        Self { limits, rates, conns: 0, queued: 0, is_full: false, left: BTreeMap::new() }
     }
 
     /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
     fn offered(&mut self, peer: usize, waiting: usize, frames: usize, taken: usize) -> Verdict {
-        let asked = self.asked.entry(peer).or_default();
-        let now = (taken < waiting).then_some((frames as u64, (waiting - taken) as u64));
-        let Some((left, left_bytes)) = std::mem::replace(&mut asked.left, now) else { return Ok(()) };
+        let before = self.left.remove(&peer);
+        if taken < waiting {
+            self.left.insert(peer, (frames as u64, (waiting - taken) as u64));
+        }
+        let Some((left, left_bytes)) = before else { return Ok(()) };
         let (most, bytes) =
             (self.limits.outbox_frames as u64, (self.limits.outbox_bytes + self.limits.frame_bytes) as u64);
         at_most(most.max(left) + LAST, "frames to wait for a socket that refuses", frames as u64)?;
@@ -146,27 +111,25 @@ impl Checker for Bounds {
         match *what {
             What::Came { peer, upgrade, answer } => {
                 if answer.is_ok() {
-                    self.asked.insert(peer, Asked::default());
+                    self.left.remove(&peer);
                 }
-                return self.came(*now, upgrade, answer);
+                if !self.rates.came(*now, peer, upgrade, answer) {
+                    let expected = "who stays under half of a rate not to be refused for it";
+                    return broken(expected, format_args!("{answer:?}"));
+                }
             }
-            What::Asked { peer, command } => {
-                let asked = self.asked.entry(peer).or_default();
-                asked.commands += 1;
-                asked.joins += u32::from(command.method == "subscribe");
-                asked.publishes += u32::from(command.method == "publish");
-            }
+            What::Asked { peer, command } => self.rates.asked(peer, command),
             What::Offered { peer, waiting, frames, taken } => return self.offered(peer, waiting, frames, taken),
-            What::Answered { peer, answer: Err(TOO_MANY), command } if self.is_modest(peer) => {
+            What::Answered { peer, answer: Err(TOO_MANY), command } if self.rates.is_modest(peer) => {
                 return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
             }
             // The code says as well that the node keeps too much of what is unfinished, which has no rate.
-            What::Read { peer, frame: Frame::Close(Some(RATE)), .. } if self.is_modest(peer) && !self.is_full => {
+            What::Read { peer, frame: Frame::Close(Some(RATE)), .. } if self.rates.is_modest(peer) && !self.is_full => {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
             What::Turn(turn) => {
                 if let (Some(peer), true) = (turn.peer, is_frame(turn.input)) {
-                    self.asked.entry(peer).or_default().frames += 1;
+                    self.rates.framed(peer);
                 }
                 return self.turned(&turn);
             }

@@ -59,19 +59,12 @@ impl Liveness {
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
             (Input::Flushed { .. }, Some(side)) if side.is_told => {
                 let peer = turn.peer.unwrap_or_default();
-                return broken(
-                    Guarantee::G1,
-                    format_args!("the stream to client {peer} to end with its Close frame"),
-                    "it goes on",
-                );
+                let expected = format_args!("the stream to client {peer} to end with its Close frame");
+                return broken(Guarantee::G1, expected, "it goes on");
             }
             (Input::Tick, _) => {
                 if let Some(at) = turn.timeout.filter(|at| *at <= now.mono) {
-                    return broken(
-                        Guarantee::G10,
-                        format_args!("a deadline after {}, which has passed", now.mono.0),
-                        at.0,
-                    );
+                    return broken(Guarantee::G10, format_args!("a deadline after {}", now.mono.0), at.0);
                 }
             }
             (Input::Call { command, .. }, _) if turn.answer.is_none() => {
@@ -135,11 +128,8 @@ impl Checker for Liveness {
             What::Outlived { well } => {
                 let stay: BTreeSet<usize> = self.conns.values().filter(|peer| !well.contains(peer)).copied().collect();
                 if !stay.is_empty() {
-                    return broken(
-                        Guarantee::L2,
-                        "the dead to be gone in bounded time",
-                        format_args!("clients {stay:?}"),
-                    );
+                    let expected = "the dead to be gone in bounded time";
+                    return broken(Guarantee::L2, expected, format_args!("clients {stay:?}"));
                 }
             }
             What::Emptied { gauges, timeout } => {

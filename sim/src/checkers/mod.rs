@@ -15,10 +15,12 @@ mod dialogue;
 mod events;
 mod half;
 mod liveness;
+mod rates;
 mod receiver;
 mod recovery;
 mod shown;
 mod streams;
+mod want;
 
 use crate::checks::{Failure, Guarantees};
 use crate::client::Frame;
@@ -33,10 +35,10 @@ use liveness::Liveness;
 use parlor_core::stats::Gauges;
 use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
 use recovery::Recovery;
-pub use recovery::Want;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use streams::Streams;
+pub use want::Want;
 
 /// What one turn was given, and what came of it.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! A client that comes back gets what the room's history has for it, and is told that it has missed something only where
 //! the history has not all of it, or where that is more than half of what one reply may hold.
 
+use super::want::Want;
 use super::{Checker, Command, Observation, What};
 use crate::checks::{Failure, Guarantee};
 use parlor_core::Limits;
@@ -9,34 +10,6 @@ use std::collections::BTreeMap;
 
 /// The answer to a client that would have an error in place of an unsuccessful recovery.
 const UNRECOVERABLE: u64 = 112;
-
-/// What a client wants to have of a room.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Want {
-    /// Which client.
-    pub peer: usize,
-    /// The room.
-    pub room: String,
-    /// The log in which it was; empty for any.
-    pub epoch: String,
-    /// What it has had last.
-    pub offset: u64,
-}
-
-impl Want {
-    /// What a command wants.
-    #[must_use]
-    pub fn of(peer: usize, command: &Command) -> Vec<Self> {
-        let want = |room: &str, fields: &Value| {
-            let (epoch, offset) = (fields["epoch"].as_str().unwrap_or_default(), fields["offset"].as_u64());
-            let want = Self { peer, room: room.into(), epoch: epoch.into(), offset: offset.unwrap_or_default() };
-            (fields["recover"] == true).then_some(want)
-        };
-        let subs = command.params["subs"].as_object().into_iter().flatten();
-        let own = want(command.text("channel"), &command.params);
-        subs.filter_map(|(room, fields)| want(room, fields)).chain(own).collect()
-    }
-}
 
 /// What the history had behind a position, before and after each of the turns in which a client could have got it.
 type Histories = Vec<[Value; 2]>;

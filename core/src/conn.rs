@@ -163,11 +163,11 @@ pub(crate) struct PendingJoin {
     pub join: JoinId,
     pub reason: JoinReason,
     pub grant: Option<Box<Grant>>,
-    /// What the home is to be asked for once the client has read what it was sent.
+    /// The request to the home, kept until the client has read what it was sent.
     pub deferred: Option<Box<Deferred>>,
 }
 
-/// What a new member of a room is to have before anything else.
+/// A request to join that is not made yet: the room, and what is to be replayed of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Deferred {
     pub room: Name,
@@ -331,9 +331,16 @@ impl Open {
         self.pending_auth.is_some() || !self.joins.is_empty()
     }
 
-    /// The first join that the home has not been asked for.
-    pub fn first_deferred(&self) -> Option<usize> {
-        self.joins.iter().position(|pending| pending.deferred.is_some())
+    /// Whether there is a join that the home has not been asked for.
+    pub fn has_deferred(&self) -> bool {
+        self.joins.iter().any(|pending| pending.deferred.is_some())
+    }
+
+    /// Takes the first join that the home has not been asked for.
+    pub fn take_deferred(&mut self) -> Option<(JoinId, JoinReason, Deferred)> {
+        let at = self.joins.iter().position(|pending| pending.deferred.is_some())?;
+        let PendingJoin { join, reason, deferred, .. } = self.joins.remove(at);
+        Some((join, reason, *deferred?))
     }
 
     /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.

@@ -59,7 +59,7 @@
 //!
 //! Every event in every phase; `tests/shard/lifecycle.rs` plays each cell. *Closing* is ours; *answering* the peer's
 //! Close, whose answer is out once it is *answered*; *cut off* is one whose peer has ended its stream in the middle of a
-//! frame; *finish* is the end of our stream. *aborted* means that the socket is aborted: something was left to be said.
+//! frame; *finish* is the end of our stream. *aborted* means that the socket is reset: something was left to be said.
 //!
 #![doc = include_str!("../LIFECYCLE.md")]
 //!

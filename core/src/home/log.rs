@@ -26,9 +26,9 @@ pub(crate) struct Log {
     /// When it lost its last member or was published to, whichever was later, and which of all such times of the home's
     /// logs that was.
     touched: (Instant, u64),
-    /// What the home's order of eviction holds for it.
+    /// The place that it has in the home's order of eviction.
     pub place: Option<u64>,
-    /// What the home's timers hold for it.
+    /// The deadline that it has in the home's timers.
     pub armed: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! What the home has answered, brought to whoever asked.
+//! Delivery of the home's answers to the connections and calls that wait for them.
 
 use super::Hub;
 use crate::api::{Position, Publication, Reply};

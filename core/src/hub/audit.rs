@@ -119,9 +119,7 @@ impl Hub {
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
                 let goes_on = |work: &Work| matches!(work, Work::Enter(id) if *id == conn.id);
                 assert!(
-                    open.first_deferred().is_none()
-                        || !open.outbox.queue().is_empty()
-                        || self.agenda.put_off().any(goes_on),
+                    !open.has_deferred() || !open.outbox.queue().is_empty() || self.agenda.put_off().any(goes_on),
                     "G7: a join waits for a client to read, or for its turn"
                 );
                 let mut named = self.registry.wanted_by(slot, Reasons::TOKEN);

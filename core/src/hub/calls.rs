@@ -114,8 +114,8 @@ impl Hub {
         }
     }
 
-    /// Anonymous connections that are ready. Between two commands, whoever has a user is ready: rooms are confirmed before
-    /// the next one is looked at.
+    /// Anonymous connections that are ready. Between two commands every connection with a user is ready: one of plain is at
+    /// once, and the rooms that come with a `connect` are confirmed before the next command is looked at.
     pub(super) fn anonymous_count(&self) -> usize {
         self.ready.saturating_sub(self.registry.owned_count())
     }

@@ -1,4 +1,4 @@
-//! What connections of the `json` protocol ask for.
+//! Commands of connections of the `json` protocol.
 
 use super::Hub;
 use super::verdict::TokenVerdict;

@@ -78,21 +78,20 @@ impl Hub {
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
     /// outbox: of several such rooms one comes after the other, each when the client has read.
     pub(super) fn server_join(&mut self, slot: u32, room: &Name, reason: JoinReason, replay: Replay) {
-        let conn = &mut self.conns[slot as usize];
-        let id = conn.id;
-        let Some(open) = conn.open_mut() else { return };
+        let Some(open) = self.conns[slot as usize].open() else { return };
         if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
             return self.join(slot, room, reason, replay, false, None);
         }
-        let is_first = open.first_deferred().is_none();
-        let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
-        self.joins += 1;
-        let join = JoinId(self.joins);
-        open.joins.push(PendingJoin { join, reason, grant: None, deferred });
+        let join = self.next_join();
         self.registry.begin_join(slot, room, join, false, reason.reasons());
-        if is_first {
+        let conn = &mut self.conns[slot as usize];
+        let id = conn.id;
+        let Some(open) = conn.open_mut() else { return };
+        if !open.has_deferred() {
             self.agenda.first(Work::Enter(id));
         }
+        let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
+        open.joins.push(PendingJoin { join, reason, grant: None, deferred });
     }
 
     /// Asks the home for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
@@ -104,13 +103,11 @@ impl Hub {
         if open.outbox.is_behind(&self.config.limits) {
             return;
         }
-        let Some(at) = open.first_deferred() else { return };
-        let PendingJoin { join, reason, deferred, .. } = open.joins.remove(at);
-        if open.first_deferred().is_some() {
+        let Some((join, reason, Deferred { room, replay })) = open.take_deferred() else { return };
+        if open.has_deferred() {
             self.agenda.first(Work::Enter(id));
         }
-        let Some(deferred) = deferred else { return };
-        self.ask_home(slot, &deferred.room, join, reason, deferred.replay, None);
+        self.ask_home(slot, &room, join, reason, replay, None);
     }
 
     fn ask_home(

@@ -83,9 +83,9 @@ pub(crate) struct Hub {
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
-    /// What waits to be taken by the home.
+    /// Requests that the home has not taken yet.
     pub requests: VecDeque<HomeRequest>,
-    /// What waits to be taken by the shell.
+    /// Effects that the shell has not taken yet.
     pub effects: Vec<Effect>,
 }
 

@@ -1,4 +1,4 @@
-//! What connections of the `plain` protocol ask for.
+//! Messages of connections of the `plain` protocol.
 
 use super::Hub;
 use super::verdict::{Flaw, Identity, TokenVerdict, Untimely};

@@ -234,10 +234,8 @@ fn an_idempotency_key_may_have_just_so_many_bytes() {
 #[test]
 fn an_id_that_nobody_can_have_names_nobody() {
     let mut world = world();
-    let conn = world.open("/connection/websocket");
-    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(claims("ada"));
-    let session = world.read_json(conn)[0]["connect"]["session"].as_str().expect("a session").to_owned();
+    let (conn, connected) = world.json_with(claims("ada"));
+    let session = connected["connect"]["session"].as_str().expect("a session").to_owned();
     let other = "09090909-0909-0909-0909-090909090909";
     for which in [json!({"client": "x"}), json!({"session": "x"}), json!({"client": session, "session": other})] {
         for (method, more) in [("disconnect", json!({})), ("refresh", json!({"expired": true}))] {

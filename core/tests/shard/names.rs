@@ -121,10 +121,7 @@ fn a_backend_names_nothing_that_could_be_taken_for_another() {
 #[test]
 fn nobody_leaves_a_personal_room() {
     let mut world = world();
-    let conn = world.open("/connection/websocket");
-    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(claims("ann"));
-    world.read(conn);
+    let (conn, _) = world.json_with(claims("ann"));
     for (method, more) in [("unsubscribe", json!({})), ("sub_refresh", json!({"token": "t"})), ("subscribe", json!({}))]
     {
         let mut params = more;

@@ -9,11 +9,7 @@ const A: &str = "01010101-0101-0101-0101-010101010101";
 const B: &str = "02020202-0202-0202-0202-020202020202";
 
 fn user(world: &mut World, name: &str) -> ConnId {
-    let conn = world.open("/connection/websocket");
-    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(Claims { info: Some(r#"{"n":1}"#.into()), ..claims(name) });
-    world.read(conn);
-    conn
+    world.json_with(Claims { info: Some(r#"{"n":1}"#.into()), ..claims(name) }).0
 }
 
 fn ask(world: &mut World, conn: ConnId, command: Value) -> Value {

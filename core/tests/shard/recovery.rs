@@ -630,10 +630,7 @@ fn a_room_that_a_client_waits_to_be_put_into_can_be_taken_away() {
 #[test]
 fn a_client_may_ask_for_a_room_that_a_backend_is_putting_it_into() {
     let mut world = world();
-    let conn = world.open("/connection/websocket");
-    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(claims("ada"));
-    let connected = world.read_json(conn).remove(0);
+    let (conn, connected) = world.json_with(claims("ada"));
     publish(&mut world, "a", 1, 2);
     world.api("send", &json!({"client": connected["connect"]["client"], "data": "1"}).to_string());
     world.input(Input::Flushed { conn, bytes: 0 });
@@ -652,10 +649,7 @@ fn a_client_may_ask_for_a_room_that_a_backend_is_putting_it_into() {
 #[test]
 fn what_a_backend_makes_clients_miss_in_many_rooms_does_not_close_them_as_slow() {
     let mut world = world();
-    let conn = world.open("/connection/websocket");
-    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(claims("ada"));
-    world.read(conn);
+    let (conn, _) = world.json_with(claims("ada"));
     for n in 0..12 {
         let room = format!("r{n}");
         publish(&mut world, &room, 1, 100);

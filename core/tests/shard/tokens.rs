@@ -15,11 +15,7 @@ fn ann(channels: &[&str]) -> Claims {
 
 /// A json connection that has shown this token; the reply was read.
 fn connected(world: &mut World, claims: Claims) -> ConnId {
-    let conn = world.open("/connection/websocket");
-    world.say(conn, CONNECT);
-    world.prove(claims);
-    assert_eq!(world.read(conn).len(), 1, "the reply to connect");
-    conn
+    world.json_with(claims).0
 }
 
 /// What a json client receives when it shows another token.

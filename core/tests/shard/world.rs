@@ -87,6 +87,16 @@ impl World {
         conn
     }
 
+    /// The same with a token that proves this; and the reply.
+    pub fn json_with(&mut self, claims: Claims) -> (ConnId, Value) {
+        let conn = self.open("/connection/websocket");
+        self.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+        self.prove(claims);
+        let mut replies = self.read_json(conn);
+        assert_eq!(replies.len(), 1, "the reply to connect");
+        (conn, replies.remove(0))
+    }
+
     /// An open WebSocket of the `plain` protocol whose greeting was read.
     pub fn plain(&mut self, target: &str) -> ConnId {
         let conn = self.open(target);

@@ -70,11 +70,11 @@ impl Checker for Events {
         match seen.what {
             What::Came { peer, answer: Ok(_), .. } => drop(self.seen.insert(peer, Seen::default())),
             What::Turn(turn) => {
-                let events = turn.effects.iter().filter_map(|effect| match effect {
+                let mut events = turn.effects.iter().filter_map(|effect| match effect {
                     Effect::Event(event) => Some(event),
                     _ => None,
                 });
-                return events.into_iter().try_for_each(|event| self.tells(event));
+                return events.try_for_each(|event| self.tells(event));
             }
             What::Entered { peer, room, .. } | What::Left { peer, room } => {
                 self.seen.entry(peer).or_default().retain(|(known, _), _| known != room);

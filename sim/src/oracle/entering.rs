@@ -104,10 +104,9 @@ impl Oracle {
 
     /// What is known of a connection in a room, or on its way there.
     pub(super) fn seat(&self, peer: usize, room: usize) -> Option<&Seat> {
-        let on_its_way = |conn: &'_ super::Conn| conn.entering.iter().position(|entering| entering.room == room);
-        let conn = self.conns[peer].as_ref();
-        let waits = conn.and_then(|conn| Some(&conn.entering[on_its_way(conn)?].seat));
-        self.seats.get(&(room, peer)).or(waits)
+        let entering = self.conns[peer].iter().flat_map(|conn| &conn.entering);
+        let on_its_way = entering.filter(|entering| entering.room == room).map(|entering| &entering.seat).next();
+        self.seats.get(&(room, peer)).or(on_its_way)
     }
 
     /// The same, to change who wants it there.

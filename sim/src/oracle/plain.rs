@@ -25,11 +25,11 @@ impl Oracle {
     /// what is wrong with one that is not.
     fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, flaw: Option<u16>) {
         let entry = &self.conns[peer].as_ref().expect("it is open").entry;
-        let (named, wanted, since) = (entry.rooms.clone(), entry.want.clone(), entry.since.clone());
+        let named = entry.rooms.clone();
         let anonymous = Ruling::default();
         let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
-        let (placed, allowed) = (self.placed(ruling), self.config.policy.allow_subscribe);
-        let mut rooms = placed.clone();
+        let allowed = self.config.policy.allow_subscribe;
+        let mut rooms = self.placed(ruling);
         let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
         rooms.extend(asked.iter().filter(|_| allowed));
         if self.refuses_user(peer, ruling) {
@@ -51,25 +51,29 @@ impl Oracle {
         if let Some(flaw) = flaw {
             self.complain_of_token(peer, flaw);
         }
+        let rooms: Vec<Entering> = rooms.into_iter().map(|room| self.entering(peer, ruling, room)).collect();
         if !self.is_open(peer) {
             let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
-            let is_at_once = |room: &&usize| !since.iter().any(|(of, _)| of == *room) && wanted == Want::Nothing;
-            let at_once: Vec<usize> = rooms.iter().filter(is_at_once).copied().collect();
+            let at_once = rooms.iter().filter(|entering| entering.want == Want::Nothing);
+            let at_once: Vec<usize> = at_once.map(|entering| entering.room).collect();
             self.join_all_in_vain(&info, peer, &at_once);
             self.turn_away(peer, ruling, CloseCause::Slow);
             return self.displace(displaced);
         }
         self.identify(peer, ruling);
-        let entering = |room: usize| {
-            let before = since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
-            let in_url = if named.contains(&room) { wanted.clone() } else { Want::Nothing };
-            let mut seat = Seat::default();
-            seat.wanted.extend((allowed && named.contains(&room)).then_some(Wish::Client));
-            seat.wanted.extend(placed.contains(&room).then(|| self.wish(ruling, room)));
-            Entering { room, want: before.unwrap_or(in_url), seat }
-        };
-        let rooms = rooms.into_iter().map(entering).collect();
         self.put_into_all(peer, rooms, displaced);
+    }
+
+    /// Why a plain client is put into a room that it starts in, and what it wants of that.
+    fn entering(&self, peer: usize, ruling: &Ruling, room: usize) -> Entering {
+        let entry = &self.conns[peer].as_ref().expect("it is there").entry;
+        let is_named = entry.rooms.contains(&room);
+        let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
+        let in_url = if is_named { entry.want.clone() } else { Want::Nothing };
+        let mut seat = Seat::default();
+        seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(Wish::Client));
+        seat.wanted.extend(self.placed(ruling).contains(&room).then(|| self.wish(ruling, room)));
+        Entering { room, want: before.unwrap_or(in_url), seat }
     }
 
     /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.

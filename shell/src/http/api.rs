@@ -7,7 +7,7 @@ use crate::config::{ApiErrorMode, Settings};
 use crate::refusals::Reason;
 use crate::shard::Shard;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
@@ -129,7 +129,7 @@ async fn read_body(
     shard: &Shard,
     request: Request<Incoming>,
     mode: ApiErrorMode,
-) -> Result<Bytes, Box<Response<Body>>> {
+) -> Result<Vec<u8>, Box<Response<Body>>> {
     let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
     let fail = |error| Box::new(outcome(&Err(error), mode));
     let too_large = || {
@@ -142,8 +142,8 @@ async fn read_body(
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    match timeout(patience, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+    match timeout(patience, collect(Limited::new(body, limit))).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
         Err(_) => {
@@ -151,6 +151,18 @@ async fn read_body(
             Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
         }
     }
+}
+
+/// The bytes of a body. They are copied, because a frame of one byte keeps the whole buffer that it was read into.
+async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incoming> as HttpBody>::Error> {
+    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(length.unwrap_or(0));
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes)
 }
 
 /// What came of a call. None when an invariant broke, before it or while it was under way.

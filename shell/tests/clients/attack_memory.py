@@ -5,7 +5,7 @@ import time
 
 from attack_sockets import request
 from crowd import numbered
-from harness import token
+from harness import API_KEY, token
 from judge import CALL_MIB, attack
 from raw import CHUNK, asked, connect, frame, post
 from raw_client import Client, ends_of
@@ -107,6 +107,19 @@ def bodies_with_a_key(stage):
             except OSError:
                 unfinished[n] = rest[:0]
         time.sleep(0.001)
+    [answer] = asked(stage.at, [post(stage.at, "info", {})])
+    stage.check("another call", answer[0], 200)
+
+
+@attack("24 bodies of 1 MB in chunks of one byte, with a key, take no more than their bytes", memory=CALL_MIB + 24)
+def bodies_of_tiny_chunks(stage):
+    yield
+    head = request(stage.at, "POST", "/api/publish", f"X-API-Key: {API_KEY}", "Transfer-Encoding: chunked")
+    unfinished = memoryview(head + b"1\r\nx\r\n" * 1_000_000)
+    sockets = [stage.held(connect(stage.at)) for _ in range(24)]
+    for one in sockets:
+        one.settimeout(10)
+        one.sendall(unfinished)
     [answer] = asked(stage.at, [post(stage.at, "info", {})])
     stage.check("another call", answer[0], 200)
 

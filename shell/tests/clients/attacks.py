@@ -34,7 +34,7 @@ async def main():
         except (Failed, OSError, EOFError, SystemExit) as broken:
             verdict, faults = "not measured", [f"{type(broken).__name__}: {broken}"]
         if faults:
-            failed.append(name)
+            failed.append(f"{name} ({faults[0]})")
             print(f"FAILED attack {name}: {one.words}: {verdict}", flush=True)
             print("\n".join(f"    {fault}" for fault in faults[:MOST_FAULTS]), flush=True)
             if len(faults) > MOST_FAULTS:

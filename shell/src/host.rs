@@ -86,12 +86,12 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Reads and other steps of one connection before the others have their turn.
 const STEPS: usize = 2;
 
-/// What became of a connection that was polled.
+/// Result of polling a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
-    /// It has more to do, and is to be polled again once the others had their turn.
-    Partly,
-    /// It has ended.
+pub enum Progress {
+    /// More to do: poll again once the other connections had their turn.
+    Yield,
+    /// The connection has ended.
     Ended,
 }
 
@@ -148,9 +148,9 @@ impl<T: Transport, O: Observer> Host<T, O> {
     }
 
     /// Does what a connection is ready for: its task.
-    pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Served> {
+    pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Progress> {
         for _ in 0..STEPS {
-            let Some(seat) = self.outside.seats.get(conn) else { return Poll::Ready(Served::Ended) };
+            let Some(seat) = self.outside.seats.get(conn) else { return Poll::Ready(Progress::Ended) };
             seat.waker.clone_from(cx.waker());
             let is_held = self.shard.is_held(conn);
             if !is_held && let Some(unread) = self.outside.unread.remove(&conn) {
@@ -173,7 +173,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 Ready::Lost(cause) => self.turn(now, Input::Lost { conn, cause }),
             }
         }
-        Poll::Ready(Served::Partly)
+        Poll::Ready(Progress::Yield)
     }
 
     /// Writes what waits for up to `limit` connections, once each. When nothing is left to write, it goes on with what was

@@ -8,7 +8,7 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::driver::Handshake;
-use crate::host::{Host, RefusedTokens, Served};
+use crate::host::{Host, Progress, RefusedTokens};
 use crate::http;
 use crate::observe::Rates;
 use crate::refusals::{Reason, Refusals, Refused};
@@ -328,14 +328,14 @@ impl Shard {
         self.enter(|host, _| host.seat(conn, socket, handshake));
         spawn_local(async move {
             // To yield is more than to be woken at once: it lets the runtime look for sockets that became ready.
-            while poll_fn(|cx| self.poll(conn, cx)).await == Served::Partly {
+            while poll_fn(|cx| self.poll(conn, cx)).await == Progress::Yield {
                 yield_now().await;
             }
         });
     }
 
-    fn poll(&self, conn: ConnId, cx: &mut Context<'_>) -> Poll<Served> {
-        self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Served::Ended))
+    fn poll(&self, conn: ConnId, cx: &mut Context<'_>) -> Poll<Progress> {
+        self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
     fn follow_up(&self, host: &mut Host<TcpStream>) {

@@ -2,7 +2,7 @@
 
 use parlor::auth::Tokens;
 use parlor::driver::{Handshake, Transport};
-use parlor::host::{Answer, Host, Served};
+use parlor::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
 use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Name, Now, Upgrade};
 use std::cell::RefCell;
@@ -150,7 +150,7 @@ impl Scene {
             let waker = self.wakes.clone().into();
             let polled = self.host.poll_connection(Now::default(), self.conn, &mut Context::from_waker(&waker));
             self.host.flush(Now::default(), usize::MAX);
-            if polled != Poll::Ready(Served::Partly) {
+            if polled != Poll::Ready(Progress::Yield) {
                 return polled.is_ready();
             }
         }
@@ -566,7 +566,7 @@ fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
     poll_once(&mut host, new);
     pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));
     let polled = host.poll_connection(Now::default(), old, &mut Context::from_waker(Waker::noop()));
-    assert_eq!(polled, Poll::Ready(Served::Ended));
+    assert_eq!(polled, Poll::Ready(Progress::Ended));
     assert_eq!(pipe.0.borrow().reads, 0);
 }
 

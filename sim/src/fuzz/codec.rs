@@ -8,7 +8,7 @@ use crate::hosted::pipe::{Alarm, Pipe};
 use crate::third_party;
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
-use parlor::host::{Host, Observer, Served};
+use parlor::host::{Host, Observer, Progress};
 use parlor_core::limits::Rate;
 use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade};
 use std::sync::Arc;
@@ -182,8 +182,8 @@ impl Line {
             self.alarm.silence();
             let waker = Waker::from(Arc::clone(&self.alarm));
             match self.host.poll_connection(NOW, self.conn, &mut Context::from_waker(&waker)) {
-                Poll::Ready(Served::Partly) => self.alarm.ring(),
-                Poll::Ready(Served::Ended) | Poll::Pending => {}
+                Poll::Ready(Progress::Yield) => self.alarm.ring(),
+                Poll::Ready(Progress::Ended) | Poll::Pending => {}
             }
         }
     }

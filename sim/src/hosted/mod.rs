@@ -13,7 +13,7 @@ use crate::subject::{Mint, Seen, Subject};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::Tokens;
 use parlor::driver::Handshake;
-use parlor::host::{Host, Served};
+use parlor::host::{Host, Progress};
 use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused};
 use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 use pipe::Pipe;
@@ -251,8 +251,8 @@ impl Hosted {
             alarm.silence();
             let waker = Waker::from(Arc::clone(&alarm));
             match self.host.poll_connection(now, conn, &mut Context::from_waker(&waker)) {
-                Poll::Ready(Served::Partly) => alarm.ring(),
-                Poll::Ready(Served::Ended) => drop(self.tasks.remove(&conn)),
+                Poll::Ready(Progress::Yield) => alarm.ring(),
+                Poll::Ready(Progress::Ended) => drop(self.tasks.remove(&conn)),
                 Poll::Pending => {}
             }
         }

@@ -62,7 +62,7 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         let conn = host.accept(Now::default(), Upgrade { client, target, token: None, peer: None }).expect("accepted");
         let to_server = reads.iter().cloned().collect();
         let handshake = Handshake { response: b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), early: Vec::new() };
-        host.seat(conn, Sink { to_server }, handshake);
+        host.open(conn, Sink { to_server }, handshake);
         if reads.is_empty() {
             assert!(poll(&mut host, conn).is_pending(), "nothing is left to be read");
         }

@@ -53,7 +53,7 @@ pub struct Host<T, O = Recent> {
 /// What effects act on.
 #[derive(Debug)]
 struct Outside<T> {
-    seats: Seats<T>,
+    connections: ConnectionTable<T>,
     dirty: VecDeque<ConnId>,
     /// Sockets that have taken nothing since they refused bytes.
     refusing: BTreeSet<ConnId>,
@@ -64,7 +64,7 @@ struct Outside<T> {
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     tokens: Tokens,
     refused_tokens: Option<RefusedTokens>,
-    /// The connection that was accepted last, until it has a seat, and its address.
+    /// The connection that was accepted last, until it is opened, and its address.
     arriving: Option<(ConnId, Option<IpAddr>)>,
 }
 
@@ -111,7 +111,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             patience: None,
             shard: Shard::new(config, seed),
             outside: Outside {
-                seats: Seats::default(),
+                connections: ConnectionTable::default(),
                 dirty: VecDeque::new(),
                 refusing: BTreeSet::new(),
                 awaited: None,
@@ -129,7 +129,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Asks the shard to take a connection in. After that, [`Host::seat`] must follow in the same breath.
+    /// Asks the shard to take a connection in. After that, [`Host::open`] must follow in the same breath.
     ///
     /// # Errors
     /// The shard's reason not to.
@@ -141,24 +141,24 @@ impl<T: Transport, O: Observer> Host<T, O> {
     }
 
     /// Gives a connection its socket.
-    pub fn seat(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
+    pub fn open(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
         let address = self.outside.arriving.take().filter(|(arriving, _)| *arriving == conn).and_then(|(_, from)| from);
-        self.outside.seats.put(Driver::new(conn, transport, handshake, message_bytes), address);
+        self.outside.connections.put(Driver::new(conn, transport, handshake, message_bytes), address);
     }
 
     /// Does what a connection is ready for: its task.
     pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Progress> {
         for _ in 0..STEPS {
-            let Some(seat) = self.outside.seats.get(conn) else { return Poll::Ready(Progress::Ended) };
-            seat.waker.clone_from(cx.waker());
+            let Some(entry) = self.outside.connections.get(conn) else { return Poll::Ready(Progress::Ended) };
+            entry.waker.clone_from(cx.waker());
             let is_held = self.shard.is_held(conn);
             if !is_held && let Some(unread) = self.outside.unread.remove(&conn) {
                 self.turn(now, Input::Unread { conn, bytes: 0 });
                 self.decode(now, conn, &unread);
                 continue;
             }
-            let Poll::Ready(ready) = seat.driver.poll(cx, &mut self.buffer, !is_held) else { return Poll::Pending };
+            let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.buffer, !is_held) else { return Poll::Pending };
             match ready {
                 Ready::Upgraded(early) => {
                     self.turn(now, Input::Upgraded { conn });
@@ -250,8 +250,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Connections that have a socket.
     #[must_use]
-    pub fn seated(&self) -> usize {
-        self.outside.seats.taken
+    pub fn open_connections(&self) -> usize {
+        self.outside.connections.open
     }
 
     /// The tokens that were refused, or missed, since this was last called.
@@ -267,15 +267,15 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Drops every socket and every call, as they are, and lets the tasks of the connections find out.
     pub fn abandon(self) {
-        for seat in self.outside.seats.slots.into_iter().flatten() {
-            seat.waker.wake();
+        for entry in self.outside.connections.slots.into_iter().flatten() {
+            entry.waker.wake();
         }
     }
 
     fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
-        // Each input may end the connection, and its seat with it.
-        while let Some(seat) = self.outside.seats.get(conn) {
-            let Some(input) = seat.driver.decode(&mut bytes) else { return };
+        // Each input may end the connection.
+        while let Some(entry) = self.outside.connections.get(conn) {
+            let Some(input) = entry.driver.decode(&mut bytes) else { return };
             self.catch_up(now);
             if matches!(input, Input::Fragment { .. } | Input::HalfFrame { .. }) {
                 self.keep_more(now, input);
@@ -298,10 +298,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
         let woken = self.outside.dirty.len();
         self.turn(now, input);
         for conn in self.outside.dirty.iter().skip(woken) {
-            if let Some(seat) = self.outside.seats.get(*conn)
+            if let Some(entry) = self.outside.connections.get(*conn)
                 && self.shard.pending(*conn).is_some_and(|pending| pending.is_last())
             {
-                seat.driver.skim();
+                entry.driver.skim();
             }
         }
     }
@@ -349,15 +349,15 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// write.
     fn write(&mut self, now: Now, conn: ConnId) {
         loop {
-            let Some(seat) = self.outside.seats.get(conn) else { return };
-            if seat.driver.is_blocked() {
+            let Some(entry) = self.outside.connections.get(conn) else { return };
+            if entry.driver.is_blocked() {
                 return;
             }
             let Some(pending) = self.shard.pending(conn) else { return };
             if pending.is_last() {
-                seat.driver.skim();
+                entry.driver.skim();
             }
-            match seat.driver.write(&pending, &mut self.gather) {
+            match entry.driver.write(&pending, &mut self.gather) {
                 Written::All(bytes) => {
                     self.outside.has_taken(conn);
                     return self.turn(now, Input::Flushed { conn, bytes });
@@ -367,7 +367,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                     self.turn(now, Input::Flushed { conn, bytes });
                 }
                 Written::Refused => {
-                    seat.waker.wake_by_ref();
+                    entry.waker.wake_by_ref();
                     self.outside.refusing.insert(conn);
                     return self.turn(now, Input::Flushed { conn, bytes: 0 });
                 }
@@ -413,18 +413,18 @@ impl<T: Transport> Outside<T> {
                 return Some(Input::Authenticated { conn, verdict });
             }
             Effect::TokenRefused { conn, why } => {
-                let address = self.seats.get(conn).and_then(|seat| seat.address);
+                let address = self.connections.get(conn).and_then(|entry| entry.address);
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
             }
             Effect::Listen(conn) => {
-                if let Some(seat) = self.seats.get(conn) {
-                    seat.waker.wake_by_ref();
+                if let Some(entry) = self.connections.get(conn) {
+                    entry.waker.wake_by_ref();
                 }
             }
             Effect::Finish(conn) => {
-                if let Some(seat) = self.seats.get(conn) {
-                    seat.driver.finish();
+                if let Some(entry) = self.connections.get(conn) {
+                    entry.driver.finish();
                 }
             }
             Effect::Closed { conn, end } => self.hang_up(conn, &end),
@@ -454,15 +454,15 @@ impl<T: Transport> Outside<T> {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         self.has_taken(conn);
         self.unread.remove(&conn);
-        if let Some(seat) = self.seats.take(conn) {
-            seat.driver.hang_up(end.clean);
-            seat.waker.wake();
+        if let Some(entry) = self.connections.take(conn) {
+            entry.driver.hang_up(end.clean);
+            entry.waker.wake();
         }
     }
 }
 
 #[derive(Debug)]
-struct Seat<T> {
+struct HostedConnection<T> {
     driver: Driver<T>,
     /// Where the client is.
     address: Option<IpAddr>,
@@ -470,39 +470,39 @@ struct Seat<T> {
     waker: Waker,
 }
 
-/// Sockets by slot. A seat is taken from [`Host::seat`] until [`Effect::Closed`].
+/// Open connections by slot, from [`Host::open`] until [`Effect::Closed`].
 #[derive(Debug)]
-struct Seats<T> {
+struct ConnectionTable<T> {
     // Boxed, so that the table stays small where it is mostly empty, and grows without moving sockets around.
-    slots: Vec<Option<Box<Seat<T>>>>,
-    taken: usize,
+    slots: Vec<Option<Box<HostedConnection<T>>>>,
+    open: usize,
 }
 
-impl<T> Default for Seats<T> {
+impl<T> Default for ConnectionTable<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), taken: 0 }
+        Self { slots: Vec::new(), open: 0 }
     }
 }
 
-impl<T: Transport> Seats<T> {
+impl<T: Transport> ConnectionTable<T> {
     fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
         let slot = driver.conn().slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let seat = Seat { driver, address, waker: Waker::noop().clone() };
-        let before = self.slots[slot].replace(Box::new(seat));
+        let entry = HostedConnection { driver, address, waker: Waker::noop().clone() };
+        let before = self.slots[slot].replace(Box::new(entry));
         assert!(before.is_none(), "a slot is given to one connection at a time");
-        self.taken += 1;
+        self.open += 1;
     }
 
-    fn get(&mut self, conn: ConnId) -> Option<&mut Seat<T>> {
-        self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|seat| seat.driver.conn() == conn)
+    fn get(&mut self, conn: ConnId) -> Option<&mut HostedConnection<T>> {
+        self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|entry| entry.driver.conn() == conn)
     }
 
-    fn take(&mut self, conn: ConnId) -> Option<Box<Seat<T>>> {
+    fn take(&mut self, conn: ConnId) -> Option<Box<HostedConnection<T>>> {
         self.get(conn)?;
-        self.taken -= 1;
+        self.open -= 1;
         self.slots[conn.slot as usize].take()
     }
 }
@@ -514,6 +514,6 @@ mod tests {
 
     #[test]
     fn a_connection_takes_little_memory() {
-        assert!(size_of::<Seat<TcpStream>>() <= 128, "{} bytes", size_of::<Seat<TcpStream>>());
+        assert!(size_of::<HostedConnection<TcpStream>>() <= 128, "{} bytes", size_of::<HostedConnection<TcpStream>>());
     }
 }

@@ -325,7 +325,7 @@ impl Shard {
 
     /// Gives an accepted connection its socket, and a task.
     pub(crate) fn open(self: Rc<Self>, conn: ConnId, socket: TcpStream, handshake: Handshake) {
-        self.enter(|host, _| host.seat(conn, socket, handshake));
+        self.enter(|host, _| host.open(conn, socket, handshake));
         spawn_local(async move {
             // To yield is more than to be woken at once: it lets the runtime look for sockets that became ready.
             while poll_fn(|cx| self.poll(conn, cx)).await == Progress::Yield {
@@ -351,7 +351,7 @@ impl Shard {
             self.armed.set(next);
             self.rearm.notify_one();
         }
-        if self.is_stopping() && host.seated() == 0 {
+        if self.is_stopping() && host.open_connections() == 0 {
             self.vacant.notify_one();
         }
     }

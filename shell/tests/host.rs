@@ -105,13 +105,13 @@ struct Scene {
 }
 
 /// Takes a connection in, to the room `room`, and gives it a socket.
-fn seat(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
+fn open(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
     let config = host.shard().config();
     let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
     let upgrade = Upgrade { client: [client; 16], target, token: None, peer: None };
     let conn = host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
-    host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
+    host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
     (conn, pipe)
 }
 
@@ -121,7 +121,7 @@ const PING: &[u8] = b"{\"type\":\"ping\"}";
 impl Scene {
     fn new(early: &[u8]) -> Self {
         let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
-        let (conn, pipe) = seat(&mut host, 1, early);
+        let (conn, pipe) = open(&mut host, 1, early);
         Self { host, conn, pipe, wakes: Arc::default() }
     }
 
@@ -251,7 +251,7 @@ fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
     scene.sends(b"");
     assert_eq!((scene.closed(CloseCause::PeerClose), scene.hung_up()), (1, Some(HungUp::InPeace)));
     assert!(scene.run());
-    assert_eq!(scene.host.seated(), 0);
+    assert_eq!(scene.host.open_connections(), 0);
 }
 
 #[test]
@@ -308,7 +308,7 @@ struct Room {
 impl Room {
     fn new(limits: Limits) -> Self {
         let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
-        let members: Vec<(ConnId, Pipe)> = (1..=8).map(|client| seat(&mut host, client, b"")).collect();
+        let members: Vec<(ConnId, Pipe)> = (1..=8).map(|client| open(&mut host, client, b"")).collect();
         for (conn, pipe) in &members {
             pipe.0.borrow_mut().room = usize::MAX;
             let polled = host.poll_connection(Now::default(), *conn, &mut Context::from_waker(Waker::noop()));
@@ -329,7 +329,7 @@ impl Room {
 
     /// Nobody was closed, and everybody has been given so many frames.
     fn has_given(&mut self, frames: usize) {
-        assert_eq!(self.host.seated(), self.members.len());
+        assert_eq!(self.host.open_connections(), self.members.len());
         self.host.flush(Now::default(), usize::MAX);
         assert_eq!(self.host.shard().stats().totals.frames_written, (frames * self.members.len()) as u64);
     }
@@ -394,7 +394,7 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
     let _ = room.host.poll_connection(Now::default(), talker, &mut Context::from_waker(Waker::noop()));
     // Of these, 40 are within client_publishes.
     assert_eq!(room.host.shard().stats().totals.published, 40);
-    assert_eq!(room.host.seated(), 8);
+    assert_eq!(room.host.open_connections(), 8);
 }
 
 #[test]
@@ -455,10 +455,10 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     let mut early = frame(0x1, br#"{"id":1,"connect":{}}"#);
     early.extend(frame(0x1, br#"{"id":2,"subscribe":{"channel":"room"}}"#));
     early.extend(commands.flat_map(|command| frame(0x1, command.as_bytes())));
-    room.host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early });
+    room.host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early });
     let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
     room.host.flush(Now::default(), usize::MAX);
-    assert_eq!(room.host.seated(), 9);
+    assert_eq!(room.host.open_connections(), 9);
     assert!(pipe.0.borrow().to_client.len() > 17 * 240_000, "17 answers of 240 kB are more than an outbox holds");
 }
 
@@ -487,7 +487,7 @@ impl UnderWay {
     fn new() -> Self {
         let limits = Limits { outbox_frames: 16, ..Limits::default() };
         let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
-        let [(reader, reads), (slow, pipe)] = [1, 2].map(|client| seat(&mut host, client, b""));
+        let [(reader, reads), (slow, pipe)] = [1, 2].map(|client| open(&mut host, client, b""));
         reads.0.borrow_mut().room = usize::MAX;
         pipe.0.borrow_mut().room = RESPONSE.len();
         [reader, slow].into_iter().for_each(|conn| poll_once(&mut host, conn));
@@ -507,7 +507,7 @@ fn nobody_is_waited_for_who_has_gone() {
     let UnderWay { mut host, mut answer, slow, pipe } = UnderWay::new();
     pipe.0.borrow_mut().reset = true;
     poll_once(&mut host, slow);
-    assert_eq!(host.seated(), 1);
+    assert_eq!(host.open_connections(), 1);
     assert!(host.needs_flush());
     while host.needs_flush() {
         host.flush(Now::default(), usize::MAX);
@@ -555,12 +555,12 @@ fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
 #[test]
 fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
     let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
-    let (old, pipe) = seat(&mut host, 1, b"");
+    let (old, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = usize::MAX;
     pipe.0.borrow_mut().to_server.push_back(Vec::new());
     (0..2).for_each(|_| poll_once(&mut host, old));
-    assert_eq!(host.seated(), 0);
-    let (new, pipe) = seat(&mut host, 2, b"");
+    assert_eq!(host.open_connections(), 0);
+    let (new, pipe) = open(&mut host, 2, b"");
     assert_eq!((new.slot, new != old), (old.slot, true));
     pipe.0.borrow_mut().room = usize::MAX;
     poll_once(&mut host, new);
@@ -579,8 +579,8 @@ fn texts(pipe: &Pipe) -> Vec<u8> {
 fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
     let limits = Limits { outbox_frames: 16, ..Limits::default() };
     let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
-    let (reader, reads) = seat(&mut host, 1, b"");
-    let (slow, takes) = seat(&mut host, 2, b"");
+    let (reader, reads) = open(&mut host, 1, b"");
+    let (slow, takes) = open(&mut host, 2, b"");
     reads.0.borrow_mut().room = usize::MAX;
     takes.0.borrow_mut().room = RESPONSE.len();
     let at = |ms: u64| Now { mono: Instant(ms * 1_000_000), unix_ms: 0 };
@@ -615,7 +615,7 @@ fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
 fn a_client_that_does_not_read_is_not_read_from() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
     let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
-    let (conn, pipe) = seat(&mut host, 1, b"");
+    let (conn, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = RESPONSE.len();
     let wakes = Arc::<Wakes>::default();
     let poll = |host: &mut Host<Pipe>| {

@@ -168,7 +168,7 @@ impl Line {
         let upgrade = Upgrade { client: [1; 16], target, token: None, peer: None };
         let conn = host.accept(NOW, upgrade).expect("within the limits");
         let pipe = Pipe::default();
-        host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
+        host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         let mut line = Self { host, conn, pipe, alarm: Alarm::ringing(), skims_from: None, written: Vec::new() };
         line.pipe.grant(RESPONSE.len());
         line.run();

@@ -69,7 +69,7 @@ impl Subject for Hosted {
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
         let conn = self.host.accept(now, request)?;
         let pipe = Pipe::default();
-        self.host.seat(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
+        self.host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         self.pipes.insert(conn, pipe);
         self.answering.insert(conn);
         self.tasks.insert(conn, pipe::Alarm::ringing());
@@ -116,7 +116,11 @@ impl Subject for Hosted {
 
     fn audit(&self) {
         self.host.shard().audit();
-        assert_eq!(self.host.seated(), self.pipes.len(), "G3: a seat is kept for as long as its connection");
+        assert_eq!(
+            self.host.open_connections(),
+            self.pipes.len(),
+            "G3: an entry is kept for as long as its connection"
+        );
     }
 }
 

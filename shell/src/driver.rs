@@ -42,7 +42,7 @@ pub trait Transport {
 
 /// What a write took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// Everything that was pending.
     All(usize),
     /// The first so many bytes.
@@ -107,9 +107,9 @@ const COPIED: usize = 32 << 10;
 
 /// Where the frames of one write are copied together. All connections of a shard share it.
 #[derive(Debug, Default)]
-pub struct Gather(Vec<u8>);
+pub struct WriteBuffer(Vec<u8>);
 
-impl Gather {
+impl WriteBuffer {
     /// Copies whole frames off the front of what is pending, if they are several small ones. Empty when they are not.
     fn fill(&mut self, pending: &Pending<'_>) -> &[u8] {
         self.0.clear();
@@ -210,26 +210,26 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Writes what is pending, as far as one call to the socket takes it. What `gather` holds afterwards means nothing.
-    pub fn write(&mut self, pending: &Pending<'_>, gather: &mut Gather) -> Written {
+    /// Writes what is pending, as far as one call to the socket takes it. What `buffer` holds afterwards means nothing.
+    pub fn write(&mut self, pending: &Pending<'_>, buffer: &mut WriteBuffer) -> WriteOutcome {
         let first = pending.slices().next().unwrap_or_default();
         let written = if first.len() == pending.len() {
             self.transport.try_write(&[IoSlice::new(first)])
         } else {
-            match gather.fill(pending) {
+            match buffer.fill(pending) {
                 [] => write_slices(&mut self.transport, pending),
                 copied => self.transport.try_write(&[IoSlice::new(copied)]),
             }
         };
         match written {
-            Ok(0) => Written::Failed,
-            Ok(bytes) if bytes == pending.len() => Written::All(bytes),
-            Ok(bytes) => Written::Part(bytes),
+            Ok(0) => WriteOutcome::Failed,
+            Ok(bytes) if bytes == pending.len() => WriteOutcome::All(bytes),
+            Ok(bytes) => WriteOutcome::Part(bytes),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
-                Written::Refused
+                WriteOutcome::Refused
             }
-            Err(_) => Written::Failed,
+            Err(_) => WriteOutcome::Failed,
         }
     }
 

@@ -4,7 +4,7 @@
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
 use crate::auth::Tokens;
-use crate::driver::{Driver, Gather, Handshake, Ready, Transport, Written};
+use crate::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::recent::Recent;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
@@ -45,7 +45,7 @@ pub struct Host<T, O = Recent> {
     /// While work is put off: until when sockets have time to take some of what they have refused.
     patience: Option<Instant>,
     buffer: Box<[u8]>,
-    gather: Gather,
+    write_buffer: WriteBuffer,
     observer: O,
     next_call: u64,
 }
@@ -123,7 +123,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             },
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
-            gather: Gather::default(),
+            write_buffer: WriteBuffer::default(),
             observer,
             next_call: 0,
         }
@@ -357,21 +357,21 @@ impl<T: Transport, O: Observer> Host<T, O> {
             if pending.is_last() {
                 entry.driver.skim();
             }
-            match entry.driver.write(&pending, &mut self.gather) {
-                Written::All(bytes) => {
+            match entry.driver.write(&pending, &mut self.write_buffer) {
+                WriteOutcome::All(bytes) => {
                     self.outside.has_taken(conn);
                     return self.turn(now, Input::Flushed { conn, bytes });
                 }
-                Written::Part(bytes) => {
+                WriteOutcome::Part(bytes) => {
                     self.outside.has_taken(conn);
                     self.turn(now, Input::Flushed { conn, bytes });
                 }
-                Written::Refused => {
+                WriteOutcome::Refused => {
                     entry.waker.wake_by_ref();
                     self.outside.refusing.insert(conn);
                     return self.turn(now, Input::Flushed { conn, bytes: 0 });
                 }
-                Written::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
+                WriteOutcome::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
             }
         }
     }

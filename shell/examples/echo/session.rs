@@ -1,6 +1,6 @@
 //! A connection that gets back every text that it sends: the server's driver, decoder and state machine, without rooms.
 
-use parlor::driver::{Driver, Gather, Handshake, Ready, Transport, Written};
+use parlor::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use parlor_core::api::Command;
 use parlor_core::{CallId, ClientId, Config, ConnId, Effect, Input, Limits, Lost, Now, Shard, Upgrade};
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ pub struct Session<T> {
     conn: ConnId,
     /// None once it has ended.
     driver: Option<Driver<T>>,
-    gather: Gather,
+    write_buffer: WriteBuffer,
 }
 
 const CLIENT: [u8; 16] = [1; 16];
@@ -26,7 +26,7 @@ impl<T: Transport> Session<T> {
         let upgrade = Upgrade { client: CLIENT, target, token: None, peer: None };
         let conn = shard.accept(Now::default(), upgrade).expect("the first connection is within all limits");
         let driver = Driver::new(conn, transport, handshake, message_bytes);
-        Self { shard, conn, driver: Some(driver), gather: Gather::default() }
+        Self { shard, conn, driver: Some(driver), write_buffer: WriteBuffer::default() }
     }
 
     /// Does what the connection is ready for, until it is ready for nothing (pending) or has ended (ready).
@@ -65,10 +65,10 @@ impl<T: Transport> Session<T> {
             if driver.is_blocked() {
                 return;
             }
-            match driver.write(&pending, &mut self.gather) {
-                Written::All(bytes) | Written::Part(bytes) => self.turn(Input::Flushed { conn, bytes }),
-                Written::Refused => self.turn(Input::Flushed { conn, bytes: 0 }),
-                Written::Failed => self.turn(Input::Lost { conn, cause: Lost::Write }),
+            match driver.write(&pending, &mut self.write_buffer) {
+                WriteOutcome::All(bytes) | WriteOutcome::Part(bytes) => self.turn(Input::Flushed { conn, bytes }),
+                WriteOutcome::Refused => self.turn(Input::Flushed { conn, bytes: 0 }),
+                WriteOutcome::Failed => self.turn(Input::Lost { conn, cause: Lost::Write }),
             }
         }
     }

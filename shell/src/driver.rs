@@ -238,8 +238,8 @@ impl<T: Transport> Driver<T> {
         self.transport.finish();
     }
 
-    /// Hangs up: what the socket holds still goes out after a `clean` end, and nothing after any other.
-    pub fn hang_up(mut self, clean: bool) {
+    /// Drops the connection: what the socket holds still goes out after a `clean` end, and nothing after any other.
+    pub fn close(mut self, clean: bool) {
         if !clean {
             self.transport.abort();
         }

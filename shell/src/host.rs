@@ -427,10 +427,10 @@ impl<T: Transport> Outside<T> {
                     entry.driver.finish();
                 }
             }
-            Effect::Closed { conn, end } => self.hang_up(conn, &end),
+            Effect::Closed { conn, end } => self.connection_closed(conn, &end),
             Effect::Reply { call, result } => {
                 if let Some(caller) = self.calls.remove(&call.0) {
-                    // The caller may have hung up meanwhile.
+                    // The caller may have given up meanwhile.
                     let _ = caller.send(*result);
                 }
             }
@@ -450,12 +450,12 @@ impl<T: Transport> Outside<T> {
         }
     }
 
-    fn hang_up(&mut self, conn: ConnId, end: &End) {
+    fn connection_closed(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         self.has_taken(conn);
         self.unread.remove(&conn);
         if let Some(entry) = self.connections.take(conn) {
-            entry.driver.hang_up(end.clean);
+            entry.driver.close(end.clean);
             entry.waker.wake();
         }
     }

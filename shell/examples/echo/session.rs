@@ -77,9 +77,7 @@ impl<T: Transport> Session<T> {
         for effect in self.shard.handle(Now::default(), input) {
             match effect {
                 Effect::Finish(_) => self.driver.iter_mut().for_each(Driver::finish),
-                Effect::Closed { end, .. } => {
-                    self.driver.take().into_iter().for_each(|driver| driver.hang_up(end.clean))
-                }
+                Effect::Closed { end, .. } => self.driver.take().into_iter().for_each(|driver| driver.close(end.clean)),
                 _ => {}
             }
         }

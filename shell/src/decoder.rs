@@ -11,7 +11,7 @@ pub(crate) struct Decoder {
     /// There only while a message is half-read. It keeps the largest buffer that it ever needed.
     half_read: Option<Box<HalfRead>>,
     /// There once nothing but the peer's Close frame is waited for.
-    skim: Option<Box<Skim>>,
+    scanner: Option<Box<CloseScanner>>,
 }
 
 /// What has ended with a frame.
@@ -35,7 +35,7 @@ const READ_BYTES: usize = 256;
 impl Decoder {
     /// A decoder for messages of at most so many bytes.
     pub(crate) fn new(message_bytes: usize) -> Self {
-        Self { message_bytes, half_read: None, skim: None }
+        Self { message_bytes, half_read: None, scanner: None }
     }
 
     /// The next frame that ends, made of bytes off the front of `unread`.
@@ -44,8 +44,8 @@ impl Decoder {
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
     /// after a Close, there must be no further call.
     pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Decoded> {
-        if let Some(skim) = &mut self.skim {
-            let close = skim.next(unread).ok_or(io::ErrorKind::WouldBlock);
+        if let Some(scanner) = &mut self.scanner {
+            let close = scanner.next(unread).ok_or(io::ErrorKind::WouldBlock);
             return Ok(Decoded::Message(Message::Close(close.map_err(io::Error::from)?)));
         }
         let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
@@ -62,9 +62,10 @@ impl Decoder {
     }
 
     /// From now on nothing is kept, and only a Close frame is told of.
-    pub(crate) fn skim(&mut self) {
+    pub(crate) fn skip_to_close(&mut self) {
         let boundary = self.half_read.take().map(|half_read| half_read.boundary);
-        self.skim.get_or_insert_with(|| Box::new(Skim { boundary: boundary.unwrap_or_default(), code: Vec::new() }));
+        self.scanner
+            .get_or_insert_with(|| Box::new(CloseScanner { boundary: boundary.unwrap_or_default(), code: Vec::new() }));
     }
 
     /// How many bytes a frame will have that has begun and is not complete, or the most that its header may have where that is
@@ -124,7 +125,7 @@ impl Write for Feed<'_, '_> {
 
 /// Looks for a Close frame, and forgets what else comes.
 #[derive(Debug)]
-struct Skim {
+struct CloseScanner {
     boundary: Boundary,
     /// The first two bytes of the payload of a Close frame, as far as they have come.
     code: Vec<u8>,
@@ -132,7 +133,7 @@ struct Skim {
 
 const CLOSE: u8 = 0x8;
 
-impl Skim {
+impl CloseScanner {
     /// What the Close frame says, if it ends within `unread`. A reason is not kept.
     fn next(&mut self, unread: &mut &[u8]) -> Option<Option<CloseFrame>> {
         while !unread.is_empty() {
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn who_skims_sees_the_close_frame_and_keeps_nothing() {
+    fn a_skipping_decoder_sees_the_close_frame_and_keeps_nothing() {
         let long = frame(0x81, &[b'x'; 70_000]);
         let close = frame(0x88, &[0x03, 0xe8, b'o', b'k']);
         for (what, before, after, expected) in [
@@ -401,7 +402,7 @@ mod tests {
                 let mut decoder = Decoder::new(100_000);
                 let mut piece = before;
                 while decoder.next(&mut piece).is_ok() {}
-                decoder.skim();
+                decoder.skip_to_close();
                 assert!(decoder.half_read.is_none());
                 let mut seen = None;
                 for mut piece in after.chunks(size) {

@@ -204,9 +204,9 @@ impl<T: Transport> Driver<T> {
     }
 
     /// From now on only the peer's Close frame is told of, and nothing else of what comes is kept.
-    pub fn skim(&mut self) {
+    pub fn skip_to_close(&mut self) {
         if let Phase::Decoding(decoder) = &mut self.phase {
-            decoder.skim();
+            decoder.skip_to_close();
         }
     }
 

@@ -301,7 +301,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             if let Some(entry) = self.outside.connections.get(*conn)
                 && self.shard.pending(*conn).is_some_and(|pending| pending.is_last())
             {
-                entry.driver.skim();
+                entry.driver.skip_to_close();
             }
         }
     }
@@ -355,7 +355,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
             }
             let Some(pending) = self.shard.pending(conn) else { return };
             if pending.is_last() {
-                entry.driver.skim();
+                entry.driver.skip_to_close();
             }
             match entry.driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) => {

@@ -44,8 +44,8 @@ fn run() -> Result<(), String> {
     log::say(io::stdout(), format!("{mode}\n"));
     log::start(settings.log_level, settings.log_format)?;
     raise_file_limit(&settings);
-    for doubt in settings.doubts() {
-        warn!("{doubt}");
+    for warning in settings.warnings() {
+        warn!("{warning}");
     }
     settings.make_up_key();
     let made_up = settings.made_up_key.clone();

@@ -478,7 +478,7 @@ fn a_final_newline_is_left_out_with_a_line_that_says_so() {
     assert_eq!(settings.key().unwrap().expose(), "0123456789abcdef");
     assert_eq!(settings.token_secret.as_ref().unwrap().expose().len(), 32);
     assert_eq!(settings.listen.port(), 9);
-    let said = settings.doubts().join("; ");
+    let said = settings.warnings().join("; ");
     assert!(said.contains("PARLOR_API_KEY ends with a newline") && said.contains("token_secret ends with"), "{said}");
     assert!(load(&["--dev=true"], &[("PARLOR_API_KEY", "a\n\n")]).is_err(), "one newline, not any");
 }
@@ -522,15 +522,15 @@ fn origins_that_can_never_match_are_refused_with_the_right_form() {
 
 #[test]
 fn what_would_surprise_is_said() {
-    let doubts = |flags: &[&str]| load(flags, &[]).unwrap().doubts().join("; ");
-    assert_eq!(doubts(&[]), "");
-    assert_eq!(doubts(&["--allowed-origins=https://a", KEY, SECRET]), "");
-    assert_eq!(doubts(&["--public-hosts=https://a", KEY, SECRET]), "");
-    assert!(doubts(&[KEY, SECRET]).contains("DNS rebinding"));
-    assert!(doubts(&["--dev=true", "--token-secret=s\r"]).contains("token_secret begins or ends with white space"));
+    let warnings = |flags: &[&str]| load(flags, &[]).unwrap().warnings().join("; ");
+    assert_eq!(warnings(&[]), "");
+    assert_eq!(warnings(&["--allowed-origins=https://a", KEY, SECRET]), "");
+    assert_eq!(warnings(&["--public-hosts=https://a", KEY, SECRET]), "");
+    assert!(warnings(&[KEY, SECRET]).contains("DNS rebinding"));
+    assert!(warnings(&["--dev=true", "--token-secret=s\r"]).contains("token_secret begins or ends with white space"));
     for flag in ["--dev=true", "--allowed-origins=https://a"] {
-        assert!(doubts(&[flag, "--public-hosts=https://a", KEY, SECRET]).contains("public_hosts is only for"));
+        assert!(warnings(&[flag, "--public-hosts=https://a", KEY, SECRET]).contains("public_hosts is only for"));
     }
-    assert!(doubts(&["--dev=false", KEY]).contains("token_secret"));
-    assert!(doubts(&["--dev=false", SECRET]).contains("api_key"));
+    assert!(warnings(&["--dev=false", KEY]).contains("token_secret"));
+    assert!(warnings(&["--dev=false", SECRET]).contains("api_key"));
 }

@@ -70,30 +70,30 @@ impl Settings {
 
     /// What can be, but will surprise: a sentence for each.
     #[must_use]
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = self.notes.clone();
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.notes.clone();
         if self.token_secret.is_none() && !self.policy().allow_anonymous {
-            doubts.push("no client can connect: set token_secret, or allow_anonymous = true".into());
+            warnings.push("no client can connect: set token_secret, or allow_anonymous = true".into());
         }
         if self.api_key.is_none() && !self.is_dev() {
-            doubts.push("no API call can be made: set api_key".into());
+            warnings.push("no API call can be made: set api_key".into());
         }
         if self.token_secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
-            doubts.push("token_secret begins or ends with white space: tokens need the same to be valid".into());
+            warnings.push("token_secret begins or ends with white space: tokens need the same to be valid".into());
         }
         if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
-            doubts.push(
+            warnings.push(
                 "public_hosts is only for production mode without allowed_origins; it lets nothing in here".into(),
             );
         }
         if !self.is_dev() && self.allowed_origins.is_empty() && self.public_hosts.is_empty() {
-            doubts.push(
+            warnings.push(
                 "a page may connect where its origin is the request's Host, which DNS rebinding can pretend: set \
                  public_hosts to where this server is, such as https://rooms.example.com, or allowed_origins"
                     .into(),
             );
         }
-        doubts
+        warnings
     }
 
     /// What the shard is configured with.

@@ -5,7 +5,7 @@
 
 use crate::auth::Tokens;
 use crate::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
-use crate::recent::Recent;
+use crate::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
 use parlor_core::code::Error;
 use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade};
@@ -37,7 +37,7 @@ pub trait Observer {
 
 /// A shard and everything that it acts on.
 #[derive(Debug)]
-pub struct Host<T, O = Recent> {
+pub struct Host<T, O = InputLog> {
     shard: Shard,
     outside: Outside<T>,
     /// Inputs that follow from effects of the turn before.
@@ -99,7 +99,7 @@ impl<T: Transport> Host<T> {
     /// A shard without connections, which keeps its last inputs. `seed` must be unpredictable.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], tokens: Tokens) -> Self {
-        Self::observed(config, seed, tokens, Recent::default())
+        Self::observed(config, seed, tokens, InputLog::default())
     }
 }
 

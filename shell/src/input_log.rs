@@ -11,19 +11,19 @@ const KEPT: usize = 64;
 
 /// The last inputs, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Recent {
-    inputs: VecDeque<Brief>,
+pub struct InputLog {
+    inputs: VecDeque<InputRecord>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Brief {
+struct InputRecord {
     at: Now,
     kind: &'static str,
     conn: Option<ConnId>,
     bytes: usize,
 }
 
-impl Observer for Recent {
+impl Observer for InputLog {
     fn before(&mut self, at: Now, input: &Input) {
         let (kind, conn, bytes) = match input {
             Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
@@ -46,27 +46,27 @@ impl Observer for Recent {
         };
         // Flushes come by the thousand: a run of them is one entry, with the last connection and all the bytes.
         if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {
-            *last = Brief { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
+            *last = InputRecord { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
             return;
         }
-        self.keep(Brief { at, kind, conn, bytes });
+        self.keep(InputRecord { at, kind, conn, bytes });
     }
 
     fn resumed(&mut self, at: Now) {
-        self.keep(Brief { at, kind: "resumed", conn: None, bytes: 0 });
+        self.keep(InputRecord { at, kind: "resumed", conn: None, bytes: 0 });
     }
 }
 
-impl Recent {
-    fn keep(&mut self, brief: Brief) {
+impl InputLog {
+    fn keep(&mut self, record: InputRecord) {
         if self.inputs.len() == KEPT {
             self.inputs.pop_front();
         }
-        self.inputs.push_back(brief);
+        self.inputs.push_back(record);
     }
 }
 
-impl fmt::Display for Recent {
+impl fmt::Display for InputLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, input) in self.inputs.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -93,21 +93,21 @@ mod tests {
 
     #[test]
     fn the_last_inputs_are_kept_and_no_others() {
-        let mut recent = Recent::default();
-        (0..1000).for_each(|now| recent.before(at(now), &Input::Tick));
-        let told = recent.to_string();
+        let mut log = InputLog::default();
+        (0..1000).for_each(|now| log.before(at(now), &Input::Tick));
+        let told = log.to_string();
         let told: Vec<&str> = told.split(", ").collect();
         assert_eq!((told.len(), told[0], told[KEPT - 1]), (KEPT, "936ns tick", "999ns tick"));
     }
 
     #[test]
     fn a_run_of_flushes_is_one_entry_and_what_was_said_is_in_none() {
-        let mut recent = Recent::default();
+        let mut log = InputLog::default();
         let conn = ConnId { slot: 1, generation: 2 };
-        recent.before(at(1), &Input::Message { conn, text: "secret".into() });
+        log.before(at(1), &Input::Message { conn, text: "secret".into() });
         for slot in 1..=1000 {
-            recent.before(at(2), &Input::Flushed { conn: ConnId { slot, generation: 0 }, bytes: 7 });
+            log.before(at(2), &Input::Flushed { conn: ConnId { slot, generation: 0 }, bytes: 7 });
         }
-        assert_eq!(recent.to_string(), "1ns message 1.2 (6 bytes), 2ns flushed 1000.0 (7000 bytes)");
+        assert_eq!(log.to_string(), "1ns message 1.2 (6 bytes), 2ns flushed 1000.0 (7000 bytes)");
     }
 }

@@ -93,7 +93,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 
 /// A key for one run, in hexadecimal.
 #[must_use]
-pub fn made_up_key() -> Secret<String> {
+pub fn generate_key() -> Secret<String> {
     Secret::new(random::<16>().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn random_bytes_differ() {
         assert_ne!(random::<16>(), random::<16>());
-        assert_ne!(made_up_key().expose(), made_up_key().expose());
+        assert_ne!(generate_key().expose(), generate_key().expose());
     }
 
     #[test]

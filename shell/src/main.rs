@@ -47,13 +47,13 @@ fn run() -> Result<(), String> {
     for warning in settings.warnings() {
         warn!("{warning}");
     }
-    settings.make_up_key();
-    let made_up = settings.made_up_key.clone();
+    settings.generate_key();
+    let generated = settings.generated_key.clone();
 
     runtime.block_on(async {
         let server = Server::start(settings)?;
         info!(version = parlor::VERSION, mode, addresses = ?server.addresses(), "listening");
-        announce(server.addresses(), made_up.as_ref());
+        announce(server.addresses(), generated.as_ref());
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
         info!("stopped");
@@ -62,9 +62,9 @@ fn run() -> Result<(), String> {
 }
 
 /// Says where the server is. A script may wait for the last line.
-fn announce(addresses: &[SocketAddr], made_up: Option<&Secret<String>>) {
+fn announce(addresses: &[SocketAddr], generated: Option<&Secret<String>>) {
     let mut text = String::new();
-    if let Some(key) = made_up {
+    if let Some(key) = generated {
         let (key, address) = (key.expose(), addresses[0]);
         text += &format!(
             "This publishes to the room \"lobby\":\n\n  \

@@ -415,12 +415,12 @@ fn development_mode_ends_where_a_server_for_others_begins() {
 }
 
 #[test]
-fn a_key_that_was_made_up_is_not_set() {
+fn a_generated_key_does_not_count_as_set() {
     let mut settings = load(&[], &[]).unwrap();
-    settings.make_up_key();
+    settings.generate_key();
     assert!(settings.is_dev() && settings.key().is_some() && settings.core().unwrap().policy.allow_publish);
     let mut production = load(&["--dev=false"], &[]).unwrap();
-    production.make_up_key();
+    production.generate_key();
     assert!(production.key().is_none());
 }
 

@@ -88,13 +88,13 @@ impl Settings {
     /// The key that API calls are made with: the configured one, else the one that was made up for this run.
     #[must_use]
     pub fn key(&self) -> Option<&Secret<String>> {
-        self.api_key.as_ref().or(self.made_up_key.as_ref())
+        self.api_key.as_ref().or(self.generated_key.as_ref())
     }
 
     /// Makes up an API key for this run, in development mode and where none is set. It does not count as set.
-    pub fn make_up_key(&mut self) {
+    pub fn generate_key(&mut self) {
         if self.is_dev() && self.api_key.is_none() {
-            self.made_up_key = Some(auth::made_up_key());
+            self.generated_key = Some(auth::generate_key());
         }
     }
 

@@ -108,8 +108,8 @@ macro_rules! settings {
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
-            /// The API key that the server made up, see [`Settings::make_up_key`].
-            pub made_up_key: Option<Secret<String>>,
+            /// The API key that the server generated, see [`Settings::generate_key`].
+            pub generated_key: Option<Secret<String>>,
             /// What was changed in the settings as they were written: a sentence for each change.
             pub notes: Vec<String>,
         }
@@ -120,7 +120,7 @@ macro_rules! settings {
                     $($key: $default,)+
                     limits: Limits::default(),
                     routes: Vec::new(),
-                    made_up_key: None,
+                    generated_key: None,
                     notes: Vec::new(),
                 }
             }

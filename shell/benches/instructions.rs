@@ -4,7 +4,7 @@
 
 use dlmalloc::GlobalDlmalloc;
 use gungraun::prelude::*;
-use parlor::auth::Tokens;
+use parlor::auth::TokenVerifier;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::Host;
 use parlor_core::api::{Command, Message};
@@ -53,7 +53,7 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         ..Limits::default()
     };
     let limits = Limits { client_publishes: Rate::OFF, ..off };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
     let mut last = None;
     for client in 0..members {
         let config = host.shard().config();

@@ -11,14 +11,14 @@ use std::fmt;
 /// Verifies tokens (RFC 7519): signature and algorithm, HS256 only, and audience and issuer where they are demanded. What
 /// else they say is for the shard to judge.
 #[derive(Clone)]
-pub struct Tokens {
+pub struct TokenVerifier {
     secret: Option<DecodingKey>,
     rules: Validation,
     audience: Option<String>,
     issuer: Option<String>,
 }
 
-impl Tokens {
+impl TokenVerifier {
     /// Accepts tokens that are signed with `secret`; without one, none.
     #[must_use]
     pub fn new(secret: Option<&str>) -> Self {
@@ -34,7 +34,7 @@ impl Tokens {
 
     /// Accepts of these only those with this audience in `aud` and this issuer in `iss`, where there is one.
     #[must_use]
-    pub fn demanding(self, audience: Option<&str>, issuer: Option<&str>) -> Self {
+    pub fn requiring(self, audience: Option<&str>, issuer: Option<&str>) -> Self {
         Self { audience: audience.map(String::from), issuer: issuer.map(String::from), ..self }
     }
 
@@ -68,9 +68,9 @@ fn flaw(error: &Error) -> BadToken {
     }
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").finish_non_exhaustive()
+        f.debug_struct("TokenVerifier").finish_non_exhaustive()
     }
 }
 
@@ -109,11 +109,11 @@ mod tests {
         encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("it can be signed")
     }
 
-    fn tokens(audience: Option<&str>, issuer: Option<&str>) -> Tokens {
-        Tokens::new(Some(SECRET)).demanding(audience, issuer)
+    fn tokens(audience: Option<&str>, issuer: Option<&str>) -> TokenVerifier {
+        TokenVerifier::new(Some(SECRET)).requiring(audience, issuer)
     }
 
-    fn verdict(tokens: &Tokens, claims: &Value) -> Result<(), BadToken> {
+    fn verdict(tokens: &TokenVerifier, claims: &Value) -> Result<(), BadToken> {
         tokens.verify(&signed(Algorithm::HS256, claims, SECRET)).map(drop)
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let good = json!({"sub": "ada"});
         let none = tokens(None, None);
         assert_eq!(verdict(&none, &good), Ok(()));
-        assert_eq!(verdict(&Tokens::new(None), &good), Err(BadToken::NoSecret));
+        assert_eq!(verdict(&TokenVerifier::new(None), &good), Err(BadToken::NoSecret));
         for (token, why) in [
             (String::new(), BadToken::Malformed),
             ("a.b.c".into(), BadToken::Malformed),

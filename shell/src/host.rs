@@ -3,7 +3,7 @@
 //! Whoever owns a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
-use crate::auth::Tokens;
+use crate::auth::TokenVerifier;
 use crate::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
@@ -62,7 +62,7 @@ struct Outside<T> {
     /// Those sockets that refused when the last part of what was put off had been offered to all; None until it has been.
     awaited: Option<BTreeSet<ConnId>>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
-    tokens: Tokens,
+    verifier: TokenVerifier,
     refused_tokens: Option<RefusedTokens>,
     /// The connection that was accepted last, until it is opened, and its address.
     arriving: Option<(ConnId, Option<IpAddr>)>,
@@ -98,15 +98,15 @@ pub enum Progress {
 impl<T: Transport> Host<T> {
     /// A shard without connections, which keeps its last inputs. `seed` must be unpredictable.
     #[must_use]
-    pub fn new(config: Config, seed: [u8; 32], tokens: Tokens) -> Self {
-        Self::observed(config, seed, tokens, InputLog::default())
+    pub fn new(config: Config, seed: [u8; 32], verifier: TokenVerifier) -> Self {
+        Self::observed(config, seed, verifier, InputLog::default())
     }
 }
 
 impl<T: Transport, O: Observer> Host<T, O> {
     /// The same with another observer.
     #[must_use]
-    pub fn observed(config: Config, seed: [u8; 32], tokens: Tokens, observer: O) -> Self {
+    pub fn observed(config: Config, seed: [u8; 32], verifier: TokenVerifier, observer: O) -> Self {
         Self {
             patience: None,
             shard: Shard::new(config, seed),
@@ -117,7 +117,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 awaited: None,
                 unread: BTreeMap::new(),
                 calls: BTreeMap::new(),
-                tokens,
+                verifier,
                 refused_tokens: None,
                 arriving: None,
             },
@@ -409,7 +409,7 @@ impl<T: Transport> Outside<T> {
         match effect {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
-                let verdict = self.tokens.verify(&token);
+                let verdict = self.verifier.verify(&token);
                 return Some(Input::Authenticated { conn, verdict });
             }
             Effect::TokenRefused { conn, why } => {

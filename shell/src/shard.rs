@@ -3,7 +3,7 @@
 //! Tasks that the runtime has ready run first, each handing its inputs to the host; then one task flushes. A socket
 //! that is full has its own task woken, which alone waits for it.
 
-use crate::auth::{self, Tokens};
+use crate::auth::{self, TokenVerifier};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -152,9 +152,9 @@ impl Shard {
     fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
-        let tokens =
-            Tokens::new(secret).demanding(settings.token_audience.as_deref(), settings.token_issuer.as_deref());
-        let host = Host::new(config, auth::random(), tokens);
+        let verifier =
+            TokenVerifier::new(secret).requiring(settings.token_audience.as_deref(), settings.token_issuer.as_deref());
+        let host = Host::new(config, auth::random(), verifier);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,

@@ -1,6 +1,6 @@
 //! The host over a transport that does what a test says: the driver's every corner, without sockets and time.
 
-use parlor::auth::Tokens;
+use parlor::auth::TokenVerifier;
 use parlor::driver::{Handshake, Transport};
 use parlor::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
@@ -120,7 +120,7 @@ const PING: &[u8] = b"{\"type\":\"ping\"}";
 
 impl Scene {
     fn new(early: &[u8]) -> Self {
-        let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
+        let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
         let (conn, pipe) = open(&mut host, 1, early);
         Self { host, conn, pipe, wakes: Arc::default() }
     }
@@ -307,7 +307,7 @@ struct Room {
 
 impl Room {
     fn new(limits: Limits) -> Self {
-        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
         let members: Vec<(ConnId, Pipe)> = (1..=8).map(|client| open(&mut host, client, b"")).collect();
         for (conn, pipe) in &members {
             pipe.0.borrow_mut().room = usize::MAX;
@@ -486,7 +486,7 @@ struct UnderWay {
 impl UnderWay {
     fn new() -> Self {
         let limits = Limits { outbox_frames: 16, ..Limits::default() };
-        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
         let [(reader, reads), (slow, pipe)] = [1, 2].map(|client| open(&mut host, client, b""));
         reads.0.borrow_mut().room = usize::MAX;
         pipe.0.borrow_mut().room = RESPONSE.len();
@@ -554,7 +554,7 @@ fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
 
 #[test]
 fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
-    let mut host = Host::new(Config::default(), [7; 32], Tokens::new(None));
+    let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
     let (old, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = usize::MAX;
     pipe.0.borrow_mut().to_server.push_back(Vec::new());
@@ -578,7 +578,7 @@ fn texts(pipe: &Pipe) -> Vec<u8> {
 #[test]
 fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
     let limits = Limits { outbox_frames: 16, ..Limits::default() };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
     let (reader, reads) = open(&mut host, 1, b"");
     let (slow, takes) = open(&mut host, 2, b"");
     reads.0.borrow_mut().room = usize::MAX;
@@ -614,7 +614,7 @@ fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
 #[test]
 fn a_client_that_does_not_read_is_not_read_from() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], Tokens::new(None));
+    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
     let (conn, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = RESPONSE.len();
     let wakes = Arc::<Wakes>::default();

@@ -6,7 +6,7 @@ use super::taken::Taken;
 use crate::client::{Frame, Parser};
 use crate::hosted::pipe::{Alarm, Pipe};
 use crate::third_party;
-use parlor::auth::Tokens;
+use parlor::auth::TokenVerifier;
 use parlor::driver::Handshake;
 use parlor::host::{Host, Observer, Progress};
 use parlor_core::limits::Rate;
@@ -164,7 +164,7 @@ impl Line {
     fn open(target: &str) -> Self {
         let config = Config { limits: limits(), ..Config::default() };
         let target = config.routes.resolve(target, &config.limits).expect("a path that is served");
-        let mut host = Host::observed(config, [7; 32], Tokens::new(None), Ear::default());
+        let mut host = Host::observed(config, [7; 32], TokenVerifier::new(None), Ear::default());
         let upgrade = Upgrade { client: [1; 16], target, token: None, peer: None };
         let conn = host.accept(NOW, upgrade).expect("within the limits");
         let pipe = Pipe::default();

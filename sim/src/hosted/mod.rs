@@ -11,7 +11,7 @@ use crate::coverage::Goal;
 use crate::rng::Rng;
 use crate::subject::{Mint, Seen, Subject};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use parlor::auth::Tokens;
+use parlor::auth::TokenVerifier;
 use parlor::driver::Handshake;
 use parlor::host::{Host, Progress};
 use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused};
@@ -56,7 +56,7 @@ impl Subject for Hosted {
         let config = Config { bounded_turns: false, ..config };
         let drawn = u64::from_le_bytes(*seed.first_chunk().expect("a seed has more than 8 bytes"));
         Self {
-            host: Host::observed(config, seed, Tokens::new(Some(SECRET)), Watch::default()),
+            host: Host::observed(config, seed, TokenVerifier::new(Some(SECRET)), Watch::default()),
             pipes: BTreeMap::new(),
             tasks: BTreeMap::new(),
             answering: BTreeSet::new(),

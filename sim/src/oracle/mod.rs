@@ -47,7 +47,7 @@ use ways::Ways;
 
 /// What the oracle is told of one input.
 #[derive(Clone, Debug)]
-pub enum Deed<'a> {
+pub enum Stimulus<'a> {
     /// The 101 is out.
     Upgraded(usize),
     /// A text that means this.
@@ -660,32 +660,32 @@ impl Oracle {
     }
 
     /// Works out what must come of one input.
-    fn foresee(&mut self, deed: &Deed<'_>) {
+    fn foresee(&mut self, stimulus: &Stimulus<'_>) {
         self.turns += 1;
         self.turn = Turn {
             were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(Conn::is_idle)).collect(),
             were_cut: vec![false; self.conns.len()],
             ..Turn::default()
         };
-        match deed {
-            Deed::Upgraded(peer) => self.upgraded(*peer),
-            Deed::Text(peer, text, said) => self.text(*peer, text, said),
-            Deed::Ping(peer, payload) => self.ping(*peer, payload),
-            Deed::Fragment(peer, bytes) => self.fragment(*peer, *bytes),
-            Deed::HalfFrame(peer, bytes) => self.half_frame(*peer, *bytes),
-            Deed::Unread(peer, bytes) => self.unread(*peer, *bytes),
-            Deed::Pong(peer) => {
+        match stimulus {
+            Stimulus::Upgraded(peer) => self.upgraded(*peer),
+            Stimulus::Text(peer, text, said) => self.text(*peer, text, said),
+            Stimulus::Ping(peer, payload) => self.ping(*peer, payload),
+            Stimulus::Fragment(peer, bytes) => self.fragment(*peer, *bytes),
+            Stimulus::HalfFrame(peer, bytes) => self.half_frame(*peer, *bytes),
+            Stimulus::Unread(peer, bytes) => self.unread(*peer, *bytes),
+            Stimulus::Pong(peer) => {
                 self.heard(*peer);
             }
-            Deed::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
-            Deed::Violated(peer, cause) => self.violated(*peer, *cause),
-            Deed::Lost(peer, cause) => self.lost(*peer, *cause),
-            Deed::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
-            Deed::Decided(peer, ruling) => self.decided(*peer, ruling),
-            Deed::Call(call) => self.call(call),
-            Deed::Tick => self.tick(),
-            Deed::Shutdown => self.shutdown(),
-            Deed::Stale => self.counted.stale += 1,
+            Stimulus::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
+            Stimulus::Violated(peer, cause) => self.violated(*peer, *cause),
+            Stimulus::Lost(peer, cause) => self.lost(*peer, *cause),
+            Stimulus::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
+            Stimulus::Decided(peer, ruling) => self.decided(*peer, ruling),
+            Stimulus::Call(call) => self.call(call),
+            Stimulus::Tick => self.tick(),
+            Stimulus::Shutdown => self.shutdown(),
+            Stimulus::Stale => self.counted.stale += 1,
         }
         self.settle();
         for peer in std::mem::take(&mut self.turn.to_hear) {

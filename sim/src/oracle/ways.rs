@@ -2,7 +2,7 @@
 //! every way there is: what came of a turn is right where one of them leads to it.
 
 use super::judge::Outcome;
-use super::{Call, Deed, Oracle};
+use super::{Call, Oracle, Stimulus};
 use crate::checks::Failure;
 
 /// How the open questions of a turn are answered, one after the other; with no where there is no answer yet.
@@ -17,13 +17,13 @@ const MOST_WAYS: usize = 1000;
 
 /// Whether a question can come up: words that the oracle does not know are told to whoever says something or has its token
 /// looked at, and how long a token is good may take one digit or two.
-fn may_be_open(deed: &Deed<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
-    match deed {
-        Deed::Text(..)
-        | Deed::Decided(..)
-        | Deed::Upgraded(_)
-        | Deed::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
-        Deed::Flushed(peer, _) => is_waiting(*peer),
+fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
+    match stimulus {
+        Stimulus::Text(..)
+        | Stimulus::Decided(..)
+        | Stimulus::Upgraded(_)
+        | Stimulus::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
+        Stimulus::Flushed(peer, _) => is_waiting(*peer),
         _ => false,
     }
 }
@@ -51,17 +51,17 @@ impl Oracle {
     ///
     /// # Errors
     /// The first difference, on the way that is gone first.
-    pub fn turn(&mut self, deed: &Deed<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
+    pub fn turn(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
         let has_more = |conn: &super::Conn| !conn.waiting.is_empty() || !conn.entering.is_empty();
         let is_waiting = |peer: usize| self.conns[peer].as_ref().is_some_and(has_more);
-        let before = may_be_open(deed, is_waiting).then(|| self.clone());
-        let judgement = self.go(deed, outcome);
+        let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
+        let judgement = self.go(stimulus, outcome);
         let mut way = std::mem::take(&mut self.ways);
         let Some(before) = before.filter(|_| judgement.is_err()) else { return judgement };
         for _ in 0..MOST_WAYS {
             let Some(next) = way.next() else { break };
             let mut other = Self { ways: next, ..before.clone() };
-            if other.go(deed, outcome).is_ok() {
+            if other.go(stimulus, outcome).is_ok() {
                 *self = Self { ways: Ways::default(), ..other };
                 return Ok(());
             }
@@ -70,9 +70,9 @@ impl Oracle {
         judgement
     }
 
-    fn go(&mut self, deed: &Deed<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
+    fn go(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
         self.told = self.told_in(outcome);
-        self.foresee(deed);
+        self.foresee(stimulus);
         self.judge(outcome)
     }
 

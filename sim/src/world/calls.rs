@@ -3,7 +3,7 @@
 use super::World;
 use crate::action::{Action, Dismissal, Look, Peer};
 use crate::checks::{Failure, Guarantee, equal};
-use crate::oracle::{Call, Deed};
+use crate::oracle::{Call, Stimulus};
 use crate::speech::{self, Data};
 use crate::subject::Subject;
 use parlor_core::wire::api;
@@ -106,7 +106,7 @@ impl<S: Subject> World<S> {
         let command = api::parse(method, body.as_bytes(), &self.setup.config().limits)
             .map_err(|error| Failure::new(Guarantee::P1, format_args!("{method} {body} to be understood"), error))?;
         self.calls += 1;
-        self.turn(Input::Call { call: CallId(self.calls), command }, &Deed::Call(call))
+        self.turn(Input::Call { call: CallId(self.calls), command }, &Stimulus::Call(call))
     }
 }
 

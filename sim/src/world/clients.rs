@@ -6,7 +6,7 @@ use crate::checkers::What;
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
 use crate::coverage::Goal;
-use crate::oracle::{Deed, Entry, Want};
+use crate::oracle::{Entry, Stimulus, Want};
 use crate::request;
 use crate::socket::Socket;
 use crate::speech::{self, Said, Speech};
@@ -56,7 +56,7 @@ impl<S: Subject> World<S> {
     pub(super) fn upgrade(&mut self, peer: Peer) -> Result<(), Failure> {
         self.life_mut(peer).upgraded = true;
         let conn = self.id(peer);
-        self.turn(Input::Upgraded { conn }, &Deed::Upgraded(peer.index()))
+        self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(peer.index()))
     }
 
     fn accept_as(&mut self, peer: Peer, door: Door, entry: Entry) -> Result<(), Failure> {
@@ -148,19 +148,19 @@ impl<S: Subject> World<S> {
     pub(super) fn ping(&mut self, peer: Peer) -> Result<(), Failure> {
         self.life_mut(peer).half = false;
         let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
-        let deed = Deed::Ping(peer.index(), &payload);
-        self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &deed)
+        let stimulus = Stimulus::Ping(peer.index(), &payload);
+        self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &stimulus)
     }
 
     pub(super) fn pong(&mut self, peer: Peer) -> Result<(), Failure> {
         self.life_mut(peer).half = false;
-        self.turn(Input::Pong { conn: self.id(peer) }, &Deed::Pong(peer.index()))
+        self.turn(Input::Pong { conn: self.id(peer) }, &Stimulus::Pong(peer.index()))
     }
 
     fn fragment(&mut self, peer: Peer) -> Result<(), Failure> {
         let life = self.life_mut(peer);
         (life.fragmented, life.half) = (true, false);
-        self.turn(Input::Fragment { conn: self.id(peer), bytes: 0 }, &Deed::Fragment(peer.index(), 0))
+        self.turn(Input::Fragment { conn: self.id(peer), bytes: 0 }, &Stimulus::Fragment(peer.index(), 0))
     }
 
     /// So many frames come at once, as long as they are read.
@@ -170,7 +170,8 @@ impl<S: Subject> World<S> {
             self.life_mut(peer).half = true;
             // Through a driver it is a Pong, of which the header is not complete.
             let bytes = if S::HAS_DRIVER { 14 } else { 4000 };
-            return self.turn(Input::HalfFrame { conn: self.id(peer), bytes }, &Deed::HalfFrame(peer.index(), bytes));
+            return self
+                .turn(Input::HalfFrame { conn: self.id(peer), bytes }, &Stimulus::HalfFrame(peer.index(), bytes));
         }
         for _ in 0..AT_ONCE {
             if !self.is_heard(peer) {
@@ -192,13 +193,13 @@ impl<S: Subject> World<S> {
         }
         let life = self.life_mut(peer);
         (life.fragmented, life.half) = (false, false);
-        let deed = Deed::Text(peer.index(), &text, &said);
-        self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &deed)
+        let stimulus = Stimulus::Text(peer.index(), &text, &said);
+        self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &stimulus)
     }
 
     pub(super) fn peer_close(&mut self, peer: Peer, code: Option<u16>) -> Result<(), Failure> {
         self.life_mut(peer).deaf = true;
-        self.turn(Input::PeerClosed { conn: self.id(peer), code }, &Deed::PeerClosed(peer.index(), code))
+        self.turn(Input::PeerClosed { conn: self.id(peer), code }, &Stimulus::PeerClosed(peer.index(), code))
     }
 
     pub(super) fn violate(&mut self, peer: Peer, rule: Rule) -> Result<(), Failure> {
@@ -209,7 +210,7 @@ impl<S: Subject> World<S> {
             Rule::Utf8 => (Violation::Utf8, CloseCause::Utf8),
             Rule::TooLarge => (Violation::TooLarge, CloseCause::TooLarge),
         };
-        self.turn(Input::Violation { conn: self.id(peer), rule }, &Deed::Violated(peer.index(), cause))
+        self.turn(Input::Violation { conn: self.id(peer), rule }, &Stimulus::Violated(peer.index(), cause))
     }
 
     pub(super) fn lose(&mut self, peer: Peer, cause: Lost) -> Result<(), Failure> {
@@ -217,7 +218,7 @@ impl<S: Subject> World<S> {
         if cause == Lost::Eof {
             return self.end_stream(peer);
         }
-        self.turn(Input::Lost { conn: self.id(peer), cause }, &Deed::Lost(peer.index(), CloseCause::PeerReset))
+        self.turn(Input::Lost { conn: self.id(peer), cause }, &Stimulus::Lost(peer.index(), CloseCause::PeerReset))
     }
 
     /// The client says nothing more, and reads on.
@@ -225,7 +226,7 @@ impl<S: Subject> World<S> {
         let life = self.life_mut(peer);
         (life.deaf, life.ended) = (true, true);
         let (conn, cause) = (life.id, Lost::Eof);
-        self.turn(Input::Lost { conn, cause }, &Deed::Lost(peer.index(), CloseCause::PeerEof))
+        self.turn(Input::Lost { conn, cause }, &Stimulus::Lost(peer.index(), CloseCause::PeerEof))
     }
 
     pub(super) fn write(&mut self, peer: Peer, budget: Budget) -> Result<(), Failure> {
@@ -243,7 +244,7 @@ impl<S: Subject> World<S> {
         if !S::HAS_DRIVER {
             self.receive(peer, &pending[..taken])?;
         }
-        self.turn(Input::Flushed { conn: id, bytes: taken }, &Deed::Flushed(peer.index(), taken))
+        self.turn(Input::Flushed { conn: id, bytes: taken }, &Stimulus::Flushed(peer.index(), taken))
     }
 
     /// A client gets these bytes.
@@ -318,7 +319,7 @@ impl<S: Subject> World<S> {
             Late::Flushed => Input::Flushed { conn, bytes: 7 },
             Late::Authenticated => Input::Authenticated { conn, verdict: vouch(Ok(Claims::default())) },
         };
-        self.turn(input, &Deed::Stale)
+        self.turn(input, &Stimulus::Stale)
     }
 }
 

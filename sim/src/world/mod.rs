@@ -12,7 +12,7 @@ use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Frames, Ju
 use crate::checkers::{Checkers, Want, What};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
-use crate::oracle::{Deed, Oracle, Outcome, Ruling};
+use crate::oracle::{Oracle, Outcome, Ruling, Stimulus};
 use crate::request;
 use crate::setup::{Judges, Setup};
 use crate::socket::Socket;
@@ -350,7 +350,7 @@ impl<S: Subject> World<S> {
             Action::Respond() => self.peers().try_for_each(|peer| self.respond(peer)),
             Action::Advance(span) => self.advance(span),
             Action::Stale(peer, late) => self.stale(peer, late),
-            Action::Shutdown() => self.turn(Input::Shutdown, &Deed::Shutdown),
+            Action::Shutdown() => self.turn(Input::Shutdown, &Stimulus::Shutdown),
             Action::Heal() => self.heal(),
             _ => self.say_or_call(action),
         }?;
@@ -567,7 +567,7 @@ impl<S: Subject> World<S> {
             Span::Far => self.clock + 3600 * SECOND,
         };
         self.clock = self.clock.max(to);
-        self.turn(Input::Tick, &Deed::Tick)
+        self.turn(Input::Tick, &Stimulus::Tick)
     }
 
     /// What the clock and the calendar say when something comes in.
@@ -612,24 +612,26 @@ impl<S: Subject> World<S> {
     }
 
     /// One input, and everything that is judged of it.
-    fn turn(&mut self, input: Input, deed: &Deed<'_>) -> Result<(), Failure> {
+    fn turn(&mut self, input: Input, stimulus: &Stimulus<'_>) -> Result<(), Failure> {
         let now = self.now();
         let kept = self.checkers.as_ref().map(|_| input.clone());
         let wants = self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.wants(&input));
         let before = self.histories(now, &wants);
         let turns = caught(|| self.subject.turns(now, input))?;
         // A driver does not ask a socket again that has refused, and writes many frames in more than one go.
-        let is_written = matches!(deed, Deed::Flushed(peer, bytes) if self.written_in_parts(*peer, &turns) == *bytes);
+        let is_written =
+            matches!(stimulus, Stimulus::Flushed(peer, bytes) if self.written_in_parts(*peer, &turns) == *bytes);
         let is_missing = !is_written && turns.iter().all(|seen| seen.follow_up.is_some());
         for seen in &turns {
             self.oracle.time(now.mono.0, now.unix_ms);
             match &seen.follow_up {
-                None => self.judge_turn(now, seen, deed, kept.as_ref()),
+                None => self.judge_turn(now, seen, stimulus, kept.as_ref()),
                 Some(input) => self.judge_follow_up(now, seen, input),
             }?;
         }
-        if is_missing && !(S::HAS_DRIVER && self.is_forgotten(deed)) {
-            let nothing = Failure::new(Guarantee::L1, format_args!("{deed:?} to be handed in"), "nothing of the kind");
+        if is_missing && !(S::HAS_DRIVER && self.is_forgotten(stimulus)) {
+            let nothing =
+                Failure::new(Guarantee::L1, format_args!("{stimulus:?} to be handed in"), "nothing of the kind");
             self.heed(Err(nothing))?;
         }
         let after = self.histories(now, &wants);
@@ -656,14 +658,14 @@ impl<S: Subject> World<S> {
     }
 
     /// Whether a driver looks for nothing but the Close frame of whoever says this.
-    fn is_forgotten(&self, deed: &Deed<'_>) -> bool {
-        match deed {
-            Deed::Text(peer, ..)
-            | Deed::Fragment(peer, _)
-            | Deed::HalfFrame(peer, _)
-            | Deed::Ping(peer, _)
-            | Deed::Pong(peer)
-            | Deed::Violated(peer, _) => self.oracle.is_closing(*peer),
+    fn is_forgotten(&self, stimulus: &Stimulus<'_>) -> bool {
+        match stimulus {
+            Stimulus::Text(peer, ..)
+            | Stimulus::Fragment(peer, _)
+            | Stimulus::HalfFrame(peer, _)
+            | Stimulus::Ping(peer, _)
+            | Stimulus::Pong(peer)
+            | Stimulus::Violated(peer, _) => self.oracle.is_closing(*peer),
             _ => false,
         }
     }
@@ -678,8 +680,14 @@ impl<S: Subject> World<S> {
         turns.iter().map(bytes).sum()
     }
 
-    fn judge_turn(&mut self, now: Now, seen: &Seen, deed: &Deed<'_>, input: Option<&Input>) -> Result<(), Failure> {
-        if let Deed::Flushed(peer, _) = deed
+    fn judge_turn(
+        &mut self,
+        now: Now,
+        seen: &Seen,
+        stimulus: &Stimulus<'_>,
+        input: Option<&Input>,
+    ) -> Result<(), Failure> {
+        if let Stimulus::Flushed(peer, _) = stimulus
             && S::HAS_DRIVER
         {
             self.receive(Peer(u8::try_from(*peer).expect("a few clients")), &seen.written)?;
@@ -693,7 +701,7 @@ impl<S: Subject> World<S> {
         }
         let answer = self.answer(effects)?;
         let outcome = Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout };
-        self.refer(|oracle| oracle.turn(deed, &outcome))?;
+        self.refer(|oracle| oracle.turn(stimulus, &outcome))?;
         if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
             checkers.turned(now, input, effects, answer.as_deref(), (stats, *timeout))?;
         }
@@ -716,14 +724,16 @@ impl<S: Subject> World<S> {
         let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
         let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
-            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Deed::Flushed(peer, *bytes), Some(input)),
-            Input::Fragment { bytes, .. } => self.judge_turn(now, seen, &Deed::Fragment(peer, *bytes), Some(input)),
-            Input::HalfFrame { bytes, .. } => self.judge_turn(now, seen, &Deed::HalfFrame(peer, *bytes), Some(input)),
-            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Deed::Unread(peer, *bytes), Some(input)),
-            Input::Pong { .. } => self.judge_turn(now, seen, &Deed::Pong(peer), Some(input)),
+            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Flushed(peer, *bytes), Some(input)),
+            Input::Fragment { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Fragment(peer, *bytes), Some(input)),
+            Input::HalfFrame { bytes, .. } => {
+                self.judge_turn(now, seen, &Stimulus::HalfFrame(peer, *bytes), Some(input))
+            }
+            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Unread(peer, *bytes), Some(input)),
+            Input::Pong { .. } => self.judge_turn(now, seen, &Stimulus::Pong(peer), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let ruling = self.ruling_of(peer, verdict)?;
-                self.judge_turn(now, seen, &Deed::Decided(peer, ruling), Some(input))
+                self.judge_turn(now, seen, &Stimulus::Decided(peer, ruling), Some(input))
             }
             _ => Err(unasked()),
         }

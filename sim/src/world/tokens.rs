@@ -3,7 +3,7 @@
 use super::World;
 use crate::action::{Peer, User, Verdict};
 use crate::checks::{Failure, Guarantee, equal};
-use crate::oracle::{Deed, Oracle, Ruling};
+use crate::oracle::{Oracle, Ruling, Stimulus};
 use crate::rng::Rng;
 use crate::speech;
 use crate::subject::{Subject, vouch};
@@ -26,7 +26,7 @@ impl<S: Subject> World<S> {
         self.life_mut(peer).asked = false;
         let (ruling, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
         let verdict = vouch(verdict);
-        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Deed::Decided(peer.index(), ruling))
+        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Stimulus::Decided(peer.index(), ruling))
     }
 
     /// What the token that was looked at last says, if it was read as it was written.

@@ -28,7 +28,7 @@ pub struct Between {
 
 /// What was said where, as the first who read it did.
 #[derive(Debug, Default)]
-struct Said(BTreeMap<(String, u64), String>);
+struct KnownLogs(BTreeMap<(String, u64), String>);
 
 /// What one client has read.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Stream {
     ///
     /// # Errors
     /// A hole, a repeat, a swap, or another message than somebody else has read.
-    fn read(&mut self, text: &str, said: &mut Said) -> Result<(), Failure> {
+    fn read(&mut self, text: &str, known_logs: &mut KnownLogs) -> Result<(), Failure> {
         let broken = |expected: String| Err(Failure::new(Guarantee::G5, expected, text));
         let value: Value = serde_json::from_str(text).expect("what is sent is JSON");
         self.replies += u64::from(value["id"].is_u64());
@@ -74,7 +74,7 @@ impl Stream {
         }
         *at = offset;
         self.publications += 1;
-        let known = said.0.entry((room.to_owned(), offset)).or_insert_with(|| data.clone());
+        let known = known_logs.0.entry((room.to_owned(), offset)).or_insert_with(|| data.clone());
         if *known == data { Ok(()) } else { broken(format!("{known} as {offset} of {room}")) }
     }
 }
@@ -92,7 +92,7 @@ struct World {
     shard: Shard,
     rng: Rng,
     clients: BTreeMap<ConnId, Client>,
-    said: Said,
+    known_logs: KnownLogs,
     calls: u64,
     /// The calls that are not answered yet.
     open: BTreeSet<u64>,
@@ -114,7 +114,7 @@ pub fn run(seed: u64) -> Result<Between, Failure> {
         shard,
         rng,
         clients: BTreeMap::new(),
-        said: Said::default(),
+        known_logs: KnownLogs::default(),
         calls: 0,
         open: BTreeSet::new(),
         lost: BTreeSet::new(),
@@ -182,7 +182,7 @@ impl World {
                 }
                 for frame in client.parser.feed(&bytes).expect("frames") {
                     if let Frame::Text(text) = frame {
-                        client.stream.read(&text, &mut self.said)?;
+                        client.stream.read(&text, &mut self.known_logs)?;
                     }
                 }
                 self.handle(Input::Flushed { conn, bytes: bytes.len() })?;
@@ -328,8 +328,8 @@ mod tests {
     use super::*;
 
     fn read(texts: &[&str]) -> Result<(), Failure> {
-        let (mut stream, mut said) = (Stream::default(), Said::default());
-        texts.iter().try_for_each(|text| stream.read(text, &mut said))
+        let (mut stream, mut known_logs) = (Stream::default(), KnownLogs::default());
+        texts.iter().try_for_each(|text| stream.read(text, &mut known_logs))
     }
 
     const JOINED: &str = r#"{"id":100,"subscribe":{"offset":3}}"#;

@@ -84,7 +84,7 @@ impl<S: Subject> Reader<'_, S> {
         out.extend([conn.ready, conn.asked, conn.entry.json, conn.refused].map(u8::from));
         out.extend((conn.turned_down && conn.phase == Phase::Open).then_some(0xFC));
         self.entry(conn, &mut out);
-        out.push(u8::try_from(conn.waiting.iter().map(|text| text.said.len()).sum::<usize>()).expect("a few"));
+        out.push(u8::try_from(conn.waiting.iter().map(|text| text.messages.len()).sum::<usize>()).expect("a few"));
         out.push(match conn.ask {
             Ask::Identity => 0,
             Ask::Refresh(_) => 1,

@@ -2,7 +2,7 @@
 
 use crate::action::{Key, Part, Renewal, Since};
 use crate::oracle::{Query, Want};
-use crate::speech::{Asking, Data, Named, Said, Speech, room_name, user_name};
+use crate::speech::{Asking, ClientMessage, Data, Named, Speech, room_name, user_name};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -77,8 +77,8 @@ fn fields_of_query(query: &Query) -> Value {
     fields
 }
 
-fn command(id: u64, method: &str, params: &Value, said: Said) -> Speech {
-    (json!({ "id": id, method: params }).to_string(), vec![said])
+fn command(id: u64, method: &str, params: &Value, message: ClientMessage) -> Speech {
+    (json!({ "id": id, method: params }).to_string(), vec![message])
 }
 
 /// `subscribe` with all that it may ask for.
@@ -93,7 +93,7 @@ pub fn subscribe(room: usize, asking: Asking) -> Speech {
         fields["token"] = token.as_str().into();
     }
     let id = SUBSCRIBE + room as u64;
-    command(id, "subscribe", &fields, Said::Subscribe(id, Named::Room(room), asking))
+    command(id, "subscribe", &fields, ClientMessage::Subscribe(id, Named::Room(room), asking))
 }
 
 /// `connect` with a token, and where the client was in the rooms of these names.
@@ -103,7 +103,7 @@ pub fn come_back(token: String, subs: Vec<(usize, String, Want)>) -> Speech {
         subs.iter().map(|(_, name, want)| (name.clone(), fields_of(want))).collect();
     let params = json!({ "token": token, "subs": named });
     let wants = subs.into_iter().map(|(room, _, want)| (room, want)).collect();
-    command(1, "connect", &params, Said::Return(token, wants))
+    command(1, "connect", &params, ClientMessage::Return(token, wants))
 }
 
 /// `history`.
@@ -112,7 +112,7 @@ pub fn history(room: usize, query: Query) -> Speech {
     let mut fields = fields_of_query(&query);
     fields["channel"] = room_name(room).into();
     let id = HISTORY + room as u64;
-    command(id, "history", &fields, Said::History(id, room, query))
+    command(id, "history", &fields, ClientMessage::History(id, room, query))
 }
 
 /// `presence`, or `presence_stats`.
@@ -120,13 +120,13 @@ pub fn history(room: usize, query: Query) -> Speech {
 pub fn presence(room: usize, only_counts: bool) -> Speech {
     let id = PRESENCE + room as u64;
     let method = if only_counts { "presence_stats" } else { "presence" };
-    command(id, method, &json!({ "channel": room_name(room) }), Said::Presence(id, room, only_counts))
+    command(id, method, &json!({ "channel": room_name(room) }), ClientMessage::Presence(id, room, only_counts))
 }
 
 /// `refresh`.
 #[must_use]
 pub fn refresh(token: String) -> Speech {
-    command(REFRESH, "refresh", &json!({ "token": token }), Said::Refresh(REFRESH, token))
+    command(REFRESH, "refresh", &json!({ "token": token }), ClientMessage::Refresh(REFRESH, token))
 }
 
 /// `sub_refresh`.
@@ -134,7 +134,7 @@ pub fn refresh(token: String) -> Speech {
 pub fn sub_refresh(room: usize, token: String) -> Speech {
     let id = SUB_REFRESH + room as u64;
     let params = json!({ "channel": room_name(room), "token": token });
-    command(id, "sub_refresh", &params, Said::SubRefresh(id, room, token))
+    command(id, "sub_refresh", &params, ClientMessage::SubRefresh(id, room, token))
 }
 
 /// The body of a publication with an idempotency key, and the key's number; `None` for one that is too long.

@@ -108,7 +108,7 @@ pub enum Named {
 
 /// One message of a client, or one of several in a text.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum ClientMessage {
     /// `connect`, or `auth` in plain, with this token.
     Connect(Option<String>),
     /// Joining a room.
@@ -158,7 +158,7 @@ pub struct Asking {
     pub token: Option<String>,
 }
 
-impl Said {
+impl ClientMessage {
     /// Whether it says who a client is.
     #[must_use]
     pub fn is_connect(&self) -> bool {
@@ -185,7 +185,7 @@ impl Said {
     }
 }
 
-impl Said {
+impl ClientMessage {
     /// The id that it is answered with in plain, whatever the answer.
     #[must_use]
     pub fn plain_id(&self) -> Option<u64> {
@@ -197,7 +197,7 @@ impl Said {
 }
 
 /// A text and its meaning.
-pub type Speech = (String, Vec<Said>);
+pub type Speech = (String, Vec<ClientMessage>);
 
 const CONNECT: u64 = 1;
 const PING: u64 = 2;
@@ -228,7 +228,7 @@ pub fn connect(json: bool, token: Option<String>) -> Speech {
         (true, None) => format!(r#"{{"id":{CONNECT},"connect":{{}}}}"#),
         (false, token) => format!(r#"{{"type":"auth","token":"{}"}}"#, token.as_deref().unwrap_or_default()),
     };
-    (text, vec![Said::Connect(token)])
+    (text, vec![ClientMessage::Connect(token)])
 }
 
 /// `subscribe`.
@@ -239,7 +239,10 @@ pub fn join(room: usize) -> Speech {
 
 fn subscribe(id: u64, name: &str, named: Named) -> Speech {
     let name = serde_json::Value::from(name);
-    (format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#), vec![Said::Subscribe(id, named, Asking::default())])
+    (
+        format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#),
+        vec![ClientMessage::Subscribe(id, named, Asking::default())],
+    )
 }
 
 /// `unsubscribe`.
@@ -247,7 +250,7 @@ fn subscribe(id: u64, name: &str, named: Named) -> Speech {
 pub fn leave(room: usize) -> Speech {
     let id = UNSUBSCRIBE + room as u64;
     let text = format!(r#"{{"id":{id},"unsubscribe":{{"channel":"{}"}}}}"#, room_name(room));
-    (text, vec![Said::Unsubscribe(id, room)])
+    (text, vec![ClientMessage::Unsubscribe(id, room)])
 }
 
 /// `publish`. A plain client gives an id to every other message.
@@ -262,7 +265,7 @@ pub fn publish(json: bool, room: usize, data: Data) -> Speech {
         (false, Some(id)) => format!(r#"{{"type":"publish","room":"{name}","id":{id},"data":{}}}"#, data.sent),
         (false, None) => format!(r#"{{"type":"publish","room":"{name}","data":{}}}"#, data.sent),
     };
-    (text, vec![Said::Publish(id, room, Some(Arc::new(data)))])
+    (text, vec![ClientMessage::Publish(id, room, Some(Arc::new(data)))])
 }
 
 /// Several commands of a json client in one text; `data` for those that publish.
@@ -277,12 +280,12 @@ pub fn together(batch: Batch, setup: &Setup, token: String, data: [Data; 2]) -> 
         Batch::Rejoin => (0..9).flat_map(|_| [leave(0), join(0)]).collect(),
         Batch::PublishTwice => vec![publish(true, 0, first), publish(true, 0, second)],
         Batch::Flood => {
-            std::iter::repeat_with(|| (r#"{"send":{}}"#.to_owned(), vec![Said::Send])).take(FLOOD).collect()
+            std::iter::repeat_with(|| (r#"{"send":{}}"#.to_owned(), vec![ClientMessage::Send])).take(FLOOD).collect()
         }
-        Batch::JoinAndBreak => vec![join(0), ("{\"id\":".into(), vec![Said::Nonsense])],
+        Batch::JoinAndBreak => vec![join(0), ("{\"id\":".into(), vec![ClientMessage::Nonsense])],
     };
     let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
-    (texts.join("\n"), parts.iter().flat_map(|(_, said)| said.clone()).collect())
+    (texts.join("\n"), parts.iter().flat_map(|(_, messages)| messages.clone()).collect())
 }
 
 /// `subscribe` of a plain client.
@@ -299,14 +302,14 @@ pub fn select(filter: Filter, setup: &Setup) -> Speech {
         Filter::TooLong => vec!["x".repeat(longest + 1)],
         _ => known.iter().map(ToString::to_string).collect(),
     };
-    let said = if names.len() > most {
-        Said::SelectTooMuch(Limit::FilterEvents)
+    let message = if names.len() > most {
+        ClientMessage::SelectTooMuch(Limit::FilterEvents)
     } else if names.iter().any(|name| name.len() > longest) {
-        Said::SelectTooMuch(Limit::FilterEventBytes)
+        ClientMessage::SelectTooMuch(Limit::FilterEventBytes)
     } else {
-        Said::Select(known)
+        ClientMessage::Select(known)
     };
-    (format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(names)), vec![said])
+    (format!(r#"{{"type":"subscribe","events":{}}}"#, serde_json::Value::from(names)), vec![message])
 }
 
 /// Everything else; `None` where the protocol has nothing like it.
@@ -316,48 +319,51 @@ pub fn say(json: bool, saying: Saying, setup: &Setup, data: Data) -> Option<Spee
 }
 
 fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
-    let command = |id: u64, body: &str, said| (format!(r#"{{"id":{id},{body}}}"#), vec![said]);
-    let nonsense = |text: &str| (text.into(), vec![Said::Nonsense]);
+    let command = |id: u64, body: &str, message| (format!(r#"{{"id":{id},{body}}}"#), vec![message]);
+    let nonsense = |text: &str| (text.into(), vec![ClientMessage::Nonsense]);
     let long = "x".repeat(setup.limits.room_name_bytes + 1);
     Some(match saying {
-        Saying::Ping => command(PING, r#""ping":{}"#, Said::Ping),
+        Saying::Ping => command(PING, r#""ping":{}"#, ClientMessage::Ping),
         Saying::Position => return None,
-        Saying::Pong => ("{}".into(), vec![Said::Pong]),
-        Saying::Send => (r#"{"send":{"data":{}}}"#.into(), vec![Said::Send]),
+        Saying::Pong => ("{}".into(), vec![ClientMessage::Pong]),
+        Saying::Send => (r#"{"send":{"data":{}}}"#.into(), vec![ClientMessage::Send]),
         Saying::Connect => connect(true, None),
-        Saying::Rpc => command(ODD, r#""rpc":{"method":"x","data":{}}"#, Said::Unknown(ODD, 108)),
-        Saying::Unknown => command(ODD, r#""dance":{}"#, Said::Unknown(ODD, 104)),
-        Saying::NoId => (r#"{"ping":{}}"#.into(), vec![Said::NoId]),
+        Saying::Rpc => command(ODD, r#""rpc":{"method":"x","data":{}}"#, ClientMessage::Unknown(ODD, 108)),
+        Saying::Unknown => command(ODD, r#""dance":{}"#, ClientMessage::Unknown(ODD, 104)),
+        Saying::NoId => (r#"{"ping":{}}"#.into(), vec![ClientMessage::NoId]),
         Saying::Malformed => nonsense(r#"{"id":1,"#),
         Saying::NotObject => nonsense("7"),
         Saying::EmptyName => subscribe(ODD, "", Named::Refused(107, None)),
         Saying::LongName => subscribe(ODD, &long, Named::Refused(107, Some(Limit::RoomNameBytes))),
         Saying::ControlName => subscribe(ODD, "a\u{7}b", Named::Refused(107, None)),
         Saying::BidiName => subscribe(ODD, "a\u{202E}b", Named::Refused(107, None)),
-        Saying::LeaveReserved => command(ODD, r##""unsubscribe":{"channel":"#somebody"}"##, Said::Unknown(ODD, 103)),
+        Saying::LeaveReserved => {
+            command(ODD, r##""unsubscribe":{"channel":"#somebody"}"##, ClientMessage::Unknown(ODD, 103))
+        }
         Saying::Filtered => {
             let filter = r#""tf":{"op":"","key":"k","cmp":"eq","val":"v"}"#;
-            command(ODD, &format!(r#""subscribe":{{"channel":"r0",{filter}}}"#), Said::Unknown(ODD, 108))
+            command(ODD, &format!(r#""subscribe":{{"channel":"r0",{filter}}}"#), ClientMessage::Unknown(ODD, 108))
         }
-        Saying::NoChannel => command(ODD, r#""presence":{}"#, Said::Unknown(ODD, 107)),
+        Saying::NoChannel => command(ODD, r#""presence":{}"#, ClientMessage::Unknown(ODD, 107)),
         Saying::Reserved => subscribe(ODD, "#somebody", Named::Refused(103, None)),
-        Saying::NoData => {
-            (format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#), vec![Said::Publish(Some(PUBLISH), 0, None)])
-        }
+        Saying::NoData => (
+            format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#),
+            vec![ClientMessage::Publish(Some(PUBLISH), 0, None)],
+        ),
         Saying::Elsewhere => {
             let text = format!(r#"{{"id":{ODD},"publish":{{"channel":"elsewhere","data":{}}}}}"#, data.sent);
-            (text, vec![Said::Unknown(ODD, 103)])
+            (text, vec![ClientMessage::Unknown(ODD, 103)])
         }
     })
 }
 
 fn say_plain(saying: Saying) -> Option<Speech> {
     Some(match saying {
-        Saying::Ping => (r#"{"type":"ping"}"#.into(), vec![Said::Ping]),
-        Saying::Position => (r#"{"type":"position"}"#.into(), vec![Said::Position]),
-        Saying::Unknown => (r#"{"type":"dance"}"#.into(), vec![Said::Unknown(ODD, 0)]),
-        Saying::Malformed => (r#"{"type":"#.into(), vec![Said::Nonsense]),
-        Saying::NotObject => ("7".into(), vec![Said::Nonsense]),
+        Saying::Ping => (r#"{"type":"ping"}"#.into(), vec![ClientMessage::Ping]),
+        Saying::Position => (r#"{"type":"position"}"#.into(), vec![ClientMessage::Position]),
+        Saying::Unknown => (r#"{"type":"dance"}"#.into(), vec![ClientMessage::Unknown(ODD, 0)]),
+        Saying::Malformed => (r#"{"type":"#.into(), vec![ClientMessage::Nonsense]),
+        Saying::NotObject => ("7".into(), vec![ClientMessage::Nonsense]),
         _ => return None,
     })
 }

@@ -92,13 +92,13 @@ impl Closes {
             CloseCause::WriteTimeout => lasted(conduct.blocked, limits.write_timeout),
             CloseCause::NoPong => lasted(conduct.silence, limits.pong_timeout),
             CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
-            CloseCause::Hoards => conduct.begun.is_some() || conduct.said,
-            CloseCause::Rate => conduct.said,
+            CloseCause::Hoards => conduct.begun.is_some() || conduct.has_sent,
+            CloseCause::Rate => conduct.has_sent,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user > 0 && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,
             CloseCause::InvalidToken => proved,
             CloseCause::Rooms => proved || conduct.rooms > limits.rooms_per_connection,
-            CloseCause::BadRequest => conduct.said,
+            CloseCause::BadRequest => conduct.has_sent,
             CloseCause::Stale => passed(conduct.upgraded, limits.authenticate_timeout),
             CloseCause::Backend => {
                 let is_early = end.reason.code == NO_FRAME && !conduct.dismissed.is_empty();

@@ -30,7 +30,7 @@ pub(super) struct Conduct {
     pub unfinished: u64,
     pub fragmented: bool,
     /// It has said something, shown a token, or one that was no good.
-    pub said: bool,
+    pub has_sent: bool,
     pub tokens: usize,
     /// When the earliest of its tokens ends, and whether one was out of its time.
     pub ends: Option<u64>,
@@ -99,7 +99,7 @@ impl Conduct {
         match input {
             Input::Upgraded { .. } => (self.upgraded, self.heard) = (Some(now.mono.0), now.mono.0),
             Input::Message { .. } | Input::Ping { .. } | Input::Pong { .. } | Input::Fragment { .. } => {
-                (self.said, self.heard) = (true, now.mono.0);
+                (self.has_sent, self.heard) = (true, now.mono.0);
             }
             Input::Flushed { bytes, .. } => {
                 self.taken = if *bytes > 0 { now.mono.0 } else { self.taken };

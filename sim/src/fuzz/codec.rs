@@ -1,7 +1,7 @@
 //! What a client writes, raw: through the server's own driver and host, over an invented socket.
 
 use super::Teller;
-use super::rfc6455::{self, Heard, Said};
+use super::rfc6455::{self, ReaderEvent, Reading};
 use super::taken::Taken;
 use crate::client::{Frame, Parser};
 use crate::hosted::pipe::{Alarm, Pipe};
@@ -34,7 +34,7 @@ pub fn codec_bytes(bytes: &[u8]) {
     let (heard, rest) = eager.heard.split_at(eager.skims_from.unwrap_or(eager.heard.len()));
     let before = if eager.skims_from.is_some() { whole.heard.get(..heard.len()) } else { Some(&whole.heard[..]) };
     assert_eq!(before, Some(heard), "P1: what is heard while the server writes");
-    let is_end = |rest: &[Heard]| matches!(rest, [] | [Heard::Close(_)]);
+    let is_end = |rest: &[ReaderEvent]| matches!(rest, [] | [ReaderEvent::Close(_)]);
     assert!(is_end(rest), "P1: {rest:?} is heard of a client that is closed");
     for talk in [&whole, &eager] {
         judge_written(&talk.written, bytes.len());
@@ -48,7 +48,7 @@ pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
     let lengths: Vec<String> = pieces.iter().map(|piece| piece.len().to_string()).collect();
     tell(format_args!("{target}: {} bytes in pieces of {}", bytes.len(), lengths.join(" ")));
     tell(format_args!("the socket takes {} bytes at most after each", usize::from(takes).max(1)));
-    let Said { whole, broken, perhaps } = rfc6455::read(bytes, limits().message_bytes);
+    let Reading { whole, broken, perhaps } = rfc6455::read(bytes, limits().message_bytes);
     whole.iter().for_each(|heard| tell(format_args!("{heard:?}")));
     if !broken.is_empty() {
         let due = if perhaps { "may be noticed" } else { "must be noticed" };
@@ -106,17 +106,17 @@ fn pieces(bytes: &[u8], cut: u8) -> Vec<&[u8]> {
 
 /// Writes down what the server hears.
 #[derive(Debug, Default)]
-struct Ear(Vec<Heard>);
+struct Ear(Vec<ReaderEvent>);
 
 impl Observer for Ear {
     fn before(&mut self, _: Now, input: &Input) {
         self.0.push(match input {
-            Input::Message { text, .. } => Heard::Text(text.clone()),
-            Input::Fragment { .. } => Heard::Fragment,
-            Input::Ping { payload, .. } => Heard::Ping(payload.clone()),
-            Input::Pong { .. } => Heard::Pong,
-            Input::PeerClosed { code, .. } => Heard::Close(*code),
-            Input::Violation { rule, .. } => Heard::Broken(*rule),
+            Input::Message { text, .. } => ReaderEvent::Text(text.clone()),
+            Input::Fragment { .. } => ReaderEvent::Fragment,
+            Input::Ping { payload, .. } => ReaderEvent::Ping(payload.clone()),
+            Input::Pong { .. } => ReaderEvent::Pong,
+            Input::PeerClosed { code, .. } => ReaderEvent::Close(*code),
+            Input::Violation { rule, .. } => ReaderEvent::Broken(*rule),
             _ => return,
         });
     }
@@ -128,7 +128,7 @@ impl Observer for Ear {
 
 /// One client's bytes, and what came of them.
 struct Talk {
-    heard: Vec<Heard>,
+    heard: Vec<ReaderEvent>,
     /// How much was heard when the server began to look for a Close frame only.
     skims_from: Option<usize>,
     written: Vec<u8>,
@@ -202,12 +202,12 @@ impl Line {
     }
 }
 
-fn judge_heard(heard: &[Heard], said: &Said) {
-    let (whole, after) = heard.split_at(said.whole.len().min(heard.len()));
-    assert_eq!(whole, said.whole, "P1: what was said");
-    let broken: Vec<Heard> = said.broken.iter().copied().map(Heard::Broken).collect();
+fn judge_heard(heard: &[ReaderEvent], reading: &Reading) {
+    let (whole, after) = heard.split_at(reading.whole.len().min(heard.len()));
+    assert_eq!(whole, reading.whole, "P1: what was said");
+    let broken: Vec<ReaderEvent> = reading.broken.iter().copied().map(ReaderEvent::Broken).collect();
     match after {
-        [] => assert!(broken.is_empty() || said.perhaps, "P1: {broken:?} is not noticed"),
+        [] => assert!(broken.is_empty() || reading.perhaps, "P1: {broken:?} is not noticed"),
         [rule] => assert!(broken.contains(rule), "P1: {rule:?} where {broken:?} was due"),
         _ => panic!("P1: {after:?} was never said"),
     }

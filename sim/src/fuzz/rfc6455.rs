@@ -4,7 +4,7 @@ use parlor_core::Violation;
 
 /// One thing that a client has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ReaderEvent {
     Text(String),
     /// A part of a message, of which more is to come.
     Fragment,
@@ -16,8 +16,8 @@ pub(super) enum Heard {
 
 /// What is said in `bytes`, as far as it is whole, and what may or must come after that.
 #[derive(Debug, Default)]
-pub(super) struct Said {
-    pub whole: Vec<Heard>,
+pub(super) struct Reading {
+    pub whole: Vec<ReaderEvent>,
     /// The rules that the frame after that breaks. Nothing is heard any more.
     pub broken: Vec<Violation>,
     /// The broken frame is not there to its end: it need not be noticed yet.
@@ -25,7 +25,7 @@ pub(super) struct Said {
 }
 
 /// A frame's header, and its payload as far as it has come.
-struct Frame<'a> {
+struct RawFrame<'a> {
     first: u8,
     masked: bool,
     length: u64,
@@ -40,33 +40,33 @@ struct Fragments {
 }
 
 /// Reads everything up to the first frame that is not whole, breaks a rule, or is a Close.
-pub(super) fn read(mut bytes: &[u8], message_bytes: usize) -> Said {
-    let mut said = Said::default();
+pub(super) fn read(mut bytes: &[u8], message_bytes: usize) -> Reading {
+    let mut reading = Reading::default();
     let mut fragments = None;
     while let Some(frame) = next_frame(bytes) {
         bytes = frame.rest;
         let is_whole = frame.payload.len() as u64 == frame.length;
         let broken = header_rules(&frame, fragments.is_some(), message_bytes);
         if !broken.is_empty() || !is_whole {
-            (said.broken, said.perhaps) = (broken, !is_whole);
-            return said;
+            (reading.broken, reading.perhaps) = (broken, !is_whole);
+            return reading;
         }
         match heard(frame, &mut fragments, message_bytes) {
-            Ok(close @ Heard::Close(_)) => {
-                said.whole.push(close);
-                return said;
+            Ok(close @ ReaderEvent::Close(_)) => {
+                reading.whole.push(close);
+                return reading;
             }
-            Ok(heard) => said.whole.push(heard),
+            Ok(heard) => reading.whole.push(heard),
             Err(broken) => {
-                said.broken = broken;
-                return said;
+                reading.broken = broken;
+                return reading;
             }
         }
     }
-    said
+    reading
 }
 
-fn next_frame(bytes: &[u8]) -> Option<Frame<'_>> {
+fn next_frame(bytes: &[u8]) -> Option<RawFrame<'_>> {
     let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match second & 0x7F {
         126 => rest.split_first_chunk::<2>().map(|(length, rest)| (u16::from_be_bytes(*length).into(), rest))?,
@@ -77,11 +77,11 @@ fn next_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (mask, rest) = if masked { rest.split_first_chunk::<4>()? } else { (&[0; 4], rest) };
     let end = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
     let payload = rest[..end].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-    Some(Frame { first, masked, length, payload, rest: &rest[end..] })
+    Some(RawFrame { first, masked, length, payload, rest: &rest[end..] })
 }
 
 /// The rules that a frame breaks by its header (sections 5.2, 5.4 and 5.5).
-fn header_rules(frame: &Frame<'_>, fragmented: bool, message_bytes: usize) -> Vec<Violation> {
+fn header_rules(frame: &RawFrame<'_>, fragmented: bool, message_bytes: usize) -> Vec<Violation> {
     let opcode = frame.first & 0x0F;
     let is_final = frame.first & 0x80 != 0;
     let out_of_place = match opcode {
@@ -100,12 +100,16 @@ fn header_rules(frame: &Frame<'_>, fragmented: bool, message_bytes: usize) -> Ve
     broken
 }
 
-fn heard(frame: Frame<'_>, fragments: &mut Option<Fragments>, message_bytes: usize) -> Result<Heard, Vec<Violation>> {
+fn heard(
+    frame: RawFrame<'_>,
+    fragments: &mut Option<Fragments>,
+    message_bytes: usize,
+) -> Result<ReaderEvent, Vec<Violation>> {
     let is_final = frame.first & 0x80 != 0;
     match frame.first & 0x0F {
-        8 => close(&frame.payload).map(Heard::Close),
-        9 => Ok(Heard::Ping(frame.payload)),
-        10 => Ok(Heard::Pong),
+        8 => close(&frame.payload).map(ReaderEvent::Close),
+        9 => Ok(ReaderEvent::Ping(frame.payload)),
+        10 => Ok(ReaderEvent::Pong),
         opcode => {
             let so_far = fragments.get_or_insert(Fragments { is_text: opcode == 1, payload: Vec::new() });
             so_far.payload.extend(frame.payload);
@@ -115,7 +119,7 @@ fn heard(frame: Frame<'_>, fragments: &mut Option<Fragments>, message_bytes: usi
             }
             let whole = if is_final { fragments.take() } else { None };
             let text = |message: Fragments| String::from_utf8(message.payload).expect("it was checked");
-            Ok(whole.map_or(Heard::Fragment, |message| Heard::Text(text(message))))
+            Ok(whole.map_or(ReaderEvent::Fragment, |message| ReaderEvent::Text(text(message))))
         }
     }
 }

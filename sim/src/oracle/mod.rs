@@ -30,7 +30,7 @@ use crate::checks::{Failure, Guarantee, Guarantees};
 use crate::client::Frame;
 use crate::coverage::{Goal, Goals};
 use crate::setup::{Judges, Setup};
-use crate::speech::{Said, room_name, user_name};
+use crate::speech::{ClientMessage, room_name, user_name};
 use entering::Entering;
 use pace::{Address, Bucket, Pace};
 use parlor_core::{ClientId, CloseCause, Config, ConnId, Limit, Refused};
@@ -51,7 +51,7 @@ pub enum Stimulus<'a> {
     /// The 101 is out.
     Upgraded(usize),
     /// A text that means this.
-    Text(usize, &'a str, &'a [Said]),
+    Text(usize, &'a str, &'a [ClientMessage]),
     /// A frame with a part of a message.
     Fragment(usize, usize),
     /// A part of a frame that will have so many bytes.
@@ -135,15 +135,15 @@ pub struct Entry {
 /// A text that waits, or what is left of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
-    pub said: VecDeque<Said>,
+    pub messages: VecDeque<ClientMessage>,
     text: Arc<str>,
     /// How many of its commands were heard.
     heard: usize,
 }
 
 impl Waiting {
-    fn new(text: &str, said: &[Said]) -> Self {
-        Self { said: said.iter().cloned().collect(), text: text.into(), heard: 0 }
+    fn new(text: &str, messages: &[ClientMessage]) -> Self {
+        Self { messages: messages.iter().cloned().collect(), text: text.into(), heard: 0 }
     }
 
     /// The bytes behind the last command that was heard.
@@ -669,7 +669,7 @@ impl Oracle {
         };
         match stimulus {
             Stimulus::Upgraded(peer) => self.upgraded(*peer),
-            Stimulus::Text(peer, text, said) => self.text(*peer, text, said),
+            Stimulus::Text(peer, text, messages) => self.text(*peer, text, messages),
             Stimulus::Ping(peer, payload) => self.ping(*peer, payload),
             Stimulus::Fragment(peer, bytes) => self.fragment(*peer, *bytes),
             Stimulus::HalfFrame(peer, bytes) => self.half_frame(*peer, *bytes),

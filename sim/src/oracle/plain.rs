@@ -7,7 +7,7 @@ use super::recovery::Want;
 use super::rooms::user_text;
 use super::{Ask, Expect, Oracle, Ruling};
 use crate::coverage::Goal;
-use crate::speech::Said;
+use crate::speech::ClientMessage;
 use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
@@ -119,25 +119,25 @@ impl Oracle {
         }
     }
 
-    pub(super) fn said_plain(&mut self, peer: usize, said: &Said) {
+    pub(super) fn plain_message(&mut self, peer: usize, message: &ClientMessage) {
         let conn = self.conns[peer].as_ref().expect("it is open");
-        match said {
-            Said::Connect(Some(token)) => self.ask(peer, token, Ask::Identity),
-            _ if !conn.ready => self.complain(peer, said.plain_id()),
-            Said::Ping => {
+        match message {
+            ClientMessage::Connect(Some(token)) => self.ask(peer, token, Ask::Identity),
+            _ if !conn.ready => self.complain(peer, message.plain_id()),
+            ClientMessage::Ping => {
                 let pong = json!({ "type": "pong", "timestamp": self.timestamp() });
                 self.tell(peer, Expect::json(pong, 11 << 56));
             }
-            Said::Select(events) => {
+            ClientMessage::Select(events) => {
                 let frame = json!({ "type": "subscribed", "events": events, "timestamp": self.timestamp() });
                 self.conn(peer).expect("it is open").filter.clone_from(events);
                 self.tell(peer, Expect::json(frame, 12 << 56));
             }
-            Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
-            Said::Unknown(_, 0) => self.counted.unknown_types += 1,
-            Said::Position => self.tell_places(peer),
-            Said::Unknown(_, code) => self.refuse_plain(peer, None, *code),
-            Said::SelectTooMuch(limit) => {
+            ClientMessage::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
+            ClientMessage::Unknown(_, 0) => self.counted.unknown_types += 1,
+            ClientMessage::Position => self.tell_places(peer),
+            ClientMessage::Unknown(_, code) => self.refuse_plain(peer, None, *code),
+            ClientMessage::SelectTooMuch(limit) => {
                 self.hit(*limit);
                 let by_count = *limit == Limit::FilterEvents;
                 self.goals.reach(if by_count { Goal::FilterOfTooMany } else { Goal::FilterTooLong });

@@ -61,10 +61,10 @@ impl Oracle {
     }
 
     /// Who a connection of this user is, of whom a token says this.
-    pub(super) fn info_of(&self, peer: usize, user: Option<usize>, said: Option<&str>) -> Value {
+    pub(super) fn info_of(&self, peer: usize, user: Option<usize>, token_info: Option<&str>) -> Value {
         let conn = self.conns[peer].as_ref().expect("members exist");
         let mut info = json!({ "client": conn.client.to_string(), "user": user_text(user) });
-        if let Some(text) = said {
+        if let Some(text) = token_info {
             info["conn_info"] = parsed(text);
         }
         info

@@ -6,13 +6,13 @@ use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
 use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
 use crate::coverage::Goal;
-use crate::speech::{Asking, Data, Named, Said};
+use crate::speech::{Asking, ClientMessage, Data, Named};
 use parlor_core::{CloseCause, Limit, UserLimit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {
-    pub(super) fn text(&mut self, peer: usize, text: &str, said: &[Said]) {
+    pub(super) fn text(&mut self, peer: usize, text: &str, messages: &[ClientMessage]) {
         if self.conns[peer].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
             return self.end(peer, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
@@ -21,21 +21,21 @@ impl Oracle {
         }
         if self.heard(peer) {
             self.counted.messages_in += 1;
-            self.hear(peer, Waiting::new(text, said));
+            self.hear(peer, Waiting::new(text, messages));
         }
     }
 
     /// Takes a text word for word. Whoever has a token looked at is heard when that is done, and whoever is to read first when
     /// it has.
     pub(super) fn hear(&mut self, peer: usize, mut text: Waiting) {
-        while !text.said.is_empty() {
+        while !text.messages.is_empty() {
             let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
             if conn.is_busy() || self.is_high(peer) {
                 return self.keep_waiting(peer, text);
             }
-            let one = text.said.pop_front().expect("there is one");
+            let one = text.messages.pop_front().expect("there is one");
             text.heard += 1;
-            self.said(peer, &one);
+            self.client_message(peer, &one);
             self.settle();
         }
     }
@@ -57,54 +57,56 @@ impl Oracle {
         self.close(peer, CloseCause::BadRequest);
     }
 
-    fn said(&mut self, peer: usize, said: &Said) {
+    fn client_message(&mut self, peer: usize, message: &ClientMessage) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let (json, ready) = (conn.entry.json, conn.ready);
         // What cannot be read is no command yet.
-        let counts = !json || !matches!(said, Said::Nonsense);
+        let counts = !json || !matches!(message, ClientMessage::Nonsense);
         if counts && !self.may_ask(peer) {
-            if said.is_connect() {
+            if message.is_connect() {
                 self.conns[peer].as_mut().expect("it is there").turned_down = true;
             }
-            match said.id() {
+            match message.id() {
                 _ if !self.is_open(peer) => {}
-                _ if !json => self.refuse_plain(peer, said.plain_id(), 111),
+                _ if !json => self.refuse_plain(peer, message.plain_id(), 111),
                 0 => {}
                 id => self.refuse(peer, id, 111),
             }
             return;
         }
         match (json, ready) {
-            (true, false) => self.said_first(peer, said),
-            (true, true) => self.said_json(peer, said),
-            (false, _) => self.said_plain(peer, said),
+            (true, false) => self.first_message(peer, message),
+            (true, true) => self.json_message(peer, message),
+            (false, _) => self.plain_message(peer, message),
         }
     }
 
     /// The first command of json is `connect`.
-    fn said_first(&mut self, peer: usize, said: &Said) {
-        if said.is_connect() {
+    fn first_message(&mut self, peer: usize, message: &ClientMessage) {
+        if message.is_connect() {
             self.conn(peer).expect("it is open").turned_down = false;
         }
-        match said {
-            Said::Connect(Some(token)) => {
+        match message {
+            ClientMessage::Connect(Some(token)) => {
                 self.conn(peer).expect("it is open").wants.clear();
                 self.ask(peer, token, Ask::Identity);
             }
-            Said::Return(token, wants) => {
+            ClientMessage::Return(token, wants) => {
                 self.conn(peer).expect("it is open").wants.clone_from(wants);
                 self.ask(peer, token, Ask::Identity);
             }
-            Said::Connect(None) if self.offered(peer).is_some() => {
+            ClientMessage::Connect(None) if self.offered(peer).is_some() => {
                 let token = self.offered(peer).expect("there is one");
                 self.goals.reach(Goal::TokenInHeader);
                 self.conn(peer).expect("it is open").wants.clear();
                 self.ask(peer, &token, Ask::Identity);
             }
-            Said::Connect(None) if self.config.policy.allow_anonymous => self.welcome(peer, &Ruling::default()),
-            Said::Connect(None) => self.close(peer, CloseCause::TokenRequired),
-            Said::Pong => {}
-            Said::Nonsense | Said::NoId => self.close(peer, CloseCause::BadRequest),
+            ClientMessage::Connect(None) if self.config.policy.allow_anonymous => {
+                self.welcome(peer, &Ruling::default())
+            }
+            ClientMessage::Connect(None) => self.close(peer, CloseCause::TokenRequired),
+            ClientMessage::Pong => {}
+            ClientMessage::Nonsense | ClientMessage::NoId => self.close(peer, CloseCause::BadRequest),
             _ if self.conn(peer).is_some_and(|conn| conn.turned_down) => self.goals.reach(Goal::PassedOver),
             _ => self.close(peer, CloseCause::BadRequest),
         }
@@ -121,33 +123,33 @@ impl Oracle {
         self.turn.asks.push((peer, token.into()));
     }
 
-    fn said_json(&mut self, peer: usize, said: &Said) {
-        match said {
-            Said::Subscribe(id, Named::Refused(code, limit), _) => {
+    fn json_message(&mut self, peer: usize, message: &ClientMessage) {
+        match message {
+            ClientMessage::Subscribe(id, Named::Refused(code, limit), _) => {
                 limit.iter().for_each(|limit| self.hit(*limit));
                 self.refuse(peer, *id, *code);
             }
-            Said::Unknown(id, code) => self.refuse(peer, *id, *code),
-            Said::Subscribe(id, Named::Room(room), asking) => self.subscribe(peer, *id, *room, asking),
-            Said::History(id, room, query) => self.ask_history(peer, *id, *room, query),
-            Said::Presence(id, room, only_counts) => self.ask_presence(peer, *id, *room, *only_counts),
-            Said::Refresh(id, token) => self.ask(peer, token, Ask::Refresh(*id)),
-            Said::SubRefresh(id, room, _) if !self.rooms[*room].contains(&peer) => self.refuse(peer, *id, 103),
-            Said::SubRefresh(id, room, token) => self.ask(peer, token, Ask::SubRefresh(*id, *room)),
-            Said::Unsubscribe(id, room) => {
+            ClientMessage::Unknown(id, code) => self.refuse(peer, *id, *code),
+            ClientMessage::Subscribe(id, Named::Room(room), asking) => self.subscribe(peer, *id, *room, asking),
+            ClientMessage::History(id, room, query) => self.ask_history(peer, *id, *room, query),
+            ClientMessage::Presence(id, room, only_counts) => self.ask_presence(peer, *id, *room, *only_counts),
+            ClientMessage::Refresh(id, token) => self.ask(peer, token, Ask::Refresh(*id)),
+            ClientMessage::SubRefresh(id, room, _) if !self.rooms[*room].contains(&peer) => self.refuse(peer, *id, 103),
+            ClientMessage::SubRefresh(id, room, token) => self.ask(peer, token, Ask::SubRefresh(*id, *room)),
+            ClientMessage::Unsubscribe(id, room) => {
                 self.leave(peer, *room);
                 self.reply(peer, *id, "unsubscribe", json!({}));
             }
-            Said::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
-            Said::Ping => self.reply(peer, 2, "ping", json!({})),
-            Said::Pong | Said::Send => {}
-            Said::Connect(_)
-            | Said::Return(..)
-            | Said::Nonsense
-            | Said::NoId
-            | Said::Select(_)
-            | Said::SelectTooMuch(_)
-            | Said::Position => self.close(peer, CloseCause::BadRequest),
+            ClientMessage::Publish(id, room, data) => self.client_publish(peer, *id, *room, data.as_deref()),
+            ClientMessage::Ping => self.reply(peer, 2, "ping", json!({})),
+            ClientMessage::Pong | ClientMessage::Send => {}
+            ClientMessage::Connect(_)
+            | ClientMessage::Return(..)
+            | ClientMessage::Nonsense
+            | ClientMessage::NoId
+            | ClientMessage::Select(_)
+            | ClientMessage::SelectTooMuch(_)
+            | ClientMessage::Position => self.close(peer, CloseCause::BadRequest),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::coverage::Goal;
 use crate::oracle::{Entry, Stimulus, Want};
 use crate::request;
 use crate::socket::Socket;
-use crate::speech::{self, Said, Speech};
+use crate::speech::{self, ClientMessage, Speech};
 use crate::subject::{Subject, vouch};
 use parlor_core::wire::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
@@ -186,14 +186,14 @@ impl<S: Subject> World<S> {
         Ok(())
     }
 
-    pub(super) fn say(&mut self, peer: Peer, (text, said): Speech) -> Result<(), Failure> {
+    pub(super) fn say(&mut self, peer: Peer, (text, messages): Speech) -> Result<(), Failure> {
         if text.len() > self.setup.limits.message_bytes {
             self.goals.reach(Goal::TextTooLarge);
             return self.violate(peer, Rule::TooLarge);
         }
         let life = self.life_mut(peer);
         (life.fragmented, life.half) = (false, false);
-        let stimulus = Stimulus::Text(peer.index(), &text, &said);
+        let stimulus = Stimulus::Text(peer.index(), &text, &messages);
         self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &stimulus)
     }
 
@@ -295,7 +295,7 @@ impl<S: Subject> World<S> {
             return if self.life(peer).is_some() { self.end_stream(peer) } else { Ok(()) };
         }
         if pinged {
-            self.say(peer, ("{}".into(), vec![Said::Pong]))?;
+            self.say(peer, ("{}".into(), vec![ClientMessage::Pong]))?;
         }
         if frame_pinged && self.is_heard(peer) {
             self.pong(peer)?;

@@ -71,7 +71,7 @@ pub enum Stimulus<'a> {
     /// The socket took this many bytes.
     Flushed(usize, usize),
     /// The token has been looked at.
-    Decided(usize, Ruling),
+    Decided(usize, TokenOutcome),
     /// A backend's call.
     Call(Call<'a>),
     /// Time may have passed.
@@ -84,7 +84,7 @@ pub enum Stimulus<'a> {
 
 /// What a token says.
 #[derive(Clone, Debug, Default)]
-pub struct Ruling {
+pub struct TokenOutcome {
     /// It says nothing: its signature is wrong.
     pub forged: bool,
     /// When it begins, in seconds since 1970.
@@ -681,7 +681,7 @@ impl Oracle {
             Stimulus::Violated(peer, cause) => self.violated(*peer, *cause),
             Stimulus::Lost(peer, cause) => self.lost(*peer, *cause),
             Stimulus::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
-            Stimulus::Decided(peer, ruling) => self.decided(*peer, ruling),
+            Stimulus::Decided(peer, token) => self.decided(*peer, token),
             Stimulus::Call(call) => self.call(call),
             Stimulus::Tick => self.tick(),
             Stimulus::Shutdown => self.shutdown(),

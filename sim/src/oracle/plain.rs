@@ -5,7 +5,7 @@ use super::expect::WORDS;
 use super::presence::{Seat, Wish};
 use super::recovery::Want;
 use super::rooms::user_text;
-use super::{Ask, Expect, Oracle, Ruling};
+use super::{Ask, Expect, Oracle, TokenOutcome};
 use crate::coverage::Goal;
 use crate::speech::ClientMessage;
 use parlor_core::{CloseCause, Limit};
@@ -21,29 +21,29 @@ impl Oracle {
         }
     }
 
-    /// Lets a plain client into its rooms; `ruling` is what its token says, if it has shown one that is good, and `flaw`
+    /// Lets a plain client into its rooms; `token` is what its token says, if it has shown one that is good, and `flaw`
     /// what is wrong with one that is not.
-    fn greet(&mut self, peer: usize, ruling: Option<&Ruling>, flaw: Option<u16>) {
+    fn greet(&mut self, peer: usize, token: Option<&TokenOutcome>, flaw: Option<u16>) {
         let entry = &self.conns[peer].as_ref().expect("it is open").entry;
         let named = entry.rooms.clone();
-        let anonymous = Ruling::default();
-        let (authenticated, ruling) = (ruling.is_some(), ruling.unwrap_or(&anonymous));
+        let anonymous = TokenOutcome::default();
+        let (authenticated, token) = (token.is_some(), token.unwrap_or(&anonymous));
         let allowed = self.config.policy.allow_subscribe;
-        let mut rooms = self.placed(ruling);
+        let mut rooms = self.placed(token);
         let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
         rooms.extend(asked.iter().filter(|_| allowed));
-        if self.refuses_user(peer, ruling) {
+        if self.refuses_user(peer, token) {
             return;
         }
-        if self.is_crowded(ruling, &rooms) {
+        if self.is_crowded(token, &rooms) {
             // What it is told before that is dropped with the close; it does not have to fit for that.
             self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
             let refusals = asked.iter().filter(|_| !allowed).map(|_| self.plain_error(None, 103));
             let told: Vec<Expect> = self.greeting(peer, &named, authenticated).into_iter().chain(refusals).collect();
             let _ = told.into_iter().all(|expect| self.enqueue(peer, expect));
-            return self.turn_away(peer, ruling, CloseCause::Rooms);
+            return self.turn_away(peer, token, CloseCause::Rooms);
         }
-        let displaced = self.displaced_by(ruling);
+        let displaced = self.displaced_by(token);
         self.greeting(peer, &named, authenticated).into_iter().for_each(|greeting| self.tell(peer, greeting));
         for _ in asked.iter().filter(|_| !allowed) {
             self.refuse_plain(peer, None, 103);
@@ -51,28 +51,28 @@ impl Oracle {
         if let Some(flaw) = flaw {
             self.complain_of_token(peer, flaw);
         }
-        let rooms: Vec<Entering> = rooms.into_iter().map(|room| self.entering(peer, ruling, room)).collect();
+        let rooms: Vec<Entering> = rooms.into_iter().map(|room| self.entering(peer, token, room)).collect();
         if !self.is_open(peer) {
-            let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
+            let info = self.info_of(peer, token.user, token.info.as_deref());
             let at_once = rooms.iter().filter(|entering| entering.want == Want::Nothing);
             let at_once: Vec<usize> = at_once.map(|entering| entering.room).collect();
             self.join_all_in_vain(&info, peer, &at_once);
-            self.turn_away(peer, ruling, CloseCause::Slow);
+            self.turn_away(peer, token, CloseCause::Slow);
             return self.displace(displaced);
         }
-        self.identify(peer, ruling);
+        self.identify(peer, token);
         self.put_into_all(peer, rooms, displaced);
     }
 
     /// Why a plain client is put into a room that it starts in, and what it wants of that.
-    fn entering(&self, peer: usize, ruling: &Ruling, room: usize) -> Entering {
+    fn entering(&self, peer: usize, token: &TokenOutcome, room: usize) -> Entering {
         let entry = &self.conns[peer].as_ref().expect("it is there").entry;
         let is_named = entry.rooms.contains(&room);
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
         let in_url = if is_named { entry.want.clone() } else { Want::Nothing };
         let mut seat = Seat::default();
         seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(Wish::Client));
-        seat.wanted.extend(self.placed(ruling).contains(&room).then(|| self.wish(ruling, room)));
+        seat.wanted.extend(self.placed(token).contains(&room).then(|| self.wish(token, room)));
         Entering { room, want: before.unwrap_or(in_url), seat }
     }
 
@@ -96,25 +96,25 @@ impl Oracle {
         Some(Expect::json(greeting, 9 << 56))
     }
 
-    pub(super) fn decided_plain(&mut self, peer: usize, ruling: &Ruling) {
+    pub(super) fn decided_plain(&mut self, peer: usize, token: &TokenOutcome) {
         let conn = self.conns[peer].as_ref().expect("it is open");
         let (ready, user) = (conn.ready, conn.user);
-        match (self.flaw_of_connection(ruling), ready) {
+        match (self.flaw_of_connection(token), ready) {
             (Some(109), true) if user.is_some() => self.close(peer, CloseCause::Expired),
             (Some(flaw), true) => self.complain_of_token(peer, flaw),
             (Some(flaw), false) if self.config.policy.allow_anonymous => {
                 self.greet(peer, None, Some(flaw));
             }
-            (Some(109), false) if self.is_early(ruling) && !self.is_expired(ruling) => {
+            (Some(109), false) if self.is_early(token) && !self.is_expired(token) => {
                 self.close(peer, CloseCause::Expired)
             }
             (Some(_), false) => self.close(peer, CloseCause::InvalidToken),
-            (None, false) => self.greet(peer, Some(ruling), None),
-            (None, true) if user.is_some() && user != ruling.user => self.close(peer, CloseCause::BadRequest),
+            (None, false) => self.greet(peer, Some(token), None),
+            (None, true) if user.is_some() && user != token.user => self.close(peer, CloseCause::BadRequest),
             (None, true) => {
-                let user = user_text(ruling.user);
+                let user = user_text(token.user);
                 let frame = json!({ "type": "authenticated", "user": user, "timestamp": self.timestamp() });
-                self.renew(peer, ruling, Expect::json(frame, 10 << 56));
+                self.renew(peer, token, Expect::json(frame, 10 << 56));
             }
         }
     }

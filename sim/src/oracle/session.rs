@@ -4,7 +4,7 @@ use super::expect::{EPOCH, WORDS};
 use super::presence::{Seat, Wish};
 use super::recovery::{Query, Replay, Want};
 use super::rooms::{Origin, info_of};
-use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Ruling, Subject, Timer, Waiting, nanos};
+use super::{Ask, Conn, Ending, Expect, Oracle, Phase, Subject, Timer, TokenOutcome, Waiting, nanos};
 use crate::coverage::Goal;
 use crate::speech::{Asking, ClientMessage, Data, Named};
 use parlor_core::{CloseCause, Limit, UserLimit};
@@ -102,7 +102,7 @@ impl Oracle {
                 self.ask(peer, &token, Ask::Identity);
             }
             ClientMessage::Connect(None) if self.config.policy.allow_anonymous => {
-                self.welcome(peer, &Ruling::default())
+                self.welcome(peer, &TokenOutcome::default())
             }
             ClientMessage::Connect(None) => self.close(peer, CloseCause::TokenRequired),
             ClientMessage::Pong => {}
@@ -347,22 +347,22 @@ impl Oracle {
     }
 
     /// Lets a json client in.
-    fn welcome(&mut self, peer: usize, ruling: &Ruling) {
-        let rooms = self.placed(ruling);
-        if self.refuses_user(peer, ruling) {
+    fn welcome(&mut self, peer: usize, token: &TokenOutcome) {
+        let rooms = self.placed(token);
+        if self.refuses_user(peer, token) {
             return;
         }
-        if self.is_crowded(ruling, &rooms) {
-            return self.turn_away(peer, ruling, CloseCause::Rooms);
+        if self.is_crowded(token, &rooms) {
+            return self.turn_away(peer, token, CloseCause::Rooms);
         }
-        let displaced = self.displaced_by(ruling);
-        self.identify(peer, ruling);
-        self.let_in(peer, ruling, &rooms);
+        let displaced = self.displaced_by(token);
+        self.identify(peer, token);
+        self.let_in(peer, token, &rooms);
         self.displace(displaced);
     }
 
     /// Puts a json client into the rooms that it starts in, and answers its `connect`.
-    fn let_in(&mut self, peer: usize, ruling: &Ruling, rooms: &[usize]) {
+    fn let_in(&mut self, peer: usize, token: &TokenOutcome, rooms: &[usize]) {
         let wants = std::mem::take(&mut self.conn(peer).expect("it is open").wants);
         let (mut subs, mut lines, mut bytes, mut recovered) = (json!({}), Vec::new(), 0, 0);
         let limits = self.config.limits.clone();
@@ -370,7 +370,7 @@ impl Oracle {
             let want = wants.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone());
             let is_strict = matches!(want, Want::Since { refuse: true, .. });
             let info = self.info(peer, room);
-            let seat = Seat::because(self.wish(ruling, room));
+            let seat = Seat::because(self.wish(token, room));
             let Ok(mut replay) = self.join(peer, room, &want.or_without(), seat) else {
                 self.overloaded(peer);
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, peer, *room));
@@ -406,7 +406,7 @@ impl Oracle {
             result["ping"] = interval.as_secs().into();
             result["pong"] = true.into();
         }
-        self.add_ttl(&mut result, ruling.exp);
+        self.add_ttl(&mut result, token.exp);
         if subs != json!({}) {
             result["subs"] = subs;
         }
@@ -414,11 +414,11 @@ impl Oracle {
     }
 
     /// From now on the connection has said who it is.
-    pub(super) fn identify(&mut self, peer: usize, ruling: &Ruling) {
-        let others = ruling.user.map_or(0, |user| self.connections_of(user));
+    pub(super) fn identify(&mut self, peer: usize, token: &TokenOutcome) {
+        let others = token.user.map_or(0, |user| self.connections_of(user));
         let is_new = self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_none());
-        let expiry = self.expiry(ruling.exp);
-        if ruling.user.is_some() && others > 0 && is_new {
+        let expiry = self.expiry(token.exp);
+        if token.user.is_some() && others > 0 && is_new {
             self.goals.reach(Goal::UserTwice);
         }
         let turn = self.turns;
@@ -426,23 +426,23 @@ impl Oracle {
         conn.disarm(Timer::Authenticate);
         (conn.ready, conn.asked) = (true, false);
         conn.timers[Timer::Expiry as usize] = expiry;
-        conn.granted.clone_from(&ruling.channels);
-        conn.info.clone_from(&ruling.info);
-        if ruling.user.is_some() && is_new {
-            (conn.user, conn.known) = (ruling.user, turn);
+        conn.granted.clone_from(&token.channels);
+        conn.info.clone_from(&token.info);
+        if token.user.is_some() && is_new {
+            (conn.user, conn.known) = (token.user, turn);
         }
-        if let Some(user) = ruling.user.filter(|_| others == 0) {
+        if let Some(user) = token.user.filter(|_| others == 0) {
             self.turn.changes.push((Subject::User(user), true));
         }
     }
 
     /// Turns a connection away whose user has too many, where newer ones are refused. Whoever has not answered a ping of
     /// now is gone soon.
-    pub(super) fn refuses_user(&mut self, peer: usize, ruling: &Ruling) -> bool {
-        if self.config.user_limit == UserLimit::Replace || !self.is_user_full(ruling) {
+    pub(super) fn refuses_user(&mut self, peer: usize, token: &TokenOutcome) -> bool {
+        if self.config.user_limit == UserLimit::Replace || !self.is_user_full(token) {
             return false;
         }
-        let is_asked = |conn: &Conn| conn.user == ruling.user && conn.ready && conn.timer(Timer::Pong).is_none();
+        let is_asked = |conn: &Conn| conn.user == token.user && conn.ready && conn.timer(Timer::Pong).is_none();
         let asked = |other: &usize| self.conns[*other].as_ref().is_some_and(is_asked);
         for other in (0..self.conns.len()).filter(asked).collect::<Vec<_>>() {
             self.send_ping(other);
@@ -453,10 +453,10 @@ impl Oracle {
     }
 
     /// Who makes room for one more connection of this user: the one that has been the user's for the longest.
-    pub(super) fn displaced_by(&self, ruling: &Ruling) -> Option<usize> {
+    pub(super) fn displaced_by(&self, token: &TokenOutcome) -> Option<usize> {
         let since = |peer: &usize| self.conns[*peer].as_ref().map(|conn| conn.known);
-        let is_one = |peer: &usize| self.conns[*peer].as_ref().is_some_and(|conn| conn.user == ruling.user);
-        self.is_user_full(ruling).then(|| (0..self.conns.len()).filter(is_one).min_by_key(since))?
+        let is_one = |peer: &usize| self.conns[*peer].as_ref().is_some_and(|conn| conn.user == token.user);
+        self.is_user_full(token).then(|| (0..self.conns.len()).filter(is_one).min_by_key(since))?
     }
 
     /// How many connections of the same user have been that for longer, where it matters who was first.
@@ -480,13 +480,13 @@ impl Oracle {
     }
 
     /// Why a connection is put into this room that comes with its token.
-    pub(super) fn wish(&self, ruling: &Ruling, room: usize) -> Wish {
-        if ruling.channels.contains(&room) { Wish::Token } else { Wish::Own }
+    pub(super) fn wish(&self, token: &TokenOutcome, room: usize) -> Wish {
+        if token.channels.contains(&room) { Wish::Token } else { Wish::Own }
     }
 
     /// What is wrong with a connection's token: 109 or 103, as if it had come with a command.
-    pub(super) fn flaw_of_connection(&mut self, ruling: &Ruling) -> Option<u16> {
-        self.untimely_or_bad(ruling).or_else(|| ruling.channel.map(|_| 103))
+    pub(super) fn flaw_of_connection(&mut self, token: &TokenOutcome) -> Option<u16> {
+        self.untimely_or_bad(token).or_else(|| token.channel.map(|_| 103))
     }
 
     /// There is no place for a room that it is put into.
@@ -499,18 +499,18 @@ impl Oracle {
         self.names.len() - self.users + user
     }
 
-    pub(super) fn decided(&mut self, peer: usize, ruling: &Ruling) {
+    pub(super) fn decided(&mut self, peer: usize, token: &TokenOutcome) {
         let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && conn.asked) else { return };
         conn.asked = false;
         let json = conn.entry.json;
         let ask = std::mem::take(&mut conn.ask);
         let waited = conn.ready && !conn.waiting.is_empty();
         match ask {
-            Ask::Refresh(id) => self.refreshed(peer, id, ruling),
-            Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, ruling),
-            Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, ruling),
-            Ask::Identity if !json => self.decided_plain(peer, ruling),
-            Ask::Identity => match self.flaw_of_connection(ruling) {
+            Ask::Refresh(id) => self.refreshed(peer, id, token),
+            Ask::Subscribe(id, room, asking) => self.subscribed_with(peer, id, room, &asking, token),
+            Ask::SubRefresh(id, room) => self.room_refreshed(peer, id, room, token),
+            Ask::Identity if !json => self.decided_plain(peer, token),
+            Ask::Identity => match self.flaw_of_connection(token) {
                 Some(109) => {
                     // What was sent behind this `connect` will be sent again behind the next.
                     self.goals.reach(Goal::TokenExpired);
@@ -520,7 +520,7 @@ impl Oracle {
                     return self.refuse(peer, 1, 109);
                 }
                 Some(_) => self.close(peer, CloseCause::InvalidToken),
-                None => self.welcome(peer, ruling),
+                None => self.welcome(peer, token),
             },
         }
         if waited {
@@ -531,8 +531,8 @@ impl Oracle {
     }
 
     /// Whether a token is not good yet, by more than clocks may differ.
-    pub(super) fn is_early(&self, ruling: &Ruling) -> bool {
-        ruling.nbf.is_some_and(|nbf| nbf * 1000 > self.unix_ms + self.leeway())
+    pub(super) fn is_early(&self, token: &TokenOutcome) -> bool {
+        token.nbf.is_some_and(|nbf| nbf * 1000 > self.unix_ms + self.leeway())
     }
 
     /// By how many milliseconds clocks may differ.
@@ -540,24 +540,24 @@ impl Oracle {
         u64::try_from(self.config.limits.token_leeway.as_millis()).expect("a duration of less than centuries")
     }
 
-    pub(super) fn is_expired(&self, ruling: &Ruling) -> bool {
-        ruling.exp.is_some_and(|exp| exp * 1000 + self.leeway() <= self.unix_ms)
+    pub(super) fn is_expired(&self, token: &TokenOutcome) -> bool {
+        token.exp.is_some_and(|exp| exp * 1000 + self.leeway() <= self.unix_ms)
     }
 
     /// The rooms that come with a token: those that it names, and the user's own.
-    pub(super) fn placed(&self, ruling: &Ruling) -> Vec<usize> {
-        ruling.channels.iter().copied().chain(ruling.user.map(|user| self.own_room(user))).collect()
+    pub(super) fn placed(&self, token: &TokenOutcome) -> Vec<usize> {
+        token.channels.iter().copied().chain(token.user.map(|user| self.own_room(user))).collect()
     }
 
-    pub(super) fn is_crowded(&self, ruling: &Ruling, rooms: &[usize]) -> bool {
-        ruling.crowded || rooms.len() > self.config.limits.rooms_per_connection
+    pub(super) fn is_crowded(&self, token: &TokenOutcome, rooms: &[usize]) -> bool {
+        token.crowded || rooms.len() > self.config.limits.rooms_per_connection
     }
 
     /// Closes a connection on its way in. Its user and rooms may come to life with it, and must cease to be with it.
-    pub(super) fn turn_away(&mut self, peer: usize, ruling: &Ruling, cause: CloseCause) {
-        let user = ruling.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
+    pub(super) fn turn_away(&mut self, peer: usize, token: &TokenOutcome, cause: CloseCause) {
+        let user = token.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
         let in_url = self.conns[peer].as_ref().map(|conn| conn.entry.rooms.clone()).unwrap_or_default();
-        let mut rooms: Vec<usize> = self.placed(ruling).into_iter().chain(in_url).collect();
+        let mut rooms: Vec<usize> = self.placed(token).into_iter().chain(in_url).collect();
         rooms.sort_unstable();
         rooms.dedup();
         let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
@@ -570,9 +570,9 @@ impl Oracle {
         }
     }
 
-    pub(super) fn is_user_full(&self, ruling: &Ruling) -> bool {
+    pub(super) fn is_user_full(&self, token: &TokenOutcome) -> bool {
         let most = self.config.limits.connections_per_user;
-        most > 0 && ruling.user.is_some_and(|user| self.connections_of(user) >= most)
+        most > 0 && token.user.is_some_and(|user| self.connections_of(user) >= most)
     }
 
     fn connections_of(&self, user: usize) -> usize {

@@ -7,7 +7,7 @@ use super::lists::Meant;
 use super::presence::{Seat, Wish};
 use super::recovery::{Replay, Want};
 use super::rooms::PUBLICATION;
-use super::{Expect, Oracle, Ruling, Timer, nanos};
+use super::{Expect, Oracle, Timer, TokenOutcome, nanos};
 use crate::action::Renewal;
 use crate::coverage::Goal;
 use crate::speech::Asking;
@@ -39,46 +39,46 @@ impl Oracle {
         }
     }
 
-    pub(super) fn refreshed(&mut self, peer: usize, id: u64, ruling: &Ruling) {
-        if let Some(code) = self.flaw_of_connection(ruling) {
+    pub(super) fn refreshed(&mut self, peer: usize, id: u64, token: &TokenOutcome) {
+        if let Some(code) = self.flaw_of_connection(token) {
             return self.close(peer, if code == 109 { CloseCause::Expired } else { CloseCause::InvalidToken });
         }
         let conn = self.conns[peer].as_ref().expect("it has asked");
-        if conn.user != ruling.user {
+        if conn.user != token.user {
             return self.close(peer, CloseCause::BadRequest);
         }
         let mut reply = json!({ "client": conn.client.to_string() });
-        self.add_ttl(&mut reply, ruling.exp);
+        self.add_ttl(&mut reply, token.exp);
         self.goals.reach(Goal::Refreshed);
-        self.renew(peer, ruling, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
+        self.renew(peer, token, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
     }
 
     /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
-    pub(super) fn renew(&mut self, peer: usize, ruling: &Ruling, answer: Expect) {
+    pub(super) fn renew(&mut self, peer: usize, token: &TokenOutcome, answer: Expect) {
         let conn = self.conns[peer].as_ref().expect("it has asked");
-        let is_new = conn.user != ruling.user;
+        let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
         let wanted = |room: &usize| self.seat(peer, *room).map(|seat| &seat.wanted);
         let is_in = |room: &usize| wanted(room).is_some();
         let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&Wish::Token));
         let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
         let taken: Vec<usize> =
-            (0..self.rooms.len()).filter(of_token).filter(|room| !ruling.channels.contains(room)).collect();
+            (0..self.rooms.len()).filter(of_token).filter(|room| !token.channels.contains(room)).collect();
         let gone: Vec<usize> = taken.iter().filter(only).copied().collect();
         let given: Vec<usize> =
-            ruling.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
-        let own = ruling.user.filter(|_| is_new).map(|user| self.own_room(user));
+            token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
+        let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
         let count = self.seat_count(peer) - gone.len() + given.len() + usize::from(own.is_some());
-        if ruling.crowded || count > self.config.limits.rooms_per_connection {
+        if token.crowded || count > self.config.limits.rooms_per_connection {
             self.hit(Limit::RoomsPerConnection);
-            let of_token = ruling.channels.len() + usize::from(ruling.user.is_some());
-            let is_final = ruling.crowded || of_token > self.config.limits.rooms_per_connection;
+            let of_token = token.channels.len() + usize::from(token.user.is_some());
+            let is_final = token.crowded || of_token > self.config.limits.rooms_per_connection;
             return self.close(peer, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
         }
-        if is_new && self.refuses_user(peer, ruling) {
+        if is_new && self.refuses_user(peer, token) {
             return;
         }
-        let displaced = if is_new { self.displaced_by(ruling) } else { None };
+        let displaced = if is_new { self.displaced_by(token) } else { None };
         let mut fits = self.enqueue(peer, answer);
         for room in taken {
             if !gone.contains(&room) {
@@ -92,7 +92,7 @@ impl Oracle {
                 fits = fits && self.enqueue(peer, push);
             }
         }
-        for room in &ruling.channels {
+        for room in &token.channels {
             if let Some(wishes) = self.wishes(peer, *room) {
                 wishes.insert(Wish::Token);
             }
@@ -101,8 +101,8 @@ impl Oracle {
         for _ in 0..self.turn.news.len() {
             self.tell_next();
         }
-        self.rename(peer, ruling);
-        let info = self.info_of(peer, ruling.user, ruling.info.as_deref());
+        self.rename(peer, token);
+        let info = self.info_of(peer, token.user, token.info.as_deref());
         if !fits {
             self.close(peer, CloseCause::Slow);
         }
@@ -127,43 +127,43 @@ impl Oracle {
     }
 
     /// The rooms that it is in learn of a user who was nobody before, and not of what else is known of one.
-    fn rename(&mut self, peer: usize, ruling: &Ruling) {
+    fn rename(&mut self, peer: usize, token: &TokenOutcome) {
         let conn = self.conns[peer].as_ref().expect("it is there");
         let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
-        if (conn.user, &conn.info) != (ruling.user, &ruling.info) {
+        if (conn.user, &conn.info) != (token.user, &token.info) {
             self.goals.reach(Goal::Renamed);
         }
-        if conn.user == ruling.user {
-            return self.identify(peer, ruling);
+        if conn.user == token.user {
+            return self.identify(peer, token);
         }
         for room in &rooms {
             self.announce_member(*room, peer, false);
         }
-        self.identify(peer, ruling);
+        self.identify(peer, token);
         for room in &rooms {
             self.announce_member(*room, peer, true);
         }
     }
 
     /// What is wrong with a token wherever it is shown: 109 where another time is the cure, 103 where there is none.
-    pub(super) fn untimely_or_bad(&mut self, ruling: &Ruling) -> Option<u16> {
-        if ruling.forged {
+    pub(super) fn untimely_or_bad(&mut self, token: &TokenOutcome) -> Option<u16> {
+        if token.forged {
             return Some(103);
         }
-        if self.is_expired(ruling) || self.is_early(ruling) {
+        if self.is_expired(token) || self.is_early(token) {
             return Some(109);
         }
-        if ruling.unreadable {
+        if token.unreadable {
             self.goals.reach(Goal::UnreadableToken);
             self.hit(Limit::JsonDepth);
             return Some(103);
         }
-        if ruling.wordy {
+        if token.wordy {
             self.goals.reach(Goal::TokenTooWordy);
             self.hit(Limit::InfoBytes);
             return Some(103);
         }
-        if ruling.long {
+        if token.long {
             self.hit(Limit::RoomNameBytes);
             self.goals.reach(Goal::TokenTooLong);
             return Some(103);
@@ -172,28 +172,28 @@ impl Oracle {
     }
 
     /// What is wrong with a room's token: first what it is, then whose and what for.
-    fn flaw(&mut self, peer: usize, room: usize, ruling: &Ruling) -> Option<u16> {
+    fn flaw(&mut self, peer: usize, room: usize, token: &TokenOutcome) -> Option<u16> {
         let user = self.conns[peer].as_ref().expect("it has asked").user;
-        let is_another = ruling.user != user || ruling.channel != Some(room);
-        self.untimely_or_bad(ruling).or_else(|| is_another.then_some(103))
+        let is_another = token.user != user || token.channel != Some(room);
+        self.untimely_or_bad(token).or_else(|| is_another.then_some(103))
     }
 
-    pub(super) fn subscribed_with(&mut self, peer: usize, id: u64, room: usize, asking: &Asking, ruling: &Ruling) {
+    pub(super) fn subscribed_with(&mut self, peer: usize, id: u64, room: usize, asking: &Asking, token: &TokenOutcome) {
         // A backend may have put it into rooms meanwhile.
-        if let Some(code) = self.obstacle(peer, room).or_else(|| self.flaw(peer, room, ruling)) {
+        if let Some(code) = self.obstacle(peer, room).or_else(|| self.flaw(peer, room, token)) {
             return self.refuse(peer, id, code);
         }
-        let until = self.expiry(ruling.exp);
-        let info = ruling.info.clone();
+        let until = self.expiry(token.exp);
+        let info = token.info.clone();
         self.goals.reach(Goal::JoinedByToken);
         let seat = Seat { watches: asking.watch, info, until, ..Seat::because(Wish::Client) };
-        if self.enter_asked((peer, id), room, &asking.want, seat, ruling.exp) {
+        if self.enter_asked((peer, id), room, &asking.want, seat, token.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }
     }
 
-    pub(super) fn room_refreshed(&mut self, peer: usize, id: u64, room: usize, ruling: &Ruling) {
-        if let Some(code) = self.flaw(peer, room, ruling) {
+    pub(super) fn room_refreshed(&mut self, peer: usize, id: u64, room: usize, token: &TokenOutcome) {
+        if let Some(code) = self.flaw(peer, room, token) {
             if code == 109 {
                 self.room_token_ended(peer, room);
             }
@@ -202,13 +202,13 @@ impl Oracle {
         if !self.rooms[room].contains(&peer) {
             return self.refuse(peer, id, 103);
         }
-        let until = self.expiry(ruling.exp);
+        let until = self.expiry(token.exp);
         let seat = self.seats.get_mut(&(room, peer)).expect("it is in it");
-        (seat.until, seat.info) = (until, ruling.info.clone());
+        (seat.until, seat.info) = (until, token.info.clone());
         self.arm_seats(peer);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
-        self.add_ttl(&mut reply, ruling.exp);
+        self.add_ttl(&mut reply, token.exp);
         self.reply(peer, id, "sub_refresh", reply);
     }
 

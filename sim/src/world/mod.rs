@@ -12,7 +12,7 @@ use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Frames, Ju
 use crate::checkers::{Checkers, Want, What};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
-use crate::oracle::{Oracle, Outcome, Ruling, Stimulus};
+use crate::oracle::{Oracle, Outcome, Stimulus, TokenOutcome};
 use crate::request;
 use crate::setup::{Judges, Setup};
 use crate::socket::Socket;
@@ -89,7 +89,7 @@ pub struct World<S> {
     goals: Goals,
     faulty: bool,
     /// The tokens of a subject that looks at them by itself, each with what it says.
-    minted: Vec<(String, Ruling, Result<Claims, BadToken>)>,
+    minted: Vec<(String, TokenOutcome, Result<Claims, BadToken>)>,
     /// The token that was looked at last.
     checked: String,
     /// The body of the last answer to a call.
@@ -732,8 +732,8 @@ impl<S: Subject> World<S> {
             Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Unread(peer, *bytes), Some(input)),
             Input::Pong { .. } => self.judge_turn(now, seen, &Stimulus::Pong(peer), Some(input)),
             Input::Authenticated { verdict, .. } => {
-                let ruling = self.ruling_of(peer, verdict)?;
-                self.judge_turn(now, seen, &Stimulus::Decided(peer, ruling), Some(input))
+                let outcome = self.outcome_of(peer, verdict)?;
+                self.judge_turn(now, seen, &Stimulus::Decided(peer, outcome), Some(input))
             }
             _ => Err(unasked()),
         }

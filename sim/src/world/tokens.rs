@@ -3,7 +3,7 @@
 use super::World;
 use crate::action::{Peer, User, Verdict};
 use crate::checks::{Failure, Guarantee, equal};
-use crate::oracle::{Oracle, Ruling, Stimulus};
+use crate::oracle::{Oracle, Stimulus, TokenOutcome};
 use crate::rng::Rng;
 use crate::speech;
 use crate::subject::{Subject, vouch};
@@ -16,42 +16,42 @@ impl<S: Subject> World<S> {
         let mut rng = Rng::stream(self.setup.seed ^ self.minted.len() as u64, "tokens");
         let user = User(u8::try_from(rng.below(self.setup.users.max(1))).expect("a few users"));
         let verdict = if self.setup.users == 0 { Verdict::Nobody } else { rng.pick(Verdict::ALL) };
-        let (ruling, claims) = self.says(verdict, user, room);
+        let (outcome, claims) = self.says(verdict, user, room);
         let token = mint(&claims);
-        self.minted.push((token.clone(), ruling, claims));
+        self.minted.push((token.clone(), outcome, claims));
         token
     }
 
     pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
         self.life_mut(peer).asked = false;
-        let (ruling, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
+        let (outcome, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
         let verdict = vouch(verdict);
-        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Stimulus::Decided(peer.index(), ruling))
+        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Stimulus::Decided(peer.index(), outcome))
     }
 
     /// What the token that was looked at last says, if it was read as it was written.
-    pub(super) fn ruling_of(
+    pub(super) fn outcome_of(
         &mut self,
         peer: usize,
         verdict: &Result<VerifiedClaims, BadToken>,
-    ) -> Result<Ruling, Failure> {
+    ) -> Result<TokenOutcome, Failure> {
         if let Some(life) = &mut self.clients[peer].life {
             life.asked = false;
         }
         let known = self.minted.iter().rev().find(|(token, ..)| *token == self.checked);
-        let (_, ruling, claims) =
+        let (_, outcome, claims) =
             known.ok_or_else(|| Failure::new(Guarantee::P1, "a token of a client", &self.checked))?;
         equal(Guarantee::P1, "the token to say", &vouch(claims.clone()), verdict)?;
-        Ok(ruling.clone())
+        Ok(outcome.clone())
     }
 
     /// What a token of this kind means, and what it says.
-    fn says(&self, verdict: Verdict, user: User, asked: Option<usize>) -> (Ruling, Result<Claims, BadToken>) {
+    fn says(&self, verdict: Verdict, user: User, asked: Option<usize>) -> (TokenOutcome, Result<Claims, BadToken>) {
         let now = self.moment(self.clock).unix_ms / 1000;
         let user = (verdict != Verdict::Nobody).then(|| user.index());
         let leeway = self.config().limits.token_leeway.as_secs();
         let rooms = usize::from(self.room_count());
-        let ruling = Ruling {
+        let outcome = TokenOutcome {
             forged: verdict == Verdict::Forged,
             nbf: match verdict {
                 Verdict::Early => Some(now + leeway + 60),
@@ -87,28 +87,28 @@ impl<S: Subject> World<S> {
             unreadable: verdict == Verdict::Unreadable,
         };
         let deep = self.setup.limits.json_depth + 1;
-        let deep = ruling.unreadable.then(|| format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
+        let deep = outcome.unreadable.then(|| format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
         let wordy = || format!("\"{}\"", "x".repeat(self.config().limits.info_bytes - 1));
-        let bad_info = deep.or_else(|| ruling.wordy.then(wordy));
+        let bad_info = deep.or_else(|| outcome.wordy.then(wordy));
         let crowd = 0..=self.setup.limits.rooms_per_connection;
         let claims = Claims {
             sub: user.map(speech::user_name).unwrap_or_default(),
-            exp: ruling.exp.map(|exp| i64::try_from(exp).expect("this century")),
-            nbf: ruling.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
-            info: bad_info.or_else(|| ruling.info.clone()),
+            exp: outcome.exp.map(|exp| i64::try_from(exp).expect("this century")),
+            nbf: outcome.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
+            info: bad_info.or_else(|| outcome.info.clone()),
             channels: match verdict {
                 Verdict::LongRoom => vec!["x".repeat(self.config().limits.room_name_bytes + 1)],
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
-                _ => ruling.channels.iter().map(|room| speech::room_name(*room)).collect(),
+                _ => outcome.channels.iter().map(|room| speech::room_name(*room)).collect(),
             },
-            channel: match (ruling.channel, verdict) {
+            channel: match (outcome.channel, verdict) {
                 (Some(room), _) => Some(speech::room_name(room)),
                 (None, Verdict::OtherRoom) => asked.map(|_| "elsewhere".into()),
                 (None, _) => None,
             },
             ..Claims::default()
         };
-        let verdict = if ruling.forged { Err(BadToken::Signature) } else { Ok(claims) };
-        (ruling, verdict)
+        let verdict = if outcome.forged { Err(BadToken::Signature) } else { Ok(claims) };
+        (outcome, verdict)
     }
 }

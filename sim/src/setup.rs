@@ -244,7 +244,7 @@ setup! {
     seed = 0, up to u64::MAX;
     /// Whether calendar time stands still, so that bytes with a timestamp in them do not tell states apart.
     calendar_stopped = 0, up to 1;
-    /// Whether a client has the same public id in each of its lives, for the same reason.
+    /// Whether a client has the same public id in each of its connections, for the same reason.
     ids_repeat = 0, up to 1;
     /// How many publications and messages there may be.
     messages = u64::MAX, up to u64::MAX;

@@ -68,7 +68,7 @@ impl<S: Subject> World<S> {
     /// A message for the connection that this client has, or had.
     pub(super) fn send_to<'a>(&self, peer: Peer, data: &'a Data) -> (&'static str, String, Call<'a>) {
         let client = self.public_id(peer).expect("it makes sense");
-        let call = if self.life(peer).is_some() { Call::Send(peer.index(), data) } else { Call::Wrong(102) };
+        let call = if self.connection(peer).is_some() { Call::Send(peer.index(), data) } else { Call::Wrong(102) };
         ("send", format!(r#"{{"client":"{client}","data":{}}}"#, data.sent), call)
     }
 

@@ -1,6 +1,6 @@
 //! What clients, their sockets and the driver between do to the subject.
 
-use super::{Life, World, caught};
+use super::{Connection, World, caught};
 use crate::action::{Budget, Door, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
 use crate::checkers::What;
 use crate::checks::{Failure, Guarantee};
@@ -43,10 +43,10 @@ impl<S: Subject> World<S> {
         let token = (self.setup.users > 0).then(|| self.token(peer, None));
         let entry = Entry { token, ..self.entry(peer, Door::PlainQuiet, rooms) };
         self.accept_as(peer, Door::PlainQuiet, entry)?;
-        if self.life(peer).is_some() {
+        if self.connection(peer).is_some() {
             self.upgrade(peer)?;
         }
-        if self.life(peer).is_some_and(|life| life.asked) {
+        if self.connection(peer).is_some_and(|connection| connection.asked) {
             let user = u64::from(peer.0) % self.setup.users;
             self.decide(peer, Verdict::Good, User(u8::try_from(user).expect("below the number of a peer")))?;
         }
@@ -54,7 +54,7 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn upgrade(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.life_mut(peer).upgraded = true;
+        self.connection_mut(peer).upgraded = true;
         let conn = self.id(peer);
         self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(peer.index()))
     }
@@ -78,16 +78,16 @@ impl<S: Subject> World<S> {
         self.check(What::Came { peer: peer.index(), upgrade: &upgrade, answer })?;
         if let Ok(id) = answer {
             let socket = Socket::new(self.transcript.is_some());
-            self.clients[peer.index()].life = Some(Life::new(id, client, json, socket));
+            self.clients[peer.index()].connection = Some(Connection::new(id, client, json, socket));
         }
         Ok(())
     }
 
     fn new_public_id(&mut self, peer: Peer) -> ClientId {
         let client = &mut self.clients[peer.index()];
-        let life = if self.setup.ids_repeat == 1 { 0 } else { client.lives };
-        client.lives += 1;
-        ClientId((u128::from(life) << 64 | u128::from_be_bytes([peer.0; 16]) >> 64).to_be_bytes())
+        let connection = if self.setup.ids_repeat == 1 { 0 } else { client.connections_made };
+        client.connections_made += 1;
+        ClientId((u128::from(connection) << 64 | u128::from_be_bytes([peer.0; 16]) >> 64).to_be_bytes())
     }
 
     fn entry(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
@@ -146,20 +146,20 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn ping(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.life_mut(peer).half = false;
+        self.connection_mut(peer).half = false;
         let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
         let stimulus = Stimulus::Ping(peer.index(), &payload);
         self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &stimulus)
     }
 
     pub(super) fn pong(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.life_mut(peer).half = false;
+        self.connection_mut(peer).half = false;
         self.turn(Input::Pong { conn: self.id(peer) }, &Stimulus::Pong(peer.index()))
     }
 
     fn fragment(&mut self, peer: Peer) -> Result<(), Failure> {
-        let life = self.life_mut(peer);
-        (life.fragmented, life.half) = (true, false);
+        let connection = self.connection_mut(peer);
+        (connection.fragmented, connection.half) = (true, false);
         self.turn(Input::Fragment { conn: self.id(peer), bytes: 0 }, &Stimulus::Fragment(peer.index(), 0))
     }
 
@@ -167,7 +167,7 @@ impl<S: Subject> World<S> {
     pub(super) fn frames(&mut self, peer: Peer, frames: Frames) -> Result<(), Failure> {
         const AT_ONCE: usize = 8;
         if frames == Frames::Half {
-            self.life_mut(peer).half = true;
+            self.connection_mut(peer).half = true;
             // Through a driver it is a Pong, of which the header is not complete.
             let bytes = if S::HAS_DRIVER { 14 } else { 4000 };
             return self
@@ -191,19 +191,19 @@ impl<S: Subject> World<S> {
             self.goals.reach(Goal::TextTooLarge);
             return self.violate(peer, Rule::TooLarge);
         }
-        let life = self.life_mut(peer);
-        (life.fragmented, life.half) = (false, false);
+        let connection = self.connection_mut(peer);
+        (connection.fragmented, connection.half) = (false, false);
         let stimulus = Stimulus::Text(peer.index(), &text, &messages);
         self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &stimulus)
     }
 
     pub(super) fn peer_close(&mut self, peer: Peer, code: Option<u16>) -> Result<(), Failure> {
-        self.life_mut(peer).deaf = true;
+        self.connection_mut(peer).deaf = true;
         self.turn(Input::PeerClosed { conn: self.id(peer), code }, &Stimulus::PeerClosed(peer.index(), code))
     }
 
     pub(super) fn violate(&mut self, peer: Peer, rule: Rule) -> Result<(), Failure> {
-        self.life_mut(peer).deaf = true;
+        self.connection_mut(peer).deaf = true;
         let (rule, cause) = match rule {
             Rule::Protocol => (Violation::Protocol, CloseCause::Protocol),
             Rule::Binary => (Violation::Binary, CloseCause::Binary),
@@ -223,9 +223,9 @@ impl<S: Subject> World<S> {
 
     /// The client says nothing more, and reads on.
     fn end_stream(&mut self, peer: Peer) -> Result<(), Failure> {
-        let life = self.life_mut(peer);
-        (life.deaf, life.ended) = (true, true);
-        let (conn, cause) = (life.id, Lost::Eof);
+        let connection = self.connection_mut(peer);
+        (connection.deaf, connection.ended) = (true, true);
+        let (conn, cause) = (connection.id, Lost::Eof);
         self.turn(Input::Lost { conn, cause }, &Stimulus::Lost(peer.index(), CloseCause::PeerEof))
     }
 
@@ -234,11 +234,11 @@ impl<S: Subject> World<S> {
         let Some(pending) = caught(|| self.subject.pending(id))? else {
             return Err(Failure::new(Guarantee::G5, format_args!("what waits for {id} to be pending"), "nothing"));
         };
-        let Some(taken) = self.life_mut(peer).socket.offer(&pending, budget) else {
+        let Some(taken) = self.connection_mut(peer).socket.offer(&pending, budget) else {
             return self.lose(peer, Lost::Write);
         };
         if self.checkers.is_some() {
-            let frames = self.life_mut(peer).socket.count(&pending);
+            let frames = self.connection_mut(peer).socket.count(&pending);
             self.check(What::Offered { peer: peer.index(), waiting: pending.len(), frames, taken })?;
         }
         if !S::HAS_DRIVER {
@@ -250,12 +250,12 @@ impl<S: Subject> World<S> {
     /// A client gets these bytes.
     pub(super) fn receive(&mut self, peer: Peer, bytes: &[u8]) -> Result<(), Failure> {
         self.note_bytes(bytes);
-        for frame in self.life_mut(peer).socket.take(bytes)? {
+        for frame in self.connection_mut(peer).socket.take(bytes)? {
             self.refer(|oracle| oracle.saw(peer.index(), &frame))?;
             self.check(What::Read { peer: peer.index(), frame: &frame, text: &serde_json::Value::Null })?;
             self.read(peer, &frame);
         }
-        let is_cut = self.life(peer).is_some_and(|life| life.socket.is_mid_frame());
+        let is_cut = self.connection(peer).is_some_and(|connection| connection.socket.is_mid_frame());
         self.refer(|oracle| {
             oracle.is_cut(peer.index(), is_cut);
             Ok(())
@@ -270,14 +270,14 @@ impl<S: Subject> World<S> {
         if self.setup.limits.frame_bytes < FRAMES {
             self.goals.reach(Goal::NarrowFrames);
         }
-        let life = self.life_mut(peer);
+        let connection = self.connection_mut(peer);
         if let Frame::Text(text) = frame {
-            life.newest = speech::newest_in(text).or(life.newest);
+            connection.newest = speech::newest_in(text).or(connection.newest);
         }
         match frame {
-            Frame::Text(text) if life.json && text == "{}" => life.pinged = true,
-            Frame::Ping(_) => life.frame_pinged = true,
-            Frame::Close(code) => life.close = Some(*code),
+            Frame::Text(text) if connection.json && text == "{}" => connection.pinged = true,
+            Frame::Ping(_) => connection.frame_pinged = true,
+            Frame::Close(code) => connection.close = Some(*code),
             _ => {}
         }
     }
@@ -286,13 +286,14 @@ impl<S: Subject> World<S> {
         if !self.owes(peer) {
             return Ok(());
         }
-        let life = self.life_mut(peer);
-        let (pinged, frame_pinged) = (std::mem::take(&mut life.pinged), std::mem::take(&mut life.frame_pinged));
-        if let Some(code) = life.close {
-            if !life.deaf {
+        let connection = self.connection_mut(peer);
+        let (pinged, frame_pinged) =
+            (std::mem::take(&mut connection.pinged), std::mem::take(&mut connection.frame_pinged));
+        if let Some(code) = connection.close {
+            if !connection.deaf {
                 self.peer_close(peer, code)?;
             }
-            return if self.life(peer).is_some() { self.end_stream(peer) } else { Ok(()) };
+            return if self.connection(peer).is_some() { self.end_stream(peer) } else { Ok(()) };
         }
         if pinged {
             self.say(peer, ("{}".into(), vec![ClientMessage::Pong]))?;

@@ -30,9 +30,9 @@ const START_UNIX_MS: u64 = 1_795_352_400_000;
 const HOUR_MS: i64 = 3_600_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// One life of a simulated client.
+/// One connection of a simulated client, as the client and the driver know it.
 #[derive(Clone, Debug)]
-struct Life {
+struct Connection {
     id: ConnId,
     client: ClientId,
     json: bool,
@@ -60,13 +60,13 @@ struct Life {
     newest: Option<u64>,
 }
 
-/// One simulated client through all its lives.
+/// One simulated client through all its connections.
 #[derive(Clone, Debug, Default)]
 struct Client {
-    life: Option<Life>,
-    /// The id and the public id of the life before.
+    connection: Option<Connection>,
+    /// The id and the public id of the connection before.
     former: Option<(ConnId, ClientId)>,
-    lives: u64,
+    connections_made: u64,
 }
 
 /// A subject and all that is around it.
@@ -188,18 +188,20 @@ impl<S: Subject> World<S> {
 
     /// What of a client is not in its connection's state: whether it still speaks, listens and answers.
     pub(crate) fn habits(&self, peer: usize) -> u64 {
-        let Some(life) = &self.clients[peer].life else { return u64::from(self.clients[peer].former.is_some()) };
-        let socket = &life.socket;
+        let Some(connection) = &self.clients[peer].connection else {
+            return u64::from(self.clients[peer].former.is_some());
+        };
+        let socket = &connection.socket;
         let client = [
-            life.deaf,
-            life.ended,
-            life.fragmented,
-            life.half,
-            life.vanished,
-            life.asked,
-            life.close.is_some(),
-            life.pinged,
-            life.frame_pinged,
+            connection.deaf,
+            connection.ended,
+            connection.fragmented,
+            connection.half,
+            connection.vanished,
+            connection.asked,
+            connection.close.is_some(),
+            connection.pinged,
+            connection.frame_pinged,
         ];
         let flags = client.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
         flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
@@ -215,11 +217,11 @@ impl<S: Subject> World<S> {
             return false;
         }
         match *action {
-            Action::Accept(peer, door, rooms) => self.life(peer).is_none() && door.leads_to(rooms),
+            Action::Accept(peer, door, rooms) => self.connection(peer).is_none() && door.leads_to(rooms),
             Action::Enter(peer, rooms) | Action::AcceptSince(peer, rooms, _) => {
-                self.life(peer).is_none() && rooms.0 != 0
+                self.connection(peer).is_none() && rooms.0 != 0
             }
-            Action::Upgrade(peer) => self.life(peer).is_some_and(|life| !life.upgraded),
+            Action::Upgrade(peer) => self.connection(peer).is_some_and(|connection| !connection.upgraded),
             Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
             Action::Recover(peer, ..)
             | Action::Watch(peer, _)
@@ -240,7 +242,7 @@ impl<S: Subject> World<S> {
             Action::PutIn(..) | Action::TakeOut(..) | Action::Renew(..) => self.setup.users > 0,
             Action::Connect(peer, _) => self.talks(peer, true) && !self.has_connected(peer),
             Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.may_command(peer),
-            Action::Decide(peer, ..) => self.life(peer).is_some_and(|life| life.asked),
+            Action::Decide(peer, ..) => self.connection(peer).is_some_and(|connection| connection.asked),
             Action::Publish(peer, ..) => self.may_command(peer) && self.may_publish(1),
             Action::Together(peer, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
                 self.talks(peer, true) && !self.has_connected(peer)
@@ -251,25 +253,37 @@ impl<S: Subject> World<S> {
             }
             Action::Select(peer, _) => self.talks(peer, false),
             Action::Say(peer, saying) => {
-                let json = self.life(peer).is_some_and(|life| life.json);
+                let json = self.connection(peer).is_some_and(|connection| connection.json);
                 let data = || Data::new(Payload::Small, 0, &self.setup);
                 self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
             }
-            Action::Frames(peer, Frames::Half) if self.life(peer).is_some_and(|life| life.half) => false,
-            Action::Violate(peer, Rule::Binary) if self.life(peer).is_some_and(|life| life.fragmented) => false,
+            Action::Frames(peer, Frames::Half) if self.connection(peer).is_some_and(|connection| connection.half) => {
+                false
+            }
+            Action::Violate(peer, Rule::Binary)
+                if self.connection(peer).is_some_and(|connection| connection.fragmented) =>
+            {
+                false
+            }
             Action::Ping(peer)
             | Action::Pong(peer)
             | Action::Frames(peer, _)
             | Action::Close(peer, _)
             | Action::Violate(peer, _) => self.is_heard(peer),
-            Action::Lose(peer, Cause::Eof) => self.life(peer).is_some_and(|life| !life.vanished && !life.ended),
-            Action::Lose(peer, _) | Action::Vanish(peer) => self.life(peer).is_some_and(|life| !life.vanished),
-            Action::Break(peer) => self.life(peer).is_some_and(|life| !life.socket.broken),
-            Action::Stall(peer) => self.life(peer).is_some_and(|life| !life.socket.stalled),
-            Action::Narrow(peer) => self.life(peer).is_some_and(|life| !life.socket.narrow),
-            Action::Resume(peer) => self.life(peer).is_some_and(|life| life.socket.stalled || life.socket.narrow),
+            Action::Lose(peer, Cause::Eof) => {
+                self.connection(peer).is_some_and(|connection| !connection.vanished && !connection.ended)
+            }
+            Action::Lose(peer, _) | Action::Vanish(peer) => {
+                self.connection(peer).is_some_and(|connection| !connection.vanished)
+            }
+            Action::Break(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.broken),
+            Action::Stall(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.stalled),
+            Action::Narrow(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.narrow),
+            Action::Resume(peer) => {
+                self.connection(peer).is_some_and(|connection| connection.socket.stalled || connection.socket.narrow)
+            }
             Action::Write(peer, Budget::Byte) => {
-                self.waits(peer) && self.life(peer).is_some_and(|life| !life.socket.is_mid_frame())
+                self.waits(peer) && self.connection(peer).is_some_and(|connection| !connection.socket.is_mid_frame())
             }
             Action::Write(peer, _) => self.waits(peer),
             Action::Flush() => self.peers().any(|peer| self.is_writable(peer)),
@@ -300,10 +314,10 @@ impl<S: Subject> World<S> {
             | Action::Pong(peer)
             | Action::Frames(peer, _)
             | Action::Close(peer, _)
-            | Action::Violate(peer, _) => self.life(peer).is_some_and(|life| life.upgraded),
+            | Action::Violate(peer, _) => self.connection(peer).is_some_and(|connection| connection.upgraded),
             Action::Lose(peer, _) => {
                 let is_read = !self.oracle.is_held(peer.index());
-                self.life(peer).is_some_and(|life| life.upgraded && !life.ended) && is_read
+                self.connection(peer).is_some_and(|connection| connection.upgraded && !connection.ended) && is_read
             }
             Action::Decide(..) | Action::Stale(..) => false,
             _ => true,
@@ -330,12 +344,12 @@ impl<S: Subject> World<S> {
             Action::Close(peer, farewell) => self.peer_close(peer, clients::code_of(farewell)),
             Action::Violate(peer, rule) => self.violate(peer, rule),
             Action::Lose(peer, cause) => self.lose(peer, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
-            Action::Break(peer) => self.fault(|world| world.life_mut(peer).socket.broken = true),
-            Action::Vanish(peer) => self.fault(|world| world.life_mut(peer).vanished = true),
-            Action::Stall(peer) => self.fault(|world| world.life_mut(peer).socket.stalled = true),
-            Action::Narrow(peer) => self.fault(|world| world.life_mut(peer).socket.narrow = true),
+            Action::Break(peer) => self.fault(|world| world.connection_mut(peer).socket.broken = true),
+            Action::Vanish(peer) => self.fault(|world| world.connection_mut(peer).vanished = true),
+            Action::Stall(peer) => self.fault(|world| world.connection_mut(peer).socket.stalled = true),
+            Action::Narrow(peer) => self.fault(|world| world.connection_mut(peer).socket.narrow = true),
             Action::Resume(peer) => {
-                self.life_mut(peer).socket.resume();
+                self.connection_mut(peer).socket.resume();
                 Ok(())
             }
             Action::Calendar(jump) => self.fault(|world| {
@@ -397,30 +411,30 @@ impl<S: Subject> World<S> {
 
     /// Whether a client has read something that it ought to answer, and would be heard.
     fn owes(&self, peer: Peer) -> bool {
-        self.life(peer).is_some_and(Life::owes) && !self.oracle.is_held(peer.index())
+        self.connection(peer).is_some_and(Connection::owes) && !self.oracle.is_held(peer.index())
     }
 
-    fn life(&self, peer: Peer) -> Option<&Life> {
-        self.clients[peer.index()].life.as_ref()
+    fn connection(&self, peer: Peer) -> Option<&Connection> {
+        self.clients[peer.index()].connection.as_ref()
     }
 
-    fn life_mut(&mut self, peer: Peer) -> &mut Life {
-        self.clients[peer.index()].life.as_mut().expect("the action makes sense")
+    fn connection_mut(&mut self, peer: Peer) -> &mut Connection {
+        self.clients[peer.index()].connection.as_mut().expect("the action makes sense")
     }
 
     fn id(&self, peer: Peer) -> ConnId {
-        self.life(peer).expect("the action makes sense").id
+        self.connection(peer).expect("the action makes sense").id
     }
 
-    /// The id of a life before: that of the connection whose slot the client has now, or its own last one.
+    /// A stale id: that of the slot one generation before, or else that of the client's last connection.
     fn stale_id(&self, peer: Peer) -> Option<ConnId> {
         let before = |id: ConnId| ConnId { generation: id.generation.wrapping_sub(1), ..id };
         let former = self.clients[peer.index()].former.map(|(id, _)| id);
-        self.life(peer).map(|life| before(life.id)).or(former)
+        self.connection(peer).map(|connection| before(connection.id)).or(former)
     }
 
     fn is_json(&self, peer: Peer) -> bool {
-        self.life(peer).expect("the action makes sense").json
+        self.connection(peer).expect("the action makes sense").json
     }
 
     pub(crate) fn config(&self) -> parlor_core::Config {
@@ -436,12 +450,12 @@ impl<S: Subject> World<S> {
     }
 
     pub(crate) fn conn(&self, peer: Peer) -> Option<ConnId> {
-        self.life(peer).map(|life| life.id)
+        self.connection(peer).map(|connection| connection.id)
     }
 
     /// The number of the message that this client has read last.
     pub(crate) fn newest(&self, peer: Peer) -> Option<u64> {
-        self.life(peer)?.newest
+        self.connection(peer)?.newest
     }
 
     pub(crate) fn reach(&mut self, goal: Goal) {
@@ -454,27 +468,31 @@ impl<S: Subject> World<S> {
     }
 
     pub(crate) fn is_alive(&self, peer: Peer) -> bool {
-        self.life(peer).is_some()
+        self.connection(peer).is_some()
     }
 
     /// Whether this client and its socket will do all that is expected of them.
     pub(crate) fn is_well(&self, peer: Peer) -> bool {
-        let hears = self.life(peer).is_some_and(|life| !life.vanished && !life.socket.broken && !life.deaf);
+        let hears = self
+            .connection(peer)
+            .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
         // Whoever has begun to say something and does not go on is closed for that.
-        let is_silent = self.life(peer).is_none_or(|life| !life.fragmented && !life.half);
+        let is_silent = self.connection(peer).is_none_or(|connection| !connection.fragmented && !connection.half);
         hears && is_silent && self.oracle.is_ready(peer.index())
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
     fn is_writable(&self, peer: Peer) -> bool {
-        self.waits(peer) && self.life(peer).is_some_and(|life| !life.socket.blocked)
+        self.waits(peer) && self.connection(peer).is_some_and(|connection| !connection.socket.blocked)
     }
 
     /// Whether something waits to be written to this client.
     pub(crate) fn waits(&self, peer: Peer) -> bool {
-        match self.life(peer) {
-            Some(life) if self.is_silent() => self.subject.pending(life.id).is_some_and(|bytes| !bytes.is_empty()),
-            life => life.is_some() && self.oracle.waits(peer.index()),
+        match self.connection(peer) {
+            Some(connection) if self.is_silent() => {
+                self.subject.pending(connection.id).is_some_and(|bytes| !bytes.is_empty())
+            }
+            connection => connection.is_some() && self.oracle.waits(peer.index()),
         }
     }
 
@@ -484,20 +502,20 @@ impl<S: Subject> World<S> {
 
     /// Whether what this client says arrives, in this protocol.
     fn talks(&self, peer: Peer, json: bool) -> bool {
-        let talks = self.life(peer).is_some_and(|life| life.upgraded && life.json == json);
+        let talks = self.connection(peer).is_some_and(|connection| connection.upgraded && connection.json == json);
         talks && self.is_heard(peer)
     }
 
     /// Whether what this client sends comes to the machine: it says something, and is listened to.
     fn is_heard(&self, peer: Peer) -> bool {
-        let speaks = self.life(peer).is_some_and(|life| !life.deaf && !life.vanished);
+        let speaks = self.connection(peer).is_some_and(|connection| !connection.deaf && !connection.vanished);
         speaks && !self.oracle.is_held(peer.index())
     }
 
     /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host
     /// offers it before it hands in anything else.
     pub(crate) fn is_to_be_offered(&self, peer: Peer) -> bool {
-        self.life(peer).is_some() && self.oracle.is_to_be_offered(peer.index())
+        self.connection(peer).is_some() && self.oracle.is_to_be_offered(peer.index())
     }
 
     /// Whether what this client says now comes behind its `connect`. In plain there is none.
@@ -529,7 +547,7 @@ impl<S: Subject> World<S> {
 
     fn public_id(&self, peer: Peer) -> Option<ClientId> {
         let client = &self.clients[peer.index()];
-        client.life.as_ref().map(|life| life.client).or(client.former.map(|(_, id)| id))
+        client.connection.as_ref().map(|connection| connection.client).or(client.former.map(|(_, id)| id))
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -672,7 +690,7 @@ impl<S: Subject> World<S> {
 
     /// How much was written to this client in these turns, beside what was expected.
     fn written_in_parts(&self, peer: usize, turns: &[Seen]) -> usize {
-        let id = self.clients[peer].life.as_ref().map(|life| life.id);
+        let id = self.clients[peer].connection.as_ref().map(|connection| connection.id);
         let bytes = |seen: &Seen| match seen.follow_up {
             Some(Input::Flushed { conn, bytes }) if Some(conn) == id => bytes,
             _ => 0,
@@ -721,7 +739,7 @@ impl<S: Subject> World<S> {
         else {
             return Err(unasked());
         };
-        let is_its = |client: &Client| client.life.as_ref().is_some_and(|life| life.id == *conn);
+        let is_its = |client: &Client| client.connection.as_ref().is_some_and(|connection| connection.id == *conn);
         let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
             Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Flushed(peer, *bytes), Some(input)),
@@ -761,8 +779,10 @@ impl<S: Subject> World<S> {
         for effect in effects {
             match effect {
                 Effect::Authenticate { conn, token } => {
-                    let lives = self.clients.iter_mut().flat_map(|client| &mut client.life);
-                    lives.filter(|life| life.id == *conn).for_each(|life| life.asked = true);
+                    let connections = self.clients.iter_mut().flat_map(|client| &mut client.connection);
+                    connections
+                        .filter(|connection| connection.id == *conn)
+                        .for_each(|connection| connection.asked = true);
                     if S::HAS_DRIVER {
                         self.checked.clone_from(token);
                     }
@@ -775,12 +795,15 @@ impl<S: Subject> World<S> {
     }
 
     fn hang_up(&mut self, conn: ConnId) -> Result<(), Failure> {
-        let ended = self.clients.iter_mut().find(|client| client.life.as_ref().is_some_and(|life| life.id == conn));
+        let ended = self
+            .clients
+            .iter_mut()
+            .find(|client| client.connection.as_ref().is_some_and(|connection| connection.id == conn));
         let twice = || Failure::new(Guarantee::G7, "an end of whoever is there", conn);
         let Some(client) = ended else { return self.heed(Err(twice())) };
-        let life = client.life.take().expect("it was found by its life");
-        client.former = Some((life.id, life.client));
-        life.judge_stream()
+        let connection = client.connection.take().expect("it was found by its connection");
+        client.former = Some((connection.id, connection.client));
+        connection.judge_stream()
     }
 
     /// G1: nothing waits for whoever has ended.
@@ -814,7 +837,7 @@ impl<S: Subject> World<S> {
     /// # Errors
     /// One of them is not what its client took it for.
     pub fn judge_streams(&self) -> Result<(), Failure> {
-        self.clients.iter().flat_map(|client| &client.life).try_for_each(Life::judge_stream)
+        self.clients.iter().flat_map(|client| &client.connection).try_for_each(Connection::judge_stream)
     }
 }
 
@@ -829,7 +852,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     })
 }
 
-impl Life {
+impl Connection {
     fn new(id: ConnId, client: ClientId, json: bool, socket: Socket) -> Self {
         Self {
             id,

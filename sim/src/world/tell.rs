@@ -28,7 +28,9 @@ impl<S: Subject> World<S> {
 
     fn numbers(&self, conns: &[ConnId]) -> String {
         let is_its = |conn: &ConnId| {
-            self.clients.iter().position(|client| client.life.as_ref().is_some_and(|life| life.id == *conn))
+            self.clients
+                .iter()
+                .position(|client| client.connection.as_ref().is_some_and(|connection| connection.id == *conn))
         };
         let name = |conn| is_its(conn).map_or_else(|| conn.to_string(), |peer| peer.to_string());
         conns.iter().map(name).collect::<Vec<_>>().join(" ")

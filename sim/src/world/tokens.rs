@@ -23,7 +23,7 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
-        self.life_mut(peer).asked = false;
+        self.connection_mut(peer).asked = false;
         let (outcome, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
         let verdict = vouch(verdict);
         self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Stimulus::Decided(peer.index(), outcome))
@@ -35,8 +35,8 @@ impl<S: Subject> World<S> {
         peer: usize,
         verdict: &Result<VerifiedClaims, BadToken>,
     ) -> Result<TokenOutcome, Failure> {
-        if let Some(life) = &mut self.clients[peer].life {
-            life.asked = false;
+        if let Some(connection) = &mut self.clients[peer].connection {
+            connection.asked = false;
         }
         let known = self.minted.iter().rev().find(|(token, ..)| *token == self.checked);
         let (_, outcome, claims) =

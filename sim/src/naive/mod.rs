@@ -42,7 +42,7 @@ use ledger::Ledger;
 use manager::{Manager, Version};
 use parlor_core::wire::route::Target;
 use parlor_core::{ClientId, Config, ConnId, Input, Instant, Now, Refused, Snapshot, Stats, Upgrade};
-use service::{Endpoint, Stands};
+use service::{EndpointState, EndpointTask};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub type V1 = Naive<v1::AfterTheFix>;
 pub struct Naive<V> {
     config: Arc<Config>,
     sockets: WebSockets,
-    endpoints: BTreeMap<ConnId, Endpoint>,
+    endpoints: BTreeMap<ConnId, EndpointTask>,
     manager: Manager,
     tasks: BTreeMap<TaskId, Task>,
     started: TaskId,
@@ -96,7 +96,7 @@ impl<V: Version> Subject for Naive<V> {
         let conn = self.sockets.accept(ClientId(request.client), deadline);
         let room = plain.rooms.into_iter().next().expect("a URL of plain names a room");
         let token = request.token.or(plain.token);
-        self.endpoints.insert(conn, Endpoint { room, user: None, token, stands: Stands::Connecting });
+        self.endpoints.insert(conn, EndpointTask { room, user: None, token, stands: EndpointState::Connecting });
         self.ledger.totals.accepted += 1;
         Ok(conn)
     }

@@ -16,11 +16,11 @@ pub type TaskId = u64;
 pub struct Task {
     id: TaskId,
     text: Arc<str>,
-    stands: Stands,
+    stands: TaskState,
 }
 
 #[derive(Clone, Debug)]
-enum Stands {
+enum TaskState {
     /// `send_personal_message`, in its one `await`.
     Personal(ConnId),
     /// In the loop of `send_to_room` or `send_to_user`.
@@ -58,19 +58,19 @@ type Awaited = Option<Result<(), Exception>>;
 impl Task {
     /// `send_personal_message(text, websocket)`.
     pub fn personal(id: TaskId, text: Arc<str>, websocket: ConnId) -> Self {
-        Self { id, text, stands: Stands::Personal(websocket) }
+        Self { id, text, stands: TaskState::Personal(websocket) }
     }
 
     /// `send_to_room(room, text)` or `send_to_user(user, text)`; `None` where the first line returns already.
     pub fn send<V: Version>(id: TaskId, text: Arc<str>, to: Group, manager: &Manager) -> Option<Self> {
         let sending = Sending::begin::<V>(to, manager)?;
-        Some(Self { id, text, stands: Stands::Sending(sending) })
+        Some(Self { id, text, stands: TaskState::Sending(sending) })
     }
 
     /// `broadcast(text)`.
     pub fn broadcast(id: TaskId, text: Arc<str>, manager: &Manager) -> Self {
         let rooms = Iteration::over_dict(manager.rooms.keys().cloned());
-        Self { id, text, stands: Stands::Broadcasting(rooms, None) }
+        Self { id, text, stands: TaskState::Broadcasting(rooms, None) }
     }
 
     /// Runs it from where it stands to its next `await` or its end.
@@ -80,21 +80,21 @@ impl Task {
     pub fn run<V: Version>(&mut self, manager: &mut Manager, sockets: &mut WebSockets, awaited: Awaited) -> Progress {
         let letter = Letter { text: &self.text, sender: self.id };
         match &mut self.stands {
-            Stands::Personal(websocket) => match awaited {
+            TaskState::Personal(websocket) => match awaited {
                 Some(sent) => sent.map(|()| Ran::Returned),
                 None => sockets.send_text(*websocket, letter.text, letter.sender).map(|()| Ran::Suspended),
             },
-            Stands::Sending(sending) => sending.run::<V>(manager, sockets, letter, awaited),
-            Stands::Broadcasting(rooms, room) => broadcast::<V>(rooms, room, manager, sockets, letter, awaited),
+            TaskState::Sending(sending) => sending.run::<V>(manager, sockets, letter, awaited),
+            TaskState::Broadcasting(rooms, room) => broadcast::<V>(rooms, room, manager, sockets, letter, awaited),
         }
     }
 
     /// Whom it is going to send its text, if nothing comes between.
     pub fn plans(&self, manager: &Manager) -> Vec<ConnId> {
         match &self.stands {
-            Stands::Personal(_) => vec![],
-            Stands::Sending(sending) => sending.members.rest().copied().collect(),
-            Stands::Broadcasting(rooms, room) => {
+            TaskState::Personal(_) => vec![],
+            TaskState::Sending(sending) => sending.members.rest().copied().collect(),
+            TaskState::Broadcasting(rooms, room) => {
                 let here = room.iter().flat_map(|sending| sending.members.rest());
                 let later = rooms.rest().filter_map(|room| manager.rooms.get(room)).flatten();
                 here.chain(later).copied().collect()
@@ -110,9 +110,9 @@ impl Task {
     /// The call that it is.
     pub fn call(&self) -> String {
         match &self.stands {
-            Stands::Personal(_) => "send_personal_message()".into(),
-            Stands::Sending(sending) => sending.to.call(),
-            Stands::Broadcasting(..) => "broadcast()".into(),
+            TaskState::Personal(_) => "send_personal_message()".into(),
+            TaskState::Sending(sending) => sending.to.call(),
+            TaskState::Broadcasting(..) => "broadcast()".into(),
         }
     }
 }
@@ -175,10 +175,10 @@ impl Sending {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stands {
-            Stands::Personal(websocket) => write!(f, "{} waits for {}", self.call(), name(*websocket)),
-            Stands::Sending(sending) => write!(f, "{sending}"),
-            Stands::Broadcasting(rooms, Some(sending)) => write!(f, "{} in room {rooms}: {sending}", self.call()),
-            Stands::Broadcasting(rooms, None) => write!(f, "{} in room {rooms}", self.call()),
+            TaskState::Personal(websocket) => write!(f, "{} waits for {}", self.call(), name(*websocket)),
+            TaskState::Sending(sending) => write!(f, "{sending}"),
+            TaskState::Broadcasting(rooms, Some(sending)) => write!(f, "{} in room {rooms}: {sending}", self.call()),
+            TaskState::Broadcasting(rooms, None) => write!(f, "{} in room {rooms}", self.call()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Naive;
 use super::manager::Version;
-use super::service::{Endpoint, Stands};
+use super::service::{EndpointState, EndpointTask};
 use super::websocket::{Phase, name, text_frame};
 use parlor_core::snapshot::{ConnView, LogView, PhaseView, RoomView};
 use parlor_core::{ConnId, Name, Snapshot, Stats};
@@ -24,7 +24,7 @@ impl<V: Version> Naive<V> {
     /// Its counts.
     pub(super) fn count(&self) -> Stats {
         let mut stats = self.ledger.stats(&self.manager);
-        let receives = |conn: &ConnId| self.endpoint(*conn).stands == Stands::Receiving;
+        let receives = |conn: &ConnId| self.endpoint(*conn).stands == EndpointState::Receiving;
         let conns: Vec<ConnId> = self.sockets.living().map(|(conn, _)| conn).collect();
         let waiting: Vec<Vec<u8>> = conns.iter().flat_map(|conn| self.waiting(*conn)).collect();
         stats.gauges.connections = conns.len();
@@ -46,15 +46,15 @@ impl<V: Version> Naive<V> {
     fn tell_of(&self, conn: ConnId) -> Option<String> {
         let (websocket, endpoint) = (self.sockets.get(conn), self.endpoint(conn));
         let is_known = self.sockets.is_living(conn) || self.manager.knows(conn);
-        let is_simply_open = websocket.is_open() && endpoint.stands == Stands::Receiving;
+        let is_simply_open = websocket.is_open() && endpoint.stands == EndpointState::Receiving;
         if !is_known || is_simply_open {
             return None;
         }
         let stands = match &endpoint.stands {
-            Stands::Connecting => "is in connect()".into(),
-            Stands::Receiving => "waits for a message".into(),
-            Stands::Returned => "has returned".into(),
-            Stands::Raised(exception) => format!("was ended by {exception}"),
+            EndpointState::Connecting => "is in connect()".into(),
+            EndpointState::Receiving => "waits for a message".into(),
+            EndpointState::Returned => "has returned".into(),
+            EndpointState::Raised(exception) => format!("was ended by {exception}"),
         };
         let states =
             format!("client_state {}, application_state {}", websocket.client_state, websocket.application_state);
@@ -62,7 +62,7 @@ impl<V: Version> Naive<V> {
         Some(format!("{}: {states}{gone}; its endpoint {stands}", name(conn)))
     }
 
-    pub(super) fn endpoint(&self, conn: ConnId) -> &Endpoint {
+    pub(super) fn endpoint(&self, conn: ConnId) -> &EndpointTask {
         self.endpoints.get(&conn).expect("every connection has one")
     }
 
@@ -86,7 +86,7 @@ impl<V: Version> Naive<V> {
             Phase::Handshaking | Phase::Ended => PhaseView::Handshaking,
             Phase::Open => {
                 let rooms = self.rooms().into_iter().filter(|room| room.members.contains(&conn));
-                let is_connected = self.endpoint(conn).stands == Stands::Receiving;
+                let is_connected = self.endpoint(conn).stands == EndpointState::Receiving;
                 PhaseView::Open {
                     stage: if is_connected { "ready" } else { "authenticating" },
                     user: self.endpoint(conn).user.clone().unwrap_or_else(Name::empty),

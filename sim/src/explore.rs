@@ -2,8 +2,8 @@
 //! every step. It ends when there is nothing new; a scope too large to end is no result.
 
 use crate::action::{
-    Action, Budget, Cause, Credential, Door, Farewell, Late, Part, Payload, Peer, Room, Rooms, Rule, Since, Span, User,
-    Verdict,
+    Action, Budget, Cause, Credential, Endpoint, Farewell, Late, Part, Payload, Peer, Room, Rooms, Rule, Since, Span,
+    User, Verdict,
 };
 use crate::canon::{Key, digest, key};
 use crate::checks::{Failure, Guarantee};
@@ -118,9 +118,9 @@ impl Scope {
         let setup = Setup { users: 1, messages: 1, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
-            let door = if protocol == Protocol::Json { Door::Json } else { Door::PlainToken };
+            let endpoint = if protocol == Protocol::Json { Endpoint::Json } else { Endpoint::PlainToken };
             actions.extend([
-                Action::Accept(peer, door, Rooms(1)),
+                Action::Accept(peer, endpoint, Rooms(1)),
                 Action::Upgrade(peer),
                 Action::Connect(peer, Credential::Token),
             ]);
@@ -158,12 +158,12 @@ impl Scope {
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
             actions.push(Action::Upgrade(peer));
-            let doors = [Door::PlainSince, Door::PlainElse, Door::PlainHistory];
+            let endpoints = [Endpoint::PlainSince, Endpoint::PlainElse, Endpoint::PlainHistory];
             match protocol {
-                Protocol::Plain => actions.extend(doors.map(|door| Action::Accept(peer, door, Rooms(1)))),
+                Protocol::Plain => actions.extend(endpoints.map(|endpoint| Action::Accept(peer, endpoint, Rooms(1)))),
                 Protocol::Json => {
                     actions.extend([
-                        Action::Accept(peer, Door::Json, Rooms(0)),
+                        Action::Accept(peer, Endpoint::Json, Rooms(0)),
                         Action::Connect(peer, Credential::Nothing),
                     ]);
                     actions.extend(Since::ALL.iter().map(|since| Action::Recover(peer, Room(0), *since)));
@@ -183,13 +183,14 @@ impl Scope {
         let setup = Setup { users: 1, messages: 0, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
         for peer in (0..conns).map(Peer) {
-            actions.extend([Action::Accept(peer, Door::Json, Rooms(0)), Action::Upgrade(peer)]);
+            actions.extend([Action::Accept(peer, Endpoint::Json, Rooms(0)), Action::Upgrade(peer)]);
             actions.extend([Action::Connect(peer, Credential::Nothing), Action::Presence(peer, Room(0))]);
             actions.extend([Action::Watch(peer, Room(0)), Action::Leave(peer, Room(0))]);
             actions.extend([Action::Lose(peer, Cause::Eof), Action::Write(peer, Budget::All)]);
         }
         let late = Peer(0);
-        actions.extend([Action::Accept(late, Door::PlainQuiet, Rooms(1)), Action::Connect(late, Credential::Token)]);
+        actions
+            .extend([Action::Accept(late, Endpoint::PlainQuiet, Rooms(1)), Action::Connect(late, Credential::Token)]);
         actions.extend([
             Action::Decide(late, Verdict::Good, User(0)),
             Action::TakeOut(User(0), Room(0)),
@@ -255,13 +256,14 @@ fn entrances(protocol: Protocol, peer: Peer, rooms: u8) -> Vec<Action> {
     let mut actions = vec![Action::Upgrade(peer)];
     match protocol {
         Protocol::Json => {
-            actions.extend([Action::Accept(peer, Door::Json, Rooms(0)), Action::Connect(peer, Credential::Nothing)]);
+            actions
+                .extend([Action::Accept(peer, Endpoint::Json, Rooms(0)), Action::Connect(peer, Credential::Nothing)]);
             for room in (0..rooms).map(Room) {
                 actions.extend([Action::Join(peer, room), Action::Leave(peer, room)]);
             }
         }
         Protocol::Plain => {
-            actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Door::PlainQuiet, Rooms(set))))
+            actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Endpoint::PlainQuiet, Rooms(set))))
         }
     }
     actions

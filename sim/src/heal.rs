@@ -3,7 +3,7 @@
 //! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
-use crate::action::{Action, Credential, Door, Farewell, Payload, Peer, Room, Rooms, Span, User, Verdict};
+use crate::action::{Action, Credential, Endpoint, Farewell, Payload, Peer, Room, Rooms, Span, User, Verdict};
 use crate::checkers::What;
 use crate::checks::{Failure, Guarantee, equal};
 use crate::coverage::Goal;
@@ -49,7 +49,7 @@ impl<S: Subject> World<S> {
             let user = User(peer.0.checked_rem(users).unwrap_or(0));
             let credential = if users == 0 { Credential::Nothing } else { Credential::Token };
             let json = [
-                Action::Accept(peer, Door::Json, Rooms(0)),
+                Action::Accept(peer, Endpoint::Json, Rooms(0)),
                 Action::Upgrade(peer),
                 Action::Connect(peer, credential),
                 Action::Decide(peer, Verdict::Good, user),

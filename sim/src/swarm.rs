@@ -2,7 +2,7 @@
 //! change of the faults leaves the workload as it was.
 
 use crate::action::{
-    Action, Bundle, Cause, Credential, Door, Payload, Peer, Room, Rooms, Selector, Since, Span, User, Verdict,
+    Action, Bundle, Cause, Credential, Endpoint, Payload, Peer, Room, Rooms, Selector, Since, Span, User, Verdict,
 };
 use crate::rng::Rng;
 use crate::setup::Setup;
@@ -32,12 +32,12 @@ pub struct Options {
     comes_back: bool,
     /// Whether that is something in every room.
     misses_all: bool,
-    doors: Doors,
+    protocols: ProtocolMix,
 }
 
 /// Which protocols a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doors {
+enum ProtocolMix {
     Mixed,
     Json,
     Plain,
@@ -160,7 +160,7 @@ impl Options {
         faults[kind("shutdown")] = u64::from(rng.chance(30));
         let drawn_percent = rng.pick(&[0, 2, 5, 10, 30]);
         let fault_percent = if faults.iter().all(|weight| *weight == 0) { 0 } else { drawn_percent };
-        let doors = rng.pick(&[Doors::Mixed, Doors::Mixed, Doors::Json, Doors::Plain]);
+        let protocols = rng.pick(&[ProtocolMix::Mixed, ProtocolMix::Mixed, ProtocolMix::Json, ProtocolMix::Plain]);
         Self {
             seed,
             steps,
@@ -172,7 +172,7 @@ impl Options {
             is_calm,
             comes_back: rng.chance(40),
             misses_all: Rng::stream(seed, "misses_all").chance(50),
-            doors,
+            protocols,
         }
     }
 
@@ -219,12 +219,12 @@ impl Options {
     }
 
     fn entrance(&self, peer: Peer, credential: Credential) -> [Action; 4] {
-        let plain = self.doors == Doors::Plain || (self.doors == Doors::Mixed && peer.0 % 3 == 2);
+        let plain = self.protocols == ProtocolMix::Plain || (self.protocols == ProtocolMix::Mixed && peer.0 % 3 == 2);
         let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
         let every_room = Rooms(u8::try_from((1 << self.setup.rooms) - 1).expect("a few rooms"));
         let accept = match credential {
             Credential::Return if plain && self.misses_all => Action::AcceptSince(peer, every_room, Since::Two),
-            _ => Action::Accept(peer, if plain { Door::PlainPlaces } else { Door::Json }, Rooms(1)),
+            _ => Action::Accept(peer, if plain { Endpoint::PlainPlaces } else { Endpoint::Json }, Rooms(1)),
         };
         [
             accept,
@@ -243,12 +243,13 @@ impl Options {
         let [a, b, c, d, ..] = rng.draw().to_le_bytes();
         let action = Action::decode(kind, [a, b, c], &self.setup);
         match action {
-            Action::Accept(peer, door, rooms) => {
-                let door = if self.doors == Doors::Mixed && d % 2 == 0 { Door::Json } else { door };
-                self.draw_accept(peer, door, rooms)
+            Action::Accept(peer, endpoint, rooms) => {
+                let endpoint =
+                    if self.protocols == ProtocolMix::Mixed && d % 2 == 0 { Endpoint::Json } else { endpoint };
+                self.draw_accept(peer, endpoint, rooms)
             }
-            Action::AcceptSince(peer, rooms, _) if self.doors == Doors::Json || rooms.0 == 0 => {
-                self.draw_accept(peer, Door::PlainPlaces, rooms)
+            Action::AcceptSince(peer, rooms, _) if self.protocols == ProtocolMix::Json || rooms.0 == 0 => {
+                self.draw_accept(peer, Endpoint::PlainPlaces, rooms)
             }
             // Seldom has a user several connections.
             Action::ExpelSome(peer, _, code) if d % 4 == 0 => Action::ExpelSome(peer, Selector::AllBut, code),
@@ -271,15 +272,15 @@ impl Options {
         }
     }
 
-    fn draw_accept(&self, peer: Peer, door: Door, rooms: Rooms) -> Action {
-        let door = match (self.doors, door) {
-            (Doors::Json, Door::JsonPings | Door::JsonHeader) => door,
-            (Doors::Json, _) => Door::Json,
-            (Doors::Plain, Door::Json | Door::JsonPings | Door::JsonHeader) => Door::Plain,
-            (_, door) => door,
+    fn draw_accept(&self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Action {
+        let endpoint = match (self.protocols, endpoint) {
+            (ProtocolMix::Json, Endpoint::JsonPings | Endpoint::JsonHeader) => endpoint,
+            (ProtocolMix::Json, _) => Endpoint::Json,
+            (ProtocolMix::Plain, Endpoint::Json | Endpoint::JsonPings | Endpoint::JsonHeader) => Endpoint::Plain,
+            (_, endpoint) => endpoint,
         };
         let rooms = Rooms(rooms.0.max(1));
-        Action::Accept(peer, door, if door.leads_to(rooms) { rooms } else { Rooms(1) })
+        Action::Accept(peer, endpoint, if endpoint.leads_to(rooms) { rooms } else { Rooms(1) })
     }
 }
 
@@ -343,8 +344,8 @@ impl fmt::Display for Options {
         };
         writeln!(
             f,
-            "seed {} steps {} eager {} calm {} back {} missing all {} doors {:?}",
-            self.seed, self.steps, self.eager, self.is_calm, self.comes_back, self.misses_all, self.doors
+            "seed {} steps {} eager {} calm {} back {} missing all {} protocols {:?}",
+            self.seed, self.steps, self.eager, self.is_calm, self.comes_back, self.misses_all, self.protocols
         )?;
         writeln!(f, "{}", self.setup)?;
         writeln!(f, "workload {}", weights(&self.workload))?;

@@ -41,7 +41,7 @@ impl Action {
     #[must_use]
     pub fn recalls(&self) -> bool {
         match self {
-            Self::Accept(_, door, _) => door.has_places(),
+            Self::Accept(_, endpoint, _) => endpoint.has_places(),
             Self::AcceptSince(..) | Self::PutInSome(..) => true,
             Self::Connect(_, credential) => matches!(credential, Credential::Return | Credential::ReturnOrNot),
             Self::Recover(..) | Self::RecoverAndWatch(..) | Self::RecoverByToken(..) | Self::PutIn(..) => true,
@@ -122,7 +122,7 @@ macro_rules! actions {
                 let first = words.next().unwrap_or_default();
                 let action = match first {
                     $($word => {
-                        $(let word = words.next().ok_or_else(|| format!("{text:?} wants a {}", stringify!($field)))?;
+                        $(let word = words.next().ok_or_else(|| format!("{text:?} wants: {}", stringify!($field)))?;
                         let $field = <$type>::parse(word)
                             .ok_or_else(|| format!("{word:?} in {text:?} is no {}", stringify!($field)))?;)*
                         Self::$name($($field),*)
@@ -140,7 +140,7 @@ macro_rules! actions {
 
 actions! {
     /// An upgrade request comes; `rooms` are those of a `plain` URL.
-    Accept(peer: Peer, door: Door, rooms: Rooms) = "accept",
+    Accept(peer: Peer, endpoint: Endpoint, rooms: Rooms) = "accept",
     /// The last byte of the 101 is written.
     Upgrade(peer: Peer) = "upgrade",
     /// `connect` in json, where it has not come yet; `auth` in plain.
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn what_is_no_action_is_named() {
         assert_eq!("dance 1".parse::<Action>(), Err("\"dance\" is no action".into()));
-        assert_eq!("join 1".parse::<Action>(), Err("\"join 1\" wants a room".into()));
+        assert_eq!("join 1".parse::<Action>(), Err("\"join 1\" wants: room".into()));
         assert_eq!("join 1 x".parse::<Action>(), Err("\"x\" in \"join 1 x\" is no room".into()));
         assert_eq!("flush 1".parse::<Action>(), Err("\"1\" in \"flush 1\" is one word too many".into()));
     }

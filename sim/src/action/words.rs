@@ -39,7 +39,7 @@ macro_rules! words {
 
 words! {
     /// How a connection is asked for.
-    Door {
+    Endpoint {
         /// Protocol `json`.
         Json = "json",
         /// Protocol `json`, pings as WebSocket Pings.
@@ -543,7 +543,7 @@ words! {
     }
 }
 
-impl Door {
+impl Endpoint {
     /// Whether it leads to rooms as a URL must: json names none, plain at least one, and one where it names a place.
     #[must_use]
     pub fn leads_to(self, rooms: Rooms) -> bool {

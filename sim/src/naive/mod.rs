@@ -96,7 +96,7 @@ impl<V: Version> Subject for Naive<V> {
         let conn = self.sockets.accept(ClientId(request.client), deadline);
         let room = plain.rooms.into_iter().next().expect("a URL of plain names a room");
         let token = request.token.or(plain.token);
-        self.endpoints.insert(conn, EndpointTask { room, user: None, token, stands: EndpointState::Connecting });
+        self.endpoints.insert(conn, EndpointTask { room, user: None, token, state: EndpointState::Connecting });
         self.ledger.totals.accepted += 1;
         Ok(conn)
     }

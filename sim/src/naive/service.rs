@@ -18,7 +18,7 @@ pub(super) struct EndpointTask {
     pub room: Name,
     pub user: Option<Name>,
     pub token: Option<String>,
-    pub stands: EndpointState,
+    pub state: EndpointState,
 }
 
 /// Where an endpoint stands.
@@ -106,7 +106,7 @@ impl<V: Version> Naive<V> {
     fn connected(&mut self, conn: ConnId, user: Option<Name>) -> Vec<Effect> {
         self.sockets.get_mut(conn).deadlines.retain(|(timer, _)| *timer != "authenticate");
         let endpoint = self.endpoints.get_mut(&conn).expect("every connection has one");
-        (endpoint.user, endpoint.stands) = (user, EndpointState::Receiving);
+        (endpoint.user, endpoint.state) = (user, EndpointState::Receiving);
         self.manager.connect(conn, &endpoint.room, endpoint.user.as_ref());
         vec![]
     }
@@ -121,7 +121,7 @@ impl<V: Version> Naive<V> {
 
     /// An exception that the endpoint does not catch: the framework closes the socket, and nobody calls `disconnect`.
     fn raise(&mut self, conn: ConnId, exception: Exception, cause: CloseCause) -> Vec<Effect> {
-        self.endpoints.get_mut(&conn).expect("every connection has one").stands = EndpointState::Raised(exception);
+        self.endpoints.get_mut(&conn).expect("every connection has one").state = EndpointState::Raised(exception);
         self.sockets.get_mut(conn).application_state = State::Disconnected;
         self.close(conn, cause, cause.reason());
         vec![]
@@ -142,8 +142,8 @@ impl<V: Version> Naive<V> {
 
     fn disconnect(&mut self, conn: ConnId) {
         let endpoint = self.endpoints.get_mut(&conn).expect("every connection has one");
-        if endpoint.stands == EndpointState::Receiving {
-            endpoint.stands = EndpointState::Returned;
+        if endpoint.state == EndpointState::Receiving {
+            endpoint.state = EndpointState::Returned;
             self.sockets.get_mut(conn).client_state = State::Disconnected;
             V::disconnect(&mut self.manager, conn, &endpoint.room, endpoint.user.as_ref());
         }

@@ -16,7 +16,7 @@ pub type TaskId = u64;
 pub struct Task {
     id: TaskId,
     text: Arc<str>,
-    stands: TaskState,
+    state: TaskState,
 }
 
 #[derive(Clone, Debug)]
@@ -58,19 +58,19 @@ type Awaited = Option<Result<(), Exception>>;
 impl Task {
     /// `send_personal_message(text, websocket)`.
     pub fn personal(id: TaskId, text: Arc<str>, websocket: ConnId) -> Self {
-        Self { id, text, stands: TaskState::Personal(websocket) }
+        Self { id, text, state: TaskState::Personal(websocket) }
     }
 
     /// `send_to_room(room, text)` or `send_to_user(user, text)`; `None` where the first line returns already.
     pub fn send<V: Version>(id: TaskId, text: Arc<str>, to: Group, manager: &Manager) -> Option<Self> {
         let sending = Sending::begin::<V>(to, manager)?;
-        Some(Self { id, text, stands: TaskState::Sending(sending) })
+        Some(Self { id, text, state: TaskState::Sending(sending) })
     }
 
     /// `broadcast(text)`.
     pub fn broadcast(id: TaskId, text: Arc<str>, manager: &Manager) -> Self {
         let rooms = Iteration::over_dict(manager.rooms.keys().cloned());
-        Self { id, text, stands: TaskState::Broadcasting(rooms, None) }
+        Self { id, text, state: TaskState::Broadcasting(rooms, None) }
     }
 
     /// Runs it from where it stands to its next `await` or its end.
@@ -79,7 +79,7 @@ impl Task {
     /// The exception that ends it.
     pub fn run<V: Version>(&mut self, manager: &mut Manager, sockets: &mut WebSockets, awaited: Awaited) -> Progress {
         let letter = Letter { text: &self.text, sender: self.id };
-        match &mut self.stands {
+        match &mut self.state {
             TaskState::Personal(websocket) => match awaited {
                 Some(sent) => sent.map(|()| Ran::Returned),
                 None => sockets.send_text(*websocket, letter.text, letter.sender).map(|()| Ran::Suspended),
@@ -91,7 +91,7 @@ impl Task {
 
     /// Whom it is going to send its text, if nothing comes between.
     pub fn plans(&self, manager: &Manager) -> Vec<ConnId> {
-        match &self.stands {
+        match &self.state {
             TaskState::Personal(_) => vec![],
             TaskState::Sending(sending) => sending.members.rest().copied().collect(),
             TaskState::Broadcasting(rooms, room) => {
@@ -109,7 +109,7 @@ impl Task {
 
     /// The call that it is.
     pub fn call(&self) -> String {
-        match &self.stands {
+        match &self.state {
             TaskState::Personal(_) => "send_personal_message()".into(),
             TaskState::Sending(sending) => sending.to.call(),
             TaskState::Broadcasting(..) => "broadcast()".into(),
@@ -174,7 +174,7 @@ impl Sending {
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.stands {
+        match &self.state {
             TaskState::Personal(websocket) => write!(f, "{} waits for {}", self.call(), name(*websocket)),
             TaskState::Sending(sending) => write!(f, "{sending}"),
             TaskState::Broadcasting(rooms, Some(sending)) => write!(f, "{} in room {rooms}: {sending}", self.call()),

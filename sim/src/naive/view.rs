@@ -24,7 +24,7 @@ impl<V: Version> Naive<V> {
     /// Its counts.
     pub(super) fn count(&self) -> Stats {
         let mut stats = self.ledger.stats(&self.manager);
-        let receives = |conn: &ConnId| self.endpoint(*conn).stands == EndpointState::Receiving;
+        let receives = |conn: &ConnId| self.endpoint(*conn).state == EndpointState::Receiving;
         let conns: Vec<ConnId> = self.sockets.living().map(|(conn, _)| conn).collect();
         let waiting: Vec<Vec<u8>> = conns.iter().flat_map(|conn| self.waiting(*conn)).collect();
         stats.gauges.connections = conns.len();
@@ -46,11 +46,11 @@ impl<V: Version> Naive<V> {
     fn tell_of(&self, conn: ConnId) -> Option<String> {
         let (websocket, endpoint) = (self.sockets.get(conn), self.endpoint(conn));
         let is_known = self.sockets.is_living(conn) || self.manager.knows(conn);
-        let is_simply_open = websocket.is_open() && endpoint.stands == EndpointState::Receiving;
+        let is_simply_open = websocket.is_open() && endpoint.state == EndpointState::Receiving;
         if !is_known || is_simply_open {
             return None;
         }
-        let stands = match &endpoint.stands {
+        let state = match &endpoint.state {
             EndpointState::Connecting => "is in connect()".into(),
             EndpointState::Receiving => "waits for a message".into(),
             EndpointState::Returned => "has returned".into(),
@@ -59,7 +59,7 @@ impl<V: Version> Naive<V> {
         let states =
             format!("client_state {}, application_state {}", websocket.client_state, websocket.application_state);
         let gone = if websocket.phase == Phase::Ended { ", socket gone" } else { "" };
-        Some(format!("{}: {states}{gone}; its endpoint {stands}", name(conn)))
+        Some(format!("{}: {states}{gone}; its endpoint {state}", name(conn)))
     }
 
     pub(super) fn endpoint(&self, conn: ConnId) -> &EndpointTask {
@@ -86,7 +86,7 @@ impl<V: Version> Naive<V> {
             Phase::Handshaking | Phase::Ended => PhaseView::Handshaking,
             Phase::Open => {
                 let rooms = self.rooms().into_iter().filter(|room| room.members.contains(&conn));
-                let is_connected = self.endpoint(conn).stands == EndpointState::Receiving;
+                let is_connected = self.endpoint(conn).state == EndpointState::Receiving;
                 PhaseView::Open {
                     stage: if is_connected { "ready" } else { "authenticating" },
                     user: self.endpoint(conn).user.clone().unwrap_or_else(Name::empty),

@@ -1,7 +1,7 @@
 //! What clients, their sockets and the driver between do to the subject.
 
 use super::{Connection, World, caught};
-use crate::action::{Budget, Door, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
+use crate::action::{Budget, Endpoint, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
 use crate::checkers::What;
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
@@ -19,9 +19,9 @@ use std::net::IpAddr;
 const FRAMES: usize = 16_384;
 
 impl<S: Subject> World<S> {
-    pub(super) fn accept(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Result<(), Failure> {
-        let entry = self.entry(peer, door, rooms);
-        self.accept_as(peer, door, entry)
+    pub(super) fn accept(&mut self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Result<(), Failure> {
+        let entry = self.entry(peer, endpoint, rooms);
+        self.accept_as(peer, endpoint, entry)
     }
 
     /// A plain client comes back to rooms that it was in, each with where it was.
@@ -29,20 +29,20 @@ impl<S: Subject> World<S> {
         let users = usize::from(self.user_count());
         let has_token = peer.0 % 2 == 1 && users > 0;
         let token = has_token.then(|| self.token(peer, None));
-        let entry = self.entry(peer, Door::PlainPlaces, rooms);
+        let entry = self.entry(peer, Endpoint::PlainPlaces, rooms);
         let own = has_token.then(|| self.oracle.own_room(peer.index() % users));
         let place = |room: usize| (room, request::want(since, &self.oracle.place_of(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
-        self.accept_as(peer, Door::PlainPlaces, Entry { token, since, ..entry })
+        self.accept_as(peer, Endpoint::PlainPlaces, Entry { token, since, ..entry })
     }
 
     /// The client comes in all the way, if it is let in. Its user has its own number, as far as there are as many.
     pub(super) fn enter(&mut self, peer: Peer, rooms: Rooms) -> Result<(), Failure> {
         let token = (self.setup.users > 0).then(|| self.token(peer, None));
-        let entry = Entry { token, ..self.entry(peer, Door::PlainQuiet, rooms) };
-        self.accept_as(peer, Door::PlainQuiet, entry)?;
+        let entry = Entry { token, ..self.entry(peer, Endpoint::PlainQuiet, rooms) };
+        self.accept_as(peer, Endpoint::PlainQuiet, entry)?;
         if self.connection(peer).is_some() {
             self.upgrade(peer)?;
         }
@@ -59,15 +59,16 @@ impl<S: Subject> World<S> {
         self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(peer.index()))
     }
 
-    fn accept_as(&mut self, peer: Peer, door: Door, entry: Entry) -> Result<(), Failure> {
+    fn accept_as(&mut self, peer: Peer, endpoint: Endpoint, entry: Entry) -> Result<(), Failure> {
         let client = self.new_public_id(peer);
-        let in_header = entry.token.clone().filter(|_| matches!(door, Door::JsonHeader | Door::PlainHeader));
+        let in_header =
+            entry.token.clone().filter(|_| matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainHeader));
         // Every second address is an IPv6 network, of which each client is at another place.
         let address = match entry.address % 2 {
             0 => IpAddr::from([10, 0, 0, entry.address]),
             _ => IpAddr::from([0x2001, 0xdb8, 0, entry.address.into(), 0, 0, 0, peer.0.into()]),
         };
-        let target = self.target(door, &entry);
+        let target = self.target(endpoint, &entry);
         let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
@@ -90,38 +91,38 @@ impl<S: Subject> World<S> {
         ClientId((u128::from(connection) << 64 | u128::from_be_bytes([peer.0; 16]) >> 64).to_be_bytes())
     }
 
-    fn entry(&mut self, peer: Peer, door: Door, rooms: Rooms) -> Entry {
-        let json = matches!(door, Door::Json | Door::JsonPings | Door::JsonHeader);
-        let has_token = matches!(door, Door::JsonHeader | Door::PlainToken | Door::PlainHeader);
+    fn entry(&mut self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Entry {
+        let json = matches!(endpoint, Endpoint::Json | Endpoint::JsonPings | Endpoint::JsonHeader);
+        let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
         let token = has_token.then(|| self.token(peer, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
         let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
-        let want = match door {
-            Door::PlainSince => since(Since::One),
-            Door::PlainElse => since(Since::Else),
-            Door::PlainHistory => Want::Last(2),
+        let want = match endpoint {
+            Endpoint::PlainSince => since(Since::One),
+            Endpoint::PlainElse => since(Since::Else),
+            Endpoint::PlainHistory => Want::Last(2),
             _ => Want::Nothing,
         };
         Entry {
             json,
-            frame_pings: door == Door::JsonPings,
-            greeting: door.is_greeted(),
+            frame_pings: endpoint == Endpoint::JsonPings,
+            greeting: endpoint.is_greeted(),
             token,
             want,
             since: Vec::new(),
-            positions: door.has_places(),
+            positions: endpoint.has_places(),
             address: peer.0 % 2,
             rooms,
         }
     }
 
     /// The way that an upgrade request goes, through the routes.
-    fn target(&self, door: Door, entry: &Entry) -> route::Target {
+    fn target(&self, endpoint: Endpoint, entry: &Entry) -> route::Target {
         let mut query: Vec<String> =
             entry.rooms.iter().map(|room| format!("room={}", speech::room_name(*room))).collect();
-        match (door, &entry.token) {
-            (Door::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
-            (Door::PlainToken | Door::PlainQuiet | Door::PlainPlaces, Some(token)) => {
+        match (endpoint, &entry.token) {
+            (Endpoint::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
+            (Endpoint::PlainToken | Endpoint::PlainQuiet | Endpoint::PlainPlaces, Some(token)) => {
                 query.push(format!("token={token}"))
             }
             _ => {}

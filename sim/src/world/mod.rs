@@ -217,7 +217,7 @@ impl<S: Subject> World<S> {
             return false;
         }
         match *action {
-            Action::Accept(peer, door, rooms) => self.connection(peer).is_none() && door.leads_to(rooms),
+            Action::Accept(peer, endpoint, rooms) => self.connection(peer).is_none() && endpoint.leads_to(rooms),
             Action::Enter(peer, rooms) | Action::AcceptSince(peer, rooms, _) => {
                 self.connection(peer).is_none() && rooms.0 != 0
             }
@@ -333,7 +333,7 @@ impl<S: Subject> World<S> {
             return Ok(false);
         }
         match *action {
-            Action::Accept(peer, door, rooms) => self.accept(peer, door, rooms),
+            Action::Accept(peer, endpoint, rooms) => self.accept(peer, endpoint, rooms),
             Action::AcceptSince(peer, rooms, since) => self.accept_since(peer, rooms, since),
             Action::Upgrade(peer) => self.upgrade(peer),
             Action::Enter(peer, rooms) => self.enter(peer, rooms),

@@ -46,6 +46,11 @@ impl Inbound {
         self.0.as_ref().is_some_and(|kept| kept.is_unfinished())
     }
 
+    /// Messages that wait for their time, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.waiting_bytes)
+    }
+
     /// Whether messages wait for their time.
     #[inline]
     pub fn has_waiting(&self) -> bool {

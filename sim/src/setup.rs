@@ -295,8 +295,11 @@ impl Setup {
     /// Checks that it is a world there can be.
     ///
     /// # Errors
-    /// The setting that is too large, with the most that it may be; or two limits that do not fit together.
+    /// The setting that is too large or too small, with what it may be; or two limits that do not fit together.
     pub fn validate(&self) -> Result<(), String> {
+        if self.conns == 0 || self.rooms == 0 {
+            return Err(format!("conns={} rooms={} must both be at least 1", self.conns, self.rooms));
+        }
         for setting in Setting::all() {
             setting.set(&mut self.clone(), setting.value(self))?;
         }
@@ -362,6 +365,7 @@ mod tests {
         expected.iter().for_each(|text| assert!(simpler.iter().any(|other| other == text), "{text} in {simpler:#?}"));
         assert!(simpler.iter().all(|text| text.parse::<Setup>().is_ok()));
         assert!(!simpler.iter().any(|text| text.contains("conns=4") || text.contains("rooms=3")));
+        assert!(!simpler.iter().any(|text| text.contains("conns=0") || text.contains("rooms=0")));
     }
 
     #[test]
@@ -371,6 +375,7 @@ mod tests {
         assert_eq!(setup.to_string().parse(), Ok(setup));
         assert!("setup colour=3".parse::<Setup>().is_err());
         assert!("setup pong_timeout=60".parse::<Setup>().is_err(), "limits that do not fit together");
+        assert!("setup rooms=0".parse::<Setup>().is_err(), "actions name the first room");
         assert!("setup conns=65".parse::<Setup>().is_err(), "more than there are names for");
     }
 

@@ -178,14 +178,27 @@ impl Hub {
     /// one was ended.
     #[inline]
     pub(super) fn relieve_inbound(&mut self) -> bool {
-        if self.inbound_bytes + self.bodies <= self.config.limits.inbound_bytes_total {
+        self.inbound_bytes + self.bodies > self.config.limits.inbound_bytes_total && self.end_hoarder()
+    }
+
+    /// Messages that this turn has put off count from the next turn on: a pause of the server ends no connection. The turns
+    /// of one input put off one message, so that at most one more is kept.
+    #[cold]
+    fn end_hoarder(&mut self) -> bool {
+        let paused = self.paused_slots();
+        let kept = |(at, conn): (usize, &Conn)| {
+            let (inbound, slot) = (&conn.open()?.inbound, index(at));
+            let put_off = if paused.contains(&slot) { inbound.waiting_bytes() } else { 0 };
+            Some((inbound.bytes() - put_off, slot))
+        };
+        let kept = || self.conns.iter().filter_map(kept);
+        if kept().map(|(bytes, _)| bytes).sum::<usize>() + self.bodies <= self.config.limits.inbound_bytes_total {
             return false;
         }
-        let kept = |(slot, conn): (usize, &Conn)| Some((conn.open()?.inbound.bytes(), slot));
         // Of several with the same, the first slot's.
-        let most = self.conns.iter().filter_map(kept).max_by_key(|(bytes, slot)| (*bytes, usize::MAX - slot));
+        let most = kept().max_by_key(|(bytes, slot)| (*bytes, u32::MAX - slot));
         let Some((_, slot)) = most.filter(|(bytes, _)| *bytes > 0) else { return false };
-        self.close_over(index(slot), Limit::InboundBytesTotal, CloseCause::Hoards);
+        self.close_over(slot, Limit::InboundBytesTotal, CloseCause::Hoards);
         true
     }
 }

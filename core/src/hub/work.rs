@@ -19,6 +19,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::mem;
 
 /// Something that is carried out command by command.
@@ -65,6 +66,14 @@ impl Agenda {
     pub fn put_off(&self) -> impl Iterator<Item = &Work> {
         self.put_off.iter().flatten()
     }
+
+    /// The connections whose messages are among what was put off last, this many times.
+    fn waiting_since(&self, times: usize) -> impl Iterator<Item = ConnId> {
+        self.put_off.iter().rev().take(times).flatten().filter_map(|work| match work {
+            Work::Waiting(conn) => Some(*conn),
+            _ => None,
+        })
+    }
 }
 
 /// What one connection could have been given since the sockets were last offered what waits.
@@ -78,6 +87,8 @@ pub(super) struct TurnBudget {
     looked_at: usize,
     /// Bytes of what calls of this turn have read.
     answered: usize,
+    /// How many times this turn has put off the rest of its work.
+    pauses: usize,
 }
 
 /// Frames that one turn queues for all connections together, but for those of its last command.
@@ -121,7 +132,12 @@ impl Hub {
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.budget.queued_before = self.totals.frames_queued;
-        (self.budget.looked_at, self.budget.answered) = (0, 0);
+        (self.budget.looked_at, self.budget.answered, self.budget.pauses) = (0, 0, 0);
+    }
+
+    /// The slots of the connections whose messages this turn has put off.
+    pub(super) fn paused_slots(&self) -> Vec<u32> {
+        self.agenda.waiting_since(self.budget.pauses).map(|conn| conn.slot).collect()
     }
 
     /// Whether this turn is to begin nothing more.
@@ -239,5 +255,6 @@ impl Hub {
             });
         }
         self.agenda.put_off.push_back(rest);
+        self.budget.pauses += 1;
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::Settings;
 use crate::log;
 use crate::refusals::Counts;
-use crate::shard::Shard;
+use crate::shard::ShardRuntime;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Limit, Stats};
 use serde::Serialize;
@@ -189,7 +189,7 @@ struct RatesView {
 }
 
 /// The body of `/health`, as JSON.
-pub(crate) fn health(shard: &Shard, now: Instant, stats: &Stats) -> String {
+pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> String {
     let Stats { gauges, totals } = stats;
     let health = Health {
         status: match () {

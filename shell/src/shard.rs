@@ -32,7 +32,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 /// A shard as its tasks see it.
-pub(crate) struct Shard {
+pub(crate) struct ShardRuntime {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
@@ -125,7 +125,7 @@ fn run_with(
     listeners: &[std::net::TcpListener],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
-    show: impl Fn(&Rc<Shard>),
+    show: impl Fn(&Rc<ShardRuntime>),
 ) -> io::Result<()> {
     let clock = Clock::new();
     let mut backoff = Backoff::default();
@@ -136,7 +136,7 @@ fn run_with(
         let listeners = listeners.iter().map(|listener| Ok(Rc::new(TcpListener::from_std(listener.try_clone()?)?)));
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
-            let shard = Rc::new(Shard::new(settings.clone(), clock, refusals.clone(), restarts));
+            let shard = Rc::new(ShardRuntime::new(settings.clone(), clock, refusals.clone(), restarts));
             let tasks = shard.begin(&listeners);
             show(&shard);
             if shard.live(tasks, stop.clone(), &mut backoff).await == Ended::Stopped {
@@ -148,7 +148,7 @@ fn run_with(
     })
 }
 
-impl Shard {
+impl ShardRuntime {
     fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
@@ -357,7 +357,7 @@ impl Shard {
     }
 }
 
-async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>) {
+async fn accept(shard: Rc<ShardRuntime>, listener: Rc<TcpListener>) {
     let mut warned = false;
     loop {
         match listener.accept().await {
@@ -381,7 +381,7 @@ async fn accept(shard: Rc<Shard>, listener: Rc<TcpListener>) {
     }
 }
 
-async fn tick(shard: Rc<Shard>) {
+async fn tick(shard: Rc<ShardRuntime>) {
     loop {
         let armed = shard.armed.get();
         let due = async {
@@ -409,7 +409,7 @@ async fn tick(shard: Rc<Shard>) {
     }
 }
 
-async fn flush(shard: Rc<Shard>) {
+async fn flush(shard: Rc<ShardRuntime>) {
     loop {
         shard.flush.notified().await;
         // Tasks that became ready meanwhile go first: what they have to say leaves in the same write.
@@ -418,7 +418,7 @@ async fn flush(shard: Rc<Shard>) {
     }
 }
 
-async fn sample(shard: Rc<Shard>) {
+async fn sample(shard: Rc<ShardRuntime>) {
     loop {
         sleep(Rates::INTERVAL).await;
         shard.refusals.tell(shard.clock.now().mono, false);
@@ -429,7 +429,7 @@ async fn sample(shard: Rc<Shard>) {
 }
 
 /// Waits until the shard is told to stop, and until its connections are gone or have had their time.
-async fn drain(shard: &Shard, mut stop: watch::Receiver<bool>) {
+async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.told(&mut stop).await;
     let patience = shard.settings.limits.drain_timeout;
     info!(?patience, "stopping");
@@ -468,7 +468,7 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
-            let shard = Rc::new(Shard::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
+            let shard = Rc::new(ShardRuntime::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
             let mut tasks = shard.begin(&[Rc::new(TcpListener::from_std(listener).unwrap())]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
@@ -542,7 +542,7 @@ mod tests {
         }
     }
 
-    async fn break_when_wanted(shard: Rc<Shard>, wanted: Arc<AtomicUsize>) {
+    async fn break_when_wanted(shard: Rc<ShardRuntime>, wanted: Arc<AtomicUsize>) {
         loop {
             sleep(Duration::from_millis(1)).await;
             if !shard.is_restarting() && wanted.load(Ordering::Relaxed) > 0 {

@@ -5,7 +5,7 @@ use super::reply::{self, Body, SOON, because, json, later, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
 use crate::refusals::Reason;
-use crate::shard::Shard;
+use crate::shard::ShardRuntime;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -26,7 +26,12 @@ const SHORT: usize = 16 << 10;
 const PARSING: usize = 8;
 
 /// Answers a call, and says of the visit whether the key was valid, and the body read to its end.
-pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
+pub(super) async fn answer(
+    shard: &ShardRuntime,
+    method: &str,
+    request: Request<Incoming>,
+    visit: &Visit,
+) -> Response<Body> {
     if request.method() != Method::POST {
         return reply::only("POST");
     }
@@ -59,13 +64,13 @@ pub(super) async fn answer(shard: &Shard, method: &str, request: Request<Incomin
 
 /// The place that a body has among all that is unfinished, until its call is answered or given up.
 struct Place<'a> {
-    shard: &'a Shard,
+    shard: &'a ShardRuntime,
     bytes: usize,
 }
 
 impl<'a> Place<'a> {
     /// None where there is no room for it. A body that does not say how long it is may be as long as any.
-    fn take(shard: &'a Shard, body: &Incoming) -> Option<Self> {
+    fn take(shard: &'a ShardRuntime, body: &Incoming) -> Option<Self> {
         let most = shard.settings.limits.api_body_bytes;
         let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
         let bytes = length.min(most);
@@ -82,7 +87,7 @@ impl Drop for Place<'_> {
     }
 }
 
-fn no_place(shard: &Shard) -> Response<Body> {
+fn no_place(shard: &ShardRuntime) -> Response<Body> {
     shard.hit(Limit::InboundBytesTotal);
     let words = "too many bodies of calls are under way: this one was not read";
     later(over(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
@@ -126,7 +131,7 @@ fn error_mode(headers: &HeaderMap, configured: ApiErrorMode) -> Result<ApiErrorM
 }
 
 async fn read_body(
-    shard: &Shard,
+    shard: &ShardRuntime,
     request: Request<Incoming>,
     mode: ApiErrorMode,
 ) -> Result<Vec<u8>, Box<Response<Body>>> {
@@ -166,7 +171,7 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
 }
 
 /// What came of a call. None when an invariant broke, before it or while it was under way.
-async fn call(shard: &Shard, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
+async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
     let command = match wire::api::parse(method, body, &shard.settings.limits) {
         Ok(command) => command,
         Err(error) => {

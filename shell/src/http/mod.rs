@@ -14,7 +14,7 @@ pub(crate) use forwarded::Warned;
 use crate::driver::Handshake;
 use crate::observe;
 use crate::refusals::{Reason, Refused, shown};
-use crate::shard::Shard;
+use crate::shard::ShardRuntime;
 use crate::sockets::{Place, Waits};
 use crate::tcp;
 use heard::Heard;
@@ -47,7 +47,7 @@ use tracing::debug;
 const FAVICON: &str = "/favicon.ico";
 
 /// Takes in a socket that was just accepted, or turns it away.
-pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
+pub(crate) fn greet(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
     tcp::set_up(&socket);
     match admit(shard, peer) {
         Ok(place) => {
@@ -64,7 +64,7 @@ pub(crate) fn greet(shard: &Rc<Shard>, socket: TcpStream, peer: IpAddr) {
 ///
 /// # Errors
 /// The limit that is in the way.
-fn admit(shard: &Shard, peer: IpAddr) -> Result<Place, Limit> {
+fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<Place, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let address = shard.settings.counts_sockets_of(peer).then(|| Address::from(peer));
     let most = limits.http_connections_per_ip;
@@ -79,7 +79,7 @@ fn admit(shard: &Shard, peer: IpAddr) -> Result<Place, Limit> {
 }
 
 /// Takes note that a limit was in the way of a request that was not read to its end.
-fn over(shard: &Shard, limit: Limit, peer: IpAddr) {
+fn over(shard: &ShardRuntime, limit: Limit, peer: IpAddr) {
     debug!(%limit, %peer, "a socket is turned away");
     shard.hit(limit);
     shard.refuse(Reason::Limit, Refused { why: limit.to_string(), address: Some(peer), ..Refused::default() });
@@ -162,7 +162,7 @@ impl Visit {
     }
 
     /// Takes note of what the library could not read, and has answered as far as that can be.
-    fn failed(&self, shard: &Shard, error: &hyper::Error) {
+    fn failed(&self, shard: &ShardRuntime, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {
             over(shard, Limit::HeaderBytes, self.peer);
@@ -187,7 +187,7 @@ enum Over {
     TimeUp,
 }
 
-async fn serve(shard: Rc<Shard>, socket: TcpStream, visit: Rc<Visit>) {
+async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
     let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
     let socket = TokioIo::new(Heard::new(socket, visit.heard.clone(), visit.full.clone(), shard.rounds.clone()));
     let mut connection =
@@ -248,7 +248,7 @@ async fn serve(shard: Rc<Shard>, socket: TcpStream, visit: Rc<Visit>) {
 }
 
 /// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
-fn make_room(shard: &Shard, visit: &Visit, socket: TcpStream) {
+fn make_room(shard: &ShardRuntime, visit: &Visit, socket: TcpStream) {
     let limit = Limit::HttpConnections;
     over(shard, limit, visit.peer);
     if visit.requests.get() == 0 {
@@ -257,7 +257,7 @@ fn make_room(shard: &Shard, visit: &Visit, socket: TcpStream) {
 }
 
 /// Ends a socket in order, unless another one is to have its place meanwhile.
-async fn end(shard: &Shard, visit: &Visit, mut socket: Heard, why: &Over) {
+async fn end(shard: &ShardRuntime, visit: &Visit, mut socket: Heard, why: &Over) {
     let words = farewell(shard, visit, why);
     let written = matches!(why, Over::Done) && !visit.unread.get();
     visit.waits();
@@ -271,7 +271,7 @@ async fn end(shard: &Shard, visit: &Visit, mut socket: Heard, why: &Over) {
 }
 
 /// What a socket is told at last, after what it was answered.
-fn farewell(shard: &Shard, visit: &Visit, why: &Over) -> String {
+fn farewell(shard: &ShardRuntime, visit: &Visit, why: &Over) -> String {
     match why {
         Over::Late if visit.requests.get() == 0 => {
             over(shard, Limit::RequestTimeout, visit.peer);
@@ -291,7 +291,7 @@ fn farewell(shard: &Shard, visit: &Visit, why: &Over) -> String {
 }
 
 /// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
-async fn say_goodbye(shard: &Shard, socket: &mut Heard, words: &str) {
+async fn say_goodbye(shard: &ShardRuntime, socket: &mut Heard, words: &str) {
     let goodbye = async {
         socket.write_all(words.as_bytes()).await?;
         socket.shutdown().await?;
@@ -303,7 +303,11 @@ async fn say_goodbye(shard: &Shard, socket: &mut Heard, words: &str) {
     }
 }
 
-async fn answer(shard: Rc<Shard>, visit: Rc<Visit>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    shard: Rc<ShardRuntime>,
+    visit: Rc<Visit>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     visit.requests.set(visit.requests.get() + 1);
     visit.progress.set(true);
     visit.unread.set(!request.body().is_end_stream());
@@ -395,7 +399,7 @@ fn place(value: &[u8]) -> &[u8] {
 const LOOKS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
 
 /// Answers those who only want to see. Nothing is made for a method that is refused.
-fn look(shard: &Shard, request: &Request<Incoming>) -> Response<Body> {
+fn look(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if !LOOKS.contains(&path) {
         return nowhere();

@@ -1,7 +1,7 @@
 //! Answers, all with a JSON body.
 
 use crate::refusals::Reason;
-use crate::shard::Shard;
+use crate::shard::ShardRuntime;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -75,7 +75,7 @@ pub(super) fn nowhere() -> Response<Body> {
 }
 
 /// Not now: an invariant broke, and the shard rests before it starts again.
-pub(super) fn restarting(shard: &Shard) -> Response<Body> {
+pub(super) fn restarting(shard: &ShardRuntime) -> Response<Body> {
     later(refusal(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
 }
 

@@ -9,7 +9,7 @@ use crate::auth;
 use crate::config::Settings;
 use crate::driver::Handshake;
 use crate::refusals::Reason;
-use crate::shard::Shard;
+use crate::shard::ShardRuntime;
 use hyper::body::Incoming;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -26,7 +26,7 @@ const TOKEN_PROTOCOL: &str = "bearer.";
 
 /// Takes a connection in, if the request is complete and valid and the shard has room.
 pub(super) fn accept(
-    shard: &Shard,
+    shard: &ShardRuntime,
     source: Source,
     request: &Request<Incoming>,
 ) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
@@ -52,7 +52,7 @@ pub(super) fn accept(
     }
 }
 
-fn resolve(shard: &Shard, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
+fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
     let is_get = request.method() == Method::GET;
     // The query is read only where it can matter: it is long, and what is wrong with it is said to who may come in.
     let target =

@@ -25,7 +25,7 @@ struct Running {
 
 impl Running {
     /// `keep_busy` is called again and again while it is to be busy.
-    fn start(change: impl FnOnce(&mut Settings), keep_busy: fn(&Shard)) -> Self {
+    fn start(change: impl FnOnce(&mut Settings), keep_busy: fn(&ShardRuntime)) -> Self {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -95,12 +95,12 @@ impl Running {
 }
 
 /// Leaves nothing of the rounds until this is called again.
-fn use_up_the_rounds(shard: &Shard) {
+fn use_up_the_rounds(shard: &ShardRuntime) {
     shard.rounds.use_up(10_000);
 }
 
 /// Lets the shard stand still for longer than a client has to answer a ping.
-fn stand_still(_: &Shard) {
+fn stand_still(_: &ShardRuntime) {
     thread::sleep(PONG_TIMEOUT + LATE * 2);
 }
 

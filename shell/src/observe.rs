@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::log;
-use crate::refusals::Counts;
+use crate::refusals::RefusalCounts;
 use crate::shard::ShardRuntime;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Limit, Stats};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Counts of the recent past, to tell rates from.
+/// RefusalCounts of the recent past, to tell rates from.
 #[derive(Debug)]
 pub(crate) struct Rates {
     /// Oldest first; never empty.
@@ -108,7 +108,7 @@ struct Health<'a> {
 struct TotalsView {
     accepted: u64,
     /// What never became a connection or a call, by reason.
-    refused: Counts,
+    refused: RefusalCounts,
     /// Connections that ended, by cause.
     closed: BTreeMap<&'static str, u64>,
     messages_in: u64,
@@ -129,7 +129,7 @@ struct TotalsView {
 
 impl TotalsView {
     /// What the shard has counted, and what was refused before it came to the shard.
-    fn new(totals: &Totals, hits: &BTreeMap<Limit, u64>, refused: Counts) -> Self {
+    fn new(totals: &Totals, hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
         // Does not compile when there is a count that is not told.
         let &Totals {
             accepted,

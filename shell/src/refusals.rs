@@ -10,7 +10,7 @@ use tracing::warn;
 
 /// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum RefusalReason {
     /// The page's origin.
     Origin,
     /// Nothing is at the path, or no room can be there.
@@ -33,7 +33,7 @@ pub(crate) enum Reason {
 
 /// How often each reason came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct RefusalCounts {
     origin: u64,
     path: u64,
     key: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Counts {
 
 /// One refusal, for the log. Text from outside is cut to [`SHOWN`] characters; keys and tokens are never in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct RefusalDetails {
     /// What is wrong, in the server's own words.
     pub(crate) why: String,
     pub(crate) address: Option<IpAddr>,
@@ -80,19 +80,19 @@ struct Kind {
     told: Option<Instant>,
     /// Those that no line has told of, and the last of them.
     untold: u64,
-    last: Refused,
+    last: RefusalDetails,
 }
 
-const REASONS: [(Reason, &str); 9] = [
-    (Reason::Origin, "origin"),
-    (Reason::Path, "path"),
-    (Reason::Key, "key"),
-    (Reason::Token, "token"),
-    (Reason::Method, "method"),
-    (Reason::Host, "host"),
-    (Reason::Upgrade, "upgrade"),
-    (Reason::Limit, "limit"),
-    (Reason::Request, "request"),
+const REASONS: [(RefusalReason, &str); 9] = [
+    (RefusalReason::Origin, "origin"),
+    (RefusalReason::Path, "path"),
+    (RefusalReason::Key, "key"),
+    (RefusalReason::Token, "token"),
+    (RefusalReason::Method, "method"),
+    (RefusalReason::Host, "host"),
+    (RefusalReason::Upgrade, "upgrade"),
+    (RefusalReason::Limit, "limit"),
+    (RefusalReason::Request, "request"),
 ];
 
 /// Things that are wrong, by reason. One that was quiet for as long as [`EVERY`] makes room for another.
@@ -103,13 +103,13 @@ const SHOWN: usize = 200;
 const EVERY: Duration = Duration::from_secs(60);
 
 impl Refusals {
-    /// Counts a refusal, and tells of it now or later.
-    pub(crate) fn note(&self, now: Instant, reason: Reason, refused: Refused) {
+    /// RefusalCounts a refusal, and tells of it now or later.
+    pub(crate) fn note(&self, now: Instant, reason: RefusalReason, refused: RefusalDetails) {
         self.note_some(now, reason, 1, refused);
     }
 
     /// The same for so many, of which this is the last.
-    pub(crate) fn note_some(&self, now: Instant, reason: Reason, count: u64, refused: Refused) {
+    pub(crate) fn note_some(&self, now: Instant, reason: RefusalReason, count: u64, refused: RefusalDetails) {
         let mut tallies = self.tallies.borrow_mut();
         let tally = &mut tallies[reason as usize];
         tally.count += count;
@@ -134,26 +134,26 @@ impl Refusals {
     }
 
     /// How often each reason came.
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> RefusalCounts {
         let tallies = self.tallies.borrow();
-        let count = |reason: Reason| tallies[reason as usize].count;
-        Counts {
-            origin: count(Reason::Origin),
-            path: count(Reason::Path),
-            key: count(Reason::Key),
-            token: count(Reason::Token),
-            method: count(Reason::Method),
-            host: count(Reason::Host),
-            upgrade: count(Reason::Upgrade),
-            limit: count(Reason::Limit),
-            request: count(Reason::Request),
+        let count = |reason: RefusalReason| tallies[reason as usize].count;
+        RefusalCounts {
+            origin: count(RefusalReason::Origin),
+            path: count(RefusalReason::Path),
+            key: count(RefusalReason::Key),
+            token: count(RefusalReason::Token),
+            method: count(RefusalReason::Method),
+            host: count(RefusalReason::Host),
+            upgrade: count(RefusalReason::Upgrade),
+            limit: count(RefusalReason::Limit),
+            request: count(RefusalReason::Request),
         }
     }
 }
 
 impl Tally {
     /// What has been told of the things that are wrong like this.
-    fn kind(&mut self, now: Instant, refused: &Refused) -> &mut Kind {
+    fn kind(&mut self, now: Instant, refused: &RefusalDetails) -> &mut Kind {
         if let Some(known) = self.kinds.iter().position(|kind| kind.is_like(refused)) {
             return &mut self.kinds[known];
         }
@@ -172,7 +172,7 @@ impl Tally {
 }
 
 impl Kind {
-    fn is_like(&self, refused: &Refused) -> bool {
+    fn is_like(&self, refused: &RefusalDetails) -> bool {
         (&self.last.why, &self.last.origin) == (&refused.why, &refused.origin)
     }
 
@@ -181,7 +181,7 @@ impl Kind {
     }
 
     fn tell(&mut self, now: Instant, reason: &str) {
-        let Refused { why, address, origin, host, path } = &self.last;
+        let RefusalDetails { why, address, origin, host, path } = &self.last;
         let address = address.map(tracing::field::display);
         let [origin, host, path] = [origin, host, path].map(Option::as_deref);
         // Of several the line shows the last; what differs between them is in no other line.
@@ -220,7 +220,7 @@ mod tests {
         for (index, (reason, name)) in REASONS.iter().enumerate() {
             assert_eq!(*reason as usize, index);
             let refusals = Refusals::default();
-            refusals.note(at(0), *reason, Refused::default());
+            refusals.note(at(0), *reason, RefusalDetails::default());
             let counts = serde_json::to_value(refusals.counts()).unwrap();
             assert_eq!(counts.as_object().unwrap().len(), REASONS.len());
             let counted: Vec<_> = counts.as_object().unwrap().iter().filter(|(_, count)| **count == 1).collect();
@@ -232,40 +232,40 @@ mod tests {
     #[test]
     fn the_first_is_told_at_once_and_the_others_once_a_minute() {
         let refusals = Refusals::default();
-        let note = |seconds, reason| refusals.note(at(seconds), reason, Refused::default());
-        note(0, Reason::Origin);
+        let note = |seconds, reason| refusals.note(at(seconds), reason, RefusalDetails::default());
+        note(0, RefusalReason::Origin);
         assert_eq!(untold(&refusals), [0; REASONS.len()]);
-        (1..=59).for_each(|second| note(second, Reason::Origin));
-        note(59, Reason::Path);
+        (1..=59).for_each(|second| note(second, RefusalReason::Origin));
+        note(59, RefusalReason::Path);
         assert_eq!(untold(&refusals)[..2], [59, 0]);
         refusals.tell(at(59), false);
         assert_eq!(untold(&refusals)[0], 59);
         refusals.tell(at(60), false);
         assert_eq!(untold(&refusals)[0], 0);
-        note(61, Reason::Origin);
+        note(61, RefusalReason::Origin);
         assert_eq!(untold(&refusals)[0], 1);
         refusals.tell(at(61), true);
         assert_eq!(untold(&refusals)[0], 0);
-        note(200, Reason::Origin);
+        note(200, RefusalReason::Origin);
         assert_eq!(untold(&refusals)[0], 0, "after a quiet time it is told at once again");
-        assert_eq!(refusals.counts(), Counts { origin: 62, path: 1, ..Counts::default() });
+        assert_eq!(refusals.counts(), RefusalCounts { origin: 62, path: 1, ..RefusalCounts::default() });
     }
 
     #[test]
     fn what_is_frequent_does_not_hide_what_is_rare() {
         let refusals = Refusals::default();
         let note = |why: &str| {
-            refusals.note(at(0), Reason::Limit, Refused { why: why.into(), ..Refused::default() });
-            untold(&refusals)[Reason::Limit as usize]
+            refusals.note(at(0), RefusalReason::Limit, RefusalDetails { why: why.into(), ..RefusalDetails::default() });
+            untold(&refusals)[RefusalReason::Limit as usize]
         };
         assert_eq!(["header_bytes", "header_bytes", "connections", "header_bytes"].map(note), [0, 1, 1, 2]);
         for number in 0..1000 {
             note(&number.to_string());
         }
-        assert_eq!(refusals.tallies.borrow()[Reason::Limit as usize].kinds.len(), KINDS);
+        assert_eq!(refusals.tallies.borrow()[RefusalReason::Limit as usize].kinds.len(), KINDS);
         assert_eq!(refusals.counts().limit, 1004);
         refusals.tell(at(60), false);
-        assert_eq!(untold(&refusals)[Reason::Limit as usize], 0);
+        assert_eq!(untold(&refusals)[RefusalReason::Limit as usize], 0);
     }
 
     #[test]
@@ -275,10 +275,10 @@ mod tests {
             let origin = Some(origin.into());
             refusals.note(
                 at(seconds),
-                Reason::Origin,
-                Refused { why: "it is not allowed".into(), origin, ..Refused::default() },
+                RefusalReason::Origin,
+                RefusalDetails { why: "it is not allowed".into(), origin, ..RefusalDetails::default() },
             );
-            untold(&refusals)[Reason::Origin as usize]
+            untold(&refusals)[RefusalReason::Origin as usize]
         };
         assert_eq!(note(0, "http://evil.example"), 0);
         (1..50).for_each(|second| assert_eq!(note(second, "http://evil.example"), second));

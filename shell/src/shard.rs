@@ -11,7 +11,7 @@ use crate::driver::Handshake;
 use crate::host::{Host, Progress, RefusedTokens};
 use crate::http;
 use crate::observe::Rates;
-use crate::refusals::{Reason, Refusals, Refused};
+use crate::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::rounds::Rounds;
 use crate::sockets::Sockets;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
@@ -288,8 +288,8 @@ impl ShardRuntime {
         *self.hits.borrow_mut().entry(limit).or_default() += 1;
     }
 
-    /// Counts what is refused, and leaves a trace of it in the log.
-    pub(crate) fn refuse(&self, reason: Reason, refused: Refused) {
+    /// RefusalCounts what is refused, and leaves a trace of it in the log.
+    pub(crate) fn refuse(&self, reason: RefusalReason, refused: RefusalDetails) {
         self.refusals.note(self.clock.now().mono, reason, refused);
     }
 
@@ -344,7 +344,12 @@ impl ShardRuntime {
         }
         if let Some(RefusedTokens { count, why, address }) = host.take_refused_tokens() {
             let now = self.clock.now().mono;
-            self.refusals.note_some(now, Reason::Token, count, Refused { why, address, ..Refused::default() });
+            self.refusals.note_some(
+                now,
+                RefusalReason::Token,
+                count,
+                RefusalDetails { why, address, ..RefusalDetails::default() },
+            );
         }
         let next = host.poll_timeout().unwrap_or(Instant::NEVER);
         if next < self.armed.get() {

@@ -4,7 +4,7 @@ use super::Visit;
 use super::reply::{self, Body, SOON, because, json, later, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
-use crate::refusals::Reason;
+use crate::refusals::RefusalReason;
 use crate::shard::ShardRuntime;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
@@ -40,7 +40,7 @@ pub(super) async fn answer(
         let why = unauthorized(request.headers(), settings);
         let mut response = outcome(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
-        return because(response, Reason::Key, why);
+        return because(response, RefusalReason::Key, why);
     }
     visit.keyed.set(true);
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
@@ -141,7 +141,7 @@ async fn read_body(
         shard.hit(Limit::ApiBodyBytes);
         let words = format!("the body has more than {limit} bytes");
         let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words));
-        Box::new(because(*response, Reason::Limit, Limit::ApiBodyBytes.name()))
+        Box::new(because(*response, RefusalReason::Limit, Limit::ApiBodyBytes.name()))
     };
     let body = request.into_body();
     if body.size_hint().lower() > limit as u64 {

@@ -13,7 +13,7 @@ pub(crate) use forwarded::Warned;
 
 use crate::driver::Handshake;
 use crate::observe;
-use crate::refusals::{Reason, Refused, shown};
+use crate::refusals::{RefusalDetails, RefusalReason, shown};
 use crate::shard::ShardRuntime;
 use crate::sockets::{Place, Waits};
 use crate::tcp;
@@ -82,7 +82,10 @@ fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<Place, Limit> {
 fn over(shard: &ShardRuntime, limit: Limit, peer: IpAddr) {
     debug!(%limit, %peer, "a socket is turned away");
     shard.hit(limit);
-    shard.refuse(Reason::Limit, Refused { why: limit.to_string(), address: Some(peer), ..Refused::default() });
+    shard.refuse(
+        RefusalReason::Limit,
+        RefusalDetails { why: limit.to_string(), address: Some(peer), ..RefusalDetails::default() },
+    );
 }
 
 /// Closes a socket, of which nothing was answered, because there are too many.
@@ -168,7 +171,10 @@ impl Visit {
             over(shard, Limit::HeaderBytes, self.peer);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
-            shard.refuse(Reason::Request, Refused { why, address: Some(self.peer), ..Refused::default() });
+            shard.refuse(
+                RefusalReason::Request,
+                RefusalDetails { why, address: Some(self.peer), ..RefusalDetails::default() },
+            );
         }
     }
 }
@@ -373,9 +379,9 @@ impl Asked {
         Self { uri: request.uri().clone(), origin: header(ORIGIN), host: header(HOST) }
     }
 
-    fn refused(&self, why: String, address: IpAddr) -> Refused {
+    fn refused(&self, why: String, address: IpAddr) -> RefusalDetails {
         let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| shown(place(value.as_bytes())));
-        Refused {
+        RefusalDetails {
             // It may quote the request.
             why: shown(why.as_bytes()),
             address: Some(address),

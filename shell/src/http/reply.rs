@@ -1,6 +1,6 @@
 //! Answers, all with a JSON body.
 
-use crate::refusals::Reason;
+use crate::refusals::RefusalReason;
 use crate::shard::ShardRuntime;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -52,18 +52,18 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
 /// Why a request was refused: goes with its response as far as the log.
 #[derive(Clone, Debug)]
 pub(super) struct Because {
-    pub(super) reason: Reason,
+    pub(super) reason: RefusalReason,
     pub(super) why: String,
 }
 
 /// The same, and leaves a trace.
-pub(super) fn because(mut response: Response<Body>, reason: Reason, why: impl Into<String>) -> Response<Body> {
+pub(super) fn because(mut response: Response<Body>, reason: RefusalReason, why: impl Into<String>) -> Response<Body> {
     response.extensions_mut().insert(Because { reason, why: why.into() });
     response
 }
 
 /// No, why, and a trace of it.
-pub(super) fn traced(reason: Reason, status: StatusCode, message: &str) -> Response<Body> {
+pub(super) fn traced(reason: RefusalReason, status: StatusCode, message: &str) -> Response<Body> {
     because(refusal(status, message), reason, message)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn traced(reason: Reason, status: StatusCode, message: &str) -> Respo
 pub(super) fn nowhere() -> Response<Body> {
     let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
         /api/<method>, and [[routes]] in the configuration file adds paths";
-    traced(Reason::Path, StatusCode::NOT_FOUND, message)
+    traced(RefusalReason::Path, StatusCode::NOT_FOUND, message)
 }
 
 /// Not now: an invariant broke, and the shard rests before it starts again.
@@ -104,12 +104,12 @@ fn seconds(duration: Duration) -> u64 {
 /// No, because of a limit.
 pub(super) fn over(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
     let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
-    because(response, Reason::Limit, limit.name())
+    because(response, RefusalReason::Limit, limit.name())
 }
 
 /// Not with this method (RFC 9110 section 15.5.6).
 pub(super) fn only(allowed: &'static str) -> Response<Body> {
-    let mut response = traced(Reason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
+    let mut response = traced(RefusalReason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

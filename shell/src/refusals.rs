@@ -45,7 +45,7 @@ pub(crate) struct RefusalCounts {
     request: u64,
 }
 
-/// One refusal, for the log. Text from outside is cut to [`SHOWN`] characters; keys and tokens are never in it.
+/// One refusal, for the log. Text from outside is cut to [`TEXT_CHARACTERS`] characters; keys and tokens are never in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RefusalDetails {
     /// What is wrong, in the server's own words.
@@ -68,18 +68,18 @@ struct Tally {
     count: u64,
     /// One for each thing that was wrong and each origin, as far as [`KINDS`] are enough: else one that is frequent would
     /// hide the others.
-    kinds: Vec<Kind>,
+    kinds: Vec<RefusalKind>,
     /// Those that come when there is no place for their kind.
-    rest: Kind,
+    rest: RefusalKind,
 }
 
 /// The refusals of one reason for which the same is wrong, from pages of one origin.
 #[derive(Debug, Default)]
-struct Kind {
+struct RefusalKind {
     /// When a line told of it last.
-    told: Option<Instant>,
+    reported: Option<Instant>,
     /// Those that no line has told of, and the last of them.
-    untold: u64,
+    unreported: u64,
     last: RefusalDetails,
 }
 
@@ -95,39 +95,39 @@ const REASONS: [(RefusalReason, &str); 9] = [
     (RefusalReason::Request, "request"),
 ];
 
-/// Things that are wrong, by reason. One that was quiet for as long as [`EVERY`] makes room for another.
+/// Things that are wrong, by reason. One that was quiet for as long as [`REPORT_INTERVAL`] makes room for another.
 const KINDS: usize = 16;
 /// Characters of a text from outside that the log shows.
-const SHOWN: usize = 200;
+const TEXT_CHARACTERS: usize = 200;
 /// Between two lines for the same reason.
-const EVERY: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Refusals {
-    /// RefusalCounts a refusal, and tells of it now or later.
-    pub(crate) fn note(&self, now: Instant, reason: RefusalReason, refused: RefusalDetails) {
-        self.note_some(now, reason, 1, refused);
+    /// Counts a refusal, and reports it now or later.
+    pub(crate) fn record(&self, now: Instant, reason: RefusalReason, refused: RefusalDetails) {
+        self.record_many(now, reason, 1, refused);
     }
 
     /// The same for so many, of which this is the last.
-    pub(crate) fn note_some(&self, now: Instant, reason: RefusalReason, count: u64, refused: RefusalDetails) {
+    pub(crate) fn record_many(&self, now: Instant, reason: RefusalReason, count: u64, refused: RefusalDetails) {
         let mut tallies = self.tallies.borrow_mut();
         let tally = &mut tallies[reason as usize];
         tally.count += count;
         let kind = tally.kind(now, &refused);
-        kind.untold += count;
+        kind.unreported += count;
         kind.last = refused;
-        if kind.told.is_none_or(|told| now.since(told) >= EVERY) {
-            kind.tell(now, REASONS[reason as usize].1);
+        if kind.reported.is_none_or(|reported| now.since(reported) >= REPORT_INTERVAL) {
+            kind.report(now, REASONS[reason as usize].1);
         }
     }
 
     /// Tells of what was refused since the last line, where that is a minute ago, or of all of it.
-    pub(crate) fn tell(&self, now: Instant, all: bool) {
+    pub(crate) fn report(&self, now: Instant, all: bool) {
         for (tally, (_, name)) in self.tallies.borrow_mut().iter_mut().zip(REASONS) {
             for kind in tally.kinds.iter_mut().chain([&mut tally.rest]) {
-                let is_due = all || kind.told.is_some_and(|told| now.since(told) >= EVERY);
-                if kind.untold > 0 && is_due {
-                    kind.tell(now, name);
+                let is_due = all || kind.reported.is_some_and(|reported| now.since(reported) >= REPORT_INTERVAL);
+                if kind.unreported > 0 && is_due {
+                    kind.report(now, name);
                 }
             }
         }
@@ -153,17 +153,17 @@ impl Refusals {
 
 impl Tally {
     /// What has been told of the things that are wrong like this.
-    fn kind(&mut self, now: Instant, refused: &RefusalDetails) -> &mut Kind {
+    fn kind(&mut self, now: Instant, refused: &RefusalDetails) -> &mut RefusalKind {
         if let Some(known) = self.kinds.iter().position(|kind| kind.is_like(refused)) {
             return &mut self.kinds[known];
         }
         if self.kinds.len() < KINDS {
-            self.kinds.push(Kind::default());
+            self.kinds.push(RefusalKind::default());
             return self.kinds.last_mut().expect("it was just put there");
         }
         match self.kinds.iter().position(|kind| kind.is_quiet(now)) {
             Some(quiet) => {
-                self.kinds[quiet] = Kind::default();
+                self.kinds[quiet] = RefusalKind::default();
                 &mut self.kinds[quiet]
             }
             None => &mut self.rest,
@@ -171,31 +171,31 @@ impl Tally {
     }
 }
 
-impl Kind {
+impl RefusalKind {
     fn is_like(&self, refused: &RefusalDetails) -> bool {
         (&self.last.why, &self.last.origin) == (&refused.why, &refused.origin)
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
-        self.untold == 0 && self.told.is_some_and(|told| now.since(told) >= EVERY)
+        self.unreported == 0 && self.reported.is_some_and(|reported| now.since(reported) >= REPORT_INTERVAL)
     }
 
-    fn tell(&mut self, now: Instant, reason: &str) {
+    fn report(&mut self, now: Instant, reason: &str) {
         let RefusalDetails { why, address, origin, host, path } = &self.last;
         let address = address.map(tracing::field::display);
         let [origin, host, path] = [origin, host, path].map(Option::as_deref);
         // Of several the line shows the last; what differs between them is in no other line.
-        warn!(reason, count = self.untold, why = &**why, address, origin, host, path, "refused");
-        self.untold = 0;
-        self.told = Some(now);
+        warn!(reason, count = self.unreported, why = &**why, address, origin, host, path, "refused");
+        self.unreported = 0;
+        self.reported = Some(now);
     }
 }
 
 /// As much of a text from outside as the log shows.
-pub(crate) fn shown(text: &[u8]) -> String {
+pub(crate) fn truncated(text: &[u8]) -> String {
     // A character takes at most four bytes, and one more tells that there are more.
-    let text = String::from_utf8_lossy(&text[..text.len().min(4 * (SHOWN + 1))]);
-    match text.char_indices().nth(SHOWN) {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * (TEXT_CHARACTERS + 1))]);
+    match text.char_indices().nth(TEXT_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
@@ -210,8 +210,8 @@ mod tests {
     }
 
     /// What no line has told of yet, by reason.
-    fn untold(refusals: &Refusals) -> [u64; REASONS.len()] {
-        let of = |tally: &Tally| tally.kinds.iter().chain([&tally.rest]).map(|kind| kind.untold).sum();
+    fn unreported(refusals: &Refusals) -> [u64; REASONS.len()] {
+        let of = |tally: &Tally| tally.kinds.iter().chain([&tally.rest]).map(|kind| kind.unreported).sum();
         refusals.tallies.borrow().each_ref().map(of)
     }
 
@@ -220,7 +220,7 @@ mod tests {
         for (index, (reason, name)) in REASONS.iter().enumerate() {
             assert_eq!(*reason as usize, index);
             let refusals = Refusals::default();
-            refusals.note(at(0), *reason, RefusalDetails::default());
+            refusals.record(at(0), *reason, RefusalDetails::default());
             let counts = serde_json::to_value(refusals.counts()).unwrap();
             assert_eq!(counts.as_object().unwrap().len(), REASONS.len());
             let counted: Vec<_> = counts.as_object().unwrap().iter().filter(|(_, count)| **count == 1).collect();
@@ -232,22 +232,22 @@ mod tests {
     #[test]
     fn the_first_is_told_at_once_and_the_others_once_a_minute() {
         let refusals = Refusals::default();
-        let note = |seconds, reason| refusals.note(at(seconds), reason, RefusalDetails::default());
+        let note = |seconds, reason| refusals.record(at(seconds), reason, RefusalDetails::default());
         note(0, RefusalReason::Origin);
-        assert_eq!(untold(&refusals), [0; REASONS.len()]);
+        assert_eq!(unreported(&refusals), [0; REASONS.len()]);
         (1..=59).for_each(|second| note(second, RefusalReason::Origin));
         note(59, RefusalReason::Path);
-        assert_eq!(untold(&refusals)[..2], [59, 0]);
-        refusals.tell(at(59), false);
-        assert_eq!(untold(&refusals)[0], 59);
-        refusals.tell(at(60), false);
-        assert_eq!(untold(&refusals)[0], 0);
+        assert_eq!(unreported(&refusals)[..2], [59, 0]);
+        refusals.report(at(59), false);
+        assert_eq!(unreported(&refusals)[0], 59);
+        refusals.report(at(60), false);
+        assert_eq!(unreported(&refusals)[0], 0);
         note(61, RefusalReason::Origin);
-        assert_eq!(untold(&refusals)[0], 1);
-        refusals.tell(at(61), true);
-        assert_eq!(untold(&refusals)[0], 0);
+        assert_eq!(unreported(&refusals)[0], 1);
+        refusals.report(at(61), true);
+        assert_eq!(unreported(&refusals)[0], 0);
         note(200, RefusalReason::Origin);
-        assert_eq!(untold(&refusals)[0], 0, "after a quiet time it is told at once again");
+        assert_eq!(unreported(&refusals)[0], 0, "after a quiet time it is told at once again");
         assert_eq!(refusals.counts(), RefusalCounts { origin: 62, path: 1, ..RefusalCounts::default() });
     }
 
@@ -255,8 +255,12 @@ mod tests {
     fn what_is_frequent_does_not_hide_what_is_rare() {
         let refusals = Refusals::default();
         let note = |why: &str| {
-            refusals.note(at(0), RefusalReason::Limit, RefusalDetails { why: why.into(), ..RefusalDetails::default() });
-            untold(&refusals)[RefusalReason::Limit as usize]
+            refusals.record(
+                at(0),
+                RefusalReason::Limit,
+                RefusalDetails { why: why.into(), ..RefusalDetails::default() },
+            );
+            unreported(&refusals)[RefusalReason::Limit as usize]
         };
         assert_eq!(["header_bytes", "header_bytes", "connections", "header_bytes"].map(note), [0, 1, 1, 2]);
         for number in 0..1000 {
@@ -264,8 +268,8 @@ mod tests {
         }
         assert_eq!(refusals.tallies.borrow()[RefusalReason::Limit as usize].kinds.len(), KINDS);
         assert_eq!(refusals.counts().limit, 1004);
-        refusals.tell(at(60), false);
-        assert_eq!(untold(&refusals)[RefusalReason::Limit as usize], 0);
+        refusals.report(at(60), false);
+        assert_eq!(unreported(&refusals)[RefusalReason::Limit as usize], 0);
     }
 
     #[test]
@@ -273,12 +277,12 @@ mod tests {
         let refusals = Refusals::default();
         let note = |seconds, origin: &str| {
             let origin = Some(origin.into());
-            refusals.note(
+            refusals.record(
                 at(seconds),
                 RefusalReason::Origin,
                 RefusalDetails { why: "it is not allowed".into(), origin, ..RefusalDetails::default() },
             );
-            untold(&refusals)[RefusalReason::Origin as usize]
+            unreported(&refusals)[RefusalReason::Origin as usize]
         };
         assert_eq!(note(0, "http://evil.example"), 0);
         (1..50).for_each(|second| assert_eq!(note(second, "http://evil.example"), second));
@@ -286,17 +290,17 @@ mod tests {
         (0..1000).for_each(|number| {
             note(51, &number.to_string());
         });
-        refusals.tell(at(111), false);
-        refusals.tell(at(200), true);
+        refusals.report(at(111), false);
+        refusals.report(at(200), true);
         assert_eq!(note(200, "https://app.example.com"), 0, "and does so when the others are quiet");
     }
 
     #[test]
     fn text_from_outside_is_cut() {
-        assert_eq!(shown(b"https://a.example"), "https://a.example");
+        assert_eq!(truncated(b"https://a.example"), "https://a.example");
         for text in ["x".repeat(100_000), "👩".repeat(100_000)] {
-            assert_eq!(shown(text.as_bytes()).chars().count(), SHOWN + 1);
+            assert_eq!(truncated(text.as_bytes()).chars().count(), TEXT_CHARACTERS + 1);
         }
-        assert_eq!(shown(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(truncated(b"a\xffb"), "a\u{fffd}b");
     }
 }

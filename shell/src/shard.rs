@@ -250,7 +250,7 @@ impl ShardRuntime {
                 warn!(sockets = self.sockets.len(), "requests are left; their sockets are dropped");
             }
         }
-        self.refusals.tell(self.clock.now().mono, true);
+        self.refusals.report(self.clock.now().mono, true);
     }
 
     /// Does something with the host, and sees to what follows from it. None when an invariant broke, now or before.
@@ -290,7 +290,7 @@ impl ShardRuntime {
 
     /// RefusalCounts what is refused, and leaves a trace of it in the log.
     pub(crate) fn refuse(&self, reason: RefusalReason, refused: RefusalDetails) {
-        self.refusals.note(self.clock.now().mono, reason, refused);
+        self.refusals.record(self.clock.now().mono, reason, refused);
     }
 
     /// Whether the shard is on its way out.
@@ -344,7 +344,7 @@ impl ShardRuntime {
         }
         if let Some(RefusedTokens { count, why, address }) = host.take_refused_tokens() {
             let now = self.clock.now().mono;
-            self.refusals.note_some(
+            self.refusals.record_many(
                 now,
                 RefusalReason::Token,
                 count,
@@ -426,7 +426,7 @@ async fn flush(shard: Rc<ShardRuntime>) {
 async fn sample(shard: Rc<ShardRuntime>) {
     loop {
         sleep(Rates::INTERVAL).await;
-        shard.refusals.tell(shard.clock.now().mono, false);
+        shard.refusals.report(shard.clock.now().mono, false);
         if let Some((now, stats)) = shard.enter(|host, now| (now, host.shard().stats())) {
             shard.rates.borrow_mut().sample(now.mono, &stats.totals);
         }

@@ -13,7 +13,7 @@ pub(crate) use forwarded::Warned;
 
 use crate::driver::Handshake;
 use crate::observe;
-use crate::refusals::{RefusalDetails, RefusalReason, shown};
+use crate::refusals::{RefusalDetails, RefusalReason, truncated};
 use crate::shard::ShardRuntime;
 use crate::sockets::{Place, Waits};
 use crate::tcp;
@@ -380,14 +380,14 @@ impl Asked {
     }
 
     fn refused(&self, why: String, address: IpAddr) -> RefusalDetails {
-        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| shown(place(value.as_bytes())));
+        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| truncated(place(value.as_bytes())));
         RefusalDetails {
             // It may quote the request.
-            why: shown(why.as_bytes()),
+            why: truncated(why.as_bytes()),
             address: Some(address),
             origin: header(&self.origin),
             host: header(&self.host),
-            path: Some(shown(self.uri.path().as_bytes())),
+            path: Some(truncated(self.uri.path().as_bytes())),
         }
     }
 }

@@ -17,14 +17,14 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that wait to be written; more are dropped and counted.
-pub const LINES: usize = 4096;
+pub const QUEUED_LINES: usize = 4096;
 /// Bytes of the lines that wait to be written; more are dropped and counted.
-pub const BYTES: usize = 1 << 20;
+pub const QUEUED_BYTES: usize = 1 << 20;
 /// How long the process waits, where it ends, for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The log of this process, once [`start`] has made it.
-static LOG: OnceLock<Queue> = OnceLock::new();
+static LOG: OnceLock<LogQueue> = OnceLock::new();
 
 /// Sends the log to standard error, and panics to the log.
 ///
@@ -40,7 +40,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> Result<(), String> {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let file = File::from(io::stderr().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?);
-    let queue = Queue::to(file).map_err(|error| format!("cannot start a thread: {error}"))?;
+    let queue = LogQueue::new(file).map_err(|error| format!("cannot start a thread: {error}"))?;
     LOG.set(queue.clone()).map_err(|_| "there is a log already")?;
     // What the library has to say about its own errors would go to standard error, and panic where that is closed.
     let log =
@@ -74,7 +74,7 @@ pub fn finish() {
 }
 
 /// Writes text to a stream that may be closed, full, or a pipe that nobody reads: it waits a second at most.
-pub fn say(stream: impl Write + Send + 'static, text: String) {
+pub fn print(stream: impl Write + Send + 'static, text: String) {
     let mut stream = stream;
     let (done, is_done) = sync_channel(1);
     let writer = thread::Builder::new().name("output".into()).spawn(move || {
@@ -89,33 +89,33 @@ pub fn say(stream: impl Write + Send + 'static, text: String) {
 
 /// The way to the thread that writes.
 #[derive(Clone, Debug)]
-struct Queue {
+struct LogQueue {
     lines: SyncSender<String>,
-    counts: Arc<Counts>,
+    counts: Arc<LogCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct LogCounts {
     /// Bytes that were handed over and neither written nor dropped.
     waiting: AtomicUsize,
     /// Lines that were not written, or not to their end.
     dropped: AtomicU64,
 }
 
-impl Queue {
-    fn to(file: impl Write + Send + 'static) -> io::Result<Self> {
-        let (lines, queued) = sync_channel(LINES);
-        let counts = Arc::new(Counts::default());
-        let writer = Writer { file, counts: counts.clone(), torn: false, told: 0 };
+impl LogQueue {
+    fn new(file: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, queued) = sync_channel(QUEUED_LINES);
+        let counts = Arc::new(LogCounts::default());
+        let writer = LogWriter { file, counts: counts.clone(), is_cut_off: false, reported: 0 };
         thread::Builder::new().name("log".into()).spawn(move || writer.run(&queued))?;
         Ok(Self { lines, counts })
     }
 
     /// Hands a line over, or drops it. Never waits.
-    fn put(&self, line: String) {
+    fn push(&self, line: String) {
         let bytes = line.len();
         let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        if waiting > BYTES || self.lines.try_send(line).is_err() {
+        if waiting > QUEUED_BYTES || self.lines.try_send(line).is_err() {
             self.counts.waiting.fetch_sub(bytes, Ordering::AcqRel);
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -135,22 +135,22 @@ impl Queue {
 
 /// One event's place in the queue.
 #[derive(Debug)]
-struct Place<'a>(&'a Queue);
+struct LineWriter<'a>(&'a LogQueue);
 
-impl<'a> MakeWriter<'a> for Queue {
-    type Writer = Place<'a>;
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Place<'a> {
-        Place(self)
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter(self)
     }
 }
 
-impl Write for Place<'_> {
+impl Write for LineWriter<'_> {
     /// Takes the whole line of an event, which the library hands over in one piece.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = text.strip_suffix('\n').unwrap_or(&text);
-        self.0.put(escaped(text).into_owned() + "\n");
+        self.0.push(escaped(text).into_owned() + "\n");
         Ok(line.len())
     }
 
@@ -189,16 +189,16 @@ fn is_unsafe(character: char) -> bool {
 
 /// What the thread does that writes.
 #[derive(Debug)]
-struct Writer<W> {
+struct LogWriter<W> {
     file: W,
-    counts: Arc<Counts>,
+    counts: Arc<LogCounts>,
     /// The last line broke off.
-    torn: bool,
-    /// Dropped lines that the log itself has told of.
-    told: u64,
+    is_cut_off: bool,
+    /// Dropped lines that a line of the log has reported.
+    reported: u64,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> LogWriter<W> {
     fn run(mut self, queued: &Receiver<String>) {
         for line in queued {
             let written = self.write(line.as_bytes());
@@ -207,7 +207,7 @@ impl<W: Write> Writer<W> {
             }
             // Only what works again has a reader to tell. The line still waits, so that the process does not end before.
             if written && self.counts.waiting.load(Ordering::Acquire) == line.len() {
-                self.tell();
+                self.report_dropped();
             }
             self.counts.waiting.fetch_sub(line.len(), Ordering::AcqRel);
         }
@@ -215,17 +215,17 @@ impl<W: Write> Writer<W> {
 
     /// Whether a line was written to its end.
     fn write(&mut self, line: &[u8]) -> bool {
-        if self.torn && self.file.write_all(b"\n").is_err() {
+        if self.is_cut_off && self.file.write_all(b"\n").is_err() {
             return false;
         }
-        self.torn = false;
+        self.is_cut_off = false;
         let mut rest = line;
         while !rest.is_empty() {
             match self.file.write(rest) {
                 Ok(bytes @ 1..) => rest = &rest[bytes..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => {
-                    self.torn = rest.len() < line.len();
+                    self.is_cut_off = rest.len() < line.len();
                     return false;
                 }
             }
@@ -233,10 +233,10 @@ impl<W: Write> Writer<W> {
         true
     }
 
-    fn tell(&mut self) {
+    fn report_dropped(&mut self) {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
-        let lines = dropped - self.told;
-        self.told = dropped;
+        let lines = dropped - self.reported;
+        self.reported = dropped;
         if lines > 0 {
             warn!(lines, "log lines were dropped, because they could not be written in time");
         }
@@ -280,19 +280,19 @@ mod tests {
         }
     }
 
-    fn put(queue: &Queue, line: &str) {
+    fn put(queue: &LogQueue, line: &str) {
         queue.make_writer().write_all(line.as_bytes()).unwrap();
         queue.finish(Duration::from_secs(20));
     }
 
-    fn dropped(queue: &Queue) -> u64 {
+    fn dropped(queue: &LogQueue) -> u64 {
         queue.counts.dropped.load(Ordering::Relaxed)
     }
 
     #[test]
     fn a_full_disk_costs_its_lines_and_what_comes_later_is_whole() {
         let disk = Disk::with_room_for(8);
-        let queue = Queue::to(disk.clone()).unwrap();
+        let queue = LogQueue::new(disk.clone()).unwrap();
         for line in ["one\n", "second\n", "third\n"] {
             put(&queue, line);
         }
@@ -305,23 +305,23 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_holds_nobody_up() {
         let (_unread, pipe) = UnixStream::pair().unwrap();
-        let queue = Queue::to(pipe).unwrap();
+        let queue = LogQueue::new(pipe).unwrap();
         let line = "x".repeat(1000) + "\n";
         for _ in 0..10_000 {
             queue.make_writer().write_all(line.as_bytes()).unwrap();
         }
         assert!(dropped(&queue) > 5000, "{}", dropped(&queue));
-        assert!(queue.counts.waiting.load(Ordering::Relaxed) <= BYTES);
+        assert!(queue.counts.waiting.load(Ordering::Relaxed) <= QUEUED_BYTES);
         queue.finish(Duration::from_millis(20));
     }
 
     #[test]
     fn short_lines_are_bounded_by_their_number() {
         let (_unread, pipe) = UnixStream::pair().unwrap();
-        let queue = Queue::to(pipe).unwrap();
+        let queue = LogQueue::new(pipe).unwrap();
         // Fills what the system holds.
-        queue.make_writer().write_all("x".repeat(BYTES / 2).as_bytes()).unwrap();
-        (0..LINES + 2).for_each(|_| queue.make_writer().write_all(b"\n").unwrap());
+        queue.make_writer().write_all("x".repeat(QUEUED_BYTES / 2).as_bytes()).unwrap();
+        (0..QUEUED_LINES + 2).for_each(|_| queue.make_writer().write_all(b"\n").unwrap());
         // The first text is in the queue, in the writer's hands, or on its way.
         assert!(matches!(dropped(&queue), 1..=3), "{}", dropped(&queue));
     }

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            log::say(io::stderr(), format!("parlor: {wrong}\n"));
+            log::print(io::stderr(), format!("parlor: {wrong}\n"));
             ExitCode::FAILURE
         }
     }
@@ -41,7 +41,7 @@ fn run() -> Result<(), String> {
     let mut signals = Signals::new(hangup).map_err(unheard)?;
     drop(entered);
     let mode = settings.mode();
-    log::say(io::stdout(), format!("{mode}\n"));
+    log::print(io::stdout(), format!("{mode}\n"));
     log::start(settings.log_level, settings.log_format)?;
     raise_file_limit(&settings);
     for warning in settings.warnings() {
@@ -73,7 +73,7 @@ fn announce(addresses: &[SocketAddr], generated: Option<&Secret<String>>) {
     }
     let addresses: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
     text += &format!("parlor is listening on {}\n", addresses.join(" and "));
-    log::say(io::stdout(), text);
+    log::print(io::stdout(), text);
 }
 
 struct Signals {

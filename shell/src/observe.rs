@@ -130,10 +130,10 @@ struct TotalsView {
 impl TotalsView {
     /// What the shard has counted, and what was refused before it came to the shard.
     fn new(totals: &Totals, hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
-        // Does not compile when there is a count that is not told.
+        // Does not compile when there is a count that is not reported.
         let &Totals {
             accepted,
-            // Part of what is told by reason.
+            // Part of what is reported by reason.
             refused: _,
             ref closed,
             messages_in,

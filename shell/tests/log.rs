@@ -94,9 +94,9 @@ fn a_log_that_is_read_again_tells_what_it_lost() {
     program.signal("TERM");
     assert_eq!(program.end().code(), Some(0));
     let log = reading.join().unwrap();
-    let told = log.lines().filter(|line| line.contains(" log lines were dropped"));
-    let told = told.map(|line| line.split_once("lines=").unwrap().1.parse::<u64>().unwrap());
-    assert!(told.sum::<u64>() >= lost, "{lost} lines were dropped");
+    let reported = log.lines().filter(|line| line.contains(" log lines were dropped"));
+    let reported = reported.map(|line| line.split_once("lines=").unwrap().1.parse::<u64>().unwrap());
+    assert!(reported.sum::<u64>() >= lost, "{lost} lines were dropped");
     assert!(log.lines().all(|line| line.starts_with("20")), "every line is whole");
 }
 

@@ -15,7 +15,7 @@ use crate::driver::Handshake;
 use crate::observe;
 use crate::refusals::{RefusalDetails, RefusalReason, truncated};
 use crate::shard::ShardRuntime;
-use crate::sockets::{Place, Waits};
+use crate::sockets::{SocketGuard, SocketWait};
 use crate::tcp;
 use heard::Heard;
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -50,8 +50,8 @@ const FAVICON: &str = "/favicon.ico";
 pub(crate) fn greet(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
     tcp::set_up(&socket);
     match admit(shard, peer) {
-        Ok(place) => {
-            spawn_local(serve(shard.clone(), socket, Visit::new(peer, place)));
+        Ok(guard) => {
+            spawn_local(serve(shard.clone(), socket, Visit::new(peer, guard)));
         }
         Err(limit) => {
             over(shard, limit, peer);
@@ -64,7 +64,7 @@ pub(crate) fn greet(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
 ///
 /// # Errors
 /// The limit that is in the way.
-fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<Place, Limit> {
+fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<SocketGuard, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let address = shard.settings.counts_sockets_of(peer).then(|| Address::from(peer));
     let most = limits.http_connections_per_ip;
@@ -72,7 +72,7 @@ fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<Place, Limit> {
         return Err(Limit::HttpConnectionsPerIp);
     }
     let now = shard.clock.now().mono;
-    if sockets.len() >= limits.http_connections && !sockets.make_room(now) {
+    if sockets.len() >= limits.http_connections && !sockets.displace_one(now) {
         return Err(Limit::HttpConnections);
     }
     Ok(sockets.enter(address, now))
@@ -114,7 +114,7 @@ struct Visit {
     asked: Cell<bool>,
     /// The socket takes no bytes of an answer now.
     full: Rc<Cell<bool>>,
-    place: Place,
+    guard: SocketGuard,
     /// The body of the last request was not read to its end, or what came was no request.
     unread: Cell<bool>,
     /// Something happened since the last look.
@@ -123,10 +123,10 @@ struct Visit {
 }
 
 impl Visit {
-    fn new(peer: IpAddr, place: Place) -> Rc<Self> {
+    fn new(peer: IpAddr, guard: SocketGuard) -> Rc<Self> {
         Rc::new(Self {
             peer,
-            place,
+            guard,
             keyed: Cell::new(false),
             asked: Cell::new(false),
             full: Rc::default(),
@@ -148,19 +148,19 @@ impl Visit {
     /// A request has come after others, and is answered in the next turn. To send them without end does not hold a place;
     /// to be one that asks is to be the last that makes room of those that wait.
     fn takes_turns(&self) {
-        self.place.answers();
+        self.guard.mark_busy();
         self.asked.set(self.keyed.get());
         if !self.asked.get() {
-            self.waits();
+            self.mark_waiting();
         }
     }
 
     /// Lets another socket have the place from now on.
-    fn waits(&self) {
-        self.place.waits(match () {
-            () if self.keyed.get() => Waits::NextCall,
-            () if self.requests.get() > 0 => Waits::NextRequest,
-            () => Waits::FirstHead,
+    fn mark_waiting(&self) {
+        self.guard.mark_waiting(match () {
+            () if self.keyed.get() => SocketWait::NextCall,
+            () if self.requests.get() > 0 => SocketWait::NextRequest,
+            () => SocketWait::FirstHead,
         });
     }
 
@@ -207,7 +207,7 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
         let mut last_call = pin!(shard.last_call());
         let mut time_up = pin!(shard.time_up());
-        let mut taken = pin!(visit.place.taken());
+        let mut displaced = pin!(visit.guard.displaced());
         let mut is_last = false;
         poll_fn(|cx| {
             is_last = is_last || last_call.as_mut().poll(cx).is_ready();
@@ -226,8 +226,8 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
                 return Poll::Ready(Over::Done);
             }
             if !visit.is_answered() {
-                visit.waits();
-                if taken.as_mut().poll(cx).is_ready() {
+                visit.mark_waiting();
+                if displaced.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Over::Taken);
                 }
             }
@@ -245,16 +245,16 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
     let socket = parts.io.into_inner();
     match over {
         Over::Upgraded(conn, handshake) => {
-            visit.place.leave();
+            visit.guard.leave();
             shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
-        Over::Taken => make_room(&shard, &visit, socket.into_inner()),
+        Over::Taken => displace(&shard, &visit, socket.into_inner()),
         over => end(&shard, &visit, socket, &over).await,
     }
 }
 
 /// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
-fn make_room(shard: &ShardRuntime, visit: &Visit, socket: TcpStream) {
+fn displace(shard: &ShardRuntime, visit: &Visit, socket: TcpStream) {
     let limit = Limit::HttpConnections;
     over(shard, limit, visit.peer);
     if visit.requests.get() == 0 {
@@ -266,10 +266,10 @@ fn make_room(shard: &ShardRuntime, visit: &Visit, socket: TcpStream) {
 async fn end(shard: &ShardRuntime, visit: &Visit, mut socket: Heard, why: &Over) {
     let words = farewell(shard, visit, why);
     let written = matches!(why, Over::Done) && !visit.unread.get();
-    visit.waits();
+    visit.mark_waiting();
     tokio::select! {
         biased;
-        () = visit.place.taken() => over(shard, Limit::HttpConnections, visit.peer),
+        () = visit.guard.displaced() => over(shard, Limit::HttpConnections, visit.peer),
         // Everything is written, and nothing comes that would take it back.
         () = shard.last_call(), if written => {}
         () = say_goodbye(shard, &mut socket, &words) => {}
@@ -329,7 +329,7 @@ async fn answer(
         yield_now().await;
     }
     visit.asked.set(true);
-    visit.place.answers();
+    visit.guard.mark_busy();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::{spawn_local, yield_now};
 
 /// What bodies take of a round, counted in bytes that are read.
-const SHARE: usize = 256 << 10;
+const SHARE_BYTES: usize = 256 << 10;
 
 /// The shares of all rounds.
 #[derive(Debug)]
@@ -23,54 +23,54 @@ pub(crate) struct Rounds {
     /// At most two for each socket, and those that gave up since the round before.
     queue: RefCell<VecDeque<Weak<Waiter>>>,
     /// Whether a task begins the next rounds.
-    goes_on: Cell<bool>,
+    is_running: Cell<bool>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     cost: usize,
-    is_called: Cell<bool>,
+    is_admitted: Cell<bool>,
     waker: RefCell<Waker>,
 }
 
 /// A place in the queue, or none. To drop it is to give it up.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(Option<Rc<Waiter>>);
+pub(crate) struct RoundWait(Option<Rc<Waiter>>);
 
 impl Default for Rounds {
     fn default() -> Self {
-        Self { left: Cell::new(signed(SHARE)), queue: RefCell::default(), goes_on: Cell::new(false) }
+        Self { left: Cell::new(signed(SHARE_BYTES)), queue: RefCell::default(), is_running: Cell::new(false) }
     }
 }
 
 impl Rounds {
     /// Waits until something that costs as much as reading so many bytes may be done, and takes that of the share.
     pub(crate) async fn take(self: &Rc<Self>, cost: usize) {
-        let mut turn = Turn::default();
-        poll_fn(|cx| self.poll_take(cost, &mut turn, cx)).await;
+        let mut wait = RoundWait::default();
+        poll_fn(|cx| self.poll_take(cost, &mut wait, cx)).await;
     }
 
-    /// The same for a task that is polled. `turn` is its own until this is ready.
-    pub(crate) fn poll_take(self: &Rc<Self>, cost: usize, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(waiter) = &turn.0 {
-            if !waiter.is_called.get() {
+    /// The same for a task that is polled. `wait` is its own until this is ready.
+    pub(crate) fn poll_take(self: &Rc<Self>, cost: usize, wait: &mut RoundWait, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(waiter) = &wait.0 {
+            if !waiter.is_admitted.get() {
                 waiter.waker.borrow_mut().clone_from(cx.waker());
                 return Poll::Pending;
             }
-            turn.0 = None;
+            wait.0 = None;
             return Poll::Ready(());
         }
         let taken = self.left.get() > 0 && self.queue.borrow().is_empty();
         if taken {
             self.add(-signed(cost));
         } else {
-            let waiter = Waiter { cost, is_called: Cell::new(false), waker: RefCell::new(cx.waker().clone()) };
+            let waiter = Waiter { cost, is_admitted: Cell::new(false), waker: RefCell::new(cx.waker().clone()) };
             let waiter = Rc::new(waiter);
             self.queue.borrow_mut().push_back(Rc::downgrade(&waiter));
-            turn.0 = Some(waiter);
+            wait.0 = Some(waiter);
         }
-        if self.has_more() && !self.goes_on.replace(true) {
-            spawn_local(go_on(self.clone()));
+        if self.has_more() && !self.is_running.replace(true) {
+            spawn_local(run_rounds(self.clone()));
         }
         if taken { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -89,11 +89,11 @@ impl Rounds {
     /// Leaves nothing of so many rounds.
     #[cfg(test)]
     pub(crate) fn use_up(&self, rounds: usize) {
-        self.left.set(-signed(rounds * SHARE));
+        self.left.set(-signed(rounds * SHARE_BYTES));
     }
 
     fn add(&self, bytes: isize) {
-        self.left.set(self.left.get().saturating_add(bytes).min(signed(SHARE)));
+        self.left.set(self.left.get().saturating_add(bytes).min(signed(SHARE_BYTES)));
     }
 
     /// Whether there is something for the next round to do.
@@ -103,12 +103,12 @@ impl Rounds {
 
     /// Calls those whose turn it is in a round that begins.
     fn begin(&self) {
-        self.add(signed(SHARE));
+        self.add(signed(SHARE_BYTES));
         while self.left.get() > 0 {
             let Some(waiter) = self.queue.borrow_mut().pop_front() else { return };
             if let Some(waiter) = waiter.upgrade() {
                 self.add(-signed(waiter.cost));
-                waiter.is_called.set(true);
+                waiter.is_admitted.set(true);
                 waiter.waker.borrow().wake_by_ref();
             }
         }
@@ -116,13 +116,13 @@ impl Rounds {
 }
 
 /// Begins round after round until there is nothing left for the next.
-async fn go_on(rounds: Rc<Rounds>) {
+async fn run_rounds(rounds: Rc<Rounds>) {
     while rounds.has_more() {
         // Every other task that is ready runs before this one does again.
         yield_now().await;
         rounds.begin();
     }
-    rounds.goes_on.set(false);
+    rounds.is_running.set(false);
 }
 
 fn signed(bytes: usize) -> isize {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn all_together_take_one_share_of_a_round() {
-        let most = SHARE + 999;
+        let most = SHARE_BYTES + 999;
         let seen = taken(&[(1000, 3000); 40]);
         assert!(seen.iter().all(|round| *round <= 2 * most), "{:?}", seen.iter().max());
         // The task that begins a round is not first in it.
@@ -171,9 +171,9 @@ mod tests {
 
     #[test]
     fn rounds_make_up_for_what_takes_more_than_a_share() {
-        let seen = taken(&[(10 * SHARE, 3)]);
-        assert_eq!(seen.iter().sum::<usize>(), 30 * SHARE);
-        assert!(seen.iter().all(|round| *round <= 10 * SHARE), "{seen:?}");
+        let seen = taken(&[(10 * SHARE_BYTES, 3)]);
+        assert_eq!(seen.iter().sum::<usize>(), 30 * SHARE_BYTES);
+        assert!(seen.iter().all(|round| *round <= 10 * SHARE_BYTES), "{seen:?}");
         let between = seen.iter().filter(|round| **round == 0).count();
         assert!((18..=24).contains(&between), "two pauses of ten rounds: {seen:?}");
     }
@@ -183,10 +183,10 @@ mod tests {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {
             let rounds = Rc::new(Rounds::default());
-            rounds.take(5 * SHARE).await;
+            rounds.take(5 * SHARE_BYTES).await;
             let given_up = spawn_local({
                 let rounds = rounds.clone();
-                async move { rounds.take(1000 * SHARE).await }
+                async move { rounds.take(1000 * SHARE_BYTES).await }
             });
             yield_now().await;
             given_up.abort();
@@ -209,12 +209,12 @@ mod tests {
         runtime.block_on(async {
             let rounds = Rc::new(Rounds::default());
             for _ in 0..10 {
-                rounds.take(SHARE - 1).await;
-                rounds.correct(SHARE - 1, 0);
+                rounds.take(SHARE_BYTES - 1).await;
+                rounds.correct(SHARE_BYTES - 1, 0);
             }
-            assert!(!rounds.goes_on.get());
-            rounds.correct(5 * SHARE, 0);
-            assert_eq!(rounds.left.get(), signed(SHARE), "what is not used is not saved up");
+            assert!(!rounds.is_running.get());
+            rounds.correct(5 * SHARE_BYTES, 0);
+            assert_eq!(rounds.left.get(), signed(SHARE_BYTES), "what is not used is not saved up");
         });
     }
 }

@@ -1,6 +1,6 @@
 //! A socket that takes note when bytes come, and when it takes none; what comes behind the first of them takes turns.
 
-use crate::rounds::{Rounds, Turn};
+use crate::rounds::{RoundWait, Rounds};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -23,12 +23,12 @@ pub(super) struct Heard {
     heard: Rc<Cell<bool>>,
     full: Rc<Cell<bool>>,
     rounds: Rc<Rounds>,
-    turn: Turn,
+    wait: RoundWait,
 }
 
 impl Heard {
     pub(super) fn new(socket: TcpStream, heard: Rc<Cell<bool>>, full: Rc<Cell<bool>>, rounds: Rc<Rounds>) -> Self {
-        Self { socket, heard, full, rounds, turn: Turn::default() }
+        Self { socket, heard, full, rounds, wait: RoundWait::default() }
     }
 
     /// Reads what comes, and forgets it, until the peer ends its side.
@@ -65,7 +65,7 @@ impl AsyncRead for Heard {
             return read;
         }
         ready!(this.socket.poll_read_ready(cx))?;
-        ready!(this.rounds.poll_take(READ, &mut this.turn, cx));
+        ready!(this.rounds.poll_take(READ, &mut this.wait, cx));
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
         this.rounds.correct(READ, LEAST.max(buffer.filled().len() - before));

@@ -71,15 +71,15 @@ pub enum Ready {
 pub struct Driver<T> {
     conn: ConnId,
     transport: T,
-    phase: Phase,
+    phase: DriverPhase,
     message_bytes: usize,
     /// The socket refused bytes, and has not said since that it takes them again.
     blocked: bool,
 }
 
 #[derive(Debug)]
-enum Phase {
-    Answering(Box<Handshake>),
+enum DriverPhase {
+    Handshaking(Box<Handshake>),
     Decoding(Decoder),
     /// The peer said its last word, or broke a rule: what it still sends is read and thrown away, since a socket that is
     /// closed with bytes unread is reset, and takes back what was written to it.
@@ -129,7 +129,7 @@ impl WriteBuffer {
 impl<T: Transport> Driver<T> {
     /// A connection whose 101 is still to be written, and which accepts messages of so many bytes.
     pub fn new(conn: ConnId, transport: T, handshake: Handshake, message_bytes: usize) -> Self {
-        Self { conn, transport, phase: Phase::Answering(Box::new(handshake)), message_bytes, blocked: false }
+        Self { conn, transport, phase: DriverPhase::Handshaking(Box::new(handshake)), message_bytes, blocked: false }
     }
 
     /// Which connection this is.
@@ -144,12 +144,12 @@ impl<T: Transport> Driver<T> {
 
     /// What the connection is ready for next, where it `may_read`. Reads go to `buffer`, which is not touched otherwise.
     pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], may_read: bool) -> Poll<Ready> {
-        if let Phase::Answering(handshake) = &mut self.phase {
+        if let DriverPhase::Handshaking(handshake) = &mut self.phase {
             if ready!(poll_write_all(&mut self.transport, cx, &mut handshake.response)).is_err() {
                 return Poll::Ready(Ready::Lost(Lost::Write));
             }
             let early = mem::take(&mut handshake.early);
-            self.phase = Phase::Decoding(Decoder::new(self.message_bytes));
+            self.phase = DriverPhase::Decoding(Decoder::new(self.message_bytes));
             return Poll::Ready(Ready::Upgraded(early));
         }
         if self.blocked
@@ -158,12 +158,12 @@ impl<T: Transport> Driver<T> {
             self.blocked = false;
             return Poll::Ready(writable.map_or(Ready::Lost(Lost::Write), |()| Ready::Writable));
         }
-        if matches!(self.phase, Phase::Done) || !may_read {
+        if matches!(self.phase, DriverPhase::Done) || !may_read {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.transport.poll_read(cx, buffer)) {
             Ok(0) => {
-                self.phase = Phase::Done;
+                self.phase = DriverPhase::Done;
                 Ready::Lost(Lost::Eof)
             }
             Ok(bytes) => Ready::Read(bytes),
@@ -173,7 +173,7 @@ impl<T: Transport> Driver<T> {
 
     /// Takes bytes off the front of `unread` until they make an input, or until none is left.
     pub fn decode(&mut self, unread: &mut &[u8]) -> Option<Input> {
-        let Phase::Decoding(decoder) = &mut self.phase else {
+        let DriverPhase::Decoding(decoder) = &mut self.phase else {
             *unread = &[];
             return None;
         };
@@ -188,7 +188,7 @@ impl<T: Transport> Driver<T> {
             }
             Ok(Decoded::Message(Message::Pong(_))) => return Some(Input::Pong { conn }),
             Ok(Decoded::Message(Message::Close(frame))) if !is_stand_in(frame.as_ref()) => {
-                self.phase = Phase::Discarding;
+                self.phase = DriverPhase::Discarding;
                 return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
             }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -199,13 +199,13 @@ impl<T: Transport> Driver<T> {
             Err(Error::Capacity(_)) => Violation::TooLarge,
             Ok(Decoded::Message(Message::Close(_) | Message::Frame(_))) | Err(_) => Violation::Protocol,
         };
-        self.phase = Phase::Discarding;
+        self.phase = DriverPhase::Discarding;
         Some(Input::Violation { conn, rule })
     }
 
     /// From now on only the peer's Close frame is told of, and nothing else of what comes is kept.
     pub fn skip_to_close(&mut self) {
-        if let Phase::Decoding(decoder) = &mut self.phase {
+        if let DriverPhase::Decoding(decoder) = &mut self.phase {
             decoder.skip_to_close();
         }
     }

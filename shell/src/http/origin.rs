@@ -6,7 +6,7 @@ use hyper::header::{HOST, HeaderMap, ORIGIN};
 
 /// Why a page may not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum OriginRefusal {
     /// There is more than one `Origin` header.
     Repeated,
     /// The `Origin` header is neither an origin nor `null`.
@@ -25,7 +25,7 @@ pub(super) enum Refusal {
     OtherScheme,
 }
 
-impl Refusal {
+impl OriginRefusal {
     /// What is wrong, and what can be set to let such pages in.
     pub(super) fn message(self) -> &'static str {
         match self {
@@ -58,37 +58,37 @@ impl Refusal {
 ///
 /// # Errors
 /// Why it may not.
-pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Scheme>) -> Result<(), Refusal> {
+pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Scheme>) -> Result<(), OriginRefusal> {
     let mut sent = headers.get_all(ORIGIN).into_iter();
     let Some(text) = sent.next() else { return Ok(()) };
     if sent.next().is_some() {
-        return Err(Refusal::Repeated);
+        return Err(OriginRefusal::Repeated);
     }
     let allowed = &settings.allowed_origins;
     if allowed.any {
         return Ok(());
     }
     if text == "null" {
-        return Err(Refusal::Opaque);
+        return Err(OriginRefusal::Opaque);
     }
-    let origin = text.to_str().ok().and_then(Origin::parse).ok_or(Refusal::Malformed)?;
+    let origin = text.to_str().ok().and_then(Origin::parse).ok_or(OriginRefusal::Malformed)?;
     if allowed.iter().any(|allowed| *allowed == origin) {
         return Ok(());
     }
     if settings.is_dev() {
         // Not the request's own host: any name can be made to lead to this machine.
-        return if origin.is_loopback() { Ok(()) } else { Err(Refusal::NotLoopback) };
+        return if origin.is_loopback() { Ok(()) } else { Err(OriginRefusal::NotLoopback) };
     }
     if !allowed.is_empty() {
-        return Err(Refusal::NotAllowed);
+        return Err(OriginRefusal::NotAllowed);
     }
     if !settings.public_hosts.is_empty() && !settings.public_hosts.iter().any(|public| *public == origin) {
-        return Err(Refusal::NotPublic);
+        return Err(OriginRefusal::NotPublic);
     }
     if !is_own_host(headers, &origin) {
-        return Err(Refusal::OtherHost);
+        return Err(OriginRefusal::OtherHost);
     }
-    if scheme.is_none_or(|scheme| origin.is_over(scheme.name())) { Ok(()) } else { Err(Refusal::OtherScheme) }
+    if scheme.is_none_or(|scheme| origin.is_over(scheme.name())) { Ok(()) } else { Err(OriginRefusal::OtherScheme) }
 }
 
 /// Whether the page has connected to where it came from.
@@ -102,7 +102,7 @@ fn is_own_host(headers: &HeaderMap, origin: &Origin) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Refusal::*;
+    use super::OriginRefusal::*;
     use super::*;
     use hyper::header::{HeaderName, HeaderValue};
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// What becomes of each origin at each host.
-    fn table(settings: &Settings, rows: &[(&'static str, &'static str, Result<(), Refusal>)]) {
+    fn table(settings: &Settings, rows: &[(&'static str, &'static str, Result<(), OriginRefusal>)]) {
         for (host, origin, outcome) in rows {
             let request = headers(&[(HOST, host), (ORIGIN, origin)]);
             assert_eq!(check(&request, settings, None), *outcome, "{origin:?} at {host:?}");

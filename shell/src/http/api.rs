@@ -1,6 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::Visit;
+use super::HttpSession;
 use super::reply::{self, Body, SOON, because, json, later, over, restarting};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
@@ -25,12 +25,12 @@ const SHORT: usize = 16 << 10;
 /// How many times as long as to read a byte it takes to parse it.
 const PARSING: usize = 8;
 
-/// Answers a call, and says of the visit whether the key was valid, and the body read to its end.
+/// Answers a call, and says of the session whether the key was valid, and the body read to its end.
 pub(super) async fn answer(
     shard: &ShardRuntime,
     method: &str,
     request: Request<Incoming>,
-    visit: &Visit,
+    session: &HttpSession,
 ) -> Response<Body> {
     if request.method() != Method::POST {
         return reply::only("POST");
@@ -42,7 +42,7 @@ pub(super) async fn answer(
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
         return because(response, RefusalReason::Key, why);
     }
-    visit.keyed.set(true);
+    session.keyed.set(true);
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
         Ok(mode) => mode,
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
@@ -50,7 +50,7 @@ pub(super) async fn answer(
     let Some(place) = Place::take(shard, request.body()) else { return no_place(shard) };
     let response = match read_body(shard, request, mode).await {
         Ok(body) => {
-            visit.unread.set(false);
+            session.unread.set(false);
             if body.len() > SHORT {
                 shard.rounds.take(body.len().saturating_mul(PARSING)).await;
             }

@@ -51,7 +51,7 @@ pub(crate) fn greet(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
     tcp::set_up(&socket);
     match admit(shard, peer) {
         Ok(guard) => {
-            spawn_local(serve(shard.clone(), socket, Visit::new(peer, guard)));
+            spawn_local(serve(shard.clone(), socket, HttpSession::new(peer, guard)));
         }
         Err(limit) => {
             over(shard, limit, peer);
@@ -100,7 +100,7 @@ fn part(socket: TcpStream, limit: Limit, most: Value) {
 }
 
 /// What a socket's requests have led to.
-struct Visit {
+struct HttpSession {
     /// Where the socket comes from.
     peer: IpAddr,
     requests: Cell<usize>,
@@ -122,7 +122,7 @@ struct Visit {
     upgrade: RefCell<Option<(ConnId, Handshake)>>,
 }
 
-impl Visit {
+impl HttpSession {
     fn new(peer: IpAddr, guard: SocketGuard) -> Rc<Self> {
         Rc::new(Self {
             peer,
@@ -179,7 +179,7 @@ impl Visit {
     }
 }
 
-/// Why a visit is over.
+/// Why a session is over.
 enum Over {
     /// The socket becomes a WebSocket.
     Upgraded(ConnId, Handshake),
@@ -193,9 +193,9 @@ enum Over {
     TimeUp,
 }
 
-async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
-    let service = service_fn(|request| Box::pin(answer(shard.clone(), visit.clone(), request)));
-    let socket = TokioIo::new(Heard::new(socket, visit.heard.clone(), visit.full.clone(), shard.rounds.clone()));
+async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>) {
+    let service = service_fn(|request| Box::pin(answer(shard.clone(), session.clone(), request)));
+    let socket = TokioIo::new(Heard::new(socket, session.heard.clone(), session.full.clone(), shard.rounds.clone()));
     let mut connection =
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
@@ -207,31 +207,31 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
         let mut last_call = pin!(shard.last_call());
         let mut time_up = pin!(shard.time_up());
-        let mut displaced = pin!(visit.guard.displaced());
+        let mut displaced = pin!(session.guard.displaced());
         let mut is_last = false;
         poll_fn(|cx| {
             is_last = is_last || last_call.as_mut().poll(cx).is_ready();
-            if is_last && !visit.heard.get() {
+            if is_last && !session.heard.get() {
                 // Ends once everything is written that was answered.
                 Pin::new(&mut connection).graceful_shutdown();
             }
             let done = connection.poll_without_shutdown(cx);
-            if let Some((conn, handshake)) = visit.upgrade.take() {
+            if let Some((conn, handshake)) = session.upgrade.take() {
                 return Poll::Ready(Over::Upgraded(conn, handshake));
             }
             if let Poll::Ready(done) = done {
                 if let Err(error) = done {
-                    visit.failed(&shard, &error);
+                    session.failed(&shard, &error);
                 }
                 return Poll::Ready(Over::Done);
             }
-            if !visit.is_answered() {
-                visit.mark_waiting();
+            if !session.is_answered() {
+                session.mark_waiting();
                 if displaced.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Over::Taken);
                 }
             }
-            if visit.progress.take() {
+            if session.progress.take() {
                 late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
             }
             if time_up.as_mut().poll(cx).is_ready() {
@@ -245,31 +245,31 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, visit: Rc<Visit>) {
     let socket = parts.io.into_inner();
     match over {
         Over::Upgraded(conn, handshake) => {
-            visit.guard.leave();
+            session.guard.leave();
             shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
-        Over::Taken => displace(&shard, &visit, socket.into_inner()),
-        over => end(&shard, &visit, socket, &over).await,
+        Over::Taken => displace(&shard, &session, socket.into_inner()),
+        over => end(&shard, &session, socket, &over).await,
     }
 }
 
 /// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
-fn displace(shard: &ShardRuntime, visit: &Visit, socket: TcpStream) {
+fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
     let limit = Limit::HttpConnections;
-    over(shard, limit, visit.peer);
-    if visit.requests.get() == 0 {
+    over(shard, limit, session.peer);
+    if session.requests.get() == 0 {
         part(socket, limit, shard.settings.limits.value(limit));
     }
 }
 
 /// Ends a socket in order, unless another one is to have its place meanwhile.
-async fn end(shard: &ShardRuntime, visit: &Visit, mut socket: Heard, why: &Over) {
-    let words = farewell(shard, visit, why);
-    let written = matches!(why, Over::Done) && !visit.unread.get();
-    visit.mark_waiting();
+async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: Heard, why: &Over) {
+    let words = farewell(shard, session, why);
+    let written = matches!(why, Over::Done) && !session.unread.get();
+    session.mark_waiting();
     tokio::select! {
         biased;
-        () = visit.guard.displaced() => over(shard, Limit::HttpConnections, visit.peer),
+        () = session.guard.displaced() => over(shard, Limit::HttpConnections, session.peer),
         // Everything is written, and nothing comes that would take it back.
         () = shard.last_call(), if written => {}
         () = say_goodbye(shard, &mut socket, &words) => {}
@@ -277,17 +277,17 @@ async fn end(shard: &ShardRuntime, visit: &Visit, mut socket: Heard, why: &Over)
 }
 
 /// What a socket is told at last, after what it was answered.
-fn farewell(shard: &ShardRuntime, visit: &Visit, why: &Over) -> String {
+fn farewell(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
     match why {
-        Over::Late if visit.requests.get() == 0 => {
-            over(shard, Limit::RequestTimeout, visit.peer);
+        Over::Late if session.requests.get() == 0 => {
+            over(shard, Limit::RequestTimeout, session.peer);
             last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
         Over::Late => {
             shard.hit(Limit::IdleTimeout);
             String::new()
         }
-        Over::TimeUp if visit.heard.get() && !visit.answered.get() => {
+        Over::TimeUp if session.heard.get() && !session.answered.get() => {
             shard.hit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
             last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
@@ -311,25 +311,25 @@ async fn say_goodbye(shard: &ShardRuntime, socket: &mut Heard, words: &str) {
 
 async fn answer(
     shard: Rc<ShardRuntime>,
-    visit: Rc<Visit>,
+    session: Rc<HttpSession>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    visit.requests.set(visit.requests.get() + 1);
-    visit.progress.set(true);
-    visit.unread.set(!request.body().is_end_stream());
-    let (trusted, peer) = (&shard.settings.trusted_proxies, visit.peer);
+    session.requests.set(session.requests.get() + 1);
+    session.progress.set(true);
+    session.unread.set(!request.body().is_end_stream());
+    let (trusted, peer) = (&shard.settings.trusted_proxies, session.peer);
     if !shard.settings.is_dev() {
         shard.warned.warn_of(request.headers(), peer, trusted, shard.clock.now().mono);
     }
     let source = forwarded::source(request.headers(), peer, trusted);
     let asked = Asked::new(&request);
-    if visit.requests.get() > 1 {
+    if session.requests.get() > 1 {
         // Requests that came together are answered in as many turns: others are not to wait for all of them.
-        visit.takes_turns();
+        session.takes_turns();
         yield_now().await;
     }
-    visit.asked.set(true);
-    visit.guard.mark_busy();
+    session.asked.set(true);
+    session.guard.mark_busy();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
     let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
@@ -341,13 +341,13 @@ async fn answer(
         *response
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
-        api::answer(&shard, &method, request, &visit).await
+        api::answer(&shard, &method, request, &session).await
     } else if is_look {
         look(&shard, &request)
     } else {
         match upgrade::accept(&shard, source, &request) {
             Ok((conn, handshake)) => {
-                visit.upgrade.replace(Some((conn, handshake)));
+                session.upgrade.replace(Some((conn, handshake)));
                 // The 101 is the connection's to write; this answer is never asked for.
                 pending().await
             }
@@ -357,10 +357,10 @@ async fn answer(
     if let Some(Because { reason, why }) = response.extensions().get().cloned() {
         shard.refuse(reason, asked.refused(why, source.address));
     }
-    visit.progress.set(true);
-    visit.answered.set(true);
-    visit.asked.set(false);
-    visit.heard.set(false);
+    session.progress.set(true);
+    session.answered.set(true);
+    session.asked.set(false);
+    session.heard.set(false);
     // A socket that stays open would lead the next request here, too; and frames are no requests.
     let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
     Ok(if is_last { reply::last(response) } else { response })

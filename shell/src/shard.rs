@@ -369,7 +369,7 @@ async fn accept(shard: Rc<ShardRuntime>, listener: Rc<TcpListener>) {
             Ok((socket, peer)) => {
                 warned = false;
                 // An IPv4 address is one address, whichever kind of socket it came through.
-                http::greet(&shard, socket, peer.ip().to_canonical());
+                http::accept(&shard, socket, peer.ip().to_canonical());
                 if shard.sockets.len() >= shard.settings.limits.http_connections {
                     // The next one takes a place: those that have just come show first what they want.
                     yield_now().await;

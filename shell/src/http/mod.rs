@@ -47,7 +47,7 @@ use tracing::debug;
 const FAVICON: &str = "/favicon.ico";
 
 /// Takes in a socket that was just accepted, or turns it away.
-pub(crate) fn greet(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
+pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
     tcp::set_up(&socket);
     match admit(shard, peer) {
         Ok(guard) => {

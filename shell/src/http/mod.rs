@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 pub(crate) use openapi::Document;
 use parlor_core::limits::Value;
 use parlor_core::{Address, ConnId, Limit};
-use reply::{Because, Body, last_words, nowhere, restarting};
+use reply::{Because, Body, error_response, nowhere, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -94,7 +94,7 @@ fn part(socket: TcpStream, limit: Limit, most: Value) {
         Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "of this address "),
         _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
     };
-    let words = last_words(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
+    let words = error_response(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
     // The runtime may not know yet that the socket is writable. What does not fit at once is not worth waiting for.
     let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
 }
@@ -281,7 +281,7 @@ fn farewell(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
     match why {
         Over::Late if session.requests.get() == 0 => {
             over(shard, Limit::RequestTimeout, session.peer);
-            last_words(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
+            error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
         Over::Late => {
             shard.hit(Limit::IdleTimeout);
@@ -290,7 +290,7 @@ fn farewell(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
         Over::TimeUp if session.heard.get() && !session.answered.get() => {
             shard.hit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
-            last_words(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
+            error_response(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
         }
         _ => String::new(),
     }

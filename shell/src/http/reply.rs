@@ -16,7 +16,7 @@ pub(super) type Body = Full<Bytes>;
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A whole answer as bytes, for a socket that HTTP has nothing more to do with.
-pub(super) fn last_words(status: StatusCode, message: &str, limit: Limit) -> String {
+pub(super) fn error_response(status: StatusCode, message: &str, limit: Limit) -> String {
     let body = json!({"error": {"message": message, "limit": limit.name()}}).to_string();
     let length = body.len();
     let retry = if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {

@@ -264,7 +264,7 @@ fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
 
 /// Ends a socket in order, unless another one is to have its place meanwhile.
 async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: Heard, why: &Over) {
-    let words = farewell(shard, session, why);
+    let words = last_response(shard, session, why);
     let written = matches!(why, Over::Done) && !session.unread.get();
     session.mark_waiting();
     tokio::select! {
@@ -272,12 +272,12 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: Heard, why
         () = session.guard.displaced() => over(shard, Limit::HttpConnections, session.peer),
         // Everything is written, and nothing comes that would take it back.
         () = shard.last_call(), if written => {}
-        () = say_goodbye(shard, &mut socket, &words) => {}
+        () = linger(shard, &mut socket, &words) => {}
     }
 }
 
 /// What a socket is told at last, after what it was answered.
-fn farewell(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
+fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
     match why {
         Over::Late if session.requests.get() == 0 => {
             over(shard, Limit::RequestTimeout, session.peer);
@@ -297,14 +297,14 @@ fn farewell(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
 }
 
 /// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
-async fn say_goodbye(shard: &ShardRuntime, socket: &mut Heard, words: &str) {
-    let goodbye = async {
+async fn linger(shard: &ShardRuntime, socket: &mut Heard, words: &str) {
+    let closing = async {
         socket.write_all(words.as_bytes()).await?;
         socket.shutdown().await?;
         socket.skip().await
     };
     // Whatever fails here, the socket is dropped.
-    if timeout(shard.settings.limits.linger_timeout, goodbye).await.is_err() {
+    if timeout(shard.settings.limits.linger_timeout, closing).await.is_err() {
         shard.hit(Limit::LingerTimeout);
     }
 }

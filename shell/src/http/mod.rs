@@ -332,18 +332,18 @@ async fn answer(
     session.guard.mark_busy();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let path = request.uri().path();
-    let is_look = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
-    let response = if shard.is_stopping() && !is_look {
+    let is_public = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
+    let response = if shard.is_stopping() && !is_public {
         reply::stopping()
-    } else if shard.is_restarting() && !is_look {
+    } else if shard.is_restarting() && !is_public {
         restarting(&shard)
     } else if let Err(response) = head::check_host(&request) {
         *response
     } else if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
         api::answer(&shard, &method, request, &session).await
-    } else if is_look {
-        look(&shard, &request)
+    } else if is_public {
+        health(&shard, &request)
     } else {
         match upgrade::accept(&shard, source, &request) {
             Ok((conn, handshake)) => {
@@ -402,12 +402,12 @@ fn place(value: &[u8]) -> &[u8] {
 }
 
 /// What those can look at who only want to see.
-const LOOKS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
+const PUBLIC_PATHS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
 
 /// Answers those who only want to see. Nothing is made for a method that is refused.
-fn look(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
+fn health(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
-    if !LOOKS.contains(&path) {
+    if !PUBLIC_PATHS.contains(&path) {
         return nowhere();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -33,7 +33,7 @@ fn document(settings: &Settings) -> Value {
     let methods = schemas::methods(&settings.limits);
     let mut paths: Map<String, Value> =
         methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
-    paths.extend(looks());
+    paths.extend(public_paths());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -95,15 +95,15 @@ fn call(method: &Method) -> Value {
 }
 
 /// What anybody may look at.
-fn looks() -> impl Iterator<Item = (String, Value)> {
+fn public_paths() -> impl Iterator<Item = (String, Value)> {
     let stopping = Some("The server is stopping, or restarting after an invariant did not hold.");
-    let looks = [
+    let paths = [
         ("/health", "health", "What there is, and what has happened", reference("health"), None),
         ("/health/live", "live", "Whether the server runs", reference("ok"), None),
         ("/health/ready", "ready", "Whether the server takes connections", reference("ok"), stopping),
         (PATH, "openapi", "This document", json!({"type": "object"}), None),
     ];
-    looks.into_iter().map(|(path, name, summary, schema, unavailable)| {
+    paths.into_iter().map(|(path, name, summary, schema, unavailable)| {
         let mut responses = Map::from_iter([("200".into(), response("It is.", &schema))]);
         if let Some(words) = unavailable {
             responses.insert("503".into(), response(words, &reference("refusal")));
@@ -136,8 +136,8 @@ mod tests {
         let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         let calls: BTreeSet<&str> = paths.iter().filter_map(|path| path.strip_prefix("/api/")).collect();
         assert_eq!(calls, METHODS.iter().copied().collect());
-        let looks: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
-        assert_eq!(looks, ["/health", "/health/live", "/health/ready", PATH]);
+        let paths: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
+        assert_eq!(paths, ["/health", "/health/live", "/health/ready", PATH]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod api;
 mod forwarded;
 mod head;
-mod heard;
+mod metered_socket;
 mod openapi;
 mod origin;
 mod reply;
@@ -17,13 +17,13 @@ use crate::refusals::{RefusalDetails, RefusalReason, truncated};
 use crate::shard::ShardRuntime;
 use crate::sockets::{SocketGuard, SocketWait};
 use crate::tcp;
-use heard::Heard;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use metered_socket::MeteredSocket;
 pub(crate) use openapi::Document;
 use parlor_core::limits::Value;
 use parlor_core::{Address, ConnId, Limit};
@@ -107,13 +107,13 @@ struct HttpSession {
     /// A request was answered, so that bytes of the answer may be on their way.
     answered: Cell<bool>,
     /// Bytes have come that no request was answered for: one may be under way.
-    heard: Rc<Cell<bool>>,
+    has_read: Rc<Cell<bool>>,
     /// A request had a valid API key.
     keyed: Cell<bool>,
     /// A request is under way: its head is read, and its answer is not there yet.
     asked: Cell<bool>,
     /// The socket takes no bytes of an answer now.
-    full: Rc<Cell<bool>>,
+    is_full: Rc<Cell<bool>>,
     guard: SocketGuard,
     /// The body of the last request was not read to its end, or what came was no request.
     unread: Cell<bool>,
@@ -129,10 +129,10 @@ impl HttpSession {
             guard,
             keyed: Cell::new(false),
             asked: Cell::new(false),
-            full: Rc::default(),
+            is_full: Rc::default(),
             requests: Cell::new(0),
             answered: Cell::new(false),
-            heard: Rc::default(),
+            has_read: Rc::default(),
             unread: Cell::new(false),
             progress: Cell::new(false),
             upgrade: RefCell::new(None),
@@ -142,7 +142,7 @@ impl HttpSession {
     /// Whether a request is being answered. The answer to a call is on its way until the socket has taken it; others than
     /// backends are not waited for.
     fn is_answered(&self) -> bool {
-        self.asked.get() || (self.keyed.get() && self.full.get())
+        self.asked.get() || (self.keyed.get() && self.is_full.get())
     }
 
     /// A request has come after others, and is answered in the next turn. To send them without end does not hold a place;
@@ -195,7 +195,12 @@ enum Over {
 
 async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>) {
     let service = service_fn(|request| Box::pin(answer(shard.clone(), session.clone(), request)));
-    let socket = TokioIo::new(Heard::new(socket, session.heard.clone(), session.full.clone(), shard.rounds.clone()));
+    let socket = TokioIo::new(MeteredSocket::new(
+        socket,
+        session.has_read.clone(),
+        session.is_full.clone(),
+        shard.rounds.clone(),
+    ));
     let mut connection =
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
@@ -211,7 +216,7 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
         let mut is_last = false;
         poll_fn(|cx| {
             is_last = is_last || last_call.as_mut().poll(cx).is_ready();
-            if is_last && !session.heard.get() {
+            if is_last && !session.has_read.get() {
                 // Ends once everything is written that was answered.
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -263,7 +268,7 @@ fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
 }
 
 /// Ends a socket in order, unless another one is to have its place meanwhile.
-async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: Heard, why: &Over) {
+async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSocket, why: &Over) {
     let words = last_response(shard, session, why);
     let written = matches!(why, Over::Done) && !session.unread.get();
     session.mark_waiting();
@@ -287,7 +292,7 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> Str
             shard.hit(Limit::IdleTimeout);
             String::new()
         }
-        Over::TimeUp if session.heard.get() && !session.answered.get() => {
+        Over::TimeUp if session.has_read.get() && !session.answered.get() => {
             shard.hit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
             error_response(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
@@ -297,11 +302,11 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> Str
 }
 
 /// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
-async fn linger(shard: &ShardRuntime, socket: &mut Heard, words: &str) {
+async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, words: &str) {
     let closing = async {
         socket.write_all(words.as_bytes()).await?;
         socket.shutdown().await?;
-        socket.skip().await
+        socket.discard().await
     };
     // Whatever fails here, the socket is dropped.
     if timeout(shard.settings.limits.linger_timeout, closing).await.is_err() {
@@ -360,7 +365,7 @@ async fn answer(
     session.progress.set(true);
     session.answered.set(true);
     session.asked.set(false);
-    session.heard.set(false);
+    session.has_read.set(false);
     // A socket that stays open would lead the next request here, too; and frames are no requests.
     let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
     Ok(if is_last { reply::last(response) } else { response })

@@ -21,9 +21,9 @@ const ERROR_MODE: &str = "x-centrifugo-error-mode";
 const KEY_HEADER: &str = "x-api-key";
 
 /// A body of up to so many bytes does not wait for others.
-const SHORT: usize = 16 << 10;
+const SHORT_BODY_BYTES: usize = 16 << 10;
 /// How many times as long as to read a byte it takes to parse it.
-const PARSING: usize = 8;
+const PARSING_COST: usize = 8;
 
 /// Answers a call, and says of the session whether the key was valid, and the body read to its end.
 pub(super) async fn answer(
@@ -47,47 +47,47 @@ pub(super) async fn answer(
         Ok(mode) => mode,
         Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
     };
-    let Some(place) = Place::take(shard, request.body()) else { return no_place(shard) };
+    let Some(reservation) = BodyReservation::take(shard, request.body()) else { return bodies_exhausted(shard) };
     let response = match read_body(shard, request, mode).await {
         Ok(body) => {
             session.unread.set(false);
-            if body.len() > SHORT {
-                shard.rounds.take(body.len().saturating_mul(PARSING)).await;
+            if body.len() > SHORT_BODY_BYTES {
+                shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
             call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
         }
         Err(response) => *response,
     };
-    drop(place);
+    drop(reservation);
     response
 }
 
-/// The place that a body has among all that is unfinished, until its call is answered or given up.
-struct Place<'a> {
+/// The reservation that a body has among all that is unfinished, until its call is answered or given up.
+struct BodyReservation<'a> {
     shard: &'a ShardRuntime,
     bytes: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> BodyReservation<'a> {
     /// None where there is no room for it. A body that does not say how long it is may be as long as any.
     fn take(shard: &'a ShardRuntime, body: &Incoming) -> Option<Self> {
         let most = shard.settings.limits.api_body_bytes;
         let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
         let bytes = length.min(most);
         // A shard that is broken answers no call.
-        let has_place = shard.enter(|host, now| host.body_begun(now, bytes)).unwrap_or(true);
+        let is_reserved = shard.enter(|host, now| host.body_begun(now, bytes)).unwrap_or(true);
         // Made for nothing, it would give back what was never taken.
-        has_place.then(|| Self { shard, bytes })
+        is_reserved.then(|| Self { shard, bytes })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for BodyReservation<'_> {
     fn drop(&mut self) {
         self.shard.enter(|host, now| host.body_ended(now, self.bytes));
     }
 }
 
-fn no_place(shard: &ShardRuntime) -> Response<Body> {
+fn bodies_exhausted(shard: &ShardRuntime) -> Response<Body> {
     shard.hit(Limit::InboundBytesTotal);
     let words = "too many bodies of calls are under way: this one was not read";
     later(over(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)

@@ -366,10 +366,10 @@ async fn accept(shard: Rc<ShardRuntime>, listener: Rc<TcpListener>) {
     let mut warned = false;
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => {
+            Ok((socket, address)) => {
                 warned = false;
                 // An IPv4 address is one address, whichever kind of socket it came through.
-                http::accept(&shard, socket, peer.ip().to_canonical());
+                http::accept(&shard, socket, address.ip().to_canonical());
                 if shard.sockets.len() >= shard.settings.limits.http_connections {
                     // The next one takes a place: those that have just come show first what they want.
                     yield_now().await;

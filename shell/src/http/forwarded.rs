@@ -59,13 +59,13 @@ struct Hop {
 }
 
 /// Where a request comes from that a socket of this address has sent.
-pub(super) fn source(headers: &HeaderMap, peer: IpAddr, trusted: &Proxies) -> Source {
-    if !trusted.contain(peer) {
-        return Source { address: peer, scheme: None };
+pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> Source {
+    if !trusted.contain(sender) {
+        return Source { address: sender, scheme: None };
     }
     if headers.contains_key(FORWARDED) {
         let text = joined(headers, &FORWARDED);
-        return follow(peer, trusted, from_the_right(&text, ',').map(element));
+        return follow(sender, trusted, from_the_right(&text, ',').map(element));
     }
     let (hops, schemes) = (joined(headers, &FORWARDED_FOR), joined(headers, &FORWARDED_PROTO));
     let schemes: Vec<&str> = items(&schemes).collect();
@@ -76,14 +76,14 @@ pub(super) fn source(headers: &HeaderMap, peer: IpAddr, trusted: &Proxies) -> So
     let mut hops =
         hops.map(|(at, text)| Hop { address: node(text), scheme: scheme(at).and_then(|text| Scheme::parse(text)) });
     match count {
-        0 => Source { address: peer, scheme: scheme(0).and_then(|text| Scheme::parse(text)) },
-        _ => follow(peer, trusted, &mut hops),
+        0 => Source { address: sender, scheme: scheme(0).and_then(|text| Scheme::parse(text)) },
+        _ => follow(sender, trusted, &mut hops),
     }
 }
 
 /// Goes from proxy to proxy, away from this server, up to the first that is none, or that does not say who was before it.
-fn follow(peer: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) -> Source {
-    let mut source = Source { address: peer, scheme: None };
+fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) -> Source {
+    let mut source = Source { address: sender, scheme: None };
     for hop in hops {
         source.scheme = hop.scheme;
         let Some(address) = hop.address else { break };
@@ -179,18 +179,18 @@ pub(crate) struct Warned(Cell<Option<Instant>>);
 
 impl Warned {
     /// Warns of headers that count for nothing, since the address that they come from is not trusted. Once a minute.
-    pub(super) fn warn_of(&self, headers: &HeaderMap, peer: IpAddr, trusted: &Proxies, now: Instant) {
+    pub(super) fn warn_of(&self, headers: &HeaderMap, sender: IpAddr, trusted: &Proxies, now: Instant) {
         let Some(header) =
             [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO].into_iter().find(|name| headers.contains_key(name))
         else {
             return;
         };
-        if trusted.contain(peer) || self.0.get().is_some_and(|last| now.since(last) < EVERY) {
+        if trusted.contain(sender) || self.0.get().is_some_and(|last| now.since(last) < EVERY) {
             return;
         }
         self.0.set(Some(now));
         warn!(
-            %header, address = %peer,
+            %header, address = %sender,
             "a request says where it was forwarded from, and counts as its sender's own: where that is a proxy, name its \
              address in trusted_proxies"
         );
@@ -204,14 +204,14 @@ mod tests {
 
     const PROXY: &str = "10.0.0.1";
 
-    fn ask(peer: &str, lines: &[(&str, &str)]) -> (String, Option<&'static str>) {
+    fn ask(sender: &str, lines: &[(&str, &str)]) -> (String, Option<&'static str>) {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let name: HeaderName = name.parse().unwrap();
             headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted = "10.0.0.0/8, fd00::/8".parse().unwrap();
-        let source = source(&headers, peer.parse().unwrap(), &trusted);
+        let source = source(&headers, sender.parse().unwrap(), &trusted);
         (source.address.to_string(), source.scheme.map(Scheme::name))
     }
 
@@ -316,8 +316,8 @@ mod tests {
         let headers = HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https"))]);
         let (warned, trusted) = (Warned::default(), "10.0.0.0/8".parse().unwrap());
         let at = |seconds| Instant(0).after(Duration::from_secs(seconds));
-        let ask = |headers: &HeaderMap, peer: &str, seconds| {
-            warned.warn_of(headers, peer.parse().unwrap(), &trusted, at(seconds));
+        let ask = |headers: &HeaderMap, sender: &str, seconds| {
+            warned.warn_of(headers, sender.parse().unwrap(), &trusted, at(seconds));
             warned.0.get()
         };
         assert_eq!(ask(&headers, PROXY, 1), None);

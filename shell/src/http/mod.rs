@@ -47,14 +47,14 @@ use tracing::debug;
 const FAVICON: &str = "/favicon.ico";
 
 /// Takes in a socket that was just accepted, or turns it away.
-pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) {
+pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, address: IpAddr) {
     tcp::set_up(&socket);
-    match admit(shard, peer) {
+    match admit(shard, address) {
         Ok(guard) => {
-            spawn_local(serve(shard.clone(), socket, HttpSession::new(peer, guard)));
+            spawn_local(serve(shard.clone(), socket, HttpSession::new(address, guard)));
         }
         Err(limit) => {
-            over(shard, limit, peer);
+            over(shard, limit, address);
             part(socket, limit, shard.settings.limits.value(limit));
         }
     }
@@ -64,27 +64,27 @@ pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, peer: IpAddr) 
 ///
 /// # Errors
 /// The limit that is in the way.
-fn admit(shard: &ShardRuntime, peer: IpAddr) -> Result<SocketGuard, Limit> {
+fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
-    let address = shard.settings.counts_sockets_of(peer).then(|| Address::from(peer));
+    let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
     let most = limits.http_connections_per_ip;
-    if most > 0 && address.is_some_and(|address| sockets.of(address) >= most) {
+    if most > 0 && counted.is_some_and(|address| sockets.of(address) >= most) {
         return Err(Limit::HttpConnectionsPerIp);
     }
     let now = shard.clock.now().mono;
     if sockets.len() >= limits.http_connections && !sockets.displace_one(now) {
         return Err(Limit::HttpConnections);
     }
-    Ok(sockets.enter(address, now))
+    Ok(sockets.enter(counted, now))
 }
 
 /// Takes note that a limit was in the way of a request that was not read to its end.
-fn over(shard: &ShardRuntime, limit: Limit, peer: IpAddr) {
-    debug!(%limit, %peer, "a socket is turned away");
+fn over(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
+    debug!(%limit, %address, "a socket is turned away");
     shard.hit(limit);
     shard.refuse(
         RefusalReason::Limit,
-        RefusalDetails { why: limit.to_string(), address: Some(peer), ..RefusalDetails::default() },
+        RefusalDetails { why: limit.to_string(), address: Some(address), ..RefusalDetails::default() },
     );
 }
 
@@ -102,7 +102,7 @@ fn part(socket: TcpStream, limit: Limit, most: Value) {
 /// What a socket's requests have led to.
 struct HttpSession {
     /// Where the socket comes from.
-    peer: IpAddr,
+    address: IpAddr,
     requests: Cell<usize>,
     /// A request was answered, so that bytes of the answer may be on their way.
     answered: Cell<bool>,
@@ -123,9 +123,9 @@ struct HttpSession {
 }
 
 impl HttpSession {
-    fn new(peer: IpAddr, guard: SocketGuard) -> Rc<Self> {
+    fn new(address: IpAddr, guard: SocketGuard) -> Rc<Self> {
         Rc::new(Self {
-            peer,
+            address,
             guard,
             keyed: Cell::new(false),
             asked: Cell::new(false),
@@ -168,12 +168,12 @@ impl HttpSession {
     fn failed(&self, shard: &ShardRuntime, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {
-            over(shard, Limit::HeaderBytes, self.peer);
+            over(shard, Limit::HeaderBytes, self.address);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
             shard.refuse(
                 RefusalReason::Request,
-                RefusalDetails { why, address: Some(self.peer), ..RefusalDetails::default() },
+                RefusalDetails { why, address: Some(self.address), ..RefusalDetails::default() },
             );
         }
     }
@@ -261,7 +261,7 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
 /// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
 fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
     let limit = Limit::HttpConnections;
-    over(shard, limit, session.peer);
+    over(shard, limit, session.address);
     if session.requests.get() == 0 {
         part(socket, limit, shard.settings.limits.value(limit));
     }
@@ -274,7 +274,7 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSoc
     session.mark_waiting();
     tokio::select! {
         biased;
-        () = session.guard.displaced() => over(shard, Limit::HttpConnections, session.peer),
+        () = session.guard.displaced() => over(shard, Limit::HttpConnections, session.address),
         // Everything is written, and nothing comes that would take it back.
         () = shard.last_call(), if written => {}
         () = linger(shard, &mut socket, &words) => {}
@@ -285,7 +285,7 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSoc
 fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
     match why {
         Over::Late if session.requests.get() == 0 => {
-            over(shard, Limit::RequestTimeout, session.peer);
+            over(shard, Limit::RequestTimeout, session.address);
             error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
         Over::Late => {
@@ -301,7 +301,7 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> Str
     }
 }
 
-/// Ends a socket so that the peer can read what was written: to close it while it has bytes to read would take that back.
+/// Ends a socket so that the client can read what was written: to close it while it has bytes to read would take that back.
 async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, words: &str) {
     let closing = async {
         socket.write_all(words.as_bytes()).await?;
@@ -322,11 +322,11 @@ async fn answer(
     session.requests.set(session.requests.get() + 1);
     session.progress.set(true);
     session.unread.set(!request.body().is_end_stream());
-    let (trusted, peer) = (&shard.settings.trusted_proxies, session.peer);
+    let (trusted, address) = (&shard.settings.trusted_proxies, session.address);
     if !shard.settings.is_dev() {
-        shard.warned.warn_of(request.headers(), peer, trusted, shard.clock.now().mono);
+        shard.warned.warn_of(request.headers(), address, trusted, shard.clock.now().mono);
     }
-    let source = forwarded::source(request.headers(), peer, trusted);
+    let source = forwarded::source(request.headers(), address, trusted);
     let asked = Asked::new(&request);
     if session.requests.get() > 1 {
         // Requests that came together are answered in as many turns: others are not to wait for all of them.

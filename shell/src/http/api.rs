@@ -1,7 +1,7 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
 use super::HttpSession;
-use super::reply::{self, Body, SOON, because, json, later, over, restarting};
+use super::response::{self, Body, SOON, json, limit_error, restarting, retry_after, with_refusal};
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
 use crate::refusals::RefusalReason;
@@ -33,14 +33,14 @@ pub(super) async fn answer(
     session: &HttpSession,
 ) -> Response<Body> {
     if request.method() != Method::POST {
-        return reply::only("POST");
+        return response::method_not_allowed("POST");
     }
     let settings = &*shard.settings;
     if !is_authorized(request.headers(), settings) {
         let why = unauthorized(request.headers(), settings);
         let mut response = outcome(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
-        return because(response, RefusalReason::Key, why);
+        return with_refusal(response, RefusalReason::Key, why);
     }
     session.keyed.set(true);
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
@@ -90,7 +90,7 @@ impl Drop for BodyReservation<'_> {
 fn bodies_exhausted(shard: &ShardRuntime) -> Response<Body> {
     shard.hit(Limit::InboundBytesTotal);
     let words = "too many bodies of calls are under way: this one was not read";
-    later(over(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
+    retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
 }
 
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
@@ -141,7 +141,7 @@ async fn read_body(
         shard.hit(Limit::ApiBodyBytes);
         let words = format!("the body has more than {limit} bytes");
         let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words));
-        Box::new(because(*response, RefusalReason::Limit, Limit::ApiBodyBytes.name()))
+        Box::new(with_refusal(*response, RefusalReason::Limit, Limit::ApiBodyBytes.name()))
     };
     let body = request.into_body();
     if body.size_hint().lower() > limit as u64 {
@@ -153,7 +153,7 @@ async fn read_body(
         Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
         Err(_) => {
             shard.hit(Limit::RequestTimeout);
-            Err(over(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
+            Err(limit_error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
         }
     }
 }

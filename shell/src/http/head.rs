@@ -1,6 +1,6 @@
 //! What the head of a request must be, beyond what the HTTP library looks at.
 
-use super::reply::{Body, traced};
+use super::response::{Body, logged_error};
 use crate::config::is_authority;
 use crate::refusals::RefusalReason;
 use hyper::header::{
@@ -29,7 +29,7 @@ pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Bod
         [_] => "the Host header is no host such as rooms.example.com or 127.0.0.1:8000".to_owned(),
         several => format!("the Host header is there {} times; a request has exactly one", several.len()),
     };
-    Err(traced(RefusalReason::Host, StatusCode::BAD_REQUEST, &message).into())
+    Err(logged_error(RefusalReason::Host, StatusCode::BAD_REQUEST, &message).into())
 }
 
 /// Makes sure that a client does not count on the binary form of the protocol, which is not spoken here. One that offers
@@ -47,7 +47,7 @@ pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response
         return Ok(());
     }
     let message = format!("protobuf is not spoken here; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
-    Err(traced(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &message).into())
+    Err(logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &message).into())
 }
 
 /// Whether a request was meant to become a WebSocket, be it that half of it was lost on the way: what comes behind it are

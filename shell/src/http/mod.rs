@@ -6,7 +6,7 @@ mod head;
 mod metered_socket;
 mod openapi;
 mod origin;
-mod reply;
+mod response;
 mod upgrade;
 
 pub(crate) use forwarded::Warned;
@@ -27,7 +27,7 @@ use metered_socket::MeteredSocket;
 pub(crate) use openapi::Document;
 use parlor_core::limits::Value;
 use parlor_core::{Address, ConnId, Limit};
-use reply::{Because, Body, error_response, nowhere, restarting};
+use response::{Body, LoggedRefusal, error_response, not_found, restarting};
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -54,8 +54,8 @@ pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, address: IpAdd
             spawn_local(serve(shard.clone(), socket, HttpSession::new(address, guard)));
         }
         Err(limit) => {
-            over(shard, limit, address);
-            part(socket, limit, shard.settings.limits.value(limit));
+            record_limit(shard, limit, address);
+            reject(socket, limit, shard.settings.limits.value(limit));
         }
     }
 }
@@ -79,7 +79,7 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
 }
 
 /// Takes note that a limit was in the way of a request that was not read to its end.
-fn over(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
+fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
     debug!(%limit, %address, "a socket is turned away");
     shard.hit(limit);
     shard.refuse(
@@ -89,7 +89,7 @@ fn over(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
 }
 
 /// Closes a socket, of which nothing was answered, because there are too many.
-fn part(socket: TcpStream, limit: Limit, most: Value) {
+fn reject(socket: TcpStream, limit: Limit, most: Value) {
     let (status, of) = match limit {
         Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "of this address "),
         _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
@@ -168,7 +168,7 @@ impl HttpSession {
     fn failed(&self, shard: &ShardRuntime, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {
-            over(shard, Limit::HeaderBytes, self.address);
+            record_limit(shard, Limit::HeaderBytes, self.address);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
             shard.refuse(
@@ -261,9 +261,9 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
 /// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
 fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
     let limit = Limit::HttpConnections;
-    over(shard, limit, session.address);
+    record_limit(shard, limit, session.address);
     if session.requests.get() == 0 {
-        part(socket, limit, shard.settings.limits.value(limit));
+        reject(socket, limit, shard.settings.limits.value(limit));
     }
 }
 
@@ -274,7 +274,7 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSoc
     session.mark_waiting();
     tokio::select! {
         biased;
-        () = session.guard.displaced() => over(shard, Limit::HttpConnections, session.address),
+        () = session.guard.displaced() => record_limit(shard, Limit::HttpConnections, session.address),
         // Everything is written, and nothing comes that would take it back.
         () = shard.last_call(), if written => {}
         () = linger(shard, &mut socket, &words) => {}
@@ -285,7 +285,7 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSoc
 fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
     match why {
         Over::Late if session.requests.get() == 0 => {
-            over(shard, Limit::RequestTimeout, session.address);
+            record_limit(shard, Limit::RequestTimeout, session.address);
             error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
         Over::Late => {
@@ -339,7 +339,7 @@ async fn answer(
     let path = request.uri().path();
     let is_public = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
     let response = if shard.is_stopping() && !is_public {
-        reply::stopping()
+        response::stopping()
     } else if shard.is_restarting() && !is_public {
         restarting(&shard)
     } else if let Err(response) = head::check_host(&request) {
@@ -359,7 +359,7 @@ async fn answer(
             Err(response) => *response,
         }
     };
-    if let Some(Because { reason, why }) = response.extensions().get().cloned() {
+    if let Some(LoggedRefusal { reason, why }) = response.extensions().get().cloned() {
         shard.refuse(reason, asked.refused(why, source.address));
     }
     session.progress.set(true);
@@ -368,7 +368,7 @@ async fn answer(
     session.has_read.set(false);
     // A socket that stays open would lead the next request here, too; and frames are no requests.
     let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
-    Ok(if is_last { reply::last(response) } else { response })
+    Ok(if is_last { response::closing(response) } else { response })
 }
 
 /// What of a request the log tells when it is refused. The query is none of it: tokens are there.
@@ -413,10 +413,10 @@ const PUBLIC_PATHS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/liv
 fn health(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if !PUBLIC_PATHS.contains(&path) {
-        return nowhere();
+        return not_found();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return reply::only("GET, HEAD");
+        return response::method_not_allowed("GET, HEAD");
     }
     let bytes: Bytes = match path {
         "/health" => {
@@ -424,10 +424,10 @@ fn health(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
             observe::health(shard, now.mono, &stats).into()
         }
         openapi::PATH => shard.document.bytes(&shard.settings),
-        FAVICON => return reply::nothing(),
-        "/health/ready" if shard.is_stopping() => return reply::stopping(),
+        FAVICON => return response::no_content(),
+        "/health/ready" if shard.is_stopping() => return response::stopping(),
         "/health/ready" if shard.is_restarting() => return restarting(shard),
         _ => Bytes::from_static(br#"{"status":"ok"}"#),
     };
-    reply::json(StatusCode::OK, bytes)
+    response::json(StatusCode::OK, bytes)
 }

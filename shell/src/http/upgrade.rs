@@ -4,7 +4,7 @@ use super::api::after_scheme;
 use super::forwarded::Source;
 use super::head::{self, JSON_PROTOCOL};
 use super::origin;
-use super::reply::{self, Body, later, nowhere, over, restarting, traced};
+use super::response::{self, Body, limit_error, logged_error, not_found, restarting, retry_after};
 use crate::auth;
 use crate::config::Settings;
 use crate::driver::Handshake;
@@ -36,7 +36,7 @@ pub(super) fn accept(
     head::check_protocol(request)?;
     let headers = request.headers();
     origin::check(headers, settings, source.scheme)
-        .map_err(|refused| traced(RefusalReason::Origin, StatusCode::FORBIDDEN, refused.message()))?;
+        .map_err(|refused| logged_error(RefusalReason::Origin, StatusCode::FORBIDDEN, refused.message()))?;
     let (protocol, protocol_token) = subprotocol(headers);
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -62,15 +62,17 @@ fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, 
         config.routes.resolve(target, &config.limits)
     });
     match resolved {
-        Some(Err(RouteError::NotFound)) => Err(nowhere().into()),
-        Some(_) if !is_get => Err(reply::only("GET").into()),
+        Some(Err(RouteError::NotFound)) => Err(not_found().into()),
+        Some(_) if !is_get => Err(response::method_not_allowed("GET").into()),
         Some(Ok(target)) => Ok(target),
-        Some(Err(RouteError::Bad(why))) => Err(traced(RefusalReason::Path, StatusCode::BAD_REQUEST, &why).into()),
+        Some(Err(RouteError::Bad(why))) => Err(logged_error(RefusalReason::Path, StatusCode::BAD_REQUEST, &why).into()),
         Some(Err(RouteError::Limit(limit, why))) => {
             shard.hit(limit);
-            Err(over(StatusCode::BAD_REQUEST, &why, limit).into())
+            Err(limit_error(StatusCode::BAD_REQUEST, &why, limit).into())
         }
-        Some(Err(RouteError::Forbidden(why))) => Err(traced(RefusalReason::Path, StatusCode::FORBIDDEN, &why).into()),
+        Some(Err(RouteError::Forbidden(why))) => {
+            Err(logged_error(RefusalReason::Path, StatusCode::FORBIDDEN, &why).into())
+        }
         None => Err(restarting(shard).into()),
     }
 }
@@ -82,22 +84,22 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
         let message = "this is the address of a WebSocket, and the request does not ask for one; a proxy that drops the \
             headers Upgrade and Connection looks like this: in nginx, set proxy_http_version 1.1, \
             proxy_set_header Upgrade $http_upgrade and proxy_set_header Connection upgrade";
-        let mut response = traced(RefusalReason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
+        let mut response = logged_error(RefusalReason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         return Err(response.into());
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != VERSION) {
         let message = "this WebSocket version is not supported";
-        let mut response = traced(RefusalReason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
+        let mut response = logged_error(RefusalReason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());
     }
     if let Some(message) = dropped(request) {
-        return Err(traced(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, message).into());
+        return Err(logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, message).into());
     }
     create_response_with_body(&head::with_plain_upgrade(request), || ())
-        .map_err(|error| traced(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
+        .map_err(|error| logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
 }
 
 /// What a proxy has done to a request for a WebSocket that came with `Upgrade`, and what to set there.
@@ -118,7 +120,7 @@ fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
     let limit = match refused {
         Refused::Limit(limit) => limit,
-        Refused::ShuttingDown => return reply::stopping(),
+        Refused::ShuttingDown => return response::stopping(),
     };
     let most = settings.limits.value(limit);
     // 503 is the whole server's, 429 the address's own: some clients never come back from a 429.
@@ -132,7 +134,7 @@ fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
         }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "connections come too fast".into()),
     };
-    later(over(status, &message, limit), reply::SOON)
+    retry_after(limit_error(status, &message, limit), response::SOON)
 }
 
 /// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.

@@ -37,7 +37,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 }
 
 /// Yes, but there is nothing to see, which need not be asked again for a day.
-pub(super) fn nothing() -> Response<Body> {
+pub(super) fn no_content() -> Response<Body> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
@@ -45,53 +45,57 @@ pub(super) fn nothing() -> Response<Body> {
 }
 
 /// No, and why.
-pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Body> {
+pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
 /// Why a request was refused: goes with its response as far as the log.
 #[derive(Clone, Debug)]
-pub(super) struct Because {
+pub(super) struct LoggedRefusal {
     pub(super) reason: RefusalReason,
     pub(super) why: String,
 }
 
 /// The same, and leaves a trace.
-pub(super) fn because(mut response: Response<Body>, reason: RefusalReason, why: impl Into<String>) -> Response<Body> {
-    response.extensions_mut().insert(Because { reason, why: why.into() });
+pub(super) fn with_refusal(
+    mut response: Response<Body>,
+    reason: RefusalReason,
+    why: impl Into<String>,
+) -> Response<Body> {
+    response.extensions_mut().insert(LoggedRefusal { reason, why: why.into() });
     response
 }
 
 /// No, why, and a trace of it.
-pub(super) fn traced(reason: RefusalReason, status: StatusCode, message: &str) -> Response<Body> {
-    because(refusal(status, message), reason, message)
+pub(super) fn logged_error(reason: RefusalReason, status: StatusCode, message: &str) -> Response<Body> {
+    with_refusal(error(status, message), reason, message)
 }
 
 /// There is nothing at the path.
-pub(super) fn nowhere() -> Response<Body> {
+pub(super) fn not_found() -> Response<Body> {
     let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
         /api/<method>, and [[routes]] in the configuration file adds paths";
-    traced(RefusalReason::Path, StatusCode::NOT_FOUND, message)
+    logged_error(RefusalReason::Path, StatusCode::NOT_FOUND, message)
 }
 
 /// Not now: an invariant broke, and the shard rests before it starts again.
 pub(super) fn restarting(shard: &ShardRuntime) -> Response<Body> {
-    later(refusal(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
+    retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
 }
 
 /// Not any more: another instance takes over.
 pub(super) fn stopping() -> Response<Body> {
-    later(refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"), SOON)
+    retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"), SOON)
 }
 
 /// The same, with when to try again (RFC 9110 section 10.2.3): in whole seconds, at least one.
-pub(super) fn later(mut response: Response<Body>, after: Duration) -> Response<Body> {
+pub(super) fn retry_after(mut response: Response<Body>, after: Duration) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
     response
 }
 
 /// The same, as the last one on its socket.
-pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
+pub(super) fn closing(mut response: Response<Body>) -> Response<Body> {
     // It may say "upgrade" already.
     response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -102,14 +106,14 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// No, because of a limit.
-pub(super) fn over(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
+pub(super) fn limit_error(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
     let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
-    because(response, RefusalReason::Limit, limit.name())
+    with_refusal(response, RefusalReason::Limit, limit.name())
 }
 
 /// Not with this method (RFC 9110 section 15.5.6).
-pub(super) fn only(allowed: &'static str) -> Response<Body> {
-    let mut response = traced(RefusalReason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
+pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = logged_error(RefusalReason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

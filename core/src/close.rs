@@ -1,8 +1,8 @@
 //! Why connections end: one table of causes, each with who decides it, what its Close frame says, and whether frames
 //! that are queued go out before it.
 
+use crate::connection::outbox::Drain;
 use crate::limits::Limit;
-use crate::outbox::Drain;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;

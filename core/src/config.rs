@@ -1,7 +1,7 @@
 //! What a shard is told once, when it is made.
 
+use crate::admission::route::Routes;
 use crate::limits::Limits;
-use crate::wire::route::Routes;
 use alloc::string::String;
 
 /// Who may do what without a token that says so.

@@ -1,12 +1,12 @@
 //! One hub and one home as one machine: an input goes in, and when nothing is left to be done, its effects come out.
 
 use crate::config::Config;
+use crate::connection::outbox::Queue;
 use crate::home::{Home, Log};
 use crate::hub::Hub;
 use crate::ids::ConnId;
 use crate::link::epoch_text;
 use crate::map::Keys;
-use crate::outbox::Queue;
 use crate::snapshot::{LogView, Snapshot};
 use crate::stats::{Gauges, Stats};
 use crate::time::{Instant, Now};

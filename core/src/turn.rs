@@ -1,12 +1,12 @@
 //! What goes into the machine and what comes out: inputs, effects, and the turn that turns one into the other.
 
+use crate::admission::route::Target;
 use crate::api::{Command, Reply};
 use crate::close::{CloseCause, CloseReason};
-use crate::code::Error;
+use crate::error::Error;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limit;
 use crate::token::{BadToken, VerifiedClaims};
-use crate::wire::route::Target;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -18,7 +18,7 @@ use core::net::IpAddr;
 pub struct Upgrade {
     /// 16 random bytes: the connection's public id. Whoever can guess it can be mistaken for it.
     pub client: [u8; 16],
-    /// Where the request leads, from [`crate::wire::route::Routes::resolve`].
+    /// Where the request leads, from [`crate::admission::route::Routes::resolve`].
     pub target: Target,
     /// A token from a header or a subprotocol. One in the query is part of `target`; this one goes first.
     pub token: Option<String>,

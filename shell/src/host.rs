@@ -7,7 +7,7 @@ use crate::auth::TokenVerifier;
 use crate::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::Error;
+use parlor_core::error::Error;
 use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;

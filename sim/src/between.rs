@@ -4,7 +4,8 @@
 use crate::checks::{Failure, Guarantee, equal};
 use crate::client::{Frame, Parser};
 use crate::rng::Rng;
-use parlor_core::wire::{api, route};
+use parlor_core::admission::route;
+use parlor_core::api::json;
 use parlor_core::{CallId, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Shard, Upgrade};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +151,7 @@ impl World {
                     if !self.open.remove(&call.0) {
                         return Err(Failure::new(Guarantee::P1, "one answer to each call", format_args!("{call:?}")));
                     }
-                    let body = api::encode(&result);
+                    let body = json::encode(&result);
                     if body.contains("error") {
                         return Err(Failure::new(Guarantee::P1, "no error", body));
                     }
@@ -243,7 +244,7 @@ impl World {
     fn call(&mut self, method: &str, body: &Value) -> Result<(), Failure> {
         self.calls += 1;
         self.open.insert(self.calls);
-        let command = api::parse(method, body.to_string().as_bytes(), &self.shard.config().limits.clone());
+        let command = json::parse(method, body.to_string().as_bytes(), &self.shard.config().limits.clone());
         let command = command.expect("a good call");
         self.handle(Input::Call { call: CallId(self.calls), command })
     }

@@ -1,8 +1,8 @@
 //! What is put to the test: the real machine, or another that claims to do the same.
 
+use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::Error;
-use parlor_core::wire::api;
+use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, VerifiedClaims};
 use parlor_core::{Shard, Snapshot, Stats, Upgrade};
 
@@ -75,7 +75,7 @@ pub trait Subject {
     fn audit(&self);
     /// The body of the answer to a call.
     fn answer(&self, result: &Result<Reply, Error>) -> String {
-        api::encode(result)
+        json::encode(result)
     }
     /// A copy of the machine, to be asked what may not disturb it.
     fn twin(&self) -> Option<Shard> {
@@ -95,7 +95,7 @@ pub fn ask(shard: &mut Shard, now: Now, command: Command) -> Option<String> {
 /// The body of the answer among these effects.
 pub fn answer_in(effects: Vec<Effect>) -> Option<String> {
     effects.into_iter().find_map(|effect| match effect {
-        Effect::Reply { result, .. } => Some(api::encode(&result)),
+        Effect::Reply { result, .. } => Some(json::encode(&result)),
         _ => None,
     })
 }

@@ -3,7 +3,7 @@
 use super::charges::Charges;
 use super::members::Members;
 use crate::api::HistoryQuery;
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::ids::Name;
 use crate::limits::Limits;
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};

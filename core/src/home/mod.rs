@@ -11,12 +11,12 @@ mod members;
 pub(crate) use log::Log;
 
 use crate::api::HistoryQuery;
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
+use crate::hub::registry::{JoinId, index};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::{Limit, Limits};
 use crate::link::{Draft, Entry, HomeEvent, HomeRequest, Origin, Page, Position, Replay};
 use crate::map::{Keys, Map};
-use crate::registry::{JoinId, index};
 use crate::time::Instant;
 use crate::timers::Timers;
 use alloc::collections::VecDeque;

@@ -2,12 +2,12 @@
 
 use super::Hub;
 use crate::api::{Position, Publication, Reply};
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{self, Caller, Entry, Origin, Page};
-use crate::wire::json;
-use crate::wire::plain;
+use crate::protocol::centrifuge;
+use crate::protocol::plain;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| hub.say(slot, &json::done(id, "publish")));
+                self.with(conn, |hub, slot| hub.say(slot, &centrifuge::done(id, "publish")));
             }
             Origin::Plain { conn, id: Some(id) } => self.with(conn, |hub, slot| {
                 hub.say(slot, &plain::published(&id, room, &Position::of(position)));
@@ -31,7 +31,7 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
             Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
-                Ok(page) => hub.say(slot, &json::history(id, &page)),
+                Ok(page) => hub.say(slot, &centrifuge::history(id, &page)),
                 Err(error) => hub.fail(slot, id, &error),
             }),
             Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
@@ -51,7 +51,7 @@ impl Hub {
             }
             Origin::Json { conn, id } => self.with(conn, |hub, slot| {
                 let most = hub.config.limits.reply_bytes;
-                match members.and_then(|members| json::presence(id, &members, most)) {
+                match members.and_then(|members| centrifuge::presence(id, &members, most)) {
                     Some(reply) => hub.say(slot, &reply),
                     None => {
                         let words = "there are too many members to list";
@@ -68,7 +68,7 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
             Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| hub.say(slot, &json::presence_stats(id, clients, users)));
+                self.with(conn, |hub, slot| hub.say(slot, &centrifuge::presence_stats(id, clients, users)));
             }
             Origin::Plain { .. } => {}
         }

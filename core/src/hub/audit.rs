@@ -1,11 +1,11 @@
 //! The checks of a hub that cost as much as it holds.
 
-use super::work::Work;
+use super::turns::Work;
 use super::{Hub, Owner};
-use crate::conn::{Conn, Open, Phase, Timer};
+use crate::connection::outbox::Queue;
+use crate::connection::{Conn, Open, Phase, Timer};
+use crate::hub::registry::{Reasons, index};
 use crate::link::Caller;
-use crate::outbox::Queue;
-use crate::registry::{Reasons, index};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
@@ -141,14 +141,14 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Address;
+    use crate::admission::address::Address;
     use crate::config::Config;
-    use crate::conn::{Deferred, JoinReason, PendingJoin};
+    use crate::connection::{Deferred, JoinReason, PendingJoin};
+    use crate::hub::registry::{JoinId, Reasons};
     use crate::ids::{ConnId, Name};
     use crate::limits::Limits;
     use crate::link::{HomeEvent, HomeRequest, Position, Replay, Replayed};
     use crate::map::Keys;
-    use crate::registry::{JoinId, Reasons};
     use crate::testing::{audit_finds, knock};
     use crate::turn::Input;
     use alloc::boxed::Box;
@@ -250,7 +250,7 @@ mod tests {
                     let pending =
                         PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), grant: None, deferred };
                     let open = hub.conns[0].open_mut().expect("it is open");
-                    open.outbox = crate::outbox::Outbox::default();
+                    open.outbox = crate::connection::outbox::Outbox::default();
                     open.joins.push(pending);
                 }),
                 ("G2: a token names the rooms that it gives", |hub| {

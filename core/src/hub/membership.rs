@@ -1,20 +1,20 @@
 //! Joining and leaving rooms: what a client may, what the home confirms, what the client is told.
 
 use super::Hub;
+use super::turns::Work;
 use super::verdict::{Flaw, TokenVerdict};
-use super::work::Work;
 use crate::close::CloseCause;
-use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Protocol, Stage, Timer};
-use crate::frame::Frame;
+use crate::connection::frame::Frame;
+use crate::connection::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Protocol, Stage, Timer};
+use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
+use crate::hub::registry::{JoinId, Left, Reasons};
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Position, Replay, Replayed};
-use crate::registry::{JoinId, Left, Reasons};
+use crate::protocol::centrifuge::{self, Subscribed};
+use crate::protocol::plain;
 use crate::time::Instant;
-use crate::wire::json::{self, Subscribed};
-use crate::wire::plain;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -170,7 +170,7 @@ impl Hub {
         let ttl = grant.ttl;
         self.replace_grant(slot, grant);
         self.arm_room_expiry(slot);
-        self.say(slot, &json::room_refreshed(id, ttl));
+        self.say(slot, &centrifuge::room_refreshed(id, ttl));
     }
 
     /// A later token of a room counts whole too.
@@ -236,7 +236,7 @@ impl Hub {
 
     fn json_joined(&mut self, slot: u32, room: Name, reason: JoinReason, subscribed: Subscribed) {
         match reason {
-            JoinReason::ClientRequest { id } => self.say(slot, &json::subscribed(id, &subscribed)),
+            JoinReason::ClientRequest { id } => self.say(slot, &centrifuge::subscribed(id, &subscribed)),
             JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
             JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
@@ -300,7 +300,7 @@ impl Hub {
     fn push_unsubscribe(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
         if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
-            self.say(slot, &json::unsubscribe_push(room, reason));
+            self.say(slot, &centrifuge::unsubscribe_push(room, reason));
         }
     }
 
@@ -339,16 +339,16 @@ impl Hub {
             return;
         }
         let watchers: Vec<u32> = self.registry.watchers(room).collect();
-        let frame = Frame::text(&json::presence_push(room, member, came));
+        let frame = Frame::text(&centrifuge::presence_push(room, member, came));
         self.enqueue_for(watchers, frame);
     }
 
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
     fn push_subscribe(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.entries);
-        self.say(slot, &json::subscribe_push(room, &subscribed));
+        self.say(slot, &centrifuge::subscribe_push(room, &subscribed));
         for entry in &missed {
-            self.say(slot, &json::publication(room, entry));
+            self.say(slot, &centrifuge::publication(room, entry));
         }
     }
 

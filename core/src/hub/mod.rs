@@ -1,40 +1,41 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
 mod answers;
+mod api;
 mod audit;
-mod calls;
-mod deliver;
-mod inbound;
-mod json;
+mod centrifuge;
+mod fanout;
+mod inbox;
 mod membership;
 mod plain;
 mod rates;
+pub(crate) mod registry;
 mod reply;
 mod session;
+mod turns;
 mod verdict;
 mod view;
 mod walk;
-mod work;
 
-use crate::address::Address;
+use crate::admission::address::Address;
+use crate::admission::route::Target;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::config::Config;
-use crate::conn::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, Protocol, SealOutcome, Stage, Timer};
-use crate::frame::Frame;
-use crate::held::Held;
+use crate::connection::frame::Frame;
+use crate::connection::held::Held;
+use crate::connection::outbox::{Progress, Queue};
+use crate::connection::{Closing, Conn, Deadlines, Handshaking, PeerSide, Phase, Protocol, SealOutcome, Stage, Timer};
+use crate::hub::registry::{JoinId, Registry, index};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
+use crate::limits::gcra::Gcra;
 use crate::link::{Caller, HomeEvent, HomeRequest};
 use crate::map::{Keys, Map};
-use crate::outbox::{Progress, Queue};
-use crate::rate::Gcra;
-use crate::registry::{JoinId, Registry, index};
+use crate::protocol::centrifuge::PING;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
 use crate::turn::{Change, Effect, End, Event, Input, Lost, Refused, Upgrade, Violation};
-use crate::wire::json::PING;
-use crate::wire::route::Target;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -42,11 +43,11 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use calls::Gather;
+use api::Gather;
 use core::time::Duration;
 use rates::Peer;
 use slab::Slab;
-use work::{Agenda, TurnBudget, Work};
+use turns::{Agenda, TurnBudget, Work};
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]

@@ -2,16 +2,16 @@
 
 use super::Hub;
 use super::verdict::{Flaw, Identity, TokenVerdict, Untimely};
+use crate::admission::route::Plain;
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
-use crate::code::{Error, ErrorCode};
-use crate::conn::{PendingAuth, PendingConnect, Protocol, Stage};
+use crate::connection::{PendingAuth, PendingConnect, Protocol, Stage};
+use crate::error::{Error, ErrorCode};
+use crate::hub::registry::Reasons;
 use crate::ids::Name;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin, Replay};
-use crate::registry::Reasons;
-use crate::wire::plain::{self, Message, Wrong};
-use crate::wire::route::Plain;
+use crate::protocol::plain::{self, Message, Wrong};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;

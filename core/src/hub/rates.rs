@@ -1,11 +1,11 @@
 //! How much clients ask for, against what they may.
 
 use super::Hub;
-use crate::address::Address;
+use crate::admission::address::Address;
 use crate::close::CloseCause;
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
+use crate::limits::gcra::Gcra;
 use crate::limits::{Limit, Rate};
-use crate::rate::Gcra;
 use crate::time::Instant;
 use crate::turn::Refused;
 use core::time::Duration;

@@ -1,11 +1,11 @@
 //! How much may be in the answer to a backend's call.
 
 use super::Hub;
+use crate::api::json::reply_bytes;
 use crate::api::{Command, Reply};
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::limits::Limit;
 use crate::link::Caller;
-use crate::wire::api::reply_bytes;
 use alloc::format;
 
 /// Room that is left in the answer to one call.

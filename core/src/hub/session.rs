@@ -3,13 +3,13 @@
 use super::Hub;
 use super::verdict::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
-use crate::code::UnsubscribeReason;
 use crate::config::UserLimit;
-use crate::conn::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Protocol, Stage, Timer};
+use crate::connection::{Conn, JoinReason, Open, PendingAuth, PendingConnect, Protocol, Stage, Timer};
+use crate::error::UnsubscribeReason;
+use crate::hub::registry::{Reasons, Registry};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Replay};
-use crate::registry::{Reasons, Registry};
 use crate::token::{BadToken, VerifiedClaims};
 use crate::turn::{Change, Effect};
 use alloc::boxed::Box;

@@ -2,12 +2,12 @@
 
 use super::Hub;
 use crate::close::{CloseCause, CloseReason};
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, Name};
 use crate::limits::Limit;
+use crate::protocol::readable;
 use crate::time::Instant;
 use crate::token::{BadToken, Claims, VerifiedClaims};
-use crate::wire::readable;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;

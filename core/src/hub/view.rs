@@ -1,9 +1,9 @@
 //! What a hub shows of itself: its state as plain data, and its counts.
 
 use super::Hub;
-use crate::conn::{Conn, Phase, Stage, Timer};
+use crate::connection::outbox::Queue;
+use crate::connection::{Conn, Phase, Stage, Timer};
 use crate::ids::{ConnId, Name};
-use crate::outbox::Queue;
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
 use crate::time::Instant;

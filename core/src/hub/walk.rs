@@ -4,14 +4,14 @@
 //! What comes or goes meanwhile may be in it.
 
 use super::Hub;
-use super::work::Work;
+use super::turns::Work;
+use crate::api::json::{connection_bytes, room_bytes};
 use crate::api::{Connection, Page, Reply};
-use crate::conn::{Conn, Protocol};
+use crate::connection::{Conn, Protocol};
 use crate::glob::Glob;
+use crate::hub::registry::index;
 use crate::ids::{ClientId, Name};
 use crate::link::Caller;
-use crate::registry::index;
-use crate::wire::api::{connection_bytes, room_bytes};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;

@@ -14,13 +14,14 @@
 //! 4. A test that reaches it, listed in `shell/tests/codes/`. The README's table is checked by `shell/tests/http.rs`,
 //!    which prints what to write.
 
+pub(crate) mod gcra;
 mod table;
 mod value;
 
 pub use table::{Limit, Limits};
 pub use value::{Place, Rate, Value};
 
-use crate::wire::json::{CONNECT_BYTES, ROOM_BYTES};
+use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;

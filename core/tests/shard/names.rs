@@ -1,7 +1,7 @@
 //! Names of rooms and users: what they may be, wherever they come from.
 
 use crate::world::{World, claims, with, world};
-use parlor_core::wire::route::{RouteError, Routes};
+use parlor_core::admission::route::{RouteError, Routes};
 use parlor_core::{Claims, ConnId, Limits, Policy};
 use serde_json::{Value, json};
 

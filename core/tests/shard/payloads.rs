@@ -2,7 +2,7 @@
 
 use crate::world::{World, claims, routes, with, with_config, world};
 use parlor_core::limits::Rate;
-use parlor_core::wire::Word;
+use parlor_core::protocol::Word;
 use parlor_core::{Claims, Config, ConnId, Limits, Policy};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! From the target of a request to rooms.
 
 use crate::world::routes;
-use parlor_core::wire::route::{RouteError, Routes, Target};
+use parlor_core::admission::route::{RouteError, Routes, Target};
 use parlor_core::{Limit, Limits};
 
 fn rooms(routes: &Routes, target: &str) -> Result<Vec<String>, RouteError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Begins a call, which may be answered later.
 fn begin(world: &mut World, method: &str, body: &Value) {
     let limits = world.shard.config().limits.clone();
-    let command = parlor_core::wire::api::parse(method, body.to_string().as_bytes(), &limits).expect("a good call");
+    let command = parlor_core::api::json::parse(method, body.to_string().as_bytes(), &limits).expect("a good call");
     world.begin(Input::Call { call: CallId(1), command });
 }
 
@@ -37,7 +37,7 @@ fn carry_out(world: &mut World, method: &str, body: &Value, members: &[ConnId]) 
 /// The answer to a call, which must have come.
 fn answer(world: &mut World) -> Value {
     let reply = world.replies.pop_front().expect("an answer");
-    serde_json::from_str(&parlor_core::wire::api::encode(&reply)).expect("JSON")
+    serde_json::from_str(&parlor_core::api::json::encode(&reply)).expect("JSON")
 }
 
 /// Goes on with all that was put off. Returns in how many turns.

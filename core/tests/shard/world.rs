@@ -1,8 +1,9 @@
 //! A shard with clients: enough of a world to say what happens in a line.
 
+use parlor_core::admission::route::Routes;
+use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
-use parlor_core::code::Error;
-use parlor_core::wire::{api, route::Routes};
+use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
 use parlor_core::{Input, Limits, Now, Policy, Shard, Upgrade, VerifiedClaims};
 use serde_json::Value;
@@ -172,8 +173,8 @@ impl World {
     /// A call as it comes over HTTP, with its answer as JSON.
     pub fn api(&mut self, method: &str, body: &str) -> Value {
         let limits = self.shard.config().limits.clone();
-        let result = api::parse(method, body.as_bytes(), &limits).and_then(|command| self.call(command));
-        serde_json::from_str(&api::encode(&result)).expect("JSON")
+        let result = json::parse(method, body.as_bytes(), &limits).and_then(|command| self.call(command));
+        serde_json::from_str(&json::encode(&result)).expect("JSON")
     }
 
     /// The same, between two turns of what was put off.

@@ -18,8 +18,8 @@ pub use table::Settings;
 pub use value::{ApiErrorMode, LogFormat, LogLevel};
 
 use parlor_core::Name;
+use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
-use parlor_core::wire::route::Routes;
 use parlor_core::{Config, Policy};
 use sources::Stop;
 use std::ffi::OsString;

@@ -11,8 +11,8 @@ use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
-use parlor_core::code::{Error, ErrorCode};
-use parlor_core::{Limit, wire};
+use parlor_core::error::{Error, ErrorCode};
+use parlor_core::{Limit, api};
 use tokio::time::timeout;
 
 /// Chooses between the two error modes for one request; Centrifugo's clients know it.
@@ -172,7 +172,7 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
 
 /// What came of a call. None when an invariant broke, before it or while it was under way.
 async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
-    let command = match wire::api::parse(method, body, &shard.settings.limits) {
+    let command = match api::json::parse(method, body, &shard.settings.limits) {
         Ok(command) => command,
         Err(error) => {
             // The shard counts what comes to it.
@@ -189,5 +189,5 @@ fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<Body> 
         Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),
         _ => Ok(StatusCode::OK),
     };
-    json(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), wire::api::encode(result))
+    json(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), api::json::encode(result))
 }

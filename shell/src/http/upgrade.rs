@@ -15,7 +15,7 @@ use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
-use parlor_core::wire::route::{RouteError, Target};
+use parlor_core::admission::route::{RouteError, Target};
 use parlor_core::{ConnId, Limit, Refused, Upgrade};
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 

@@ -26,7 +26,7 @@ use common::{
 };
 use parlor::config::Settings;
 use parlor_core::close::{ABNORMAL, NO_STATUS};
-use parlor_core::code::{ErrorCode, UnsubscribeReason};
+use parlor_core::error::{ErrorCode, UnsubscribeReason};
 use parlor_core::limits::Rate;
 use parlor_core::{CloseCause, UserLimit};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What has happened to a connection that may end it.
 
+use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, Which};
-use parlor_core::wire::route::Target;
 use parlor_core::{Input, Lost, Now, Upgrade, Violation};
 
 /// What has happened to a connection that may end it. Times are in nanoseconds.

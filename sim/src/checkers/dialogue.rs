@@ -5,7 +5,7 @@ use super::{Turn, Want, What};
 use crate::checks::Failure;
 use crate::client::Frame;
 use parlor_core::Input;
-use parlor_core::wire::route::Target;
+use parlor_core::admission::route::Target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};

@@ -9,7 +9,7 @@ use super::traces;
 use crate::setup::Setup;
 use crate::speech;
 use crate::subject::{Seen, go_on, vouch};
-use parlor_core::wire::api;
+use parlor_core::api::json;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard};
 use parlor_core::{Upgrade, VerifiedClaims, Violation};
 use std::net::IpAddr;
@@ -165,7 +165,7 @@ impl<'a> Bench<'a> {
     fn call(&mut self, who: u8, what: u8, which: u8) -> Option<Input> {
         let (method, body) = texts::call(what, &Places::new(which, who, &self.shard.snapshot()));
         self.calls += 1;
-        let command = api::parse(method, body.as_bytes(), &self.config.limits).ok()?;
+        let command = json::parse(method, body.as_bytes(), &self.config.limits).ok()?;
         Some(Input::Call { call: CallId(self.calls), command })
     }
 

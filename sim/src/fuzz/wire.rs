@@ -5,10 +5,10 @@ use super::taken::Taken;
 use crate::client::{Frame, Parser};
 use crate::subject::{go_on, vouch};
 use crate::third_party;
+use parlor_core::admission::route::{Plain, Routes, Target};
 use parlor_core::api::Reply;
-use parlor_core::code::Error;
-use parlor_core::wire::api;
-use parlor_core::wire::route::{Plain, Routes, Target};
+use parlor_core::api::json;
+use parlor_core::error::Error;
 use parlor_core::{
     BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Policy, Shard, Upgrade,
 };
@@ -56,7 +56,7 @@ const KINDS: [&str; 5] =
     ["a json client", "a plain client", "a body of the API's", "what a token says", "the target of an upgrade request"];
 
 fn method(variant: u8) -> &'static str {
-    api::METHODS.get(usize::from(variant) % (api::METHODS.len() + 1)).copied().unwrap_or("nonsense")
+    json::METHODS.get(usize::from(variant) % (json::METHODS.len() + 1)).copied().unwrap_or("nonsense")
 }
 
 fn target_of(variant: u8, bytes: &[u8]) -> String {
@@ -138,7 +138,7 @@ impl Place {
     }
 
     fn called(&mut self, method: &str, body: &str) {
-        let command = api::parse(method, body.as_bytes(), &self.shard.config().limits).expect("a good body");
+        let command = json::parse(method, body.as_bytes(), &self.shard.config().limits).expect("a good body");
         self.input(Input::Call { call: CallId(0), command }).expect("an answer").expect("a good one");
     }
 
@@ -210,13 +210,13 @@ fn call(variant: u8, body: &[u8]) {
     let conn = place.conn;
     place.input(Input::Message { conn, text: CONNECT_AS_U.into() });
     place.receive();
-    let parsed = api::parse(method, body, &place.shard.config().limits);
-    assert_eq!(parsed, api::parse(method, body, &place.shard.config().limits), "G9: the same text means the same");
+    let parsed = json::parse(method, body, &place.shard.config().limits);
+    assert_eq!(parsed, json::parse(method, body, &place.shard.config().limits), "G9: the same text means the same");
     let result = parsed.and_then(|command| {
         let call = CallId(1);
         place.input(Input::Call { call, command }).expect("P1: a call is answered")
     });
-    let text = api::encode(&result);
+    let text = json::encode(&result);
     let answer = json(&text);
     let keys: Vec<&String> = answer.as_object().expect("P1: an answer is an object").keys().collect();
     assert!(matches!(keys.as_slice(), [key] if ["result", "error", "replies"].contains(&key.as_str())), "P1: {keys:?}");

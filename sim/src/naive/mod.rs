@@ -40,7 +40,7 @@ pub(crate) use websocket::name;
 use crate::subject::{Seen, Subject};
 use ledger::Ledger;
 use manager::{Manager, Version};
-use parlor_core::wire::route::Target;
+use parlor_core::admission::route::Target;
 use parlor_core::{ClientId, Config, ConnId, Input, Instant, Now, Refused, Snapshot, Stats, Upgrade};
 use service::{EndpointState, EndpointTask};
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use super::task::{Ran, Task, TaskId};
 use super::websocket::{Phase, State, WebSocket};
 use parlor_core::api::{Command, Reply};
 use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
-use parlor_core::code::{Error, ErrorCode};
+use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Name, Now, Violation};
 use std::sync::Arc;
 

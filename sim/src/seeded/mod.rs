@@ -15,7 +15,7 @@ use crate::subject::{Seen, Subject, go_on};
 use crate::swarm::Options;
 use crate::trace::Trace;
 use parlor_core::api::Reply;
-use parlor_core::code::Error;
+use parlor_core::error::Error;
 use parlor_core::{
     Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
 };

@@ -6,7 +6,7 @@ use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Call, Stimulus};
 use crate::speech::{self, Data};
 use crate::subject::Subject;
-use parlor_core::wire::api;
+use parlor_core::api::json;
 use parlor_core::{CallId, Input};
 
 impl<S: Subject> World<S> {
@@ -89,7 +89,7 @@ impl<S: Subject> World<S> {
 
     /// A call that may be refused by the reader of bodies, or by the machine.
     pub(super) fn refused_call(&mut self, method: &str, body: &str, code: u16) -> Result<(), Failure> {
-        match api::parse(method, body.as_bytes(), &self.setup.config().limits) {
+        match json::parse(method, body.as_bytes(), &self.setup.config().limits) {
             Err(error) => {
                 equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
             }
@@ -103,7 +103,7 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn call(&mut self, method: &str, body: &str, call: Call<'_>) -> Result<(), Failure> {
-        let command = api::parse(method, body.as_bytes(), &self.setup.config().limits)
+        let command = json::parse(method, body.as_bytes(), &self.setup.config().limits)
             .map_err(|error| Failure::new(Guarantee::P1, format_args!("{method} {body} to be understood"), error))?;
         self.calls += 1;
         self.turn(Input::Call { call: CallId(self.calls), command }, &Stimulus::Call(call))

@@ -11,7 +11,7 @@ use crate::request;
 use crate::socket::Socket;
 use crate::speech::{self, ClientMessage, Speech};
 use crate::subject::{Subject, vouch};
-use parlor_core::wire::route;
+use parlor_core::admission::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
 

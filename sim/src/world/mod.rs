@@ -19,7 +19,7 @@ use crate::socket::Socket;
 use crate::speech::{self, Data};
 use crate::subject::{Seen, Subject, ask};
 use crate::transcript::Transcript;
-use parlor_core::wire::api;
+use parlor_core::api::json;
 use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now, Shard};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -669,7 +669,7 @@ impl<S: Subject> World<S> {
 
     fn history(&self, now: Now, want: &Want, twin: Option<&mut Shard>) -> Value {
         let body = request::history_since(&want.room, &want.epoch, want.offset);
-        let command = api::parse("history", body.as_bytes(), &self.setup.limits);
+        let command = json::parse("history", body.as_bytes(), &self.setup.limits);
         let answer = command.ok().zip(twin).and_then(|(command, twin)| ask(twin, now, command));
         let nothing = json!({ "error": "it cannot be asked" });
         answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or(nothing)

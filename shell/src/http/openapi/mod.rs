@@ -126,7 +126,7 @@ fn response(description: &str, schema: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_core::wire::api::METHODS;
+    use parlor_core::api::json::METHODS;
     use std::collections::BTreeSet;
 
     #[test]

@@ -256,7 +256,7 @@ fn batch(limits: &Limits) -> Value {
         command["anyOf"] = json!([{"maxProperties": 1}, {"properties": is_meant}]);
         command
     };
-    let methods = parlor_core::wire::api::METHODS.iter().filter(|method| **method != "batch");
+    let methods = parlor_core::api::json::METHODS.iter().filter(|method| **method != "batch");
     let command = json!({"oneOf": methods.map(|method| one(method)).collect::<Vec<_>>()});
     request(&["commands"], json!({"commands": at_most(limits.batch_commands, command), "parallel": truth()}))
 }

@@ -1,8 +1,8 @@
 //! How a part of a log is asked for: the same fields in the client protocol and in the HTTP API.
 
 use crate::api::{HistoryQuery, Position};
-use crate::code::{Error, ErrorCode};
-use crate::wire::raw::{optional_integer, or_default};
+use crate::error::{Error, ErrorCode};
+use crate::protocol::raw::{optional_integer, or_default};
 use alloc::string::String;
 use serde::Deserialize;
 

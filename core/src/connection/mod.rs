@@ -7,21 +7,26 @@
 //! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
 //! connection that is closing does not compile.
 
-use crate::address::Address;
+pub(crate) mod frame;
+pub(crate) mod held;
+pub(crate) mod inbox;
+pub(crate) mod outbox;
+
+use crate::admission::address::Address;
+use crate::admission::route::Plain;
 use crate::close::{CloseCause, CloseReason, NO_STATUS};
-use crate::frame::Frame;
-use crate::held::Held;
+use crate::connection::frame::Frame;
+use crate::connection::held::Held;
+use crate::connection::inbox::Inbound;
+use crate::connection::outbox::{Outbox, Queue, Sealed};
+use crate::hub::registry::{JoinId, Reasons};
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::inbound::Inbound;
 use crate::limits::Limits;
+use crate::limits::gcra::Gcra;
 use crate::link::{Replay, Replayed};
-use crate::outbox::{Outbox, Queue, Sealed};
-use crate::rate::Gcra;
-use crate::registry::{JoinId, Reasons};
+use crate::protocol::centrifuge::Subscribed;
 use crate::time::Instant;
 use crate::turn::End;
-use crate::wire::json::Subscribed;
-use crate::wire::route::Plain;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -1,10 +1,10 @@
 //! The `json` protocol: version 2 of the Centrifuge client protocol, in JSON, as its SDKs speak it.
 
-use crate::code::{Error, UnsubscribeReason};
+use crate::error::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
 use crate::link::{Entry, Page, Position, Replay, Replayed, epoch_text};
-use crate::wire::history::HistoryFields;
-use crate::wire::raw::{number_bytes, one_line, or_default, present, push_number, push_string, string_bytes};
+use crate::protocol::history::HistoryFields;
+use crate::protocol::raw::{number_bytes, one_line, or_default, present, push_number, push_string, string_bytes};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

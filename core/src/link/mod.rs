@@ -1,9 +1,9 @@
 //! What hub and home say to each other. Both directions are first in, first out.
 
 use crate::api::HistoryQuery;
-use crate::code::Error;
+use crate::error::Error;
+use crate::hub::registry::JoinId;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::registry::JoinId;
 use crate::turn::CallId;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -188,6 +188,6 @@ pub(crate) struct Entry {
 impl Entry {
     /// How many bytes it takes in a reply, without the comma before the next.
     pub fn encoded_bytes(&self) -> usize {
-        crate::wire::json::entry_bytes(self)
+        crate::protocol::centrifuge::entry_bytes(self)
     }
 }

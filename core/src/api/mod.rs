@@ -1,7 +1,9 @@
-//! What a backend can ask for, and what it is answered. [`crate::wire::api`] reads and writes both as JSON.
+//! What a backend can ask for, and what it is answered. [`crate::api::json`] reads and writes both as JSON.
+
+pub mod json;
 
 use crate::close::CloseReason;
-use crate::code::Error;
+use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, Name};
 use crate::limits::LimitRow;
 use alloc::collections::BTreeMap;

@@ -1,11 +1,11 @@
 //! The `plain` protocol: bare payloads for `new WebSocket(url)`.
 
 use crate::api;
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::link::Position;
-use crate::wire::raw::{object, one_line, present, push_number, push_string};
-use crate::wire::readable;
+use crate::protocol::raw::{object, one_line, present, push_number, push_string};
+use crate::protocol::readable;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -268,7 +268,7 @@ mod tests {
             error("no", None, None, 0),
         ];
         let types: Vec<String> =
-            frames.iter().filter_map(|frame| Some(crate::wire::raw::event_type(frame)?.into_owned())).collect();
+            frames.iter().filter_map(|frame| Some(crate::protocol::raw::event_type(frame)?.into_owned())).collect();
         assert_eq!(types, Word::ALL.iter().map(|word| word.text()).collect::<Vec<_>>());
     }
 }

@@ -2,18 +2,18 @@
 
 use super::Hub;
 use crate::close::CloseCause;
-use crate::conn::{Conn, Open, Protocol, Timer};
-use crate::frame::Frame;
-use crate::held::Held;
+use crate::connection::frame::Frame;
+use crate::connection::held::Held;
+use crate::connection::outbox::Full;
+use crate::connection::{Conn, Open, Protocol, Timer};
+use crate::hub::registry::index;
 use crate::ids::{ConnId, Name};
 use crate::limits::{Limit, Limits};
 use crate::link::{Entry, Position};
-use crate::outbox::Full;
-use crate::registry::index;
+use crate::protocol::{centrifuge, plain, raw};
 use crate::stats::Totals;
 use crate::time::Instant;
 use crate::turn::Effect;
-use crate::wire::{json, plain, raw};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -47,7 +47,7 @@ impl Hub {
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
     pub(super) fn deliver(&mut self, room: &Name, entry: &Entry) {
         self.totals.published += 1;
-        let mut message = Message::new(&entry.draft.data, || json::publication(room, entry));
+        let mut message = Message::new(&entry.draft.data, || centrifuge::publication(room, entry));
         if entry.offset > 0 {
             message.place = Some((room, Position { epoch: entry.epoch, offset: entry.offset }));
         }
@@ -60,7 +60,7 @@ impl Hub {
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
-        let mut message = Message::new(data, || json::message(data));
+        let mut message = Message::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
         for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
             fanout.deliver(conn, &mut message);
@@ -70,7 +70,7 @@ impl Hub {
 
     /// Puts a message that belongs to no room into one connection's outbox.
     pub(super) fn deliver_to(&mut self, slot: u32, data: &str) {
-        let mut message = Message::new(data, || json::message(data));
+        let mut message = Message::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
         fanout.deliver(&mut self.conns[slot as usize], &mut message);
         self.budget.take(message.frames());

@@ -3,8 +3,8 @@
 //! An [`Outbox`] takes frames; sealing it consumes it, and the [`Sealed`] that is left can only be drained. So after the
 //! decision to close there is nothing to enqueue with, and the Close frame is the last one by construction (G1).
 
-use crate::frame::Frame;
-use crate::held::Held;
+use crate::connection::frame::Frame;
+use crate::connection::held::Held;
 use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
 

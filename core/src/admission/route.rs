@@ -3,7 +3,7 @@
 use crate::api::Position;
 use crate::ids::{BadName, Name};
 use crate::limits::{Limit, Limits};
-use crate::wire::plain::Word;
+use crate::protocol::plain::Word;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;

@@ -1,17 +1,17 @@
 //! Commands of connections of the `json` protocol.
 
 use super::Hub;
+use super::turns::Work;
 use super::verdict::TokenVerdict;
-use super::work::Work;
 use crate::close::CloseCause;
-use crate::code::{Error, ErrorCode};
-use crate::conn::{PendingAuth, PendingConnect, PendingSubscribe, Protocol, Stage};
+use crate::connection::{PendingAuth, PendingConnect, PendingSubscribe, Protocol, Stage};
+use crate::error::{Error, ErrorCode};
 use crate::home::keeps_history;
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::link::{Draft, HomeRequest, Origin};
-use crate::wire::json::{self, Command, Method};
-use crate::wire::{raw, readable};
+use crate::protocol::centrifuge::{self, Command, Method};
+use crate::protocol::{raw, readable};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -44,7 +44,7 @@ impl From<Error> for Refusal {
 impl Hub {
     /// Carries out the next command of a text frame and puts the rest back: the home answers before it is looked at.
     pub(super) fn json_text(&mut self, conn: ConnId, text: String, at: usize) {
-        match json::next_command(&text[at..]) {
+        match centrifuge::next_command(&text[at..]) {
             None => {}
             Some(Err(_)) => self.close(conn.slot, CloseCause::BadRequest),
             Some(Ok((command, used))) => {
@@ -86,7 +86,7 @@ impl Hub {
                 if open.info.user != identity.user {
                     return self.close_as_anothers(slot);
                 }
-                let reply = json::refreshed(id, &open.info, identity.ttl());
+                let reply = centrifuge::refreshed(id, &open.info, identity.ttl());
                 self.renew(slot, identity, &reply);
             }
         }
@@ -98,7 +98,7 @@ impl Hub {
         let frame_pings = matches!(conn.protocol, Protocol::Json { frame_pings: true });
         let Some(open) = conn.open() else { return };
         let interval = self.config.limits.ping_interval;
-        let reply = json::Connected {
+        let reply = centrifuge::Connected {
             id: connect.id,
             info: &open.info,
             version: &self.config.version,
@@ -115,7 +115,7 @@ impl Hub {
     /// Answers a command with an error.
     pub(super) fn fail(&mut self, slot: u32, id: u64, error: &Error) {
         self.count_error(error);
-        self.say_error(slot, &json::failed(id, error));
+        self.say_error(slot, &centrifuge::failed(id, error));
     }
 
     /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: what is here of
@@ -169,7 +169,7 @@ impl Hub {
             Method::Unsubscribe => self.unsubscribe(slot, id, params),
             Method::Publish => self.publish(slot, id, params),
             Method::Refresh => {
-                let json::Refresh { token, .. } = read(params)?;
+                let centrifuge::Refresh { token, .. } = read(params)?;
                 if token.is_empty() {
                     return Err(Refusal::Close(CloseCause::TokenRequired));
                 }
@@ -182,7 +182,7 @@ impl Hub {
                 self.presence(slot, id, method == Method::PresenceStats, params)
             }
             Method::Ping => {
-                self.say(slot, &json::done(id, "ping"));
+                self.say(slot, &centrifuge::done(id, "ping"));
                 Ok(())
             }
             Method::Send => Ok(()),
@@ -196,7 +196,7 @@ impl Hub {
         let Some(Stage::Unauthenticated { token: offered, .. }) = stage.filter(|_| id != 0) else {
             return Err(Refusal::Close(CloseCause::BadRequest));
         };
-        let json::Connect { token, data, subs } = read(params)?;
+        let centrifuge::Connect { token, data, subs } = read(params)?;
         let token = Some(token).filter(|token| !token.is_empty()).or_else(|| offered.as_deref().map(String::from));
         self.readable(data)?;
         subs.values().try_for_each(|wanted| {
@@ -218,7 +218,7 @@ impl Hub {
     }
 
     fn subscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let wanted: json::Subscribe<'_> = read(params)?;
+        let wanted: centrifuge::Subscribe<'_> = read(params)?;
         done(wanted.undone())?;
         self.readable(wanted.data)?;
         let room = self.may_name(slot, &wanted.channel)?;
@@ -241,9 +241,9 @@ impl Hub {
     }
 
     fn sub_refresh(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let refresh: json::Refresh<'_> = read(params)?;
+        let refresh: centrifuge::Refresh<'_> = read(params)?;
         done(refresh.undone())?;
-        let json::Refresh { channel, token, .. } = refresh;
+        let centrifuge::Refresh { channel, token, .. } = refresh;
         let room = self.room(&channel)?;
         // Nobody may be in a personal room for a while only.
         if room.is_reserved() || !self.registry.is_member(slot, &room) {
@@ -257,7 +257,7 @@ impl Hub {
     }
 
     fn unsubscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::InRoom { channel } = read(params)?;
+        let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         // Whoever left its personal room would not be reached by what is published to the user.
         if room.is_reserved() {
@@ -266,12 +266,12 @@ impl Hub {
         if let Some(left) = self.registry.leave(slot, &room) {
             self.left(slot, left);
         }
-        self.say(slot, &json::done(id, "unsubscribe"));
+        self.say(slot, &centrifuge::done(id, "unsubscribe"));
         Ok(())
     }
 
     fn publish(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let publish: json::Publish<'_> = read(params)?;
+        let publish: centrifuge::Publish<'_> = read(params)?;
         done(publish.undone())?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
         let from = self.asking(slot, id);
@@ -303,7 +303,7 @@ impl Hub {
     }
 
     fn history(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let json::History { channel, query } = read(params)?;
+        let centrifuge::History { channel, query } = read(params)?;
         let room = self.room(&channel)?;
         if !self.config.policy.allow_history || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
@@ -318,7 +318,7 @@ impl Hub {
     }
 
     fn presence(&mut self, slot: u32, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
-        let json::InRoom { channel } = read(params)?;
+        let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         if !self.config.policy.allow_presence || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());

@@ -2,21 +2,21 @@
 
 use super::Hub;
 use super::reply::Budget;
+use super::turns::Work;
 use super::walk::Walk;
-use super::work::Work;
+use crate::api::json::no_connection;
 use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
-use crate::code::{Error, ErrorCode, UnsubscribeReason};
-use crate::conn::{JoinReason, Phase, Protocol, Timer};
+use crate::connection::{JoinReason, Phase, Protocol, Timer};
+use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
+use crate::hub::registry::Reasons;
 use crate::ids::{ClientId, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Draft, HomeRequest, Origin, Replay};
-use crate::registry::Reasons;
+use crate::protocol::centrifuge;
 use crate::time::Instant;
 use crate::turn::{CallId, Effect};
-use crate::wire::api::no_connection;
-use crate::wire::json;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -228,7 +228,7 @@ impl Hub {
             self.set(slot, Timer::Expiry, until);
             if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
                 let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
-                self.say(slot, &json::refresh_push(ttl));
+                self.say(slot, &centrifuge::refresh_push(ttl));
             }
         }
     }

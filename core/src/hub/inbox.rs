@@ -1,13 +1,13 @@
 //! Frames and messages of clients before they are commands, and how much of them is kept.
 
-use super::work::Work;
+use super::turns::Work;
 use super::{Hub, abnormal};
 use crate::close::CloseCause;
-use crate::conn::{Conn, Phase, Timer};
-use crate::frame::Frame;
-use crate::inbound::Inbound;
+use crate::connection::frame::Frame;
+use crate::connection::inbox::Inbound;
+use crate::connection::{Conn, Phase, Timer};
+use crate::hub::registry::index;
 use crate::limits::Limit;
-use crate::registry::index;
 use crate::time::Instant;
 use crate::turn::Effect;
 use alloc::rc::Rc;

@@ -3,7 +3,7 @@
 //! Frames that no socket was offered yet are not counted: the turn bounds them, and most sockets take them. So only connections
 //! that refuse pay for the count, and only they can be closed to make room.
 
-use crate::frame::Frame;
+use crate::connection::frame::Frame;
 use crate::map::{Keys, Map};
 
 /// Refused frames of the whole node.

@@ -2,13 +2,15 @@
 
 use crate::api::{Command, Connection, Info, Message, Page, Position, Publication, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
-use crate::wire::history::{HistoryFields, Since};
-use crate::wire::json::{push_members, push_publication};
-use crate::wire::raw::{integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes};
-use crate::wire::readable;
+use crate::protocol::centrifuge::{push_members, push_publication};
+use crate::protocol::history::{HistoryFields, Since};
+use crate::protocol::raw::{
+    integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes,
+};
+use crate::protocol::readable;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;

@@ -3,7 +3,7 @@
 //! Parsers differ in what they take. Python's gives up on a thousand brackets and on an integer of 4,301 digits, others
 //! on 64 brackets or on half of a surrogate pair; a client whose parser fails is gone, and so are all in its room.
 
-use crate::code::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode};
 use crate::limits::{Limit, Limits};
 use alloc::format;
 

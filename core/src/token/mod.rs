@@ -1,6 +1,6 @@
 //! What a JSON Web Token says (RFC 7519), and who may say that it is true.
 
-use crate::wire::raw;
+use crate::protocol::raw;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,0 +1,9 @@
+//! The protocols that clients speak, as pure functions: from text to commands, from results to text.
+
+pub(crate) mod centrifuge;
+pub(crate) mod history;
+pub(crate) mod plain;
+pub(crate) mod raw;
+pub(crate) mod readable;
+
+pub use plain::Word;

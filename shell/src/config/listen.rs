@@ -1,6 +1,6 @@
 //! Where to listen, as everyone writes it.
 
-use super::value::Value;
+use super::value::SettingValue;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -61,7 +61,7 @@ impl fmt::Display for Listen {
     }
 }
 
-impl Value for Listen {
+impl SettingValue for Listen {
     const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000, localhost:8000, \
                                    8000 which is the same, or :8000 for every address";
 

@@ -21,7 +21,7 @@ use parlor_core::Name;
 use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
 use parlor_core::{Config, Policy};
-use sources::Stop;
+use sources::LoadError;
 use std::ffi::OsString;
 
 /// A path that leads to a room.
@@ -49,8 +49,8 @@ impl Settings {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
         let settings = sources::load(arguments, environment).map_err(|stop| match stop {
-            Stop::Clap(message) => message.exit(),
-            Stop::Wrong(message) => message,
+            LoadError::Clap(message) => message.exit(),
+            LoadError::Invalid(message) => message,
         })?;
         settings.check()?;
         Ok(settings)

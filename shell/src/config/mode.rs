@@ -159,14 +159,14 @@ fn check_length(name: &str, secret: Option<&Secret<String>>, least: usize) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Key;
+    use super::super::table::Setting;
     use super::*;
 
     #[test]
     fn every_setting_of_a_server_for_others_ends_development_mode() {
         for name in ["api_key", "token_secret", "token_jwks", "allowed_origins", "public_hosts", "trusted_proxies"] {
             let (known, ends) =
-                (Key::all().any(|key| key.name == name), PUBLIC.iter().any(|(public, _)| *public == name));
+                (Setting::all().any(|key| key.name == name), PUBLIC.iter().any(|(public, _)| *public == name));
             assert_eq!(known, ends, "{name}");
         }
     }

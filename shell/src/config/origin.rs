@@ -1,6 +1,6 @@
 //! Origins of web pages (RFC 6454), as browsers send them and as settings name them.
 
-use super::value::{Form, Value};
+use super::value::{Form, SettingValue};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -240,7 +240,7 @@ impl FromStr for Origins {
     }
 }
 
-impl Value for Origins {
+impl SettingValue for Origins {
     const ALLOWED: &'static str = "origins separated by commas such as https://app.example.com, or an array of them";
     const FORM: Form = Form::List;
 

@@ -1,6 +1,6 @@
 //! The addresses of proxies whose word for where a client is counts.
 
-use super::value::{Form, Value};
+use super::value::{Form, SettingValue};
 use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -52,7 +52,7 @@ fn canonical(range: IpNet) -> Option<IpNet> {
     Ipv4Net::new(six.addr().to_ipv4_mapped()?, prefix).ok().map(IpNet::V4)
 }
 
-impl Value for Proxies {
+impl SettingValue for Proxies {
     const ALLOWED: &'static str =
         "address ranges separated by commas such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, or an array of them";
     const FORM: Form = Form::List;

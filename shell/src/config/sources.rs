@@ -1,8 +1,8 @@
 //! Where settings come from: the file, then the environment, then flags, each overriding the one before.
 
 use super::kubernetes::is_for_a_service;
-use super::table::Key;
-use super::value::{Form, Value as _};
+use super::table::Setting;
+use super::value::{Form, SettingValue as _};
 use super::{Route, Settings, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
@@ -19,7 +19,7 @@ use toml::{Table, Value as Toml};
 pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Settings, Stop> {
+) -> Result<Settings, LoadError> {
     let flags = command().try_get_matches_from(arguments).map_err(explain)?;
     let environment = known_variables(environment)?;
     let mut settings = Settings::default();
@@ -31,7 +31,7 @@ pub(super) fn load(
     if let Some((file, place)) = file {
         read_file(&mut settings, file, &place)?;
     }
-    for key in Key::all() {
+    for key in Setting::all() {
         if let Some(text) = in_environment(key.name) {
             set(&mut settings, &key, text, variable(key.name))?;
         }
@@ -51,16 +51,16 @@ const UNSET: Duration = Duration::MAX;
 
 /// Why there are no settings.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum LoadError {
     /// The command line is wrong, or asks for help or the version.
     Clap(clap::Error),
     /// A sentence that says what is wrong.
-    Wrong(String),
+    Invalid(String),
 }
 
-impl From<String> for Stop {
+impl From<String> for LoadError {
     fn from(wrong: String) -> Self {
-        Self::Wrong(wrong)
+        Self::Invalid(wrong)
     }
 }
 
@@ -81,7 +81,7 @@ fn command() -> Command {
         "TOML file with any of these settings, under their names with _ for - [env: {}]",
         variable(CONFIG)
     ));
-    let settings = Key::all().map(|key| {
+    let settings = Setting::all().map(|key| {
         let default = key.show(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
         let arg = Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading);
@@ -100,7 +100,7 @@ fn command() -> Command {
 fn known_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(&'static str, String)>, String> {
-    let names = || Key::all().map(|key| key.name).chain([CONFIG]);
+    let names = || Setting::all().map(|key| key.name).chain([CONFIG]);
     let mut known = Vec::new();
     for (name, text) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
@@ -137,7 +137,7 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
             return Err(format!("{name} and {place} are both set; leave one of them out"));
         }
         let text = text_in(&file, &place)?;
-        let key = Key::all().find(|key| key.name == name).expect("it is a setting");
+        let key = Setting::all().find(|key| key.name == name).expect("it is a setting");
         set(settings, &key, &text, format!("{place} ({file})"))?;
     }
     Ok(())
@@ -151,8 +151,8 @@ fn read_file(settings: &mut Settings, file: &str, place: &str) -> Result<(), Str
             settings.routes = routes(value).map_err(|error| format!("{}: {error}", path.display()))?;
             continue;
         }
-        let Some(key) = Key::all().find(|key| key.name == name) else {
-            let nearest = nearest(&name, Key::all().map(|key| key.name).chain(["routes"]));
+        let Some(key) = Setting::all().find(|key| key.name == name) else {
+            let nearest = nearest(&name, Setting::all().map(|key| key.name).chain(["routes"]));
             return Err(format!("{}: unknown key {name:?}; did you mean {nearest:?}?", path.display()));
         };
         let place = format!("{}: {name}", path.display());
@@ -191,7 +191,7 @@ fn text_of(value: Toml, form: Form) -> Option<String> {
     }
 }
 
-fn set(settings: &mut Settings, key: &Key, text: &str, place: impl Display) -> Result<(), String> {
+fn set(settings: &mut Settings, key: &Setting, text: &str, place: impl Display) -> Result<(), String> {
     let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
     if trimmed.is_some() {
         // As `echo` and editors write it. Nothing that can be set ends with one.
@@ -231,18 +231,20 @@ fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static st
 }
 
 /// What the command line is refused with. The library does not know what a flag without its value needs.
-fn explain(error: clap::Error) -> Stop {
-    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return Stop::Clap(suggest(error)) };
+fn explain(error: clap::Error) -> LoadError {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else {
+        return LoadError::Clap(suggest(error));
+    };
     let has_no_value =
         matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
     let written = arg.split(' ').next().unwrap_or_default();
-    let key = Key::all().find(|key| written.strip_prefix("--").is_some_and(|name| name == flag(key.name)));
+    let key = Setting::all().find(|key| written.strip_prefix("--").is_some_and(|name| name == flag(key.name)));
     match key.filter(|_| error.kind() == ErrorKind::InvalidValue && has_no_value) {
         Some(key) if key.allowed() == bool::ALLOWED => {
-            Stop::Wrong(format!("{written} needs a value: {}; write {written} true", key.allowed()))
+            LoadError::Invalid(format!("{written} needs a value: {}; write {written} true", key.allowed()))
         }
-        Some(key) => Stop::Wrong(format!("{written} needs a value: {}", key.allowed())),
-        None => Stop::Clap(suggest(error)),
+        Some(key) => LoadError::Invalid(format!("{written} needs a value: {}", key.allowed())),
+        None => LoadError::Clap(suggest(error)),
     }
 }
 
@@ -261,7 +263,7 @@ fn suggest(mut error: clap::Error) -> clap::Error {
         && error.kind() == ErrorKind::UnknownArgument
         && let Some(name) = name.strip_prefix("--")
     {
-        let nearest = flag(nearest(name, Key::all().map(|key| key.name).chain([CONFIG])));
+        let nearest = flag(nearest(name, Setting::all().map(|key| key.name).chain([CONFIG])));
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{nearest}")));
     }
     error
@@ -274,8 +276,8 @@ mod tests {
     /// What is printed where this is the command line.
     fn said(arguments: &[&str]) -> String {
         match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
-            Err(Stop::Clap(error)) => error.to_string(),
-            Err(Stop::Wrong(wrong)) => wrong,
+            Err(LoadError::Clap(error)) => error.to_string(),
+            Err(LoadError::Invalid(wrong)) => wrong,
             Ok(settings) => format!("{settings:?}"),
         }
     }
@@ -304,13 +306,13 @@ mod tests {
         }
         assert!(said(&["--lisen=1"]).contains("--listen"));
         let file = [(OsString::from("PARLOR_TOKEN_SECRET_FIL"), OsString::from("s3cret"))];
-        let Err(Stop::Wrong(wrong)) = load([OsString::from("parlor")], file) else { panic!("it is not known") };
+        let Err(LoadError::Invalid(wrong)) = load([OsString::from("parlor")], file) else { panic!("it is not known") };
         assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET_FILE?") && !wrong.contains("s3cret"), "{wrong}");
     }
 
     #[test]
     fn no_setting_looks_like_what_kubernetes_sets() {
-        for key in Key::all() {
+        for key in Setting::all() {
             for value in [None, Some("tcp://10.0.0.1:80")] {
                 assert!(!is_for_a_service(&variable(key.name), value), "{}", key.name);
             }
@@ -320,8 +322,8 @@ mod tests {
     #[test]
     fn familiar_names_lead_to_settings_that_there_are() {
         for (familiar, setting) in FAMILIAR {
-            assert!(Key::all().any(|key| key.name == *setting), "{setting}");
-            assert!(!Key::all().any(|key| key.name == *familiar), "{familiar}");
+            assert!(Setting::all().any(|key| key.name == *setting), "{setting}");
+            assert!(!Setting::all().any(|key| key.name == *familiar), "{familiar}");
         }
     }
 }

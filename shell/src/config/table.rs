@@ -2,7 +2,7 @@
 //! of the file follow from this table and from the table of limits, so they say the same
 //! things.
 
-use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, Value};
+use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{Listen, Origins, Proxies, Route};
 use crate::secret::Secret;
 use parlor_core::{Limit, Limits, UserLimit};
@@ -10,17 +10,17 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// One line of the table.
 #[derive(Clone, Copy)]
-pub(super) struct Key {
+pub(super) struct Setting {
     /// As in the file.
     pub(super) name: &'static str,
     doc: &'static str,
     pub(super) heading: &'static str,
-    kind: Kind,
+    kind: SettingKind,
 }
 
 /// What a setting is read into.
 #[derive(Clone, Copy)]
-enum Kind {
+enum SettingKind {
     /// A field of the settings.
     Field {
         form: Form,
@@ -35,11 +35,15 @@ enum Kind {
     Limit(Limit),
 }
 
-impl Key {
+impl Setting {
     /// Every setting, in the order of `--help`.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let limit =
-            |limit: &Limit| Self { name: limit.name(), doc: limit.doc(), heading: "Limits", kind: Kind::Limit(*limit) };
+        let limit = |limit: &Limit| Self {
+            name: limit.name(),
+            doc: limit.doc(),
+            heading: "Limits",
+            kind: SettingKind::Limit(*limit),
+        };
         FIELDS.iter().copied().chain(Limit::ALL.iter().map(limit))
     }
 
@@ -49,51 +53,51 @@ impl Key {
     /// A sentence that says what is wrong with it, and what is allowed.
     pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
-            Kind::Field { set, .. } => set(settings, text),
-            Kind::Limit(limit) => value::take_limit(settings.limits.place(limit), text),
+            SettingKind::Field { set, .. } => set(settings, text),
+            SettingKind::Limit(limit) => value::take_limit(settings.limits.place(limit), text),
         }
     }
 
     /// What stands for it in the file.
     pub(super) fn form(&self) -> Form {
         match self.kind {
-            Kind::Field { form, .. } => form,
-            Kind::Limit(_) => Form::Word,
+            SettingKind::Field { form, .. } => form,
+            SettingKind::Limit(_) => Form::Word,
         }
     }
 
     /// What is allowed, as the end of the sentence "it needs a value: …".
     pub(super) fn allowed(&self) -> &'static str {
         match self.kind {
-            Kind::Field { allowed, .. } => allowed,
-            Kind::Limit(limit) => value::allowed(Settings::default().limits.value(limit)),
+            SettingKind::Field { allowed, .. } => allowed,
+            SettingKind::Limit(limit) => value::allowed(Settings::default().limits.value(limit)),
         }
     }
 
     /// Whether no error may show its value.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Field { is_secret: true, .. })
+        matches!(self.kind, SettingKind::Field { is_secret: true, .. })
     }
 
-    /// The value as [`Key::set`] takes it; none where there is nothing to say.
+    /// The value as [`Setting::set`] takes it; none where there is nothing to say.
     pub(super) fn show(&self, settings: &Settings) -> Option<String> {
         match self.kind {
-            Kind::Field { show, .. } => show(settings),
-            Kind::Limit(limit) => value::show_limit(settings.limits.value(limit)),
+            SettingKind::Field { show, .. } => show(settings),
+            SettingKind::Limit(limit) => value::show_limit(settings.limits.value(limit)),
         }
     }
 
     /// What it is for, and what it has to be to others.
     pub(super) fn help(&self) -> String {
         let mut help = String::from(self.doc.trim().trim_end_matches('.'));
-        if let Kind::Limit(limit) = self.kind {
+        if let SettingKind::Limit(limit) = self.kind {
             limit.relations().iter().for_each(|relation| help += &format!("; {}", relation.demand));
         }
         help
     }
 }
 
-fn assign<V: Value>(place: &mut V, text: &str) -> Result<(), String> {
+fn assign<V: SettingValue>(place: &mut V, text: &str) -> Result<(), String> {
     *place = V::take(text)?;
     Ok(())
 }
@@ -127,15 +131,15 @@ macro_rules! settings {
         }
 
         /// The settings that are no limits.
-        const FIELDS: &[Key] = &[
-            $(Key {
+        const FIELDS: &[Setting] = &[
+            $(Setting {
                 name: stringify!($key),
                 doc: concat!($($doc),+),
                 heading: "Server",
-                kind: Kind::Field {
-                    form: <$kind as Value>::FORM,
-                    allowed: <$kind as Value>::ALLOWED,
-                    is_secret: <$kind as Value>::IS_SECRET,
+                kind: SettingKind::Field {
+                    form: <$kind as SettingValue>::FORM,
+                    allowed: <$kind as SettingValue>::ALLOWED,
+                    is_secret: <$kind as SettingValue>::IS_SECRET,
                     set: |settings, text| assign(&mut settings.$key, text),
                     show: |settings| settings.$key.show(),
                 },
@@ -147,7 +151,7 @@ macro_rules! settings {
 settings! {
     /// Address and port to listen on, localhost:8000 or 8000 for this machine only, or :8000 for every address; port 0 takes any free one.
     listen: Listen = Listen::Address(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8000))),
-    /// Key that backends send with every API call, at least 16 bytes in production; development mode makes one up.
+    /// Setting that backends send with every API call, at least 16 bytes in production; development mode makes one up.
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.
     api_key_file: Option<String> = None,

@@ -2,7 +2,7 @@
 
 use crate::secret::Secret;
 use parlor_core::UserLimit;
-use parlor_core::limits::{Place, Rate, Value as LimitValue};
+use parlor_core::limits::{Place, Rate, Value};
 use std::time::Duration;
 
 /// What stands for a setting in the file.
@@ -28,7 +28,7 @@ impl Form {
 }
 
 /// A kind of setting.
-pub(super) trait Value: Sized {
+pub(super) trait SettingValue: Sized {
     /// What is allowed, as the end of the sentence "expected …".
     const ALLOWED: &'static str;
     /// How the file writes it.
@@ -38,7 +38,7 @@ pub(super) trait Value: Sized {
 
     fn read(text: &str) -> Option<Self>;
 
-    /// As [`Value::read`].
+    /// As [`SettingValue::read`].
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
@@ -46,11 +46,11 @@ pub(super) trait Value: Sized {
         Self::read(text).ok_or_else(|| format!("expected {}, not {text:?}", Self::ALLOWED))
     }
 
-    /// The value as [`Value::read`] takes it; none where there is nothing to say.
+    /// The value as [`SettingValue::read`] takes it; none where there is nothing to say.
     fn show(&self) -> Option<String>;
 }
 
-impl Value for bool {
+impl SettingValue for bool {
     const ALLOWED: &'static str = "true or false";
 
     fn read(text: &str) -> Option<Self> {
@@ -62,7 +62,7 @@ impl Value for bool {
     }
 }
 
-impl Value for usize {
+impl SettingValue for usize {
     const ALLOWED: &'static str = "a whole number, not negative";
 
     fn read(text: &str) -> Option<Self> {
@@ -74,7 +74,7 @@ impl Value for usize {
     }
 }
 
-impl Value for Duration {
+impl SettingValue for Duration {
     const ALLOWED: &'static str = "a duration with its unit such as 25s, 1m 30s or 500ms";
 
     fn read(text: &str) -> Option<Self> {
@@ -86,7 +86,7 @@ impl Value for Duration {
     }
 }
 
-impl Value for Rate {
+impl SettingValue for Rate {
     const ALLOWED: &'static str = "a rate such as 100/s, burst 200 (both at least 1), or off";
 
     fn read(text: &str) -> Option<Self> {
@@ -110,7 +110,7 @@ impl Value for Rate {
 /// Reads a limit from text.
 ///
 /// # Errors
-/// As [`Value::take`].
+/// As [`SettingValue::take`].
 pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
     match place {
         Place::Duration(place) => *place = Duration::take(text)?,
@@ -121,23 +121,23 @@ pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is allowed for such a limit, as [`Value::ALLOWED`].
-pub(super) fn allowed(value: LimitValue) -> &'static str {
+/// What is allowed for such a limit, as [`SettingValue::ALLOWED`].
+pub(super) fn allowed(value: Value) -> &'static str {
     match value {
-        LimitValue::Duration(_) => Duration::ALLOWED,
-        LimitValue::Bytes(_) | LimitValue::Count(_) => usize::ALLOWED,
-        LimitValue::CountOrOff(_) => OrOff::ALLOWED,
-        LimitValue::Rate(_) => Rate::ALLOWED,
+        Value::Duration(_) => Duration::ALLOWED,
+        Value::Bytes(_) | Value::Count(_) => usize::ALLOWED,
+        Value::CountOrOff(_) => OrOff::ALLOWED,
+        Value::Rate(_) => Rate::ALLOWED,
     }
 }
 
 /// A limit as [`take_limit`] takes it.
-pub(super) fn show_limit(value: LimitValue) -> Option<String> {
+pub(super) fn show_limit(value: Value) -> Option<String> {
     match value {
-        LimitValue::Duration(time) => time.show(),
-        LimitValue::Bytes(number) | LimitValue::Count(number) => number.show(),
-        LimitValue::CountOrOff(number) => OrOff(number).show(),
-        LimitValue::Rate(rate) => rate.show(),
+        Value::Duration(time) => time.show(),
+        Value::Bytes(number) | Value::Count(number) => number.show(),
+        Value::CountOrOff(number) => OrOff(number).show(),
+        Value::Rate(rate) => rate.show(),
     }
 }
 
@@ -147,7 +147,7 @@ struct OrOff(usize);
 /// What stands for no bound.
 const OFF: &str = "off";
 
-impl Value for OrOff {
+impl SettingValue for OrOff {
     const ALLOWED: &'static str = "a whole number, at least 1, or off";
 
     fn read(text: &str) -> Option<Self> {
@@ -162,7 +162,7 @@ impl Value for OrOff {
     }
 }
 
-impl Value for String {
+impl SettingValue for String {
     const ALLOWED: &'static str = "text that is not empty";
     const FORM: Form = Form::Text;
 
@@ -175,7 +175,7 @@ impl Value for String {
     }
 }
 
-impl Value for Secret<String> {
+impl SettingValue for Secret<String> {
     const ALLOWED: &'static str = String::ALLOWED;
     const FORM: Form = Form::Text;
     const IS_SECRET: bool = true;
@@ -193,7 +193,7 @@ impl Value for Secret<String> {
     }
 }
 
-impl<V: Value> Value for Option<V> {
+impl<V: SettingValue> SettingValue for Option<V> {
     const ALLOWED: &'static str = V::ALLOWED;
     const FORM: Form = V::FORM;
     const IS_SECRET: bool = V::IS_SECRET;
@@ -211,7 +211,7 @@ impl<V: Value> Value for Option<V> {
     }
 }
 
-impl Value for UserLimit {
+impl SettingValue for UserLimit {
     const ALLOWED: &'static str = "replace or refuse";
 
     fn read(text: &str) -> Option<Self> {
@@ -231,13 +231,13 @@ impl Value for UserLimit {
 }
 
 /// Makes a kind of setting of an enum whose values are written as one word.
-macro_rules! words {
+macro_rules! keyword_enum {
     ($(#[$doc:meta])* $name:ident, $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
-        impl Value for $name {
+        impl SettingValue for $name {
             const ALLOWED: &'static str = $allowed;
 
             fn read(text: &str) -> Option<Self> {
@@ -254,7 +254,7 @@ macro_rules! words {
     };
 }
 
-words! {
+keyword_enum! {
     /// How much is logged.
     LogLevel, "error, warn, info, debug, trace or off" {
         /// Nothing.
@@ -272,7 +272,7 @@ words! {
     }
 }
 
-words! {
+keyword_enum! {
     /// How log lines are written.
     LogFormat, "text or json" {
         /// For people.
@@ -282,7 +282,7 @@ words! {
     }
 }
 
-words! {
+keyword_enum! {
     /// Where an API call finds out that it failed.
     ApiErrorMode, "transport or body" {
         /// In the HTTP status, and in the body.

@@ -5,8 +5,8 @@
 use dlmalloc::GlobalDlmalloc;
 use gungraun::prelude::*;
 use parlor::auth::TokenVerifier;
-use parlor::driver::{Handshake, Transport};
-use parlor::host::Host;
+use parlor::net::driver::{Handshake, Transport};
+use parlor::runtime::host::Host;
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
 use parlor_core::{Config, ConnId, Limits, Name, Now, Upgrade};

@@ -1,7 +1,7 @@
 //! The server as whoever starts it sees it.
 
 use crate::config::{Listen, Settings};
-use crate::shard;
+use crate::runtime::shard;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

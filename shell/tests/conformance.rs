@@ -9,7 +9,7 @@ mod session;
 #[path = "../examples/echo/socket.rs"]
 mod socket;
 
-use parlor::driver::{Handshake, Transport};
+use parlor::net::driver::{Handshake, Transport};
 use parlor_core::Limits;
 use session::Session;
 use std::cell::RefCell;

@@ -1,8 +1,8 @@
 //! The host over a transport that does what a test says: the driver's every corner, without sockets and time.
 
 use parlor::auth::TokenVerifier;
-use parlor::driver::{Handshake, Transport};
-use parlor::host::{Answer, Host, Progress};
+use parlor::net::driver::{Handshake, Transport};
+use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
 use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Name, Now, Upgrade};
 use std::cell::RefCell;

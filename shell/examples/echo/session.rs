@@ -1,6 +1,6 @@
 //! A connection that gets back every text that it sends: the server's driver, decoder and state machine, without rooms.
 
-use parlor::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
+use parlor::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use parlor_core::api::Command;
 use parlor_core::{CallId, ClientId, Config, ConnId, Effect, Input, Limits, Lost, Now, Shard, Upgrade};
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 //! One connection over a socket that blocks: the upgrade, and then the session.
 
 use super::session::Session;
-use parlor::driver::{Handshake, Transport};
+use parlor::net::driver::{Handshake, Transport};
 use parlor_core::Limits;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;

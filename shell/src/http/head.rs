@@ -2,7 +2,7 @@
 
 use super::response::{Body, logged_error};
 use crate::config::is_authority;
-use crate::refusals::RefusalReason;
+use crate::net::refusals::RefusalReason;
 use hyper::header::{
     CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };

@@ -1,6 +1,6 @@
 //! A socket that takes note when bytes come, and when it takes none; what comes behind the first of them takes turns.
 
-use crate::rounds::{RoundWait, Rounds};
+use crate::runtime::rounds::{RoundWait, Rounds};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};

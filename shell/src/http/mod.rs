@@ -11,12 +11,12 @@ mod upgrade;
 
 pub(crate) use forwarded::Warned;
 
-use crate::driver::Handshake;
-use crate::observe;
-use crate::refusals::{RefusalDetails, RefusalReason, truncated};
-use crate::shard::ShardRuntime;
-use crate::sockets::{SocketGuard, SocketWait};
-use crate::tcp;
+use crate::net::driver::Handshake;
+use crate::net::refusals::{RefusalDetails, RefusalReason, truncated};
+use crate::net::sockets::{SocketGuard, SocketWait};
+use crate::net::tcp;
+use crate::observe::health;
+use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
@@ -421,7 +421,7 @@ fn health(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
     let bytes: Bytes = match path {
         "/health" => {
             let (now, stats) = shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty());
-            observe::health(shard, now.mono, &stats).into()
+            health::health(shard, now.mono, &stats).into()
         }
         openapi::PATH => shard.document.bytes(&shard.settings),
         FAVICON => return response::no_content(),

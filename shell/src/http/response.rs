@@ -1,7 +1,7 @@
 //! Answers, all with a JSON body.
 
-use crate::refusals::RefusalReason;
-use crate::shard::ShardRuntime;
+use crate::net::refusals::RefusalReason;
+use crate::runtime::shard::ShardRuntime;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};

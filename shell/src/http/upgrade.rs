@@ -7,9 +7,9 @@ use super::origin;
 use super::response::{self, Body, limit_error, logged_error, not_found, restarting, retry_after};
 use crate::auth;
 use crate::config::Settings;
-use crate::driver::Handshake;
-use crate::refusals::RefusalReason;
-use crate::shard::ShardRuntime;
+use crate::net::driver::Handshake;
+use crate::net::refusals::RefusalReason;
+use crate::runtime::shard::ShardRuntime;
 use hyper::body::Incoming;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,

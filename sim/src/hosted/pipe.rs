@@ -1,6 +1,6 @@
 //! Both ends of an invented socket: the driver's, and the one that the world holds.
 
-use parlor::driver::Transport;
+use parlor::net::driver::Transport;
 use parlor_core::Lost;
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! TCP as a transport.
 
-use crate::driver::Transport;
+use crate::net::driver::Transport;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;

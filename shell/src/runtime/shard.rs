@@ -4,16 +4,16 @@
 //! that is full has its own task woken, which alone waits for it.
 
 use crate::auth::{self, TokenVerifier};
-use crate::backoff::Backoff;
-use crate::clock::Clock;
 use crate::config::Settings;
-use crate::driver::Handshake;
-use crate::host::{Host, Progress, RefusedTokens};
 use crate::http;
-use crate::observe::Rates;
-use crate::refusals::{RefusalDetails, RefusalReason, Refusals};
-use crate::rounds::Rounds;
-use crate::sockets::Sockets;
+use crate::net::driver::Handshake;
+use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
+use crate::net::sockets::Sockets;
+use crate::observe::health::Rates;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::clock::Clock;
+use crate::runtime::host::{Host, Progress, RefusedTokens};
+use crate::runtime::rounds::Rounds;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
 use crate::auth::TokenVerifier;
-use crate::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
-use crate::input_log::InputLog;
+use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
+use crate::observe::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade};

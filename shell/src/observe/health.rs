@@ -1,9 +1,9 @@
 //! What can be seen from outside: `/health`.
 
 use crate::config::Settings;
-use crate::log;
-use crate::refusals::RefusalCounts;
-use crate::shard::ShardRuntime;
+use crate::net::refusals::RefusalCounts;
+use crate::observe::log;
+use crate::runtime::shard::ShardRuntime;
 use parlor_core::stats::Totals;
 use parlor_core::{Instant, Limit, Stats};
 use serde::Serialize;

@@ -3,7 +3,7 @@
 //! The same code runs over TCP in the server and over an invented transport in the simulator. It decides nothing: it
 //! writes the 101, turns frames into inputs, and moves what the shard has pending.
 
-use crate::decoder::{Decoded, Decoder};
+use crate::net::decoder::{Decoded, Decoder};
 use parlor_core::{ConnId, Input, Lost, Pending, Violation};
 use std::io::{self, IoSlice};
 use std::mem;

@@ -1,10 +1,12 @@
 //! Who is who: tokens of clients, the key of backends, and randomness that cannot be guessed.
 
-use crate::secret::Secret;
+pub mod secret;
+
 use aws_lc_rs::{constant_time, rand};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parlor_core::{BadToken, Claims, VerifiedClaims};
+use secret::Secret;
 use serde_json::value::RawValue;
 use std::fmt;
 

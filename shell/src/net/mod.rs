@@ -1,0 +1,7 @@
+//! Sockets and their bytes: TCP, WebSocket frames, and the driver that joins a socket to the shard.
+
+pub(crate) mod decoder;
+pub mod driver;
+pub(crate) mod refusals;
+pub(crate) mod sockets;
+pub(crate) mod tcp;

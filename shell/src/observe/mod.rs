@@ -1,0 +1,5 @@
+//! Output for operators: the log, the figures of `/health`, and the last inputs of a shard.
+
+pub(crate) mod health;
+pub mod input_log;
+pub mod log;

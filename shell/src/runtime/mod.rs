@@ -1,0 +1,7 @@
+//! The thread of a shard: its clock, its tasks, and the host that carries out what the shard decides.
+
+pub(crate) mod backoff;
+pub(crate) mod clock;
+pub mod host;
+pub(crate) mod rounds;
+pub(crate) mod shard;

@@ -1,18 +1,15 @@
 //! Fan-out: a message is encoded at most once for each protocol, and every receiver's outbox gets the same bytes.
 
 use super::Hub;
-use crate::close::CloseCause;
 use crate::connection::frame::Frame;
 use crate::connection::held::Held;
 use crate::connection::outbox::Full;
-use crate::connection::{Conn, Open, Protocol, Timer};
-use crate::hub::registry::index;
+use crate::connection::{Conn, Open, Protocol};
 use crate::ids::{ConnId, Name};
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 use crate::link::{Entry, Position};
 use crate::protocol::{centrifuge, plain, raw};
 use crate::stats::Totals;
-use crate::time::Instant;
 use crate::turn::Effect;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -93,30 +90,6 @@ impl Hub {
     /// Puts one text message into one connection's outbox.
     pub(super) fn say(&mut self, slot: u32, text: &str) {
         self.enqueue(slot, Frame::text(text));
-    }
-
-    /// Ends those whose sockets have gone longest without taking anything, until what such sockets have refused is within the
-    /// bound of the node. Returns whether there was one.
-    #[inline]
-    pub(super) fn relieve_outboxes(&mut self) -> bool {
-        self.held.bytes() > self.config.limits.outbox_bytes_total && self.close_longest_refusing()
-    }
-
-    #[cold]
-    fn close_longest_refusing(&mut self) -> bool {
-        let refusing = |(slot, conn): (usize, &Conn)| {
-            let refuses = conn.open()?.outbox.queue().has_refused();
-            refuses.then(|| (conn.deadlines.get(Timer::Write), index(slot)))
-        };
-        let mut refusing: Vec<(Instant, u32)> = self.conns.iter().filter_map(refusing).collect();
-        refusing.sort_unstable();
-        for (_, slot) in &refusing {
-            if self.held.bytes() <= self.config.limits.outbox_bytes_total {
-                break;
-            }
-            self.close_over(*slot, Limit::OutboxBytesTotal, CloseCause::Slow);
-        }
-        !refusing.is_empty()
     }
 
     /// Tells a client what went wrong, if there is still somebody to tell.

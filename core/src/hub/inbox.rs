@@ -1,7 +1,8 @@
 //! Frames and messages of clients before they are commands, and how much of them is kept.
 
+use super::Hub;
+use super::lifecycle::abnormal;
 use super::turns::Work;
-use super::{Hub, abnormal};
 use crate::close::CloseCause;
 use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;

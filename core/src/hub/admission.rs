@@ -1,0 +1,137 @@
+//! The admission of new connections, within the limits of the node and of their address.
+
+use super::Hub;
+use crate::admission::address::Address;
+use crate::admission::route::Target;
+use crate::connection::{Conn, Deadlines, Handshaking, Phase, Protocol, Timer};
+use crate::hub::registry::index;
+use crate::ids::{ClientId, ConnId};
+use crate::limits::gcra::Gcra;
+use crate::limits::{Limit, Rate};
+use crate::time::Instant;
+use crate::turn::{Refused, Upgrade};
+use alloc::boxed::Box;
+
+/// One address, while a limit by address is on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub connections: usize,
+    pub rate: Gcra,
+    /// When it can be forgotten, if it has no connection then.
+    pub armed: Instant,
+}
+
+impl Peer {
+    const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
+}
+
+impl Hub {
+    /// Makes a connection of an upgrade request.
+    pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
+        let peer = self.admit_new(request.peer.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
+        let (protocol, in_url) = match request.target {
+            Target::Json { frame_pings } => (Protocol::Json { frame_pings }, None),
+            Target::Plain(mut plain) => {
+                let token = plain.token.take();
+                (Protocol::Plain(Box::new(plain)), token)
+            }
+        };
+        let slot = index(self.conns.vacant_key());
+        if self.generations.len() <= slot as usize {
+            self.generations.push(0);
+        }
+        let id = ConnId { slot, generation: self.generations[slot as usize] };
+        let client = ClientId(request.client);
+        let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
+        self.conns.insert(Conn { id, client, peer, protocol, phase, deadlines: Deadlines::NONE });
+        let twin = self.clients.insert(client, slot);
+        assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
+        self.totals.accepted += 1;
+        self.arm(slot, Timer::Phase, self.config.limits.handshake_timeout);
+        Ok(id)
+    }
+
+    /// Whether a new connection from this address is within the limits, which take note of it.
+    pub(super) fn admit_new(&mut self, from: Option<Address>) -> Result<Option<Address>, Refused> {
+        let limits = &self.config.limits;
+        let now = self.now.mono;
+        if self.drain.is_some() {
+            return Err(Refused::ShuttingDown);
+        }
+        if self.conns.len() >= limits.connections {
+            return Err(self.refused(Limit::Connections));
+        }
+        let rate = |from: Address| match self.config.spares_loopback && from.is_loopback() {
+            true => Rate::OFF,
+            false => limits.new_connections_per_ip,
+        };
+        let from = from.map(|from| (from, rate(from)));
+        let from = from.filter(|(_, rate)| limits.connections_per_ip > 0 || *rate != Rate::OFF);
+        let mut peer = from.and_then(|(from, _)| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
+        if limits.connections_per_ip > 0 && peer.connections >= limits.connections_per_ip {
+            return Err(self.refused(Limit::ConnectionsPerIp));
+        }
+        if from.is_some_and(|(_, rate)| !peer.rate.take(now, rate)) {
+            return Err(self.refused(Limit::NewConnectionsPerIp));
+        }
+        if !self.arrivals.take(now, limits.new_connections) {
+            return Err(self.refused(Limit::NewConnections));
+        }
+        if let Some((from, _)) = from {
+            peer.connections += 1;
+            self.peers.insert(from, peer);
+            self.settle_peer(from);
+        }
+        Ok(from.map(|(from, _)| from))
+    }
+
+    /// A connection from this address has ended.
+    pub(super) fn peer_left(&mut self, from: Address) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.connections -= 1;
+            self.settle_peer(from);
+        }
+    }
+
+    /// Forgets an address that has no connection and no rate to remember, or arms the time for that.
+    pub(super) fn settle_peer(&mut self, from: Address) {
+        let now = self.now.mono;
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let idle_at = peer.rate.idle_at();
+        let waits = peer.connections == 0 && idle_at > now;
+        let deadline = if waits { idle_at } else { Instant::NEVER };
+        self.timers.rearm(super::Owner::Peer(from), &mut peer.armed, deadline);
+        if peer.connections == 0 && !waits {
+            self.peers.swap_remove(&from);
+        }
+    }
+
+    fn refused(&mut self, limit: Limit) -> Refused {
+        self.hit(limit);
+        Refused::Limit(limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::limits::Limits;
+    use crate::map::Keys;
+    use crate::testing::knock;
+    use alloc::rc::Rc;
+
+    #[test]
+    fn addresses_are_kept_only_where_a_limit_counts_them() {
+        for (limits, kept) in [
+            (Limits { new_connections_per_ip: Rate::OFF, ..Limits::default() }, 0),
+            (Limits { connections_per_ip: 5, new_connections_per_ip: Rate::OFF, ..Limits::default() }, 1),
+            (Limits { new_connections_per_ip: Rate { per_second: 5, burst: 5 }, ..Limits::default() }, 1),
+        ] {
+            let config = Rc::new(Config { limits, ..Config::default() });
+            let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
+            knock(&mut hub, &config, 1, "/ws/a");
+            assert_eq!(hub.peers.len(), kept);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Deadlines: when each of them is due, and what happens then.
+
+use super::lifecycle::abnormal;
+use super::{Hub, Owner};
+use crate::close::CloseCause;
+use crate::connection::frame::Frame;
+use crate::connection::{Phase, Protocol, Timer};
+use crate::limits::Limit;
+use crate::protocol::centrifuge::PING;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Deadlines that one turn sees to.
+const DUE_PER_TURN: usize = 100;
+
+impl Hub {
+    /// Does what is due. Of very many the rest is due at once again: they are not all to end, or be pinged, between two
+    /// writes of those who are told of it.
+    pub(super) fn tick(&mut self) {
+        for _ in 0..DUE_PER_TURN {
+            let Some(owner) = self.timers.due(self.now.mono) else { break };
+            match owner {
+                Owner::Conn(slot) => {
+                    self.fire(slot);
+                    // What it was told may have been too much for it: that is why it ends, whatever else is due.
+                    self.close_slow_consumers();
+                }
+                Owner::Drain => self.drain_step(),
+                Owner::Peer(from) => self.settle_peer(from),
+            }
+        }
+    }
+
+    fn fire(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is somebody's deadline");
+        match timer {
+            Timer::Phase => self.phase_over(slot),
+            Timer::Ping => self.ping(slot),
+            // It is not listened to: write_timeout judges it.
+            Timer::Pong | Timer::Message if conn.open().is_some_and(|open| open.is_to_read(&self.config.limits)) => {
+                self.arm_for_client(slot, timer);
+            }
+            Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),
+            Timer::Message => self.close_over(slot, Limit::MessageTimeout, CloseCause::Unfinished),
+            Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
+            Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),
+            Timer::RoomExpiry => {
+                self.hit(Limit::ExpiryGrace);
+                self.rooms_expired(slot);
+            }
+        }
+    }
+
+    fn phase_over(&mut self, slot: u32) {
+        match &self.conns[slot as usize].phase {
+            Some(Phase::Open(open)) => {
+                if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
+                    self.token_refused(slot, "none came within authenticate_timeout");
+                }
+                self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);
+            }
+            Some(Phase::Closing(closing)) => {
+                // A peer that has answered our Close, and never ends its stream, has nothing more to read.
+                let end = closing.end(closing.is_agreed());
+                self.hit(Limit::CloseTimeout);
+                self.vacate(slot, end);
+            }
+            _ => {
+                self.hit(Limit::HandshakeTimeout);
+                self.vacate(slot, abnormal(CloseCause::HandshakeTimeout));
+            }
+        }
+    }
+
+    /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
+    /// unless the last is not answered yet.
+    fn ping(&mut self, slot: u32) {
+        let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let due = self.conns[slot as usize].deadlines.get(Timer::Ping);
+        let missed = (self.now.mono.0 - due.0) / interval;
+        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
+        self.send_ping(slot);
+    }
+
+    /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of
+    /// the interval early, by the connection's random id.
+    pub(super) fn arm_first_ping(&mut self, slot: u32) {
+        let interval = self.config.limits.ping_interval;
+        let [a, b, c, d, ..] = self.conns[slot as usize].client.0;
+        let share = u32::from(u16::from_be_bytes([a ^ c, b ^ d]));
+        let early = (interval / 4 / (1 << 16)).saturating_mul(share);
+        self.arm(slot, Timer::Ping, interval.saturating_sub(early));
+    }
+
+    /// Sends a ping, unless the last is not answered yet.
+    pub(super) fn send_ping(&mut self, slot: u32) {
+        let conn = &self.conns[slot as usize];
+        if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
+            return;
+        }
+        let frame = match conn.protocol {
+            Protocol::Json { frame_pings: false } => Frame::text(PING),
+            _ => Frame::ping(),
+        };
+        self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
+        self.enqueue(slot, frame);
+    }
+
+    pub(super) fn arm(&mut self, slot: u32, timer: Timer, after: Duration) {
+        self.set(slot, timer, self.now.mono.after(after));
+    }
+
+    pub(super) fn disarm(&mut self, slot: u32, timer: Timer) {
+        self.set(slot, timer, Instant::NEVER);
+    }
+
+    pub(super) fn set(&mut self, slot: u32, timer: Timer, at: Instant) {
+        let deadlines = &mut self.conns[slot as usize].deadlines;
+        deadlines.set(timer, at);
+        let earliest = deadlines.earliest();
+        self.timers.rearm(Owner::Conn(slot), &mut deadlines.armed, earliest);
+    }
+}

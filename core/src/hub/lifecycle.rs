@@ -1,0 +1,210 @@
+//! The life of a connection: from the 101 to the close, and out of everything that it was in.
+
+use super::Hub;
+use super::Owner;
+use crate::close::{ABNORMAL, CloseCause, CloseReason};
+use crate::connection::outbox::Queue;
+use crate::connection::{Closing, PeerSide, Phase, Protocol, SealOutcome, Stage, Timer};
+use crate::ids::ClientInfo;
+use crate::limits::Limit;
+use crate::time::Instant;
+use crate::turn::{Change, Effect, End};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+impl Hub {
+    pub(super) fn upgraded(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        let token = match conn.phase.take() {
+            Some(Phase::Handshaking(mut handshaking)) => {
+                let token = handshaking.token.take();
+                let info =
+                    ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None, room_info: None };
+                conn.phase = Some(Phase::Open(handshaking.upgraded(Arc::new(info))));
+                token
+            }
+            other => {
+                conn.phase = other;
+                self.totals.ignored_inputs += 1;
+                return;
+            }
+        };
+        self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
+        let token = token.filter(|token| !token.is_empty());
+        let conn = &mut self.conns[slot as usize];
+        if let Protocol::Plain(_) = conn.protocol {
+            self.arm_first_ping(slot);
+            self.plain_opened(slot, token);
+        } else if let Some(open) = conn.open_mut() {
+            open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str), refused: false };
+        }
+    }
+
+    pub(super) fn peer_closed(&mut self, slot: u32, code: Option<u16>) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.answer_close(code, &self.config.limits, &mut self.held);
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+            }
+            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Closed),
+            other => {
+                conn.phase = other;
+                self.vacate(slot, abnormal(CloseCause::PeerClose));
+            }
+        }
+    }
+
+    /// The peer will send nothing more. What it was being sent is finished, and that is the end.
+    pub(super) fn peer_ended(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.follow(&self.config.limits, &mut self.held);
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+                self.end_if_over(slot);
+            }
+            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Ended),
+            other => {
+                conn.phase = other;
+                self.vacate(slot, abnormal(CloseCause::PeerEof));
+            }
+        }
+    }
+
+    /// The socket failed.
+    pub(super) fn lost(&mut self, slot: u32) {
+        let end = match &self.conns[slot as usize].phase {
+            Some(Phase::Closing(closing)) => closing.end(false),
+            _ => abnormal(CloseCause::PeerReset),
+        };
+        self.vacate(slot, end);
+    }
+
+    /// Ends a connection, or does nothing where that is under way.
+    pub(super) fn close(&mut self, slot: u32, cause: CloseCause) {
+        if cause == CloseCause::TokenRequired {
+            self.token_refused(slot, "there is none, and one is required");
+        }
+        self.close_saying(slot, cause, cause.reason());
+    }
+
+    /// The same with other words than the cause's own.
+    pub(super) fn close_saying(&mut self, slot: u32, cause: CloseCause, reason: CloseReason) {
+        let conn = &mut self.conns[slot as usize];
+        match conn.phase.take() {
+            Some(Phase::Open(open)) => {
+                let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.held);
+                self.leave_everything(slot);
+                self.enter_closing(slot, closing);
+            }
+            Some(Phase::Handshaking(handshaking)) => {
+                conn.phase = Some(Phase::Handshaking(handshaking));
+                self.vacate(slot, abnormal(cause));
+            }
+            other => {
+                conn.phase = other;
+                self.totals.ignored_inputs += 1;
+            }
+        }
+    }
+
+    /// Ends a connection because of a limit.
+    pub(super) fn close_for(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
+        self.hit(limit);
+        self.close(slot, cause);
+    }
+
+    /// Ends a connection, and says what exactly is wrong.
+    pub(super) fn close_because(&mut self, slot: u32, cause: CloseCause, words: &str) {
+        self.close_saying(slot, cause, cause.reason().because(words));
+    }
+
+    /// Ends a connection that goes beyond a limit, which the Close frame names.
+    pub(super) fn close_over(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
+        self.hit(limit);
+        self.close_saying(slot, cause, cause.reason().naming(limit));
+    }
+
+    fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealOutcome)) {
+        let conn = &mut self.conns[slot as usize];
+        self.totals.frames_queued += u64::from(sealed.close);
+        self.totals.frames_dropped += sealed.dropped;
+        self.ready -= usize::from(sealed.was_ready);
+        self.inbound_bytes -= sealed.inbound;
+        self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
+        conn.deadlines.clear();
+        conn.phase = Some(Phase::Closing(closing));
+        if sealed.was_empty {
+            self.effects.push(Effect::Wake(conn.id));
+        }
+        if sealed.was_held {
+            self.effects.push(Effect::Listen(conn.id));
+        }
+        self.arm(slot, Timer::Phase, self.config.limits.close_timeout);
+    }
+
+    /// Goes on with an end that the peer is further with.
+    fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
+        self.outbox_bytes -= closing.sealed.queue().bytes();
+        let dropped = closing.peer_is(peer, &mut self.held);
+        self.outbox_bytes += closing.sealed.queue().bytes();
+        match dropped {
+            Some(dropped) => self.totals.frames_dropped += dropped,
+            None => self.totals.ignored_inputs += 1,
+        }
+        self.conns[slot as usize].phase = Some(Phase::Closing(closing));
+        self.end_if_over(slot);
+    }
+
+    pub(super) fn end_if_over(&mut self, slot: u32) {
+        if let Some(Phase::Closing(closing)) = &self.conns[slot as usize].phase
+            && closing.is_over()
+        {
+            let end = closing.end(true);
+            self.vacate(slot, end);
+        }
+    }
+
+    /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
+    fn leave_everything(&mut self, slot: u32) {
+        while let Some(left) = self.registry.leave_one(slot) {
+            self.left(slot, left);
+        }
+        if let Some(user) = self.registry.clear_user(slot) {
+            self.event(Change::Offline(user));
+        }
+    }
+
+    /// Makes the slot vacant: the one terminal effect of the connection (G7).
+    pub(super) fn vacate(&mut self, slot: u32, end: End) {
+        self.leave_everything(slot);
+        let mut conn = self.conns.remove(slot as usize);
+        self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
+        self.ready -= usize::from(conn.ready().is_some());
+        self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
+        let unsent = conn.queue();
+        self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
+        self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
+        unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.held.remove(frame));
+        if let Some(peer) = conn.peer {
+            self.peer_left(peer);
+        }
+        self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
+        let known = self.clients.swap_remove(&conn.client);
+        assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
+        *self.totals.closed.entry(end.cause).or_default() += 1;
+        tracing::debug!(client = %conn.client, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "closed");
+        self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
+    }
+}
+
+/// The end of a connection that no Close frame spoke of.
+pub(super) fn abnormal(cause: CloseCause) -> End {
+    let reason = CloseReason { code: ABNORMAL, reason: Cow::Borrowed("abnormal closure") };
+    End { cause, reason, clean: false }
+}

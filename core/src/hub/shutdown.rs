@@ -1,0 +1,49 @@
+//! A shutdown: connections are closed in steps, so that not all of them come back at once.
+
+use super::{Hub, Owner};
+use crate::close::CloseCause;
+use crate::connection::{Conn, Phase};
+use crate::hub::registry::index;
+use crate::time::Instant;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Between two steps of a shutdown.
+const DRAIN_STEP: Duration = Duration::from_millis(100);
+
+/// The least number of connections that one step closes.
+const DRAIN_LEAST: usize = 100;
+
+/// A shutdown under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    /// Connections that are closed in one step.
+    per_step: usize,
+    pub(super) armed: Instant,
+}
+
+impl Hub {
+    pub(super) fn shutdown(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        let steps = (self.config.limits.drain_timeout.as_millis() / 2 / DRAIN_STEP.as_millis()).max(1);
+        let per_step = self.conns.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(DRAIN_LEAST);
+        self.drain = Some(Drain { per_step, armed: Instant::NEVER });
+        self.drain_step();
+    }
+
+    pub(super) fn drain_step(&mut self) {
+        let Some(mut drain) = self.drain else { return };
+        let living = |(_, conn): &(usize, &Conn)| !matches!(conn.phase, Some(Phase::Closing(_)));
+        let mut rest = self.conns.iter().filter(living).map(|(slot, _)| index(slot));
+        let step: Vec<u32> = rest.by_ref().take(drain.per_step).collect();
+        let next = if rest.next().is_some() { self.now.mono.after(DRAIN_STEP) } else { Instant::NEVER };
+        drop(rest);
+        self.timers.rearm(Owner::Drain, &mut drain.armed, next);
+        self.drain = Some(drain);
+        for slot in step {
+            self.close(slot, CloseCause::Shutdown);
+        }
+    }
+}

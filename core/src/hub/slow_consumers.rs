@@ -1,0 +1,100 @@
+//! Writes: what a socket has taken, and the end of those that take too little.
+
+use super::Hub;
+use super::turns::Work;
+use crate::close::CloseCause;
+use crate::connection::outbox::{Progress, Queue};
+use crate::connection::{Conn, Phase, Timer};
+use crate::hub::registry::index;
+use crate::ids::ConnId;
+use crate::limits::Limit;
+use crate::time::Instant;
+use crate::turn::Effect;
+use alloc::vec::Vec;
+
+impl Hub {
+    /// The frames that wait for a connection's socket, and whether none will follow.
+    pub fn queue(&self, conn: ConnId) -> Option<(&Queue, bool)> {
+        let conn = self.find(conn)?;
+        Some((conn.queue()?, matches!(conn.phase, Some(Phase::Closing(_)))))
+    }
+
+    /// The socket took some of what was pending. The phase stays where it is: this is done for every frame of every member.
+    pub(super) fn flushed(&mut self, slot: u32, bytes: usize) {
+        self.totals.bytes_written += bytes as u64;
+        self.outbox_bytes -= bytes;
+        let conn = &mut self.conns[slot as usize];
+        match &mut conn.phase {
+            Some(Phase::Open(open)) => {
+                let limits = &self.config.limits;
+                let was_high = open.outbox.is_high(limits);
+                let progress = open.outbox.flushed(bytes, &mut self.held);
+                let is_low_again = was_high && !open.outbox.is_high(limits);
+                let goes_on = progress.empty && !open.joins.is_empty();
+                self.totals.frames_written += progress.frames;
+                self.watch_progress(slot, bytes, progress);
+                if is_low_again {
+                    self.is_low_again(slot);
+                }
+                if goes_on {
+                    self.agenda.then(Work::Enter(self.conns[slot as usize].id));
+                }
+            }
+            Some(Phase::Closing(closing)) => {
+                let progress = closing.sealed.flushed(bytes, &mut self.held);
+                self.totals.frames_written += progress.frames;
+                if bytes > 0 && progress.empty && !closing.is_over() {
+                    self.effects.push(Effect::Finish(conn.id));
+                }
+                self.end_if_over(slot);
+            }
+            _ => {
+                assert_eq!(bytes, 0, "nothing is pending while the 101 is being written");
+                self.totals.ignored_inputs += 1;
+            }
+        }
+    }
+
+    /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
+    fn watch_progress(&mut self, slot: u32, bytes: usize, progress: Progress) {
+        let armed = self.conns[slot as usize].deadlines.get(Timer::Write) != Instant::NEVER;
+        if progress.empty {
+            if armed {
+                self.disarm(slot, Timer::Write);
+            }
+        } else if bytes > 0 || !armed {
+            self.arm(slot, Timer::Write, self.config.limits.write_timeout);
+        }
+    }
+
+    /// Closes the connections that could not keep up.
+    pub fn close_slow_consumers(&mut self) {
+        while let Some(conn) = self.slow.pop() {
+            self.with(conn, |hub, slot| hub.close(slot, CloseCause::Slow));
+        }
+    }
+
+    /// Ends those whose sockets have gone longest without taking anything, until what such sockets have refused is within the
+    /// bound of the node. Returns whether there was one.
+    #[inline]
+    pub(super) fn relieve_outboxes(&mut self) -> bool {
+        self.held.bytes() > self.config.limits.outbox_bytes_total && self.close_longest_refusing()
+    }
+
+    #[cold]
+    fn close_longest_refusing(&mut self) -> bool {
+        let refusing = |(slot, conn): (usize, &Conn)| {
+            let refuses = conn.open()?.outbox.queue().has_refused();
+            refuses.then(|| (conn.deadlines.get(Timer::Write), index(slot)))
+        };
+        let mut refusing: Vec<(Instant, u32)> = self.conns.iter().filter_map(refusing).collect();
+        refusing.sort_unstable();
+        for (_, slot) in &refusing {
+            if self.held.bytes() <= self.config.limits.outbox_bytes_total {
+                break;
+            }
+            self.close_over(*slot, Limit::OutboxBytesTotal, CloseCause::Slow);
+        }
+        !refusing.is_empty()
+    }
+}

@@ -13,7 +13,7 @@
 //! // A complete upgrade request came: it leads somewhere, so it becomes a connection.
 //! let config = shard.config();
 //! let target = config.routes.resolve("/ws/lobby", &config.limits).expect("a path of a room");
-//! let conn = shard.accept(now, Upgrade { client: [0; 16], target, token: None, peer: None }).expect("within the limits");
+//! let conn = shard.accept(now, Upgrade { client: [0; 16], target, token: None, address: None }).expect("within the limits");
 //!
 //! // The 101 is written. Every input is handled to the end, and its effects are carried out before the next.
 //! let mut dirty = Vec::new();

@@ -255,7 +255,7 @@ mod tests {
         let target = shard.config().routes.resolve("/ws/a", &shard.config().limits).expect("a path that is served");
         let now = Now::default();
         let conn =
-            shard.accept(now, Upgrade { client: [1; 16], target, token: None, peer: None }).expect("there is room");
+            shard.accept(now, Upgrade { client: [1; 16], target, token: None, address: None }).expect("there is room");
         shard.handle(now, Input::Upgraded { conn }).for_each(drop);
         for room in ["a", "b"] {
             let message =

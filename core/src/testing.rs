@@ -44,6 +44,6 @@ pub fn entry(offset: u64, data: &str) -> Arc<Entry> {
 /// Lets a request for this URL in, from this machine.
 pub fn knock(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
     let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
-    let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    hub.accept(Upgrade { client: [client; 16], target, token: None, peer }).expect("there is room")
+    let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    hub.accept(Upgrade { client: [client; 16], target, token: None, address }).expect("there is room")
 }

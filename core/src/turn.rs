@@ -23,7 +23,7 @@ pub struct Upgrade {
     /// A token from a header or a subprotocol. One in the query is part of `target`; this one goes first.
     pub token: Option<String>,
     /// Where the request comes from, as the limits by address count it.
-    pub peer: Option<IpAddr>,
+    pub address: Option<IpAddr>,
 }
 
 /// Why no connection came to be. Each is an HTTP answer.

@@ -59,7 +59,8 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         let config = host.shard().config();
         let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).expect("a path that is served");
         let client = u128::from(client).to_be_bytes();
-        let conn = host.accept(Now::default(), Upgrade { client, target, token: None, peer: None }).expect("accepted");
+        let conn =
+            host.accept(Now::default(), Upgrade { client, target, token: None, address: None }).expect("accepted");
         let to_server = reads.iter().cloned().collect();
         let handshake = Handshake { response: b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), early: Vec::new() };
         host.open(conn, Sink { to_server }, handshake);

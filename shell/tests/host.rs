@@ -108,7 +108,7 @@ struct Scene {
 fn open(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
     let config = host.shard().config();
     let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
-    let upgrade = Upgrade { client: [client; 16], target, token: None, peer: None };
+    let upgrade = Upgrade { client: [client; 16], target, token: None, address: None };
     let conn = host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
     host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
@@ -447,7 +447,7 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     room.host.flush(Now::default(), usize::MAX);
     let config = room.host.shard().config();
     let target = config.routes.resolve("/connection/websocket", &config.limits).unwrap();
-    let upgrade = Upgrade { client: [9; 16], target, token: None, peer: None };
+    let upgrade = Upgrade { client: [9; 16], target, token: None, address: None };
     let conn = room.host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
     pipe.0.borrow_mut().room = usize::MAX;

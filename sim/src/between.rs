@@ -220,7 +220,7 @@ impl World {
     fn come(&mut self) -> Result<(), Failure> {
         let client = u128::from(self.rng.draw()).to_be_bytes();
         let target = route::Target::Json { frame_pings: true };
-        let upgrade = Upgrade { client, target, token: None, peer: None };
+        let upgrade = Upgrade { client, target, token: None, address: None };
         let conn = self.shard.accept(Self::now(), upgrade).expect("there is room");
         let slow = self.rng.chance(25);
         self.clients.insert(conn, Client { parser: Parser::default(), stream: Stream::default(), commands: 0, slow });

@@ -111,7 +111,7 @@ impl Scene {
         let config = self.shard.config();
         let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
         let client = u128::from(self.clients).to_be_bytes();
-        Upgrade { client, target, token: None, peer: None }
+        Upgrade { client, target, token: None, address: None }
     }
 
     /// An open WebSocket.

@@ -39,7 +39,7 @@ pub(crate) struct Conn {
     pub id: ConnId,
     pub client: ClientId,
     /// Where it comes from, while something is limited by that.
-    pub peer: Option<Address>,
+    pub address: Option<Address>,
     pub protocol: Protocol,
     /// Absent only while a transition is under way.
     pub phase: Option<Phase>,

@@ -1,6 +1,6 @@
 //! The admission of new connections, within the limits of the node and of their address.
 
-use super::Hub;
+use super::{Hub, Owner};
 use crate::admission::address::Address;
 use crate::admission::route::Target;
 use crate::connection::{Conn, Deadlines, Handshaking, Phase, Protocol, Timer};
@@ -14,21 +14,21 @@ use alloc::boxed::Box;
 
 /// One address, while a limit by address is on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
+pub(super) struct AddressUse {
     pub connections: usize,
     pub rate: Gcra,
     /// When it can be forgotten, if it has no connection then.
     pub armed: Instant,
 }
 
-impl Peer {
+impl AddressUse {
     const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
 }
 
 impl Hub {
     /// Makes a connection of an upgrade request.
     pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
-        let peer = self.admit_new(request.peer.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
+        let address = self.admit_new(request.address.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
         let (protocol, in_url) = match request.target {
             Target::Json { frame_pings } => (Protocol::Json { frame_pings }, None),
             Target::Plain(mut plain) => {
@@ -43,7 +43,7 @@ impl Hub {
         let id = ConnId { slot, generation: self.generations[slot as usize] };
         let client = ClientId(request.client);
         let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
-        self.conns.insert(Conn { id, client, peer, protocol, phase, deadlines: Deadlines::NONE });
+        self.conns.insert(Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE });
         let twin = self.clients.insert(client, slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
         self.totals.accepted += 1;
@@ -67,42 +67,42 @@ impl Hub {
         };
         let from = from.map(|from| (from, rate(from)));
         let from = from.filter(|(_, rate)| limits.connections_per_ip > 0 || *rate != Rate::OFF);
-        let mut peer = from.and_then(|(from, _)| self.peers.get(&from).copied()).unwrap_or(Peer::NEW);
-        if limits.connections_per_ip > 0 && peer.connections >= limits.connections_per_ip {
+        let mut used = from.and_then(|(from, _)| self.addresses.get(&from).copied()).unwrap_or(AddressUse::NEW);
+        if limits.connections_per_ip > 0 && used.connections >= limits.connections_per_ip {
             return Err(self.refused(Limit::ConnectionsPerIp));
         }
-        if from.is_some_and(|(_, rate)| !peer.rate.take(now, rate)) {
+        if from.is_some_and(|(_, rate)| !used.rate.take(now, rate)) {
             return Err(self.refused(Limit::NewConnectionsPerIp));
         }
         if !self.arrivals.take(now, limits.new_connections) {
             return Err(self.refused(Limit::NewConnections));
         }
         if let Some((from, _)) = from {
-            peer.connections += 1;
-            self.peers.insert(from, peer);
-            self.settle_peer(from);
+            used.connections += 1;
+            self.addresses.insert(from, used);
+            self.keep_or_forget_address(from);
         }
         Ok(from.map(|(from, _)| from))
     }
 
     /// A connection from this address has ended.
-    pub(super) fn peer_left(&mut self, from: Address) {
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.connections -= 1;
-            self.settle_peer(from);
+    pub(super) fn release_address(&mut self, from: Address) {
+        if let Some(used) = self.addresses.get_mut(&from) {
+            used.connections -= 1;
+            self.keep_or_forget_address(from);
         }
     }
 
     /// Forgets an address that has no connection and no rate to remember, or arms the time for that.
-    pub(super) fn settle_peer(&mut self, from: Address) {
+    pub(super) fn keep_or_forget_address(&mut self, from: Address) {
         let now = self.now.mono;
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        let idle_at = peer.rate.idle_at();
-        let waits = peer.connections == 0 && idle_at > now;
+        let Some(used) = self.addresses.get_mut(&from) else { return };
+        let idle_at = used.rate.idle_at();
+        let waits = used.connections == 0 && idle_at > now;
         let deadline = if waits { idle_at } else { Instant::NEVER };
-        self.timers.rearm(super::Owner::Peer(from), &mut peer.armed, deadline);
-        if peer.connections == 0 && !waits {
-            self.peers.swap_remove(&from);
+        self.timers.rearm(Owner::Address(from), &mut used.armed, deadline);
+        if used.connections == 0 && !waits {
+            self.addresses.swap_remove(&from);
         }
     }
 
@@ -131,7 +131,7 @@ mod tests {
             let config = Rc::new(Config { limits, ..Config::default() });
             let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
             knock(&mut hub, &config, 1, "/ws/a");
-            assert_eq!(hub.peers.len(), kept);
+            assert_eq!(hub.addresses.len(), kept);
         }
     }
 }

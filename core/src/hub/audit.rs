@@ -38,18 +38,18 @@ impl Hub {
         let most = self.config.limits.connections_per_user;
         let is_within = |(_, count): (_, usize)| most == 0 || count <= most;
         assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
-        let peers_waiting = self.peers.values().filter(|peer| peer.armed != Instant::NEVER).count();
-        let from_peers: usize = self.peers.values().map(|peer| peer.connections).sum();
-        let with_peer = self.conns.iter().filter(|(_, conn)| conn.peer.is_some()).count();
-        assert_eq!(from_peers, with_peer, "G8: connections are counted by address");
+        let addresses_waiting = self.addresses.values().filter(|used| used.armed != Instant::NEVER).count();
+        let from_addresses: usize = self.addresses.values().map(|used| used.connections).sum();
+        let with_address = self.conns.iter().filter(|(_, conn)| conn.address.is_some()).count();
+        assert_eq!(from_addresses, with_address, "G8: connections are counted by address");
         assert!(
-            self.peers.values().all(|peer| peer.connections > 0 || peer.armed != Instant::NEVER),
+            self.addresses.values().all(|used| used.connections > 0 || used.armed != Instant::NEVER),
             "G3: no address is kept for nothing"
         );
         let draining = self.drain.filter(|drain| drain.armed != Instant::NEVER);
         assert_eq!(
             self.timers.len(),
-            self.conns.len() + usize::from(draining.is_some()) + peers_waiting,
+            self.conns.len() + usize::from(draining.is_some()) + addresses_waiting,
             "G3: deadlines are somebody's"
         );
         assert!(self.agenda.is_done() && self.slow.is_empty(), "a turn ends with nothing undone but what it puts off");
@@ -197,10 +197,10 @@ mod tests {
                 ("G8: who has a user and is there is ready", |hub| {
                     hub.registry.set_user(0, &Name::from("ada"));
                 }),
-                ("G8: connections are counted by address", |hub| hub.peers[0].connections += 1),
+                ("G8: connections are counted by address", |hub| hub.addresses[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {
-                    let empty = super::super::Peer { connections: 0, ..hub.peers[0] };
-                    hub.peers.insert(Address::from(IpAddr::from([10, 0, 0, 1])), empty);
+                    let empty = crate::hub::AddressUse { connections: 0, ..hub.addresses[0] };
+                    hub.addresses.insert(Address::from(IpAddr::from([10, 0, 0, 1])), empty);
                 }),
                 ("G3: deadlines are somebody's", |hub| {
                     hub.timers.rearm(Owner::Drain, &mut { Instant::NEVER }, Instant(9))

@@ -26,7 +26,7 @@ impl Hub {
                     self.close_slow_consumers();
                 }
                 Owner::Drain => self.drain_step(),
-                Owner::Peer(from) => self.settle_peer(from),
+                Owner::Address(from) => self.keep_or_forget_address(from),
             }
         }
     }

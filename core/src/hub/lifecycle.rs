@@ -191,8 +191,8 @@ impl Hub {
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
         unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.held.remove(frame));
-        if let Some(peer) = conn.peer {
-            self.peer_left(peer);
+        if let Some(address) = conn.address {
+            self.release_address(address);
         }
         self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
         let known = self.clients.swap_remove(&conn.client);

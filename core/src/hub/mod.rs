@@ -36,7 +36,7 @@ use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
 use crate::turn::{Change, Effect, Event, Input, Lost, Violation};
-use admission::Peer;
+use admission::AddressUse;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -64,7 +64,7 @@ pub(crate) struct Hub {
     budget: TurnBudget,
     gathers: Map<u64, Gather>,
     gathered: u64,
-    peers: Map<Address, Peer>,
+    addresses: Map<Address, AddressUse>,
     arrivals: Gcra,
     drain: Option<Drain>,
     joins: u64,
@@ -95,7 +95,7 @@ enum Owner {
     /// The shutdown.
     Drain,
     /// An address that has no connection any more.
-    Peer(Address),
+    Address(Address),
 }
 
 impl Hub {
@@ -113,7 +113,7 @@ impl Hub {
             budget: TurnBudget::default(),
             gathers: Map::with_hasher(keys),
             gathered: 0,
-            peers: Map::with_hasher(keys),
+            addresses: Map::with_hasher(keys),
             arrivals: Gcra::NEW,
             drain: None,
             joins: 0,

@@ -32,7 +32,7 @@ fn those_who_come_together_are_not_pinged_together() {
             let mut client = [number; 16];
             client[0] = number * 4;
             client[2] = 0;
-            let upgrade = Upgrade { client, target: target(), token: None, peer: None };
+            let upgrade = Upgrade { client, target: target(), token: None, address: None };
             let conn = world.shard.accept(world.now, upgrade).expect("there is room");
             world.input(Input::Upgraded { conn });
             world.say(conn, r#"{"id":1,"connect":{}}"#);

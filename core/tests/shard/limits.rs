@@ -198,16 +198,16 @@ fn a_user_has_so_many_connections() {
 #[test]
 fn an_address_has_so_many_connections() {
     let mut world = with(Limits { connections_per_ip: 1, ..Limits::default() }, Policy::open());
-    world.peer = Some([10, 0, 0, 1].into());
+    world.address = Some([10, 0, 0, 1].into());
     let first = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::ConnectionsPerIp)));
-    world.peer = Some([10, 0, 0, 2].into());
+    world.address = Some([10, 0, 0, 2].into());
     world.plain("/ws/a");
-    world.peer = None;
+    world.address = None;
     world.plain("/ws/a");
     world.plain("/ws/a");
     world.input(Input::Lost { conn: first, cause: Lost::Eof });
-    world.peer = Some([10, 0, 0, 1].into());
+    world.address = Some([10, 0, 0, 1].into());
     assert!(world.try_accept("/ws/a").is_ok());
     assert_eq!(hits(&world, Limit::ConnectionsPerIp), 1);
 }
@@ -217,7 +217,7 @@ fn an_address_of_ipv6_is_all_of_its_network() {
     let rate = Rate { per_second: 1, burst: 2 };
     let mut world = with(Limits { new_connections_per_ip: rate, ..Limits::default() }, Policy::open());
     let mut come = |address: &str| {
-        world.peer = Some(address.parse().unwrap());
+        world.address = Some(address.parse().unwrap());
         world.try_accept("/ws/a").map(drop)
     };
     let refused = Err(Refused::Limit(Limit::NewConnectionsPerIp));
@@ -237,7 +237,7 @@ fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
         (false, [127, 0, 0, 1], 1, Limit::NewConnectionsPerIp),
     ] {
         let mut world = with_config(Config { limits: limits.clone(), spares_loopback, ..Config::default() });
-        world.peer = Some(address.into());
+        world.address = Some(address.into());
         assert!((0..passed).all(|_| world.try_accept("/ws/a").is_ok()), "{address:?}");
         assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(limit)), "{address:?}");
     }
@@ -251,7 +251,7 @@ fn where_few_may_come() -> World {
         ..Limits::default()
     };
     let mut world = with(limits, Policy::open());
-    world.peer = Some([10, 0, 0, 1].into());
+    world.address = Some([10, 0, 0, 1].into());
     world
 }
 
@@ -261,7 +261,7 @@ fn what_an_address_is_refused_costs_the_others_nothing() {
     let passed = (0..100).filter(|_| world.try_accept("/ws/a").is_ok()).count();
     assert_eq!(passed, 1);
     for address in [2, 3] {
-        world.peer = Some([10, 0, 0, address].into());
+        world.address = Some([10, 0, 0, address].into());
         assert!(world.try_accept("/ws/a").is_ok(), "{address}");
     }
 }
@@ -278,12 +278,12 @@ fn new_connections_come_at_a_rate() {
         "it is remembered for a while"
     );
     assert_eq!(world.shard.poll_timeout().map(|at| at.since(world.now.mono)), Some(Duration::from_secs(1)));
-    world.peer = None;
+    world.address = None;
     world.plain("/ws/a");
     world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::NewConnections)));
     world.pass(Duration::from_secs(1));
-    world.peer = Some([10, 0, 0, 1].into());
+    world.address = Some([10, 0, 0, 1].into());
     assert!(world.try_accept("/ws/a").is_ok());
     assert_eq!((hits(&world, Limit::NewConnections), hits(&world, Limit::NewConnectionsPerIp)), (1, 2));
 }

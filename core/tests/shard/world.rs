@@ -27,7 +27,7 @@ pub struct World {
     pub listened: Vec<ConnId>,
     /// Why tokens were refused.
     pub refused_tokens: Vec<String>,
-    pub peer: Option<std::net::IpAddr>,
+    pub address: Option<std::net::IpAddr>,
     /// What the next upgrade request has in a header.
     pub token: Option<String>,
     clients: u8,
@@ -53,7 +53,7 @@ pub fn with_config(config: Config) -> World {
         finished: vec![],
         listened: vec![],
         refused_tokens: vec![],
-        peer: None,
+        address: None,
         token: None,
         clients: 0,
     }
@@ -69,7 +69,7 @@ impl World {
         self.clients += 1;
         let config = self.shard.config();
         let target = config.routes.resolve(target, &config.limits).expect("a route");
-        let request = Upgrade { client: [self.clients; 16], target, token: self.token.take(), peer: self.peer };
+        let request = Upgrade { client: [self.clients; 16], target, token: self.token.take(), address: self.address };
         self.shard.accept(self.now, request)
     }
 

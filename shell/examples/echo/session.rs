@@ -23,7 +23,7 @@ impl<T: Transport> Session<T> {
         let config = Config { limits, ..Config::default() };
         let target = config.routes.resolve("/ws/echo?greeting=off", &config.limits).expect("a path of a room");
         let mut shard = Shard::new(config, [0; 32]);
-        let upgrade = Upgrade { client: CLIENT, target, token: None, peer: None };
+        let upgrade = Upgrade { client: CLIENT, target, token: None, address: None };
         let conn = shard.accept(Now::default(), upgrade).expect("the first connection is within all limits");
         let driver = Driver::new(conn, transport, handshake, message_bytes);
         Self { shard, conn, driver: Some(driver), write_buffer: WriteBuffer::default() }

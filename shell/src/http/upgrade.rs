@@ -44,7 +44,7 @@ pub(super) fn accept(
     let token = bearer(headers).or(protocol_token).map(String::from);
     let mut bytes = Vec::new();
     write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
-    let upgrade = Upgrade { client: auth::random(), target, token, peer: Some(source.address) };
+    let upgrade = Upgrade { client: auth::random(), target, token, address: Some(source.address) };
     match shard.enter(|host, now| host.accept(now, upgrade)) {
         Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
         Some(Err(refused)) => Err(refuse(refused, settings).into()),

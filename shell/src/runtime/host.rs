@@ -134,7 +134,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// # Errors
     /// The shard's reason not to.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
-        let address = upgrade.peer;
+        let address = upgrade.address;
         let conn = self.shard.accept(now, upgrade)?;
         self.outside.arriving = Some((conn, address));
         Ok(conn)

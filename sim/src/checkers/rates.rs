@@ -36,7 +36,7 @@ impl Rates {
         let limits = &self.limits;
         let (all, each) = (limits.new_connections, limits.new_connections_per_ip);
         let mut is_slow = |who, rate| self.arrivals.entry(who).or_default().take(now.mono.0, rate);
-        let (all, each) = (is_slow(None, all), is_slow(upgrade.peer.map(Address::from), each));
+        let (all, each) = (is_slow(None, all), is_slow(upgrade.address.map(Address::from), each));
         match answer {
             Err(Refused::Limit(Limit::NewConnections)) => !all,
             Err(Refused::Limit(Limit::NewConnectionsPerIp)) => !each,

@@ -165,7 +165,7 @@ impl Line {
         let config = Config { limits: limits(), ..Config::default() };
         let target = config.routes.resolve(target, &config.limits).expect("a path that is served");
         let mut host = Host::observed(config, [7; 32], TokenVerifier::new(None), Ear::default());
-        let upgrade = Upgrade { client: [1; 16], target, token: None, peer: None };
+        let upgrade = Upgrade { client: [1; 16], target, token: None, address: None };
         let conn = host.accept(NOW, upgrade).expect("within the limits");
         let pipe = Pipe::default();
         host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });

@@ -127,7 +127,7 @@ impl<'a> Bench<'a> {
         client[..8].copy_from_slice(&(self.ids.len() as u64).to_be_bytes());
         let peer = (which & 0x80 != 0).then(|| IpAddr::from([10, 0, 0, which & 1]));
         let before = self.shard.snapshot();
-        let accepted = self.shard.accept(self.now(), Upgrade { client, target, token: None, peer });
+        let accepted = self.shard.accept(self.now(), Upgrade { client, target, token: None, address: peer });
         moves::judge_accept(&before, &self.shard.snapshot(), accepted, &self.ids);
         self.shard.audit();
         self.ids.extend(accepted);

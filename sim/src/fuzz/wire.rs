@@ -165,7 +165,7 @@ impl Place {
 
 fn accept(shard: &mut Shard, client: u8, target: &str) -> ConnId {
     let target = shard.config().routes.resolve(target, &shard.config().limits).expect("a path that is served");
-    shard.accept(NOW, Upgrade { client: [client; 16], target, token: None, peer: None }).expect("within the limits")
+    shard.accept(NOW, Upgrade { client: [client; 16], target, token: None, address: None }).expect("within the limits")
 }
 
 fn json(text: &str) -> Value {
@@ -271,7 +271,7 @@ fn route(variant: u8, bytes: &[u8]) {
     }
     if let Ok(target) = found {
         let mut place = Place::new(variant, "/connection/websocket");
-        let upgrade = Upgrade { client: [3; 16], target, token: None, peer: None };
+        let upgrade = Upgrade { client: [3; 16], target, token: None, address: None };
         place.conn = place.shard.accept(NOW, upgrade).expect("within the limits");
         place.input(Input::Upgraded { conn: place.conn });
         place.receive();

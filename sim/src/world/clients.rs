@@ -69,7 +69,7 @@ impl<S: Subject> World<S> {
             _ => IpAddr::from([0x2001, 0xdb8, 0, entry.address.into(), 0, 0, 0, peer.0.into()]),
         };
         let target = self.target(endpoint, &entry);
-        let upgrade = Upgrade { client: client.0, target, token: in_header, peer: Some(address) };
+        let upgrade = Upgrade { client: client.0, target, token: in_header, address: Some(address) };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
         let answer = caught(|| self.subject.accept(now, upgrade.clone()))?;

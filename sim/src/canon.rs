@@ -27,14 +27,14 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Key
     let count = world.oracle().conns.len();
     let mut order: Vec<usize> = (0..count).collect();
     if symmetric {
-        let signatures: Vec<Vec<u8>> = order.iter().map(|peer| reader.signature(*peer, None)).collect();
+        let signatures: Vec<Vec<u8>> = order.iter().map(|client| reader.signature(*client, None)).collect();
         order.sort_by(|one, other| signatures[*one].cmp(&signatures[*other]));
     }
     let mut labels = vec![0; count];
-    order.iter().zip(0..).for_each(|(peer, label)| labels[*peer] = label);
+    order.iter().zip(0..).for_each(|(client, label)| labels[*client] = label);
     let mut bytes = Vec::with_capacity(512);
-    for peer in order {
-        bytes.extend(reader.signature(peer, Some(&labels)));
+    for client in order {
+        bytes.extend(reader.signature(client, Some(&labels)));
     }
     reader.rooms(&labels, &mut bytes);
     reader.rest(&mut bytes);
@@ -60,26 +60,26 @@ struct Reader<'a, S> {
 }
 
 impl<S: Subject> Reader<'_, S> {
-    fn view(&self, peer: usize) -> Option<&ConnView> {
-        let id = self.oracle.conns[peer].as_ref()?.id;
+    fn view(&self, client: usize) -> Option<&ConnView> {
+        let id = self.oracle.conns[client].as_ref()?.id;
         self.snapshot.conns.iter().find(|view| view.id == id)
     }
 
-    fn peer_of(&self, client: ClientId) -> Option<usize> {
-        self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client == client))
+    fn client_of(&self, id: ClientId) -> Option<usize> {
+        self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client_id == id))
     }
 
     /// Everything about one client, without its name; `labels` are the names of all, once they have them.
-    fn signature(&self, peer: usize, labels: Option<&[u8]>) -> Vec<u8> {
+    fn signature(&self, client: usize, labels: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
-        out.extend(self.world.habits(peer).to_le_bytes());
-        let (Some(conn), Some(view)) = (&self.oracle.conns[peer], self.view(peer)) else {
+        out.extend(self.world.habits(client).to_le_bytes());
+        let (Some(conn), Some(view)) = (&self.oracle.conns[client], self.view(client)) else {
             out.push(0);
             return out;
         };
         self.phase(view, &mut out);
-        if let Phase::Closing { peer, cause, .. } = conn.phase {
-            out.extend([peer as u8, cause as u8]);
+        if let Phase::Closing { client, cause, .. } = conn.phase {
+            out.extend([client as u8, cause as u8]);
         }
         out.extend([conn.ready, conn.asked, conn.entry.json, conn.refused].map(u8::from));
         out.extend((conn.turned_down && conn.phase == Phase::Open).then_some(0xFC));
@@ -91,7 +91,7 @@ impl<S: Subject> Reader<'_, S> {
             Ask::Subscribe(..) => 2,
             Ask::SubRefresh(..) => 3,
         });
-        for ((room, _), seat) in self.oracle.seats.iter().filter(|((_, of), _)| *of == peer) {
+        for ((room, _), seat) in self.oracle.seats.iter().filter(|((_, of), _)| *of == client) {
             out.extend([
                 u8::try_from(*room).expect("a few rooms"),
                 u8::from(seat.watches),
@@ -105,12 +105,12 @@ impl<S: Subject> Reader<'_, S> {
             self.want(&entering.want, &mut out);
         }
         out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
-        out.extend([0xFB, u8::from(conn.info.is_some()), self.oracle.age_among_equals(peer)]);
+        out.extend([0xFB, u8::from(conn.info.is_some()), self.oracle.age_among_equals(client)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());
         for frame in &view.outbox {
-            self.frame(conn.client, frame, labels, &mut out);
+            self.frame(conn.client_id, frame, labels, &mut out);
         }
         for (timer, at) in &view.deadlines {
             out.extend(timer.bytes().take(2));
@@ -203,14 +203,14 @@ impl<S: Subject> Reader<'_, S> {
 
     fn client(&self, own: ClientId, text: &str, labels: Option<&[u8]>) -> u8 {
         match (ClientId::parse(text), labels) {
-            (Some(client), _) if client == own => SELF,
-            (Some(client), Some(labels)) => self.peer_of(client).map_or(SOMEBODY, |peer| labels[peer]),
+            (Some(id), _) if id == own => SELF,
+            (Some(id), Some(labels)) => self.client_of(id).map_or(SOMEBODY, |client| labels[client]),
             _ => SOMEBODY,
         }
     }
 
     fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
-        let label = |peer: Option<usize>| peer.map_or(SOMEBODY, |peer| labels[peer]);
+        let label = |client: Option<usize>| client.map_or(SOMEBODY, |client| labels[client]);
         let of =
             |id: &ConnId| self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
         for room in &self.snapshot.rooms {
@@ -226,7 +226,7 @@ impl<S: Subject> Reader<'_, S> {
             }
             out.extend(log.ages_out.map_or(0, |at| self.ahead(at.0)).to_le_bytes());
             out.extend(self.oracle.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
-            out.extend(log.members.iter().map(|client| label(self.peer_of(*client))));
+            out.extend(log.members.iter().map(|id| label(self.client_of(*id))));
         }
     }
 

@@ -2,7 +2,7 @@
 //! every step. It ends when there is nothing new; a scope too large to end is no result.
 
 use crate::action::{
-    Action, Budget, Cause, Credential, Endpoint, Farewell, Late, Part, Payload, Peer, Room, Rooms, Rule, Since, Span,
+    Action, Budget, Cause, Client, Credential, Endpoint, Farewell, Late, Part, Payload, Room, Rooms, Rule, Since, Span,
     User, Verdict,
 };
 use crate::canon::{Key, digest, key};
@@ -88,11 +88,11 @@ impl Scope {
     pub fn rooms(protocol: Protocol, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, rooms, queue) };
         let mut actions = Vec::new();
-        for peer in (0..conns).map(Peer) {
-            actions.extend(entrances(protocol, peer, rooms));
-            actions.extend([Action::Close(peer, Farewell::Normal), Action::Lose(peer, Cause::Eof)]);
-            actions.extend([Action::Stale(peer, Late::Message), Action::Stale(peer, Late::Lost)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+        for client in (0..conns).map(Client) {
+            actions.extend(entrances(protocol, client, rooms));
+            actions.extend([Action::Close(client, Farewell::Normal), Action::Lose(client, Cause::Eof)]);
+            actions.extend([Action::Stale(client, Late::Message), Action::Stale(client, Late::Lost)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend((0..rooms).map(|room| Action::Announce(Room(room), Payload::Small)));
         actions.extend([Action::Advance(Span::Due), Action::Shutdown()]);
@@ -103,11 +103,11 @@ impl Scope {
     #[must_use]
     pub fn ends(protocol: Protocol, conns: u8, queue: u64) -> Self {
         let mut scope = Self::rooms(protocol, conns, 1, queue, 1);
-        for peer in (0..conns).map(Peer) {
-            scope.actions.extend([Action::Publish(peer, Room(0), Payload::Small), Action::Kick(peer)]);
-            scope.actions.extend([Action::Violate(peer, Rule::Protocol), Action::Lose(peer, Cause::Reset)]);
-            scope.actions.extend([Action::Break(peer), Action::Close(peer, Farewell::Empty)]);
-            scope.actions.extend([Budget::Refuse, Budget::All].map(|budget| Action::Write(peer, budget)));
+        for client in (0..conns).map(Client) {
+            scope.actions.extend([Action::Publish(client, Room(0), Payload::Small), Action::Kick(client)]);
+            scope.actions.extend([Action::Violate(client, Rule::Protocol), Action::Lose(client, Cause::Reset)]);
+            scope.actions.extend([Action::Break(client), Action::Close(client, Farewell::Empty)]);
+            scope.actions.extend([Budget::Refuse, Budget::All].map(|budget| Action::Write(client, budget)));
         }
         scope
     }
@@ -117,18 +117,18 @@ impl Scope {
     pub fn users(protocol: Protocol, conns: u8, queue: u64) -> Self {
         let setup = Setup { users: 1, messages: 1, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
-        for peer in (0..conns).map(Peer) {
+        for client in (0..conns).map(Client) {
             let endpoint = if protocol == Protocol::Json { Endpoint::Json } else { Endpoint::PlainToken };
             actions.extend([
-                Action::Accept(peer, endpoint, Rooms(1)),
-                Action::Upgrade(peer),
-                Action::Connect(peer, Credential::Token),
+                Action::Accept(client, endpoint, Rooms(1)),
+                Action::Upgrade(client),
+                Action::Connect(client, Credential::Token),
             ]);
             for verdict in [Verdict::Good, Verdict::Placed, Verdict::Expired, Verdict::Forged] {
-                actions.push(Action::Decide(peer, verdict, User(0)));
+                actions.push(Action::Decide(client, verdict, User(0)));
             }
-            actions.extend([Action::Close(peer, Farewell::Normal), Action::Lose(peer, Cause::Eof)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+            actions.extend([Action::Close(client, Farewell::Normal), Action::Lose(client, Cause::Eof)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend([Action::Tell(User(0), Payload::Small), Action::Expel(User(0)), Action::Advance(Span::Due)]);
         Self::of(setup, actions)
@@ -140,10 +140,10 @@ impl Scope {
         let near = Setup { messages: 2, ..small(conns, 1, queue) };
         let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
-        for peer in (0..conns).map(Peer) {
-            actions.extend(entrances(protocol, peer, 1));
-            actions.extend([Action::Pong(peer), Action::Ping(peer), Action::Lose(peer, Cause::Reset)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(peer, budget)));
+        for client in (0..conns).map(Client) {
+            actions.extend(entrances(protocol, client, 1));
+            actions.extend([Action::Pong(client), Action::Ping(client), Action::Lose(client, Cause::Reset)]);
+            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend([Action::Announce(Room(0), Payload::Small), Action::Advance(Span::Due)]);
         Self::of(near, actions)
@@ -156,21 +156,21 @@ impl Scope {
         let setup =
             setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
-        for peer in (0..conns).map(Peer) {
-            actions.push(Action::Upgrade(peer));
+        for client in (0..conns).map(Client) {
+            actions.push(Action::Upgrade(client));
             let endpoints = [Endpoint::PlainSince, Endpoint::PlainElse, Endpoint::PlainHistory];
             match protocol {
-                Protocol::Plain => actions.extend(endpoints.map(|endpoint| Action::Accept(peer, endpoint, Rooms(1)))),
+                Protocol::Plain => actions.extend(endpoints.map(|endpoint| Action::Accept(client, endpoint, Rooms(1)))),
                 Protocol::Json => {
                     actions.extend([
-                        Action::Accept(peer, Endpoint::Json, Rooms(0)),
-                        Action::Connect(peer, Credential::Nothing),
+                        Action::Accept(client, Endpoint::Json, Rooms(0)),
+                        Action::Connect(client, Credential::Nothing),
                     ]);
-                    actions.extend(Since::ALL.iter().map(|since| Action::Recover(peer, Room(0), *since)));
-                    actions.extend([Action::History(peer, Room(0), Part::All), Action::Leave(peer, Room(0))]);
+                    actions.extend(Since::ALL.iter().map(|since| Action::Recover(client, Room(0), *since)));
+                    actions.extend([Action::History(client, Room(0), Part::All), Action::Leave(client, Room(0))]);
                 }
             }
-            actions.extend([Action::Lose(peer, Cause::Eof), Action::Write(peer, Budget::All)]);
+            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, Budget::All)]);
         }
         actions.extend([Action::Announce(Room(0), Payload::Small), Action::Once(Room(0), crate::action::Key::A)]);
         actions.extend([Action::Remove(Room(0)), Action::ReadLog(Room(0), Part::Before), Action::Advance(Span::Due)]);
@@ -182,13 +182,13 @@ impl Scope {
     pub fn presence(conns: u8, queue: u64) -> Self {
         let setup = Setup { users: 1, messages: 0, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
-        for peer in (0..conns).map(Peer) {
-            actions.extend([Action::Accept(peer, Endpoint::Json, Rooms(0)), Action::Upgrade(peer)]);
-            actions.extend([Action::Connect(peer, Credential::Nothing), Action::Presence(peer, Room(0))]);
-            actions.extend([Action::Watch(peer, Room(0)), Action::Leave(peer, Room(0))]);
-            actions.extend([Action::Lose(peer, Cause::Eof), Action::Write(peer, Budget::All)]);
+        for client in (0..conns).map(Client) {
+            actions.extend([Action::Accept(client, Endpoint::Json, Rooms(0)), Action::Upgrade(client)]);
+            actions.extend([Action::Connect(client, Credential::Nothing), Action::Presence(client, Room(0))]);
+            actions.extend([Action::Watch(client, Room(0)), Action::Leave(client, Room(0))]);
+            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, Budget::All)]);
         }
-        let late = Peer(0);
+        let late = Client(0);
         actions
             .extend([Action::Accept(late, Endpoint::PlainQuiet, Rooms(1)), Action::Connect(late, Credential::Token)]);
         actions.extend([
@@ -252,18 +252,20 @@ fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
     limits.fold(setup, |setup, (limit, value)| setup.with(limit, value))
 }
 
-fn entrances(protocol: Protocol, peer: Peer, rooms: u8) -> Vec<Action> {
-    let mut actions = vec![Action::Upgrade(peer)];
+fn entrances(protocol: Protocol, client: Client, rooms: u8) -> Vec<Action> {
+    let mut actions = vec![Action::Upgrade(client)];
     match protocol {
         Protocol::Json => {
-            actions
-                .extend([Action::Accept(peer, Endpoint::Json, Rooms(0)), Action::Connect(peer, Credential::Nothing)]);
+            actions.extend([
+                Action::Accept(client, Endpoint::Json, Rooms(0)),
+                Action::Connect(client, Credential::Nothing),
+            ]);
             for room in (0..rooms).map(Room) {
-                actions.extend([Action::Join(peer, room), Action::Leave(peer, room)]);
+                actions.extend([Action::Join(client, room), Action::Leave(client, room)]);
             }
         }
         Protocol::Plain => {
-            actions.extend((1..1 << rooms).map(|set| Action::Accept(peer, Endpoint::PlainQuiet, Rooms(set))))
+            actions.extend((1..1 << rooms).map(|set| Action::Accept(client, Endpoint::PlainQuiet, Rooms(set))))
         }
     }
     actions
@@ -272,18 +274,22 @@ fn entrances(protocol: Protocol, peer: Peer, rooms: u8) -> Vec<Action> {
 /// Whether a well-behaved client would do this here. What is refused, ignored or answered with an error changes nothing
 /// that others see, but every answer that waits in an outbox is another state.
 pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
-    let is_in = |peer: Peer, room: Room| world.oracle().rooms[room.index()].contains(&peer.index());
-    let is_ready = |peer: Peer| world.oracle().is_ready(peer.index());
+    let is_in = |client: Client, room: Room| world.oracle().rooms[room.index()].contains(&client.index());
+    let is_ready = |client: Client| world.oracle().is_ready(client.index());
     match *action {
-        Action::Connect(peer, _) if world.oracle().is_json(peer.index()) => world.oracle().is_waited_for(peer.index()),
-        Action::Connect(peer, _) => is_ready(peer) && !world.oracle().is_known(peer.index()),
-        Action::Join(peer, room) | Action::Recover(peer, room, _) | Action::Watch(peer, room) => {
-            is_ready(peer) && !is_in(peer, room)
+        Action::Connect(client, _) if world.oracle().is_json(client.index()) => {
+            world.oracle().is_waited_for(client.index())
+        }
+        Action::Connect(client, _) => is_ready(client) && !world.oracle().is_known(client.index()),
+        Action::Join(client, room) | Action::Recover(client, room, _) | Action::Watch(client, room) => {
+            is_ready(client) && !is_in(client, room)
         }
         // Where an outbox holds many answers, a client reads before it goes.
-        Action::Leave(peer, room) => is_in(peer, room) && !(world.is_roomy() && world.waits(peer)),
-        Action::Publish(peer, room, _) => is_in(peer, room),
-        Action::History(peer, room, _) | Action::Presence(peer, room) => is_in(peer, room) && !world.waits(peer),
+        Action::Leave(client, room) => is_in(client, room) && !(world.is_roomy() && world.waits(client)),
+        Action::Publish(client, room, _) => is_in(client, room),
+        Action::History(client, room, _) | Action::Presence(client, room) => {
+            is_in(client, room) && !world.waits(client)
+        }
         _ => true,
     }
 }
@@ -356,9 +362,9 @@ impl Search<'_> {
         found: &mut Found,
     ) -> Result<(), Box<Broken>> {
         // Without that a scope has no end: nothing holds an outbox to its limits that its socket was never asked to take.
-        let overdue = world.peers().find(|peer| world.is_to_be_offered(*peer));
+        let overdue = world.clients().find(|client| world.is_to_be_offered(*client));
         for (action, at) in self.scope.actions.iter().zip(0..) {
-            if overdue.is_some_and(|peer| !matches!(action, Action::Write(other, _) if *other == peer)) {
+            if overdue.is_some_and(|client| !matches!(action, Action::Write(other, _) if *other == client)) {
                 continue;
             }
             if !world.can(action) || (self.scope.orderly && !is_sensible(world, action)) {

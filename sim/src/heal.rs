@@ -3,7 +3,7 @@
 //! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
-use crate::action::{Action, Credential, Endpoint, Farewell, Payload, Peer, Room, Rooms, Span, User, Verdict};
+use crate::action::{Action, Client, Credential, Endpoint, Farewell, Payload, Room, Rooms, Span, User, Verdict};
 use crate::checkers::What;
 use crate::checks::{Failure, Guarantee, equal};
 use crate::coverage::Goal;
@@ -25,17 +25,17 @@ impl<S: Subject> World<S> {
         self.bring_in()?;
         let core = self.let_die()?;
         self.serve(&core)?;
-        let well = core.iter().filter(|peer| self.is_well(**peer) && !self.waits(**peer));
-        let well: Vec<usize> = well.map(|peer| peer.index()).collect();
+        let well = core.iter().filter(|client| self.is_well(**client) && !self.waits(**client));
+        let well: Vec<usize> = well.map(|client| client.index()).collect();
         self.check(What::Healed { well: &well })?;
         self.empty(&core)
     }
 
     /// Whoever is well stays, and the others must go. Returns who stays.
-    fn let_die(&mut self) -> Result<Vec<Peer>, Failure> {
-        let core: Vec<Peer> = self.peers().filter(|peer| self.is_well(*peer)).collect();
-        for peer in self.peers() {
-            let rest = if core.contains(&peer) { Action::Resume(peer) } else { Action::Vanish(peer) };
+    fn let_die(&mut self) -> Result<Vec<Client>, Failure> {
+        let core: Vec<Client> = self.clients().filter(|client| self.is_well(*client)).collect();
+        for client in self.clients() {
+            let rest = if core.contains(&client) { Action::Resume(client) } else { Action::Vanish(client) };
             self.act(&rest)?;
         }
         self.outlive_the_dead(&core)?;
@@ -45,39 +45,40 @@ impl<S: Subject> World<S> {
     /// Somebody new comes in wherever there is room, in one protocol or the other, as far as the server lets them.
     fn bring_in(&mut self) -> Result<(), Failure> {
         let users = self.user_count();
-        for peer in self.peers().filter(|peer| !self.is_alive(*peer)).collect::<Vec<_>>() {
-            let user = User(peer.0.checked_rem(users).unwrap_or(0));
+        for client in self.clients().filter(|client| !self.is_alive(*client)).collect::<Vec<_>>() {
+            let user = User(client.0.checked_rem(users).unwrap_or(0));
             let credential = if users == 0 { Credential::Nothing } else { Credential::Token };
             let json = [
-                Action::Accept(peer, Endpoint::Json, Rooms(0)),
-                Action::Upgrade(peer),
-                Action::Connect(peer, credential),
-                Action::Decide(peer, Verdict::Good, user),
-                Action::Join(peer, Room(0)),
+                Action::Accept(client, Endpoint::Json, Rooms(0)),
+                Action::Upgrade(client),
+                Action::Connect(client, credential),
+                Action::Decide(client, Verdict::Good, user),
+                Action::Join(client, Room(0)),
             ];
-            let plain = [Action::Enter(peer, Rooms(1))];
-            for action in if peer.0 % 2 == 0 { &json[..] } else { &plain[..] } {
+            let plain = [Action::Enter(client, Rooms(1))];
+            for action in if client.0 % 2 == 0 { &json[..] } else { &plain[..] } {
                 self.act(action)?;
             }
         }
         self.settle()
     }
 
-    fn outlive_the_dead(&mut self, core: &[Peer]) -> Result<(), Failure> {
+    fn outlive_the_dead(&mut self, core: &[Client]) -> Result<(), Failure> {
         let limits = self.config().limits;
         let longest = limits.handshake_timeout
             + limits.authenticate_timeout
             + limits.ping_interval
             + limits.pong_timeout
             + limits.close_timeout;
-        let is_dead_there = |world: &Self| world.peers().any(|peer| world.is_alive(peer) && !core.contains(&peer));
+        let is_dead_there =
+            |world: &Self| world.clients().any(|client| world.is_alive(client) && !core.contains(&client));
         self.wait(longest, is_dead_there)?;
         if is_dead_there(self) {
             let left = self.describe().join(", ");
             let expected = format_args!("the dead to be gone within {longest:?}");
             self.heed(Err(Failure::new(Guarantee::L2, expected, left)))?;
         }
-        let well: Vec<usize> = core.iter().map(|peer| peer.index()).collect();
+        let well: Vec<usize> = core.iter().map(|client| client.index()).collect();
         self.check(What::Outlived { well: &well })
     }
 
@@ -111,7 +112,7 @@ impl<S: Subject> World<S> {
     }
 
     /// Every room, every user and everybody is sent something new, and whoever is there gets it.
-    fn serve(&mut self, core: &[Peer]) -> Result<(), Failure> {
+    fn serve(&mut self, core: &[Client]) -> Result<(), Failure> {
         let rooms = (0..self.room_count()).map(|room| Action::Announce(Room(room), Payload::Small));
         let users = (0..self.user_count()).map(|user| Action::Tell(User(user), Payload::Small));
         for action in rooms.chain(users).chain([Action::TellAll(Payload::Small)]) {
@@ -125,9 +126,9 @@ impl<S: Subject> World<S> {
             self.settle()?;
             self.judge_receivers(if is_accepted { &receivers } else { &[] })?;
         }
-        match core.iter().find(|peer| self.waits(**peer)) {
+        match core.iter().find(|client| self.waits(**client)) {
             None => Ok(()),
-            Some(peer) => self.heed(Err(self.has_missed(*peer))),
+            Some(client) => self.heed(Err(self.has_missed(*client))),
         }
     }
 
@@ -141,38 +142,38 @@ impl<S: Subject> World<S> {
     }
 
     /// Who of the core must get what is sent there, each with its connection.
-    fn receivers(&self, core: &[Peer], room: Option<usize>) -> Vec<(Peer, ConnId)> {
-        let is_in = |peer: usize| room.is_none_or(|room| self.oracle().rooms[room].contains(&peer));
-        let is_sent = |peer: &Peer| self.oracle().hears_all(peer.index()) && is_in(peer.index());
-        let there = core.iter().filter(|peer| self.is_well(**peer) && is_sent(peer));
-        there.filter_map(|peer| Some((*peer, self.conn(*peer)?))).collect()
+    fn receivers(&self, core: &[Client], room: Option<usize>) -> Vec<(Client, ConnId)> {
+        let is_in = |client: usize| room.is_none_or(|room| self.oracle().rooms[room].contains(&client));
+        let is_sent = |client: &Client| self.oracle().hears_all(client.index()) && is_in(client.index());
+        let there = core.iter().filter(|client| self.is_well(**client) && is_sent(client));
+        there.filter_map(|client| Some((*client, self.conn(*client)?))).collect()
     }
 
     /// L1, at each client's own parser: the newest message has come to all of them but those who were closed for it.
-    fn judge_receivers(&mut self, receivers: &[(Peer, ConnId)]) -> Result<(), Failure> {
-        for (peer, conn) in receivers {
-            if self.conn(*peer) != Some(*conn) || !self.is_well(*peer) {
+    fn judge_receivers(&mut self, receivers: &[(Client, ConnId)]) -> Result<(), Failure> {
+        for (client, conn) in receivers {
+            if self.conn(*client) != Some(*conn) || !self.is_well(*client) {
                 continue;
             }
-            if self.newest(*peer) != Some(self.messages()) {
-                return self.heed(Err(self.has_missed(*peer)));
+            if self.newest(*client) != Some(self.messages()) {
+                return self.heed(Err(self.has_missed(*client)));
             }
             self.reach(Goal::ServedInTheEnd);
         }
         Ok(())
     }
 
-    fn has_missed(&self, peer: Peer) -> Failure {
-        let newest = self.newest(peer).map_or_else(|| "nothing".into(), |number| format!("message {number}"));
+    fn has_missed(&self, client: Client) -> Failure {
+        let newest = self.newest(client).map_or_else(|| "nothing".into(), |number| format!("message {number}"));
         let saw = format!("{newest} is its newest; {}", self.describe().join(", "));
-        Failure::new(Guarantee::L1, format_args!("client {} to get message {}", peer.0, self.messages()), saw)
+        Failure::new(Guarantee::L1, format_args!("client {} to get message {}", client.0, self.messages()), saw)
     }
 
-    fn empty(&mut self, core: &[Peer]) -> Result<(), Failure> {
-        for peer in core {
+    fn empty(&mut self, core: &[Client]) -> Result<(), Failure> {
+        for client in core {
             // Whoever is told that others leave reads that first.
             self.settle()?;
-            self.act(&Action::Close(*peer, Farewell::Normal))?;
+            self.act(&Action::Close(*client, Farewell::Normal))?;
         }
         self.settle()?;
         let limits = self.config().limits;
@@ -208,8 +209,8 @@ mod tests {
     fn whoever_has_not_read_the_newest_message_has_missed_it() {
         let mut world = world(&["enter 0 1", "enter 1 2"]);
         let announce = Action::Announce(Room(0), Payload::Small);
-        let receivers = world.receivers(&[Peer(0), Peer(1)], Some(0));
-        assert_eq!(receivers.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [Peer(0)]);
+        let receivers = world.receivers(&[Client(0), Client(1)], Some(0));
+        assert_eq!(receivers.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [Client(0)]);
         assert_eq!(world.act(&announce), Ok(true));
         let failure = world.judge_receivers(&receivers).expect_err("nothing was written");
         assert_eq!((failure.guarantee, failure.expected.as_str()), (Guarantee::L1, "client 0 to get message 1"));
@@ -221,6 +222,6 @@ mod tests {
     #[test]
     fn whoever_filters_is_not_waited_for() {
         let world = world(&["enter 0 1", "select 0 a"]);
-        assert_eq!(world.receivers(&[Peer(0)], Some(0)), []);
+        assert_eq!(world.receivers(&[Client(0)], Some(0)), []);
     }
 }

@@ -21,7 +21,7 @@ pub fn steps<S: Subject>(trace: &Trace) -> String {
         let result = world.act(action);
         let note = if result == Ok(false) { " (no effect)" } else { "" };
         let states: Vec<String> =
-            world.describe().iter().enumerate().map(|(peer, state)| format!("{peer}: {state}")).collect();
+            world.describe().iter().enumerate().map(|(client, state)| format!("{client}: {state}")).collect();
         let _ = writeln!(text, "{number:4}  {:40} | {}", format!("{action}{note}"), states.join(" | "));
         let rooms = world.describe_rooms();
         if rooms != before {

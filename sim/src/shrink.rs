@@ -129,7 +129,7 @@ impl<S: Subject> Shrinker<S> {
     /// Whoever has a high number gets a lower one, everywhere at once: one action alone would lose its connection.
     fn rename(&mut self) {
         let Setup { conns, rooms, users, .. } = self.best.setup;
-        for (what, count) in [(Numbered::Peer, conns), (Numbered::Room, rooms), (Numbered::User, users)] {
+        for (what, count) in [(Numbered::Client, conns), (Numbered::Room, rooms), (Numbered::User, users)] {
             let count = u8::try_from(count).expect("a few");
             for (from, to) in (1..count).flat_map(|from| (0..from).map(move |to| (from, to))) {
                 let renamed: Vec<Action> =

@@ -2,7 +2,7 @@
 //! change of the faults leaves the workload as it was.
 
 use crate::action::{
-    Action, Bundle, Cause, Credential, Endpoint, Payload, Peer, Room, Rooms, Selector, Since, Span, User, Verdict,
+    Action, Bundle, Cause, Client, Credential, Endpoint, Payload, Room, Rooms, Selector, Since, Span, User, Verdict,
 };
 use crate::rng::Rng;
 use crate::setup::Setup;
@@ -198,44 +198,45 @@ impl Options {
 
     /// Everyone comes in and looks who else is there, or comes back.
     fn opening(&self) -> Vec<Action> {
-        let mut actions: Vec<Action> = self.peers().flat_map(|peer| self.entrance(peer, Credential::Token)).collect();
+        let mut actions: Vec<Action> =
+            self.clients().flat_map(|client| self.entrance(client, Credential::Token)).collect();
         if self.comes_back {
             let users = (0..u8::try_from(self.setup.users).expect("a few users")).map(User);
-            let lose = |peer| Action::Lose(peer, Cause::Eof);
-            actions.extend(self.peers().map(lose));
+            let lose = |client| Action::Lose(client, Cause::Eof);
+            actions.extend(self.clients().map(lose));
             actions.extend(users.map(|user| Action::Several(Bundle::Everywhere, user, Room(0))));
             if self.misses_all {
                 actions.push(Action::Broadcast(Payload::Small));
             }
-            actions.extend(self.peers().flat_map(|peer| self.entrance(peer, Credential::Return)));
+            actions.extend(self.clients().flat_map(|client| self.entrance(client, Credential::Return)));
         } else {
-            actions.extend(self.peers().map(|peer| Action::Watch(peer, Room(0))));
+            actions.extend(self.clients().map(|client| Action::Watch(client, Room(0))));
         }
         actions
     }
 
-    fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
-        (0..u8::try_from(self.setup.conns).expect("a few clients")).map(Peer)
+    fn clients(&self) -> impl Iterator<Item = Client> + use<> {
+        (0..u8::try_from(self.setup.conns).expect("a few clients")).map(Client)
     }
 
-    fn entrance(&self, peer: Peer, credential: Credential) -> [Action; 4] {
-        let plain = self.protocols == ProtocolMix::Plain || (self.protocols == ProtocolMix::Mixed && peer.0 % 3 == 2);
+    fn entrance(&self, client: Client, credential: Credential) -> [Action; 4] {
+        let plain = self.protocols == ProtocolMix::Plain || (self.protocols == ProtocolMix::Mixed && client.0 % 3 == 2);
         let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
         let every_room = Rooms(u8::try_from((1 << self.setup.rooms) - 1).expect("a few rooms"));
         let accept = match credential {
-            Credential::Return if plain && self.misses_all => Action::AcceptSince(peer, every_room, Since::Two),
-            _ => Action::Accept(peer, if plain { Endpoint::PlainPlaces } else { Endpoint::Json }, Rooms(1)),
+            Credential::Return if plain && self.misses_all => Action::AcceptSince(client, every_room, Since::Two),
+            _ => Action::Accept(client, if plain { Endpoint::PlainPlaces } else { Endpoint::Json }, Rooms(1)),
         };
         [
             accept,
-            Action::Upgrade(peer),
-            Action::Connect(peer, credential),
-            Action::Decide(peer, verdict, self.own_user(peer)),
+            Action::Upgrade(client),
+            Action::Connect(client, credential),
+            Action::Decide(client, verdict, self.own_user(client)),
         ]
     }
 
-    fn own_user(&self, peer: Peer) -> User {
-        User(u8::try_from(u64::from(peer.0) % self.setup.users).expect("a few users"))
+    fn own_user(&self, client: Client) -> User {
+        User(u8::try_from(u64::from(client.0) % self.setup.users).expect("a few users"))
     }
 
     fn draw_action(&self, rng: &mut Rng, weights: &[u64]) -> Action {
@@ -243,18 +244,18 @@ impl Options {
         let [a, b, c, d, ..] = rng.draw().to_le_bytes();
         let action = Action::decode(kind, [a, b, c], &self.setup);
         match action {
-            Action::Accept(peer, endpoint, rooms) => {
+            Action::Accept(client, endpoint, rooms) => {
                 let endpoint =
                     if self.protocols == ProtocolMix::Mixed && d % 2 == 0 { Endpoint::Json } else { endpoint };
-                self.draw_accept(peer, endpoint, rooms)
+                self.draw_accept(client, endpoint, rooms)
             }
-            Action::AcceptSince(peer, rooms, _) if self.protocols == ProtocolMix::Json || rooms.0 == 0 => {
-                self.draw_accept(peer, Endpoint::PlainPlaces, rooms)
+            Action::AcceptSince(client, rooms, _) if self.protocols == ProtocolMix::Json || rooms.0 == 0 => {
+                self.draw_accept(client, Endpoint::PlainPlaces, rooms)
             }
             // Seldom has a user several connections.
-            Action::ExpelSome(peer, _, code) if d % 4 == 0 => Action::ExpelSome(peer, Selector::AllBut, code),
+            Action::ExpelSome(client, _, code) if d % 4 == 0 => Action::ExpelSome(client, Selector::AllBut, code),
             // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
-            Action::Decide(peer, verdict, user) => {
+            Action::Decide(client, verdict, user) => {
                 let often = [
                     Verdict::OtherRoom,
                     Verdict::Placed,
@@ -264,7 +265,7 @@ impl Options {
                     Verdict::Expiring,
                 ];
                 let verdict = often.get(usize::from(d >> 5)).copied().unwrap_or(verdict);
-                Action::Decide(peer, verdict, if d % 8 == 0 { user } else { self.own_user(peer) })
+                Action::Decide(client, verdict, if d % 8 == 0 { user } else { self.own_user(client) })
             }
             // An hour at once is seldom: hardly anyone is left after it.
             Action::Advance(Span::Far) if d % 4 != 0 => Action::Advance(Span::Little),
@@ -272,7 +273,7 @@ impl Options {
         }
     }
 
-    fn draw_accept(&self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Action {
+    fn draw_accept(&self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Action {
         let endpoint = match (self.protocols, endpoint) {
             (ProtocolMix::Json, Endpoint::JsonPings | Endpoint::JsonHeader) => endpoint,
             (ProtocolMix::Json, _) => Endpoint::Json,
@@ -280,7 +281,7 @@ impl Options {
             (_, endpoint) => endpoint,
         };
         let rooms = Rooms(rooms.0.max(1));
-        Action::Accept(peer, endpoint, if endpoint.leads_to(rooms) { rooms } else { Rooms(1) })
+        Action::Accept(client, endpoint, if endpoint.leads_to(rooms) { rooms } else { Rooms(1) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Random runs of the server's own host and driver, over invented sockets.
 #![cfg(feature = "driver")]
 
-use parlor_sim::action::{Action, Budget, Payload, Peer, Rooms};
+use parlor_sim::action::{Action, Budget, Client, Payload, Rooms};
 use parlor_sim::coverage::Goals;
 use parlor_sim::hosted::Hosted;
 use parlor_sim::report;
@@ -35,7 +35,8 @@ fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
 fn more_frames_than_one_write_gathers_are_written_in_parts() {
     let publish = Action::TellAll(Payload::Small);
     let frames = vec![publish; 100];
-    let actions = [vec![Action::Enter(Peer(0), Rooms(1))], frames, vec![Action::Write(Peer(0), Budget::All)]].concat();
+    let actions =
+        [vec![Action::Enter(Client(0), Rooms(1))], frames, vec![Action::Write(Client(0), Budget::All)]].concat();
     let run = run_twice::<Hosted>(&Setup::default(), &actions);
     assert_eq!(run.failure, None);
     assert_eq!(run.effective.iter().sum::<u64>(), 102, "every step meant something");

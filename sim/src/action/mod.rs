@@ -140,67 +140,67 @@ macro_rules! actions {
 
 actions! {
     /// An upgrade request comes; `rooms` are those of a `plain` URL.
-    Accept(peer: Peer, endpoint: Endpoint, rooms: Rooms) = "accept",
+    Accept(client: Client, endpoint: Endpoint, rooms: Rooms) = "accept",
     /// The last byte of the 101 is written.
-    Upgrade(peer: Peer) = "upgrade",
+    Upgrade(client: Client) = "upgrade",
     /// `connect` in json, where it has not come yet; `auth` in plain.
-    Connect(peer: Peer, credential: Credential) = "connect",
+    Connect(client: Client, credential: Credential) = "connect",
     /// The shell has checked the token that it was asked to check.
-    Decide(peer: Peer, verdict: Verdict, user: User) = "decide",
+    Decide(client: Client, verdict: Verdict, user: User) = "decide",
     /// A json client joins a room.
-    Join(peer: Peer, room: Room) = "join",
+    Join(client: Client, room: Room) = "join",
     /// A json client joins a room and wants what it has missed.
-    Recover(peer: Peer, room: Room, since: Since) = "recover",
+    Recover(client: Client, room: Room, since: Since) = "recover",
     /// A json client joins a room and wants to know who comes and goes.
-    Watch(peer: Peer, room: Room) = "watch",
+    Watch(client: Client, room: Room) = "watch",
     /// A json client joins a room and wants both.
-    RecoverAndWatch(peer: Peer, room: Room, since: Since) = "recover-and-watch",
+    RecoverAndWatch(client: Client, room: Room, since: Since) = "recover-and-watch",
     /// A json client shows a token for a room and wants both.
-    RecoverByToken(peer: Peer, room: Room, since: Since) = "recover-by-token",
+    RecoverByToken(client: Client, room: Room, since: Since) = "recover-by-token",
     /// A json client shows a token for a room.
-    JoinByToken(peer: Peer, room: Room) = "join-by-token",
+    JoinByToken(client: Client, room: Room) = "join-by-token",
     /// A json client shows another token for a room.
-    SubRefresh(peer: Peer, room: Room) = "sub-refresh",
+    SubRefresh(client: Client, room: Room) = "sub-refresh",
     /// A json client shows another token.
-    Refresh(peer: Peer) = "refresh",
+    Refresh(client: Client) = "refresh",
     /// A json client reads a log.
-    History(peer: Peer, room: Room, part: Part) = "history",
+    History(client: Client, room: Room, part: Part) = "history",
     /// A json client asks who is in a room.
-    Presence(peer: Peer, room: Room) = "presence",
+    Presence(client: Client, room: Room) = "presence",
     /// A json client asks how many are in a room.
-    PresenceStats(peer: Peer, room: Room) = "presence-stats",
+    PresenceStats(client: Client, room: Room) = "presence-stats",
     /// A json client leaves a room.
-    Leave(peer: Peer, room: Room) = "leave",
+    Leave(client: Client, room: Room) = "leave",
     /// A client publishes.
-    Publish(peer: Peer, room: Room, payload: Payload) = "publish",
+    Publish(client: Client, room: Room, payload: Payload) = "publish",
     /// A json client sends several commands at once.
-    Together(peer: Peer, batch: Batch) = "together",
+    Together(client: Client, batch: Batch) = "together",
     /// A plain client says which events it wants.
-    Select(peer: Peer, filter: Filter) = "select",
+    Select(client: Client, filter: Filter) = "select",
     /// A client says something else.
-    Say(peer: Peer, saying: Saying) = "say",
+    Say(client: Client, saying: Saying) = "say",
     /// A Ping frame comes.
-    Ping(peer: Peer) = "ping",
+    Ping(client: Client) = "ping",
     /// A Pong frame comes.
-    Pong(peer: Peer) = "pong",
+    Pong(client: Client) = "pong",
     /// A Close frame comes.
-    Close(peer: Peer, farewell: Farewell) = "close",
+    Close(client: Client, farewell: Farewell) = "close",
     /// A rule of the framing is broken.
-    Violate(peer: Peer, rule: Rule) = "violate",
+    Violate(client: Client, rule: Rule) = "violate",
     /// Reading finds the socket gone.
-    Lose(peer: Peer, cause: Cause) = "lose",
+    Lose(client: Client, cause: Cause) = "lose",
     /// From now on the next write fails.
-    Break(peer: Peer) = "break",
+    Break(client: Client) = "break",
     /// The client dies without a word; its socket still takes bytes.
-    Vanish(peer: Peer) = "vanish",
+    Vanish(client: Client) = "vanish",
     /// From now on the socket takes nothing.
-    Stall(peer: Peer) = "stall",
+    Stall(client: Client) = "stall",
     /// From now on the socket takes half of what waits, at most.
-    Narrow(peer: Peer) = "narrow",
+    Narrow(client: Client) = "narrow",
     /// The socket takes everything again.
-    Resume(peer: Peer) = "resume",
+    Resume(client: Client) = "resume",
     /// The driver writes to one socket.
-    Write(peer: Peer, budget: Budget) = "write",
+    Write(client: Client, budget: Budget) = "write",
     /// The driver writes to every socket.
     Flush() = "flush",
     /// Every client that still can answers the pings and the Close that it has read.
@@ -228,7 +228,7 @@ actions! {
     /// A backend publishes to every room.
     Broadcast(payload: Payload) = "api-broadcast",
     /// A backend sends to one connection.
-    Send(peer: Peer, payload: Payload) = "api-send",
+    Send(client: Client, payload: Payload) = "api-send",
     /// A backend publishes to a user.
     Tell(user: User, payload: Payload) = "api-publish-user",
     /// A backend publishes to everybody.
@@ -236,7 +236,7 @@ actions! {
     /// A backend closes the connections of a user.
     Expel(user: User) = "api-disconnect-user",
     /// A backend closes one connection.
-    Kick(peer: Peer) = "api-disconnect-client",
+    Kick(client: Client) = "api-disconnect-client",
     /// A backend looks.
     Look(look: Look) = "api-look",
     /// A backend asks for what cannot be.
@@ -244,31 +244,31 @@ actions! {
     /// Time passes, and the driver says so.
     Advance(span: Span) = "advance",
     /// An input comes for a connection that has ended.
-    Stale(peer: Peer, late: Late) = "stale",
+    Stale(client: Client, late: Late) = "stale",
     /// The server is asked to stop.
     Shutdown() = "shutdown",
     /// The faults stop, what is dead goes, what is alive gets everything, and then everybody leaves.
     Heal() = "heal",
     /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,
     /// known to be one of them by a token in the URL.
-    Enter(peer: Peer, rooms: Rooms) = "enter",
+    Enter(client: Client, rooms: Rooms) = "enter",
     /// Somebody sets the calendar by an hour; the clock goes on as before.
     Calendar(jump: Jump) = "calendar",
     /// A backend closes one connection with a code of its own.
-    Dismiss(peer: Peer, dismissal: Dismissal) = "api-disconnect-with",
+    Dismiss(client: Client, dismissal: Dismissal) = "api-disconnect-with",
     /// Several frames come at once.
-    Frames(peer: Peer, frames: Frames) = "frames",
+    Frames(client: Client, frames: Frames) = "frames",
     /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token too,
     /// and was in its user's own room.
-    AcceptSince(peer: Peer, rooms: Rooms, since: Since) = "accept-since",
+    AcceptSince(client: Client, rooms: Rooms, since: Since) = "accept-since",
     /// A backend closes some connections with a code of its own.
-    ExpelSome(peer: Peer, selector: Selector, code: Code) = "api-disconnect-some",
+    ExpelSome(client: Client, selector: Selector, code: Code) = "api-disconnect-some",
     /// A backend puts some connections into a room, with what they have missed.
-    PutInSome(peer: Peer, selector: Selector, room: Room) = "api-subscribe-some",
+    PutInSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some",
     /// A backend takes some connections out of a room.
-    TakeOutSome(peer: Peer, selector: Selector, room: Room) = "api-unsubscribe-some",
+    TakeOutSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some",
     /// A backend changes when some connections expire.
-    RenewSome(peer: Peer, selector: Selector, renewal: Renewal) = "api-refresh-some",
+    RenewSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some",
     /// A backend lists rooms or connections.
     List(listing: Listing, user: User, room: Room) = "api-list",
     /// A backend asks for many things in one call.
@@ -345,7 +345,7 @@ mod tests {
         let renamed = |text: &str, what, from, to| {
             text.parse::<Action>().unwrap().renamed(Renaming { what, from, to }).to_string()
         };
-        assert_eq!(renamed("decide 2 good 2", Numbered::Peer, 2, 0), "decide 0 good 2");
+        assert_eq!(renamed("decide 2 good 2", Numbered::Client, 2, 0), "decide 0 good 2");
         assert_eq!(renamed("decide 2 good 2", Numbered::User, 2, 1), "decide 2 good 1");
         assert_eq!(renamed("join 2 2", Numbered::Room, 2, 0), "join 2 0");
         assert_eq!(renamed("accept 2 plain 6", Numbered::Room, 2, 0), "accept 2 plain 3");

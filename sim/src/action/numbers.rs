@@ -7,7 +7,7 @@ use crate::setup::Setup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbered {
     /// A client.
-    Peer,
+    Client,
     /// A room.
     Room,
     /// A user.
@@ -78,7 +78,7 @@ macro_rules! numbers {
 
 numbers! {
     /// A simulated client. It has one connection at a time.
-    Peer below |setup| setup.conns, renamed by of Peer;
+    Client below |setup| setup.conns, renamed by of Client;
     /// A room that clients may name.
     Room below |setup| setup.rooms, renamed by of Room;
     /// A set of rooms, a bit for each.

@@ -302,7 +302,7 @@ words! {
         /// Joining a room with a filter by tags.
         Filtered = "tags-filter",
     }
-    /// The Close frame of a peer.
+    /// The Close frame of a client.
     Farewell {
         /// 1000.
         Normal = "1000",
@@ -337,9 +337,9 @@ words! {
     }
     /// How a socket is found to be gone.
     Cause {
-        /// The peer ended its half of the stream.
+        /// The client ended its half of the stream.
         Eof = "eof",
-        /// The peer reset the connection.
+        /// The client reset the connection.
         Reset = "reset",
     }
     /// How much a socket takes.
@@ -527,7 +527,7 @@ words! {
         /// `Pong`.
         Pong = "pong",
         /// `PeerClosed`.
-        PeerClosed = "peer-closed",
+        PeerClosed = "client-closed",
         /// `Violation`.
         Violation = "violation",
         /// `Lost`.

@@ -68,8 +68,8 @@ impl Access {
     }
 
     /// Who a client is, and where it may be put, at its connect.
-    fn connected(&mut self, peer: usize, command: &Command, rooms: &[String]) -> Result<(), Failure> {
-        let standing = self.standings.entry(peer).or_default();
+    fn connected(&mut self, client: usize, command: &Command, rooms: &[String]) -> Result<(), Failure> {
+        let standing = self.standings.entry(client).or_default();
         let shown = standing.shown.iter().filter_map(|shown| shown.claims.clone());
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
         if !command.params["token"].is_string() && !standing.in_header || whole.is_empty() {
@@ -81,22 +81,22 @@ impl Access {
             whole.iter().any(|claims| claims.channels.contains(room) || *room == format!("#{}", claims.sub))
         };
         match rooms.iter().find(|room| !is_its(room)) {
-            Some(room) => denied(peer, command, "in rooms of its token and its own", room),
+            Some(room) => denied(client, command, "in rooms of its token and its own", room),
             None => Ok(()),
         }
     }
 
     fn turned(&mut self, now: Now, turn: &Turn<'_>) {
-        if let (Input::Authenticated { verdict, .. }, Some(peer)) = (turn.input, turn.peer) {
+        if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
-            self.standings.entry(peer).or_default().shown.push(Shown { claims, unix_ms: now.unix_ms });
+            self.standings.entry(client).or_default().shown.push(Shown { claims, unix_ms: now.unix_ms });
         }
     }
 }
 
-fn denied(peer: usize, command: &Command, expected: &str, saw: &str) -> Result<(), Failure> {
+fn denied(client: usize, command: &Command, expected: &str, saw: &str) -> Result<(), Failure> {
     let Command { method, params, .. } = command;
-    Err(Failure::new(Guarantee::P1, format_args!("client {peer} to be {expected} ({method} {params})"), saw))
+    Err(Failure::new(Guarantee::P1, format_args!("client {client} to be {expected} ({method} {params})"), saw))
 }
 
 impl Checker for Access {
@@ -106,25 +106,27 @@ impl Checker for Access {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
         match *what {
-            What::Came { peer, answer: Ok(_), upgrade } => {
+            What::Came { client, answer: Ok(_), upgrade } => {
                 let standing = Standing { in_header: upgrade.token.is_some(), ..Standing::default() };
-                self.standings.insert(peer, standing);
+                self.standings.insert(client, standing);
             }
             What::Turn(turn) => self.turned(*now, &turn),
-            What::Entered { peer, room, .. } => drop(self.standings.entry(peer).or_default().rooms.insert(room.into())),
-            What::Left { peer, room } => drop(self.standings.entry(peer).or_default().rooms.remove(room)),
-            What::Answered { peer, command, answer } => {
-                let Some(standing) = self.standings.get(&peer) else { return Ok(()) };
+            What::Entered { client, room, .. } => {
+                drop(self.standings.entry(client).or_default().rooms.insert(room.into()))
+            }
+            What::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
+            What::Answered { client, command, answer } => {
+                let Some(standing) = self.standings.get(&client) else { return Ok(()) };
                 match (answer, self.may(standing, command)) {
-                    (Ok(_), false) => return denied(peer, command, "refused", "it was done"),
+                    (Ok(_), false) => return denied(client, command, "refused", "it was done"),
                     // Of several tokens it may have been any that was refused.
                     (Err(DENIED), true) if !command.params["token"].is_string() => {
-                        return denied(peer, command, "allowed", "it was refused");
+                        return denied(client, command, "allowed", "it was refused");
                     }
                     (Ok(result), _) if command.method == "connect" => {
                         let subs = result["subs"].as_object().into_iter().flatten();
                         let rooms: Vec<String> = subs.map(|(room, _)| room.clone()).collect();
-                        return self.connected(peer, command, &rooms);
+                        return self.connected(client, command, &rooms);
                     }
                     _ => {}
                 }

@@ -14,7 +14,7 @@ use std::fmt::Display;
 const TOO_MANY: u64 = 111;
 /// The Close code for the same.
 const RATE: u16 = 3013;
-/// Frames that may wait behind a full outbox: a Close, and what a peer's own Close or Ping is answered with.
+/// Frames that may wait behind a full outbox: a Close, and what a client's own Close or Ping is answered with.
 const LAST: u64 = 2;
 /// And the bytes of those.
 const LAST_BYTES: u64 = LAST * 127;
@@ -52,10 +52,10 @@ impl Bounds {
     }
 
     /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
-    fn offered(&mut self, peer: usize, waiting: usize, frames: usize, taken: usize) -> Verdict {
-        let before = self.left.remove(&peer);
+    fn offered(&mut self, client: usize, waiting: usize, frames: usize, taken: usize) -> Verdict {
+        let before = self.left.remove(&client);
         if taken < waiting {
-            self.left.insert(peer, (frames as u64, (waiting - taken) as u64));
+            self.left.insert(client, (frames as u64, (waiting - taken) as u64));
         }
         let Some((left, left_bytes)) = before else { return Ok(()) };
         let (most, bytes) =
@@ -109,27 +109,29 @@ impl Checker for Bounds {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
         match *what {
-            What::Came { peer, upgrade, answer } => {
+            What::Came { client, upgrade, answer } => {
                 if answer.is_ok() {
-                    self.left.remove(&peer);
+                    self.left.remove(&client);
                 }
-                if !self.rates.came(*now, peer, upgrade, answer) {
+                if !self.rates.came(*now, client, upgrade, answer) {
                     let expected = "who stays under half of a rate not to be refused for it";
                     return broken(expected, format_args!("{answer:?}"));
                 }
             }
-            What::Asked { peer, command } => self.rates.asked(peer, command),
-            What::Offered { peer, waiting, frames, taken } => return self.offered(peer, waiting, frames, taken),
-            What::Answered { peer, answer: Err(TOO_MANY), command } if self.rates.is_modest(peer) => {
+            What::Asked { client, command } => self.rates.asked(client, command),
+            What::Offered { client, waiting, frames, taken } => return self.offered(client, waiting, frames, taken),
+            What::Answered { client, answer: Err(TOO_MANY), command } if self.rates.is_modest(client) => {
                 return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
             }
             // The code says as well that the node keeps too much of what is unfinished, which has no rate.
-            What::Read { peer, frame: Frame::Close(Some(RATE)), .. } if self.rates.is_modest(peer) && !self.is_full => {
+            What::Read { client, frame: Frame::Close(Some(RATE)), .. }
+                if self.rates.is_modest(client) && !self.is_full =>
+            {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
             What::Turn(turn) => {
-                if let (Some(peer), true) = (turn.peer, is_frame(turn.input)) {
-                    self.rates.framed(peer);
+                if let (Some(client), true) = (turn.client, is_frame(turn.input)) {
+                    self.rates.framed(client);
                 }
                 return self.turned(&turn);
             }

@@ -59,13 +59,13 @@ impl Closes {
             Input::Shutdown => self.shutdown = true,
             _ => {}
         }
-        if let Some(conduct) = turn.peer.and_then(|peer| self.conducts.get_mut(&peer)) {
+        if let Some(conduct) = turn.client.and_then(|client| self.conducts.get_mut(&client)) {
             conduct.notes(now, turn.input);
         }
-        for (peer, effect) in turn.told {
-            let (Effect::Closed { end, .. }, Some(conduct)) = (effect, self.conducts.get(peer)) else { continue };
+        for (client, effect) in turn.told {
+            let (Effect::Closed { end, .. }, Some(conduct)) = (effect, self.conducts.get(client)) else { continue };
             if !self.is_due(now, conduct, end) {
-                let why = format_args!("client {peer} to be closed for what has happened: {conduct:?}");
+                let why = format_args!("client {client} to be closed for what has happened: {conduct:?}");
                 return Err(Failure::new(Guarantee::G7, why, format_args!("{end:?}")));
             }
         }
@@ -122,15 +122,17 @@ impl Checker for Closes {
         self.clock = self.clock.max(now.mono);
         let now = Now { mono: self.clock, ..*now };
         match *what {
-            What::Came { peer, upgrade, answer: Ok(_) } => drop(self.conducts.insert(peer, Conduct::of(now, upgrade))),
-            What::Offered { peer, waiting, taken, .. } => {
-                self.conducts.entry(peer).or_default().is_offered(now, waiting, taken);
+            What::Came { client, upgrade, answer: Ok(_) } => {
+                drop(self.conducts.insert(client, Conduct::of(now, upgrade)))
             }
-            What::Read { peer, frame: Frame::Close(Some(SLOW)), .. } => {
-                let conduct = self.conducts.entry(peer).or_default();
+            What::Offered { client, waiting, taken, .. } => {
+                self.conducts.entry(client).or_default().is_offered(now, waiting, taken);
+            }
+            What::Read { client, frame: Frame::Close(Some(SLOW)), .. } => {
+                let conduct = self.conducts.entry(client).or_default();
                 conduct.slow |= conduct.refused;
                 if !(conduct.slow || conduct.dismissed.contains(&SLOW) || self.by_driver) {
-                    let expected = format_args!("client {peer} to be slow before it is told so");
+                    let expected = format_args!("client {client} to be slow before it is told so");
                     return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
                 }
             }

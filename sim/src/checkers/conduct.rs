@@ -8,7 +8,7 @@ use parlor_core::{Input, Lost, Now, Upgrade, Violation};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conduct {
     /// Its public id, and the users that its tokens name.
-    pub client: [u8; 16],
+    pub client_id: [u8; 16],
     pub users: Vec<String>,
     /// The codes that backends have closed it with.
     pub dismissed: Vec<u16>,
@@ -55,7 +55,7 @@ impl Conduct {
             Target::Json { .. } => 0,
         };
         Self {
-            client: upgrade.client,
+            client_id: upgrade.client,
             came: now.mono.0,
             heard: now.mono.0,
             taken: now.mono.0,
@@ -69,11 +69,11 @@ impl Conduct {
         let Command::Disconnect { user, client, whitelist, reason } = command else { return };
         let is_client = match client {
             Which::All => !user.is_empty(),
-            Which::One(id) => id.0 == self.client,
+            Which::One(id) => id.0 == self.client_id,
             Which::Nobody => false,
         };
         let is_user = user.is_empty() || self.users.iter().any(|known| **user == *known);
-        if is_client && is_user && whitelist.iter().all(|id| id.0 != self.client) {
+        if is_client && is_user && whitelist.iter().all(|id| id.0 != self.client_id) {
             self.dismissed.push(reason.code);
         }
     }

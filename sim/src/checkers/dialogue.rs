@@ -48,11 +48,11 @@ type Tell<'a> = &'a mut dyn FnMut(What<'_>) -> Result<(), Failure>;
 
 impl Dialogue {
     /// What a client wants to recover that has not been answered, and what it is about to say.
-    pub(super) fn wants(&self, peer: usize, text: &str) -> Vec<Want> {
-        let Some(side) = self.0.get(&peer).filter(|side| side.json) else { return Vec::new() };
-        let mut wants: Vec<Want> = side.asked.iter().flat_map(|command| Want::of(peer, command)).collect();
+    pub(super) fn wants(&self, client: usize, text: &str) -> Vec<Want> {
+        let Some(side) = self.0.get(&client).filter(|side| side.json) else { return Vec::new() };
+        let mut wants: Vec<Want> = side.asked.iter().flat_map(|command| Want::of(client, command)).collect();
         if text.contains("\"recover\":true") {
-            wants.extend(values(text).filter_map(command).flat_map(|command| Want::of(peer, &command)));
+            wants.extend(values(text).filter_map(command).flat_map(|command| Want::of(client, &command)));
         }
         wants.sort_unstable();
         wants.dedup();
@@ -62,22 +62,22 @@ impl Dialogue {
     /// Tells what was seen, and what follows from it.
     pub(super) fn follow(&mut self, what: What<'_>, tell: Tell<'_>) -> Result<(), Failure> {
         match what {
-            What::Came { peer, upgrade, answer: Ok(_) } => {
+            What::Came { client, upgrade, answer: Ok(_) } => {
                 let json = matches!(upgrade.target, Target::Json { .. });
-                self.0.insert(peer, Side { json, ..Side::default() });
+                self.0.insert(client, Side { json, ..Side::default() });
             }
-            What::Turn(Turn { input: Input::Message { text, .. }, peer: Some(peer), .. }) => {
-                self.0.entry(peer).or_default().says(peer, text, tell)?;
+            What::Turn(Turn { input: Input::Message { text, .. }, client: Some(client), .. }) => {
+                self.0.entry(client).or_default().says(client, text, tell)?;
             }
-            What::Read { peer, frame: frame @ Frame::Text(text), .. } => {
+            What::Read { client, frame: frame @ Frame::Text(text), .. } => {
                 let value = serde_json::from_str(text).unwrap_or_default();
-                tell(What::Read { peer, frame, text: &value })?;
-                return self.0.entry(peer).or_default().reads(peer, &value, tell);
+                tell(What::Read { client, frame, text: &value })?;
+                return self.0.entry(client).or_default().reads(client, &value, tell);
             }
             What::Healed { well } => {
-                let sides = well.iter().filter_map(|peer| Some((*peer, self.0.get(peer)?)));
-                for (peer, side) in sides {
-                    side.asked.iter().try_for_each(|command| tell(What::Unanswered { peer, command }))?;
+                let sides = well.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
+                for (client, side) in sides {
+                    side.asked.iter().try_for_each(|command| tell(What::Unanswered { client, command }))?;
                 }
             }
             _ => {}
@@ -87,11 +87,11 @@ impl Dialogue {
 }
 
 impl Side {
-    fn says(&mut self, peer: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
+    fn says(&mut self, client: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
         for value in values(text) {
             let command = if self.json { command(value) } else { message(value) };
             let Some(command) = command else { continue };
-            tell(What::Asked { peer, command: &command })?;
+            tell(What::Asked { client, command: &command })?;
             self.turned_down &= command.method != "connect";
             if self.json && command.id > 0 && !self.turned_down {
                 self.asked.push_back(command);
@@ -100,16 +100,16 @@ impl Side {
         Ok(())
     }
 
-    fn reads(&mut self, peer: usize, value: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+    fn reads(&mut self, client: usize, value: &Value, tell: Tell<'_>) -> Result<(), Failure> {
         match (self.json, &value["push"]) {
-            (false, _) if value["n"].is_u64() => tell(What::Published { peer, room: None, publication: value }),
+            (false, _) if value["n"].is_u64() => tell(What::Published { client, room: None, publication: value }),
             (false, _) => Ok(()),
-            (true, Value::Null) => self.is_answered(peer, value, tell),
-            (true, push) => is_pushed(peer, push, tell),
+            (true, Value::Null) => self.is_answered(client, value, tell),
+            (true, push) => is_pushed(client, push, tell),
         }
     }
 
-    fn is_answered(&mut self, peer: usize, reply: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+    fn is_answered(&mut self, client: usize, reply: &Value, tell: Tell<'_>) -> Result<(), Failure> {
         let id = reply["id"].as_u64();
         let Some(at) = self.asked.iter().position(|command| Some(command.id) == id) else { return Ok(()) };
         let command = self.asked.remove(at).expect("it was found");
@@ -122,28 +122,28 @@ impl Side {
             self.turned_down = next.is_none();
             self.asked.drain(..next.unwrap_or(self.asked.len()));
         }
-        tell(What::Answered { peer, command: &command, answer })?;
+        tell(What::Answered { client, command: &command, answer })?;
         match (method, error) {
             ("connect", None) => {
-                tell(What::Entered { peer, room: "", place: &Value::Null })?;
+                tell(What::Entered { client, room: "", place: &Value::Null })?;
                 let subs = result["subs"].as_object();
                 let mut subs = subs.into_iter().flatten();
-                subs.try_for_each(|(room, place)| tell(What::Entered { peer, room, place }))
+                subs.try_for_each(|(room, place)| tell(What::Entered { client, room, place }))
             }
-            ("subscribe", None) => tell(What::Entered { peer, room: command.text("channel"), place: result }),
-            ("unsubscribe", None) => tell(What::Left { peer, room: command.text("channel") }),
+            ("subscribe", None) => tell(What::Entered { client, room: command.text("channel"), place: result }),
+            ("unsubscribe", None) => tell(What::Left { client, room: command.text("channel") }),
             _ => Ok(()),
         }
     }
 }
 
-fn is_pushed(peer: usize, push: &Value, tell: Tell<'_>) -> Result<(), Failure> {
+fn is_pushed(client: usize, push: &Value, tell: Tell<'_>) -> Result<(), Failure> {
     let room = push["channel"].as_str().unwrap_or_default();
     for (kind, content) in push.as_object().into_iter().flatten() {
         match kind.as_str() {
-            "pub" | "message" => tell(What::Published { peer, room: Some(room), publication: content }),
-            "subscribe" => tell(What::Entered { peer, room, place: content }),
-            "unsubscribe" => tell(What::Left { peer, room }),
+            "pub" | "message" => tell(What::Published { client, room: Some(room), publication: content }),
+            "subscribe" => tell(What::Entered { client, room, place: content }),
+            "unsubscribe" => tell(What::Left { client, room }),
             _ => Ok(()),
         }?;
     }

@@ -40,12 +40,12 @@ impl Events {
     }
 
     /// A watcher reads who came or went.
-    fn reads(&mut self, peer: usize, push: &Value) -> Verdict {
+    fn reads(&mut self, client: usize, push: &Value) -> Verdict {
         let Some(room) = push["channel"].as_str() else { return Ok(()) };
         for (word, came) in [("join", true), ("leave", false)] {
-            let Some(client) = push[word]["info"]["client"].as_str() else { continue };
-            if self.seen.entry(peer).or_default().insert((room.into(), client.into()), came) == Some(came) {
-                return twice(&format!("{client} in {room}, as client {peer} sees it"), came);
+            let Some(member) = push[word]["info"]["client"].as_str() else { continue };
+            if self.seen.entry(client).or_default().insert((room.into(), member.into()), came) == Some(came) {
+                return twice(&format!("{member} in {room}, as client {client} sees it"), came);
             }
         }
         Ok(())
@@ -68,7 +68,7 @@ impl Checker for Events {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
         match seen.what {
-            What::Came { peer, answer: Ok(_), .. } => drop(self.seen.insert(peer, Seen::default())),
+            What::Came { client, answer: Ok(_), .. } => drop(self.seen.insert(client, Seen::default())),
             What::Turn(turn) => {
                 let mut events = turn.effects.iter().filter_map(|effect| match effect {
                     Effect::Event(event) => Some(event),
@@ -76,10 +76,10 @@ impl Checker for Events {
                 });
                 return events.try_for_each(|event| self.tells(event));
             }
-            What::Entered { peer, room, .. } | What::Left { peer, room } => {
-                self.seen.entry(peer).or_default().retain(|(known, _), _| known != room);
+            What::Entered { client, room, .. } | What::Left { client, room } => {
+                self.seen.entry(client).or_default().retain(|(known, _), _| known != room);
             }
-            What::Read { peer, text, .. } => return self.reads(peer, &text["push"]),
+            What::Read { client, text, .. } => return self.reads(client, &text["push"]),
             _ => {}
         }
         Ok(())

@@ -47,19 +47,19 @@ fn conn_of(effect: &Effect) -> Option<ConnId> {
 }
 
 impl Liveness {
-    fn side(&mut self, peer: usize) -> &mut Side {
-        self.sides.entry(peer).or_default()
+    fn side(&mut self, client: usize) -> &mut Side {
+        self.sides.entry(client).or_default()
     }
 
     fn turned(&mut self, now: Now, turn: &Turn<'_>) -> Verdict {
         turn.effects.iter().try_for_each(|effect| self.is_told(effect))?;
-        let side = turn.peer.map(|peer| self.sides.entry(peer).or_default());
+        let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
             (Input::Flushed { .. }, Some(side)) if side.is_told => {
-                let peer = turn.peer.unwrap_or_default();
-                let expected = format_args!("the stream to client {peer} to end with its Close frame");
+                let client = turn.client.unwrap_or_default();
+                let expected = format_args!("the stream to client {client} to end with its Close frame");
                 return broken(Guarantee::G1, expected, "it goes on");
             }
             (Input::Tick, _) => {
@@ -86,14 +86,14 @@ impl Liveness {
             let guarantee = if is_end { Guarantee::G7 } else { Guarantee::G1 };
             return broken(guarantee, "nothing of a connection behind its end", format_args!("{effect:?}"));
         }
-        let peer = conn_of(effect).map(|conn| self.conns[&conn]).unwrap_or_default();
+        let client = conn_of(effect).map(|conn| self.conns[&conn]).unwrap_or_default();
         match effect {
             Effect::Closed { conn, .. } => {
                 self.conns.remove(conn);
-                self.side(peer).is_told = false;
+                self.side(client).is_told = false;
             }
-            Effect::Finish(_) => self.side(peer).is_told = false,
-            Effect::Authenticate { .. } => self.side(peer).tokens += 1,
+            Effect::Finish(_) => self.side(client).is_told = false,
+            Effect::Authenticate { .. } => self.side(client).tokens += 1,
             Effect::Event(event) => match event.change {
                 Change::Occupied(_) => self.rooms += 1,
                 Change::Vacated(_) => self.rooms = self.rooms.saturating_sub(1),
@@ -113,20 +113,21 @@ impl Checker for Liveness {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
         match *what {
-            What::Came { peer, answer: Ok(conn), .. } => {
-                self.conns.insert(conn, peer);
-                self.sides.insert(peer, Side::default());
+            What::Came { client, answer: Ok(conn), .. } => {
+                self.conns.insert(conn, client);
+                self.sides.insert(client, Side::default());
             }
             What::Turn(turn) => return self.turned(*now, &turn),
-            What::Read { peer, frame: Frame::Close(_), .. } => {
-                let side = self.side(peer);
+            What::Read { client, frame: Frame::Close(_), .. } => {
+                let side = self.side(client);
                 (side.ended, side.is_told) = (true, true);
             }
-            What::Unanswered { peer, command } if self.side(peer).tokens == 0 && !self.side(peer).ended => {
-                return broken(Guarantee::L1, format_args!("client {peer} to be answered {command:?}"), "nothing");
+            What::Unanswered { client, command } if self.side(client).tokens == 0 && !self.side(client).ended => {
+                return broken(Guarantee::L1, format_args!("client {client} to be answered {command:?}"), "nothing");
             }
             What::Outlived { well } => {
-                let stay: BTreeSet<usize> = self.conns.values().filter(|peer| !well.contains(peer)).copied().collect();
+                let stay: BTreeSet<usize> =
+                    self.conns.values().filter(|client| !well.contains(client)).copied().collect();
                 if !stay.is_empty() {
                     let expected = "the dead to be gone in bounded time";
                     return broken(Guarantee::L2, expected, format_args!("clients {stay:?}"));

@@ -46,7 +46,7 @@ pub struct Turn<'a> {
     /// The input.
     pub input: &'a Input,
     /// The client that it is about, if it is about one.
-    pub peer: Option<usize>,
+    pub client: Option<usize>,
     /// The effects that are about a client's connection, with the client.
     pub told: &'a [(usize, &'a Effect)],
     /// All effects.
@@ -72,32 +72,32 @@ pub struct Observation<'a> {
     pub what: What<'a>,
 }
 
-/// What can be seen from outside. A `peer` is a client.
+/// What can be seen from outside. A `client` is given by its number.
 #[expect(missing_docs, reason = "each is documented by its sentence")]
 #[derive(Clone, Copy, Debug)]
 pub enum What<'a> {
     /// A client asked to come in.
-    Came { peer: usize, upgrade: &'a Upgrade, answer: Result<ConnId, Refused> },
+    Came { client: usize, upgrade: &'a Upgrade, answer: Result<ConnId, Refused> },
     /// A command of a client is about to be handed in.
-    Asked { peer: usize, command: &'a Command },
+    Asked { client: usize, command: &'a Command },
     /// A turn has ended.
     Turn(Turn<'a>),
     /// A socket was offered `waiting` bytes of so many frames, and takes `taken` of them.
-    Offered { peer: usize, waiting: usize, frames: usize, taken: usize },
+    Offered { client: usize, waiting: usize, frames: usize, taken: usize },
     /// A client read a frame; `text` is its JSON, or null.
-    Read { peer: usize, frame: &'a Frame, text: &'a Value },
+    Read { client: usize, frame: &'a Frame, text: &'a Value },
     /// What a client read answers this command, with a result or with an error's number.
-    Answered { peer: usize, command: &'a Command, answer: Result<&'a Value, u64> },
+    Answered { client: usize, command: &'a Command, answer: Result<&'a Value, u64> },
     /// What the history had behind what a client had last, before and after a turn in which it may have recovered.
     Histories { want: &'a Want, before: &'a Value, after: &'a Value },
     /// A client reads that it is in a room, and where it is in the room's log. The room without a name is everybody.
-    Entered { peer: usize, room: &'a str, place: &'a Value },
+    Entered { client: usize, room: &'a str, place: &'a Value },
     /// A client reads that it is in this room no more.
-    Left { peer: usize, room: &'a str },
+    Left { client: usize, room: &'a str },
     /// A client reads a message: of a room in json, of any of its rooms in plain.
-    Published { peer: usize, room: Option<&'a str>, publication: &'a Value },
+    Published { client: usize, room: Option<&'a str>, publication: &'a Value },
     /// The faults have stopped, and this command of a client that is well waits for its answer.
-    Unanswered { peer: usize, command: &'a Command },
+    Unanswered { client: usize, command: &'a Command },
     /// The faults have stopped, everything was read and answered: these clients are well.
     Healed { well: &'a [usize] },
     /// So much time has passed without a word of any other that these clients alone can be there.
@@ -128,7 +128,7 @@ pub struct Checkers {
     overlooked: Guarantees,
     /// Those that have noticed something, where that ends nothing.
     noticed: Vec<&'static str>,
-    peers: BTreeMap<ConnId, usize>,
+    clients: BTreeMap<ConnId, usize>,
     dialogue: Dialogue,
     streams: Streams,
     recovery: Recovery,
@@ -148,7 +148,7 @@ impl Checkers {
             judges: setup.judges,
             overlooked: setup.overlooked,
             noticed: Vec::new(),
-            peers: BTreeMap::new(),
+            clients: BTreeMap::new(),
             dialogue: Dialogue::default(),
             streams: Streams::default(),
             recovery: Recovery::new(&config.limits),
@@ -169,9 +169,9 @@ impl Checkers {
     /// What the client of this input may be about to recover: what it says now, and what it waits for.
     #[must_use]
     pub fn wants(&self, input: &Input) -> Vec<Want> {
-        let Some(peer) = input.conn().and_then(|conn| self.peers.get(&conn).copied()) else { return Vec::new() };
+        let Some(client) = input.conn().and_then(|conn| self.clients.get(&conn).copied()) else { return Vec::new() };
         let text = if let Input::Message { text, .. } = input { text.as_str() } else { "" };
-        self.dialogue.wants(peer, text)
+        self.dialogue.wants(client, text)
     }
 
     /// Takes in a turn.
@@ -187,18 +187,20 @@ impl Checkers {
         (stats, timeout): (&Stats, Option<Instant>),
     ) -> Result<(), Failure> {
         let answer = answer.map(|body| if calls::puts_in(input) { json(body) } else { Value::Null });
-        let peer_of = |effect: &Effect| match effect {
-            Effect::Closed { conn, .. } | Effect::Authenticate { conn, .. } => self.peers.get(conn).copied(),
+        let client_of = |effect: &Effect| match effect {
+            Effect::Closed { conn, .. } | Effect::Authenticate { conn, .. } => self.clients.get(conn).copied(),
             _ => None,
         };
         let told: Vec<(usize, &Effect)> =
-            effects.iter().filter_map(|effect| Some((peer_of(effect)?, effect))).collect();
-        let peer = input.conn().and_then(|conn| self.peers.get(&conn).copied());
-        let judged = self
-            .saw(now, What::Turn(Turn { input, peer, told: &told, effects, answer: answer.as_ref(), stats, timeout }));
+            effects.iter().filter_map(|effect| Some((client_of(effect)?, effect))).collect();
+        let client = input.conn().and_then(|conn| self.clients.get(&conn).copied());
+        let judged = self.saw(
+            now,
+            What::Turn(Turn { input, client, told: &told, effects, answer: answer.as_ref(), stats, timeout }),
+        );
         for effect in effects {
             if let Effect::Closed { conn, .. } = effect {
-                self.peers.remove(conn);
+                self.clients.remove(conn);
             }
         }
         judged
@@ -209,8 +211,8 @@ impl Checkers {
     /// # Errors
     /// A property that does not hold, with the name of its checker.
     pub fn saw(&mut self, now: Now, what: What<'_>) -> Result<(), Failure> {
-        if let What::Came { peer, answer: Ok(conn), .. } = what {
-            self.peers.insert(conn, peer);
+        if let What::Came { client, answer: Ok(conn), .. } = what {
+            self.clients.insert(conn, client);
         }
         let Self {
             judges,

@@ -29,9 +29,9 @@ impl Rates {
     }
 
     /// Takes note of a new connection. False where it was refused for a rate of which it stays under half.
-    pub fn came(&mut self, now: Now, peer: usize, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> bool {
+    pub fn came(&mut self, now: Now, client: usize, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> bool {
         if answer.is_ok() {
-            self.asked.insert(peer, Asked::default());
+            self.asked.insert(client, Asked::default());
         }
         let limits = &self.limits;
         let (all, each) = (limits.new_connections, limits.new_connections_per_ip);
@@ -45,21 +45,21 @@ impl Rates {
     }
 
     /// Takes note of a client's command.
-    pub fn asked(&mut self, peer: usize, command: &Command) {
-        let asked = self.asked.entry(peer).or_default();
+    pub fn asked(&mut self, client: usize, command: &Command) {
+        let asked = self.asked.entry(client).or_default();
         asked.commands += 1;
         asked.joins += u32::from(command.method == "subscribe");
         asked.publishes += u32::from(command.method == "publish");
     }
 
     /// Takes note of a client's frame.
-    pub fn framed(&mut self, peer: usize) {
-        self.asked.entry(peer).or_default().frames += 1;
+    pub fn framed(&mut self, client: usize) {
+        self.asked.entry(client).or_default().frames += 1;
     }
 
     /// Whether a client has asked for no more than half of every burst.
-    pub fn is_modest(&self, peer: usize) -> bool {
-        let (limits, asked) = (&self.limits, self.asked.get(&peer).copied().unwrap_or_default());
+    pub fn is_modest(&self, client: usize) -> bool {
+        let (limits, asked) = (&self.limits, self.asked.get(&client).copied().unwrap_or_default());
         let rates = [
             (limits.client_frames, asked.frames),
             (limits.client_commands, asked.commands),

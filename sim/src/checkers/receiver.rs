@@ -142,34 +142,34 @@ impl Receiver {
     }
 
     /// Its socket took so much.
-    pub(super) fn took(&mut self, peer: usize, bytes: usize, accepted: &Accepted) -> Verdict {
+    pub(super) fn took(&mut self, client: usize, bytes: usize, accepted: &Accepted) -> Verdict {
         let Some(due) = &mut self.due else { return Ok(()) };
         due.bytes = due.bytes.saturating_sub(bytes);
         if due.bytes > 0 {
             return Ok(());
         }
         let rooms = self.due.take().unwrap_or_default().rooms;
-        rooms.iter().try_for_each(|debt| self.lacks(peer, debt, accepted))
+        rooms.iter().try_for_each(|debt| self.lacks(client, debt, accepted))
     }
 
     /// Whether it has all that was accepted in its rooms.
-    pub(super) fn lacks_nothing(&self, peer: usize, accepted: &Accepted) -> Verdict {
+    pub(super) fn lacks_nothing(&self, client: usize, accepted: &Accepted) -> Verdict {
         self.runs.iter().try_for_each(|(room, run)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
-            self.lacks(peer, &run.debt(room, top), accepted)
+            self.lacks(client, &run.debt(room, top), accepted)
         })
     }
 
-    fn lacks(&self, peer: usize, debt: &Debt, accepted: &Accepted) -> Verdict {
+    fn lacks(&self, client: usize, debt: &Debt, accepted: &Accepted) -> Verdict {
         let Debt { room, epoch, top, owed } = debt;
         let is_sure = |run: &&Run| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
         let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
         if let Some(number) = owed.iter().find(|number| run.owed.contains(number)) {
-            return broken(format_args!("client {peer} to get message {number} in {room:?}"), "it never came");
+            return broken(format_args!("client {client} to get message {number} in {room:?}"), "it never came");
         }
         match run.last {
             Some(last) if last < *top && run.is_told => broken(
-                format_args!("client {peer} to get what is in {room} up to {top}"),
+                format_args!("client {client} to get what is in {room} up to {top}"),
                 format_args!("nothing behind {last}"),
             ),
             Some(last) => self.has(room, last, *top, accepted),

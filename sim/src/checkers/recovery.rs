@@ -49,8 +49,8 @@ impl Recovery {
     }
 
     /// Judges what a client was answered, with what is said of each room in it.
-    fn answered(&mut self, peer: usize, command: &Command, answer: Result<&Value, u64>) -> Result<(), Failure> {
-        let wants = Want::of(peer, command);
+    fn answered(&mut self, client: usize, command: &Command, answer: Result<&Value, u64>) -> Result<(), Failure> {
+        let wants = Want::of(client, command);
         let seen: Vec<(Want, Histories)> =
             wants.into_iter().filter_map(|want| Some((want.clone(), self.taken(&want)?))).collect();
         let all = || seen.iter().flat_map(|(_, histories)| histories.iter().flatten());
@@ -117,15 +117,17 @@ impl Checker for Recovery {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Result<(), Failure> {
         match seen.what {
-            What::Came { peer, answer: Ok(_), .. } => self.histories.retain(|want, _| want.peer != peer),
-            What::Asked { peer, command } => {
-                Want::of(peer, command).into_iter().for_each(|want| self.histories.entry(want).or_default().0 += 1);
+            What::Came { client, answer: Ok(_), .. } => self.histories.retain(|want, _| want.client != client),
+            What::Asked { client, command } => {
+                Want::of(client, command).into_iter().for_each(|want| self.histories.entry(want).or_default().0 += 1);
             }
             What::Histories { want, before, after } => {
                 self.histories.entry(want.clone()).or_default().1.push([before.clone(), after.clone()]);
             }
-            What::Answered { peer, command, answer } if ["connect", "subscribe"].contains(&command.method.as_str()) => {
-                return self.answered(peer, command, answer);
+            What::Answered { client, command, answer }
+                if ["connect", "subscribe"].contains(&command.method.as_str()) =>
+            {
+                return self.answered(client, command, answer);
             }
             _ => {}
         }

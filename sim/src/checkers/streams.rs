@@ -27,33 +27,33 @@ impl Checker for Streams {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
         match seen.what {
-            What::Came { peer, answer: Ok(_), .. } => drop(self.receivers.insert(peer, Receiver::default())),
-            What::Asked { peer, command } => self.is_asked(peer, command),
+            What::Came { client, answer: Ok(_), .. } => drop(self.receivers.insert(client, Receiver::default())),
+            What::Asked { client, command } => self.is_asked(client, command),
             What::Answered { command, answer: Err(_), .. } if command.method == "publish" => {
                 self.accepted.refused(command.text("channel"), number(&command.params["data"]));
             }
             What::Turn(turn) => return self.turned(&turn),
-            What::Offered { peer, waiting, .. } => {
+            What::Offered { client, waiting, .. } => {
                 let Self { accepted, receivers } = self;
-                receivers.entry(peer).or_default().is_offered(waiting, accepted);
+                receivers.entry(client).or_default().is_offered(waiting, accepted);
             }
-            What::Read { peer, frame: Frame::Close(_), .. } => self.receiver(peer).ended = true,
-            What::Entered { peer, room, place } => {
+            What::Read { client, frame: Frame::Close(_), .. } => self.receiver(client).ended = true,
+            What::Entered { client, room, place } => {
                 let Self { accepted, receivers } = self;
-                return receivers.entry(peer).or_default().enters(room, place, accepted);
+                return receivers.entry(client).or_default().enters(room, place, accepted);
             }
-            What::Left { peer, room } => drop(self.receiver(peer).runs.remove(room)),
-            What::Published { peer, room, publication } => {
+            What::Left { client, room } => drop(self.receiver(client).runs.remove(room)),
+            What::Published { client, room, publication } => {
                 let Self { accepted, receivers } = self;
-                let receiver = receivers.entry(peer).or_default();
+                let receiver = receivers.entry(client).or_default();
                 return match room {
                     Some(room) => receiver.gets(room, publication, accepted),
                     None => receiver.gets_plain(publication, accepted),
                 };
             }
             What::Healed { well } => {
-                let mut receivers = well.iter().filter_map(|peer| Some((*peer, self.receivers.get(peer)?)));
-                return receivers.try_for_each(|(peer, receiver)| receiver.lacks_nothing(peer, &self.accepted));
+                let mut receivers = well.iter().filter_map(|client| Some((*client, self.receivers.get(client)?)));
+                return receivers.try_for_each(|(client, receiver)| receiver.lacks_nothing(client, &self.accepted));
             }
             _ => {}
         }
@@ -62,31 +62,31 @@ impl Checker for Streams {
 }
 
 impl Streams {
-    fn receiver(&mut self, peer: usize) -> &mut Receiver {
-        self.receivers.entry(peer).or_default()
+    fn receiver(&mut self, client: usize) -> &mut Receiver {
+        self.receivers.entry(client).or_default()
     }
 
-    fn is_asked(&mut self, peer: usize, command: &Command) {
+    fn is_asked(&mut self, client: usize, command: &Command) {
         let is_plain = command.params["type"].is_string();
         match command.method.as_str() {
             "publish" if is_plain => self.accepted.put_in(command.text("room"), &command.params["data"]),
             "publish" => self.accepted.put_in(command.text("channel"), &command.params["data"]),
             // A filter, or a token that may put it elsewhere.
-            "subscribe" | "auth" if is_plain => self.receiver(peer).blurred = true,
+            "subscribe" | "auth" if is_plain => self.receiver(client).blurred = true,
             _ => {}
         }
     }
 
     fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
         let Self { accepted, receivers } = self;
-        let mut receiver = turn.peer.map(|peer| receivers.entry(peer).or_default());
+        let mut receiver = turn.client.map(|client| receivers.entry(client).or_default());
         match (turn.input, &mut receiver) {
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(receiver)) => {
                 receiver.ended = true;
             }
             (Input::Authenticated { .. }, Some(receiver)) => receiver.blurred |= !receiver.times.is_empty(),
             (Input::Flushed { bytes, .. }, Some(receiver)) => {
-                return receiver.took(turn.peer.unwrap_or_default(), *bytes, accepted);
+                return receiver.took(turn.client.unwrap_or_default(), *bytes, accepted);
             }
             (Input::Call { command, .. }, _) => return self.called(command, turn.answer.unwrap_or(&Value::Null)),
             _ => {}

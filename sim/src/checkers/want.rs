@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Want {
     /// Which client.
-    pub peer: usize,
+    pub client: usize,
     /// The room.
     pub room: String,
     /// The log in which it was; empty for any.
@@ -19,10 +19,10 @@ pub struct Want {
 impl Want {
     /// What a command wants.
     #[must_use]
-    pub fn of(peer: usize, command: &Command) -> Vec<Self> {
+    pub fn of(client: usize, command: &Command) -> Vec<Self> {
         let want = |room: &str, fields: &Value| {
             let (epoch, offset) = (fields["epoch"].as_str().unwrap_or_default(), fields["offset"].as_u64());
-            let want = Self { peer, room: room.into(), epoch: epoch.into(), offset: offset.unwrap_or_default() };
+            let want = Self { client, room: room.into(), epoch: epoch.into(), offset: offset.unwrap_or_default() };
             (fields["recover"] == true).then_some(want)
         };
         let subs = command.params["subs"].as_object().into_iter().flatten();

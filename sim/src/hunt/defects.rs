@@ -4,7 +4,7 @@
 //! not while a backend sends. What is left out of one, or overlooked, is so because another defect would be in the way.
 
 use super::Defect;
-use crate::action::{Action, Budget, Cause, Farewell, Payload, Peer, Room, Rooms, Rule};
+use crate::action::{Action, Budget, Cause, Client, Farewell, Payload, Room, Rooms, Rule};
 use crate::checks::{Guarantee, Guarantees};
 use crate::setup::Setup;
 use parlor_core::Limit;
@@ -119,10 +119,10 @@ fn changed_dict() -> Defect {
 /// Clients of one room, to which one message is sent.
 fn one_room(users: u64) -> Defect {
     let mut actions = vec![Action::Announce(Room(0), Payload::Small)];
-    for peer in (0..CLIENTS).map(Peer) {
-        actions.extend([Action::Enter(peer, Rooms(1)), Action::Write(peer, Budget::All)]);
-        actions.extend([Action::Lose(peer, Cause::Eof), Action::Close(peer, Farewell::Normal)]);
-        actions.push(Action::Violate(peer, Rule::Binary));
+    for client in (0..CLIENTS).map(Client) {
+        actions.extend([Action::Enter(client, Rooms(1)), Action::Write(client, Budget::All)]);
+        actions.extend([Action::Lose(client, Cause::Eof), Action::Close(client, Farewell::Normal)]);
+        actions.push(Action::Violate(client, Rule::Binary));
     }
     scope(1, users, actions)
 }
@@ -130,8 +130,8 @@ fn one_room(users: u64) -> Defect {
 /// Clients in a room each, and one message to everybody. Nobody dies: the KeyError ends a `broadcast` too.
 fn everyone_alone() -> Defect {
     let mut actions = vec![Action::TellAll(Payload::Small)];
-    for peer in (0..CLIENTS).map(Peer) {
-        actions.extend([Action::Enter(peer, Rooms(1 << peer.0)), Action::Write(peer, Budget::All)]);
+    for client in (0..CLIENTS).map(Client) {
+        actions.extend([Action::Enter(client, Rooms(1 << client.0)), Action::Write(client, Budget::All)]);
     }
     scope(u64::from(CLIENTS), 0, actions)
 }

@@ -93,15 +93,15 @@ fn with_names(words: &str, sockets: &BTreeSet<ConnId>) -> String {
 
 fn in_words(action: &Action, users: u64) -> String {
     match *action {
-        Action::Enter(peer, rooms) => {
+        Action::Enter(client, rooms) => {
             let room = room_name(rooms.0.trailing_zeros() as usize);
-            let user = u64::from(peer.0).checked_rem(users).and_then(|user| usize::try_from(user).ok());
+            let user = u64::from(client.0).checked_rem(users).and_then(|user| usize::try_from(user).ok());
             let user = user.map(|user| format!(" as {}", user_name(user)));
-            format!("client {} connects to /ws/{room}{}", peer.0, user.unwrap_or_default())
+            format!("client {} connects to /ws/{room}{}", client.0, user.unwrap_or_default())
         }
-        Action::Violate(peer, _) => format!("client {} sends a binary message: receive_text() raises", peer.0),
-        Action::Lose(peer, _) => format!("the socket of client {} dies", peer.0),
-        Action::Write(peer, _) => format!("the socket of client {} takes what waits for it", peer.0),
+        Action::Violate(client, _) => format!("client {} sends a binary message: receive_text() raises", client.0),
+        Action::Lose(client, _) => format!("the socket of client {} dies", client.0),
+        Action::Write(client, _) => format!("the socket of client {} takes what waits for it", client.0),
         Action::Announce(room, _) => format!("a backend sends to {}", room_name(room.index())),
         Action::TellAll(_) => "a backend sends to everybody".into(),
         _ => action.to_string(),

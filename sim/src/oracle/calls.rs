@@ -19,7 +19,7 @@ pub enum Call<'a> {
     Publish(usize, &'a Data),
     /// Publish to all of these rooms.
     Broadcast(&'a [usize], &'a Data),
-    /// Send to the connection of one peer.
+    /// Send to the connection of one client.
     Send(usize, &'a Data),
     /// Publish to the personal room of a user.
     Tell(usize, &'a Data),
@@ -27,7 +27,7 @@ pub enum Call<'a> {
     TellAll(&'a Data),
     /// Close all connections of a user.
     Expel(usize),
-    /// Close the connection of one peer with this code.
+    /// Close the connection of one client with this code.
     Kick(usize, u16),
     /// Look.
     Look(Look),
@@ -151,9 +151,9 @@ impl Oracle {
                 let responses: Vec<Value> = rooms.iter().map(publish).collect();
                 (result(json!({ "responses": responses })), Guarantee::P1)
             }
-            Call::Send(peer, data) => (self.send(*peer, data), Guarantee::P1),
+            Call::Send(client, data) => (self.send(*client, data), Guarantee::P1),
             Call::TellAll(data) => {
-                let ready: Vec<usize> = (0..self.conns.len()).filter(|peer| self.is_ready(*peer)).collect();
+                let ready: Vec<usize> = (0..self.conns.len()).filter(|client| self.is_ready(*client)).collect();
                 self.message(&ready, data);
                 (result(json!({})), Guarantee::P1)
             }
@@ -161,9 +161,9 @@ impl Oracle {
                 self.close_all(3503, |conn| conn.user == Some(*user));
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Kick(peer, code) => {
-                let client = self.conns[*peer].as_ref().map(|conn| conn.client);
-                self.close_all(*code, |conn| Some(conn.client) == client);
+            Call::Kick(client, code) => {
+                let client_id = self.conns[*client].as_ref().map(|conn| conn.client_id);
+                self.close_all(*code, |conn| Some(conn.client_id) == client_id);
                 (result(json!({})), Guarantee::P1)
             }
             Call::Some(meant, call) => {
@@ -229,21 +229,21 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn is_ready(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.ready)
+    pub(crate) fn is_ready(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.ready)
     }
 
-    fn send(&mut self, peer: usize, data: &Data) -> Value {
-        if !self.is_ready(peer) {
+    fn send(&mut self, client: usize, data: &Data) -> Value {
+        if !self.is_ready(client) {
             return error(102);
         }
-        self.message(&[peer], data);
+        self.message(&[client], data);
         result(json!({}))
     }
 
     /// The rooms that a connection is in, by name.
     pub(super) fn rooms_of(&self, conn: &Conn) -> Vec<&str> {
-        let is_it = |peer: &usize| self.conns[*peer].as_ref().is_some_and(|other| other.id == conn.id);
+        let is_it = |client: &usize| self.conns[*client].as_ref().is_some_and(|other| other.id == conn.id);
         let rooms = self.rooms.iter().zip(&*self.names).filter(|(members, _)| members.iter().any(is_it));
         let mut names: Vec<&str> = rooms.map(|(_, name)| &**name).collect();
         names.sort_unstable();
@@ -251,11 +251,11 @@ impl Oracle {
     }
 
     pub(super) fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
-        for peer in 0..self.conns.len() {
-            let Some(conn) = self.conns[peer].as_ref().filter(|conn| which(conn)) else { continue };
+        for client in 0..self.conns.len() {
+            let Some(conn) = self.conns[client].as_ref().filter(|conn| which(conn)) else { continue };
             match conn.phase {
-                Phase::Handshaking => self.end(peer, Ending::aborted(CloseCause::Backend)),
-                Phase::Open => self.close_saying(peer, CloseCause::Backend, code),
+                Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::Backend)),
+                Phase::Open => self.close_saying(client, CloseCause::Backend, code),
                 Phase::Closing { .. } => {}
             }
         }

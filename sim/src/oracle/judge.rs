@@ -75,9 +75,9 @@ impl Oracle {
         }
         match due.first() {
             None => Ok(()),
-            Some((peer, id, ending)) => Err(Failure::new(
+            Some((client, id, ending)) => Err(Failure::new(
                 Guarantee::G7,
-                format_args!("client {peer} ({id}) to end as {ending:?}"),
+                format_args!("client {client} ({id}) to end as {ending:?}"),
                 "nothing of the kind",
             )),
         }
@@ -159,7 +159,7 @@ impl Oracle {
             _ => None,
         });
         let due =
-            self.turn.asks.iter().filter_map(|(peer, token)| Some((self.conns[*peer].as_ref()?.id, token.clone())));
+            self.turn.asks.iter().filter_map(|(client, token)| Some((self.conns[*client].as_ref()?.id, token.clone())));
         equal(Guarantee::P1, "tokens to check:", &due.collect::<Vec<_>>(), &asked.collect::<Vec<_>>())
     }
 
@@ -191,12 +191,12 @@ impl Oracle {
                 _ => {}
             }
         }
-        for (peer, conn) in self.conns.iter().enumerate() {
+        for (client, conn) in self.conns.iter().enumerate() {
             let Some(conn) = conn else { continue };
             let wakes = woken.remove(&conn.id).unwrap_or(0);
-            let began = self.turn.were_empty[peer] && !conn.is_idle();
-            if wakes != usize::from(began) && !(wakes == 1 && self.turn.were_cut[peer]) {
-                let expected = format!("{} wakes of client {peer}", usize::from(began));
+            let began = self.turn.were_empty[client] && !conn.is_idle();
+            if wakes != usize::from(began) && !(wakes == 1 && self.turn.were_cut[client]) {
+                let expected = format!("{} wakes of client {client}", usize::from(began));
                 return Err(Failure::new(Guarantee::P1, expected, wakes));
             }
         }
@@ -221,7 +221,7 @@ impl Oracle {
             ids.sort_unstable();
             ids
         };
-        let id = |peer: &usize| self.conns[*peer].as_ref().expect("members exist").id;
+        let id = |client: &usize| self.conns[*client].as_ref().expect("members exist").id;
         let occupied = self.rooms.iter().zip(&*self.names).filter(|(members, _)| !members.is_empty());
         let mut expected: Vec<(&str, Vec<ConnId>)> =
             occupied.map(|(members, name)| (&**name, sorted(members.iter().map(id).collect()))).collect();
@@ -258,7 +258,7 @@ impl Oracle {
             let saw = view.forgotten_at.map(|at| at.0);
             equal(Guarantee::G7, &format!("the log of {name:?} to be forgotten at"), &self.forgotten_at(room), &saw)?;
             let mut expected: Vec<_> =
-                self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.client)).collect();
+                self.rooms[room].iter().filter_map(|client| Some(self.conns[*client].as_ref()?.client_id)).collect();
             let mut saw = view.members.clone();
             expected.sort_unstable();
             saw.sort_unstable();

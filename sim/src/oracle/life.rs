@@ -5,30 +5,30 @@ use crate::coverage::Goal;
 use parlor_core::{CloseCause, Limit};
 
 impl Oracle {
-    pub(super) fn upgraded(&mut self, peer: usize) {
+    pub(super) fn upgraded(&mut self, client: usize) {
         let authenticate = self.clock + nanos(self.config.limits.authenticate_timeout);
         let ping = self.clock + nanos(self.config.limits.ping_interval);
-        let Some(conn) = self.conn(peer).filter(|conn| conn.phase == Phase::Handshaking) else { return };
+        let Some(conn) = self.conn(client).filter(|conn| conn.phase == Phase::Handshaking) else { return };
         conn.phase = Phase::Open;
         conn.disarm(Timer::Handshake);
         conn.arm(Timer::Authenticate, authenticate);
         if !conn.entry.json {
             conn.arm(Timer::Ping, ping);
-            self.opened_plain(peer);
+            self.opened_plain(client);
         }
     }
 
     /// Any complete frame meets the deadline of a ping, unless it is one too many. Whether something may come of it.
-    pub(super) fn heard(&mut self, peer: usize) -> bool {
-        if self.is_open(peer) && !self.may_send_frame(peer) {
+    pub(super) fn heard(&mut self, client: usize) -> bool {
+        if self.is_open(client) && !self.may_send_frame(client) {
             return false;
         }
         let pinged = |conn: &&mut Conn| conn.is_open() && conn.timer(Timer::Pong).is_some();
-        if let Some(conn) = self.conn(peer).filter(pinged) {
+        if let Some(conn) = self.conn(client).filter(pinged) {
             conn.disarm(Timer::Pong);
             self.goals.reach(Goal::PingAnswered);
         }
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return false };
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return false };
         conn.half_frame = 0;
         if conn.fragments.is_none() {
             conn.disarm(Timer::Message);
@@ -37,19 +37,19 @@ impl Oracle {
     }
 
     /// A part of a message, which has begun with the first of them.
-    pub(super) fn fragment(&mut self, peer: usize, bytes: usize) {
-        if let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) {
+    pub(super) fn fragment(&mut self, client: usize, bytes: usize) {
+        if let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) {
             conn.fragments = Some(conn.fragments.unwrap_or(0) + bytes);
         }
-        if self.heard(peer) {
-            self.half_frame(peer, 0);
+        if self.heard(client) {
+            self.half_frame(client, 0);
         }
     }
 
     /// What has begun has so long to end.
-    pub(super) fn half_frame(&mut self, peer: usize, bytes: usize) {
+    pub(super) fn half_frame(&mut self, client: usize, bytes: usize) {
         let deadline = self.clock + nanos(self.config.limits.message_timeout);
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) else { return };
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
         conn.half_frame = bytes;
         if conn.timer(Timer::Message).is_none() {
             conn.arm(Timer::Message, deadline);
@@ -57,8 +57,8 @@ impl Oracle {
     }
 
     /// What came of somebody who is not listened to is kept as it is.
-    pub(super) fn unread(&mut self, peer: usize, bytes: usize) {
-        if let Some(conn) = self.conn(peer).filter(|conn| conn.is_open()) {
+    pub(super) fn unread(&mut self, client: usize, bytes: usize) {
+        if let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) {
             conn.unread = bytes;
         }
     }
@@ -68,104 +68,106 @@ impl Oracle {
         let limit = self.config.limits.inbound_bytes_total;
         loop {
             let kept: Vec<(usize, usize)> = (0..self.conns.len())
-                .filter_map(|peer| Some((self.conns[peer].as_ref().filter(|conn| conn.is_open())?.unfinished(), peer)))
+                .filter_map(|client| {
+                    Some((self.conns[client].as_ref().filter(|conn| conn.is_open())?.unfinished(), client))
+                })
                 .collect();
             if kept.iter().map(|(bytes, _)| bytes).sum::<usize>() <= limit {
                 return;
             }
-            let most = kept.into_iter().max_by_key(|(bytes, peer)| {
-                (*bytes, std::cmp::Reverse(self.conns[*peer].as_ref().expect("it is there").id.slot))
+            let most = kept.into_iter().max_by_key(|(bytes, client)| {
+                (*bytes, std::cmp::Reverse(self.conns[*client].as_ref().expect("it is there").id.slot))
             });
-            let (_, peer) = most.expect("somebody has said it");
+            let (_, client) = most.expect("somebody has said it");
             self.hit(Limit::InboundBytesTotal);
-            self.close(peer, CloseCause::Hoards);
+            self.close(client, CloseCause::Hoards);
             self.settle();
         }
     }
 
     /// A Pong goes out at the next end of a frame (RFC 6455 section 5.5.3). One waits at most, so it needs no room.
-    pub(super) fn ping(&mut self, peer: usize, payload: &[u8]) {
-        if !self.heard(peer) {
+    pub(super) fn ping(&mut self, client: usize, payload: &[u8]) {
+        if !self.heard(client) {
             return;
         }
-        let conn = self.conn(peer).expect("it is open");
+        let conn = self.conn(client).expect("it is open");
         if conn.pong.replace(Expect::pong(payload)).is_some() {
             self.goals.reach(Goal::PongReplaced);
         }
     }
 
-    pub(super) fn peer_closed(&mut self, peer: usize, code: Option<u16>) {
-        let Some(conn) = self.conn(peer) else { return };
+    pub(super) fn client_closed(&mut self, client: usize, code: Option<u16>) {
+        let Some(conn) = self.conn(client) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(peer, Ending::aborted(CloseCause::PeerClose)),
+            Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::PeerClose)),
             Phase::Open => {
-                self.close_with(peer, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
+                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
             }
-            Phase::Closing { peer: Side::Closed | Side::Ended, .. } => {}
-            Phase::Closing { cause, code, peer: Side::Open } => {
-                conn.phase = Phase::Closing { cause, code, peer: Side::Closed };
+            Phase::Closing { client: Side::Closed | Side::Ended, .. } => {}
+            Phase::Closing { cause, code, client: Side::Open } => {
+                conn.phase = Phase::Closing { cause, code, client: Side::Closed };
                 if conn.is_idle() {
                     self.goals.reach(Goal::PeerClosedWhileClosing);
                 }
-                self.drop_all_but_close(peer);
+                self.drop_all_but_close(client);
             }
         }
     }
 
     /// A client ends its stream. It still gets the rest of what was begun, and the Close where one was decided on.
-    pub(super) fn peer_ended(&mut self, peer: usize) {
-        let Some(conn) = self.conn(peer) else { return };
+    pub(super) fn client_ended(&mut self, client: usize) {
+        let Some(conn) = self.conn(client) else { return };
         match conn.phase {
             Phase::Handshaking => {
                 self.goals.reach(Goal::LostHandshaking);
-                self.end(peer, Ending::aborted(CloseCause::PeerEof));
+                self.end(client, Ending::aborted(CloseCause::PeerEof));
             }
             Phase::Open => {
                 self.goals.reach(Goal::LostOpen);
-                self.close_without_words(peer);
+                self.close_without_words(client);
             }
-            Phase::Closing { peer: Side::Ended, .. } => {}
+            Phase::Closing { client: Side::Ended, .. } => {}
             Phase::Closing { cause, code, .. } if conn.is_idle() => {
                 self.goals.reach(Goal::EndedByBoth);
-                self.end(peer, Ending { cause, code, clean: true });
+                self.end(client, Ending { cause, code, clean: true });
             }
             Phase::Closing { cause, code, .. } => {
-                conn.phase = Phase::Closing { cause, code, peer: Side::Ended };
-                self.drop_all_but_close(peer);
+                conn.phase = Phase::Closing { cause, code, client: Side::Ended };
+                self.drop_all_but_close(client);
             }
         }
     }
 
     /// Nobody is told of an end that the client has made without a Close: only a half-written frame is finished.
-    fn close_without_words(&mut self, peer: usize) {
-        self.leave_everything(peer);
-        self.drop_unsent(peer);
+    fn close_without_words(&mut self, client: usize) {
+        self.leave_everything(client);
+        self.drop_unsent(client);
         let (cause, code) = (CloseCause::PeerEof, 1006);
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
-        let conn = self.conn(peer).expect("it is open");
+        let conn = self.conn(client).expect("it is open");
         if !conn.half {
-            return self.end(peer, Ending { cause, code, clean: true });
+            return self.end(client, Ending { cause, code, clean: true });
         }
-        conn.is_closing(Phase::Closing { cause, code, peer: Side::Ended }, deadline);
+        conn.is_closing(Phase::Closing { cause, code, client: Side::Ended }, deadline);
         self.goals.reach(Goal::EndedHalfWritten);
     }
 
     /// Leaves nothing to be sent but the rest of a half-written frame and the Close.
-    fn drop_all_but_close(&mut self, peer: usize) {
-        let conn = self.conn(peer).expect("it is closing");
+    fn drop_all_but_close(&mut self, client: usize) {
+        let conn = self.conn(client).expect("it is closing");
         if conn.half && conn.queue.len() == 1 {
             return;
         }
         let Some(close) = conn.queue.pop_back() else { return };
-        self.drop_unsent(peer);
-        self.conn(peer).expect("it is closing").queue.push_back(close);
+        self.drop_unsent(client);
+        self.conn(client).expect("it is closing").queue.push_back(close);
     }
 
-    pub(super) fn violated(&mut self, peer: usize, cause: CloseCause) {
-        let Some(conn) = self.conn(peer) else { return };
+    pub(super) fn violated(&mut self, client: usize, cause: CloseCause) {
+        let Some(conn) = self.conn(client) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(peer, Ending::aborted(cause)),
-            Phase::Open => self.close(peer, cause),
+            Phase::Handshaking => self.end(client, Ending::aborted(cause)),
+            Phase::Open => self.close(client, cause),
             Phase::Closing { .. } => {}
         }
         if cause == CloseCause::TooLarge {
@@ -173,11 +175,11 @@ impl Oracle {
         }
     }
 
-    pub(super) fn lost(&mut self, peer: usize, cause: CloseCause) {
+    pub(super) fn lost(&mut self, client: usize, cause: CloseCause) {
         if cause == CloseCause::PeerEof {
-            return self.peer_ended(peer);
+            return self.client_ended(client);
         }
-        let Some(conn) = self.conn(peer) else { return };
+        let Some(conn) = self.conn(client) else { return };
         let goal = match conn.phase {
             Phase::Handshaking => Goal::LostHandshaking,
             Phase::Open => Goal::LostOpen,
@@ -188,20 +190,20 @@ impl Oracle {
             _ => Ending::aborted(cause),
         };
         self.goals.reach(goal);
-        self.end(peer, ending);
+        self.end(client, ending);
     }
 
-    pub(super) fn flushed(&mut self, peer: usize, bytes: usize) {
+    pub(super) fn flushed(&mut self, client: usize, bytes: usize) {
         self.counted.bytes_written += bytes as u64;
         let deadline = self.clock + nanos(self.config.limits.write_timeout);
-        let was_high = self.was_high(peer);
-        let Some(conn) = self.conn(peer) else { return };
+        let was_high = self.was_high(client);
+        let Some(conn) = self.conn(client) else { return };
         conn.bytes -= bytes;
         conn.waited = conn.frames();
         conn.refused = !conn.is_idle();
         match conn.phase {
-            Phase::Closing { cause, code, peer: Side::Ended } if conn.is_idle() => {
-                self.end(peer, Ending { cause, code, clean: true });
+            Phase::Closing { cause, code, client: Side::Ended } if conn.is_idle() => {
+                self.end(client, Ending { cause, code, clean: true });
             }
             Phase::Closing { .. } if conn.is_idle() && bytes > 0 => {
                 let id = conn.id;
@@ -212,50 +214,50 @@ impl Oracle {
             _ => {}
         }
         if was_high {
-            self.listened_to(peer);
+            self.listened_to(client);
         }
-        if self.conns[peer].as_ref().is_some_and(|conn| conn.is_idle() && !conn.entering.is_empty()) {
-            self.enter_more(peer);
+        if self.conns[client].as_ref().is_some_and(|conn| conn.is_idle() && !conn.entering.is_empty()) {
+            self.enter_more(client);
         }
     }
 
     /// A client that has read may be listened to again: what it has said meanwhile is heard, and it has all the time there is
     /// to answer a ping.
-    fn listened_to(&mut self, peer: usize) {
-        let is_high = self.is_high(peer);
-        let Some(conn) = self.conn(peer).filter(|conn| conn.is_open() && !is_high) else { return };
+    fn listened_to(&mut self, client: usize) {
+        let is_high = self.is_high(client);
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open() && !is_high) else { return };
         if conn.waiting.is_empty() {
-            return self.stand_still_for(peer);
+            return self.stand_still_for(client);
         }
         if !conn.is_busy() {
             self.goals.reach(Goal::WaitedForReader);
         }
-        self.hear_waiting(peer);
+        self.hear_waiting(client);
     }
 
     /// What a client has to do in time is put off as a whole: it was not listened to.
-    pub(super) fn stand_still_for(&mut self, peer: usize) {
+    pub(super) fn stand_still_for(&mut self, client: usize) {
         for timer in [Timer::Pong, Timer::Message] {
-            if self.conn(peer).is_some_and(|conn| conn.timer(timer).is_some()) {
-                self.stand_still(peer, timer);
+            if self.conn(client).is_some_and(|conn| conn.timer(timer).is_some()) {
+                self.stand_still(client, timer);
             }
         }
     }
 
     /// A deadline of what a client has to do is put off as a whole.
-    fn stand_still(&mut self, peer: usize, timer: Timer) {
+    fn stand_still(&mut self, client: usize, timer: Timer) {
         let limits = &self.config.limits;
         let time = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
         let deadline = self.clock + nanos(time);
         self.goals.reach(Goal::PongDeadlineStoodStill);
-        self.conn(peer).expect("its timer is armed").arm(timer, deadline);
+        self.conn(client).expect("its timer is armed").arm(timer, deadline);
     }
 
     /// Whether so much waits for a client by now that nothing more is done for it.
-    pub(super) fn is_high(&mut self, peer: usize) -> bool {
+    pub(super) fn is_high(&mut self, client: usize) -> bool {
         let limits = &self.config.limits;
         let (frames, bytes) = ((limits.outbox_frames / 4).max(1), limits.outbox_bytes / 4);
-        let Some(conn) = &self.conns[peer] else { return false };
+        let Some(conn) = &self.conns[client] else { return false };
         if conn.frames() > frames {
             return true;
         }
@@ -264,12 +266,12 @@ impl Oracle {
     }
 
     pub(super) fn tick(&mut self) {
-        for peer in 0..self.conns.len() {
-            while let Some((at, timer)) = self.conn(peer).and_then(|conn| conn.next_timer()) {
+        for client in 0..self.conns.len() {
+            while let Some((at, timer)) = self.conn(client).and_then(|conn| conn.next_timer()) {
                 if at > self.clock {
                     break;
                 }
-                self.due(peer, timer, at);
+                self.due(client, timer, at);
             }
         }
         self.age_logs();
@@ -279,53 +281,53 @@ impl Oracle {
         }
     }
 
-    pub(super) fn due(&mut self, peer: usize, timer: Timer, at: u64) {
+    pub(super) fn due(&mut self, client: usize, timer: Timer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
-        if matches!(timer, Timer::Pong | Timer::Message) && self.is_held(peer) {
+        if matches!(timer, Timer::Pong | Timer::Message) && self.is_held(client) {
             // It is not listened to, and cannot have answered, nor come to an end.
-            return self.stand_still(peer, timer);
+            return self.stand_still(client, timer);
         }
-        let conn = self.conn(peer).expect("its timer is armed");
+        let conn = self.conn(client).expect("its timer is armed");
         conn.disarm(timer);
         timer.limit().into_iter().for_each(|limit| self.hit(limit));
-        let conn = self.conn(peer).expect("its timer was armed");
+        let conn = self.conn(client).expect("its timer was armed");
         match timer {
             Timer::Handshake => {
                 self.goals.reach(Goal::HandshakeLapsed);
-                self.end(peer, Ending::aborted(CloseCause::HandshakeTimeout));
+                self.end(client, Ending::aborted(CloseCause::HandshakeTimeout));
             }
-            Timer::Authenticate => self.close(peer, CloseCause::Stale),
-            Timer::Pong => self.close(peer, CloseCause::NoPong),
-            Timer::Message => self.close(peer, CloseCause::Unfinished),
-            Timer::Write => self.close(peer, CloseCause::WriteTimeout),
-            Timer::Expiry => self.close(peer, CloseCause::Expired),
-            Timer::RoomExpiry => self.seats_due(peer),
+            Timer::Authenticate => self.close(client, CloseCause::Stale),
+            Timer::Pong => self.close(client, CloseCause::NoPong),
+            Timer::Message => self.close(client, CloseCause::Unfinished),
+            Timer::Write => self.close(client, CloseCause::WriteTimeout),
+            Timer::Expiry => self.close(client, CloseCause::Expired),
+            Timer::RoomExpiry => self.seats_due(client),
             Timer::Close => {
-                let Phase::Closing { cause, code, peer: side } = conn.phase else {
+                let Phase::Closing { cause, code, client: side } = conn.phase else {
                     unreachable!("only then is it armed")
                 };
                 // Both have said their last word; only the end of the client's stream was still to come.
                 let clean = side == Side::Closed && conn.is_idle();
                 self.goals.reach(Goal::CloseLapsed);
-                self.end(peer, Ending { cause, code, clean });
+                self.end(client, Ending { cause, code, clean });
             }
             Timer::Ping => {
                 // The schedule is fixed: a tick that comes late moves nothing.
                 conn.arm(Timer::Ping, at + interval * ((clock - at) / interval + 1));
                 if conn.timer(Timer::Pong).is_none() {
-                    self.send_ping(peer);
+                    self.send_ping(client);
                 }
             }
         }
     }
 
-    pub(super) fn send_ping(&mut self, peer: usize) {
+    pub(super) fn send_ping(&mut self, client: usize) {
         let deadline = self.clock + nanos(self.config.limits.pong_timeout);
-        let conn = self.conn(peer).expect("its timer was armed");
+        let conn = self.conn(client).expect("its timer was armed");
         conn.arm(Timer::Pong, deadline);
         let frame = !conn.entry.json || conn.entry.frame_pings;
-        self.tell(peer, if frame { Expect::ping() } else { Expect::json(serde_json::json!({}), 3) });
+        self.tell(client, if frame { Expect::ping() } else { Expect::json(serde_json::json!({}), 3) });
     }
 
     pub(super) fn shutdown(&mut self) {
@@ -338,44 +340,44 @@ impl Oracle {
         if is_any(|phase| *phase == Phase::Handshaking) && is_any(|phase| *phase == Phase::Open) && is_any(is_closing) {
             self.goals.reach(Goal::ShutDownWithPeersInEveryPhase);
         }
-        for peer in 0..self.conns.len() {
-            match self.conn(peer).map(|conn| conn.phase.clone()) {
-                Some(Phase::Handshaking) => self.end(peer, Ending::aborted(CloseCause::Shutdown)),
-                Some(Phase::Open) => self.close(peer, CloseCause::Shutdown),
+        for client in 0..self.conns.len() {
+            match self.conn(client).map(|conn| conn.phase.clone()) {
+                Some(Phase::Handshaking) => self.end(client, Ending::aborted(CloseCause::Shutdown)),
+                Some(Phase::Open) => self.close(client, CloseCause::Shutdown),
                 _ => {}
             }
         }
     }
 
-    pub(super) fn conn(&mut self, peer: usize) -> Option<&mut Conn> {
-        self.conns[peer].as_mut()
+    pub(super) fn conn(&mut self, client: usize) -> Option<&mut Conn> {
+        self.conns[client].as_mut()
     }
 
     /// Puts a frame before a client, or closes it as slow where its outbox has no room.
-    pub(super) fn tell(&mut self, peer: usize, expect: Expect) {
-        if !self.enqueue(peer, expect) {
-            self.close(peer, CloseCause::Slow);
+    pub(super) fn tell(&mut self, client: usize, expect: Expect) {
+        if !self.enqueue(client, expect) {
+            self.close(client, CloseCause::Slow);
         }
     }
 
     /// Whether the outbox had room for it.
-    pub(super) fn enqueue(&mut self, peer: usize, expect: Expect) -> bool {
-        if let Some(limit) = self.fullness(peer, &expect) {
+    pub(super) fn enqueue(&mut self, client: usize, expect: Expect) -> bool {
+        if let Some(limit) = self.fullness(client, &expect) {
             self.hit(limit);
             return false;
         }
-        let conn = self.conns[peer].as_mut().expect("only who is open is told");
+        let conn = self.conns[client].as_mut().expect("only who is open is told");
         conn.added = (conn.added.0 + expect.size.0, conn.added.1 + expect.size.1);
         conn.queue.push_back(expect);
         true
     }
 
     /// Which limit keeps a frame out of an outbox. It is open where the words of an error decide.
-    fn fullness(&mut self, peer: usize, expect: &Expect) -> Option<Limit> {
+    fn fullness(&mut self, client: usize, expect: &Expect) -> Option<Limit> {
         let limits = &self.config.limits;
         let (frame_bytes, outbox_bytes, outbox_frames) =
             (limits.frame_bytes, limits.outbox_bytes, limits.outbox_frames);
-        let conn = self.conns[peer].as_ref().expect("only who is open is told");
+        let conn = self.conns[client].as_ref().expect("only who is open is told");
         let (frames, refused) = (conn.frames(), conn.refused);
         let bytes = (conn.bytes + conn.added.0 + expect.size.0, conn.bytes + conn.added.1 + expect.size.1);
         if self.exceeds(expect.size, frame_bytes) {
@@ -390,20 +392,20 @@ impl Oracle {
     }
 
     /// Closes an open connection by the server's decision.
-    pub(super) fn close(&mut self, peer: usize, cause: CloseCause) {
+    pub(super) fn close(&mut self, client: usize, cause: CloseCause) {
         let code = own_code(cause).expect("the server has a code for what it decides");
-        self.close_saying(peer, cause, code);
+        self.close_saying(client, cause, code);
     }
 
     /// The same with a code that a backend has chosen.
-    pub(super) fn close_saying(&mut self, peer: usize, cause: CloseCause, code: u16) {
-        self.note_close(peer, cause);
-        self.close_with(peer, cause, code, Expect::close(Some(code)));
+    pub(super) fn close_saying(&mut self, client: usize, cause: CloseCause, code: u16) {
+        self.note_close(client, cause);
+        self.close_with(client, cause, code, Expect::close(Some(code)));
     }
 
-    fn note_close(&mut self, peer: usize, cause: CloseCause) {
-        let half = self.conns[peer].as_ref().is_some_and(|conn| conn.half);
-        let is_among_others = self.rooms.iter().any(|members| members.contains(&peer) && members.len() > 2);
+    fn note_close(&mut self, client: usize, cause: CloseCause) {
+        let half = self.conns[client].as_ref().is_some_and(|conn| conn.half);
+        let is_among_others = self.rooms.iter().any(|members| members.contains(&client) && members.len() > 2);
         let goal = match cause {
             CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => Goal::Violation,
             CloseCause::Expired => Goal::Expired,
@@ -429,50 +431,50 @@ impl Oracle {
         }
     }
 
-    fn close_with(&mut self, peer: usize, cause: CloseCause, code: u16, close: Expect) {
-        self.leave_everything(peer);
+    fn close_with(&mut self, client: usize, cause: CloseCause, code: u16, close: Expect) {
+        self.leave_everything(client);
         let side = if cause == CloseCause::PeerClose { Side::Closed } else { Side::Open };
-        if side == Side::Closed && self.conns[peer].as_ref().is_some_and(|conn| conn.half) {
+        if side == Side::Closed && self.conns[client].as_ref().is_some_and(|conn| conn.half) {
             self.goals.reach(Goal::PeerClosedHalfWritten);
         }
         // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
         let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
-        if orderly && !self.conns[peer].as_ref().is_none_or(Conn::is_idle) {
+        if orderly && !self.conns[client].as_ref().is_none_or(Conn::is_idle) {
             self.goals.reach(Goal::ClosedInOrder);
         }
         if !orderly {
-            self.drop_unsent(peer);
+            self.drop_unsent(client);
         }
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
-        let conn = self.conn(peer).expect("it is open");
+        let conn = self.conn(client).expect("it is open");
         conn.queue.push_back(close);
-        conn.is_closing(Phase::Closing { cause, code, peer: side }, deadline);
+        conn.is_closing(Phase::Closing { cause, code, client: side }, deadline);
     }
 
     /// Drops every frame of which the client has nothing yet.
-    pub(super) fn drop_unsent(&mut self, peer: usize) {
-        let conn = self.conns[peer].as_mut().expect("it is there");
-        self.turn.were_cut[peer] |= conn.drop_unsent();
+    pub(super) fn drop_unsent(&mut self, client: usize) {
+        let conn = self.conns[client].as_mut().expect("it is there");
+        self.turn.were_cut[client] |= conn.drop_unsent();
     }
 
-    pub(super) fn end(&mut self, peer: usize, ending: Ending) {
-        if self.conns[peer].as_ref().is_some_and(Conn::is_open) {
-            self.leave_everything(peer);
+    pub(super) fn end(&mut self, client: usize, ending: Ending) {
+        if self.conns[client].as_ref().is_some_and(Conn::is_open) {
+            self.leave_everything(client);
         }
-        let conn = self.conns[peer].take().expect("it has not ended yet");
+        let conn = self.conns[client].take().expect("it has not ended yet");
         self.departed(conn.entry.address);
-        self.turn.ended.push((peer, conn.id, ending));
+        self.turn.ended.push((client, conn.id, ending));
     }
 
     /// The one way out of being open: every room and the user.
-    pub(super) fn leave_everything(&mut self, peer: usize) {
+    pub(super) fn leave_everything(&mut self, client: usize) {
         for room in 0..self.rooms.len() {
-            self.leave(peer, room);
+            self.leave(client, room);
         }
-        if let Some(conn) = self.conn(peer) {
+        if let Some(conn) = self.conn(client) {
             conn.entering.clear();
         }
-        let Some(user) = self.conn(peer).and_then(|conn| conn.user.take()) else { return };
+        let Some(user) = self.conn(client).and_then(|conn| conn.user.take()) else { return };
         if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
             self.turn.changes.push((Subject::User(user), false));
         }

@@ -24,12 +24,12 @@ pub enum Meant {
 impl Meant {
     /// Whether it means the connection with this public id.
     #[must_use]
-    pub fn has(self, client: ClientId) -> bool {
+    pub fn has(self, client_id: ClientId) -> bool {
         match self {
             Self::All => true,
-            Self::One(meant) => meant == client,
+            Self::One(meant) => meant == client_id,
             Self::Nobody => false,
-            Self::AllBut(spared) => spared != client,
+            Self::AllBut(spared) => spared != client_id,
         }
     }
 }
@@ -66,7 +66,7 @@ impl Oracle {
             "protocol": if conn.entry.json { "json" } else { "plain" },
             "channels": self.rooms_of(conn),
         });
-        (conn.client.to_string(), described)
+        (conn.client_id.to_string(), described)
     }
 
     /// The part of a list that is asked for, with a cursor where there is more.
@@ -75,8 +75,8 @@ impl Oracle {
             let is_meant = |(name, _): &(String, Value)| list.pattern.is_none_or(|pattern| matches(pattern, name));
             self.rooms_listed().filter(is_meant).collect()
         } else {
-            let is_in = |peer: &usize| list.room.is_none_or(|room| self.rooms[room].contains(peer));
-            let meant = (0..self.conns.len()).filter(is_in).filter_map(|peer| self.conns[peer].as_ref());
+            let is_in = |client: &usize| list.room.is_none_or(|room| self.rooms[room].contains(client));
+            let meant = (0..self.conns.len()).filter(is_in).filter_map(|client| self.conns[client].as_ref());
             let is_users = |conn: &&Conn| conn.ready && list.user.is_none_or(|user| conn.user == Some(user));
             meant.filter(is_users).map(|conn| self.listed(conn)).collect()
         };
@@ -109,8 +109,9 @@ impl Oracle {
 
     /// A backend closes connections with a code that it has chosen.
     pub(super) fn dismiss(&mut self, user: Option<usize>, meant: Meant, code: u16) {
-        let is_meant = |conn: &Conn| (user.is_none() || conn.user == user) && meant.has(conn.client);
-        let spared = |conn: &&Conn| conn.user == user && matches!(meant, Meant::AllBut(_)) && !meant.has(conn.client);
+        let is_meant = |conn: &Conn| (user.is_none() || conn.user == user) && meant.has(conn.client_id);
+        let spared =
+            |conn: &&Conn| conn.user == user && matches!(meant, Meant::AllBut(_)) && !meant.has(conn.client_id);
         let (of_meant, of_spared) = (self.count(|conn| is_meant(conn)), self.count(|conn| spared(&conn)));
         if of_meant > 0 && of_spared > 0 {
             self.goals.reach(Goal::Spared);

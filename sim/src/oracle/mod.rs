@@ -159,7 +159,7 @@ impl Waiting {
 pub(crate) enum Phase {
     Handshaking,
     Open,
-    Closing { cause: CloseCause, code: u16, peer: Side },
+    Closing { cause: CloseCause, code: u16, client: Side },
 }
 
 /// How far a client is with its side of a connection that ends.
@@ -220,7 +220,7 @@ impl Timer {
 #[derive(Clone, Debug)]
 pub(crate) struct Conn {
     pub id: ConnId,
-    pub client: ClientId,
+    pub client_id: ClientId,
     pub entry: Entry,
     pub phase: Phase,
     /// What must come out of its socket, in this order.
@@ -425,7 +425,7 @@ pub struct Oracle {
     pub(crate) conns: Vec<Option<Conn>>,
     /// The members of each room.
     pub(crate) rooms: Vec<Vec<usize>>,
-    /// What is special about a peer in a room; every member has one.
+    /// What is special about a client in a room; every member has one.
     pub(crate) seats: BTreeMap<(usize, usize), Seat>,
     keys: Keys,
     arrivals: Bucket,
@@ -499,14 +499,14 @@ impl Oracle {
         judgement.or_else(|failure| if self.overlooked.has(failure.guarantee) { Ok(()) } else { Err(failure) })
     }
 
-    /// Judges the answer to an upgrade request of this peer.
+    /// Judges the answer to an upgrade request of this client.
     ///
     /// # Errors
     /// It was taken in where it must not be, refused where it may not be, or got an id that is not new.
     pub fn accepted(
         &mut self,
-        peer: usize,
-        client: ClientId,
+        client: usize,
+        client_id: ClientId,
         entry: Entry,
         answer: Result<ConnId, Refused>,
     ) -> Result<(), Failure> {
@@ -523,7 +523,7 @@ impl Oracle {
             }
             Ok(id) if reasons.is_empty() => {
                 self.arrived(entry.address);
-                self.take_in(peer, id, client, entry)
+                self.take_in(client, id, client_id, entry)
             }
             _ => Err(Failure::new(
                 Guarantee::P1,
@@ -552,7 +552,7 @@ impl Oracle {
         reasons
     }
 
-    fn take_in(&mut self, peer: usize, id: ConnId, client: ClientId, entry: Entry) -> Result<(), Failure> {
+    fn take_in(&mut self, client: usize, id: ConnId, client_id: ClientId, entry: Entry) -> Result<(), Failure> {
         let generation = self.generations.get(&id.slot).map_or(0, |last| last + 1);
         if self.conns.iter().flatten().any(|conn| conn.id.slot == id.slot) {
             return Err(Failure::new(Guarantee::G7, "a vacant slot", format_args!("{id}, which is occupied")));
@@ -567,7 +567,7 @@ impl Oracle {
         self.counted.accepted += 1;
         let mut conn = Conn {
             id,
-            client,
+            client_id,
             entry,
             phase: Phase::Handshaking,
             queue: VecDeque::new(),
@@ -597,7 +597,7 @@ impl Oracle {
             refused: false,
         };
         conn.arm(Timer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
-        self.conns[peer] = Some(conn);
+        self.conns[client] = Some(conn);
         Ok(())
     }
 
@@ -605,13 +605,13 @@ impl Oracle {
     ///
     /// # Errors
     /// It is not the one that was due.
-    pub fn saw(&mut self, peer: usize, frame: &Frame) -> Result<(), Failure> {
-        let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
+    pub fn saw(&mut self, client: usize, frame: &Frame) -> Result<(), Failure> {
+        let conn = self.conns[client].as_mut().expect("whoever is written to exists");
         let Some(expect) = conn.take(frame) else {
             let closed = matches!(conn.phase, Phase::Closing { .. });
             let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
             let guarantee = if closed { Guarantee::G1 } else { unasked };
-            return Err(Failure::new(guarantee, format_args!("nothing more for client {peer}"), frame));
+            return Err(Failure::new(guarantee, format_args!("nothing more for client {client}"), frame));
         };
         self.counted.frames_written += 1;
         conn.half = false;
@@ -623,7 +623,7 @@ impl Oracle {
         let is_known =
             self.names.iter().any(|name| frame.to_string().contains(&format!(r#""channel":"{name}","pub""#)));
         let guarantee = if is_known { Guarantee::G5 } else { expect.guarantee() };
-        Err(Failure::new(guarantee, format_args!("client {peer} receives {expect}"), frame))
+        Err(Failure::new(guarantee, format_args!("client {client} receives {expect}"), frame))
     }
 
     fn note_delivery(&mut self, expect: &Expect, json: bool) {
@@ -638,8 +638,8 @@ impl Oracle {
     }
 
     /// Says whether a client has a part of its next frame.
-    pub fn is_cut(&mut self, peer: usize, half: bool) {
-        let conn = self.conns[peer].as_mut().expect("whoever is written to exists");
+    pub fn is_cut(&mut self, client: usize, half: bool) {
+        let conn = self.conns[client].as_mut().expect("whoever is written to exists");
         if half && !conn.half {
             // A Pong that waits is the next frame to begin.
             conn.pong.take().into_iter().for_each(|pong| conn.queue.push_front(pong));
@@ -668,28 +668,28 @@ impl Oracle {
             ..Turn::default()
         };
         match stimulus {
-            Stimulus::Upgraded(peer) => self.upgraded(*peer),
-            Stimulus::Text(peer, text, messages) => self.text(*peer, text, messages),
-            Stimulus::Ping(peer, payload) => self.ping(*peer, payload),
-            Stimulus::Fragment(peer, bytes) => self.fragment(*peer, *bytes),
-            Stimulus::HalfFrame(peer, bytes) => self.half_frame(*peer, *bytes),
-            Stimulus::Unread(peer, bytes) => self.unread(*peer, *bytes),
-            Stimulus::Pong(peer) => {
-                self.heard(*peer);
+            Stimulus::Upgraded(client) => self.upgraded(*client),
+            Stimulus::Text(client, text, messages) => self.text(*client, text, messages),
+            Stimulus::Ping(client, payload) => self.ping(*client, payload),
+            Stimulus::Fragment(client, bytes) => self.fragment(*client, *bytes),
+            Stimulus::HalfFrame(client, bytes) => self.half_frame(*client, *bytes),
+            Stimulus::Unread(client, bytes) => self.unread(*client, *bytes),
+            Stimulus::Pong(client) => {
+                self.heard(*client);
             }
-            Stimulus::PeerClosed(peer, code) => self.peer_closed(*peer, *code),
-            Stimulus::Violated(peer, cause) => self.violated(*peer, *cause),
-            Stimulus::Lost(peer, cause) => self.lost(*peer, *cause),
-            Stimulus::Flushed(peer, bytes) => self.flushed(*peer, *bytes),
-            Stimulus::Decided(peer, token) => self.decided(*peer, token),
+            Stimulus::PeerClosed(client, code) => self.client_closed(*client, *code),
+            Stimulus::Violated(client, cause) => self.violated(*client, *cause),
+            Stimulus::Lost(client, cause) => self.lost(*client, *cause),
+            Stimulus::Flushed(client, bytes) => self.flushed(*client, *bytes),
+            Stimulus::Decided(client, token) => self.decided(*client, token),
             Stimulus::Call(call) => self.call(call),
             Stimulus::Tick => self.tick(),
             Stimulus::Shutdown => self.shutdown(),
             Stimulus::Stale => self.counted.stale += 1,
         }
         self.settle();
-        for peer in std::mem::take(&mut self.turn.to_hear) {
-            self.hear_waiting(peer);
+        for client in std::mem::take(&mut self.turn.to_hear) {
+            self.hear_waiting(client);
         }
         self.make_room();
     }
@@ -706,65 +706,65 @@ impl Oracle {
             .min()
     }
 
-    /// Whether this peer's connection is open and its client has not said who it is.
+    /// Whether this client's connection is open and has not said who it is.
     #[must_use]
-    pub fn is_waited_for(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
+    pub fn is_waited_for(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.is_open() && !conn.ready && !conn.asked)
     }
 
-    /// Whether this peer's connection is closing, or has ended.
+    /// Whether this client's connection is closing, or has ended.
     #[must_use]
-    pub fn is_closing(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_none_or(|conn| matches!(conn.phase, Phase::Closing { .. }))
+    pub fn is_closing(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_none_or(|conn| matches!(conn.phase, Phase::Closing { .. }))
     }
 
-    /// Whether this peer's client is not listened to: it is to read first.
+    /// Whether this client is not listened to: it is to read first.
     #[must_use]
-    pub fn is_held(&self, peer: usize) -> bool {
+    pub fn is_held(&self, client: usize) -> bool {
         let is_held = |conn: &Conn| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
-        self.was_high(peer) || self.conns[peer].as_ref().is_some_and(is_held)
+        self.was_high(client) || self.conns[client].as_ref().is_some_and(is_held)
     }
 
-    /// Whether so much waited for this peer's client after the last turn that nothing more was done for it.
-    fn was_high(&self, peer: usize) -> bool {
+    /// Whether so much waited for this client after the last turn that nothing more was done for it.
+    fn was_high(&self, client: usize) -> bool {
         let limits = &self.config.limits;
         let is_high =
             |conn: &Conn| conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4;
-        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && is_high(conn))
+        self.conns[client].as_ref().is_some_and(|conn| conn.is_open() && is_high(conn))
     }
 
-    /// Whether this peer's socket has not been offered what waits, which is as much as one that refuses may be left with.
+    /// Whether this client's socket has not been offered what waits, which is as much as one that refuses may be left with.
     #[must_use]
-    pub fn is_to_be_offered(&self, peer: usize) -> bool {
+    pub fn is_to_be_offered(&self, client: usize) -> bool {
         let is_much = |conn: &Conn| !conn.refused && conn.frames() >= self.config.limits.outbox_frames;
-        self.conns[peer].as_ref().is_some_and(is_much)
+        self.conns[client].as_ref().is_some_and(is_much)
     }
 
-    /// Whether the last `connect` of this peer was answered with an error, and no other has come.
+    /// Whether the last `connect` of this client was answered with an error, and no other has come.
     #[must_use]
-    pub fn was_turned_down(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.turned_down)
+    pub fn was_turned_down(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.is_open() && conn.turned_down)
     }
 
-    /// Whether there is a frame that this peer must get next.
+    /// Whether there is a frame that this client must get next.
     #[must_use]
-    pub fn waits(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| !conn.is_idle())
+    pub fn waits(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| !conn.is_idle())
     }
 
-    /// Whether this peer is sent whatever there is for it: it is open, and filters by no events.
-    pub(crate) fn hears_all(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.is_open() && conn.filter.is_empty())
+    /// Whether this client is sent whatever there is for it: it is open, and filters by no events.
+    pub(crate) fn hears_all(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.is_open() && conn.filter.is_empty())
     }
 
-    /// Whether this peer's connection speaks json.
-    pub(crate) fn is_json(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.entry.json)
+    /// Whether this client's connection speaks json.
+    pub(crate) fn is_json(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.entry.json)
     }
 
-    /// Whether this peer's connection has said who it is, or is about to.
-    pub(crate) fn is_known(&self, peer: usize) -> bool {
-        self.conns[peer].as_ref().is_some_and(|conn| conn.user.is_some() || conn.asked)
+    /// Whether this client's connection has said who it is, or is about to.
+    pub(crate) fn is_known(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.user.is_some() || conn.asked)
     }
 
     /// Where a room's log is: its epoch, if that is known, and its top.
@@ -801,10 +801,10 @@ impl Oracle {
         self.goals
     }
 
-    /// One word for where a peer's connection is, with what matters there.
+    /// One word for where a client's connection is, with what matters there.
     #[must_use]
-    pub fn describe(&self, peer: usize) -> String {
-        let Some(conn) = &self.conns[peer] else { return "-".into() };
+    pub fn describe(&self, client: usize) -> String {
+        let Some(conn) = &self.conns[client] else { return "-".into() };
         let phase = match &conn.phase {
             Phase::Handshaking => "handshaking".into(),
             Phase::Open if conn.asked => "asked".into(),
@@ -813,7 +813,7 @@ impl Oracle {
             Phase::Closing { cause, code, .. } => format!("closing {code} for {cause:?}"),
         };
         let rooms: Vec<&str> = (0..self.rooms.len())
-            .filter(|room| self.rooms[*room].contains(&peer))
+            .filter(|room| self.rooms[*room].contains(&client))
             .map(|room| &*self.names[room])
             .collect();
         let half = if conn.half { "½" } else { "" };

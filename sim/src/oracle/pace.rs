@@ -64,35 +64,35 @@ fn pair(rate: Rate) -> (u32, u32) {
 
 impl Oracle {
     /// Whether a client may send one frame more now; it is closed where not.
-    pub(super) fn may_send_frame(&mut self, peer: usize) -> bool {
+    pub(super) fn may_send_frame(&mut self, client: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_frames));
-        let may = self.conn(peer).is_none_or(|conn| conn.pace.frames.take(clock, rate));
+        let may = self.conn(client).is_none_or(|conn| conn.pace.frames.take(clock, rate));
         if !may {
             self.goals.reach(Goal::FrameRate);
             self.hit(Limit::ClientFrames);
-            self.close(peer, CloseCause::Rate);
+            self.close(client, CloseCause::Rate);
         }
         may
     }
 
     /// Whether a client may ask for one thing more now.
-    pub(super) fn may_ask(&mut self, peer: usize) -> bool {
+    pub(super) fn may_ask(&mut self, client: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_commands));
-        let may = self.conn(peer).is_none_or(|conn| conn.pace.commands.take(clock, rate));
-        may || self.refused_for_rate(peer, Limit::ClientCommands)
+        let may = self.conn(client).is_none_or(|conn| conn.pace.commands.take(clock, rate));
+        may || self.refused_for_rate(client, Limit::ClientCommands)
     }
 
     /// Whether a client may publish once more now.
-    pub(super) fn may_publish(&mut self, peer: usize) -> bool {
+    pub(super) fn may_publish(&mut self, client: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_publishes));
-        let may = self.conn(peer).is_none_or(|conn| conn.pace.publishes.take(clock, rate));
-        may || self.refused_for_rate(peer, Limit::ClientPublishes)
+        let may = self.conn(client).is_none_or(|conn| conn.pace.publishes.take(clock, rate));
+        may || self.refused_for_rate(client, Limit::ClientPublishes)
     }
 
     /// Whether a client may ask for one room more now.
-    pub(super) fn may_join(&mut self, peer: usize) -> bool {
+    pub(super) fn may_join(&mut self, client: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_joins));
-        let may = self.conn(peer).is_none_or(|conn| conn.pace.joins.take(clock, rate));
+        let may = self.conn(client).is_none_or(|conn| conn.pace.joins.take(clock, rate));
         if !may {
             self.goals.reach(Goal::JoinRate);
             self.hit(Limit::ClientJoins);
@@ -101,18 +101,18 @@ impl Oracle {
     }
 
     /// Counts a refusal, and closes the connection for the last of too many. Returns false.
-    fn refused_for_rate(&mut self, peer: usize, limit: Limit) -> bool {
+    fn refused_for_rate(&mut self, client: usize, limit: Limit) -> bool {
         self.goals.reach(if limit == Limit::ClientCommands { Goal::CommandRate } else { Goal::PublishRate });
         self.hit(limit);
         let (clock, most) = (self.clock, self.config.limits.client_refusals);
-        let conn = self.conn(peer).expect("it has asked");
+        let conn = self.conn(client).expect("it has asked");
         let (since, count) =
             conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS_WITHIN).unwrap_or((clock, 0));
         conn.pace.refusals = Some((since, count + 1));
         if most > 0 && count + 1 >= most {
             self.goals.reach(Goal::TooManyRefusals);
             self.hit(Limit::ClientRefusals);
-            self.close(peer, CloseCause::Rate);
+            self.close(client, CloseCause::Rate);
         }
         false
     }

@@ -44,26 +44,26 @@ impl Seat {
 #[derive(Clone, Debug)]
 pub(super) struct News {
     room: usize,
-    peer: usize,
+    client: usize,
     info: Value,
     came: bool,
 }
 
 impl Oracle {
     /// Who a connection is in a room.
-    pub(super) fn info(&self, peer: usize, room: usize) -> Value {
-        let conn = self.conns[peer].as_ref().expect("members exist");
-        let mut info = self.info_of(peer, conn.user, conn.info.as_deref());
-        if let Some(text) = self.seats.get(&(room, peer)).and_then(|seat| seat.info.as_ref()) {
+    pub(super) fn info(&self, client: usize, room: usize) -> Value {
+        let conn = self.conns[client].as_ref().expect("members exist");
+        let mut info = self.info_of(client, conn.user, conn.info.as_deref());
+        if let Some(text) = self.seats.get(&(room, client)).and_then(|seat| seat.info.as_ref()) {
             info["chan_info"] = parsed(text);
         }
         info
     }
 
     /// Who a connection of this user is, of whom a token says this.
-    pub(super) fn info_of(&self, peer: usize, user: Option<usize>, token_info: Option<&str>) -> Value {
-        let conn = self.conns[peer].as_ref().expect("members exist");
-        let mut info = json!({ "client": conn.client.to_string(), "user": user_text(user) });
+    pub(super) fn info_of(&self, client: usize, user: Option<usize>, token_info: Option<&str>) -> Value {
+        let conn = self.conns[client].as_ref().expect("members exist");
+        let mut info = json!({ "client": conn.client_id.to_string(), "user": user_text(user) });
         if let Some(text) = token_info {
             info["conn_info"] = parsed(text);
         }
@@ -71,15 +71,15 @@ impl Oracle {
     }
 
     /// Takes note that somebody came or went: whoever watches then is told in turn.
-    pub(super) fn announce_member(&mut self, room: usize, peer: usize, came: bool) {
-        let info = self.info(peer, room);
-        self.turn.news.push_back(News { room, peer, info, came });
+    pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
+        let info = self.info(client, room);
+        self.turn.news.push_back(News { room, client, info, came });
     }
 
     /// The same of somebody who was closed on the way in.
-    pub(super) fn announce_in_vain(&mut self, room: usize, peer: usize, info: &Value) {
+    pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
         for came in [true, false] {
-            self.turn.news.push_back(News { room, peer, info: info.clone(), came });
+            self.turn.news.push_back(News { room, client, info: info.clone(), came });
         }
     }
 
@@ -96,7 +96,7 @@ impl Oracle {
 
     /// Tells them the first thing that is new. False where there is nothing.
     pub(super) fn tell_next(&mut self) -> bool {
-        let Some(News { room, peer, info, came }) = self.turn.news.pop_front() else { return false };
+        let Some(News { room, client, info, came }) = self.turn.news.pop_front() else { return false };
         if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.vacated(room);
             return true;
@@ -105,11 +105,11 @@ impl Oracle {
         let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
         let kind = if came { "join" } else { "leave" };
         let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
-        let tag = 16 << 56 | (room as u64) << 48 | (peer as u64) << 1 | u64::from(came);
-        let expect = Expect::json(push, tag).among(self.turns, (room, peer));
+        let tag = 16 << 56 | (room as u64) << 48 | (client as u64) << 1 | u64::from(came);
+        let expect = Expect::json(push, tag).among(self.turns, (room, client));
         let mut slow = Vec::new();
         for watcher in watchers {
-            if watcher != peer {
+            if watcher != client {
                 self.goals.reach(if came { Goal::SawJoin } else { Goal::SawLeave });
             }
             if !self.enqueue(watcher, expect.clone()) {
@@ -122,9 +122,9 @@ impl Oracle {
 
     /// Who is in a room, by client id.
     pub(super) fn presence(&self, room: usize) -> Value {
-        let members = self.rooms[room].iter().map(|peer| {
-            let client = self.conns[*peer].as_ref().expect("members exist").client;
-            (client.to_string(), self.info(*peer, room))
+        let members = self.rooms[room].iter().map(|client| {
+            let client_id = self.conns[*client].as_ref().expect("members exist").client_id;
+            (client_id.to_string(), self.info(*client, room))
         });
         Value::Object(members.collect::<Map<String, Value>>())
     }
@@ -132,20 +132,20 @@ impl Oracle {
     /// How many connections and users are in a room.
     pub(super) fn presence_stats(&self, room: usize) -> Value {
         let mut users: Vec<_> =
-            self.rooms[room].iter().filter_map(|peer| Some(self.conns[*peer].as_ref()?.user)).collect();
+            self.rooms[room].iter().filter_map(|client| Some(self.conns[*client].as_ref()?.user)).collect();
         users.sort_unstable();
         users.dedup();
         json!({ "num_clients": self.rooms[room].len(), "num_users": users.len() })
     }
 
     /// What a client is answered that asks who is in a room.
-    pub(super) fn ask_presence(&mut self, peer: usize, id: u64, room: usize, only_counts: bool) {
-        if !self.config.policy.allow_presence || !self.rooms[room].contains(&peer) {
-            return self.refuse(peer, id, 103);
+    pub(super) fn ask_presence(&mut self, client: usize, id: u64, room: usize, only_counts: bool) {
+        if !self.config.policy.allow_presence || !self.rooms[room].contains(&client) {
+            return self.refuse(client, id, 103);
         }
         if only_counts {
             let stats = self.presence_stats(room);
-            return self.reply(peer, id, "presence_stats", stats);
+            return self.reply(client, id, "presence_stats", stats);
         }
         let presence = self.presence(room);
         self.goals.reach(Goal::PresenceRead);
@@ -154,9 +154,9 @@ impl Oracle {
         if size > self.config.limits.reply_bytes {
             self.hit(Limit::ReplyBytes);
             self.goals.reach(Goal::PresenceTooLarge);
-            self.refuse(peer, id, 106);
+            self.refuse(client, id, 106);
         } else {
-            self.reply(peer, id, "presence", json!({ "presence": presence }));
+            self.reply(client, id, "presence", json!({ "presence": presence }));
         }
     }
 }

@@ -195,30 +195,30 @@ impl Oracle {
     }
 
     /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
-    pub(super) fn start_plain(&mut self, peer: usize, room: usize, replay: Replay) {
-        let positions = self.conns[peer].as_ref().expect("it is there").entry.positions;
+    pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: Replay) {
+        let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         if replay.recovered == Some(false) {
             self.goals.reach(Goal::Gap);
-            self.place(peer, "gap", room, top);
+            self.place(client, "gap", room, top);
         }
         for entry in &replay.entries {
-            if self.is_open(peer) {
-                self.tell(peer, Expect::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
+            if self.is_open(client) {
+                self.tell(client, Expect::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
             }
             if positions {
-                self.place(peer, "position", room, entry.offset);
+                self.place(client, "position", room, entry.offset);
             }
         }
         if positions && replay.entries.is_empty() {
-            self.place(peer, "position", room, top);
+            self.place(client, "position", room, top);
         }
     }
 
-    fn place(&mut self, peer: usize, kind: &str, room: usize, offset: u64) {
-        if self.is_open(peer) {
+    fn place(&mut self, client: usize, kind: &str, room: usize, offset: u64) {
+        if self.is_open(client) {
             let expect = self.place_frame(kind, room, offset);
-            self.tell(peer, expect);
+            self.tell(client, expect);
         }
     }
 

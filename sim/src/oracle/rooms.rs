@@ -86,7 +86,7 @@ pub(super) struct Origin {
 impl Oracle {
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
     /// what it wants cannot be had.
-    pub(super) fn join(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
+    pub(super) fn join(&mut self, client: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
         if !self.may_occupy(room) {
             self.hit(Limit::Logs);
             return Err(Denied::by("logs"));
@@ -106,25 +106,25 @@ impl Oracle {
                 self.goals.reach(Goal::RoomReoccupied);
             }
         }
-        self.rooms[room].push(peer);
-        self.seats.insert((room, peer), seat);
-        self.arm_seats(peer);
-        self.announce_member(room, peer, true);
+        self.rooms[room].push(client);
+        self.seats.insert((room, client), seat);
+        self.arm_seats(client);
+        self.announce_member(room, client, true);
         Ok(replay)
     }
 
     /// The client asks for a room that its token or a backend has put it into.
-    pub(super) fn join_again(&mut self, peer: usize, room: usize, want: &Want, seat: Seat) -> Replay {
+    pub(super) fn join_again(&mut self, client: usize, room: usize, want: &Want, seat: Seat) -> Replay {
         self.goals.reach(Goal::JoinedAgain);
-        let before = self.seats.remove(&(room, peer)).expect("it is there");
+        let before = self.seats.remove(&(room, client)).expect("it is there");
         let wanted = &before.wanted | &seat.wanted;
-        self.seats.insert((room, peer), Seat { wanted, ..seat });
-        self.arm_seats(peer);
+        self.seats.insert((room, client), Seat { wanted, ..seat });
+        self.arm_seats(client);
         self.replay(room, &want.clone().or_without()).expect("it is no reason to refuse")
     }
 
     /// A connection was closed on its way into a room: the home counts it until it is told.
-    pub(super) fn join_in_vain(&mut self, info: &Value, peer: usize, room: usize) {
+    pub(super) fn join_in_vain(&mut self, info: &Value, client: usize, room: usize) {
         if !self.may_occupy(room) {
             return;
         }
@@ -135,19 +135,19 @@ impl Oracle {
             // It leaves with those who are settled next.
             self.stamp_vacated(room, self.stamps + 1);
         } else {
-            self.announce_in_vain(room, peer, info);
+            self.announce_in_vain(room, client, info);
         }
     }
 
-    pub(super) fn leave(&mut self, peer: usize, room: usize) {
-        if !self.rooms[room].contains(&peer) {
-            self.stop_entering(peer, room);
+    pub(super) fn leave(&mut self, client: usize, room: usize) {
+        if !self.rooms[room].contains(&client) {
+            self.stop_entering(client, room);
             return;
         }
-        self.announce_member(room, peer, false);
-        self.rooms[room].retain(|member| *member != peer);
-        self.seats.remove(&(room, peer));
-        self.arm_seats(peer);
+        self.announce_member(room, client, false);
+        self.rooms[room].retain(|member| *member != client);
+        self.seats.remove(&(room, client));
+        self.arm_seats(client);
     }
 
     /// The home has heard that the last member of a room is gone.
@@ -395,20 +395,20 @@ impl Oracle {
         let enveloped = Expect::publication(envelope.clone(), hole, &data.line, tag);
         let bare = Expect::bare(&data.line, tag);
         let place = place.map(|(room, offset)| self.place_frame("position", room, offset));
-        for &peer in receivers {
-            let conn = self.conns[peer].as_ref().expect("receivers are open");
+        for &client in receivers {
+            let conn = self.conns[client].as_ref().expect("receivers are open");
             let expect = if conn.entry.json { &enveloped } else { &bare };
             let place = place.as_ref().filter(|_| conn.entry.positions);
             if !wants(conn, data) {
                 self.goals.reach(Goal::Withheld);
-            } else if !self.enqueue(peer, expect.clone())
-                || place.is_some_and(|place| !self.enqueue(peer, place.clone()))
+            } else if !self.enqueue(client, expect.clone())
+                || place.is_some_and(|place| !self.enqueue(client, place.clone()))
             {
-                slow.push(peer);
+                slow.push(client);
             }
         }
-        for peer in slow {
-            self.close(peer, CloseCause::Slow);
+        for client in slow {
+            self.close(client, CloseCause::Slow);
         }
     }
 }

@@ -32,33 +32,33 @@ pub(crate) enum Ask {
 impl Oracle {
     /// Which room the token is for that is being looked at, if it is for a room.
     #[must_use]
-    pub fn asked_room(&self, peer: usize) -> Option<usize> {
-        match self.conns[peer].as_ref()?.ask {
+    pub fn asked_room(&self, client: usize) -> Option<usize> {
+        match self.conns[client].as_ref()?.ask {
             Ask::Subscribe(_, room, _) | Ask::SubRefresh(_, room) => Some(room),
             Ask::Identity | Ask::Refresh(_) => None,
         }
     }
 
-    pub(super) fn refreshed(&mut self, peer: usize, id: u64, token: &TokenOutcome) {
+    pub(super) fn refreshed(&mut self, client: usize, id: u64, token: &TokenOutcome) {
         if let Some(code) = self.flaw_of_connection(token) {
-            return self.close(peer, if code == 109 { CloseCause::Expired } else { CloseCause::InvalidToken });
+            return self.close(client, if code == 109 { CloseCause::Expired } else { CloseCause::InvalidToken });
         }
-        let conn = self.conns[peer].as_ref().expect("it has asked");
+        let conn = self.conns[client].as_ref().expect("it has asked");
         if conn.user != token.user {
-            return self.close(peer, CloseCause::BadRequest);
+            return self.close(client, CloseCause::BadRequest);
         }
-        let mut reply = json!({ "client": conn.client.to_string() });
+        let mut reply = json!({ "client": conn.client_id.to_string() });
         self.add_ttl(&mut reply, token.exp);
         self.goals.reach(Goal::Refreshed);
-        self.renew(peer, token, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
+        self.renew(client, token, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
     }
 
     /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
-    pub(super) fn renew(&mut self, peer: usize, token: &TokenOutcome, answer: Expect) {
-        let conn = self.conns[peer].as_ref().expect("it has asked");
+    pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: Expect) {
+        let conn = self.conns[client].as_ref().expect("it has asked");
         let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
-        let wanted = |room: &usize| self.seat(peer, *room).map(|seat| &seat.wanted);
+        let wanted = |room: &usize| self.seat(client, *room).map(|seat| &seat.wanted);
         let is_in = |room: &usize| wanted(room).is_some();
         let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&Wish::Token));
         let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
@@ -68,32 +68,32 @@ impl Oracle {
         let given: Vec<usize> =
             token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
         let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
-        let count = self.seat_count(peer) - gone.len() + given.len() + usize::from(own.is_some());
+        let count = self.seat_count(client) - gone.len() + given.len() + usize::from(own.is_some());
         if token.crowded || count > self.config.limits.rooms_per_connection {
             self.hit(Limit::RoomsPerConnection);
             let of_token = token.channels.len() + usize::from(token.user.is_some());
             let is_final = token.crowded || of_token > self.config.limits.rooms_per_connection;
-            return self.close(peer, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
+            return self.close(client, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
         }
-        if is_new && self.refuses_user(peer, token) {
+        if is_new && self.refuses_user(client, token) {
             return;
         }
         let displaced = if is_new { self.displaced_by(token) } else { None };
-        let mut fits = self.enqueue(peer, answer);
+        let mut fits = self.enqueue(client, answer);
         for room in taken {
             if !gone.contains(&room) {
-                self.wishes(peer, room).expect("it is in it").remove(&Wish::Token);
+                self.wishes(client, room).expect("it is in it").remove(&Wish::Token);
                 continue;
             }
             self.goals.reach(Goal::TokenTookAway);
-            self.leave(peer, room);
-            if self.is_json(peer) {
+            self.leave(client, room);
+            if self.is_json(client) {
                 let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
-                fits = fits && self.enqueue(peer, push);
+                fits = fits && self.enqueue(client, push);
             }
         }
         for room in &token.channels {
-            if let Some(wishes) = self.wishes(peer, *room) {
+            if let Some(wishes) = self.wishes(client, *room) {
                 wishes.insert(Wish::Token);
             }
         }
@@ -101,19 +101,19 @@ impl Oracle {
         for _ in 0..self.turn.news.len() {
             self.tell_next();
         }
-        self.rename(peer, token);
-        let info = self.info_of(peer, token.user, token.info.as_deref());
+        self.rename(client, token);
+        let info = self.info_of(client, token.user, token.info.as_deref());
         if !fits {
-            self.close(peer, CloseCause::Slow);
+            self.close(client, CloseCause::Slow);
         }
         let new: Vec<(usize, Wish)> =
             given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();
         for (room, wish) in new {
-            let want = if wish == Wish::Own { self.wanted_of_own(peer, room) } else { Want::Nothing };
-            if !self.is_open(peer) {
+            let want = if wish == Wish::Own { self.wanted_of_own(client, room) } else { Want::Nothing };
+            if !self.is_open(client) {
                 // Who is too slow is not put into a room of which it wants more than what is new.
                 if want == Want::Nothing {
-                    self.join_in_vain(&info, peer, room);
+                    self.join_in_vain(&info, client, room);
                 }
                 continue;
             }
@@ -121,27 +121,27 @@ impl Oracle {
                 self.goals.reach(Goal::TokenGave);
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(peer, Entering { room, want, seat: Seat::because(wish) });
+            self.put_into(client, Entering { room, want, seat: Seat::because(wish) });
         }
         self.displace(displaced);
     }
 
     /// The rooms that it is in learn of a user who was nobody before, and not of what else is known of one.
-    fn rename(&mut self, peer: usize, token: &TokenOutcome) {
-        let conn = self.conns[peer].as_ref().expect("it is there");
-        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&peer)).collect();
+    fn rename(&mut self, client: usize, token: &TokenOutcome) {
+        let conn = self.conns[client].as_ref().expect("it is there");
+        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&client)).collect();
         if (conn.user, &conn.info) != (token.user, &token.info) {
             self.goals.reach(Goal::Renamed);
         }
         if conn.user == token.user {
-            return self.identify(peer, token);
+            return self.identify(client, token);
         }
         for room in &rooms {
-            self.announce_member(*room, peer, false);
+            self.announce_member(*room, client, false);
         }
-        self.identify(peer, token);
+        self.identify(client, token);
         for room in &rooms {
-            self.announce_member(*room, peer, true);
+            self.announce_member(*room, client, true);
         }
     }
 
@@ -172,44 +172,51 @@ impl Oracle {
     }
 
     /// What is wrong with a room's token: first what it is, then whose and what for.
-    fn flaw(&mut self, peer: usize, room: usize, token: &TokenOutcome) -> Option<u16> {
-        let user = self.conns[peer].as_ref().expect("it has asked").user;
+    fn flaw(&mut self, client: usize, room: usize, token: &TokenOutcome) -> Option<u16> {
+        let user = self.conns[client].as_ref().expect("it has asked").user;
         let is_another = token.user != user || token.channel != Some(room);
         self.untimely_or_bad(token).or_else(|| is_another.then_some(103))
     }
 
-    pub(super) fn subscribed_with(&mut self, peer: usize, id: u64, room: usize, asking: &Asking, token: &TokenOutcome) {
+    pub(super) fn subscribed_with(
+        &mut self,
+        client: usize,
+        id: u64,
+        room: usize,
+        asking: &Asking,
+        token: &TokenOutcome,
+    ) {
         // A backend may have put it into rooms meanwhile.
-        if let Some(code) = self.obstacle(peer, room).or_else(|| self.flaw(peer, room, token)) {
-            return self.refuse(peer, id, code);
+        if let Some(code) = self.obstacle(client, room).or_else(|| self.flaw(client, room, token)) {
+            return self.refuse(client, id, code);
         }
         let until = self.expiry(token.exp);
         let info = token.info.clone();
         self.goals.reach(Goal::JoinedByToken);
         let seat = Seat { watches: asking.watch, info, until, ..Seat::because(Wish::Client) };
-        if self.enter_asked((peer, id), room, &asking.want, seat, token.exp) {
+        if self.enter_asked((client, id), room, &asking.want, seat, token.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }
     }
 
-    pub(super) fn room_refreshed(&mut self, peer: usize, id: u64, room: usize, token: &TokenOutcome) {
-        if let Some(code) = self.flaw(peer, room, token) {
+    pub(super) fn room_refreshed(&mut self, client: usize, id: u64, room: usize, token: &TokenOutcome) {
+        if let Some(code) = self.flaw(client, room, token) {
             if code == 109 {
-                self.room_token_ended(peer, room);
+                self.room_token_ended(client, room);
             }
-            return self.refuse(peer, id, code);
+            return self.refuse(client, id, code);
         }
-        if !self.rooms[room].contains(&peer) {
-            return self.refuse(peer, id, 103);
+        if !self.rooms[room].contains(&client) {
+            return self.refuse(client, id, 103);
         }
         let until = self.expiry(token.exp);
-        let seat = self.seats.get_mut(&(room, peer)).expect("it is in it");
+        let seat = self.seats.get_mut(&(room, client)).expect("it is in it");
         (seat.until, seat.info) = (until, token.info.clone());
-        self.arm_seats(peer);
+        self.arm_seats(client);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
         self.add_ttl(&mut reply, token.exp);
-        self.reply(peer, id, "sub_refresh", reply);
+        self.reply(client, id, "sub_refresh", reply);
     }
 
     /// When something ends whose token ends then.
@@ -231,49 +238,49 @@ impl Oracle {
     }
 
     /// Arms the deadline of the first of a connection's rooms to expire.
-    pub(super) fn arm_seats(&mut self, peer: usize) {
-        let earliest = self.seats.iter().filter(|((_, of), _)| *of == peer).filter_map(|(_, seat)| seat.until).min();
-        if let Some(conn) = self.conn(peer) {
+    pub(super) fn arm_seats(&mut self, client: usize) {
+        let earliest = self.seats.iter().filter(|((_, of), _)| *of == client).filter_map(|(_, seat)| seat.until).min();
+        if let Some(conn) = self.conn(client) {
             conn.timers[Timer::RoomExpiry as usize] = earliest;
         }
     }
 
     /// Takes a connection out of the rooms of which the tokens are no good any more.
-    pub(super) fn seats_due(&mut self, peer: usize) {
+    pub(super) fn seats_due(&mut self, client: usize) {
         let clock = self.clock;
         let is_due = |seat: &Seat| seat.until.is_some_and(|until| until <= clock);
         let due: Vec<usize> = self
             .seats
             .iter()
-            .filter(|((_, of), seat)| *of == peer && is_due(seat))
+            .filter(|((_, of), seat)| *of == client && is_due(seat))
             .map(|((room, _), _)| *room)
             .collect();
         for room in due {
             self.goals.reach(Goal::RoomExpired);
-            self.room_token_ended(peer, room);
+            self.room_token_ended(client, room);
         }
     }
 
     /// A room's token has ended: nothing is left of it. Whoever is wanted there by others stays.
-    fn room_token_ended(&mut self, peer: usize, room: usize) {
-        let Some(seat) = self.seats.get_mut(&(room, peer)) else { return };
+    fn room_token_ended(&mut self, client: usize, room: usize) {
+        let Some(seat) = self.seats.get_mut(&(room, client)) else { return };
         if seat.wanted.iter().all(|wish| *wish == Wish::Client) {
-            return self.take_out(peer, room, 2501, "subscription expired");
+            return self.take_out(client, room, 2501, "subscription expired");
         }
         seat.wanted.remove(&Wish::Client);
         (seat.until, seat.info) = (None, None);
-        self.arm_seats(peer);
+        self.arm_seats(client);
         self.goals.reach(Goal::StayedForOthers);
     }
 
-    fn take_out(&mut self, peer: usize, room: usize, code: u16, reason: &str) {
-        if self.seat(peer, room).is_none() {
+    fn take_out(&mut self, client: usize, room: usize, code: u16, reason: &str) {
+        if self.seat(client, room).is_none() {
             return;
         }
-        self.leave(peer, room);
-        if self.is_json(peer) {
+        self.leave(client, room);
+        if self.is_json(client) {
             let push = self.unsubscribe_push(room, code, reason);
-            self.tell(peer, push);
+            self.tell(client, push);
         }
     }
 
@@ -285,10 +292,10 @@ impl Oracle {
     }
 
     fn ready_of(&self, user: usize) -> Vec<usize> {
-        let is_meant = |peer: &usize| {
-            self.conns[*peer]
+        let is_meant = |client: &usize| {
+            self.conns[*client]
                 .as_ref()
-                .is_some_and(|conn| conn.ready && conn.user == Some(user) && self.meant.has(conn.client))
+                .is_some_and(|conn| conn.ready && conn.user == Some(user) && self.meant.has(conn.client_id))
         };
         (0..self.conns.len()).filter(is_meant).collect()
     }
@@ -296,20 +303,20 @@ impl Oracle {
     /// A backend puts a user's connections into a room.
     pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
         let (there, new): (Vec<usize>, Vec<usize>) =
-            self.ready_of(user).into_iter().partition(|peer| self.seat(*peer, room).is_some());
-        if new.iter().any(|peer| self.is_full(*peer)) {
+            self.ready_of(user).into_iter().partition(|client| self.seat(*client, room).is_some());
+        if new.iter().any(|client| self.is_full(*client)) {
             self.hit(Limit::RoomsPerConnection);
             return Err(Denied::by("rooms_per_connection"));
         }
-        for peer in there {
-            self.wishes(peer, room).expect("it is in it").insert(Wish::Backend);
+        for client in there {
+            self.wishes(client, room).expect("it is in it").insert(Wish::Backend);
         }
-        for peer in new {
-            if !self.is_open(peer) {
+        for client in new {
+            if !self.is_open(client) {
                 continue;
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(peer, Entering { room, want: want.clone(), seat: Seat::because(Wish::Backend) });
+            self.put_into(client, Entering { room, want: want.clone(), seat: Seat::because(Wish::Backend) });
             if matches!(self.meant, Meant::One(_)) {
                 self.goals.reach(Goal::PutInOne);
             }
@@ -317,51 +324,51 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn tell_put_in(&mut self, peer: usize, room: usize, replay: Replay) {
-        if !self.conns[peer].as_ref().expect("it is open").entry.json {
-            return self.start_plain(peer, room, replay);
+    pub(super) fn tell_put_in(&mut self, client: usize, room: usize, replay: Replay) {
+        if !self.conns[client].as_ref().expect("it is open").entry.json {
+            return self.start_plain(client, room, replay);
         }
         let mut start = self.start(room, &replay);
         if start.get("publications").is_some() {
             start["publications"] = json!([]);
         }
         let push = json!({ "push": { "channel": *self.names[room], "subscribe": start } });
-        self.tell(peer, Expect::json(push, 18 << 56 | (room as u64) << 48));
+        self.tell(client, Expect::json(push, 18 << 56 | (room as u64) << 48));
         // What it has missed comes like everything else in the room.
         for entry in &replay.entries {
-            if self.is_open(peer) {
+            if self.is_open(client) {
                 let mut push = json!({ "push": { "channel": *self.names[room], "pub": entry.body } });
                 push["push"]["pub"]["data"] = Value::Null;
                 let tag = PUBLICATION << 56 | (room as u64) << 48 | entry.number;
-                self.tell(peer, Expect::publication(push, "/push/pub/data", &entry.line, tag));
+                self.tell(client, Expect::publication(push, "/push/pub/data", &entry.line, tag));
             }
         }
     }
 
     /// A backend takes a user's connections out of a room.
     pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
-        for peer in self.ready_of(user) {
-            if matches!(self.meant, Meant::One(_)) && self.seat(peer, room).is_some() {
+        for client in self.ready_of(user) {
+            if matches!(self.meant, Meant::One(_)) && self.seat(client, room).is_some() {
                 self.goals.reach(Goal::TookOutOne);
             }
-            self.take_out(peer, room, 2000, "server unsubscribe");
+            self.take_out(client, room, 2000, "server unsubscribe");
         }
     }
 
     /// A backend changes when a user's connections expire.
     pub(super) fn renew_user(&mut self, user: usize, renewal: Renewal, exp: Option<u64>) {
-        for peer in self.ready_of(user) {
+        for client in self.ready_of(user) {
             if renewal == Renewal::Expired {
-                self.close(peer, CloseCause::Expired);
+                self.close(client, CloseCause::Expired);
                 continue;
             }
             let expiry = self.expiry(exp);
-            let conn = self.conn(peer).expect("it is ready");
+            let conn = self.conn(client).expect("it is ready");
             conn.timers[Timer::Expiry as usize] = expiry;
             if conn.entry.json {
                 let mut refresh = json!({});
                 self.add_ttl(&mut refresh, exp);
-                self.tell(peer, Expect::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
+                self.tell(client, Expect::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
             }
         }
     }

@@ -23,7 +23,7 @@ fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> b
         | Stimulus::Decided(..)
         | Stimulus::Upgraded(_)
         | Stimulus::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
-        Stimulus::Flushed(peer, _) => is_waiting(*peer),
+        Stimulus::Flushed(client, _) => is_waiting(*client),
         _ => false,
     }
 }
@@ -53,7 +53,7 @@ impl Oracle {
     /// The first difference, on the way that is gone first.
     pub fn turn(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
         let has_more = |conn: &super::Conn| !conn.waiting.is_empty() || !conn.entering.is_empty();
-        let is_waiting = |peer: usize| self.conns[peer].as_ref().is_some_and(has_more);
+        let is_waiting = |client: usize| self.conns[client].as_ref().is_some_and(has_more);
         let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
         let judgement = self.go(stimulus, outcome);
         let mut way = std::mem::take(&mut self.ways);

@@ -1,7 +1,7 @@
 //! Calls of a backend that have several parts.
 
 use super::World;
-use crate::action::{Bundle, Key, Part, Payload, Peer, User};
+use crate::action::{Bundle, Client, Key, Part, Payload, User};
 use crate::checks::Failure;
 use crate::oracle::{Call, Query, Want};
 use crate::request;
@@ -13,9 +13,9 @@ type Piece<'a> = (&'static str, String, Call<'a>);
 
 impl<S: Subject> World<S> {
     /// The client with this user's number, if there has been one.
-    pub(super) fn receiver_of(&self, user: User) -> Option<Peer> {
-        let peer = Peer(user.0);
-        (peer.index() < self.clients.len() && self.public_id(peer).is_some()).then_some(peer)
+    pub(super) fn receiver_of(&self, user: User) -> Option<Client> {
+        let client = Client(user.0);
+        (client.index() < self.clients.len() && self.public_id(client).is_some()).then_some(client)
     }
 
     pub(super) fn several(&mut self, bundle: Bundle, user: User, room: usize) -> Result<(), Failure> {
@@ -56,8 +56,8 @@ impl<S: Subject> World<S> {
             Bundle::TakeOut => vec![publish(first), take_out(), publish(second)],
             Bundle::PutIn => vec![put_in(), publish(first)],
             Bundle::Send => {
-                let peer = self.receiver_of(user).expect("it makes sense");
-                vec![publish(first), self.send_to(peer, first), publish(second)]
+                let client = self.receiver_of(user).expect("it makes sense");
+                vec![publish(first), self.send_to(client, first), publish(second)]
             }
             Bundle::Expel => vec![publish(first), ("disconnect", speech::expel(who), Call::Expel(who)), tell(second)],
             Bundle::Remove => vec![

@@ -1,7 +1,7 @@
 //! What backends ask of the subject, through the bodies of the HTTP API.
 
 use super::World;
-use crate::action::{Action, Dismissal, Look, Peer};
+use crate::action::{Action, Client, Dismissal, Look};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Call, Stimulus};
 use crate::speech::{self, Data};
@@ -31,9 +31,9 @@ impl<S: Subject> World<S> {
                 let data = self.data(payload);
                 self.publish_call(speech::tell(user.index(), &data), Call::Tell(user.index(), &data), &data)
             }
-            Action::Send(peer, payload) => {
+            Action::Send(client, payload) => {
                 let data = self.data(payload);
-                let (method, body, call) = self.send_to(peer, &data);
+                let (method, body, call) = self.send_to(client, &data);
                 self.publish_call((method, body), call, &data)
             }
             Action::TellAll(payload) => {
@@ -41,16 +41,16 @@ impl<S: Subject> World<S> {
                 self.publish_call(("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(&data), &data)
             }
             Action::Expel(user) => self.call("disconnect", &speech::expel(user.index()), Call::Expel(user.index())),
-            Action::Kick(peer) => {
-                let client = self.public_id(peer).expect("it makes sense");
-                let body = format!(r#"{{"user":"","client":"{client}"}}"#);
-                self.call("disconnect", &body, Call::Kick(peer.index(), 3503))
+            Action::Kick(client) => {
+                let client_id = self.public_id(client).expect("it makes sense");
+                let body = format!(r#"{{"user":"","client":"{client_id}"}}"#);
+                self.call("disconnect", &body, Call::Kick(client.index(), 3503))
             }
-            Action::Dismiss(peer, dismissal) => {
-                let client = self.public_id(peer).expect("it makes sense");
+            Action::Dismiss(client, dismissal) => {
+                let client_id = self.public_id(client).expect("it makes sense");
                 let code = code_of(dismissal);
-                let body = format!(r#"{{"client":"{client}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
-                self.call("disconnect", &body, Call::Kick(peer.index(), code))
+                let body = format!(r#"{{"client":"{client_id}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
+                self.call("disconnect", &body, Call::Kick(client.index(), code))
             }
             Action::Several(bundle, user, room) => self.several(bundle, user, room.index()),
             Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
@@ -66,10 +66,10 @@ impl<S: Subject> World<S> {
     }
 
     /// A message for the connection that this client has, or had.
-    pub(super) fn send_to<'a>(&self, peer: Peer, data: &'a Data) -> (&'static str, String, Call<'a>) {
-        let client = self.public_id(peer).expect("it makes sense");
-        let call = if self.connection(peer).is_some() { Call::Send(peer.index(), data) } else { Call::Wrong(102) };
-        ("send", format!(r#"{{"client":"{client}","data":{}}}"#, data.sent), call)
+    pub(super) fn send_to<'a>(&self, client: Client, data: &'a Data) -> (&'static str, String, Call<'a>) {
+        let client_id = self.public_id(client).expect("it makes sense");
+        let call = if self.connection(client).is_some() { Call::Send(client.index(), data) } else { Call::Wrong(102) };
+        ("send", format!(r#"{{"client":"{client_id}","data":{}}}"#, data.sent), call)
     }
 
     pub(super) fn publish_call(

@@ -1,7 +1,7 @@
 //! What clients, their sockets and the driver between do to the subject.
 
 use super::{Connection, World, caught};
-use crate::action::{Budget, Endpoint, Farewell, Frames, Late, Peer, Rooms, Rule, Since, User, Verdict};
+use crate::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
 use crate::checkers::What;
 use crate::checks::{Failure, Guarantee};
 use crate::client::Frame;
@@ -19,82 +19,82 @@ use std::net::IpAddr;
 const FRAMES: usize = 16_384;
 
 impl<S: Subject> World<S> {
-    pub(super) fn accept(&mut self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Result<(), Failure> {
-        let entry = self.entry(peer, endpoint, rooms);
-        self.accept_as(peer, endpoint, entry)
+    pub(super) fn accept(&mut self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Result<(), Failure> {
+        let entry = self.entry(client, endpoint, rooms);
+        self.accept_as(client, endpoint, entry)
     }
 
     /// A plain client comes back to rooms that it was in, each with where it was.
-    pub(super) fn accept_since(&mut self, peer: Peer, rooms: Rooms, since: Since) -> Result<(), Failure> {
+    pub(super) fn accept_since(&mut self, client: Client, rooms: Rooms, since: Since) -> Result<(), Failure> {
         let users = usize::from(self.user_count());
-        let has_token = peer.0 % 2 == 1 && users > 0;
-        let token = has_token.then(|| self.token(peer, None));
-        let entry = self.entry(peer, Endpoint::PlainPlaces, rooms);
-        let own = has_token.then(|| self.oracle.own_room(peer.index() % users));
+        let has_token = client.0 % 2 == 1 && users > 0;
+        let token = has_token.then(|| self.token(client, None));
+        let entry = self.entry(client, Endpoint::PlainPlaces, rooms);
+        let own = has_token.then(|| self.oracle.own_room(client.index() % users));
         let place = |room: usize| (room, request::want(since, &self.oracle.place_of(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
-        self.accept_as(peer, Endpoint::PlainPlaces, Entry { token, since, ..entry })
+        self.accept_as(client, Endpoint::PlainPlaces, Entry { token, since, ..entry })
     }
 
     /// The client comes in all the way, if it is let in. Its user has its own number, as far as there are as many.
-    pub(super) fn enter(&mut self, peer: Peer, rooms: Rooms) -> Result<(), Failure> {
-        let token = (self.setup.users > 0).then(|| self.token(peer, None));
-        let entry = Entry { token, ..self.entry(peer, Endpoint::PlainQuiet, rooms) };
-        self.accept_as(peer, Endpoint::PlainQuiet, entry)?;
-        if self.connection(peer).is_some() {
-            self.upgrade(peer)?;
+    pub(super) fn enter(&mut self, client: Client, rooms: Rooms) -> Result<(), Failure> {
+        let token = (self.setup.users > 0).then(|| self.token(client, None));
+        let entry = Entry { token, ..self.entry(client, Endpoint::PlainQuiet, rooms) };
+        self.accept_as(client, Endpoint::PlainQuiet, entry)?;
+        if self.connection(client).is_some() {
+            self.upgrade(client)?;
         }
-        if self.connection(peer).is_some_and(|connection| connection.asked) {
-            let user = u64::from(peer.0) % self.setup.users;
-            self.decide(peer, Verdict::Good, User(u8::try_from(user).expect("below the number of a peer")))?;
+        if self.connection(client).is_some_and(|connection| connection.asked) {
+            let user = u64::from(client.0) % self.setup.users;
+            self.decide(client, Verdict::Good, User(u8::try_from(user).expect("below the number of a client")))?;
         }
         Ok(())
     }
 
-    pub(super) fn upgrade(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.connection_mut(peer).upgraded = true;
-        let conn = self.id(peer);
-        self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(peer.index()))
+    pub(super) fn upgrade(&mut self, client: Client) -> Result<(), Failure> {
+        self.connection_mut(client).upgraded = true;
+        let conn = self.id(client);
+        self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(client.index()))
     }
 
-    fn accept_as(&mut self, peer: Peer, endpoint: Endpoint, entry: Entry) -> Result<(), Failure> {
-        let client = self.new_public_id(peer);
+    fn accept_as(&mut self, client: Client, endpoint: Endpoint, entry: Entry) -> Result<(), Failure> {
+        let client_id = self.new_public_id(client);
         let in_header =
             entry.token.clone().filter(|_| matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainHeader));
         // Every second address is an IPv6 network, of which each client is at another place.
         let address = match entry.address % 2 {
             0 => IpAddr::from([10, 0, 0, entry.address]),
-            _ => IpAddr::from([0x2001, 0xdb8, 0, entry.address.into(), 0, 0, 0, peer.0.into()]),
+            _ => IpAddr::from([0x2001, 0xdb8, 0, entry.address.into(), 0, 0, 0, client.0.into()]),
         };
         let target = self.target(endpoint, &entry);
-        let upgrade = Upgrade { client: client.0, target, token: in_header, address: Some(address) };
+        let upgrade = Upgrade { client: client_id.0, target, token: in_header, address: Some(address) };
         let now = self.now();
         self.oracle.time(now.mono.0, now.unix_ms);
         let answer = caught(|| self.subject.accept(now, upgrade.clone()))?;
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
-        self.refer(|oracle| oracle.accepted(peer.index(), client, entry, answer))?;
-        self.check(What::Came { peer: peer.index(), upgrade: &upgrade, answer })?;
+        self.refer(|oracle| oracle.accepted(client.index(), client_id, entry, answer))?;
+        self.check(What::Came { client: client.index(), upgrade: &upgrade, answer })?;
         if let Ok(id) = answer {
             let socket = Socket::new(self.transcript.is_some());
-            self.clients[peer.index()].connection = Some(Connection::new(id, client, json, socket));
+            self.clients[client.index()].connection = Some(Connection::new(id, client_id, json, socket));
         }
         Ok(())
     }
 
-    fn new_public_id(&mut self, peer: Peer) -> ClientId {
-        let client = &mut self.clients[peer.index()];
-        let connection = if self.setup.ids_repeat == 1 { 0 } else { client.connections_made };
-        client.connections_made += 1;
-        ClientId((u128::from(connection) << 64 | u128::from_be_bytes([peer.0; 16]) >> 64).to_be_bytes())
+    fn new_public_id(&mut self, client: Client) -> ClientId {
+        let side = &mut self.clients[client.index()];
+        let connection = if self.setup.ids_repeat == 1 { 0 } else { side.connections_made };
+        side.connections_made += 1;
+        ClientId((u128::from(connection) << 64 | u128::from_be_bytes([client.0; 16]) >> 64).to_be_bytes())
     }
 
-    fn entry(&mut self, peer: Peer, endpoint: Endpoint, rooms: Rooms) -> Entry {
+    fn entry(&mut self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Entry {
         let json = matches!(endpoint, Endpoint::Json | Endpoint::JsonPings | Endpoint::JsonHeader);
         let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
-        let token = has_token.then(|| self.token(peer, None));
+        let token = has_token.then(|| self.token(client, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
         let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
         let want = match endpoint {
@@ -111,7 +111,7 @@ impl<S: Subject> World<S> {
             want,
             since: Vec::new(),
             positions: endpoint.has_places(),
-            address: peer.0 % 2,
+            address: client.0 % 2,
             rooms,
         }
     }
@@ -146,132 +146,132 @@ impl<S: Subject> World<S> {
         target.expect("the path is one that is served")
     }
 
-    pub(super) fn ping(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.connection_mut(peer).half = false;
+    pub(super) fn ping(&mut self, client: Client) -> Result<(), Failure> {
+        self.connection_mut(client).half = false;
         let payload = vec![u8::try_from(self.messages % 256).expect("a byte")];
-        let stimulus = Stimulus::Ping(peer.index(), &payload);
-        self.turn(Input::Ping { conn: self.id(peer), payload: payload.clone() }, &stimulus)
+        let stimulus = Stimulus::Ping(client.index(), &payload);
+        self.turn(Input::Ping { conn: self.id(client), payload: payload.clone() }, &stimulus)
     }
 
-    pub(super) fn pong(&mut self, peer: Peer) -> Result<(), Failure> {
-        self.connection_mut(peer).half = false;
-        self.turn(Input::Pong { conn: self.id(peer) }, &Stimulus::Pong(peer.index()))
+    pub(super) fn pong(&mut self, client: Client) -> Result<(), Failure> {
+        self.connection_mut(client).half = false;
+        self.turn(Input::Pong { conn: self.id(client) }, &Stimulus::Pong(client.index()))
     }
 
-    fn fragment(&mut self, peer: Peer) -> Result<(), Failure> {
-        let connection = self.connection_mut(peer);
+    fn fragment(&mut self, client: Client) -> Result<(), Failure> {
+        let connection = self.connection_mut(client);
         (connection.fragmented, connection.half) = (true, false);
-        self.turn(Input::Fragment { conn: self.id(peer), bytes: 0 }, &Stimulus::Fragment(peer.index(), 0))
+        self.turn(Input::Fragment { conn: self.id(client), bytes: 0 }, &Stimulus::Fragment(client.index(), 0))
     }
 
     /// So many frames come at once, as long as they are read.
-    pub(super) fn frames(&mut self, peer: Peer, frames: Frames) -> Result<(), Failure> {
+    pub(super) fn frames(&mut self, client: Client, frames: Frames) -> Result<(), Failure> {
         const AT_ONCE: usize = 8;
         if frames == Frames::Half {
-            self.connection_mut(peer).half = true;
+            self.connection_mut(client).half = true;
             // Through a driver it is a Pong, of which the header is not complete.
             let bytes = if S::HAS_DRIVER { 14 } else { 4000 };
             return self
-                .turn(Input::HalfFrame { conn: self.id(peer), bytes }, &Stimulus::HalfFrame(peer.index(), bytes));
+                .turn(Input::HalfFrame { conn: self.id(client), bytes }, &Stimulus::HalfFrame(client.index(), bytes));
         }
         for _ in 0..AT_ONCE {
-            if !self.is_heard(peer) {
+            if !self.is_heard(client) {
                 break;
             }
             match frames {
-                Frames::Pings => self.ping(peer),
-                Frames::Pongs => self.pong(peer),
-                Frames::Fragments | Frames::Half => self.fragment(peer),
+                Frames::Pings => self.ping(client),
+                Frames::Pongs => self.pong(client),
+                Frames::Fragments | Frames::Half => self.fragment(client),
             }?;
         }
         Ok(())
     }
 
-    pub(super) fn say(&mut self, peer: Peer, (text, messages): Speech) -> Result<(), Failure> {
+    pub(super) fn say(&mut self, client: Client, (text, messages): Speech) -> Result<(), Failure> {
         if text.len() > self.setup.limits.message_bytes {
             self.goals.reach(Goal::TextTooLarge);
-            return self.violate(peer, Rule::TooLarge);
+            return self.violate(client, Rule::TooLarge);
         }
-        let connection = self.connection_mut(peer);
+        let connection = self.connection_mut(client);
         (connection.fragmented, connection.half) = (false, false);
-        let stimulus = Stimulus::Text(peer.index(), &text, &messages);
-        self.turn(Input::Message { conn: self.id(peer), text: text.clone() }, &stimulus)
+        let stimulus = Stimulus::Text(client.index(), &text, &messages);
+        self.turn(Input::Message { conn: self.id(client), text: text.clone() }, &stimulus)
     }
 
-    pub(super) fn peer_close(&mut self, peer: Peer, code: Option<u16>) -> Result<(), Failure> {
-        self.connection_mut(peer).deaf = true;
-        self.turn(Input::PeerClosed { conn: self.id(peer), code }, &Stimulus::PeerClosed(peer.index(), code))
+    pub(super) fn close_stream(&mut self, client: Client, code: Option<u16>) -> Result<(), Failure> {
+        self.connection_mut(client).deaf = true;
+        self.turn(Input::PeerClosed { conn: self.id(client), code }, &Stimulus::PeerClosed(client.index(), code))
     }
 
-    pub(super) fn violate(&mut self, peer: Peer, rule: Rule) -> Result<(), Failure> {
-        self.connection_mut(peer).deaf = true;
+    pub(super) fn violate(&mut self, client: Client, rule: Rule) -> Result<(), Failure> {
+        self.connection_mut(client).deaf = true;
         let (rule, cause) = match rule {
             Rule::Protocol => (Violation::Protocol, CloseCause::Protocol),
             Rule::Binary => (Violation::Binary, CloseCause::Binary),
             Rule::Utf8 => (Violation::Utf8, CloseCause::Utf8),
             Rule::TooLarge => (Violation::TooLarge, CloseCause::TooLarge),
         };
-        self.turn(Input::Violation { conn: self.id(peer), rule }, &Stimulus::Violated(peer.index(), cause))
+        self.turn(Input::Violation { conn: self.id(client), rule }, &Stimulus::Violated(client.index(), cause))
     }
 
-    pub(super) fn lose(&mut self, peer: Peer, cause: Lost) -> Result<(), Failure> {
+    pub(super) fn lose(&mut self, client: Client, cause: Lost) -> Result<(), Failure> {
         self.faulty = true;
         if cause == Lost::Eof {
-            return self.end_stream(peer);
+            return self.end_stream(client);
         }
-        self.turn(Input::Lost { conn: self.id(peer), cause }, &Stimulus::Lost(peer.index(), CloseCause::PeerReset))
+        self.turn(Input::Lost { conn: self.id(client), cause }, &Stimulus::Lost(client.index(), CloseCause::PeerReset))
     }
 
     /// The client says nothing more, and reads on.
-    fn end_stream(&mut self, peer: Peer) -> Result<(), Failure> {
-        let connection = self.connection_mut(peer);
+    fn end_stream(&mut self, client: Client) -> Result<(), Failure> {
+        let connection = self.connection_mut(client);
         (connection.deaf, connection.ended) = (true, true);
         let (conn, cause) = (connection.id, Lost::Eof);
-        self.turn(Input::Lost { conn, cause }, &Stimulus::Lost(peer.index(), CloseCause::PeerEof))
+        self.turn(Input::Lost { conn, cause }, &Stimulus::Lost(client.index(), CloseCause::PeerEof))
     }
 
-    pub(super) fn write(&mut self, peer: Peer, budget: Budget) -> Result<(), Failure> {
-        let id = self.id(peer);
+    pub(super) fn write(&mut self, client: Client, budget: Budget) -> Result<(), Failure> {
+        let id = self.id(client);
         let Some(pending) = caught(|| self.subject.pending(id))? else {
             return Err(Failure::new(Guarantee::G5, format_args!("what waits for {id} to be pending"), "nothing"));
         };
-        let Some(taken) = self.connection_mut(peer).socket.offer(&pending, budget) else {
-            return self.lose(peer, Lost::Write);
+        let Some(taken) = self.connection_mut(client).socket.offer(&pending, budget) else {
+            return self.lose(client, Lost::Write);
         };
         if self.checkers.is_some() {
-            let frames = self.connection_mut(peer).socket.count(&pending);
-            self.check(What::Offered { peer: peer.index(), waiting: pending.len(), frames, taken })?;
+            let frames = self.connection_mut(client).socket.count(&pending);
+            self.check(What::Offered { client: client.index(), waiting: pending.len(), frames, taken })?;
         }
         if !S::HAS_DRIVER {
-            self.receive(peer, &pending[..taken])?;
+            self.receive(client, &pending[..taken])?;
         }
-        self.turn(Input::Flushed { conn: id, bytes: taken }, &Stimulus::Flushed(peer.index(), taken))
+        self.turn(Input::Flushed { conn: id, bytes: taken }, &Stimulus::Flushed(client.index(), taken))
     }
 
     /// A client gets these bytes.
-    pub(super) fn receive(&mut self, peer: Peer, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn receive(&mut self, client: Client, bytes: &[u8]) -> Result<(), Failure> {
         self.note_bytes(bytes);
-        for frame in self.connection_mut(peer).socket.take(bytes)? {
-            self.refer(|oracle| oracle.saw(peer.index(), &frame))?;
-            self.check(What::Read { peer: peer.index(), frame: &frame, text: &serde_json::Value::Null })?;
-            self.read(peer, &frame);
+        for frame in self.connection_mut(client).socket.take(bytes)? {
+            self.refer(|oracle| oracle.saw(client.index(), &frame))?;
+            self.check(What::Read { client: client.index(), frame: &frame, text: &serde_json::Value::Null })?;
+            self.read(client, &frame);
         }
-        let is_cut = self.connection(peer).is_some_and(|connection| connection.socket.is_mid_frame());
+        let is_cut = self.connection(client).is_some_and(|connection| connection.socket.is_mid_frame());
         self.refer(|oracle| {
-            oracle.is_cut(peer.index(), is_cut);
+            oracle.is_cut(client.index(), is_cut);
             Ok(())
         })
     }
 
     /// A client reads a frame, and remembers what it owes for it.
-    fn read(&mut self, peer: Peer, frame: &Frame) {
+    fn read(&mut self, client: Client, frame: &Frame) {
         if self.faulty && matches!(frame, Frame::Text(text) if text.contains(r#""n":"#)) {
             self.goals.reach(Goal::DeliveredAfterFault);
         }
         if self.setup.limits.frame_bytes < FRAMES {
             self.goals.reach(Goal::NarrowFrames);
         }
-        let connection = self.connection_mut(peer);
+        let connection = self.connection_mut(client);
         if let Frame::Text(text) = frame {
             connection.newest = speech::newest_in(text).or(connection.newest);
         }
@@ -283,30 +283,30 @@ impl<S: Subject> World<S> {
         }
     }
 
-    pub(super) fn respond(&mut self, peer: Peer) -> Result<(), Failure> {
-        if !self.owes(peer) {
+    pub(super) fn respond(&mut self, client: Client) -> Result<(), Failure> {
+        if !self.owes(client) {
             return Ok(());
         }
-        let connection = self.connection_mut(peer);
+        let connection = self.connection_mut(client);
         let (pinged, frame_pinged) =
             (std::mem::take(&mut connection.pinged), std::mem::take(&mut connection.frame_pinged));
         if let Some(code) = connection.close {
             if !connection.deaf {
-                self.peer_close(peer, code)?;
+                self.close_stream(client, code)?;
             }
-            return if self.connection(peer).is_some() { self.end_stream(peer) } else { Ok(()) };
+            return if self.connection(client).is_some() { self.end_stream(client) } else { Ok(()) };
         }
         if pinged {
-            self.say(peer, ("{}".into(), vec![ClientMessage::Pong]))?;
+            self.say(client, ("{}".into(), vec![ClientMessage::Pong]))?;
         }
-        if frame_pinged && self.is_heard(peer) {
-            self.pong(peer)?;
+        if frame_pinged && self.is_heard(client) {
+            self.pong(client)?;
         }
         Ok(())
     }
 
-    pub(super) fn stale(&mut self, peer: Peer, late: Late) -> Result<(), Failure> {
-        let conn = self.stale_id(peer).expect("the action makes sense");
+    pub(super) fn stale(&mut self, client: Client, late: Late) -> Result<(), Failure> {
+        let conn = self.stale_id(client).expect("the action makes sense");
         self.goals.reach(Goal::StaleInput);
         let input = match late {
             Late::Upgraded => Input::Upgraded { conn },

@@ -8,7 +8,9 @@ mod some;
 mod tell;
 mod tokens;
 
-use crate::action::{Action, Batch, Budget, Bundle, Cause, Credential, Frames, Jump, Payload, Peer, Rule, Since, Span};
+use crate::action::{
+    Action, Batch, Budget, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Since, Span,
+};
 use crate::checkers::{Checkers, Want, What};
 use crate::checks::{Failure, Guarantee};
 use crate::coverage::{Goal, Goals};
@@ -34,13 +36,13 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 struct Connection {
     id: ConnId,
-    client: ClientId,
+    client_id: ClientId,
     json: bool,
     upgraded: bool,
     socket: Socket,
     /// Its token waits to be checked.
     asked: bool,
-    /// The driver decodes no more: the peer has sent a Close, or broken a rule.
+    /// The driver decodes no more: the client has sent a Close, or broken a rule.
     deaf: bool,
     /// The client has ended its stream.
     ended: bool,
@@ -62,7 +64,7 @@ struct Connection {
 
 /// One simulated client through all its connections.
 #[derive(Clone, Debug, Default)]
-struct Client {
+struct SimulatedClient {
     connection: Option<Connection>,
     /// The id and the public id of the connection before.
     former: Option<(ConnId, ClientId)>,
@@ -75,7 +77,7 @@ pub struct World<S> {
     setup: Arc<Setup>,
     subject: S,
     oracle: Oracle,
-    clients: Vec<Client>,
+    clients: Vec<SimulatedClient>,
     /// Nanoseconds.
     clock: u64,
     /// How far back the clock will be when the next input comes, in nanoseconds.
@@ -109,7 +111,7 @@ impl<S: Subject> World<S> {
         Self {
             subject: S::new(setup.config(), setup.subject_seed()),
             oracle: Oracle::new(setup),
-            clients: (0..setup.conns).map(|_| Client::default()).collect(),
+            clients: (0..setup.conns).map(|_| SimulatedClient::default()).collect(),
             setup: Arc::new(setup.clone()),
             clock: SECOND,
             behind: 0,
@@ -187,12 +189,12 @@ impl<S: Subject> World<S> {
     }
 
     /// What of a client is not in its connection's state: whether it still speaks, listens and answers.
-    pub(crate) fn habits(&self, peer: usize) -> u64 {
-        let Some(connection) = &self.clients[peer].connection else {
-            return u64::from(self.clients[peer].former.is_some());
+    pub(crate) fn habits(&self, client: usize) -> u64 {
+        let Some(connection) = &self.clients[client].connection else {
+            return u64::from(self.clients[client].former.is_some());
         };
         let socket = &connection.socket;
-        let client = [
+        let own = [
             connection.deaf,
             connection.ended,
             connection.fragmented,
@@ -203,7 +205,7 @@ impl<S: Subject> World<S> {
             connection.pinged,
             connection.frame_pinged,
         ];
-        let flags = client.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
+        let flags = own.into_iter().chain([socket.stalled, socket.narrow, socket.blocked, socket.broken]);
         flags.fold(1, |bits, flag| bits << 1 | u64::from(flag))
     }
 
@@ -217,22 +219,22 @@ impl<S: Subject> World<S> {
             return false;
         }
         match *action {
-            Action::Accept(peer, endpoint, rooms) => self.connection(peer).is_none() && endpoint.leads_to(rooms),
-            Action::Enter(peer, rooms) | Action::AcceptSince(peer, rooms, _) => {
-                self.connection(peer).is_none() && rooms.0 != 0
+            Action::Accept(client, endpoint, rooms) => self.connection(client).is_none() && endpoint.leads_to(rooms),
+            Action::Enter(client, rooms) | Action::AcceptSince(client, rooms, _) => {
+                self.connection(client).is_none() && rooms.0 != 0
             }
-            Action::Upgrade(peer) => self.connection(peer).is_some_and(|connection| !connection.upgraded),
-            Action::Connect(peer, Credential::Token) if self.talks(peer, false) => true,
-            Action::Recover(peer, ..)
-            | Action::Watch(peer, _)
-            | Action::RecoverAndWatch(peer, ..)
-            | Action::RecoverByToken(peer, ..)
-            | Action::JoinByToken(peer, _)
-            | Action::SubRefresh(peer, _)
-            | Action::Refresh(peer)
-            | Action::History(peer, ..)
-            | Action::Presence(peer, _)
-            | Action::PresenceStats(peer, _) => self.talks(peer, true) && self.may_command(peer),
+            Action::Upgrade(client) => self.connection(client).is_some_and(|connection| !connection.upgraded),
+            Action::Connect(client, Credential::Token) if self.talks(client, false) => true,
+            Action::Recover(client, ..)
+            | Action::Watch(client, _)
+            | Action::RecoverAndWatch(client, ..)
+            | Action::RecoverByToken(client, ..)
+            | Action::JoinByToken(client, _)
+            | Action::SubRefresh(client, _)
+            | Action::Refresh(client)
+            | Action::History(client, ..)
+            | Action::Presence(client, _)
+            | Action::PresenceStats(client, _) => self.talks(client, true) && self.may_command(client),
             Action::Once(..) => self.may_publish(1),
             Action::Several(bundle, user, _) => {
                 let is_there = self.receiver_of(user).is_some();
@@ -240,68 +242,71 @@ impl<S: Subject> World<S> {
             }
             Action::ReadLog(..) | Action::Remove(_) | Action::Members(_) | Action::Count(_) => true,
             Action::PutIn(..) | Action::TakeOut(..) | Action::Renew(..) => self.setup.users > 0,
-            Action::Connect(peer, _) => self.talks(peer, true) && !self.has_connected(peer),
-            Action::Join(peer, _) | Action::Leave(peer, _) => self.talks(peer, true) && self.may_command(peer),
-            Action::Decide(peer, ..) => self.connection(peer).is_some_and(|connection| connection.asked),
-            Action::Publish(peer, ..) => self.may_command(peer) && self.may_publish(1),
-            Action::Together(peer, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
-                self.talks(peer, true) && !self.has_connected(peer)
+            Action::Connect(client, _) => self.talks(client, true) && !self.has_connected(client),
+            Action::Join(client, _) | Action::Leave(client, _) => self.talks(client, true) && self.may_command(client),
+            Action::Decide(client, ..) => self.connection(client).is_some_and(|connection| connection.asked),
+            Action::Publish(client, ..) => self.may_command(client) && self.may_publish(1),
+            Action::Together(client, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
+                self.talks(client, true) && !self.has_connected(client)
             }
-            Action::Together(peer, batch) => {
+            Action::Together(client, batch) => {
                 let may = batch != Batch::PublishTwice || self.may_publish(2);
-                self.talks(peer, true) && self.may_command(peer) && may
+                self.talks(client, true) && self.may_command(client) && may
             }
-            Action::Select(peer, _) => self.talks(peer, false),
-            Action::Say(peer, saying) => {
-                let json = self.connection(peer).is_some_and(|connection| connection.json);
+            Action::Select(client, _) => self.talks(client, false),
+            Action::Say(client, saying) => {
+                let json = self.connection(client).is_some_and(|connection| connection.json);
                 let data = || Data::new(Payload::Small, 0, &self.setup);
-                self.talks(peer, json) && speech::say(json, saying, &self.setup, data()).is_some()
+                self.talks(client, json) && speech::say(json, saying, &self.setup, data()).is_some()
             }
-            Action::Frames(peer, Frames::Half) if self.connection(peer).is_some_and(|connection| connection.half) => {
-                false
-            }
-            Action::Violate(peer, Rule::Binary)
-                if self.connection(peer).is_some_and(|connection| connection.fragmented) =>
+            Action::Frames(client, Frames::Half)
+                if self.connection(client).is_some_and(|connection| connection.half) =>
             {
                 false
             }
-            Action::Ping(peer)
-            | Action::Pong(peer)
-            | Action::Frames(peer, _)
-            | Action::Close(peer, _)
-            | Action::Violate(peer, _) => self.is_heard(peer),
-            Action::Lose(peer, Cause::Eof) => {
-                self.connection(peer).is_some_and(|connection| !connection.vanished && !connection.ended)
+            Action::Violate(client, Rule::Binary)
+                if self.connection(client).is_some_and(|connection| connection.fragmented) =>
+            {
+                false
             }
-            Action::Lose(peer, _) | Action::Vanish(peer) => {
-                self.connection(peer).is_some_and(|connection| !connection.vanished)
+            Action::Ping(client)
+            | Action::Pong(client)
+            | Action::Frames(client, _)
+            | Action::Close(client, _)
+            | Action::Violate(client, _) => self.is_heard(client),
+            Action::Lose(client, Cause::Eof) => {
+                self.connection(client).is_some_and(|connection| !connection.vanished && !connection.ended)
             }
-            Action::Break(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.broken),
-            Action::Stall(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.stalled),
-            Action::Narrow(peer) => self.connection(peer).is_some_and(|connection| !connection.socket.narrow),
-            Action::Resume(peer) => {
-                self.connection(peer).is_some_and(|connection| connection.socket.stalled || connection.socket.narrow)
+            Action::Lose(client, _) | Action::Vanish(client) => {
+                self.connection(client).is_some_and(|connection| !connection.vanished)
             }
-            Action::Write(peer, Budget::Byte) => {
-                self.waits(peer) && self.connection(peer).is_some_and(|connection| !connection.socket.is_mid_frame())
+            Action::Break(client) => self.connection(client).is_some_and(|connection| !connection.socket.broken),
+            Action::Stall(client) => self.connection(client).is_some_and(|connection| !connection.socket.stalled),
+            Action::Narrow(client) => self.connection(client).is_some_and(|connection| !connection.socket.narrow),
+            Action::Resume(client) => {
+                self.connection(client).is_some_and(|connection| connection.socket.stalled || connection.socket.narrow)
             }
-            Action::Write(peer, _) => self.waits(peer),
-            Action::Flush() => self.peers().any(|peer| self.is_writable(peer)),
-            Action::Respond() => self.peers().any(|peer| self.owes(peer)),
+            Action::Write(client, Budget::Byte) => {
+                self.waits(client)
+                    && self.connection(client).is_some_and(|connection| !connection.socket.is_mid_frame())
+            }
+            Action::Write(client, _) => self.waits(client),
+            Action::Flush() => self.clients().any(|client| self.is_writable(client)),
+            Action::Respond() => self.clients().any(|client| self.owes(client)),
             Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
-            Action::Send(peer, _) => self.public_id(peer).is_some() && self.may_publish(1),
-            Action::Kick(peer) | Action::Dismiss(peer, _) => self.public_id(peer).is_some(),
-            Action::ExpelSome(peer, ..)
-            | Action::PutInSome(peer, ..)
-            | Action::TakeOutSome(peer, ..)
-            | Action::RenewSome(peer, ..) => self.setup.users > 0 && self.public_id(peer).is_some(),
+            Action::Send(client, _) => self.public_id(client).is_some() && self.may_publish(1),
+            Action::Kick(client) | Action::Dismiss(client, _) => self.public_id(client).is_some(),
+            Action::ExpelSome(client, ..)
+            | Action::PutInSome(client, ..)
+            | Action::TakeOutSome(client, ..)
+            | Action::RenewSome(client, ..) => self.setup.users > 0 && self.public_id(client).is_some(),
             Action::List(..) => true,
             Action::Much(..) => self.may_publish(some::PARTS),
             Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,
             Action::Calendar(jump) => self.setup.calendar_stopped == 0 && self.may_jump(jump),
-            Action::Stale(peer, _) => self.stale_id(peer).is_some(),
+            Action::Stale(client, _) => self.stale_id(client).is_some(),
             Action::Shutdown() => !self.oracle.shutting_down,
         }
     }
@@ -310,14 +315,14 @@ impl<S: Subject> World<S> {
     /// it looks at tokens as soon as it is asked to, and it knows whom it has hung up on.
     fn can_come_about(&self, action: &Action) -> bool {
         match *action {
-            Action::Ping(peer)
-            | Action::Pong(peer)
-            | Action::Frames(peer, _)
-            | Action::Close(peer, _)
-            | Action::Violate(peer, _) => self.connection(peer).is_some_and(|connection| connection.upgraded),
-            Action::Lose(peer, _) => {
-                let is_read = !self.oracle.is_held(peer.index());
-                self.connection(peer).is_some_and(|connection| connection.upgraded && !connection.ended) && is_read
+            Action::Ping(client)
+            | Action::Pong(client)
+            | Action::Frames(client, _)
+            | Action::Close(client, _)
+            | Action::Violate(client, _) => self.connection(client).is_some_and(|connection| connection.upgraded),
+            Action::Lose(client, _) => {
+                let is_read = !self.oracle.is_held(client.index());
+                self.connection(client).is_some_and(|connection| connection.upgraded && !connection.ended) && is_read
             }
             Action::Decide(..) | Action::Stale(..) => false,
             _ => true,
@@ -333,37 +338,37 @@ impl<S: Subject> World<S> {
             return Ok(false);
         }
         match *action {
-            Action::Accept(peer, endpoint, rooms) => self.accept(peer, endpoint, rooms),
-            Action::AcceptSince(peer, rooms, since) => self.accept_since(peer, rooms, since),
-            Action::Upgrade(peer) => self.upgrade(peer),
-            Action::Enter(peer, rooms) => self.enter(peer, rooms),
-            Action::Decide(peer, verdict, user) => self.decide(peer, verdict, user),
-            Action::Ping(peer) => self.ping(peer),
-            Action::Pong(peer) => self.pong(peer),
-            Action::Frames(peer, frames) => self.frames(peer, frames),
-            Action::Close(peer, farewell) => self.peer_close(peer, clients::code_of(farewell)),
-            Action::Violate(peer, rule) => self.violate(peer, rule),
-            Action::Lose(peer, cause) => self.lose(peer, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
-            Action::Break(peer) => self.fault(|world| world.connection_mut(peer).socket.broken = true),
-            Action::Vanish(peer) => self.fault(|world| world.connection_mut(peer).vanished = true),
-            Action::Stall(peer) => self.fault(|world| world.connection_mut(peer).socket.stalled = true),
-            Action::Narrow(peer) => self.fault(|world| world.connection_mut(peer).socket.narrow = true),
-            Action::Resume(peer) => {
-                self.connection_mut(peer).socket.resume();
+            Action::Accept(client, endpoint, rooms) => self.accept(client, endpoint, rooms),
+            Action::AcceptSince(client, rooms, since) => self.accept_since(client, rooms, since),
+            Action::Upgrade(client) => self.upgrade(client),
+            Action::Enter(client, rooms) => self.enter(client, rooms),
+            Action::Decide(client, verdict, user) => self.decide(client, verdict, user),
+            Action::Ping(client) => self.ping(client),
+            Action::Pong(client) => self.pong(client),
+            Action::Frames(client, frames) => self.frames(client, frames),
+            Action::Close(client, farewell) => self.close_stream(client, clients::code_of(farewell)),
+            Action::Violate(client, rule) => self.violate(client, rule),
+            Action::Lose(client, cause) => self.lose(client, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
+            Action::Break(client) => self.fault(|world| world.connection_mut(client).socket.broken = true),
+            Action::Vanish(client) => self.fault(|world| world.connection_mut(client).vanished = true),
+            Action::Stall(client) => self.fault(|world| world.connection_mut(client).socket.stalled = true),
+            Action::Narrow(client) => self.fault(|world| world.connection_mut(client).socket.narrow = true),
+            Action::Resume(client) => {
+                self.connection_mut(client).socket.resume();
                 Ok(())
             }
             Action::Calendar(jump) => self.fault(|world| {
                 world.goals.reach(Goal::CalendarStep);
                 world.calendar += if jump == Jump::Ahead { HOUR_MS } else { -HOUR_MS };
             }),
-            Action::Write(peer, budget) => self.write(peer, budget),
+            Action::Write(client, budget) => self.write(client, budget),
             Action::Flush() => {
-                let writable: Vec<Peer> = self.peers().filter(|peer| self.is_writable(*peer)).collect();
-                writable.into_iter().try_for_each(|peer| self.write(peer, Budget::All))
+                let writable: Vec<Client> = self.clients().filter(|client| self.is_writable(*client)).collect();
+                writable.into_iter().try_for_each(|client| self.write(client, Budget::All))
             }
-            Action::Respond() => self.peers().try_for_each(|peer| self.respond(peer)),
+            Action::Respond() => self.clients().try_for_each(|client| self.respond(client)),
             Action::Advance(span) => self.advance(span),
-            Action::Stale(peer, late) => self.stale(peer, late),
+            Action::Stale(client, late) => self.stale(client, late),
             Action::Shutdown() => self.turn(Input::Shutdown, &Stimulus::Shutdown),
             Action::Heal() => self.heal(),
             _ => self.say_or_call(action),
@@ -374,33 +379,33 @@ impl<S: Subject> World<S> {
     /// The actions that are words of a client or of a backend.
     fn say_or_call(&mut self, action: &Action) -> Result<(), Failure> {
         match *action {
-            Action::Connect(peer, Credential::Return) => self.come_back(peer, Since::Two),
-            Action::Connect(peer, Credential::ReturnOrNot) => self.come_back(peer, Since::AllOrNothing),
-            Action::Connect(peer, credential) => {
-                let token = (credential == Credential::Token).then(|| self.token(peer, None));
-                let speech = speech::connect(self.is_json(peer), token);
-                self.say(peer, speech)
+            Action::Connect(client, Credential::Return) => self.come_back(client, Since::Two),
+            Action::Connect(client, Credential::ReturnOrNot) => self.come_back(client, Since::AllOrNothing),
+            Action::Connect(client, credential) => {
+                let token = (credential == Credential::Token).then(|| self.token(client, None));
+                let speech = speech::connect(self.is_json(client), token);
+                self.say(client, speech)
             }
-            Action::Join(peer, room) => self.say(peer, speech::join(room.index())),
-            Action::Leave(peer, room) => self.say(peer, speech::leave(room.index())),
-            Action::Publish(peer, room, payload) => {
+            Action::Join(client, room) => self.say(client, speech::join(room.index())),
+            Action::Leave(client, room) => self.say(client, speech::leave(room.index())),
+            Action::Publish(client, room, payload) => {
                 let data = self.data(payload);
-                self.say(peer, speech::publish(self.is_json(peer), room.index(), data))
+                self.say(client, speech::publish(self.is_json(client), room.index(), data))
             }
-            Action::Together(peer, batch) => {
+            Action::Together(client, batch) => {
                 let number = self.messages;
                 let data = [self.data(Payload::Small), self.data(Payload::Small)];
                 if batch != Batch::PublishTwice {
                     self.messages = number;
                 }
-                let token = self.token(peer, None);
-                self.say(peer, speech::together(batch, &self.setup, token, data))
+                let token = self.token(client, None);
+                self.say(client, speech::together(batch, &self.setup, token, data))
             }
-            Action::Select(peer, filter) => self.say(peer, speech::select(filter, &self.setup)),
-            Action::Say(peer, saying) => {
+            Action::Select(client, filter) => self.say(client, speech::select(filter, &self.setup)),
+            Action::Say(client, saying) => {
                 let data = Data::new(Payload::Small, 0, &self.setup);
-                let speech = speech::say(self.is_json(peer), saying, &self.setup, data);
-                self.say(peer, speech.expect("it makes sense"))
+                let speech = speech::say(self.is_json(client), saying, &self.setup, data);
+                self.say(client, speech.expect("it makes sense"))
             }
             _ => {
                 let asked = self.request(action).or_else(|| self.manage(action)).or_else(|| self.some(action));
@@ -410,31 +415,31 @@ impl<S: Subject> World<S> {
     }
 
     /// Whether a client has read something that it ought to answer, and would be heard.
-    fn owes(&self, peer: Peer) -> bool {
-        self.connection(peer).is_some_and(Connection::owes) && !self.oracle.is_held(peer.index())
+    fn owes(&self, client: Client) -> bool {
+        self.connection(client).is_some_and(Connection::owes) && !self.oracle.is_held(client.index())
     }
 
-    fn connection(&self, peer: Peer) -> Option<&Connection> {
-        self.clients[peer.index()].connection.as_ref()
+    fn connection(&self, client: Client) -> Option<&Connection> {
+        self.clients[client.index()].connection.as_ref()
     }
 
-    fn connection_mut(&mut self, peer: Peer) -> &mut Connection {
-        self.clients[peer.index()].connection.as_mut().expect("the action makes sense")
+    fn connection_mut(&mut self, client: Client) -> &mut Connection {
+        self.clients[client.index()].connection.as_mut().expect("the action makes sense")
     }
 
-    fn id(&self, peer: Peer) -> ConnId {
-        self.connection(peer).expect("the action makes sense").id
+    fn id(&self, client: Client) -> ConnId {
+        self.connection(client).expect("the action makes sense").id
     }
 
     /// A stale id: that of the slot one generation before, or else that of the client's last connection.
-    fn stale_id(&self, peer: Peer) -> Option<ConnId> {
+    fn stale_id(&self, client: Client) -> Option<ConnId> {
         let before = |id: ConnId| ConnId { generation: id.generation.wrapping_sub(1), ..id };
-        let former = self.clients[peer.index()].former.map(|(id, _)| id);
-        self.connection(peer).map(|connection| before(connection.id)).or(former)
+        let former = self.clients[client.index()].former.map(|(id, _)| id);
+        self.connection(client).map(|connection| before(connection.id)).or(former)
     }
 
-    fn is_json(&self, peer: Peer) -> bool {
-        self.connection(peer).expect("the action makes sense").json
+    fn is_json(&self, client: Client) -> bool {
+        self.connection(client).expect("the action makes sense").json
     }
 
     pub(crate) fn config(&self) -> parlor_core::Config {
@@ -449,13 +454,13 @@ impl<S: Subject> World<S> {
         u8::try_from(self.setup.users).expect("a few users")
     }
 
-    pub(crate) fn conn(&self, peer: Peer) -> Option<ConnId> {
-        self.connection(peer).map(|connection| connection.id)
+    pub(crate) fn conn(&self, client: Client) -> Option<ConnId> {
+        self.connection(client).map(|connection| connection.id)
     }
 
     /// The number of the message that this client has read last.
-    pub(crate) fn newest(&self, peer: Peer) -> Option<u64> {
-        self.connection(peer)?.newest
+    pub(crate) fn newest(&self, client: Client) -> Option<u64> {
+        self.connection(client)?.newest
     }
 
     pub(crate) fn reach(&mut self, goal: Goal) {
@@ -467,67 +472,67 @@ impl<S: Subject> World<S> {
         self.setup.limits.outbox_frames >= 4
     }
 
-    pub(crate) fn is_alive(&self, peer: Peer) -> bool {
-        self.connection(peer).is_some()
+    pub(crate) fn is_alive(&self, client: Client) -> bool {
+        self.connection(client).is_some()
     }
 
     /// Whether this client and its socket will do all that is expected of them.
-    pub(crate) fn is_well(&self, peer: Peer) -> bool {
+    pub(crate) fn is_well(&self, client: Client) -> bool {
         let hears = self
-            .connection(peer)
+            .connection(client)
             .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
         // Whoever has begun to say something and does not go on is closed for that.
-        let is_silent = self.connection(peer).is_none_or(|connection| !connection.fragmented && !connection.half);
-        hears && is_silent && self.oracle.is_ready(peer.index())
+        let is_silent = self.connection(client).is_none_or(|connection| !connection.fragmented && !connection.half);
+        hears && is_silent && self.oracle.is_ready(client.index())
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
-    fn is_writable(&self, peer: Peer) -> bool {
-        self.waits(peer) && self.connection(peer).is_some_and(|connection| !connection.socket.blocked)
+    fn is_writable(&self, client: Client) -> bool {
+        self.waits(client) && self.connection(client).is_some_and(|connection| !connection.socket.blocked)
     }
 
     /// Whether something waits to be written to this client.
-    pub(crate) fn waits(&self, peer: Peer) -> bool {
-        match self.connection(peer) {
+    pub(crate) fn waits(&self, client: Client) -> bool {
+        match self.connection(client) {
             Some(connection) if self.is_silent() => {
                 self.subject.pending(connection.id).is_some_and(|bytes| !bytes.is_empty())
             }
-            connection => connection.is_some() && self.oracle.waits(peer.index()),
+            connection => connection.is_some() && self.oracle.waits(client.index()),
         }
     }
 
-    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> + use<S> {
-        (0..u8::try_from(self.clients.len()).expect("a few clients")).map(Peer)
+    pub(crate) fn clients(&self) -> impl Iterator<Item = Client> + use<S> {
+        (0..u8::try_from(self.clients.len()).expect("a few clients")).map(Client)
     }
 
     /// Whether what this client says arrives, in this protocol.
-    fn talks(&self, peer: Peer, json: bool) -> bool {
-        let talks = self.connection(peer).is_some_and(|connection| connection.upgraded && connection.json == json);
-        talks && self.is_heard(peer)
+    fn talks(&self, client: Client, json: bool) -> bool {
+        let talks = self.connection(client).is_some_and(|connection| connection.upgraded && connection.json == json);
+        talks && self.is_heard(client)
     }
 
     /// Whether what this client sends comes to the machine: it says something, and is listened to.
-    fn is_heard(&self, peer: Peer) -> bool {
-        let speaks = self.connection(peer).is_some_and(|connection| !connection.deaf && !connection.vanished);
-        speaks && !self.oracle.is_held(peer.index())
+    fn is_heard(&self, client: Client) -> bool {
+        let speaks = self.connection(client).is_some_and(|connection| !connection.deaf && !connection.vanished);
+        speaks && !self.oracle.is_held(client.index())
     }
 
     /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host
     /// offers it before it hands in anything else.
-    pub(crate) fn is_to_be_offered(&self, peer: Peer) -> bool {
-        self.connection(peer).is_some() && self.oracle.is_to_be_offered(peer.index())
+    pub(crate) fn is_to_be_offered(&self, client: Client) -> bool {
+        self.connection(client).is_some() && self.oracle.is_to_be_offered(client.index())
     }
 
     /// Whether what this client says now comes behind its `connect`. In plain there is none.
-    fn has_connected(&self, peer: Peer) -> bool {
-        let json = self.talks(peer, true);
-        (json || self.talks(peer, false)) && !(json && self.oracle.is_waited_for(peer.index()))
+    fn has_connected(&self, client: Client) -> bool {
+        let json = self.talks(client, true);
+        (json || self.talks(client, false)) && !(json && self.oracle.is_waited_for(client.index()))
     }
 
     /// Whether it makes sense that this client says more than who it is. An SDK does so behind its `connect`, before it knows
     /// whether that is refused.
-    fn may_command(&self, peer: Peer) -> bool {
-        self.has_connected(peer) || (self.talks(peer, true) && self.oracle.was_turned_down(peer.index()))
+    fn may_command(&self, client: Client) -> bool {
+        self.has_connected(client) || (self.talks(client, true) && self.oracle.was_turned_down(client.index()))
     }
 
     /// The calendar is never set by more than a day in all, so that a run stays in its century.
@@ -545,9 +550,9 @@ impl<S: Subject> World<S> {
         self.messages.saturating_add(messages) <= self.setup.messages
     }
 
-    fn public_id(&self, peer: Peer) -> Option<ClientId> {
-        let client = &self.clients[peer.index()];
-        client.connection.as_ref().map(|connection| connection.client).or(client.former.map(|(_, id)| id))
+    fn public_id(&self, client: Client) -> Option<ClientId> {
+        let client = &self.clients[client.index()];
+        client.connection.as_ref().map(|connection| connection.client_id).or(client.former.map(|(_, id)| id))
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -638,7 +643,7 @@ impl<S: Subject> World<S> {
         let turns = caught(|| self.subject.turns(now, input))?;
         // A driver does not ask a socket again that has refused, and writes many frames in more than one go.
         let is_written =
-            matches!(stimulus, Stimulus::Flushed(peer, bytes) if self.written_in_parts(*peer, &turns) == *bytes);
+            matches!(stimulus, Stimulus::Flushed(client, bytes) if self.written_in_parts(*client, &turns) == *bytes);
         let is_missing = !is_written && turns.iter().all(|seen| seen.follow_up.is_some());
         for seen in &turns {
             self.oracle.time(now.mono.0, now.unix_ms);
@@ -678,19 +683,19 @@ impl<S: Subject> World<S> {
     /// Whether a driver looks for nothing but the Close frame of whoever says this.
     fn is_forgotten(&self, stimulus: &Stimulus<'_>) -> bool {
         match stimulus {
-            Stimulus::Text(peer, ..)
-            | Stimulus::Fragment(peer, _)
-            | Stimulus::HalfFrame(peer, _)
-            | Stimulus::Ping(peer, _)
-            | Stimulus::Pong(peer)
-            | Stimulus::Violated(peer, _) => self.oracle.is_closing(*peer),
+            Stimulus::Text(client, ..)
+            | Stimulus::Fragment(client, _)
+            | Stimulus::HalfFrame(client, _)
+            | Stimulus::Ping(client, _)
+            | Stimulus::Pong(client)
+            | Stimulus::Violated(client, _) => self.oracle.is_closing(*client),
             _ => false,
         }
     }
 
     /// How much was written to this client in these turns, beside what was expected.
-    fn written_in_parts(&self, peer: usize, turns: &[Seen]) -> usize {
-        let id = self.clients[peer].connection.as_ref().map(|connection| connection.id);
+    fn written_in_parts(&self, client: usize, turns: &[Seen]) -> usize {
+        let id = self.clients[client].connection.as_ref().map(|connection| connection.id);
         let bytes = |seen: &Seen| match seen.follow_up {
             Some(Input::Flushed { conn, bytes }) if Some(conn) == id => bytes,
             _ => 0,
@@ -705,10 +710,10 @@ impl<S: Subject> World<S> {
         stimulus: &Stimulus<'_>,
         input: Option<&Input>,
     ) -> Result<(), Failure> {
-        if let Stimulus::Flushed(peer, _) = stimulus
+        if let Stimulus::Flushed(client, _) = stimulus
             && S::HAS_DRIVER
         {
-            self.receive(Peer(u8::try_from(*peer).expect("a few clients")), &seen.written)?;
+            self.receive(Client(u8::try_from(*client).expect("a few clients")), &seen.written)?;
         }
         let Seen { effects, after, stats, timeout, .. } = seen;
         self.note(|| format!("{effects:?}"));
@@ -739,19 +744,22 @@ impl<S: Subject> World<S> {
         else {
             return Err(unasked());
         };
-        let is_its = |client: &Client| client.connection.as_ref().is_some_and(|connection| connection.id == *conn);
-        let peer = self.clients.iter().position(is_its).ok_or_else(unasked)?;
+        let is_its =
+            |client: &SimulatedClient| client.connection.as_ref().is_some_and(|connection| connection.id == *conn);
+        let client = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
-            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Flushed(peer, *bytes), Some(input)),
-            Input::Fragment { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Fragment(peer, *bytes), Some(input)),
-            Input::HalfFrame { bytes, .. } => {
-                self.judge_turn(now, seen, &Stimulus::HalfFrame(peer, *bytes), Some(input))
+            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Flushed(client, *bytes), Some(input)),
+            Input::Fragment { bytes, .. } => {
+                self.judge_turn(now, seen, &Stimulus::Fragment(client, *bytes), Some(input))
             }
-            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Unread(peer, *bytes), Some(input)),
-            Input::Pong { .. } => self.judge_turn(now, seen, &Stimulus::Pong(peer), Some(input)),
+            Input::HalfFrame { bytes, .. } => {
+                self.judge_turn(now, seen, &Stimulus::HalfFrame(client, *bytes), Some(input))
+            }
+            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Unread(client, *bytes), Some(input)),
+            Input::Pong { .. } => self.judge_turn(now, seen, &Stimulus::Pong(client), Some(input)),
             Input::Authenticated { verdict, .. } => {
-                let outcome = self.outcome_of(peer, verdict)?;
-                self.judge_turn(now, seen, &Stimulus::Decided(peer, outcome), Some(input))
+                let outcome = self.outcome_of(client, verdict)?;
+                self.judge_turn(now, seen, &Stimulus::Decided(client, outcome), Some(input))
             }
             _ => Err(unasked()),
         }
@@ -802,7 +810,7 @@ impl<S: Subject> World<S> {
         let twice = || Failure::new(Guarantee::G7, "an end of whoever is there", conn);
         let Some(client) = ended else { return self.heed(Err(twice())) };
         let connection = client.connection.take().expect("it was found by its connection");
-        client.former = Some((connection.id, connection.client));
+        client.former = Some((connection.id, connection.client_id));
         connection.judge_stream()
     }
 
@@ -853,10 +861,10 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
 }
 
 impl Connection {
-    fn new(id: ConnId, client: ClientId, json: bool, socket: Socket) -> Self {
+    fn new(id: ConnId, client_id: ClientId, json: bool, socket: Socket) -> Self {
         Self {
             id,
-            client,
+            client_id,
             json,
             socket,
             upgraded: false,

@@ -1,7 +1,7 @@
 //! The actions of a session that is under way: recovery, history, presence and tokens.
 
 use super::World;
-use crate::action::{Action, Key, Payload, Peer, Renewal, Since};
+use crate::action::{Action, Client, Key, Payload, Renewal, Since};
 use crate::checks::Failure;
 use crate::oracle::Call;
 use crate::request::{self, Place};
@@ -11,39 +11,39 @@ use crate::subject::Subject;
 impl<S: Subject> World<S> {
     /// What a json client asks for; `None` where the action is none of these.
     pub(super) fn request(&mut self, action: &Action) -> Option<Result<(), Failure>> {
-        let (peer, speech) = match *action {
-            Action::Recover(peer, room, since) => {
+        let (client, speech) = match *action {
+            Action::Recover(client, room, since) => {
                 let want = request::want(since, &self.place(room.index()));
-                (peer, request::subscribe(room.index(), Asking { want, ..Asking::default() }))
+                (client, request::subscribe(room.index(), Asking { want, ..Asking::default() }))
             }
-            Action::Watch(peer, room) => {
-                (peer, request::subscribe(room.index(), Asking { watch: true, ..Asking::default() }))
+            Action::Watch(client, room) => {
+                (client, request::subscribe(room.index(), Asking { watch: true, ..Asking::default() }))
             }
-            Action::RecoverAndWatch(peer, room, since) => {
+            Action::RecoverAndWatch(client, room, since) => {
                 let want = request::want(since, &self.place(room.index()));
-                (peer, request::subscribe(room.index(), Asking { want, watch: true, token: None }))
+                (client, request::subscribe(room.index(), Asking { want, watch: true, token: None }))
             }
-            Action::RecoverByToken(peer, room, since) => {
+            Action::RecoverByToken(client, room, since) => {
                 let want = request::want(since, &self.place(room.index()));
-                let token = Some(self.token(peer, Some(room.index())));
-                (peer, request::subscribe(room.index(), Asking { want, watch: true, token }))
+                let token = Some(self.token(client, Some(room.index())));
+                (client, request::subscribe(room.index(), Asking { want, watch: true, token }))
             }
-            Action::JoinByToken(peer, room) => {
-                let token = Some(self.token(peer, Some(room.index())));
-                (peer, request::subscribe(room.index(), Asking { token, ..Asking::default() }))
+            Action::JoinByToken(client, room) => {
+                let token = Some(self.token(client, Some(room.index())));
+                (client, request::subscribe(room.index(), Asking { token, ..Asking::default() }))
             }
-            Action::SubRefresh(peer, room) => {
-                (peer, request::sub_refresh(room.index(), self.token(peer, Some(room.index()))))
+            Action::SubRefresh(client, room) => {
+                (client, request::sub_refresh(room.index(), self.token(client, Some(room.index()))))
             }
-            Action::Refresh(peer) => (peer, request::refresh(self.token(peer, None))),
-            Action::History(peer, room, part) => {
-                (peer, request::history(room.index(), request::query(part, &self.place(room.index()))))
+            Action::Refresh(client) => (client, request::refresh(self.token(client, None))),
+            Action::History(client, room, part) => {
+                (client, request::history(room.index(), request::query(part, &self.place(room.index()))))
             }
-            Action::Presence(peer, room) => (peer, request::presence(room.index(), false)),
-            Action::PresenceStats(peer, room) => (peer, request::presence(room.index(), true)),
+            Action::Presence(client, room) => (client, request::presence(room.index(), false)),
+            Action::PresenceStats(client, room) => (client, request::presence(room.index(), true)),
             _ => return None,
         };
-        Some(self.say(peer, speech))
+        Some(self.say(client, speech))
     }
 
     /// What a backend asks of rooms and sessions; `None` where the action is none of these.
@@ -92,7 +92,7 @@ impl<S: Subject> World<S> {
     }
 
     /// `connect` of a client that was here before.
-    pub(super) fn come_back(&mut self, peer: Peer, since: Since) -> Result<(), Failure> {
+    pub(super) fn come_back(&mut self, client: Client, since: Since) -> Result<(), Failure> {
         let rooms = usize::from(self.room_count());
         let users = usize::try_from(self.setup.users).expect("a few users");
         let own = (0..users).map(|user| (rooms + user, format!("#{}", user_name(user))));
@@ -100,8 +100,8 @@ impl<S: Subject> World<S> {
         let subs = named.map(|(room, name)| (room, name, request::want(since, &self.place(room))));
         let most = self.config().limits.rooms_per_connection;
         let subs = subs.take(most).collect();
-        let token = self.token(peer, None);
-        self.say(peer, request::come_back(token, subs))
+        let token = self.token(client, None);
+        self.say(client, request::come_back(token, subs))
     }
 
     fn publish_once(&mut self, room: usize, key: Key) -> Result<(), Failure> {

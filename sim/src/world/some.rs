@@ -1,7 +1,7 @@
 //! Calls of a backend that mean some of many: connections by a selector, parts of lists, and calls of many parts.
 
 use super::World;
-use crate::action::{Action, Code, Listing, Many, Payload, Peer, Selector};
+use crate::action::{Action, Client, Code, Listing, Many, Payload, Selector};
 use crate::checks::Failure;
 use crate::coverage::Goal;
 use crate::oracle::{Call, List, Meant};
@@ -33,20 +33,20 @@ impl<S: Subject> World<S> {
     /// A call about some of many; `None` where the action is none of these.
     pub(super) fn some(&mut self, action: &Action) -> Option<Result<(), Failure>> {
         Some(match *action {
-            Action::ExpelSome(peer, selector, code) => self.expel_some(peer, selector, code),
-            Action::PutInSome(peer, selector, room) => {
+            Action::ExpelSome(client, selector, code) => self.expel_some(client, selector, code),
+            Action::PutInSome(client, selector, room) => {
                 let want = request::want(crate::action::Since::One, &self.place(room.index()));
                 let want = want.or_without();
-                self.call_for(peer, selector, "subscribe", |user| {
+                self.call_for(client, selector, "subscribe", |user| {
                     (request::put_in(user, room.index(), &want), Call::PutIn(user, room.index(), &want))
                 })
             }
-            Action::TakeOutSome(peer, selector, room) => self.call_for(peer, selector, "unsubscribe", |user| {
+            Action::TakeOutSome(client, selector, room) => self.call_for(client, selector, "unsubscribe", |user| {
                 (request::take_out(user, room.index()), Call::TakeOut(user, room.index()))
             }),
-            Action::RenewSome(peer, selector, renewal) => {
+            Action::RenewSome(client, selector, renewal) => {
                 let exp = self.expiry_of(renewal);
-                self.call_for(peer, selector, "refresh", |user| {
+                self.call_for(client, selector, "refresh", |user| {
                     (request::renew(user, renewal, exp), Call::Renew(user, renewal, exp))
                 })
             }
@@ -56,21 +56,21 @@ impl<S: Subject> World<S> {
         })
     }
 
-    fn selected(&mut self, peer: Peer, selector: Selector) -> Selected {
-        let client = self.public_id(peer).expect("it makes sense");
+    fn selected(&mut self, client: Client, selector: Selector) -> Selected {
+        let client_id = self.public_id(client).expect("it makes sense");
         let users = usize::from(self.user_count());
-        let own = self.oracle.conns[peer.index()].as_ref().and_then(|conn| conn.user);
-        let own = own.unwrap_or(peer.index() % users);
-        if matches!(selector, Selector::Torn | Selector::Stranger) && self.oracle.is_ready(peer.index()) {
+        let own = self.oracle.conns[client.index()].as_ref().and_then(|conn| conn.user);
+        let own = own.unwrap_or(client.index() % users);
+        if matches!(selector, Selector::Torn | Selector::Stranger) && self.oracle.is_ready(client.index()) {
             self.reach(Goal::MeantNobody);
         }
-        let id = client.to_string();
+        let id = client_id.to_string();
         let (fields, meant) = match selector {
-            Selector::Client | Selector::Stranger => (json!({ "client": id }), Meant::One(client)),
-            Selector::Session | Selector::Lone => (json!({ "session": id }), Meant::One(client)),
-            Selector::Both => (json!({ "client": id, "session": id }), Meant::One(client)),
+            Selector::Client | Selector::Stranger => (json!({ "client": id }), Meant::One(client_id)),
+            Selector::Session | Selector::Lone => (json!({ "session": id }), Meant::One(client_id)),
+            Selector::Both => (json!({ "client": id, "session": id }), Meant::One(client_id)),
             Selector::Torn => (json!({ "client": id, "session": NOBODY }), Meant::Nobody),
-            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), Meant::AllBut(client)),
+            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), Meant::AllBut(client_id)),
             Selector::AllButNobody => (json!({ "whitelist": ["nobody", null] }), Meant::All),
         };
         let user = match selector {
@@ -81,8 +81,8 @@ impl<S: Subject> World<S> {
         Selected { fields, user, meant }
     }
 
-    fn expel_some(&mut self, peer: Peer, selector: Selector, code: Code) -> Result<(), Failure> {
-        let Selected { mut fields, user, meant } = self.selected(peer, selector);
+    fn expel_some(&mut self, client: Client, selector: Selector, code: Code) -> Result<(), Failure> {
+        let Selected { mut fields, user, meant } = self.selected(client, selector);
         let number: u16 = code.number();
         fields["disconnect"] = json!({ "code": number, "reason": "so" });
         user.into_iter().for_each(|user| fields["user"] = user_name(user).into());
@@ -95,12 +95,12 @@ impl<S: Subject> World<S> {
     /// A call that needs a user, and knows no exceptions.
     fn call_for<'a>(
         &mut self,
-        peer: Peer,
+        client: Client,
         selector: Selector,
         method: &str,
         call: impl FnOnce(usize) -> (String, Call<'a>),
     ) -> Result<(), Failure> {
-        let Selected { fields, user, meant } = self.selected(peer, selector);
+        let Selected { fields, user, meant } = self.selected(client, selector);
         let (body, call) = call(user.unwrap_or(0));
         let mut body: Value = serde_json::from_str(&body).expect("a body is JSON");
         fields.as_object().into_iter().flatten().for_each(|(name, value)| body[name] = value.clone());

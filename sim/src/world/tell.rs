@@ -9,7 +9,7 @@ impl<S: Subject> World<S> {
     /// Where every client's connection is, in a few words each.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
-        (0..self.clients.len()).map(|peer| self.oracle.describe(peer)).collect()
+        (0..self.clients.len()).map(|client| self.oracle.describe(client)).collect()
     }
 
     /// What the subject says of its rooms with their members, of its users with their connections, and of its logs with
@@ -32,7 +32,7 @@ impl<S: Subject> World<S> {
                 .iter()
                 .position(|client| client.connection.as_ref().is_some_and(|connection| connection.id == *conn))
         };
-        let name = |conn| is_its(conn).map_or_else(|| conn.to_string(), |peer| peer.to_string());
+        let name = |conn| is_its(conn).map_or_else(|| conn.to_string(), |client| client.to_string());
         conns.iter().map(name).collect::<Vec<_>>().join(" ")
     }
 }

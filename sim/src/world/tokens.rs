@@ -1,7 +1,7 @@
 //! What tokens say, and who finds it out: the world itself, or a subject that looks at real ones.
 
 use super::World;
-use crate::action::{Peer, User, Verdict};
+use crate::action::{Client, User, Verdict};
 use crate::checks::{Failure, Guarantee, equal};
 use crate::oracle::{Oracle, Stimulus, TokenOutcome};
 use crate::rng::Rng;
@@ -11,8 +11,8 @@ use parlor_core::{BadToken, Claims, Input, VerifiedClaims};
 
 impl<S: Subject> World<S> {
     /// A token that this client shows, for a room if there is one.
-    pub(super) fn token(&mut self, peer: Peer, room: Option<usize>) -> String {
-        let Some(mint) = S::MINT else { return format!("token-of-{}", peer.0) };
+    pub(super) fn token(&mut self, client: Client, room: Option<usize>) -> String {
+        let Some(mint) = S::MINT else { return format!("token-of-{}", client.0) };
         let mut rng = Rng::stream(self.setup.seed ^ self.minted.len() as u64, "tokens");
         let user = User(u8::try_from(rng.below(self.setup.users.max(1))).expect("a few users"));
         let verdict = if self.setup.users == 0 { Verdict::Nobody } else { rng.pick(Verdict::ALL) };
@@ -22,20 +22,20 @@ impl<S: Subject> World<S> {
         token
     }
 
-    pub(super) fn decide(&mut self, peer: Peer, verdict: Verdict, user: User) -> Result<(), Failure> {
-        self.connection_mut(peer).asked = false;
-        let (outcome, verdict) = self.says(verdict, user, self.oracle.asked_room(peer.index()));
+    pub(super) fn decide(&mut self, client: Client, verdict: Verdict, user: User) -> Result<(), Failure> {
+        self.connection_mut(client).asked = false;
+        let (outcome, verdict) = self.says(verdict, user, self.oracle.asked_room(client.index()));
         let verdict = vouch(verdict);
-        self.turn(Input::Authenticated { conn: self.id(peer), verdict }, &Stimulus::Decided(peer.index(), outcome))
+        self.turn(Input::Authenticated { conn: self.id(client), verdict }, &Stimulus::Decided(client.index(), outcome))
     }
 
     /// What the token that was looked at last says, if it was read as it was written.
     pub(super) fn outcome_of(
         &mut self,
-        peer: usize,
+        client: usize,
         verdict: &Result<VerifiedClaims, BadToken>,
     ) -> Result<TokenOutcome, Failure> {
-        if let Some(connection) = &mut self.clients[peer].connection {
+        if let Some(connection) = &mut self.clients[client].connection {
             connection.asked = false;
         }
         let known = self.minted.iter().rev().find(|(token, ..)| *token == self.checked);

@@ -94,7 +94,7 @@ impl Scope {
             actions.extend([Action::Stale(client, Late::Message), Action::Stale(client, Late::Lost)]);
             actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
-        actions.extend((0..rooms).map(|room| Action::Announce(Room(room), Payload::Small)));
+        actions.extend((0..rooms).map(|room| Action::ApiPublish(Room(room), Payload::Small)));
         actions.extend([Action::Advance(Span::Due), Action::Shutdown()]);
         Self::of(setup, actions)
     }
@@ -104,7 +104,9 @@ impl Scope {
     pub fn ends(protocol: Protocol, conns: u8, queue: u64) -> Self {
         let mut scope = Self::rooms(protocol, conns, 1, queue, 1);
         for client in (0..conns).map(Client) {
-            scope.actions.extend([Action::Publish(client, Room(0), Payload::Small), Action::Kick(client)]);
+            scope
+                .actions
+                .extend([Action::Publish(client, Room(0), Payload::Small), Action::ApiDisconnectClient(client)]);
             scope.actions.extend([Action::Violate(client, Rule::Protocol), Action::Lose(client, Cause::Reset)]);
             scope.actions.extend([Action::Break(client), Action::Close(client, Farewell::Empty)]);
             scope.actions.extend([Budget::Refuse, Budget::All].map(|budget| Action::Write(client, budget)));
@@ -130,7 +132,11 @@ impl Scope {
             actions.extend([Action::Close(client, Farewell::Normal), Action::Lose(client, Cause::Eof)]);
             actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
-        actions.extend([Action::Tell(User(0), Payload::Small), Action::Expel(User(0)), Action::Advance(Span::Due)]);
+        actions.extend([
+            Action::ApiPublishUser(User(0), Payload::Small),
+            Action::ApiDisconnectUser(User(0)),
+            Action::Advance(Span::Due),
+        ]);
         Self::of(setup, actions)
     }
 
@@ -145,7 +151,7 @@ impl Scope {
             actions.extend([Action::Pong(client), Action::Ping(client), Action::Lose(client, Cause::Reset)]);
             actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
         }
-        actions.extend([Action::Announce(Room(0), Payload::Small), Action::Advance(Span::Due)]);
+        actions.extend([Action::ApiPublish(Room(0), Payload::Small), Action::Advance(Span::Due)]);
         Self::of(near, actions)
     }
 
@@ -172,8 +178,15 @@ impl Scope {
             }
             actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, Budget::All)]);
         }
-        actions.extend([Action::Announce(Room(0), Payload::Small), Action::Once(Room(0), crate::action::Key::A)]);
-        actions.extend([Action::Remove(Room(0)), Action::ReadLog(Room(0), Part::Before), Action::Advance(Span::Due)]);
+        actions.extend([
+            Action::ApiPublish(Room(0), Payload::Small),
+            Action::ApiPublishOnce(Room(0), crate::action::Key::A),
+        ]);
+        actions.extend([
+            Action::ApiHistoryRemove(Room(0)),
+            Action::ApiHistory(Room(0), Part::Before),
+            Action::Advance(Span::Due),
+        ]);
         Self::of(setup, actions)
     }
 
@@ -193,8 +206,8 @@ impl Scope {
             .extend([Action::Accept(late, Endpoint::PlainQuiet, Rooms(1)), Action::Connect(late, Credential::Token)]);
         actions.extend([
             Action::Decide(late, Verdict::Good, User(0)),
-            Action::TakeOut(User(0), Room(0)),
-            Action::Members(Room(0)),
+            Action::ApiUnsubscribe(User(0), Room(0)),
+            Action::ApiPresence(Room(0)),
         ]);
         Self { symmetric: false, ..Self::of(setup, actions) }
     }

@@ -113,9 +113,9 @@ impl<S: Subject> World<S> {
 
     /// Every room, every user and everybody is sent something new, and whoever is there gets it.
     fn serve(&mut self, core: &[Client]) -> Result<(), Failure> {
-        let rooms = (0..self.room_count()).map(|room| Action::Announce(Room(room), Payload::Small));
-        let users = (0..self.user_count()).map(|user| Action::Tell(User(user), Payload::Small));
-        for action in rooms.chain(users).chain([Action::TellAll(Payload::Small)]) {
+        let rooms = (0..self.room_count()).map(|room| Action::ApiPublish(Room(room), Payload::Small));
+        let users = (0..self.user_count()).map(|user| Action::ApiPublishUser(User(user), Payload::Small));
+        for action in rooms.chain(users).chain([Action::ApiPublishAll(Payload::Small)]) {
             self.settle()?;
             let room = self.room_of(&action);
             let top = |world: &Self| room.map(|room| world.oracle().place_of(room).1);
@@ -135,8 +135,8 @@ impl<S: Subject> World<S> {
     /// The room that this is sent to; `None` where it is sent to everybody.
     fn room_of(&self, action: &Action) -> Option<usize> {
         match action {
-            Action::Announce(room, _) => Some(room.index()),
-            Action::Tell(user, _) => Some(self.oracle().own_room(user.index())),
+            Action::ApiPublish(room, _) => Some(room.index()),
+            Action::ApiPublishUser(user, _) => Some(self.oracle().own_room(user.index())),
             _ => None,
         }
     }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn whoever_has_not_read_the_newest_message_has_missed_it() {
         let mut world = world(&["enter 0 1", "enter 1 2"]);
-        let announce = Action::Announce(Room(0), Payload::Small);
+        let announce = Action::ApiPublish(Room(0), Payload::Small);
         let receivers = world.receivers(&[Client(0), Client(1)], Some(0));
         assert_eq!(receivers.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [Client(0)]);
         assert_eq!(world.act(&announce), Ok(true));

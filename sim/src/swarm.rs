@@ -204,9 +204,9 @@ impl Options {
             let users = (0..u8::try_from(self.setup.users).expect("a few users")).map(User);
             let lose = |client| Action::Lose(client, Cause::Eof);
             actions.extend(self.clients().map(lose));
-            actions.extend(users.map(|user| Action::Several(Bundle::Everywhere, user, Room(0))));
+            actions.extend(users.map(|user| Action::ApiBatch(Bundle::Everywhere, user, Room(0))));
             if self.misses_all {
-                actions.push(Action::Broadcast(Payload::Small));
+                actions.push(Action::ApiBroadcast(Payload::Small));
             }
             actions.extend(self.clients().flat_map(|client| self.entrance(client, Credential::Return)));
         } else {
@@ -253,7 +253,9 @@ impl Options {
                 self.draw_accept(client, Endpoint::PlainPlaces, rooms)
             }
             // Seldom has a user several connections.
-            Action::ExpelSome(client, _, code) if d % 4 == 0 => Action::ExpelSome(client, Selector::AllBut, code),
+            Action::ApiDisconnectSome(client, _, code) if d % 4 == 0 => {
+                Action::ApiDisconnectSome(client, Selector::AllBut, code)
+            }
             // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
             Action::Decide(client, verdict, user) => {
                 let often = [

@@ -33,7 +33,7 @@ fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
 
 #[test]
 fn more_frames_than_one_write_gathers_are_written_in_parts() {
-    let publish = Action::TellAll(Payload::Small);
+    let publish = Action::ApiPublishAll(Payload::Small);
     let frames = vec![publish; 100];
     let actions =
         [vec![Action::Enter(Client(0), Rooms(1))], frames, vec![Action::Write(Client(0), Budget::All)]].concat();

@@ -42,10 +42,10 @@ impl Action {
     pub fn recalls(&self) -> bool {
         match self {
             Self::Accept(_, endpoint, _) => endpoint.has_places(),
-            Self::AcceptSince(..) | Self::PutInSome(..) => true,
+            Self::AcceptSince(..) | Self::ApiSubscribeSome(..) => true,
             Self::Connect(_, credential) => matches!(credential, Credential::Return | Credential::ReturnOrNot),
-            Self::Recover(..) | Self::RecoverAndWatch(..) | Self::RecoverByToken(..) | Self::PutIn(..) => true,
-            Self::History(..) | Self::ReadLog(..) | Self::Together(..) | Self::Several(..) => true,
+            Self::Recover(..) | Self::RecoverAndWatch(..) | Self::RecoverByToken(..) | Self::ApiSubscribe(..) => true,
+            Self::History(..) | Self::ApiHistory(..) | Self::Together(..) | Self::ApiBatch(..) => true,
             _ => false,
         }
     }
@@ -63,6 +63,9 @@ macro_rules! actions {
         impl Action {
             /// The first word of every kind of action, by its number.
             pub const WORDS: &[&str] = &[$($word),*];
+
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$(stringify!($name)),*];
 
             /// The number of its kind.
             #[must_use]
@@ -206,41 +209,41 @@ actions! {
     /// Every client that still can answers the pings and the Close that it has read.
     Respond() = "respond",
     /// A backend publishes to a room.
-    Announce(room: Room, payload: Payload) = "api-publish",
+    ApiPublish(room: Room, payload: Payload) = "api-publish",
     /// A backend publishes to a room, once for each key.
-    Once(room: Room, key: Key) = "api-publish-once",
+    ApiPublishOnce(room: Room, key: Key) = "api-publish-once",
     /// A backend reads a log.
-    ReadLog(room: Room, part: Part) = "api-history",
+    ApiHistory(room: Room, part: Part) = "api-history",
     /// A backend removes what a log retains.
-    Remove(room: Room) = "api-history-remove",
+    ApiHistoryRemove(room: Room) = "api-history-remove",
     /// A backend asks who is in a room.
-    Members(room: Room) = "api-presence",
+    ApiPresence(room: Room) = "api-presence",
     /// A backend asks how many are in a room.
-    Count(room: Room) = "api-presence-stats",
+    ApiPresenceStats(room: Room) = "api-presence-stats",
     /// A backend puts a user's connections into a room, with what they have missed.
-    PutIn(user: User, room: Room, since: Since) = "api-subscribe",
+    ApiSubscribe(user: User, room: Room, since: Since) = "api-subscribe",
     /// A backend takes a user's connections out of a room.
-    TakeOut(user: User, room: Room) = "api-unsubscribe",
+    ApiUnsubscribe(user: User, room: Room) = "api-unsubscribe",
     /// A backend changes when a user's connections expire.
-    Renew(user: User, renewal: Renewal) = "api-refresh",
+    ApiRefresh(user: User, renewal: Renewal) = "api-refresh",
     /// A backend asks for several things in one call.
-    Several(bundle: Bundle, user: User, room: Room) = "api-batch",
+    ApiBatch(bundle: Bundle, user: User, room: Room) = "api-batch",
     /// A backend publishes to every room.
-    Broadcast(payload: Payload) = "api-broadcast",
+    ApiBroadcast(payload: Payload) = "api-broadcast",
     /// A backend sends to one connection.
-    Send(client: Client, payload: Payload) = "api-send",
+    ApiSend(client: Client, payload: Payload) = "api-send",
     /// A backend publishes to a user.
-    Tell(user: User, payload: Payload) = "api-publish-user",
+    ApiPublishUser(user: User, payload: Payload) = "api-publish-user",
     /// A backend publishes to everybody.
-    TellAll(payload: Payload) = "api-publish-all",
+    ApiPublishAll(payload: Payload) = "api-publish-all",
     /// A backend closes the connections of a user.
-    Expel(user: User) = "api-disconnect-user",
+    ApiDisconnectUser(user: User) = "api-disconnect-user",
     /// A backend closes one connection.
-    Kick(client: Client) = "api-disconnect-client",
+    ApiDisconnectClient(client: Client) = "api-disconnect-client",
     /// A backend looks.
-    Look(look: Look) = "api-look",
+    ApiLook(look: Look) = "api-look",
     /// A backend asks for what cannot be.
-    Misuse(call: BadCall) = "api-misuse",
+    ApiMisuse(call: BadCall) = "api-misuse",
     /// Time passes, and the driver says so.
     Advance(span: Span) = "advance",
     /// An input comes for a connection that has ended.
@@ -255,24 +258,24 @@ actions! {
     /// Somebody sets the calendar by an hour; the clock goes on as before.
     Calendar(jump: Jump) = "calendar",
     /// A backend closes one connection with a code of its own.
-    Dismiss(client: Client, dismissal: Dismissal) = "api-disconnect-with",
+    ApiDisconnectWith(client: Client, dismissal: Dismissal) = "api-disconnect-with",
     /// Several frames come at once.
     Frames(client: Client, frames: Frames) = "frames",
     /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token too,
     /// and was in its user's own room.
     AcceptSince(client: Client, rooms: Rooms, since: Since) = "accept-since",
     /// A backend closes some connections with a code of its own.
-    ExpelSome(client: Client, selector: Selector, code: Code) = "api-disconnect-some",
+    ApiDisconnectSome(client: Client, selector: Selector, code: Code) = "api-disconnect-some",
     /// A backend puts some connections into a room, with what they have missed.
-    PutInSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some",
+    ApiSubscribeSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some",
     /// A backend takes some connections out of a room.
-    TakeOutSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some",
+    ApiUnsubscribeSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some",
     /// A backend changes when some connections expire.
-    RenewSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some",
+    ApiRefreshSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some",
     /// A backend lists rooms or connections.
-    List(listing: Listing, user: User, room: Room) = "api-list",
+    ApiList(listing: Listing, user: User, room: Room) = "api-list",
     /// A backend asks for many things in one call.
-    Much(many: Many, user: User, room: Room) = "api-much",
+    ApiMuch(many: Many, user: User, room: Room) = "api-much",
 }
 
 /// No action has more arguments.
@@ -322,6 +325,14 @@ mod tests {
                 assert_eq!(action.to_string().parse(), Ok(action));
                 assert_eq!(action.kind(), kind);
             }
+        }
+    }
+
+    #[test]
+    fn every_kind_is_named_after_its_word() {
+        for (name, word) in Action::NAMES.iter().zip(Action::WORDS) {
+            let capitalized = |part: &str| part[..1].to_uppercase() + &part[1..];
+            assert_eq!(word.split('-').map(capitalized).collect::<String>(), **name);
         }
     }
 

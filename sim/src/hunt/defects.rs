@@ -118,7 +118,7 @@ fn changed_dict() -> Defect {
 
 /// Clients of one room, to which one message is sent.
 fn one_room(users: u64) -> Defect {
-    let mut actions = vec![Action::Announce(Room(0), Payload::Small)];
+    let mut actions = vec![Action::ApiPublish(Room(0), Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
         actions.extend([Action::Enter(client, Rooms(1)), Action::Write(client, Budget::All)]);
         actions.extend([Action::Lose(client, Cause::Eof), Action::Close(client, Farewell::Normal)]);
@@ -129,7 +129,7 @@ fn one_room(users: u64) -> Defect {
 
 /// Clients in a room each, and one message to everybody. Nobody dies: the KeyError ends a `broadcast` too.
 fn everyone_alone() -> Defect {
-    let mut actions = vec![Action::TellAll(Payload::Small)];
+    let mut actions = vec![Action::ApiPublishAll(Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
         actions.extend([Action::Enter(client, Rooms(1 << client.0)), Action::Write(client, Budget::All)]);
     }

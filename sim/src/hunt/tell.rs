@@ -102,8 +102,8 @@ fn in_words(action: &Action, users: u64) -> String {
         Action::Violate(client, _) => format!("client {} sends a binary message: receive_text() raises", client.0),
         Action::Lose(client, _) => format!("the socket of client {} dies", client.0),
         Action::Write(client, _) => format!("the socket of client {} takes what waits for it", client.0),
-        Action::Announce(room, _) => format!("a backend sends to {}", room_name(room.index())),
-        Action::TellAll(_) => "a backend sends to everybody".into(),
+        Action::ApiPublish(room, _) => format!("a backend sends to {}", room_name(room.index())),
+        Action::ApiPublishAll(_) => "a backend sends to everybody".into(),
         _ => action.to_string(),
     }
 }

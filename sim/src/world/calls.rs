@@ -12,11 +12,11 @@ use parlor_core::{CallId, Input};
 impl<S: Subject> World<S> {
     pub(super) fn backend(&mut self, action: &Action) -> Result<(), Failure> {
         match *action {
-            Action::Announce(room, payload) => {
+            Action::ApiPublish(room, payload) => {
                 let data = self.data(payload);
                 self.publish_call(speech::announce(&[room.index()], &data), Call::Publish(room.index(), &data), &data)
             }
-            Action::Broadcast(payload) => {
+            Action::ApiBroadcast(payload) => {
                 let data = self.data(payload);
                 let rooms: Vec<usize> = (0..usize::try_from(self.setup.rooms).expect("a few")).collect();
                 if rooms.len() > 1 && rooms.len() > self.setup.config().limits.broadcast_channels {
@@ -27,34 +27,36 @@ impl<S: Subject> World<S> {
                     if let [room] = rooms[..] { Call::Publish(room, &data) } else { Call::Broadcast(&rooms, &data) };
                 self.publish_call(speech::announce(&rooms, &data), call, &data)
             }
-            Action::Tell(user, payload) => {
+            Action::ApiPublishUser(user, payload) => {
                 let data = self.data(payload);
                 self.publish_call(speech::tell(user.index(), &data), Call::Tell(user.index(), &data), &data)
             }
-            Action::Send(client, payload) => {
+            Action::ApiSend(client, payload) => {
                 let data = self.data(payload);
                 let (method, body, call) = self.send_to(client, &data);
                 self.publish_call((method, body), call, &data)
             }
-            Action::TellAll(payload) => {
+            Action::ApiPublishAll(payload) => {
                 let data = self.data(payload);
                 self.publish_call(("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(&data), &data)
             }
-            Action::Expel(user) => self.call("disconnect", &speech::expel(user.index()), Call::Expel(user.index())),
-            Action::Kick(client) => {
+            Action::ApiDisconnectUser(user) => {
+                self.call("disconnect", &speech::expel(user.index()), Call::Expel(user.index()))
+            }
+            Action::ApiDisconnectClient(client) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let body = format!(r#"{{"user":"","client":"{client_id}"}}"#);
                 self.call("disconnect", &body, Call::Kick(client.index(), 3503))
             }
-            Action::Dismiss(client, dismissal) => {
+            Action::ApiDisconnectWith(client, dismissal) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let code = code_of(dismissal);
                 let body = format!(r#"{{"client":"{client_id}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
                 self.call("disconnect", &body, Call::Kick(client.index(), code))
             }
-            Action::Several(bundle, user, room) => self.several(bundle, user, room.index()),
-            Action::Look(look) => self.call(method_of(look), "{}", Call::Look(look)),
-            Action::Misuse(call) => {
+            Action::ApiBatch(bundle, user, room) => self.several(bundle, user, room.index()),
+            Action::ApiLook(look) => self.call(method_of(look), "{}", Call::Look(look)),
+            Action::ApiMisuse(call) => {
                 let (method, body, code) = speech::misuse(call);
                 if code == 0 {
                     return self.call(method, &body, Call::Nobody);

@@ -235,13 +235,16 @@ impl<S: Subject> World<S> {
             | Action::History(client, ..)
             | Action::Presence(client, _)
             | Action::PresenceStats(client, _) => self.talks(client, true) && self.may_command(client),
-            Action::Once(..) => self.may_publish(1),
-            Action::Several(bundle, user, _) => {
+            Action::ApiPublishOnce(..) => self.may_publish(1),
+            Action::ApiBatch(bundle, user, _) => {
                 let is_there = self.receiver_of(user).is_some();
                 self.may_publish(2) && (bundle != Bundle::Send || is_there)
             }
-            Action::ReadLog(..) | Action::Remove(_) | Action::Members(_) | Action::Count(_) => true,
-            Action::PutIn(..) | Action::TakeOut(..) | Action::Renew(..) => self.setup.users > 0,
+            Action::ApiHistory(..)
+            | Action::ApiHistoryRemove(_)
+            | Action::ApiPresence(_)
+            | Action::ApiPresenceStats(_) => true,
+            Action::ApiSubscribe(..) | Action::ApiUnsubscribe(..) | Action::ApiRefresh(..) => self.setup.users > 0,
             Action::Connect(client, _) => self.talks(client, true) && !self.has_connected(client),
             Action::Join(client, _) | Action::Leave(client, _) => self.talks(client, true) && self.may_command(client),
             Action::Decide(client, ..) => self.connection(client).is_some_and(|connection| connection.asked),
@@ -293,16 +296,21 @@ impl<S: Subject> World<S> {
             Action::Write(client, _) => self.waits(client),
             Action::Flush() => self.clients().any(|client| self.is_writable(client)),
             Action::Respond() => self.clients().any(|client| self.owes(client)),
-            Action::Announce(..) | Action::Broadcast(_) | Action::Tell(..) | Action::TellAll(_) => self.may_publish(1),
-            Action::Send(client, _) => self.public_id(client).is_some() && self.may_publish(1),
-            Action::Kick(client) | Action::Dismiss(client, _) => self.public_id(client).is_some(),
-            Action::ExpelSome(client, ..)
-            | Action::PutInSome(client, ..)
-            | Action::TakeOutSome(client, ..)
-            | Action::RenewSome(client, ..) => self.setup.users > 0 && self.public_id(client).is_some(),
-            Action::List(..) => true,
-            Action::Much(..) => self.may_publish(some::PARTS),
-            Action::Expel(_) | Action::Look(_) | Action::Misuse(_) | Action::Heal() => true,
+            Action::ApiPublish(..)
+            | Action::ApiBroadcast(_)
+            | Action::ApiPublishUser(..)
+            | Action::ApiPublishAll(_) => self.may_publish(1),
+            Action::ApiSend(client, _) => self.public_id(client).is_some() && self.may_publish(1),
+            Action::ApiDisconnectClient(client) | Action::ApiDisconnectWith(client, _) => {
+                self.public_id(client).is_some()
+            }
+            Action::ApiDisconnectSome(client, ..)
+            | Action::ApiSubscribeSome(client, ..)
+            | Action::ApiUnsubscribeSome(client, ..)
+            | Action::ApiRefreshSome(client, ..) => self.setup.users > 0 && self.public_id(client).is_some(),
+            Action::ApiList(..) => true,
+            Action::ApiMuch(..) => self.may_publish(some::PARTS),
+            Action::ApiDisconnectUser(_) | Action::ApiLook(_) | Action::ApiMisuse(_) | Action::Heal() => true,
             Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
             Action::Advance(_) => true,
             Action::Calendar(jump) => self.setup.calendar_stopped == 0 && self.may_jump(jump),

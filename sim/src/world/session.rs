@@ -49,8 +49,8 @@ impl<S: Subject> World<S> {
     /// What a backend asks of rooms and sessions; `None` where the action is none of these.
     pub(super) fn manage(&mut self, action: &Action) -> Option<Result<(), Failure>> {
         Some(match *action {
-            Action::Once(room, key) => self.publish_once(room.index(), key),
-            Action::ReadLog(room, part) => {
+            Action::ApiPublishOnce(room, key) => self.publish_once(room.index(), key),
+            Action::ApiHistory(room, part) => {
                 let query = request::query(part, &self.place(room.index()));
                 let body = request::read_log(room.index(), &query);
                 if query.is_impossible() {
@@ -59,25 +59,25 @@ impl<S: Subject> World<S> {
                     self.call("history", &body, Call::History(room.index(), &query))
                 }
             }
-            Action::Remove(room) => {
+            Action::ApiHistoryRemove(room) => {
                 self.call("history_remove", &request::in_room(room.index()), Call::Remove(room.index()))
             }
-            Action::Members(room) => {
+            Action::ApiPresence(room) => {
                 self.call("presence", &request::in_room(room.index()), Call::Presence(room.index()))
             }
-            Action::Count(room) => {
+            Action::ApiPresenceStats(room) => {
                 self.call("presence_stats", &request::in_room(room.index()), Call::PresenceStats(room.index()))
             }
-            Action::PutIn(user, room, since) => {
+            Action::ApiSubscribe(user, room, since) => {
                 let want = request::want(since, &self.place(room.index())).or_without();
                 let body = request::put_in(user.index(), room.index(), &want);
                 self.call("subscribe", &body, Call::PutIn(user.index(), room.index(), &want))
             }
-            Action::TakeOut(user, room) => {
+            Action::ApiUnsubscribe(user, room) => {
                 let body = request::take_out(user.index(), room.index());
                 self.call("unsubscribe", &body, Call::TakeOut(user.index(), room.index()))
             }
-            Action::Renew(user, renewal) => {
+            Action::ApiRefresh(user, renewal) => {
                 let exp = self.expiry_of(renewal);
                 let body = request::renew(user.index(), renewal, exp);
                 self.call("refresh", &body, Call::Renew(user.index(), renewal, exp))

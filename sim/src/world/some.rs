@@ -33,25 +33,27 @@ impl<S: Subject> World<S> {
     /// A call about some of many; `None` where the action is none of these.
     pub(super) fn some(&mut self, action: &Action) -> Option<Result<(), Failure>> {
         Some(match *action {
-            Action::ExpelSome(client, selector, code) => self.expel_some(client, selector, code),
-            Action::PutInSome(client, selector, room) => {
+            Action::ApiDisconnectSome(client, selector, code) => self.expel_some(client, selector, code),
+            Action::ApiSubscribeSome(client, selector, room) => {
                 let want = request::want(crate::action::Since::One, &self.place(room.index()));
                 let want = want.or_without();
                 self.call_for(client, selector, "subscribe", |user| {
                     (request::put_in(user, room.index(), &want), Call::PutIn(user, room.index(), &want))
                 })
             }
-            Action::TakeOutSome(client, selector, room) => self.call_for(client, selector, "unsubscribe", |user| {
-                (request::take_out(user, room.index()), Call::TakeOut(user, room.index()))
-            }),
-            Action::RenewSome(client, selector, renewal) => {
+            Action::ApiUnsubscribeSome(client, selector, room) => {
+                self.call_for(client, selector, "unsubscribe", |user| {
+                    (request::take_out(user, room.index()), Call::TakeOut(user, room.index()))
+                })
+            }
+            Action::ApiRefreshSome(client, selector, renewal) => {
                 let exp = self.expiry_of(renewal);
                 self.call_for(client, selector, "refresh", |user| {
                     (request::renew(user, renewal, exp), Call::Renew(user, renewal, exp))
                 })
             }
-            Action::List(listing, user, room) => self.list(listing, user.index(), room.index()),
-            Action::Much(many, user, room) => self.much(many, user.index(), room.index()),
+            Action::ApiList(listing, user, room) => self.list(listing, user.index(), room.index()),
+            Action::ApiMuch(many, user, room) => self.much(many, user.index(), room.index()),
             _ => return None,
         })
     }

@@ -112,7 +112,7 @@ impl Checker for Access {
             }
             What::Turn(turn) => self.turned(*now, &turn),
             What::Entered { client, room, .. } => {
-                drop(self.standings.entry(client).or_default().rooms.insert(room.into()))
+                self.standings.entry(client).or_default().rooms.insert(room.into());
             }
             What::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
             What::Answered { client, command, answer } => {

@@ -2,15 +2,16 @@
 
 use crate::config::Config;
 use crate::connection::outbox::Queue;
+use crate::effect::{Effect, Turn};
 use crate::home::{Home, Log};
 use crate::hub::Hub;
 use crate::ids::ConnId;
-use crate::link::epoch_text;
+use crate::input::{Input, Refused, Upgrade};
 use crate::map::Keys;
+use crate::publication::epoch_text;
 use crate::snapshot::{LogView, Snapshot};
 use crate::stats::{Gauges, Stats};
 use crate::time::{Instant, Now};
-use crate::turn::{Effect, Input, Refused, Turn, Upgrade};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -242,9 +243,9 @@ mod tests {
     use super::*;
     use crate::api::{Command, Message};
     use crate::ids::Name;
+    use crate::input::CallId;
     use crate::link::HomeEvent;
     use crate::testing::audit_finds;
-    use crate::turn::CallId;
     use alloc::collections::BTreeMap;
 
     const KEYS: Keys = Keys(1, 2);

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::link::{Draft, Entry};
-use crate::turn::Upgrade;
+use crate::input::Upgrade;
+use crate::publication::{Draft, Entry};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr};

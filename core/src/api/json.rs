@@ -5,12 +5,12 @@ use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name};
 use crate::limits::{Limit, LimitRow, Limits};
-use crate::protocol::centrifuge::{push_members, push_publication};
 use crate::protocol::history::{HistoryFields, Since};
 use crate::protocol::raw::{
     integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes,
 };
 use crate::protocol::readable;
+use crate::protocol::shapes::{push_members, push_publication};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;

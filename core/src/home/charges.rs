@@ -1,7 +1,7 @@
 //! Accounting of `history_bytes`: a payload that several logs retain counts once.
 
-use crate::link::Draft;
 use crate::map::{Keys, Map};
+use crate::publication::Draft;
 use alloc::sync::Arc;
 
 /// The bytes that all logs retain together.

@@ -2,8 +2,8 @@
 
 use crate::ids::Name;
 use crate::limits::Limits;
-use crate::link::Position;
 use crate::map::{Keys, Map};
+use crate::publication::Position;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::string::String;

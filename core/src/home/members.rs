@@ -1,9 +1,9 @@
 //! The members of one room, with the number of their users and a lower bound of the bytes of a list of them.
 
-use crate::hub::registry::JoinId;
 use crate::ids::{ClientId, ClientInfo, Name};
+use crate::link::JoinId;
 use crate::map::{Keys, Map};
-use crate::protocol::centrifuge::least_member_bytes;
+use crate::protocol::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
 /// The members of a room, by client.

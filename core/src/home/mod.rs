@@ -12,11 +12,13 @@ pub(crate) use log::Log;
 
 use crate::api::HistoryQuery;
 use crate::error::{Error, ErrorCode};
-use crate::hub::registry::{JoinId, index};
+use crate::hub::registry::index;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::{Limit, Limits};
-use crate::link::{Draft, Entry, HomeEvent, HomeRequest, Origin, Page, Position, Replay};
+use crate::link::JoinId;
+use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::map::{Keys, Map};
+use crate::publication::{Draft, Entry, Page, Position, Replay};
 use crate::time::Instant;
 use crate::timers::Timers;
 use alloc::collections::VecDeque;

@@ -3,13 +3,14 @@
 use super::{Hub, Owner};
 use crate::admission::address::Address;
 use crate::admission::route::Target;
-use crate::connection::{Conn, Deadlines, Handshaking, Phase, Protocol, Timer};
+use crate::connection::deadlines::{Deadlines, Timer};
+use crate::connection::{Conn, Handshaking, Phase, Protocol};
 use crate::hub::registry::index;
 use crate::ids::{ClientId, ConnId};
+use crate::input::{Refused, Upgrade};
 use crate::limits::gcra::Gcra;
 use crate::limits::{Limit, Rate};
 use crate::time::Instant;
-use crate::turn::{Refused, Upgrade};
 use alloc::boxed::Box;
 
 /// One address, while a limit by address is on.

@@ -5,15 +5,16 @@ use crate::api::{Position, Publication, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
-use crate::link::{self, Caller, Entry, Origin, Page};
+use crate::link::{Caller, Origin};
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
+use crate::publication::{Entry, Page};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Hub {
     /// The home has published what it was asked to.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<link::Position>) {
+    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<crate::publication::Position>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {

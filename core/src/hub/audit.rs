@@ -2,9 +2,11 @@
 
 use super::turns::Work;
 use super::{Hub, Owner};
+use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::{Conn, Open, Phase, Timer};
-use crate::hub::registry::{Reasons, index};
+use crate::connection::pending::Reasons;
+use crate::connection::{Conn, Open, Phase};
+use crate::hub::registry::index;
 use crate::link::Caller;
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -143,14 +145,16 @@ mod tests {
     use super::*;
     use crate::admission::address::Address;
     use crate::config::Config;
-    use crate::connection::{Deferred, JoinReason, PendingJoin};
-    use crate::hub::registry::{JoinId, Reasons};
+    use crate::connection::pending::Reasons;
+    use crate::connection::pending::{Deferred, JoinReason, PendingJoin};
     use crate::ids::{ConnId, Name};
+    use crate::input::Input;
     use crate::limits::Limits;
-    use crate::link::{HomeEvent, HomeRequest, Position, Replay, Replayed};
+    use crate::link::JoinId;
+    use crate::link::{HomeEvent, HomeRequest};
     use crate::map::Keys;
+    use crate::publication::{Position, Replay, Replayed};
     use crate::testing::{audit_finds, knock};
-    use crate::turn::Input;
     use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;

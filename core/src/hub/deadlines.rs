@@ -3,8 +3,9 @@
 use super::lifecycle::abnormal;
 use super::{Hub, Owner};
 use crate::close::CloseCause;
+use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
-use crate::connection::{Phase, Protocol, Timer};
+use crate::connection::{Phase, Protocol};
 use crate::limits::Limit;
 use crate::protocol::centrifuge::PING;
 use crate::time::Instant;

@@ -5,12 +5,12 @@ use crate::connection::frame::Frame;
 use crate::connection::held::Held;
 use crate::connection::outbox::Full;
 use crate::connection::{Conn, Open, Protocol};
+use crate::effect::Effect;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
-use crate::link::{Entry, Position};
 use crate::protocol::{centrifuge, plain, raw};
+use crate::publication::{Entry, Position};
 use crate::stats::Totals;
-use crate::turn::Effect;
 use alloc::string::String;
 use alloc::vec::Vec;
 

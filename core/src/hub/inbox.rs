@@ -4,13 +4,14 @@ use super::Hub;
 use super::lifecycle::abnormal;
 use super::turns::Work;
 use crate::close::CloseCause;
+use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
-use crate::connection::{Conn, Phase, Timer};
+use crate::connection::{Conn, Phase};
+use crate::effect::Effect;
 use crate::hub::registry::index;
 use crate::limits::Limit;
 use crate::time::Instant;
-use crate::turn::Effect;
 use alloc::rc::Rc;
 use alloc::string::String;
 

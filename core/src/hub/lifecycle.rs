@@ -3,12 +3,14 @@
 use super::Hub;
 use super::Owner;
 use crate::close::{ABNORMAL, CloseCause, CloseReason};
+use crate::connection::closing::{Closing, PeerSide, SealOutcome};
+use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::{Closing, PeerSide, Phase, Protocol, SealOutcome, Stage, Timer};
+use crate::connection::{Phase, Protocol, Stage};
+use crate::effect::{Change, Effect, End};
 use crate::ids::ClientInfo;
 use crate::limits::Limit;
 use crate::time::Instant;
-use crate::turn::{Change, Effect, End};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -4,16 +4,22 @@ use super::Hub;
 use super::turns::Work;
 use super::verdict::{Flaw, TokenVerdict};
 use crate::close::CloseCause;
+use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
-use crate::connection::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe, Protocol, Stage, Timer};
+use crate::connection::pending::Reasons;
+use crate::connection::pending::Subscribed;
+use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe};
+use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
-use crate::hub::registry::{JoinId, Left, Reasons};
+use crate::hub::registry::Left;
 use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limit;
-use crate::link::{HomeRequest, Position, Replay, Replayed};
-use crate::protocol::centrifuge::{self, Subscribed};
+use crate::link::HomeRequest;
+use crate::link::JoinId;
+use crate::protocol::centrifuge;
 use crate::protocol::plain;
+use crate::publication::{Position, Replay, Replayed};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::format;
@@ -400,9 +406,9 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::input::Input;
     use crate::map::Keys;
     use crate::testing::knock;
-    use crate::turn::Input;
     use alloc::rc::Rc;
 
     /// A home on another node would leave joins under way for longer than a turn.

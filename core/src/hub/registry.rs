@@ -1,7 +1,9 @@
 //! Who is in what: connections in rooms, connections of users. Both sides of every relation are kept here and nowhere
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
+use crate::connection::pending::Reasons;
 use crate::ids::Name;
+use crate::link::JoinId;
 use crate::map::{Keys, Map};
 use alloc::vec::Vec;
 use slab::Slab;
@@ -45,39 +47,6 @@ struct Membership {
     state: MembershipState,
 }
 
-/// Who wants a connection to be in a room: one or several.
-///
-/// Each may take back its own reason, and with the last one the membership ends. The client and the API may also end it
-/// for whatever reason it is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reasons(u8);
-
-impl Reasons {
-    /// The client has named the room: in a `subscribe` or in its URL.
-    pub const CLIENT: Self = Self(1);
-    /// The connection's token names it in `channels`.
-    pub const TOKEN: Self = Self(2);
-    /// A backend has put it there.
-    pub const API: Self = Self(4);
-    /// It is the personal room of the connection's user.
-    pub const PERSONAL: Self = Self(8);
-
-    /// These and those.
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether any of those is among these.
-    pub fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// These but for those; `None` when nothing is left.
-    pub fn without(self, other: Self) -> Option<Self> {
-        Some(Self(self.0 & !other.0)).filter(|rest| rest.0 != 0)
-    }
-}
-
 #[derive(Clone, Debug)]
 enum MembershipState {
     /// The home has not confirmed it: the connection is no member yet and receives nothing.
@@ -85,10 +54,6 @@ enum MembershipState {
     /// A member, found at this place of the room's list.
     Member(Link),
 }
-
-/// Which attempt to join is meant: an answer to one that was given up names a number that nobody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct JoinId(pub u64);
 
 /// A membership that ended, or an attempt that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -341,7 +306,7 @@ impl Registry {
         let mut users = 0;
         for (slot, entry) in self.slots.iter().enumerate() {
             for (at, membership) in entry.memberships.iter().enumerate() {
-                assert_ne!(membership.wanted.0, 0, "G2: somebody wants a connection where it is");
+                assert!(!membership.wanted.is_none(), "G2: somebody wants a connection where it is");
                 if let MembershipState::Member(link) = membership.state {
                     memberships += 1;
                     let entry = self.rooms.entry(link);
@@ -647,7 +612,7 @@ mod tests {
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].membership = 1),
                 ("G2: somebody wants a connection where it is", |registry| {
-                    registry.slots[0].memberships[0].wanted = Reasons(0);
+                    registry.slots[0].memberships[0].wanted = Reasons::NONE;
                 }),
                 ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),
                 ("G8: memberships are counted", |registry| registry.confirmed += 1),

@@ -3,13 +3,14 @@
 use super::Hub;
 use super::turns::Work;
 use crate::close::CloseCause;
+use crate::connection::deadlines::Timer;
 use crate::connection::outbox::{Progress, Queue};
-use crate::connection::{Conn, Phase, Timer};
+use crate::connection::{Conn, Phase};
+use crate::effect::Effect;
 use crate::hub::registry::index;
 use crate::ids::ConnId;
 use crate::limits::Limit;
 use crate::time::Instant;
-use crate::turn::Effect;
 use alloc::vec::Vec;
 
 impl Hub {

@@ -1,8 +1,9 @@
 //! What a hub shows of itself: its state as plain data, and its counts.
 
 use super::Hub;
+use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::{Conn, Phase, Stage, Timer};
+use crate::connection::{Conn, Phase, Stage};
 use crate::ids::{ConnId, Name};
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};

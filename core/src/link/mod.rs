@@ -2,9 +2,9 @@
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
-use crate::hub::registry::JoinId;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
-use crate::turn::CallId;
+use crate::input::CallId;
+use crate::publication::{Draft, Entry, Page, Position, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -57,79 +57,6 @@ pub(crate) enum HomeEvent {
     Vacated(Name),
 }
 
-/// What of the log a new member wants to have before anything else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Replay {
-    /// Nothing.
-    #[default]
-    None,
-    /// All that came after this position. Where that cannot be had: to join without it, or not at all.
-    Since { epoch: String, offset: u64, or_refuse: bool },
-    /// At most this many of the newest.
-    Last(usize),
-}
-
-impl Replay {
-    /// The same, but never a reason not to join.
-    pub fn or_without(self) -> Self {
-        match self {
-            Self::Since { epoch, offset, .. } => Self::Since { epoch, offset, or_refuse: false },
-            other => other,
-        }
-    }
-}
-
-/// What of the log a new member gets.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Replayed {
-    /// Whether all was there that was asked for; `None` where nothing was.
-    pub recovered: Option<bool>,
-    /// Ascending, up to the position of the join.
-    pub entries: Vec<Arc<Entry>>,
-}
-
-impl Replayed {
-    /// What counts against `reply_bytes`: the messages as they are encoded in a reply, with the commas between them.
-    pub fn bytes(&self) -> usize {
-        let entries: usize = self.entries.iter().map(|entry| entry.encoded_bytes()).sum();
-        entries + self.entries.len().saturating_sub(1)
-    }
-}
-
-/// What is read of a log.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    /// In the order that was asked for.
-    pub entries: Vec<Arc<Entry>>,
-    /// The log's top; `None` where there is no log.
-    pub position: Option<Position>,
-}
-
-/// A position in a log, with the epoch as the number that it is inside the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub epoch: u64,
-    pub offset: u64,
-}
-
-impl From<Position> for crate::api::Position {
-    fn from(position: Position) -> Self {
-        Self { epoch: epoch_text(position.epoch), offset: position.offset }
-    }
-}
-
-impl crate::api::Position {
-    /// A position where there may be no log: offset 0 and an empty epoch.
-    pub(crate) fn of(position: Option<Position>) -> Self {
-        position.map_or_else(|| Self { epoch: String::new(), offset: 0 }, Self::from)
-    }
-}
-
-/// An epoch as it goes over the wire.
-pub(crate) fn epoch_text(epoch: u64) -> String {
-    alloc::format!("{epoch:016x}")
-}
-
 /// Who waits for an answer of the home.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
@@ -150,44 +77,6 @@ pub(crate) enum Caller {
     Part { gather: u64, at: usize },
 }
 
-/// A message that has no place in a log yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Draft {
-    /// JSON of one line; the publications of a broadcast share it.
-    pub data: Arc<str>,
-    /// A JSON object of strings.
-    pub tags: Option<Arc<str>>,
-    /// Who published it, when a client did.
-    pub info: Option<Arc<ClientInfo>>,
-    /// Deliver it, but keep it out of the log.
-    pub skip_history: bool,
-    /// Whether other drafts have the very same payload, as those of one broadcast do.
-    pub shared: bool,
-}
-
-impl Draft {
-    /// What counts against `publication_bytes`.
-    pub fn payload_bytes(&self) -> usize {
-        self.data.len() + self.tags.as_ref().map_or(0, |tags| tags.len())
-    }
-
-    /// What counts against `history_bytes`, once for all who share it, and against `history_bytes_per_room`.
-    pub fn bytes(&self) -> usize {
-        self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
-    }
-}
-
-/// A message with its place in the log; without one, the offset is 0.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub epoch: u64,
-    pub offset: u64,
-    pub draft: Draft,
-}
-
-impl Entry {
-    /// How many bytes it takes in a reply, without the comma before the next.
-    pub fn encoded_bytes(&self) -> usize {
-        crate::protocol::centrifuge::entry_bytes(self)
-    }
-}
+/// Which attempt to join is meant: an answer to one that was given up names a number that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct JoinId(pub u64);

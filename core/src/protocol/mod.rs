@@ -5,5 +5,6 @@ pub(crate) mod history;
 pub(crate) mod plain;
 pub(crate) mod raw;
 pub(crate) mod readable;
+pub(crate) mod shapes;
 
 pub use plain::Word;

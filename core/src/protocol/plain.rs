@@ -3,9 +3,9 @@
 use crate::api;
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
-use crate::link::Position;
 use crate::protocol::raw::{object, one_line, present, push_number, push_string};
 use crate::protocol::readable;
+use crate::publication::Position;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,0 +1,287 @@
+//! What a client is sent: replies and pushes.
+
+use crate::connection::pending::Subscribed;
+use crate::error::{Error, UnsubscribeReason};
+use crate::ids::{ClientInfo, Name};
+use crate::protocol::raw::{push_number, push_string};
+use crate::protocol::shapes::{push_entry, push_info, push_members_within, push_position, push_publications};
+use crate::publication::{Entry, Page};
+use alloc::string::String;
+use alloc::sync::Arc;
+
+/// What the reply to `connect` says.
+pub(crate) struct Connected<'a> {
+    pub id: u64,
+    pub info: &'a ClientInfo,
+    pub version: &'a str,
+    pub node: &'a str,
+    /// Seconds until the token expires.
+    pub ttl: Option<u64>,
+    /// Seconds between pings, where they are `{}`.
+    pub ping: Option<u64>,
+    /// Server-side subscriptions, with where they start.
+    pub subs: &'a [(Name, Subscribed)],
+}
+
+impl Connected<'_> {
+    /// The reply as text.
+    pub fn encode(&self) -> String {
+        let client = self.info.client_text();
+        let mut out = open_reply(self.id, "connect");
+        out.push_str("{\"client\":");
+        push_string(&mut out, &client);
+        out.push_str(",\"version\":");
+        push_string(&mut out, self.version);
+        push_ttl(&mut out, self.ttl);
+        if !self.subs.is_empty() {
+            out.push_str(",\"subs\":");
+            for (at, (room, subscribed)) in self.subs.iter().enumerate() {
+                out.push(if at == 0 { '{' } else { ',' });
+                push_string(&mut out, room);
+                out.push(':');
+                push_subscription(&mut out, subscribed);
+            }
+            out.push('}');
+        }
+        if let Some(ping) = self.ping {
+            out.push_str(",\"ping\":");
+            push_number(&mut out, ping);
+            out.push_str(",\"pong\":true");
+        }
+        out.push_str(",\"session\":");
+        push_string(&mut out, &client);
+        out.push_str(",\"node\":");
+        push_string(&mut out, self.node);
+        out.push_str("}}");
+        out
+    }
+}
+
+/// The reply to `subscribe`.
+pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
+    let mut out = open_reply(id, "subscribe");
+    push_subscription(&mut out, subscribed);
+    out.push('}');
+    out
+}
+
+/// The reply to `refresh`.
+pub(crate) fn refreshed(id: u64, info: &ClientInfo, ttl: Option<u64>) -> String {
+    let mut out = open_reply(id, "refresh");
+    out.push_str("{\"client\":");
+    push_string(&mut out, &info.client_text());
+    push_ttl(&mut out, ttl);
+    out.push_str("}}");
+    out
+}
+
+/// The reply to `sub_refresh`.
+pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
+    let mut out = open_reply(id, "sub_refresh");
+    push_ttl_object(&mut out, ttl);
+    out.push('}');
+    out
+}
+
+/// The reply to `history`.
+pub(crate) fn history(id: u64, page: &Page) -> String {
+    let mut out = open_reply(id, "history");
+    out.push('{');
+    push_publications(&mut out, &page.entries);
+    if let Some(position) = page.position {
+        out.push(',');
+        push_position(&mut out, position);
+    }
+    out.push_str("}}");
+    out
+}
+
+/// The reply to `presence`; `None` where the list of members, as encoded, has more than `most` bytes. Of a list that is
+/// too long no more is encoded than shows it.
+pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Option<String> {
+    let mut out = open_reply(id, "presence");
+    out.push_str("{\"presence\":");
+    let start = out.len();
+    push_members_within(&mut out, members, start.saturating_add(most));
+    let fits = out.len() - start <= most;
+    out.push_str("}}");
+    fits.then_some(out)
+}
+
+/// The reply to `presence_stats`.
+pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
+    let mut out = open_reply(id, "presence_stats");
+    out.push_str("{\"num_clients\":");
+    push_number(&mut out, clients);
+    out.push_str(",\"num_users\":");
+    push_number(&mut out, users);
+    out.push_str("}}");
+    out
+}
+
+/// A reply without content.
+pub(crate) fn done(id: u64, method: &str) -> String {
+    let mut out = open_reply(id, method);
+    out.push_str("{}}");
+    out
+}
+
+/// The reply to a command that failed.
+pub(crate) fn failed(id: u64, error: &Error) -> String {
+    let mut out = open_reply(id, "error");
+    out.push_str("{\"code\":");
+    push_number(&mut out, error.code.number());
+    out.push_str(",\"message\":");
+    push_string(&mut out, &error.message);
+    if error.code.is_temporary() {
+        out.push_str(",\"temporary\":true");
+    }
+    out.push_str("}}");
+    out
+}
+
+/// A publication in a room.
+pub(crate) fn publication(room: &str, entry: &Entry) -> String {
+    let mut out = open_push(room, "pub");
+    push_entry(&mut out, entry);
+    out.push_str("}}");
+    out
+}
+
+/// A member came, or went.
+pub(crate) fn presence_push(room: &str, member: &ClientInfo, came: bool) -> String {
+    let mut out = open_push(room, if came { "join" } else { "leave" });
+    out.push_str("{\"info\":");
+    push_info(&mut out, member);
+    out.push_str("}}}");
+    out
+}
+
+/// The server has put the connection into a room.
+pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
+    let mut out = open_push(room, "subscribe");
+    push_subscription(&mut out, subscribed);
+    out.push_str("}}");
+    out
+}
+
+/// The server has taken the connection out of a room.
+pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
+    let mut out = open_push(room, "unsubscribe");
+    out.push_str("{\"code\":");
+    push_number(&mut out, reason.code);
+    out.push_str(",\"reason\":");
+    push_string(&mut out, reason.reason);
+    out.push_str("}}}");
+    out
+}
+
+/// The connection's token is good for longer than it said.
+pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
+    let mut out = String::from("{\"push\":{\"refresh\":");
+    push_ttl_object(&mut out, ttl);
+    out.push_str("}}");
+    out
+}
+
+/// A message to one connection, outside of any room.
+pub(crate) fn message(data: &str) -> String {
+    let mut out = String::with_capacity(data.len() + 40);
+    out.push_str("{\"push\":{\"message\":{\"data\":");
+    out.push_str(data);
+    out.push_str("}}}");
+    out
+}
+
+/// A ping, to be answered with the same.
+pub(crate) const PING: &str = "{}";
+
+fn open_reply(id: u64, key: &str) -> String {
+    let mut out = String::from("{\"id\":");
+    push_number(&mut out, id);
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    out
+}
+
+fn open_push(room: &str, kind: &str) -> String {
+    let mut out = String::from("{\"push\":{\"channel\":");
+    push_string(&mut out, room);
+    out.push_str(",\"");
+    out.push_str(kind);
+    out.push_str("\":");
+    out
+}
+
+fn push_ttl(out: &mut String, ttl: Option<u64>) {
+    if let Some(ttl) = ttl {
+        out.push_str(",\"expires\":true,\"ttl\":");
+        push_number(out, ttl);
+    }
+}
+
+fn push_ttl_object(out: &mut String, ttl: Option<u64>) {
+    match ttl {
+        Some(ttl) => {
+            out.push_str("{\"expires\":true,\"ttl\":");
+            push_number(out, ttl);
+            out.push('}');
+        }
+        None => out.push_str("{}"),
+    }
+}
+
+fn push_subscription(out: &mut String, subscribed: &Subscribed) {
+    let Subscribed { position, positioned, replay, ttl } = subscribed;
+    // Every field brings a comma along; that of the first is made the brace.
+    let start = out.len();
+    push_ttl(out, *ttl);
+    if *positioned {
+        out.push_str(",\"recoverable\":true,\"positioned\":true,");
+        push_position(out, *position);
+    }
+    if let Some(recovered) = replay.recovered.filter(|_| *positioned) {
+        out.push_str(",\"was_recovering\":true");
+        if recovered {
+            out.push_str(",\"recovered\":true,");
+            push_publications(out, &replay.entries);
+        }
+    }
+    if out.len() == start {
+        out.push_str("{}");
+    } else {
+        out.replace_range(start..=start, "{");
+        out.push('}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Name;
+    use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
+    use crate::publication::{Position, Replayed};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn what_is_said_of_a_room_and_of_a_connection_is_bounded() {
+        let most = u64::MAX;
+        let position = Position { epoch: most, offset: most };
+        let replay = Replayed { recovered: Some(true), entries: Vec::new() };
+        let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
+        assert!(subscribed(most, &longest).len() <= ROOM_BYTES);
+        let info = crate::testing::somebody(1);
+        let node = "\"".repeat(crate::config::NODE_BYTES);
+        let version = "v".repeat(64);
+        let encode = |subs: &[(Name, Subscribed)]| {
+            let (version, node) = (version.as_str(), node.as_str());
+            let (ttl, ping) = (Some(most), Some(most));
+            Connected { id: most, info: &info, version, node, ttl, ping, subs }.encode().len()
+        };
+        assert!(encode(&[]) <= CONNECT_BYTES);
+        let name = Name::from("\\".repeat(200).as_str());
+        let rooms: Vec<(Name, Subscribed)> = (0..10).map(|_| (name.clone(), longest.clone())).collect();
+        assert!(encode(&rooms) <= CONNECT_BYTES + 10 * (2 * 200 + ROOM_BYTES));
+    }
+}

@@ -1,0 +1,162 @@
+//! Publications, positions and members as JSON: the same shapes in the client protocol and in the HTTP API.
+
+use crate::ids::ClientInfo;
+use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
+use crate::publication::{Entry, Position, epoch_text};
+use alloc::string::String;
+use alloc::sync::Arc;
+
+/// How many bytes a message takes in a reply, without the comma before the next.
+pub(crate) fn entry_bytes(Entry { offset, draft, .. }: &Entry) -> usize {
+    let info = draft.info.as_ref().map_or(0, |info| ",\"info\":".len() + info_bytes(info));
+    let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
+    let tags = draft.tags.as_ref().map_or(0, |tags| ",\"tags\":".len() + tags.len());
+    "{\"data\":}".len() + draft.data.len() + info + offset + tags
+}
+
+fn info_bytes(info: &ClientInfo) -> usize {
+    string_bytes(&info.user) + bytes_beside_user(info)
+}
+
+fn bytes_beside_user(info: &ClientInfo) -> usize {
+    let raw = |key: &str, value: &Option<String>| value.as_ref().map_or(0, |value| key.len() + value.len());
+    "{\"user\":,\"client\":}".len()
+        + CLIENT_BYTES
+        + raw(",\"conn_info\":", &info.info)
+        + raw(",\"chan_info\":", &info.room_info)
+}
+
+/// How many bytes a member takes in a list of members at least: all but what escapes its user's name, and the comma.
+pub(crate) fn least_member_bytes(info: &ClientInfo) -> usize {
+    CLIENT_BYTES + ":\"\"".len() + info.user.len() + bytes_beside_user(info)
+}
+
+/// A public id as a string: 32 digits, four hyphens and two quotes.
+const CLIENT_BYTES: usize = 38;
+
+pub(crate) fn push_entry(out: &mut String, Entry { offset, draft, .. }: &Entry) {
+    push_publication(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
+}
+
+pub(crate) fn push_publications(out: &mut String, entries: &[Arc<Entry>]) {
+    out.push_str("\"publications\":[");
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        push_entry(out, entry);
+    }
+    out.push(']');
+}
+
+/// One message of a log; with offset 0, one that is in none.
+pub(crate) fn push_publication(
+    out: &mut String,
+    offset: u64,
+    data: &str,
+    tags: Option<&str>,
+    info: Option<&ClientInfo>,
+) {
+    out.push_str("{\"data\":");
+    out.push_str(data);
+    if let Some(info) = info {
+        out.push_str(",\"info\":");
+        push_info(out, info);
+    }
+    if offset > 0 {
+        out.push_str(",\"offset\":");
+        push_number(out, offset);
+    }
+    if let Some(tags) = tags {
+        out.push_str(",\"tags\":");
+        out.push_str(tags);
+    }
+    out.push('}');
+}
+
+pub(crate) fn push_position(out: &mut String, position: Position) {
+    out.push_str("\"epoch\":\"");
+    out.push_str(&epoch_text(position.epoch));
+    out.push_str("\",\"offset\":");
+    push_number(out, position.offset);
+}
+
+/// Members of a room, by client id.
+pub(crate) fn push_members(out: &mut String, members: &[Arc<ClientInfo>]) {
+    push_members_within(out, members, usize::MAX);
+}
+
+/// The same up to the first member that makes the text longer than `most`.
+pub(crate) fn push_members_within(out: &mut String, members: &[Arc<ClientInfo>], most: usize) {
+    out.push('{');
+    for (at, member) in members.iter().enumerate() {
+        if out.len() > most {
+            break;
+        }
+        if at > 0 {
+            out.push(',');
+        }
+        push_string(out, &member.client_text());
+        out.push(':');
+        push_info(out, member);
+    }
+    out.push('}');
+}
+
+pub(crate) fn push_info(out: &mut String, info: &ClientInfo) {
+    out.push_str("{\"user\":");
+    push_string(out, &info.user);
+    out.push_str(",\"client\":");
+    push_string(out, &info.client_text());
+    for (key, value) in [(",\"conn_info\":", &info.info), (",\"chan_info\":", &info.room_info)] {
+        if let Some(value) = value {
+            out.push_str(key);
+            out.push_str(value);
+        }
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ClientId, Name};
+    use crate::publication::Draft;
+    use alloc::vec::Vec;
+
+    /// Infos, tags and offsets in all combinations, with what has to be escaped in them.
+    fn entries() -> Vec<Entry> {
+        let texts = ["", "u", "\"\\é", &"x".repeat(1000)];
+        let mut all = Vec::new();
+        for (at, user) in texts.into_iter().enumerate() {
+            for bits in 0..16_u64 {
+                let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| String::from(text));
+                let info = ClientInfo {
+                    client: ClientId([at as u8; 16]),
+                    user: if user.is_empty() { Name::empty() } else { Name::from(user) },
+                    info: has(0, r#"{"a":1}"#),
+                    room_info: has(1, "[1,2]"),
+                };
+                let draft = Draft {
+                    data: alloc::format!("{:?}", "d".repeat(at)).into(),
+                    tags: has(2, r#"{"k":"v"}"#).map(Arc::from),
+                    info: has(3, "").map(|_| Arc::new(info)),
+                    skip_history: false,
+                    shared: false,
+                };
+                let offset = [0, 1, 10, u64::MAX][at];
+                all.push(Entry { epoch: 7, offset, draft });
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_message_takes_as_many_bytes_as_was_said() {
+        for entry in entries() {
+            let mut out = String::new();
+            push_entry(&mut out, &entry);
+            assert_eq!(entry_bytes(&entry), out.len(), "{out}");
+        }
+    }
+}

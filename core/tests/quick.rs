@@ -1,9 +1,9 @@
 //! What notices a change of the core within seconds: small scopes to their end, and some random runs.
 
 use parlor_core::Shard;
-use parlor_sim::explore::{Protocol, Scope, explore};
-use parlor_sim::run::run;
-use parlor_sim::swarm::Options;
+use parlor_sim::search::explore::{Protocol, Scope, explore};
+use parlor_sim::search::run::run;
+use parlor_sim::search::swarm::Options;
 
 #[test]
 fn random_runs_are_clean() {

@@ -1,51 +1,43 @@
-//! The simulator that checks Parlor's state machine: invented clients, sockets and time around it, an independent oracle
-//! beside it, and three ways to choose what happens: every possibility in a small scope, random runs, and given traces.
+//! How Parlor is verified: a simulator that invents clients, sockets, time and backends around the server's state machine,
+//! and checks every step of what comes of them.
 //!
-//! - [`action`] is what can happen, [`setup`] what the world is like; a [`trace`] of both is all that repeats a run.
-//! - [`world`] turns an action into inputs of a [`subject`], and judges what comes of each: clients read frames out of
-//!   the [`socket`] with a parser of their own ([`client`]), the [`oracle`] says which frame is due, and which effects,
-//!   state and counts. [`checks`] names what is broken.
-//! - [`explore`] searches a scope to its end ([`congruence`]: without taking two states for one), [`swarm`] draws random
-//!   runs and [`run`] runs each twice, a [`batch`] of them after each other; [`shrink`] makes a failing trace short and
-//!   [`report`] tells it. [`coverage`] counts what has happened at all.
-//! - [`checkers`] judge properties, each alone, and know no rule of the oracle's; `--judge checkers` asks them only.
-//! - `hosted` is the server's own driver as the subject: inputs are bytes there, on invented sockets.
-//! - [`naive`] has the historic subjects, and [`hunt`] finds what is wrong with them. The [`canary`] is wrong so seldom
-//!   that only a batch that works notices.
+//! # How a run works
 //!
-//! A new rule of the server is a new action (or argument of one), its text in [`speech`] or [`request`], what it means in
-//! the oracle, and a goal; then the searches and the random runs have it without further ado.
+//! 1. A [`Setup`](world::setup::Setup) fixes the size of the world and the configuration of the server. A seed draws it
+//!    ([`search::swarm`]), a scope gives it ([`search::explore`]), or a [`Trace`](world::trace::Trace) has it as text.
+//! 2. [`Action`](world::action::Action)s follow each other: the same sources choose them. One list of actions determines
+//!    a run, and every subsequence of a list is a list.
+//! 3. The [`World`](world::World) turns an action into inputs of a [`Subject`](subjects::subject::Subject): the machine
+//!    itself, the server's own driver around it, or one that is wrong on purpose.
+//! 4. The [reference model](reference) is told of the input as a [`Stimulus`](reference::Stimulus), foresees what must come
+//!    of it, and compares that with effects, state, figures and the next deadline.
+//! 5. Clients read what their [sockets](world::socket) took with a [parser of their own](world::frames); the reference model
+//!    says which frame was due. tungstenite reads every stream of a random run [once more](world::transcript).
+//! 6. [Property checkers](checkers) see what a user could see, each judging one property alone.
+//! 7. The first difference is a [`Failure`](guarantees::Failure), which names the [guarantee](guarantees) that is broken.
+//!    The list of actions is [made short](search::shrink) and [reported](search::report).
+//!
+//! # The folders
+//!
+//! | | |
+//! |---|---|
+//! | [`world`] | what can happen, clients, sockets, the clock, calls of backends, and the healing at the end of a run |
+//! | [`reference`](mod@reference) | the model that foresees each step; it shares no code with the core |
+//! | [`checkers`] | properties over what is seen from outside; they share nothing with the model |
+//! | [`search`] | exhaustive exploration, random runs, batches, shrinking, hunts for known defects |
+//! | [`subjects`] | the machine, the driver, the historic managers, machines with a defect put in |
+//! | [`fuzz`] | what a fuzzer runs: functions of bytes |
+//! | `cli` | the commands of the program |
+//!
+//! Beside them stand [`guarantees`] and [`goals`], which everything names, and [`rng`], from which everything is drawn.
+//! `sim/README.md` says what is claimed, what is not checked, and how to add to it.
 
-pub mod action;
-pub mod batch;
-pub mod between;
-pub mod canary;
-mod canon;
 pub mod checkers;
-pub mod checks;
-pub mod client;
-pub mod congruence;
-pub mod coverage;
-pub mod explore;
 pub mod fuzz;
-mod heal;
-#[cfg(feature = "driver")]
-pub mod hosted;
-pub mod hunt;
-pub mod naive;
-pub mod oracle;
-pub mod report;
-pub mod request;
+pub mod goals;
+pub mod guarantees;
+pub mod reference;
 pub mod rng;
-pub mod run;
-pub mod seeded;
-pub mod setup;
-pub mod shrink;
-pub mod socket;
-pub mod speech;
-pub mod subject;
-pub mod swarm;
-mod third_party;
-pub mod trace;
-pub mod transcript;
+pub mod search;
+pub mod subjects;
 pub mod world;

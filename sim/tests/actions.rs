@@ -1,11 +1,11 @@
 //! Any list of actions at all: what the random runs would not think of, shrunk by proptest.
 
 use parlor_core::{Limit, Shard};
-use parlor_sim::action::Action;
-use parlor_sim::report;
-use parlor_sim::run::run_twice;
-use parlor_sim::setup::Setup;
-use parlor_sim::trace::Trace;
+use parlor_sim::search::report;
+use parlor_sim::search::run::run_twice;
+use parlor_sim::world::action::Action;
+use parlor_sim::world::setup::Setup;
+use parlor_sim::world::trace::Trace;
 use proptest::prelude::*;
 
 fn actions(setup: &Setup) -> impl Strategy<Value = Vec<Action>> + use<> {

@@ -1,6 +1,6 @@
 //! Whoever comes in between the parts of a call gets what is its own, and so does everybody else.
 
-use parlor_sim::between::{Between, run};
+use parlor_sim::search::between::{Between, run};
 
 #[test]
 fn what_comes_between_the_parts_of_a_call_costs_nobody_a_message() {

@@ -1,6 +1,7 @@
 //! The program: what it prints, and what its exit codes tell apart.
 
-use parlor_sim::{fuzz, hunt};
+use parlor_sim::fuzz;
+use parlor_sim::search::hunt;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -92,7 +93,7 @@ fn a_hunt_ends_with_0_when_it_has_found_everything() {
         ends(&["hunt", subject], 0, &[&hunt::count(subject, all, all)]);
     }
     ends(&["hunt", "parlor"], 1, &[&hunt::count("parlor", 0, hunt::all().len())]);
-    let seeded = parlor_sim::seeded::all().count();
+    let seeded = parlor_sim::subjects::seeded::all().count();
     let all = format!("{seeded} of {seeded} defects");
     ends(&["hunt", "seeded"], 0, &["a_gauge_that_drifts                              G8 by seed ", &all]);
 }

@@ -1,15 +1,15 @@
 //! Random runs of the server's own host and driver, over invented sockets.
 #![cfg(feature = "driver")]
 
-use parlor_sim::action::{Action, Budget, Client, Payload, Rooms};
-use parlor_sim::coverage::Goals;
-use parlor_sim::hosted::Hosted;
-use parlor_sim::report;
-use parlor_sim::run::run_twice;
-use parlor_sim::setup::Setup;
-use parlor_sim::shrink::shorten;
-use parlor_sim::swarm::Options;
-use parlor_sim::trace::Trace;
+use parlor_sim::goals::Goals;
+use parlor_sim::search::report;
+use parlor_sim::search::run::run_twice;
+use parlor_sim::search::shrink::shorten;
+use parlor_sim::search::swarm::Options;
+use parlor_sim::subjects::hosted::Hosted;
+use parlor_sim::world::action::{Action, Budget, Client, Payload, Rooms};
+use parlor_sim::world::setup::Setup;
+use parlor_sim::world::trace::Trace;
 
 const SEEDS: u64 = 100;
 

@@ -2,10 +2,10 @@
 //! deserves a sentence that says why.
 
 use parlor_core::Shard;
-use parlor_sim::congruence::compare_merged;
-use parlor_sim::coverage::Goal;
-use parlor_sim::explore::{Found, Protocol, Scope, explore, explore_watched};
-use parlor_sim::report;
+use parlor_sim::goals::Goal;
+use parlor_sim::search::congruence::compare_merged;
+use parlor_sim::search::explore::{Found, Protocol, Scope, explore, explore_watched};
+use parlor_sim::search::report;
 use std::time::Duration;
 
 fn search(scope: &Scope) -> Found {

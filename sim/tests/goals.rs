@@ -1,9 +1,9 @@
 //! What random runs reach too seldom to rely on: each by a trace that leads there.
 
 use parlor_core::Shard;
-use parlor_sim::coverage::Goal;
-use parlor_sim::run::run_twice;
-use parlor_sim::trace::Trace;
+use parlor_sim::goals::Goal;
+use parlor_sim::search::run::run_twice;
+use parlor_sim::world::trace::Trace;
 
 fn reaches(goal: Goal, text: &str) {
     let trace: Trace = text.parse().expect("a trace");

@@ -2,14 +2,14 @@
 //! after, by a trace than which there is no shorter. And in Parlor none of them.
 
 use parlor_core::Shard;
-use parlor_sim::checks::{Guarantee, Guarantees};
-use parlor_sim::explore::{Scope, explore};
-use parlor_sim::hunt::{self, Defect};
-use parlor_sim::naive::{V0, V1};
-use parlor_sim::run::{Run, run_twice};
-use parlor_sim::setup::Setup;
-use parlor_sim::subject::Subject;
-use parlor_sim::trace::Trace;
+use parlor_sim::guarantees::{Guarantee, Guarantees};
+use parlor_sim::search::explore::{Scope, explore};
+use parlor_sim::search::hunt::{self, Defect};
+use parlor_sim::search::run::{Run, run_twice};
+use parlor_sim::subjects::naive::{V0, V1};
+use parlor_sim::subjects::subject::Subject;
+use parlor_sim::world::setup::Setup;
+use parlor_sim::world::trace::Trace;
 
 /// What is broken, and the trace that breaks it.
 type Find = (Guarantee, &'static str);

@@ -32,7 +32,7 @@ const ALLOWED: &[&str] = &[
 
 #[test]
 fn the_oracle_shares_no_code_with_core() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oracle");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference");
     let mut read = 0;
     for entry in fs::read_dir(folder).expect("the oracle is a folder") {
         let path = entry.expect("an entry").path();
@@ -55,7 +55,7 @@ fn the_oracle_shares_no_code_with_core() {
 #[test]
 fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
     const OF_THE_SUBJECT: [&str; 5] = ["Snapshot", "Stats", "ConnView", "PhaseView", "outcome"];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oracle");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference");
     let source = |name: &str| fs::read_to_string(folder.join(name)).expect("a source file");
     for entry in fs::read_dir(&folder).expect("the oracle is a folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a name in ASCII");

@@ -1,15 +1,15 @@
 //! Random runs of the real machine: every seed twice, and as a batch they must have seen something.
 
 use parlor_core::Shard;
-use parlor_sim::batch::Batch;
-use parlor_sim::canary::Canary;
-use parlor_sim::checks::Guarantee;
-use parlor_sim::coverage::{Coverage, Goal};
-use parlor_sim::report;
-use parlor_sim::run::run_twice;
-use parlor_sim::setup::Judges;
-use parlor_sim::swarm::Options;
-use parlor_sim::trace::Trace;
+use parlor_sim::goals::{Coverage, Goal};
+use parlor_sim::guarantees::Guarantee;
+use parlor_sim::search::batch::Batch;
+use parlor_sim::search::report;
+use parlor_sim::search::run::run_twice;
+use parlor_sim::search::swarm::Options;
+use parlor_sim::subjects::canary::Canary;
+use parlor_sim::world::setup::Judges;
+use parlor_sim::world::trace::Trace;
 
 const SEEDS: u64 = 200;
 const STEPS: usize = 300;

@@ -1,10 +1,10 @@
 //! Traces that once broke something, kept as text: what they broke stays whole.
 
 use parlor_core::Shard;
-use parlor_sim::report;
-use parlor_sim::run::run_twice;
-use parlor_sim::subject::Subject;
-use parlor_sim::trace::Trace;
+use parlor_sim::search::report;
+use parlor_sim::search::run::run_twice;
+use parlor_sim::subjects::subject::Subject;
+use parlor_sim::world::trace::Trace;
 use std::fs;
 use std::path::Path;
 
@@ -36,5 +36,5 @@ fn what_was_broken_once_stays_whole() {
 #[cfg(feature = "driver")]
 #[test]
 fn what_was_broken_once_with_the_driver_stays_whole() {
-    stay_whole::<parlor_sim::hosted::Hosted>("tests/regressions/driver", "driver");
+    stay_whole::<parlor_sim::subjects::hosted::Hosted>("tests/regressions/driver", "driver");
 }

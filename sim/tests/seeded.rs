@@ -1,9 +1,9 @@
 //! Every defect that was put in on purpose is found, by what it says finds it.
 
 use parlor_sim::checkers::NAMES;
-use parlor_sim::checks::Guarantee;
-use parlor_sim::seeded::{Seeded, all, named};
-use parlor_sim::setup::Judges;
+use parlor_sim::guarantees::Guarantee;
+use parlor_sim::subjects::seeded::{Seeded, all, named};
+use parlor_sim::world::setup::Judges;
 
 /// What each checker finds while the reference model, the machine's own audits and all other checkers look away.
 const ALONE: [(&str, [&str; 2]); NAMES.len()] = [

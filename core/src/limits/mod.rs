@@ -10,7 +10,7 @@
 //!    the reason. A row without a `simulated` clause keeps its default in simulations.
 //! 2. Its enforcement, where it reads `limits.<name>`. Whatever it refuses names [`Limit`]: `Error::limit`,
 //!    `CloseReason::naming`, `RouteError::Limit`, `hit`.
-//! 3. What the reference model of the simulator foresees (`sim/src/oracle`).
+//! 3. What the reference model of the simulator foresees (`sim/src/reference`).
 //! 4. A test that reaches it, listed in `shell/tests/codes/`. The README's table is checked by `shell/tests/http.rs`,
 //!    which prints what to write.
 

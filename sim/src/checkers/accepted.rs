@@ -2,7 +2,7 @@
 //! who were told.
 
 use super::calls::Sent;
-use crate::checks::{Failure, Guarantee};
+use crate::guarantees::{Failure, Guarantee};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,7 @@
 
 use super::shown::Shown;
 use super::{Checker, Command, Observation, Turn, What};
-use crate::checks::{Failure, Guarantee};
+use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Claims, Config, Input, Limits, Now, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 

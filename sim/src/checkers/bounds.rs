@@ -3,8 +3,8 @@
 
 use super::rates::Rates;
 use super::{Checker, Observation, Turn, What};
-use crate::checks::{Failure, Guarantee};
-use crate::client::Frame;
+use crate::guarantees::{Failure, Guarantee};
+use crate::world::frames::Frame;
 use parlor_core::api::Command;
 use parlor_core::{Input, Limit, Limits};
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@
 use super::calls::parts;
 use super::conduct::Conduct;
 use super::{Checker, Observation, Turn, What};
-use crate::checks::{Failure, Guarantee};
-use crate::client::Frame;
+use crate::guarantees::{Failure, Guarantee};
+use crate::world::frames::Frame;
 use parlor_core::api::Command;
 use parlor_core::{CloseCause, Config, Effect, End, Input, Instant, Limits, Now};
 use std::collections::BTreeMap;

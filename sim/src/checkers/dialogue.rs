@@ -2,8 +2,8 @@
 //! client protocol as an SDK knows it, and nothing about the server.
 
 use super::{Turn, Want, What};
-use crate::checks::Failure;
-use crate::client::Frame;
+use crate::guarantees::Failure;
+use crate::world::frames::Frame;
 use parlor_core::Input;
 use parlor_core::admission::route::Target;
 use serde_json::Value;

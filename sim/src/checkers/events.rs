@@ -2,7 +2,7 @@
 //! go in turns, numbered without a hole.
 
 use super::{Checker, Observation, What};
-use crate::checks::{Failure, Guarantee};
+use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Change, Effect, Event};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,8 @@
 //! remains.
 
 use super::{Checker, Observation, Turn, What};
-use crate::checks::{Failure, Guarantee, equal};
-use crate::client::Frame;
+use crate::guarantees::{Failure, Guarantee, equal};
+use crate::world::frames::Frame;
 use parlor_core::stats::Gauges;
 use parlor_core::{Change, ConnId, Effect, Input, Now};
 use std::collections::{BTreeMap, BTreeSet};

@@ -22,9 +22,9 @@ mod shown;
 mod streams;
 mod want;
 
-use crate::checks::{Failure, Guarantees};
-use crate::client::Frame;
-use crate::setup::{Judges, Setup};
+use crate::guarantees::{Failure, Guarantees};
+use crate::world::frames::Frame;
+use crate::world::setup::{Judges, Setup};
 use access::Access;
 use bounds::Bounds;
 use closes::Closes;

@@ -1,7 +1,7 @@
 //! What comes to one connection, room by room.
 
 use super::accepted::{Accepted, broken, number};
-use crate::checks::Failure;
+use crate::guarantees::Failure;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

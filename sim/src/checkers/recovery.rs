@@ -3,7 +3,7 @@
 
 use super::want::Want;
 use super::{Checker, Command, Observation, What};
-use crate::checks::{Failure, Guarantee};
+use crate::guarantees::{Failure, Guarantee};
 use parlor_core::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;

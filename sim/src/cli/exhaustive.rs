@@ -3,10 +3,10 @@
 use super::failure::{Named, tell};
 use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::action::Action;
-use parlor_sim::explore::{Found, Protocol, Scope, explore_watched};
-use parlor_sim::report::COMMAND;
-use parlor_sim::shrink::Proof;
+use parlor_sim::search::explore::{Found, Protocol, Scope, explore_watched};
+use parlor_sim::search::report::COMMAND;
+use parlor_sim::search::shrink::Proof;
+use parlor_sim::world::action::Action;
 use std::process::ExitCode;
 
 /// Of a scope that is larger than it may be.

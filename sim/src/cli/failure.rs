@@ -1,11 +1,11 @@
 //! What becomes of a failure: it is made short, told, and saved so that one command repeats it.
 
-use parlor_sim::checks::{Failure, Guarantee};
-use parlor_sim::report::{self, COMMAND};
-use parlor_sim::run::run;
-use parlor_sim::shrink::{Proof, Shrunk, shorten, shrink};
-use parlor_sim::subject::Subject;
-use parlor_sim::trace::Trace;
+use parlor_sim::guarantees::{Failure, Guarantee};
+use parlor_sim::search::report::{self, COMMAND};
+use parlor_sim::search::run::run;
+use parlor_sim::search::shrink::{Proof, Shrunk, shorten, shrink};
+use parlor_sim::subjects::subject::Subject;
+use parlor_sim::world::trace::Trace;
 use std::process::ExitCode;
 
 /// A subject by the name that `replay` knows it by, and how its traces are made short.

@@ -1,7 +1,7 @@
 //! One input of a fuzz target.
 
-use parlor_sim::checks::Guarantee;
 use parlor_sim::fuzz::{TARGETS, Target};
+use parlor_sim::guarantees::Guarantee;
 use std::any::Any;
 use std::panic::{catch_unwind, set_hook};
 use std::process::ExitCode;

@@ -4,16 +4,16 @@ use super::failure::{Named, fail};
 use super::random::judges;
 use super::{Flags, print, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::canary::Canary;
 use parlor_sim::checkers::NAMES;
-use parlor_sim::hunt::{self, Defect};
-use parlor_sim::naive::{V0, V1};
-use parlor_sim::report::{self, COMMAND};
-use parlor_sim::run::run_twice;
-use parlor_sim::seeded::{self, Broken, Find, Seeded};
-use parlor_sim::setup::Judges;
-use parlor_sim::subject::Subject;
-use parlor_sim::trace::Trace;
+use parlor_sim::search::hunt::{self, Defect};
+use parlor_sim::search::report::{self, COMMAND};
+use parlor_sim::search::run::run_twice;
+use parlor_sim::subjects::canary::Canary;
+use parlor_sim::subjects::naive::{V0, V1};
+use parlor_sim::subjects::seeded::{self, Broken, Find, Seeded};
+use parlor_sim::subjects::subject::Subject;
+use parlor_sim::world::setup::Judges;
+use parlor_sim::world::trace::Trace;
 use std::process::ExitCode;
 
 pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
@@ -24,7 +24,7 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("v1") => Ok(replay_in::<V1>(&trace)),
         Some("canary") => Ok(replay_in::<Canary>(&trace)),
         #[cfg(feature = "driver")]
-        Some("driver") => Ok(replay_in::<parlor_sim::hosted::Hosted>(&trace)),
+        Some("driver") => Ok(replay_in::<parlor_sim::subjects::hosted::Hosted>(&trace)),
         Some(other) => match seeded(other) {
             Some(_) => Ok(replay_in::<Broken>(&trace)),
             None => Err(format!("{other:?} is no subject")),

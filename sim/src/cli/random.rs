@@ -3,14 +3,14 @@
 use super::failure::{Named, fail};
 use super::{Flags, Pace, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::batch::{Batch, Broken, Done};
-use parlor_sim::canary::{Canary, ONE_IN};
-use parlor_sim::checks::Guarantee;
-use parlor_sim::coverage::Goal;
-use parlor_sim::report::COMMAND;
-use parlor_sim::setup::Judges;
-use parlor_sim::subject::Subject;
-use parlor_sim::swarm::Options;
+use parlor_sim::goals::Goal;
+use parlor_sim::guarantees::Guarantee;
+use parlor_sim::search::batch::{Batch, Broken, Done};
+use parlor_sim::search::report::COMMAND;
+use parlor_sim::search::swarm::Options;
+use parlor_sim::subjects::canary::{Canary, ONE_IN};
+use parlor_sim::subjects::subject::Subject;
+use parlor_sim::world::setup::Judges;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,7 +59,7 @@ pub fn judges(flags: &Flags<'_>) -> Result<Judges, String> {
 
 #[cfg(feature = "driver")]
 fn through_driver(flags: &Flags<'_>, batch: Batch) -> Result<ExitCode, String> {
-    use parlor_sim::hosted::{Hosted, OUT_OF_REACH};
+    use parlor_sim::subjects::hosted::{Hosted, OUT_OF_REACH};
     Ok(runs::<Hosted>(Named::unsearched::<Hosted>("driver"), flags, batch, &OUT_OF_REACH))
 }
 

@@ -3,9 +3,9 @@
 use super::Teller;
 use super::rfc6455::{self, ReaderEvent, Reading};
 use super::taken::Taken;
-use crate::client::{Frame, Parser};
-use crate::hosted::pipe::{Alarm, Pipe};
-use crate::third_party;
+use crate::subjects::hosted::pipe::{Alarm, Pipe};
+use crate::world::frames::{Frame, Parser};
+use crate::world::second_reader;
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Observer, Progress};
@@ -217,7 +217,7 @@ fn judge_written(written: &[u8], read: usize) {
     let frames = Parser::default().feed(written).expect("G1: whole frames of RFC 6455");
     let closes = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
     assert!(closes.is_none_or(|at| at + 1 == frames.len()), "G1: {frames:?} go on after a Close");
-    third_party::judge(written).expect("tungstenite reads the same");
+    second_reader::check(written).expect("tungstenite reads the same");
     let most = UNASKED + WORTH * read;
     assert!(written.len() <= most, "G6: {} bytes for {read}, at most {most}", written.len());
 }

@@ -1,6 +1,6 @@
 //! What one input may change: rules for the difference between two states, without a model of what should come of it.
 
-use crate::subject::Seen;
+use crate::subjects::subject::Seen;
 use parlor_core::limits::Limits;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
 use parlor_core::{Change, CloseCause, ConnId, Effect, Input, Now, Refused, Snapshot};

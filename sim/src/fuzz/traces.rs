@@ -2,14 +2,14 @@
 
 use super::Teller;
 use super::taken::Taken;
-use crate::action::Action;
-use crate::report;
 use crate::rng::Rng;
-use crate::run::run_twice;
-use crate::setup::Setup;
-use crate::shrink::shorten;
-use crate::subject::Subject;
-use crate::trace::Trace;
+use crate::search::report;
+use crate::search::run::run_twice;
+use crate::search::shrink::shorten;
+use crate::subjects::subject::Subject;
+use crate::world::action::Action;
+use crate::world::setup::Setup;
+use crate::world::trace::Trace;
 use parlor_core::{Limit, Shard};
 
 /// More of them only make a run slow.
@@ -30,7 +30,7 @@ pub fn actions(bytes: &[u8]) {
 /// As [`actions`].
 #[cfg(feature = "driver")]
 pub fn driver(bytes: &[u8]) {
-    check::<crate::hosted::Hosted>(bytes);
+    check::<crate::subjects::hosted::Hosted>(bytes);
 }
 
 /// The trace that these bytes stand for.

@@ -2,9 +2,9 @@
 
 use super::Teller;
 use super::taken::Taken;
-use crate::client::{Frame, Parser};
-use crate::subject::{go_on, vouch};
-use crate::third_party;
+use crate::subjects::subject::{go_on, vouch};
+use crate::world::frames::{Frame, Parser};
+use crate::world::second_reader;
 use parlor_core::admission::route::{Plain, Routes, Target};
 use parlor_core::api::Reply;
 use parlor_core::api::json;
@@ -159,7 +159,7 @@ impl Place {
     }
 
     fn end(self) {
-        third_party::judge(&self.stream).expect("tungstenite reads the same");
+        second_reader::check(&self.stream).expect("tungstenite reads the same");
     }
 }
 

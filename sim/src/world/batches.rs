@@ -1,12 +1,12 @@
 //! Calls of a backend that have several parts.
 
 use super::World;
-use crate::action::{Bundle, Client, Key, Part, Payload, User};
-use crate::checks::Failure;
-use crate::oracle::{Call, Query, Want};
-use crate::request;
-use crate::speech::{self, Data};
-use crate::subject::Subject;
+use crate::guarantees::Failure;
+use crate::reference::{Call, Query, Want};
+use crate::subjects::subject::Subject;
+use crate::world::action::{Bundle, Client, Key, Part, Payload, User};
+use crate::world::request;
+use crate::world::speech::{self, Data};
 
 /// The method of a part, its body, and what it means.
 type Piece<'a> = (&'static str, String, Call<'a>);

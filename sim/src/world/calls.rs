@@ -1,11 +1,11 @@
 //! What backends ask of the subject, through the bodies of the HTTP API.
 
 use super::World;
-use crate::action::{Action, Client, Dismissal, Look};
-use crate::checks::{Failure, Guarantee, equal};
-use crate::oracle::{Call, Stimulus};
-use crate::speech::{self, Data};
-use crate::subject::Subject;
+use crate::guarantees::{Failure, Guarantee, equal};
+use crate::reference::{Call, Stimulus};
+use crate::subjects::subject::Subject;
+use crate::world::action::{Action, Client, Dismissal, Look};
+use crate::world::speech::{self, Data};
 use parlor_core::api::json;
 use parlor_core::{CallId, Input};
 

@@ -1,16 +1,16 @@
 //! What clients, their sockets and the driver between do to the subject.
 
 use super::{Connection, World, caught};
-use crate::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
 use crate::checkers::What;
-use crate::checks::{Failure, Guarantee};
-use crate::client::Frame;
-use crate::coverage::Goal;
-use crate::oracle::{Entry, Stimulus, Want};
-use crate::request;
-use crate::socket::Socket;
-use crate::speech::{self, ClientMessage, Speech};
-use crate::subject::{Subject, vouch};
+use crate::goals::Goal;
+use crate::guarantees::{Failure, Guarantee};
+use crate::reference::{Entry, Stimulus, Want};
+use crate::subjects::subject::{Subject, vouch};
+use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
+use crate::world::frames::Frame;
+use crate::world::request;
+use crate::world::socket::Socket;
+use crate::world::speech::{self, ClientMessage, Speech};
 use parlor_core::admission::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;

@@ -1,26 +1,35 @@
 //! A subject, the clients and sockets around it, and the clock: the place where actions happen and are judged.
 
+pub mod action;
 mod batches;
 mod calls;
 mod clients;
+pub mod frames;
+mod heal;
+pub mod request;
+pub(crate) mod second_reader;
 mod session;
+pub mod setup;
+pub mod socket;
 mod some;
+pub mod speech;
 mod tell;
 mod tokens;
+pub mod trace;
+pub mod transcript;
 
-use crate::action::{
+use crate::checkers::{Checkers, Want, What};
+use crate::goals::{Goal, Goals};
+use crate::guarantees::{Failure, Guarantee};
+use crate::reference::{Oracle, Outcome, Stimulus, TokenOutcome};
+use crate::subjects::subject::{Seen, Subject, ask};
+use crate::world::action::{
     Action, Batch, Budget, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Since, Span,
 };
-use crate::checkers::{Checkers, Want, What};
-use crate::checks::{Failure, Guarantee};
-use crate::coverage::{Goal, Goals};
-use crate::oracle::{Oracle, Outcome, Stimulus, TokenOutcome};
-use crate::request;
-use crate::setup::{Judges, Setup};
-use crate::socket::Socket;
-use crate::speech::{self, Data};
-use crate::subject::{Seen, Subject, ask};
-use crate::transcript::Transcript;
+use crate::world::setup::{Judges, Setup};
+use crate::world::socket::Socket;
+use crate::world::speech::Data;
+use crate::world::transcript::Transcript;
 use parlor_core::api::json;
 use parlor_core::{BadToken, Claims, ClientId, ConnId, Effect, Input, Instant, Lost, Now, Shard};
 use serde_json::{Value, json};
@@ -896,6 +905,6 @@ impl Connection {
     }
 
     fn judge_stream(&self) -> Result<(), Failure> {
-        self.socket.record.as_ref().map_or(Ok(()), |record| crate::third_party::judge(record))
+        self.socket.record.as_ref().map_or(Ok(()), |record| crate::world::second_reader::check(record))
     }
 }

@@ -1,12 +1,12 @@
 //! The actions of a session that is under way: recovery, history, presence and tokens.
 
 use super::World;
-use crate::action::{Action, Client, Key, Payload, Renewal, Since};
-use crate::checks::Failure;
-use crate::oracle::Call;
-use crate::request::{self, Place};
-use crate::speech::{Asking, room_name, user_name};
-use crate::subject::Subject;
+use crate::guarantees::Failure;
+use crate::reference::Call;
+use crate::subjects::subject::Subject;
+use crate::world::action::{Action, Client, Key, Payload, Renewal, Since};
+use crate::world::request::{self, Place};
+use crate::world::speech::{Asking, room_name, user_name};
 
 impl<S: Subject> World<S> {
     /// What a json client asks for; `None` where the action is none of these.

@@ -1,13 +1,13 @@
 //! Calls of a backend that mean some of many: connections by a selector, parts of lists, and calls of many parts.
 
 use super::World;
-use crate::action::{Action, Client, Code, Listing, Many, Payload, Selector};
-use crate::checks::Failure;
-use crate::coverage::Goal;
-use crate::oracle::{Call, List, Meant};
-use crate::request;
-use crate::speech::{self, Data, room_name, user_name};
-use crate::subject::Subject;
+use crate::goals::Goal;
+use crate::guarantees::Failure;
+use crate::reference::{Call, List, Meant};
+use crate::subjects::subject::Subject;
+use crate::world::action::{Action, Client, Code, Listing, Many, Payload, Selector};
+use crate::world::request;
+use crate::world::speech::{self, Data, room_name, user_name};
 use serde_json::{Value, json};
 
 /// So many parts has a call of many.
@@ -35,7 +35,7 @@ impl<S: Subject> World<S> {
         Some(match *action {
             Action::ApiDisconnectSome(client, selector, code) => self.expel_some(client, selector, code),
             Action::ApiSubscribeSome(client, selector, room) => {
-                let want = request::want(crate::action::Since::One, &self.place(room.index()));
+                let want = request::want(crate::world::action::Since::One, &self.place(room.index()));
                 let want = want.or_without();
                 self.call_for(client, selector, "subscribe", |user| {
                     (request::put_in(user, room.index(), &want), Call::PutIn(user, room.index(), &want))

@@ -1,7 +1,7 @@
 //! The state of a world for a person to read.
 
 use super::{World, caught};
-use crate::subject::Subject;
+use crate::subjects::subject::Subject;
 use parlor_core::snapshot::LogView;
 use parlor_core::{ConnId, Snapshot};
 

@@ -1,12 +1,12 @@
 //! What tokens say, and who finds it out: the world itself, or a subject that looks at real ones.
 
 use super::World;
-use crate::action::{Client, User, Verdict};
-use crate::checks::{Failure, Guarantee, equal};
-use crate::oracle::{Oracle, Stimulus, TokenOutcome};
+use crate::guarantees::{Failure, Guarantee, equal};
+use crate::reference::{Oracle, Stimulus, TokenOutcome};
 use crate::rng::Rng;
-use crate::speech;
-use crate::subject::{Subject, vouch};
+use crate::subjects::subject::{Subject, vouch};
+use crate::world::action::{Client, User, Verdict};
+use crate::world::speech;
 use parlor_core::{BadToken, Claims, Input, VerifiedClaims};
 
 impl<S: Subject> World<S> {

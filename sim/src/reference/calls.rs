@@ -1,0 +1,321 @@
+//! What a backend asks for, and what it must be answered.
+
+use super::expect::{WORDS, fits};
+use super::lists::{List, Meant};
+use super::recovery::{Query, Want};
+use super::{Conn, Ending, Oracle, Phase};
+use crate::goals::Goal;
+use crate::guarantees::{Failure, Guarantee};
+use crate::world::action::{Look, Renewal};
+use crate::world::speech::Data;
+use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Map, Value, json};
+
+/// One call.
+#[derive(Clone, Debug)]
+pub enum Call<'a> {
+    /// Publish to one room.
+    Publish(usize, &'a Data),
+    /// Publish to all of these rooms.
+    Broadcast(&'a [usize], &'a Data),
+    /// Send to the connection of one client.
+    Send(usize, &'a Data),
+    /// Publish to the personal room of a user.
+    Tell(usize, &'a Data),
+    /// Send to everybody.
+    TellAll(&'a Data),
+    /// Close all connections of a user.
+    Expel(usize),
+    /// Close the connection of one client with this code.
+    Kick(usize, u16),
+    /// Look.
+    Look(Look),
+    /// Publish to one room with an idempotency key.
+    Once(usize, u8, &'a Data),
+    /// Read a log.
+    History(usize, &'a Query),
+    /// Forget what a log retains.
+    Remove(usize),
+    /// Who is in a room.
+    Presence(usize),
+    /// How many are in a room.
+    PresenceStats(usize),
+    /// Put a user's connections into a room.
+    PutIn(usize, usize, &'a Want),
+    /// Take a user's connections out of a room.
+    TakeOut(usize, usize),
+    /// Change when a user's connections expire, to this many seconds since 1970.
+    Renew(usize, Renewal, Option<u64>),
+    /// One of these that is about users, of whose connections these are meant.
+    Some(Meant, &'a Call<'a>),
+    /// Close connections with this code: the user's, or anybody's, but for those who are spared.
+    Dismiss(Option<usize>, Meant, u16),
+    /// List rooms or connections.
+    List(List<'a>),
+    /// Several of these, each with its method, one after the other.
+    Batch(&'a [(&'static str, Call<'a>)]),
+    /// What is refused with this error.
+    Wrong(u16),
+    /// What is done, to nobody.
+    Nobody,
+}
+
+/// A call with more parts than this has many.
+const MANY: usize = 100;
+
+/// What the body of the answer must fit, and what is broken when it does not.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    want: Value,
+    guarantee: Guarantee,
+}
+
+impl Answer {
+    pub(super) fn compare(&self, body: &str) -> Result<(), Failure> {
+        let mut got: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+        got.get_mut("result").into_iter().for_each(sort_rooms);
+        if fits(&self.want, &got) {
+            return Ok(());
+        }
+        Err(Failure::new(self.guarantee, format_args!("the answer {}", self.want), body))
+    }
+}
+
+/// Sorts the rooms of each of `connections`, which have no order.
+fn sort_rooms(result: &mut Value) {
+    let connections = result.get_mut("connections").and_then(Value::as_object_mut);
+    let lists = connections.into_iter().flat_map(|all| all.values_mut()).filter_map(|one| one.get_mut("channels"));
+    lists.filter_map(Value::as_array_mut).for_each(|rooms| rooms.sort_by_key(ToString::to_string));
+}
+
+/// Why something is not done: the code of the error, and the limit that is in the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Denied {
+    pub code: u16,
+    limit: Option<&'static str>,
+}
+
+impl Denied {
+    pub fn by(limit: &'static str) -> Self {
+        Self { code: 106, limit: Some(limit) }
+    }
+}
+
+impl From<u16> for Denied {
+    fn from(code: u16) -> Self {
+        Self { code, limit: None }
+    }
+}
+
+impl Oracle {
+    pub(super) fn call(&mut self, call: &Call<'_>) {
+        let (want, guarantee) = self.carry_out(call);
+        self.turn.answer = Some(Answer { want, guarantee });
+    }
+
+    /// What a call must be answered, and what is broken when it is not.
+    fn carry_out(&mut self, call: &Call<'_>) -> (Value, Guarantee) {
+        match call {
+            Call::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),
+            Call::Tell(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
+            Call::Once(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
+            Call::History(room, query) => (self.history(*room, query), Guarantee::G5),
+            Call::Remove(room) => {
+                self.remove_history(*room);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Presence(room) => (result(json!({ "presence": self.presence(*room) })), Guarantee::G2),
+            Call::PresenceStats(room) => (result(self.presence_stats(*room)), Guarantee::G2),
+            Call::PutIn(user, room, want) => {
+                let done = self.put_in(*user, *room, want);
+                (done.map_or_else(error, |()| result(json!({}))), Guarantee::P1)
+            }
+            Call::TakeOut(user, room) => {
+                self.take_user_out(*user, *room);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Renew(user, renewal, exp) => {
+                self.renew_user(*user, *renewal, *exp);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Broadcast(rooms, data) => {
+                if rooms.len() > MANY {
+                    self.goals.reach(Goal::BroadcastMuch);
+                }
+                let publish = |room: &usize| {
+                    let response = self.announce(*room, data);
+                    self.settle();
+                    response
+                };
+                let responses: Vec<Value> = rooms.iter().map(publish).collect();
+                (result(json!({ "responses": responses })), Guarantee::P1)
+            }
+            Call::Send(client, data) => (self.send(*client, data), Guarantee::P1),
+            Call::TellAll(data) => {
+                let ready: Vec<usize> = (0..self.conns.len()).filter(|client| self.is_ready(*client)).collect();
+                self.message(&ready, data);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Expel(user) => {
+                self.close_all(3503, |conn| conn.user == Some(*user));
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Kick(client, code) => {
+                let client_id = self.conns[*client].as_ref().map(|conn| conn.client_id);
+                self.close_all(*code, |conn| Some(conn.client_id) == client_id);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::Some(meant, call) => {
+                self.meant = *meant;
+                let done = self.carry_out(call);
+                self.meant = Meant::All;
+                done
+            }
+            Call::Dismiss(user, meant, code) => {
+                self.dismiss(*user, *meant, *code);
+                (result(json!({})), Guarantee::P1)
+            }
+            Call::List(list) => (result(self.list(list)), Guarantee::G8),
+            Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
+            Call::Batch(parts) => (self.batch(parts), Guarantee::P1),
+            Call::Wrong(code) => (error(*code), Guarantee::P1),
+            Call::Nobody => (result(json!({})), Guarantee::P1),
+        }
+    }
+
+    /// Every part sees what those before it have done, down to the members who have gone because of them.
+    fn batch(&mut self, parts: &[(&str, Call<'_>)]) -> Value {
+        if parts.len() > MANY {
+            self.goals.reach(Goal::BatchedMuch);
+        }
+        for (method, call) in parts {
+            let (answer, _) = self.carry_out(call);
+            self.settle();
+            let answer = match answer.get("result") {
+                Some(result) => json!({ *method: result }),
+                None => answer,
+            };
+            self.turn.parts.push(answer);
+        }
+        self.goals.reach(Goal::Batched);
+        json!({ "replies": std::mem::take(&mut self.turn.parts) })
+    }
+
+    fn announce(&mut self, room: usize, data: &Data) -> Value {
+        let (offset, epoch) = self.publish(room, data, None);
+        result(json!({ "offset": offset, "epoch": epoch }))
+    }
+
+    /// The same key in the same room is published once; the answer stays the same for a while.
+    fn announce_once(&mut self, room: usize, key: u8, data: &Data) -> Value {
+        if let Some(answer) = self.keys.find(room, key) {
+            self.goals.reach(Goal::PublishedOnce);
+            return answer;
+        }
+        let answer = self.announce(room, data);
+        let (end, most) = (self.key_end(), self.config.limits.idempotency_keys);
+        self.keys.remember(room, key, end, answer.clone(), most);
+        answer
+    }
+
+    fn history(&mut self, room: usize, query: &Query) -> Value {
+        if !self.keeps_history() {
+            return error(if query.is_impossible() { 107 } else { 108 });
+        }
+        match self.read(room, query) {
+            Ok(entries) => result(self.page(room, &entries)),
+            Err(code) => error(code),
+        }
+    }
+
+    pub(crate) fn is_ready(&self, client: usize) -> bool {
+        self.conns[client].as_ref().is_some_and(|conn| conn.ready)
+    }
+
+    fn send(&mut self, client: usize, data: &Data) -> Value {
+        if !self.is_ready(client) {
+            return error(102);
+        }
+        self.message(&[client], data);
+        result(json!({}))
+    }
+
+    /// The rooms that a connection is in, by name.
+    pub(super) fn rooms_of(&self, conn: &Conn) -> Vec<&str> {
+        let is_it = |client: &usize| self.conns[*client].as_ref().is_some_and(|other| other.id == conn.id);
+        let rooms = self.rooms.iter().zip(&*self.names).filter(|(members, _)| members.iter().any(is_it));
+        let mut names: Vec<&str> = rooms.map(|(_, name)| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
+        for client in 0..self.conns.len() {
+            let Some(conn) = self.conns[client].as_ref().filter(|conn| which(conn)) else { continue };
+            match conn.phase {
+                Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::Backend)),
+                Phase::Open => self.close_saying(client, CloseCause::Backend, code),
+                Phase::Closing { .. } => {}
+            }
+        }
+    }
+
+    fn look(&self, look: Look) -> Value {
+        let occupied = || (0..self.rooms.len()).filter(|room| !self.rooms[*room].is_empty());
+        let ready: Vec<&Conn> = self.conns.iter().flatten().filter(|conn| conn.ready).collect();
+        match look {
+            Look::Channels => json!({ "channels": self.rooms_listed().collect::<Map<String, Value>>() }),
+            Look::Connections => {
+                let all = ready.iter().map(|conn| self.listed(conn));
+                json!({ "connections": all.collect::<Map<String, Value>>() })
+            }
+            // Which limits there are, and what comes of reaching each, is the table's to say: README is compared with it.
+            Look::Limits => {
+                let row = |limit: &Limit| {
+                    let value = written(self.config.limits.value(*limit));
+                    (limit.name().to_owned(), json!({ "value": value, "answer": limit.answer() }))
+                };
+                json!({ "limits": Limit::ALL.iter().map(row).collect::<Map<String, Value>>() })
+            }
+            Look::Info => {
+                let mut users: Vec<Option<usize>> = ready.iter().map(|conn| conn.user).collect();
+                users.sort_unstable();
+                users.dedup();
+                json!({ "nodes": [{
+                    "uid": self.config.node,
+                    "name": self.config.node,
+                    "version": self.config.version,
+                    "num_clients": ready.len(),
+                    "num_users": users.len(),
+                    "num_channels": occupied().count(),
+                    "num_subs": self.rooms.iter().map(Vec::len).sum::<usize>(),
+                }] })
+            }
+        }
+    }
+}
+
+/// The value of a limit.
+type Bound = parlor_core::limits::Value;
+
+/// A limit as README writes it: `25s`, `65536`, `5/s, burst 5` or `off`.
+fn written(value: Bound) -> String {
+    match value {
+        Bound::Duration(time) => format!("{}s", time.as_secs()),
+        Bound::CountOrOff(0) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
+        Bound::Bytes(number) | Bound::Count(number) | Bound::CountOrOff(number) => number.to_string(),
+        Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
+    }
+}
+
+fn result(value: Value) -> Value {
+    json!({ "result": value })
+}
+
+fn error(denied: impl Into<Denied>) -> Value {
+    let Denied { code, limit } = denied.into();
+    let mut error = json!({ "code": code, "message": WORDS });
+    limit.into_iter().for_each(|limit| error["limit"] = limit.into());
+    json!({ "error": error })
+}

@@ -1,0 +1,165 @@
+//! Which connections a backend means, and what it lists: some of them, in parts, by pattern.
+
+use super::expect::CURSOR;
+use super::rooms::user_text;
+use super::{Conn, Oracle};
+use crate::goals::Goal;
+use parlor_core::ClientId;
+use serde_json::{Map, Value, json};
+
+/// Which of the connections that a call could be about it means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meant {
+    /// All of them.
+    #[default]
+    All,
+    /// The one with this public id.
+    One(ClientId),
+    /// None: what it was told contradicts itself.
+    Nobody,
+    /// All but the one with this public id.
+    AllBut(ClientId),
+}
+
+impl Meant {
+    /// Whether it means the connection with this public id.
+    #[must_use]
+    pub fn has(self, client_id: ClientId) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(meant) => meant == client_id,
+            Self::Nobody => false,
+            Self::AllBut(spared) => spared != client_id,
+        }
+    }
+}
+
+/// A part of a list of rooms or of connections, which are in the order of their names or public ids.
+#[derive(Clone, Debug, Default)]
+pub struct List<'a> {
+    /// Rooms; else connections.
+    pub of_rooms: bool,
+    /// Only rooms that match: `*` stands for any characters, `?` for one.
+    pub pattern: Option<&'a str>,
+    /// Only this user's connections.
+    pub user: Option<usize>,
+    /// Only connections in this room.
+    pub room: Option<usize>,
+    /// Only so many.
+    pub limit: Option<usize>,
+    /// Only what comes after this one.
+    pub after: Option<&'a str>,
+}
+
+impl Oracle {
+    /// The rooms that have members, each with what is said of it.
+    pub(super) fn rooms_listed(&self) -> impl Iterator<Item = (String, Value)> {
+        let occupied = self.rooms.iter().zip(&*self.names).filter(|(members, _)| !members.is_empty());
+        occupied.map(|(members, name)| (name.to_string(), json!({ "num_clients": members.len() })))
+    }
+
+    /// What is said of a connection, behind its public id.
+    pub(super) fn listed(&self, conn: &Conn) -> (String, Value) {
+        let described = json!({
+            "user": user_text(conn.user),
+            "transport": "websocket",
+            "protocol": if conn.entry.json { "json" } else { "plain" },
+            "channels": self.rooms_of(conn),
+        });
+        (conn.client_id.to_string(), described)
+    }
+
+    /// The part of a list that is asked for, with a cursor where there is more.
+    pub(super) fn list(&mut self, list: &List<'_>) -> Value {
+        let mut all: Vec<(String, Value)> = if list.of_rooms {
+            let is_meant = |(name, _): &(String, Value)| list.pattern.is_none_or(|pattern| matches(pattern, name));
+            self.rooms_listed().filter(is_meant).collect()
+        } else {
+            let is_in = |client: &usize| list.room.is_none_or(|room| self.rooms[room].contains(client));
+            let meant = (0..self.conns.len()).filter(is_in).filter_map(|client| self.conns[client].as_ref());
+            let is_users = |conn: &&Conn| conn.ready && list.user.is_none_or(|user| conn.user == Some(user));
+            meant.filter(is_users).map(|conn| self.listed(conn)).collect()
+        };
+        all.retain(|(key, _)| list.after.is_none_or(|after| key.as_str() > after));
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let has_more = list.limit.is_some_and(|limit| all.len() > limit);
+        all.truncate(list.limit.unwrap_or(usize::MAX));
+        self.note_list(list, all.len(), has_more);
+        let mut answer = json!({});
+        answer[if list.of_rooms { "channels" } else { "connections" }] = all.into_iter().collect::<Map<_, _>>().into();
+        if has_more {
+            answer["cursor"] = CURSOR.into();
+        }
+        answer
+    }
+
+    fn note_list(&mut self, list: &List<'_>, count: usize, has_more: bool) {
+        let is_filtered = (list.user.is_some() || list.room.is_some()) && count > 0;
+        for (goal, is_reached) in [
+            (Goal::ListedByPattern, list.pattern.is_some() && count > 0),
+            (Goal::ListedSome, is_filtered),
+            (Goal::ListedInParts, has_more),
+            (Goal::ListedOn, list.after.is_some() && count > 0),
+        ] {
+            if is_reached {
+                self.goals.reach(goal);
+            }
+        }
+    }
+
+    /// A backend closes connections with a code that it has chosen.
+    pub(super) fn dismiss(&mut self, user: Option<usize>, meant: Meant, code: u16) {
+        let is_meant = |conn: &Conn| (user.is_none() || conn.user == user) && meant.has(conn.client_id);
+        let spared =
+            |conn: &&Conn| conn.user == user && matches!(meant, Meant::AllBut(_)) && !meant.has(conn.client_id);
+        let (of_meant, of_spared) = (self.count(|conn| is_meant(conn)), self.count(|conn| spared(&conn)));
+        if of_meant > 0 && of_spared > 0 {
+            self.goals.reach(Goal::Spared);
+        }
+        if of_meant > 0 && user.is_some() && matches!(meant, Meant::One(_)) {
+            self.goals.reach(Goal::MeantOne);
+        }
+        if of_meant > 0 && code != 3503 {
+            self.goals.reach(Goal::ChosenCode);
+        }
+        self.close_all(code, is_meant);
+    }
+
+    fn count(&self, which: impl Fn(&Conn) -> bool) -> usize {
+        self.conns.iter().flatten().filter(|conn| which(conn)).count()
+    }
+}
+
+/// Whether a name is what a pattern stands for, tried out character by character.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut rest = name.chars();
+    match pattern.chars().next() {
+        None => name.is_empty(),
+        Some('*') => {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(&pattern[1..], &name[at..]))
+        }
+        Some(wanted) => {
+            let is_met = rest.next().is_some_and(|char| wanted == '?' || wanted == char);
+            is_met && matches(&pattern[wanted.len_utf8()..], rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_names() {
+        for (pattern, name, expected) in [
+            ("r*", "r0", true),
+            ("r*", "#u0", false),
+            ("?0", "r0", true),
+            ("?0", "#u0", false),
+            ("*0*", "#u0", true),
+            ("", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} ~ {name}");
+        }
+    }
+}

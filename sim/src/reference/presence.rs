@@ -1,0 +1,166 @@
+//! Who is in a room, as those who ask are answered and those who watch are told.
+
+use super::rooms::user_text;
+use super::{Expect, Oracle};
+use crate::goals::Goal;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// What is special about one connection in one room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seat {
+    /// Who wants the connection there; it leaves with the last of them.
+    pub wanted: BTreeSet<Wish>,
+    /// It is told who comes and goes.
+    pub watches: bool,
+    /// What the room's token says about it.
+    pub info: Option<String>,
+    /// When the room's token is no good any more.
+    pub until: Option<u64>,
+}
+
+/// Why a connection is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Wish {
+    /// The client asked for it.
+    Client,
+    /// Its token says so.
+    Token,
+    /// A backend has put it there.
+    Backend,
+    /// The room is its user's own.
+    Own,
+}
+
+impl Seat {
+    /// A place for this reason, with nothing special about it.
+    pub(super) fn because(wish: Wish) -> Self {
+        Self { wanted: BTreeSet::from([wish]), ..Self::default() }
+    }
+}
+
+/// Somebody came or went.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    room: usize,
+    client: usize,
+    info: Value,
+    came: bool,
+}
+
+impl Oracle {
+    /// Who a connection is in a room.
+    pub(super) fn info(&self, client: usize, room: usize) -> Value {
+        let conn = self.conns[client].as_ref().expect("members exist");
+        let mut info = self.info_of(client, conn.user, conn.info.as_deref());
+        if let Some(text) = self.seats.get(&(room, client)).and_then(|seat| seat.info.as_ref()) {
+            info["chan_info"] = parsed(text);
+        }
+        info
+    }
+
+    /// Who a connection of this user is, of whom a token says this.
+    pub(super) fn info_of(&self, client: usize, user: Option<usize>, token_info: Option<&str>) -> Value {
+        let conn = self.conns[client].as_ref().expect("members exist");
+        let mut info = json!({ "client": conn.client_id.to_string(), "user": user_text(user) });
+        if let Some(text) = token_info {
+            info["conn_info"] = parsed(text);
+        }
+        info
+    }
+
+    /// Takes note that somebody came or went: whoever watches then is told in turn.
+    pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
+        let info = self.info(client, room);
+        self.turn.news.push_back(News { room, client, info, came });
+    }
+
+    /// The same of somebody who was closed on the way in.
+    pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
+        for came in [true, false] {
+            self.turn.news.push_back(News { room, client, info: info.clone(), came });
+        }
+    }
+
+    /// Whether somebody has gone from a room and nobody was told yet.
+    pub(super) fn is_being_left(&self, room: usize) -> bool {
+        self.turn.news.iter().any(|news| news.room == room && !news.came)
+    }
+
+    /// Tells the watchers all that is new, in order. Whoever has no room for it goes, which is news too.
+    pub(super) fn settle(&mut self) {
+        self.stamps += 1;
+        while self.tell_next() {}
+    }
+
+    /// Tells them the first thing that is new. False where there is nothing.
+    pub(super) fn tell_next(&mut self) -> bool {
+        let Some(News { room, client, info, came }) = self.turn.news.pop_front() else { return false };
+        if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
+            self.vacated(room);
+            return true;
+        }
+        let watches = |member: &usize| self.seats.get(&(room, *member)).is_some_and(|seat| seat.watches);
+        let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
+        let kind = if came { "join" } else { "leave" };
+        let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
+        let tag = 16 << 56 | (room as u64) << 48 | (client as u64) << 1 | u64::from(came);
+        let expect = Expect::json(push, tag).among(self.turns, (room, client));
+        let mut slow = Vec::new();
+        for watcher in watchers {
+            if watcher != client {
+                self.goals.reach(if came { Goal::SawJoin } else { Goal::SawLeave });
+            }
+            if !self.enqueue(watcher, expect.clone()) {
+                slow.push(watcher);
+            }
+        }
+        slow.into_iter().for_each(|watcher| self.close(watcher, CloseCause::Slow));
+        true
+    }
+
+    /// Who is in a room, by client id.
+    pub(super) fn presence(&self, room: usize) -> Value {
+        let members = self.rooms[room].iter().map(|client| {
+            let client_id = self.conns[*client].as_ref().expect("members exist").client_id;
+            (client_id.to_string(), self.info(*client, room))
+        });
+        Value::Object(members.collect::<Map<String, Value>>())
+    }
+
+    /// How many connections and users are in a room.
+    pub(super) fn presence_stats(&self, room: usize) -> Value {
+        let mut users: Vec<_> =
+            self.rooms[room].iter().filter_map(|client| Some(self.conns[*client].as_ref()?.user)).collect();
+        users.sort_unstable();
+        users.dedup();
+        json!({ "num_clients": self.rooms[room].len(), "num_users": users.len() })
+    }
+
+    /// What a client is answered that asks who is in a room.
+    pub(super) fn ask_presence(&mut self, client: usize, id: u64, room: usize, only_counts: bool) {
+        if !self.config.policy.allow_presence || !self.rooms[room].contains(&client) {
+            return self.refuse(client, id, 103);
+        }
+        if only_counts {
+            let stats = self.presence_stats(room);
+            return self.reply(client, id, "presence_stats", stats);
+        }
+        let presence = self.presence(room);
+        self.goals.reach(Goal::PresenceRead);
+        // The list as encoded: its fields are in another order here, which takes as much.
+        let size = presence.to_string().len();
+        if size > self.config.limits.reply_bytes {
+            self.hit(Limit::ReplyBytes);
+            self.goals.reach(Goal::PresenceTooLarge);
+            self.refuse(client, id, 106);
+        } else {
+            self.reply(client, id, "presence", json!({ "presence": presence }));
+        }
+    }
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("it is JSON")
+}

@@ -1,0 +1,290 @@
+//! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
+
+use super::expect::forget;
+use super::rooms::{Entry, Log};
+use super::{Expect, Oracle, nanos};
+use crate::goals::Goal;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a new member wants to have before anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All that came after this place in the log of this epoch, or of any if it is empty. `refuse`: that or no membership.
+    Since {
+        /// Which log.
+        epoch: Arc<str>,
+        /// After which message.
+        offset: u64,
+        /// Whether it is this or nothing.
+        refuse: bool,
+    },
+    /// So many of the newest.
+    Last(usize),
+}
+
+/// What somebody wants to read of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// At most so many messages; `None` and 0 for the position alone, below 0 for as many as a reply may have.
+    pub limit: Option<i64>,
+    /// After this place, or before it in reverse.
+    pub since: Option<(Arc<str>, u64)>,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+impl Want {
+    /// The same, but never a reason not to join.
+    #[must_use]
+    pub fn or_without(self) -> Self {
+        match self {
+            Self::Since { epoch, offset, .. } => Self::Since { epoch, offset, refuse: false },
+            other => other,
+        }
+    }
+}
+
+impl Query {
+    /// Whether nothing can be there.
+    #[must_use]
+    pub fn is_impossible(&self) -> bool {
+        self.reverse && self.since.as_ref().is_some_and(|(_, offset)| *offset == 0)
+    }
+}
+
+/// What a new member gets before anything else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Replay {
+    /// Whether all was there; `None` when nothing was asked for.
+    pub recovered: Option<bool>,
+    pub entries: Vec<Entry>,
+}
+
+impl Replay {
+    pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
+
+    /// What it takes of a reply: its messages, with commas between them.
+    pub fn encoded(&self) -> usize {
+        let messages: usize = self.entries.iter().map(|entry| entry.encoded).sum();
+        messages + self.entries.len().saturating_sub(1)
+    }
+}
+
+impl Oracle {
+    /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.
+    pub(super) fn replay(&mut self, room: usize, want: &Want) -> Option<Replay> {
+        let log = self.logs[room].as_ref().expect("whoever joins finds a log");
+        match want {
+            Want::Nothing => Some(Replay::default()),
+            Want::Last(count) => {
+                let mut entries: Vec<Entry> =
+                    log.entries.iter().rev().take(self.fitting(*count, log.entries.iter().rev())).cloned().collect();
+                entries.reverse();
+                Some(Replay { recovered: None, entries })
+            }
+            Want::Since { epoch, offset, refuse } => {
+                let missed = self.missed(log, epoch, *offset);
+                self.note_recovery(room, epoch, *offset, missed.as_deref());
+                match missed {
+                    Some(entries) => Some(Replay { recovered: Some(true), entries }),
+                    None if *refuse => None,
+                    None => Some(Replay::FAILED),
+                }
+            }
+        }
+    }
+
+    /// SEMANTICS 5: the epoch is empty or equal, and either nothing is missing or all that is missing is retained and fits.
+    fn missed(&self, log: &Log, epoch: &str, offset: u64) -> Option<Vec<Entry>> {
+        let is_this = epoch.is_empty() || log.epoch.as_deref() == Some(epoch);
+        if !is_this || offset > log.top {
+            return None;
+        }
+        let missed: Vec<Entry> = log.entries.iter().filter(|entry| entry.offset > offset).cloned().collect();
+        let complete = (offset + 1..=log.top).eq(missed.iter().map(|entry| entry.offset));
+        let limits = &self.config.limits;
+        let replay = Replay { recovered: None, entries: missed };
+        let fits = replay.entries.len() <= limits.reply_messages && replay.encoded() <= limits.reply_bytes;
+        (complete && fits).then_some(replay.entries)
+    }
+
+    fn note_recovery(&mut self, room: usize, epoch: &str, offset: u64, missed: Option<&[Entry]>) {
+        let log = self.logs[room].as_ref().expect("there is a log");
+        let is_other = !epoch.is_empty() && log.epoch.as_deref() != Some(epoch);
+        let goal = match missed {
+            Some([]) => Goal::RecoveredNothing,
+            Some(_) => Goal::Recovered,
+            None if is_other => Goal::UnrecoveredEpoch,
+            None if offset > log.top => Goal::UnrecoveredBeyond,
+            None if log.entries.front().is_none_or(|oldest| oldest.offset > offset + 1) => Goal::UnrecoveredTrimmed,
+            None => Goal::UnrecoveredTooLarge,
+        };
+        self.goals.reach(goal);
+    }
+
+    /// How many of these, at most `count`, fit one reply.
+    fn fitting<'a>(&self, count: usize, entries: impl Iterator<Item = &'a Entry>) -> usize {
+        let most = count.min(self.config.limits.reply_messages);
+        let mut bytes = 0;
+        let fits = |(at, entry): &(usize, &Entry)| {
+            bytes += usize::from(*at > 0) + entry.encoded;
+            bytes <= self.config.limits.reply_bytes
+        };
+        entries.take(most).enumerate().take_while(fits).count()
+    }
+
+    /// A part of a room's log with its position, or the error.
+    pub(super) fn read(&mut self, room: usize, query: &Query) -> Result<Vec<Entry>, u16> {
+        if query.is_impossible() {
+            return Err(107);
+        }
+        let log = self.logs[room].as_ref();
+        let known = log.map_or_else(|| self.quiet_epoch(room), |log| log.epoch.clone());
+        if query.since.as_ref().is_some_and(|(epoch, _)| !epoch.is_empty() && known.as_ref() != Some(epoch)) {
+            self.goals.reach(Goal::HistoryOfAnotherEpoch);
+            return Err(112);
+        }
+        let since = query.since.as_ref().map(|(_, offset)| *offset);
+        let is_meant = |entry: &&Entry| match (query.reverse, since) {
+            (_, None) => true,
+            (false, Some(since)) => entry.offset > since,
+            (true, Some(since)) => entry.offset < since,
+        };
+        let mut meant: Vec<Entry> = log.into_iter().flat_map(|log| &log.entries).filter(is_meant).cloned().collect();
+        if query.reverse {
+            meant.reverse();
+        }
+        let limit = query.limit.unwrap_or(0);
+        let count = self.fitting(usize::try_from(limit).unwrap_or(usize::MAX), meant.iter());
+        if count > 0 {
+            self.goals.reach(if query.reverse { Goal::HistoryReversed } else { Goal::HistoryRead });
+        }
+        if limit != 0 && count < meant.len().min(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            self.goals.reach(Goal::HistoryCut);
+        }
+        meant.truncate(count);
+        Ok(meant)
+    }
+
+    /// What a history reply says.
+    pub(super) fn page(&self, room: usize, entries: &[Entry]) -> Value {
+        let top = self.logs[room].as_ref().map_or(0, |log| log.top);
+        let epoch = if self.logs[room].is_some() { self.epoch(room) } else { "".into() };
+        json!({ "publications": bodies(entries), "epoch": epoch, "offset": top })
+    }
+
+    /// What a subscription says of where it begins.
+    pub(super) fn start(&self, room: usize, replay: &Replay) -> Value {
+        let missed = replay.entries.len() as u64;
+        let mut start = self.position(room);
+        if let Some(recovered) = replay.recovered.filter(|_| self.keeps_history()) {
+            start["was_recovering"] = true.into();
+            if recovered {
+                // Before the first of the publications: each of them moves the client on.
+                start["offset"] = (start["offset"].as_u64().expect("a log has a top") - missed).into();
+                start["recovered"] = true.into();
+                start["publications"] = bodies(&replay.entries);
+            }
+        }
+        start
+    }
+
+    /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
+    pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: Replay) {
+        let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
+        let top = self.logs[room].as_ref().map_or(0, |log| log.top);
+        if replay.recovered == Some(false) {
+            self.goals.reach(Goal::Gap);
+            self.place(client, "gap", room, top);
+        }
+        for entry in &replay.entries {
+            if self.is_open(client) {
+                self.tell(client, Expect::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
+            }
+            if positions {
+                self.place(client, "position", room, entry.offset);
+            }
+        }
+        if positions && replay.entries.is_empty() {
+            self.place(client, "position", room, top);
+        }
+    }
+
+    fn place(&mut self, client: usize, kind: &str, room: usize, offset: u64) {
+        if self.is_open(client) {
+            let expect = self.place_frame(kind, room, offset);
+            self.tell(client, expect);
+        }
+    }
+
+    /// A `position` or `gap` frame.
+    pub(super) fn place_frame(&self, kind: &str, room: usize, offset: u64) -> Expect {
+        let frame = json!({ "type": kind, "room": *self.names[room], "epoch": self.epoch(room), "offset": offset });
+        Expect::json(frame, 15 << 56 | (room as u64) << 48 | offset)
+    }
+
+    /// Forgets what a room's log retains; its epoch and top stay while it is remembered.
+    pub(super) fn remove_history(&mut self, room: usize) {
+        if let Some(log) = &mut self.logs[room] {
+            if !log.entries.is_empty() && !self.rooms[room].is_empty() {
+                self.goals.reach(Goal::HistoryRemoved);
+            }
+            log.entries.clear();
+        }
+        self.weigh(room);
+        self.end_log(room);
+    }
+}
+
+/// What was answered to calls that carried a key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys(VecDeque<(usize, u8, u64, Value)>);
+
+impl Keys {
+    pub fn find(&self, room: usize, key: u8) -> Option<Value> {
+        self.0.iter().find(|(of, known, ..)| (*of, *known) == (room, key)).map(|(.., answer)| answer.clone())
+    }
+
+    pub fn remember(&mut self, room: usize, key: u8, until: u64, answer: Value, most: usize) {
+        self.0.push_back((room, key, until, answer));
+        while self.0.len() > most {
+            self.0.pop_front();
+        }
+    }
+
+    pub fn forget(&mut self, clock: u64) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(_, _, until, _)| *until > clock);
+        self.0.len() < before
+    }
+
+    /// Lets any epoch stand where this one is.
+    pub fn forget_epoch(&mut self, epoch: &str) {
+        self.0.iter_mut().for_each(|(.., answer)| forget(answer, epoch));
+    }
+
+    pub fn next(&self) -> Option<u64> {
+        self.0.iter().map(|(_, _, until, _)| *until).min()
+    }
+
+    /// Which keys of which rooms are known until when, for comparing states.
+    pub fn known(&self) -> impl Iterator<Item = (u8, u8, u64)> {
+        self.0.iter().map(|(room, key, until, _)| (u8::try_from(*room).expect("a few rooms"), *key, *until))
+    }
+}
+
+impl Oracle {
+    /// The end of an idempotency key that is remembered now.
+    pub(super) fn key_end(&self) -> u64 {
+        self.clock + nanos(self.config.limits.idempotency_window)
+    }
+}
+
+fn bodies(entries: &[Entry]) -> Value {
+    entries.iter().map(|entry| entry.body.clone()).collect()
+}

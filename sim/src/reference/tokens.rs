@@ -1,0 +1,375 @@
+//! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
+
+use super::calls::Denied;
+use super::entering::Entering;
+use super::expect::between;
+use super::lists::Meant;
+use super::presence::{Seat, Wish};
+use super::recovery::{Replay, Want};
+use super::rooms::PUBLICATION;
+use super::{Expect, Oracle, Timer, TokenOutcome, nanos};
+use crate::goals::Goal;
+use crate::world::action::Renewal;
+use crate::world::speech::Asking;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What a token is looked at for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// To come in, or a later `auth` in plain.
+    #[default]
+    Identity,
+    /// To stay longer.
+    Refresh(u64),
+    /// To join a room.
+    Subscribe(u64, usize, Asking),
+    /// To stay longer in a room.
+    SubRefresh(u64, usize),
+}
+
+impl Oracle {
+    /// Which room the token is for that is being looked at, if it is for a room.
+    #[must_use]
+    pub fn asked_room(&self, client: usize) -> Option<usize> {
+        match self.conns[client].as_ref()?.ask {
+            Ask::Subscribe(_, room, _) | Ask::SubRefresh(_, room) => Some(room),
+            Ask::Identity | Ask::Refresh(_) => None,
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, client: usize, id: u64, token: &TokenOutcome) {
+        if let Some(code) = self.flaw_of_connection(token) {
+            return self.close(client, if code == 109 { CloseCause::Expired } else { CloseCause::InvalidToken });
+        }
+        let conn = self.conns[client].as_ref().expect("it has asked");
+        if conn.user != token.user {
+            return self.close(client, CloseCause::BadRequest);
+        }
+        let mut reply = json!({ "client": conn.client_id.to_string() });
+        self.add_ttl(&mut reply, token.exp);
+        self.goals.reach(Goal::Refreshed);
+        self.renew(client, token, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
+    }
+
+    /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
+    pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: Expect) {
+        let conn = self.conns[client].as_ref().expect("it has asked");
+        let is_new = conn.user != token.user;
+        let granted = conn.granted.clone();
+        let wanted = |room: &usize| self.seat(client, *room).map(|seat| &seat.wanted);
+        let is_in = |room: &usize| wanted(room).is_some();
+        let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&Wish::Token));
+        let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
+        let taken: Vec<usize> =
+            (0..self.rooms.len()).filter(of_token).filter(|room| !token.channels.contains(room)).collect();
+        let gone: Vec<usize> = taken.iter().filter(only).copied().collect();
+        let given: Vec<usize> =
+            token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
+        let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
+        let count = self.seat_count(client) - gone.len() + given.len() + usize::from(own.is_some());
+        if token.crowded || count > self.config.limits.rooms_per_connection {
+            self.hit(Limit::RoomsPerConnection);
+            let of_token = token.channels.len() + usize::from(token.user.is_some());
+            let is_final = token.crowded || of_token > self.config.limits.rooms_per_connection;
+            return self.close(client, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
+        }
+        if is_new && self.refuses_user(client, token) {
+            return;
+        }
+        let displaced = if is_new { self.displaced_by(token) } else { None };
+        let mut fits = self.enqueue(client, answer);
+        for room in taken {
+            if !gone.contains(&room) {
+                self.wishes(client, room).expect("it is in it").remove(&Wish::Token);
+                continue;
+            }
+            self.goals.reach(Goal::TokenTookAway);
+            self.leave(client, room);
+            if self.is_json(client) {
+                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
+                fits = fits && self.enqueue(client, push);
+            }
+        }
+        for room in &token.channels {
+            if let Some(wishes) = self.wishes(client, *room) {
+                wishes.insert(Wish::Token);
+            }
+        }
+        // A room that is empty now makes place for those that it is put into.
+        for _ in 0..self.turn.news.len() {
+            self.tell_next();
+        }
+        self.rename(client, token);
+        let info = self.info_of(client, token.user, token.info.as_deref());
+        if !fits {
+            self.close(client, CloseCause::Slow);
+        }
+        let new: Vec<(usize, Wish)> =
+            given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();
+        for (room, wish) in new {
+            let want = if wish == Wish::Own { self.wanted_of_own(client, room) } else { Want::Nothing };
+            if !self.is_open(client) {
+                // Who is too slow is not put into a room of which it wants more than what is new.
+                if want == Want::Nothing {
+                    self.join_in_vain(&info, client, room);
+                }
+                continue;
+            }
+            if wish == Wish::Token {
+                self.goals.reach(Goal::TokenGave);
+            }
+            self.goals.reach(Goal::PutIn);
+            self.put_into(client, Entering { room, want, seat: Seat::because(wish) });
+        }
+        self.displace(displaced);
+    }
+
+    /// The rooms that it is in learn of a user who was nobody before, and not of what else is known of one.
+    fn rename(&mut self, client: usize, token: &TokenOutcome) {
+        let conn = self.conns[client].as_ref().expect("it is there");
+        let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&client)).collect();
+        if (conn.user, &conn.info) != (token.user, &token.info) {
+            self.goals.reach(Goal::Renamed);
+        }
+        if conn.user == token.user {
+            return self.identify(client, token);
+        }
+        for room in &rooms {
+            self.announce_member(*room, client, false);
+        }
+        self.identify(client, token);
+        for room in &rooms {
+            self.announce_member(*room, client, true);
+        }
+    }
+
+    /// What is wrong with a token wherever it is shown: 109 where another time is the cure, 103 where there is none.
+    pub(super) fn untimely_or_bad(&mut self, token: &TokenOutcome) -> Option<u16> {
+        if token.forged {
+            return Some(103);
+        }
+        if self.is_expired(token) || self.is_early(token) {
+            return Some(109);
+        }
+        if token.unreadable {
+            self.goals.reach(Goal::UnreadableToken);
+            self.hit(Limit::JsonDepth);
+            return Some(103);
+        }
+        if token.wordy {
+            self.goals.reach(Goal::TokenTooWordy);
+            self.hit(Limit::InfoBytes);
+            return Some(103);
+        }
+        if token.long {
+            self.hit(Limit::RoomNameBytes);
+            self.goals.reach(Goal::TokenTooLong);
+            return Some(103);
+        }
+        None
+    }
+
+    /// What is wrong with a room's token: first what it is, then whose and what for.
+    fn flaw(&mut self, client: usize, room: usize, token: &TokenOutcome) -> Option<u16> {
+        let user = self.conns[client].as_ref().expect("it has asked").user;
+        let is_another = token.user != user || token.channel != Some(room);
+        self.untimely_or_bad(token).or_else(|| is_another.then_some(103))
+    }
+
+    pub(super) fn subscribed_with(
+        &mut self,
+        client: usize,
+        id: u64,
+        room: usize,
+        asking: &Asking,
+        token: &TokenOutcome,
+    ) {
+        // A backend may have put it into rooms meanwhile.
+        if let Some(code) = self.obstacle(client, room).or_else(|| self.flaw(client, room, token)) {
+            return self.refuse(client, id, code);
+        }
+        let until = self.expiry(token.exp);
+        let info = token.info.clone();
+        self.goals.reach(Goal::JoinedByToken);
+        let seat = Seat { watches: asking.watch, info, until, ..Seat::because(Wish::Client) };
+        if self.enter_asked((client, id), room, &asking.want, seat, token.exp) {
+            self.goals.reach(Goal::RecoveredByToken);
+        }
+    }
+
+    pub(super) fn room_refreshed(&mut self, client: usize, id: u64, room: usize, token: &TokenOutcome) {
+        if let Some(code) = self.flaw(client, room, token) {
+            if code == 109 {
+                self.room_token_ended(client, room);
+            }
+            return self.refuse(client, id, code);
+        }
+        if !self.rooms[room].contains(&client) {
+            return self.refuse(client, id, 103);
+        }
+        let until = self.expiry(token.exp);
+        let seat = self.seats.get_mut(&(room, client)).expect("it is in it");
+        (seat.until, seat.info) = (until, token.info.clone());
+        self.arm_seats(client);
+        self.goals.reach(Goal::RoomRefreshed);
+        let mut reply = json!({});
+        self.add_ttl(&mut reply, token.exp);
+        self.reply(client, id, "sub_refresh", reply);
+    }
+
+    /// When something ends whose token ends then.
+    pub(super) fn expiry(&self, exp: Option<u64>) -> Option<u64> {
+        // Nobody is sent away with a token that would be taken again.
+        let grace = Duration::from_millis(self.leeway()).max(self.config.limits.expiry_grace);
+        let end = |exp: u64| Duration::from_secs(exp) + grace;
+        exp.map(|exp| self.clock + nanos(end(exp).saturating_sub(Duration::from_millis(self.unix_ms))))
+    }
+
+    pub(super) fn add_ttl(&self, reply: &mut Value, exp: Option<u64>) {
+        if let Some(exp) = exp {
+            reply["expires"] = true.into();
+            reply["ttl"] = between(
+                exp.saturating_sub(self.unix_ms.div_ceil(1000)).max(1),
+                exp.saturating_sub(self.unix_ms / 1000).max(1),
+            );
+        }
+    }
+
+    /// Arms the deadline of the first of a connection's rooms to expire.
+    pub(super) fn arm_seats(&mut self, client: usize) {
+        let earliest = self.seats.iter().filter(|((_, of), _)| *of == client).filter_map(|(_, seat)| seat.until).min();
+        if let Some(conn) = self.conn(client) {
+            conn.timers[Timer::RoomExpiry as usize] = earliest;
+        }
+    }
+
+    /// Takes a connection out of the rooms of which the tokens are no good any more.
+    pub(super) fn seats_due(&mut self, client: usize) {
+        let clock = self.clock;
+        let is_due = |seat: &Seat| seat.until.is_some_and(|until| until <= clock);
+        let due: Vec<usize> = self
+            .seats
+            .iter()
+            .filter(|((_, of), seat)| *of == client && is_due(seat))
+            .map(|((room, _), _)| *room)
+            .collect();
+        for room in due {
+            self.goals.reach(Goal::RoomExpired);
+            self.room_token_ended(client, room);
+        }
+    }
+
+    /// A room's token has ended: nothing is left of it. Whoever is wanted there by others stays.
+    fn room_token_ended(&mut self, client: usize, room: usize) {
+        let Some(seat) = self.seats.get_mut(&(room, client)) else { return };
+        if seat.wanted.iter().all(|wish| *wish == Wish::Client) {
+            return self.take_out(client, room, 2501, "subscription expired");
+        }
+        seat.wanted.remove(&Wish::Client);
+        (seat.until, seat.info) = (None, None);
+        self.arm_seats(client);
+        self.goals.reach(Goal::StayedForOthers);
+    }
+
+    fn take_out(&mut self, client: usize, room: usize, code: u16, reason: &str) {
+        if self.seat(client, room).is_none() {
+            return;
+        }
+        self.leave(client, room);
+        if self.is_json(client) {
+            let push = self.unsubscribe_push(room, code, reason);
+            self.tell(client, push);
+        }
+    }
+
+    fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> Expect {
+        let push =
+            json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
+        let tag = 17 << 56 | (room as u64) << 48 | u64::from(code);
+        Expect::json(push, tag).among(self.turns, (room, usize::MAX))
+    }
+
+    fn ready_of(&self, user: usize) -> Vec<usize> {
+        let is_meant = |client: &usize| {
+            self.conns[*client]
+                .as_ref()
+                .is_some_and(|conn| conn.ready && conn.user == Some(user) && self.meant.has(conn.client_id))
+        };
+        (0..self.conns.len()).filter(is_meant).collect()
+    }
+
+    /// A backend puts a user's connections into a room.
+    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
+        let (there, new): (Vec<usize>, Vec<usize>) =
+            self.ready_of(user).into_iter().partition(|client| self.seat(*client, room).is_some());
+        if new.iter().any(|client| self.is_full(*client)) {
+            self.hit(Limit::RoomsPerConnection);
+            return Err(Denied::by("rooms_per_connection"));
+        }
+        for client in there {
+            self.wishes(client, room).expect("it is in it").insert(Wish::Backend);
+        }
+        for client in new {
+            if !self.is_open(client) {
+                continue;
+            }
+            self.goals.reach(Goal::PutIn);
+            self.put_into(client, Entering { room, want: want.clone(), seat: Seat::because(Wish::Backend) });
+            if matches!(self.meant, Meant::One(_)) {
+                self.goals.reach(Goal::PutInOne);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_put_in(&mut self, client: usize, room: usize, replay: Replay) {
+        if !self.conns[client].as_ref().expect("it is open").entry.json {
+            return self.start_plain(client, room, replay);
+        }
+        let mut start = self.start(room, &replay);
+        if start.get("publications").is_some() {
+            start["publications"] = json!([]);
+        }
+        let push = json!({ "push": { "channel": *self.names[room], "subscribe": start } });
+        self.tell(client, Expect::json(push, 18 << 56 | (room as u64) << 48));
+        // What it has missed comes like everything else in the room.
+        for entry in &replay.entries {
+            if self.is_open(client) {
+                let mut push = json!({ "push": { "channel": *self.names[room], "pub": entry.body } });
+                push["push"]["pub"]["data"] = Value::Null;
+                let tag = PUBLICATION << 56 | (room as u64) << 48 | entry.number;
+                self.tell(client, Expect::publication(push, "/push/pub/data", &entry.line, tag));
+            }
+        }
+    }
+
+    /// A backend takes a user's connections out of a room.
+    pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
+        for client in self.ready_of(user) {
+            if matches!(self.meant, Meant::One(_)) && self.seat(client, room).is_some() {
+                self.goals.reach(Goal::TookOutOne);
+            }
+            self.take_out(client, room, 2000, "server unsubscribe");
+        }
+    }
+
+    /// A backend changes when a user's connections expire.
+    pub(super) fn renew_user(&mut self, user: usize, renewal: Renewal, exp: Option<u64>) {
+        for client in self.ready_of(user) {
+            if renewal == Renewal::Expired {
+                self.close(client, CloseCause::Expired);
+                continue;
+            }
+            let expiry = self.expiry(exp);
+            let conn = self.conn(client).expect("it is ready");
+            conn.timers[Timer::Expiry as usize] = expiry;
+            if conn.entry.json {
+                let mut refresh = json!({});
+                self.add_ttl(&mut refresh, exp);
+                self.tell(client, Expect::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
+            }
+        }
+    }
+}

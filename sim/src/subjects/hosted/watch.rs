@@ -1,0 +1,67 @@
+//! What the host hands to its machine, turn by turn.
+
+use crate::subjects::subject::{Seen, Subject};
+use parlor::runtime::host::Observer;
+use parlor_core::{CallId, Effect, Input, Now, Shard};
+use std::cell::{Cell, RefCell};
+
+/// Writes every turn down.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    turns: RefCell<Vec<Seen>>,
+    input: Option<Input>,
+    effects: Vec<Effect>,
+    /// The input that is to be caused, until it has come.
+    expected: RefCell<Option<String>>,
+    /// The number that the world has given to its call.
+    call: Cell<u64>,
+}
+
+impl Watch {
+    /// This input is to come, beside those that follow from it.
+    pub(super) fn expect_input(&self, input: &Input) {
+        if let Input::Call { call, .. } = input {
+            self.call.set(call.0);
+        }
+        *self.expected.borrow_mut() = Some(told(input));
+    }
+
+    /// The turns since this was last asked.
+    pub(super) fn take(&self) -> Vec<Seen> {
+        *self.expected.borrow_mut() = None;
+        self.turns.take()
+    }
+}
+
+impl Observer for Watch {
+    fn before(&mut self, _: Now, input: &Input) {
+        self.input = Some(input.clone());
+    }
+
+    fn effect(&mut self, effect: &Effect) {
+        self.effects.push(match effect {
+            Effect::Reply { result, .. } => Effect::Reply { call: CallId(self.call.get()), result: result.clone() },
+            other => other.clone(),
+        });
+    }
+
+    fn after(&mut self, shard: &Shard) {
+        let input = self.input.take().expect("a turn has an input");
+        let is_it = self.expected.borrow().as_ref().is_some_and(|expected| *expected == told(&input));
+        if is_it {
+            *self.expected.borrow_mut() = None;
+        }
+        let follow_up = (!is_it).then_some(input);
+        let effects = std::mem::take(&mut self.effects);
+        self.turns.get_mut().push(Seen { follow_up, ..Seen::of(shard, effects) });
+        Subject::audit(shard);
+    }
+}
+
+/// An input in words that are the same for two that are the same. Calls are told apart by the host's own numbers.
+fn told(input: &Input) -> String {
+    match input {
+        Input::Call { command, .. } => format!("{command:?}"),
+        other => format!("{other:?}"),
+    }
+}

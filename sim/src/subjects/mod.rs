@@ -1,0 +1,9 @@
+//! What is put to the test: the machine, the server's own driver around it, the historic connection managers, and
+//! machines with a defect put in.
+
+pub mod canary;
+#[cfg(feature = "driver")]
+pub mod hosted;
+pub mod naive;
+pub mod seeded;
+pub mod subject;

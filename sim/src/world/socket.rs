@@ -1,0 +1,91 @@
+//! The simulated transport: what a socket takes, and a judge of every byte that it is given.
+
+use crate::guarantees::{Failure, Guarantee};
+use crate::world::action::Budget;
+use crate::world::frames::{Frame, Parser};
+
+/// The server's side of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Socket {
+    parser: Parser,
+    /// It takes nothing for now.
+    pub stalled: bool,
+    /// It takes half of what waits, at most.
+    pub narrow: bool,
+    /// It was stalled when it was last written to: the driver waits until it can be written to again.
+    pub blocked: bool,
+    /// The next write fails.
+    pub broken: bool,
+    /// A Close frame has come through: nothing may follow it.
+    pub closed: bool,
+    /// Everything that came through, where a third party is to judge it in the end.
+    pub record: Option<Vec<u8>>,
+}
+
+impl Socket {
+    /// A socket that takes everything. `recorded`: what comes through is kept.
+    #[must_use]
+    pub fn new(recorded: bool) -> Self {
+        Self { record: recorded.then(Vec::new), ..Self::default() }
+    }
+
+    /// Whether the client has a part of a frame.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        self.parser.is_mid_frame()
+    }
+
+    /// How many frames of what waits it has not taken all of.
+    #[must_use]
+    pub fn count(&self, pending: &[u8]) -> usize {
+        self.parser.count(pending)
+    }
+
+    /// From now on it takes everything.
+    pub fn resume(&mut self) {
+        (self.stalled, self.narrow, self.blocked) = (false, false, false);
+    }
+
+    /// How many of these bytes it takes; `None` when writing fails.
+    pub fn offer(&mut self, pending: &[u8], budget: Budget) -> Option<usize> {
+        if self.broken {
+            return None;
+        }
+        let taken = match budget {
+            _ if self.stalled => 0,
+            Budget::Refuse => 0,
+            Budget::Byte => 1,
+            Budget::All if self.narrow => pending.len().div_ceil(2),
+            Budget::Half => pending.len().div_ceil(2),
+            Budget::Frame => self.parser.to_frame_end(pending),
+            Budget::All => pending.len(),
+        };
+        self.blocked = self.stalled;
+        Some(taken)
+    }
+
+    /// Takes these bytes, judges them (D2: nothing after a Close frame, no frame cut by another), and returns the frames
+    /// that the client now has.
+    ///
+    /// # Errors
+    /// The stream is not one that a server may send.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, Failure> {
+        if self.closed && !bytes.is_empty() {
+            return Err(Failure::new(Guarantee::G1, "no byte after the Close frame", format_args!("{bytes:02x?}")));
+        }
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(bytes);
+        }
+        let frames = self
+            .parser
+            .feed(bytes)
+            .map_err(|broken| Failure::new(Guarantee::G1, "whole frames of RFC 6455", broken))?;
+        let close = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
+        self.closed |= close.is_some();
+        let last = close.is_none_or(|at| at + 1 == frames.len() && !self.parser.is_mid_frame());
+        if !last {
+            return Err(Failure::new(Guarantee::G1, "nothing after the Close frame", format_args!("{frames:?}")));
+        }
+        Ok(frames)
+    }
+}

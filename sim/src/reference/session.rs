@@ -403,7 +403,7 @@ impl Oracle {
         let conn = self.conn(client).expect("it is open");
         conn.arm(Timer::Ping, ping_at);
         let client_id = conn.client_id.to_string();
-        let mut result = json!({ "client": client_id, "version": version, "session": client, "node": node });
+        let mut result = json!({ "client": client_id, "version": version, "session": client_id, "node": node });
         if !conn.entry.frame_pings {
             result["ping"] = interval.as_secs().into();
             result["pong"] = true.into();

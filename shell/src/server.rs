@@ -1,7 +1,7 @@
 //! The server as whoever starts it sees it.
 
 use crate::config::{Listen, Settings};
-use crate::runtime::shard;
+use crate::runtime::thread as shard_thread;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -41,7 +41,7 @@ impl Server {
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()
             .name("shard".into())
-            .spawn(move || shard::run(&listeners, &settings, &stopped))
+            .spawn(move || shard_thread::run(&listeners, &settings, &stopped))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         Ok(Self { addresses, stop, shard })
     }

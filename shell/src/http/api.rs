@@ -1,7 +1,7 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::HttpSession;
 use super::response::{self, Body, SOON, json, limit_error, restarting, retry_after, with_refusal};
+use super::session::HttpSession;
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
 use crate::net::refusals::RefusalReason;

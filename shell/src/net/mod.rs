@@ -2,6 +2,7 @@
 
 pub(crate) mod decoder;
 pub mod driver;
+pub(crate) mod listener;
 pub(crate) mod refusals;
 pub(crate) mod sockets;
 pub(crate) mod tcp;

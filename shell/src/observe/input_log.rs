@@ -1,7 +1,7 @@
 //! The last inputs of a shard, without what is in them: enough to see what led up to a broken invariant, and nothing
 //! that must not be in a log.
 
-use crate::runtime::host::Observer;
+use crate::runtime::observer::Observer;
 use parlor_core::{ConnId, Input, Now};
 use std::collections::VecDeque;
 use std::fmt;

@@ -3,3 +3,4 @@
 pub(crate) mod health;
 pub mod input_log;
 pub mod log;
+pub(crate) mod rates;

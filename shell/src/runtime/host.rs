@@ -3,6 +3,7 @@
 //! Whoever owns a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
+use super::observer::Observer;
 use crate::auth::TokenVerifier;
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::observe::input_log::InputLog;
@@ -19,21 +20,6 @@ use tracing::{debug, trace};
 
 /// A call's answer, when it comes.
 pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
-
-/// Sees what a host hands to its shard, and what comes of it.
-pub trait Observer {
-    /// This input is handled next.
-    fn before(&mut self, now: Now, input: &Input);
-
-    /// What was put off is gone on with.
-    fn resumed(&mut self, _now: Now) {}
-
-    /// It has had this effect. There may be several.
-    fn effect(&mut self, _effect: &Effect) {}
-
-    /// It was handled to the end, or until it was put off.
-    fn after(&mut self, _shard: &Shard) {}
-}
 
 /// A shard and everything that it acts on.
 #[derive(Debug)]

@@ -3,5 +3,8 @@
 pub(crate) mod backoff;
 pub(crate) mod clock;
 pub mod host;
+pub(crate) mod latch;
+pub mod observer;
 pub(crate) mod rounds;
 pub(crate) mod shard;
+pub(crate) mod thread;

@@ -1,7 +1,7 @@
 //! What the host hands to its machine, turn by turn.
 
 use crate::subjects::subject::{Seen, Subject};
-use parlor::runtime::host::Observer;
+use parlor::runtime::observer::Observer;
 use parlor_core::{CallId, Effect, Input, Now, Shard};
 use std::cell::{Cell, RefCell};
 

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener, TcpStream as Socket};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::thread;
+use tokio::task::spawn_local;
 
 const KEY: &str = "test-key-test-key";
 /// Long enough for a noisy machine; nothing waits for it unless a test fails.

@@ -1,0 +1,37 @@
+//! Answers to probes and browsers: health, the description of the API, and no icon.
+
+use super::openapi;
+use super::response::{self, Body, not_found, restarting};
+use crate::observe::health::health;
+use crate::runtime::shard::ShardRuntime;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+
+/// What browsers ask for by themselves when a person opens `/health`.
+pub(super) const FAVICON: &str = "/favicon.ico";
+
+/// What those can look at who only want to see.
+const PUBLIC_PATHS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
+
+/// Answers those who only want to see. Nothing is made for a method that is refused.
+pub(super) fn answer(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    if !PUBLIC_PATHS.contains(&path) {
+        return not_found();
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return response::method_not_allowed("GET, HEAD");
+    }
+    let bytes: Bytes = match path {
+        "/health" => {
+            let (now, stats) = shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty());
+            health(shard, now.mono, &stats).into()
+        }
+        openapi::PATH => shard.document.bytes(&shard.settings),
+        FAVICON => return response::no_content(),
+        "/health/ready" if shard.is_stopping() => return response::stopping(),
+        "/health/ready" if shard.is_restarting() => return restarting(shard),
+        _ => Bytes::from_static(br#"{"status":"ok"}"#),
+    };
+    response::json(StatusCode::OK, bytes)
+}

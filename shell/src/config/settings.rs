@@ -1,0 +1,147 @@
+//! The settings as a whole: loaded, checked against each other, and turned into the configuration of the core.
+
+use super::route::Route;
+use super::sources::{self, LoadError};
+use super::table::Settings;
+use parlor_core::Name;
+use parlor_core::admission::route::Routes;
+use parlor_core::config::NODE_BYTES;
+use parlor_core::{Config, Policy};
+use std::ffi::OsString;
+
+impl Settings {
+    /// Settings from the command line, the environment and the file that they name.
+    ///
+    /// Prints what was asked for and ends the process on `--help` and `--version`, and on a command line that cannot be.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and what is allowed.
+    pub fn load(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        let settings = sources::load(arguments, environment).map_err(|stop| match stop {
+            LoadError::Clap(message) => message.exit(),
+            LoadError::Invalid(message) => message,
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// A sentence that says which do not, and what to set.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_mode()?;
+        self.check_public_hosts()?;
+        self.check_node_name()?;
+        self.limits.validate()?;
+        self.paths().map(drop)
+    }
+
+    /// What can be, but will surprise: a sentence for each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.notes.clone();
+        if self.token_secret.is_none() && !self.policy().allow_anonymous {
+            warnings.push("no client can connect: set token_secret, or allow_anonymous = true".into());
+        }
+        if self.api_key.is_none() && !self.is_dev() {
+            warnings.push("no API call can be made: set api_key".into());
+        }
+        if self.token_secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
+            warnings.push("token_secret begins or ends with white space: tokens need the same to be valid".into());
+        }
+        if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
+            warnings.push(
+                "public_hosts is only for production mode without allowed_origins; it lets nothing in here".into(),
+            );
+        }
+        if !self.is_dev() && self.allowed_origins.is_empty() && self.public_hosts.is_empty() {
+            warnings.push(
+                "a page may connect where its origin is the request's Host, which DNS rebinding can pretend: set \
+                 public_hosts to where this server is, such as https://rooms.example.com, or allowed_origins"
+                    .into(),
+            );
+        }
+        warnings
+    }
+
+    /// What the shard is configured with.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn core(&self) -> Result<Config, String> {
+        self.check()?;
+        Ok(Config {
+            bounded_turns: true,
+            limits: self.limits.clone(),
+            policy: self.policy(),
+            user_limit: self.user_limit,
+            spares_loopback: self.is_dev(),
+            routes: self.paths()?,
+            node: self.node_name.clone(),
+            version: crate::VERSION.into(),
+        })
+    }
+
+    /// A name is in every connect reply, and in lines that people read.
+    fn check_node_name(&self) -> Result<(), String> {
+        let bytes = self.node_name.len();
+        if bytes > NODE_BYTES {
+            return Err(format!("node_name has {bytes} bytes; it must have at most {NODE_BYTES}"));
+        }
+        Name::room(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
+    }
+
+    fn check_public_hosts(&self) -> Result<(), String> {
+        let hosts = &self.public_hosts;
+        if hosts.any {
+            return Err("public_hosts must name hosts; allowed_origins = * lets any page in".into());
+        }
+        match hosts.iter().find(|host| !host.is_http()) {
+            Some(host) => {
+                Err(format!("public_hosts: {host} never matches: a host is written with http:// or https://"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let default = if self.is_dev() { Policy::open() } else { Policy::closed() };
+        Policy {
+            allow_anonymous: self.allow_anonymous.unwrap_or(default.allow_anonymous),
+            allow_subscribe: self.allow_subscribe.unwrap_or(default.allow_subscribe),
+            allow_publish: self.allow_publish.unwrap_or(default.allow_publish),
+            allow_history: self.allow_history.unwrap_or(default.allow_history),
+            allow_presence: self.allow_presence.unwrap_or(default.allow_presence),
+        }
+    }
+
+    /// Checks that a route, which comes after others, can lead somewhere.
+    fn check_route(&self, route: &Route, before: &[Route]) -> Result<(), String> {
+        let Route { path, room, .. } = route;
+        let whole = |path: &str| String::from(path.trim_end_matches('/'));
+        if let Some(character) = path.chars().find(|character| matches!(character, '?' | '#' | '%')) {
+            return Err(format!(
+                "the route {path:?} never matches: a path has no {character:?}, and is written decoded, without a query"
+            ));
+        }
+        if before.iter().any(|other| whole(&other.path) == whole(path)) {
+            return Err(format!("the route {path:?} is there twice, and only the first could match"));
+        }
+        Name::client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
+            .map_err(|wrong| format!("the room {room:?} of the route {path:?} cannot be: {wrong}"))?;
+        Ok(())
+    }
+
+    fn paths(&self) -> Result<Routes, String> {
+        let mut routes = Routes::default();
+        for (index, route) in self.routes.iter().enumerate() {
+            self.check_route(route, &self.routes[..index])?;
+            routes.add(&route.path, &route.room, route.subscribed.as_deref())?;
+        }
+        Ok(routes)
+    }
+}

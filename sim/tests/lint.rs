@@ -50,8 +50,8 @@ fn the_oracle_shares_no_code_with_core() {
     assert!(read >= 4, "the oracle was found");
 }
 
-/// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `judge.rs`. What a
-/// subject makes up is read in `told.rs`: the epochs of its logs, and the order of its events.
+/// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `compare.rs`. What a
+/// subject makes up is read in `choices.rs`: the epochs of its logs, and the order of its events.
 #[test]
 fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
     const OF_THE_SUBJECT: [&str; 5] = ["Snapshot", "Stats", "ConnView", "PhaseView", "outcome"];
@@ -60,8 +60,8 @@ fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
     for entry in fs::read_dir(&folder).expect("the oracle is a folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a name in ASCII");
         let may: &[&str] = match &*name {
-            "judge.rs" => &OF_THE_SUBJECT,
-            "told.rs" | "ways.rs" => &["outcome"],
+            "compare.rs" | "outcome.rs" => &OF_THE_SUBJECT,
+            "choices.rs" | "foresee.rs" | "mod.rs" => &["outcome"],
             _ => &[],
         };
         let text = source(&name);
@@ -70,8 +70,8 @@ fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
             assert!(!is_named(word), "{name}: {word}");
         }
     }
-    assert!(!source("ways.rs").contains("outcome."), "it is handed on");
-    let told = source("told.rs");
+    assert!(!source("foresee.rs").contains("outcome."), "it is handed on");
+    let told = source("choices.rs");
     let read: Vec<&str> = told.match_indices("outcome.").map(|(at, _)| rest_of_path(&told[at..])).collect();
     assert!(
         read.iter().all(|path| path.starts_with("outcome.effects.") || path.starts_with("outcome.after.logs.")),

@@ -1,112 +1,29 @@
 //! What a backend asks for, and what it must be answered.
 
-use super::expect::{WORDS, fits};
-use super::lists::{List, Meant};
-use super::recovery::{Query, Want};
-use super::{Conn, Ending, Oracle, Phase};
+use super::answer::Answer;
+use super::answer::error;
+use super::answer::result;
+use super::api_call::Call;
+use super::api_call::Meant;
+use super::connection::Conn;
+use super::connection::Ending;
+use super::connection::Phase;
+use super::model::Oracle;
+use super::time::nanos;
 use crate::goals::Goal;
-use crate::guarantees::{Failure, Guarantee};
-use crate::world::action::{Look, Renewal};
+use crate::guarantees::Guarantee;
+use crate::world::action::Look;
+use crate::world::history_request::Query;
 use crate::world::speech::Data;
+use parlor_core::CloseCause;
+use parlor_core::Limit;
 use parlor_core::limits::Rate;
-use parlor_core::{CloseCause, Limit};
-use serde_json::{Map, Value, json};
-
-/// One call.
-#[derive(Clone, Debug)]
-pub enum Call<'a> {
-    /// Publish to one room.
-    Publish(usize, &'a Data),
-    /// Publish to all of these rooms.
-    Broadcast(&'a [usize], &'a Data),
-    /// Send to the connection of one client.
-    Send(usize, &'a Data),
-    /// Publish to the personal room of a user.
-    Tell(usize, &'a Data),
-    /// Send to everybody.
-    TellAll(&'a Data),
-    /// Close all connections of a user.
-    Expel(usize),
-    /// Close the connection of one client with this code.
-    Kick(usize, u16),
-    /// Look.
-    Look(Look),
-    /// Publish to one room with an idempotency key.
-    Once(usize, u8, &'a Data),
-    /// Read a log.
-    History(usize, &'a Query),
-    /// Forget what a log retains.
-    Remove(usize),
-    /// Who is in a room.
-    Presence(usize),
-    /// How many are in a room.
-    PresenceStats(usize),
-    /// Put a user's connections into a room.
-    PutIn(usize, usize, &'a Want),
-    /// Take a user's connections out of a room.
-    TakeOut(usize, usize),
-    /// Change when a user's connections expire, to this many seconds since 1970.
-    Renew(usize, Renewal, Option<u64>),
-    /// One of these that is about users, of whose connections these are meant.
-    Some(Meant, &'a Call<'a>),
-    /// Close connections with this code: the user's, or anybody's, but for those who are spared.
-    Dismiss(Option<usize>, Meant, u16),
-    /// List rooms or connections.
-    List(List<'a>),
-    /// Several of these, each with its method, one after the other.
-    Batch(&'a [(&'static str, Call<'a>)]),
-    /// What is refused with this error.
-    Wrong(u16),
-    /// What is done, to nobody.
-    Nobody,
-}
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
 
 /// A call with more parts than this has many.
 const MANY: usize = 100;
-
-/// What the body of the answer must fit, and what is broken when it does not.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    want: Value,
-    guarantee: Guarantee,
-}
-
-impl Answer {
-    pub(super) fn compare(&self, body: &str) -> Result<(), Failure> {
-        let mut got: Value = serde_json::from_str(body).unwrap_or(Value::Null);
-        got.get_mut("result").into_iter().for_each(sort_rooms);
-        if fits(&self.want, &got) {
-            return Ok(());
-        }
-        Err(Failure::new(self.guarantee, format_args!("the answer {}", self.want), body))
-    }
-}
-
-/// Sorts the rooms of each of `connections`, which have no order.
-fn sort_rooms(result: &mut Value) {
-    let connections = result.get_mut("connections").and_then(Value::as_object_mut);
-    let lists = connections.into_iter().flat_map(|all| all.values_mut()).filter_map(|one| one.get_mut("channels"));
-    lists.filter_map(Value::as_array_mut).for_each(|rooms| rooms.sort_by_key(ToString::to_string));
-}
-
-/// Why something is not done: the code of the error, and the limit that is in the way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Denied {
-    pub code: u16,
-    limit: Option<&'static str>,
-}
-
-impl Denied {
-    pub fn by(limit: &'static str) -> Self {
-        Self { code: 106, limit: Some(limit) }
-    }
-}
-
-impl From<u16> for Denied {
-    fn from(code: u16) -> Self {
-        Self { code, limit: None }
-    }
-}
 
 impl Oracle {
     pub(super) fn call(&mut self, call: &Call<'_>) {
@@ -294,28 +211,22 @@ impl Oracle {
             }
         }
     }
+
+    /// The end of an idempotency key that is remembered now.
+    pub(super) fn key_end(&self) -> u64 {
+        self.clock + nanos(self.config.limits.idempotency_window)
+    }
 }
 
 /// The value of a limit.
 type Bound = parlor_core::limits::Value;
 
 /// A limit as README writes it: `25s`, `65536`, `5/s, burst 5` or `off`.
-fn written(value: Bound) -> String {
+pub(super) fn written(value: Bound) -> String {
     match value {
         Bound::Duration(time) => format!("{}s", time.as_secs()),
         Bound::CountOrOff(0) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
         Bound::Bytes(number) | Bound::Count(number) | Bound::CountOrOff(number) => number.to_string(),
         Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
     }
-}
-
-fn result(value: Value) -> Value {
-    json!({ "result": value })
-}
-
-fn error(denied: impl Into<Denied>) -> Value {
-    let Denied { code, limit } = denied.into();
-    let mut error = json!({ "code": code, "message": WORDS });
-    limit.into_iter().for_each(|limit| error["limit"] = limit.into());
-    json!({ "error": error })
 }

@@ -9,17 +9,17 @@ use std::sync::Arc;
 /// One frame that must come out of a socket.
 #[derive(Clone, Debug)]
 pub struct Expect {
-    what: What,
+    pub(super) what: What,
     /// Tells it apart from every other frame that could stand in its place, for comparing states.
     pub tag: u64,
     /// The fewest and the most bytes that it takes, header included.
     pub size: (usize, usize),
     /// The turn that it comes from, and whom it is about, where what is about others may come before it.
-    among: Option<(u64, (usize, usize))>,
+    pub(super) among: Option<(u64, (usize, usize))>,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+pub(super) enum What {
     /// An object that fits this one.
     Json(Arc<Value>),
     /// A publication: the object, and in it the payload byte by byte.
@@ -73,7 +73,7 @@ enum Pattern {
 
 impl Pattern {
     /// `None` for a text that stands for itself.
-    fn of(text: &str) -> Option<Self> {
+    pub(super) fn of(text: &str) -> Option<Self> {
         let bound = |text: &str| text.parse().expect("a number");
         match text.strip_prefix(freedoms::MARK)?.split_once("..") {
             Some((low, high)) => Some(Self::Between(bound(low), bound(high))),
@@ -83,7 +83,7 @@ impl Pattern {
         }
     }
 
-    fn fits(&self, got: &Value) -> bool {
+    pub(super) fn fits(&self, got: &Value) -> bool {
         match self {
             Self::Words => got.is_string(),
             Self::Cursor => got.as_str().is_some_and(|cursor| !cursor.is_empty()),
@@ -93,7 +93,7 @@ impl Pattern {
     }
 
     /// The fewest and the most bytes that it takes in a text.
-    fn bytes(&self) -> (usize, usize) {
+    pub(super) fn bytes(&self) -> (usize, usize) {
         match self {
             Self::Words | Self::Cursor => (2, WORDS_BYTES),
             Self::Epoch => (EPOCH_BYTES + 2, EPOCH_BYTES + 2),
@@ -286,12 +286,12 @@ pub(super) fn forget(value: &mut Value, text: &str) {
     }
 }
 
-fn parsed(text: &str) -> Option<Value> {
+pub(super) fn parsed(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
 /// The fewest and the most bytes of a frame with this object, of which so many more are written than were parsed.
-fn sizes(value: &Value, more: isize) -> (usize, usize) {
+pub(super) fn sizes(value: &Value, more: isize) -> (usize, usize) {
     let text = value.to_string().len().saturating_add_signed(more);
     let (least, most) = spread(value);
     (frame_bytes(text.saturating_add_signed(least)), frame_bytes(text.saturating_add_signed(most)))

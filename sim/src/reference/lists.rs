@@ -1,55 +1,15 @@
 //! Which connections a backend means, and what it lists: some of them, in parts, by pattern.
 
+use super::api_call::List;
+use super::api_call::Meant;
+use super::connection::Conn;
 use super::expect::CURSOR;
-use super::rooms::user_text;
-use super::{Conn, Oracle};
+use super::model::Oracle;
+use super::names::user_text;
 use crate::goals::Goal;
-use parlor_core::ClientId;
-use serde_json::{Map, Value, json};
-
-/// Which of the connections that a call could be about it means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Meant {
-    /// All of them.
-    #[default]
-    All,
-    /// The one with this public id.
-    One(ClientId),
-    /// None: what it was told contradicts itself.
-    Nobody,
-    /// All but the one with this public id.
-    AllBut(ClientId),
-}
-
-impl Meant {
-    /// Whether it means the connection with this public id.
-    #[must_use]
-    pub fn has(self, client_id: ClientId) -> bool {
-        match self {
-            Self::All => true,
-            Self::One(meant) => meant == client_id,
-            Self::Nobody => false,
-            Self::AllBut(spared) => spared != client_id,
-        }
-    }
-}
-
-/// A part of a list of rooms or of connections, which are in the order of their names or public ids.
-#[derive(Clone, Debug, Default)]
-pub struct List<'a> {
-    /// Rooms; else connections.
-    pub of_rooms: bool,
-    /// Only rooms that match: `*` stands for any characters, `?` for one.
-    pub pattern: Option<&'a str>,
-    /// Only this user's connections.
-    pub user: Option<usize>,
-    /// Only connections in this room.
-    pub room: Option<usize>,
-    /// Only so many.
-    pub limit: Option<usize>,
-    /// Only what comes after this one.
-    pub after: Option<&'a str>,
-}
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
 
 impl Oracle {
     /// The rooms that have members, each with what is said of it.
@@ -125,13 +85,13 @@ impl Oracle {
         self.close_all(code, is_meant);
     }
 
-    fn count(&self, which: impl Fn(&Conn) -> bool) -> usize {
+    pub(super) fn count(&self, which: impl Fn(&Conn) -> bool) -> usize {
         self.conns.iter().flatten().filter(|conn| which(conn)).count()
     }
 }
 
 /// Whether a name is what a pattern stands for, tried out character by character.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let mut rest = name.chars();
     match pattern.chars().next() {
         None => name.is_empty(),

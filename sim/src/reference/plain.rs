@@ -1,14 +1,19 @@
 //! The plain protocol: what a connection says and is told.
 
-use super::entering::Entering;
+use super::connection::Ask;
+use super::connection::Entering;
+use super::expect::Expect;
 use super::expect::WORDS;
-use super::presence::{Seat, Wish};
-use super::recovery::Want;
-use super::rooms::user_text;
-use super::{Ask, Expect, Oracle, TokenOutcome};
+use super::membership::Seat;
+use super::membership::Wish;
+use super::model::Oracle;
+use super::names::user_text;
+use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
+use crate::world::history_request::Want;
 use crate::world::speech::ClientMessage;
-use parlor_core::{CloseCause, Limit};
+use parlor_core::CloseCause;
+use parlor_core::Limit;
 use serde_json::json;
 
 impl Oracle {
@@ -65,7 +70,7 @@ impl Oracle {
     }
 
     /// Why a plain client is put into a room that it starts in, and what it wants of that.
-    fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> Entering {
+    pub(super) fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> Entering {
         let entry = &self.conns[client].as_ref().expect("it is there").entry;
         let is_named = entry.rooms.contains(&room);
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());

@@ -1,53 +1,15 @@
 //! Who is in a room, as those who ask are answered and those who watch are told.
 
-use super::rooms::user_text;
-use super::{Expect, Oracle};
+use super::expect::Expect;
+use super::membership::News;
+use super::model::Oracle;
+use super::names::user_text;
 use crate::goals::Goal;
-use parlor_core::{CloseCause, Limit};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
-
-/// What is special about one connection in one room.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seat {
-    /// Who wants the connection there; it leaves with the last of them.
-    pub wanted: BTreeSet<Wish>,
-    /// It is told who comes and goes.
-    pub watches: bool,
-    /// What the room's token says about it.
-    pub info: Option<String>,
-    /// When the room's token is no good any more.
-    pub until: Option<u64>,
-}
-
-/// Why a connection is in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Wish {
-    /// The client asked for it.
-    Client,
-    /// Its token says so.
-    Token,
-    /// A backend has put it there.
-    Backend,
-    /// The room is its user's own.
-    Own,
-}
-
-impl Seat {
-    /// A place for this reason, with nothing special about it.
-    pub(super) fn because(wish: Wish) -> Self {
-        Self { wanted: BTreeSet::from([wish]), ..Self::default() }
-    }
-}
-
-/// Somebody came or went.
-#[derive(Clone, Debug)]
-pub(super) struct News {
-    room: usize,
-    client: usize,
-    info: Value,
-    came: bool,
-}
+use parlor_core::CloseCause;
+use parlor_core::Limit;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
 
 impl Oracle {
     /// Who a connection is in a room.
@@ -161,6 +123,6 @@ impl Oracle {
     }
 }
 
-fn parsed(text: &str) -> Value {
+pub(super) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).expect("it is JSON")
 }

@@ -1,79 +1,16 @@
 //! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
 
-use super::expect::forget;
-use super::rooms::{Entry, Log};
-use super::{Expect, Oracle, nanos};
+use super::expect::Expect;
+use super::log::Log;
+use super::log::LoggedPublication;
+use super::log::Replay;
+use super::log::bodies;
+use super::model::Oracle;
 use crate::goals::Goal;
-use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-/// What a new member wants to have before anything else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Want {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// All that came after this place in the log of this epoch, or of any if it is empty. `refuse`: that or no membership.
-    Since {
-        /// Which log.
-        epoch: Arc<str>,
-        /// After which message.
-        offset: u64,
-        /// Whether it is this or nothing.
-        refuse: bool,
-    },
-    /// So many of the newest.
-    Last(usize),
-}
-
-/// What somebody wants to read of a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
-    /// At most so many messages; `None` and 0 for the position alone, below 0 for as many as a reply may have.
-    pub limit: Option<i64>,
-    /// After this place, or before it in reverse.
-    pub since: Option<(Arc<str>, u64)>,
-    /// Newest first.
-    pub reverse: bool,
-}
-
-impl Want {
-    /// The same, but never a reason not to join.
-    #[must_use]
-    pub fn or_without(self) -> Self {
-        match self {
-            Self::Since { epoch, offset, .. } => Self::Since { epoch, offset, refuse: false },
-            other => other,
-        }
-    }
-}
-
-impl Query {
-    /// Whether nothing can be there.
-    #[must_use]
-    pub fn is_impossible(&self) -> bool {
-        self.reverse && self.since.as_ref().is_some_and(|(_, offset)| *offset == 0)
-    }
-}
-
-/// What a new member gets before anything else.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Replay {
-    /// Whether all was there; `None` when nothing was asked for.
-    pub recovered: Option<bool>,
-    pub entries: Vec<Entry>,
-}
-
-impl Replay {
-    pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
-
-    /// What it takes of a reply: its messages, with commas between them.
-    pub fn encoded(&self) -> usize {
-        let messages: usize = self.entries.iter().map(|entry| entry.encoded).sum();
-        messages + self.entries.len().saturating_sub(1)
-    }
-}
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
+use serde_json::Value;
+use serde_json::json;
 
 impl Oracle {
     /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.
@@ -82,7 +19,7 @@ impl Oracle {
         match want {
             Want::Nothing => Some(Replay::default()),
             Want::Last(count) => {
-                let mut entries: Vec<Entry> =
+                let mut entries: Vec<LoggedPublication> =
                     log.entries.iter().rev().take(self.fitting(*count, log.entries.iter().rev())).cloned().collect();
                 entries.reverse();
                 Some(Replay { recovered: None, entries })
@@ -100,12 +37,13 @@ impl Oracle {
     }
 
     /// SEMANTICS 5: the epoch is empty or equal, and either nothing is missing or all that is missing is retained and fits.
-    fn missed(&self, log: &Log, epoch: &str, offset: u64) -> Option<Vec<Entry>> {
+    fn missed(&self, log: &Log, epoch: &str, offset: u64) -> Option<Vec<LoggedPublication>> {
         let is_this = epoch.is_empty() || log.epoch.as_deref() == Some(epoch);
         if !is_this || offset > log.top {
             return None;
         }
-        let missed: Vec<Entry> = log.entries.iter().filter(|entry| entry.offset > offset).cloned().collect();
+        let missed: Vec<LoggedPublication> =
+            log.entries.iter().filter(|entry| entry.offset > offset).cloned().collect();
         let complete = (offset + 1..=log.top).eq(missed.iter().map(|entry| entry.offset));
         let limits = &self.config.limits;
         let replay = Replay { recovered: None, entries: missed };
@@ -113,7 +51,7 @@ impl Oracle {
         (complete && fits).then_some(replay.entries)
     }
 
-    fn note_recovery(&mut self, room: usize, epoch: &str, offset: u64, missed: Option<&[Entry]>) {
+    fn note_recovery(&mut self, room: usize, epoch: &str, offset: u64, missed: Option<&[LoggedPublication]>) {
         let log = self.logs[room].as_ref().expect("there is a log");
         let is_other = !epoch.is_empty() && log.epoch.as_deref() != Some(epoch);
         let goal = match missed {
@@ -128,10 +66,10 @@ impl Oracle {
     }
 
     /// How many of these, at most `count`, fit one reply.
-    fn fitting<'a>(&self, count: usize, entries: impl Iterator<Item = &'a Entry>) -> usize {
+    fn fitting<'a>(&self, count: usize, entries: impl Iterator<Item = &'a LoggedPublication>) -> usize {
         let most = count.min(self.config.limits.reply_messages);
         let mut bytes = 0;
-        let fits = |(at, entry): &(usize, &Entry)| {
+        let fits = |(at, entry): &(usize, &LoggedPublication)| {
             bytes += usize::from(*at > 0) + entry.encoded;
             bytes <= self.config.limits.reply_bytes
         };
@@ -139,7 +77,7 @@ impl Oracle {
     }
 
     /// A part of a room's log with its position, or the error.
-    pub(super) fn read(&mut self, room: usize, query: &Query) -> Result<Vec<Entry>, u16> {
+    pub(super) fn read(&mut self, room: usize, query: &Query) -> Result<Vec<LoggedPublication>, u16> {
         if query.is_impossible() {
             return Err(107);
         }
@@ -150,12 +88,13 @@ impl Oracle {
             return Err(112);
         }
         let since = query.since.as_ref().map(|(_, offset)| *offset);
-        let is_meant = |entry: &&Entry| match (query.reverse, since) {
+        let is_meant = |entry: &&LoggedPublication| match (query.reverse, since) {
             (_, None) => true,
             (false, Some(since)) => entry.offset > since,
             (true, Some(since)) => entry.offset < since,
         };
-        let mut meant: Vec<Entry> = log.into_iter().flat_map(|log| &log.entries).filter(is_meant).cloned().collect();
+        let mut meant: Vec<LoggedPublication> =
+            log.into_iter().flat_map(|log| &log.entries).filter(is_meant).cloned().collect();
         if query.reverse {
             meant.reverse();
         }
@@ -172,7 +111,7 @@ impl Oracle {
     }
 
     /// What a history reply says.
-    pub(super) fn page(&self, room: usize, entries: &[Entry]) -> Value {
+    pub(super) fn page(&self, room: usize, entries: &[LoggedPublication]) -> Value {
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         let epoch = if self.logs[room].is_some() { self.epoch(room) } else { "".into() };
         json!({ "publications": bodies(entries), "epoch": epoch, "offset": top })
@@ -239,52 +178,4 @@ impl Oracle {
         self.weigh(room);
         self.end_log(room);
     }
-}
-
-/// What was answered to calls that carried a key.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Keys(VecDeque<(usize, u8, u64, Value)>);
-
-impl Keys {
-    pub fn find(&self, room: usize, key: u8) -> Option<Value> {
-        self.0.iter().find(|(of, known, ..)| (*of, *known) == (room, key)).map(|(.., answer)| answer.clone())
-    }
-
-    pub fn remember(&mut self, room: usize, key: u8, until: u64, answer: Value, most: usize) {
-        self.0.push_back((room, key, until, answer));
-        while self.0.len() > most {
-            self.0.pop_front();
-        }
-    }
-
-    pub fn forget(&mut self, clock: u64) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(_, _, until, _)| *until > clock);
-        self.0.len() < before
-    }
-
-    /// Lets any epoch stand where this one is.
-    pub fn forget_epoch(&mut self, epoch: &str) {
-        self.0.iter_mut().for_each(|(.., answer)| forget(answer, epoch));
-    }
-
-    pub fn next(&self) -> Option<u64> {
-        self.0.iter().map(|(_, _, until, _)| *until).min()
-    }
-
-    /// Which keys of which rooms are known until when, for comparing states.
-    pub fn known(&self) -> impl Iterator<Item = (u8, u8, u64)> {
-        self.0.iter().map(|(room, key, until, _)| (u8::try_from(*room).expect("a few rooms"), *key, *until))
-    }
-}
-
-impl Oracle {
-    /// The end of an idempotency key that is remembered now.
-    pub(super) fn key_end(&self) -> u64 {
-        self.clock + nanos(self.config.limits.idempotency_window)
-    }
-}
-
-fn bodies(entries: &[Entry]) -> Value {
-    entries.iter().map(|entry| entry.body.clone()).collect()
 }

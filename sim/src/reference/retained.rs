@@ -1,23 +1,10 @@
 //! What logs retain, and which of them gives something up when all retain too much.
 
-use super::Oracle;
-use super::rooms::{Entry, Log};
+use super::log::Fullness;
+use super::log::LoggedPublication;
+use super::model::Oracle;
 use crate::goals::Goal;
 use std::collections::BTreeMap;
-
-/// How full a log is: the bits of the bytes that it holds, and since when they are as many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fullness {
-    bits: u32,
-    since: u64,
-}
-
-impl Log {
-    /// What it holds, whoever else does.
-    fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.bytes).sum()
-    }
-}
 
 impl Oracle {
     /// Whether rooms keep what they say.
@@ -52,7 +39,7 @@ impl Oracle {
     }
 
     /// A log retains one message more, and all of them together no more than they may.
-    pub(super) fn retain(&mut self, room: usize, entry: Entry) {
+    pub(super) fn retain(&mut self, room: usize, entry: LoggedPublication) {
         let (most, messages) = (self.most_of_a_room(), self.config.limits.history_messages);
         if self.logs.iter().flatten().flat_map(|log| &log.entries).any(|other| other.number == entry.number) {
             self.goals.reach(Goal::RetainedTwice);

@@ -1,35 +1,87 @@
 //! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
 
-use super::calls::Denied;
-use super::entering::Entering;
+use super::answer::Denied;
+use super::api_call::Meant;
+use super::connection::Ask;
+use super::connection::Entering;
+use super::connection::Timer;
+use super::expect::Expect;
 use super::expect::between;
-use super::lists::Meant;
-use super::presence::{Seat, Wish};
-use super::recovery::{Replay, Want};
-use super::rooms::PUBLICATION;
-use super::{Expect, Oracle, Timer, TokenOutcome, nanos};
+use super::log::PUBLICATION;
+use super::log::Replay;
+use super::membership::Seat;
+use super::membership::Wish;
+use super::model::Oracle;
+use super::names::info_of;
+use super::stimulus::TokenOutcome;
+use super::time::nanos;
 use crate::goals::Goal;
 use crate::world::action::Renewal;
+use crate::world::history_request::Want;
 use crate::world::speech::Asking;
-use parlor_core::{CloseCause, Limit};
-use serde_json::{Value, json};
+use parlor_core::CloseCause;
+use parlor_core::Limit;
+use serde_json::Value;
+use serde_json::json;
 use std::time::Duration;
 
-/// What a token is looked at for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// To come in, or a later `auth` in plain.
-    #[default]
-    Identity,
-    /// To stay longer.
-    Refresh(u64),
-    /// To join a room.
-    Subscribe(u64, usize, Asking),
-    /// To stay longer in a room.
-    SubRefresh(u64, usize),
-}
-
 impl Oracle {
+    pub(super) fn decided(&mut self, client: usize, token: &TokenOutcome) {
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open() && conn.asked) else { return };
+        conn.asked = false;
+        let json = conn.entry.json;
+        let ask = std::mem::take(&mut conn.ask);
+        let waited = conn.ready && !conn.waiting.is_empty();
+        match ask {
+            Ask::Refresh(id) => self.refreshed(client, id, token),
+            Ask::Subscribe(id, room, asking) => self.subscribed_with(client, id, room, &asking, token),
+            Ask::SubRefresh(id, room) => self.room_refreshed(client, id, room, token),
+            Ask::Identity if !json => self.decided_plain(client, token),
+            Ask::Identity => match self.flaw_of_connection(token) {
+                Some(109) => {
+                    // What was sent behind this `connect` will be sent again behind the next.
+                    self.goals.reach(Goal::TokenExpired);
+                    let conn = self.conn(client).expect("it is open");
+                    conn.turned_down = true;
+                    conn.waiting.clear();
+                    return self.refuse(client, 1, 109);
+                }
+                Some(_) => self.close(client, CloseCause::InvalidToken),
+                None => self.welcome(client, token),
+            },
+        }
+        if waited {
+            self.goals.reach(Goal::WaitedForToken);
+        }
+        self.settle();
+        self.hear_waiting(client);
+    }
+
+    /// What is wrong with a connection's token: 109 or 103, as if it had come with a command.
+    pub(super) fn flaw_of_connection(&mut self, token: &TokenOutcome) -> Option<u16> {
+        self.untimely_or_bad(token).or_else(|| token.channel.map(|_| 103))
+    }
+
+    /// Whether a token is not good yet, by more than clocks may differ.
+    pub(super) fn is_early(&self, token: &TokenOutcome) -> bool {
+        token.nbf.is_some_and(|nbf| nbf * 1000 > self.unix_ms + self.leeway())
+    }
+
+    /// By how many milliseconds clocks may differ.
+    pub(super) fn leeway(&self) -> u64 {
+        u64::try_from(self.config.limits.token_leeway.as_millis()).expect("a duration of less than centuries")
+    }
+
+    pub(super) fn is_expired(&self, token: &TokenOutcome) -> bool {
+        token.exp.is_some_and(|exp| exp * 1000 + self.leeway() <= self.unix_ms)
+    }
+
+    /// What a token says about this user, as its holder gets it from whoever signs tokens.
+    #[must_use]
+    pub fn token_info(user: usize) -> Option<String> {
+        info_of(user)
+    }
+
     /// Which room the token is for that is being looked at, if it is for a room.
     #[must_use]
     pub fn asked_room(&self, client: usize) -> Option<usize> {

@@ -2,9 +2,11 @@
 
 use super::World;
 use crate::guarantees::Failure;
-use crate::reference::{Call, Query, Want};
+use crate::reference::api_call::Call;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Bundle, Client, Key, Part, Payload, User};
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
 use crate::world::request;
 use crate::world::speech::{self, Data};
 

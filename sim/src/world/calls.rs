@@ -2,7 +2,8 @@
 
 use super::World;
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::reference::{Call, Stimulus};
+use crate::reference::api_call::Call;
+use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Action, Client, Dismissal, Look};
 use crate::world::speech::{self, Data};

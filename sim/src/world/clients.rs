@@ -4,10 +4,12 @@ use super::{Connection, World, caught};
 use crate::checkers::What;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
-use crate::reference::{Entry, Stimulus, Want};
+use crate::reference::stimulus::Arrival;
+use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
 use crate::world::frames::Frame;
+use crate::world::history_request::Want;
 use crate::world::request;
 use crate::world::socket::Socket;
 use crate::world::speech::{self, ClientMessage, Speech};
@@ -35,13 +37,13 @@ impl<S: Subject> World<S> {
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
-        self.accept_as(client, Endpoint::PlainPlaces, Entry { token, since, ..entry })
+        self.accept_as(client, Endpoint::PlainPlaces, Arrival { token, since, ..entry })
     }
 
     /// The client comes in all the way, if it is let in. Its user has its own number, as far as there are as many.
     pub(super) fn enter(&mut self, client: Client, rooms: Rooms) -> Result<(), Failure> {
         let token = (self.setup.users > 0).then(|| self.token(client, None));
-        let entry = Entry { token, ..self.entry(client, Endpoint::PlainQuiet, rooms) };
+        let entry = Arrival { token, ..self.entry(client, Endpoint::PlainQuiet, rooms) };
         self.accept_as(client, Endpoint::PlainQuiet, entry)?;
         if self.connection(client).is_some() {
             self.upgrade(client)?;
@@ -59,7 +61,7 @@ impl<S: Subject> World<S> {
         self.turn(Input::Upgraded { conn }, &Stimulus::Upgraded(client.index()))
     }
 
-    fn accept_as(&mut self, client: Client, endpoint: Endpoint, entry: Entry) -> Result<(), Failure> {
+    fn accept_as(&mut self, client: Client, endpoint: Endpoint, entry: Arrival) -> Result<(), Failure> {
         let client_id = self.new_public_id(client);
         let in_header =
             entry.token.clone().filter(|_| matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainHeader));
@@ -91,7 +93,7 @@ impl<S: Subject> World<S> {
         ClientId((u128::from(connection) << 64 | u128::from_be_bytes([client.0; 16]) >> 64).to_be_bytes())
     }
 
-    fn entry(&mut self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Entry {
+    fn entry(&mut self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Arrival {
         let json = matches!(endpoint, Endpoint::Json | Endpoint::JsonPings | Endpoint::JsonHeader);
         let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
         let token = has_token.then(|| self.token(client, None));
@@ -103,7 +105,7 @@ impl<S: Subject> World<S> {
             Endpoint::PlainHistory => Want::Last(2),
             _ => Want::Nothing,
         };
-        Entry {
+        Arrival {
             json,
             frame_pings: endpoint == Endpoint::JsonPings,
             greeting: endpoint.is_greeted(),
@@ -117,7 +119,7 @@ impl<S: Subject> World<S> {
     }
 
     /// The way that an upgrade request goes, through the routes.
-    fn target(&self, endpoint: Endpoint, entry: &Entry) -> route::Target {
+    fn target(&self, endpoint: Endpoint, entry: &Arrival) -> route::Target {
         let mut query: Vec<String> =
             entry.rooms.iter().map(|room| format!("room={}", speech::room_name(*room))).collect();
         match (endpoint, &entry.token) {

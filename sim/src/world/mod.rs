@@ -6,6 +6,7 @@ mod calls;
 mod clients;
 pub mod frames;
 mod heal;
+pub mod history_request;
 pub mod request;
 pub(crate) mod second_reader;
 mod session;
@@ -21,7 +22,10 @@ pub mod transcript;
 use crate::checkers::{Checkers, Want, What};
 use crate::goals::{Goal, Goals};
 use crate::guarantees::{Failure, Guarantee};
-use crate::reference::{Oracle, Outcome, Stimulus, TokenOutcome};
+use crate::reference::model::Oracle;
+use crate::reference::outcome::Outcome;
+use crate::reference::stimulus::Stimulus;
+use crate::reference::stimulus::TokenOutcome;
 use crate::subjects::subject::{Seen, Subject, ask};
 use crate::world::action::{
     Action, Batch, Budget, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Since, Span,

@@ -1,7 +1,8 @@
 //! What clients and backends ask for in a session: the text of each request, and what it means.
 
-use crate::reference::{Query, Want};
 use crate::world::action::{Key, Part, Renewal, Since};
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
 use crate::world::speech::{Asking, ClientMessage, Data, Named, Speech, room_name, user_name};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::guarantees::Failure;
-use crate::reference::Call;
+use crate::reference::api_call::Call;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Action, Client, Key, Payload, Renewal, Since};
 use crate::world::request::{self, Place};

@@ -3,7 +3,9 @@
 use super::World;
 use crate::goals::Goal;
 use crate::guarantees::Failure;
-use crate::reference::{Call, List, Meant};
+use crate::reference::api_call::Call;
+use crate::reference::api_call::List;
+use crate::reference::api_call::Meant;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Action, Client, Code, Listing, Many, Payload, Selector};
 use crate::world::request;

@@ -1,7 +1,8 @@
 //! What clients and backends say: the text that goes out, and beside it what the text means.
 
-use crate::reference::{Query, Want};
 use crate::world::action::{BadCall, Batch, Filter, Payload, Saying};
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
 use crate::world::setup::Setup;
 use parlor_core::Limit;
 use std::sync::Arc;

@@ -2,7 +2,9 @@
 
 use super::World;
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::reference::{Oracle, Stimulus, TokenOutcome};
+use crate::reference::model::Oracle;
+use crate::reference::stimulus::Stimulus;
+use crate::reference::stimulus::TokenOutcome;
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};

@@ -1,62 +1,14 @@
-//! How much clients may ask for: buckets that fill at a rate, and an account of refusals.
+//! The rates that clients and new connections are held to, and the account of refusals.
 
-use super::Oracle;
+use super::bucket::SECOND;
+use super::model::Oracle;
 use crate::goals::Goal;
 use parlor_core::CloseCause;
-use parlor_core::limits::{Limit, Rate};
+use parlor_core::Limit;
+use parlor_core::limits::Rate;
 
-const SECOND: u64 = 1_000_000_000;
 /// Within this time `client_refusals` end a connection (SEMANTICS 8).
 const REFUSALS_WITHIN: u64 = 10 * SECOND;
-
-/// Holds so many nanoseconds' worth of events; full at the start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket(Option<(u64, u64)>);
-
-impl Bucket {
-    /// Takes one event's worth, if it is there.
-    pub fn take(&mut self, clock: u64, (per_second, burst): (u32, u32)) -> bool {
-        if per_second == 0 {
-            return true;
-        }
-        let (each, full) = Self::size((per_second, burst));
-        let held = self.0.map_or(full, |(held, at)| full.min(held + (clock - at)));
-        let enough = held >= each;
-        self.0 = Some((if enough { held - each } else { held }, clock));
-        enough
-    }
-
-    /// When it is full again.
-    pub fn fills_at(&self, rate: (u32, u32)) -> u64 {
-        let (_, full) = Self::size(rate);
-        self.0.map_or(0, |(held, at)| at + (full - held))
-    }
-
-    /// What one event takes, and what it holds at most.
-    fn size((per_second, burst): (u32, u32)) -> (u64, u64) {
-        let each = SECOND / u64::from(per_second);
-        (each, each * u64::from(burst.max(1)))
-    }
-}
-
-/// What one client has asked for lately.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pace {
-    frames: Bucket,
-    commands: Bucket,
-    publishes: Bucket,
-    joins: Bucket,
-    /// Since when refusals are counted, and how many there were.
-    refusals: Option<(u64, usize)>,
-}
-
-/// Who comes from one address.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Address {
-    arrivals: Bucket,
-    /// When nothing is left of it, once it has no connection.
-    forgotten_at: Option<u64>,
-}
 
 fn pair(rate: Rate) -> (u32, u32) {
     (rate.per_second, rate.burst)
@@ -160,19 +112,5 @@ impl Oracle {
     /// Takes note that a limit was in the way.
     pub(super) fn hit(&mut self, limit: Limit) {
         *self.counted.limits.entry(limit).or_default() += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_fills_at_its_rate() {
-        let mut bucket = Bucket::default();
-        let rate = (2, 2);
-        assert!(bucket.take(0, rate) && bucket.take(0, rate) && !bucket.take(0, rate));
-        assert!(!bucket.take(SECOND / 2 - 1, rate) && bucket.take(SECOND / 2, rate));
-        assert!(bucket.take(9 * SECOND, rate) && bucket.take(9 * SECOND, rate) && !bucket.take(9 * SECOND, rate));
     }
 }

@@ -1,20 +1,14 @@
 //! Rooms that a client has not asked for in a command, and wants to have something of that it has missed: it is put into one
 //! after the other, each when it has read what it was sent before.
 
-use super::Oracle;
-use super::presence::{Seat, Wish};
-use super::recovery::Want;
+use super::connection::Entering;
+use super::membership::Seat;
+use super::membership::Wish;
+use super::model::Oracle;
 use crate::goals::Goal;
+use crate::world::history_request::Want;
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// A room that a connection waits to be put into.
-#[derive(Clone, Debug)]
-pub(crate) struct Entering {
-    pub room: usize,
-    pub want: Want,
-    pub seat: Seat,
-}
 
 impl Oracle {
     /// Puts a connection into the rooms that it starts in: at once into those of which it wants nothing but what is new. Who

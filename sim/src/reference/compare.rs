@@ -1,27 +1,29 @@
-//! The comparison of a turn with what was foreseen, in the order in which a difference says most.
+//! What came of a turn, compared with what must come of it.
 
-use super::{Conn, Ending, Oracle, Phase, Subject};
-use crate::guarantees::{Failure, Guarantee, equal};
-use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Name, Snapshot, Stats};
+use super::connection::Conn;
+use super::connection::Ending;
+use super::connection::Phase;
+use super::model::Oracle;
+use super::outcome::Outcome;
+use super::turn::Subject;
+use crate::guarantees::Failure;
+use crate::guarantees::Guarantee;
+use crate::guarantees::equal;
+use parlor_core::Change;
+use parlor_core::CloseCause;
+use parlor_core::ConnId;
+use parlor_core::Effect;
+use parlor_core::End;
+use parlor_core::Instant;
+use parlor_core::Name;
+use parlor_core::Snapshot;
+use parlor_core::Stats;
+use parlor_core::snapshot::ConnView;
+use parlor_core::snapshot::PhaseView;
 use std::collections::BTreeMap;
 
 /// The longest control frame (RFC 6455 section 5.5).
 const CONTROL_FRAME_BYTES: usize = 127;
-
-/// What came of a turn.
-pub struct Outcome<'a> {
-    /// The effects.
-    pub effects: &'a [Effect],
-    /// The body of the answer to a call.
-    pub answer: Option<&'a str>,
-    /// The state afterwards.
-    pub after: &'a Snapshot,
-    /// The counts afterwards.
-    pub stats: &'a Stats,
-    /// The next deadline afterwards.
-    pub timeout: Option<Instant>,
-}
 
 impl Oracle {
     /// Compares what came of a turn with what was foreseen.
@@ -107,7 +109,7 @@ impl Oracle {
         if let PhaseView::Open { rooms, user, events, .. } = &view.phase {
             saw.extend(rooms.iter().filter(|(_, is_member)| *is_member).map(|(name, _)| name.as_str()));
             on_its_way.extend(rooms.iter().filter(|(_, is_member)| !is_member).map(|(name, _)| name.as_str()));
-            let expected = super::rooms::user_text(conn.user);
+            let expected = super::names::user_text(conn.user);
             equal(Guarantee::G2, &format!("{} to belong to", conn.id), &expected.as_str(), &user.as_str())?;
             let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
             events.sort_unstable();
@@ -232,7 +234,7 @@ impl Oracle {
         equal(if stale { Guarantee::G3 } else { Guarantee::G2 }, "the rooms", &expected, &saw)?;
         let users = (0..self.users).map(|user| {
             let conns = self.conns.iter().flatten().filter(|conn| conn.user == Some(user));
-            (super::user_name(user), sorted(conns.map(|conn| conn.id).collect()))
+            (crate::world::speech::user_name(user), sorted(conns.map(|conn| conn.id).collect()))
         });
         let expected: Vec<(String, Vec<ConnId>)> = users.filter(|(_, conns)| !conns.is_empty()).collect();
         let saw: Vec<(String, Vec<ConnId>)> =
@@ -315,13 +317,13 @@ impl Oracle {
         if due.is_empty() { Ok(()) } else { Err(Failure::new(Guarantee::G4, format_args!("{due:?}"), "no such event")) }
     }
 
-    fn change(&self, subject: Subject, began: bool) -> Change {
+    pub(super) fn change(&self, subject: Subject, began: bool) -> Change {
         let name = |text: &str| Name::room(text, text.len()).expect("what the scenario calls its rooms and users");
         match (subject, began) {
             (Subject::Room(room), true) => Change::Occupied(name(&self.names[room])),
             (Subject::Room(room), false) => Change::Vacated(name(&self.names[room])),
-            (Subject::User(user), true) => Change::Online(name(&super::user_name(user))),
-            (Subject::User(user), false) => Change::Offline(name(&super::user_name(user))),
+            (Subject::User(user), true) => Change::Online(name(&crate::world::speech::user_name(user))),
+            (Subject::User(user), false) => Change::Offline(name(&crate::world::speech::user_name(user))),
         }
     }
 
@@ -392,7 +394,7 @@ impl Oracle {
     }
 
     /// What the next turn needs to know of this one.
-    fn remember(&mut self, after: &Snapshot) {
+    pub(super) fn remember(&mut self, after: &Snapshot) {
         for conn in self.conns.iter_mut().flatten() {
             conn.added = (0, 0);
             conn.waited = conn.frames();
@@ -439,7 +441,7 @@ fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
     )
 }
 
-fn is_met(ending: &Ending, end: &End) -> bool {
+pub(super) fn is_met(ending: &Ending, end: &End) -> bool {
     (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code, end.clean)
 }
 
@@ -463,7 +465,7 @@ fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {
     equal(guarantee, &format!("{} to be", conn.id), &expected, &saw)
 }
 
-fn name_of(change: &Change) -> (bool, &str) {
+pub(super) fn name_of(change: &Change) -> (bool, &str) {
     match change {
         Change::Occupied(name) | Change::Vacated(name) => (true, name),
         Change::Online(name) | Change::Offline(name) => (false, name),

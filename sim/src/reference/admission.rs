@@ -1,0 +1,122 @@
+//! Connections that come in: who is accepted, who is refused and why.
+
+use super::bucket::Pace;
+use super::connection::Ask;
+use super::connection::Conn;
+use super::connection::Phase;
+use super::connection::Timer;
+use super::model::Oracle;
+use super::stimulus::Arrival;
+use super::time::nanos;
+use crate::goals::Goal;
+use crate::guarantees::Failure;
+use crate::guarantees::Guarantee;
+use parlor_core::ClientId;
+use parlor_core::ConnId;
+use parlor_core::Limit;
+use parlor_core::Refused;
+use std::collections::VecDeque;
+
+impl Oracle {
+    /// Judges the answer to an upgrade request of this client.
+    ///
+    /// # Errors
+    /// It was taken in where it must not be, refused where it may not be, or got an id that is not new.
+    pub fn accepted(
+        &mut self,
+        client: usize,
+        client_id: ClientId,
+        entry: Arrival,
+        answer: Result<ConnId, Refused>,
+    ) -> Result<(), Failure> {
+        let reasons = self.reasons_to_refuse(&entry);
+        match answer {
+            Err(refused) if reasons.contains(&refused) => {
+                self.counted.refused += 1;
+                if let Refused::Limit(limit) = refused {
+                    let by_rate = limit == Limit::NewConnectionsPerIp;
+                    self.goals.reach(if by_rate { Goal::ConnectionRate } else { Goal::ConnectionLimit });
+                    self.hit(limit);
+                }
+                Ok(())
+            }
+            Ok(id) if reasons.is_empty() => {
+                self.arrived(entry.address);
+                self.take_in(client, id, client_id, entry)
+            }
+            _ => Err(Failure::new(
+                Guarantee::P1,
+                format_args!("refused with one of {reasons:?}, or accepted if there is none"),
+                format_args!("{answer:?}"),
+            )),
+        }
+    }
+
+    /// Why a connection may be refused.
+    fn reasons_to_refuse(&self, entry: &Arrival) -> Vec<Refused> {
+        let limits = &self.config.limits;
+        if self.shutting_down {
+            return vec![Refused::ShuttingDown];
+        }
+        let count = self.conns.iter().flatten().count();
+        let neighbours = self.conns.iter().flatten().filter(|conn| conn.entry.address == entry.address).count();
+        let mut reasons = Vec::new();
+        if count >= limits.connections {
+            reasons.push(Refused::Limit(Limit::Connections));
+        }
+        if limits.connections_per_ip > 0 && neighbours >= limits.connections_per_ip {
+            reasons.push(Refused::Limit(Limit::ConnectionsPerIp));
+        }
+        reasons.extend(self.is_too_soon(entry.address).map(Refused::Limit));
+        reasons
+    }
+
+    fn take_in(&mut self, client: usize, id: ConnId, client_id: ClientId, entry: Arrival) -> Result<(), Failure> {
+        let generation = self.generations.get(&id.slot).map_or(0, |last| last + 1);
+        if self.conns.iter().flatten().any(|conn| conn.id.slot == id.slot) {
+            return Err(Failure::new(Guarantee::G7, "a vacant slot", format_args!("{id}, which is occupied")));
+        }
+        if id.generation != generation {
+            return Err(Failure::new(Guarantee::G7, format_args!("generation {generation} of slot {}", id.slot), id));
+        }
+        if generation >= 2 {
+            self.goals.reach(Goal::SlotReused);
+        }
+        self.generations.insert(id.slot, generation);
+        self.counted.accepted += 1;
+        let mut conn = Conn {
+            id,
+            client_id,
+            entry,
+            phase: Phase::Handshaking,
+            queue: VecDeque::new(),
+            pong: None,
+            half: false,
+            ready: false,
+            asked: false,
+            user: None,
+            info: None,
+            known: 0,
+            granted: Vec::new(),
+            filter: Vec::new(),
+            ask: Ask::Identity,
+            waiting: VecDeque::new(),
+            turned_down: false,
+            fragments: None,
+            half_frame: 0,
+            unread: 0,
+            wants: Vec::new(),
+            entering: VecDeque::new(),
+            recoveries: 0,
+            pace: Pace::default(),
+            timers: [None; Timer::ALL.len()],
+            waited: 0,
+            bytes: 0,
+            added: (0, 0),
+            refused: false,
+        };
+        conn.arm(Timer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
+        self.conns[client] = Some(conn);
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! The calls of a backend, as the reference model is told of them.
+
+use crate::world::action::Look;
+use crate::world::action::Renewal;
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
+use crate::world::speech::Data;
+use parlor_core::ClientId;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub enum Call<'a> {
+    /// Publish to one room.
+    Publish(usize, &'a Data),
+    /// Publish to all of these rooms.
+    Broadcast(&'a [usize], &'a Data),
+    /// Send to the connection of one client.
+    Send(usize, &'a Data),
+    /// Publish to the personal room of a user.
+    Tell(usize, &'a Data),
+    /// Send to everybody.
+    TellAll(&'a Data),
+    /// Close all connections of a user.
+    Expel(usize),
+    /// Close the connection of one client with this code.
+    Kick(usize, u16),
+    /// Look.
+    Look(Look),
+    /// Publish to one room with an idempotency key.
+    Once(usize, u8, &'a Data),
+    /// Read a log.
+    History(usize, &'a Query),
+    /// Forget what a log retains.
+    Remove(usize),
+    /// Who is in a room.
+    Presence(usize),
+    /// How many are in a room.
+    PresenceStats(usize),
+    /// Put a user's connections into a room.
+    PutIn(usize, usize, &'a Want),
+    /// Take a user's connections out of a room.
+    TakeOut(usize, usize),
+    /// Change when a user's connections expire, to this many seconds since 1970.
+    Renew(usize, Renewal, Option<u64>),
+    /// One of these that is about users, of whose connections these are meant.
+    Some(Meant, &'a Call<'a>),
+    /// Close connections with this code: the user's, or anybody's, but for those who are spared.
+    Dismiss(Option<usize>, Meant, u16),
+    /// List rooms or connections.
+    List(List<'a>),
+    /// Several of these, each with its method, one after the other.
+    Batch(&'a [(&'static str, Call<'a>)]),
+    /// What is refused with this error.
+    Wrong(u16),
+    /// What is done, to nobody.
+    Nobody,
+}
+
+/// Which of the connections that a call could be about it means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meant {
+    /// All of them.
+    #[default]
+    All,
+    /// The one with this public id.
+    One(ClientId),
+    /// None: what it was told contradicts itself.
+    Nobody,
+    /// All but the one with this public id.
+    AllBut(ClientId),
+}
+
+impl Meant {
+    /// Whether it means the connection with this public id.
+    #[must_use]
+    pub fn has(self, client_id: ClientId) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(meant) => meant == client_id,
+            Self::Nobody => false,
+            Self::AllBut(spared) => spared != client_id,
+        }
+    }
+}
+
+/// A part of a list of rooms or of connections, which are in the order of their names or public ids.
+#[derive(Clone, Debug, Default)]
+pub struct List<'a> {
+    /// Rooms; else connections.
+    pub of_rooms: bool,
+    /// Only rooms that match: `*` stands for any characters, `?` for one.
+    pub pattern: Option<&'a str>,
+    /// Only this user's connections.
+    pub user: Option<usize>,
+    /// Only connections in this room.
+    pub room: Option<usize>,
+    /// Only so many.
+    pub limit: Option<usize>,
+    /// Only what comes after this one.
+    pub after: Option<&'a str>,
+}

@@ -1,0 +1,108 @@
+//! Deadlines: when each is due, what it does, and when it is put off.
+
+use super::connection::Ending;
+use super::connection::Phase;
+use super::connection::Side;
+use super::connection::Timer;
+use super::expect::Expect;
+use super::model::Oracle;
+use super::time::nanos;
+use crate::goals::Goal;
+use parlor_core::CloseCause;
+
+impl Oracle {
+    /// The next instant at which something is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let timers = self.conns.iter().flatten().filter_map(|conn| conn.next_timer()).map(|(at, _)| at);
+        timers
+            .chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log)))
+            .chain((0..self.logs.len()).filter_map(|room| self.forgotten_at(room)))
+            .chain(self.keys.next())
+            .chain(self.next_forgotten())
+            .min()
+    }
+
+    pub(super) fn tick(&mut self) {
+        for client in 0..self.conns.len() {
+            while let Some((at, timer)) = self.conn(client).and_then(|conn| conn.next_timer()) {
+                if at > self.clock {
+                    break;
+                }
+                self.due(client, timer, at);
+            }
+        }
+        self.age_logs();
+        self.forget_addresses();
+        if self.keys.forget(self.clock) {
+            self.goals.reach(Goal::KeyForgotten);
+        }
+    }
+
+    pub(super) fn due(&mut self, client: usize, timer: Timer, at: u64) {
+        let clock = self.clock;
+        let interval = nanos(self.config.limits.ping_interval);
+        if matches!(timer, Timer::Pong | Timer::Message) && self.is_held(client) {
+            // It is not listened to, and cannot have answered, nor come to an end.
+            return self.stand_still(client, timer);
+        }
+        let conn = self.conn(client).expect("its timer is armed");
+        conn.disarm(timer);
+        timer.limit().into_iter().for_each(|limit| self.hit(limit));
+        let conn = self.conn(client).expect("its timer was armed");
+        match timer {
+            Timer::Handshake => {
+                self.goals.reach(Goal::HandshakeLapsed);
+                self.end(client, Ending::aborted(CloseCause::HandshakeTimeout));
+            }
+            Timer::Authenticate => self.close(client, CloseCause::Stale),
+            Timer::Pong => self.close(client, CloseCause::NoPong),
+            Timer::Message => self.close(client, CloseCause::Unfinished),
+            Timer::Write => self.close(client, CloseCause::WriteTimeout),
+            Timer::Expiry => self.close(client, CloseCause::Expired),
+            Timer::RoomExpiry => self.seats_due(client),
+            Timer::Close => {
+                let Phase::Closing { cause, code, client: side } = conn.phase else {
+                    unreachable!("only then is it armed")
+                };
+                // Both have said their last word; only the end of the client's stream was still to come.
+                let clean = side == Side::Closed && conn.is_idle();
+                self.goals.reach(Goal::CloseLapsed);
+                self.end(client, Ending { cause, code, clean });
+            }
+            Timer::Ping => {
+                // The schedule is fixed: a tick that comes late moves nothing.
+                conn.arm(Timer::Ping, at + interval * ((clock - at) / interval + 1));
+                if conn.timer(Timer::Pong).is_none() {
+                    self.send_ping(client);
+                }
+            }
+        }
+    }
+
+    pub(super) fn send_ping(&mut self, client: usize) {
+        let deadline = self.clock + nanos(self.config.limits.pong_timeout);
+        let conn = self.conn(client).expect("its timer was armed");
+        conn.arm(Timer::Pong, deadline);
+        let frame = !conn.entry.json || conn.entry.frame_pings;
+        self.tell(client, if frame { Expect::ping() } else { Expect::json(serde_json::json!({}), 3) });
+    }
+
+    /// What a client has to do in time is put off as a whole: it was not listened to.
+    pub(super) fn stand_still_for(&mut self, client: usize) {
+        for timer in [Timer::Pong, Timer::Message] {
+            if self.conn(client).is_some_and(|conn| conn.timer(timer).is_some()) {
+                self.stand_still(client, timer);
+            }
+        }
+    }
+
+    /// A deadline of what a client has to do is put off as a whole.
+    fn stand_still(&mut self, client: usize, timer: Timer) {
+        let limits = &self.config.limits;
+        let time = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
+        let deadline = self.clock + nanos(time);
+        self.goals.reach(Goal::PongDeadlineStoodStill);
+        self.conn(client).expect("its timer is armed").arm(timer, deadline);
+    }
+}

@@ -1,0 +1,100 @@
+//! One turn: works out what must come of an input, and compares it with what has.
+//!
+//! Where the rules leave the subject free and nothing of what it puts out tells which way it has gone, the model tries every
+//! alternative: what came of a turn is right where one of them leads to it.
+
+use super::alternatives::Ways;
+use super::api_call::Call;
+use super::connection::Conn;
+use super::model::Oracle;
+use super::outcome::Outcome;
+use super::stimulus::Stimulus;
+use super::turn::Turn;
+use crate::guarantees::Failure;
+
+/// So many ways are gone at most: each of the frames of a turn can be the one that does not fit.
+const MOST_WAYS: usize = 1000;
+
+/// Whether a question can come up: words that the oracle does not know are told to whoever says something or has its token
+/// looked at, and how long a token is good may take one digit or two.
+fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
+    match stimulus {
+        Stimulus::Text(..)
+        | Stimulus::Decided(..)
+        | Stimulus::Upgraded(_)
+        | Stimulus::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
+        Stimulus::Flushed(client, _) => is_waiting(*client),
+        _ => false,
+    }
+}
+
+impl Oracle {
+    /// Works out what must come of one input, and compares it with what has.
+    ///
+    /// # Errors
+    /// The first difference, on the way that is gone first.
+    pub fn turn(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
+        let has_more = |conn: &super::connection::Conn| !conn.waiting.is_empty() || !conn.entering.is_empty();
+        let is_waiting = |client: usize| self.conns[client].as_ref().is_some_and(has_more);
+        let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
+        let judgement = self.go(stimulus, outcome);
+        let mut way = std::mem::take(&mut self.ways);
+        let Some(before) = before.filter(|_| judgement.is_err()) else { return judgement };
+        for _ in 0..MOST_WAYS {
+            let Some(next) = way.next() else { break };
+            let mut other = Self { ways: next, ..before.clone() };
+            if other.go(stimulus, outcome).is_ok() {
+                *self = Self { ways: Ways::default(), ..other };
+                return Ok(());
+            }
+            way = other.ways;
+        }
+        judgement
+    }
+
+    fn go(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
+        self.told = self.told_in(outcome);
+        self.foresee(stimulus);
+        self.judge(outcome)
+    }
+
+    /// Works out what must come of one input.
+    fn foresee(&mut self, stimulus: &Stimulus<'_>) {
+        self.turns += 1;
+        self.turn = Turn {
+            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(Conn::is_idle)).collect(),
+            were_cut: vec![false; self.conns.len()],
+            ..Turn::default()
+        };
+        match stimulus {
+            Stimulus::Upgraded(client) => self.upgraded(*client),
+            Stimulus::Text(client, text, messages) => self.text(*client, text, messages),
+            Stimulus::Ping(client, payload) => self.ping(*client, payload),
+            Stimulus::Fragment(client, bytes) => self.fragment(*client, *bytes),
+            Stimulus::HalfFrame(client, bytes) => self.half_frame(*client, *bytes),
+            Stimulus::Unread(client, bytes) => self.unread(*client, *bytes),
+            Stimulus::Pong(client) => {
+                self.heard(*client);
+            }
+            Stimulus::PeerClosed(client, code) => self.client_closed(*client, *code),
+            Stimulus::Violated(client, cause) => self.violated(*client, *cause),
+            Stimulus::Lost(client, cause) => self.lost(*client, *cause),
+            Stimulus::Flushed(client, bytes) => self.flushed(*client, *bytes),
+            Stimulus::Decided(client, token) => self.decided(*client, token),
+            Stimulus::Call(call) => self.call(call),
+            Stimulus::Tick => self.tick(),
+            Stimulus::Shutdown => self.shutdown(),
+            Stimulus::Stale => self.counted.stale += 1,
+        }
+        self.settle();
+        for client in std::mem::take(&mut self.turn.to_hear) {
+            self.hear_waiting(client);
+        }
+        self.make_room();
+    }
+
+    /// Whether something is more than this, which is open where it is somewhere between two sizes.
+    pub(super) fn exceeds(&mut self, (least, most): (usize, usize), limit: usize) -> bool {
+        least > limit || (most > limit && self.ways.ask())
+    }
+}

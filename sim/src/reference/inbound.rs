@@ -1,0 +1,90 @@
+//! What comes from a client before it is a command: frames, parts of messages, and what the node keeps of them.
+
+use super::connection::Conn;
+use super::connection::Timer;
+use super::expect::Expect;
+use super::model::Oracle;
+use super::time::nanos;
+use crate::goals::Goal;
+use parlor_core::CloseCause;
+use parlor_core::Limit;
+
+impl Oracle {
+    /// Any complete frame meets the deadline of a ping, unless it is one too many. Whether something may come of it.
+    pub(super) fn heard(&mut self, client: usize) -> bool {
+        if self.is_open(client) && !self.may_send_frame(client) {
+            return false;
+        }
+        let pinged = |conn: &&mut Conn| conn.is_open() && conn.timer(Timer::Pong).is_some();
+        if let Some(conn) = self.conn(client).filter(pinged) {
+            conn.disarm(Timer::Pong);
+            self.goals.reach(Goal::PingAnswered);
+        }
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return false };
+        conn.half_frame = 0;
+        if conn.fragments.is_none() {
+            conn.disarm(Timer::Message);
+        }
+        true
+    }
+
+    /// A part of a message, which has begun with the first of them.
+    pub(super) fn fragment(&mut self, client: usize, bytes: usize) {
+        if let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) {
+            conn.fragments = Some(conn.fragments.unwrap_or(0) + bytes);
+        }
+        if self.heard(client) {
+            self.half_frame(client, 0);
+        }
+    }
+
+    /// What has begun has so long to end.
+    pub(super) fn half_frame(&mut self, client: usize, bytes: usize) {
+        let deadline = self.clock + nanos(self.config.limits.message_timeout);
+        let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
+        conn.half_frame = bytes;
+        if conn.timer(Timer::Message).is_none() {
+            conn.arm(Timer::Message, deadline);
+        }
+    }
+
+    /// What came of somebody who is not listened to is kept as it is.
+    pub(super) fn unread(&mut self, client: usize, bytes: usize) {
+        if let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) {
+            conn.unread = bytes;
+        }
+    }
+
+    /// Whoever has said most of what is not done yet goes, until the rest is within what the node keeps.
+    pub(super) fn make_room(&mut self) {
+        let limit = self.config.limits.inbound_bytes_total;
+        loop {
+            let kept: Vec<(usize, usize)> = (0..self.conns.len())
+                .filter_map(|client| {
+                    Some((self.conns[client].as_ref().filter(|conn| conn.is_open())?.unfinished(), client))
+                })
+                .collect();
+            if kept.iter().map(|(bytes, _)| bytes).sum::<usize>() <= limit {
+                return;
+            }
+            let most = kept.into_iter().max_by_key(|(bytes, client)| {
+                (*bytes, std::cmp::Reverse(self.conns[*client].as_ref().expect("it is there").id.slot))
+            });
+            let (_, client) = most.expect("somebody has said it");
+            self.hit(Limit::InboundBytesTotal);
+            self.close(client, CloseCause::Hoards);
+            self.settle();
+        }
+    }
+
+    /// A Pong goes out at the next end of a frame (RFC 6455 section 5.5.3). One waits at most, so it needs no room.
+    pub(super) fn ping(&mut self, client: usize, payload: &[u8]) {
+        if !self.heard(client) {
+            return;
+        }
+        let conn = self.conn(client).expect("it is open");
+        if conn.pong.replace(Expect::pong(payload)).is_some() {
+            self.goals.reach(Goal::PongReplaced);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The lifecycle of a connection, from the 101 to its end.
+
+use super::connection::Conn;
+use super::connection::Ending;
+use super::connection::Phase;
+use super::connection::Side;
+use super::connection::Timer;
+use super::expect::Expect;
+use super::model::Oracle;
+use super::time::nanos;
+use super::turn::Subject;
+use crate::goals::Goal;
+use parlor_core::CloseCause;
+use parlor_core::Limit;
+
+impl Oracle {
+    pub(super) fn upgraded(&mut self, client: usize) {
+        let authenticate = self.clock + nanos(self.config.limits.authenticate_timeout);
+        let ping = self.clock + nanos(self.config.limits.ping_interval);
+        let Some(conn) = self.conn(client).filter(|conn| conn.phase == Phase::Handshaking) else { return };
+        conn.phase = Phase::Open;
+        conn.disarm(Timer::Handshake);
+        conn.arm(Timer::Authenticate, authenticate);
+        if !conn.entry.json {
+            conn.arm(Timer::Ping, ping);
+            self.opened_plain(client);
+        }
+    }
+
+    pub(super) fn client_closed(&mut self, client: usize, code: Option<u16>) {
+        let Some(conn) = self.conn(client) else { return };
+        match conn.phase {
+            Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::PeerClose)),
+            Phase::Open => {
+                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
+            }
+            Phase::Closing { client: Side::Closed | Side::Ended, .. } => {}
+            Phase::Closing { cause, code, client: Side::Open } => {
+                conn.phase = Phase::Closing { cause, code, client: Side::Closed };
+                if conn.is_idle() {
+                    self.goals.reach(Goal::PeerClosedWhileClosing);
+                }
+                self.drop_all_but_close(client);
+            }
+        }
+    }
+
+    /// A client ends its stream. It still gets the rest of what was begun, and the Close where one was decided on.
+    pub(super) fn client_ended(&mut self, client: usize) {
+        let Some(conn) = self.conn(client) else { return };
+        match conn.phase {
+            Phase::Handshaking => {
+                self.goals.reach(Goal::LostHandshaking);
+                self.end(client, Ending::aborted(CloseCause::PeerEof));
+            }
+            Phase::Open => {
+                self.goals.reach(Goal::LostOpen);
+                self.close_without_words(client);
+            }
+            Phase::Closing { client: Side::Ended, .. } => {}
+            Phase::Closing { cause, code, .. } if conn.is_idle() => {
+                self.goals.reach(Goal::EndedByBoth);
+                self.end(client, Ending { cause, code, clean: true });
+            }
+            Phase::Closing { cause, code, .. } => {
+                conn.phase = Phase::Closing { cause, code, client: Side::Ended };
+                self.drop_all_but_close(client);
+            }
+        }
+    }
+
+    /// Nobody is told of an end that the client has made without a Close: only a half-written frame is finished.
+    fn close_without_words(&mut self, client: usize) {
+        self.leave_everything(client);
+        self.drop_unsent(client);
+        let (cause, code) = (CloseCause::PeerEof, 1006);
+        let deadline = self.clock + nanos(self.config.limits.close_timeout);
+        let conn = self.conn(client).expect("it is open");
+        if !conn.half {
+            return self.end(client, Ending { cause, code, clean: true });
+        }
+        conn.is_closing(Phase::Closing { cause, code, client: Side::Ended }, deadline);
+        self.goals.reach(Goal::EndedHalfWritten);
+    }
+
+    /// Leaves nothing to be sent but the rest of a half-written frame and the Close.
+    fn drop_all_but_close(&mut self, client: usize) {
+        let conn = self.conn(client).expect("it is closing");
+        if conn.half && conn.queue.len() == 1 {
+            return;
+        }
+        let Some(close) = conn.queue.pop_back() else { return };
+        self.drop_unsent(client);
+        self.conn(client).expect("it is closing").queue.push_back(close);
+    }
+
+    pub(super) fn violated(&mut self, client: usize, cause: CloseCause) {
+        let Some(conn) = self.conn(client) else { return };
+        match conn.phase {
+            Phase::Handshaking => self.end(client, Ending::aborted(cause)),
+            Phase::Open => self.close(client, cause),
+            Phase::Closing { .. } => {}
+        }
+        if cause == CloseCause::TooLarge {
+            self.hit(Limit::MessageBytes);
+        }
+    }
+
+    pub(super) fn lost(&mut self, client: usize, cause: CloseCause) {
+        if cause == CloseCause::PeerEof {
+            return self.client_ended(client);
+        }
+        let Some(conn) = self.conn(client) else { return };
+        let goal = match conn.phase {
+            Phase::Handshaking => Goal::LostHandshaking,
+            Phase::Open => Goal::LostOpen,
+            Phase::Closing { .. } => Goal::LostClosing,
+        };
+        let ending = match conn.phase {
+            Phase::Closing { cause, code, .. } => Ending { cause, code, clean: false },
+            _ => Ending::aborted(cause),
+        };
+        self.goals.reach(goal);
+        self.end(client, ending);
+    }
+
+    pub(super) fn shutdown(&mut self) {
+        if self.shutting_down {
+            return;
+        }
+        self.shutting_down = true;
+        let is_any = |which: fn(&Phase) -> bool| self.conns.iter().flatten().any(|conn| which(&conn.phase));
+        let is_closing: fn(&Phase) -> bool = |phase| matches!(phase, Phase::Closing { .. });
+        if is_any(|phase| *phase == Phase::Handshaking) && is_any(|phase| *phase == Phase::Open) && is_any(is_closing) {
+            self.goals.reach(Goal::ShutDownWithPeersInEveryPhase);
+        }
+        for client in 0..self.conns.len() {
+            match self.conn(client).map(|conn| conn.phase.clone()) {
+                Some(Phase::Handshaking) => self.end(client, Ending::aborted(CloseCause::Shutdown)),
+                Some(Phase::Open) => self.close(client, CloseCause::Shutdown),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn conn(&mut self, client: usize) -> Option<&mut Conn> {
+        self.conns[client].as_mut()
+    }
+
+    /// Closes an open connection by the server's decision.
+    pub(super) fn close(&mut self, client: usize, cause: CloseCause) {
+        let code = own_code(cause).expect("the server has a code for what it decides");
+        self.close_saying(client, cause, code);
+    }
+
+    /// The same with a code that a backend has chosen.
+    pub(super) fn close_saying(&mut self, client: usize, cause: CloseCause, code: u16) {
+        self.note_close(client, cause);
+        self.close_with(client, cause, code, Expect::close(Some(code)));
+    }
+
+    fn note_close(&mut self, client: usize, cause: CloseCause) {
+        let half = self.conns[client].as_ref().is_some_and(|conn| conn.half);
+        let is_among_others = self.rooms.iter().any(|members| members.contains(&client) && members.len() > 2);
+        let goal = match cause {
+            CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => Goal::Violation,
+            CloseCause::Expired => Goal::Expired,
+            CloseCause::Slow => Goal::Slow,
+            CloseCause::WriteTimeout => Goal::WriteLapsed,
+            CloseCause::NoPong => Goal::NoPong,
+            CloseCause::Unfinished => Goal::Unfinished,
+            CloseCause::UserFull => Goal::UserRefused,
+            CloseCause::InvalidToken | CloseCause::TokenRequired => Goal::InvalidToken,
+            CloseCause::BadRequest => Goal::BadRequest,
+            CloseCause::Stale => Goal::AuthenticateLapsed,
+            CloseCause::Backend => Goal::Disconnected,
+            CloseCause::UserConnections => Goal::UserLimit,
+            CloseCause::Rooms => Goal::RoomLimit,
+            _ => return,
+        };
+        self.goals.reach(goal);
+        if goal == Goal::Slow && half {
+            self.goals.reach(Goal::SlowHalfWritten);
+        }
+        if goal == Goal::Slow && is_among_others {
+            self.goals.reach(Goal::SlowAmongOthers);
+        }
+    }
+
+    fn close_with(&mut self, client: usize, cause: CloseCause, code: u16, close: Expect) {
+        self.leave_everything(client);
+        let side = if cause == CloseCause::PeerClose { Side::Closed } else { Side::Open };
+        if side == Side::Closed && self.conns[client].as_ref().is_some_and(|conn| conn.half) {
+            self.goals.reach(Goal::PeerClosedHalfWritten);
+        }
+        // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
+        let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
+        if orderly && !self.conns[client].as_ref().is_none_or(Conn::is_idle) {
+            self.goals.reach(Goal::ClosedInOrder);
+        }
+        if !orderly {
+            self.drop_unsent(client);
+        }
+        let deadline = self.clock + nanos(self.config.limits.close_timeout);
+        let conn = self.conn(client).expect("it is open");
+        conn.queue.push_back(close);
+        conn.is_closing(Phase::Closing { cause, code, client: side }, deadline);
+    }
+
+    pub(super) fn end(&mut self, client: usize, ending: Ending) {
+        if self.conns[client].as_ref().is_some_and(Conn::is_open) {
+            self.leave_everything(client);
+        }
+        let conn = self.conns[client].take().expect("it has not ended yet");
+        self.departed(conn.entry.address);
+        self.turn.ended.push((client, conn.id, ending));
+    }
+
+    /// The one way out of being open: every room and the user.
+    pub(super) fn leave_everything(&mut self, client: usize) {
+        for room in 0..self.rooms.len() {
+            self.leave(client, room);
+        }
+        if let Some(conn) = self.conn(client) {
+            conn.entering.clear();
+        }
+        let Some(user) = self.conn(client).and_then(|conn| conn.user.take()) else { return };
+        if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
+            self.turn.changes.push((Subject::User(user), false));
+        }
+    }
+}
+
+/// The code of a cause that has one, as the README lists them.
+fn own_code(cause: CloseCause) -> Option<u16> {
+    Some(match cause {
+        CloseCause::Protocol => 1002,
+        CloseCause::Binary => 1003,
+        CloseCause::Utf8 => 1007,
+        CloseCause::TooLarge => 1009,
+        CloseCause::Shutdown => 3001,
+        CloseCause::Overloaded => 3004,
+        CloseCause::Expired => 3005,
+        CloseCause::Slow => 3008,
+        CloseCause::WriteTimeout => 3009,
+        CloseCause::NoPong | CloseCause::Unfinished => 3012,
+        CloseCause::Rate | CloseCause::Hoards => 3013,
+        CloseCause::UserFull => 3014,
+        CloseCause::TokenRequired | CloseCause::InvalidToken => 3500,
+        CloseCause::BadRequest => 3501,
+        CloseCause::Stale => 3502,
+        CloseCause::Backend => 3503,
+        CloseCause::UserConnections => 3504,
+        CloseCause::Rooms => 3505,
+        CloseCause::HandshakeTimeout | CloseCause::PeerClose | CloseCause::PeerEof | CloseCause::PeerReset => {
+            return None;
+        }
+    })
+}

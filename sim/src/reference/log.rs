@@ -1,0 +1,108 @@
+//! A room's log: its position, what it retains, and what a new member is given of it.
+
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a room has said.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// As the subject named it; `None` when the log came and went within one turn.
+    pub epoch: Option<Arc<str>>,
+    pub top: u64,
+    pub entries: VecDeque<LoggedPublication>,
+    pub fullness: Fullness,
+    /// When it lost its last member or was published to, whichever was later.
+    pub(super) touched: u64,
+    /// Its place in the order of these times.
+    pub idle: (u64, usize),
+}
+
+impl Log {
+    /// What it holds, whoever else does.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.bytes).sum()
+    }
+}
+
+/// One retained message.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedPublication {
+    pub offset: u64,
+    /// The payload's number, and the payload.
+    pub number: u64,
+    pub line: Arc<str>,
+    /// The publication as it is sent again.
+    pub body: Value,
+    /// What it takes of a log: payload, tags, and what is said of the publisher.
+    pub bytes: usize,
+    /// What it takes of a reply, without the comma before the next.
+    pub encoded: usize,
+    /// When it was published.
+    pub at: u64,
+}
+
+/// How full a log is: the bits of the bytes that it holds, and since when they are as many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fullness {
+    pub(super) bits: u32,
+    pub(super) since: u64,
+}
+
+/// What is known of the log that a room has before it has numbered anything: it needs no memory, so it is the same one
+/// whenever the room comes to life, until a log of the room with offsets is forgotten.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quiet {
+    pub(super) epoch: Option<Arc<str>>,
+    /// Another room's log was forgotten since its epoch was seen. Rooms share counters, by chance and seldom.
+    pub(super) is_doubtful: bool,
+    /// That chance has come about.
+    pub(super) has_moved: bool,
+}
+
+/// How often a room has come to life, and how often its log has begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Past {
+    pub(super) occupied: u32,
+    pub(super) logs: u32,
+}
+
+/// Where a message is: its offset, and the epoch of the log as whoever asks must see it.
+pub(super) type Place = (u64, Value);
+
+/// Where a message came from, as its receivers see it.
+pub(super) struct Origin {
+    pub info: Value,
+}
+
+/// What a new member gets before anything else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Replay {
+    /// Whether all was there; `None` when nothing was asked for.
+    pub recovered: Option<bool>,
+    pub entries: Vec<LoggedPublication>,
+}
+
+impl Replay {
+    pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
+
+    /// What it takes of a reply: its messages, with commas between them.
+    pub fn encoded(&self) -> usize {
+        let messages: usize = self.entries.iter().map(|entry| entry.encoded).sum();
+        messages + self.entries.len().saturating_sub(1)
+    }
+}
+
+impl Replay {
+    /// The payloads, each as it must arrive.
+    pub fn lines(&self) -> Vec<Arc<str>> {
+        self.entries.iter().map(|entry| Arc::clone(&entry.line)).collect()
+    }
+}
+
+pub(super) fn bodies(entries: &[LoggedPublication]) -> Value {
+    entries.iter().map(|entry| entry.body.clone()).collect()
+}
+
+/// The first byte of the tag of a publication; the second is its room.
+pub(super) const PUBLICATION: u64 = 4;

@@ -1,0 +1,46 @@
+//! One connection in one room: why it is there, what it is told, and the events of its coming and going.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What is special about one connection in one room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seat {
+    /// Who wants the connection there; it leaves with the last of them.
+    pub wanted: BTreeSet<Wish>,
+    /// It is told who comes and goes.
+    pub watches: bool,
+    /// What the room's token says about it.
+    pub info: Option<String>,
+    /// When the room's token is no good any more.
+    pub until: Option<u64>,
+}
+
+impl Seat {
+    /// A place for this reason, with nothing special about it.
+    pub(super) fn because(wish: Wish) -> Self {
+        Self { wanted: BTreeSet::from([wish]), ..Self::default() }
+    }
+}
+
+/// Why a connection is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Wish {
+    /// The client asked for it.
+    Client,
+    /// Its token says so.
+    Token,
+    /// A backend has put it there.
+    Backend,
+    /// The room is its user's own.
+    Own,
+}
+
+/// Somebody came or went.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    pub(super) room: usize,
+    pub(super) client: usize,
+    pub(super) info: Value,
+    pub(super) came: bool,
+}

@@ -1,0 +1,12 @@
+//! How users are written, and what their tokens say of them.
+
+/// How a user is written; anonymous is the empty name.
+pub(super) fn user_text(user: Option<usize>) -> String {
+    user.map(crate::world::speech::user_name).unwrap_or_default()
+}
+
+/// What the tokens of every other user say about them.
+#[must_use]
+pub fn info_of(user: usize) -> Option<String> {
+    (user % 2 == 1).then(|| format!(r#"{{"name":"user {user}"}}"#))
+}

@@ -1,0 +1,20 @@
+//! What came of one turn, as the reference model is shown it.
+
+use parlor_core::Effect;
+use parlor_core::Instant;
+use parlor_core::Snapshot;
+use parlor_core::Stats;
+
+/// What came of a turn.
+pub struct Outcome<'a> {
+    /// The effects.
+    pub effects: &'a [Effect],
+    /// The body of the answer to a call.
+    pub answer: Option<&'a str>,
+    /// The state afterwards.
+    pub after: &'a Snapshot,
+    /// The counts afterwards.
+    pub stats: &'a Stats,
+    /// The next deadline afterwards.
+    pub timeout: Option<Instant>,
+}

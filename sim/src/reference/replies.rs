@@ -1,0 +1,42 @@
+//! Replies of the json protocol.
+
+use super::connection::Phase;
+use super::expect::Expect;
+use super::expect::WORDS;
+use super::model::Oracle;
+use parlor_core::CloseCause;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Arc;
+
+impl Oracle {
+    pub(super) fn reply(&mut self, client: usize, id: u64, method: &str, result: Value) {
+        self.reply_with(client, id, method, result, Vec::new());
+    }
+
+    /// A reply with these payloads in it.
+    pub(super) fn reply_with(&mut self, client: usize, id: u64, method: &str, result: Value, payloads: Vec<Arc<str>>) {
+        let tag = 6 << 56 | id << 32 | result["offset"].as_u64().unwrap_or_default();
+        self.tell(client, Expect::replayed(json!({ "id": id, method: result }), payloads, tag));
+    }
+
+    /// An error counts when there is somebody to tell it. An outbox that has overflowed ends the connection when all of the turn
+    /// is said, and not before.
+    pub(super) fn count_error(&mut self, client: usize) {
+        let phase = self.conns[client].as_ref().map(|conn| &conn.phase);
+        self.counted.errors +=
+            u64::from(matches!(phase, Some(Phase::Open | Phase::Closing { cause: CloseCause::Slow, .. })));
+    }
+
+    pub(super) fn refuse(&mut self, client: usize, id: u64, code: u16) {
+        self.count_error(client);
+        if !self.is_open(client) {
+            return;
+        }
+        let mut error = json!({ "code": code, "message": WORDS });
+        if matches!(code, 100 | 111) {
+            error["temporary"] = true.into();
+        }
+        self.tell(client, Expect::json(json!({ "id": id, "error": error }), 7 << 56 | id << 32 | u64::from(code)));
+    }
+}

@@ -1,0 +1,129 @@
+//! `subscribe`, and `history` of a client: whether it may, and what it is answered.
+
+use super::connection::Ask;
+use super::expect::EPOCH;
+use super::membership::Seat;
+use super::membership::Wish;
+use super::model::Oracle;
+use crate::goals::Goal;
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
+use crate::world::speech::Asking;
+use parlor_core::Limit;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Arc;
+
+impl Oracle {
+    pub(super) fn subscribe(&mut self, client: usize, id: u64, room: usize, asking: &Asking) {
+        if let Some(code) = self.obstacle(client, room) {
+            return self.refuse(client, id, code);
+        }
+        if asking.watch && !self.config.policy.allow_presence {
+            return self.refuse(client, id, 103);
+        }
+        if !self.may_join(client) {
+            return self.refuse(client, id, 111);
+        }
+        match &asking.token {
+            Some(token) => self.ask(client, token, Ask::Subscribe(id, room, asking.clone())),
+            None if !self.config.policy.allow_subscribe => self.refuse(client, id, 103),
+            None => {
+                let seat = Seat { watches: asking.watch, ..Seat::because(Wish::Client) };
+                self.enter_asked((client, id), room, &asking.want, seat, None);
+            }
+        }
+    }
+
+    /// Why a connection cannot be put into a room.
+    pub(super) fn obstacle(&mut self, client: usize, room: usize) -> Option<u16> {
+        if let Some(seat) = self.seat(client, room) {
+            return seat.wanted.contains(&Wish::Client).then_some(105);
+        }
+        let is_full = self.is_full(client);
+        if is_full {
+            self.hit(Limit::RoomsPerConnection);
+        }
+        is_full.then_some(106)
+    }
+
+    /// Whether it is in as many rooms as it may be.
+    pub(super) fn is_full(&self, client: usize) -> bool {
+        self.seat_count(client) >= self.config.limits.rooms_per_connection
+    }
+
+    /// Joins a room that was asked for, and answers. True where something was missed and is there.
+    pub(super) fn enter_asked(
+        &mut self,
+        (client, id): (usize, u64),
+        room: usize,
+        want: &Want,
+        seat: Seat,
+        exp: Option<u64>,
+    ) -> bool {
+        let watches = seat.watches;
+        let mut for_others = false;
+        let joined = if self.rooms[room].contains(&client) {
+            Ok(self.join_again(client, room, want, seat))
+        } else if let Some(before) = self.stop_entering(client, room) {
+            for_others = true;
+            let seat = Seat { wanted: &before.wanted | &seat.wanted, ..seat };
+            self.join(client, room, &want.clone().or_without(), seat)
+        } else {
+            self.join(client, room, want, seat)
+        };
+        match joined {
+            Err(_) if for_others => {
+                self.overloaded(client);
+                false
+            }
+            Err(denied) => {
+                self.refuse(client, id, denied.code);
+                false
+            }
+            Ok(replay) => {
+                let is_back = replay.recovered == Some(true) && !replay.entries.is_empty();
+                if is_back && watches {
+                    self.goals.reach(Goal::RecoveredWatching);
+                }
+                let mut start = self.start(room, &replay);
+                self.add_ttl(&mut start, exp);
+                self.reply_with(client, id, "subscribe", start, replay.lines());
+                is_back
+            }
+        }
+    }
+
+    pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &Query) {
+        let refused = if !self.config.policy.allow_history || !self.rooms[room].contains(&client) {
+            Some(103)
+        } else if !self.keeps_history() {
+            Some(108)
+        } else {
+            None
+        };
+        match refused.map_or_else(|| self.read(room, query), Err) {
+            Err(code) => self.refuse(client, id, code),
+            Ok(entries) => {
+                let (page, lines) =
+                    (self.page(room, &entries), entries.iter().map(|entry| Arc::clone(&entry.line)).collect());
+                self.reply_with(client, id, "history", page, lines);
+            }
+        }
+    }
+
+    /// What a subscription is answered.
+    pub(super) fn position(&self, room: usize) -> Value {
+        if !self.keeps_history() {
+            return json!({});
+        }
+        let log = self.logs[room].as_ref().expect("a joined room has a log");
+        json!({ "recoverable": true, "positioned": true, "epoch": self.epoch(room), "offset": log.top })
+    }
+
+    /// The epoch of a room's log, as a client must see it.
+    pub(super) fn epoch(&self, room: usize) -> Value {
+        let epoch = self.logs[room].as_ref().and_then(|log| log.epoch.as_deref());
+        epoch.unwrap_or(EPOCH).into()
+    }
+}

@@ -1,0 +1,73 @@
+//! What must come of the turn at hand, the totals so far, and what the subject is free to choose.
+
+use super::connection::Ending;
+use super::membership::News;
+use parlor_core::CloseCause;
+use parlor_core::ConnId;
+use parlor_core::Limit;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What must come of the turn at hand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turn {
+    /// Which room or user, and whether it came to life.
+    pub(super) changes: Vec<(Subject, bool)>,
+    pub(super) ended: Vec<(usize, ConnId, Ending)>,
+    /// Connections that have been sent all that they will ever be sent.
+    pub(super) finished: Vec<ConnId>,
+    pub(super) asks: Vec<(usize, String)>,
+    pub(super) answer: Option<super::answer::Answer>,
+    /// The answers to those parts of a call that have been carried out.
+    pub(super) parts: Vec<Value>,
+    /// Connections whose queue was empty when the turn began.
+    pub(super) were_empty: Vec<bool>,
+    /// Connections of which frames were dropped.
+    pub(super) were_cut: Vec<bool>,
+    /// Rooms of which a log began.
+    pub(super) began: Vec<usize>,
+    /// Rooms that have lost their last member.
+    pub(super) vacated: Vec<usize>,
+    /// What may come to life and cease to be within the turn: a connection was closed on its way in.
+    pub(super) flashes: Vec<Subject>,
+    /// Who came and went, and was not told of yet.
+    pub(super) news: VecDeque<News>,
+    /// Whose clients may be heard again when all else is done.
+    pub(super) to_hear: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Room(usize),
+    User(usize),
+}
+
+/// Totals, counted independently.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) closed: BTreeMap<CloseCause, u64>,
+    pub(super) messages_in: u64,
+    pub(super) unknown_types: u64,
+    pub(super) frames_written: u64,
+    pub(super) bytes_written: u64,
+    pub(super) published: u64,
+    pub(super) errors: u64,
+    pub(super) late_joins: u64,
+    pub(super) stale: u64,
+    pub(super) backsteps: u64,
+    pub(super) events: u64,
+    pub(super) limits: BTreeMap<Limit, u64>,
+}
+
+/// What was made up in a turn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// The epoch of each room's log, where there is one after the turn.
+    pub epochs: Vec<Option<Arc<str>>>,
+    /// Rooms that lost their last member, in the order in which the events tell it.
+    pub vacated: Vec<usize>,
+}

@@ -88,7 +88,7 @@ impl Drop for BodyReservation<'_> {
 }
 
 fn bodies_exhausted(shard: &ShardRuntime) -> Response<Body> {
-    shard.hit(Limit::InboundBytesTotal);
+    shard.count_limit(Limit::InboundBytesTotal);
     let words = "too many bodies of calls are under way: this one was not read";
     retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
 }
@@ -138,7 +138,7 @@ async fn read_body(
     let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
     let fail = |error| Box::new(outcome(&Err(error), mode));
     let too_large = || {
-        shard.hit(Limit::ApiBodyBytes);
+        shard.count_limit(Limit::ApiBodyBytes);
         let words = format!("the body has more than {limit} bytes");
         let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words));
         Box::new(with_refusal(*response, RefusalReason::Limit, Limit::ApiBodyBytes.name()))
@@ -152,7 +152,7 @@ async fn read_body(
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
         Err(_) => {
-            shard.hit(Limit::RequestTimeout);
+            shard.count_limit(Limit::RequestTimeout);
             Err(limit_error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
         }
     }
@@ -176,7 +176,7 @@ async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<
         Ok(command) => command,
         Err(error) => {
             // The shard counts what comes to it.
-            error.limit.into_iter().for_each(|limit| shard.hit(limit));
+            error.limit.into_iter().for_each(|limit| shard.count_limit(limit));
             return Some(Err(error));
         }
     };

@@ -80,7 +80,7 @@ enum Over {
     /// Another socket has its place.
     Taken,
     /// The server stops, and does not wait for the rest of a request.
-    TimeUp,
+    Unfinished,
 }
 
 async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>) {
@@ -100,13 +100,13 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
     let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
     let over = {
         let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
-        let mut last_call = pin!(shard.last_call());
-        let mut time_up = pin!(shard.time_up());
+        let mut close_idle = pin!(shard.close_idle());
+        let mut close_unfinished = pin!(shard.close_unfinished());
         let mut displaced = pin!(session.guard.displaced());
-        let mut is_last = false;
+        let mut is_closing = false;
         poll_fn(|cx| {
-            is_last = is_last || last_call.as_mut().poll(cx).is_ready();
-            if is_last && !session.has_read.get() {
+            is_closing = is_closing || close_idle.as_mut().poll(cx).is_ready();
+            if is_closing && !session.has_read.get() {
                 // Ends once everything is written that was answered.
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -129,8 +129,8 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
             if session.progress.take() {
                 late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
             }
-            if time_up.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Over::TimeUp);
+            if close_unfinished.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Over::Unfinished);
             }
             late.as_mut().poll(cx).map(|()| Over::Late)
         })
@@ -166,7 +166,7 @@ async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSoc
         biased;
         () = session.guard.displaced() => record_limit(shard, Limit::HttpConnections, session.address),
         // Everything is written, and nothing comes that would take it back.
-        () = shard.last_call(), if written => {}
+        () = shard.close_idle(), if written => {}
         () = linger(shard, &mut socket, &words) => {}
     }
 }
@@ -179,11 +179,11 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> Str
             error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
         Over::Late => {
-            shard.hit(Limit::IdleTimeout);
+            shard.count_limit(Limit::IdleTimeout);
             String::new()
         }
-        Over::TimeUp if session.has_read.get() && !session.answered.get() => {
-            shard.hit(Limit::DrainTimeout);
+        Over::Unfinished if session.has_read.get() && !session.answered.get() => {
+            shard.count_limit(Limit::DrainTimeout);
             let words = "the server is stopping, and the request was not complete in time";
             error_response(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
         }
@@ -200,6 +200,6 @@ async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, words: &str) {
     };
     // Whatever fails here, the socket is dropped.
     if timeout(shard.settings.limits.linger_timeout, closing).await.is_err() {
-        shard.hit(Limit::LingerTimeout);
+        shard.count_limit(Limit::LingerTimeout);
     }
 }

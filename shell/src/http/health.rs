@@ -24,7 +24,8 @@ pub(super) fn answer(shard: &ShardRuntime, request: &Request<Incoming>) -> Respo
     }
     let bytes: Bytes = match path {
         "/health" => {
-            let (now, stats) = shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty());
+            let (now, stats) =
+                shard.enter(|host, now| (now, host.shard().stats())).unwrap_or_else(|| shard.empty_stats());
             health(shard, now.mono, &stats).into()
         }
         openapi::PATH => shard.document.bytes(&shard.settings),

@@ -80,7 +80,7 @@ pub(super) fn not_found() -> Response<Body> {
 
 /// Not now: an invariant broke, and the shard rests before it starts again.
 pub(super) fn restarting(shard: &ShardRuntime) -> Response<Body> {
-    retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.resumes_in())
+    retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
 }
 
 /// Not any more: another instance takes over.

@@ -61,15 +61,15 @@ pub(super) async fn answer(
         }
     };
     if let Some(LoggedRefusal { reason, why }) = response.extensions().get().cloned() {
-        shard.refuse(reason, asked.refused(why, source.address));
+        shard.record_refusal(reason, asked.refused(why, source.address));
     }
     session.progress.set(true);
     session.answered.set(true);
     session.asked.set(false);
     session.has_read.set(false);
     // A socket that stays open would lead the next request here, too; and frames are no requests.
-    let is_last = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
-    Ok(if is_last { response::closing(response) } else { response })
+    let is_closing = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
+    Ok(if is_closing { response::closing(response) } else { response })
 }
 
 /// What of a request the log tells when it is refused. The query is none of it: tokens are there.

@@ -13,8 +13,8 @@ use tracing::debug;
 /// Takes note that a limit was in the way of a request that was not read to its end.
 pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
     debug!(%limit, %address, "a socket is turned away");
-    shard.hit(limit);
-    shard.refuse(
+    shard.count_limit(limit);
+    shard.record_refusal(
         RefusalReason::Limit,
         RefusalDetails { why: limit.to_string(), address: Some(address), ..RefusalDetails::default() },
     );
@@ -92,7 +92,7 @@ impl HttpSession {
             record_limit(shard, Limit::HeaderBytes, self.address);
         } else if error.is_parse() {
             let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
-            shard.refuse(
+            shard.record_refusal(
                 RefusalReason::Request,
                 RefusalDetails { why, address: Some(self.address), ..RefusalDetails::default() },
             );

@@ -67,7 +67,7 @@ fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, 
         Some(Ok(target)) => Ok(target),
         Some(Err(RouteError::Bad(why))) => Err(logged_error(RefusalReason::Path, StatusCode::BAD_REQUEST, &why).into()),
         Some(Err(RouteError::Limit(limit, why))) => {
-            shard.hit(limit);
+            shard.count_limit(limit);
             Err(limit_error(StatusCode::BAD_REQUEST, &why, limit).into())
         }
         Some(Err(RouteError::Forbidden(why))) => {

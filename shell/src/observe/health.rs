@@ -60,7 +60,7 @@ struct TotalsView {
 
 impl TotalsView {
     /// What the shard has counted, and what was refused before it came to the shard.
-    fn new(totals: &Totals, hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
+    fn new(totals: &Totals, limit_hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
         // Does not compile when there is a count that is not reported.
         let &Totals {
             accepted,
@@ -82,7 +82,7 @@ impl TotalsView {
             clock_backsteps,
         } = totals;
         let mut by_name = BTreeMap::new();
-        for (limit, count) in limits.iter().chain(hits) {
+        for (limit, count) in limits.iter().chain(limit_hits) {
             *by_name.entry(limit.name()).or_default() += count;
         }
         Self {
@@ -129,7 +129,7 @@ pub(crate) fn health(shard: &ShardRuntime, now: Instant, stats: &Stats) -> Strin
         log_lines_dropped: log::dropped(),
         restarts: shard.restarts + u64::from(shard.is_restarting()),
         limits: connection_limits(&shard.settings),
-        totals: TotalsView::new(totals, &shard.hits.borrow(), shard.refusals.counts()),
+        totals: TotalsView::new(totals, &shard.limit_hits.borrow(), shard.refusals.counts()),
         rates: shard.rates.borrow().until(now, totals),
     };
     serde_json::to_string(&health).expect("it has no map with keys that are not text or numbers")

@@ -36,7 +36,7 @@ pub(crate) struct ShardRuntime {
     /// What bodies of requests take of the time of all.
     pub(crate) rounds: Rc<Rounds>,
     /// How often a limit was in the way of what then did not come to the shard.
-    pub(crate) hits: RefCell<BTreeMap<Limit, u64>>,
+    pub(crate) limit_hits: RefCell<BTreeMap<Limit, u64>>,
     /// What was refused, by this shard and by those before it.
     pub(crate) refusals: Rc<Refusals>,
     /// What is served as the description of the HTTP side.
@@ -48,7 +48,7 @@ pub(crate) struct ShardRuntime {
     /// None from the moment that an invariant broke.
     host: RefCell<Option<Host<TcpStream>>>,
     /// When the next shard begins, where this one is broken.
-    pub(super) resumes: Cell<Instant>,
+    pub(super) restarts_at: Cell<Instant>,
     /// When the timer goes off, as far as it was told.
     pub(super) armed: Cell<Instant>,
     pub(super) rearm: Notify,
@@ -56,11 +56,11 @@ pub(crate) struct ShardRuntime {
     pub(super) broken: Notify,
     /// When it was told to stop.
     pub(super) stopping: Cell<Option<Instant>>,
-    pub(super) vacant: Notify,
+    pub(super) all_closed: Notify,
     /// Sockets that have nothing to be answered are to be closed.
-    pub(super) last_call: Latch,
+    pub(super) close_idle: Latch,
     /// Requests that are not complete are not waited for any more.
-    pub(super) time_up: Latch,
+    pub(super) close_unfinished: Latch,
 }
 
 impl ShardRuntime {
@@ -76,21 +76,21 @@ impl ShardRuntime {
             clock,
             sockets: Rc::default(),
             rounds: Rc::default(),
-            hits: RefCell::default(),
+            limit_hits: RefCell::default(),
             refusals,
             document: Document::default(),
             warned: Warned::default(),
             restarts,
             host: RefCell::new(Some(host)),
-            resumes: Cell::new(Instant(0)),
+            restarts_at: Cell::new(Instant(0)),
             armed: Cell::new(Instant::NEVER),
             rearm: Notify::new(),
             flush: Notify::new(),
             broken: Notify::new(),
             stopping: Cell::new(None),
-            vacant: Notify::new(),
-            last_call: Latch::default(),
-            time_up: Latch::default(),
+            all_closed: Notify::new(),
+            close_idle: Latch::default(),
+            close_unfinished: Latch::default(),
         }
     }
 
@@ -102,20 +102,20 @@ impl ShardRuntime {
         let result = catch_unwind(AssertUnwindSafe(|| act(entered, now)));
         match result {
             Ok(result) => {
-                self.follow_up(entered);
+                self.schedule(entered);
                 Some(result)
             }
             Err(_) => {
                 error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends here");
                 drop(host);
-                self.break_off();
+                self.abandon();
                 None
             }
         }
     }
 
     /// Ends every connection and every call at once.
-    pub(super) fn break_off(&self) {
+    pub(super) fn abandon(&self) {
         if let Some(host) = self.host.take() {
             host.abandon();
         }
@@ -125,12 +125,12 @@ impl ShardRuntime {
     }
 
     /// Takes note that a limit was in the way of what will not come to the shard.
-    pub(crate) fn hit(&self, limit: Limit) {
-        *self.hits.borrow_mut().entry(limit).or_default() += 1;
+    pub(crate) fn count_limit(&self, limit: Limit) {
+        *self.limit_hits.borrow_mut().entry(limit).or_default() += 1;
     }
 
     /// RefusalCounts what is refused, and leaves a trace of it in the log.
-    pub(crate) fn refuse(&self, reason: RefusalReason, refused: RefusalDetails) {
+    pub(crate) fn record_refusal(&self, reason: RefusalReason, refused: RefusalDetails) {
         self.refusals.record(self.clock.now().mono, reason, refused);
     }
 
@@ -145,23 +145,23 @@ impl ShardRuntime {
     }
 
     /// How long it is until the next shard begins.
-    pub(crate) fn resumes_in(&self) -> Duration {
-        self.resumes.get().since(self.clock.now().mono)
+    pub(crate) fn restarts_in(&self) -> Duration {
+        self.restarts_at.get().since(self.clock.now().mono)
     }
 
     /// What there is while there is nothing.
-    pub(crate) fn empty(&self) -> (Now, Stats) {
+    pub(crate) fn empty_stats(&self) -> (Now, Stats) {
         (self.clock.now(), Stats::default())
     }
 
     /// Waits until sockets that have nothing to be answered are to be closed.
-    pub(crate) async fn last_call(&self) {
-        self.last_call.wait().await;
+    pub(crate) async fn close_idle(&self) {
+        self.close_idle.wait().await;
     }
 
     /// Waits until requests that are not complete are to be closed, too.
-    pub(crate) async fn time_up(&self) {
-        self.time_up.wait().await;
+    pub(crate) async fn close_unfinished(&self) {
+        self.close_unfinished.wait().await;
     }
 
     /// Gives an accepted connection its socket, and a task.
@@ -179,7 +179,7 @@ impl ShardRuntime {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
-    fn follow_up(&self, host: &mut Host<TcpStream>) {
+    fn schedule(&self, host: &mut Host<TcpStream>) {
         if host.needs_flush() {
             self.flush.notify_one();
         }
@@ -198,7 +198,7 @@ impl ShardRuntime {
             self.rearm.notify_one();
         }
         if self.is_stopping() && host.open_connections() == 0 {
-            self.vacant.notify_one();
+            self.all_closed.notify_one();
         }
     }
 }

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 /// How a shard's life ended.
 #[derive(Debug, PartialEq, Eq)]
-enum Ended {
+enum ShardEnd {
     /// It was told to stop, and did.
     Stopped,
     /// An invariant did not hold.
@@ -38,9 +38,9 @@ const FLUSH_BATCH: usize = 512;
 /// A deadline that is noticed so late is seen to after all that has come meanwhile.
 const LATE: Duration = Duration::from_millis(100);
 /// How often the runtime then looks for what has come. It sees a thousand sockets at once.
-const LOOKS: usize = 16;
+const CATCH_UP_YIELDS: usize = 16;
 /// How long requests that were sent before the server was told to stop may take to be seen.
-const SETTLE: Duration = Duration::from_millis(50);
+const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// Runs shards, one after the other for as long as invariants break, until `stop` says so.
 ///
@@ -71,9 +71,9 @@ fn run_with(
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let shard = Rc::new(ShardRuntime::new(settings.clone(), clock, refusals.clone(), restarts));
-            let tasks = shard.begin(&listeners);
+            let tasks = shard.spawn_tasks(&listeners);
             show(&shard);
-            if shard.live(tasks, stop.clone(), &mut backoff).await == Ended::Stopped {
+            if shard.run_and_rest(tasks, stop.clone(), &mut backoff).await == ShardEnd::Stopped {
                 break;
             }
             info!(restarts = restarts + 1, "a new shard begins");
@@ -84,7 +84,7 @@ fn run_with(
 
 impl ShardRuntime {
     /// Starts the tasks that a shard cannot be without. None of them ends by itself.
-    fn begin(self: &Rc<Self>, listeners: &[Rc<TcpListener>]) -> JoinSet<()> {
+    fn spawn_tasks(self: &Rc<Self>, listeners: &[Rc<TcpListener>]) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for listener in listeners {
             tasks.spawn_local(listener::accept(self.clone(), listener.clone()));
@@ -96,42 +96,47 @@ impl ShardRuntime {
     }
 
     /// The life of a shard, and what is left of it after an invariant broke: it turns everything away for a while.
-    async fn live(&self, mut tasks: JoinSet<()>, mut stop: watch::Receiver<bool>, backoff: &mut Backoff) -> Ended {
+    async fn run_and_rest(
+        &self,
+        mut tasks: JoinSet<()>,
+        mut stop: watch::Receiver<bool>,
+        backoff: &mut Backoff,
+    ) -> ShardEnd {
         let began = self.clock.now().mono;
-        if self.end(&mut tasks, stop.clone()).await == Ended::Broken {
+        if self.run_until_ended(&mut tasks, stop.clone()).await == ShardEnd::Broken {
             let now = self.clock.now().mono;
             let pause = backoff.after(now.since(began));
-            self.resumes.set(now.after(pause));
+            self.restarts_at.set(now.after(pause));
             warn!(?pause, "all connections are closed; a new shard begins after a pause");
             tokio::select! {
                 biased;
-                () = self.told(&mut stop) => {}
+                () = self.wait_for_stop(&mut stop) => {}
                 () = sleep(pause) => {
                     // What came meanwhile is answered beside the next shard.
-                    self.last_call.make();
-                    return Ended::Broken;
+                    self.close_idle.set();
+                    return ShardEnd::Broken;
                 }
             }
         }
-        self.answer_the_rest().await;
-        Ended::Stopped
+        self.finish_requests().await;
+        ShardEnd::Stopped
     }
 
-    async fn end(&self, tasks: &mut JoinSet<()>, stop: watch::Receiver<bool>) -> Ended {
+    async fn run_until_ended(&self, tasks: &mut JoinSet<()>, stop: watch::Receiver<bool>) -> ShardEnd {
         tokio::select! {
             biased;
-            () = self.broken.notified() => Ended::Broken,
+            () = self.broken.notified() => ShardEnd::Broken,
             _ = tasks.join_next() => {
                 // It has panicked.
-                self.break_off();
-                Ended::Broken
+                self.abandon();
+                ShardEnd::Broken
             }
-            () = drain(self, stop) => Ended::Stopped,
+            () = drain(self, stop) => ShardEnd::Stopped,
         }
     }
 
     /// Waits until the shard is told to stop.
-    async fn told(&self, stop: &mut watch::Receiver<bool>) {
+    async fn wait_for_stop(&self, stop: &mut watch::Receiver<bool>) {
         // An error means that whoever could say so is gone.
         let _ = stop.wait_for(|stop| *stop).await;
         if !self.is_stopping() {
@@ -141,15 +146,15 @@ impl ShardRuntime {
 
     /// Lets what was asked before the server was told to stop be answered, within what is left of `request_timeout` and of
     /// `drain_timeout`, and closes the sockets that ask nothing.
-    async fn answer_the_rest(&self) {
+    async fn finish_requests(&self) {
         let limits = &self.settings.limits;
         let patience = limits.request_timeout.min(limits.drain_timeout);
         let left =
             |of: Duration| of.saturating_sub(self.clock.now().mono.since(self.stopping.get().unwrap_or_default()));
-        sleep(left(SETTLE)).await;
-        self.last_call.make();
+        sleep(left(STOP_GRACE)).await;
+        self.close_idle.set();
         if timeout(left(patience), self.sockets.all_gone()).await.is_err() {
-            self.time_up.make();
+            self.close_unfinished.set();
             if timeout(limits.linger_timeout, self.sockets.all_gone()).await.is_err() {
                 warn!(sockets = self.sockets.len(), "requests are left; their sockets are dropped");
             }
@@ -174,7 +179,7 @@ async fn tick(shard: Rc<ShardRuntime>) {
                 if shard.clock.now().mono.since(armed) >= LATE {
                     // The machine stood still, or was very busy: what has come meanwhile is read first. Nobody is to be ended
                     // for a silence that was ours.
-                    for _ in 0..LOOKS {
+                    for _ in 0..CATCH_UP_YIELDS {
                         yield_now().await;
                     }
                 }
@@ -207,11 +212,11 @@ async fn sample(shard: Rc<ShardRuntime>) {
 
 /// Waits until the shard is told to stop, and until its connections are gone or have had their time.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
-    shard.told(&mut stop).await;
+    shard.wait_for_stop(&mut stop).await;
     let patience = shard.settings.limits.drain_timeout;
     info!(?patience, "stopping");
     shard.enter(Host::shut_down);
-    if timeout(patience, shard.vacant.notified()).await.is_err() {
+    if timeout(patience, shard.all_closed.notified()).await.is_err() {
         warn!("connections are left; they are dropped");
     }
 }
@@ -247,15 +252,15 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let shard = Rc::new(ShardRuntime::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
-            let mut tasks = shard.begin(&[Rc::new(TcpListener::from_std(listener).unwrap())]);
+            let mut tasks = shard.spawn_tasks(&[Rc::new(TcpListener::from_std(listener).unwrap())]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(shard.enter(|_, _| panic!("an invariant")).is_none());
             assert!(shard.enter(|_, _| ()).is_none(), "nothing gets in any more");
-            shard.end(&mut tasks, stop).await
+            shard.run_until_ended(&mut tasks, stop).await
         });
-        assert_eq!(ended, Ended::Broken);
+        assert_eq!(ended, ShardEnd::Broken);
         drop(runtime);
         assert!(client.join().unwrap().starts_with("HTTP/1.1 101 "));
     }

@@ -1,5 +1,5 @@
-//! How long a shard that broke is left alone before the next one begins: what breaks it at once again and again must not
-//! keep the machine busy with starting.
+//! The pause between a broken shard and the next one. It grows, so that an invariant that breaks at once, again and again,
+//! does not keep the machine busy with starting.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
     /// The longest pause.
     const MOST: Duration = Duration::from_secs(30);
-    /// A shard that lived so long is the first again.
+    /// After a shard that ran this long, the pause is the first one again.
     const QUIET: Duration = Duration::from_secs(60);
 
-    /// The pause after a shard that lived so long.
+    /// The pause after a shard that ran for `lived`.
     pub(crate) fn after(&mut self, lived: Duration) -> Duration {
         if lived >= Self::QUIET {
             self.next = Self::FIRST;

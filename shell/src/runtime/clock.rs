@@ -1,16 +1,16 @@
-//! The one clock. Everything else is told the time.
+//! The only clock. Everything else gets the time as an argument.
 
 use parlor_core::{Instant, Now};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Both clocks of the machine, the monotonic one as nanoseconds since this one was made.
+/// The system's monotonic clock, in nanoseconds since this value was made, and its wall clock, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: tokio::time::Instant,
 }
 
 impl Clock {
-    /// A clock that starts at zero now.
+    /// A clock whose monotonic time is zero now.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a default that reads the time would be a surprise")]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
@@ -18,7 +18,7 @@ impl Clock {
         Self { origin: tokio::time::Instant::now() }
     }
 
-    /// The time to pass with an input.
+    /// The time, as inputs to the core need it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads a clock")]
     pub fn now(&self) -> Now {
@@ -29,10 +29,10 @@ impl Clock {
         }
     }
 
-    /// The moment of the runtime's timers that is this one of the shard's.
+    /// The instant of the runtime's timers that corresponds to one of the core.
     #[must_use]
     pub fn at(&self, instant: Instant) -> tokio::time::Instant {
-        // Half a century is never, and still something that a timer can hold.
+        // A timer cannot hold "never"; half a century is as good.
         self.origin + Duration::from_nanos(instant.0.min(50 * 365 * 86_400 * 1_000_000_000))
     }
 }

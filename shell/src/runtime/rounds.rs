@@ -1,8 +1,8 @@
-//! Rounds of the runtime, and what the bodies of requests take of one: to read them, and to parse them.
+//! The share of each round of the runtime that request bodies may take: reading and parsing them.
 //!
-//! In a round each task that is ready runs once. Where the bodies of hundreds of sockets are there, hundreds of tasks are
-//! ready, and a message of a room waits for all of them several times on its way. So all bodies together have one share of
-//! a round, and what finds it used up waits in a queue for one of the next.
+//! In a round each task that is ready runs once. With bodies on hundreds of sockets, hundreds of tasks are ready, and a
+//! publication waits for all of them several times on its way. So all bodies together have one share of a round; a read
+//! that finds the share used up waits in a queue for a later round.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,21 +11,21 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use tokio::task::{spawn_local, yield_now};
 
-/// What bodies take of a round, counted in bytes that are read.
+/// The share of one round, in bytes read.
 const SHARE_BYTES: usize = 256 << 10;
 
-/// The shares of all rounds.
+/// The share of the current round, and the queue for the next ones.
 #[derive(Debug)]
 pub(crate) struct Rounds {
-    /// What is left of this round's share. What takes more than that at once leaves less than nothing, for which the next
-    /// rounds make up.
+    /// Bytes left of this round's share. Below zero after a read that cost more; the next rounds make up for it.
     left: Cell<isize>,
-    /// At most two for each socket, and those that gave up since the round before.
+    /// At most two waiters for each socket, and those dropped since the last round.
     queue: RefCell<VecDeque<Weak<Waiter>>>,
-    /// Whether a task begins the next rounds.
+    /// Whether the task runs that begins the next rounds.
     is_running: Cell<bool>,
 }
 
+/// One entry of the queue, shared with the task that waits.
 #[derive(Debug)]
 struct Waiter {
     cost: usize,
@@ -33,7 +33,7 @@ struct Waiter {
     waker: RefCell<Waker>,
 }
 
-/// A place in the queue, or none. To drop it is to give it up.
+/// The wait of one task, or none. Dropping it leaves the queue.
 #[derive(Debug, Default)]
 pub(crate) struct RoundWait(Option<Rc<Waiter>>);
 
@@ -44,13 +44,13 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// Waits until something that costs as much as reading so many bytes may be done, and takes that of the share.
+    /// Waits until the share has something left, then takes `cost` bytes of it.
     pub(crate) async fn take(self: &Rc<Self>, cost: usize) {
         let mut wait = RoundWait::default();
         poll_fn(|cx| self.poll_take(cost, &mut wait, cx)).await;
     }
 
-    /// The same for a task that is polled. `wait` is its own until this is ready.
+    /// [`Rounds::take`] for a task that is polled, which keeps `wait` until this is ready.
     pub(crate) fn poll_take(self: &Rc<Self>, cost: usize, wait: &mut RoundWait, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(waiter) = &wait.0 {
             if !waiter.is_admitted.get() {
@@ -75,18 +75,18 @@ impl Rounds {
         if taken { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Corrects what was taken, now that it is known.
+    /// Replaces the `taken` bytes of an estimate by the actual `cost`.
     pub(crate) fn correct(&self, taken: usize, cost: usize) {
         self.add(signed(taken) - signed(cost));
     }
 
-    /// What is left of this round's share, in bytes.
+    /// Bytes left of this round's share.
     #[cfg(test)]
     pub(crate) fn left(&self) -> isize {
         self.left.get()
     }
 
-    /// Leaves nothing of so many rounds.
+    /// Uses up the shares of `rounds` rounds.
     #[cfg(test)]
     pub(crate) fn use_up(&self, rounds: usize) {
         self.left.set(-signed(rounds * SHARE_BYTES));
@@ -96,12 +96,12 @@ impl Rounds {
         self.left.set(self.left.get().saturating_add(bytes).min(signed(SHARE_BYTES)));
     }
 
-    /// Whether there is something for the next round to do.
+    /// Whether another round is needed: the share is used up, or tasks wait.
     fn has_more(&self) -> bool {
         self.left.get() <= 0 || !self.queue.borrow().is_empty()
     }
 
-    /// Calls those whose turn it is in a round that begins.
+    /// Begins a round: refills the share and admits waiters while it lasts.
     fn begin(&self) {
         self.add(signed(SHARE_BYTES));
         while self.left.get() > 0 {
@@ -115,7 +115,7 @@ impl Rounds {
     }
 }
 
-/// Begins round after round until there is nothing left for the next.
+/// Begins round after round until no task waits and the share is above zero.
 async fn run_rounds(rounds: Rc<Rounds>) {
     while rounds.has_more() {
         // Every other task that is ready runs before this one does again.
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use tokio::runtime;
 
-    /// What tasks that take such costs, each as often as it says, have taken in each round.
+    /// The bytes taken in each round by one task for each `(cost, times)`.
     fn taken(costs: &[(usize, usize)]) -> Vec<usize> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {

@@ -26,40 +26,41 @@ use tokio::sync::Notify;
 use tokio::task::{spawn_local, yield_now};
 use tracing::error;
 
-/// A shard as its tasks see it.
+/// One shard on its thread: the host and the figures, shared by its tasks. The host is reached through
+/// [`ShardRuntime::enter`] alone.
 pub(crate) struct ShardRuntime {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
-    /// Sockets that have not become a WebSocket.
+    /// HTTP sockets: accepted, and not a WebSocket yet.
     pub(crate) sockets: Rc<Sockets>,
-    /// What bodies of requests take of the time of all.
+    /// The share of the thread's time that request bodies may take.
     pub(crate) rounds: Rc<Rounds>,
-    /// How often a limit was in the way of what then did not come to the shard.
+    /// How often each limit refused something before the core saw it.
     pub(crate) limit_hits: RefCell<BTreeMap<Limit, u64>>,
-    /// What was refused, by this shard and by those before it.
+    /// Refusals, counted over all shards of the process.
     pub(crate) refusals: Rc<Refusals>,
-    /// What is served as the description of the HTTP side.
+    /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
-    /// Proxies that are not trusted, as far as the log has told of them.
+    /// When the log last warned of a proxy that is not trusted.
     pub(crate) warned: Warned,
-    /// How many shards were here before, each of which an invariant ended.
+    /// Number of shards before this one. A broken invariant ended each of them.
     pub(crate) restarts: u64,
-    /// None from the moment that an invariant broke.
+    /// None once an invariant broke.
     host: RefCell<Option<Host<TcpStream>>>,
-    /// When the next shard begins, where this one is broken.
+    /// When the next shard begins, once this one is broken.
     pub(super) restarts_at: Cell<Instant>,
-    /// When the timer goes off, as far as it was told.
+    /// The deadline that the timer waits for.
     pub(super) armed: Cell<Instant>,
     pub(super) rearm: Notify,
     pub(super) flush: Notify,
     pub(super) broken: Notify,
-    /// When it was told to stop.
+    /// When the shard was told to stop; None before.
     pub(super) stopping: Cell<Option<Instant>>,
     pub(super) all_closed: Notify,
-    /// Sockets that have nothing to be answered are to be closed.
+    /// Set when sockets without a request are to be closed.
     pub(super) close_idle: Latch,
-    /// Requests that are not complete are not waited for any more.
+    /// Set when incomplete requests are to be given up, too.
     pub(super) close_unfinished: Latch,
 }
 
@@ -94,7 +95,8 @@ impl ShardRuntime {
         }
     }
 
-    /// Does something with the host, and sees to what follows from it. None when an invariant broke, now or before.
+    /// Calls the host, then schedules the flush and the timer that the call asks for. None once an invariant broke, in this
+    /// call or before.
     pub(crate) fn enter<R>(&self, act: impl FnOnce(&mut Host<TcpStream>, Now) -> R) -> Option<R> {
         let mut host = self.host.borrow_mut();
         let entered = host.as_mut()?;
@@ -114,7 +116,7 @@ impl ShardRuntime {
         }
     }
 
-    /// Ends every connection and every call at once.
+    /// Drops the host, with every connection and every call.
     pub(super) fn abandon(&self) {
         if let Some(host) = self.host.take() {
             host.abandon();
@@ -124,51 +126,51 @@ impl ShardRuntime {
         self.broken.notify_one();
     }
 
-    /// Takes note that a limit was in the way of what will not come to the shard.
+    /// Counts a refusal by a limit that the core does not see.
     pub(crate) fn count_limit(&self, limit: Limit) {
         *self.limit_hits.borrow_mut().entry(limit).or_default() += 1;
     }
 
-    /// RefusalCounts what is refused, and leaves a trace of it in the log.
+    /// Counts a refusal and reports it to the log.
     pub(crate) fn record_refusal(&self, reason: RefusalReason, refused: RefusalDetails) {
         self.refusals.record(self.clock.now().mono, reason, refused);
     }
 
-    /// Whether the shard is on its way out.
+    /// Whether the shard was told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.get().is_some()
     }
 
-    /// Whether an invariant broke, and the next shard has not begun.
+    /// Whether an invariant broke and the next shard has not begun.
     pub(crate) fn is_restarting(&self) -> bool {
         self.host.try_borrow().is_ok_and(|host| host.is_none())
     }
 
-    /// How long it is until the next shard begins.
+    /// Time until the next shard begins.
     pub(crate) fn restarts_in(&self) -> Duration {
         self.restarts_at.get().since(self.clock.now().mono)
     }
 
-    /// What there is while there is nothing.
+    /// Figures without a host: all are zero.
     pub(crate) fn empty_stats(&self) -> (Now, Stats) {
         (self.clock.now(), Stats::default())
     }
 
-    /// Waits until sockets that have nothing to be answered are to be closed.
+    /// Waits until sockets without a request are to be closed.
     pub(crate) async fn close_idle(&self) {
         self.close_idle.wait().await;
     }
 
-    /// Waits until requests that are not complete are to be closed, too.
+    /// Waits until incomplete requests are to be given up, too.
     pub(crate) async fn close_unfinished(&self) {
         self.close_unfinished.wait().await;
     }
 
-    /// Gives an accepted connection its socket, and a task.
+    /// Gives an accepted connection its socket and a task.
     pub(crate) fn open(self: Rc<Self>, conn: ConnId, socket: TcpStream, handshake: Handshake) {
         self.enter(|host, _| host.open(conn, socket, handshake));
         spawn_local(async move {
-            // To yield is more than to be woken at once: it lets the runtime look for sockets that became ready.
+            // Being woken at once would not do: only a yield lets the runtime look for sockets that became ready.
             while poll_fn(|cx| self.poll(conn, cx)).await == Progress::Yield {
                 yield_now().await;
             }
@@ -179,6 +181,7 @@ impl ShardRuntime {
         self.enter(|host, now| host.poll_connection(now, conn, cx)).unwrap_or(Poll::Ready(Progress::Ended))
     }
 
+    /// Wakes the tasks that have something to do after a call to the host.
     fn schedule(&self, host: &mut Host<TcpStream>) {
         if host.needs_flush() {
             self.flush.notify_one();

@@ -24,25 +24,25 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-/// How a shard's life ended.
+/// The end of a shard.
 #[derive(Debug, PartialEq, Eq)]
 enum ShardEnd {
-    /// It was told to stop, and did.
+    /// It was told to stop.
     Stopped,
-    /// An invariant did not hold.
+    /// An invariant broke.
     Broken,
 }
 
-/// Connections that are written to before other tasks have their turn.
+/// Connections that one flush writes to before other tasks run.
 const FLUSH_BATCH: usize = 512;
-/// A deadline that is noticed so late is seen to after all that has come meanwhile.
+/// From this delay on, a timer first lets the tasks read what came meanwhile.
 const LATE: Duration = Duration::from_millis(100);
-/// How often the runtime then looks for what has come. It sees a thousand sockets at once.
+/// Yields of a late timer. At each one the runtime looks for input on up to a thousand sockets.
 const CATCH_UP_YIELDS: usize = 16;
-/// How long requests that were sent before the server was told to stop may take to be seen.
+/// Time for requests that were sent before the stop to be read.
 const STOP_GRACE: Duration = Duration::from_millis(50);
 
-/// Runs shards, one after the other for as long as invariants break, until `stop` says so.
+/// Runs a shard until `stop` is true. After a broken invariant, the next shard begins with a pause.
 ///
 /// # Errors
 /// When the system gives neither a runtime nor a socket.
@@ -54,7 +54,7 @@ pub(crate) fn run(
     run_with(listeners, settings, stop, |_| ())
 }
 
-/// The same, and shows each shard that begins.
+/// Like [`run`], and calls `show` with each shard that begins.
 fn run_with(
     listeners: &[std::net::TcpListener],
     settings: &Arc<Settings>,
@@ -66,7 +66,7 @@ fn run_with(
     let refusals = Rc::new(Refusals::default());
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
-        // Once for all shards: to begin the next one must not depend on what the system has left.
+        // Registered once for all shards: the start of the next one must not depend on file descriptors that are free.
         let listeners = listeners.iter().map(|listener| Ok(Rc::new(TcpListener::from_std(listener.try_clone()?)?)));
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
@@ -83,7 +83,7 @@ fn run_with(
 }
 
 impl ShardRuntime {
-    /// Starts the tasks that a shard cannot be without. None of them ends by itself.
+    /// Starts the tasks of a shard. None of them ends by itself.
     fn spawn_tasks(self: &Rc<Self>, listeners: &[Rc<TcpListener>]) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for listener in listeners {
@@ -95,7 +95,7 @@ impl ShardRuntime {
         tasks
     }
 
-    /// The life of a shard, and what is left of it after an invariant broke: it turns everything away for a while.
+    /// Runs the shard until it ends. After a broken invariant, it refuses every request until the pause is over.
     async fn run_and_rest(
         &self,
         mut tasks: JoinSet<()>,
@@ -112,7 +112,7 @@ impl ShardRuntime {
                 biased;
                 () = self.wait_for_stop(&mut stop) => {}
                 () = sleep(pause) => {
-                    // What came meanwhile is answered beside the next shard.
+                    // Requests that came during the pause are answered while the next shard runs.
                     self.close_idle.set();
                     return ShardEnd::Broken;
                 }
@@ -122,12 +122,13 @@ impl ShardRuntime {
         ShardEnd::Stopped
     }
 
+    /// Waits for a broken invariant, the panic of a task, or the end of a stop.
     async fn run_until_ended(&self, tasks: &mut JoinSet<()>, stop: watch::Receiver<bool>) -> ShardEnd {
         tokio::select! {
             biased;
             () = self.broken.notified() => ShardEnd::Broken,
             _ = tasks.join_next() => {
-                // It has panicked.
+                // Tasks end by a panic only.
                 self.abandon();
                 ShardEnd::Broken
             }
@@ -135,17 +136,17 @@ impl ShardRuntime {
         }
     }
 
-    /// Waits until the shard is told to stop.
+    /// Waits until the shard is told to stop, and notes the time.
     async fn wait_for_stop(&self, stop: &mut watch::Receiver<bool>) {
-        // An error means that whoever could say so is gone.
+        // An error means that the sender is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
         if !self.is_stopping() {
             self.stopping.set(Some(self.clock.now().mono));
         }
     }
 
-    /// Lets what was asked before the server was told to stop be answered, within what is left of `request_timeout` and of
-    /// `drain_timeout`, and closes the sockets that ask nothing.
+    /// Answers the requests that came before the stop, within what is left of `request_timeout` and `drain_timeout`, and
+    /// closes sockets without a request.
     async fn finish_requests(&self) {
         let limits = &self.settings.limits;
         let patience = limits.request_timeout.min(limits.drain_timeout);
@@ -156,13 +157,17 @@ impl ShardRuntime {
         if timeout(left(patience), self.sockets.all_gone()).await.is_err() {
             self.close_unfinished.set();
             if timeout(limits.linger_timeout, self.sockets.all_gone()).await.is_err() {
-                warn!(sockets = self.sockets.len(), "requests are left; their sockets are dropped");
+                warn!(
+                    sockets = self.sockets.len(),
+                    "requests are unfinished after the stop; their sockets are dropped"
+                );
             }
         }
         self.refusals.report(self.clock.now().mono, true);
     }
 }
 
+/// Fires the timers of the core when they are due.
 async fn tick(shard: Rc<ShardRuntime>) {
     loop {
         let armed = shard.armed.get();
@@ -177,13 +182,13 @@ async fn tick(shard: Rc<ShardRuntime>) {
             () = shard.rearm.notified() => {}
             () = due => {
                 if shard.clock.now().mono.since(armed) >= LATE {
-                    // The machine stood still, or was very busy: what has come meanwhile is read first. Nobody is to be ended
-                    // for a silence that was ours.
+                    // The machine stood still or was very busy. Input that came meanwhile is read first, so that no client
+                    // is closed for a silence that was the server's.
                     for _ in 0..CATCH_UP_YIELDS {
                         yield_now().await;
                     }
                 }
-                // Whatever the shard waits for next arms the timer anew.
+                // The next deadline arms the timer again.
                 shard.armed.set(Instant::NEVER);
                 shard.enter(Host::tick);
             }
@@ -191,15 +196,17 @@ async fn tick(shard: Rc<ShardRuntime>) {
     }
 }
 
+/// Writes what waits for connections, whenever a call to the host left something.
 async fn flush(shard: Rc<ShardRuntime>) {
     loop {
         shard.flush.notified().await;
-        // Tasks that became ready meanwhile go first: what they have to say leaves in the same write.
+        // Tasks that became ready meanwhile run first: what they publish leaves in the same write.
         yield_now().await;
         shard.enter(|host, now| host.flush(now, FLUSH_BATCH));
     }
 }
 
+/// Takes a sample for the rates, and reports refusals, at each interval.
 async fn sample(shard: Rc<ShardRuntime>) {
     loop {
         sleep(Rates::INTERVAL).await;
@@ -210,14 +217,14 @@ async fn sample(shard: Rc<ShardRuntime>) {
     }
 }
 
-/// Waits until the shard is told to stop, and until its connections are gone or have had their time.
+/// Waits for the stop, closes every connection, and waits until they are gone or `drain_timeout` is over.
 async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
     shard.wait_for_stop(&mut stop).await;
     let patience = shard.settings.limits.drain_timeout;
     info!(?patience, "stopping");
     shard.enter(Host::shut_down);
     if timeout(patience, shard.all_closed.notified()).await.is_err() {
-        warn!("connections are left; they are dropped");
+        warn!("drain_timeout is over; connections that are still open are dropped");
     }
 }
 

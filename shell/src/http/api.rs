@@ -75,7 +75,7 @@ impl<'a> BodyReservation<'a> {
         let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
         let bytes = length.min(most);
         // A shard that is broken answers no call.
-        let is_reserved = shard.enter(|host, now| host.body_begun(now, bytes)).unwrap_or(true);
+        let is_reserved = shard.enter(|host, now| host.reserve_body(now, bytes)).unwrap_or(true);
         // Made for nothing, it would give back what was never taken.
         is_reserved.then(|| Self { shard, bytes })
     }
@@ -83,7 +83,7 @@ impl<'a> BodyReservation<'a> {
 
 impl Drop for BodyReservation<'_> {
     fn drop(&mut self) {
-        self.shard.enter(|host, now| host.body_ended(now, self.bytes));
+        self.shard.enter(|host, now| host.release_body(now, self.bytes));
     }
 }
 

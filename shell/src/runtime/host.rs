@@ -25,12 +25,12 @@ pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
 #[derive(Debug)]
 pub struct Host<T, O = InputLog> {
     shard: Shard,
-    outside: Outside<T>,
+    env: Environment<T>,
     /// Inputs that follow from effects of the turn before.
     inputs: VecDeque<Input>,
     /// While work is put off: until when sockets have time to take some of what they have refused.
-    patience: Option<Instant>,
-    buffer: Box<[u8]>,
+    resume_by: Option<Instant>,
+    read_buffer: Box<[u8]>,
     write_buffer: WriteBuffer,
     observer: O,
     next_call: u64,
@@ -38,11 +38,11 @@ pub struct Host<T, O = InputLog> {
 
 /// What effects act on.
 #[derive(Debug)]
-struct Outside<T> {
+struct Environment<T> {
     connections: ConnectionTable<T>,
     dirty: VecDeque<ConnId>,
     /// Sockets that have taken nothing since they refused bytes.
-    refusing: BTreeSet<ConnId>,
+    full: BTreeSet<ConnId>,
     /// What was read of connections that are not to be listened to yet.
     unread: BTreeMap<ConnId, Vec<u8>>,
     /// Those sockets that refused when the last part of what was put off had been offered to all; None until it has been.
@@ -51,7 +51,7 @@ struct Outside<T> {
     verifier: TokenVerifier,
     refused_tokens: Option<RefusedTokens>,
     /// The connection that was accepted last, until it is opened, and its address.
-    arriving: Option<(ConnId, Option<IpAddr>)>,
+    accepted: Option<(ConnId, Option<IpAddr>)>,
 }
 
 /// Tokens that were refused, or missed where one is required, since it was last asked.
@@ -66,11 +66,11 @@ pub struct RefusedTokens {
 }
 
 /// Bytes that one read takes at most. All connections share the buffer.
-const BUFFER_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 16 << 10;
 /// How long those who refuse bytes have, all in all, to take some before what was put off goes on without them.
-const PATIENCE: Duration = Duration::from_millis(50);
+const RESUME_DELAY: Duration = Duration::from_millis(50);
 /// Reads and other steps of one connection before the others have their turn.
-const STEPS: usize = 2;
+const STEPS_PER_POLL: usize = 2;
 
 /// Result of polling a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,21 +94,21 @@ impl<T: Transport, O: Observer> Host<T, O> {
     #[must_use]
     pub fn observed(config: Config, seed: [u8; 32], verifier: TokenVerifier, observer: O) -> Self {
         Self {
-            patience: None,
+            resume_by: None,
             shard: Shard::new(config, seed),
-            outside: Outside {
+            env: Environment {
                 connections: ConnectionTable::default(),
                 dirty: VecDeque::new(),
-                refusing: BTreeSet::new(),
+                full: BTreeSet::new(),
                 awaited: None,
                 unread: BTreeMap::new(),
                 calls: BTreeMap::new(),
                 verifier,
                 refused_tokens: None,
-                arriving: None,
+                accepted: None,
             },
             inputs: VecDeque::new(),
-            buffer: vec![0; BUFFER_BYTES].into(),
+            read_buffer: vec![0; READ_BYTES].into(),
             write_buffer: WriteBuffer::default(),
             observer,
             next_call: 0,
@@ -122,29 +122,31 @@ impl<T: Transport, O: Observer> Host<T, O> {
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
         let address = upgrade.address;
         let conn = self.shard.accept(now, upgrade)?;
-        self.outside.arriving = Some((conn, address));
+        self.env.accepted = Some((conn, address));
         Ok(conn)
     }
 
     /// Gives a connection its socket.
     pub fn open(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
-        let address = self.outside.arriving.take().filter(|(arriving, _)| *arriving == conn).and_then(|(_, from)| from);
-        self.outside.connections.put(Driver::new(conn, transport, handshake, message_bytes), address);
+        let address = self.env.accepted.take().filter(|(accepted, _)| *accepted == conn).and_then(|(_, from)| from);
+        self.env.connections.put(Driver::new(conn, transport, handshake, message_bytes), address);
     }
 
     /// Does what a connection is ready for: its task.
     pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Progress> {
-        for _ in 0..STEPS {
-            let Some(entry) = self.outside.connections.get(conn) else { return Poll::Ready(Progress::Ended) };
+        for _ in 0..STEPS_PER_POLL {
+            let Some(entry) = self.env.connections.get(conn) else { return Poll::Ready(Progress::Ended) };
             entry.waker.clone_from(cx.waker());
             let is_held = self.shard.is_held(conn);
-            if !is_held && let Some(unread) = self.outside.unread.remove(&conn) {
+            if !is_held && let Some(unread) = self.env.unread.remove(&conn) {
                 self.turn(now, Input::Unread { conn, bytes: 0 });
                 self.decode(now, conn, &unread);
                 continue;
             }
-            let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.buffer, !is_held) else { return Poll::Pending };
+            let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.read_buffer, !is_held) else {
+                return Poll::Pending;
+            };
             match ready {
                 Ready::Upgraded(early) => {
                     self.turn(now, Input::Upgraded { conn });
@@ -152,9 +154,9 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 }
                 Ready::Writable => self.write(now, conn),
                 Ready::Read(bytes) => {
-                    let buffer = mem::take(&mut self.buffer);
+                    let buffer = mem::take(&mut self.read_buffer);
                     self.decode(now, conn, &buffer[..bytes]);
-                    self.buffer = buffer;
+                    self.read_buffer = buffer;
                 }
                 Ready::Lost(cause) => self.turn(now, Input::Lost { conn, cause }),
             }
@@ -166,60 +168,60 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// put off.
     pub fn flush(&mut self, now: Now, limit: usize) {
         for _ in 0..limit {
-            let Some(conn) = self.outside.dirty.pop_front() else { break };
+            let Some(conn) = self.env.dirty.pop_front() else { break };
             self.write(now, conn);
         }
-        if self.outside.dirty.is_empty() {
+        if self.env.dirty.is_empty() {
             self.shard.all_offered();
-            self.go_on(now);
+            self.resume(now);
         }
     }
 
     /// Whether there is anything for [`Host::flush`] to do.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
-        !self.outside.dirty.is_empty() || self.shard.is_spent() || (self.shard.has_work() && self.may_go_on())
+        !self.env.dirty.is_empty() || self.shard.is_spent() || (self.shard.has_work() && self.may_resume())
     }
 
     /// When [`Host::tick`] is next useful.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let patience = self.patience.filter(|_| !self.may_go_on());
-        self.shard.poll_timeout().into_iter().chain(patience).min()
+        let resume_by = self.resume_by.filter(|_| !self.may_resume());
+        self.shard.poll_timeout().into_iter().chain(resume_by).min()
     }
 
-    /// Keeps room for the body of a backend's call of at most so many bytes, until [`Host::body_ended`]. False when there is none.
+    /// Keeps room for the body of a backend's call of at most so many bytes, until [`Host::release_body`]. False when there is none.
     #[must_use]
-    pub fn body_begun(&mut self, now: Now, bytes: usize) -> bool {
+    pub fn reserve_body(&mut self, now: Now, bytes: usize) -> bool {
         let has_place = self.shard.has_place_for_body(bytes);
         if has_place {
-            self.keep_more(now, Input::BodyBegun { bytes });
+            self.handle_growth(now, Input::BodyBegun { bytes });
         }
         has_place
     }
 
     /// Gives that room back.
-    pub fn body_ended(&mut self, now: Now, bytes: usize) {
+    pub fn release_body(&mut self, now: Now, bytes: usize) {
         self.turn(now, Input::BodyEnded { bytes });
     }
 
     /// Hands in a backend's call.
     pub fn call(&mut self, now: Now, command: Command) -> Answer {
-        self.catch_up(now);
+        self.offer_all_if_spent(now);
         let (sender, answer) = oneshot::channel();
         let call = self.next_call;
         self.next_call += 1;
-        self.outside.calls.insert(call, sender);
+        self.env.calls.insert(call, sender);
         self.turn(now, Input::Call { call: CallId(call), command });
         answer
     }
 
     /// Lets the shard notice how late it is.
     pub fn tick(&mut self, now: Now) {
-        self.catch_up(now);
+        self.offer_all_if_spent(now);
         self.turn(now, Input::Tick);
-        if self.patience.is_some_and(|end| end <= now.mono) {
-            self.outside.awaited = Some(BTreeSet::new());
+        if self.resume_by.is_some_and(|end| end <= now.mono) {
+            self.env.awaited = Some(BTreeSet::new());
         }
     }
 
@@ -237,12 +239,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// Connections that have a socket.
     #[must_use]
     pub fn open_connections(&self) -> usize {
-        self.outside.connections.open
+        self.env.connections.open
     }
 
     /// The tokens that were refused, or missed, since this was last called.
     pub fn take_refused_tokens(&mut self) -> Option<RefusedTokens> {
-        self.outside.refused_tokens.take()
+        self.env.refused_tokens.take()
     }
 
     /// Whoever sees the inputs.
@@ -253,18 +255,18 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Drops every socket and every call, as they are, and lets the tasks of the connections find out.
     pub fn abandon(self) {
-        for entry in self.outside.connections.slots.into_iter().flatten() {
+        for entry in self.env.connections.slots.into_iter().flatten() {
             entry.waker.wake();
         }
     }
 
     fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
         // Each input may end the connection.
-        while let Some(entry) = self.outside.connections.get(conn) {
+        while let Some(entry) = self.env.connections.get(conn) {
             let Some(input) = entry.driver.decode(&mut bytes) else { return };
-            self.catch_up(now);
+            self.offer_all_if_spent(now);
             if matches!(input, Input::Fragment { .. } | Input::HalfFrame { .. }) {
-                self.keep_more(now, input);
+                self.handle_growth(now, input);
             } else {
                 self.turn(now, input);
             }
@@ -272,7 +274,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 self.write(now, conn);
             }
             if self.shard.is_held(conn) && !bytes.is_empty() {
-                self.outside.unread.insert(conn, bytes.to_vec());
+                self.env.unread.insert(conn, bytes.to_vec());
                 return self.turn(now, Input::Unread { conn, bytes: bytes.len() });
             }
         }
@@ -280,11 +282,11 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Hands in that more is kept than before. Whoever has to go for that gives back at once what was kept of it: there may be
     /// many of them before anything is written.
-    fn keep_more(&mut self, now: Now, input: Input) {
-        let woken = self.outside.dirty.len();
+    fn handle_growth(&mut self, now: Now, input: Input) {
+        let woken = self.env.dirty.len();
         self.turn(now, input);
-        for conn in self.outside.dirty.iter().skip(woken) {
-            if let Some(entry) = self.outside.connections.get(*conn)
+        for conn in self.env.dirty.iter().skip(woken) {
+            if let Some(entry) = self.env.connections.get(*conn)
                 && self.shard.pending(*conn).is_some_and(|pending| pending.is_last())
             {
                 entry.driver.skip_to_close();
@@ -293,9 +295,9 @@ impl<T: Transport, O: Observer> Host<T, O> {
     }
 
     /// Offers all sockets what waits, if nothing more is to be begun before that.
-    fn catch_up(&mut self, now: Now) {
+    fn offer_all_if_spent(&mut self, now: Now) {
         if self.shard.is_spent() {
-            while let Some(conn) = self.outside.dirty.pop_front() {
+            while let Some(conn) = self.env.dirty.pop_front() {
                 self.write(now, conn);
             }
             self.shard.all_offered();
@@ -304,38 +306,38 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Goes on with what was put off, once those who refused what they were offered before have taken some of it, or their
     /// time is over.
-    fn go_on(&mut self, now: Now) {
+    fn resume(&mut self, now: Now) {
         if !self.shard.has_work() {
             return;
         }
-        let end = *self.patience.get_or_insert(now.mono.after(PATIENCE));
-        if self.outside.awaited.is_none() && now.mono < end {
-            self.outside.awaited = Some(self.outside.refusing.clone());
+        let end = *self.resume_by.get_or_insert(now.mono.after(RESUME_DELAY));
+        if self.env.awaited.is_none() && now.mono < end {
+            self.env.awaited = Some(self.env.full.clone());
         }
-        if !self.may_go_on() {
+        if !self.may_resume() {
             return;
         }
-        self.outside.awaited = None;
+        self.env.awaited = None;
         self.observer.resumed(now);
         let effects = self.shard.resume(now);
-        follow(effects, &mut self.outside, &mut self.observer, &mut self.inputs);
+        apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
         self.observer.after(&self.shard);
         self.handle_rest(now);
         if !self.shard.has_work() {
-            self.patience = None;
+            self.resume_by = None;
         }
     }
 
     /// Whether nobody is waited for who refused what it was offered.
-    fn may_go_on(&self) -> bool {
-        self.outside.awaited.as_ref().is_none_or(BTreeSet::is_empty)
+    fn may_resume(&self) -> bool {
+        self.env.awaited.as_ref().is_none_or(BTreeSet::is_empty)
     }
 
     /// From here to the accounting nothing can come between the check that a connection may be written to and the
     /// write.
     fn write(&mut self, now: Now, conn: ConnId) {
         loop {
-            let Some(entry) = self.outside.connections.get(conn) else { return };
+            let Some(entry) = self.env.connections.get(conn) else { return };
             if entry.driver.is_blocked() {
                 return;
             }
@@ -345,16 +347,16 @@ impl<T: Transport, O: Observer> Host<T, O> {
             }
             match entry.driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) => {
-                    self.outside.has_taken(conn);
+                    self.env.socket_took_bytes(conn);
                     return self.turn(now, Input::Flushed { conn, bytes });
                 }
                 WriteOutcome::Part(bytes) => {
-                    self.outside.has_taken(conn);
+                    self.env.socket_took_bytes(conn);
                     self.turn(now, Input::Flushed { conn, bytes });
                 }
                 WriteOutcome::Refused => {
                     entry.waker.wake_by_ref();
-                    self.outside.refusing.insert(conn);
+                    self.env.full.insert(conn);
                     return self.turn(now, Input::Flushed { conn, bytes: 0 });
                 }
                 WriteOutcome::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
@@ -371,27 +373,27 @@ impl<T: Transport, O: Observer> Host<T, O> {
         while let Some(input) = self.inputs.pop_front() {
             self.observer.before(now, &input);
             let effects = self.shard.handle(now, input);
-            follow(effects, &mut self.outside, &mut self.observer, &mut self.inputs);
+            apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
             self.observer.after(&self.shard);
         }
     }
 }
 
 /// Carries out what a turn has come to, and queues the inputs that follow from it.
-fn follow<T: Transport>(
+fn apply_effects<T: Transport>(
     effects: Turn<'_>,
-    outside: &mut Outside<T>,
+    env: &mut Environment<T>,
     observer: &mut impl Observer,
     inputs: &mut VecDeque<Input>,
 ) {
     for effect in effects {
         observer.effect(&effect);
-        inputs.extend(outside.carry_out(effect));
+        inputs.extend(env.apply(effect));
     }
 }
 
-impl<T: Transport> Outside<T> {
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+impl<T: Transport> Environment<T> {
+    fn apply(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Wake(conn) => self.dirty.push_back(conn),
             Effect::Authenticate { conn, token } => {
@@ -426,10 +428,10 @@ impl<T: Transport> Outside<T> {
     }
 
     /// A socket that may have refused bytes before has taken some, or is gone.
-    fn has_taken(&mut self, conn: ConnId) {
+    fn socket_took_bytes(&mut self, conn: ConnId) {
         // Nearly always: this is done for every write.
-        if !self.refusing.is_empty()
-            && self.refusing.remove(&conn)
+        if !self.full.is_empty()
+            && self.full.remove(&conn)
             && let Some(awaited) = &mut self.awaited
         {
             awaited.remove(&conn);
@@ -438,7 +440,7 @@ impl<T: Transport> Outside<T> {
 
     fn connection_closed(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
-        self.has_taken(conn);
+        self.socket_took_bytes(conn);
         self.unread.remove(&conn);
         if let Some(entry) = self.connections.take(conn) {
             entry.driver.close(end.clean);

@@ -190,8 +190,8 @@ impl Hosted {
             Input::Call { command, .. } => drop(self.host.call(now, command)),
             Input::Tick => self.host.tick(now),
             Input::Shutdown => self.host.shut_down(now),
-            Input::BodyBegun { bytes } => assert!(self.host.body_begun(now, bytes), "there is room"),
-            Input::BodyEnded { bytes } => self.host.body_ended(now, bytes),
+            Input::BodyBegun { bytes } => assert!(self.host.reserve_body(now, bytes), "there is room"),
+            Input::BodyEnded { bytes } => self.host.release_body(now, bytes),
             Input::Authenticated { .. } | Input::Unread { .. } => unreachable!("the host does that by itself"),
         }
     }

@@ -3,6 +3,7 @@
 //! Whoever owns a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
+use super::connections::ConnectionTable;
 use super::observer::Observer;
 use crate::auth::TokenVerifier;
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
@@ -13,7 +14,7 @@ use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::net::IpAddr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, trace};
@@ -446,62 +447,5 @@ impl<T: Transport> Environment<T> {
             entry.driver.close(end.clean);
             entry.waker.wake();
         }
-    }
-}
-
-#[derive(Debug)]
-struct HostedConnection<T> {
-    driver: Driver<T>,
-    /// Where the client is.
-    address: Option<IpAddr>,
-    /// Wakes the connection's task.
-    waker: Waker,
-}
-
-/// Open connections by slot, from [`Host::open`] until [`Effect::Closed`].
-#[derive(Debug)]
-struct ConnectionTable<T> {
-    // Boxed, so that the table stays small where it is mostly empty, and grows without moving sockets around.
-    slots: Vec<Option<Box<HostedConnection<T>>>>,
-    open: usize,
-}
-
-impl<T> Default for ConnectionTable<T> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), open: 0 }
-    }
-}
-
-impl<T: Transport> ConnectionTable<T> {
-    fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
-        let slot = driver.conn().slot as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        let entry = HostedConnection { driver, address, waker: Waker::noop().clone() };
-        let before = self.slots[slot].replace(Box::new(entry));
-        assert!(before.is_none(), "a slot is given to one connection at a time");
-        self.open += 1;
-    }
-
-    fn get(&mut self, conn: ConnId) -> Option<&mut HostedConnection<T>> {
-        self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|entry| entry.driver.conn() == conn)
-    }
-
-    fn take(&mut self, conn: ConnId) -> Option<Box<HostedConnection<T>>> {
-        self.get(conn)?;
-        self.open -= 1;
-        self.slots[conn.slot as usize].take()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpStream;
-
-    #[test]
-    fn a_connection_takes_little_memory() {
-        assert!(size_of::<HostedConnection<TcpStream>>() <= 128, "{} bytes", size_of::<HostedConnection<TcpStream>>());
     }
 }

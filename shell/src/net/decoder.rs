@@ -1,44 +1,46 @@
-//! tungstenite as a decoder of what was already read, at no cost to a connection that has nothing half-read.
+//! Decodes WebSocket frames from bytes that were read already. tungstenite does the decoding; a connection without an
+//! incomplete message costs no memory.
 
 use std::io::{self, Read, Write};
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
-/// The frames of one connection, in whatever pieces their bytes come.
+/// The decoder of one connection's frames. Their bytes may come in any pieces.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     message_bytes: usize,
-    /// There only while a message is half-read. It keeps the largest buffer that it ever needed.
+    /// Some while a message is incomplete. It keeps the largest buffer that it needed.
     half_read: Option<Box<HalfRead>>,
-    /// There once nothing but the peer's Close frame is waited for.
+    /// Some once only the client's Close frame is waited for.
     scanner: Option<Box<CloseScanner>>,
 }
 
-/// What has ended with a frame.
+/// A frame that is complete.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Decoded {
     /// A message, or a control frame.
     Message(Message),
-    /// A part of a message, with so many bytes of it, of which more is to come.
+    /// A fragment of a message that is not complete, with its number of bytes.
     Fragment { bytes: usize },
 }
 
+/// The state of an incomplete message.
 #[derive(Debug)]
 struct HalfRead {
     context: WebSocketContext,
     boundary: Boundary,
 }
 
-/// What the decoder reads at a time: it zero-fills that much before every read.
+/// Bytes of one read of tungstenite, which fills that much with zeros before each.
 const READ_BYTES: usize = 256;
 
 impl Decoder {
-    /// A decoder for messages of at most so many bytes.
+    /// A decoder for messages of at most `message_bytes`.
     pub(crate) fn new(message_bytes: usize) -> Self {
         Self { message_bytes, half_read: None, scanner: None }
     }
 
-    /// The next frame that ends, made of bytes off the front of `unread`.
+    /// Decodes the next complete frame from the front of `unread`.
     ///
     /// # Errors
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
@@ -61,21 +63,21 @@ impl Decoder {
         next.map(Decoded::Message)
     }
 
-    /// From now on nothing is kept, and only a Close frame is told of.
+    /// From now on reports a Close frame only, and keeps nothing of other frames.
     pub(crate) fn skip_to_close(&mut self) {
         let boundary = self.half_read.take().map(|half_read| half_read.boundary);
         self.scanner
             .get_or_insert_with(|| Box::new(CloseScanner { boundary: boundary.unwrap_or_default(), code: Vec::new() }));
     }
 
-    /// How many bytes a frame will have that has begun and is not complete, or the most that its header may have where that is
-    /// not complete. Nothing where that is no news since it was last asked.
+    /// The size of the incomplete frame, or the most that its header may have while that is incomplete. None where there is
+    /// no such frame, and where the size is the same as at the last call.
     pub(crate) fn take_half_frame(&mut self) -> Option<usize> {
         self.half_read.as_mut()?.boundary.take_half_frame()
     }
 }
 
-/// Whether more bytes are needed.
+/// Whether an error says that more bytes are needed.
 fn is_would_block<T>(next: &tungstenite::Result<T>) -> bool {
     matches!(next, Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock)
 }
@@ -84,7 +86,7 @@ impl HalfRead {
     fn new(message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
-            // What it answers by itself goes to `Feed` at once, so that nothing piles up.
+            // Its own answers go to `Feed` at once, so that none pile up.
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
@@ -92,8 +94,8 @@ impl HalfRead {
     }
 }
 
-/// What tungstenite takes for a socket. It never gets a byte beyond the frame that it is reading, nor any behind a fragment
-/// before that is taken note of, and what it writes is thrown away.
+/// The bytes that were read, as a socket for tungstenite. It gives no byte beyond the current frame, none after a fragment
+/// that was not reported yet, and discards what is written.
 struct Feed<'a, 'b> {
     unread: &'a mut &'b [u8],
     boundary: &'a mut Boundary,
@@ -101,7 +103,7 @@ struct Feed<'a, 'b> {
 
 impl Read for Feed<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() || self.boundary.ended_fragment.is_some() {
+        if self.unread.is_empty() || self.boundary.unreported_fragment.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let length = self.boundary.wanted().min(buffer.len()).min(self.unread.len());
@@ -123,18 +125,18 @@ impl Write for Feed<'_, '_> {
     }
 }
 
-/// Looks for a Close frame, and forgets what else comes.
+/// Looks for a Close frame, and discards every other frame.
 #[derive(Debug)]
 struct CloseScanner {
     boundary: Boundary,
-    /// The first two bytes of the payload of a Close frame, as far as they have come.
+    /// The first two bytes of a Close frame's payload, as far as they were read.
     code: Vec<u8>,
 }
 
 const CLOSE: u8 = 0x8;
 
 impl CloseScanner {
-    /// What the Close frame says, if it ends within `unread`. A reason is not kept.
+    /// The Close frame that ends within `unread`, without its reason. The inner None is a frame without a code.
     fn next(&mut self, unread: &mut &[u8]) -> Option<Option<CloseFrame>> {
         while !unread.is_empty() {
             let length = self.boundary.wanted().min(unread.len());
@@ -143,7 +145,7 @@ impl CloseScanner {
                 && self.boundary.opcode() == CLOSE
             {
                 for (byte, at) in given.iter().zip(at..2) {
-                    // What came before is lost to it.
+                    // A first byte that was read before the scan began is lost, and so is the code.
                     if self.code.len() == at {
                         self.code.push(byte ^ mask[at]);
                     }
@@ -160,26 +162,26 @@ impl CloseScanner {
     }
 }
 
-/// Where frames and messages end (RFC 6455 section 5.2), whether or not they are valid.
+/// The position within frames and messages (RFC 6455 section 5.2), whether or not they are valid.
 #[derive(Debug, Default)]
 struct Boundary {
     header: [u8; 14],
-    /// Bytes of the header so far.
+    /// Bytes of the header that were read.
     seen: usize,
-    /// Bytes of the payload to come; known once the header is complete.
+    /// Bytes of the payload that are missing; known once the header is complete.
     payload: u64,
-    /// A fragment came whose message is not complete.
+    /// Whether a fragment was read whose message is not complete.
     fragmented: bool,
-    /// The last bytes were the end of such a fragment, with so many bytes, of which nobody has taken note yet.
-    ended_fragment: Option<usize>,
-    /// Bytes of the payload; known once the header is complete.
+    /// The size of a fragment that has just ended and was not reported yet.
+    unreported_fragment: Option<usize>,
+    /// Bytes of the whole payload; known once the header is complete.
     length: u64,
-    /// What was told last of how long the frame will be that has begun.
-    told: Option<usize>,
+    /// The size of the incomplete frame as it was last reported.
+    reported: Option<usize>,
 }
 
 impl Boundary {
-    /// Bytes until the next point where something new is known; at least one.
+    /// Bytes up to the next end of a header or payload; at least one.
     fn wanted(&self) -> usize {
         match self.header_length() - self.seen {
             0 => bytes_of(self.payload),
@@ -187,7 +189,7 @@ impl Boundary {
         }
     }
 
-    /// Takes note of at most [`Boundary::wanted`] bytes.
+    /// Advances by these bytes, at most [`Boundary::wanted`].
     fn advance(&mut self, bytes: &[u8]) {
         if self.seen == self.header_length() {
             self.payload -= bytes.len() as u64;
@@ -204,25 +206,25 @@ impl Boundary {
             let is_control = self.header[0] & 0x08 != 0;
             let is_final = self.header[0] & 0x80 != 0;
             self.fragmented = if is_control { self.fragmented } else { !is_final };
-            self.ended_fragment = (!is_control && !is_final).then(|| bytes_of(self.length));
-            self.told = None;
+            self.unreported_fragment = (!is_control && !is_final).then(|| bytes_of(self.length));
+            self.reported = None;
             self.seen = 0;
         }
     }
 
-    /// How long the fragment was that has ended since this was last asked.
+    /// Takes the size of a fragment that has just ended.
     fn take_fragment(&mut self) -> Option<usize> {
-        self.ended_fragment.take()
+        self.unreported_fragment.take()
     }
 
-    /// How long the frame will be that has begun and not ended, where that is news.
+    /// The size of the incomplete frame, where it differs from the last report.
     fn take_half_frame(&mut self) -> Option<usize> {
         if self.seen == 0 {
             return None;
         }
         let is_known = self.seen >= 2 && self.seen == self.header_length();
         let bytes = if is_known { bytes_of(self.length).saturating_add(self.seen) } else { self.header.len() };
-        (self.told.replace(bytes) != Some(bytes)).then_some(bytes)
+        (self.reported.replace(bytes) != Some(bytes)).then_some(bytes)
     }
 
     fn is_between_messages(&self) -> bool {
@@ -234,7 +236,7 @@ impl Boundary {
         self.header[0] & 0x0f
     }
 
-    /// How much of the payload has come, and the key that it is masked with, once the header is complete.
+    /// Bytes of the payload that were read, and its masking key. None while the header is incomplete.
     fn payload_place(&self) -> Option<(usize, [u8; 4])> {
         let end = self.header_length();
         if self.seen < 2 || self.seen < end {
@@ -247,7 +249,7 @@ impl Boundary {
         Some((bytes_of(self.length - self.payload), mask))
     }
 
-    /// As far as it is known: of its first two bytes, then of all of it.
+    /// The length of the header: 2 until the first two bytes are read, then that of the whole header.
     fn header_length(&self) -> usize {
         if self.seen < 2 {
             return 2;

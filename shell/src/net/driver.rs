@@ -1,7 +1,7 @@
-//! One connection: the bytes of its socket on one side, the inputs and the pending bytes of the shard on the other.
+//! The driver of one connection: bytes of its socket on one side, inputs to the core and its pending bytes on the other.
 //!
 //! The same code runs over TCP in the server and over an invented transport in the simulator. It decides nothing: it
-//! writes the 101, turns frames into inputs, and moves what the shard has pending.
+//! writes the 101, turns frames into inputs, and writes what the core has pending.
 
 use crate::net::decoder::{Decoded, Decoder};
 use parlor_core::{ConnId, Input, Lost, Pending, Violation};
@@ -12,7 +12,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
 
-/// A stream of bytes in both directions, as far as a connection needs it.
+/// A stream of bytes in both directions.
 pub trait Transport {
     /// Reads into `buffer`; zero bytes are the end of the stream.
     ///
@@ -20,47 +20,47 @@ pub trait Transport {
     /// Any error means that the stream is gone.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Writes what can be written at once, and says how many bytes that was.
+    /// Writes what the stream takes at once. Returns the number of bytes.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when that is none. Any other error, and zero bytes, mean that the stream is gone.
+    /// [`io::ErrorKind::WouldBlock`] when the stream takes none. Any other error, and zero bytes, mean that the stream is gone.
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Whether [`Transport::try_write`] is worth another try after it would have blocked.
+    /// Ready when [`Transport::try_write`] may be tried again after it would have blocked.
     ///
     /// # Errors
     /// Any error means that the stream is gone.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the stream to the peer: what was written before still goes out, and nothing is written any more. Reading goes
-    /// on. A transport on which that fails is gone, which reading finds out.
+    /// Ends the stream to the client after the bytes that were written. Reading goes on. A transport on which that fails is
+    /// gone, which the next read reports.
     fn finish(&mut self);
 
-    /// Makes sure that nothing more is sent, not even what was written before, once the transport is dropped.
+    /// Makes dropping the transport a reset: bytes that were written and not sent yet are discarded.
     fn abort(&mut self);
 }
 
-/// What a write took.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// Everything that was pending.
     All(usize),
-    /// The first so many bytes.
+    /// The first bytes of it, this many.
     Part(usize),
-    /// Nothing: the socket is full. [`Driver::poll`] says when to try again.
+    /// Nothing was written: the socket is full. [`Driver::poll`] returns [`Ready::Writable`] when it is not any more.
     Refused,
-    /// Nothing: the socket is gone.
+    /// Nothing was written: the socket is gone.
     Failed,
 }
 
-/// What a connection is ready for.
+/// The next event of a connection's socket.
 #[derive(Debug)]
 pub enum Ready {
-    /// The last byte of the 101 is written. These bytes came with the request and are to be decoded first.
+    /// The last byte of the 101 is written. These bytes came with the request, and are decoded first.
     Upgraded(Vec<u8>),
     /// The socket takes bytes again.
     Writable,
-    /// So many bytes were read into the buffer and are to be decoded.
+    /// This many bytes were read into the buffer.
     Read(usize),
     /// The socket is gone.
     Lost(Lost),
@@ -73,18 +73,21 @@ pub struct Driver<T> {
     transport: T,
     phase: DriverPhase,
     message_bytes: usize,
-    /// The socket refused bytes, and has not said since that it takes them again.
+    /// The socket is full, and has not reported since that it takes bytes again.
     blocked: bool,
 }
 
+/// The state of the client's side of the stream.
 #[derive(Debug)]
 enum DriverPhase {
+    /// The 101 is being written.
     Handshaking(Box<Handshake>),
+    /// Frames are decoded.
     Decoding(Decoder),
-    /// The peer said its last word, or broke a rule: what it still sends is read and thrown away, since a socket that is
-    /// closed with bytes unread is reset, and takes back what was written to it.
+    /// The client sent a Close frame or broke a rule. Its input is read and discarded: a socket that is closed with bytes
+    /// unread is reset, which loses what was written to it.
     Discarding,
-    /// The peer's stream has ended.
+    /// The client's stream has ended.
     Done,
 }
 
@@ -97,20 +100,20 @@ pub struct Handshake {
     pub early: Vec<u8>,
 }
 
-/// The most slices that one write gathers.
+/// The most slices of one vectored write.
 const SLICES: usize = 64;
-/// Frames of so many bytes, on average, are copied together for one write: up to 2 KiB that took less CPU on loopback than a
-/// slice for each (0.2 to 0.9 times as much for 132 bytes, 0.93 to 0.98 for 2 KiB), and from 4 KiB on more (1.05).
+/// Frames up to this size, on average, are copied together for one write. On loopback, copying took less CPU than a slice
+/// for each frame up to 2 KiB (0.2 to 0.9 times as much for 132 bytes, 0.93 to 0.98 for 2 KiB), and more from 4 KiB on (1.05).
 const SMALL: usize = 2 << 10;
-/// The most bytes that are copied for one write. The buffer is shared, and as large as this.
+/// The most bytes that are copied for one write: the size of the write buffer.
 const COPIED: usize = 32 << 10;
 
-/// Where the frames of one write are copied together. All connections of a shard share it.
+/// The buffer in which small frames are copied together for one write. All connections of a shard share it.
 #[derive(Debug, Default)]
 pub struct WriteBuffer(Vec<u8>);
 
 impl WriteBuffer {
-    /// Copies whole frames off the front of what is pending, if they are several small ones. Empty when they are not.
+    /// Copies whole frames from the front of what is pending, where these are small. Empty where they are not.
     fn fill(&mut self, pending: &Pending<'_>) -> &[u8] {
         self.0.clear();
         if pending.len() <= pending.frames().saturating_mul(SMALL) {
@@ -127,22 +130,22 @@ impl WriteBuffer {
 }
 
 impl<T: Transport> Driver<T> {
-    /// A connection whose 101 is still to be written, and which accepts messages of so many bytes.
+    /// A connection whose 101 is to be written, and which accepts messages of at most `message_bytes`.
     pub fn new(conn: ConnId, transport: T, handshake: Handshake, message_bytes: usize) -> Self {
         Self { conn, transport, phase: DriverPhase::Handshaking(Box::new(handshake)), message_bytes, blocked: false }
     }
 
-    /// Which connection this is.
+    /// The connection's id.
     pub fn conn(&self) -> ConnId {
         self.conn
     }
 
-    /// Whether [`Driver::write`] is of no use until [`Ready::Writable`].
+    /// Whether the socket is full: [`Driver::write`] is of no use until [`Ready::Writable`].
     pub fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// What the connection is ready for next, where it `may_read`. Reads go to `buffer`, which is not touched otherwise.
+    /// The next event of the socket. Reads into `buffer`, if it `may_read`.
     pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], may_read: bool) -> Poll<Ready> {
         if let DriverPhase::Handshaking(handshake) = &mut self.phase {
             if ready!(poll_write_all(&mut self.transport, cx, &mut handshake.response)).is_err() {
@@ -171,7 +174,7 @@ impl<T: Transport> Driver<T> {
         })
     }
 
-    /// Takes bytes off the front of `unread` until they make an input, or until none is left.
+    /// Decodes bytes from the front of `unread` up to the next input. None when all bytes are used up.
     pub fn decode(&mut self, unread: &mut &[u8]) -> Option<Input> {
         let DriverPhase::Decoding(decoder) = &mut self.phase else {
             *unread = &[];
@@ -203,14 +206,14 @@ impl<T: Transport> Driver<T> {
         Some(Input::Violation { conn, rule })
     }
 
-    /// From now on only the peer's Close frame is told of, and nothing else of what comes is kept.
+    /// From now on reports the client's Close frame only, and keeps nothing of other frames.
     pub fn skip_to_close(&mut self) {
         if let DriverPhase::Decoding(decoder) = &mut self.phase {
             decoder.skip_to_close();
         }
     }
 
-    /// Writes what is pending, as far as one call to the socket takes it. What `buffer` holds afterwards means nothing.
+    /// Writes as much of what is pending as one call to the socket takes. The content of `buffer` afterwards means nothing.
     pub fn write(&mut self, pending: &Pending<'_>, buffer: &mut WriteBuffer) -> WriteOutcome {
         let first = pending.slices().next().unwrap_or_default();
         let written = if first.len() == pending.len() {
@@ -233,12 +236,12 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Ends the stream to the peer, which has been sent all that it will be.
+    /// Ends the stream to the client, after the last byte that it is sent.
     pub fn finish(&mut self) {
         self.transport.finish();
     }
 
-    /// Drops the connection: what the socket holds still goes out after a `clean` end, and nothing after any other.
+    /// Drops the connection. After a `clean` end the bytes that the socket holds are still sent; any other end is a reset.
     pub fn close(mut self, clean: bool) {
         if !clean {
             self.transport.abort();
@@ -246,6 +249,7 @@ impl<T: Transport> Driver<T> {
     }
 }
 
+/// Writes the first [`SLICES`] frames, without copying them.
 fn write_slices<T: Transport>(transport: &mut T, pending: &Pending<'_>) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut count = 0;
@@ -256,11 +260,12 @@ fn write_slices<T: Transport>(transport: &mut T, pending: &Pending<'_>) -> io::R
     transport.try_write(&slices[..count])
 }
 
-/// The decoder reports a Close with a code that is not allowed as this one.
+/// Whether a Close frame stands for one whose code is not allowed: the decoder reports such a frame as this one.
 fn is_stand_in(frame: Option<&CloseFrame>) -> bool {
     frame.is_some_and(|frame| frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation")
 }
 
+/// Writes all bytes, over as many polls as that takes.
 fn poll_write_all<T: Transport>(transport: &mut T, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<io::Result<()>> {
     while !bytes.is_empty() {
         match transport.try_write(&[IoSlice::new(bytes)]) {

@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Bytes that the kernel keeps for a socket beside those that are on their way: what it does not take waits in an outbox,
-/// where it is bounded, and where a client that does not read is found out.
+/// Bytes that the kernel keeps for a socket and has not sent yet. What it does not take waits in an outbox, which is bounded
+/// and by which a slow consumer is found.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// Sets what every accepted socket has: small writes leave at once, and what cannot leave is not piled up in the kernel.
+/// Sets the options of every accepted socket: small writes are sent at once, and unsent bytes in the kernel are bounded.
 pub(crate) fn set_up(socket: &TcpStream) {
-    // An error means that the socket is gone already, which whoever reads from it will find out.
+    // An error means that the socket is gone already, which the first read reports.
     let _ = socket.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
@@ -31,8 +31,8 @@ impl Transport for TcpStream {
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            // Straight to the socket: the driver remembers by itself which sockets refuse. The second time is for the runtime,
-            // which has to find out that this one does, to say when it takes bytes again.
+            // Straight to the socket: the driver itself remembers which sockets are full. The second try is for the runtime,
+            // which has to see that this one is, so that it reports when that ends.
             [slice] => match SockRef::from(&*self).send(slice) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => TcpStream::try_write(self, slice),
                 sent => sent,

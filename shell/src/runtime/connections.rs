@@ -5,19 +5,20 @@ use parlor_core::ConnId;
 use std::net::IpAddr;
 use std::task::Waker;
 
+/// One open connection and its socket.
 #[derive(Debug)]
 pub(super) struct HostedConnection<T> {
     pub(super) driver: Driver<T>,
-    /// Where the client is.
+    /// The client's address, where it is known.
     pub(super) address: Option<IpAddr>,
     /// Wakes the connection's task.
     pub(super) waker: Waker,
 }
 
-/// Open connections by slot, from [`Host::open`] until [`Effect::Closed`].
+/// Open connections by slot. An entry is there from the opening until the core reports the end.
 #[derive(Debug)]
 pub(super) struct ConnectionTable<T> {
-    // Boxed, so that the table stays small where it is mostly empty, and grows without moving sockets around.
+    // Boxed, so that vacant slots cost little and growing moves no sockets.
     pub(super) slots: Vec<Option<Box<HostedConnection<T>>>>,
     pub(super) open: usize,
 }
@@ -29,6 +30,7 @@ impl<T> Default for ConnectionTable<T> {
 }
 
 impl<T: Transport> ConnectionTable<T> {
+    /// Adds a connection. The slot must be vacant.
     pub(super) fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
         let slot = driver.conn().slot as usize;
         if slot >= self.slots.len() {
@@ -40,10 +42,12 @@ impl<T: Transport> ConnectionTable<T> {
         self.open += 1;
     }
 
+    /// The entry of a connection; None where it has ended.
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut HostedConnection<T>> {
         self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|entry| entry.driver.conn() == conn)
     }
 
+    /// Removes the entry of a connection; None where it has ended.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<HostedConnection<T>>> {
         self.get(conn)?;
         self.open -= 1;

@@ -1,6 +1,6 @@
-//! A shard with its sockets: carries out what the shard decides. It knows neither the runtime nor the clock.
+//! A shard with its sockets. The host turns bytes into inputs and carries out effects; it knows neither runtime nor clock.
 //!
-//! Whoever owns a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
+//! The owner of a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
 use super::connections::ConnectionTable;
@@ -19,17 +19,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{debug, trace};
 
-/// A call's answer, when it comes.
+/// The answer to an API call. It ends without one when the shard does.
 pub type Answer = oneshot::Receiver<Result<Reply, Error>>;
 
-/// A shard and everything that it acts on.
+/// A shard, its sockets and its unanswered calls.
 #[derive(Debug)]
 pub struct Host<T, O = InputLog> {
     shard: Shard,
     env: Environment<T>,
-    /// Inputs that follow from effects of the turn before.
+    /// Inputs that effects of the last turn gave rise to.
     inputs: VecDeque<Input>,
-    /// While work is put off: until when sockets have time to take some of what they have refused.
+    /// While work is postponed: until when full sockets are waited for.
     resume_by: Option<Instant>,
     read_buffer: Box<[u8]>,
     write_buffer: WriteBuffer,
@@ -37,53 +37,54 @@ pub struct Host<T, O = InputLog> {
     next_call: u64,
 }
 
-/// What effects act on.
+/// The targets of effects.
 #[derive(Debug)]
 struct Environment<T> {
     connections: ConnectionTable<T>,
+    /// Connections that have something to be written, the longest wait first.
     dirty: VecDeque<ConnId>,
     /// Sockets that have taken nothing since they refused bytes.
     full: BTreeSet<ConnId>,
-    /// What was read of connections that are not to be listened to yet.
+    /// Bytes that were read of connections whose input the shard holds back.
     unread: BTreeMap<ConnId, Vec<u8>>,
-    /// Those sockets that refused when the last part of what was put off had been offered to all; None until it has been.
+    /// Full sockets that postponed work waits for. None until the last part of it was offered to every socket.
     awaited: Option<BTreeSet<ConnId>>,
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     verifier: TokenVerifier,
     refused_tokens: Option<RefusedTokens>,
-    /// The connection that was accepted last, until it is opened, and its address.
+    /// The connection that was accepted and is not open yet, and its address.
     accepted: Option<(ConnId, Option<IpAddr>)>,
 }
 
-/// Tokens that were refused, or missed where one is required, since it was last asked.
+/// Tokens that were refused, or missing where one is required, since [`Host::take_refused_tokens`] was last called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedTokens {
-    /// How many.
+    /// Number of tokens.
     pub count: u64,
-    /// Why the last of them was.
+    /// The reason of the last refusal.
     pub why: String,
-    /// Where the client is that sent the last of them.
+    /// The address of the client of the last refusal.
     pub address: Option<IpAddr>,
 }
 
-/// Bytes that one read takes at most. All connections share the buffer.
+/// Size of the read buffer, which all connections share: the most bytes of one read.
 const READ_BYTES: usize = 16 << 10;
-/// How long those who refuse bytes have, all in all, to take some before what was put off goes on without them.
+/// The longest time that postponed work waits for full sockets.
 const RESUME_DELAY: Duration = Duration::from_millis(50);
-/// Reads and other steps of one connection before the others have their turn.
+/// Reads and other steps of one connection before other connections run.
 const STEPS_PER_POLL: usize = 2;
 
 /// Result of polling a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// More to do: poll again once the other connections had their turn.
+    /// More to do: poll again once the other tasks have run.
     Yield,
     /// The connection has ended.
     Ended,
 }
 
 impl<T: Transport> Host<T> {
-    /// A shard without connections, which keeps its last inputs. `seed` must be unpredictable.
+    /// A host without connections, which logs its last inputs. `seed` must be unpredictable.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], verifier: TokenVerifier) -> Self {
         Self::observed(config, seed, verifier, InputLog::default())
@@ -91,7 +92,7 @@ impl<T: Transport> Host<T> {
 }
 
 impl<T: Transport, O: Observer> Host<T, O> {
-    /// The same with another observer.
+    /// Like [`Host::new`], with another observer.
     #[must_use]
     pub fn observed(config: Config, seed: [u8; 32], verifier: TokenVerifier, observer: O) -> Self {
         Self {
@@ -116,10 +117,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Asks the shard to take a connection in. After that, [`Host::open`] must follow in the same breath.
+    /// Admits a connection. [`Host::open`] must follow before any other call.
     ///
     /// # Errors
-    /// The shard's reason not to.
+    /// The reason for which the shard refuses it.
     pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
         let address = upgrade.address;
         let conn = self.shard.accept(now, upgrade)?;
@@ -127,14 +128,14 @@ impl<T: Transport, O: Observer> Host<T, O> {
         Ok(conn)
     }
 
-    /// Gives a connection its socket.
+    /// Gives an accepted connection its socket.
     pub fn open(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
         let address = self.env.accepted.take().filter(|(accepted, _)| *accepted == conn).and_then(|(_, from)| from);
         self.env.connections.put(Driver::new(conn, transport, handshake, message_bytes), address);
     }
 
-    /// Does what a connection is ready for: its task.
+    /// Reads and writes what a connection's socket is ready for. This is the whole of the connection's task.
     pub fn poll_connection(&mut self, now: Now, conn: ConnId, cx: &mut Context<'_>) -> Poll<Progress> {
         for _ in 0..STEPS_PER_POLL {
             let Some(entry) = self.env.connections.get(conn) else { return Poll::Ready(Progress::Ended) };
@@ -165,8 +166,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         Poll::Ready(Progress::Yield)
     }
 
-    /// Writes what waits for up to `limit` connections, once each. When nothing is left to write, it goes on with what was
-    /// put off.
+    /// Writes what waits for up to `limit` connections, once each. When nothing is left to write, resumes postponed work.
     pub fn flush(&mut self, now: Now, limit: usize) {
         for _ in 0..limit {
             let Some(conn) = self.env.dirty.pop_front() else { break };
@@ -178,20 +178,21 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Whether there is anything for [`Host::flush`] to do.
+    /// Whether [`Host::flush`] has something to do.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
         !self.env.dirty.is_empty() || self.shard.is_spent() || (self.shard.has_work() && self.may_resume())
     }
 
-    /// When [`Host::tick`] is next useful.
+    /// The instant at which [`Host::tick`] is due. None while no timer runs.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let resume_by = self.resume_by.filter(|_| !self.may_resume());
         self.shard.poll_timeout().into_iter().chain(resume_by).min()
     }
 
-    /// Keeps room for the body of a backend's call of at most so many bytes, until [`Host::release_body`]. False when there is none.
+    /// Reserves `bytes` for the body of an API call until [`Host::release_body`]. False where `inbound_bytes_total` does not
+    /// allow it.
     #[must_use]
     pub fn reserve_body(&mut self, now: Now, bytes: usize) -> bool {
         let has_place = self.shard.has_place_for_body(bytes);
@@ -201,12 +202,12 @@ impl<T: Transport, O: Observer> Host<T, O> {
         has_place
     }
 
-    /// Gives that room back.
+    /// Gives a reservation back.
     pub fn release_body(&mut self, now: Now, bytes: usize) {
         self.turn(now, Input::BodyEnded { bytes });
     }
 
-    /// Hands in a backend's call.
+    /// Starts an API call.
     pub fn call(&mut self, now: Now, command: Command) -> Answer {
         self.offer_all_if_spent(now);
         let (sender, answer) = oneshot::channel();
@@ -217,7 +218,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         answer
     }
 
-    /// Lets the shard notice how late it is.
+    /// Advances the shard's clock and fires due timers.
     pub fn tick(&mut self, now: Now) {
         self.offer_all_if_spent(now);
         self.turn(now, Input::Tick);
@@ -231,36 +232,37 @@ impl<T: Transport, O: Observer> Host<T, O> {
         self.turn(now, Input::Shutdown);
     }
 
-    /// The shard, to look at.
+    /// The shard, for its figures and snapshots.
     #[must_use]
     pub fn shard(&self) -> &Shard {
         &self.shard
     }
 
-    /// Connections that have a socket.
+    /// Number of open connections.
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.env.connections.open
     }
 
-    /// The tokens that were refused, or missed, since this was last called.
+    /// The tokens that were refused or missing since this was last called.
     pub fn take_refused_tokens(&mut self) -> Option<RefusedTokens> {
         self.env.refused_tokens.take()
     }
 
-    /// Whoever sees the inputs.
+    /// The observer of inputs and effects.
     #[must_use]
     pub fn observer(&self) -> &O {
         &self.observer
     }
 
-    /// Drops every socket and every call, as they are, and lets the tasks of the connections find out.
+    /// Drops every socket and every call at once, and wakes the connections' tasks, which end.
     pub fn abandon(self) {
         for entry in self.env.connections.slots.into_iter().flatten() {
             entry.waker.wake();
         }
     }
 
+    /// Decodes bytes of a connection into inputs, until it ends or the shard holds its input back.
     fn decode(&mut self, now: Now, conn: ConnId, mut bytes: &[u8]) {
         // Each input may end the connection.
         while let Some(entry) = self.env.connections.get(conn) {
@@ -281,8 +283,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Hands in that more is kept than before. Whoever has to go for that gives back at once what was kept of it: there may be
-    /// many of them before anything is written.
+    /// Handles an input that takes more memory. Connections that are closed to make up for it release their memory at once,
+    /// since there may be many of them before anything is written.
     fn handle_growth(&mut self, now: Now, input: Input) {
         let woken = self.env.dirty.len();
         self.turn(now, input);
@@ -295,7 +297,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Offers all sockets what waits, if nothing more is to be begun before that.
+    /// Where the shard has spent its turn's budget, writes what waits for every connection before the next input.
     fn offer_all_if_spent(&mut self, now: Now) {
         if self.shard.is_spent() {
             while let Some(conn) = self.env.dirty.pop_front() {
@@ -305,8 +307,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Goes on with what was put off, once those who refused what they were offered before have taken some of it, or their
-    /// time is over.
+    /// Resumes postponed work once every full socket has taken some bytes, or [`RESUME_DELAY`] is over.
     fn resume(&mut self, now: Now) {
         if !self.shard.has_work() {
             return;
@@ -329,13 +330,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Whether nobody is waited for who refused what it was offered.
+    /// Whether no full socket is waited for.
     fn may_resume(&self) -> bool {
         self.env.awaited.as_ref().is_none_or(BTreeSet::is_empty)
     }
 
-    /// From here to the accounting nothing can come between the check that a connection may be written to and the
-    /// write.
+    /// Writes what waits for a connection until the socket is full. The check that it may be written to, the write and its
+    /// accounting are one step: nothing comes between them.
     fn write(&mut self, now: Now, conn: ConnId) {
         loop {
             let Some(entry) = self.env.connections.get(conn) else { return };
@@ -365,6 +366,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
+    /// Handles an input and everything that follows from it.
     fn turn(&mut self, now: Now, input: Input) {
         self.inputs.push_back(input);
         self.handle_rest(now);
@@ -380,7 +382,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
     }
 }
 
-/// Carries out what a turn has come to, and queues the inputs that follow from it.
+/// Carries out the effects of a turn, and queues the inputs that follow from them.
 fn apply_effects<T: Transport>(
     effects: Turn<'_>,
     env: &mut Environment<T>,
@@ -394,6 +396,7 @@ fn apply_effects<T: Transport>(
 }
 
 impl<T: Transport> Environment<T> {
+    /// Carries out one effect. Returns the input that follows from it, if there is one.
     fn apply(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Wake(conn) => self.dirty.push_back(conn),
@@ -419,7 +422,7 @@ impl<T: Transport> Environment<T> {
             Effect::Closed { conn, end } => self.connection_closed(conn, &end),
             Effect::Reply { call, result } => {
                 if let Some(caller) = self.calls.remove(&call.0) {
-                    // The caller may have given up meanwhile.
+                    // An error means that the caller gave up.
                     let _ = caller.send(*result);
                 }
             }
@@ -428,9 +431,9 @@ impl<T: Transport> Environment<T> {
         None
     }
 
-    /// A socket that may have refused bytes before has taken some, or is gone.
+    /// Notes that a socket has taken bytes or is gone: it is not full.
     fn socket_took_bytes(&mut self, conn: ConnId) {
-        // Nearly always: this is done for every write.
+        // No socket is full nearly always, and this runs for every write.
         if !self.full.is_empty()
             && self.full.remove(&conn)
             && let Some(awaited) = &mut self.awaited
@@ -439,6 +442,7 @@ impl<T: Transport> Environment<T> {
         }
     }
 
+    /// Removes a connection that has ended, and closes its socket.
     fn connection_closed(&mut self, conn: ConnId, end: &End) {
         debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
         self.socket_took_bytes(conn);

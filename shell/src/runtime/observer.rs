@@ -1,18 +1,18 @@
-//! A view of what a host hands to its shard, for logs and checkers.
+//! A view of the inputs and effects of a host's shard, for logs and for checkers.
 
 use parlor_core::{Effect, Input, Now, Shard};
 
-/// Sees what a host hands to its shard, and what comes of it.
+/// Receives each input of a shard, and its effects.
 pub trait Observer {
-    /// This input is handled next.
+    /// Called before an input is handled.
     fn before(&mut self, now: Now, input: &Input);
 
-    /// What was put off is gone on with.
+    /// Called before postponed work is resumed.
     fn resumed(&mut self, _now: Now) {}
 
-    /// It has had this effect. There may be several.
+    /// Called with each effect of the input or of the resumed work.
     fn effect(&mut self, _effect: &Effect) {}
 
-    /// It was handled to the end, or until it was put off.
+    /// Called after the turn, which may have postponed the rest of its work.
     fn after(&mut self, _shard: &Shard) {}
 }

@@ -1,5 +1,5 @@
-//! What was refused before it became a connection or a call: counted by reason, and told in the log. The first refusal for
-//! what is wrong is a line at once; those like it that follow are one line a minute together, however many there are.
+//! Refusals of what never became a connection or a call, counted by reason and reported to the log. The first refusal of a
+//! kind is a line at once; those that follow are one line a minute together, however many there are.
 
 use parlor_core::Instant;
 use serde::Serialize;
@@ -8,30 +8,30 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tracing::warn;
 
-/// Why something was refused.
+/// The reason of a refusal, as `/health` counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusalReason {
-    /// The page's origin.
+    /// The page's origin is not allowed.
     Origin,
-    /// Nothing is at the path, or no room can be there.
+    /// The path leads nowhere, or to no valid room.
     Path,
-    /// No API key, or a wrong one.
+    /// The API key is missing or wrong.
     Key,
-    /// No token where one is required, or one that proves nothing.
+    /// The token is invalid, or missing where one is required.
     Token,
-    /// The path does not have the HTTP method.
+    /// The path does not allow the HTTP method.
     Method,
-    /// No `Host`, or more than one.
+    /// `Host` is missing, invalid, or there more than once.
     Host,
-    /// It is no complete request for a WebSocket.
+    /// The request for a WebSocket is incomplete.
     Upgrade,
-    /// A limit of connections, sockets, or requests.
+    /// A limit of connections, sockets or requests is reached.
     Limit,
-    /// What came is no HTTP.
+    /// The bytes are no HTTP request.
     Request,
 }
 
-/// How often each reason came.
+/// Number of refusals, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RefusalCounts {
     origin: u64,
@@ -45,10 +45,10 @@ pub(crate) struct RefusalCounts {
     request: u64,
 }
 
-/// One refusal, for the log. Text from outside is cut to [`TEXT_CHARACTERS`] characters; keys and tokens are never in it.
+/// One refusal, for the log. Text from outside is cut to [`TEXT_CHARACTERS`]; keys and tokens are never in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RefusalDetails {
-    /// What is wrong, in the server's own words.
+    /// The error, in the server's own words.
     pub(crate) why: String,
     pub(crate) address: Option<IpAddr>,
     pub(crate) origin: Option<String>,
@@ -56,7 +56,7 @@ pub(crate) struct RefusalDetails {
     pub(crate) path: Option<String>,
 }
 
-/// The refusals of a server.
+/// All refusals of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     tallies: RefCell<[Tally; REASONS.len()]>,
@@ -66,19 +66,18 @@ pub(crate) struct Refusals {
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
-    /// One for each thing that was wrong and each origin, as far as [`KINDS`] are enough: else one that is frequent would
-    /// hide the others.
+    /// One kind for each error and origin, at most [`KINDS`], so that a frequent one does not hide the others.
     kinds: Vec<RefusalKind>,
-    /// Those that come when there is no place for their kind.
+    /// Refusals of kinds beyond [`KINDS`].
     rest: RefusalKind,
 }
 
-/// The refusals of one reason for which the same is wrong, from pages of one origin.
+/// Refusals with the same reason, error and origin.
 #[derive(Debug, Default)]
 struct RefusalKind {
-    /// When a line told of it last.
+    /// When a line of the log last reported this kind.
     reported: Option<Instant>,
-    /// Those that no line has told of, and the last of them.
+    /// Number of refusals that no line has reported; the last of them is `last`.
     unreported: u64,
     last: RefusalDetails,
 }
@@ -95,20 +94,20 @@ const REASONS: [(RefusalReason, &str); 9] = [
     (RefusalReason::Request, "request"),
 ];
 
-/// Things that are wrong, by reason. One that was quiet for as long as [`REPORT_INTERVAL`] makes room for another.
+/// The most kinds of one reason. A kind that was quiet for [`REPORT_INTERVAL`] is replaced by a new one.
 const KINDS: usize = 16;
-/// Characters of a text from outside that the log shows.
+/// The most characters of a text from outside in the log.
 const TEXT_CHARACTERS: usize = 200;
-/// Between two lines for the same reason.
+/// The least time between two lines about the same kind.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Refusals {
-    /// Counts a refusal, and reports it now or later.
+    /// Counts a refusal, and reports it at once or with those that follow.
     pub(crate) fn record(&self, now: Instant, reason: RefusalReason, refused: RefusalDetails) {
         self.record_many(now, reason, 1, refused);
     }
 
-    /// The same for so many, of which this is the last.
+    /// Counts `count` refusals, of which `refused` is the last.
     pub(crate) fn record_many(&self, now: Instant, reason: RefusalReason, count: u64, refused: RefusalDetails) {
         let mut tallies = self.tallies.borrow_mut();
         let tally = &mut tallies[reason as usize];
@@ -121,7 +120,7 @@ impl Refusals {
         }
     }
 
-    /// Tells of what was refused since the last line, where that is a minute ago, or of all of it.
+    /// Reports every kind whose last line is a minute old, or `all` of them.
     pub(crate) fn report(&self, now: Instant, all: bool) {
         for (tally, (_, name)) in self.tallies.borrow_mut().iter_mut().zip(REASONS) {
             for kind in tally.kinds.iter_mut().chain([&mut tally.rest]) {
@@ -133,7 +132,7 @@ impl Refusals {
         }
     }
 
-    /// How often each reason came.
+    /// Number of refusals, by reason.
     pub(crate) fn counts(&self) -> RefusalCounts {
         let tallies = self.tallies.borrow();
         let count = |reason: RefusalReason| tallies[reason as usize].count;
@@ -152,7 +151,7 @@ impl Refusals {
 }
 
 impl Tally {
-    /// What has been told of the things that are wrong like this.
+    /// The kind of a refusal. O(kinds), of which there are at most [`KINDS`].
     fn kind(&mut self, now: Instant, refused: &RefusalDetails) -> &mut RefusalKind {
         if let Some(known) = self.kinds.iter().position(|kind| kind.is_like(refused)) {
             return &mut self.kinds[known];
@@ -184,16 +183,16 @@ impl RefusalKind {
         let RefusalDetails { why, address, origin, host, path } = &self.last;
         let address = address.map(tracing::field::display);
         let [origin, host, path] = [origin, host, path].map(Option::as_deref);
-        // Of several the line shows the last; what differs between them is in no other line.
+        // One line stands for all of them and shows the last.
         warn!(reason, count = self.unreported, why = &**why, address, origin, host, path, "refused");
         self.unreported = 0;
         self.reported = Some(now);
     }
 }
 
-/// As much of a text from outside as the log shows.
+/// The part of a text from outside that the log shows.
 pub(crate) fn truncated(text: &[u8]) -> String {
-    // A character takes at most four bytes, and one more tells that there are more.
+    // A character takes at most four bytes; one more character shows whether the text goes on.
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * (TEXT_CHARACTERS + 1))]);
     match text.char_indices().nth(TEXT_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -209,7 +208,7 @@ mod tests {
         Instant(0).after(Duration::from_secs(seconds))
     }
 
-    /// What no line has told of yet, by reason.
+    /// Number of unreported refusals, by reason.
     fn unreported(refusals: &Refusals) -> [u64; REASONS.len()] {
         let of = |tally: &Tally| tally.kinds.iter().chain([&tally.rest]).map(|kind| kind.unreported).sum();
         refusals.tallies.borrow().each_ref().map(of)

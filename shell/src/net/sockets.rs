@@ -1,5 +1,5 @@
-//! Sockets that have not become a WebSocket: how many there are, how many of each address, and which of them make room
-//! when there are as many as there may be.
+//! HTTP sockets, that is, sockets that have not become a WebSocket: their number, the number of each address, and which one
+//! is displaced when `http_connections` is reached.
 
 use parlor_core::{Address, Instant};
 use std::cell::{Cell, RefCell};
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What a socket waits for. Those that are further up make room first, but for one that has just come.
+/// What an HTTP socket waits for. Variants further up are displaced first, except within [`FIRST_HEAD_GRACE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SocketWait {
     /// The head of its first request.
@@ -19,11 +19,11 @@ pub(crate) enum SocketWait {
     NextCall,
 }
 
-/// So long the head of a first request may be on its way before its socket makes room ahead of one that has been answered.
-/// Otherwise each newcomer would take the place of the one before it, where idle sockets hold all the others.
+/// Time for the head of a first request to arrive. Until then the socket is displaced only after idle ones that have been
+/// answered; otherwise, where idle sockets hold everything else, each new socket would displace the one before it.
 const FIRST_HEAD_GRACE: Duration = Duration::from_secs(1);
 
-/// The sockets of a shard.
+/// The HTTP sockets of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     counts: RefCell<SocketCounts>,
@@ -34,25 +34,25 @@ pub(crate) struct Sockets {
 struct SocketCounts {
     total: usize,
     by_address: BTreeMap<Address, usize>,
-    /// Those that can make room, in the order in which they do: by what they wait for, and then by since when.
+    /// Sockets that can be displaced, by what they wait for and since when.
     waiting: BTreeMap<(SocketWait, u64), Rc<SocketState>>,
     /// Counts how often a socket began to wait.
     waits: u64,
 }
 
-/// One socket, as it is counted.
+/// One socket.
 #[derive(Debug)]
 struct SocketState {
-    /// None where its address is not counted.
+    /// The address that it counts for; None where limits by address do not apply.
     address: Option<Address>,
     since: Instant,
-    /// Where it is among those that can make room. None while a request of it is answered.
+    /// Its key among the waiting sockets. None while a request of it is answered.
     at: Cell<Option<(SocketWait, u64)>>,
     is_counted: Cell<bool>,
     displaced: Notify,
 }
 
-/// The place of a socket. It is free again when this is dropped.
+/// A socket's share of `http_connections`, until this is dropped or another socket displaces it.
 #[derive(Debug)]
 pub(crate) struct SocketGuard {
     sockets: Rc<Sockets>,
@@ -60,17 +60,17 @@ pub(crate) struct SocketGuard {
 }
 
 impl Sockets {
-    /// How many there are.
+    /// Number of sockets.
     pub(crate) fn len(&self) -> usize {
         self.counts.borrow().total
     }
 
-    /// How many there are of an address.
+    /// Number of sockets of an address.
     pub(crate) fn of(&self, address: Address) -> usize {
         self.counts.borrow().by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Counts one more, which waits for its first request from now on.
+    /// Counts a new socket, which waits for its first request.
     pub(crate) fn enter(self: &Rc<Self>, address: Option<Address>, now: Instant) -> SocketGuard {
         let state = SocketState {
             address,
@@ -91,7 +91,7 @@ impl Sockets {
         guard
     }
 
-    /// Takes the place of the one that makes room first, and tells it. False when a request of each is answered.
+    /// Displaces the first of the waiting sockets and wakes its task. False where none waits.
     pub(crate) fn displace_one(&self, now: Instant) -> bool {
         let Some(state) = self.counts.borrow_mut().take_next(now) else { return false };
         state.at.set(None);
@@ -100,14 +100,15 @@ impl Sockets {
         true
     }
 
-    /// Waits until there are none.
+    /// Waits until there is no socket.
     pub(crate) async fn all_gone(&self) {
-        // There were none before as well: a notification may be of then.
+        // A notification may be from an earlier time at which there was none.
         while self.len() > 0 {
             self.gone.notified().await;
         }
     }
 
+    /// Stops counting a socket. Does nothing the second time.
     fn leave(&self, state: &SocketState) {
         if !state.is_counted.replace(false) {
             return;
@@ -131,7 +132,7 @@ impl Sockets {
 }
 
 impl SocketCounts {
-    /// Takes out the one that makes room first.
+    /// Takes the socket that is displaced next.
     fn take_next(&mut self, now: Instant) -> Option<Rc<SocketState>> {
         let (first, state) = self.waiting.first_key_value()?;
         let has_just_come = first.0 == SocketWait::FirstHead && now.since(state.since) < FIRST_HEAD_GRACE;
@@ -142,7 +143,7 @@ impl SocketCounts {
 }
 
 impl SocketGuard {
-    /// The socket can make room from now on, after those that wait for the same already.
+    /// Lets the socket be displaced from now on, after those that wait for the same already.
     pub(crate) fn mark_waiting(&self, wait: SocketWait) {
         let state = &self.state;
         if !state.is_counted.get() || state.at.get().is_some_and(|(before, _)| before == wait) {
@@ -156,19 +157,19 @@ impl SocketGuard {
         counts.waiting.insert(at, state.clone());
     }
 
-    /// A request of the socket is answered: it cannot make room.
+    /// Keeps the socket from being displaced while a request of it is answered.
     pub(crate) fn mark_busy(&self) {
         if let Some(at) = self.state.at.take() {
             self.sockets.counts.borrow_mut().waiting.remove(&at);
         }
     }
 
-    /// Waits until the socket has to make room. Its place is another one's by then.
+    /// Waits until another socket displaces this one.
     pub(crate) async fn displaced(&self) {
         self.state.displaced.notified().await;
     }
 
-    /// Frees the place.
+    /// Stops counting the socket.
     pub(crate) fn leave(&self) {
         self.sockets.leave(&self.state);
     }
@@ -191,21 +192,21 @@ mod tests {
         pin!(guard.displaced()).as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Lets one make room after the other, and tells in which order they did.
+    /// Displaces one socket after the other. Returns the order.
     fn order(sockets: &Rc<Sockets>, guards: &[&SocketGuard], now: Instant) -> Vec<usize> {
         let next = || sockets.displace_one(now).then(|| guards.iter().position(|guard| is_displaced(guard)).unwrap());
         std::iter::from_fn(next).collect()
     }
 
     #[test]
-    fn those_that_showed_least_make_room_first_and_those_that_are_answered_never() {
+    fn sockets_without_a_request_are_displaced_first_and_busy_ones_never() {
         let sockets = Rc::<Sockets>::default();
         let guards: Vec<SocketGuard> = (0..7).map(|_| sockets.enter(None, Instant(0))).collect();
         guards[0].mark_waiting(SocketWait::NextCall);
         guards[1].mark_waiting(SocketWait::NextRequest);
         guards[2].mark_busy();
         guards[4].mark_waiting(SocketWait::NextRequest);
-        // It is asked again: others wait for longer now.
+        // It has served another request: others wait for longer now.
         guards[1].mark_busy();
         guards[1].mark_waiting(SocketWait::NextRequest);
         guards[4].mark_waiting(SocketWait::NextRequest);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_just_come_is_given_a_while_where_others_have_been_answered() {
+    fn a_new_socket_has_a_grace_where_others_have_been_answered() {
         let sockets = Rc::<Sockets>::default();
         let guards: Vec<SocketGuard> = (0..4).map(|at| sockets.enter(None, Instant(at))).collect();
         guards[1].mark_waiting(SocketWait::NextRequest);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_given_back_once() {
+    fn a_socket_is_uncounted_once() {
         let sockets = Rc::<Sockets>::default();
         let address = Address::from(IpAddr::from([192, 0, 2, 1]));
         let [first, second, third] =
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!((sockets.len(), sockets.of(address)), (3, 2));
         assert!(sockets.displace_one(Instant(0)));
         assert_eq!((sockets.len(), sockets.of(address)), (2, 1));
-        // What it does from now on counts for nothing.
+        // A displaced socket is not counted again.
         first.mark_waiting(SocketWait::NextCall);
         first.leave();
         drop(first);

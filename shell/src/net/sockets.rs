@@ -36,7 +36,7 @@ struct SocketCounts {
     by_address: BTreeMap<Address, usize>,
     /// Sockets that can be displaced, by what they wait for and since when.
     waiting: BTreeMap<(SocketWait, u64), Rc<SocketState>>,
-    /// Counts how often a socket began to wait.
+    /// Number of times that a socket began to wait: the order of the waits.
     waits: u64,
 }
 

@@ -34,16 +34,16 @@ impl Draft {
 
 /// A message with its place in the log; without one, the offset is 0.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct Publication {
     pub epoch: u64,
     pub offset: u64,
     pub draft: Draft,
 }
 
-impl Entry {
+impl Publication {
     /// How many bytes it takes in a reply, without the comma before the next.
     pub fn encoded_bytes(&self) -> usize {
-        crate::protocol::shapes::entry_bytes(self)
+        crate::protocol::shapes::publication_bytes(self)
     }
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn epoch_text(epoch: u64) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     /// In the order that was asked for.
-    pub entries: Vec<Arc<Entry>>,
+    pub publications: Vec<Arc<Publication>>,
     /// The log's top; `None` where there is no log.
     pub position: Option<Position>,
 }
@@ -109,13 +109,13 @@ pub(crate) struct Replayed {
     /// Whether all was there that was asked for; `None` where nothing was.
     pub recovered: Option<bool>,
     /// Ascending, up to the position of the join.
-    pub entries: Vec<Arc<Entry>>,
+    pub publications: Vec<Arc<Publication>>,
 }
 
 impl Replayed {
     /// What counts against `reply_bytes`: the messages as they are encoded in a reply, with the commas between them.
     pub fn bytes(&self) -> usize {
-        let entries: usize = self.entries.iter().map(|entry| entry.encoded_bytes()).sum();
-        entries + self.entries.len().saturating_sub(1)
+        let publications: usize = self.publications.iter().map(|publication| publication.encoded_bytes()).sum();
+        publications + self.publications.len().saturating_sub(1)
     }
 }

@@ -227,7 +227,10 @@ impl Shard {
             name: log.name.clone(),
             epoch: epoch_text(position.epoch),
             top: position.offset,
-            entries: log.entries().map(|entry| (entry.offset, String::from(&*entry.draft.data))).collect(),
+            entries: log
+                .publications()
+                .map(|publication| (publication.offset, String::from(&*publication.draft.data)))
+                .collect(),
             ages_out: armed(log.ages_out(limits.history_age)),
             forgotten_at: armed(log.forgotten_at(limits.log_memory)),
             members: log.members.clients().collect(),

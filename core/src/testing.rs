@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::input::Upgrade;
-use crate::publication::{Draft, Entry};
+use crate::publication::{Draft, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr};
@@ -37,8 +37,8 @@ pub fn draft(data: &str) -> Draft {
 }
 
 /// The same, with a place in a log.
-pub fn entry(offset: u64, data: &str) -> Arc<Entry> {
-    Arc::new(Entry { epoch: 7, offset, draft: draft(data) })
+pub fn publication(offset: u64, data: &str) -> Arc<Publication> {
+    Arc::new(Publication { epoch: 7, offset, draft: draft(data) })
 }
 
 /// Lets a request for this URL in, from this machine.

@@ -1,6 +1,6 @@
 //! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
 
-use crate::api::{Command, Connection, Info, Message, Page, Position, Publication, Reply, Which};
+use crate::api::{Command, Connection, Info, Message, Page, Position, PublicationView, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name};
@@ -10,7 +10,7 @@ use crate::protocol::raw::{
     integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes,
 };
 use crate::protocol::readable;
-use crate::protocol::shapes::{push_members, push_publication};
+use crate::protocol::shapes::{push_members, push_publication_fields};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -603,11 +603,11 @@ fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
     out.push('}');
 }
 
-fn push_history(out: &mut String, publications: &[Publication], Position { epoch, offset }: &Position) {
+fn push_history(out: &mut String, publications: &[PublicationView], Position { epoch, offset }: &Position) {
     out.push_str("{\"publications\":");
     push_list(out, publications, |out, publication| {
-        let Publication { offset, data, tags, info } = publication;
-        push_publication(out, *offset, data, tags.as_deref(), info.as_deref());
+        let PublicationView { offset, data, tags, info } = publication;
+        push_publication_fields(out, *offset, data, tags.as_deref(), info.as_deref());
     });
     let top = json!({ "epoch": epoch, "offset": offset }).to_string();
     out.push(',');

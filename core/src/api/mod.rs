@@ -196,7 +196,7 @@ pub struct HistoryQuery {
 
 /// One message of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
+pub struct PublicationView {
     /// Its number.
     pub offset: u64,
     /// JSON of one line.
@@ -228,7 +228,7 @@ pub enum Reply {
     /// A part of a log, and its top.
     History {
         /// In the order that was asked for.
-        publications: Vec<Publication>,
+        publications: Vec<PublicationView>,
         /// Of the newest message; offset 0 and no epoch where there is no log.
         position: Position,
     },

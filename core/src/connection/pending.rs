@@ -27,7 +27,7 @@ impl PendingConnect {
     /// may hold: the client is told that the room was not recovered.
     pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
         let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
-        let messages: usize = all().map(|replay| replay.entries.len()).sum();
+        let messages: usize = all().map(|replay| replay.publications.len()).sum();
         let bytes: usize = all().map(Replayed::bytes).sum();
         if messages > limits.reply_messages || bytes > limits.reply_bytes {
             subscribed = subscribed.without_replay();
@@ -175,14 +175,14 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     /// Where somebody is who joins at this position, with what it has missed.
     pub fn new(top: Position, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
-        let position = Position { offset: top.offset - replay.entries.len() as u64, ..top };
+        let position = Position { offset: top.offset - replay.publications.len() as u64, ..top };
         Self { position, positioned, replay, ttl }
     }
 
     /// Leaves out what was missed: the client is told that it was not recovered, and goes on from the top.
     pub fn without_replay(self) -> Self {
-        let offset = self.position.offset + self.replay.entries.len() as u64;
-        let replay = Replayed { recovered: Some(false), entries: Vec::new() };
+        let offset = self.position.offset + self.replay.publications.len() as u64;
+        let replay = Replayed { recovered: Some(false), publications: Vec::new() };
         Self { position: Position { offset, ..self.position }, replay, ..self }
     }
 }
@@ -190,7 +190,7 @@ impl Subscribed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::entry;
+    use crate::testing::publication;
     use alloc::vec;
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         // `{"data":1234,"offset":5}` and so on.
         let limits = Limits { reply_bytes: 24 + 23 + 21, ..Limits::default() };
         for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
-            let replay = Replayed { recovered: Some(true), entries: vec![entry(5, data)] };
+            let replay = Replayed { recovered: Some(true), publications: vec![publication(5, data)] };
             let subscribed = Subscribed::new(Position { epoch: 7, offset: 5 }, true, replay, None);
             connect.add(Name::from(room), subscribed, &limits);
         }

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::Keys;
-use crate::publication::{Entry, Page, Position, Replay, Replayed, epoch_text};
+use crate::publication::{Page, Position, Publication, Replay, Replayed, epoch_text};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) struct Log {
 #[derive(Clone, Debug)]
 struct Retained {
     at: Instant,
-    entry: Arc<Entry>,
+    publication: Arc<Publication>,
 }
 
 impl Log {
@@ -86,11 +86,11 @@ impl Log {
 
     /// Keeps the newest message, and of all of them no more than a log may; one that is too large by itself takes all that
     /// was before it along.
-    pub fn retain(&mut self, now: Instant, entry: Arc<Entry>, limits: &Limits, charges: &mut Charges) {
-        assert_eq!(entry.offset, self.top, "G5: a log is appended to in order");
-        self.bytes += entry.draft.bytes();
-        charges.charge(&entry.draft);
-        self.retained.push_back(Retained { at: now, entry });
+    pub fn retain(&mut self, now: Instant, publication: Arc<Publication>, limits: &Limits, charges: &mut Charges) {
+        assert_eq!(publication.offset, self.top, "G5: a log is appended to in order");
+        self.bytes += publication.draft.bytes();
+        charges.charge(&publication.draft);
+        self.retained.push_back(Retained { at: now, publication });
         while self.retained.len() > limits.history_messages || self.bytes > limits.largest_log() {
             self.drop_oldest(charges);
         }
@@ -113,8 +113,8 @@ impl Log {
     /// Drops the oldest message that is retained.
     pub fn drop_oldest(&mut self, charges: &mut Charges) {
         let oldest = self.retained.pop_front().expect("a log that gives something up retains something");
-        self.bytes -= oldest.entry.draft.bytes();
-        charges.discharge(&oldest.entry.draft);
+        self.bytes -= oldest.publication.draft.bytes();
+        charges.discharge(&oldest.publication.draft);
     }
 
     /// Whether anything is retained.
@@ -132,30 +132,32 @@ impl Log {
             Replay::Last(count) => {
                 let query =
                     HistoryQuery { limit: i64::try_from(*count).unwrap_or(i64::MAX), since: None, reverse: true };
-                let mut entries = self.page(&query, limits)?.entries;
-                entries.reverse();
-                Ok(Replayed { recovered: None, entries })
+                let mut publications = self.page(&query, limits)?.publications;
+                publications.reverse();
+                Ok(Replayed { recovered: None, publications })
             }
             Replay::Since { epoch, offset, or_refuse } => match self.missed(epoch, *offset, limits) {
-                Some(entries) => Ok(Replayed { recovered: Some(true), entries }),
+                Some(publications) => Ok(Replayed { recovered: Some(true), publications }),
                 None if *or_refuse => Err(ErrorCode::Unrecoverable.into()),
-                None => Ok(Replayed { recovered: Some(false), entries: Vec::new() }),
+                None => Ok(Replayed { recovered: Some(false), publications: Vec::new() }),
             },
         }
     }
 
     /// All that came after a position, or nothing: when it is a position in another log or above the top, when some of it
     /// is not retained any more, or when it is more than a reply may hold.
-    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Entry>>> {
+    fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Publication>>> {
         let missing = usize::try_from(self.top.checked_sub(offset)?).ok()?;
         let known = epoch.is_empty() || epoch == epoch_text(self.epoch);
         if !known || missing > self.retained.len().min(limits.reply_messages) {
             return None;
         }
         let missed = self.retained.range(self.retained.len() - missing..);
-        let missed =
-            Replayed { recovered: None, entries: missed.map(|retained| Arc::clone(&retained.entry)).collect() };
-        (missed.bytes() <= limits.reply_bytes).then_some(missed.entries)
+        let missed = Replayed {
+            recovered: None,
+            publications: missed.map(|retained| Arc::clone(&retained.publication)).collect(),
+        };
+        (missed.bytes() <= limits.reply_bytes).then_some(missed.publications)
     }
 
     /// A part of what is retained, cut at the last message that fits a reply.
@@ -170,21 +172,26 @@ impl Log {
         let most = usize::try_from(query.limit).unwrap_or(usize::MAX).min(limits.reply_messages);
         // The first of them needs no comma.
         let mut left = limits.reply_bytes.saturating_add(1);
-        let fits = |entry: &&Arc<Entry>| {
-            let bytes = entry.encoded_bytes() + 1;
+        let fits = |publication: &&Arc<Publication>| {
+            let bytes = publication.encoded_bytes() + 1;
             let fits = bytes <= left;
             left = left.saturating_sub(bytes);
             fits
         };
-        let all = self.retained.iter().map(|retained| &retained.entry);
-        let entries = if query.reverse {
+        let all = self.retained.iter().map(|retained| &retained.publication);
+        let publications = if query.reverse {
             let below = since.map_or(u64::MAX, |since| since.offset);
-            all.rev().skip_while(|entry| entry.offset >= below).take(most).take_while(fits).cloned().collect()
+            all.rev()
+                .skip_while(|publication| publication.offset >= below)
+                .take(most)
+                .take_while(fits)
+                .cloned()
+                .collect()
         } else {
             let above = since.map_or(0, |since| since.offset);
-            all.skip_while(|entry| entry.offset <= above).take(most).take_while(fits).cloned().collect()
+            all.skip_while(|publication| publication.offset <= above).take(most).take_while(fits).cloned().collect()
         };
-        Ok(Page { entries, position: Some(self.position()) })
+        Ok(Page { publications, position: Some(self.position()) })
     }
 
     /// When the oldest retained message is to be dropped.
@@ -207,8 +214,8 @@ impl Log {
     }
 
     /// What is retained, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.retained.iter().map(|retained| &*retained.entry)
+    pub fn publications(&self) -> impl Iterator<Item = &Publication> {
+        self.retained.iter().map(|retained| &*retained.publication)
     }
 
     /// Checks bounds, order and counts.
@@ -216,14 +223,14 @@ impl Log {
         self.members.audit();
         assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded");
         assert!(self.bytes <= limits.largest_log(), "G6: a log is bounded in bytes");
-        let offsets = self.entries().map(|entry| entry.offset);
+        let offsets = self.publications().map(|publication| publication.offset);
         let first = self.top - self.retained.len() as u64 + 1;
         let newest_known =
-            self.retained.is_empty() || self.retained.back().is_some_and(|last| last.entry.offset == self.top);
+            self.retained.is_empty() || self.retained.back().is_some_and(|last| last.publication.offset == self.top);
         assert!(newest_known && offsets.eq(first..=self.top), "G5: a log has no hole");
         assert_eq!(
             self.bytes,
-            self.entries().map(|entry| entry.draft.bytes()).sum::<usize>(),
+            self.publications().map(|publication| publication.draft.bytes()).sum::<usize>(),
             "G8: a log counts its bytes"
         );
     }
@@ -232,13 +239,13 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{audit_finds, entry};
+    use crate::testing::{audit_finds, publication};
 
     fn log() -> Log {
         let mut log = Log::new(Name::from("a"), 7, Keys(1, 2));
         for data in ["1", "22", "333"] {
             let offset = log.next_offset();
-            log.retain(Instant(offset), entry(offset, data), &Limits::default(), &mut Charges::new(Keys(1, 2)));
+            log.retain(Instant(offset), publication(offset, data), &Limits::default(), &mut Charges::new(Keys(1, 2)));
         }
         log
     }

@@ -18,7 +18,7 @@ use crate::limits::{Limit, Limits};
 use crate::link::JoinId;
 use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::map::{Keys, Map};
-use crate::publication::{Draft, Entry, Page, Position, Replay};
+use crate::publication::{Draft, Page, Position, Publication, Replay};
 use crate::time::Instant;
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
@@ -35,7 +35,7 @@ use slab::Slab;
 
 /// The logs of all rooms, and the members of each.
 ///
-/// A log has an entry while its room has a member, and as long as it is remembered when it has numbered anything. Each of
+/// A log has an publication while its room has a member, and as long as it is remembered when it has numbered anything. Each of
 /// the two kinds is bounded by `logs`, so that joining a room never costs another one its log.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
@@ -191,7 +191,7 @@ impl Home {
         assert_eq!(self.timers.len(), armed, "G3: no log that is gone has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
         assert_eq!(self.occupied, count(|log| !log.members.is_empty()), "G8: rooms are counted");
-        self.charges.audit(self.logs().flat_map(Log::entries).map(|entry| &entry.draft));
+        self.charges.audit(self.logs().flat_map(Log::publications).map(|publication| &publication.draft));
         self.fullness.audit(self.logs.iter().map(|(at, log)| (index(at), log.bytes())));
     }
 
@@ -300,20 +300,20 @@ impl Home {
         self.numbered += usize::from(!log.is_numbered());
         let offset = log.next_offset();
         let position = log.position();
-        let entry = Arc::new(Entry { epoch: position.epoch, offset, draft });
+        let publication = Arc::new(Publication { epoch: position.epoch, offset, draft });
         if keeps_history(limits) {
-            log.retain(now, Arc::clone(&entry), limits, &mut self.charges);
+            log.retain(now, Arc::clone(&publication), limits, &mut self.charges);
             self.weigh(at);
             self.make_room(now, at, limits);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
-            return self.pass_on(room, None, Draft { skip_history: true, ..entry.draft.clone() });
+            return self.pass_on(room, None, Draft { skip_history: true, ..publication.draft.clone() });
         }
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
             self.evict_log(oldest);
         }
-        self.events.push_back(HomeEvent::Entry { room: room.clone(), entry });
+        self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
         self.touch(now, at);
         self.settle(now, at, limits);
         Some(position)
@@ -334,8 +334,8 @@ impl Home {
         }
         let position = found.map(|at| Position { offset: 0, ..self.logs[at as usize].position() });
         let epoch = position.map_or(0, |position| position.epoch);
-        let entry = Arc::new(Entry { epoch, offset: 0, draft });
-        self.events.push_back(HomeEvent::Entry { room: room.clone(), entry });
+        let publication = Arc::new(Publication { epoch, offset: 0, draft });
+        self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
         position
     }
 

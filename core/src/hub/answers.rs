@@ -1,14 +1,14 @@
 //! Delivery of the home's answers to the connections and calls that wait for them.
 
 use super::Hub;
-use crate::api::{Position, Publication, Reply};
+use crate::api::{Position, PublicationView, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limit;
 use crate::link::{Caller, Origin};
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
-use crate::publication::{Entry, Page};
+use crate::publication::{Page, Publication};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -96,14 +96,14 @@ impl Hub {
 }
 
 fn history_reply(page: Page) -> Reply {
-    let publication = |entry: &Arc<Entry>| Publication {
-        offset: entry.offset,
-        data: entry.draft.data.clone(),
-        tags: entry.draft.tags.clone(),
-        info: entry.draft.info.clone(),
+    let publication = |publication: &Arc<Publication>| PublicationView {
+        offset: publication.offset,
+        data: publication.draft.data.clone(),
+        tags: publication.draft.tags.clone(),
+        info: publication.draft.info.clone(),
     };
     Reply::History {
-        publications: page.entries.iter().map(publication).collect(),
+        publications: page.publications.iter().map(publication).collect(),
         position: Position::of(page.position),
     }
 }

@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
 use crate::protocol::{centrifuge, plain, raw};
-use crate::publication::{Entry, Position};
+use crate::publication::{Position, Publication};
 use crate::stats::Totals;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,11 +42,11 @@ impl Hub {
     /// Puts a message into the outbox of every member of a room.
     ///
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
-    pub(super) fn deliver(&mut self, room: &Name, entry: &Entry) {
+    pub(super) fn deliver(&mut self, room: &Name, publication: &Publication) {
         self.totals.published += 1;
-        let mut message = Message::new(&entry.draft.data, || centrifuge::publication(room, entry));
-        if entry.offset > 0 {
-            message.place = Some((room, Position { epoch: entry.epoch, offset: entry.offset }));
+        let mut message = Message::new(&publication.draft.data, || centrifuge::publication(room, publication));
+        if publication.offset > 0 {
+            message.place = Some((room, Position { epoch: publication.epoch, offset: publication.offset }));
         }
         let mut fanout = fanout!(self);
         for slot in self.registry.members(room) {

@@ -351,10 +351,10 @@ impl Hub {
 
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
     fn push_subscribe(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
-        let missed = core::mem::take(&mut subscribed.replay.entries);
+        let missed = core::mem::take(&mut subscribed.replay.publications);
         self.say(slot, &centrifuge::subscribe_push(room, &subscribed));
-        for entry in &missed {
-            self.say(slot, &centrifuge::publication(room, entry));
+        for publication in &missed {
+            self.say(slot, &centrifuge::publication(room, publication));
         }
     }
 
@@ -365,14 +365,14 @@ impl Hub {
         if replay.recovered == Some(false) {
             self.say(slot, &plain::position(plain::Word::Gap, room, position));
         }
-        for entry in &replay.entries {
-            self.say(slot, &entry.draft.data);
+        for publication in &replay.publications {
+            self.say(slot, &publication.draft.data);
             if positions {
-                let at = Position { offset: entry.offset, ..position };
+                let at = Position { offset: publication.offset, ..position };
                 self.say(slot, &plain::position(plain::Word::Position, room, at));
             }
         }
-        if positions && replay.entries.is_empty() {
+        if positions && replay.publications.is_empty() {
             self.say(slot, &plain::position(plain::Word::Position, room, position));
         }
     }

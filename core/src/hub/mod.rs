@@ -182,7 +182,7 @@ impl Hub {
                 self.joined(conn, client, join, room, position, replay);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
-            HomeEvent::Entry { room, entry } => self.deliver(&room, &entry),
+            HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),
             HomeEvent::Published { from, room, position } => self.published(from, &room, position),
             HomeEvent::History { from, room, result } => self.history_read(from, &room, result),
             HomeEvent::Presence { from, members } => self.presence_read(from, members),

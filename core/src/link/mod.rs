@@ -4,7 +4,7 @@ use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::input::CallId;
-use crate::publication::{Draft, Entry, Page, Position, Replay, Replayed};
+use crate::publication::{Draft, Page, Position, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ pub(crate) enum HomeEvent {
     /// It is not.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A message for everyone in the room.
-    Entry { room: Name, entry: Arc<Entry> },
+    Publication { room: Name, publication: Arc<Publication> },
     /// A publication is on its way to the room's members. Its place, where it has one in any log.
     Published { from: Origin, room: Name, position: Option<Position> },
     /// A part of the log.

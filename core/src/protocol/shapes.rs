@@ -2,12 +2,12 @@
 
 use crate::ids::ClientInfo;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
-use crate::publication::{Entry, Position, epoch_text};
+use crate::publication::{Position, Publication, epoch_text};
 use alloc::string::String;
 use alloc::sync::Arc;
 
 /// How many bytes a message takes in a reply, without the comma before the next.
-pub(crate) fn entry_bytes(Entry { offset, draft, .. }: &Entry) -> usize {
+pub(crate) fn publication_bytes(Publication { offset, draft, .. }: &Publication) -> usize {
     let info = draft.info.as_ref().map_or(0, |info| ",\"info\":".len() + info_bytes(info));
     let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
     let tags = draft.tags.as_ref().map_or(0, |tags| ",\"tags\":".len() + tags.len());
@@ -34,23 +34,23 @@ pub(crate) fn least_member_bytes(info: &ClientInfo) -> usize {
 /// A public id as a string: 32 digits, four hyphens and two quotes.
 const CLIENT_BYTES: usize = 38;
 
-pub(crate) fn push_entry(out: &mut String, Entry { offset, draft, .. }: &Entry) {
-    push_publication(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
+pub(crate) fn push_publication(out: &mut String, Publication { offset, draft, .. }: &Publication) {
+    push_publication_fields(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
 }
 
-pub(crate) fn push_publications(out: &mut String, entries: &[Arc<Entry>]) {
+pub(crate) fn push_publications(out: &mut String, publications: &[Arc<Publication>]) {
     out.push_str("\"publications\":[");
-    for (at, entry) in entries.iter().enumerate() {
+    for (at, publication) in publications.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
-        push_entry(out, entry);
+        push_publication(out, publication);
     }
     out.push(']');
 }
 
 /// One message of a log; with offset 0, one that is in none.
-pub(crate) fn push_publication(
+pub(crate) fn push_publication_fields(
     out: &mut String,
     offset: u64,
     data: &str,
@@ -125,7 +125,7 @@ mod tests {
     use alloc::vec::Vec;
 
     /// Infos, tags and offsets in all combinations, with what has to be escaped in them.
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<Publication> {
         let texts = ["", "u", "\"\\é", &"x".repeat(1000)];
         let mut all = Vec::new();
         for (at, user) in texts.into_iter().enumerate() {
@@ -145,7 +145,7 @@ mod tests {
                     shared: false,
                 };
                 let offset = [0, 1, 10, u64::MAX][at];
-                all.push(Entry { epoch: 7, offset, draft });
+                all.push(Publication { epoch: 7, offset, draft });
             }
         }
         all
@@ -153,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_message_takes_as_many_bytes_as_was_said() {
-        for entry in entries() {
+        for publication in entries() {
             let mut out = String::new();
-            push_entry(&mut out, &entry);
-            assert_eq!(entry_bytes(&entry), out.len(), "{out}");
+            push_publication(&mut out, &publication);
+            assert_eq!(publication_bytes(&publication), out.len(), "{out}");
         }
     }
 }

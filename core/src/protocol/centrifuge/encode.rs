@@ -4,8 +4,8 @@ use crate::connection::pending::Subscribed;
 use crate::error::{Error, UnsubscribeReason};
 use crate::ids::{ClientInfo, Name};
 use crate::protocol::raw::{push_number, push_string};
-use crate::protocol::shapes::{push_entry, push_info, push_members_within, push_position, push_publications};
-use crate::publication::{Entry, Page};
+use crate::protocol::shapes::{push_info, push_members_within, push_position, push_publication, push_publications};
+use crate::publication::{Page, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -87,7 +87,7 @@ pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
 pub(crate) fn history(id: u64, page: &Page) -> String {
     let mut out = open_reply(id, "history");
     out.push('{');
-    push_publications(&mut out, &page.entries);
+    push_publications(&mut out, &page.publications);
     if let Some(position) = page.position {
         out.push(',');
         push_position(&mut out, position);
@@ -141,9 +141,9 @@ pub(crate) fn failed(id: u64, error: &Error) -> String {
 }
 
 /// A publication in a room.
-pub(crate) fn publication(room: &str, entry: &Entry) -> String {
+pub(crate) fn publication(room: &str, publication: &Publication) -> String {
     let mut out = open_push(room, "pub");
-    push_entry(&mut out, entry);
+    push_publication(&mut out, publication);
     out.push_str("}}");
     out
 }
@@ -245,7 +245,7 @@ fn push_subscription(out: &mut String, subscribed: &Subscribed) {
         out.push_str(",\"was_recovering\":true");
         if recovered {
             out.push_str(",\"recovered\":true,");
-            push_publications(out, &replay.entries);
+            push_publications(out, &replay.publications);
         }
     }
     if out.len() == start {
@@ -268,7 +268,7 @@ mod tests {
     fn what_is_said_of_a_room_and_of_a_connection_is_bounded() {
         let most = u64::MAX;
         let position = Position { epoch: most, offset: most };
-        let replay = Replayed { recovered: Some(true), entries: Vec::new() };
+        let replay = Replayed { recovered: Some(true), publications: Vec::new() };
         let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
         assert!(subscribed(most, &longest).len() <= ROOM_BYTES);
         let info = crate::testing::somebody(1);

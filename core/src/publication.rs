@@ -49,20 +49,20 @@ impl Publication {
 
 /// A position in a log, with the epoch as the number that it is inside the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct LogPosition {
     pub epoch: u64,
     pub offset: u64,
 }
 
-impl From<Position> for crate::api::Position {
-    fn from(position: Position) -> Self {
+impl From<LogPosition> for crate::api::Position {
+    fn from(position: LogPosition) -> Self {
         Self { epoch: epoch_text(position.epoch), offset: position.offset }
     }
 }
 
 impl crate::api::Position {
     /// A position where there may be no log: offset 0 and an empty epoch.
-    pub(crate) fn of(position: Option<Position>) -> Self {
+    pub(crate) fn of(position: Option<LogPosition>) -> Self {
         position.map_or_else(|| Self { epoch: String::new(), offset: 0 }, Self::from)
     }
 }
@@ -78,7 +78,7 @@ pub(crate) struct Page {
     /// In the order that was asked for.
     pub publications: Vec<Arc<Publication>>,
     /// The log's top; `None` where there is no log.
-    pub position: Option<Position>,
+    pub position: Option<LogPosition>,
 }
 
 /// What of the log a new member wants to have before anything else.

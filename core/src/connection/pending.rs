@@ -3,7 +3,7 @@
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limits;
 use crate::link::JoinId;
-use crate::publication::{Position, Replay, Replayed};
+use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -163,7 +163,7 @@ impl Reasons {
 pub(crate) struct Subscribed {
     /// Where the client is before it has read what was missed. Each message moves it on, and SDKs that lose the connection
     /// half-way through ask again from where they are.
-    pub position: Position,
+    pub position: LogPosition,
     /// Whether the room's log retains anything, so that a position means something later.
     pub positioned: bool,
     /// What was missed.
@@ -174,8 +174,8 @@ pub(crate) struct Subscribed {
 
 impl Subscribed {
     /// Where somebody is who joins at this position, with what it has missed.
-    pub fn new(top: Position, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
-        let position = Position { offset: top.offset - replay.publications.len() as u64, ..top };
+    pub fn new(top: LogPosition, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
+        let position = LogPosition { offset: top.offset - replay.publications.len() as u64, ..top };
         Self { position, positioned, replay, ttl }
     }
 
@@ -183,7 +183,7 @@ impl Subscribed {
     pub fn without_replay(self) -> Self {
         let offset = self.position.offset + self.replay.publications.len() as u64;
         let replay = Replayed { recovered: Some(false), publications: Vec::new() };
-        Self { position: Position { offset, ..self.position }, replay, ..self }
+        Self { position: LogPosition { offset, ..self.position }, replay, ..self }
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
         let limits = Limits { reply_bytes: 24 + 23 + 21, ..Limits::default() };
         for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
             let replay = Replayed { recovered: Some(true), publications: vec![publication(5, data)] };
-            let subscribed = Subscribed::new(Position { epoch: 7, offset: 5 }, true, replay, None);
+            let subscribed = Subscribed::new(LogPosition { epoch: 7, offset: 5 }, true, replay, None);
             connect.add(Name::from(room), subscribed, &limits);
         }
         let recovered: Vec<_> =

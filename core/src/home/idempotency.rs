@@ -3,7 +3,7 @@
 use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::{Keys, Map};
-use crate::publication::Position;
+use crate::publication::LogPosition;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use alloc::string::String;
 /// The keys of all rooms, each room's for itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Idempotency {
-    answers: Map<(Name, String), Option<Position>>,
+    answers: Map<(Name, String), Option<LogPosition>>,
     /// The same keys, oldest first, with when they are forgotten.
     order: VecDeque<(Instant, (Name, String))>,
 }
@@ -22,12 +22,12 @@ impl Idempotency {
     }
 
     /// The answer that this key got before.
-    pub fn find(&self, room: &Name, key: &str) -> Option<Option<Position>> {
+    pub fn find(&self, room: &Name, key: &str) -> Option<Option<LogPosition>> {
         self.answers.get(&(room.clone(), String::from(key))).copied()
     }
 
     /// Remembers an answer, and forgets the oldest where there are too many.
-    pub fn remember(&mut self, now: Instant, room: &Name, key: String, position: Option<Position>, limits: &Limits) {
+    pub fn remember(&mut self, now: Instant, room: &Name, key: String, position: Option<LogPosition>, limits: &Limits) {
         let known = (room.clone(), key);
         self.answers.insert(known.clone(), position);
         self.order.push_back((now.after(limits.idempotency_window), known));
@@ -73,7 +73,7 @@ mod tests {
             let limits = Limits { idempotency_keys: 2, ..Limits::default() };
             let mut keys = Idempotency::new(Keys(1, 2));
             for (at, key) in [(1, "a"), (2, "b")] {
-                let position = Some(Position { epoch: 7, offset: at });
+                let position = Some(LogPosition { epoch: 7, offset: at });
                 keys.remember(Instant(at), &Name::from("a"), key.into(), position, &limits);
             }
             (keys, limits)

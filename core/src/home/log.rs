@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::Keys;
-use crate::publication::{Page, Position, Publication, Replay, Replayed, epoch_text};
+use crate::publication::{LogPosition, Page, Publication, Replay, Replayed, epoch_text};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -54,8 +54,8 @@ impl Log {
     }
 
     /// The newest message's place.
-    pub fn position(&self) -> Position {
-        Position { epoch: self.epoch, offset: self.top }
+    pub fn position(&self) -> LogPosition {
+        LogPosition { epoch: self.epoch, offset: self.top }
     }
 
     /// Whether it has given a number to anything: one that has not needs no memory, its epoch is that of any other.

@@ -18,7 +18,7 @@ use crate::limits::{Limit, Limits};
 use crate::link::JoinId;
 use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::map::{Keys, Map};
-use crate::publication::{Draft, Page, Position, Publication, Replay};
+use crate::publication::{Draft, LogPosition, Page, Publication, Replay};
 use crate::time::Instant;
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
@@ -278,7 +278,7 @@ impl Home {
         draft: Draft,
         key: Option<String>,
         limits: &Limits,
-    ) -> Option<Position> {
+    ) -> Option<LogPosition> {
         let Some(key) = key else { return self.publish(now, room, draft, limits) };
         if let Some(position) = self.idempotency.find(room, &key) {
             return position;
@@ -290,7 +290,7 @@ impl Home {
 
     /// Has a message delivered, which nothing can prevent, and gives it its place. There is none for one that nobody is there
     /// for and nothing retains.
-    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<Position> {
+    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<LogPosition> {
         let found = self.find(room);
         if draft.skip_history || (found.is_none() && !self.may_begin(&draft, limits)) {
             return self.pass_on(room, found, draft);
@@ -328,11 +328,11 @@ impl Home {
 
     /// Has a message delivered that gets no place. When no log is there that could have numbered it, and that is not what
     /// was asked for, one begins with it and is forgotten: who comes back to the room has missed something.
-    fn pass_on(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<Position> {
+    fn pass_on(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
         if !draft.skip_history {
             self.epochs.forget(room);
         }
-        let position = found.map(|at| Position { offset: 0, ..self.logs[at as usize].position() });
+        let position = found.map(|at| LogPosition { offset: 0, ..self.logs[at as usize].position() });
         let epoch = position.map_or(0, |position| position.epoch);
         let publication = Arc::new(Publication { epoch, offset: 0, draft });
         self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });

@@ -8,13 +8,13 @@ use crate::limits::Limit;
 use crate::link::{Caller, Origin};
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
-use crate::publication::{Page, Publication};
+use crate::publication::{LogPosition, Page, Publication};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl Hub {
     /// The home has published what it was asked to.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<crate::publication::Position>) {
+    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<LogPosition>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {

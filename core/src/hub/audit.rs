@@ -153,7 +153,7 @@ mod tests {
     use crate::link::JoinId;
     use crate::link::{HomeEvent, HomeRequest};
     use crate::map::Keys;
-    use crate::publication::{Position, Replay, Replayed};
+    use crate::publication::{LogPosition, Replay, Replayed};
     use crate::testing::{audit_finds, knock};
     use alloc::boxed::Box;
     use alloc::rc::Rc;
@@ -173,7 +173,7 @@ mod tests {
         let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
             panic!("it joins")
         };
-        let (position, replay) = (Position { epoch: 7, offset: 0 }, Replayed::default());
+        let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
         hub.on_home_event(HomeEvent::Joined { conn, client: member.client, join, room, position, replay });
         hub
     }

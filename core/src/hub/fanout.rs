@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::ids::{ConnId, Name};
 use crate::limits::Limits;
 use crate::protocol::{centrifuge, plain, raw};
-use crate::publication::{Position, Publication};
+use crate::publication::{LogPosition, Publication};
 use crate::stats::Totals;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,7 +46,7 @@ impl Hub {
         self.totals.published += 1;
         let mut message = Message::new(&publication.draft.data, || centrifuge::publication(room, publication));
         if publication.offset > 0 {
-            message.place = Some((room, Position { epoch: publication.epoch, offset: publication.offset }));
+            message.place = Some((room, LogPosition { epoch: publication.epoch, offset: publication.offset }));
         }
         let mut fanout = fanout!(self);
         for slot in self.registry.members(room) {
@@ -143,7 +143,7 @@ struct Message<'a, F> {
     json_frame: Option<Frame>,
     plain_frame: Option<Frame>,
     /// Where it is in which log, if it is in one.
-    place: Option<(&'a Name, Position)>,
+    place: Option<(&'a Name, LogPosition)>,
     position_frame: Option<Frame>,
     event: Option<Option<String>>,
 }

@@ -19,7 +19,7 @@ use crate::link::HomeRequest;
 use crate::link::JoinId;
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
-use crate::publication::{Position, Replay, Replayed};
+use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::format;
@@ -219,7 +219,7 @@ impl Hub {
         client: ClientId,
         join: JoinId,
         room: Name,
-        position: Position,
+        position: LogPosition,
         replay: Replayed,
     ) {
         let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
@@ -359,7 +359,7 @@ impl Hub {
     }
 
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
-    fn plain_joined(&mut self, slot: u32, room: &Name, position: Position, replay: &Replayed) {
+    fn plain_joined(&mut self, slot: u32, room: &Name, position: LogPosition, replay: &Replayed) {
         let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
@@ -368,7 +368,7 @@ impl Hub {
         for publication in &replay.publications {
             self.say(slot, &publication.draft.data);
             if positions {
-                let at = Position { offset: publication.offset, ..position };
+                let at = LogPosition { offset: publication.offset, ..position };
                 self.say(slot, &plain::position(plain::Word::Position, room, at));
             }
         }

@@ -4,7 +4,7 @@ use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::input::CallId;
-use crate::publication::{Draft, Page, Position, Publication, Replay, Replayed};
+use crate::publication::{Draft, LogPosition, Page, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,13 +32,13 @@ pub(crate) enum HomeRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection is a member. What comes after this on the link comes after `position` in the log.
-    Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: Position, replay: Replayed },
+    Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: LogPosition, replay: Replayed },
     /// It is not.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A message for everyone in the room.
     Publication { room: Name, publication: Arc<Publication> },
     /// A publication is on its way to the room's members. Its place, where it has one in any log.
-    Published { from: Origin, room: Name, position: Option<Position> },
+    Published { from: Origin, room: Name, position: Option<LogPosition> },
     /// A part of the log.
     History { from: Origin, room: Name, result: Result<Page, Error> },
     /// Who is in the room; `None` where that is more than an answer may hold.

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::protocol::raw::{object, one_line, present, push_number, push_string};
 use crate::protocol::readable;
-use crate::publication::Position;
+use crate::publication::LogPosition;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -197,7 +197,7 @@ pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> Strin
 }
 
 /// Where in a room's log the connection is ([`Word::Position`]), or that something before it is missing ([`Word::Gap`]).
-pub(crate) fn position(word: Word, room: &str, position: Position) -> String {
+pub(crate) fn position(word: Word, room: &str, position: LogPosition) -> String {
     let mut out = open(word);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_all_frames_that_there_are() {
-        let at = Position { epoch: 1, offset: 1 };
+        let at = LogPosition { epoch: 1, offset: 1 };
         let frames = [
             greeting("a", false, "c", 0),
             pong(0),

@@ -2,7 +2,7 @@
 
 use crate::ids::ClientInfo;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
-use crate::publication::{Position, Publication, epoch_text};
+use crate::publication::{LogPosition, Publication, epoch_text};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -74,7 +74,7 @@ pub(crate) fn push_publication_fields(
     out.push('}');
 }
 
-pub(crate) fn push_position(out: &mut String, position: Position) {
+pub(crate) fn push_position(out: &mut String, position: LogPosition) {
     out.push_str("\"epoch\":\"");
     out.push_str(&epoch_text(position.epoch));
     out.push_str("\",\"offset\":");

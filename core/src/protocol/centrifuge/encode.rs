@@ -261,13 +261,13 @@ mod tests {
     use super::*;
     use crate::ids::Name;
     use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
-    use crate::publication::{Position, Replayed};
+    use crate::publication::{LogPosition, Replayed};
     use alloc::vec::Vec;
 
     #[test]
     fn what_is_said_of_a_room_and_of_a_connection_is_bounded() {
         let most = u64::MAX;
-        let position = Position { epoch: most, offset: most };
+        let position = LogPosition { epoch: most, offset: most };
         let replay = Replayed { recovered: Some(true), publications: Vec::new() };
         let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
         assert!(subscribed(most, &longest).len() <= ROOM_BYTES);

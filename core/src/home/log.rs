@@ -80,7 +80,7 @@ impl Log {
     }
 
     /// Its place in the order of eviction, which is none while it has a member.
-    pub fn due_place(&self) -> Option<u64> {
+    pub fn eviction_order(&self) -> Option<u64> {
         self.members.is_empty().then_some(self.touched.1)
     }
 

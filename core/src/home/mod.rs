@@ -117,7 +117,7 @@ impl Home {
                 if let Some(at) = self.find(&room) {
                     self.logs[at as usize].drop_all(&mut self.charges);
                     self.weigh(at);
-                    self.settle(now, at, limits);
+                    self.evict_or_arm(now, at, limits);
                 }
                 self.events.push_back(HomeEvent::HistoryRemoved { from });
             }
@@ -130,7 +130,7 @@ impl Home {
         while let Some(at) = self.timers.due(now) {
             self.logs[at as usize].drop_older(now, limits.history_age, &mut self.charges);
             lighter.push(at);
-            self.settle(now, at, limits);
+            self.evict_or_arm(now, at, limits);
         }
         // In an order that does not depend on where the logs are kept.
         lighter.retain(|at| self.logs.contains(*at as usize));
@@ -178,7 +178,7 @@ impl Home {
             assert!(is_kept, "G3: the log of {:?} is kept though it holds nothing", log.name);
             let idle = log.place.is_some_and(|place| self.idle.holds(index(at), place));
             assert_eq!(idle, log.members.is_empty(), "G3: logs without members are known as such");
-            assert_eq!(log.place, log.due_place(), "G3: what makes room for others is in its place");
+            assert_eq!(log.place, log.eviction_order(), "G3: what makes room for others is in its place");
             assert_eq!(log.armed, Self::deadline(log, limits), "G6: what is retained has a deadline");
             if log.armed != Instant::NEVER {
                 armed += 1;
@@ -247,7 +247,7 @@ impl Home {
             self.occupied -= 1;
             self.events.push_back(HomeEvent::Vacated(room.clone()));
             self.touch(now, at);
-            self.settle(now, at, limits);
+            self.evict_or_arm(now, at, limits);
         } else {
             self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: member.info });
         }
@@ -304,7 +304,7 @@ impl Home {
         if keeps_history(limits) {
             log.retain(now, Arc::clone(&publication), limits, &mut self.charges);
             self.weigh(at);
-            self.make_room(now, at, limits);
+            self.enforce_history_bytes(now, at, limits);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
@@ -315,7 +315,7 @@ impl Home {
         }
         self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
         self.touch(now, at);
-        self.settle(now, at, limits);
+        self.evict_or_arm(now, at, limits);
         Some(position)
     }
 
@@ -340,8 +340,8 @@ impl Home {
     }
 
     /// Sees to it that all logs are within `history_bytes`: the fullest gives up its oldest. `at` has just been published to,
-    /// and is settled later.
-    fn make_room(&mut self, now: Instant, at: u32, limits: &Limits) {
+    /// and has its deadline armed later.
+    fn enforce_history_bytes(&mut self, now: Instant, at: u32, limits: &Limits) {
         while self.bytes() > limits.history_bytes {
             let fullest = self.fullness.fullest().expect("what is retained is in a log");
             while self.bytes() > limits.history_bytes && self.fullness.fullest() == Some(fullest) {
@@ -349,7 +349,7 @@ impl Home {
                 self.weigh(fullest);
             }
             if fullest != at {
-                self.settle(now, fullest, limits);
+                self.evict_or_arm(now, fullest, limits);
             }
         }
     }
@@ -377,7 +377,7 @@ impl Home {
     }
 
     /// Forgets a log when there is no reason left to remember it, and else arms its next deadline.
-    fn settle(&mut self, now: Instant, at: u32, limits: &Limits) {
+    fn evict_or_arm(&mut self, now: Instant, at: u32, limits: &Limits) {
         if self.logs[at as usize].forgotten_at(limits.log_memory) <= now {
             self.evict_log(at);
         } else {
@@ -388,7 +388,7 @@ impl Home {
     /// Arms a log's next deadline, and puts it into its place in the order of eviction.
     fn arm(&mut self, at: u32, limits: &Limits) {
         let log = &mut self.logs[at as usize];
-        let (deadline, place) = (Self::deadline(log, limits), log.due_place());
+        let (deadline, place) = (Self::deadline(log, limits), log.eviction_order());
         self.timers.rearm(at, &mut log.armed, deadline);
         self.idle.set(at, &mut log.place, place);
     }

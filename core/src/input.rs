@@ -70,7 +70,7 @@ pub enum Input {
         bytes: usize,
     },
     /// An API call whose body has so many bytes, or may have, is about to be read. There is room for it:
-    /// [`crate::Shard::has_place_for_body`].
+    /// [`crate::Shard::can_take_body`].
     BodyBegun {
         /// How many.
         bytes: usize,

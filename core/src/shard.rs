@@ -147,8 +147,8 @@ impl Shard {
 
     /// Whether the node has room for the body of an API call of so many bytes: see [`Input::BodyBegun`].
     #[must_use]
-    pub fn has_place_for_body(&self, bytes: usize) -> bool {
-        self.hub.has_place_for(bytes)
+    pub fn can_take_body(&self, bytes: usize) -> bool {
+        self.hub.can_take_body(bytes)
     }
 
     /// When [`Input::Tick`] is next useful; `None` when nothing waits for time to pass.

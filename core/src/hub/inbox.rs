@@ -172,7 +172,7 @@ impl Hub {
     }
 
     /// Whether the node has room for a body of so many bytes, if need be instead of what clients have sent.
-    pub fn has_place_for(&self, body: usize) -> bool {
+    pub fn can_take_body(&self, body: usize) -> bool {
         self.bodies + body <= self.config.limits.inbound_bytes_total
     }
 

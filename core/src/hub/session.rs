@@ -170,7 +170,7 @@ impl Hub {
             let replay = self.wanted_of(slot, room);
             self.server_join(slot, room, JoinReason::ServerSide(*reason), replay);
         }
-        self.make_room_for(&user);
+        self.close_oldest_of(&user);
     }
 
     /// Whether a user may have this connection too; where not, it is closed.
@@ -190,7 +190,7 @@ impl Hub {
     }
 
     /// Closes the connections of a user that are too many, the oldest first.
-    pub(super) fn make_room_for(&mut self, user: &Name) {
+    pub(super) fn close_oldest_of(&mut self, user: &Name) {
         while self.is_user_full(user, 1)
             && let Some(oldest) = self.registry.oldest_of(user)
         {
@@ -261,7 +261,7 @@ impl Hub {
                 self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
             }
         }
-        self.make_room_for(&user);
+        self.close_oldest_of(&user);
         self.ready_if_entered(slot);
     }
 

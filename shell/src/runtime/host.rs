@@ -140,13 +140,13 @@ impl<T: Transport, O: Observer> Host<T, O> {
         for _ in 0..STEPS_PER_POLL {
             let Some(entry) = self.env.connections.get(conn) else { return Poll::Ready(Progress::Ended) };
             entry.waker.clone_from(cx.waker());
-            let is_held = self.shard.is_held(conn);
-            if !is_held && let Some(unread) = self.env.unread.remove(&conn) {
+            let is_paused = self.shard.is_paused(conn);
+            if !is_paused && let Some(unread) = self.env.unread.remove(&conn) {
                 self.turn(now, Input::Unread { conn, bytes: 0 });
                 self.decode(now, conn, &unread);
                 continue;
             }
-            let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.read_buffer, !is_held) else {
+            let Poll::Ready(ready) = entry.driver.poll(cx, &mut self.read_buffer, !is_paused) else {
                 return Poll::Pending;
             };
             match ready {
@@ -195,11 +195,11 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// allow it.
     #[must_use]
     pub fn reserve_body(&mut self, now: Now, bytes: usize) -> bool {
-        let has_place = self.shard.has_place_for_body(bytes);
+        let has_place = self.shard.can_take_body(bytes);
         if has_place {
             self.handle_growth(now, Input::BodyBegun { bytes });
         }
-        has_place
+        is_taken
     }
 
     /// Gives a reservation back.
@@ -273,10 +273,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
             } else {
                 self.turn(now, input);
             }
-            if self.shard.is_held(conn) {
+            if self.shard.is_paused(conn) {
                 self.write(now, conn);
             }
-            if self.shard.is_held(conn) && !bytes.is_empty() {
+            if self.shard.is_paused(conn) && !bytes.is_empty() {
                 self.env.unread.insert(conn, bytes.to_vec());
                 return self.turn(now, Input::Unread { conn, bytes: bytes.len() });
             }
@@ -409,7 +409,7 @@ impl<T: Transport> Environment<T> {
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
             }
-            Effect::Listen(conn) => {
+            Effect::ResumeReading(conn) => {
                 if let Some(entry) = self.connections.get(conn) {
                     entry.waker.wake_by_ref();
                 }

@@ -117,7 +117,7 @@ impl Hub {
                 );
                 let unready = conn.deadlines.get(Timer::Phase) != Instant::NEVER;
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
-                let joining = self.registry.rooms_of(slot).filter(|(_, member)| !member).count();
+                let joining = self.registry.membership_states(slot).filter(|(_, member)| !member).count();
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
                 let goes_on = |work: &Work| matches!(work, Work::Enter(id) if *id == conn.id);
                 assert!(

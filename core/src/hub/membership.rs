@@ -334,7 +334,7 @@ impl Hub {
     /// The home learns who a connection is in a room now.
     fn rename_in(&mut self, slot: u32, room: &Name) {
         let Some(open) = self.conns[slot as usize].open() else { return };
-        let Some((room, join)) = self.registry.joins_of(slot).find(|(name, _)| *name == room) else { return };
+        let Some((room, join)) = self.registry.membership_joins(slot).find(|(name, _)| *name == room) else { return };
         let member = Arc::clone(open.info_in(room));
         self.requests.push_back(HomeRequest::Rename { room: room.clone(), join, member });
     }

@@ -155,7 +155,7 @@ impl Hub {
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
     fn tell_positions(&mut self, slot: u32) {
         let conn = self.conns[slot as usize].id;
-        for (room, _) in self.registry.rooms_of(slot).filter(|(_, is_member)| *is_member) {
+        for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
             let from = Origin::Plain { conn, id: None };
             self.requests.push_back(HomeRequest::History { from, room: room.clone(), query: HistoryQuery::default() });
         }

@@ -189,7 +189,7 @@ impl Registry {
     }
 
     /// The rooms of a connection, with whether it is a member yet.
-    pub fn rooms_of(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
+    pub fn membership_states(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
         self.memberships_of(slot)
             .iter()
             .map(|membership| (self.room(membership), matches!(membership.state, MembershipState::Member(_))))
@@ -208,7 +208,7 @@ impl Registry {
     }
 
     /// The rooms that a connection is a member of or joins, each with its join.
-    pub fn joins_of(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
+    pub fn membership_joins(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
         self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
@@ -576,11 +576,11 @@ mod tests {
             join(&mut registry, slot, room, number as u64);
         }
         assert_eq!(registry.watchers("a").collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(registry.joins_of(1).map(|(_, join)| join.0).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(registry.membership_joins(1).map(|(_, join)| join.0).collect::<Vec<_>>(), [3, 4]);
         registry.leave(0, "a").unwrap();
         registry.audit();
         assert_eq!(members(&registry, "a"), [2, 1]);
-        assert_eq!(registry.rooms_of(0).map(|(room, _)| room.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!(registry.membership_states(0).map(|(room, _)| room.as_str()).collect::<Vec<_>>(), ["c", "b"]);
         let mut left = vec![];
         while let Some(one) = registry.leave_one(0) {
             left.push(one.room);

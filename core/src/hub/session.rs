@@ -225,7 +225,7 @@ impl Hub {
             }
         }
         open.info = Arc::new(info);
-        let renamed = self.registry.joins_of(slot).map(|(room, join)| {
+        let renamed = self.registry.membership_joins(slot).map(|(room, join)| {
             let member = Arc::clone(open.info_in(room));
             HomeRequest::Rename { room: room.clone(), join, member }
         });

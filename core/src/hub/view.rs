@@ -84,7 +84,11 @@ impl Hub {
                     Stage::Ready => "ready",
                 },
                 user: open.info.user.clone(),
-                rooms: self.registry.rooms_of(conn.id.slot).map(|(room, member)| (room.clone(), member)).collect(),
+                rooms: self
+                    .registry
+                    .membership_states(conn.id.slot)
+                    .map(|(room, member)| (room.clone(), member))
+                    .collect(),
                 events: open.events.clone(),
             },
             Some(Phase::Closing(closing)) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code },

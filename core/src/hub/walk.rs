@@ -121,7 +121,7 @@ impl Hub {
             let Some(own) = user_of(conn).filter(|own| user.is_none_or(|user| *own == user)) else { continue };
             let is_later = after.is_none_or(|after| conn.client > after);
             if is_later && channel.is_none_or(|channel| self.registry.is_member(index(slot), channel)) {
-                found.add(&conn.client, connection_bytes(own, protocol(conn), self.rooms_of(conn)));
+                found.add(&conn.client, connection_bytes(own, protocol(conn), self.rooms_of_connection(conn)));
             }
         }
         (PLACES_PER_STEP, PLACES_PER_STEP)
@@ -141,8 +141,8 @@ impl Hub {
         Reply::Connections { connections: ready.map(|conn| self.describe(conn)).collect(), next }
     }
 
-    fn rooms_of<'a>(&'a self, conn: &Conn) -> impl Iterator<Item = &'a Name> + use<'a> {
-        self.registry.rooms_of(conn.id.slot).filter(|(_, member)| *member).map(|(room, _)| room)
+    fn rooms_of_connection<'a>(&'a self, conn: &Conn) -> impl Iterator<Item = &'a Name> + use<'a> {
+        self.registry.membership_states(conn.id.slot).filter(|(_, member)| *member).map(|(room, _)| room)
     }
 
     fn describe(&self, conn: &Conn) -> Connection {
@@ -150,7 +150,7 @@ impl Hub {
             client: conn.client,
             user: user_of(conn).cloned().unwrap_or_else(Name::empty),
             protocol: protocol(conn),
-            channels: self.rooms_of(conn).cloned().collect(),
+            channels: self.rooms_of_connection(conn).cloned().collect(),
         }
     }
 }

@@ -21,25 +21,25 @@ pub(super) struct Fullness {
     /// The bit of each bucket that has a log.
     taken: usize,
     /// Where each log is.
-    places: Vec<Place>,
+    links: Vec<Links>,
 }
 
 /// A log's bucket, if it is in one, and its neighbours there.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Links {
     bucket: Option<u8>,
     before: u32,
     after: u32,
 }
 
-impl Place {
-    const NOWHERE: Self = Self { bucket: None, before: NONE, after: NONE };
+impl Links {
+    const UNLINKED: Self = Self { bucket: None, before: NONE, after: NONE };
 }
 
 impl Default for Fullness {
     fn default() -> Self {
         // A shard is moved as one: what is large in it is elsewhere, and there before it is needed.
-        Self { lists: Box::new([(NONE, NONE); BUCKETS]), taken: 0, places: Vec::with_capacity(BUCKETS) }
+        Self { lists: Box::new([(NONE, NONE); BUCKETS]), taken: 0, links: Vec::with_capacity(BUCKETS) }
     }
 }
 
@@ -47,10 +47,10 @@ impl Fullness {
     /// A log holds this many bytes from now on.
     pub fn set(&mut self, log: u32, bytes: usize) {
         let (bucket, at) = (bucket(bytes), log as usize);
-        if at >= self.places.len() {
-            self.places.resize(at + 1, Place::NOWHERE);
+        if at >= self.links.len() {
+            self.links.resize(at + 1, Links::UNLINKED);
         }
-        if self.places[at].bucket != bucket {
+        if self.links[at].bucket != bucket {
             self.unlink(log);
             bucket.into_iter().for_each(|bucket| self.append(log, bucket));
         }
@@ -66,23 +66,23 @@ impl Fullness {
     pub fn audit(&self, logs: impl Iterator<Item = (u32, usize)>) {
         let mut holding = 0;
         for (log, bytes) in logs {
-            let place = self.places.get(log as usize).map_or(Place::NOWHERE, |place| *place);
-            assert_eq!(place.bucket, bucket(bytes), "G8: a log is in the bucket of its bytes");
-            holding += usize::from(place.bucket.is_some());
+            let linked = self.links.get(log as usize).map_or(Links::UNLINKED, |linked| *linked);
+            assert_eq!(linked.bucket, bucket(bytes), "G8: a log is in the bucket of its bytes");
+            holding += usize::from(linked.bucket.is_some());
         }
         let mut listed = 0;
         for (bucket, (first, last)) in self.lists.iter().enumerate() {
             assert_eq!(*first != NONE, self.taken & (1 << bucket) != 0, "G8: buckets with a log are known as such");
             let (mut at, mut before) = (*first, NONE);
             while at != NONE {
-                let place = &self.places[at as usize];
-                let is_right = place.bucket.map(usize::from) == Some(bucket) && place.before == before;
+                let linked = &self.links[at as usize];
+                let is_right = linked.bucket.map(usize::from) == Some(bucket) && linked.before == before;
                 assert!(
                     is_right && listed < holding,
                     "G3: the list of a bucket is whole, and of logs that hold something"
                 );
                 listed += 1;
-                (before, at) = (at, place.after);
+                (before, at) = (at, linked.after);
             }
             assert_eq!(*last, before, "G3: the list of a bucket has an end");
         }
@@ -90,32 +90,32 @@ impl Fullness {
     }
 
     fn unlink(&mut self, log: u32) {
-        let Place { bucket: Some(bucket), before, after } = self.places[log as usize] else { return };
+        let Links { bucket: Some(bucket), before, after } = self.links[log as usize] else { return };
         let list = &mut self.lists[usize::from(bucket)];
-        match self.places.get_mut(before as usize) {
-            Some(place) => place.after = after,
+        match self.links.get_mut(before as usize) {
+            Some(linked) => linked.after = after,
             None => list.0 = after,
         }
-        match self.places.get_mut(after as usize) {
-            Some(place) => place.before = before,
+        match self.links.get_mut(after as usize) {
+            Some(linked) => linked.before = before,
             None => list.1 = before,
         }
         if list.0 == NONE {
             self.taken &= !(1 << bucket);
         }
-        self.places[log as usize] = Place::NOWHERE;
+        self.links[log as usize] = Links::UNLINKED;
     }
 
     fn append(&mut self, log: u32, bucket: u8) {
         let list = &mut self.lists[usize::from(bucket)];
         let before = list.1;
         list.1 = log;
-        match self.places.get_mut(before as usize) {
-            Some(place) => place.after = log,
+        match self.links.get_mut(before as usize) {
+            Some(linked) => linked.after = log,
             None => list.0 = log,
         }
         self.taken |= 1 << bucket;
-        self.places[log as usize] = Place { bucket: Some(bucket), before, after: NONE };
+        self.links[log as usize] = Links { bucket: Some(bucket), before, after: NONE };
     }
 }
 
@@ -179,11 +179,11 @@ mod tests {
             &[
                 ("G8: a log is in the bucket of its bytes", |fullness| fullness.set(0, 1)),
                 ("G8: buckets with a log are known as such", |fullness| fullness.taken = 1),
-                ("G3: the list of a bucket is whole", |fullness| fullness.places[1].before = NONE),
+                ("G3: the list of a bucket is whole", |fullness| fullness.links[1].before = NONE),
                 ("G3: the list of a bucket is whole", |fullness| fullness.set(3, 1)),
                 ("G3: the list of a bucket has an end", |fullness| fullness.lists[2].1 = 0),
                 ("G8: a log that holds something is in a list", |fullness| {
-                    (fullness.lists[2].1, fullness.places[0].after) = (0, NONE);
+                    (fullness.lists[2].1, fullness.links[0].after) = (0, NONE);
                 }),
             ],
         );

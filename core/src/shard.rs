@@ -105,7 +105,7 @@ impl Shard {
             self.home.tick(mono, &self.config.limits);
         }
         self.hub.handle(input);
-        self.settle(mono);
+        self.run_turn(mono);
         Turn { effects: self.hub.effects.drain(..) }
     }
 
@@ -115,7 +115,7 @@ impl Shard {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.go_on_at(now);
         self.hub.resume();
-        self.settle(mono);
+        self.run_turn(mono);
         Turn { effects: self.hub.effects.drain(..) }
     }
 
@@ -206,7 +206,7 @@ impl Shard {
     }
 
     /// Carries messages between hub and home, first in, first out, until neither has anything left to do.
-    fn settle(&mut self, now: Instant) {
+    fn run_turn(&mut self, now: Instant) {
         loop {
             self.hub.close_slow_consumers();
             if let Some(event) = self.home.events.pop_front() {

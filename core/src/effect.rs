@@ -14,8 +14,8 @@ use alloc::vec;
 pub enum Effect {
     /// This connection's outbox went from empty to non-empty: ask [`crate::Shard::pending`] and write.
     Wake(ConnId),
-    /// This connection, to which [`crate::Shard::is_held`] applied, may be read from again.
-    Listen(ConnId),
+    /// This connection, to which [`crate::Shard::is_paused`] applied, may be read from again.
+    ResumeReading(ConnId),
     /// Verify this token and answer with [`Input::Authenticated`].
     Authenticate {
         /// The connection.

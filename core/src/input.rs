@@ -62,7 +62,7 @@ pub enum Input {
         /// How many bytes it will have, or the most that its header has where that is not complete.
         bytes: usize,
     },
-    /// Bytes came that are not decoded while the connection is held: see [`crate::Shard::is_held`].
+    /// Bytes came that are not decoded while the connection is held: see [`crate::Shard::is_paused`].
     Unread {
         /// The connection.
         conn: ConnId,

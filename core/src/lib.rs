@@ -20,7 +20,7 @@
 //! for effect in shard.handle(now, Input::Upgraded { conn }) {
 //!     match effect {
 //!         Effect::Wake(conn) => dirty.push(conn), // it has something to write
-//!         Effect::Listen(_) => {}                 // read from it again: `is_held` is over
+//!         Effect::ResumeReading(_) => {}                 // read from it again: `is_paused` is over
 //!         Effect::Authenticate { .. } => {}       // check a signature, answer with Input::Authenticated
 //!         Effect::TokenRefused { .. } => {}       // a line in a log: this token was good for nothing
 //!         Effect::Finish(_) => {}                 // the Close is written: end our side of the stream

@@ -139,10 +139,10 @@ impl Shard {
     }
 
     /// Whether a connection is not to be read from for now: something that its client said waits, or more than a quarter of an
-    /// outbox waits for the client. [`Effect::Listen`] says when that is over.
+    /// outbox waits for the client. [`Effect::ResumeReading`] says when that is over.
     #[must_use]
-    pub fn is_held(&self, conn: ConnId) -> bool {
-        self.hub.is_held(conn)
+    pub fn is_paused(&self, conn: ConnId) -> bool {
+        self.hub.is_paused(conn)
     }
 
     /// Whether the node has room for the body of an API call of so many bytes: see [`Input::BodyBegun`].

@@ -41,7 +41,7 @@ pub(crate) struct SealOutcome {
     /// Whether the connection was ready.
     pub was_ready: bool,
     /// Whether its client was not listened to.
-    pub was_held: bool,
+    pub was_paused: bool,
     /// Bytes that were kept of what its client had sent.
     pub inbound: usize,
 }

@@ -167,17 +167,17 @@ impl Open {
     pub fn follow(self, limits: &Limits, held: &mut Held) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
+        let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
         let (sealed, dropped) = self.outbox.cut(held);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealOutcome { dropped, close: false, was_empty: false, waited, was_ready, was_held, inbound })
+        (closing, SealOutcome { dropped, close: false, was_empty: false, waited, was_ready, was_paused, inbound })
     }
 
     fn seal(self, cause: CloseCause, close: Frame, limits: &Limits, held: &mut Held) -> (Sealed, SealOutcome) {
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_held, inbound) = (self.is_ready(), self.is_held(limits), self.inbound.bytes());
+        let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, held);
-        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_held, inbound })
+        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_paused, inbound })
     }
 
     /// Who it is in a room.
@@ -204,7 +204,7 @@ impl Open {
     }
 
     /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.
-    pub fn is_held(&self, limits: &Limits) -> bool {
+    pub fn is_paused(&self, limits: &Limits) -> bool {
         self.inbound.has_waiting() || self.outbox.is_high(limits)
     }
 

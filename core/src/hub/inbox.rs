@@ -141,24 +141,24 @@ impl Hub {
         for text in self.change_inbound(slot, Inbound::take_waiting) {
             self.agenda.then(Work::Text { conn: id, text, at: 0 });
         }
-        self.listen_again(slot);
+        self.resume_reading(slot);
     }
 
     /// Listens to a client again. It may have answered the last ping long ago, and have sent the rest of what it had begun.
-    fn listen_again(&mut self, slot: u32) {
+    fn resume_reading(&mut self, slot: u32) {
         for timer in [Timer::Pong, Timer::Message] {
             if self.conns[slot as usize].deadlines.get(timer) != Instant::NEVER {
                 self.arm_for_client(slot, timer);
             }
         }
-        self.effects.push(Effect::Listen(self.conns[slot as usize].id));
+        self.effects.push(Effect::ResumeReading(self.conns[slot as usize].id));
     }
 
     /// The socket has taken so much that its client can be listened to again, unless something that it has said still waits.
     #[cold]
-    pub(super) fn is_low_again(&mut self, slot: u32) {
+    pub(super) fn outbox_is_low(&mut self, slot: u32) {
         if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.has_waiting()) {
-            self.listen_again(slot);
+            self.resume_reading(slot);
         } else {
             self.hear_waiting(slot);
         }

@@ -144,8 +144,8 @@ impl Hub {
         if sealed.was_empty {
             self.effects.push(Effect::Wake(conn.id));
         }
-        if sealed.was_held {
-            self.effects.push(Effect::Listen(conn.id));
+        if sealed.was_paused {
+            self.effects.push(Effect::ResumeReading(conn.id));
         }
         self.arm(slot, Timer::Phase, self.config.limits.close_timeout);
     }

@@ -30,12 +30,12 @@ impl Hub {
                 let limits = &self.config.limits;
                 let was_high = open.outbox.is_high(limits);
                 let progress = open.outbox.flushed(bytes, &mut self.held);
-                let is_low_again = was_high && !open.outbox.is_high(limits);
+                let outbox_is_low = was_high && !open.outbox.is_high(limits);
                 let goes_on = progress.empty && !open.joins.is_empty();
                 self.totals.frames_written += progress.frames;
                 self.watch_progress(slot, bytes, progress);
-                if is_low_again {
-                    self.is_low_again(slot);
+                if outbox_is_low {
+                    self.outbox_is_low(slot);
                 }
                 if goes_on {
                     self.agenda.then(Work::Enter(self.conns[slot as usize].id));

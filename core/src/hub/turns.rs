@@ -213,15 +213,15 @@ impl Hub {
     }
 
     /// Whether a connection is not to be listened to: what it says would have to wait.
-    pub fn is_held(&self, conn: ConnId) -> bool {
-        self.find(conn).and_then(Conn::open).is_some_and(|open| open.is_held(&self.config.limits))
+    pub fn is_paused(&self, conn: ConnId) -> bool {
+        self.find(conn).and_then(Conn::open).is_some_and(|open| open.is_paused(&self.config.limits))
     }
 
     fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
         let Some(conn) = self.find(id) else { return };
         match (conn.open(), &conn.protocol) {
             (None, _) => {}
-            (Some(open), _) if open.is_busy() || open.is_held(&self.config.limits) => {
+            (Some(open), _) if open.is_busy() || open.is_paused(&self.config.limits) => {
                 self.keep_waiting(id.slot, String::from(&text[at..]));
             }
             (_, Protocol::Json { .. }) => self.json_text(id, text, at),

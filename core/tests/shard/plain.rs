@@ -162,7 +162,7 @@ fn what_waited_for_the_token_is_heard_in_order_one_at_a_time() {
         world.say(conn, said);
     }
     world.prove(claims("ada"));
-    assert!(world.tokens.is_empty() && world.shard.is_held(conn), "two frames wait: it is to read first");
+    assert!(world.tokens.is_empty() && world.shard.is_paused(conn), "two frames wait: it is to read first");
     assert_eq!(world.read(conn).len(), 2, "the greeting and one complaint");
     assert_eq!(world.tokens.len(), 1, "a complaint, and the token behind it");
 }

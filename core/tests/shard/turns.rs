@@ -167,7 +167,7 @@ fn commands_wait_until_their_client_has_read() {
     let mut said = vec![r#"{"id":2,"subscribe":{"channel":"a"}}"#.to_owned()];
     said.extend((3..23).map(|id| json!({"id": id, "history": {"channel": "a", "limit": 10}}).to_string()));
     world.say(conn, &said.join("\n"));
-    assert!(world.shard.is_held(conn));
+    assert!(world.shard.is_paused(conn));
     world.say(conn, r#"{"id":23,"ping":{}}"#);
     let mut ids = vec![];
     while world.shard.pending(conn).is_some() {
@@ -175,7 +175,7 @@ fn commands_wait_until_their_client_has_read() {
         ids.extend(world.read_json(conn).iter().map(|reply| reply["id"].as_u64().unwrap()));
     }
     assert_eq!(ids, (2..=23).collect::<Vec<u64>>(), "each is answered, in order: what is said later waits behind");
-    assert!(!world.shard.is_held(conn) && world.listened.contains(&conn) && world.ended.is_empty());
+    assert!(!world.shard.is_paused(conn) && world.listened.contains(&conn) && world.ended.is_empty());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_client_that_is_not_listened_to_is_not_ended_for_its_silence() {
     world.input(Input::Flushed { conn, bytes: 0 });
     world.pass(interval);
     world.pass(timeout * 2);
-    assert!(world.shard.is_held(conn) && world.ended.is_empty(), "it had no chance to answer");
+    assert!(world.shard.is_paused(conn) && world.ended.is_empty(), "it had no chance to answer");
     world.read(conn);
     world.pass(timeout - Duration::from_millis(1));
     world.input(Input::Pong { conn });
@@ -209,7 +209,7 @@ fn an_end_is_heard_of_by_whoever_was_not_listened_to() {
     let mut world = world();
     let conn = world.json();
     (0..300).for_each(|_| drop(world.api("publish_all", r#"{"data":1}"#)));
-    assert!(world.shard.is_held(conn));
+    assert!(world.shard.is_paused(conn));
     world.listened.clear();
     world.input(Input::Shutdown);
     assert_eq!(world.listened, [conn], "its Close is to be read");
@@ -252,7 +252,7 @@ fn a_message_of_many_commands_is_put_off_in_its_middle() {
         }
     }
     assert_eq!(heard, ["10", "11", "12", "13", "14", "15", "16"]);
-    assert!(world.ended.is_empty() && !world.shard.is_held(speaker));
+    assert!(world.ended.is_empty() && !world.shard.is_paused(speaker));
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl World {
             match effect {
                 Effect::Wake(conn) => self.wakes.push(conn),
                 Effect::Finish(conn) => self.finished.push(conn),
-                Effect::Listen(conn) => self.listened.push(conn),
+                Effect::ResumeReading(conn) => self.listened.push(conn),
                 Effect::TokenRefused { why, .. } => self.refused_tokens.push(why),
                 Effect::Authenticate { conn, token } => self.tokens.push_back((conn, token)),
                 Effect::Closed { conn, end } => self.ended.push((conn, *end)),

@@ -38,7 +38,7 @@ fn broken(guarantee: Guarantee, expected: impl std::fmt::Display, saw: impl std:
 /// The connection that an effect is about.
 fn conn_of(effect: &Effect) -> Option<ConnId> {
     match effect {
-        Effect::Wake(conn) | Effect::Listen(conn) | Effect::Finish(conn) => Some(*conn),
+        Effect::Wake(conn) | Effect::ResumeReading(conn) | Effect::Finish(conn) => Some(*conn),
         Effect::Authenticate { conn, .. } | Effect::TokenRefused { conn, .. } | Effect::Closed { conn, .. } => {
             Some(*conn)
         }

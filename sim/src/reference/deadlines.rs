@@ -42,7 +42,7 @@ impl Oracle {
     pub(super) fn due(&mut self, client: usize, timer: Timer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
-        if matches!(timer, Timer::Pong | Timer::Message) && self.is_held(client) {
+        if matches!(timer, Timer::Pong | Timer::Message) && self.is_paused(client) {
             // It is not listened to, and cannot have answered, nor come to an end.
             return self.stand_still(client, timer);
         }

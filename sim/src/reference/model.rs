@@ -136,9 +136,9 @@ impl Oracle {
 
     /// Whether this client is not listened to: it is to read first.
     #[must_use]
-    pub fn is_held(&self, client: usize) -> bool {
-        let is_held = |conn: &Conn| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
-        self.was_high(client) || self.conns[client].as_ref().is_some_and(is_held)
+    pub fn is_paused(&self, client: usize) -> bool {
+        let is_paused = |conn: &Conn| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
+        self.was_high(client) || self.conns[client].as_ref().is_some_and(is_paused)
     }
 
     /// Whether so much waited for this client after the last turn that nothing more was done for it.

@@ -260,7 +260,7 @@ impl World {
 
     /// One of what clients and backends do all the time. A client that is to read first is not read from.
     fn do_little(&mut self) -> Result<(), Failure> {
-        let heard: Vec<ConnId> = self.clients.keys().copied().filter(|conn| !self.shard.is_held(*conn)).collect();
+        let heard: Vec<ConnId> = self.clients.keys().copied().filter(|conn| !self.shard.is_paused(*conn)).collect();
         let (kind, room) = (self.rng.below(7), self.room());
         if heard.is_empty() || kind == 0 {
             let data = self.payload();

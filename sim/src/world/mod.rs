@@ -342,7 +342,7 @@ impl<S: Subject> World<S> {
             | Action::Close(client, _)
             | Action::Violate(client, _) => self.connection(client).is_some_and(|connection| connection.upgraded),
             Action::Lose(client, _) => {
-                let is_read = !self.oracle.is_held(client.index());
+                let is_read = !self.oracle.is_paused(client.index());
                 self.connection(client).is_some_and(|connection| connection.upgraded && !connection.ended) && is_read
             }
             Action::Decide(..) | Action::Stale(..) => false,
@@ -437,7 +437,7 @@ impl<S: Subject> World<S> {
 
     /// Whether a client has read something that it ought to answer, and would be heard.
     fn owes(&self, client: Client) -> bool {
-        self.connection(client).is_some_and(Connection::owes) && !self.oracle.is_held(client.index())
+        self.connection(client).is_some_and(Connection::owes) && !self.oracle.is_paused(client.index())
     }
 
     fn connection(&self, client: Client) -> Option<&Connection> {
@@ -535,7 +535,7 @@ impl<S: Subject> World<S> {
     /// Whether what this client sends comes to the machine: it says something, and is listened to.
     fn is_heard(&self, client: Client) -> bool {
         let speaks = self.connection(client).is_some_and(|connection| !connection.deaf && !connection.vanished);
-        speaks && !self.oracle.is_held(client.index())
+        speaks && !self.oracle.is_paused(client.index())
     }
 
     /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host

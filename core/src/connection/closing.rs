@@ -1,7 +1,7 @@
 //! A connection that ends: its Close frame is the last that is queued, and it waits for the peer to end its side.
 
-use super::held::Held;
 use super::outbox::Sealed;
+use super::refused::RefusedFrames;
 use crate::close::{CloseCause, CloseReason};
 use crate::effect::End;
 
@@ -49,7 +49,7 @@ pub(crate) struct SealOutcome {
 impl Closing {
     /// Takes note that the peer is further with its side: nothing but our Close frame is worth sending any more. Returns
     /// how many frames were dropped; none where that is nothing new.
-    pub fn peer_is(&mut self, side: PeerSide, held: &mut Held) -> Option<u64> {
+    pub fn peer_is(&mut self, side: PeerSide, refused: &mut RefusedFrames) -> Option<u64> {
         let is_new = match self.peer {
             PeerSide::Open => true,
             PeerSide::Closed => side == PeerSide::Ended,
@@ -57,7 +57,7 @@ impl Closing {
         };
         is_new.then(|| {
             self.peer = side;
-            self.sealed.drop_unsent(held)
+            self.sealed.drop_unsent(refused)
         })
     }
 

@@ -10,10 +10,10 @@
 pub(crate) mod closing;
 pub(crate) mod deadlines;
 pub(crate) mod frame;
-pub(crate) mod held;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub(crate) mod pending;
+pub(crate) mod refused;
 
 use crate::admission::address::Address;
 use crate::admission::route::Plain;
@@ -21,10 +21,10 @@ use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Deadlines;
 use crate::connection::frame::Frame;
-use crate::connection::held::Held;
 use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
 use crate::connection::pending::{Deferred, Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
+use crate::connection::refused::RefusedFrames;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::limits::Limits;
 use crate::limits::gcra::Gcra;
@@ -145,38 +145,49 @@ impl Open {
         cause: CloseCause,
         reason: CloseReason,
         limits: &Limits,
-        held: &mut Held,
+        refused: &mut RefusedFrames,
     ) -> (Closing, SealOutcome) {
         let close = Frame::close(Some(&reason));
-        let (sealed, outcome) = self.seal(cause, close, limits, held);
+        let (sealed, outcome) = self.seal(cause, close, limits, refused);
         (Closing { sealed, cause, reason, peer: PeerSide::Open }, outcome)
     }
 
     /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
-    pub fn answer_close(self, code: Option<u16>, limits: &Limits, held: &mut Held) -> (Closing, SealOutcome) {
+    pub fn answer_close(
+        self,
+        code: Option<u16>,
+        limits: &Limits,
+        refused: &mut RefusedFrames,
+    ) -> (Closing, SealOutcome) {
         let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
         let close = Frame::close(code.map(named).as_ref());
         let cause = CloseCause::PeerClose;
-        let (sealed, outcome) = self.seal(cause, close, limits, held);
+        let (sealed, outcome) = self.seal(cause, close, limits, refused);
         let reason = named(code.unwrap_or(NO_STATUS));
         (Closing { sealed, cause, reason, peer: PeerSide::Closed }, outcome)
     }
 
     /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
     /// finished.
-    pub fn follow(self, limits: &Limits, held: &mut Held) -> (Closing, SealOutcome) {
+    pub fn follow(self, limits: &Limits, refused: &mut RefusedFrames) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
         let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
-        let (sealed, dropped) = self.outbox.cut(held);
+        let (sealed, dropped) = self.outbox.cut(refused);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
         (closing, SealOutcome { dropped, close: false, was_empty: false, waited, was_ready, was_paused, inbound })
     }
 
-    fn seal(self, cause: CloseCause, close: Frame, limits: &Limits, held: &mut Held) -> (Sealed, SealOutcome) {
+    fn seal(
+        self,
+        cause: CloseCause,
+        close: Frame,
+        limits: &Limits,
+        refused: &mut RefusedFrames,
+    ) -> (Sealed, SealOutcome) {
         let waited = self.outbox.queue().bytes();
         let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
-        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, held);
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, refused);
         (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_paused, inbound })
     }
 

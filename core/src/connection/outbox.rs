@@ -4,7 +4,7 @@
 //! decision to close there is nothing to enqueue with, and the Close frame is the last one by construction (G1).
 
 use crate::connection::frame::Frame;
-use crate::connection::held::Held;
+use crate::connection::refused::RefusedFrames;
 use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
 
@@ -46,7 +46,7 @@ pub(crate) struct Progress {
 
 impl Outbox {
     /// Appends a frame. Returns whether the queue was empty before.
-    pub fn push(&mut self, frame: Frame, limits: &Limits, held: &mut Held) -> Result<bool, Full> {
+    pub fn push(&mut self, frame: Frame, limits: &Limits, refused: &mut RefusedFrames) -> Result<bool, Full> {
         let queue = &mut self.0;
         let was_empty = queue.is_empty();
         if frame.len() > limits.frame_bytes {
@@ -59,7 +59,7 @@ impl Outbox {
             return Err(Full(Limit::OutboxFrames));
         }
         if queue.refused {
-            held.add(&frame);
+            refused.add(&frame);
         }
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
@@ -80,12 +80,12 @@ impl Outbox {
     /// Puts a Pong ahead of everything that is not half written. It replaces one that has not gone out: a peer that
     /// pings without reading gets one answer, not a queue of them. Returns whether the queue was empty before, and
     /// whether a Pong was replaced.
-    pub fn pong(&mut self, frame: Frame, held: &mut Held) -> (bool, bool) {
+    pub fn pong(&mut self, frame: Frame, refused: &mut RefusedFrames) -> (bool, bool) {
         let queue = &mut self.0;
         let was_empty = queue.is_empty();
         if queue.refused {
-            held.add(&frame);
-            queue.pong.iter().for_each(|unsent| held.remove(unsent));
+            refused.add(&frame);
+            queue.pong.iter().for_each(|unsent| refused.remove(unsent));
         }
         queue.bytes += frame.len();
         let unsent = queue.pong.replace(frame);
@@ -94,19 +94,19 @@ impl Outbox {
     }
 
     /// Ends the queue with a Close frame. Returns how many whole frames were dropped, and whether it was empty before.
-    pub fn seal(self, drain: Drain, close: Frame, held: &mut Held) -> (Sealed, u64, bool) {
+    pub fn seal(self, drain: Drain, close: Frame, refused: &mut RefusedFrames) -> (Sealed, u64, bool) {
         let mut queue = self.0;
         let was_empty = queue.is_empty();
-        let dropped = if drain == Drain::HalfWritten { queue.keep_half_written(held) } else { 0 };
-        queue.end_with(close, held);
+        let dropped = if drain == Drain::HalfWritten { queue.keep_half_written(refused) } else { 0 };
+        queue.end_with(close, refused);
         (Sealed(queue), dropped, was_empty)
     }
 
     /// Ends the queue with what is left of a half-written frame, and without a Close frame. Returns how many whole frames
     /// were dropped.
-    pub fn cut(self, held: &mut Held) -> (Sealed, u64) {
+    pub fn cut(self, refused: &mut RefusedFrames) -> (Sealed, u64) {
         let mut queue = self.0;
-        let dropped = queue.keep_half_written(held);
+        let dropped = queue.keep_half_written(refused);
         queue.refused &= !queue.is_empty();
         (Sealed(queue), dropped)
     }
@@ -118,8 +118,8 @@ impl Outbox {
 
     /// Takes note that the socket took `bytes` of what it was offered, which is all that waited.
     #[inline]
-    pub fn flushed(&mut self, bytes: usize, held: &mut Held) -> Progress {
-        self.0.flushed(bytes, held)
+    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
+        self.0.flushed(bytes, refused)
     }
 }
 
@@ -130,20 +130,20 @@ impl Sealed {
     }
 
     /// Takes note that the socket took `bytes`.
-    pub fn flushed(&mut self, bytes: usize, held: &mut Held) -> Progress {
-        self.0.flushed(bytes, held)
+    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
+        self.0.flushed(bytes, refused)
     }
 
     /// Drops every whole frame but the Close. Returns how many.
-    pub fn drop_unsent(&mut self, held: &mut Held) -> u64 {
+    pub fn drop_unsent(&mut self, refused: &mut RefusedFrames) -> u64 {
         let queue = &mut self.0;
         let begun = usize::from(queue.half_written > 0);
         if queue.frames.len() == begun {
             return 0;
         }
         let Some(close) = queue.frames.back().cloned() else { return 0 };
-        let dropped = queue.keep_half_written(held) - 1;
-        queue.end_with(close, held);
+        let dropped = queue.keep_half_written(refused) - 1;
+        queue.end_with(close, refused);
         dropped
     }
 }
@@ -220,10 +220,10 @@ impl Queue {
         );
     }
 
-    fn flushed(&mut self, bytes: usize, held: &mut Held) -> Progress {
+    fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
         assert!(bytes <= self.bytes, "more bytes were written than were pending");
         if self.refused {
-            self.let_go(bytes, held);
+            self.let_go(bytes, refused);
         }
         self.bytes -= bytes;
         let mut left = bytes;
@@ -250,21 +250,21 @@ impl Queue {
             self.frames.shrink_to(KEPT_CAPACITY);
             self.refused = false;
         } else if !self.refused {
-            self.refuse(held);
+            self.refuse(refused);
         }
         Progress { frames, empty }
     }
 
     /// From now on what waits has been refused.
     #[cold]
-    fn refuse(&mut self, held: &mut Held) {
+    fn refuse(&mut self, refused: &mut RefusedFrames) {
         self.refused = true;
-        self.refused().for_each(|frame| held.add(frame));
+        self.refused().for_each(|frame| refused.add(frame));
     }
 
     /// The frames that end within the next so many bytes are not refused any more.
     #[cold]
-    fn let_go(&self, bytes: usize, held: &mut Held) {
+    fn let_go(&self, bytes: usize, refused: &mut RefusedFrames) {
         let begun = usize::from(self.half_written > 0);
         let in_order = self.frames.iter().take(begun).chain(&self.pong).chain(self.frames.iter().skip(begun));
         let mut left = bytes + self.half_written;
@@ -273,16 +273,16 @@ impl Queue {
             left = left.saturating_sub(frame.len());
             ends
         }) {
-            held.remove(frame);
+            refused.remove(frame);
         }
     }
 
     /// Drops every frame of which nothing is written. Returns how many.
-    fn keep_half_written(&mut self, held: &mut Held) -> u64 {
+    fn keep_half_written(&mut self, refused: &mut RefusedFrames) -> u64 {
         let keep = usize::from(self.half_written > 0);
         let dropped = self.frames.iter().skip(keep).chain(&self.pong);
         if self.refused {
-            dropped.clone().for_each(|frame| held.remove(frame));
+            dropped.clone().for_each(|frame| refused.remove(frame));
         }
         let dropped = dropped.count();
         self.frames.truncate(keep);
@@ -292,9 +292,9 @@ impl Queue {
     }
 
     /// Appends the last frame there will be.
-    fn end_with(&mut self, close: Frame, held: &mut Held) {
+    fn end_with(&mut self, close: Frame, refused: &mut RefusedFrames) {
         if self.refused {
-            held.add(&close);
+            refused.add(&close);
         }
         self.bytes += close.len();
         self.frames.push_back(close);
@@ -313,8 +313,8 @@ mod tests {
         Frame::text(payload)
     }
 
-    fn held() -> Held {
-        Held::new(Keys(1, 2))
+    fn refused() -> RefusedFrames {
+        RefusedFrames::new(Keys(1, 2))
     }
 
     fn written(queue: &Queue) -> Vec<u8> {
@@ -327,124 +327,130 @@ mod tests {
 
     #[test]
     fn it_is_full_only_for_a_socket_that_has_refused() {
-        let mut held = held();
+        let mut refused = refused();
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(text("123456789"), &limits(), &mut held), Err(Full(Limit::FrameBytes)));
-        assert_eq!(outbox.push(text("12345678"), &limits(), &mut held), Ok(true));
-        assert_eq!(outbox.push(text("12345678"), &limits(), &mut held), Ok(false), "exactly outbox_bytes");
-        assert_eq!(outbox.push(text("1234567"), &limits(), &mut held), Ok(false), "nobody has offered them yet");
+        assert_eq!(outbox.push(text("123456789"), &limits(), &mut refused), Err(Full(Limit::FrameBytes)));
+        assert_eq!(outbox.push(text("12345678"), &limits(), &mut refused), Ok(true));
+        assert_eq!(outbox.push(text("12345678"), &limits(), &mut refused), Ok(false), "exactly outbox_bytes");
+        assert_eq!(outbox.push(text("1234567"), &limits(), &mut refused), Ok(false), "nobody has offered them yet");
         assert!(outbox.is_high(&limits()));
-        assert_eq!(outbox.flushed(10, &mut held), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(10, &mut refused), Progress { frames: 1, empty: false });
         assert_eq!(
-            outbox.push(text(""), &limits(), &mut held),
+            outbox.push(text(""), &limits(), &mut refused),
             Err(Full(Limit::OutboxBytes)),
             "it was offered, and is left"
         );
-        assert_eq!(outbox.flushed(8, &mut held), Progress { frames: 0, empty: false });
+        assert_eq!(outbox.flushed(8, &mut refused), Progress { frames: 0, empty: false });
         outbox.queue().audit();
-        assert_eq!(outbox.flushed(11, &mut held), Progress { frames: 2, empty: true });
+        assert_eq!(outbox.flushed(11, &mut refused), Progress { frames: 2, empty: true });
         assert!(!outbox.is_high(&limits()));
         (0..3).for_each(|_| {
-            assert!(outbox.push(text("12345678"), &limits(), &mut held).is_ok(), "it takes everything again")
+            assert!(outbox.push(text("12345678"), &limits(), &mut refused).is_ok(), "it takes everything again")
         });
-        assert_eq!(outbox.flushed(10, &mut held), Progress { frames: 1, empty: false });
-        assert_eq!(outbox.push(text(""), &limits(), &mut held), Err(Full(Limit::OutboxBytes)), "even the smallest");
-        assert_eq!(outbox.flushed(11, &mut held), Progress { frames: 1, empty: false });
-        assert_eq!(outbox.push(text("123456789"), &limits(), &mut held), Err(Full(Limit::FrameBytes)));
-        assert_eq!(outbox.push(text("12345"), &limits(), &mut held), Ok(false));
-        assert_eq!(outbox.push(text(""), &limits(), &mut held), Err(Full(Limit::OutboxFrames)), "two bytes would fit");
+        assert_eq!(outbox.flushed(10, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.push(text(""), &limits(), &mut refused), Err(Full(Limit::OutboxBytes)), "even the smallest");
+        assert_eq!(outbox.flushed(11, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.push(text("123456789"), &limits(), &mut refused), Err(Full(Limit::FrameBytes)));
+        assert_eq!(outbox.push(text("12345"), &limits(), &mut refused), Ok(false));
+        assert_eq!(
+            outbox.push(text(""), &limits(), &mut refused),
+            Err(Full(Limit::OutboxFrames)),
+            "two bytes would fit"
+        );
         outbox.queue().audit();
     }
 
     #[test]
     fn what_a_socket_has_refused_counts_until_it_is_written_or_dropped() {
-        let mut held = held();
-        let push = |outbox: &mut Outbox, held: &mut Held| outbox.push(text("abcd"), &Limits::default(), held).unwrap();
+        let mut refused = refused();
+        let push = |outbox: &mut Outbox, refused: &mut RefusedFrames| {
+            outbox.push(text("abcd"), &Limits::default(), refused).unwrap()
+        };
         let mut outbox = Outbox::default();
-        push(&mut outbox, &mut held);
-        push(&mut outbox, &mut held);
-        assert_eq!(held.bytes(), 0, "nobody has offered them yet");
-        outbox.flushed(8, &mut held);
-        assert_eq!(held.bytes(), 6, "a whole frame is kept until its last byte is written");
-        push(&mut outbox, &mut held);
-        outbox.pong(Frame::pong(b"1"), &mut held);
-        outbox.pong(Frame::pong(b"23"), &mut held);
-        assert_eq!(held.bytes(), 6 + 6 + 4);
+        push(&mut outbox, &mut refused);
+        push(&mut outbox, &mut refused);
+        assert_eq!(refused.bytes(), 0, "nobody has offered them yet");
+        outbox.flushed(8, &mut refused);
+        assert_eq!(refused.bytes(), 6, "a whole frame is kept until its last byte is written");
+        push(&mut outbox, &mut refused);
+        outbox.pong(Frame::pong(b"1"), &mut refused);
+        outbox.pong(Frame::pong(b"23"), &mut refused);
+        assert_eq!(refused.bytes(), 6 + 6 + 4);
         let close = Frame::close(None);
         let closes = |drain| {
-            let mut held = held.clone();
-            let (mut sealed, ..) = outbox.clone().seal(drain, close.clone(), &mut held);
-            let sealed_with = held.bytes();
-            sealed.drop_unsent(&mut held);
-            let hurried = held.bytes();
-            held.audit(sealed.queue().refused());
-            sealed.flushed(sealed.queue().bytes(), &mut held);
-            (sealed_with, hurried, held.bytes())
+            let mut refused = refused.clone();
+            let (mut sealed, ..) = outbox.clone().seal(drain, close.clone(), &mut refused);
+            let sealed_with = refused.bytes();
+            sealed.drop_unsent(&mut refused);
+            let hurried = refused.bytes();
+            refused.audit(sealed.queue().refused());
+            sealed.flushed(sealed.queue().bytes(), &mut refused);
+            (sealed_with, hurried, refused.bytes())
         };
         assert_eq!(closes(Drain::Queued), (18, 8, 0));
         assert_eq!(closes(Drain::HalfWritten), (8, 8, 0));
-        outbox.flushed(outbox.queue().bytes(), &mut held);
-        assert_eq!(held.bytes(), 0);
-        push(&mut outbox, &mut held);
-        assert_eq!(held.bytes(), 0, "it takes everything again");
+        outbox.flushed(outbox.queue().bytes(), &mut refused);
+        assert_eq!(refused.bytes(), 0);
+        push(&mut outbox, &mut refused);
+        assert_eq!(refused.bytes(), 0, "it takes everything again");
     }
 
     #[test]
     fn an_empty_queue_gives_back_what_a_burst_took() {
-        let mut held = held();
+        let mut refused = refused();
         let mut outbox = Outbox::default();
         for _ in 0..100 {
-            outbox.push(text("ab"), &Limits::default(), &mut held).unwrap();
+            outbox.push(text("ab"), &Limits::default(), &mut refused).unwrap();
         }
-        assert!(outbox.flushed(400, &mut held).empty);
+        assert!(outbox.flushed(400, &mut refused).empty);
         assert!(outbox.0.frames.capacity() <= KEPT_CAPACITY);
     }
 
     #[test]
     fn a_pong_goes_out_at_the_next_frame_boundary_and_replaces_an_unsent_one() {
-        let mut held = held();
+        let mut refused = refused();
         let mut outbox = Outbox::default();
-        outbox.push(text("ab"), &limits(), &mut held).unwrap();
-        outbox.push(text("cd"), &limits(), &mut held).unwrap();
-        outbox.flushed(1, &mut held);
-        assert_eq!(outbox.pong(Frame::pong(b"1"), &mut held), (false, false));
-        assert_eq!(outbox.pong(Frame::pong(b"2"), &mut held), (false, true));
+        outbox.push(text("ab"), &limits(), &mut refused).unwrap();
+        outbox.push(text("cd"), &limits(), &mut refused).unwrap();
+        outbox.flushed(1, &mut refused);
+        assert_eq!(outbox.pong(Frame::pong(b"1"), &mut refused), (false, false));
+        assert_eq!(outbox.pong(Frame::pong(b"2"), &mut refused), (false, true));
         let expected = [&text("ab").bytes()[1..], Frame::pong(b"2").bytes(), text("cd").bytes()].concat();
         assert_eq!(written(outbox.queue()), expected);
-        assert_eq!(outbox.flushed(4, &mut held), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(4, &mut refused), Progress { frames: 1, empty: false });
         outbox.queue().audit();
-        outbox.pong(Frame::pong(b"3"), &mut held);
+        outbox.pong(Frame::pong(b"3"), &mut refused);
         let expected = [&Frame::pong(b"2").bytes()[1..], Frame::pong(b"3").bytes(), text("cd").bytes()].concat();
         assert_eq!(written(outbox.queue()), expected, "a Pong that has begun is finished first");
-        assert_eq!(outbox.flushed(expected.len(), &mut held), Progress { frames: 3, empty: true });
+        assert_eq!(outbox.flushed(expected.len(), &mut refused), Progress { frames: 3, empty: true });
     }
 
     #[test]
     fn sealing_finishes_a_half_written_frame_and_ends_with_the_close() {
-        let mut held = held();
+        let mut refused = refused();
         let close = Frame::close(Some(&CloseCause::Slow.reason()));
         let mut outbox = Outbox::default();
-        outbox.push(text("ab"), &limits(), &mut held).unwrap();
-        outbox.push(text("cd"), &limits(), &mut held).unwrap();
-        outbox.flushed(1, &mut held);
-        let orderly = outbox.clone().seal(Drain::Queued, close.clone(), &mut held);
+        outbox.push(text("ab"), &limits(), &mut refused).unwrap();
+        outbox.push(text("cd"), &limits(), &mut refused).unwrap();
+        outbox.flushed(1, &mut refused);
+        let orderly = outbox.clone().seal(Drain::Queued, close.clone(), &mut refused);
         assert_eq!(written(orderly.0.queue()), [&text("ab").bytes()[1..], text("cd").bytes(), close.bytes()].concat());
-        let (mut sealed, dropped, was_empty) = outbox.seal(Drain::HalfWritten, close.clone(), &mut held);
+        let (mut sealed, dropped, was_empty) = outbox.seal(Drain::HalfWritten, close.clone(), &mut refused);
         assert_eq!((dropped, was_empty), (1, false));
         assert_eq!(written(sealed.queue()), [&text("ab").bytes()[1..], close.bytes()].concat());
         sealed.queue().audit();
-        assert_eq!(sealed.flushed(3, &mut held).frames, 1);
+        assert_eq!(sealed.flushed(3, &mut refused).frames, 1);
         assert_eq!(written(sealed.queue()), close.bytes());
     }
 
     #[test]
     fn hurrying_drops_a_pong_that_waits() {
-        let mut held = held();
+        let mut refused = refused();
         let mut outbox = Outbox::default();
-        outbox.pong(Frame::pong(b"1"), &mut held);
-        let (mut sealed, ..) = outbox.seal(Drain::Queued, Frame::close(None), &mut held);
+        outbox.pong(Frame::pong(b"1"), &mut refused);
+        let (mut sealed, ..) = outbox.seal(Drain::Queued, Frame::close(None), &mut refused);
         assert_eq!(sealed.queue().len(), 2);
-        assert_eq!(sealed.drop_unsent(&mut held), 1);
+        assert_eq!(sealed.drop_unsent(&mut refused), 1);
         assert_eq!(written(sealed.queue()), Frame::close(None).bytes());
         sealed.queue().audit();
     }
@@ -452,10 +458,10 @@ mod tests {
     #[test]
     fn its_audit_finds_what_is_wrong() {
         let make = || {
-            let mut held = held();
+            let mut refused = refused();
             let mut outbox = Outbox::default();
-            outbox.push(text("ab"), &limits(), &mut held).unwrap();
-            outbox.flushed(1, &mut held);
+            outbox.push(text("ab"), &limits(), &mut refused).unwrap();
+            outbox.flushed(1, &mut refused);
             outbox.0
         };
         audit_finds(
@@ -476,21 +482,21 @@ mod tests {
 
     #[test]
     fn hurrying_drops_whole_frames_but_never_the_close() {
-        let mut held = held();
+        let mut refused = refused();
         let close = Frame::close(None);
         let mut outbox = Outbox::default();
-        outbox.push(text("ab"), &limits(), &mut held).unwrap();
-        outbox.push(text("cd"), &limits(), &mut held).unwrap();
-        let (mut sealed, ..) = outbox.seal(Drain::Queued, close.clone(), &mut held);
-        sealed.flushed(1, &mut held);
-        assert_eq!(sealed.drop_unsent(&mut held), 1);
+        outbox.push(text("ab"), &limits(), &mut refused).unwrap();
+        outbox.push(text("cd"), &limits(), &mut refused).unwrap();
+        let (mut sealed, ..) = outbox.seal(Drain::Queued, close.clone(), &mut refused);
+        sealed.flushed(1, &mut refused);
+        assert_eq!(sealed.drop_unsent(&mut refused), 1);
         assert_eq!(written(sealed.queue()), [&text("ab").bytes()[1..], close.bytes()].concat());
-        sealed.flushed(4, &mut held);
-        assert_eq!(sealed.drop_unsent(&mut held), 0, "a Close that has begun is finished");
+        sealed.flushed(4, &mut refused);
+        assert_eq!(sealed.drop_unsent(&mut refused), 0, "a Close that has begun is finished");
         assert_eq!(written(sealed.queue()), &close.bytes()[1..]);
         sealed.queue().audit();
-        sealed.flushed(1, &mut held);
-        assert_eq!(sealed.drop_unsent(&mut held), 0);
+        sealed.flushed(1, &mut refused);
+        assert_eq!(sealed.drop_unsent(&mut refused), 0);
         assert!(sealed.queue().is_empty());
     }
 }

@@ -61,10 +61,10 @@ impl Hub {
     /// The node holds no more than it may, or nothing that could be given up for it.
     fn audit_totals(&self) {
         let refused = self.conns.iter().filter_map(|(_, conn)| conn.queue()).flat_map(Queue::refused);
-        self.held.audit(refused);
+        self.refused_frames.audit(refused);
         let limits = &self.config.limits;
         let refuses = |open: &Open| open.outbox.queue().has_refused();
-        let is_within = self.held.bytes() <= limits.outbox_bytes_total;
+        let is_within = self.refused_frames.bytes() <= limits.outbox_bytes_total;
         assert!(is_within || !self.opens().any(refuses), "G6: what sockets have refused is bounded");
         let is_within = self.inbound_bytes + self.bodies <= limits.inbound_bytes_total;
         assert!(is_within || self.inbound_bytes == 0, "G6: what clients have sent and is kept is bounded");

@@ -2,8 +2,8 @@
 
 use super::Hub;
 use crate::connection::frame::Frame;
-use crate::connection::held::Held;
 use crate::connection::outbox::Full;
+use crate::connection::refused::RefusedFrames;
 use crate::connection::{Conn, Open, Protocol};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Name};
@@ -21,7 +21,7 @@ struct Fanout<'a> {
     effects: &'a mut Vec<Effect>,
     slow: &'a mut Vec<ConnId>,
     outbox_bytes: &'a mut usize,
-    held: &'a mut Held,
+    refused_frames: &'a mut RefusedFrames,
 }
 
 /// The parts of a hub that are its: a method would borrow all of the hub.
@@ -33,7 +33,7 @@ macro_rules! fanout {
             effects: &mut $hub.effects,
             slow: &mut $hub.slow,
             outbox_bytes: &mut $hub.outbox_bytes,
-            held: &mut $hub.held,
+            refused_frames: &mut $hub.refused_frames,
         }
     };
 }
@@ -118,7 +118,7 @@ impl Fanout<'_> {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         let bytes = frame.len();
-        match open.outbox.push(frame, self.limits, self.held) {
+        match open.outbox.push(frame, self.limits, self.refused_frames) {
             Ok(was_empty) => {
                 self.totals.frames_queued += 1;
                 *self.outbox_bytes += bytes;

@@ -38,7 +38,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         let Some(open) = conn.open_mut() else { return };
         self.outbox_bytes -= open.outbox.queue().bytes();
-        let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload), &mut self.held);
+        let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload), &mut self.refused_frames);
         self.outbox_bytes += open.outbox.queue().bytes();
         self.totals.frames_queued += 1;
         self.totals.frames_dropped += u64::from(replaced);

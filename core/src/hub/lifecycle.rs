@@ -48,7 +48,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.answer_close(code, &self.config.limits, &mut self.held);
+                let closing = open.answer_close(code, &self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -65,7 +65,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.follow(&self.config.limits, &mut self.held);
+                let closing = open.follow(&self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
                 self.end_if_over(slot);
@@ -100,7 +100,7 @@ impl Hub {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
-                let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.held);
+                let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
@@ -153,7 +153,7 @@ impl Hub {
     /// Goes on with an end that the peer is further with.
     fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
         self.outbox_bytes -= closing.sealed.queue().bytes();
-        let dropped = closing.peer_is(peer, &mut self.held);
+        let dropped = closing.peer_is(peer, &mut self.refused_frames);
         self.outbox_bytes += closing.sealed.queue().bytes();
         match dropped {
             Some(dropped) => self.totals.frames_dropped += dropped,
@@ -192,7 +192,7 @@ impl Hub {
         let unsent = conn.queue();
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;
         self.outbox_bytes -= unsent.map_or(0, Queue::bytes);
-        unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.held.remove(frame));
+        unsent.into_iter().flat_map(Queue::refused).for_each(|frame| self.refused_frames.remove(frame));
         if let Some(address) = conn.address {
             self.release_address(address);
         }

@@ -25,7 +25,7 @@ mod walk;
 use crate::admission::address::Address;
 use crate::config::Config;
 use crate::connection::Conn;
-use crate::connection::held::Held;
+use crate::connection::refused::RefusedFrames;
 use crate::effect::{Change, Effect, Event};
 use crate::hub::registry::Registry;
 use crate::ids::{ClientId, ConnId, Name};
@@ -78,7 +78,7 @@ pub(crate) struct Hub {
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
     /// Frames that sockets have refused.
-    held: Held,
+    refused_frames: RefusedFrames,
     /// Bytes of input that is not carried out yet, of all clients.
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
@@ -124,7 +124,7 @@ impl Hub {
             totals: Totals::default(),
             ready: 0,
             outbox_bytes: 0,
-            held: Held::new(keys),
+            refused_frames: RefusedFrames::new(keys),
             inbound_bytes: 0,
             bodies: 0,
             requests: VecDeque::new(),

@@ -29,7 +29,7 @@ impl Hub {
             Some(Phase::Open(open)) => {
                 let limits = &self.config.limits;
                 let was_high = open.outbox.is_high(limits);
-                let progress = open.outbox.flushed(bytes, &mut self.held);
+                let progress = open.outbox.flushed(bytes, &mut self.refused_frames);
                 let outbox_is_low = was_high && !open.outbox.is_high(limits);
                 let goes_on = progress.empty && !open.joins.is_empty();
                 self.totals.frames_written += progress.frames;
@@ -42,7 +42,7 @@ impl Hub {
                 }
             }
             Some(Phase::Closing(closing)) => {
-                let progress = closing.sealed.flushed(bytes, &mut self.held);
+                let progress = closing.sealed.flushed(bytes, &mut self.refused_frames);
                 self.totals.frames_written += progress.frames;
                 if bytes > 0 && progress.empty && !closing.is_over() {
                     self.effects.push(Effect::Finish(conn.id));
@@ -79,7 +79,7 @@ impl Hub {
     /// bound of the node. Returns whether there was one.
     #[inline]
     pub(super) fn relieve_outboxes(&mut self) -> bool {
-        self.held.bytes() > self.config.limits.outbox_bytes_total && self.close_longest_refusing()
+        self.refused_frames.bytes() > self.config.limits.outbox_bytes_total && self.close_longest_refusing()
     }
 
     #[cold]
@@ -91,7 +91,7 @@ impl Hub {
         let mut refusing: Vec<(Instant, u32)> = self.conns.iter().filter_map(refusing).collect();
         refusing.sort_unstable();
         for (_, slot) in &refusing {
-            if self.held.bytes() <= self.config.limits.outbox_bytes_total {
+            if self.refused_frames.bytes() <= self.config.limits.outbox_bytes_total {
                 break;
             }
             self.close_over(*slot, Limit::OutboxBytesTotal, CloseCause::Slow);

@@ -8,13 +8,13 @@ use crate::map::{Keys, Map};
 
 /// Refused frames of the whole node.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct RefusedFrames {
     /// Connections that wait for a frame, by the address of its bytes, which is its own while one waits.
     waiting: Map<usize, u32>,
     bytes: usize,
 }
 
-impl Held {
+impl RefusedFrames {
     pub fn new(keys: Keys) -> Self {
         Self { waiting: Map::with_hasher(keys), bytes: 0 }
     }
@@ -60,36 +60,36 @@ mod tests {
 
     #[test]
     fn a_frame_counts_once_however_many_wait_for_it() {
-        let mut held = Held::new(Keys(1, 2));
+        let mut refused = RefusedFrames::new(Keys(1, 2));
         let (frame, other) = (Frame::text("abc"), Frame::text("abc"));
-        held.add(&frame);
-        held.add(&frame.clone());
-        assert_eq!(held.bytes(), 5);
-        held.add(&other);
-        assert_eq!(held.bytes(), 10, "one that says the same is another");
-        held.remove(&frame);
-        assert_eq!(held.bytes(), 10);
-        held.audit([&frame, &other].into_iter());
-        held.remove(&frame);
-        held.remove(&other);
-        assert_eq!(held.bytes(), 0);
-        held.audit([].into_iter());
+        refused.add(&frame);
+        refused.add(&frame.clone());
+        assert_eq!(refused.bytes(), 5);
+        refused.add(&other);
+        assert_eq!(refused.bytes(), 10, "one that says the same is another");
+        refused.remove(&frame);
+        assert_eq!(refused.bytes(), 10);
+        refused.audit([&frame, &other].into_iter());
+        refused.remove(&frame);
+        refused.remove(&other);
+        assert_eq!(refused.bytes(), 0);
+        refused.audit([].into_iter());
     }
 
     #[test]
     fn its_audit_finds_what_is_wrong() {
         let frame = Frame::text("abc");
         let make = || {
-            let mut held = Held::new(Keys(1, 2));
-            held.add(&frame);
-            held
+            let mut refused = RefusedFrames::new(Keys(1, 2));
+            refused.add(&frame);
+            refused
         };
         audit_finds(
             make,
-            |held| held.audit([&frame].into_iter()),
+            |refused| refused.audit([&frame].into_iter()),
             &[
-                ("G8: what sockets have refused counts its bytes", |held| held.bytes += 1),
-                ("G8: who waits for a frame that was refused is counted", |held| held.waiting[0] += 1),
+                ("G8: what sockets have refused counts its bytes", |refused| refused.bytes += 1),
+                ("G8: who waits for a frame that was refused is counted", |refused| refused.waiting[0] += 1),
             ],
         );
     }

@@ -116,7 +116,7 @@ impl Home {
             HomeRequest::RemoveHistory { from, room } => {
                 if let Some(at) = self.find(&room) {
                     self.logs[at as usize].drop_all(&mut self.charges);
-                    self.weigh(at);
+                    self.update_fullness(at);
                     self.evict_or_arm(now, at, limits);
                 }
                 self.events.push_back(HomeEvent::HistoryRemoved { from });
@@ -135,7 +135,7 @@ impl Home {
         // In an order that does not depend on where the logs are kept.
         lighter.retain(|at| self.logs.contains(*at as usize));
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
-        lighter.into_iter().for_each(|at| self.weigh(at));
+        lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
     }
 
@@ -211,7 +211,7 @@ impl Home {
         let (at, replay) = match found {
             Some(at) => (at, self.logs[at as usize].replay(replay, limits)?),
             None => {
-                let log = self.begin(&room);
+                let log = self.new_log(&room);
                 let replay = log.replay(replay, limits)?;
                 (self.insert(log), replay)
             }
@@ -266,7 +266,7 @@ impl Home {
     fn history(&self, room: &Name, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
         match self.find(room) {
             Some(at) => self.logs[at as usize].page(query, limits),
-            None => Ok(Page { position: None, ..self.begin(room).page(query, limits)? }),
+            None => Ok(Page { position: None, ..self.new_log(room).page(query, limits)? }),
         }
     }
 
@@ -292,10 +292,10 @@ impl Home {
     /// for and nothing retains.
     fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<LogPosition> {
         let found = self.find(room);
-        if draft.skip_history || (found.is_none() && !self.may_begin(&draft, limits)) {
-            return self.pass_on(room, found, draft);
+        if draft.skip_history || (found.is_none() && !self.may_begin_log(&draft, limits)) {
+            return self.deliver_unlogged(room, found, draft);
         }
-        let at = found.unwrap_or_else(|| self.insert(self.begin(room)));
+        let at = found.unwrap_or_else(|| self.insert(self.new_log(room)));
         let log = &mut self.logs[at as usize];
         self.numbered += usize::from(!log.is_numbered());
         let offset = log.next_offset();
@@ -303,12 +303,12 @@ impl Home {
         let publication = Arc::new(Publication { epoch: position.epoch, offset, draft });
         if keeps_history(limits) {
             log.retain(now, Arc::clone(&publication), limits, &mut self.charges);
-            self.weigh(at);
+            self.update_fullness(at);
             self.enforce_history_bytes(now, at, limits);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
-            return self.pass_on(room, None, Draft { skip_history: true, ..publication.draft.clone() });
+            return self.deliver_unlogged(room, None, Draft { skip_history: true, ..publication.draft.clone() });
         }
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
             self.evict_log(oldest);
@@ -321,14 +321,14 @@ impl Home {
 
     /// Whether a log may begin with this in a room where nobody is: it is retained, and there is a log that goes for it where
     /// there are too many.
-    fn may_begin(&self, draft: &Draft, limits: &Limits) -> bool {
+    fn may_begin_log(&self, draft: &Draft, limits: &Limits) -> bool {
         let fits = keeps_history(limits) && draft.bytes() <= limits.largest_log();
         fits && (self.numbered < limits.logs || self.idle.oldest().is_some())
     }
 
     /// Has a message delivered that gets no place. When no log is there that could have numbered it, and that is not what
     /// was asked for, one begins with it and is forgotten: who comes back to the room has missed something.
-    fn pass_on(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
+    fn deliver_unlogged(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
         if !draft.skip_history {
             self.epochs.forget(room);
         }
@@ -346,7 +346,7 @@ impl Home {
             let fullest = self.fullness.fullest().expect("what is retained is in a log");
             while self.bytes() > limits.history_bytes && self.fullness.fullest() == Some(fullest) {
                 self.logs[fullest as usize].drop_oldest(&mut self.charges);
-                self.weigh(fullest);
+                self.update_fullness(fullest);
             }
             if fullest != at {
                 self.evict_or_arm(now, fullest, limits);
@@ -355,12 +355,12 @@ impl Home {
     }
 
     /// Puts a log where it belongs by the bytes that it holds.
-    fn weigh(&mut self, at: u32) {
+    fn update_fullness(&mut self, at: u32) {
         self.fullness.set(at, self.logs[at as usize].bytes());
     }
 
     /// The log of a room of which none is remembered.
-    fn begin(&self, room: &Name) -> Log {
+    fn new_log(&self, room: &Name) -> Log {
         Log::new(room.clone(), self.epochs.of(room), self.keys)
     }
 

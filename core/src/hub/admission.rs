@@ -108,7 +108,7 @@ impl Hub {
     }
 
     fn refused(&mut self, limit: Limit) -> Refused {
-        self.hit(limit);
+        self.count_limit(limit);
         Refused::Limit(limit)
     }
 }

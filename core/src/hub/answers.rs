@@ -18,10 +18,10 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| hub.say(slot, &centrifuge::done(id, "publish")));
+                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::done(id, "publish")));
             }
             Origin::Plain { conn, id: Some(id) } => self.with(conn, |hub, slot| {
-                hub.say(slot, &plain::published(&id, room, &Position::of(position)));
+                hub.enqueue_text(slot, &plain::published(&id, room, &Position::of(position)));
             }),
             Origin::Plain { id: None, .. } => {}
         }
@@ -32,12 +32,12 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
             Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
-                Ok(page) => hub.say(slot, &centrifuge::history(id, &page)),
+                Ok(page) => hub.enqueue_text(slot, &centrifuge::history(id, &page)),
                 Err(error) => hub.fail(slot, id, &error),
             }),
             Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
                 if let Ok(Page { position: Some(position), .. }) = result {
-                    hub.say(slot, &plain::position(plain::Word::Position, room, position));
+                    hub.enqueue_text(slot, &plain::position(plain::Word::Position, room, position));
                 }
             }),
         }
@@ -53,7 +53,7 @@ impl Hub {
             Origin::Json { conn, id } => self.with(conn, |hub, slot| {
                 let most = hub.config.limits.reply_bytes;
                 match members.and_then(|members| centrifuge::presence(id, &members, most)) {
-                    Some(reply) => hub.say(slot, &reply),
+                    Some(reply) => hub.enqueue_text(slot, &reply),
                     None => {
                         let words = "there are too many members to list";
                         hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
@@ -69,7 +69,7 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
             Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| hub.say(slot, &centrifuge::presence_stats(id, clients, users)));
+                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::presence_stats(id, clients, users)));
             }
             Origin::Plain { .. } => {}
         }

@@ -232,14 +232,14 @@ impl Hub {
             self.set(slot, Timer::Expiry, until);
             if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
                 let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
-                self.say(slot, &centrifuge::refresh_push(ttl));
+                self.enqueue_text(slot, &centrifuge::refresh_push(ttl));
             }
         }
     }
 
     /// Those connections of a user that are ready and named.
     fn ready_of(&mut self, user: &Name, which: Which) -> Vec<u32> {
-        self.budget.look_at(self.registry.connection_count(user));
+        self.budget.visit(self.registry.connection_count(user));
         let ready = |slot: &u32| self.conns[*slot as usize].ready().is_some();
         let named = |slot: &u32| match which {
             Which::All => true,
@@ -272,7 +272,7 @@ impl Hub {
                 _ => false,
             };
             if meant && !whitelist.contains(&conn.client) {
-                self.close_saying(slot, CloseCause::Backend, reason.clone());
+                self.close_with(slot, CloseCause::Backend, reason.clone());
             }
         }
     }

@@ -110,14 +110,14 @@ impl Hub {
             subs: &connect.subs,
         };
         let reply = reply.encode();
-        self.say(slot, &reply);
+        self.enqueue_text(slot, &reply);
         self.arm_first_ping(slot);
     }
 
     /// Answers a command with an error.
     pub(super) fn fail(&mut self, slot: u32, id: u64, error: &Error) {
         self.count_error(error);
-        self.say_error(slot, &centrifuge::failed(id, error));
+        self.enqueue_error(slot, &centrifuge::failed(id, error));
     }
 
     /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: what is here of
@@ -184,7 +184,7 @@ impl Hub {
                 self.presence(slot, id, method == Method::PresenceStats, params)
             }
             Method::Ping => {
-                self.say(slot, &centrifuge::done(id, "ping"));
+                self.enqueue_text(slot, &centrifuge::done(id, "ping"));
                 Ok(())
             }
             Method::Send => Ok(()),
@@ -268,7 +268,7 @@ impl Hub {
         if let Some(left) = self.registry.leave(slot, &room) {
             self.left(slot, left);
         }
-        self.say(slot, &centrifuge::done(id, "unsubscribe"));
+        self.enqueue_text(slot, &centrifuge::done(id, "unsubscribe"));
         Ok(())
     }
 

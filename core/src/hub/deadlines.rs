@@ -47,7 +47,7 @@ impl Hub {
             Timer::Write => self.close_for(slot, Limit::WriteTimeout, CloseCause::WriteTimeout),
             Timer::Expiry => self.close_for(slot, Limit::ExpiryGrace, CloseCause::Expired),
             Timer::RoomExpiry => {
-                self.hit(Limit::ExpiryGrace);
+                self.count_limit(Limit::ExpiryGrace);
                 self.rooms_expired(slot);
             }
         }
@@ -64,11 +64,11 @@ impl Hub {
             Some(Phase::Closing(closing)) => {
                 // A peer that has answered our Close, and never ends its stream, has nothing more to read.
                 let end = closing.end(closing.is_agreed());
-                self.hit(Limit::CloseTimeout);
+                self.count_limit(Limit::CloseTimeout);
                 self.vacate(slot, end);
             }
             _ => {
-                self.hit(Limit::HandshakeTimeout);
+                self.count_limit(Limit::HandshakeTimeout);
                 self.vacate(slot, abnormal(CloseCause::HandshakeTimeout));
             }
         }

@@ -88,15 +88,15 @@ impl Hub {
     }
 
     /// Puts one text message into one connection's outbox.
-    pub(super) fn say(&mut self, slot: u32, text: &str) {
+    pub(super) fn enqueue_text(&mut self, slot: u32, text: &str) {
         self.enqueue(slot, Frame::text(text));
     }
 
     /// Tells a client what went wrong, if there is still somebody to tell.
-    pub(super) fn say_error(&mut self, slot: u32, text: &str) {
+    pub(super) fn enqueue_error(&mut self, slot: u32, text: &str) {
         if self.conns[slot as usize].open().is_some() {
             self.totals.errors += 1;
-            self.say(slot, text);
+            self.enqueue_text(slot, text);
         }
     }
 }

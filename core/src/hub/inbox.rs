@@ -21,7 +21,7 @@ impl Hub {
         if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
             return self.vacate(slot, abnormal(CloseCause::Protocol));
         }
-        if !self.heard(slot) {
+        if !self.take_frame(slot) {
             return;
         }
         self.ended(slot, Inbound::message_ended);
@@ -31,7 +31,7 @@ impl Hub {
 
     /// A Ping is complete, and to be answered.
     pub(super) fn pinged(&mut self, slot: u32, payload: &[u8]) {
-        if !self.heard(slot) {
+        if !self.take_frame(slot) {
             return;
         }
         self.ended(slot, Inbound::frame_ended);
@@ -49,14 +49,14 @@ impl Hub {
 
     /// A Pong is complete.
     pub(super) fn ponged(&mut self, slot: u32) {
-        if self.heard(slot) {
+        if self.take_frame(slot) {
             self.ended(slot, Inbound::frame_ended);
         }
     }
 
     /// A part of a message is complete, of which more is to come.
     pub(super) fn fragment(&mut self, slot: u32, bytes: usize) {
-        if self.heard(slot) {
+        if self.take_frame(slot) {
             self.begun(slot, |inbound| inbound.fragment_ended(bytes));
         }
     }
@@ -81,7 +81,7 @@ impl Hub {
 
     /// Counts a complete frame of a client and disarms its pong deadline. Returns false when the frame is to be ignored: the
     /// phase takes none, or it exceeds `client_frames` and ends the connection.
-    fn heard(&mut self, slot: u32) -> bool {
+    fn take_frame(&mut self, slot: u32) -> bool {
         if self.conns[slot as usize].open().is_none() {
             self.totals.ignored_inputs += 1;
             return false;
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     /// Keeps a message until its time has come.
-    pub(super) fn keep_waiting(&mut self, slot: u32, text: String) {
+    pub(super) fn defer_message(&mut self, slot: u32, text: String) {
         let config = Rc::clone(&self.config);
         let kept = self.change_inbound(slot, |inbound| inbound.wait(text, &config.limits).err());
         if let Some(limit) = kept {
@@ -131,7 +131,7 @@ impl Hub {
     }
 
     /// Hears what a connection has said meanwhile, unless it still has to wait.
-    pub(super) fn hear_waiting(&mut self, slot: u32) {
+    pub(super) fn resume_waiting(&mut self, slot: u32) {
         let conn = &self.conns[slot as usize];
         let id = conn.id;
         let Some(open) = conn.open().filter(|open| !open.is_busy()) else { return };
@@ -160,7 +160,7 @@ impl Hub {
         if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.has_waiting()) {
             self.resume_reading(slot);
         } else {
-            self.hear_waiting(slot);
+            self.resume_waiting(slot);
         }
     }
 

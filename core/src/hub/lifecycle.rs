@@ -92,11 +92,11 @@ impl Hub {
         if cause == CloseCause::TokenRequired {
             self.token_refused(slot, "there is none, and one is required");
         }
-        self.close_saying(slot, cause, cause.reason());
+        self.close_with(slot, cause, cause.reason());
     }
 
     /// The same with other words than the cause's own.
-    pub(super) fn close_saying(&mut self, slot: u32, cause: CloseCause, reason: CloseReason) {
+    pub(super) fn close_with(&mut self, slot: u32, cause: CloseCause, reason: CloseReason) {
         let conn = &mut self.conns[slot as usize];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
@@ -117,19 +117,19 @@ impl Hub {
 
     /// Ends a connection because of a limit.
     pub(super) fn close_for(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
-        self.hit(limit);
+        self.count_limit(limit);
         self.close(slot, cause);
     }
 
     /// Ends a connection, and says what exactly is wrong.
     pub(super) fn close_because(&mut self, slot: u32, cause: CloseCause, words: &str) {
-        self.close_saying(slot, cause, cause.reason().because(words));
+        self.close_with(slot, cause, cause.reason().because(words));
     }
 
     /// Ends a connection that goes beyond a limit, which the Close frame names.
     pub(super) fn close_over(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
-        self.hit(limit);
-        self.close_saying(slot, cause, cause.reason().naming(limit));
+        self.count_limit(limit);
+        self.close_with(slot, cause, cause.reason().naming(limit));
     }
 
     fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealOutcome)) {

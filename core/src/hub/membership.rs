@@ -176,7 +176,7 @@ impl Hub {
         let ttl = grant.ttl;
         self.replace_grant(slot, grant);
         self.arm_room_expiry(slot);
-        self.say(slot, &centrifuge::room_refreshed(id, ttl));
+        self.enqueue_text(slot, &centrifuge::room_refreshed(id, ttl));
     }
 
     /// A later token of a room counts whole too.
@@ -237,12 +237,12 @@ impl Hub {
             let positioned = keeps_history(&self.config.limits);
             self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
         }
-        self.hear_waiting(slot);
+        self.resume_waiting(slot);
     }
 
     fn json_joined(&mut self, slot: u32, room: Name, reason: JoinReason, subscribed: Subscribed) {
         match reason {
-            JoinReason::ClientRequest { id } => self.say(slot, &centrifuge::subscribed(id, &subscribed)),
+            JoinReason::ClientRequest { id } => self.enqueue_text(slot, &centrifuge::subscribed(id, &subscribed)),
             JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
             JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot as usize].open_mut() else { return };
@@ -262,13 +262,13 @@ impl Hub {
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, id, &error);
-                    hub.hear_waiting(slot);
+                    hub.resume_waiting(slot);
                 }
                 JoinReason::ClientRequest { .. } | JoinReason::OnConnect(_) | JoinReason::ServerSide(_) => {
                     hub.count_error(&error);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
-                    hub.close_saying(slot, CloseCause::Overloaded, reason);
+                    hub.close_with(slot, CloseCause::Overloaded, reason);
                 }
             }
         });
@@ -282,7 +282,7 @@ impl Hub {
             open.joins.retain(|pending| pending.join != left.join);
             open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
-            self.hear_waiting(slot);
+            self.resume_waiting(slot);
         }
         if left.was_member {
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join });
@@ -306,7 +306,7 @@ impl Hub {
     fn push_unsubscribe(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
         if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
-            self.say(slot, &centrifuge::unsubscribe_push(room, reason));
+            self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
         }
     }
 
@@ -340,7 +340,7 @@ impl Hub {
     }
 
     /// A member came or went: those who watch are told.
-    pub(super) fn tell_watchers(&mut self, room: &Name, member: &ClientInfo, came: bool) {
+    pub(super) fn notify_watchers(&mut self, room: &Name, member: &ClientInfo, came: bool) {
         if self.registry.watchers(room).next().is_none() {
             return;
         }
@@ -352,9 +352,9 @@ impl Hub {
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
     fn push_subscribe(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
-        self.say(slot, &centrifuge::subscribe_push(room, &subscribed));
+        self.enqueue_text(slot, &centrifuge::subscribe_push(room, &subscribed));
         for publication in &missed {
-            self.say(slot, &centrifuge::publication(room, publication));
+            self.enqueue_text(slot, &centrifuge::publication(room, publication));
         }
     }
 
@@ -363,17 +363,17 @@ impl Hub {
         let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
-            self.say(slot, &plain::position(plain::Word::Gap, room, position));
+            self.enqueue_text(slot, &plain::position(plain::Word::Gap, room, position));
         }
         for publication in &replay.publications {
-            self.say(slot, &publication.draft.data);
+            self.enqueue_text(slot, &publication.draft.data);
             if positions {
                 let at = LogPosition { offset: publication.offset, ..position };
-                self.say(slot, &plain::position(plain::Word::Position, room, at));
+                self.enqueue_text(slot, &plain::position(plain::Word::Position, room, at));
             }
         }
         if positions && replay.publications.is_empty() {
-            self.say(slot, &plain::position(plain::Word::Position, room, position));
+            self.enqueue_text(slot, &plain::position(plain::Word::Position, room, position));
         }
     }
 

@@ -188,8 +188,8 @@ impl Hub {
             HomeEvent::Presence { from, members } => self.presence_read(from, members),
             HomeEvent::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
             HomeEvent::HistoryRemoved { from } => self.history_removed(&from),
-            HomeEvent::MemberJoined { room, member } => self.tell_watchers(&room, &member, true),
-            HomeEvent::MemberLeft { room, member } => self.tell_watchers(&room, &member, false),
+            HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, true),
+            HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, false),
             HomeEvent::Occupied(room) => self.event(Change::Occupied(room)),
             HomeEvent::Vacated(room) => self.event(Change::Vacated(room)),
         }

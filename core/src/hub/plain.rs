@@ -49,8 +49,8 @@ impl Hub {
                 let connect = PendingConnect { plain_id: id.map(String::from), ..PendingConnect::default() };
                 self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect)));
             }
-            (Ok(_), _) => self.complain(slot, id, TOKEN_REQUIRED),
-            (Err(Wrong::NotJson), _) => self.complain(slot, None, "Invalid JSON format"),
+            (Ok(_), _) => self.enqueue_plain_error(slot, id, TOKEN_REQUIRED),
+            (Err(Wrong::NotJson), _) => self.enqueue_plain_error(slot, None, "Invalid JSON format"),
             (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id, &error),
         }
     }
@@ -61,7 +61,7 @@ impl Hub {
             TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
             verdict if self.config.policy.allow_anonymous => {
                 self.admit_plain(slot, None);
-                self.complain_of_token(slot, id, &verdict);
+                self.enqueue_token_error(slot, id, &verdict);
             }
             TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
             TokenVerdict::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
@@ -78,7 +78,7 @@ impl Hub {
             TokenVerdict::Untimely(untimely) if !open.info.user.is_empty() => {
                 return self.close_untimely(slot, untimely);
             }
-            verdict => return self.complain_of_token(slot, id, &verdict),
+            verdict => return self.enqueue_token_error(slot, id, &verdict),
         };
         if open.info.user != identity.user && !open.info.user.is_empty() {
             return self.close_as_anothers(slot);
@@ -88,14 +88,14 @@ impl Hub {
     }
 
     /// Tells a client that its token is not good, and which limit it breaks.
-    fn complain_of_token(&mut self, slot: u32, id: Option<&str>, verdict: &TokenVerdict) {
+    fn enqueue_token_error(&mut self, slot: u32, id: Option<&str>, verdict: &TokenVerdict) {
         match verdict {
             TokenVerdict::Bad(flaw @ Flaw::Content { .. }) => {
-                flaw.limit().into_iter().for_each(|limit| self.hit(limit));
-                self.complain(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
+                flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
+                self.enqueue_plain_error(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
             }
             TokenVerdict::Untimely(untimely) => self.answer_plain(slot, id, &untimely.error()),
-            _ => self.complain(slot, id, INVALID_TOKEN),
+            _ => self.enqueue_plain_error(slot, id, INVALID_TOKEN),
         }
     }
 
@@ -103,7 +103,7 @@ impl Hub {
     pub(super) fn answer_plain(&mut self, slot: u32, id: Option<&str>, error: &Error) {
         self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
-        self.say_error(slot, &frame);
+        self.enqueue_error(slot, &frame);
     }
 
     /// Greets, and joins the rooms of the URL and those that come with the user.
@@ -119,7 +119,7 @@ impl Hub {
         if greeting {
             let client = self.conns[slot as usize].client;
             let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
-            self.say(slot, &frame);
+            self.enqueue_text(slot, &frame);
         }
         let mut replays: Vec<(Name, Replay)> = since.into_iter().map(|(room, since)| (room, after(since))).collect();
         replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
@@ -142,18 +142,20 @@ impl Hub {
     fn plain_command(&mut self, slot: u32, id: Option<&str>, message: Message) {
         let id = id.map(String::from);
         match message {
-            Message::Auth { token } if token.is_empty() => self.complain(slot, id.as_deref(), TOKEN_REQUIRED),
+            Message::Auth { token } if token.is_empty() => {
+                self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED)
+            }
             Message::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
-            Message::Ping => self.say(slot, &plain::pong(self.now.unix_ms)),
+            Message::Ping => self.enqueue_text(slot, &plain::pong(self.now.unix_ms)),
             Message::Subscribe { events } => self.filter(slot, id.as_deref(), events),
             Message::Publish { room, data } => self.plain_publish(slot, room, data, id),
-            Message::Position => self.tell_positions(slot),
+            Message::Position => self.send_positions(slot),
             Message::Unknown => self.totals.unknown_types += 1,
         }
     }
 
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
-    fn tell_positions(&mut self, slot: u32) {
+    fn send_positions(&mut self, slot: u32) {
         let conn = self.conns[slot as usize].id;
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
             let from = Origin::Plain { conn, id: None };
@@ -180,7 +182,7 @@ impl Hub {
         if let Some(open) = conn.open_mut() {
             open.events = events;
         }
-        self.say(slot, &answer);
+        self.enqueue_text(slot, &answer);
     }
 
     fn plain_publish(&mut self, slot: u32, room: Option<String>, data: String, id: Option<String>) {
@@ -207,9 +209,9 @@ impl Hub {
         since.map_or(Replay::None, |(_, since)| after(since.clone()))
     }
 
-    fn complain(&mut self, slot: u32, id: Option<&str>, message: &str) {
+    fn enqueue_plain_error(&mut self, slot: u32, id: Option<&str>, message: &str) {
         let frame = plain::error(message, None, id, self.now.unix_ms);
-        self.say_error(slot, &frame);
+        self.enqueue_error(slot, &frame);
     }
 }
 

@@ -62,22 +62,22 @@ impl Hub {
             }
             rates.refusals = rates.refusals.saturating_add(1);
             if most > 0 && rates.refusals >= most {
-                self.hit(Limit::ClientRefusals);
-                self.close_saying(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
+                self.count_limit(Limit::ClientRefusals);
+                self.close_with(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }
         }
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
     }
 
     /// Takes note that a limit was in the way.
-    pub(super) fn hit(&mut self, limit: Limit) {
+    pub(super) fn count_limit(&mut self, limit: Limit) {
         *self.totals.limits.entry(limit).or_default() += 1;
     }
 
     /// Takes note of an error that somebody is answered.
     pub(super) fn count_error(&mut self, error: &Error) {
         if let Some(limit) = error.limit {
-            self.hit(limit);
+            self.count_limit(limit);
         }
     }
 }

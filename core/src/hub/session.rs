@@ -80,7 +80,7 @@ impl Hub {
             PendingAuth::Subscribe(asked) => self.subscribe_with(slot, *asked, verdict),
             PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, verdict),
         }
-        self.hear_waiting(slot);
+        self.resume_waiting(slot);
     }
 
     /// Tells the operator why a token does not do what it was shown for.
@@ -99,13 +99,13 @@ impl Hub {
 
     /// Ends a connection that has shown a token which proves nothing.
     pub(super) fn refuse_token(&mut self, slot: u32, flaw: &Flaw) {
-        flaw.limit().into_iter().for_each(|limit| self.hit(limit));
-        self.close_saying(slot, CloseCause::InvalidToken, flaw.close_reason());
+        flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
+        self.close_with(slot, CloseCause::InvalidToken, flaw.close_reason());
     }
 
     /// Ends a connection whose token is not valid at this moment.
     pub(super) fn close_untimely(&mut self, slot: u32, untimely: Untimely) {
-        self.close_saying(slot, CloseCause::Expired, untimely.close_reason());
+        self.close_with(slot, CloseCause::Expired, untimely.close_reason());
     }
 
     /// Makes a connection the user's own. Returns the rooms that it is put into because of that, each with who wants it
@@ -152,7 +152,7 @@ impl Hub {
             return;
         }
         self.set(slot, Timer::Expiry, until);
-        self.say(slot, answer);
+        self.enqueue_text(slot, answer);
         for room in &changes.withdrawn {
             self.withdraw(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
         }

@@ -85,7 +85,7 @@ pub(super) struct TurnBudget {
     /// How many frames had been queued when the turn began, for all connections.
     queued_before: u64,
     /// Connections and rooms that calls of this turn have looked at.
-    looked_at: usize,
+    visited: usize,
     /// Bytes of what calls of this turn have read.
     answered: usize,
     /// How many times this turn has put off the rest of its work.
@@ -95,7 +95,7 @@ pub(super) struct TurnBudget {
 /// Frames that one turn queues for all connections together, but for those of its last command.
 const FRAMES_PER_TURN: u64 = 10_000;
 /// Connections and rooms that the calls of one turn look at, but for those of the last.
-const LOOKS_PER_TURN: usize = 10_000;
+const VISITS_PER_TURN: usize = 10_000;
 /// Bytes that the calls of one turn read for their answers, but for the last.
 const ANSWERS_PER_TURN: usize = 256 << 10;
 
@@ -109,8 +109,8 @@ impl TurnBudget {
     }
 
     /// Takes note that a call looks at so many connections or rooms, whatever becomes of them.
-    pub fn look_at(&mut self, places: usize) {
-        self.looked_at += places;
+    pub fn visit(&mut self, places: usize) {
+        self.visited += places;
     }
 
     /// Takes note that a call has read so many bytes for its answer.
@@ -133,7 +133,7 @@ impl Hub {
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.budget.queued_before = self.totals.frames_queued;
-        (self.budget.looked_at, self.budget.answered, self.budget.pauses) = (0, 0, 0);
+        (self.budget.visited, self.budget.answered, self.budget.pauses) = (0, 0, 0);
     }
 
     /// The slots of the connections whose messages this turn has put off.
@@ -144,8 +144,8 @@ impl Hub {
     /// Whether this turn is to begin nothing more.
     fn has_done_enough(&self) -> bool {
         let queued = self.totals.frames_queued - self.budget.queued_before;
-        let TurnBudget { looked_at, answered, .. } = self.budget;
-        let is_long = queued >= FRAMES_PER_TURN || looked_at >= LOOKS_PER_TURN || answered >= ANSWERS_PER_TURN;
+        let TurnBudget { visited, answered, .. } = self.budget;
+        let is_long = queued >= FRAMES_PER_TURN || visited >= VISITS_PER_TURN || answered >= ANSWERS_PER_TURN;
         self.is_spent() || (self.config.bounded_turns && is_long)
     }
 
@@ -185,7 +185,7 @@ impl Hub {
         match self.agenda.current.pop_front() {
             None => {}
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
-            Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.hear_waiting(conn.slot),
+            Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.resume_waiting(conn.slot),
             Some(Work::Enter(conn)) if self.find(conn).is_some() => self.enter_next(conn.slot),
             Some(Work::Waiting(_) | Work::Enter(_)) => {}
             Some(Work::Walk(walk)) => self.walk_on(walk),
@@ -222,7 +222,7 @@ impl Hub {
         match (conn.open(), &conn.protocol) {
             (None, _) => {}
             (Some(open), _) if open.is_busy() || open.is_paused(&self.config.limits) => {
-                self.keep_waiting(id.slot, String::from(&text[at..]));
+                self.defer_message(id.slot, String::from(&text[at..]));
             }
             (_, Protocol::Json { .. }) => self.json_text(id, text, at),
             (_, Protocol::Plain(_)) => self.plain_message(id.slot, &text),
@@ -248,7 +248,7 @@ impl Hub {
             rest.push_back(match work {
                 Work::Text { conn, text, at } => {
                     if self.find(conn).is_some() {
-                        self.keep_waiting(conn.slot, String::from(&text[at..]));
+                        self.defer_message(conn.slot, String::from(&text[at..]));
                     }
                     Work::Waiting(conn)
                 }

@@ -57,13 +57,13 @@ impl Hub {
         let most = self.left_of(walk.caller);
         let (places, spent) = match &mut walk.what {
             What::Rooms { pattern, after, found } => {
-                self.look_at_rooms(walk.at, pattern.as_ref(), after.as_deref(), found)
+                self.visit_rooms(walk.at, pattern.as_ref(), after.as_deref(), found)
             }
             What::Connections { user, channel, after, found } => {
-                self.look_at_connections(walk.at, user.as_ref(), channel.as_ref(), *after, found)
+                self.visit_connections(walk.at, user.as_ref(), channel.as_ref(), *after, found)
             }
         };
-        self.budget.look_at(spent);
+        self.budget.visit(spent);
         walk.at += places;
         let (bytes, end) = match &walk.what {
             What::Rooms { found, .. } => (found.bytes, self.registry.room_places()),
@@ -85,7 +85,7 @@ impl Hub {
     }
 
     /// Looks at the next rooms. Returns how many places that were, and how many they count for.
-    fn look_at_rooms(
+    fn visit_rooms(
         &self,
         from: usize,
         pattern: Option<&Glob>,
@@ -108,7 +108,7 @@ impl Hub {
         (places, spent)
     }
 
-    fn look_at_connections(
+    fn visit_connections(
         &self,
         from: usize,
         user: Option<&Name>,

@@ -264,12 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_somebody_is_counts_with_all_that_is_said_of_it() {
-        let somebody = crate::testing::somebody(1);
-        let said = |text: &str| Some(String::from(text));
-        let info =
-            ClientInfo { user: Name::from("u"), info: said("22"), room_info: said("4444"), ..(*somebody).clone() };
-        assert_eq!((somebody.bytes(), info.bytes()), (0, 7));
+    fn client_info_size_includes_user_and_both_info_fields() {
+        let bare = crate::testing::client_info(1);
+        let text = |text: &str| Some(String::from(text));
+        let full = ClientInfo { user: Name::from("u"), info: text("22"), room_info: text("4444"), ..(*bare).clone() };
+        assert_eq!((bare.bytes(), full.bytes()), (0, 7));
     }
 
     #[test]

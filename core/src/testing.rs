@@ -27,7 +27,7 @@ pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[Wrong<
 }
 
 /// Somebody without a name.
-pub fn somebody(client: u8) -> Arc<ClientInfo> {
+pub fn client_info(client: u8) -> Arc<ClientInfo> {
     Arc::new(ClientInfo { client: ClientId([client; 16]), user: Name::empty(), info: None, room_info: None })
 }
 
@@ -42,7 +42,7 @@ pub fn publication(offset: u64, data: &str) -> Arc<Publication> {
 }
 
 /// Lets a request for this URL in, from this machine.
-pub fn knock(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
+pub fn accept_from_loopback(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
     let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     hub.accept(Upgrade { client: [client; 16], target, token: None, address }).expect("there is room")

@@ -114,11 +114,11 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{audit_finds, somebody};
+    use crate::testing::{audit_finds, client_info};
 
     fn member(client: u8, user: &str, join: u64) -> Member {
         let user = if user.is_empty() { Name::empty() } else { Name::from(user) };
-        let info = ClientInfo { user, ..(*somebody(client)).clone() };
+        let info = ClientInfo { user, ..(*client_info(client)).clone() };
         Member { info: Arc::new(info), join: JoinId(join) }
     }
 

@@ -432,14 +432,15 @@ pub(crate) fn keeps_history(limits: &Limits) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{audit_finds, draft, somebody};
+    use crate::testing::{audit_finds, client_info, draft};
 
     /// A room with somebody in it, another that only its log keeps, and a key that is remembered.
     fn busy() -> (Home, Limits) {
         let limits = Limits::default();
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId { slot: 0, generation: 0 }, JoinId(1));
-        let joins = HomeRequest::Join { conn, join, room: Name::from("a"), member: somebody(1), replay: Replay::None };
+        let joins =
+            HomeRequest::Join { conn, join, room: Name::from("a"), member: client_info(1), replay: Replay::None };
         home.handle(Instant(1), joins, &limits);
         for room in ["a", "b"].map(Name::from) {
             home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
@@ -460,7 +461,7 @@ mod tests {
                 ("G3: a log is found by its name", |(home, _)| home.logs[0].name = Name::from("c")),
                 ("G6: rooms are bounded", |(home, limits)| home.occupied = limits.logs + 1),
                 ("is kept though it holds nothing", |(home, _)| {
-                    home.logs[1] = home.begin(&Name::from("b"));
+                    home.logs[1] = home.new_log(&Name::from("b"));
                 }),
                 ("G3: logs without members are known", |(home, _)| home.idle = Idle::default()),
                 ("G3: what makes room for others is in its place", |(home, _)| home.logs[1].touch(Instant(1), 9)),

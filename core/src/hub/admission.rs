@@ -119,7 +119,7 @@ mod tests {
     use crate::config::Config;
     use crate::limits::Limits;
     use crate::map::Keys;
-    use crate::testing::knock;
+    use crate::testing::accept_from_loopback;
     use alloc::rc::Rc;
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         ] {
             let config = Rc::new(Config { limits, ..Config::default() });
             let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
-            knock(&mut hub, &config, 1, "/ws/a");
+            accept_from_loopback(&mut hub, &config, 1, "/ws/a");
             assert_eq!(hub.addresses.len(), kept);
         }
     }

@@ -208,7 +208,7 @@ impl Hub {
             self.check_room_count(*slot)?;
         }
         for slot in there {
-            self.registry.want(slot, room, Reasons::API);
+            self.registry.add_reason(slot, room, Reasons::API);
         }
         for slot in slots {
             let since = since.clone();

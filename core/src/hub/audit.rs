@@ -65,12 +65,12 @@ impl Hub {
         let limits = &self.config.limits;
         let refuses = |open: &Open| open.outbox.queue().has_refused();
         let is_within = self.refused_frames.bytes() <= limits.outbox_bytes_total;
-        assert!(is_within || !self.opens().any(refuses), "G6: what sockets have refused is bounded");
+        assert!(is_within || !self.open_connections().any(refuses), "G6: what sockets have refused is bounded");
         let is_within = self.inbound_bytes + self.bodies <= limits.inbound_bytes_total;
         assert!(is_within || self.inbound_bytes == 0, "G6: what clients have sent and is kept is bounded");
     }
 
-    fn opens(&self) -> impl Iterator<Item = &Open> {
+    fn open_connections(&self) -> impl Iterator<Item = &Open> {
         self.conns.iter().filter_map(|(_, conn)| conn.open())
     }
 
@@ -124,7 +124,7 @@ impl Hub {
                     !open.has_deferred() || !open.outbox.queue().is_empty() || self.agenda.put_off().any(goes_on),
                     "G7: a join waits for a client to read, or for its turn"
                 );
-                let mut named = self.registry.wanted_by(slot, Reasons::TOKEN);
+                let mut named = self.registry.with_reason(slot, Reasons::TOKEN);
                 assert!(
                     named.all(|(room, _)| open.granted.contains(room)),
                     "G2: a token names the rooms that it gives"
@@ -154,7 +154,7 @@ mod tests {
     use crate::link::{HomeEvent, HomeRequest};
     use crate::map::Keys;
     use crate::publication::{LogPosition, Replay, Replayed};
-    use crate::testing::{audit_finds, knock};
+    use crate::testing::{accept_from_loopback, audit_finds};
     use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;
@@ -167,9 +167,9 @@ mod tests {
     fn busy() -> Hub {
         let config = config(Limits::default());
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
-        let conn = knock(&mut hub, &config, 1, "/ws/a");
+        let conn = accept_from_loopback(&mut hub, &config, 1, "/ws/a");
         hub.handle(Input::Upgraded { conn });
-        knock(&mut hub, &config, 2, "/ws/a");
+        accept_from_loopback(&mut hub, &config, 2, "/ws/a");
         let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
             panic!("it joins")
         };
@@ -258,7 +258,7 @@ mod tests {
                     open.joins.push(pending);
                 }),
                 ("G2: a token names the rooms that it gives", |hub| {
-                    assert!(hub.registry.want(0, "a", Reasons::TOKEN));
+                    assert!(hub.registry.add_reason(0, "a", Reasons::TOKEN));
                 }),
                 ("G2: only an open connection is in a room", |hub| {
                     hub.registry.begin_join(1, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);

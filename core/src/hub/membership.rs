@@ -33,7 +33,7 @@ impl Hub {
         if room.is_reserved() {
             return Err(ErrorCode::PermissionDenied.into());
         }
-        if self.registry.is_wanted(slot, &room, Reasons::CLIENT) {
+        if self.registry.has_reason(slot, &room, Reasons::CLIENT) {
             return Err(ErrorCode::AlreadySubscribed.into());
         }
         if !self.registry.has_membership(slot, &room) {
@@ -141,7 +141,7 @@ impl Hub {
         let Some(join) = self.registry.set_watches(slot, &room, watches) else {
             return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, grant);
         };
-        self.registry.want(slot, &room, Reasons::CLIENT);
+        self.registry.add_reason(slot, &room, Reasons::CLIENT);
         if let Some(open) = self.conns[slot as usize].open_mut() {
             // What an earlier token of the room said is over.
             open.grants.retain(|grant| grant.room != room);
@@ -297,8 +297,8 @@ impl Hub {
     }
 
     /// Takes back a reason for a connection to be in a room. With the last one it is taken out and told why.
-    pub(super) fn withdraw(&mut self, slot: u32, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
-        if let Some(left) = self.registry.withdraw(slot, room, wanted) {
+    pub(super) fn withdraw_reason(&mut self, slot: u32, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
+        if let Some(left) = self.registry.withdraw_reason(slot, room, wanted) {
             self.push_unsubscribe(slot, room, left, reason);
         }
     }
@@ -323,7 +323,7 @@ impl Hub {
 
     /// What a room's token allowed is over. The connection stays where its own token or a backend wants it as well.
     fn room_token_ended(&mut self, slot: u32, room: &Name) {
-        self.withdraw(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
+        self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
         let Some(open) = self.conns[slot as usize].open_mut() else { return };
         let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
         open.grants.swap_remove(at);
@@ -408,7 +408,7 @@ mod tests {
     use crate::config::Config;
     use crate::input::Input;
     use crate::map::Keys;
-    use crate::testing::knock;
+    use crate::testing::accept_from_loopback;
     use alloc::rc::Rc;
 
     /// A home on another node would leave joins under way for longer than a turn.
@@ -416,7 +416,7 @@ mod tests {
     fn who_leaves_one_room_is_still_waited_for_in_another() {
         let config = Rc::new(Config::default());
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
-        let conn = knock(&mut hub, &config, 1, "/ws?room=a&room=b");
+        let conn = accept_from_loopback(&mut hub, &config, 1, "/ws?room=a&room=b");
         hub.handle(Input::Upgraded { conn });
         let requests: Vec<HomeRequest> = hub.requests.drain(..).collect();
         let [HomeRequest::Join { room: a, .. }, HomeRequest::Join { join: of_b, .. }] = &requests[..] else {

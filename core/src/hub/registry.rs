@@ -91,7 +91,7 @@ impl Registry {
     }
 
     /// Adds a reason for a connection to be in a room, or to go on joining it. False when it does neither.
-    pub fn want(&mut self, slot: u32, room: &str, reason: Reasons) -> bool {
+    pub fn add_reason(&mut self, slot: u32, room: &str, reason: Reasons) -> bool {
         let Some(at) = self.find_membership(slot, room) else { return false };
         let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
         *wanted = wanted.and(reason);
@@ -99,7 +99,7 @@ impl Registry {
     }
 
     /// Whether this reason is one of those for which a connection is in a room, or joining it.
-    pub fn is_wanted(&self, slot: u32, room: &str, reason: Reasons) -> bool {
+    pub fn has_reason(&self, slot: u32, room: &str, reason: Reasons) -> bool {
         self.find_membership(slot, room).is_some_and(|at| self.slots[slot as usize].memberships[at].wanted.has(reason))
     }
 
@@ -123,7 +123,7 @@ impl Registry {
     }
 
     /// Takes a reason back. With the last one the connection is taken out of the room.
-    pub fn withdraw(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
+    pub fn withdraw_reason(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
         let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
         match wanted.without(reason) {
@@ -136,7 +136,7 @@ impl Registry {
     }
 
     /// The rooms of a connection that somebody wants it in, with everybody who does.
-    pub fn wanted_by(&self, slot: u32, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
+    pub fn with_reason(&self, slot: u32, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
         let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
@@ -259,11 +259,11 @@ impl Registry {
     }
 
     /// Places in which rooms may be. A room that has members stays in its own.
-    pub fn room_places(&self) -> usize {
+    pub fn room_slots(&self) -> usize {
         self.rooms.groups.capacity()
     }
 
-    /// The room at an index below [`Registry::room_places`], and how many members it has.
+    /// The room at an index below [`Registry::room_slots`], and how many members it has.
     pub fn room_at(&self, index: usize) -> Option<(&Name, usize)> {
         self.rooms.groups.get(index).map(|group| (&group.name, group.entries.len()))
     }
@@ -550,20 +550,20 @@ mod tests {
     fn a_membership_ends_with_the_last_reason_for_it() {
         let mut registry = registry();
         join(&mut registry, 0, "a", 1);
-        assert!(registry.want(0, "a", Reasons::TOKEN) && !registry.want(0, "b", Reasons::TOKEN));
+        assert!(registry.add_reason(0, "a", Reasons::TOKEN) && !registry.add_reason(0, "b", Reasons::TOKEN));
         let wanted = |registry: &Registry, by| {
-            registry.wanted_by(0, by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
+            registry.with_reason(0, by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
         };
         let both = Reasons::CLIENT.and(Reasons::TOKEN);
         assert_eq!(wanted(&registry, Reasons::TOKEN), [(Name::from("a"), both)]);
         assert_eq!(wanted(&registry, Reasons::API), []);
-        assert_eq!(registry.withdraw(0, "a", Reasons::TOKEN), None);
-        assert_eq!(registry.withdraw(0, "a", Reasons::TOKEN), None, "it is taken back once");
+        assert_eq!(registry.withdraw_reason(0, "a", Reasons::TOKEN), None);
+        assert_eq!(registry.withdraw_reason(0, "a", Reasons::TOKEN), None, "it is taken back once");
         assert_eq!(wanted(&registry, Reasons::CLIENT), [(Name::from("a"), Reasons::CLIENT)]);
-        assert!(registry.withdraw(0, "a", Reasons::CLIENT).expect("nobody wants it any more").was_member);
-        assert_eq!(registry.withdraw(0, "a", Reasons::CLIENT), None);
+        assert!(registry.withdraw_reason(0, "a", Reasons::CLIENT).expect("nobody wants it any more").was_member);
+        assert_eq!(registry.withdraw_reason(0, "a", Reasons::CLIENT), None);
         registry.begin_join(0, &Name::from("b"), JoinId(2), false, Reasons::TOKEN);
-        assert!(!registry.withdraw(0, "b", both).expect("nor that it joins").was_member);
+        assert!(!registry.withdraw_reason(0, "b", both).expect("nor that it joins").was_member);
         registry.audit();
     }
 

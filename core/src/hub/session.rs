@@ -34,7 +34,7 @@ struct RoomChanges {
 impl RoomChanges {
     /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
     fn after(open: &Open, registry: &Registry, slot: u32, channels: &[Name], user: Option<&Name>) -> Self {
-        let named = registry.wanted_by(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
+        let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(Name, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
         let is_new = |room: &&Name| !open.granted.contains(room) && !registry.has_membership(slot, room);
@@ -127,7 +127,7 @@ impl Hub {
         }
         if !user.is_empty() {
             rooms.push((user.personal_room(), Reasons::PERSONAL));
-            self.own(slot, user);
+            self.give_to_user(slot, user);
         }
         Some(rooms)
     }
@@ -154,13 +154,13 @@ impl Hub {
         self.set(slot, Timer::Expiry, until);
         self.enqueue_text(slot, answer);
         for room in &changes.withdrawn {
-            self.withdraw(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
+            self.withdraw_reason(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
         }
         for room in &channels {
-            self.registry.want(slot, room, Reasons::TOKEN);
+            self.registry.add_reason(slot, room, Reasons::TOKEN);
         }
         if is_new {
-            self.own(slot, user.clone());
+            self.give_to_user(slot, user.clone());
         }
         if let Some(open) = self.conns[slot as usize].open_mut() {
             open.granted = channels;
@@ -204,7 +204,7 @@ impl Hub {
         !user.is_empty() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
     }
 
-    fn own(&mut self, slot: u32, user: Name) {
+    fn give_to_user(&mut self, slot: u32, user: Name) {
         if self.registry.set_user(slot, &user) {
             self.event(Change::Online(user));
         }

@@ -66,7 +66,7 @@ impl Hub {
         self.budget.visit(spent);
         walk.at += places;
         let (bytes, end) = match &walk.what {
-            What::Rooms { found, .. } => (found.bytes, self.registry.room_places()),
+            What::Rooms { found, .. } => (found.bytes, self.registry.room_slots()),
             What::Connections { found, .. } => (found.bytes, self.conns.capacity()),
         };
         let caller = walk.caller;
@@ -93,7 +93,7 @@ impl Hub {
         found: &mut Found<Name>,
     ) -> (usize, usize) {
         let (mut places, mut spent) = (0, 0);
-        while spent < PLACES_PER_STEP && from + places < self.registry.room_places() {
+        while spent < PLACES_PER_STEP && from + places < self.registry.room_slots() {
             let room = self.registry.room_at(from + places);
             places += 1;
             spent += 1;

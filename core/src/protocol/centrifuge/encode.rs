@@ -271,7 +271,7 @@ mod tests {
         let replay = Replayed { recovered: Some(true), publications: Vec::new() };
         let longest = Subscribed { position, positioned: true, replay, ttl: Some(most) };
         assert!(subscribed(most, &longest).len() <= ROOM_BYTES);
-        let info = crate::testing::somebody(1);
+        let info = crate::testing::client_info(1);
         let node = "\"".repeat(crate::config::NODE_BYTES);
         let version = "v".repeat(64);
         let encode = |subs: &[(Name, Subscribed)]| {

@@ -195,8 +195,8 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// allow it.
     #[must_use]
     pub fn reserve_body(&mut self, now: Now, bytes: usize) -> bool {
-        let has_place = self.shard.can_take_body(bytes);
-        if has_place {
+        let is_taken = self.shard.can_take_body(bytes);
+        if is_taken {
             self.handle_growth(now, Input::BodyBegun { bytes });
         }
         is_taken

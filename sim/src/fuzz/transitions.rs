@@ -7,8 +7,8 @@ use super::taken::Taken;
 use super::texts::{self, Places};
 use super::traces;
 use crate::subjects::subject::{Seen, go_on, vouch};
+use crate::world::names;
 use crate::world::setup::Setup;
-use crate::world::speech;
 use parlor_core::api::json;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard};
 use parlor_core::{Upgrade, VerifiedClaims, Violation};
@@ -156,8 +156,8 @@ impl<'a> Bench<'a> {
                 .flatten(),
             nbf: (what >> 4 == 15).then_some(now + 60),
             info: (which & 4 != 0).then(|| format!(r#"{{"n":{which}}}"#)),
-            channels: (0..3).filter(|room| which >> 3 & 1 << room != 0).map(speech::room_name).collect(),
-            channel: (which & 0x40 != 0).then(|| speech::room_name(usize::from(which >> 7))),
+            channels: (0..3).filter(|room| which >> 3 & 1 << room != 0).map(names::room_name).collect(),
+            channel: (which & 0x40 != 0).then(|| names::room_name(usize::from(which >> 7))),
             ..Claims::default()
         }))
     }

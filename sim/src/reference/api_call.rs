@@ -4,7 +4,7 @@ use crate::world::action::Look;
 use crate::world::action::Renewal;
 use crate::world::history_request::Query;
 use crate::world::history_request::Want;
-use crate::world::speech::Data;
+use crate::world::payload::Data;
 use parlor_core::ClientId;
 
 /// One call.

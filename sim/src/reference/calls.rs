@@ -14,7 +14,7 @@ use crate::goals::Goal;
 use crate::guarantees::Guarantee;
 use crate::world::action::Look;
 use crate::world::history_request::Query;
-use crate::world::speech::Data;
+use crate::world::payload::Data;
 use parlor_core::CloseCause;
 use parlor_core::Limit;
 use parlor_core::limits::Rate;

@@ -234,7 +234,7 @@ impl Oracle {
         equal(if stale { Guarantee::G3 } else { Guarantee::G2 }, "the rooms", &expected, &saw)?;
         let users = (0..self.users).map(|user| {
             let conns = self.conns.iter().flatten().filter(|conn| conn.user == Some(user));
-            (crate::world::speech::user_name(user), sorted(conns.map(|conn| conn.id).collect()))
+            (crate::world::names::user_name(user), sorted(conns.map(|conn| conn.id).collect()))
         });
         let expected: Vec<(String, Vec<ConnId>)> = users.filter(|(_, conns)| !conns.is_empty()).collect();
         let saw: Vec<(String, Vec<ConnId>)> =
@@ -322,8 +322,8 @@ impl Oracle {
         match (subject, began) {
             (Subject::Room(room), true) => Change::Occupied(name(&self.names[room])),
             (Subject::Room(room), false) => Change::Vacated(name(&self.names[room])),
-            (Subject::User(user), true) => Change::Online(name(&crate::world::speech::user_name(user))),
-            (Subject::User(user), false) => Change::Offline(name(&crate::world::speech::user_name(user))),
+            (Subject::User(user), true) => Change::Online(name(&crate::world::names::user_name(user))),
+            (Subject::User(user), false) => Change::Offline(name(&crate::world::names::user_name(user))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 /// How a user is written; anonymous is the empty name.
 pub(super) fn user_text(user: Option<usize>) -> String {
-    user.map(crate::world::speech::user_name).unwrap_or_default()
+    user.map(crate::world::names::user_name).unwrap_or_default()
 }
 
 /// What the tokens of every other user say about them.

@@ -8,7 +8,7 @@ use super::log::PUBLICATION;
 use super::log::Place;
 use super::model::Oracle;
 use crate::goals::Goal;
-use crate::world::speech::Data;
+use crate::world::payload::Data;
 use parlor_core::CloseCause;
 use parlor_core::Limit;
 use serde_json::Value;

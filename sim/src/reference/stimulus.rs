@@ -1,8 +1,8 @@
 //! The reference model's view of one input, and of the request that a connection comes with.
 
 use super::api_call::Call;
+use crate::world::client_message::ClientMessage;
 use crate::world::history_request::Want;
-use crate::world::speech::ClientMessage;
 use parlor_core::CloseCause;
 
 /// What the oracle is told of one input.

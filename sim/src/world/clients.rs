@@ -1,6 +1,8 @@
 //! What clients, their sockets and the driver between do to the subject.
 
-use super::{Connection, World, caught};
+use super::connection::Connection;
+use super::state::World;
+use super::turn::caught;
 use crate::checkers::What;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
@@ -8,11 +10,14 @@ use crate::reference::stimulus::Arrival;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
+use crate::world::client_message::ClientMessage;
+use crate::world::client_message::Speech;
 use crate::world::frames::Frame;
+use crate::world::history_request;
 use crate::world::history_request::Want;
-use crate::world::request;
+use crate::world::names;
+use crate::world::payload;
 use crate::world::socket::Socket;
-use crate::world::speech::{self, ClientMessage, Speech};
 use parlor_core::admission::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
@@ -33,7 +38,7 @@ impl<S: Subject> World<S> {
         let token = has_token.then(|| self.token(client, None));
         let entry = self.entry(client, Endpoint::PlainPlaces, rooms);
         let own = has_token.then(|| self.oracle.own_room(client.index() % users));
-        let place = |room: usize| (room, request::want(since, &self.oracle.place_of(room)).or_without());
+        let place = |room: usize| (room, history_request::want(since, &self.oracle.place_of(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
@@ -98,7 +103,7 @@ impl<S: Subject> World<S> {
         let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
         let token = has_token.then(|| self.token(client, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
-        let since = |since| request::want(since, &self.oracle.place_of(rooms[0]));
+        let since = |since| history_request::want(since, &self.oracle.place_of(rooms[0]));
         let want = match endpoint {
             Endpoint::PlainSince => since(Since::One),
             Endpoint::PlainElse => since(Since::Else),
@@ -121,7 +126,7 @@ impl<S: Subject> World<S> {
     /// The way that an upgrade request goes, through the routes.
     fn target(&self, endpoint: Endpoint, entry: &Arrival) -> route::Target {
         let mut query: Vec<String> =
-            entry.rooms.iter().map(|room| format!("room={}", speech::room_name(*room))).collect();
+            entry.rooms.iter().map(|room| format!("room={}", names::room_name(*room))).collect();
         match (endpoint, &entry.token) {
             (Endpoint::JsonPings, _) => query.push("cf_ws_frame_ping_pong=true".into()),
             (Endpoint::PlainToken | Endpoint::PlainQuiet | Endpoint::PlainPlaces, Some(token)) => {
@@ -266,7 +271,7 @@ impl<S: Subject> World<S> {
     }
 
     /// A client reads a frame, and remembers what it owes for it.
-    fn read(&mut self, client: Client, frame: &Frame) {
+    pub(super) fn read(&mut self, client: Client, frame: &Frame) {
         if self.faulty && matches!(frame, Frame::Text(text) if text.contains(r#""n":"#)) {
             self.goals.reach(Goal::DeliveredAfterFault);
         }
@@ -275,7 +280,7 @@ impl<S: Subject> World<S> {
         }
         let connection = self.connection_mut(client);
         if let Frame::Text(text) = frame {
-            connection.newest = speech::newest_in(text).or(connection.newest);
+            connection.newest = payload::newest_in(text).or(connection.newest);
         }
         match frame {
             Frame::Text(text) if connection.json && text == "{}" => connection.pinged = true,

@@ -3,11 +3,11 @@
 //! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
+use super::state::World;
 use crate::checkers::What;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::subjects::subject::Subject;
-use crate::world::World;
 use crate::world::action::{Action, Client, Credential, Endpoint, Farewell, Payload, Room, Rooms, Span, User, Verdict};
 use parlor_core::ConnId;
 use std::time::Duration;

@@ -1,5 +1,9 @@
 //! The part of a room's log that a new member wants, or that a client or backend reads.
 
+use crate::world::action::Part;
+use crate::world::action::Since;
+use serde_json::Value;
+use serde_json::json;
 use std::sync::Arc;
 
 /// What a new member wants to have before anything else.
@@ -49,4 +53,69 @@ impl Query {
     pub fn is_impossible(&self) -> bool {
         self.reverse && self.since.as_ref().is_some_and(|(_, offset)| *offset == 0)
     }
+}
+
+/// Where a room's log is: its epoch, if there is one, and its top.
+pub type Place = (Option<Arc<str>>, u64);
+
+/// What this asks for, of a log that is there.
+#[must_use]
+pub fn want(since: Since, (epoch, top): &Place) -> Want {
+    let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
+    let (epoch, offset) = match since {
+        Since::Top => (current, *top),
+        Since::One => (current, top.saturating_sub(1)),
+        Since::Two => (current, top.saturating_sub(2)),
+        Since::Zero | Since::AllOrNothing => (current, 0),
+        Since::Beyond => (current, top + 1),
+        Since::Else | Since::ElseOrNothing => (ELSE.into(), *top),
+        Since::Any => ("".into(), top.saturating_sub(1)),
+    };
+    Want::Since { epoch, offset, refuse: matches!(since, Since::AllOrNothing | Since::ElseOrNothing) }
+}
+
+/// An epoch that no log has.
+pub const ELSE: &str = "elsewhere";
+
+/// What this reads of a log that is there.
+#[must_use]
+pub fn query(part: Part, (epoch, top): &Place) -> Query {
+    let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
+    let since = |offset: u64| Some((Arc::clone(&current), offset));
+    let query = Query::default();
+    match part {
+        Part::Position => query,
+        Part::All => Query { limit: Some(-1), ..query },
+        Part::One => Query { limit: Some(1), ..query },
+        Part::Many => Query { limit: Some(100_000), ..query },
+        Part::Since => Query { limit: Some(-1), since: since(top.saturating_sub(1)), ..query },
+        Part::First => Query { limit: Some(1), since: since(0), ..query },
+        Part::Reverse => Query { limit: Some(-1), reverse: true, ..query },
+        Part::Before => Query { limit: Some(2), since: since(*top), reverse: true },
+        Part::BeforeAll => Query { limit: Some(-1), since: since(0), reverse: true },
+        Part::Else => Query { limit: Some(1), since: Some((ELSE.into(), *top)), ..query },
+    }
+}
+
+pub(super) fn recovery_fields(want: &Want) -> Value {
+    match want {
+        Want::Since { epoch, offset, refuse } => {
+            json!({ "recover": true, "epoch": **epoch, "offset": offset, "flag": if *refuse { 2 } else { 0 } })
+        }
+        Want::Nothing | Want::Last(_) => json!({}),
+    }
+}
+
+pub(super) fn query_fields(query: &Query) -> Value {
+    let mut fields = json!({});
+    if let Some(limit) = query.limit {
+        fields["limit"] = limit.into();
+    }
+    if let Some((epoch, offset)) = &query.since {
+        fields["since"] = json!({ "epoch": **epoch, "offset": offset });
+    }
+    if query.reverse {
+        fields["reverse"] = true.into();
+    }
+    fields
 }

@@ -103,11 +103,11 @@ enum Setting {
 }
 
 impl Setting {
-    fn all() -> impl Iterator<Item = Self> {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
         FIELDS.iter().map(Self::Field).chain(Limit::ALL.iter().copied().map(Self::Limit))
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Field(field) => field.name,
             Self::Limit(limit) => limit.name(),

@@ -1,6 +1,6 @@
 //! What tokens say, and who finds it out: the world itself, or a subject that looks at real ones.
 
-use super::World;
+use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::model::Oracle;
 use crate::reference::stimulus::Stimulus;
@@ -8,7 +8,7 @@ use crate::reference::stimulus::TokenOutcome;
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};
-use crate::world::speech;
+use crate::world::names;
 use parlor_core::{BadToken, Claims, Input, VerifiedClaims};
 
 impl<S: Subject> World<S> {
@@ -94,17 +94,17 @@ impl<S: Subject> World<S> {
         let bad_info = deep.or_else(|| outcome.wordy.then(wordy));
         let crowd = 0..=self.setup.limits.rooms_per_connection;
         let claims = Claims {
-            sub: user.map(speech::user_name).unwrap_or_default(),
+            sub: user.map(names::user_name).unwrap_or_default(),
             exp: outcome.exp.map(|exp| i64::try_from(exp).expect("this century")),
             nbf: outcome.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
             info: bad_info.or_else(|| outcome.info.clone()),
             channels: match verdict {
                 Verdict::LongRoom => vec!["x".repeat(self.config().limits.room_name_bytes + 1)],
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),
-                _ => outcome.channels.iter().map(|room| speech::room_name(*room)).collect(),
+                _ => outcome.channels.iter().map(|room| names::room_name(*room)).collect(),
             },
             channel: match (outcome.channel, verdict) {
-                (Some(room), _) => Some(speech::room_name(room)),
+                (Some(room), _) => Some(names::room_name(room)),
                 (None, Verdict::OtherRoom) => asked.map(|_| "elsewhere".into()),
                 (None, _) => None,
             },

@@ -1,28 +1,27 @@
-//! Calls of a backend that mean some of many: connections by a selector, parts of lists, and calls of many parts.
+//! Calls of a backend about some connections of many: those that a selector means, and parts of lists.
 
-use super::World;
 use crate::goals::Goal;
 use crate::guarantees::Failure;
 use crate::reference::api_call::Call;
 use crate::reference::api_call::List;
 use crate::reference::api_call::Meant;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Client, Code, Listing, Many, Payload, Selector};
-use crate::world::request;
-use crate::world::speech::{self, Data, room_name, user_name};
-use serde_json::{Value, json};
+use crate::world::action::Client;
+use crate::world::action::Code;
+use crate::world::action::Listing;
+use crate::world::action::Selector;
+use crate::world::names::room_name;
+use crate::world::names::user_name;
+use crate::world::state::Page;
+use crate::world::state::World;
+use serde_json::Value;
+use serde_json::json;
 
 /// So many parts has a call of many.
-pub(super) const PARTS: u64 = 120;
+pub(in crate::world) const PARTS: u64 = 120;
+
 /// A public id that no connection has.
 const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-
-/// Where a list goes on: the cursor of its last part, and what that part ended with.
-#[derive(Clone, Debug)]
-pub(super) struct Page {
-    cursor: String,
-    last: String,
-}
 
 /// Whom a call names, and which connections it means by that.
 struct Selected {
@@ -32,34 +31,6 @@ struct Selected {
 }
 
 impl<S: Subject> World<S> {
-    /// A call about some of many; `None` where the action is none of these.
-    pub(super) fn some(&mut self, action: &Action) -> Option<Result<(), Failure>> {
-        Some(match *action {
-            Action::ApiDisconnectSome(client, selector, code) => self.expel_some(client, selector, code),
-            Action::ApiSubscribeSome(client, selector, room) => {
-                let want = request::want(crate::world::action::Since::One, &self.place(room.index()));
-                let want = want.or_without();
-                self.call_for(client, selector, "subscribe", |user| {
-                    (request::put_in(user, room.index(), &want), Call::PutIn(user, room.index(), &want))
-                })
-            }
-            Action::ApiUnsubscribeSome(client, selector, room) => {
-                self.call_for(client, selector, "unsubscribe", |user| {
-                    (request::take_out(user, room.index()), Call::TakeOut(user, room.index()))
-                })
-            }
-            Action::ApiRefreshSome(client, selector, renewal) => {
-                let exp = self.expiry_of(renewal);
-                self.call_for(client, selector, "refresh", |user| {
-                    (request::renew(user, renewal, exp), Call::Renew(user, renewal, exp))
-                })
-            }
-            Action::ApiList(listing, user, room) => self.list(listing, user.index(), room.index()),
-            Action::ApiMuch(many, user, room) => self.much(many, user.index(), room.index()),
-            _ => return None,
-        })
-    }
-
     fn selected(&mut self, client: Client, selector: Selector) -> Selected {
         let client_id = self.public_id(client).expect("it makes sense");
         let users = usize::from(self.user_count());
@@ -85,7 +56,7 @@ impl<S: Subject> World<S> {
         Selected { fields, user, meant }
     }
 
-    fn expel_some(&mut self, client: Client, selector: Selector, code: Code) -> Result<(), Failure> {
+    pub(super) fn disconnect_some(&mut self, client: Client, selector: Selector, code: Code) -> Result<(), Failure> {
         let Selected { mut fields, user, meant } = self.selected(client, selector);
         let number: u16 = code.number();
         fields["disconnect"] = json!({ "code": number, "reason": "so" });
@@ -97,7 +68,7 @@ impl<S: Subject> World<S> {
     }
 
     /// A call that needs a user, and knows no exceptions.
-    fn call_for<'a>(
+    pub(super) fn call_for<'a>(
         &mut self,
         client: Client,
         selector: Selector,
@@ -117,7 +88,7 @@ impl<S: Subject> World<S> {
         self.call(method, &body.to_string(), Call::Some(meant, &call))
     }
 
-    fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
+    pub(super) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
         let long = "*".repeat(self.setup.limits.room_name_bytes + 1);
         let one = format!("?{room}");
         let pattern = match listing {
@@ -175,35 +146,10 @@ impl<S: Subject> World<S> {
             .map(|(cursor, last)| Page { cursor: cursor.into(), last: last.clone() });
         self.pages[usize::from(of_rooms)] = page;
     }
-
-    fn much(&mut self, many: Many, user: usize, room: usize) -> Result<(), Failure> {
-        let parts = usize::try_from(PARTS).expect("a small number");
-        if many == Many::Rooms {
-            let data = self.data(Payload::Small);
-            let rooms = vec![room; parts];
-            let (method, body) = speech::announce(&rooms, &data);
-            if parts > self.setup.limits.broadcast_channels {
-                return self.refused_call(method, &body, 106);
-            }
-            return self.publish_call((method, body), Call::Broadcast(&rooms, &data), &data);
-        }
-        let data: Vec<Data> = (0..parts).map(|_| self.data(Payload::Small)).collect();
-        let mut pieces: Vec<(&'static str, String, Call<'_>)> = Vec::new();
-        for (at, data) in data.iter().enumerate() {
-            let ((method, body), call) = match (many, at % 3) {
-                (Many::Messages, _) => (("publish_all", format!(r#"{{"data":{}}}"#, data.sent)), Call::TellAll(data)),
-                (Many::Mixed, 0) => (("presence_stats", request::in_room(room)), Call::PresenceStats(room)),
-                (Many::Mixed, 1) => (speech::tell(user, data), Call::Tell(user, data)),
-                _ => (speech::announce(&[room], data), Call::Publish(room, data)),
-            };
-            pieces.push((method, body, call));
-        }
-        self.batch(pieces)
-    }
 }
 
 impl Code {
-    fn number(self) -> u16 {
+    pub(in crate::world) fn number(self) -> u16 {
         match self {
             Self::First => 3000,
             Self::LastTemporary => 3499,

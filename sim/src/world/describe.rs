@@ -1,6 +1,7 @@
 //! The state of a world for a person to read.
 
-use super::{World, caught};
+use super::state::World;
+use super::turn::caught;
 use crate::subjects::subject::Subject;
 use parlor_core::snapshot::LogView;
 use parlor_core::{ConnId, Snapshot};

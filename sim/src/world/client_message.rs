@@ -1,0 +1,111 @@
+//! What a client sends, by its meaning.
+
+use crate::world::history_request::Query;
+use crate::world::history_request::Want;
+use crate::world::payload::Data;
+use parlor_core::Limit;
+use std::sync::Arc;
+
+/// A room as a client names it.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// One of the scenario's.
+    Room(usize),
+    /// A name that is refused with this error, and the limit that is in the way.
+    Refused(u16, Option<Limit>),
+}
+
+/// One message of a client, or one of several in a text.
+#[derive(Clone, Debug)]
+pub enum ClientMessage {
+    /// `connect`, or `auth` in plain, with this token.
+    Connect(Option<String>),
+    /// Joining a room.
+    Subscribe(u64, Named, Asking),
+    /// `connect` with this token, and what is wanted of the rooms that it puts the connection in.
+    Return(String, Vec<(usize, Want)>),
+    /// Reading a room's log.
+    History(u64, usize, Query),
+    /// Who is in a room, or only how many.
+    Presence(u64, usize, bool),
+    /// A new token.
+    Refresh(u64, String),
+    /// A new token for a room.
+    SubRefresh(u64, usize, String),
+    /// Where its rooms are, in plain.
+    Position,
+    /// A command without an id.
+    NoId,
+    /// Leaving a room.
+    Unsubscribe(u64, usize),
+    /// Publishing to a room, or nothing to it; in plain the id is optional.
+    Publish(Option<u64>, usize, Option<Arc<Data>>),
+    /// The protocol's ping.
+    Ping,
+    /// The protocol's pong.
+    Pong,
+    /// A message that is not answered.
+    Send,
+    /// A command that is refused with this error; in plain a type that nobody knows.
+    Unknown(u64, u16),
+    /// Which events are wanted.
+    Select(Vec<&'static str>),
+    /// Events that are refused because of this limit.
+    SelectTooMuch(Limit),
+    /// What the protocol is not: json closes for it.
+    Nonsense,
+}
+
+/// What a `subscribe` asks for besides the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// What it wants before anything else.
+    pub want: Want,
+    /// Whether it is told who comes and goes.
+    pub watch: bool,
+    /// A token for the room.
+    pub token: Option<String>,
+}
+
+impl ClientMessage {
+    /// Whether it says who a client is.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Return(..))
+    }
+
+    /// The id that it is answered with; 0 for what has none.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Connect(_) | Self::Return(..) => CONNECT,
+            Self::Ping => PING,
+            Self::Publish(id, ..) => id.unwrap_or_default(),
+            Self::Subscribe(id, ..)
+            | Self::Unsubscribe(id, _)
+            | Self::Unknown(id, _)
+            | Self::History(id, ..)
+            | Self::Presence(id, ..)
+            | Self::Refresh(id, _)
+            | Self::SubRefresh(id, ..) => *id,
+            Self::Pong | Self::Send | Self::Nonsense | Self::NoId | Self::Position => 0,
+            Self::Select(_) | Self::SelectTooMuch(_) => 0,
+        }
+    }
+
+    /// The id that it is answered with in plain, whatever the answer.
+    #[must_use]
+    pub fn plain_id(&self) -> Option<u64> {
+        match self {
+            Self::Publish(id, ..) => *id,
+            _ => None,
+        }
+    }
+}
+
+/// A text and its meaning.
+pub type Speech = (String, Vec<ClientMessage>);
+
+pub(super) const CONNECT: u64 = 1;
+
+pub(super) const PING: u64 = 2;

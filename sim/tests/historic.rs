@@ -4,7 +4,7 @@
 use parlor_core::Shard;
 use parlor_sim::guarantees::{Guarantee, Guarantees};
 use parlor_sim::search::explore::{Scope, explore};
-use parlor_sim::search::hunt::{self, Defect};
+use parlor_sim::search::hunt::{self, HistoricDefect};
 use parlor_sim::search::run::{Run, run_twice};
 use parlor_sim::subjects::naive::{V0, V1};
 use parlor_sim::subjects::subject::Subject;
@@ -23,7 +23,7 @@ const CHANGED_DICT: Find = (Guarantee::G5, "enter 0 1; enter 1 2; api-publish-al
 const KEY_ERROR: Find = (Guarantee::G10, "enter 0 1; api-publish 0 small; lose 0 eof");
 
 /// Asserts that each defect is found by its trace, in as many steps as that has.
-fn are_found<S: Subject + Clone>(defects: &[Defect], finds: &[Find]) {
+fn are_found<S: Subject + Clone>(defects: &[HistoricDefect], finds: &[Find]) {
     assert_eq!(defects.len(), finds.len());
     for (defect, (guarantee, trace)) in defects.iter().zip(finds) {
         let Err(broken) = defect.hunt::<S>() else { panic!("nobody finds: {}", defect.name) };
@@ -47,7 +47,7 @@ fn after_the_fix() {
 /// What each must take at most, so that a slower way is not pinned by mistake.
 #[test]
 fn no_trace_is_longer_than_it_may_be() {
-    let steps = |defects: Vec<Defect>| defects.iter().map(|defect| defect.steps).collect::<Vec<_>>();
+    let steps = |defects: Vec<HistoricDefect>| defects.iter().map(|defect| defect.steps).collect::<Vec<_>>();
     assert_eq!(steps(hunt::v0()), [2, 3, 3, 5]);
     assert_eq!(steps(hunt::v1()), [2, 3, 3, 5, 3]);
 }

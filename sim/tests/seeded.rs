@@ -1,6 +1,6 @@
 //! Every defect that was put in on purpose is found, by what it says finds it.
 
-use parlor_sim::checkers::NAMES;
+use parlor_sim::checkers::names::NAMES;
 use parlor_sim::guarantees::Guarantee;
 use parlor_sim::subjects::seeded::{Seeded, all, named};
 use parlor_sim::world::setup::Judges;

@@ -2,8 +2,10 @@
 //! a lack of permission is not. A client reads its answers in the order in which the server gave them, so that at each it
 //! knows which rooms it was in.
 
-use super::shown::Shown;
-use super::{Checker, Command, Observation, Turn, What};
+use super::shown::ShownToken;
+use crate::checkers::checker::Checker;
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
+use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Claims, Config, Input, Limits, Now, Policy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ const DENIED: u64 = 103;
 /// What one connection is known to be and to have shown.
 #[derive(Clone, Debug, Default)]
 struct Standing {
-    shown: Vec<Shown>,
+    shown: Vec<ShownToken>,
     rooms: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
@@ -36,7 +38,7 @@ impl Access {
     }
 
     /// Whether a client may have what this command asks for, with what it is and has shown.
-    fn may(&self, standing: &Standing, command: &Command) -> bool {
+    fn may(&self, standing: &Standing, command: &SentCommand) -> bool {
         let Policy { allow_anonymous, allow_subscribe, allow_publish, allow_history, allow_presence } =
             self.policy.clone();
         let room = command.text("channel");
@@ -60,7 +62,7 @@ impl Access {
 
     /// Whether it has shown a token that counts for this: for a room, or for the connection.
     fn has_shown(&self, standing: &Standing, room: Option<&str>) -> bool {
-        let is_its = |shown: &Shown| {
+        let is_its = |shown: &ShownToken| {
             let claims = shown.claims.as_ref().filter(|_| room.is_some());
             claims.zip(standing.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
         };
@@ -68,7 +70,7 @@ impl Access {
     }
 
     /// Who a client is, and where it may be put, at its connect.
-    fn connected(&mut self, client: usize, command: &Command, rooms: &[String]) -> Result<(), Failure> {
+    fn connected(&mut self, client: usize, command: &SentCommand, rooms: &[String]) -> Result<(), Failure> {
         let standing = self.standings.entry(client).or_default();
         let shown = standing.shown.iter().filter_map(|shown| shown.claims.clone());
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
@@ -86,16 +88,16 @@ impl Access {
         }
     }
 
-    fn turned(&mut self, now: Now, turn: &Turn<'_>) {
+    fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
         if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
-            self.standings.entry(client).or_default().shown.push(Shown { claims, unix_ms: now.unix_ms });
+            self.standings.entry(client).or_default().shown.push(ShownToken { claims, unix_ms: now.unix_ms });
         }
     }
 }
 
-fn denied(client: usize, command: &Command, expected: &str, saw: &str) -> Result<(), Failure> {
-    let Command { method, params, .. } = command;
+fn denied(client: usize, command: &SentCommand, expected: &str, saw: &str) -> Result<(), Failure> {
+    let SentCommand { method, params, .. } = command;
     Err(Failure::new(Guarantee::P1, format_args!("client {client} to be {expected} ({method} {params})"), saw))
 }
 
@@ -106,16 +108,16 @@ impl Checker for Access {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
         match *what {
-            What::Came { client, answer: Ok(_), upgrade } => {
+            Observed::Came { client, answer: Ok(_), upgrade } => {
                 let standing = Standing { in_header: upgrade.token.is_some(), ..Standing::default() };
                 self.standings.insert(client, standing);
             }
-            What::Turn(turn) => self.turned(*now, &turn),
-            What::Entered { client, room, .. } => {
+            Observed::Turn(turn) => self.turned(*now, &turn),
+            Observed::Entered { client, room, .. } => {
                 self.standings.entry(client).or_default().rooms.insert(room.into());
             }
-            What::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
-            What::Answered { client, command, answer } => {
+            Observed::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
+            Observed::Answered { client, command, answer } => {
                 let Some(standing) = self.standings.get(&client) else { return Ok(()) };
                 match (answer, self.may(standing, command)) {
                     (Ok(_), false) => return denied(client, command, "refused", "it was done"),

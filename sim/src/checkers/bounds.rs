@@ -1,8 +1,9 @@
 //! What is held is bounded by limits and connections, what one input does by its size and by what comes out of it, and
 //! who stays under half of a rate is never refused for it.
 
-use super::rates::Rates;
-use super::{Checker, Observation, Turn, What};
+use super::rates::RequestRates;
+use crate::checkers::checker::{Checked, Checker};
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::Frame;
 use parlor_core::api::Command;
@@ -25,7 +26,7 @@ const EACH: u64 = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     limits: Limits,
-    rates: Rates,
+    rates: RequestRates,
     /// What was there before this turn, and how many frames were queued until then.
     conns: u64,
     queued: u64,
@@ -35,24 +36,22 @@ pub(super) struct Bounds {
     left: BTreeMap<usize, (u64, u64)>,
 }
 
-type Verdict = Result<(), Failure>;
-
-fn broken(expected: impl Display, saw: impl Display) -> Verdict {
+fn broken(expected: impl Display, saw: impl Display) -> Checked {
     Err(Failure::new(Guarantee::G6, expected, saw))
 }
 
-fn at_most(most: u64, what: &str, saw: u64) -> Verdict {
+fn at_most(most: u64, what: &str, saw: u64) -> Checked {
     if saw <= most { Ok(()) } else { broken(format_args!("at most {most} {what}"), saw) }
 }
 
 impl Bounds {
     pub(super) fn new(limits: &Limits) -> Self {
-        let (limits, rates) = (limits.clone(), Rates::new(limits));
+        let (limits, rates) = (limits.clone(), RequestRates::new(limits));
         Self { limits, rates, conns: 0, queued: 0, is_full: false, left: BTreeMap::new() }
     }
 
     /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
-    fn offered(&mut self, client: usize, waiting: usize, frames: usize, taken: usize) -> Verdict {
+    fn offered(&mut self, client: usize, waiting: usize, frames: usize, taken: usize) -> Checked {
         let before = self.left.remove(&client);
         if taken < waiting {
             self.left.insert(client, (frames as u64, (waiting - taken) as u64));
@@ -64,7 +63,7 @@ impl Bounds {
         at_most(bytes.max(left_bytes + LAST_BYTES), "bytes to wait for a socket that refuses", waiting as u64)
     }
 
-    fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
+    fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
         let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
         let (now, parts) = (gauges.connections as u64, parts_of(turn.input));
         let conns = now.max(std::mem::replace(&mut self.conns, now));
@@ -107,9 +106,9 @@ impl Checker for Bounds {
         "bounds"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
         match *what {
-            What::Came { client, upgrade, answer } => {
+            Observed::Came { client, upgrade, answer } => {
                 if answer.is_ok() {
                     self.left.remove(&client);
                 }
@@ -118,18 +117,20 @@ impl Checker for Bounds {
                     return broken(expected, format_args!("{answer:?}"));
                 }
             }
-            What::Asked { client, command } => self.rates.asked(client, command),
-            What::Offered { client, waiting, frames, taken } => return self.offered(client, waiting, frames, taken),
-            What::Answered { client, answer: Err(TOO_MANY), command } if self.rates.is_modest(client) => {
+            Observed::Asked { client, command } => self.rates.asked(client, command),
+            Observed::Offered { client, waiting, frames, taken } => {
+                return self.offered(client, waiting, frames, taken);
+            }
+            Observed::Answered { client, answer: Err(TOO_MANY), command } if self.rates.is_modest(client) => {
                 return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
             }
             // The code says as well that the node keeps too much of what is unfinished, which has no rate.
-            What::Read { client, frame: Frame::Close(Some(RATE)), .. }
+            Observed::Read { client, frame: Frame::Close(Some(RATE)), .. }
                 if self.rates.is_modest(client) && !self.is_full =>
             {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
-            What::Turn(turn) => {
+            Observed::Turn(turn) => {
                 if let (Some(client), true) = (turn.client, is_frame(turn.input)) {
                     self.rates.framed(client);
                 }

@@ -5,7 +5,7 @@ use parlor_core::api::{Command, Message};
 use serde_json::Value;
 
 /// One call, or one part of a batch.
-pub(super) struct Part<'a> {
+pub(super) struct CallPart<'a> {
     /// What was asked.
     pub command: &'a Command,
     /// What it was answered: a result, or an error with its `code`.
@@ -39,13 +39,13 @@ pub(super) fn puts_in(input: &Input) -> bool {
 }
 
 /// The parts of a call.
-pub(super) fn parts<'a>(command: &'a Command, answer: &'a Value) -> Vec<Part<'a>> {
-    let Command::Batch(commands) = command else { return vec![Part { command, answer: judged(answer, "result") }] };
+pub(super) fn parts<'a>(command: &'a Command, answer: &'a Value) -> Vec<CallPart<'a>> {
+    let Command::Batch(commands) = command else { return vec![CallPart { command, answer: judged(answer, "result") }] };
     let replies = answer["replies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let parts = commands.iter().zip(replies);
     parts
         .filter_map(|((method, command), reply)| {
-            Some(Part { command: command.as_ref().ok()?, answer: judged(reply, method) })
+            Some(CallPart { command: command.as_ref().ok()?, answer: judged(reply, method) })
         })
         .collect()
 }
@@ -57,7 +57,7 @@ fn judged<'a>(answer: &'a Value, name: &str) -> Result<&'a Value, &'a Value> {
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> CallPart<'a> {
     /// What it has put in.
     pub(super) fn sent(&self) -> Vec<Sent<'a>> {
         let place = self.answer.ok();

@@ -3,7 +3,8 @@
 
 use super::calls::parts;
 use super::conduct::Conduct;
-use super::{Checker, Observation, Turn, What};
+use crate::checkers::checker::Checker;
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::Frame;
 use parlor_core::api::Command;
@@ -46,7 +47,7 @@ impl Closes {
         }
     }
 
-    fn turned(&mut self, now: Now, turn: &Turn<'_>) -> Result<(), Failure> {
+    fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Result<(), Failure> {
         self.conducts.values_mut().for_each(|conduct| conduct.lasts(now));
         match turn.input {
             Input::Call { command, .. } => {
@@ -122,13 +123,13 @@ impl Checker for Closes {
         self.clock = self.clock.max(now.mono);
         let now = Now { mono: self.clock, ..*now };
         match *what {
-            What::Came { client, upgrade, answer: Ok(_) } => {
+            Observed::Came { client, upgrade, answer: Ok(_) } => {
                 drop(self.conducts.insert(client, Conduct::of(now, upgrade)))
             }
-            What::Offered { client, waiting, taken, .. } => {
+            Observed::Offered { client, waiting, taken, .. } => {
                 self.conducts.entry(client).or_default().is_offered(now, waiting, taken);
             }
-            What::Read { client, frame: Frame::Close(Some(SLOW)), .. } => {
+            Observed::Read { client, frame: Frame::Close(Some(SLOW)), .. } => {
                 let conduct = self.conducts.entry(client).or_default();
                 conduct.slow |= conduct.refused;
                 if !(conduct.slow || conduct.dismissed.contains(&SLOW) || self.by_driver) {
@@ -136,7 +137,7 @@ impl Checker for Closes {
                     return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
                 }
             }
-            What::Turn(turn) => return self.turned(now, &turn),
+            Observed::Turn(turn) => return self.turned(now, &turn),
             _ => {}
         }
         Ok(())

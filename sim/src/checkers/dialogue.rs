@@ -1,7 +1,9 @@
 //! What a client makes of what it says and reads: which command a frame answers, and which rooms it is in. This is the
 //! client protocol as an SDK knows it, and nothing about the server.
 
-use super::{Turn, Want, What};
+use crate::checkers::observation::{Observed, ObservedTurn};
+use crate::checkers::sent_command::SentCommand;
+use crate::checkers::want::RecoveryRequest;
 use crate::guarantees::Failure;
 use crate::world::frames::Frame;
 use parlor_core::Input;
@@ -10,30 +12,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A command that waits for its answer.
-#[derive(Clone, Debug, Default)]
-pub struct Command {
-    /// What it is answered with; 0 where it is not answered.
-    pub id: u64,
-    /// Which.
-    pub method: String,
-    /// Its parameters.
-    pub params: Value,
-}
-
-impl Command {
-    /// A text among its parameters.
-    #[must_use]
-    pub fn text(&self, name: &str) -> &str {
-        self.params[name].as_str().unwrap_or_default()
-    }
-}
-
 /// One client's side of one connection.
 #[derive(Clone, Debug, Default)]
-struct Side {
+struct ClientDialogue {
     json: bool,
-    asked: VecDeque<Command>,
+    asked: VecDeque<SentCommand>,
     /// It is in: another `connect` is refused, and nothing comes of it.
     connected: bool,
     /// Its last `connect` was answered with an error: what follows is passed over until it connects again.
@@ -42,17 +25,18 @@ struct Side {
 
 /// The dialogues of all clients.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Dialogue(BTreeMap<usize, Side>);
+pub(super) struct Dialogue(BTreeMap<usize, ClientDialogue>);
 
-type Tell<'a> = &'a mut dyn FnMut(What<'_>) -> Result<(), Failure>;
+type Tell<'a> = &'a mut dyn FnMut(Observed<'_>) -> Result<(), Failure>;
 
 impl Dialogue {
     /// What a client wants to recover that has not been answered, and what it is about to say.
-    pub(super) fn wants(&self, client: usize, text: &str) -> Vec<Want> {
+    pub(super) fn wants(&self, client: usize, text: &str) -> Vec<RecoveryRequest> {
         let Some(side) = self.0.get(&client).filter(|side| side.json) else { return Vec::new() };
-        let mut wants: Vec<Want> = side.asked.iter().flat_map(|command| Want::of(client, command)).collect();
+        let mut wants: Vec<RecoveryRequest> =
+            side.asked.iter().flat_map(|command| RecoveryRequest::of(client, command)).collect();
         if text.contains("\"recover\":true") {
-            wants.extend(values(text).filter_map(command).flat_map(|command| Want::of(client, &command)));
+            wants.extend(values(text).filter_map(command).flat_map(|command| RecoveryRequest::of(client, &command)));
         }
         wants.sort_unstable();
         wants.dedup();
@@ -60,24 +44,24 @@ impl Dialogue {
     }
 
     /// Tells what was seen, and what follows from it.
-    pub(super) fn follow(&mut self, what: What<'_>, tell: Tell<'_>) -> Result<(), Failure> {
+    pub(super) fn follow(&mut self, what: Observed<'_>, tell: Tell<'_>) -> Result<(), Failure> {
         match what {
-            What::Came { client, upgrade, answer: Ok(_) } => {
+            Observed::Came { client, upgrade, answer: Ok(_) } => {
                 let json = matches!(upgrade.target, Target::Json { .. });
-                self.0.insert(client, Side { json, ..Side::default() });
+                self.0.insert(client, ClientDialogue { json, ..ClientDialogue::default() });
             }
-            What::Turn(Turn { input: Input::Message { text, .. }, client: Some(client), .. }) => {
+            Observed::Turn(ObservedTurn { input: Input::Message { text, .. }, client: Some(client), .. }) => {
                 self.0.entry(client).or_default().says(client, text, tell)?;
             }
-            What::Read { client, frame: frame @ Frame::Text(text), .. } => {
+            Observed::Read { client, frame: frame @ Frame::Text(text), .. } => {
                 let value = serde_json::from_str(text).unwrap_or_default();
-                tell(What::Read { client, frame, text: &value })?;
+                tell(Observed::Read { client, frame, text: &value })?;
                 return self.0.entry(client).or_default().reads(client, &value, tell);
             }
-            What::Healed { well } => {
+            Observed::Healed { well } => {
                 let sides = well.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
                 for (client, side) in sides {
-                    side.asked.iter().try_for_each(|command| tell(What::Unanswered { client, command }))?;
+                    side.asked.iter().try_for_each(|command| tell(Observed::Unanswered { client, command }))?;
                 }
             }
             _ => {}
@@ -86,12 +70,12 @@ impl Dialogue {
     }
 }
 
-impl Side {
+impl ClientDialogue {
     fn says(&mut self, client: usize, text: &str, tell: Tell<'_>) -> Result<(), Failure> {
         for value in values(text) {
             let command = if self.json { command(value) } else { message(value) };
             let Some(command) = command else { continue };
-            tell(What::Asked { client, command: &command })?;
+            tell(Observed::Asked { client, command: &command })?;
             self.turned_down &= command.method != "connect";
             if self.json && command.id > 0 && !self.turned_down {
                 self.asked.push_back(command);
@@ -102,7 +86,7 @@ impl Side {
 
     fn reads(&mut self, client: usize, value: &Value, tell: Tell<'_>) -> Result<(), Failure> {
         match (self.json, &value["push"]) {
-            (false, _) if value["n"].is_u64() => tell(What::Published { client, room: None, publication: value }),
+            (false, _) if value["n"].is_u64() => tell(Observed::Published { client, room: None, publication: value }),
             (false, _) => Ok(()),
             (true, Value::Null) => self.is_answered(client, value, tell),
             (true, push) => is_pushed(client, push, tell),
@@ -122,16 +106,16 @@ impl Side {
             self.turned_down = next.is_none();
             self.asked.drain(..next.unwrap_or(self.asked.len()));
         }
-        tell(What::Answered { client, command: &command, answer })?;
+        tell(Observed::Answered { client, command: &command, answer })?;
         match (method, error) {
             ("connect", None) => {
-                tell(What::Entered { client, room: "", place: &Value::Null })?;
+                tell(Observed::Entered { client, room: "", place: &Value::Null })?;
                 let subs = result["subs"].as_object();
                 let mut subs = subs.into_iter().flatten();
-                subs.try_for_each(|(room, place)| tell(What::Entered { client, room, place }))
+                subs.try_for_each(|(room, place)| tell(Observed::Entered { client, room, place }))
             }
-            ("subscribe", None) => tell(What::Entered { client, room: command.text("channel"), place: result }),
-            ("unsubscribe", None) => tell(What::Left { client, room: command.text("channel") }),
+            ("subscribe", None) => tell(Observed::Entered { client, room: command.text("channel"), place: result }),
+            ("unsubscribe", None) => tell(Observed::Left { client, room: command.text("channel") }),
             _ => Ok(()),
         }
     }
@@ -141,9 +125,9 @@ fn is_pushed(client: usize, push: &Value, tell: Tell<'_>) -> Result<(), Failure>
     let room = push["channel"].as_str().unwrap_or_default();
     for (kind, content) in push.as_object().into_iter().flatten() {
         match kind.as_str() {
-            "pub" | "message" => tell(What::Published { client, room: Some(room), publication: content }),
-            "subscribe" => tell(What::Entered { client, room, place: content }),
-            "unsubscribe" => tell(What::Left { client, room }),
+            "pub" | "message" => tell(Observed::Published { client, room: Some(room), publication: content }),
+            "subscribe" => tell(Observed::Entered { client, room, place: content }),
+            "unsubscribe" => tell(Observed::Left { client, room }),
             _ => Ok(()),
         }?;
     }
@@ -169,15 +153,15 @@ fn value(text: &str) -> Value {
 }
 
 /// A command of a json client: its id, and its parameters under the name of its method.
-fn command(mut value: Value) -> Option<Command> {
+fn command(mut value: Value) -> Option<SentCommand> {
     let fields = value.as_object_mut()?;
     let id = fields.remove("id").and_then(|id| id.as_u64()).unwrap_or_default();
     let (method, params) = std::mem::take(fields).into_iter().next()?;
-    Some(Command { id, method, params })
+    Some(SentCommand { id, method, params })
 }
 
 /// A message of a plain client: its `type` is its method.
-fn message(value: Value) -> Option<Command> {
+fn message(value: Value) -> Option<SentCommand> {
     let method = value["type"].as_str()?.to_owned();
-    Some(Command { id: value["id"].as_u64().unwrap_or_default(), method, params: value })
+    Some(SentCommand { id: value["id"].as_u64().unwrap_or_default(), method, params: value })
 }

@@ -1,14 +1,15 @@
 //! What begins ends, and nothing begins twice: rooms are occupied and vacated, users online and offline, members come and
 //! go in turns, numbered without a hole.
 
-use super::{Checker, Observation, What};
+use crate::checkers::checker::{Checked, Checker};
+use crate::checkers::observation::{Observation, Observed};
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Change, Effect, Event};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of each member of a room, as a client knows them, whether it came last, or went.
-type Seen = BTreeMap<(String, String), bool>;
+type KnownMembers = BTreeMap<(String, String), bool>;
 
 /// What was told so far.
 #[derive(Clone, Debug, Default)]
@@ -18,13 +19,11 @@ pub(super) struct Events {
     /// Which rooms and users are there.
     there: BTreeSet<String>,
     /// Whom each client knows to be where.
-    seen: BTreeMap<usize, Seen>,
+    seen: BTreeMap<usize, KnownMembers>,
 }
 
-type Verdict = Result<(), Failure>;
-
 impl Events {
-    fn tells(&mut self, event: &Event) -> Verdict {
+    fn tells(&mut self, event: &Event) -> Checked {
         let (began, name) = match &event.change {
             Change::Occupied(room) => (true, format!("room {room}")),
             Change::Vacated(room) => (false, format!("room {room}")),
@@ -40,7 +39,7 @@ impl Events {
     }
 
     /// A watcher reads who came or went.
-    fn reads(&mut self, client: usize, push: &Value) -> Verdict {
+    fn reads(&mut self, client: usize, push: &Value) -> Checked {
         let Some(room) = push["channel"].as_str() else { return Ok(()) };
         for (word, came) in [("join", true), ("leave", false)] {
             let Some(member) = push[word]["info"]["client"].as_str() else { continue };
@@ -52,7 +51,7 @@ impl Events {
     }
 }
 
-fn twice(name: &str, began: bool) -> Verdict {
+fn twice(name: &str, began: bool) -> Checked {
     let words = if began {
         ("to end before it begins again", "a beginning")
     } else {
@@ -66,20 +65,20 @@ impl Checker for Events {
         "events"
     }
 
-    fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
+    fn saw(&mut self, seen: &Observation<'_>) -> Checked {
         match seen.what {
-            What::Came { client, answer: Ok(_), .. } => drop(self.seen.insert(client, Seen::default())),
-            What::Turn(turn) => {
+            Observed::Came { client, answer: Ok(_), .. } => drop(self.seen.insert(client, KnownMembers::default())),
+            Observed::Turn(turn) => {
                 let mut events = turn.effects.iter().filter_map(|effect| match effect {
                     Effect::Event(event) => Some(event),
                     _ => None,
                 });
                 return events.try_for_each(|event| self.tells(event));
             }
-            What::Entered { client, room, .. } | What::Left { client, room } => {
+            Observed::Entered { client, room, .. } | Observed::Left { client, room } => {
                 self.seen.entry(client).or_default().retain(|(known, _), _| known != room);
             }
-            What::Read { client, text, .. } => return self.reads(client, &text["push"]),
+            Observed::Read { client, text, .. } => return self.reads(client, &text["push"]),
             _ => {}
         }
         Ok(())

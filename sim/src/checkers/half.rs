@@ -1,15 +1,15 @@
-//! Half of a rate, in a count of its own.
+//! HalfRate of a rate, in a count of its own.
 
 use parlor_core::limits::Rate;
 
-/// Half of a rate: how much of its half burst is used up, and since when, in nanoseconds.
+/// HalfRate of a rate: how much of its half burst is used up, and since when, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Half {
+pub(super) struct HalfRate {
     used: f64,
     at: u64,
 }
 
-impl Half {
+impl HalfRate {
     /// Takes note of one more. Returns whether that stays under half.
     pub(super) fn take(&mut self, now: u64, rate: Rate) -> bool {
         let passed = now.saturating_sub(self.at) as f64 / 1e9;

@@ -2,7 +2,8 @@
 //! goes on; and when the faults have stopped the dead go, what is asked is answered, and of those who have left nothing
 //! remains.
 
-use super::{Checker, Observation, Turn, What};
+use crate::checkers::checker::{Checked, Checker};
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::world::frames::Frame;
 use parlor_core::stats::Gauges;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What one client waits for.
 #[derive(Clone, Copy, Debug, Default)]
-struct Side {
+struct PendingAnswers {
     /// Tokens of it that nobody has looked at.
     tokens: usize,
     /// Its stream is over: nothing more is answered.
@@ -26,12 +27,10 @@ pub(super) struct Liveness {
     conns: BTreeMap<ConnId, usize>,
     rooms: usize,
     users: usize,
-    sides: BTreeMap<usize, Side>,
+    sides: BTreeMap<usize, PendingAnswers>,
 }
 
-type Verdict = Result<(), Failure>;
-
-fn broken(guarantee: Guarantee, expected: impl std::fmt::Display, saw: impl std::fmt::Display) -> Verdict {
+fn broken(guarantee: Guarantee, expected: impl std::fmt::Display, saw: impl std::fmt::Display) -> Checked {
     Err(Failure::new(guarantee, expected, saw))
 }
 
@@ -47,11 +46,11 @@ fn conn_of(effect: &Effect) -> Option<ConnId> {
 }
 
 impl Liveness {
-    fn side(&mut self, client: usize) -> &mut Side {
+    fn side(&mut self, client: usize) -> &mut PendingAnswers {
         self.sides.entry(client).or_default()
     }
 
-    fn turned(&mut self, now: Now, turn: &Turn<'_>) -> Verdict {
+    fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Checked {
         turn.effects.iter().try_for_each(|effect| self.is_told(effect))?;
         let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
@@ -78,7 +77,7 @@ impl Liveness {
     }
 
     /// Takes note of what is told of a connection, a room or a user.
-    fn is_told(&mut self, effect: &Effect) -> Verdict {
+    fn is_told(&mut self, effect: &Effect) -> Checked {
         if let Some(conn) = conn_of(effect)
             && !self.conns.contains_key(&conn)
         {
@@ -111,21 +110,21 @@ impl Checker for Liveness {
         "liveness"
     }
 
-    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Verdict {
+    fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
         match *what {
-            What::Came { client, answer: Ok(conn), .. } => {
+            Observed::Came { client, answer: Ok(conn), .. } => {
                 self.conns.insert(conn, client);
-                self.sides.insert(client, Side::default());
+                self.sides.insert(client, PendingAnswers::default());
             }
-            What::Turn(turn) => return self.turned(*now, &turn),
-            What::Read { client, frame: Frame::Close(_), .. } => {
+            Observed::Turn(turn) => return self.turned(*now, &turn),
+            Observed::Read { client, frame: Frame::Close(_), .. } => {
                 let side = self.side(client);
                 (side.ended, side.is_told) = (true, true);
             }
-            What::Unanswered { client, command } if self.side(client).tokens == 0 && !self.side(client).ended => {
+            Observed::Unanswered { client, command } if self.side(client).tokens == 0 && !self.side(client).ended => {
                 return broken(Guarantee::L1, format_args!("client {client} to be answered {command:?}"), "nothing");
             }
-            What::Outlived { well } => {
+            Observed::Outlived { well } => {
                 let stay: BTreeSet<usize> =
                     self.conns.values().filter(|client| !well.contains(client)).copied().collect();
                 if !stay.is_empty() {
@@ -133,7 +132,7 @@ impl Checker for Liveness {
                     return broken(Guarantee::L2, expected, format_args!("clients {stay:?}"));
                 }
             }
-            What::Emptied { gauges, timeout } => {
+            Observed::Emptied { gauges, timeout } => {
                 equal(Guarantee::L3, "all figures at zero:", &Gauges::default(), gauges)?;
                 equal(Guarantee::L3, "nothing to wait for:", &None, &timeout)?;
             }

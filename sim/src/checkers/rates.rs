@@ -1,13 +1,13 @@
 //! Who stays under half of each rate, and so is never to be refused for one.
 
-use super::Command;
-use super::half::Half;
+use super::half::HalfRate;
+use crate::checkers::sent_command::SentCommand;
 use parlor_core::{Address, ConnId, Limit, Limits, Now, Refused, Upgrade};
 use std::collections::BTreeMap;
 
 /// What a client has asked for in all: it may have waited, and be done at once.
 #[derive(Clone, Copy, Debug, Default)]
-struct Asked {
+struct RequestCounts {
     frames: u32,
     commands: u32,
     joins: u32,
@@ -16,14 +16,14 @@ struct Asked {
 
 /// What was seen of rates.
 #[derive(Clone, Debug)]
-pub(super) struct Rates {
+pub(super) struct RequestRates {
     limits: Limits,
     /// All new connections, and those of each address.
-    arrivals: BTreeMap<Option<Address>, Half>,
-    asked: BTreeMap<usize, Asked>,
+    arrivals: BTreeMap<Option<Address>, HalfRate>,
+    asked: BTreeMap<usize, RequestCounts>,
 }
 
-impl Rates {
+impl RequestRates {
     pub fn new(limits: &Limits) -> Self {
         Self { limits: limits.clone(), arrivals: BTreeMap::new(), asked: BTreeMap::new() }
     }
@@ -31,7 +31,7 @@ impl Rates {
     /// Takes note of a new connection. False where it was refused for a rate of which it stays under half.
     pub fn came(&mut self, now: Now, client: usize, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> bool {
         if answer.is_ok() {
-            self.asked.insert(client, Asked::default());
+            self.asked.insert(client, RequestCounts::default());
         }
         let limits = &self.limits;
         let (all, each) = (limits.new_connections, limits.new_connections_per_ip);
@@ -45,7 +45,7 @@ impl Rates {
     }
 
     /// Takes note of a client's command.
-    pub fn asked(&mut self, client: usize, command: &Command) {
+    pub fn asked(&mut self, client: usize, command: &SentCommand) {
         let asked = self.asked.entry(client).or_default();
         asked.commands += 1;
         asked.joins += u32::from(command.method == "subscribe");

@@ -1,13 +1,13 @@
 //! What comes to one connection, room by room.
 
 use super::accepted::{Accepted, broken, number};
-use crate::guarantees::Failure;
+use crate::checkers::checker::Checked;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What one client receives of one room.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Run {
+pub(super) struct RoomStream {
     epoch: String,
     /// The place of the last message, where it was told one.
     last: Option<u64>,
@@ -33,7 +33,7 @@ struct Debt {
     owed: Vec<u64>,
 }
 
-impl Run {
+impl RoomStream {
     fn debt(&self, room: &str, top: u64) -> Debt {
         Debt { room: room.into(), epoch: self.epoch.clone(), top, owed: self.owed.clone() }
     }
@@ -42,7 +42,7 @@ impl Run {
 /// What has come to one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
-    pub runs: BTreeMap<String, Run>,
+    pub runs: BTreeMap<String, RoomStream>,
     /// It or the server has ended its stream: nothing more is owed.
     pub ended: bool,
     /// It is plain, and filters, or may have been put elsewhere without being told.
@@ -52,15 +52,13 @@ pub(super) struct Receiver {
     due: Option<Due>,
 }
 
-type Verdict = Result<(), Failure>;
-
 impl Receiver {
     /// It reads that it is in a room, and what it has missed there.
-    pub(super) fn enters(&mut self, room: &str, place: &Value, accepted: &mut Accepted) -> Verdict {
+    pub(super) fn enters(&mut self, room: &str, place: &Value, accepted: &mut Accepted) -> Checked {
         let run = self.runs.entry(room.into()).or_default();
         let epoch = place["epoch"].as_str().unwrap_or_default();
         if run.epoch != epoch {
-            *run = Run { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..Run::default() };
+            *run = RoomStream { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..RoomStream::default() };
         }
         run.is_told = true;
         let mut last = place["offset"].as_u64();
@@ -78,7 +76,7 @@ impl Receiver {
     }
 
     /// A message of a room comes, and says so.
-    pub(super) fn gets(&mut self, room: &str, publication: &Value, accepted: &mut Accepted) -> Verdict {
+    pub(super) fn gets(&mut self, room: &str, publication: &Value, accepted: &mut Accepted) -> Checked {
         let data = &publication["data"];
         let Some(run) = self.runs.get_mut(room) else {
             return broken("messages of rooms that it is in alone", format_args!("{data} in {room:?}"));
@@ -101,7 +99,7 @@ impl Receiver {
     }
 
     /// A message comes as it was published: which room it is of, only its number tells.
-    pub(super) fn gets_plain(&mut self, data: &Value, accepted: &Accepted) -> Verdict {
+    pub(super) fn gets_plain(&mut self, data: &Value, accepted: &Accepted) -> Checked {
         let number = number(data);
         let Some((sent, rooms)) = accepted.sent(number) else { return broken("what was put in", data) };
         if sent != data {
@@ -123,7 +121,7 @@ impl Receiver {
     }
 
     /// Whether no message came more often than there are rooms that it was put into.
-    fn comes_once(&mut self, data: &Value, accepted: &Accepted) -> Verdict {
+    fn comes_once(&mut self, data: &Value, accepted: &Accepted) -> Checked {
         let times = self.times.entry(number(data)).or_default();
         *times += 1;
         let most = accepted.sent(number(data)).map_or(0, |(_, rooms)| rooms.len());
@@ -133,7 +131,7 @@ impl Receiver {
     /// Its socket is offered so much: with the last byte of it, it has all that was accepted until now.
     pub(super) fn is_offered(&mut self, bytes: usize, accepted: &Accepted) {
         let runs = self.runs.iter().filter(|_| !self.ended);
-        let due = |(room, run): (&String, &Run)| {
+        let due = |(room, run): (&String, &RoomStream)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
             let is_owed = run.last.is_some_and(|last| last < top) || !run.owed.is_empty();
             is_owed.then(|| run.debt(room, top))
@@ -142,7 +140,7 @@ impl Receiver {
     }
 
     /// Its socket took so much.
-    pub(super) fn took(&mut self, client: usize, bytes: usize, accepted: &Accepted) -> Verdict {
+    pub(super) fn took(&mut self, client: usize, bytes: usize, accepted: &Accepted) -> Checked {
         let Some(due) = &mut self.due else { return Ok(()) };
         due.bytes = due.bytes.saturating_sub(bytes);
         if due.bytes > 0 {
@@ -153,16 +151,16 @@ impl Receiver {
     }
 
     /// Whether it has all that was accepted in its rooms.
-    pub(super) fn lacks_nothing(&self, client: usize, accepted: &Accepted) -> Verdict {
+    pub(super) fn lacks_nothing(&self, client: usize, accepted: &Accepted) -> Checked {
         self.runs.iter().try_for_each(|(room, run)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
             self.lacks(client, &run.debt(room, top), accepted)
         })
     }
 
-    fn lacks(&self, client: usize, debt: &Debt, accepted: &Accepted) -> Verdict {
+    fn lacks(&self, client: usize, debt: &Debt, accepted: &Accepted) -> Checked {
         let Debt { room, epoch, top, owed } = debt;
-        let is_sure = |run: &&Run| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
+        let is_sure = |run: &&RoomStream| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
         let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
         if let Some(number) = owed.iter().find(|number| run.owed.contains(number)) {
             return broken(format_args!("client {client} to get message {number} in {room:?}"), "it never came");
@@ -178,7 +176,7 @@ impl Receiver {
     }
 
     /// Whether a plain client got what is known to be between these places.
-    fn has(&self, room: &str, after: u64, to: u64, accepted: &Accepted) -> Verdict {
+    fn has(&self, room: &str, after: u64, to: u64, accepted: &Accepted) -> Checked {
         let Some(run) = self.runs.get(room).filter(|_| !self.blurred) else { return Ok(()) };
         let log = (room.to_owned(), run.epoch.clone());
         match accepted.between(&log, after, to).find(|number| !self.times.contains_key(number)) {

@@ -1,8 +1,10 @@
 //! A client that comes back gets what the room's history has for it, and is told that it has missed something only where
 //! the history has not all of it, or where that is more than half of what one reply may hold.
 
-use super::want::Want;
-use super::{Checker, Command, Observation, What};
+use super::want::RecoveryRequest;
+use crate::checkers::checker::Checker;
+use crate::checkers::observation::{Observation, Observed};
+use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::Limits;
 use serde_json::Value;
@@ -19,11 +21,11 @@ type Histories = Vec<[Value; 2]>;
 pub(super) struct Recovery {
     limits: Limits,
     /// Of each thing that is wanted, with how many commands that are not answered want it.
-    histories: BTreeMap<Want, (usize, Histories)>,
+    histories: BTreeMap<RecoveryRequest, (usize, Histories)>,
 }
 
 /// What a history has of what is wanted, if it has all of it.
-fn all_of<'a>(history: &'a Value, want: &Want) -> Option<&'a [Value]> {
+fn all_of<'a>(history: &'a Value, want: &RecoveryRequest) -> Option<&'a [Value]> {
     let result = &history["result"];
     let (publications, top) = (result["publications"].as_array()?, result["offset"].as_u64()?);
     let is_its = want.epoch.is_empty() || result["epoch"] == want.epoch;
@@ -38,7 +40,7 @@ impl Recovery {
     }
 
     /// The histories of what one command wanted, which is answered.
-    fn taken(&mut self, want: &Want) -> Option<Histories> {
+    fn taken(&mut self, want: &RecoveryRequest) -> Option<Histories> {
         let (waiting, histories) = self.histories.get_mut(want)?;
         *waiting = waiting.saturating_sub(1);
         let histories = histories.clone();
@@ -49,16 +51,16 @@ impl Recovery {
     }
 
     /// Judges what a client was answered, with what is said of each room in it.
-    fn answered(&mut self, client: usize, command: &Command, answer: Result<&Value, u64>) -> Result<(), Failure> {
-        let wants = Want::of(client, command);
-        let seen: Vec<(Want, Histories)> =
+    fn answered(&mut self, client: usize, command: &SentCommand, answer: Result<&Value, u64>) -> Result<(), Failure> {
+        let wants = RecoveryRequest::of(client, command);
+        let seen: Vec<(RecoveryRequest, Histories)> =
             wants.into_iter().filter_map(|want| Some((want.clone(), self.taken(&want)?))).collect();
         let all = || seen.iter().flat_map(|(_, histories)| histories.iter().flatten());
         // An answer of the history that is no answer tells nothing.
         if all().any(|history| !history["error"].is_null() && history["error"]["code"] != UNRECOVERABLE) {
             return Ok(());
         }
-        let most = |(_, histories): &(Want, Histories), size: fn(&Value) -> usize| {
+        let most = |(_, histories): &(RecoveryRequest, Histories), size: fn(&Value) -> usize| {
             histories.iter().flatten().map(|history| size(&history["result"]["publications"])).max().unwrap_or_default()
         };
         let count = seen.iter().map(|one| most(one, |all| all.as_array().map_or(0, Vec::len))).sum::<usize>();
@@ -84,7 +86,7 @@ impl Recovery {
 }
 
 /// That nothing was recovered is right where the history did not have all of it at any one time.
-fn is_due(want: &Want, histories: &Histories) -> Result<(), Failure> {
+fn is_due(want: &RecoveryRequest, histories: &Histories) -> Result<(), Failure> {
     if histories.is_empty() || histories.iter().flatten().any(|history| all_of(history, want).is_none()) {
         return Ok(());
     }
@@ -93,7 +95,7 @@ fn is_due(want: &Want, histories: &Histories) -> Result<(), Failure> {
 }
 
 /// What was recovered is what the history had, or the beginning of it.
-fn is_right(want: &Want, histories: &Histories, place: &Value) -> Result<(), Failure> {
+fn is_right(want: &RecoveryRequest, histories: &Histories, place: &Value) -> Result<(), Failure> {
     let got = place["publications"].as_array().map(Vec::as_slice).unwrap_or_default();
     let agrees = |history: &Value| {
         let had = all_of(history, want).filter(|_| history["result"]["epoch"] == place["epoch"]);
@@ -117,14 +119,16 @@ impl Checker for Recovery {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Result<(), Failure> {
         match seen.what {
-            What::Came { client, answer: Ok(_), .. } => self.histories.retain(|want, _| want.client != client),
-            What::Asked { client, command } => {
-                Want::of(client, command).into_iter().for_each(|want| self.histories.entry(want).or_default().0 += 1);
+            Observed::Came { client, answer: Ok(_), .. } => self.histories.retain(|want, _| want.client != client),
+            Observed::Asked { client, command } => {
+                RecoveryRequest::of(client, command)
+                    .into_iter()
+                    .for_each(|want| self.histories.entry(want).or_default().0 += 1);
             }
-            What::Histories { want, before, after } => {
+            Observed::Histories { want, before, after } => {
                 self.histories.entry(want.clone()).or_default().1.push([before.clone(), after.clone()]);
             }
-            What::Answered { client, command, answer }
+            Observed::Answered { client, command, answer }
                 if ["connect", "subscribe"].contains(&command.method.as_str()) =>
             {
                 return self.answered(client, command, answer);

@@ -4,14 +4,14 @@ use parlor_core::{Claims, Limits};
 
 /// A token that was looked at, and when.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct ShownToken {
     /// What it says, if it says anything.
     pub claims: Option<Claims>,
     /// Milliseconds since 1970.
     pub unix_ms: u64,
 }
 
-impl Shown {
+impl ShownToken {
     /// Whether it counts for this: for a room, or for the connection.
     pub(super) fn counts(&self, limits: &Limits, room: Option<&str>) -> bool {
         let Some(claims) = &self.claims else { return false };

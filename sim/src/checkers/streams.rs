@@ -4,8 +4,9 @@
 use super::accepted::{Accepted, number};
 use super::calls::parts;
 use super::receiver::Receiver;
-use super::{Checker, Command, Observation, Turn, What};
-use crate::guarantees::Failure;
+use crate::checkers::checker::{Checked, Checker};
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
+use crate::checkers::sent_command::SentCommand;
 use crate::world::frames::Frame;
 use parlor_core::{Input, api};
 use serde_json::Value;
@@ -18,32 +19,30 @@ pub(super) struct Streams {
     receivers: BTreeMap<usize, Receiver>,
 }
 
-type Verdict = Result<(), Failure>;
-
 impl Checker for Streams {
     fn name(&self) -> &'static str {
         "streams"
     }
 
-    fn saw(&mut self, seen: &Observation<'_>) -> Verdict {
+    fn saw(&mut self, seen: &Observation<'_>) -> Checked {
         match seen.what {
-            What::Came { client, answer: Ok(_), .. } => drop(self.receivers.insert(client, Receiver::default())),
-            What::Asked { client, command } => self.is_asked(client, command),
-            What::Answered { command, answer: Err(_), .. } if command.method == "publish" => {
+            Observed::Came { client, answer: Ok(_), .. } => drop(self.receivers.insert(client, Receiver::default())),
+            Observed::Asked { client, command } => self.is_asked(client, command),
+            Observed::Answered { command, answer: Err(_), .. } if command.method == "publish" => {
                 self.accepted.refused(command.text("channel"), number(&command.params["data"]));
             }
-            What::Turn(turn) => return self.turned(&turn),
-            What::Offered { client, waiting, .. } => {
+            Observed::Turn(turn) => return self.turned(&turn),
+            Observed::Offered { client, waiting, .. } => {
                 let Self { accepted, receivers } = self;
                 receivers.entry(client).or_default().is_offered(waiting, accepted);
             }
-            What::Read { client, frame: Frame::Close(_), .. } => self.receiver(client).ended = true,
-            What::Entered { client, room, place } => {
+            Observed::Read { client, frame: Frame::Close(_), .. } => self.receiver(client).ended = true,
+            Observed::Entered { client, room, place } => {
                 let Self { accepted, receivers } = self;
                 return receivers.entry(client).or_default().enters(room, place, accepted);
             }
-            What::Left { client, room } => drop(self.receiver(client).runs.remove(room)),
-            What::Published { client, room, publication } => {
+            Observed::Left { client, room } => drop(self.receiver(client).runs.remove(room)),
+            Observed::Published { client, room, publication } => {
                 let Self { accepted, receivers } = self;
                 let receiver = receivers.entry(client).or_default();
                 return match room {
@@ -51,7 +50,7 @@ impl Checker for Streams {
                     None => receiver.gets_plain(publication, accepted),
                 };
             }
-            What::Healed { well } => {
+            Observed::Healed { well } => {
                 let mut receivers = well.iter().filter_map(|client| Some((*client, self.receivers.get(client)?)));
                 return receivers.try_for_each(|(client, receiver)| receiver.lacks_nothing(client, &self.accepted));
             }
@@ -66,7 +65,7 @@ impl Streams {
         self.receivers.entry(client).or_default()
     }
 
-    fn is_asked(&mut self, client: usize, command: &Command) {
+    fn is_asked(&mut self, client: usize, command: &SentCommand) {
         let is_plain = command.params["type"].is_string();
         match command.method.as_str() {
             "publish" if is_plain => self.accepted.put_in(command.text("room"), &command.params["data"]),
@@ -77,7 +76,7 @@ impl Streams {
         }
     }
 
-    fn turned(&mut self, turn: &Turn<'_>) -> Verdict {
+    fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
         let Self { accepted, receivers } = self;
         let mut receiver = turn.client.map(|client| receivers.entry(client).or_default());
         match (turn.input, &mut receiver) {
@@ -94,7 +93,7 @@ impl Streams {
         Ok(())
     }
 
-    fn called(&mut self, command: &api::Command, answer: &Value) -> Verdict {
+    fn called(&mut self, command: &api::Command, answer: &Value) -> Checked {
         for part in parts(command, answer) {
             // A plain client is not told that it is put into a room or taken out of it.
             if let api::Command::Subscribe { .. } | api::Command::Unsubscribe { .. } = part.command {

@@ -1,11 +1,11 @@
 //! What a client that comes back asks for.
 
-use super::Command;
+use crate::checkers::sent_command::SentCommand;
 use serde_json::Value;
 
 /// What a client wants to have of a room.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Want {
+pub struct RecoveryRequest {
     /// Which client.
     pub client: usize,
     /// The room.
@@ -16,10 +16,10 @@ pub struct Want {
     pub offset: u64,
 }
 
-impl Want {
+impl RecoveryRequest {
     /// What a command wants.
     #[must_use]
-    pub fn of(client: usize, command: &Command) -> Vec<Self> {
+    pub fn of(client: usize, command: &SentCommand) -> Vec<Self> {
         let want = |room: &str, fields: &Value| {
             let (epoch, offset) = (fields["epoch"].as_str().unwrap_or_default(), fields["offset"].as_u64());
             let want = Self { client, room: room.into(), epoch: epoch.into(), offset: offset.unwrap_or_default() };

@@ -1,7 +1,8 @@
 //! The search of a scope to its end.
 
 use super::failure::{Named, tell};
-use super::{Flags, Pace, wall_clock};
+use super::flags::Flags;
+use super::output::{ProgressLine, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::search::explore::{Found, Protocol, Scope, explore_watched};
 use parlor_sim::search::report::COMMAND;
@@ -27,7 +28,7 @@ pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
     let (name, scope) = scope(words)?;
     say!("scope {name}: {}", introduction(&scope));
     let started = wall_clock();
-    let mut pace = Pace::new();
+    let mut pace = ProgressLine::new();
     let mut watch = |found: &Found, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
     match explore_watched::<Shard>(&scope, &mut watch) {
         Ok(found) => {

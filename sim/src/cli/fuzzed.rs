@@ -1,6 +1,6 @@
 //! One input of a fuzz target.
 
-use parlor_sim::fuzz::{TARGETS, Target};
+use parlor_sim::fuzz::{FuzzTarget, TARGETS};
 use parlor_sim::guarantees::Guarantee;
 use std::any::Any;
 use std::panic::{catch_unwind, set_hook};
@@ -19,7 +19,7 @@ pub fn targets() -> String {
     TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ")
 }
 
-fn told(target: &Target, bytes: &[u8]) -> ExitCode {
+fn told(target: &FuzzTarget, bytes: &[u8]) -> ExitCode {
     // What a panic says is told below, as what it is.
     set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(|| {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     fn code_of(run: fn(&[u8])) -> ExitCode {
-        told(&Target { name: "invented", run, tell: |bytes, tell| tell(format_args!("{bytes:?}")) }, &[1])
+        told(&FuzzTarget { name: "invented", run, tell: |bytes, tell| tell(format_args!("{bytes:?}")) }, &[1])
     }
 
     #[test]

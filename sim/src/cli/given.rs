@@ -1,16 +1,17 @@
 //! What is not random: traces, and hunts for what is known to be wrong.
 
 use super::failure::{Named, fail};
+use super::flags::Flags;
+use super::output::{print, wall_clock};
 use super::random::judges;
-use super::{Flags, print, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::checkers::NAMES;
-use parlor_sim::search::hunt::{self, Defect};
+use parlor_sim::checkers::names::NAMES;
+use parlor_sim::search::hunt::{self, HistoricDefect};
 use parlor_sim::search::report::{self, COMMAND};
 use parlor_sim::search::run::run_twice;
 use parlor_sim::subjects::canary::Canary;
 use parlor_sim::subjects::naive::{V0, V1};
-use parlor_sim::subjects::seeded::{self, Broken, Find, Seeded};
+use parlor_sim::subjects::seeded::{self, DefectiveMachine, Find, Seeded};
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::setup::Judges;
 use parlor_sim::world::trace::Trace;
@@ -26,7 +27,7 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         #[cfg(feature = "driver")]
         Some("driver") => Ok(replay_in::<parlor_sim::subjects::hosted::Hosted>(&trace)),
         Some(other) => match seeded(other) {
-            Some(_) => Ok(replay_in::<Broken>(&trace)),
+            Some(_) => Ok(replay_in::<DefectiveMachine>(&trace)),
             None => Err(format!("{other:?} is no subject")),
         },
     }
@@ -41,7 +42,7 @@ pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         Some("v1") => Ok(shorten_in::<V1>(Named::new::<V1>("v1"), file, &trace)),
         Some("canary") => Ok(shorten_in::<Canary>(Named::new::<Canary>("canary"), file, &trace)),
         Some(other) => match seeded(other) {
-            Some(_) => Ok(shorten_in::<Broken>(Named::new::<Broken>(other), file, &trace)),
+            Some(_) => Ok(shorten_in::<DefectiveMachine>(Named::new::<DefectiveMachine>(other), file, &trace)),
             None => Err(format!("{other:?} is no subject that can be searched")),
         },
     }
@@ -161,8 +162,8 @@ fn hunt_one(seeded: &Seeded, subject: &str, judges: Judges) -> ExitCode {
     match hunted(seeded, judges) {
         Ok(find) => {
             say!("found {find}");
-            fail::<Broken>(
-                Named::new::<Broken>(subject),
+            fail::<DefectiveMachine>(
+                Named::new::<DefectiveMachine>(subject),
                 &find.trace,
                 &find.failure,
                 &format!("{COMMAND} hunt {subject}"),
@@ -176,7 +177,7 @@ fn hunt_one(seeded: &Seeded, subject: &str, judges: Judges) -> ExitCode {
     }
 }
 
-fn hunt_in<S: Subject + Clone>(subject: &str, defects: &[Defect]) -> ExitCode {
+fn hunt_in<S: Subject + Clone>(subject: &str, defects: &[HistoricDefect]) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let started = wall_clock();

@@ -1,7 +1,8 @@
 //! Random runs.
 
 use super::failure::{Named, fail};
-use super::{Flags, Pace, wall_clock};
+use super::flags::Flags;
+use super::output::{ProgressLine, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::goals::Goal;
 use parlor_sim::guarantees::Guarantee;
@@ -102,7 +103,7 @@ fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_
 }
 
 fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Broken>> {
-    let mut pace = Pace::new();
+    let mut pace = ProgressLine::new();
     batch.run::<S>(|done| pace.tell(|elapsed| done.progress(elapsed)))
 }
 

@@ -1,8 +1,8 @@
 //! What a client writes, raw: through the server's own driver and host, over an invented socket.
 
-use super::Teller;
 use super::rfc6455::{self, ReaderEvent, Reading};
 use super::taken::Taken;
+use super::target::Teller;
 use crate::subjects::hosted::pipe::{Alarm, Pipe};
 use crate::world::frames::{Frame, Parser};
 use crate::world::second_reader;

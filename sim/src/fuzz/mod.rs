@@ -11,10 +11,14 @@
 
 #[cfg(feature = "driver")]
 mod codec;
+
 mod moves;
+
 #[cfg(feature = "driver")]
 mod rfc6455;
+
 mod taken;
+mod target;
 mod texts;
 mod traces;
 mod transitions;
@@ -22,36 +26,22 @@ mod wire;
 
 #[cfg(feature = "driver")]
 pub use codec::codec_bytes;
+
 #[cfg(feature = "driver")]
 pub use traces::driver;
+
+pub use target::{FuzzTarget, Teller};
 pub use traces::{actions, trace};
 pub use transitions::transitions;
 pub use wire::wire_decode;
 
-use std::fmt;
-
-/// A target.
-#[derive(Clone, Copy)]
-pub struct Target {
-    /// Its name, which is that of its corpus too.
-    pub name: &'static str,
-    /// What is run on an input. It panics when a guarantee is broken.
-    pub run: fn(&[u8]),
-    /// What an input stands for, line by line. What is known of it only by running it is told before it is judged, which
-    /// may end in a panic.
-    pub tell: fn(&[u8], Teller<'_>),
-}
-
-/// Takes what is told.
-pub type Teller<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
-
 /// Every target.
-pub const TARGETS: &[Target] = &[
-    Target { name: "actions", run: actions, tell: traces::tell },
+pub const TARGETS: &[FuzzTarget] = &[
+    FuzzTarget { name: "actions", run: actions, tell: traces::tell },
     #[cfg(feature = "driver")]
-    Target { name: "driver", run: driver, tell: traces::tell },
-    Target { name: "transitions", run: transitions, tell: transitions::tell },
-    Target { name: "wire_decode", run: wire_decode, tell: wire::tell },
+    FuzzTarget { name: "driver", run: driver, tell: traces::tell },
+    FuzzTarget { name: "transitions", run: transitions, tell: transitions::tell },
+    FuzzTarget { name: "wire_decode", run: wire_decode, tell: wire::tell },
     #[cfg(feature = "driver")]
-    Target { name: "codec_bytes", run: codec_bytes, tell: codec::tell },
+    FuzzTarget { name: "codec_bytes", run: codec_bytes, tell: codec::tell },
 ];

@@ -1,7 +1,7 @@
 //! Bytes that stand for a trace: first what the world is like, then four for each action.
 
-use super::Teller;
 use super::taken::Taken;
+use super::target::Teller;
 use crate::rng::Rng;
 use crate::search::report;
 use crate::search::run::run_twice;

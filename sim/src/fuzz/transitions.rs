@@ -1,17 +1,18 @@
 //! The machine alone, transition by transition: inputs that no driver would hand in too, in any order, and each of them
 //! judged without an oracle, by what one input may change at all.
 
-use super::Teller;
 use super::moves::{self, Step};
 use super::taken::Taken;
+use super::target::Teller;
 use super::texts::{self, Places};
 use super::traces;
 use crate::subjects::subject::{Seen, go_on, vouch};
 use crate::world::names;
 use crate::world::setup::Setup;
 use parlor_core::api::json;
-use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard};
-use parlor_core::{Upgrade, VerifiedClaims, Violation};
+use parlor_core::{
+    BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard, Upgrade, VerifiedClaims, Violation,
+};
 use std::net::IpAddr;
 
 const MOST_STEPS: usize = 250;

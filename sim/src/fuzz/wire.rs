@@ -1,7 +1,7 @@
 //! What clients and backends write, raw: through the public entry points, into a machine in which something goes on.
 
-use super::Teller;
 use super::taken::Taken;
+use super::target::Teller;
 use crate::subjects::subject::{go_on, vouch};
 use crate::world::frames::{Frame, Parser};
 use crate::world::second_reader;

@@ -1,20 +1,13 @@
 //! Connections that come in: who is accepted, who is refused and why.
 
 use super::bucket::Pace;
-use super::connection::Ask;
-use super::connection::Conn;
-use super::connection::Phase;
-use super::connection::Timer;
+use super::connection::{Ask, Conn, Phase, Timer};
 use super::model::Oracle;
 use super::stimulus::Arrival;
 use super::time::nanos;
 use crate::goals::Goal;
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
-use parlor_core::ClientId;
-use parlor_core::ConnId;
-use parlor_core::Limit;
-use parlor_core::Refused;
+use crate::guarantees::{Failure, Guarantee};
+use parlor_core::{ClientId, ConnId, Limit, Refused};
 use std::collections::VecDeque;
 
 impl Oracle {

@@ -1,11 +1,8 @@
 //! The answer that a call must get: a result, or an error with its code.
 
-use super::expect::WORDS;
-use super::expect::fits;
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
-use serde_json::Value;
-use serde_json::json;
+use super::expect::{WORDS, fits};
+use crate::guarantees::{Failure, Guarantee};
+use serde_json::{Value, json};
 
 /// What the body of the answer must fit, and what is broken when it does not.
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! The calls of a backend, as the reference model is told of them.
 
-use crate::world::action::Look;
-use crate::world::action::Renewal;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
+use crate::world::action::{Look, Renewal};
+use crate::world::history_request::{Query, Want};
 use crate::world::payload::Data;
 use parlor_core::ClientId;
 

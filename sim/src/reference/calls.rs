@@ -1,13 +1,8 @@
 //! What a backend asks for, and what it must be answered.
 
-use super::answer::Answer;
-use super::answer::error;
-use super::answer::result;
-use super::api_call::Call;
-use super::api_call::Meant;
-use super::connection::Conn;
-use super::connection::Ending;
-use super::connection::Phase;
+use super::answer::{Answer, error, result};
+use super::api_call::{Call, Meant};
+use super::connection::{Conn, Ending, Phase};
 use super::model::Oracle;
 use super::time::nanos;
 use crate::goals::Goal;
@@ -15,12 +10,9 @@ use crate::guarantees::Guarantee;
 use crate::world::action::Look;
 use crate::world::history_request::Query;
 use crate::world::payload::Data;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
 use parlor_core::limits::Rate;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Map, Value, json};
 
 /// A call with more parts than this has many.
 const MANY: usize = 100;

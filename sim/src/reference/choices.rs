@@ -4,8 +4,7 @@
 use super::model::Oracle;
 use super::outcome::Outcome;
 use super::turn::Told;
-use parlor_core::Change;
-use parlor_core::Effect;
+use parlor_core::{Change, Effect};
 use std::sync::Arc;
 
 impl Oracle {

@@ -1,25 +1,12 @@
 //! What came of a turn, compared with what must come of it.
 
-use super::connection::Conn;
-use super::connection::Ending;
-use super::connection::Phase;
+use super::connection::{Conn, Ending, Phase};
 use super::model::Oracle;
 use super::outcome::Outcome;
 use super::turn::Subject;
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
-use crate::guarantees::equal;
-use parlor_core::Change;
-use parlor_core::CloseCause;
-use parlor_core::ConnId;
-use parlor_core::Effect;
-use parlor_core::End;
-use parlor_core::Instant;
-use parlor_core::Name;
-use parlor_core::Snapshot;
-use parlor_core::Stats;
-use parlor_core::snapshot::ConnView;
-use parlor_core::snapshot::PhaseView;
+use crate::guarantees::{Failure, Guarantee, equal};
+use parlor_core::snapshot::{ConnView, PhaseView};
+use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Name, Snapshot, Stats};
 use std::collections::BTreeMap;
 
 /// The longest control frame (RFC 6455 section 5.5).

@@ -1,9 +1,6 @@
 //! Deadlines: when each is due, what it does, and when it is put off.
 
-use super::connection::Ending;
-use super::connection::Phase;
-use super::connection::Side;
-use super::connection::Timer;
+use super::connection::{Ending, Phase, Side, Timer};
 use super::expect::Expect;
 use super::model::Oracle;
 use super::time::nanos;

@@ -5,8 +5,7 @@ use super::expect::Expect;
 use super::log::PUBLICATION;
 use super::model::Oracle;
 use crate::goals::Goal;
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
+use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::Frame;
 
 impl Oracle {

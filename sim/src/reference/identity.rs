@@ -1,19 +1,15 @@
 //! Who a connection is: its user, its user's other connections, and the rooms that it begins in.
 
-use super::connection::Conn;
-use super::connection::Timer;
+use super::connection::{Conn, Timer};
 use super::log::Replay;
-use super::membership::Seat;
-use super::membership::Wish;
+use super::membership::{Seat, Wish};
 use super::model::Oracle;
 use super::stimulus::TokenOutcome;
 use super::time::nanos;
 use super::turn::Subject;
 use crate::goals::Goal;
 use crate::world::history_request::Want;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
-use parlor_core::UserLimit;
+use parlor_core::{CloseCause, Limit, UserLimit};
 use serde_json::json;
 
 impl Oracle {

@@ -1,13 +1,11 @@
 //! What comes from a client before it is a command: frames, parts of messages, and what the node keeps of them.
 
-use super::connection::Conn;
-use super::connection::Timer;
+use super::connection::{Conn, Timer};
 use super::expect::Expect;
 use super::model::Oracle;
 use super::time::nanos;
 use crate::goals::Goal;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
+use parlor_core::{CloseCause, Limit};
 
 impl Oracle {
     /// Any complete frame meets the deadline of a ping, unless it is one too many. Whether something may come of it.

@@ -1,17 +1,12 @@
 //! The lifecycle of a connection, from the 101 to its end.
 
-use super::connection::Conn;
-use super::connection::Ending;
-use super::connection::Phase;
-use super::connection::Side;
-use super::connection::Timer;
+use super::connection::{Conn, Ending, Phase, Side, Timer};
 use super::expect::Expect;
 use super::model::Oracle;
 use super::time::nanos;
 use super::turn::Subject;
 use crate::goals::Goal;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
+use parlor_core::{CloseCause, Limit};
 
 impl Oracle {
     pub(super) fn upgraded(&mut self, client: usize) {

@@ -1,15 +1,12 @@
 //! Which connections a backend means, and what it lists: some of them, in parts, by pattern.
 
-use super::api_call::List;
-use super::api_call::Meant;
+use super::api_call::{List, Meant};
 use super::connection::Conn;
 use super::expect::CURSOR;
 use super::model::Oracle;
 use super::names::user_text;
 use crate::goals::Goal;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 impl Oracle {
     /// The rooms that have members, each with what is said of it.

@@ -1,9 +1,7 @@
 //! When logs begin, age, are evicted and forgotten.
 
 use super::expect::forget;
-use super::log::Fullness;
-use super::log::Log;
-use super::log::Quiet;
+use super::log::{Fullness, Log, Quiet};
 use super::model::Oracle;
 use super::time::nanos;
 use crate::goals::Goal;

@@ -1,16 +1,11 @@
 //! Texts of clients: which commands are heard at once, which wait, and what each json command does.
 
-use super::connection::Ask;
-use super::connection::Ending;
-use super::connection::Phase;
-use super::connection::Waiting;
+use super::connection::{Ask, Ending, Phase, Waiting};
 use super::model::Oracle;
 use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
-use crate::world::client_message::ClientMessage;
-use crate::world::client_message::Named;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
+use crate::world::client_message::{ClientMessage, Named};
+use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
 impl Oracle {

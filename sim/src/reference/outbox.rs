@@ -1,15 +1,11 @@
 //! What waits to be written to a client, and what is put off while it does not read.
 
-use super::connection::Ending;
-use super::connection::Phase;
-use super::connection::Side;
-use super::connection::Timer;
+use super::connection::{Ending, Phase, Side, Timer};
 use super::expect::Expect;
 use super::model::Oracle;
 use super::time::nanos;
 use crate::goals::Goal;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
+use parlor_core::{CloseCause, Limit};
 
 impl Oracle {
     /// Puts a frame before a client, or closes it as slow where its outbox has no room.

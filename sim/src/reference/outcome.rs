@@ -1,9 +1,6 @@
 //! What came of one turn, as the reference model is shown it.
 
-use parlor_core::Effect;
-use parlor_core::Instant;
-use parlor_core::Snapshot;
-use parlor_core::Stats;
+use parlor_core::{Effect, Instant, Snapshot, Stats};
 
 /// What came of a turn.
 pub struct Outcome<'a> {

@@ -2,8 +2,7 @@
 //! after the other, each when it has read what it was sent before.
 
 use super::connection::Entering;
-use super::membership::Seat;
-use super::membership::Wish;
+use super::membership::{Seat, Wish};
 use super::model::Oracle;
 use crate::goals::Goal;
 use crate::world::history_request::Want;

@@ -1,19 +1,15 @@
 //! The plain protocol: what a connection says and is told.
 
-use super::connection::Ask;
-use super::connection::Entering;
-use super::expect::Expect;
-use super::expect::WORDS;
-use super::membership::Seat;
-use super::membership::Wish;
+use super::connection::{Ask, Entering};
+use super::expect::{Expect, WORDS};
+use super::membership::{Seat, Wish};
 use super::model::Oracle;
 use super::names::user_text;
 use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
 use crate::world::client_message::ClientMessage;
 use crate::world::history_request::Want;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
+use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
 impl Oracle {

@@ -5,11 +5,8 @@ use super::membership::News;
 use super::model::Oracle;
 use super::names::user_text;
 use crate::goals::Goal;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Map, Value, json};
 
 impl Oracle {
     /// Who a connection is in a room.

@@ -2,17 +2,12 @@
 
 use super::connection::Conn;
 use super::expect::Expect;
-use super::log::LoggedPublication;
-use super::log::Origin;
-use super::log::PUBLICATION;
-use super::log::Place;
+use super::log::{LoggedPublication, Origin, PUBLICATION, Place};
 use super::model::Oracle;
 use crate::goals::Goal;
 use crate::world::payload::Data;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
-use serde_json::Value;
-use serde_json::json;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {

@@ -3,9 +3,8 @@
 use super::bucket::SECOND;
 use super::model::Oracle;
 use crate::goals::Goal;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
 use parlor_core::limits::Rate;
+use parlor_core::{CloseCause, Limit};
 
 /// Within this time `client_refusals` end a connection (SEMANTICS 8).
 const REFUSALS_WITHIN: u64 = 10 * SECOND;

@@ -1,16 +1,11 @@
 //! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
 
 use super::expect::Expect;
-use super::log::Log;
-use super::log::LoggedPublication;
-use super::log::Replay;
-use super::log::bodies;
+use super::log::{Log, LoggedPublication, Replay, bodies};
 use super::model::Oracle;
 use crate::goals::Goal;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
-use serde_json::Value;
-use serde_json::json;
+use crate::world::history_request::{Query, Want};
+use serde_json::{Value, json};
 
 impl Oracle {
     /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.

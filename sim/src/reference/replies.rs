@@ -1,12 +1,10 @@
 //! Replies of the json protocol.
 
 use super::connection::Phase;
-use super::expect::Expect;
-use super::expect::WORDS;
+use super::expect::{Expect, WORDS};
 use super::model::Oracle;
 use parlor_core::CloseCause;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {

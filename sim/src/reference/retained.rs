@@ -1,7 +1,6 @@
 //! What logs retain, and which of them gives something up when all retain too much.
 
-use super::log::Fullness;
-use super::log::LoggedPublication;
+use super::log::{Fullness, LoggedPublication};
 use super::model::Oracle;
 use crate::goals::Goal;
 use std::collections::BTreeMap;

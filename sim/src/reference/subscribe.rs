@@ -2,16 +2,13 @@
 
 use super::connection::Ask;
 use super::expect::EPOCH;
-use super::membership::Seat;
-use super::membership::Wish;
+use super::membership::{Seat, Wish};
 use super::model::Oracle;
 use crate::goals::Goal;
 use crate::world::client_message::Asking;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
+use crate::world::history_request::{Query, Want};
 use parlor_core::Limit;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Oracle {

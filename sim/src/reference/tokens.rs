@@ -2,15 +2,10 @@
 
 use super::answer::Denied;
 use super::api_call::Meant;
-use super::connection::Ask;
-use super::connection::Entering;
-use super::connection::Timer;
-use super::expect::Expect;
-use super::expect::between;
-use super::log::PUBLICATION;
-use super::log::Replay;
-use super::membership::Seat;
-use super::membership::Wish;
+use super::connection::{Ask, Entering, Timer};
+use super::expect::{Expect, between};
+use super::log::{PUBLICATION, Replay};
+use super::membership::{Seat, Wish};
 use super::model::Oracle;
 use super::names::info_of;
 use super::stimulus::TokenOutcome;
@@ -19,10 +14,8 @@ use crate::goals::Goal;
 use crate::world::action::Renewal;
 use crate::world::client_message::Asking;
 use crate::world::history_request::Want;
-use parlor_core::CloseCause;
-use parlor_core::Limit;
-use serde_json::Value;
-use serde_json::json;
+use parlor_core::{CloseCause, Limit};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Oracle {

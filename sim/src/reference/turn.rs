@@ -2,12 +2,9 @@
 
 use super::connection::Ending;
 use super::membership::News;
-use parlor_core::CloseCause;
-use parlor_core::ConnId;
-use parlor_core::Limit;
+use parlor_core::{CloseCause, ConnId, Limit};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What must come of the turn at hand.

@@ -3,9 +3,7 @@
 //! Abstracted away are slots and generations, absolute time, epochs, and deadlines that the scope never waits for. A
 //! symmetric key also forgets which client is which.
 
-use crate::reference::connection::Ask;
-use crate::reference::connection::Conn;
-use crate::reference::connection::Phase;
+use crate::reference::connection::{Ask, Conn, Phase};
 use crate::reference::model::Oracle;
 use crate::subjects::subject::Subject;
 use crate::world::World;

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::subjects::canary::Canary;
     use crate::subjects::naive::{V0, V1};
-    use crate::subjects::seeded::{self, Broken};
+    use crate::subjects::seeded::{self, DefectiveMachine};
 
     /// A way to the KeyError of the historic manager, among much else.
     const LONG: &str =
@@ -275,9 +275,9 @@ mod tests {
         seeded::named("a_user_who_outlives_the_connections").expect("a defect").choose();
         let six = "accept 0 json 0\nlose 0 eof\n".repeat(6);
         let trace: Trace = format!("setup conns=1 rooms=1\n{six}").parse().expect("a trace");
-        let (at, failure) = run::<Broken>(&trace.setup, &trace.actions).failure.expect("it breaks something");
+        let (at, failure) = run::<DefectiveMachine>(&trace.setup, &trace.actions).failure.expect("it breaks something");
         let trace = Trace { actions: trace.actions[..=at].to_vec(), ..trace };
-        let Shrunk { trace: same, proof } = prove::<Broken>(trace.clone(), failure.guarantee);
+        let Shrunk { trace: same, proof } = prove::<DefectiveMachine>(trace.clone(), failure.guarantee);
         assert_eq!(same, trace);
         assert!(matches!(proof, Proof::Minimal(states) if states >= trace.actions.len()), "{proof}");
     }

@@ -1,10 +1,11 @@
 //! What is put to the test: the real machine, or another that claims to do the same.
 
-use parlor_core::api::json;
-use parlor_core::api::{Command, Reply};
+use parlor_core::api::{Command, Reply, json};
 use parlor_core::error::Error;
-use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, VerifiedClaims};
-use parlor_core::{Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{
+    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+    VerifiedClaims,
+};
 
 /// What one turn has come to.
 #[derive(Clone, Debug)]

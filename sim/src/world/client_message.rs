@@ -1,7 +1,6 @@
 //! What a client sends, by its meaning.
 
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
+use crate::world::history_request::{Query, Want};
 use crate::world::payload::Data;
 use parlor_core::Limit;
 use std::sync::Arc;

@@ -1,24 +1,13 @@
 //! The texts that clients send, each beside its meaning.
 
-use crate::world::action::Batch;
-use crate::world::action::Filter;
-use crate::world::action::Saying;
-use crate::world::client_message::Asking;
-use crate::world::client_message::CONNECT;
-use crate::world::client_message::ClientMessage;
-use crate::world::client_message::Named;
-use crate::world::client_message::PING;
-use crate::world::client_message::Speech;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
-use crate::world::history_request::query_fields;
-use crate::world::history_request::recovery_fields;
+use crate::world::action::{Batch, Filter, Saying};
+use crate::world::client_message::{Asking, CONNECT, ClientMessage, Named, PING, Speech};
+use crate::world::history_request::{Query, Want, query_fields, recovery_fields};
 use crate::world::names::room_name;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use parlor_core::Limit;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 const ODD: u64 = 3;

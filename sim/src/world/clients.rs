@@ -3,21 +3,17 @@
 use super::connection::Connection;
 use super::state::World;
 use super::turn::caught;
-use crate::checkers::What;
+use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
-use crate::reference::stimulus::Arrival;
-use crate::reference::stimulus::Stimulus;
+use crate::reference::stimulus::{Arrival, Stimulus};
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
-use crate::world::client_message::ClientMessage;
-use crate::world::client_message::Speech;
+use crate::world::client_message::{ClientMessage, Speech};
 use crate::world::frames::Frame;
-use crate::world::history_request;
 use crate::world::history_request::Want;
-use crate::world::names;
-use crate::world::payload;
 use crate::world::socket::Socket;
+use crate::world::{history_request, names, payload};
 use parlor_core::admission::route;
 use parlor_core::{Claims, ClientId, CloseCause, Input, Lost, Upgrade, Violation};
 use std::net::IpAddr;
@@ -83,7 +79,7 @@ impl<S: Subject> World<S> {
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
         self.refer(|oracle| oracle.accepted(client.index(), client_id, entry, answer))?;
-        self.check(What::Came { client: client.index(), upgrade: &upgrade, answer })?;
+        self.check(Observed::Came { client: client.index(), upgrade: &upgrade, answer })?;
         if let Ok(id) = answer {
             let socket = Socket::new(self.transcript.is_some());
             self.clients[client.index()].connection = Some(Connection::new(id, client_id, json, socket));
@@ -247,7 +243,7 @@ impl<S: Subject> World<S> {
         };
         if self.checkers.is_some() {
             let frames = self.connection_mut(client).socket.count(&pending);
-            self.check(What::Offered { client: client.index(), waiting: pending.len(), frames, taken })?;
+            self.check(Observed::Offered { client: client.index(), waiting: pending.len(), frames, taken })?;
         }
         if !S::HAS_DRIVER {
             self.receive(client, &pending[..taken])?;
@@ -260,7 +256,7 @@ impl<S: Subject> World<S> {
         self.note_bytes(bytes);
         for frame in self.connection_mut(client).socket.take(bytes)? {
             self.refer(|oracle| oracle.saw(client.index(), &frame))?;
-            self.check(What::Read { client: client.index(), frame: &frame, text: &serde_json::Value::Null })?;
+            self.check(Observed::Read { client: client.index(), frame: &frame, text: &serde_json::Value::Null })?;
             self.read(client, &frame);
         }
         let is_cut = self.connection(client).is_some_and(|connection| connection.socket.is_mid_frame());

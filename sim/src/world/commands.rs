@@ -2,15 +2,11 @@
 
 use crate::guarantees::Failure;
 use crate::subjects::subject::Subject;
-use crate::world::action::Action;
-use crate::world::action::Client;
-use crate::world::action::Since;
+use crate::world::action::{Action, Client, Since};
 use crate::world::client_message::Asking;
-use crate::world::client_texts;
-use crate::world::history_request;
-use crate::world::names::room_name;
-use crate::world::names::user_name;
+use crate::world::names::{room_name, user_name};
 use crate::world::state::World;
+use crate::world::{client_texts, history_request};
 
 impl<S: Subject> World<S> {
     /// What a json client asks for; `None` where the action is none of these.

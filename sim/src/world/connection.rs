@@ -2,8 +2,7 @@
 
 use crate::guarantees::Failure;
 use crate::world::socket::Socket;
-use parlor_core::ClientId;
-use parlor_core::ConnId;
+use parlor_core::{ClientId, ConnId};
 
 /// One connection of a simulated client, as the client and the driver know it.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! retention has passed, nothing remains.
 
 use super::state::World;
-use crate::checkers::What;
+use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::subjects::subject::Subject;
@@ -27,7 +27,7 @@ impl<S: Subject> World<S> {
         self.serve(&core)?;
         let well = core.iter().filter(|client| self.is_well(**client) && !self.waits(**client));
         let well: Vec<usize> = well.map(|client| client.index()).collect();
-        self.check(What::Healed { well: &well })?;
+        self.check(Observed::Healed { well: &well })?;
         self.empty(&core)
     }
 
@@ -79,7 +79,7 @@ impl<S: Subject> World<S> {
             self.heed(Err(Failure::new(Guarantee::L2, expected, left)))?;
         }
         let well: Vec<usize> = core.iter().map(|client| client.index()).collect();
-        self.check(What::Outlived { well: &well })
+        self.check(Observed::Outlived { well: &well })
     }
 
     /// Lets deadlines pass for as long as it is worth it, and no longer than this.
@@ -187,7 +187,7 @@ impl<S: Subject> World<S> {
             !(after.conns.is_empty() && after.rooms.is_empty() && after.users.is_empty() && after.logs.is_empty());
         let remain = || Failure::new(Guarantee::L3, "nothing to remain", format_args!("{after:?}"));
         self.heed(if remains { Err(remain()) } else { Ok(()) })?;
-        self.check(What::Emptied { gauges: &gauges, timeout })
+        self.check(Observed::Emptied { gauges: &gauges, timeout })
     }
 }
 

@@ -1,9 +1,7 @@
 //! The part of a room's log that a new member wants, or that a client or backend reads.
 
-use crate::world::action::Part;
-use crate::world::action::Since;
-use serde_json::Value;
-use serde_json::json;
+use crate::world::action::{Part, Since};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a new member wants to have before anything else.

@@ -4,24 +4,11 @@ use crate::goals::Goal;
 use crate::guarantees::Failure;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::Action;
-use crate::world::action::Batch;
-use crate::world::action::Budget;
-use crate::world::action::Cause;
-use crate::world::action::Client;
-use crate::world::action::Credential;
-use crate::world::action::Jump;
-use crate::world::action::Payload;
-use crate::world::action::Since;
-use crate::world::action::Span;
-use crate::world::client_texts;
-use crate::world::clients;
+use crate::world::action::{Action, Batch, Budget, Cause, Client, Credential, Jump, Payload, Since, Span};
 use crate::world::payload::Data;
-use crate::world::state::HOUR_MS;
-use crate::world::state::SECOND;
-use crate::world::state::World;
-use parlor_core::Input;
-use parlor_core::Lost;
+use crate::world::state::{HOUR_MS, SECOND, World};
+use crate::world::{client_texts, clients};
+use parlor_core::{Input, Lost};
 
 impl<S: Subject> World<S> {
     /// Does what the action says, and judges what comes of it. Returns whether it made sense.

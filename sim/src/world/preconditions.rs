@@ -1,22 +1,12 @@
 //! Whether an action makes sense where it stands; one that does not changes nothing.
 
 use crate::subjects::subject::Subject;
-use crate::world::action::Action;
-use crate::world::action::Batch;
-use crate::world::action::Budget;
-use crate::world::action::Bundle;
-use crate::world::action::Cause;
-use crate::world::action::Client;
-use crate::world::action::Credential;
-use crate::world::action::Frames;
-use crate::world::action::Jump;
-use crate::world::action::Payload;
-use crate::world::action::Rule;
-use crate::world::action::Span;
+use crate::world::action::{
+    Action, Batch, Budget, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Span,
+};
 use crate::world::client_texts;
 use crate::world::payload::Data;
-use crate::world::state::HOUR_MS;
-use crate::world::state::World;
+use crate::world::state::{HOUR_MS, World};
 
 impl<S: Subject> World<S> {
     /// Whether the action makes sense here. One that does not changes nothing.

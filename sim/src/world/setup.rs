@@ -1,6 +1,6 @@
 //! What a simulated world is like: everything that is fixed before the first action.
 
-use crate::checkers;
+use crate::checkers::names;
 use crate::guarantees::Guarantees;
 use parlor_core::limits::{Place, Rate, Value};
 use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
@@ -78,11 +78,11 @@ impl FromStr for Judges {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        match (word, checkers::NAMES.iter().find(|name| **name == word)) {
+        match (word, names::NAMES.iter().find(|name| **name == word)) {
             ("all", _) => Ok(Self::All),
             ("checkers", _) => Ok(Self::Checkers),
             (_, Some(name)) => Ok(Self::Checker(name)),
-            _ => Err(format!("who judges is all, checkers, or one of {}: not {word:?}", checkers::NAMES.join(", "))),
+            _ => Err(format!("who judges is all, checkers, or one of {}: not {word:?}", names::NAMES.join(", "))),
         }
     }
 }

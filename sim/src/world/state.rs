@@ -1,26 +1,17 @@
 //! The state of a simulated world: a subject, the clients around it, and the clock.
 
 use crate::checkers::Checkers;
-use crate::goals::Goal;
-use crate::goals::Goals;
+use crate::goals::{Goal, Goals};
 use crate::reference::model::Oracle;
 use crate::reference::stimulus::TokenOutcome;
 use crate::subjects::subject::Subject;
-use crate::world::action::Client;
-use crate::world::action::Payload;
-use crate::world::action::User;
-use crate::world::connection::Connection;
-use crate::world::connection::SimulatedClient;
+use crate::world::action::{Client, Payload, User};
+use crate::world::connection::{Connection, SimulatedClient};
 use crate::world::history_request::Place;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
-use parlor_core::BadToken;
-use parlor_core::Claims;
-use parlor_core::ClientId;
-use parlor_core::ConnId;
-use parlor_core::Instant;
-use parlor_core::Now;
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Now};
 use std::sync::Arc;
 
 /// The calendar at the start of every run, in milliseconds since 1970.

@@ -3,8 +3,7 @@
 use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::model::Oracle;
-use crate::reference::stimulus::Stimulus;
-use crate::reference::stimulus::TokenOutcome;
+use crate::reference::stimulus::{Stimulus, TokenOutcome};
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};

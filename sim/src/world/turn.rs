@@ -1,34 +1,22 @@
 //! One input and everything that is checked of it.
 
-use crate::checkers::Want;
-use crate::checkers::What;
+use crate::checkers::observation::Observed;
+use crate::checkers::want::RecoveryRequest;
 use crate::goals::Goal;
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
+use crate::guarantees::{Failure, Guarantee};
 use crate::reference::model::Oracle;
 use crate::reference::outcome::Outcome;
 use crate::reference::stimulus::Stimulus;
-use crate::subjects::subject::Seen;
-use crate::subjects::subject::Subject;
-use crate::subjects::subject::ask;
+use crate::subjects::subject::{Seen, Subject, ask};
 use crate::world::action::Client;
 use crate::world::api::bodies;
-use crate::world::connection::Connection;
-use crate::world::connection::SimulatedClient;
+use crate::world::connection::{Connection, SimulatedClient};
 use crate::world::setup::Judges;
-use crate::world::state::START_UNIX_MS;
-use crate::world::state::World;
-use parlor_core::ConnId;
-use parlor_core::Effect;
-use parlor_core::Input;
-use parlor_core::Instant;
-use parlor_core::Now;
-use parlor_core::Shard;
+use crate::world::state::{START_UNIX_MS, World};
 use parlor_core::api::json;
-use serde_json::Value;
-use serde_json::json;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use parlor_core::{ConnId, Effect, Input, Instant, Now, Shard};
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<S: Subject> World<S> {
     /// What the clock and the calendar say when something comes in.
@@ -67,7 +55,7 @@ impl<S: Subject> World<S> {
     }
 
     /// Something that checkers see, if there are any.
-    pub(crate) fn check(&mut self, what: What<'_>) -> Result<(), Failure> {
+    pub(crate) fn check(&mut self, what: Observed<'_>) -> Result<(), Failure> {
         let now = self.last;
         self.checkers.as_mut().map_or(Ok(()), |checkers| checkers.saw(now, what))
     }
@@ -97,7 +85,7 @@ impl<S: Subject> World<S> {
         }
         let after = self.histories(now, &wants);
         for (want, (before, after)) in wants.iter().zip(before.iter().zip(&after)) {
-            self.check(What::Histories { want, before, after })?;
+            self.check(Observed::Histories { want, before, after })?;
         }
         let audit = caught(|| self.subject.audit());
         self.heed(self.oracle.heed(audit))?;
@@ -105,12 +93,12 @@ impl<S: Subject> World<S> {
     }
 
     /// What the history has of each of these. A copy of the machine is asked, since one that reads forgets what is too old.
-    fn histories(&self, now: Now, wants: &[Want]) -> Vec<Value> {
+    fn histories(&self, now: Now, wants: &[RecoveryRequest]) -> Vec<Value> {
         let mut twin = if wants.is_empty() { None } else { self.subject.twin() };
         wants.iter().map(|want| self.history(now, want, twin.as_mut())).collect()
     }
 
-    pub(super) fn history(&self, now: Now, want: &Want, twin: Option<&mut Shard>) -> Value {
+    pub(super) fn history(&self, now: Now, want: &RecoveryRequest, twin: Option<&mut Shard>) -> Value {
         let body = bodies::history_since(&want.room, &want.epoch, want.offset);
         let command = json::parse("history", body.as_bytes(), &self.setup.limits);
         let answer = command.ok().zip(twin).and_then(|(command, twin)| ask(twin, now, command));

@@ -3,8 +3,8 @@
 //! All of a service's day is in the scope wherever it can be: clients come, read, die, leave and send what they should
 //! not while a backend sends. What is left out of one, or overlooked, is so because another defect would be in the way.
 
-use super::Defect;
 use crate::guarantees::{Guarantee, Guarantees};
+use crate::search::hunt::historic_defect::HistoricDefect;
 use crate::world::action::{Action, Budget, Cause, Client, Farewell, Payload, Room, Rooms, Rule};
 use crate::world::setup::Setup;
 use parlor_core::Limit;
@@ -13,26 +13,26 @@ const CLIENTS: u8 = 3;
 
 /// What is wrong before the fix.
 #[must_use]
-pub fn v0() -> Vec<Defect> {
+pub fn v0() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), empty_room(), changed_set()]
 }
 
 /// What is wrong after it.
 #[must_use]
-pub fn v1() -> Vec<Defect> {
+pub fn v1() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), stale_user(), changed_dict(), key_error()]
 }
 
 /// Every one of them.
 #[must_use]
-pub fn all() -> Vec<Defect> {
+pub fn all() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), empty_room(), changed_set(), stale_user(), changed_dict(), key_error()]
 }
 
 /// Text that is not JSON ends an endpoint too, but Parlor answers that and stays open, so that the oracle would speak
 /// of the close. Behind a binary message both close, and what is left is the ghost.
-fn ghost() -> Defect {
-    Defect {
+fn ghost() -> HistoricDefect {
+    HistoricDefect {
         name: "a ghost stays in room and user index when the endpoint raises",
         guarantee: Guarantee::G3,
         sign: "was ended by KeyError: 'text'",
@@ -44,10 +44,10 @@ fn ghost() -> Defect {
 
 /// The handle that is closed and still sent to is a ghost's, so the hunt overlooks all that a ghost is counted in:
 /// memberships, entries, the events that do not come, gauges.
-fn closed_handle() -> Defect {
+fn closed_handle() -> HistoricDefect {
     let scope = one_room(0);
     let ghostly = Guarantees::of(&[Guarantee::G2, Guarantee::G3, Guarantee::G4, Guarantee::G8]);
-    Defect {
+    HistoricDefect {
         name: "a send on a closed handle",
         guarantee: Guarantee::G1,
         sign: "after its close",
@@ -58,8 +58,8 @@ fn closed_handle() -> Defect {
     }
 }
 
-fn empty_room() -> Defect {
-    Defect {
+fn empty_room() -> HistoricDefect {
+    HistoricDefect {
         name: "an empty room survives",
         guarantee: Guarantee::G3,
         sign: "\"r0\" is empty",
@@ -69,8 +69,8 @@ fn empty_room() -> Defect {
     }
 }
 
-fn changed_set() -> Defect {
-    Defect {
+fn changed_set() -> HistoricDefect {
+    HistoricDefect {
         name: "a set is changed while it is iterated over, and whoever comes later gets nothing",
         guarantee: Guarantee::G5,
         sign: "Set changed size during iteration",
@@ -81,9 +81,9 @@ fn changed_set() -> Defect {
 }
 
 /// Endpoints that raise are left out: a ghost is a stale entry of its user too.
-fn stale_user() -> Defect {
+fn stale_user() -> HistoricDefect {
     let scope = one_room(1);
-    Defect {
+    HistoricDefect {
         name: "a user stays whose connection a send has cleaned up",
         guarantee: Guarantee::G3,
         sign: "socket gone; its endpoint has returned",
@@ -94,8 +94,8 @@ fn stale_user() -> Defect {
     }
 }
 
-fn key_error() -> Defect {
-    Defect {
+fn key_error() -> HistoricDefect {
+    HistoricDefect {
         name: "a KeyError when the last member dies during a send",
         guarantee: Guarantee::G10,
         sign: "KeyError: 'r0'",
@@ -105,8 +105,8 @@ fn key_error() -> Defect {
     }
 }
 
-fn changed_dict() -> Defect {
-    Defect {
+fn changed_dict() -> HistoricDefect {
+    HistoricDefect {
         name: "the dict of rooms is changed while it is iterated over, and whole rooms get nothing",
         guarantee: Guarantee::G5,
         sign: "dictionary changed size during iteration",
@@ -117,7 +117,7 @@ fn changed_dict() -> Defect {
 }
 
 /// Clients of one room, to which one message is sent.
-fn one_room(users: u64) -> Defect {
+fn one_room(users: u64) -> HistoricDefect {
     let mut actions = vec![Action::ApiPublish(Room(0), Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
         actions.extend([Action::Enter(client, Rooms(1)), Action::Write(client, Budget::All)]);
@@ -128,7 +128,7 @@ fn one_room(users: u64) -> Defect {
 }
 
 /// Clients in a room each, and one message to everybody. Nobody dies: the KeyError ends a `broadcast` too.
-fn everyone_alone() -> Defect {
+fn everyone_alone() -> HistoricDefect {
     let mut actions = vec![Action::ApiPublishAll(Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
         actions.extend([Action::Enter(client, Rooms(1 << client.0)), Action::Write(client, Budget::All)]);
@@ -137,9 +137,9 @@ fn everyone_alone() -> Defect {
 }
 
 /// Nothing is retained, since a manager has no history.
-fn scope(rooms: u64, users: u64, actions: Vec<Action>) -> Defect {
+fn scope(rooms: u64, users: u64, actions: Vec<Action>) -> HistoricDefect {
     let conns = u64::from(CLIENTS);
     let setup = Setup { conns, rooms, users, messages: 1, ids_repeat: 1, ..Setup::default() };
     let setup = setup.with(Limit::HistoryMessages, 0).with(Limit::LogMemory, 0);
-    Defect { name: "", guarantee: Guarantee::G10, sign: "", steps: 0, python: "", setup, actions }
+    HistoricDefect { name: "", guarantee: Guarantee::G10, sign: "", steps: 0, python: "", setup, actions }
 }

@@ -1,21 +1,20 @@
 //! A find told so that a person understands the defect from it alone.
 
-use super::Defect;
 use crate::search::explore::Broken;
+use crate::search::hunt::historic_defect::HistoricDefect;
 use crate::search::report::COMMAND;
 use crate::subjects::naive::name;
 use crate::subjects::subject::Subject;
 use crate::world::World;
 use crate::world::action::Action;
-use crate::world::names::room_name;
-use crate::world::names::user_name;
+use crate::world::names::{room_name, user_name};
 use parlor_core::ConnId;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The search for each of these defects and its finds, and how many there are. `subject` is what `parlor-sim` knows it by.
 #[must_use]
-pub fn tell<S: Subject + Clone>(subject: &str, defects: &[Defect]) -> (String, usize) {
+pub fn tell<S: Subject + Clone>(subject: &str, defects: &[HistoricDefect]) -> (String, usize) {
     let mut text = String::new();
     let mut found = 0;
     for (number, defect) in (1..).zip(defects) {
@@ -57,7 +56,7 @@ pub fn count(subject: &str, found: usize, of: usize) -> String {
     }
 }
 
-fn find<S: Subject + Clone>(subject: &str, defect: &Defect, broken: &Broken) -> String {
+fn find<S: Subject + Clone>(subject: &str, defect: &HistoricDefect, broken: &Broken) -> String {
     let failure = &broken.failure;
     let mut text = format!("   {}: {}\n\n", failure.guarantee, failure.guarantee.sentence());
     let mut world = World::<S>::new(&defect.setup);

@@ -14,8 +14,9 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Progress};
-use parlor_core::{BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused};
-use parlor_core::{Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{
+    BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+};
 use pipe::Pipe;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -128,6 +128,6 @@ fn set(members: &BTreeSet<ConnId>) -> String {
     if members.is_empty() {
         return "set()".into();
     }
-    let names = members.iter().map(|id| super::websocket::name(*id));
+    let names = members.iter().map(|id| super::ids::name(*id));
     format!("{{{}}}", names.collect::<Vec<_>>().join(", "))
 }

@@ -1,38 +1,18 @@
 //! The service around the manager: the endpoint of every connection, the calls of a backend, and the loop that lets
 //! coroutines run.
 
-use super::Naive;
+use super::ids::TaskId;
 use super::manager::{Group, Version};
 use super::python::Exception;
-use super::task::{Ran, Task, TaskId};
+use super::state::Naive;
+use super::task::{Ran, Task};
 use super::websocket::{Phase, State, WebSocket};
+use crate::subjects::naive::endpoint::EndpointState;
 use parlor_core::api::{Command, Reply};
 use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Name, Now, Violation};
 use std::sync::Arc;
-
-/// The coroutine of one connection.
-#[derive(Clone, Debug)]
-pub(super) struct EndpointTask {
-    pub room: Name,
-    pub user: Option<Name>,
-    pub token: Option<String>,
-    pub state: EndpointState,
-}
-
-/// Where an endpoint stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum EndpointState {
-    /// In `connect`: the handshake is not through, or it is not known yet who the token belongs to.
-    Connecting,
-    /// In `await websocket.receive_text()`.
-    Receiving,
-    /// It has caught `WebSocketDisconnect`.
-    Returned,
-    /// It has ended by another exception.
-    Raised(Exception),
-}
 
 impl<V: Version> Naive<V> {
     /// Handles one input to the end.

@@ -1,15 +1,13 @@
 //! The manager's coroutines, with each `await` a point where the world may act: what is not running is an enum of where
 //! it stands.
 
+use super::ids::{TaskId, name};
 use super::manager::{Group, Manager, Version};
 use super::python::{Exception, Iteration};
-use super::websocket::{WebSockets, name};
+use super::websocket::WebSockets;
 use parlor_core::{ConnId, Name};
 use std::fmt;
 use std::sync::Arc;
-
-/// Which coroutine.
-pub type TaskId = u64;
 
 /// A coroutine that was started by `asyncio.create_task`, between two of its awaits.
 #[derive(Clone, Debug)]

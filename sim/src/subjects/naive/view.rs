@@ -1,9 +1,10 @@
 //! How the service looks from outside: to the oracle as Parlor would, and to a person as it is.
 
-use super::Naive;
+use super::endpoint::{EndpointState, EndpointTask};
+use super::ids::name;
 use super::manager::Version;
-use super::service::{EndpointState, EndpointTask};
-use super::websocket::{Phase, name, text_frame};
+use super::state::Naive;
+use super::websocket::{Phase, text_frame};
 use parlor_core::snapshot::{ConnView, LogView, PhaseView, RoomView};
 use parlor_core::{ConnId, Name, Snapshot, Stats};
 use std::collections::BTreeSet;

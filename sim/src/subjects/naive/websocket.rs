@@ -1,8 +1,9 @@
 //! The framework under a manager: Starlette's `WebSocket` with its two state variables, on top of a server that writes
 //! frames. Ids, ends and deadlines are as Parlor's documents want them, since no defect that is hunted is in them.
 
+use super::ids::TaskId;
 use super::python::Exception;
-use super::task::TaskId;
+use crate::subjects::naive::ids::name;
 use parlor_core::close::CloseReason;
 use parlor_core::{ClientId, CloseCause, ConnId, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -191,11 +192,6 @@ impl WebSockets {
         }
         (frames, senders)
     }
-}
-
-/// How a connection is called where a person reads it.
-pub(crate) fn name(id: ConnId) -> String {
-    format!("ws{id}")
 }
 
 impl fmt::Display for State {

@@ -1,7 +1,7 @@
 //! Subjects that never come right. The judges of single steps would see each of them sooner; with those looking away, what
 //! heals the world must find them by itself.
 
-use super::{Defect, Search, Seeded, defects, known};
+use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::Subject;
 use parlor_core::snapshot::RoomView;

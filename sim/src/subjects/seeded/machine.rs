@@ -1,6 +1,6 @@
 //! Subjects that break the guarantees of the machine.
 
-use super::{Defect, Search, Seeded, defects, known};
+use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};

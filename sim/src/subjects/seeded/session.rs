@@ -1,16 +1,17 @@
 //! Subjects that get recovery, history, presence, tokens or limits wrong.
 
-use super::{Defect, Search, Seeded, defects, known};
+use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::{Subject, vouch};
-use parlor_core::UserLimit;
 use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, Reply, Which};
 use parlor_core::close::CloseReason;
 use parlor_core::error::Error;
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
-use parlor_core::{CallId, Claims, Config, ConnId, Effect, Input, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade};
+use parlor_core::{
+    CallId, Claims, Config, ConnId, Effect, Input, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade, UserLimit,
+};
 use serde_json::Value;
 use std::time::Duration;
 

@@ -3,38 +3,16 @@
 //! Actions name connections, rooms and users by their number in the scenario, never by an id of the subject. An action
 //! that makes no sense where it stands does nothing and is counted, so every subsequence of a trace is a trace.
 
+mod argument;
 mod numbers;
 mod words;
-
 use crate::world::setup::Setup;
+use argument::{Argument, Others};
+pub use argument::{Numbered, Renaming};
+pub use numbers::*;
 use std::fmt;
 use std::str::FromStr;
-
-pub use numbers::*;
 pub use words::*;
-
-/// What an action is about: one word of its text.
-trait Argument: Sized + Copy {
-    fn word(self) -> String;
-    fn parse(word: &str) -> Option<Self>;
-    /// Made of one random byte, within what the scenario has.
-    fn draw(byte: u8, setup: &Setup) -> Self;
-    /// Whether the scenario has it.
-    fn fits(self, setup: &Setup) -> bool;
-    /// What may stand in its place.
-    fn others(self, which: Others<'_>) -> Vec<Self>;
-}
-
-/// What may stand in the place of an argument.
-#[derive(Clone, Copy)]
-enum Others<'a> {
-    /// What comes before it in the list of its kind: the first is the simplest.
-    Simpler,
-    /// Every client, room, set of rooms or user of the scenario in the place of another.
-    Elsewhere(&'a Setup),
-    /// Its name after a renaming.
-    Renamed(Renaming),
-}
 
 impl Action {
     /// Whether somebody asks for a place in a log that it knows, or may.

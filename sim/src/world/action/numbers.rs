@@ -1,40 +1,7 @@
 //! Arguments that are numbers: clients, rooms, sets of rooms and users of the scenario.
 
-use super::{Argument, Others};
+use super::argument::{Argument, Numbered, Others};
 use crate::world::setup::Setup;
-
-/// Something that has a number in the scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbered {
-    /// A client.
-    Client,
-    /// A room.
-    Room,
-    /// A user.
-    User,
-}
-
-/// Another number for all that had one.
-#[derive(Clone, Copy, Debug)]
-pub struct Renaming {
-    /// What.
-    pub what: Numbered,
-    /// The number that it had.
-    pub from: u8,
-    /// The number that it has now.
-    pub to: u8,
-}
-
-impl Renaming {
-    fn of(self, what: Numbered, number: u8) -> u8 {
-        if self.what == what && self.from == number { self.to } else { number }
-    }
-
-    fn of_set(self, _: Numbered, rooms: u8) -> u8 {
-        let bit = 1 << self.from;
-        if self.what == Numbered::Room && rooms & bit != 0 { rooms & !bit | 1 << self.to } else { rooms }
-    }
-}
 
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident below $bound:expr, renamed by $rename:ident $what:ident;)*) => {$(

@@ -1,6 +1,7 @@
 //! Arguments that are one word of a list.
 
-use super::{Argument, Others, Rooms};
+use super::argument::{Argument, Others};
+use super::numbers::Rooms;
 use crate::world::setup::Setup;
 
 macro_rules! words {

@@ -3,17 +3,11 @@
 use crate::guarantees::Failure;
 use crate::reference::api_call::Call;
 use crate::subjects::subject::Subject;
-use crate::world::action::Bundle;
-use crate::world::action::Key;
-use crate::world::action::Many;
-use crate::world::action::Part;
-use crate::world::action::Payload;
-use crate::world::action::User;
+use crate::world::action::{Bundle, Key, Many, Part, Payload, User};
 use crate::world::api::bodies;
 use crate::world::api::selected::PARTS;
 use crate::world::history_request;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
+use crate::world::history_request::{Query, Want};
 use crate::world::payload::Data;
 use crate::world::state::World;
 

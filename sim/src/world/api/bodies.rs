@@ -1,13 +1,8 @@
 //! The bodies of API calls, and the methods that go with them.
 
-use crate::world::action::BadCall;
-use crate::world::action::Key;
-use crate::world::action::Renewal;
-use crate::world::history_request::Query;
-use crate::world::history_request::Want;
-use crate::world::history_request::query_fields;
-use crate::world::names::room_name;
-use crate::world::names::user_name;
+use crate::world::action::{BadCall, Key, Renewal};
+use crate::world::history_request::{Query, Want, query_fields};
+use crate::world::names::{room_name, user_name};
 use crate::world::payload::Data;
 use serde_json::json;
 

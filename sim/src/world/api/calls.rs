@@ -1,27 +1,16 @@
 //! The actions that are calls of a backend, through the bodies of the HTTP API.
 
-use crate::guarantees::Failure;
-use crate::guarantees::Guarantee;
-use crate::guarantees::equal;
+use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::api_call::Call;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::Action;
-use crate::world::action::Client;
-use crate::world::action::Dismissal;
-use crate::world::action::Key;
-use crate::world::action::Look;
-use crate::world::action::Part;
-use crate::world::action::Payload;
-use crate::world::action::Renewal;
-use crate::world::action::Since;
+use crate::world::action::{Action, Client, Dismissal, Key, Look, Part, Payload, Renewal, Since};
 use crate::world::api::bodies;
 use crate::world::history_request;
 use crate::world::payload::Data;
 use crate::world::state::World;
-use parlor_core::CallId;
-use parlor_core::Input;
 use parlor_core::api::json;
+use parlor_core::{CallId, Input};
 
 impl<S: Subject> World<S> {
     /// Carries out an action that is a call of a backend.

@@ -2,20 +2,12 @@
 
 use crate::goals::Goal;
 use crate::guarantees::Failure;
-use crate::reference::api_call::Call;
-use crate::reference::api_call::List;
-use crate::reference::api_call::Meant;
+use crate::reference::api_call::{Call, List, Meant};
 use crate::subjects::subject::Subject;
-use crate::world::action::Client;
-use crate::world::action::Code;
-use crate::world::action::Listing;
-use crate::world::action::Selector;
-use crate::world::names::room_name;
-use crate::world::names::user_name;
-use crate::world::state::Page;
-use crate::world::state::World;
-use serde_json::Value;
-use serde_json::json;
+use crate::world::action::{Client, Code, Listing, Selector};
+use crate::world::names::{room_name, user_name};
+use crate::world::state::{Page, World};
+use serde_json::{Value, json};
 
 /// So many parts has a call of many.
 pub(in crate::world) const PARTS: u64 = 120;

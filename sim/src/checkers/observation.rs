@@ -1,0 +1,69 @@
+//! What property checkers see of a run.
+
+use crate::checkers::sent_command::SentCommand;
+use crate::checkers::want::RecoveryRequest;
+use crate::world::frames::Frame;
+use parlor_core::stats::Gauges;
+use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
+use serde_json::Value;
+/// What one turn was given, and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ObservedTurn<'a> {
+    /// The input.
+    pub input: &'a Input,
+    /// The client that it is about, if it is about one.
+    pub client: Option<usize>,
+    /// The effects that are about a client's connection, with the client.
+    pub told: &'a [(usize, &'a Effect)],
+    /// All effects.
+    pub effects: &'a [Effect],
+    /// The body of the answer to a call; null where it is one that puts nothing in.
+    pub answer: Option<&'a Value>,
+    /// The figures afterwards.
+    pub stats: &'a Stats,
+    /// The next deadline afterwards.
+    pub timeout: Option<Instant>,
+}
+
+/// Something that was seen, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The time of the last input.
+    pub now: Now,
+    /// What.
+    pub what: Observed<'a>,
+}
+
+/// What can be seen from outside. A `client` is given by its number.
+#[expect(missing_docs, reason = "each is documented by its sentence")]
+#[derive(Clone, Copy, Debug)]
+pub enum Observed<'a> {
+    /// A client asked to come in.
+    Came { client: usize, upgrade: &'a Upgrade, answer: Result<ConnId, Refused> },
+    /// A command of a client is about to be handed in.
+    Asked { client: usize, command: &'a SentCommand },
+    /// A turn has ended.
+    Turn(ObservedTurn<'a>),
+    /// A socket was offered `waiting` bytes of so many frames, and takes `taken` of them.
+    Offered { client: usize, waiting: usize, frames: usize, taken: usize },
+    /// A client read a frame; `text` is its JSON, or null.
+    Read { client: usize, frame: &'a Frame, text: &'a Value },
+    /// What a client read answers this command, with a result or with an error's number.
+    Answered { client: usize, command: &'a SentCommand, answer: Result<&'a Value, u64> },
+    /// What the history had behind what a client had last, before and after a turn in which it may have recovered.
+    Histories { want: &'a RecoveryRequest, before: &'a Value, after: &'a Value },
+    /// A client reads that it is in a room, and where it is in the room's log. The room without a name is everybody.
+    Entered { client: usize, room: &'a str, place: &'a Value },
+    /// A client reads that it is in this room no more.
+    Left { client: usize, room: &'a str },
+    /// A client reads a message: of a room in json, of any of its rooms in plain.
+    Published { client: usize, room: Option<&'a str>, publication: &'a Value },
+    /// The faults have stopped, and this command of a client that is well waits for its answer.
+    Unanswered { client: usize, command: &'a SentCommand },
+    /// The faults have stopped, everything was read and answered: these clients are well.
+    Healed { well: &'a [usize] },
+    /// So much time has passed without a word of any other that these clients alone can be there.
+    Outlived { well: &'a [usize] },
+    /// All have left, and what is kept for a time was kept for that long: the figures, and the next deadline.
+    Emptied { gauges: &'a Gauges, timeout: Option<Instant> },
+}

@@ -1,0 +1,21 @@
+//! A command of a client, as the client knows it.
+
+use serde_json::Value;
+/// A command that waits for its answer.
+#[derive(Clone, Debug, Default)]
+pub struct SentCommand {
+    /// What it is answered with; 0 where it is not answered.
+    pub id: u64,
+    /// Which.
+    pub method: String,
+    /// Its parameters.
+    pub params: Value,
+}
+
+impl SentCommand {
+    /// A text among its parameters.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.params[name].as_str().unwrap_or_default()
+    }
+}

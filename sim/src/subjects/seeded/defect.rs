@@ -1,0 +1,172 @@
+//! A defect that is put into the machine: what it changes, what it breaks and what finds it.
+
+use crate::guarantees::Guarantee;
+use crate::subjects::subject::{Seen, Subject, go_on};
+use parlor_core::api::Reply;
+use parlor_core::error::Error;
+use parlor_core::{
+    Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+};
+use std::cell::Cell;
+
+/// A defect by its name, and what finds it.
+pub struct Seeded {
+    /// What it is.
+    pub name: &'static str,
+    /// It breaks one of these.
+    pub breaks: &'static [Guarantee],
+    pub(super) search: FoundBy,
+    pub(super) defect: &'static dyn Misbehaviour,
+}
+
+impl Seeded {
+    /// From now on the subjects that this thread makes have it.
+    pub fn choose(&self) {
+        DEFECT.set(Some(self.defect));
+    }
+}
+
+/// What finds a defect.
+pub(super) enum FoundBy {
+    /// Random runs of this many seeds, from 0 on. The number is a few times that of the seed which finds it today: a large
+    /// one is a defect that is hard to find.
+    Seeds(u64),
+    /// One trace.
+    Trace(&'static str),
+}
+
+/// One way to misbehave.
+pub(super) trait Misbehaviour: Sync {
+    fn configure(&self, _: &mut Config) {}
+
+    fn accept(&self, shard: &mut Shard, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
+        shard.accept(now, request)
+    }
+
+    fn hear(&self, _: &mut Input) {}
+
+    fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+        self.hear(&mut input);
+        shard.handle(now, input).collect()
+    }
+
+    /// Changes frames in place; their length stays.
+    fn send(&self, _: &mut [u8]) {}
+
+    fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+        let mut bytes = Subject::pending(shard, conn)?;
+        self.send(&mut bytes);
+        Some(bytes)
+    }
+
+    fn timeout(&self, shard: &Shard) -> Option<Instant> {
+        shard.poll_timeout()
+    }
+
+    fn snapshot(&self, shard: &Shard) -> Snapshot {
+        shard.snapshot()
+    }
+
+    fn stats(&self, shard: &Shard) -> Stats {
+        shard.stats()
+    }
+
+    fn answer(&self, shard: &Shard, result: &Result<Reply, Error>) -> String {
+        Subject::answer(shard, result)
+    }
+}
+
+thread_local! {
+    /// A type of its own for each defect would be a world of its own for each to the compiler.
+    static DEFECT: Cell<Option<&'static dyn Misbehaviour>> = const { Cell::new(None) };
+}
+
+/// The machine with the defect that this thread has chosen.
+#[derive(Clone)]
+pub struct DefectiveMachine {
+    shard: Shard,
+    pub(super) defect: &'static dyn Misbehaviour,
+    /// As they are configured. One that is not kept is told as if it were: else the list of limits would give it away.
+    limits: Limits,
+}
+
+impl Subject for DefectiveMachine {
+    fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        let defect = DEFECT.get().expect("a defect was chosen");
+        let limits = config.limits.clone();
+        defect.configure(&mut config);
+        Self { shard: Shard::new(config, seed), defect, limits }
+    }
+
+    fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
+        self.defect.accept(&mut self.shard, now, request)
+    }
+
+    fn turns(&mut self, now: Now, mut input: Input) -> Vec<Seen> {
+        // A defect may have shown more bytes than there are.
+        if let Input::Flushed { conn, bytes } = &mut input {
+            *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
+        }
+        let mut effects = self.defect.handle(&mut self.shard, now, input);
+        go_on(&mut self.shard, now, &mut effects);
+        vec![Seen::of(self, effects)]
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.defect.timeout(&self.shard)
+    }
+
+    fn pending(&self, conn: ConnId) -> Option<Vec<u8>> {
+        self.defect.pending(&self.shard, conn)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.defect.snapshot(&self.shard)
+    }
+
+    fn stats(&self) -> Stats {
+        self.defect.stats(&self.shard)
+    }
+
+    fn audit(&self) {
+        self.shard.audit();
+    }
+
+    /// The machine itself is asked: a defect that changes answers has no part in it.
+    fn twin(&self) -> Option<Shard> {
+        Some(self.shard.clone())
+    }
+
+    fn answer(&self, result: &Result<Reply, Error>) -> String {
+        match result {
+            Ok(Reply::Limits(_)) => self.defect.answer(&self.shard, &Ok(Reply::Limits(self.limits.rows()))),
+            _ => self.defect.answer(&self.shard, result),
+        }
+    }
+}
+
+/// A name that is one for sure.
+pub(super) fn known(name: &str) -> Name {
+    Name::room(name, name.len()).expect("a name")
+}
+
+/// `name: Type breaks G1 | G2 within 20 seeds { … }`, or `by TRACE`.
+macro_rules! defects {
+    ($($name:ident: $defect:ident breaks $($guarantee:ident)|+ $how:ident $what:tt $(seeds)? { $($body:tt)* })*) => {
+        $(
+            struct $defect;
+
+            impl Misbehaviour for $defect { $($body)* }
+        )*
+
+        pub(super) const ALL: &[Seeded] = &[$(Seeded {
+            name: stringify!($name),
+            breaks: &[$(Guarantee::$guarantee),+],
+            search: defects!(@$how $what),
+            defect: &$defect,
+        }),*];
+    };
+    (@within $seeds:literal) => { FoundBy::Seeds($seeds) };
+    (@by $trace:tt) => { FoundBy::Trace($trace) };
+}
+pub(super) use defects;

@@ -1,0 +1,107 @@
+//! The hunt for a defect that was put in: by its trace, or by random runs.
+
+use super::defect::{DefectiveMachine, FoundBy, Seeded};
+use crate::checkers::names;
+use crate::guarantees::Failure;
+use crate::search::batch::Batch;
+use crate::search::run::run;
+use crate::search::swarm::Options;
+use crate::world::setup::Judges;
+use crate::world::trace::Trace;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic;
+
+/// Steps of a random run.
+const STEPS: usize = 300;
+
+/// Seeds that each defect is looked for with where every checker looks for itself.
+pub const LEAST: u64 = 100;
+
+/// What notices a defect and is no checker.
+pub const OTHERWISE: &str = "otherwise";
+
+/// How a defect was found.
+pub struct Find {
+    /// The seed that did it, where it was one.
+    pub seed: Option<u64>,
+    /// What shows it.
+    pub trace: Trace,
+    /// What it has broken.
+    pub failure: Failure,
+}
+
+impl fmt::Display for Find {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seed {
+            Some(seed) => write!(f, "{} by seed {seed}, in step {}", self.failure.guarantee, self.trace.actions.len()),
+            None => write!(f, "{} by a trace of {} steps", self.failure.guarantee, self.trace.actions.len()),
+        }?;
+        self.failure.checker().map_or(Ok(()), |checker| write!(f, ", as the checker of {checker} says"))
+    }
+}
+
+impl Seeded {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// What was seen in its stead.
+    pub fn hunt(&self) -> Result<Find, String> {
+        let find = self.hunt_with(Judges::All)?;
+        if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
+    }
+
+    /// Looks for it with these judges alone. Checkers have [`LEAST`] seeds in any case.
+    ///
+    /// # Errors
+    /// What was seen in its stead.
+    pub fn hunt_with(&self, judges: Judges) -> Result<Find, String> {
+        self.choose();
+        let find = match self.search {
+            FoundBy::Seeds(count) => {
+                let count = if judges == Judges::All { count } else { count.max(LEAST) };
+                match (Batch { first: 0, count, steps: STEPS, judges }).run::<DefectiveMachine>(|_| {}) {
+                    Ok(_) => return Err(format!("{count} seeds have not noticed it")),
+                    Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
+                }
+            }
+            FoundBy::Trace(text) => {
+                let mut trace: Trace = text.parse()?;
+                trace.setup.judges = judges;
+                let broken = run::<DefectiveMachine>(&trace.setup, &trace.actions).failure;
+                let (_, failure) = broken.ok_or("its trace has not shown it")?;
+                Find { seed: None, trace, failure }
+            }
+        };
+        Ok(find)
+    }
+
+    /// Who notices it while the reference model looks away: each checker as if it judged alone, with the first seed that
+    /// shows it, of as many as it is looked for and of [`LEAST`] in any case. What ends a run without a checker (a panic, or
+    /// bytes that a client cannot read) is [`OTHERWISE`].
+    #[must_use]
+    pub fn witnesses(&self) -> BTreeMap<&'static str, u64> {
+        self.choose();
+        let mut witnesses = BTreeMap::new();
+        let traces: Box<dyn Iterator<Item = (u64, Trace)>> = match self.search {
+            FoundBy::Seeds(count) => Box::new((0..count.max(LEAST)).map(|seed| {
+                let options = Options::draw(seed, STEPS);
+                (seed, Trace { actions: options.actions(), setup: options.setup })
+            })),
+            FoundBy::Trace(text) => Box::new(std::iter::once((0, text.parse().expect("a trace")))),
+        };
+        for (seed, mut trace) in traces {
+            trace.setup.judges = Judges::Each;
+            // Nobody stops a world that has gone wrong: it may end in a panic of its own.
+            let run = panic::catch_unwind(|| run::<DefectiveMachine>(&trace.setup, &trace.actions));
+            let (noticed, failed) = run.map_or((Vec::new(), true), |run| (run.noticed, run.failure.is_some()));
+            for name in noticed.into_iter().chain(failed.then_some(OTHERWISE)) {
+                witnesses.entry(name).or_insert(seed);
+            }
+            if names::NAMES.iter().all(|name| witnesses.contains_key(name)) {
+                break;
+            }
+        }
+        witnesses
+    }
+}

@@ -6,21 +6,61 @@ use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 
-/// One connection of one shard: a slot, and which of the slot's lives is meant.
+/// A place in a shard's table of connections. It is used again when its connection has ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Slot(u32);
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Slot {
+    /// The slot at this index. There are fewer than 2^32: half the memory, and more than a node can hold.
+    pub fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("fewer than 2^32 slots"))
+    }
+
+    /// Its index in the table.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The id of one connection of one shard: its slot, and which of the slot's connections it is.
 ///
 /// The slot of a connection that ended is used again under the next generation, so an id that outlives its connection
 /// never names another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
-    /// The place in the shard's table.
-    pub slot: u32,
-    /// How many connections had this place before.
-    pub generation: u32,
+    pub(crate) slot: Slot,
+    pub(crate) generation: u32,
+}
+
+impl ConnId {
+    /// An id for a test or a simulator. A shard gives out its own, and ignores and counts the others.
+    #[must_use]
+    pub fn from_parts(slot: usize, generation: u32) -> Self {
+        Self { slot: Slot::at(slot), generation }
+    }
+
+    /// The index of its slot. No two connections that exist at the same time have the same.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        self.slot.index()
+    }
+
+    /// The number of connections that had its slot before, modulo 2^32.
+    #[must_use]
+    pub fn generation(self) -> u32 {
+        self.generation
+    }
 }
 
 impl fmt::Display for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
+        write!(f, "{}.{}", self.slot.0, self.generation)
     }
 }
 
@@ -273,7 +313,7 @@ mod tests {
 
     #[test]
     fn ids_read_as_they_are_written() {
-        assert_eq!(ConnId { slot: 12, generation: 3 }.to_string(), "12.3");
+        assert_eq!(ConnId::from_parts(12, 3).to_string(), "12.3");
         let client = ClientId([0x0F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xFF]);
         assert_eq!(client.to_string(), "0f010203-0405-0607-0809-0a0b0c0d0eff");
         assert_eq!(ClientId::parse(&client.to_string()), Some(client));

@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_input_names_the_connection_that_it_is_about() {
-        let conn = ConnId { slot: 3, generation: 4 };
+        let conn = ConnId::from_parts(3, 4);
         let about = [
             Input::Upgraded { conn },
             Input::Message { conn, text: String::new() },

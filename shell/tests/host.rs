@@ -561,7 +561,7 @@ fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
     (0..2).for_each(|_| poll_once(&mut host, old));
     assert_eq!(host.open_connections(), 0);
     let (new, pipe) = open(&mut host, 2, b"");
-    assert_eq!((new.slot, new != old), (old.slot, true));
+    assert_eq!((new.slot(), new != old), (old.slot(), true));
     pipe.0.borrow_mut().room = usize::MAX;
     poll_once(&mut host, new);
     pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));

@@ -438,7 +438,7 @@ mod tests {
     fn busy() -> (Home, Limits) {
         let limits = Limits::default();
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
-        let (conn, join) = (ConnId { slot: 0, generation: 0 }, JoinId(1));
+        let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
         let joins =
             HomeRequest::Join { conn, join, room: Name::from("a"), member: client_info(1), replay: Replay::None };
         home.handle(Instant(1), joins, &limits);

@@ -5,7 +5,6 @@ use crate::admission::address::Address;
 use crate::admission::route::Target;
 use crate::connection::deadlines::{Deadlines, Timer};
 use crate::connection::{Conn, Handshaking, Phase, Protocol};
-use crate::hub::registry::index;
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
 use crate::limits::gcra::Gcra;
@@ -37,18 +36,14 @@ impl Hub {
                 (Protocol::Plain(Box::new(plain)), token)
             }
         };
-        let slot = index(self.conns.vacant_key());
-        if self.generations.len() <= slot as usize {
-            self.generations.push(0);
-        }
-        let id = ConnId { slot, generation: self.generations[slot as usize] };
         let client = ClientId(request.client);
         let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
-        self.conns.insert(Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE });
-        let twin = self.clients.insert(client, slot);
+        let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE };
+        let id = self.conns.insert_with(make);
+        let twin = self.clients.insert(client, id.slot);
         assert!(twin.is_none(), "client ids are random: two that are alike are one that was drawn twice");
         self.totals.accepted += 1;
-        self.arm(slot, Timer::Phase, self.config.limits.handshake_timeout);
+        self.arm(id.slot, Timer::Phase, self.config.limits.handshake_timeout);
         Ok(id)
     }
 

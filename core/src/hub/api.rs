@@ -14,7 +14,7 @@ use crate::connection::{Phase, Protocol};
 use crate::effect::Effect;
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
-use crate::ids::{ClientId, Name};
+use crate::ids::{ClientId, Name, Slot};
 use crate::input::CallId;
 use crate::limits::Limit;
 use crate::link::{Caller, HomeRequest, Origin};
@@ -202,7 +202,7 @@ impl Hub {
         room: &Name,
         since: Option<Position>,
     ) -> Result<Reply, Error> {
-        let (there, slots): (Vec<u32>, Vec<u32>) =
+        let (there, slots): (Vec<Slot>, Vec<Slot>) =
             self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_membership(*slot, room));
         for slot in &slots {
             self.check_room_count(*slot)?;
@@ -230,7 +230,7 @@ impl Hub {
             }
             let until = expire_at.map_or(Instant::NEVER, |at| self.end_of(at));
             self.set(slot, Timer::Expiry, until);
-            if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
+            if let Protocol::Json { .. } = self.conns[slot].protocol {
                 let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
                 self.enqueue_text(slot, &centrifuge::refresh_push(ttl));
             }
@@ -238,19 +238,19 @@ impl Hub {
     }
 
     /// Those connections of a user that are ready and named.
-    fn ready_of(&mut self, user: &Name, which: Which) -> Vec<u32> {
+    fn ready_of(&mut self, user: &Name, which: Which) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
-        let ready = |slot: &u32| self.conns[*slot as usize].ready().is_some();
-        let named = |slot: &u32| match which {
+        let ready = |slot: &Slot| self.conns[*slot].ready().is_some();
+        let named = |slot: &Slot| match which {
             Which::All => true,
-            Which::One(client) => self.conns[*slot as usize].client == client,
+            Which::One(client) => self.conns[*slot].client == client,
             Which::Nobody => false,
         };
         self.registry.connections_of(user).filter(ready).filter(named).collect()
     }
 
     fn send(&mut self, client: ClientId, data: &str) -> Result<Reply, Error> {
-        let ready = self.clients.get(&client).filter(|slot| self.conns[**slot as usize].ready().is_some());
+        let ready = self.clients.get(&client).filter(|slot| self.conns[**slot].ready().is_some());
         let Some(slot) = ready.copied() else {
             return Err(no_connection(&format!("{client}")));
         };
@@ -259,13 +259,13 @@ impl Hub {
     }
 
     fn disconnect(&mut self, user: &Name, which: Which, whitelist: &[ClientId], reason: &CloseReason) {
-        let slots: Vec<u32> = match which {
+        let slots: Vec<Slot> = match which {
             Which::One(client) => self.clients.get(&client).copied().into_iter().collect(),
             Which::All => self.registry.connections_of(user).collect(),
             Which::Nobody => Vec::new(),
         };
         for slot in slots {
-            let conn = &self.conns[slot as usize];
+            let conn = &self.conns[slot];
             let meant = match conn.phase.as_ref() {
                 Some(Phase::Handshaking(_)) => user.is_empty(),
                 Some(Phase::Open(open)) => user.is_empty() || open.info.user == *user,

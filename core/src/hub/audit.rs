@@ -6,7 +6,7 @@ use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::Reasons;
 use crate::connection::{Conn, Open, Phase};
-use crate::hub::registry::index;
+use crate::ids::Slot;
 use crate::link::Caller;
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 impl Hub {
     /// Checks every guarantee that can be seen in the state, by name.
     pub fn audit(&self) {
+        self.conns.audit();
         self.registry.audit();
         assert!(self.conns.len() <= self.config.limits.connections, "G6: connections are bounded");
         assert_eq!(self.clients.len(), self.conns.len(), "G3: every client id is a connection's");
@@ -22,8 +23,8 @@ impl Hub {
         let mut waiting = 0;
         let mut outbox_bytes = 0;
         let mut inbound_bytes = 0;
-        for (slot, conn) in &self.conns {
-            self.audit_conn(index(slot), conn);
+        for (slot, conn) in self.conns.iter() {
+            self.audit_conn(slot, conn);
             waiting += conn.queue().map_or(0, Queue::len) as u64;
             outbox_bytes += conn.queue().map_or(0, Queue::bytes);
             inbound_bytes += conn.open().map_or(0, |open| open.inbound.bytes());
@@ -31,9 +32,9 @@ impl Hub {
         assert_eq!(outbox_bytes, self.outbox_bytes, "G8: what waits for sockets counts its bytes");
         assert_eq!(inbound_bytes, self.inbound_bytes, "G8: what clients have sent and is kept counts its bytes");
         self.audit_totals();
-        let ready = self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
-        assert_eq!(ready.clone().count(), self.ready, "G8: those who are ready are counted");
-        let anonymous = ready.filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty())).count();
+        let ready = || self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
+        assert_eq!(ready().count(), self.ready, "G8: those who are ready are counted");
+        let anonymous = ready().filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty())).count();
         assert_eq!(self.anonymous_count(), anonymous, "G8: who has a user and is there is ready");
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
@@ -93,9 +94,7 @@ impl Hub {
         assert_eq!(put_off, waiting, "G7: a call is answered once all of it is done");
     }
 
-    fn audit_conn(&self, slot: u32, conn: &Conn) {
-        assert_eq!(conn.id.slot, slot, "G7: an id names its slot");
-        assert_eq!(conn.id.generation, self.generations[slot as usize], "G7: an id names the slot's present life");
+    fn audit_conn(&self, slot: Slot, conn: &Conn) {
         assert_eq!(self.clients.get(&conn.client), Some(&slot), "G3: a client id leads to its connection");
         assert_ne!(conn.deadlines.armed, Instant::NEVER, "G7: every connection has a deadline");
         assert_eq!(
@@ -195,11 +194,11 @@ mod tests {
                 ("G6: what clients have sent and is kept is bounded", |hub| {
                     hub.inbound_bytes += hub.config.limits.inbound_bytes_total + 1;
                     let more = hub.inbound_bytes;
-                    hub.conns[0].open_mut().expect("it is open").inbound.is_unread(more);
+                    hub.conns[Slot::at(0)].open_mut().expect("it is open").inbound.is_unread(more);
                 }),
                 ("G8: those who are ready are counted", |hub| hub.ready += 1),
                 ("G8: who has a user and is there is ready", |hub| {
-                    hub.registry.set_user(0, &Name::from("ada"));
+                    hub.registry.set_user(Slot::at(0), &Name::from("ada"));
                 }),
                 ("G8: connections are counted by address", |hub| hub.addresses[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {
@@ -209,9 +208,7 @@ mod tests {
                 ("G3: deadlines are somebody's", |hub| {
                     hub.timers.rearm(Owner::Drain, &mut { Instant::NEVER }, Instant(9))
                 }),
-                ("a turn ends with nothing undone but what it puts off", |hub| {
-                    hub.slow.push(ConnId { slot: 0, generation: 0 })
-                }),
+                ("a turn ends with nothing undone but what it puts off", |hub| hub.slow.push(ConnId::from_parts(0, 0))),
             ],
         );
     }
@@ -222,15 +219,15 @@ mod tests {
             busy,
             Hub::audit,
             &[
-                ("G7: an id names its slot", |hub| hub.conns[0].id.slot = 1),
-                ("G7: an id names the slot's present life", |hub| hub.generations[0] += 1),
-                ("G3: a client id leads to its connection", |hub| hub.clients[0] = 1),
-                ("G7: every connection has a deadline", |hub| hub.conns[0].deadlines.armed = Instant::NEVER),
+                ("G7: an id names its slot", |hub| hub.conns[Slot::at(0)].id.slot = Slot::at(1)),
+                ("G7: an id names the slot's present life", |hub| hub.conns.spoil_generation(Slot::at(0))),
+                ("G3: a client id leads to its connection", |hub| hub.clients[0] = Slot::at(1)),
+                ("G7: every connection has a deadline", |hub| hub.conns[Slot::at(0)].deadlines.armed = Instant::NEVER),
                 ("G7: the earliest deadline is the one that is armed", |hub| {
-                    hub.conns[0].deadlines.set(Timer::Write, Instant(1));
+                    hub.conns[Slot::at(0)].deadlines.set(Timer::Write, Instant(1));
                 }),
                 ("G7: an armed deadline is in the queue", |hub| {
-                    let conn = &mut hub.conns[0];
+                    let conn = &mut hub.conns[Slot::at(0)];
                     conn.deadlines.set(Timer::Write, Instant(1));
                     conn.deadlines.armed = Instant(1);
                 }),
@@ -238,30 +235,30 @@ mod tests {
                     hub.config = config(Limits { rooms_per_connection: 0, ..Limits::default() });
                 }),
                 ("G7: who has not said who it is has a deadline", |hub| {
-                    hub.conns[0].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
+                    hub.conns[Slot::at(0)].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
                 }),
                 ("G7: what has begun has a deadline", |hub| {
-                    hub.change_inbound(0, |inbound| inbound.frame_begun(0));
+                    hub.change_inbound(Slot::at(0), |inbound| inbound.frame_begun(0));
                     hub.inbound_bytes = 1;
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
-                    hub.registry.begin_join(0, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(Slot::at(0), &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
                 }),
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
                     let (room, join) = (Name::from("b"), JoinId(99));
-                    hub.registry.begin_join(0, &room, join, false, Reasons::API);
+                    hub.registry.begin_join(Slot::at(0), &room, join, false, Reasons::API);
                     let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
                     let pending =
                         PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), grant: None, deferred };
-                    let open = hub.conns[0].open_mut().expect("it is open");
+                    let open = hub.conns[Slot::at(0)].open_mut().expect("it is open");
                     open.outbox = crate::connection::outbox::Outbox::default();
                     open.joins.push(pending);
                 }),
                 ("G2: a token names the rooms that it gives", |hub| {
-                    assert!(hub.registry.add_reason(0, "a", Reasons::TOKEN));
+                    assert!(hub.registry.add_reason(Slot::at(0), "a", Reasons::TOKEN));
                 }),
                 ("G2: only an open connection is in a room", |hub| {
-                    hub.registry.begin_join(1, &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(Slot::at(1), &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
                 }),
             ],
         );

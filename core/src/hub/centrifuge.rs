@@ -8,7 +8,7 @@ use crate::connection::pending::{PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::home::keeps_history;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::protocol::centrifuge::{self, Command, Method};
@@ -61,7 +61,7 @@ impl Hub {
     }
 
     /// The token that came with `connect` was checked.
-    pub(super) fn json_authenticated(&mut self, slot: u32, mut connect: PendingConnect, verdict: TokenVerdict) {
+    pub(super) fn json_authenticated(&mut self, slot: Slot, mut connect: PendingConnect, verdict: TokenVerdict) {
         match verdict {
             TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
             TokenVerdict::Untimely(untimely) => {
@@ -78,13 +78,13 @@ impl Hub {
     }
 
     /// The token that came with `refresh` was checked.
-    pub(super) fn json_refreshed(&mut self, slot: u32, id: u64, verdict: TokenVerdict) {
+    pub(super) fn json_refreshed(&mut self, slot: Slot, id: u64, verdict: TokenVerdict) {
         match verdict {
             TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
             // SDKs take an error here for final; closed, they come back with a token that is new.
             TokenVerdict::Untimely(untimely) => self.close_untimely(slot, untimely),
             TokenVerdict::Good(identity) => {
-                let Some(open) = self.conns[slot as usize].open() else { return };
+                let Some(open) = self.conns[slot].open() else { return };
                 if open.info.user != identity.user {
                     return self.close_as_anothers(slot);
                 }
@@ -95,8 +95,8 @@ impl Hub {
     }
 
     /// The connection is in every room that it starts in.
-    pub(super) fn json_ready(&mut self, slot: u32, connect: &PendingConnect) {
-        let conn = &self.conns[slot as usize];
+    pub(super) fn json_ready(&mut self, slot: Slot, connect: &PendingConnect) {
+        let conn = &self.conns[slot];
         let frame_pings = matches!(conn.protocol, Protocol::Json { frame_pings: true });
         let Some(open) = conn.open() else { return };
         let interval = self.config.limits.ping_interval;
@@ -115,15 +115,15 @@ impl Hub {
     }
 
     /// Answers a command with an error.
-    pub(super) fn fail(&mut self, slot: u32, id: u64, error: &Error) {
+    pub(super) fn fail(&mut self, slot: Slot, id: u64, error: &Error) {
         self.count_error(error);
         self.enqueue_error(slot, &centrifuge::failed(id, error));
     }
 
     /// An SDK has sent its subscriptions behind this `connect`, gets a new token and sends all of it again: what is here of
     /// them is passed over, and so is what is still to come.
-    fn connect_refused(&mut self, slot: u32) {
-        if let Some(open) = self.conns[slot as usize].open_mut()
+    fn connect_refused(&mut self, slot: Slot) {
+        if let Some(open) = self.conns[slot].open_mut()
             && let Stage::Unauthenticated { refused, .. } = &mut open.stage
         {
             *refused = true;
@@ -131,7 +131,7 @@ impl Hub {
         }
     }
 
-    fn command(&mut self, slot: u32, command: &Command<'_>) {
+    fn command(&mut self, slot: Slot, command: &Command<'_>) {
         let id = match command {
             Command::Pong => 0,
             Command::Unknown { id } | Command::Method { id, .. } => *id,
@@ -157,15 +157,15 @@ impl Hub {
     }
 
     /// Whether a command may come now: it has an id to answer to, and `connect` went before it.
-    fn admit(&self, slot: u32, id: u64) -> Result<(), Refusal> {
-        match self.conns[slot as usize].open().map(|open| &open.stage) {
+    fn admit(&self, slot: Slot, id: u64) -> Result<(), Refusal> {
+        match self.conns[slot].open().map(|open| &open.stage) {
             Some(Stage::Ready) if id > 0 => Ok(()),
             Some(Stage::Unauthenticated { refused: true, .. }) if id > 0 => Err(Refusal::Behind),
             _ => Err(Refusal::Close(CloseCause::BadRequest)),
         }
     }
 
-    fn method(&mut self, slot: u32, id: u64, method: Method, params: &RawValue) -> Result<(), Refusal> {
+    fn method(&mut self, slot: Slot, id: u64, method: Method, params: &RawValue) -> Result<(), Refusal> {
         match method {
             Method::Subscribe => self.subscribe(slot, id, params),
             Method::Unsubscribe => self.unsubscribe(slot, id, params),
@@ -193,8 +193,8 @@ impl Hub {
         }
     }
 
-    fn connect(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
-        let stage = self.conns[slot as usize].open().map(|open| &open.stage);
+    fn connect(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
+        let stage = self.conns[slot].open().map(|open| &open.stage);
         let Some(Stage::Unauthenticated { token: offered, .. }) = stage.filter(|_| id != 0) else {
             return Err(Refusal::Close(CloseCause::BadRequest));
         };
@@ -219,7 +219,7 @@ impl Hub {
         Ok(())
     }
 
-    fn subscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+    fn subscribe(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let wanted: centrifuge::Subscribe<'_> = read(params)?;
         done(wanted.undone())?;
         self.readable(wanted.data)?;
@@ -242,7 +242,7 @@ impl Hub {
         Ok(())
     }
 
-    fn sub_refresh(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+    fn sub_refresh(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let refresh: centrifuge::Refresh<'_> = read(params)?;
         done(refresh.undone())?;
         let centrifuge::Refresh { channel, token, .. } = refresh;
@@ -258,7 +258,7 @@ impl Hub {
         Ok(())
     }
 
-    fn unsubscribe(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+    fn unsubscribe(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         // Whoever left its personal room would not be reached by what is published to the user.
@@ -272,7 +272,7 @@ impl Hub {
         Ok(())
     }
 
-    fn publish(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+    fn publish(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let publish: centrifuge::Publish<'_> = read(params)?;
         done(publish.undone())?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
@@ -282,7 +282,7 @@ impl Hub {
     }
 
     /// Publishes for a client, if it may.
-    pub(super) fn publish_from(&mut self, slot: u32, room: &str, data: String, from: Origin) -> Result<(), Error> {
+    pub(super) fn publish_from(&mut self, slot: Slot, room: &str, data: String, from: Origin) -> Result<(), Error> {
         let room = self.room(room)?;
         if !self.config.policy.allow_publish || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
@@ -298,13 +298,13 @@ impl Hub {
             return Err(Error::new(ErrorCode::BadRequest, words));
         }
         self.check_publish_rate(slot)?;
-        let info = self.conns[slot as usize].open().map(|open| Arc::clone(open.info_in(&room)));
+        let info = self.conns[slot].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data: data.into(), tags: None, info, skip_history: false, shared: false };
         self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key: None });
         Ok(())
     }
 
-    fn history(&mut self, slot: u32, id: u64, params: &RawValue) -> Result<(), Refusal> {
+    fn history(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::History { channel, query } = read(params)?;
         let room = self.room(&channel)?;
         if !self.config.policy.allow_history || !self.registry.is_member(slot, &room) {
@@ -319,7 +319,7 @@ impl Hub {
         Ok(())
     }
 
-    fn presence(&mut self, slot: u32, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
+    fn presence(&mut self, slot: Slot, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         if !self.config.policy.allow_presence || !self.registry.is_member(slot, &room) {
@@ -336,8 +336,8 @@ impl Hub {
         checked.map_err(|wrong| wrong.error("data"))
     }
 
-    fn asking(&self, slot: u32, id: u64) -> Origin {
-        Origin::Json { conn: self.conns[slot as usize].id, id }
+    fn asking(&self, slot: Slot, id: u64) -> Origin {
+        Origin::Json { conn: self.conns[slot].id, id }
     }
 }
 

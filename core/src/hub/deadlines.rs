@@ -6,6 +6,7 @@ use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
 use crate::connection::{Phase, Protocol};
+use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::protocol::centrifuge::PING;
 use crate::time::Instant;
@@ -32,8 +33,8 @@ impl Hub {
         }
     }
 
-    fn fire(&mut self, slot: u32) {
-        let conn = &self.conns[slot as usize];
+    fn fire(&mut self, slot: Slot) {
+        let conn = &self.conns[slot];
         let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is somebody's deadline");
         match timer {
             Timer::Phase => self.phase_over(slot),
@@ -53,8 +54,8 @@ impl Hub {
         }
     }
 
-    fn phase_over(&mut self, slot: u32) {
-        match &self.conns[slot as usize].phase {
+    fn phase_over(&mut self, slot: Slot) {
+        match &self.conns[slot].phase {
             Some(Phase::Open(open)) => {
                 if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
                     self.token_refused(slot, "none came within authenticate_timeout");
@@ -76,9 +77,9 @@ impl Hub {
 
     /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
     /// unless the last is not answered yet.
-    fn ping(&mut self, slot: u32) {
+    fn ping(&mut self, slot: Slot) {
         let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let due = self.conns[slot as usize].deadlines.get(Timer::Ping);
+        let due = self.conns[slot].deadlines.get(Timer::Ping);
         let missed = (self.now.mono.0 - due.0) / interval;
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
         self.send_ping(slot);
@@ -86,17 +87,17 @@ impl Hub {
 
     /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of
     /// the interval early, by the connection's random id.
-    pub(super) fn arm_first_ping(&mut self, slot: u32) {
+    pub(super) fn arm_first_ping(&mut self, slot: Slot) {
         let interval = self.config.limits.ping_interval;
-        let [a, b, c, d, ..] = self.conns[slot as usize].client.0;
+        let [a, b, c, d, ..] = self.conns[slot].client.0;
         let share = u32::from(u16::from_be_bytes([a ^ c, b ^ d]));
         let early = (interval / 4 / (1 << 16)).saturating_mul(share);
         self.arm(slot, Timer::Ping, interval.saturating_sub(early));
     }
 
     /// Sends a ping, unless the last is not answered yet.
-    pub(super) fn send_ping(&mut self, slot: u32) {
-        let conn = &self.conns[slot as usize];
+    pub(super) fn send_ping(&mut self, slot: Slot) {
+        let conn = &self.conns[slot];
         if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
             return;
         }
@@ -108,16 +109,16 @@ impl Hub {
         self.enqueue(slot, frame);
     }
 
-    pub(super) fn arm(&mut self, slot: u32, timer: Timer, after: Duration) {
+    pub(super) fn arm(&mut self, slot: Slot, timer: Timer, after: Duration) {
         self.set(slot, timer, self.now.mono.after(after));
     }
 
-    pub(super) fn disarm(&mut self, slot: u32, timer: Timer) {
+    pub(super) fn disarm(&mut self, slot: Slot, timer: Timer) {
         self.set(slot, timer, Instant::NEVER);
     }
 
-    pub(super) fn set(&mut self, slot: u32, timer: Timer, at: Instant) {
-        let deadlines = &mut self.conns[slot as usize].deadlines;
+    pub(super) fn set(&mut self, slot: Slot, timer: Timer, at: Instant) {
+        let deadlines = &mut self.conns[slot].deadlines;
         deadlines.set(timer, at);
         let earliest = deadlines.earliest();
         self.timers.rearm(Owner::Conn(slot), &mut deadlines.armed, earliest);

@@ -6,7 +6,7 @@ use crate::connection::outbox::Full;
 use crate::connection::refused::RefusedFrames;
 use crate::connection::{Conn, Open, Protocol};
 use crate::effect::Effect;
-use crate::ids::{ConnId, Name};
+use crate::ids::{ConnId, Name, Slot};
 use crate::limits::Limits;
 use crate::protocol::{centrifuge, plain, raw};
 use crate::publication::{LogPosition, Publication};
@@ -50,7 +50,7 @@ impl Hub {
         }
         let mut fanout = fanout!(self);
         for slot in self.registry.members(room) {
-            fanout.deliver(&mut self.conns[slot as usize], &mut message);
+            fanout.deliver(&mut self.conns[slot], &mut message);
         }
         self.budget.take(message.frames());
     }
@@ -59,42 +59,42 @@ impl Hub {
     pub(super) fn deliver_to_all(&mut self, data: &str) {
         let mut message = Message::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
-        for (_, conn) in self.conns.iter_mut().filter(|(_, conn)| conn.ready().is_some()) {
+        for conn in self.conns.iter_mut().filter(|conn| conn.ready().is_some()) {
             fanout.deliver(conn, &mut message);
         }
         self.budget.take(message.frames());
     }
 
     /// Puts a message that belongs to no room into one connection's outbox.
-    pub(super) fn deliver_to(&mut self, slot: u32, data: &str) {
+    pub(super) fn deliver_to(&mut self, slot: Slot, data: &str) {
         let mut message = Message::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
-        fanout.deliver(&mut self.conns[slot as usize], &mut message);
+        fanout.deliver(&mut self.conns[slot], &mut message);
         self.budget.take(message.frames());
     }
 
     /// Puts one frame into one connection's outbox.
-    pub(super) fn enqueue(&mut self, slot: u32, frame: Frame) {
+    pub(super) fn enqueue(&mut self, slot: Slot, frame: Frame) {
         self.enqueue_for([slot], frame);
     }
 
     /// Puts the same frame into several connections' outboxes.
-    pub(super) fn enqueue_for(&mut self, slots: impl IntoIterator<Item = u32>, frame: Frame) {
+    pub(super) fn enqueue_for(&mut self, slots: impl IntoIterator<Item = Slot>, frame: Frame) {
         self.budget.take([Some(&frame)]);
         let mut fanout = fanout!(self);
         for slot in slots {
-            fanout.enqueue(&mut self.conns[slot as usize], frame.clone());
+            fanout.enqueue(&mut self.conns[slot], frame.clone());
         }
     }
 
     /// Puts one text message into one connection's outbox.
-    pub(super) fn enqueue_text(&mut self, slot: u32, text: &str) {
+    pub(super) fn enqueue_text(&mut self, slot: Slot, text: &str) {
         self.enqueue(slot, Frame::text(text));
     }
 
     /// Tells a client what went wrong, if there is still somebody to tell.
-    pub(super) fn enqueue_error(&mut self, slot: u32, text: &str) {
-        if self.conns[slot as usize].open().is_some() {
+    pub(super) fn enqueue_error(&mut self, slot: Slot, text: &str) {
+        if self.conns[slot].open().is_some() {
             self.totals.errors += 1;
             self.enqueue_text(slot, text);
         }

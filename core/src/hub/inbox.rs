@@ -9,16 +9,17 @@ use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
 use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
-use crate::hub::registry::index;
+use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::time::Instant;
 use alloc::rc::Rc;
 use alloc::string::String;
+use core::cmp::Reverse;
 
 impl Hub {
     /// A message is complete.
-    pub(super) fn message(&mut self, slot: u32, text: String) {
-        if matches!(self.conns[slot as usize].phase, Some(Phase::Handshaking(_))) {
+    pub(super) fn message(&mut self, slot: Slot, text: String) {
+        if matches!(self.conns[slot].phase, Some(Phase::Handshaking(_))) {
             return self.vacate(slot, abnormal(CloseCause::Protocol));
         }
         if !self.take_frame(slot) {
@@ -26,16 +27,16 @@ impl Hub {
         }
         self.ended(slot, Inbound::message_ended);
         self.totals.messages_in += 1;
-        self.agenda.then(Work::Text { conn: self.conns[slot as usize].id, text, at: 0 });
+        self.agenda.then(Work::Text { conn: self.conns[slot].id, text, at: 0 });
     }
 
     /// A Ping is complete, and to be answered.
-    pub(super) fn pinged(&mut self, slot: u32, payload: &[u8]) {
+    pub(super) fn pinged(&mut self, slot: Slot, payload: &[u8]) {
         if !self.take_frame(slot) {
             return;
         }
         self.ended(slot, Inbound::frame_ended);
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         let Some(open) = conn.open_mut() else { return };
         self.outbox_bytes -= open.outbox.queue().bytes();
         let (was_empty, replaced) = open.outbox.pong(Frame::pong(payload), &mut self.refused_frames);
@@ -48,22 +49,22 @@ impl Hub {
     }
 
     /// A Pong is complete.
-    pub(super) fn ponged(&mut self, slot: u32) {
+    pub(super) fn ponged(&mut self, slot: Slot) {
         if self.take_frame(slot) {
             self.ended(slot, Inbound::frame_ended);
         }
     }
 
     /// A part of a message is complete, of which more is to come.
-    pub(super) fn fragment(&mut self, slot: u32, bytes: usize) {
+    pub(super) fn fragment(&mut self, slot: Slot, bytes: usize) {
         if self.take_frame(slot) {
             self.begun(slot, |inbound| inbound.fragment_ended(bytes));
         }
     }
 
     /// A frame has begun that is not complete.
-    pub(super) fn half_frame(&mut self, slot: u32, bytes: usize) {
-        if self.conns[slot as usize].open().is_none() {
+    pub(super) fn half_frame(&mut self, slot: Slot, bytes: usize) {
+        if self.conns[slot].open().is_none() {
             self.totals.ignored_inputs += 1;
             return;
         }
@@ -71,8 +72,8 @@ impl Hub {
     }
 
     /// The host keeps so many bytes undecoded.
-    pub(super) fn unread(&mut self, slot: u32, bytes: usize) {
-        if self.conns[slot as usize].open().is_none() {
+    pub(super) fn unread(&mut self, slot: Slot, bytes: usize) {
+        if self.conns[slot].open().is_none() {
             self.totals.ignored_inputs += 1;
             return;
         }
@@ -81,8 +82,8 @@ impl Hub {
 
     /// Counts a complete frame of a client and disarms its pong deadline. Returns false when the frame is to be ignored: the
     /// phase takes none, or it exceeds `client_frames` and ends the connection.
-    fn take_frame(&mut self, slot: u32) -> bool {
-        if self.conns[slot as usize].open().is_none() {
+    fn take_frame(&mut self, slot: Slot) -> bool {
+        if self.conns[slot].open().is_none() {
             self.totals.ignored_inputs += 1;
             return false;
         }
@@ -94,27 +95,27 @@ impl Hub {
     }
 
     /// Starts `message_timeout`, unless it is running: it counts from the first bytes of what has begun.
-    fn begun(&mut self, slot: u32, change: impl FnOnce(&mut Inbound)) {
+    fn begun(&mut self, slot: Slot, change: impl FnOnce(&mut Inbound)) {
         self.change_inbound(slot, change);
-        if self.conns[slot as usize].deadlines.get(Timer::Message) == Instant::NEVER {
+        if self.conns[slot].deadlines.get(Timer::Message) == Instant::NEVER {
             self.arm(slot, Timer::Message, self.config.limits.message_timeout);
         }
     }
 
     /// A frame is complete. Most come in one piece, and nothing was kept of them.
     #[inline]
-    fn ended(&mut self, slot: u32, change: impl FnOnce(&mut Inbound)) {
-        if self.conns[slot as usize].open().is_some_and(|open| open.inbound.is_unfinished()) {
+    fn ended(&mut self, slot: Slot, change: impl FnOnce(&mut Inbound)) {
+        if self.conns[slot].open().is_some_and(|open| open.inbound.is_unfinished()) {
             self.change_inbound(slot, change);
-            if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.is_unfinished()) {
+            if self.conns[slot].open().is_some_and(|open| !open.inbound.is_unfinished()) {
                 self.disarm(slot, Timer::Message);
             }
         }
     }
 
     /// Changes what is kept of what a client has sent, if it is open, and counts its bytes for the node.
-    pub(super) fn change_inbound<T: Default>(&mut self, slot: u32, change: impl FnOnce(&mut Inbound) -> T) -> T {
-        let Some(open) = self.conns[slot as usize].open_mut() else { return T::default() };
+    pub(super) fn change_inbound<T: Default>(&mut self, slot: Slot, change: impl FnOnce(&mut Inbound) -> T) -> T {
+        let Some(open) = self.conns[slot].open_mut() else { return T::default() };
         self.inbound_bytes -= open.inbound.bytes();
         let result = change(&mut open.inbound);
         self.inbound_bytes += open.inbound.bytes();
@@ -122,7 +123,7 @@ impl Hub {
     }
 
     /// Keeps a message until its time has come.
-    pub(super) fn defer_message(&mut self, slot: u32, text: String) {
+    pub(super) fn defer_message(&mut self, slot: Slot, text: String) {
         let config = Rc::clone(&self.config);
         let kept = self.change_inbound(slot, |inbound| inbound.wait(text, &config.limits).err());
         if let Some(limit) = kept {
@@ -131,8 +132,8 @@ impl Hub {
     }
 
     /// Hears what a connection has said meanwhile, unless it still has to wait.
-    pub(super) fn resume_waiting(&mut self, slot: u32) {
-        let conn = &self.conns[slot as usize];
+    pub(super) fn resume_waiting(&mut self, slot: Slot) {
+        let conn = &self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open().filter(|open| !open.is_busy()) else { return };
         if !open.inbound.has_waiting() || open.outbox.is_high(&self.config.limits) {
@@ -145,19 +146,19 @@ impl Hub {
     }
 
     /// Listens to a client again. It may have answered the last ping long ago, and have sent the rest of what it had begun.
-    fn resume_reading(&mut self, slot: u32) {
+    fn resume_reading(&mut self, slot: Slot) {
         for timer in [Timer::Pong, Timer::Message] {
-            if self.conns[slot as usize].deadlines.get(timer) != Instant::NEVER {
+            if self.conns[slot].deadlines.get(timer) != Instant::NEVER {
                 self.arm_for_client(slot, timer);
             }
         }
-        self.effects.push(Effect::ResumeReading(self.conns[slot as usize].id));
+        self.effects.push(Effect::ResumeReading(self.conns[slot].id));
     }
 
     /// The socket has taken so much that its client can be listened to again, unless something that it has said still waits.
     #[cold]
-    pub(super) fn outbox_is_low(&mut self, slot: u32) {
-        if self.conns[slot as usize].open().is_some_and(|open| !open.inbound.has_waiting()) {
+    pub(super) fn outbox_is_low(&mut self, slot: Slot) {
+        if self.conns[slot].open().is_some_and(|open| !open.inbound.has_waiting()) {
             self.resume_reading(slot);
         } else {
             self.resume_waiting(slot);
@@ -165,7 +166,7 @@ impl Hub {
     }
 
     /// Gives a client all the time that there is for something.
-    pub(super) fn arm_for_client(&mut self, slot: u32, timer: Timer) {
+    pub(super) fn arm_for_client(&mut self, slot: Slot, timer: Timer) {
         let limits = &self.config.limits;
         let patience = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
         self.arm(slot, timer, patience);
@@ -188,8 +189,8 @@ impl Hub {
     #[cold]
     fn end_hoarder(&mut self) -> bool {
         let paused = self.paused_slots();
-        let kept = |(at, conn): (usize, &Conn)| {
-            let (inbound, slot) = (&conn.open()?.inbound, index(at));
+        let kept = |(slot, conn): (Slot, &Conn)| {
+            let inbound = &conn.open()?.inbound;
             let put_off = if paused.contains(&slot) { inbound.waiting_bytes() } else { 0 };
             Some((inbound.bytes() - put_off, slot))
         };
@@ -198,7 +199,7 @@ impl Hub {
             return false;
         }
         // Of several with the same, the first slot's.
-        let most = kept().max_by_key(|(bytes, slot)| (*bytes, u32::MAX - slot));
+        let most = kept().max_by_key(|(bytes, slot)| (*bytes, Reverse(*slot)));
         let Some((_, slot)) = most.filter(|(bytes, _)| *bytes > 0) else { return false };
         self.close_over(slot, Limit::InboundBytesTotal, CloseCause::Hoards);
         true

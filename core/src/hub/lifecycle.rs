@@ -8,7 +8,7 @@ use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::{Phase, Protocol, Stage};
 use crate::effect::{Change, Effect, End};
-use crate::ids::ClientInfo;
+use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
 use crate::time::Instant;
 use alloc::borrow::Cow;
@@ -17,8 +17,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 impl Hub {
-    pub(super) fn upgraded(&mut self, slot: u32) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn upgraded(&mut self, slot: Slot) {
+        let conn = &mut self.conns[slot];
         let token = match conn.phase.take() {
             Some(Phase::Handshaking(mut handshaking)) => {
                 let token = handshaking.token.take();
@@ -35,7 +35,7 @@ impl Hub {
         };
         self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
         let token = token.filter(|token| !token.is_empty());
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         if let Protocol::Plain(_) = conn.protocol {
             self.arm_first_ping(slot);
             self.plain_opened(slot, token);
@@ -44,8 +44,8 @@ impl Hub {
         }
     }
 
-    pub(super) fn peer_closed(&mut self, slot: u32, code: Option<u16>) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn peer_closed(&mut self, slot: Slot, code: Option<u16>) {
+        let conn = &mut self.conns[slot];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
                 let closing = open.answer_close(code, &self.config.limits, &mut self.refused_frames);
@@ -61,8 +61,8 @@ impl Hub {
     }
 
     /// The peer will send nothing more. What it was being sent is finished, and that is the end.
-    pub(super) fn peer_ended(&mut self, slot: u32) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn peer_ended(&mut self, slot: Slot) {
+        let conn = &mut self.conns[slot];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
                 let closing = open.follow(&self.config.limits, &mut self.refused_frames);
@@ -79,8 +79,8 @@ impl Hub {
     }
 
     /// The socket failed.
-    pub(super) fn lost(&mut self, slot: u32) {
-        let end = match &self.conns[slot as usize].phase {
+    pub(super) fn lost(&mut self, slot: Slot) {
+        let end = match &self.conns[slot].phase {
             Some(Phase::Closing(closing)) => closing.end(false),
             _ => abnormal(CloseCause::PeerReset),
         };
@@ -88,7 +88,7 @@ impl Hub {
     }
 
     /// Ends a connection, or does nothing where that is under way.
-    pub(super) fn close(&mut self, slot: u32, cause: CloseCause) {
+    pub(super) fn close(&mut self, slot: Slot, cause: CloseCause) {
         if cause == CloseCause::TokenRequired {
             self.token_refused(slot, "there is none, and one is required");
         }
@@ -96,8 +96,8 @@ impl Hub {
     }
 
     /// The same with other words than the cause's own.
-    pub(super) fn close_with(&mut self, slot: u32, cause: CloseCause, reason: CloseReason) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn close_with(&mut self, slot: Slot, cause: CloseCause, reason: CloseReason) {
+        let conn = &mut self.conns[slot];
         match conn.phase.take() {
             Some(Phase::Open(open)) => {
                 let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.refused_frames);
@@ -116,24 +116,24 @@ impl Hub {
     }
 
     /// Ends a connection because of a limit.
-    pub(super) fn close_for(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
+    pub(super) fn close_for(&mut self, slot: Slot, limit: Limit, cause: CloseCause) {
         self.count_limit(limit);
         self.close(slot, cause);
     }
 
     /// Ends a connection, and says what exactly is wrong.
-    pub(super) fn close_because(&mut self, slot: u32, cause: CloseCause, words: &str) {
+    pub(super) fn close_because(&mut self, slot: Slot, cause: CloseCause, words: &str) {
         self.close_with(slot, cause, cause.reason().because(words));
     }
 
     /// Ends a connection that goes beyond a limit, which the Close frame names.
-    pub(super) fn close_over(&mut self, slot: u32, limit: Limit, cause: CloseCause) {
+    pub(super) fn close_over(&mut self, slot: Slot, limit: Limit, cause: CloseCause) {
         self.count_limit(limit);
         self.close_with(slot, cause, cause.reason().naming(limit));
     }
 
-    fn enter_closing(&mut self, slot: u32, (closing, sealed): (Closing, SealOutcome)) {
-        let conn = &mut self.conns[slot as usize];
+    fn enter_closing(&mut self, slot: Slot, (closing, sealed): (Closing, SealOutcome)) {
+        let conn = &mut self.conns[slot];
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;
         self.ready -= usize::from(sealed.was_ready);
@@ -151,7 +151,7 @@ impl Hub {
     }
 
     /// Goes on with an end that the peer is further with.
-    fn keep_closing(&mut self, slot: u32, mut closing: Closing, peer: PeerSide) {
+    fn keep_closing(&mut self, slot: Slot, mut closing: Closing, peer: PeerSide) {
         self.outbox_bytes -= closing.sealed.queue().bytes();
         let dropped = closing.peer_is(peer, &mut self.refused_frames);
         self.outbox_bytes += closing.sealed.queue().bytes();
@@ -159,12 +159,12 @@ impl Hub {
             Some(dropped) => self.totals.frames_dropped += dropped,
             None => self.totals.ignored_inputs += 1,
         }
-        self.conns[slot as usize].phase = Some(Phase::Closing(closing));
+        self.conns[slot].phase = Some(Phase::Closing(closing));
         self.end_if_over(slot);
     }
 
-    pub(super) fn end_if_over(&mut self, slot: u32) {
-        if let Some(Phase::Closing(closing)) = &self.conns[slot as usize].phase
+    pub(super) fn end_if_over(&mut self, slot: Slot) {
+        if let Some(Phase::Closing(closing)) = &self.conns[slot].phase
             && closing.is_over()
         {
             let end = closing.end(true);
@@ -173,7 +173,7 @@ impl Hub {
     }
 
     /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
-    fn leave_everything(&mut self, slot: u32) {
+    fn leave_everything(&mut self, slot: Slot) {
         while let Some(left) = self.registry.leave_one(slot) {
             self.left(slot, left);
         }
@@ -183,9 +183,9 @@ impl Hub {
     }
 
     /// Makes the slot vacant: the one terminal effect of the connection (G7).
-    pub(super) fn vacate(&mut self, slot: u32, end: End) {
+    pub(super) fn vacate(&mut self, slot: Slot, end: End) {
         self.leave_everything(slot);
-        let mut conn = self.conns.remove(slot as usize);
+        let mut conn = self.conns.remove(slot);
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
         self.ready -= usize::from(conn.ready().is_some());
         self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
@@ -196,7 +196,6 @@ impl Hub {
         if let Some(address) = conn.address {
             self.release_address(address);
         }
-        self.generations[slot as usize] = conn.id.generation.wrapping_add(1);
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
         *self.totals.closed.entry(end.cause).or_default() += 1;

@@ -13,7 +13,7 @@ use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
 use crate::hub::registry::Left;
-use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name};
+use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::link::JoinId;
@@ -28,7 +28,7 @@ use alloc::vec::Vec;
 
 impl Hub {
     /// Whether a client may ask for this room: it has not done so, and may be put into one more or is there already.
-    pub(super) fn may_name(&self, slot: u32, room: &str) -> Result<Name, Error> {
+    pub(super) fn may_name(&self, slot: Slot, room: &str) -> Result<Name, Error> {
         let room = self.room(room)?;
         if room.is_reserved() {
             return Err(ErrorCode::PermissionDenied.into());
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// Whether a connection may be put into one more room.
-    pub(super) fn check_room_count(&self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_room_count(&self, slot: Slot) -> Result<(), Error> {
         if self.registry.membership_count(slot) >= self.config.limits.rooms_per_connection {
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::RoomsPerConnection, "too many rooms"));
         }
@@ -66,14 +66,14 @@ impl Hub {
     /// Asks the home to make the connection a member of a room.
     pub(super) fn join(
         &mut self,
-        slot: u32,
+        slot: Slot,
         room: &Name,
         reason: JoinReason,
         replay: Replay,
         watches: bool,
         grant: Option<Box<Grant>>,
     ) {
-        if self.conns[slot as usize].open().is_none() {
+        if self.conns[slot].open().is_none() {
             return;
         }
         let join = self.next_join();
@@ -83,14 +83,14 @@ impl Hub {
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
     /// outbox: of several such rooms one comes after the other, each when the client has read.
-    pub(super) fn server_join(&mut self, slot: u32, room: &Name, reason: JoinReason, replay: Replay) {
-        let Some(open) = self.conns[slot as usize].open() else { return };
+    pub(super) fn server_join(&mut self, slot: Slot, room: &Name, reason: JoinReason, replay: Replay) {
+        let Some(open) = self.conns[slot].open() else { return };
         if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
             return self.join(slot, room, reason, replay, false, None);
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, false, reason.reasons());
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         if !open.has_deferred() {
@@ -102,8 +102,8 @@ impl Hub {
 
     /// Asks the home for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
     /// in the outbox.
-    pub(super) fn enter_next(&mut self, slot: u32) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn enter_next(&mut self, slot: Slot) {
+        let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         if open.outbox.is_behind(&self.config.limits) {
@@ -118,14 +118,14 @@ impl Hub {
 
     fn ask_home(
         &mut self,
-        slot: u32,
+        slot: Slot,
         room: &Name,
         join: JoinId,
         reason: JoinReason,
         replay: Replay,
         grant: Option<Box<Grant>>,
     ) {
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         let own = grant.as_ref().and_then(|grant| grant.info.as_ref());
@@ -136,13 +136,13 @@ impl Hub {
 
     /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
-    pub(super) fn join_requested(&mut self, slot: u32, asked: PendingSubscribe, grant: Option<Box<Grant>>) {
+    pub(super) fn join_requested(&mut self, slot: Slot, asked: PendingSubscribe, grant: Option<Box<Grant>>) {
         let PendingSubscribe { id, room, replay, watches } = asked;
         let Some(join) = self.registry.set_watches(slot, &room, watches) else {
             return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, grant);
         };
         self.registry.add_reason(slot, &room, Reasons::CLIENT);
-        if let Some(open) = self.conns[slot as usize].open_mut() {
+        if let Some(open) = self.conns[slot].open_mut() {
             // What an earlier token of the room said is over.
             open.grants.retain(|grant| grant.room != room);
             // What is to be replayed of a room that it waits to be put into is what its client says now.
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// The token that came with a `subscribe` was checked.
-    pub(super) fn subscribe_with(&mut self, slot: u32, asked: PendingSubscribe, verdict: TokenVerdict) {
+    pub(super) fn subscribe_with(&mut self, slot: Slot, asked: PendingSubscribe, verdict: TokenVerdict) {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
         match may_join.and_then(|()| self.grant_for(slot, &asked.room, verdict)) {
@@ -163,7 +163,7 @@ impl Hub {
     }
 
     /// The token that came with a `sub_refresh` was checked.
-    pub(super) fn room_refreshed(&mut self, slot: u32, id: u64, room: &Name, verdict: TokenVerdict) {
+    pub(super) fn room_refreshed(&mut self, slot: Slot, id: u64, room: &Name, verdict: TokenVerdict) {
         if matches!(verdict, TokenVerdict::Untimely(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
@@ -180,8 +180,8 @@ impl Hub {
     }
 
     /// A later token of a room counts whole too.
-    fn replace_grant(&mut self, slot: u32, grant: Grant) {
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+    fn replace_grant(&mut self, slot: Slot, grant: Grant) {
+        let Some(open) = self.conns[slot].open_mut() else { return };
         let room = grant.room.clone();
         open.grants.retain(|old| old.room != room);
         open.grants.push(grant);
@@ -189,13 +189,13 @@ impl Hub {
     }
 
     /// What a room's token says, if it is for this connection's user and this room.
-    fn grant_for(&mut self, slot: u32, room: &Name, verdict: TokenVerdict) -> Result<Grant, Error> {
+    fn grant_for(&mut self, slot: Slot, room: &Name, verdict: TokenVerdict) -> Result<Grant, Error> {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             TokenVerdict::Untimely(untimely) => return Err(untimely.error()),
             TokenVerdict::Bad(flaw) => return Err(flaw.error()),
         };
-        let Some(open) = self.conns[slot as usize].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+        let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let wrong = if identity.user != open.info.user {
             Some("the token is another user's")
         } else if identity.channel.as_deref() != Some(room) {
@@ -222,7 +222,7 @@ impl Hub {
         position: LogPosition,
         replay: Replayed,
     ) {
-        let waits = self.conns.get(conn.slot as usize).is_some_and(|found| found.id == conn);
+        let waits = self.find(conn).is_some();
         if !waits || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
             return self.requests.push_back(HomeRequest::Leave { room, client, join });
@@ -231,7 +231,7 @@ impl Hub {
         let Some(pending) = self.take_pending(slot, join) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);
-        if let Protocol::Plain(_) = self.conns[slot as usize].protocol {
+        if let Protocol::Plain(_) = self.conns[slot].protocol {
             self.plain_joined(slot, &room, position, &replay);
         } else {
             let positioned = keeps_history(&self.config.limits);
@@ -240,12 +240,12 @@ impl Hub {
         self.resume_waiting(slot);
     }
 
-    fn json_joined(&mut self, slot: u32, room: Name, reason: JoinReason, subscribed: Subscribed) {
+    fn json_joined(&mut self, slot: Slot, room: Name, reason: JoinReason, subscribed: Subscribed) {
         match reason {
             JoinReason::ClientRequest { id } => self.enqueue_text(slot, &centrifuge::subscribed(id, &subscribed)),
             JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
             JoinReason::OnConnect(_) => {
-                let Some(open) = self.conns[slot as usize].open_mut() else { return };
+                let Some(open) = self.conns[slot].open_mut() else { return };
                 if let Stage::Joining(connect) = &mut open.stage {
                     connect.add(room, subscribed, &self.config.limits);
                 }
@@ -275,8 +275,8 @@ impl Hub {
     }
 
     /// A membership or a join is over: the home has to know, unless it will ask when it confirms.
-    pub(super) fn left(&mut self, slot: u32, left: Left) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn left(&mut self, slot: Slot, left: Left) {
+        let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
             open.joins.retain(|pending| pending.join != left.join);
@@ -290,30 +290,30 @@ impl Hub {
     }
 
     /// Takes a connection out of a room, whoever wants it there, and tells it why.
-    pub(super) fn server_unsubscribe(&mut self, slot: u32, room: &Name, reason: UnsubscribeReason) {
+    pub(super) fn server_unsubscribe(&mut self, slot: Slot, room: &Name, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.leave(slot, room) {
             self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
     /// Takes back a reason for a connection to be in a room. With the last one it is taken out and told why.
-    pub(super) fn withdraw_reason(&mut self, slot: u32, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
+    pub(super) fn withdraw_reason(&mut self, slot: Slot, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.withdraw_reason(slot, room, wanted) {
             self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
-    fn push_unsubscribe(&mut self, slot: u32, room: &Name, left: Left, reason: UnsubscribeReason) {
+    fn push_unsubscribe(&mut self, slot: Slot, room: &Name, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
-        if let Protocol::Json { .. } = self.conns[slot as usize].protocol {
+        if let Protocol::Json { .. } = self.conns[slot].protocol {
             self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
         }
     }
 
     /// Takes a connection out of the rooms whose tokens have expired.
-    pub(super) fn rooms_expired(&mut self, slot: u32) {
+    pub(super) fn rooms_expired(&mut self, slot: Slot) {
         let now = self.now.mono;
-        let Some(open) = self.conns[slot as usize].open() else { return };
+        let Some(open) = self.conns[slot].open() else { return };
         let expired = open.grants.iter().filter(|grant| grant.until <= now);
         let rooms: Vec<Name> = expired.map(|grant| grant.room.clone()).collect();
         for room in rooms {
@@ -322,9 +322,9 @@ impl Hub {
     }
 
     /// What a room's token allowed is over. The connection stays where its own token or a backend wants it as well.
-    fn room_token_ended(&mut self, slot: u32, room: &Name) {
+    fn room_token_ended(&mut self, slot: Slot, room: &Name) {
         self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+        let Some(open) = self.conns[slot].open_mut() else { return };
         let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
         open.grants.swap_remove(at);
         self.rename_in(slot, room);
@@ -332,8 +332,8 @@ impl Hub {
     }
 
     /// The home learns who a connection is in a room now.
-    fn rename_in(&mut self, slot: u32, room: &Name) {
-        let Some(open) = self.conns[slot as usize].open() else { return };
+    fn rename_in(&mut self, slot: Slot, room: &Name) {
+        let Some(open) = self.conns[slot].open() else { return };
         let Some((room, join)) = self.registry.membership_joins(slot).find(|(name, _)| *name == room) else { return };
         let member = Arc::clone(open.info_in(room));
         self.requests.push_back(HomeRequest::Rename { room: room.clone(), join, member });
@@ -344,13 +344,13 @@ impl Hub {
         if self.registry.watchers(room).next().is_none() {
             return;
         }
-        let watchers: Vec<u32> = self.registry.watchers(room).collect();
+        let watchers: Vec<Slot> = self.registry.watchers(room).collect();
         let frame = Frame::text(&centrifuge::presence_push(room, member, came));
         self.enqueue_for(watchers, frame);
     }
 
     /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
-    fn push_subscribe(&mut self, slot: u32, room: &Name, mut subscribed: Subscribed) {
+    fn push_subscribe(&mut self, slot: Slot, room: &Name, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
         self.enqueue_text(slot, &centrifuge::subscribe_push(room, &subscribed));
         for publication in &missed {
@@ -359,8 +359,8 @@ impl Hub {
     }
 
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
-    fn plain_joined(&mut self, slot: u32, room: &Name, position: LogPosition, replay: &Replayed) {
-        let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return };
+    fn plain_joined(&mut self, slot: Slot, room: &Name, position: LogPosition, replay: &Replayed) {
+        let Protocol::Plain(url) = &self.conns[slot].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
             self.enqueue_text(slot, &plain::position(plain::Word::Gap, room, position));
@@ -377,22 +377,22 @@ impl Hub {
         }
     }
 
-    fn accept_grant(&mut self, slot: u32, grant: Option<Box<Grant>>) {
+    fn accept_grant(&mut self, slot: Slot, grant: Option<Box<Grant>>) {
         let Some(grant) = grant else { return };
-        if let Some(open) = self.conns[slot as usize].open_mut() {
+        if let Some(open) = self.conns[slot].open_mut() {
             open.grants.push(*grant);
         }
         self.arm_room_expiry(slot);
     }
 
-    fn arm_room_expiry(&mut self, slot: u32) {
-        let Some(open) = self.conns[slot as usize].open() else { return };
+    fn arm_room_expiry(&mut self, slot: Slot) {
+        let Some(open) = self.conns[slot].open() else { return };
         let earliest = open.grants.iter().map(|grant| grant.until).min().unwrap_or(Instant::NEVER);
         self.set(slot, Timer::RoomExpiry, earliest);
     }
 
-    fn take_pending(&mut self, slot: u32, join: JoinId) -> Option<PendingJoin> {
-        let joins = &mut self.conns[slot as usize].open_mut()?.joins;
+    fn take_pending(&mut self, slot: Slot, join: JoinId) -> Option<PendingJoin> {
+        let joins = &mut self.conns[slot].open_mut()?.joins;
         let at = joins.iter().position(|pending| pending.join == join)?;
         let pending = joins.remove(at);
         if joins.is_empty() {
@@ -423,7 +423,7 @@ mod tests {
             panic!("two rooms are joined: {requests:?}")
         };
         hub.server_unsubscribe(conn.slot, a, UnsubscribeReason::SERVER);
-        let open = hub.conns[conn.slot as usize].open().expect("it is open");
+        let open = hub.conns[conn.slot].open().expect("it is open");
         assert_eq!(open.joins.iter().map(|pending| pending.join).collect::<Vec<_>>(), [*of_b]);
         assert!(hub.requests.is_empty(), "the home asks about the other when it confirms");
     }

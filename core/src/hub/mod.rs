@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod audit;
 mod centrifuge;
+mod connections;
 mod deadlines;
 mod fanout;
 mod inbox;
@@ -28,7 +29,7 @@ use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
 use crate::effect::{Change, Effect, Event};
 use crate::hub::registry::Registry;
-use crate::ids::{ClientId, ConnId, Name};
+use crate::ids::{ClientId, ConnId, Name, Slot};
 use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
 use crate::limits::gcra::Gcra;
@@ -44,8 +45,8 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use api::Gather;
+use connections::Connections;
 use shutdown::Drain;
-use slab::Slab;
 use turns::{Agenda, TurnBudget};
 
 /// The connections of one shard.
@@ -54,10 +55,8 @@ pub(crate) struct Hub {
     config: Rc<Config>,
     /// The time of the current turn.
     now: Now,
-    conns: Slab<Conn>,
-    /// How many lives each slot has had.
-    generations: Vec<u32>,
-    clients: Map<ClientId, u32>,
+    conns: Connections,
+    clients: Map<ClientId, Slot>,
     registry: Registry,
     timers: Timers<Owner>,
     /// Connections whose outbox could not take a frame; they are closed when the step is over.
@@ -93,7 +92,7 @@ pub(crate) struct Hub {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     /// The connection in this slot.
-    Conn(u32),
+    Conn(Slot),
     /// The shutdown.
     Drain,
     /// An address that has no connection any more.
@@ -105,8 +104,7 @@ impl Hub {
         Self {
             config,
             now: Now::default(),
-            conns: Slab::new(),
-            generations: Vec::new(),
+            conns: Connections::default(),
             clients: Map::with_hasher(keys),
             registry: Registry::new(keys),
             timers: Timers::default(),
@@ -208,14 +206,14 @@ impl Hub {
 
     /// The connection of this id, unless it has ended.
     fn find(&self, conn: ConnId) -> Option<&Conn> {
-        self.conns.get(conn.slot as usize).filter(|found| found.id == conn)
+        self.conns.get(conn)
     }
 
     /// Does something with a connection, unless the id is that of one that has ended.
-    fn with(&mut self, conn: ConnId, then: impl FnOnce(&mut Self, u32)) {
-        match self.conns.get(conn.slot as usize) {
-            Some(found) if found.id == conn => then(self, conn.slot),
-            _ => self.totals.stale_inputs += 1,
+    fn with(&mut self, conn: ConnId, then: impl FnOnce(&mut Self, Slot)) {
+        match self.conns.get(conn) {
+            Some(_) => then(self, conn.slot),
+            None => self.totals.stale_inputs += 1,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::connection::pending::Reasons;
 use crate::connection::pending::{PendingAuth, PendingConnect};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
-use crate::ids::Name;
+use crate::ids::{Name, Slot};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::protocol::plain::{self, Message, Wrong};
@@ -26,7 +26,7 @@ const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":
 
 impl Hub {
     /// The WebSocket is open: whoever needs no token is in.
-    pub(super) fn plain_opened(&mut self, slot: u32, token: Option<String>) {
+    pub(super) fn plain_opened(&mut self, slot: Slot, token: Option<String>) {
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
             None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
@@ -35,13 +35,13 @@ impl Hub {
     }
 
     /// A message came, or its time.
-    pub(super) fn plain_message(&mut self, slot: u32, text: &str) {
+    pub(super) fn plain_message(&mut self, slot: Slot, text: &str) {
         let plain::Incoming { id, message } = plain::parse(text, &self.config.limits);
         let id = id.as_deref();
         if let Err(error) = self.check_command_rate(slot) {
             return self.answer_plain(slot, id, &error);
         }
-        let Some(open) = self.conns[slot as usize].open() else { return };
+        let Some(open) = self.conns[slot].open() else { return };
         match (message, &open.stage) {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
             (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// The first token was checked.
-    pub(super) fn plain_authenticated(&mut self, slot: u32, id: Option<&str>, verdict: TokenVerdict) {
+    pub(super) fn plain_authenticated(&mut self, slot: Slot, id: Option<&str>, verdict: TokenVerdict) {
         match verdict {
             TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
             verdict if self.config.policy.allow_anonymous => {
@@ -70,8 +70,8 @@ impl Hub {
     }
 
     /// A later token was checked.
-    pub(super) fn plain_renewed(&mut self, slot: u32, id: Option<&str>, verdict: TokenVerdict) {
-        let Some(open) = self.conns[slot as usize].open() else { return };
+    pub(super) fn plain_renewed(&mut self, slot: Slot, id: Option<&str>, verdict: TokenVerdict) {
+        let Some(open) = self.conns[slot].open() else { return };
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             // As in json: closed, it comes back with a token that is new.
@@ -88,7 +88,7 @@ impl Hub {
     }
 
     /// Tells a client that its token is not good, and which limit it breaks.
-    fn enqueue_token_error(&mut self, slot: u32, id: Option<&str>, verdict: &TokenVerdict) {
+    fn enqueue_token_error(&mut self, slot: Slot, id: Option<&str>, verdict: &TokenVerdict) {
         match verdict {
             TokenVerdict::Bad(flaw @ Flaw::Content { .. }) => {
                 flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
@@ -100,15 +100,15 @@ impl Hub {
     }
 
     /// Tells a client why what it asked for is not done.
-    pub(super) fn answer_plain(&mut self, slot: u32, id: Option<&str>, error: &Error) {
+    pub(super) fn answer_plain(&mut self, slot: Slot, id: Option<&str>, error: &Error) {
         self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
         self.enqueue_error(slot, &frame);
     }
 
     /// Greets, and joins the rooms of the URL and those that come with the user.
-    fn admit_plain(&mut self, slot: u32, identity: Option<Identity>) {
-        let Protocol::Plain(url) = self.conns[slot as usize].protocol.clone() else { return };
+    fn admit_plain(&mut self, slot: Slot, identity: Option<Identity>) {
+        let Protocol::Plain(url) = self.conns[slot].protocol.clone() else { return };
         let Plain { rooms: named, greeting, since, history, .. } = *url;
         let authenticated = identity.is_some();
         let mut rooms = Vec::new();
@@ -117,7 +117,7 @@ impl Hub {
             rooms = with_user;
         }
         if greeting {
-            let client = self.conns[slot as usize].client;
+            let client = self.conns[slot].client;
             let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
             self.enqueue_text(slot, &frame);
         }
@@ -139,7 +139,7 @@ impl Hub {
         self.enter(slot, PendingConnect { replays, ..PendingConnect::default() }, &rooms);
     }
 
-    fn plain_command(&mut self, slot: u32, id: Option<&str>, message: Message) {
+    fn plain_command(&mut self, slot: Slot, id: Option<&str>, message: Message) {
         let id = id.map(String::from);
         match message {
             Message::Auth { token } if token.is_empty() => {
@@ -155,15 +155,15 @@ impl Hub {
     }
 
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
-    fn send_positions(&mut self, slot: u32) {
-        let conn = self.conns[slot as usize].id;
+    fn send_positions(&mut self, slot: Slot) {
+        let conn = self.conns[slot].id;
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
             let from = Origin::Plain { conn, id: None };
             self.requests.push_back(HomeRequest::History { from, room: room.clone(), query: HistoryQuery::default() });
         }
     }
 
-    fn filter(&mut self, slot: u32, id: Option<&str>, events: Vec<String>) {
+    fn filter(&mut self, slot: Slot, id: Option<&str>, events: Vec<String>) {
         let limits = &self.config.limits;
         let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
         let refused = if events.len() > most {
@@ -176,7 +176,7 @@ impl Hub {
         if let Some((limit, words)) = refused {
             return self.answer_plain(slot, id, &Error::limit(ErrorCode::BadRequest, limit, &words));
         }
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         let Protocol::Plain(url) = &conn.protocol else { return };
         let answer = plain::subscribed(&url.subscribed, &events, self.now.unix_ms);
         if let Some(open) = conn.open_mut() {
@@ -185,8 +185,8 @@ impl Hub {
         self.enqueue_text(slot, &answer);
     }
 
-    fn plain_publish(&mut self, slot: u32, room: Option<String>, data: String, id: Option<String>) {
-        let conn = &self.conns[slot as usize];
+    fn plain_publish(&mut self, slot: Slot, room: Option<String>, data: String, id: Option<String>) {
+        let conn = &self.conns[slot];
         let Protocol::Plain(url) = &conn.protocol else { return };
         let room = match (room, url.rooms.as_slice()) {
             (Some(room), _) => room,
@@ -203,13 +203,13 @@ impl Hub {
     }
 
     /// What a plain connection wants to have of a room that its later token puts it into.
-    pub(super) fn wanted_of(&self, slot: u32, room: &Name) -> Replay {
-        let Protocol::Plain(url) = &self.conns[slot as usize].protocol else { return Replay::None };
+    pub(super) fn wanted_of(&self, slot: Slot, room: &Name) -> Replay {
+        let Protocol::Plain(url) = &self.conns[slot].protocol else { return Replay::None };
         let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());
         since.map_or(Replay::None, |(_, since)| after(since.clone()))
     }
 
-    fn enqueue_plain_error(&mut self, slot: u32, id: Option<&str>, message: &str) {
+    fn enqueue_plain_error(&mut self, slot: Slot, id: Option<&str>, message: &str) {
         let frame = plain::error(message, None, id, self.now.unix_ms);
         self.enqueue_error(slot, &frame);
     }

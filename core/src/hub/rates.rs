@@ -3,6 +3,7 @@
 use super::Hub;
 use crate::close::CloseCause;
 use crate::error::{Error, ErrorCode};
+use crate::ids::Slot;
 use crate::limits::Limit;
 use core::time::Duration;
 
@@ -12,9 +13,9 @@ const REFUSALS_WITHIN: Duration = Duration::from_secs(10);
 impl Hub {
     /// Counts a client's frame against `client_frames`. Returns false when it exceeds the rate, and ends the connection: to
     /// refuse a frame costs as much as to take it.
-    pub(super) fn check_frame_rate(&mut self, slot: u32) -> bool {
+    pub(super) fn check_frame_rate(&mut self, slot: Slot) -> bool {
         let (now, rate) = (self.now.mono, self.config.limits.client_frames);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.frames.take(now, rate));
+        let conforms = self.conns[slot].open_mut().is_none_or(|open| open.rates.frames.take(now, rate));
         if !conforms {
             self.close_over(slot, Limit::ClientFrames, CloseCause::Rate);
         }
@@ -25,9 +26,9 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn check_command_rate(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_command_rate(&mut self, slot: Slot) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_commands);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.commands.take(now, rate));
+        let conforms = self.conns[slot].open_mut().is_none_or(|open| open.rates.commands.take(now, rate));
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientCommands)) }
     }
 
@@ -35,9 +36,9 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn check_publish_rate(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_publish_rate(&mut self, slot: Slot) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_publishes);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.publishes.take(now, rate));
+        let conforms = self.conns[slot].open_mut().is_none_or(|open| open.rates.publishes.take(now, rate));
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientPublishes)) }
     }
 
@@ -46,16 +47,16 @@ impl Hub {
     ///
     /// # Errors
     /// 111 when it is one too many.
-    pub(super) fn check_join_rate(&mut self, slot: u32) -> Result<(), Error> {
+    pub(super) fn check_join_rate(&mut self, slot: Slot) -> Result<(), Error> {
         let (now, rate) = (self.now.mono, self.config.limits.client_joins);
-        let conforms = self.conns[slot as usize].open_mut().is_none_or(|open| open.rates.joins.take(now, rate));
+        let conforms = self.conns[slot].open_mut().is_none_or(|open| open.rates.joins.take(now, rate));
         let refusal = || Error::limit(ErrorCode::TooManyRequests, Limit::ClientJoins, "too many requests");
         if conforms { Ok(()) } else { Err(refusal()) }
     }
 
-    fn refuse(&mut self, slot: u32, limit: Limit) -> Error {
+    fn refuse(&mut self, slot: Slot, limit: Limit) -> Error {
         let (now, most) = (self.now.mono, self.config.limits.client_refusals);
-        if let Some(open) = self.conns[slot as usize].open_mut() {
+        if let Some(open) = self.conns[slot].open_mut() {
             let rates = &mut open.rates;
             if rates.refusals == 0 || now.since(rates.counting_since) >= REFUSALS_WITHIN {
                 (rates.counting_since, rates.refusals) = (now, 0);

@@ -2,7 +2,7 @@
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
 use crate::connection::pending::Reasons;
-use crate::ids::Name;
+use crate::ids::{Name, Slot};
 use crate::link::JoinId;
 use crate::map::{Keys, Map};
 use alloc::vec::Vec;
@@ -80,7 +80,7 @@ impl Registry {
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
     /// who comes and goes.
-    pub fn begin_join(&mut self, slot: u32, room: &Name, join: JoinId, watches: bool, wanted: Reasons) {
+    pub fn begin_join(&mut self, slot: Slot, room: &Name, join: JoinId, watches: bool, wanted: Reasons) {
         assert!(self.find_membership(slot, room).is_none(), "G2: a connection is in a room once");
         self.slot_entry(slot).memberships.push(Membership {
             join,
@@ -91,22 +91,22 @@ impl Registry {
     }
 
     /// Adds a reason for a connection to be in a room, or to go on joining it. False when it does neither.
-    pub fn add_reason(&mut self, slot: u32, room: &str, reason: Reasons) -> bool {
+    pub fn add_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> bool {
         let Some(at) = self.find_membership(slot, room) else { return false };
-        let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
+        let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
         *wanted = wanted.and(reason);
         true
     }
 
     /// Whether this reason is one of those for which a connection is in a room, or joining it.
-    pub fn has_reason(&self, slot: u32, room: &str, reason: Reasons) -> bool {
-        self.find_membership(slot, room).is_some_and(|at| self.slots[slot as usize].memberships[at].wanted.has(reason))
+    pub fn has_reason(&self, slot: Slot, room: &str, reason: Reasons) -> bool {
+        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()].memberships[at].wanted.has(reason))
     }
 
     /// The join of a connection that is in a room, or joining it, and from now on watches or does not.
-    pub fn set_watches(&mut self, slot: u32, room: &str, watches: bool) -> Option<JoinId> {
+    pub fn set_watches(&mut self, slot: Slot, room: &str, watches: bool) -> Option<JoinId> {
         let at = self.find_membership(slot, room)?;
-        let membership = &mut self.slots[slot as usize].memberships[at];
+        let membership = &mut self.slots[slot.index()].memberships[at];
         membership.watches = watches;
         if let MembershipState::Member(link) = membership.state {
             self.rooms.set_watches(link, watches);
@@ -115,7 +115,7 @@ impl Registry {
     }
 
     /// Whether a connection is a member by this join.
-    pub fn is_joined(&self, slot: u32, join: JoinId) -> bool {
+    pub fn is_joined(&self, slot: Slot, join: JoinId) -> bool {
         let member = |membership: &&Membership| {
             membership.join == join && matches!(membership.state, MembershipState::Member(_))
         };
@@ -123,9 +123,9 @@ impl Registry {
     }
 
     /// Takes a reason back. With the last one the connection is taken out of the room.
-    pub fn withdraw_reason(&mut self, slot: u32, room: &str, reason: Reasons) -> Option<Left> {
+    pub fn withdraw_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
-        let wanted = &mut self.slots[slot as usize].memberships[at].wanted;
+        let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
         match wanted.without(reason) {
             Some(rest) => {
                 *wanted = rest;
@@ -136,14 +136,14 @@ impl Registry {
     }
 
     /// The rooms of a connection that somebody wants it in, with everybody who does.
-    pub fn with_reason(&self, slot: u32, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
+    pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
         let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
     /// Makes the connection a member. False when nobody waits for this join any more.
-    pub fn confirm(&mut self, slot: u32, join: JoinId) -> bool {
-        let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
+    pub fn confirm(&mut self, slot: Slot, join: JoinId) -> bool {
+        let Some(entry) = self.slots.get_mut(slot.index()) else { return false };
         let Some(at) = entry.memberships.iter().position(|membership| membership.join == join) else { return false };
         let MembershipState::Joining(room) = &entry.memberships[at].state else { return false };
         let link = self.rooms.add(room, Entry { slot, membership: index(at), watches: entry.memberships[at].watches });
@@ -153,7 +153,7 @@ impl Registry {
     }
 
     /// Gives up a join that was refused. Returns who wanted it.
-    pub fn give_up(&mut self, slot: u32, join: JoinId) -> Option<Reasons> {
+    pub fn give_up(&mut self, slot: Slot, join: JoinId) -> Option<Reasons> {
         let at = self.memberships_of(slot).iter().position(|membership| membership.join == join)?;
         let wanted = self.memberships_of(slot)[at].wanted;
         self.remove_membership(slot, at);
@@ -161,59 +161,59 @@ impl Registry {
     }
 
     /// Takes a connection out of a room, or gives up joining it.
-    pub fn leave(&mut self, slot: u32, room: &str) -> Option<Left> {
+    pub fn leave(&mut self, slot: Slot, room: &str) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
         Some(self.remove_membership(slot, at))
     }
 
     /// Takes a connection out of the room that it joined last. Called until there is none, it empties the slot.
-    pub fn leave_one(&mut self, slot: u32) -> Option<Left> {
+    pub fn leave_one(&mut self, slot: Slot) -> Option<Left> {
         let last = self.membership_count(slot).checked_sub(1)?;
         Some(self.remove_membership(slot, last))
     }
 
     /// How many rooms a connection is in or joining.
-    pub fn membership_count(&self, slot: u32) -> usize {
+    pub fn membership_count(&self, slot: Slot) -> usize {
         self.memberships_of(slot).len()
     }
 
     /// Whether a connection is in a room or joining it.
-    pub fn has_membership(&self, slot: u32, room: &str) -> bool {
+    pub fn has_membership(&self, slot: Slot, room: &str) -> bool {
         self.find_membership(slot, room).is_some()
     }
 
     /// Whether a connection is a member of a room.
-    pub fn is_member(&self, slot: u32, room: &str) -> bool {
-        let membership = self.find_membership(slot, room).map(|at| &self.slots[slot as usize].memberships[at]);
+    pub fn is_member(&self, slot: Slot, room: &str) -> bool {
+        let membership = self.find_membership(slot, room).map(|at| &self.slots[slot.index()].memberships[at]);
         membership.is_some_and(|membership| matches!(membership.state, MembershipState::Member(_)))
     }
 
     /// The rooms of a connection, with whether it is a member yet.
-    pub fn membership_states(&self, slot: u32) -> impl Iterator<Item = (&Name, bool)> {
+    pub fn membership_states(&self, slot: Slot) -> impl Iterator<Item = (&Name, bool)> {
         self.memberships_of(slot)
             .iter()
             .map(|membership| (self.room(membership), matches!(membership.state, MembershipState::Member(_))))
     }
 
     /// The members of a room, in the order in which they are served.
-    pub fn members(&self, room: &str) -> impl Iterator<Item = u32> {
+    pub fn members(&self, room: &str) -> impl Iterator<Item = Slot> {
         self.rooms.of(room).iter().map(|entry| entry.slot)
     }
 
     /// The members of a room that are told who comes and goes.
-    pub fn watchers(&self, room: &str) -> impl Iterator<Item = u32> {
+    pub fn watchers(&self, room: &str) -> impl Iterator<Item = Slot> {
         let watched = self.rooms.find(room).is_some_and(|group| self.rooms.groups[group as usize].watchers > 0);
         let entries = if watched { self.rooms.of(room) } else { &[] };
         entries.iter().filter(|entry| entry.watches).map(|entry| entry.slot)
     }
 
     /// The rooms that a connection is a member of or joins, each with its join.
-    pub fn membership_joins(&self, slot: u32) -> impl Iterator<Item = (&Name, JoinId)> {
+    pub fn membership_joins(&self, slot: Slot) -> impl Iterator<Item = (&Name, JoinId)> {
         self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
     /// Gives a connection to a user. Returns whether it is the user's first.
-    pub fn set_user(&mut self, slot: u32, user: &Name) -> bool {
+    pub fn set_user(&mut self, slot: Slot, user: &Name) -> bool {
         assert!(!user.is_empty(), "the anonymous user is nobody");
         let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
@@ -226,19 +226,19 @@ impl Registry {
     }
 
     /// Takes a connection from its user. Returns whose it was, if it was the last.
-    pub fn clear_user(&mut self, slot: u32) -> Option<Name> {
-        let Owned { link, .. } = self.slots.get_mut(slot as usize)?.user.take()?;
+    pub fn clear_user(&mut self, slot: Slot) -> Option<Name> {
+        let Owned { link, .. } = self.slots.get_mut(slot.index())?.user.take()?;
         self.owners -= 1;
         let user = self.users.name(link).clone();
         if let Some(moved) = self.users.remove(link) {
-            let owned = self.slots[moved.slot as usize].user.as_mut().expect("G2: a connection knows its user");
+            let owned = self.slots[moved.slot.index()].user.as_mut().expect("G2: a connection knows its user");
             owned.link = link;
         }
         self.users.of(&user).is_empty().then_some(user)
     }
 
     /// The connections of a user.
-    pub fn connections_of(&self, user: &str) -> impl Iterator<Item = u32> {
+    pub fn connections_of(&self, user: &str) -> impl Iterator<Item = Slot> {
         self.users.of(user).iter().map(|entry| entry.slot)
     }
 
@@ -248,8 +248,8 @@ impl Registry {
     }
 
     /// The connection that has been the user's for the longest. It costs as much as the user has connections.
-    pub fn oldest_of(&self, user: &str) -> Option<u32> {
-        let since = |slot: &u32| self.slots[*slot as usize].user.map(|owned| owned.since);
+    pub fn oldest_of(&self, user: &str) -> Option<Slot> {
+        let since = |slot: &Slot| self.slots[slot.index()].user.map(|owned| owned.since);
         self.connections_of(user).min_by_key(since)
     }
 
@@ -310,12 +310,16 @@ impl Registry {
                 if let MembershipState::Member(link) = membership.state {
                     memberships += 1;
                     let entry = self.rooms.entry(link);
-                    assert_eq!((entry.slot, entry.membership), (index(slot), index(at)), "G2: a room knows its member");
+                    assert_eq!(
+                        (entry.slot, entry.membership),
+                        (Slot::at(slot), index(at)),
+                        "G2: a room knows its member"
+                    );
                 }
             }
             if let Some(owned) = entry.user {
                 users += 1;
-                assert_eq!(self.users.entry(owned.link).slot, index(slot), "G2: a user knows its connection");
+                assert_eq!(self.users.entry(owned.link).slot, Slot::at(slot), "G2: a user knows its connection");
             }
         }
         assert_eq!(memberships, self.confirmed, "G8: memberships are counted");
@@ -332,8 +336,8 @@ impl Registry {
         );
     }
 
-    fn memberships_of(&self, slot: u32) -> &[Membership] {
-        self.slots.get(slot as usize).map_or(&[], |entry| &entry.memberships)
+    fn memberships_of(&self, slot: Slot) -> &[Membership] {
+        self.slots.get(slot.index()).map_or(&[], |entry| &entry.memberships)
     }
 
     fn room<'a>(&'a self, membership: &'a Membership) -> &'a Name {
@@ -343,16 +347,16 @@ impl Registry {
         }
     }
 
-    fn slot_entry(&mut self, slot: u32) -> &mut SlotEntry {
-        let at = slot as usize;
+    fn slot_entry(&mut self, slot: Slot) -> &mut SlotEntry {
+        let at = slot.index();
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, SlotEntry::default);
         }
         &mut self.slots[at]
     }
 
-    fn find_membership(&self, slot: u32, room: &str) -> Option<usize> {
-        let memberships = &self.slots.get(slot as usize)?.memberships;
+    fn find_membership(&self, slot: Slot, room: &str) -> Option<usize> {
+        let memberships = &self.slots.get(slot.index())?.memberships;
         let known = self.rooms.find(room);
         memberships.iter().position(|membership| match &membership.state {
             MembershipState::Joining(name) => name.as_str() == room,
@@ -360,8 +364,8 @@ impl Registry {
         })
     }
 
-    fn remove_membership(&mut self, slot: u32, at: usize) -> Left {
-        let memberships = &mut self.slots[slot as usize].memberships;
+    fn remove_membership(&mut self, slot: Slot, at: usize) -> Left {
+        let memberships = &mut self.slots[slot.index()].memberships;
         let membership = memberships.swap_remove(at);
         if let Some(Membership { state: MembershipState::Member(moved), .. }) = memberships.get(at) {
             self.rooms.entry_mut(*moved).membership = index(at);
@@ -375,7 +379,7 @@ impl Registry {
             MembershipState::Member(link) => {
                 let room = self.rooms.name(link).clone();
                 if let Some(moved) = self.rooms.remove(link) {
-                    self.slots[moved.slot as usize].memberships[moved.membership as usize].state =
+                    self.slots[moved.slot.index()].memberships[moved.membership as usize].state =
                         MembershipState::Member(link);
                 }
                 self.confirmed -= 1;
@@ -403,7 +407,7 @@ struct Group {
 /// The member's side of a relation: which slot, and which of its memberships.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    slot: u32,
+    slot: Slot,
     membership: u32,
     watches: bool,
 }
@@ -502,30 +506,31 @@ mod tests {
         Registry::new(Keys(1, 2))
     }
 
-    fn join(registry: &mut Registry, slot: u32, room: &str, number: u64) {
+    fn join(registry: &mut Registry, slot: usize, room: &str, number: u64) {
+        let slot = Slot::at(slot);
         registry.begin_join(slot, &Name::from(room), JoinId(number), number % 2 == 1, Reasons::CLIENT);
         assert!(registry.confirm(slot, JoinId(number)));
         registry.audit();
     }
 
-    fn members(registry: &Registry, room: &str) -> Vec<u32> {
-        registry.members(room).collect()
+    fn members(registry: &Registry, room: &str) -> Vec<usize> {
+        registry.members(room).map(Slot::index).collect()
     }
 
     #[test]
     fn a_room_is_there_from_its_first_member_to_its_last() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
-        assert!(registry.confirm(0, JoinId(1)));
-        assert!(!registry.confirm(0, JoinId(1)), "a join is confirmed once");
+        assert!(registry.confirm(Slot::at(0), JoinId(1)));
+        assert!(!registry.confirm(Slot::at(0), JoinId(1)), "a join is confirmed once");
         join(&mut registry, 1, "a", 2);
         assert_eq!(members(&registry, "a"), [0, 1]);
         assert_eq!(registry.memberships(), 2);
-        assert!(registry.leave(0, "a").unwrap().was_member);
+        assert!(registry.leave(Slot::at(0), "a").unwrap().was_member);
         assert_eq!(members(&registry, "a"), [1]);
         registry.audit();
-        registry.leave(1, "a").unwrap();
+        registry.leave(Slot::at(1), "a").unwrap();
         registry.audit();
         assert_eq!(registry.rooms().count(), 0);
     }
@@ -533,16 +538,16 @@ mod tests {
     #[test]
     fn a_join_that_was_given_up_is_not_confirmed() {
         let mut registry = registry();
-        registry.begin_join(0, &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
-        let left = registry.leave(0, "a").unwrap();
+        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
+        let left = registry.leave(Slot::at(0), "a").unwrap();
         assert_eq!(left, Left { room: Name::from("a"), join: JoinId(1), was_member: false });
-        assert!(!registry.confirm(0, JoinId(1)));
-        registry.begin_join(0, &Name::from("a"), JoinId(2), false, Reasons::CLIENT);
-        registry.give_up(0, JoinId(1));
-        assert!(registry.has_membership(0, "a"), "another join is not given up");
-        registry.give_up(0, JoinId(2));
-        assert!(!registry.has_membership(0, "a"));
-        assert!(!registry.confirm(7, JoinId(1)), "nor for a slot that never was");
+        assert!(!registry.confirm(Slot::at(0), JoinId(1)));
+        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(2), false, Reasons::CLIENT);
+        registry.give_up(Slot::at(0), JoinId(1));
+        assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
+        registry.give_up(Slot::at(0), JoinId(2));
+        assert!(!registry.has_membership(Slot::at(0), "a"));
+        assert!(!registry.confirm(Slot::at(7), JoinId(1)), "nor for a slot that never was");
         registry.audit();
     }
 
@@ -550,20 +555,25 @@ mod tests {
     fn a_membership_ends_with_the_last_reason_for_it() {
         let mut registry = registry();
         join(&mut registry, 0, "a", 1);
-        assert!(registry.add_reason(0, "a", Reasons::TOKEN) && !registry.add_reason(0, "b", Reasons::TOKEN));
+        assert!(
+            registry.add_reason(Slot::at(0), "a", Reasons::TOKEN)
+                && !registry.add_reason(Slot::at(0), "b", Reasons::TOKEN)
+        );
         let wanted = |registry: &Registry, by| {
-            registry.with_reason(0, by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
+            registry.with_reason(Slot::at(0), by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
         };
         let both = Reasons::CLIENT.and(Reasons::TOKEN);
         assert_eq!(wanted(&registry, Reasons::TOKEN), [(Name::from("a"), both)]);
         assert_eq!(wanted(&registry, Reasons::API), []);
-        assert_eq!(registry.withdraw_reason(0, "a", Reasons::TOKEN), None);
-        assert_eq!(registry.withdraw_reason(0, "a", Reasons::TOKEN), None, "it is taken back once");
+        assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::TOKEN), None);
+        assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::TOKEN), None, "it is taken back once");
         assert_eq!(wanted(&registry, Reasons::CLIENT), [(Name::from("a"), Reasons::CLIENT)]);
-        assert!(registry.withdraw_reason(0, "a", Reasons::CLIENT).expect("nobody wants it any more").was_member);
-        assert_eq!(registry.withdraw_reason(0, "a", Reasons::CLIENT), None);
-        registry.begin_join(0, &Name::from("b"), JoinId(2), false, Reasons::TOKEN);
-        assert!(!registry.withdraw_reason(0, "b", both).expect("nor that it joins").was_member);
+        assert!(
+            registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT).expect("nobody wants it any more").was_member
+        );
+        assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT), None);
+        registry.begin_join(Slot::at(0), &Name::from("b"), JoinId(2), false, Reasons::TOKEN);
+        assert!(!registry.withdraw_reason(Slot::at(0), "b", both).expect("nor that it joins").was_member);
         registry.audit();
     }
 
@@ -575,20 +585,27 @@ mod tests {
         {
             join(&mut registry, slot, room, number as u64);
         }
-        assert_eq!(registry.watchers("a").collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(registry.membership_joins(1).map(|(_, join)| join.0).collect::<Vec<_>>(), [3, 4]);
-        registry.leave(0, "a").unwrap();
+        assert_eq!(registry.watchers("a").map(Slot::index).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(registry.membership_joins(Slot::at(1)).map(|(_, join)| join.0).collect::<Vec<_>>(), [3, 4]);
+        registry.leave(Slot::at(0), "a").unwrap();
         registry.audit();
         assert_eq!(members(&registry, "a"), [2, 1]);
-        assert_eq!(registry.membership_states(0).map(|(room, _)| room.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!(
+            registry.membership_states(Slot::at(0)).map(|(room, _)| room.as_str()).collect::<Vec<_>>(),
+            ["c", "b"]
+        );
         let mut left = vec![];
-        while let Some(one) = registry.leave_one(0) {
+        while let Some(one) = registry.leave_one(Slot::at(0)) {
             left.push(one.room);
             registry.audit();
         }
         assert_eq!(left, [Name::from("b"), Name::from("c")]);
-        assert_eq!(registry.membership_count(0), 0);
-        assert!(registry.is_member(1, "b") && !registry.is_member(1, "c") && !registry.has_membership(9, "a"));
+        assert_eq!(registry.membership_count(Slot::at(0)), 0);
+        assert!(
+            registry.is_member(Slot::at(1), "b")
+                && !registry.is_member(Slot::at(1), "c")
+                && !registry.has_membership(Slot::at(9), "a")
+        );
     }
 
     #[test]
@@ -597,8 +614,8 @@ mod tests {
             let mut registry = registry();
             join(&mut registry, 0, "a", 1);
             join(&mut registry, 1, "a", 2);
-            registry.set_user(0, &Name::from("ada"));
-            registry.set_user(1, &Name::from("ada"));
+            registry.set_user(Slot::at(0), &Name::from("ada"));
+            registry.set_user(Slot::at(1), &Name::from("ada"));
             registry
         };
         audit_finds(
@@ -633,17 +650,17 @@ mod tests {
     fn a_user_is_online_from_the_first_connection_to_the_last() {
         let mut registry = registry();
         let ada = Name::from("ada");
-        assert!(registry.set_user(0, &ada));
-        assert!(!registry.set_user(1, &ada));
-        assert!(!registry.set_user(2, &ada));
+        assert!(registry.set_user(Slot::at(0), &ada));
+        assert!(!registry.set_user(Slot::at(1), &ada));
+        assert!(!registry.set_user(Slot::at(2), &ada));
         registry.audit();
-        assert_eq!(registry.clear_user(0), None);
+        assert_eq!(registry.clear_user(Slot::at(0)), None);
         registry.audit();
-        assert_eq!(registry.connections_of("ada").collect::<Vec<_>>(), [2, 1]);
-        assert_eq!((registry.oldest_of("ada"), registry.connection_count("ada")), (Some(1), 2));
-        assert_eq!(registry.clear_user(2), None);
-        assert_eq!(registry.clear_user(2), None, "a connection is taken from its user once");
-        assert_eq!(registry.clear_user(1), Some(ada));
+        assert_eq!(registry.connections_of("ada").map(Slot::index).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!((registry.oldest_of("ada"), registry.connection_count("ada")), (Some(Slot::at(1)), 2));
+        assert_eq!(registry.clear_user(Slot::at(2)), None);
+        assert_eq!(registry.clear_user(Slot::at(2)), None, "a connection is taken from its user once");
+        assert_eq!(registry.clear_user(Slot::at(1)), Some(ada));
         registry.audit();
     }
 }

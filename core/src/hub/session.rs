@@ -11,7 +11,7 @@ use crate::connection::{Conn, Open, Protocol, Stage};
 use crate::effect::{Change, Effect};
 use crate::error::UnsubscribeReason;
 use crate::hub::registry::Registry;
-use crate::ids::{ClientInfo, Name};
+use crate::ids::{ClientInfo, Name, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::publication::Replay;
@@ -33,7 +33,7 @@ struct RoomChanges {
 
 impl RoomChanges {
     /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
-    fn after(open: &Open, registry: &Registry, slot: u32, channels: &[Name], user: Option<&Name>) -> Self {
+    fn after(open: &Open, registry: &Registry, slot: Slot, channels: &[Name], user: Option<&Name>) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(Name, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
@@ -48,8 +48,8 @@ impl RoomChanges {
 
 impl Hub {
     /// Has a token's signature checked. What the client says meanwhile waits.
-    pub(super) fn authenticate(&mut self, slot: u32, token: String, pending: PendingAuth) {
-        let conn = &mut self.conns[slot as usize];
+    pub(super) fn authenticate(&mut self, slot: Slot, token: String, pending: PendingAuth) {
+        let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         assert!(open.pending_auth.is_none(), "who has a token checked is not heard until that is done");
@@ -58,8 +58,8 @@ impl Hub {
     }
 
     /// The signature has been checked.
-    pub(super) fn authenticated(&mut self, slot: u32, verified: Result<VerifiedClaims, BadToken>) {
-        let Some(pending) = self.conns[slot as usize].open_mut().and_then(|open| open.pending_auth.take()) else {
+    pub(super) fn authenticated(&mut self, slot: Slot, verified: Result<VerifiedClaims, BadToken>) {
+        let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.pending_auth.take()) else {
             self.totals.ignored_inputs += 1;
             return;
         };
@@ -69,7 +69,7 @@ impl Hub {
             let why = why.to_string();
             self.token_refused(slot, &why);
         }
-        let plain = matches!(self.conns[slot as usize].protocol, Protocol::Plain(_));
+        let plain = matches!(self.conns[slot].protocol, Protocol::Plain(_));
         match pending {
             PendingAuth::Connect(connect) if plain => {
                 self.plain_authenticated(slot, connect.plain_id.as_deref(), verdict)
@@ -84,40 +84,40 @@ impl Hub {
     }
 
     /// Tells the operator why a token does not do what it was shown for.
-    pub(super) fn token_refused(&mut self, slot: u32, why: &str) {
-        let Conn { id, client, .. } = self.conns[slot as usize];
+    pub(super) fn token_refused(&mut self, slot: Slot, why: &str) {
+        let Conn { id, client, .. } = self.conns[slot];
         tracing::debug!(%client, %why, "a token proves nothing");
         self.effects.push(Effect::TokenRefused { conn: id, why: why.into() });
     }
 
     /// Ends a connection whose token is of another user than it has.
-    pub(super) fn close_as_anothers(&mut self, slot: u32) {
+    pub(super) fn close_as_anothers(&mut self, slot: Slot) {
         const WHY: &str = "the token is another user's";
         self.token_refused(slot, WHY);
         self.close_because(slot, CloseCause::BadRequest, WHY);
     }
 
     /// Ends a connection that has shown a token which proves nothing.
-    pub(super) fn refuse_token(&mut self, slot: u32, flaw: &Flaw) {
+    pub(super) fn refuse_token(&mut self, slot: Slot, flaw: &Flaw) {
         flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
         self.close_with(slot, CloseCause::InvalidToken, flaw.close_reason());
     }
 
     /// Ends a connection whose token is not valid at this moment.
-    pub(super) fn close_untimely(&mut self, slot: u32, untimely: Untimely) {
+    pub(super) fn close_untimely(&mut self, slot: Slot, untimely: Untimely) {
         self.close_with(slot, CloseCause::Expired, untimely.close_reason());
     }
 
     /// Makes a connection the user's own. Returns the rooms that it is put into because of that, each with who wants it
     /// there; `None` when the user has too many connections, and this one is closed.
-    pub(super) fn identify(&mut self, slot: u32, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
+    pub(super) fn identify(&mut self, slot: Slot, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
         let Identity { user, info, channels, until, .. } = identity;
         if !self.admit_user(slot, &user) {
             return None;
         }
         self.set(slot, Timer::Expiry, until);
         let mut rooms: Vec<_> = channels.iter().map(|room| (room.clone(), Reasons::TOKEN)).collect();
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
             open.granted = channels;
@@ -136,8 +136,8 @@ impl Hub {
     /// the client is told first. A membership that others want as well stays, and one that was left meanwhile stays left.
     ///
     /// The user must be the one that the connection has, or it must have none.
-    pub(super) fn renew(&mut self, slot: u32, identity: Identity, answer: &str) {
-        let Some(open) = self.conns[slot as usize].open() else { return };
+    pub(super) fn renew(&mut self, slot: Slot, identity: Identity, answer: &str) {
+        let Some(open) = self.conns[slot].open() else { return };
         let Identity { user, info, channels, until, .. } = identity;
         let is_new = open.info.user != user;
         let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
@@ -162,7 +162,7 @@ impl Hub {
         if is_new {
             self.give_to_user(slot, user.clone());
         }
-        if let Some(open) = self.conns[slot as usize].open_mut() {
+        if let Some(open) = self.conns[slot].open_mut() {
             open.granted = channels;
         }
         self.rename(slot, user.clone(), info);
@@ -174,14 +174,14 @@ impl Hub {
     }
 
     /// Whether a user may have this connection too; where not, it is closed.
-    fn admit_user(&mut self, slot: u32, user: &Name) -> bool {
+    fn admit_user(&mut self, slot: Slot, user: &Name) -> bool {
         if self.config.user_limit == UserLimit::Replace || !self.is_user_full(user, 0) {
             return true;
         }
-        let others: Vec<u32> = self.registry.connections_of(user).collect();
+        let others: Vec<Slot> = self.registry.connections_of(user).collect();
         for other in others {
             // Who does not answer makes room before it would without being asked.
-            if self.conns[other as usize].ready().is_some() {
+            if self.conns[other].ready().is_some() {
                 self.send_ping(other);
             }
         }
@@ -204,15 +204,15 @@ impl Hub {
         !user.is_empty() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
     }
 
-    fn give_to_user(&mut self, slot: u32, user: Name) {
+    fn give_to_user(&mut self, slot: Slot, user: Name) {
         if self.registry.set_user(slot, &user) {
             self.event(Change::Online(user));
         }
     }
 
     /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.
-    fn rename(&mut self, slot: u32, user: Name, info: Option<String>) {
-        let conn = &mut self.conns[slot as usize];
+    fn rename(&mut self, slot: Slot, user: Name, info: Option<String>) {
+        let conn = &mut self.conns[slot];
         let client = conn.client;
         let Some(open) = conn.open_mut() else { return };
         let info = ClientInfo { client, user, info, room_info: None };
@@ -234,14 +234,14 @@ impl Hub {
 
     /// Puts the connection into the rooms that it starts in. One of json is ready when the home has confirmed them all: the
     /// reply to its `connect` speaks of them. One of plain is ready at once.
-    pub(super) fn enter(&mut self, slot: u32, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
+    pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
         if rooms.len() > self.config.limits.rooms_per_connection {
             return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
         }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
-        let is_json = matches!(self.conns[slot as usize].protocol, Protocol::Json { .. });
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+        let is_json = matches!(self.conns[slot].protocol, Protocol::Json { .. });
+        let Some(open) = self.conns[slot].open_mut() else { return };
         open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_json);
         let user = open.info.user.clone();
@@ -266,8 +266,8 @@ impl Hub {
     }
 
     /// Makes a connection of json ready, if no room that it starts in is still to be confirmed.
-    pub(super) fn ready_if_entered(&mut self, slot: u32) {
-        let Some(open) = self.conns[slot as usize].open_mut() else { return };
+    pub(super) fn ready_if_entered(&mut self, slot: Slot) {
+        let Some(open) = self.conns[slot].open_mut() else { return };
         if !open.joins.is_empty() {
             return;
         }

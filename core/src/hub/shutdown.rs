@@ -3,7 +3,7 @@
 use super::{Hub, Owner};
 use crate::close::CloseCause;
 use crate::connection::{Conn, Phase};
-use crate::hub::registry::index;
+use crate::ids::Slot;
 use crate::time::Instant;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -35,9 +35,9 @@ impl Hub {
 
     pub(super) fn drain_step(&mut self) {
         let Some(mut drain) = self.drain else { return };
-        let living = |(_, conn): &(usize, &Conn)| !matches!(conn.phase, Some(Phase::Closing(_)));
-        let mut rest = self.conns.iter().filter(living).map(|(slot, _)| index(slot));
-        let step: Vec<u32> = rest.by_ref().take(drain.per_step).collect();
+        let living = |(_, conn): &(Slot, &Conn)| !matches!(conn.phase, Some(Phase::Closing(_)));
+        let mut rest = self.conns.iter().filter(living).map(|(slot, _)| slot);
+        let step: Vec<Slot> = rest.by_ref().take(drain.per_step).collect();
         let next = if rest.next().is_some() { self.now.mono.after(DRAIN_STEP) } else { Instant::NEVER };
         drop(rest);
         self.timers.rearm(Owner::Drain, &mut drain.armed, next);

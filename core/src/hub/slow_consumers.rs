@@ -7,8 +7,7 @@ use crate::connection::deadlines::Timer;
 use crate::connection::outbox::{Progress, Queue};
 use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
-use crate::hub::registry::index;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Slot};
 use crate::limits::Limit;
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -21,10 +20,10 @@ impl Hub {
     }
 
     /// The socket took some of what was pending. The phase stays where it is: this is done for every frame of every member.
-    pub(super) fn flushed(&mut self, slot: u32, bytes: usize) {
+    pub(super) fn flushed(&mut self, slot: Slot, bytes: usize) {
         self.totals.bytes_written += bytes as u64;
         self.outbox_bytes -= bytes;
-        let conn = &mut self.conns[slot as usize];
+        let conn = &mut self.conns[slot];
         match &mut conn.phase {
             Some(Phase::Open(open)) => {
                 let limits = &self.config.limits;
@@ -38,7 +37,7 @@ impl Hub {
                     self.outbox_is_low(slot);
                 }
                 if goes_on {
-                    self.agenda.then(Work::Enter(self.conns[slot as usize].id));
+                    self.agenda.then(Work::Enter(self.conns[slot].id));
                 }
             }
             Some(Phase::Closing(closing)) => {
@@ -57,8 +56,8 @@ impl Hub {
     }
 
     /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
-    fn watch_progress(&mut self, slot: u32, bytes: usize, progress: Progress) {
-        let armed = self.conns[slot as usize].deadlines.get(Timer::Write) != Instant::NEVER;
+    fn watch_progress(&mut self, slot: Slot, bytes: usize, progress: Progress) {
+        let armed = self.conns[slot].deadlines.get(Timer::Write) != Instant::NEVER;
         if progress.empty {
             if armed {
                 self.disarm(slot, Timer::Write);
@@ -84,11 +83,11 @@ impl Hub {
 
     #[cold]
     fn close_longest_refusing(&mut self) -> bool {
-        let refusing = |(slot, conn): (usize, &Conn)| {
+        let refusing = |(slot, conn): (Slot, &Conn)| {
             let refuses = conn.open()?.outbox.queue().has_refused();
-            refuses.then(|| (conn.deadlines.get(Timer::Write), index(slot)))
+            refuses.then(|| (conn.deadlines.get(Timer::Write), slot))
         };
-        let mut refusing: Vec<(Instant, u32)> = self.conns.iter().filter_map(refusing).collect();
+        let mut refusing: Vec<(Instant, Slot)> = self.conns.iter().filter_map(refusing).collect();
         refusing.sort_unstable();
         for (_, slot) in &refusing {
             if self.refused_frames.bytes() <= self.config.limits.outbox_bytes_total {

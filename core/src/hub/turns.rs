@@ -12,7 +12,7 @@ use crate::connection::frame::Frame;
 use crate::connection::outbox::PART;
 use crate::connection::{Conn, Protocol};
 use crate::error::Error;
-use crate::ids::{ConnId, Name};
+use crate::ids::{ConnId, Name, Slot};
 use crate::limits::Limits;
 use crate::link::{Caller, HomeRequest, Origin};
 use crate::publication::Draft;
@@ -137,7 +137,7 @@ impl Hub {
     }
 
     /// The slots of the connections whose messages this turn has put off.
-    pub(super) fn paused_slots(&self) -> Vec<u32> {
+    pub(super) fn paused_slots(&self) -> Vec<Slot> {
         self.agenda.waiting_since(self.budget.pauses).map(|conn| conn.slot).collect()
     }
 

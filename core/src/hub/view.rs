@@ -20,7 +20,7 @@ impl Hub {
     pub fn room_views(&self) -> Vec<RoomView> {
         let view = |(name, _): (&Name, usize)| RoomView {
             name: name.clone(),
-            members: self.registry.members(name).map(|slot| self.conns[slot as usize].id).collect(),
+            members: self.registry.members(name).map(|slot| self.conns[slot].id).collect(),
         };
         let mut rooms: Vec<RoomView> = self.registry.rooms().map(view).collect();
         rooms.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -29,7 +29,7 @@ impl Hub {
 
     /// The users with their connections, by name.
     pub fn user_views(&self) -> Vec<(Name, Vec<ConnId>)> {
-        let ids = |name: &Name| self.registry.connections_of(name).map(|slot| self.conns[slot as usize].id).collect();
+        let ids = |name: &Name| self.registry.connections_of(name).map(|slot| self.conns[slot].id).collect();
         let mut users: Vec<(Name, Vec<ConnId>)> =
             self.registry.users().map(|(name, _)| (name.clone(), ids(name))).collect();
         users.sort_unstable();

@@ -9,8 +9,7 @@ use crate::api::json::{connection_bytes, room_bytes};
 use crate::api::{Connection, Page, Reply};
 use crate::connection::{Conn, Protocol};
 use crate::glob::Glob;
-use crate::hub::registry::index;
-use crate::ids::{ClientId, Name};
+use crate::ids::{ClientId, Name, Slot};
 use crate::link::Caller;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -117,10 +116,10 @@ impl Hub {
         found: &mut Found<ClientId>,
     ) -> (usize, usize) {
         for slot in from..from + PLACES_PER_STEP {
-            let Some(conn) = self.conns.get(slot).filter(|conn| conn.ready().is_some()) else { continue };
+            let Some(conn) = self.conns.at(slot).filter(|conn| conn.ready().is_some()) else { continue };
             let Some(own) = user_of(conn).filter(|own| user.is_none_or(|user| *own == user)) else { continue };
             let is_later = after.is_none_or(|after| conn.client > after);
-            if is_later && channel.is_none_or(|channel| self.registry.is_member(index(slot), channel)) {
+            if is_later && channel.is_none_or(|channel| self.registry.is_member(Slot::at(slot), channel)) {
                 found.add(&conn.client, connection_bytes(own, protocol(conn), self.rooms_of_connection(conn)));
             }
         }
@@ -137,7 +136,7 @@ impl Hub {
     fn connections_found(&self, found: Found<ClientId>) -> Reply {
         let (clients, next) = found.part();
         let there = clients.iter().filter_map(|client| self.clients.get(client));
-        let ready = there.map(|slot| &self.conns[*slot as usize]).filter(|conn| conn.ready().is_some());
+        let ready = there.map(|slot| &self.conns[*slot]).filter(|conn| conn.ready().is_some());
         Reply::Connections { connections: ready.map(|conn| self.describe(conn)).collect(), next }
     }
 

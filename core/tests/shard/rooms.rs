@@ -217,7 +217,7 @@ fn a_slot_is_used_again_under_another_id() {
     let first = world.plain("/ws/a");
     world.input(Input::Lost { conn: first, cause: Lost::Eof });
     let second = world.plain("/ws/a");
-    assert_eq!((first.slot, first.generation + 1), (second.slot, second.generation));
+    assert_eq!((first.slot(), first.generation() + 1), (second.slot(), second.generation()));
     world.input(Input::PeerClosed { conn: first, code: None });
     world.input(Input::Flushed { conn: first, bytes: 5 });
     assert_eq!(world.shard.stats().totals.stale_inputs, 2);

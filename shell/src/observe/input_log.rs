@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn a_run_of_flushes_is_one_entry_and_what_was_said_is_in_none() {
         let mut log = InputLog::default();
-        let conn = ConnId { slot: 1, generation: 2 };
+        let conn = ConnId::from_parts(1, 2);
         log.before(at(1), &Input::Message { conn, text: "secret".into() });
         for slot in 1..=1000 {
-            log.before(at(2), &Input::Flushed { conn: ConnId { slot, generation: 0 }, bytes: 7 });
+            log.before(at(2), &Input::Flushed { conn: ConnId::from_parts(slot, 0), bytes: 7 });
         }
         assert_eq!(log.to_string(), "1ns message 1.2 (6 bytes), 2ns flushed 1000.0 (7000 bytes)");
     }

@@ -32,7 +32,7 @@ impl<T> Default for ConnectionTable<T> {
 impl<T: Transport> ConnectionTable<T> {
     /// Adds a connection. The slot must be vacant.
     pub(super) fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
-        let slot = driver.conn().slot as usize;
+        let slot = driver.conn().slot();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
@@ -44,14 +44,14 @@ impl<T: Transport> ConnectionTable<T> {
 
     /// The entry of a connection; None where it has ended.
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut HostedConnection<T>> {
-        self.slots.get_mut(conn.slot as usize)?.as_deref_mut().filter(|entry| entry.driver.conn() == conn)
+        self.slots.get_mut(conn.slot())?.as_deref_mut().filter(|entry| entry.driver.conn() == conn)
     }
 
     /// Removes the entry of a connection; None where it has ended.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<HostedConnection<T>>> {
         self.get(conn)?;
         self.open -= 1;
-        self.slots[conn.slot as usize].take()
+        self.slots[conn.slot()].take()
     }
 }
 

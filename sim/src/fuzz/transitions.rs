@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
 
     fn step(&mut self, [kind, who, what, which]: [u8; 4]) {
         let conn = self.ids.get(usize::from(who) % self.ids.len().max(1)).copied();
-        let conn = conn.unwrap_or(ConnId { slot: u32::from(who), generation: 0 });
+        let conn = conn.unwrap_or(ConnId::from_parts(usize::from(who), 0));
         let input = match kind % 16 {
             0 | 1 => return self.accept(what, which),
             2 => Input::Upgraded { conn },

@@ -65,17 +65,17 @@ impl Oracle {
     }
 
     fn take_in(&mut self, client: usize, id: ConnId, client_id: ClientId, entry: Arrival) -> Result<(), Failure> {
-        let generation = self.generations.get(&id.slot).map_or(0, |last| last + 1);
-        if self.conns.iter().flatten().any(|conn| conn.id.slot == id.slot) {
+        let generation = self.generations.get(&id.slot()).map_or(0, |last| last + 1);
+        if self.conns.iter().flatten().any(|conn| conn.id.slot() == id.slot()) {
             return Err(Failure::new(Guarantee::G7, "a vacant slot", format_args!("{id}, which is occupied")));
         }
-        if id.generation != generation {
-            return Err(Failure::new(Guarantee::G7, format_args!("generation {generation} of slot {}", id.slot), id));
+        if id.generation() != generation {
+            return Err(Failure::new(Guarantee::G7, format_args!("generation {generation} of slot {}", id.slot()), id));
         }
         if generation >= 2 {
             self.goals.reach(Goal::SlotReused);
         }
-        self.generations.insert(id.slot, generation);
+        self.generations.insert(id.slot(), generation);
         self.counted.accepted += 1;
         let mut conn = Conn {
             id,

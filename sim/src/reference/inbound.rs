@@ -66,7 +66,7 @@ impl Oracle {
                 return;
             }
             let most = kept.into_iter().max_by_key(|(bytes, client)| {
-                (*bytes, std::cmp::Reverse(self.conns[*client].as_ref().expect("it is there").id.slot))
+                (*bytes, std::cmp::Reverse(self.conns[*client].as_ref().expect("it is there").id.slot()))
             });
             let (_, client) = most.expect("somebody has said it");
             self.hit(Limit::InboundBytesTotal);

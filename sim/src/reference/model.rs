@@ -44,7 +44,7 @@ pub struct Oracle {
     /// Every epoch there ever was.
     pub(super) epochs: Vec<Arc<str>>,
     /// Every slot's generations so far.
-    pub(super) generations: BTreeMap<u32, u32>,
+    pub(super) generations: BTreeMap<usize, u32>,
     pub(super) past: Vec<Past>,
     pub(crate) shutting_down: bool,
     pub(super) counted: Counted,

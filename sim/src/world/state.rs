@@ -180,7 +180,7 @@ impl<S: Subject> World<S> {
 
     /// A stale id: that of the slot one generation before, or else that of the client's last connection.
     pub(super) fn stale_id(&self, client: Client) -> Option<ConnId> {
-        let before = |id: ConnId| ConnId { generation: id.generation.wrapping_sub(1), ..id };
+        let before = |id: ConnId| ConnId::from_parts(id.slot(), id.generation().wrapping_sub(1));
         let former = self.clients[client.index()].former.map(|(id, _)| id);
         self.connection(client).map(|connection| before(connection.id)).or(former)
     }

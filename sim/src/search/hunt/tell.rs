@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_socket_has_one_name() {
-        let sockets = BTreeSet::from([ConnId { slot: 1, generation: 0 }, ConnId { slot: 11, generation: 0 }]);
+        let sockets = BTreeSet::from([ConnId::from_parts(1, 0), ConnId::from_parts(11, 0)]);
         let words = "1 frames for 1.0: [ConnId { slot: 11, generation: 0 }] 11.0 ws1.0 21.0 1.05 1.0";
         assert_eq!(with_names(words, &sockets), "1 frames for ws1.0: [ws11.0] ws11.0 ws1.0 21.0 1.05 ws1.0");
     }

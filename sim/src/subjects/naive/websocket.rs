@@ -90,10 +90,10 @@ pub struct WebSockets {
 impl WebSockets {
     /// A connection in the first free slot.
     pub fn accept(&mut self, client: ClientId, deadline: Instant) -> ConnId {
-        let taken = |slot| self.living().any(|(id, _)| id.slot == slot);
+        let taken = |slot| self.living().any(|(id, _)| id.slot() == slot);
         let slot = (0..).find(|slot| !taken(*slot)).expect("there are fewer connections than numbers");
-        let generation = self.all.keys().filter(|id| id.slot == slot).count();
-        let id = ConnId { slot, generation: u32::try_from(generation).expect("a few lives") };
+        let generation = self.all.keys().filter(|id| id.slot() == slot).count();
+        let id = ConnId::from_parts(slot, u32::try_from(generation).expect("a few lives"));
         let websocket = WebSocket {
             client,
             client_state: State::Connecting,

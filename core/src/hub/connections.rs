@@ -1,0 +1,96 @@
+//! The table of connections: each in a slot, under an id that never names another one.
+
+use crate::connection::Conn;
+use crate::ids::{ConnId, Slot};
+use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
+use slab::Slab;
+
+/// The connections of a shard, by slot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connections {
+    slots: Slab<Conn>,
+    /// The generation that the next connection of each slot has.
+    generations: Vec<u32>,
+}
+
+impl Connections {
+    /// The number of connections.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The index behind that of the last slot that may be occupied.
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// The connection of this id, unless it has ended.
+    #[inline]
+    pub fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.slots.get(id.slot.index()).filter(|found| found.id == id)
+    }
+
+    /// The connection in the slot at this index, if it is occupied.
+    pub fn at(&self, index: usize) -> Option<&Conn> {
+        self.slots.get(index)
+    }
+
+    /// Puts a connection into a vacant slot, made with the id that it gets.
+    pub fn insert_with(&mut self, make: impl FnOnce(ConnId) -> Conn) -> ConnId {
+        let index = self.slots.vacant_key();
+        if self.generations.len() <= index {
+            self.generations.push(0);
+        }
+        let id = ConnId { slot: Slot::at(index), generation: self.generations[index] };
+        self.slots.insert(make(id));
+        id
+    }
+
+    /// Takes a connection out: its slot is vacant, and its id names nothing any more.
+    pub fn remove(&mut self, slot: Slot) -> Conn {
+        let conn = self.slots.remove(slot.index());
+        self.generations[slot.index()] = conn.id.generation.wrapping_add(1);
+        conn
+    }
+
+    /// The connections with their slots, in the order of those.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, &Conn)> {
+        self.slots.iter().map(|(index, conn)| (Slot::at(index), conn))
+    }
+
+    /// Makes the next generation of a slot another one, which an audit has to notice.
+    #[cfg(test)]
+    pub fn spoil_generation(&mut self, slot: Slot) {
+        self.generations[slot.index()] += 1;
+    }
+
+    /// Checks that each id is that of its slot's present connection.
+    pub fn audit(&self) {
+        for (slot, conn) in self.iter() {
+            assert_eq!(conn.id.slot, slot, "G7: an id names its slot");
+            assert_eq!(conn.id.generation, self.generations[slot.index()], "G7: an id names the slot's present life");
+        }
+    }
+
+    /// The connections, in the order of their slots.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.slots.iter_mut().map(|(_, conn)| conn)
+    }
+}
+
+impl Index<Slot> for Connections {
+    type Output = Conn;
+
+    #[inline]
+    fn index(&self, slot: Slot) -> &Conn {
+        &self.slots[slot.index()]
+    }
+}
+
+impl IndexMut<Slot> for Connections {
+    #[inline]
+    fn index_mut(&mut self, slot: Slot) -> &mut Conn {
+        &mut self.slots[slot.index()]
+    }
+}

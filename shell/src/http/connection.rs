@@ -1,7 +1,7 @@
-//! One HTTP connection, from the accepted socket until it ends or becomes a WebSocket.
+//! One HTTP connection: from the accepted socket until it closes or becomes a WebSocket.
 
 use super::metered_socket::MeteredSocket;
-use super::response::error_response;
+use super::response::{Body, error_response};
 use super::router;
 use super::session::{HttpSession, record_limit};
 use crate::net::driver::Handshake;
@@ -9,11 +9,13 @@ use crate::net::sockets::SocketGuard;
 use crate::net::tcp;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use parlor_core::limits::Value;
 use parlor_core::{Address, ConnId, Limit};
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::net::IpAddr;
@@ -26,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{sleep_until, timeout};
 
-/// Takes in a socket that was just accepted, or turns it away.
+/// Serves a socket that was just accepted, or rejects it.
 pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, address: IpAddr) {
     tcp::set_up(&socket);
     match admit(shard, address) {
@@ -40,10 +42,10 @@ pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, address: IpAdd
     }
 }
 
-/// Gives a socket a place, which another one may have to make.
+/// Counts a socket, and displaces another one where there are `http_connections` already.
 ///
 /// # Errors
-/// The limit that is in the way.
+/// The limit that is reached.
 fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
@@ -58,97 +60,106 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
     Ok(sockets.enter(counted, now))
 }
 
-/// Closes a socket, of which nothing was answered, because there are too many.
+/// Closes a socket with an error response, because a limit of sockets is reached. No request of it was answered.
 fn reject(socket: TcpStream, limit: Limit, most: Value) {
     let (status, of) = match limit {
         Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "of this address "),
         _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
     };
-    let words = error_response(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
+    let response = error_response(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
     // The runtime may not know yet that the socket is writable. What does not fit at once is not worth waiting for.
-    let _ = socket.into_std().and_then(|mut socket| socket.write_all(words.as_bytes()));
+    let _ = socket.into_std().and_then(|mut socket| socket.write_all(response.as_bytes()));
 }
 
-/// Why a session is over.
-enum Over {
+/// The end of an HTTP connection.
+enum SessionEnd {
     /// The socket becomes a WebSocket.
     Upgraded(ConnId, Handshake),
-    /// One of the two has no more to say.
-    Done,
-    /// Nothing happened for too long.
-    Late,
-    /// Another socket has its place.
-    Taken,
-    /// The server stops, and does not wait for the rest of a request.
+    /// The client or the server has ended it, or its bytes were no HTTP.
+    Closed,
+    /// `request_timeout` or `idle_timeout` is over.
+    TimedOut,
+    /// Another socket displaces it.
+    Displaced,
+    /// The server stops, and the request is not complete.
     Unfinished,
 }
 
+/// Serves one HTTP connection to its end.
 async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>) {
     let service = service_fn(|request| Box::pin(router::answer(shard.clone(), session.clone(), request)));
-    let socket = TokioIo::new(MeteredSocket::new(
-        socket,
-        session.has_read.clone(),
-        session.is_full.clone(),
-        shard.rounds.clone(),
-    ));
+    let socket = MeteredSocket::new(socket, session.has_read.clone(), session.is_full.clone(), shard.rounds.clone());
     let mut connection =
         // A client that has sent its request may end its side: it is answered like any other.
         http1::Builder::new()
             .half_close(true)
             .max_buf_size(shard.settings.limits.header_bytes)
-            .serve_connection(socket, service);
-    let wait = |patience: Duration| shard.clock.at(shard.clock.now().mono.after(patience));
-    let over = {
-        let mut late = pin!(sleep_until(wait(shard.settings.limits.request_timeout)));
-        let mut close_idle = pin!(shard.close_idle());
-        let mut close_unfinished = pin!(shard.close_unfinished());
-        let mut displaced = pin!(session.guard.displaced());
-        let mut is_closing = false;
-        poll_fn(|cx| {
-            is_closing = is_closing || close_idle.as_mut().poll(cx).is_ready();
-            if is_closing && !session.has_read.get() {
-                // Ends once everything is written that was answered.
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            let done = connection.poll_without_shutdown(cx);
-            if let Some((conn, handshake)) = session.upgrade.take() {
-                return Poll::Ready(Over::Upgraded(conn, handshake));
-            }
-            if let Poll::Ready(done) = done {
-                if let Err(error) = done {
-                    session.failed(&shard, &error);
-                }
-                return Poll::Ready(Over::Done);
-            }
-            if !session.is_answered() {
-                session.mark_waiting();
-                if displaced.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Over::Taken);
-                }
-            }
-            if session.progress.take() {
-                late.as_mut().reset(wait(shard.settings.limits.idle_timeout));
-            }
-            if close_unfinished.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Over::Unfinished);
-            }
-            late.as_mut().poll(cx).map(|()| Over::Late)
-        })
-        .await
-    };
+            .serve_connection(TokioIo::new(socket), service);
+    let end = drive(&shard, &session, &mut connection).await;
     let parts = connection.into_parts();
     let socket = parts.io.into_inner();
-    match over {
-        Over::Upgraded(conn, handshake) => {
+    match end {
+        SessionEnd::Upgraded(conn, handshake) => {
             session.guard.leave();
             shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
-        Over::Taken => displace(&shard, &session, socket.into_inner()),
-        over => end(&shard, &session, socket, &over).await,
+        SessionEnd::Displaced => displace(&shard, &session, socket.into_inner()),
+        end => close(&shard, &session, socket, &end).await,
     }
 }
 
-/// Ends a socket whose place another one has. What it was answered before is written, or was not read in time.
+/// Polls a connection, its timers and the events that end it, until one does.
+async fn drive<S>(
+    shard: &ShardRuntime,
+    session: &HttpSession,
+    connection: &mut http1::Connection<TokioIo<MeteredSocket>, S>,
+) -> SessionEnd
+where
+    S: HttpService<Incoming, ResBody = Body> + Unpin,
+    S::Future: Unpin,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let limits = &shard.settings.limits;
+    let after = |timeout: Duration| shard.clock.at(shard.clock.now().mono.after(timeout));
+    let mut timer = pin!(sleep_until(after(limits.request_timeout)));
+    let mut close_idle = pin!(shard.close_idle());
+    let mut close_unfinished = pin!(shard.close_unfinished());
+    let mut displaced = pin!(session.guard.displaced());
+    let mut is_closing = false;
+    poll_fn(|cx| {
+        is_closing = is_closing || close_idle.as_mut().poll(cx).is_ready();
+        if is_closing && !session.has_read.get() {
+            // Ends the connection once the answers so far are written.
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        let done = connection.poll_without_shutdown(cx);
+        if let Some((conn, handshake)) = session.upgrade.take() {
+            return Poll::Ready(SessionEnd::Upgraded(conn, handshake));
+        }
+        if let Poll::Ready(done) = done {
+            if let Err(error) = done {
+                session.failed(shard, &error);
+            }
+            return Poll::Ready(SessionEnd::Closed);
+        }
+        if !session.is_answered() {
+            session.mark_waiting();
+            if displaced.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(SessionEnd::Displaced);
+            }
+        }
+        if session.progress.take() {
+            timer.as_mut().reset(after(limits.idle_timeout));
+        }
+        if close_unfinished.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(SessionEnd::Unfinished);
+        }
+        timer.as_mut().poll(cx).map(|()| SessionEnd::TimedOut)
+    })
+    .await
+}
+
+/// Closes a displaced socket at once. An answer that its client has not read by now may be lost.
 fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
     let limit = Limit::HttpConnections;
     record_limit(shard, limit, session.address);
@@ -157,48 +168,49 @@ fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
     }
 }
 
-/// Ends a socket in order, unless another one is to have its place meanwhile.
-async fn end(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSocket, why: &Over) {
-    let words = last_response(shard, session, why);
-    let written = matches!(why, Over::Done) && !session.unread.get();
+/// Closes a socket in order, with an error response where one is due. Another socket may displace it meanwhile.
+async fn close(shard: &ShardRuntime, session: &HttpSession, mut socket: MeteredSocket, end: &SessionEnd) {
+    let response = last_response(shard, session, end);
+    let is_written = matches!(end, SessionEnd::Closed) && !session.unread.get();
     session.mark_waiting();
     tokio::select! {
         biased;
         () = session.guard.displaced() => record_limit(shard, Limit::HttpConnections, session.address),
-        // Everything is written, and nothing comes that would take it back.
-        () = shard.close_idle(), if written => {}
-        () = linger(shard, &mut socket, &words) => {}
+        // Every answer is written, and no unread input turns the close into a reset.
+        () = shard.close_idle(), if is_written => {}
+        () = linger(shard, &mut socket, &response) => {}
     }
 }
 
-/// What a socket is told at last, after what it was answered.
-fn last_response(shard: &ShardRuntime, session: &HttpSession, why: &Over) -> String {
-    match why {
-        Over::Late if session.requests.get() == 0 => {
+/// The error response of a connection that the server ends; empty where none is due. Counts the limit that ended it.
+fn last_response(shard: &ShardRuntime, session: &HttpSession, end: &SessionEnd) -> String {
+    match end {
+        SessionEnd::TimedOut if session.requests.get() == 0 => {
             record_limit(shard, Limit::RequestTimeout, session.address);
             error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
         }
-        Over::Late => {
+        SessionEnd::TimedOut => {
             shard.count_limit(Limit::IdleTimeout);
             String::new()
         }
-        Over::Unfinished if session.has_read.get() && !session.answered.get() => {
+        SessionEnd::Unfinished if session.has_read.get() && !session.answered.get() => {
             shard.count_limit(Limit::DrainTimeout);
-            let words = "the server is stopping, and the request was not complete in time";
-            error_response(StatusCode::SERVICE_UNAVAILABLE, words, Limit::DrainTimeout)
+            let message = "the server is stopping, and the request was not complete in time";
+            error_response(StatusCode::SERVICE_UNAVAILABLE, message, Limit::DrainTimeout)
         }
         _ => String::new(),
     }
 }
 
-/// Ends a socket so that the client can read what was written: to close it while it has bytes to read would take that back.
-async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, words: &str) {
+/// Writes the last response, then reads on until the client ends its side: closing a socket with bytes unread would reset
+/// it, and the client would lose what was written. Bounded by `linger_timeout`.
+async fn linger(shard: &ShardRuntime, socket: &mut MeteredSocket, response: &str) {
     let closing = async {
-        socket.write_all(words.as_bytes()).await?;
+        socket.write_all(response.as_bytes()).await?;
         socket.shutdown().await?;
         socket.discard().await
     };
-    // Whatever fails here, the socket is dropped.
+    // After an error the socket is dropped all the same.
     if timeout(shard.settings.limits.linger_timeout, closing).await.is_err() {
         shard.count_limit(Limit::LingerTimeout);
     }

@@ -7,13 +7,18 @@ use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 
-/// What browsers ask for by themselves when a person opens `/health`.
-pub(super) const FAVICON: &str = "/favicon.ico";
+/// The path that browsers request by themselves when a person opens `/health`.
+const FAVICON: &str = "/favicon.ico";
 
-/// What those can look at who only want to see.
+/// The paths that need no API key.
 const PUBLIC_PATHS: [&str; 5] = ["/health", openapi::PATH, FAVICON, "/health/live", "/health/ready"];
 
-/// Answers those who only want to see. Nothing is made for a method that is refused.
+/// Whether a path is answered here, be it by 404.
+pub(super) fn is_public(path: &str) -> bool {
+    [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/")
+}
+
+/// Answers a request for a public path. No body is made for a method that is not allowed.
 pub(super) fn answer(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if !PUBLIC_PATHS.contains(&path) {

@@ -1,4 +1,4 @@
-//! A socket that takes note when bytes come, and when it takes none; what comes behind the first of them takes turns.
+//! The socket of an HTTP connection. It notes reads and refused writes, and charges the reads of bodies to rounds.
 
 use crate::runtime::rounds::{RoundWait, Rounds};
 use std::cell::Cell;
@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What one read is taken for beforehand.
+/// Bytes that a read is charged before its size is known.
 const READ_COST: usize = 16 << 10;
-/// What a read costs that finds less than that, for the call alone.
+/// The least bytes that a read is charged, for the system call.
 const SMALLEST_COST: usize = 2 << 10;
 
-/// The socket, whether any byte was read since the flag was last taken back, and whether it refused what was last written.
+/// A socket with two flags: whether bytes were read since the flag was last cleared, and whether the last write was refused.
 #[derive(Debug)]
 pub(super) struct MeteredSocket {
     socket: TcpStream,
@@ -27,6 +27,7 @@ pub(super) struct MeteredSocket {
 }
 
 impl MeteredSocket {
+    /// A socket that sets these flags and takes its reads from these rounds.
     pub(super) fn new(
         socket: TcpStream,
         has_read: Rc<Cell<bool>>,
@@ -36,14 +37,14 @@ impl MeteredSocket {
         Self { socket, has_read, is_full, rounds, wait: RoundWait::default() }
     }
 
-    /// Reads what comes, and forgets it, until the peer ends its side.
+    /// Reads and discards input until the client ends its side.
     pub(super) async fn discard(&mut self) -> io::Result<()> {
         while poll_fn(|cx| self.poll_discard(cx)).await? > 0 {}
         Ok(())
     }
 
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Not kept from one read to the next: thousands of sockets may be at it.
+        // On the stack of each read: thousands of sockets may be lingering.
         let mut buffer = [MaybeUninit::uninit(); READ_COST];
         let mut buffer = ReadBuf::uninit(&mut buffer);
         Pin::new(self).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
@@ -63,7 +64,8 @@ impl AsyncRead for MeteredSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.has_read.get() {
-            // The head of a request, and a body that comes with it: what is short is not to wait for what is long.
+            // The first read after an answer: the head of a request, and a short body with it. Short requests do not wait for
+            // long ones.
             let before = buffer.filled().len();
             let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
             this.has_read.set(buffer.filled().len() > before);

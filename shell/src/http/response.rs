@@ -1,4 +1,4 @@
-//! Answers, all with a JSON body.
+//! HTTP responses, each with a JSON body or none.
 
 use crate::net::refusals::RefusalReason;
 use crate::runtime::shard::ShardRuntime;
@@ -10,12 +10,13 @@ use parlor_core::Limit;
 use serde_json::json;
 use std::time::Duration;
 
+/// The body of every response.
 pub(super) type Body = Full<Bytes>;
 
-/// After how long whatever is short now may be there again, where nothing else says so.
+/// `Retry-After` of a response whose cause does not say how long it lasts.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
-/// A whole answer as bytes, for a socket that HTTP has nothing more to do with.
+/// A whole error response as text, for a socket that the HTTP library does not serve any more.
 pub(super) fn error_response(status: StatusCode, message: &str, limit: Limit) -> String {
     let body = json!({"error": {"message": message, "limit": limit.name()}}).to_string();
     let length = body.len();
@@ -29,6 +30,7 @@ pub(super) fn error_response(status: StatusCode, message: &str, limit: Limit) ->
     )
 }
 
+/// A response with a JSON body.
 pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
@@ -36,7 +38,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
     response
 }
 
-/// Yes, but there is nothing to see, which need not be asked again for a day.
+/// 204, which may be cached for a day.
 pub(super) fn no_content() -> Response<Body> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -44,19 +46,19 @@ pub(super) fn no_content() -> Response<Body> {
     response
 }
 
-/// No, and why.
+/// An error response, which the log does not show.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
-/// Why a request was refused: goes with its response as far as the log.
+/// The reason for which a request was refused. The router takes it from the response's extensions and logs it.
 #[derive(Clone, Debug)]
 pub(super) struct LoggedRefusal {
     pub(super) reason: RefusalReason,
     pub(super) why: String,
 }
 
-/// The same, and leaves a trace.
+/// The response, with a refusal to be counted and logged.
 pub(super) fn with_refusal(
     mut response: Response<Body>,
     reason: RefusalReason,
@@ -66,52 +68,53 @@ pub(super) fn with_refusal(
     response
 }
 
-/// No, why, and a trace of it.
+/// An error response that is counted and logged as a refusal.
 pub(super) fn logged_error(reason: RefusalReason, status: StatusCode, message: &str) -> Response<Body> {
     with_refusal(error(status, message), reason, message)
 }
 
-/// There is nothing at the path.
+/// 404: nothing is at the path.
 pub(super) fn not_found() -> Response<Body> {
     let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
         /api/<method>, and [[routes]] in the configuration file adds paths";
     logged_error(RefusalReason::Path, StatusCode::NOT_FOUND, message)
 }
 
-/// Not now: an invariant broke, and the shard rests before it starts again.
+/// 503: an invariant broke, and the next shard begins after a pause.
 pub(super) fn restarting(shard: &ShardRuntime) -> Response<Body> {
     retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
 }
 
-/// Not any more: another instance takes over.
+/// 503: the server is stopping.
 pub(super) fn stopping() -> Response<Body> {
     retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"), SOON)
 }
 
-/// The same, with when to try again (RFC 9110 section 10.2.3): in whole seconds, at least one.
+/// The response with `Retry-After` (RFC 9110 section 10.2.3), in whole seconds, at least one.
 pub(super) fn retry_after(mut response: Response<Body>, after: Duration) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
     response
 }
 
-/// The same, as the last one on its socket.
+/// The response with `Connection: close`.
 pub(super) fn closing(mut response: Response<Body>) -> Response<Body> {
-    // It may say "upgrade" already.
+    // Appended: the header may be there with "upgrade".
     response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
+/// Whole seconds, rounded up, at least one.
 fn seconds(duration: Duration) -> u64 {
     duration.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }
 
-/// No, because of a limit.
+/// An error response that names a limit, counted and logged as a refusal.
 pub(super) fn limit_error(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
     let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
     with_refusal(response, RefusalReason::Limit, limit.name())
 }
 
-/// Not with this method (RFC 9110 section 15.5.6).
+/// 405: the path has other methods (RFC 9110 section 15.5.6).
 pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
     let mut response = logged_error(RefusalReason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

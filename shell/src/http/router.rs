@@ -1,9 +1,9 @@
 //! The answer to each request, by its path.
 
-use super::health::{self, FAVICON};
+use super::forwarded::{self, Source};
 use super::response::{self, Body, LoggedRefusal, restarting};
 use super::session::HttpSession;
-use super::{api, forwarded, head, openapi, upgrade};
+use super::{api, head, health, upgrade};
 use crate::net::refusals::{RefusalDetails, truncated};
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Body as _, Incoming};
@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::task::yield_now;
 
+/// Answers one request, keeps the session's state, and logs a refusal.
 pub(super) async fn answer(
     shard: Rc<ShardRuntime>,
     session: Rc<HttpSession>,
@@ -28,67 +29,80 @@ pub(super) async fn answer(
         shard.warned.warn_of(request.headers(), address, trusted, shard.clock.now().mono);
     }
     let source = forwarded::source(request.headers(), address, trusted);
-    let asked = Asked::new(&request);
+    let summary = RequestSummary::new(&request);
     if session.requests.get() > 1 {
-        // Requests that came together are answered in as many turns: others are not to wait for all of them.
-        session.takes_turns();
+        // One request of a socket in each round: other tasks do not wait for all that came together.
+        session.begin_next_request();
         yield_now().await;
     }
     session.asked.set(true);
     session.guard.mark_busy();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
-    let path = request.uri().path();
-    let is_public = [FAVICON, openapi::PATH, "/health"].contains(&path) || path.starts_with("/health/");
-    let response = if shard.is_stopping() && !is_public {
-        response::stopping()
-    } else if shard.is_restarting() && !is_public {
-        restarting(&shard)
-    } else if let Err(response) = head::check_host(&request) {
-        *response
-    } else if let Some(method) = path.strip_prefix("/api/") {
-        let method = method.to_owned();
-        api::answer(&shard, &method, request, &session).await
-    } else if is_public {
-        health::answer(&shard, &request)
-    } else {
-        match upgrade::accept(&shard, source, &request) {
-            Ok((conn, handshake)) => {
-                session.upgrade.replace(Some((conn, handshake)));
-                // The 101 is the connection's to write; this answer is never asked for.
-                pending().await
-            }
-            Err(response) => *response,
-        }
-    };
+    let response = route(&shard, &session, source, request).await;
     if let Some(LoggedRefusal { reason, why }) = response.extensions().get().cloned() {
-        shard.record_refusal(reason, asked.refused(why, source.address));
+        shard.record_refusal(reason, summary.refused(why, source.address));
     }
     session.progress.set(true);
     session.answered.set(true);
     session.asked.set(false);
     session.has_read.set(false);
-    // A socket that stays open would lead the next request here, too; and frames are no requests.
+    // The next request goes to a shard that works, or to another server; after a failed upgrade come frames, not requests.
     let is_closing = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;
     Ok(if is_closing { response::closing(response) } else { response })
 }
 
-/// What of a request the log tells when it is refused. The query is none of it: tokens are there.
-struct Asked {
+/// Answers a request by its path. Does not return where the request becomes a WebSocket.
+async fn route(
+    shard: &ShardRuntime,
+    session: &HttpSession,
+    source: Source,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let path = request.uri().path();
+    let is_public = health::is_public(path);
+    if shard.is_stopping() && !is_public {
+        return response::stopping();
+    }
+    if shard.is_restarting() && !is_public {
+        return restarting(shard);
+    }
+    if let Err(response) = head::check_host(&request) {
+        return *response;
+    }
+    if let Some(method) = path.strip_prefix("/api/") {
+        let method = method.to_owned();
+        return api::answer(shard, &method, request, session).await;
+    }
+    if is_public {
+        return health::answer(shard, &request);
+    }
+    match upgrade::accept(shard, source, &request) {
+        Ok((conn, handshake)) => {
+            session.upgrade.replace(Some((conn, handshake)));
+            // The driver writes the 101; this future is dropped with the HTTP connection.
+            pending().await
+        }
+        Err(response) => *response,
+    }
+}
+
+/// The parts of a request that the log shows when it is refused. The query is not among them, since tokens are there.
+struct RequestSummary {
     uri: Uri,
     origin: Option<HeaderValue>,
     host: Option<HeaderValue>,
 }
 
-impl Asked {
+impl RequestSummary {
     fn new(request: &Request<Incoming>) -> Self {
         let header = |name| request.headers().get(name).cloned();
         Self { uri: request.uri().clone(), origin: header(ORIGIN), host: header(HOST) }
     }
 
     fn refused(&self, why: String, address: IpAddr) -> RefusalDetails {
-        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| truncated(place(value.as_bytes())));
+        let header = |value: &Option<HeaderValue>| value.as_ref().map(|value| truncated(host_part(value.as_bytes())));
         RefusalDetails {
-            // It may quote the request.
+            // The message may quote the request.
             why: truncated(why.as_bytes()),
             address: Some(address),
             origin: header(&self.origin),
@@ -98,11 +112,11 @@ impl Asked {
     }
 }
 
-/// What an `Origin` or `Host` says of a place: not who asks for it, before an `@`, nor with what query. Neither belongs
+/// The host and port of an `Origin` or `Host`, without user information before an `@` and without a query: neither belongs
 /// there, and both may be secret.
-fn place(value: &[u8]) -> &[u8] {
+fn host_part(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(value.len());
-    // The last one: all that is before it may be a password.
+    // The last one: everything before it may be a password.
     let start = value.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
     value.get(start..end).unwrap_or_default()
 }

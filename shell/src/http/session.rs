@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use tracing::debug;
 
-/// Takes note that a limit was in the way of a request that was not read to its end.
+/// Counts and logs a refusal by a limit of a request that was not read to its end.
 pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) {
-    debug!(%limit, %address, "a socket is turned away");
+    debug!(%limit, %address, "an HTTP socket is refused");
     shard.count_limit(limit);
     shard.record_refusal(
         RefusalReason::Limit,
@@ -20,30 +20,34 @@ pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) 
     );
 }
 
-/// What a socket's requests have led to.
+/// The state of one HTTP connection, shared by the task that drives it and the requests on it.
 pub(super) struct HttpSession {
-    /// Where the socket comes from.
+    /// The address of the socket; that of the last proxy where there is one.
     pub(super) address: IpAddr,
+    /// Number of requests so far.
     pub(super) requests: Cell<usize>,
-    /// A request was answered, so that bytes of the answer may be on their way.
+    /// Whether a request was answered: bytes of the answer may be on their way.
     pub(super) answered: Cell<bool>,
-    /// Bytes have come that no request was answered for: one may be under way.
+    /// Whether bytes were read since the last answer: a request may be under way.
     pub(super) has_read: Rc<Cell<bool>>,
-    /// A request had a valid API key.
+    /// Whether a request had a valid API key.
     pub(super) keyed: Cell<bool>,
-    /// A request is under way: its head is read, and its answer is not there yet.
+    /// Whether a request is being answered: its head was read, and its answer is not ready.
     pub(super) asked: Cell<bool>,
-    /// The socket takes no bytes of an answer now.
+    /// Whether the socket took no bytes at the last write.
     pub(super) is_full: Rc<Cell<bool>>,
+    /// The socket's share of `http_connections`.
     pub(super) guard: SocketGuard,
-    /// The body of the last request was not read to its end, or what came was no request.
+    /// Whether input is left unread: the body of the last request, or bytes that were no request.
     pub(super) unread: Cell<bool>,
-    /// Something happened since the last look.
+    /// Whether a request began or was answered since the timer was last set.
     pub(super) progress: Cell<bool>,
+    /// The connection that the socket becomes, once an upgrade was accepted.
     pub(super) upgrade: RefCell<Option<(ConnId, Handshake)>>,
 }
 
 impl HttpSession {
+    /// The state of a socket that has sent nothing yet.
     pub(super) fn new(address: IpAddr, guard: SocketGuard) -> Rc<Self> {
         Rc::new(Self {
             address,
@@ -60,15 +64,15 @@ impl HttpSession {
         })
     }
 
-    /// Whether a request is being answered. The answer to a call is on its way until the socket has taken it; others than
-    /// backends are not waited for.
+    /// Whether the socket may not be displaced: a request is being answered, or the answer to an API call is not written
+    /// yet. Answers to others than backends do not count.
     pub(super) fn is_answered(&self) -> bool {
         self.asked.get() || (self.keyed.get() && self.is_full.get())
     }
 
-    /// A request has come after others, and is answered in the next turn. To send them without end does not hold a place;
-    /// to be one that asks is to be the last that makes room of those that wait.
-    pub(super) fn takes_turns(&self) {
+    /// Notes a further request on the connection, which is answered in the next round. Requests without end do not keep a
+    /// socket from being displaced, except API calls, which come last.
+    pub(super) fn begin_next_request(&self) {
         self.guard.mark_busy();
         self.asked.set(self.keyed.get());
         if !self.asked.get() {
@@ -76,7 +80,7 @@ impl HttpSession {
         }
     }
 
-    /// Lets another socket have the place from now on.
+    /// Lets another socket displace this one from now on.
     pub(super) fn mark_waiting(&self) {
         self.guard.mark_waiting(match () {
             () if self.keyed.get() => SocketWait::NextCall,
@@ -85,7 +89,7 @@ impl HttpSession {
         });
     }
 
-    /// Takes note of what the library could not read, and has answered as far as that can be.
+    /// Counts and logs bytes that are no HTTP, which the HTTP library has answered where it could.
     pub(super) fn failed(&self, shard: &ShardRuntime, error: &hyper::Error) {
         self.unread.set(true);
         if error.is_parse_too_large() {

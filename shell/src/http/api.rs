@@ -15,17 +15,17 @@ use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{Limit, api};
 use tokio::time::timeout;
 
-/// Chooses between the two error modes for one request; Centrifugo's clients know it.
+/// The header that chooses the error mode of one request. Clients of Centrifugo's API send it.
 const ERROR_MODE: &str = "x-centrifugo-error-mode";
-/// Where the key may be.
+/// The header of the API key.
 const KEY_HEADER: &str = "x-api-key";
 
-/// A body of up to so many bytes does not wait for others.
+/// Bodies up to this size are parsed at once, without a wait for the share of a round.
 const SHORT_BODY_BYTES: usize = 16 << 10;
-/// How many times as long as to read a byte it takes to parse it.
+/// Cost of parsing a byte, relative to reading it.
 const PARSING_COST: usize = 8;
 
-/// Answers a call, and says of the session whether the key was valid, and the body read to its end.
+/// Answers an API call. Notes in the session whether the key was valid and the body was read to its end.
 pub(super) async fn answer(
     shard: &ShardRuntime,
     method: &str,
@@ -62,21 +62,21 @@ pub(super) async fn answer(
     response
 }
 
-/// The reservation that a body has among all that is unfinished, until its call is answered or given up.
+/// The bytes of a body among `inbound_bytes_total`, until its call is answered or dropped.
 struct BodyReservation<'a> {
     shard: &'a ShardRuntime,
     bytes: usize,
 }
 
 impl<'a> BodyReservation<'a> {
-    /// None where there is no room for it. A body that does not say how long it is may be as long as any.
+    /// Reserves the length of a body, or `api_body_bytes` where it does not say its length. None where the limit is reached.
     fn take(shard: &'a ShardRuntime, body: &Incoming) -> Option<Self> {
         let most = shard.settings.limits.api_body_bytes;
         let length = body.size_hint().exact().map_or(most, |length| usize::try_from(length).unwrap_or(most));
         let bytes = length.min(most);
-        // A shard that is broken answers no call.
+        // Without a shard there is nothing to reserve; the call is answered 503.
         let is_reserved = shard.enter(|host, now| host.reserve_body(now, bytes)).unwrap_or(true);
-        // Made for nothing, it would give back what was never taken.
+        // Built lazily: a guard that is dropped releases what it has reserved.
         is_reserved.then(|| Self { shard, bytes })
     }
 }
@@ -87,23 +87,26 @@ impl Drop for BodyReservation<'_> {
     }
 }
 
+/// 503: `inbound_bytes_total` is reached, and the body was not read.
 fn bodies_exhausted(shard: &ShardRuntime) -> Response<Body> {
     shard.count_limit(Limit::InboundBytesTotal);
-    let words = "too many bodies of calls are under way: this one was not read";
-    retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, words, Limit::InboundBytesTotal), SOON)
+    let message = "too many request bodies are in progress; this one was not read";
+    retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, message, Limit::InboundBytesTotal), SOON)
 }
 
+/// Whether the request has the API key.
 fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
     let Some(key) = settings.key() else { return false };
     sent_key(headers).is_some_and(|sent| auth::is_key(sent, key))
 }
 
+/// The key that the request has, in either header.
 fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| after_scheme(value.as_bytes(), b"apikey "));
     headers.get(KEY_HEADER).map(HeaderValue::as_bytes).or(authorization)
 }
 
-/// What is wrong with the key that was sent, and what can be done about it.
+/// The error message about a missing or wrong key.
 fn unauthorized(headers: &HeaderMap, settings: &Settings) -> &'static str {
     match sent_key(headers) {
         _ if settings.key().is_none() => "unauthorized: no API call can be made until api_key is set",
@@ -115,12 +118,13 @@ fn unauthorized(headers: &HeaderMap, settings: &Settings) -> &'static str {
     }
 }
 
-/// What follows the name of an authentication scheme, which has no case (RFC 9110 section 11.1).
+/// The credentials after the name of an authentication scheme, which has no case (RFC 9110 section 11.1).
 pub(super) fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
     start.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
+/// The error mode of the request; `configured` where it names none.
 fn error_mode(headers: &HeaderMap, configured: ApiErrorMode) -> Result<ApiErrorMode, Error> {
     match headers.get(ERROR_MODE).map(HeaderValue::as_bytes) {
         None => Ok(configured),
@@ -130,6 +134,10 @@ fn error_mode(headers: &HeaderMap, configured: ApiErrorMode) -> Result<ApiErrorM
     }
 }
 
+/// Reads the whole body, within `api_body_bytes` and `request_timeout`.
+///
+/// # Errors
+/// The error response.
 async fn read_body(
     shard: &ShardRuntime,
     request: Request<Incoming>,
@@ -139,8 +147,8 @@ async fn read_body(
     let fail = |error| Box::new(outcome(&Err(error), mode));
     let too_large = || {
         shard.count_limit(Limit::ApiBodyBytes);
-        let words = format!("the body has more than {limit} bytes");
-        let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &words));
+        let message = format!("the body has more than {limit} bytes");
+        let response = fail(Error::limit(ErrorCode::LimitExceeded, Limit::ApiBodyBytes, &message));
         Box::new(with_refusal(*response, RefusalReason::Limit, Limit::ApiBodyBytes.name()))
     };
     let body = request.into_body();
@@ -150,7 +158,7 @@ async fn read_body(
     match timeout(patience, collect(Limited::new(body, limit))).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is broken off or malformed"))),
+        Ok(Err(_)) => Err(fail(Error::new(ErrorCode::BadRequest, "the body is incomplete or malformed"))),
         Err(_) => {
             shard.count_limit(Limit::RequestTimeout);
             Err(limit_error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", Limit::RequestTimeout).into())
@@ -158,7 +166,7 @@ async fn read_body(
     }
 }
 
-/// The bytes of a body. They are copied, because a frame of one byte keeps the whole buffer that it was read into.
+/// Collects the bytes of a body. They are copied, because a frame of one byte keeps the whole buffer that it was read into.
 async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incoming> as HttpBody>::Error> {
     let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::with_capacity(length.unwrap_or(0));
@@ -170,12 +178,12 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
     Ok(bytes)
 }
 
-/// What came of a call. None when an invariant broke, before it or while it was under way.
+/// Parses and makes a call. None when an invariant broke, before the call or during it.
 async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
     let command = match api::json::parse(method, body, &shard.settings.limits) {
         Ok(command) => command,
         Err(error) => {
-            // The shard counts what comes to it.
+            // The core counts only what reaches it.
             error.limit.into_iter().for_each(|limit| shard.count_limit(limit));
             return Some(Err(error));
         }
@@ -184,6 +192,7 @@ async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<
     answer.await.ok()
 }
 
+/// The response with the result of a call, in this error mode.
 fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<Body> {
     let status = match result {
         Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),

@@ -1,8 +1,8 @@
-//! Where a request comes from, and over http or https, as trusted proxies say it: `Forwarded` (RFC 7239), else
-//! `X-Forwarded-For` and `X-Forwarded-Proto`.
+//! The client's address and scheme as trusted proxies report them: `Forwarded` (RFC 7239), else `X-Forwarded-For` and
+//! `X-Forwarded-Proto`.
 //!
-//! Each proxy writes to the right of what it got, and what is left of the first untrusted address is the client's own
-//! writing. So both headers are read from the right, and nothing that is written further left changes what is read.
+//! Each proxy appends to the right of what it got. Whatever is left of the first untrusted address may be written by the
+//! client. So both headers are read from the right, up to that address.
 
 use crate::config::Proxies;
 use hyper::header::{FORWARDED, HeaderMap, HeaderName};
@@ -14,19 +14,19 @@ use tracing::warn;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// Between two warnings.
-const EVERY: Duration = Duration::from_secs(60);
+/// The least time between two warnings.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where a request comes from.
+/// The origin of a request on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Source {
-    /// The address of the client; of the last trusted proxy where that does not say it.
+    /// The address of the client, or of the last trusted proxy where that does not report it.
     pub(super) address: IpAddr,
-    /// Over what the client reached the first trusted proxy. None where no trusted proxy says it.
+    /// The scheme by which the client reached the first trusted proxy. None where no trusted proxy reports it.
     pub(super) scheme: Option<Scheme>,
 }
 
-/// Over what a request came.
+/// The scheme of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     Http,
@@ -34,7 +34,7 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
-    /// Its name in an origin.
+    /// The scheme as origins write it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -51,14 +51,14 @@ impl Scheme {
     }
 }
 
-/// What one proxy says of whoever sent it the request.
+/// What one proxy reports of the sender before it.
 #[derive(Debug, Default)]
 struct Hop {
     address: Option<IpAddr>,
     scheme: Option<Scheme>,
 }
 
-/// Where a request comes from that a socket of this address has sent.
+/// The source of a request on a socket from the address `sender`.
 pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> Source {
     if !trusted.contain(sender) {
         return Source { address: sender, scheme: None };
@@ -70,7 +70,8 @@ pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> 
     let (hops, schemes) = (joined(headers, &FORWARDED_FOR), joined(headers, &FORWARDED_PROTO));
     let schemes: Vec<&str> = items(&schemes).collect();
     let count = items(&hops).count();
-    // A list that has one for each hop belongs to the hops; else only the last proxy's word is known to be one of a proxy.
+    // A list as long as that of the addresses has one scheme for each hop. Of any other list, only the last item is known to
+    // come from a proxy.
     let scheme = |at: usize| schemes.get(if schemes.len() == count { at } else { 0 });
     let hops = items(&hops).enumerate();
     let mut hops =
@@ -81,7 +82,7 @@ pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> 
     }
 }
 
-/// Goes from proxy to proxy, away from this server, up to the first that is none, or that does not say who was before it.
+/// Follows the hops away from this server, up to the first address that is no trusted proxy, or that is not reported.
 fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) -> Source {
     let mut source = Source { address: sender, scheme: None };
     for hop in hops {
@@ -95,7 +96,7 @@ fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) ->
     source
 }
 
-/// The text of all lines of a header, the last one last (RFC 9110 section 5.3).
+/// All lines of a header as one list (RFC 9110 section 5.3).
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines: Vec<_> =
         headers.get_all(name).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -107,8 +108,8 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.rsplit(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// The parts of a text between separators that are not within quotes, the last one first. A quote is told from the right,
-/// so that one which a client leaves open ends with what the client wrote.
+/// The parts of a text between separators outside of quotes, the last one first. Quotes are matched from the right, so that
+/// one which the client leaves open does not reach what a proxy has appended.
 fn from_the_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     let next = move || {
@@ -169,30 +170,30 @@ fn node(text: &str) -> Option<IpAddr> {
             }
         },
     };
-    // A port may be hidden, too.
+    // A port may be an identifier that hides it (`_port`).
     (port.is_empty() || (port.starts_with(':') && port.len() > 1)).then(|| address.to_canonical())
 }
 
-/// When it was last warned of proxies that are not trusted.
+/// The time of the last warning about a proxy that is not trusted.
 #[derive(Debug, Default)]
 pub(crate) struct Warned(Cell<Option<Instant>>);
 
 impl Warned {
-    /// Warns of headers that count for nothing, since the address that they come from is not trusted. Once a minute.
+    /// Warns of forwarding headers from an address that is not trusted, at most once a minute.
     pub(super) fn warn_of(&self, headers: &HeaderMap, sender: IpAddr, trusted: &Proxies, now: Instant) {
         let Some(header) =
             [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO].into_iter().find(|name| headers.contains_key(name))
         else {
             return;
         };
-        if trusted.contain(sender) || self.0.get().is_some_and(|last| now.since(last) < EVERY) {
+        if trusted.contain(sender) || self.0.get().is_some_and(|last| now.since(last) < WARNING_INTERVAL) {
             return;
         }
         self.0.set(Some(now));
         warn!(
             %header, address = %sender,
-            "a request says where it was forwarded from, and counts as its sender's own: where that is a proxy, name its \
-             address in trusted_proxies"
+            "forwarding headers of a request are ignored, since the address that sent it is not in trusted_proxies; if it \
+             is a proxy, add it there"
         );
     }
 }

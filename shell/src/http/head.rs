@@ -1,4 +1,4 @@
-//! What the head of a request must be, beyond what the HTTP library looks at.
+//! Checks of a request's head that the HTTP library does not make.
 
 use super::response::{Body, logged_error};
 use crate::config::is_authority;
@@ -12,31 +12,30 @@ use hyper::{Request, Response, StatusCode, Version};
 pub(super) const JSON_PROTOCOL: &str = "centrifuge-json";
 /// The subprotocol of the binary form of the same protocol.
 const PROTOBUF_PROTOCOL: &str = "centrifuge-protobuf";
-/// What a client says in the query that wants it.
+/// Query parameters by which a client asks for the binary form.
 const PROTOBUF_QUERIES: [&str; 2] = ["cf_protocol=protobuf", "format=protobuf"];
 
-/// Makes sure that the request says for which host it is: an HTTP/1.1 request has exactly one `Host` (RFC 9112 section
-/// 3.2), an HTTP/1.0 request at most one, and its value is a host with or without a port.
+/// Checks `Host`: an HTTP/1.1 request has exactly one (RFC 9112 section 3.2), an HTTP/1.0 request at most one, and its value
+/// is a host with or without a port.
 ///
 /// # Errors
-/// 400, with what is wrong.
+/// 400, which says what is wrong.
 pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
     let hosts: Vec<&HeaderValue> = request.headers().get_all(HOST).iter().collect();
     let message = match &hosts[..] {
         [] if request.version() == Version::HTTP_10 => return Ok(()),
         [] => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
         [host] if host.to_str().is_ok_and(is_authority) => return Ok(()),
-        [_] => "the Host header is no host such as rooms.example.com or 127.0.0.1:8000".to_owned(),
+        [_] => "the Host header is not a host such as rooms.example.com or 127.0.0.1:8000".to_owned(),
         several => format!("the Host header is there {} times; a request has exactly one", several.len()),
     };
     Err(logged_error(RefusalReason::Host, StatusCode::BAD_REQUEST, &message).into())
 }
 
-/// Makes sure that a client does not count on the binary form of the protocol, which is not spoken here. One that offers
-/// the JSON form as well gets that.
+/// Refuses a client that asks for the binary form of the protocol and does not offer JSON.
 ///
 /// # Errors
-/// 400, with what is spoken here.
+/// 400, which names the form that is supported.
 pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
     let query = request.uri().query().unwrap_or_default();
     let asks = query.split('&').any(|pair| PROTOBUF_QUERIES.contains(&pair));
@@ -46,26 +45,25 @@ pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response
     if !(asks || offers(PROTOBUF_PROTOCOL)) || offers(JSON_PROTOCOL) {
         return Ok(());
     }
-    let message = format!("protobuf is not spoken here; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
+    let message = format!("protobuf is not supported; use JSON (the subprotocol {JSON_PROTOCOL}, or none)");
     Err(logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &message).into())
 }
 
-/// Whether a request was meant to become a WebSocket, be it that half of it was lost on the way: what comes behind it are
-/// frames and no requests.
+/// Whether a request was meant as an upgrade, even where a proxy has removed half of it: frames follow it, not requests.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     let is_websocket = |item: &[u8]| item.eq_ignore_ascii_case(b"websocket");
     headers.contains_key(SEC_WEBSOCKET_KEY) || items(headers, &UPGRADE).any(is_websocket)
 }
 
-/// The items of a list that may be spread over several lines (RFC 9110 section 5.3). They are ASCII.
+/// The items of a list header, over all its lines (RFC 9110 section 5.3). Lines that are not ASCII are skipped.
 pub(super) fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let lines = headers.get_all(name).into_iter().filter(|line| line.to_str().is_ok());
-    // Byte by byte: a header has room for thousands of items of one letter, and to search for each comma takes longer.
+    // Byte by byte: a header may have thousands of items of one letter, for which a search for each comma takes longer.
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// The request with `Connection: upgrade` and `Upgrade: websocket` in a line of their own, if they are among the items of
-/// all such lines: the WebSocket library looks at the first line alone.
+/// The head of the request with `Connection: upgrade` and `Upgrade: websocket` alone on their lines, if they are among the
+/// items of these headers: the WebSocket library reads the first line only.
 pub(super) fn with_plain_upgrade<T>(request: &Request<T>) -> Request<()> {
     let mut plain = Request::new(());
     *plain.method_mut() = request.method().clone();

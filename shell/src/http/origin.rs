@@ -1,17 +1,17 @@
-//! Whether a web page may connect, by where it comes from (RFC 6455 section 10.2). Only browsers say that.
+//! The check of a web page's origin (RFC 6455 section 10.2). Only browsers send one.
 
 use super::forwarded::Scheme;
 use crate::config::{Origin, Settings};
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
-/// Why a page may not connect.
+/// The reason for which a page may not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OriginRefusal {
     /// There is more than one `Origin` header.
     Repeated,
     /// The `Origin` header is neither an origin nor `null`.
     Malformed,
-    /// The page has no origin to tell it by: it says `null`.
+    /// The origin is `null`, which says nothing about the page.
     Opaque,
     /// The server is in development mode, and the page does not come from this machine.
     NotLoopback,
@@ -26,11 +26,11 @@ pub(super) enum OriginRefusal {
 }
 
 impl OriginRefusal {
-    /// What is wrong, and what can be set to let such pages in.
+    /// The error message, which names the setting that would allow such pages.
     pub(super) fn message(self) -> &'static str {
         match self {
-            Self::Repeated => "there must be one Origin header at most",
-            Self::Malformed => "the Origin header is no origin such as https://app.example.com",
+            Self::Repeated => "the request has several Origin headers; at most one is allowed",
+            Self::Malformed => "the Origin header is not an origin such as https://app.example.com",
             Self::Opaque => {
                 "pages without an origin may connect only where allowed_origins is *; a page opened from a file has none: \
                  serve it over http, as python3 -m http.server does"
@@ -54,10 +54,11 @@ impl OriginRefusal {
     }
 }
 
-/// Checks that the page that connects, if it is one, may. `scheme` is what the request came over, where that is known.
+/// Checks that the page that connects may do so; a client without an origin may. `scheme` is that of the request, where a
+/// trusted proxy says it.
 ///
 /// # Errors
-/// Why it may not.
+/// The reason for which the page may not connect.
 pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Scheme>) -> Result<(), OriginRefusal> {
     let mut sent = headers.get_all(ORIGIN).into_iter();
     let Some(text) = sent.next() else { return Ok(()) };
@@ -76,7 +77,7 @@ pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Sch
         return Ok(());
     }
     if settings.is_dev() {
-        // Not the request's own host: any name can be made to lead to this machine.
+        // The request's own host does not count here: any name can be made to resolve to this machine.
         return if origin.is_loopback() { Ok(()) } else { Err(OriginRefusal::NotLoopback) };
     }
     if !allowed.is_empty() {
@@ -91,7 +92,7 @@ pub(super) fn check(headers: &HeaderMap, settings: &Settings, scheme: Option<Sch
     if scheme.is_none_or(|scheme| origin.is_over(scheme.name())) { Ok(()) } else { Err(OriginRefusal::OtherScheme) }
 }
 
-/// Whether the page has connected to where it came from.
+/// Whether the page connects to the host and port that it came from.
 fn is_own_host(headers: &HeaderMap, origin: &Origin) -> bool {
     let mut hosts = headers.get_all(HOST).into_iter();
     let (host, other) = (hosts.next(), hosts.next());
@@ -119,7 +120,7 @@ mod tests {
         Settings { dev: Some(dev), allowed_origins, public_hosts, ..Settings::default() }
     }
 
-    /// What becomes of each origin at each host.
+    /// Checks the outcome of each origin at each host.
     fn table(settings: &Settings, rows: &[(&'static str, &'static str, Result<(), OriginRefusal>)]) {
         for (host, origin, outcome) in rows {
             let request = headers(&[(HOST, host), (ORIGIN, origin)]);

@@ -1,4 +1,4 @@
-//! From a request for a WebSocket (RFC 6455 section 4.2) to a connection, or to the answer that says why not.
+//! The upgrade: from a request for a WebSocket (RFC 6455 section 4.2) to a connection or to an error response.
 
 use super::api::after_scheme;
 use super::forwarded::Source;
@@ -19,12 +19,15 @@ use parlor_core::admission::route::{RouteError, Target};
 use parlor_core::{ConnId, Limit, Refused, Upgrade};
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
-/// The one version of the protocol that there is.
+/// The only version of the WebSocket protocol.
 const VERSION: &str = "13";
-/// What comes before a token that is sent as a subprotocol, the one header that a browser lets a page choose.
+/// Prefix of a token that is sent as a subprotocol, the only header that a page can choose.
 const TOKEN_PROTOCOL: &str = "bearer.";
 
-/// Takes a connection in, if the request is complete and valid and the shard has room.
+/// Accepts a connection, if the request is valid and no limit is reached.
+///
+/// # Errors
+/// The error response.
 pub(super) fn accept(
     shard: &ShardRuntime,
     source: Source,
@@ -52,9 +55,13 @@ pub(super) fn accept(
     }
 }
 
+/// The room and protocol that the path names.
+///
+/// # Errors
+/// The error response.
 fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
     let is_get = request.method() == Method::GET;
-    // The query is read only where it can matter: it is long, and what is wrong with it is said to who may come in.
+    // The query is long and matters for GET only. A request with another method gets an error about the method.
     let target =
         request.uri().path_and_query().filter(|_| is_get).map_or(request.uri().path(), |target| target.as_str());
     let resolved = shard.enter(|host, _| {
@@ -77,7 +84,10 @@ fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, 
     }
 }
 
-/// The 101 that the request asks for.
+/// The 101 for the request, without a subprotocol.
+///
+/// # Errors
+/// The error response, which names what is missing and the proxy settings that usually cause it.
 fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<Body>>> {
     let headers = request.headers();
     if !headers.contains_key(UPGRADE) {
@@ -102,7 +112,7 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<B
         .map_err(|error| logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, &error.to_string()).into())
 }
 
-/// What a proxy has done to a request for a WebSocket that came with `Upgrade`, and what to set there.
+/// The error message for a request with `Upgrade` that a proxy has damaged.
 fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
     if request.version() < Version::HTTP_11 {
         return Some(
@@ -117,27 +127,32 @@ fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
     )
 }
 
+/// The error response for a connection that the core refuses.
 fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
     let limit = match refused {
         Refused::Limit(limit) => limit,
         Refused::ShuttingDown => return response::stopping(),
     };
     let most = settings.limits.value(limit);
-    // 503 is the whole server's, 429 the address's own: some clients never come back from a 429.
+    // 503 where the whole server is full, 429 where the address is: some clients do not retry after a 429.
     let (status, message) = match limit {
-        Limit::Connections => (StatusCode::SERVICE_UNAVAILABLE, format!("{most} connections are there already")),
-        Limit::ConnectionsPerIp => {
-            (StatusCode::TOO_MANY_REQUESTS, format!("{most} connections from this address are there already"))
+        Limit::Connections => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("there are {most} connections already, which is the limit"))
         }
-        Limit::NewConnectionsPerIp => {
-            (StatusCode::TOO_MANY_REQUESTS, "connections from this address come too fast".into())
-        }
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "connections come too fast".into()),
+        Limit::ConnectionsPerIp => (
+            StatusCode::TOO_MANY_REQUESTS,
+            format!("there are {most} connections from this address already, which is the limit"),
+        ),
+        Limit::NewConnectionsPerIp => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "new connections from this address come faster than the limit allows".into(),
+        ),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "new connections come faster than the limit allows".into()),
     };
     retry_after(limit_error(status, &message, limit), response::SOON)
 }
 
-/// The subprotocol to answer with, and the token among those that were offered. An empty header offers nothing.
+/// The subprotocol to answer with, and the token, among the offered ones. An empty header offers nothing.
 fn subprotocol(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
     let (mut known, mut token) = (None, None);
     for offer in head::items(headers, &SEC_WEBSOCKET_PROTOCOL) {
@@ -149,6 +164,7 @@ fn subprotocol(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
     (known.and_then(text), token.and_then(text))
 }
 
+/// The bearer token of the request.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let token = after_scheme(headers.get(AUTHORIZATION)?.as_bytes(), b"bearer ")?;
     std::str::from_utf8(token).ok()

@@ -1,7 +1,7 @@
 //! The server as a program: settings in, one line on standard output when it is ready, signals to end it.
 
 use mimalloc::MiMalloc;
-use parlor::auth::secret::Secret;
+use parlor::auth::Secret;
 use parlor::config::Settings;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};

@@ -1,19 +1,19 @@
-//! A value that must not be printed.
+//! Values that must not be printed.
 
 use std::fmt;
 
-/// A value that gives access to something: a key, or what tokens are signed with. Only [`Secret::expose`] shows it.
+/// A secret value, such as the API key or the secret that tokens are signed with. Only [`Secret::expose`] shows it.
 #[derive(Clone)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Keeps a value from being printed.
+    /// Wraps a value, which is not printed from now on.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value, for what compares with it, verifies with it or measures it.
+    /// The value, to compare it, to verify with it or to measure it.
     #[must_use]
     pub fn expose(&self) -> &T {
         &self.0

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::auth;
-use crate::auth::secret::Secret;
+use crate::auth::Secret;
 use parlor_core::Address;
 use std::net::IpAddr;
 

@@ -4,7 +4,7 @@
 
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{Listen, Origins, Proxies, Route};
-use crate::auth::secret::Secret;
+use crate::auth::Secret;
 use parlor_core::{Limit, Limits, UserLimit};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 

@@ -1,6 +1,6 @@
 //! How each kind of setting is written: the same in a flag, in the environment and in the file.
 
-use crate::auth::secret::Secret;
+use crate::auth::Secret;
 use parlor_core::UserLimit;
 use parlor_core::limits::{Place, Rate, Value};
 use std::time::Duration;

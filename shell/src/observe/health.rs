@@ -1,4 +1,4 @@
-//! What can be seen from outside: `/health`.
+//! The figures of a server, as `/health` shows them.
 
 use super::log;
 use super::rates::RatesView;
@@ -25,20 +25,21 @@ struct Health<'a> {
     history_bytes: usize,
     outbox_bytes: usize,
     http_connections: usize,
-    /// Lines of the log that could not be written.
+    /// Number of log lines that could not be written.
     log_lines_dropped: u64,
-    /// How often an invariant broke, and a new shard began.
+    /// Number of times that an invariant broke and a new shard began.
     restarts: u64,
-    /// How many connections there may be, and how fast they may come, by configuration key.
+    /// Limits on connections, by configuration key.
     limits: BTreeMap<&'static str, String>,
     totals: TotalsView,
     rates: RatesView,
 }
 
+/// Counts since the shard began.
 #[derive(Serialize)]
 struct TotalsView {
     accepted: u64,
-    /// What never became a connection or a call, by reason.
+    /// Refusals of what never became a connection or a call, by reason.
     refused: RefusalCounts,
     /// Connections that ended, by cause.
     closed: BTreeMap<&'static str, u64>,
@@ -54,17 +55,17 @@ struct TotalsView {
     ignored_inputs: u64,
     late_joins: u64,
     clock_backsteps: u64,
-    /// Refusals by the configuration key of the limit that was in the way.
+    /// Refusals by a limit, by its configuration key.
     limits: BTreeMap<&'static str, u64>,
 }
 
 impl TotalsView {
-    /// What the shard has counted, and what was refused before it came to the shard.
+    /// The counts of the core, and those of refusals that the core does not see.
     fn new(totals: &Totals, limit_hits: &BTreeMap<Limit, u64>, refused: RefusalCounts) -> Self {
-        // Does not compile when there is a count that is not reported.
+        // Destructured in full, so that a new count does not compile until it is reported.
         let &Totals {
             accepted,
-            // Part of what is reported by reason.
+            // Contained in the counts by reason.
             refused: _,
             ref closed,
             messages_in,

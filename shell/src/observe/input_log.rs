@@ -1,12 +1,12 @@
-//! The last inputs of a shard, without what is in them: enough to see what led up to a broken invariant, and nothing
-//! that must not be in a log.
+//! The last inputs of a shard, without their content: enough to see what led to a broken invariant, and nothing that must
+//! not be in a log.
 
 use crate::runtime::observer::Observer;
 use parlor_core::{ConnId, Input, Now};
 use std::collections::VecDeque;
 use std::fmt;
 
-/// How many inputs are kept.
+/// Number of inputs that are kept.
 const KEPT: usize = 64;
 
 /// The last inputs, oldest first.
@@ -15,6 +15,7 @@ pub struct InputLog {
     inputs: VecDeque<InputRecord>,
 }
 
+/// One input without its content, or a run of flushes.
 #[derive(Clone, Copy, Debug)]
 struct InputRecord {
     at: Now,
@@ -44,7 +45,7 @@ impl Observer for InputLog {
             Input::Tick => ("tick", None, 0),
             Input::Shutdown => ("shutdown", None, 0),
         };
-        // Flushes come by the thousand: a run of them is one entry, with the last connection and all the bytes.
+        // Flushes come by the thousand: a run of them is one record, with the last connection and all the bytes.
         if let (Input::Flushed { .. }, Some(last)) = (input, self.inputs.back_mut().filter(|last| last.kind == kind)) {
             *last = InputRecord { at, kind, conn, bytes: last.bytes.saturating_add(bytes) };
             return;

@@ -1,5 +1,5 @@
-//! The log: lines go through a bounded queue to a thread that alone writes them, so that a log that cannot be written
-//! costs its lines and nothing else. A pipe that nobody reads holds up that thread only; a failed write drops its line.
+//! The log. Lines go through a bounded queue to a thread that writes them, so that a log that cannot be written costs its
+//! lines and nothing else. A pipe without a reader blocks that thread only; a failed write drops its line.
 
 use crate::config::{LogFormat, LogLevel};
 use std::borrow::Cow;
@@ -16,20 +16,20 @@ use tracing::{error, warn};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written; more are dropped and counted.
+/// The most lines that wait to be written. Further lines are dropped and counted.
 pub const QUEUED_LINES: usize = 4096;
-/// Bytes of the lines that wait to be written; more are dropped and counted.
+/// The most bytes of lines that wait to be written. Further lines are dropped and counted.
 pub const QUEUED_BYTES: usize = 1 << 20;
-/// How long the process waits, where it ends, for the last lines to be written.
+/// Time that the process waits at its end for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// The log of this process, once [`start`] has made it.
+/// The log of this process, once [`start`] was called.
 static LOG: OnceLock<LogQueue> = OnceLock::new();
 
 /// Sends the log to standard error, and panics to the log.
 ///
 /// # Errors
-/// When there is a log already, or the system gives it no thread.
+/// If there is a log already, or the system gives it no thread.
 pub fn start(level: LogLevel, format: LogFormat) -> Result<(), String> {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -42,7 +42,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> Result<(), String> {
     let file = File::from(io::stderr().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?);
     let queue = LogQueue::new(file).map_err(|error| format!("cannot start a thread: {error}"))?;
     LOG.set(queue.clone()).map_err(|_| "there is a log already")?;
-    // What the library has to say about its own errors would go to standard error, and panic where that is closed.
+    // The library would print its own errors to standard error, and panic where that is closed.
     let log =
         tracing_subscriber::fmt().with_max_level(level).with_writer(queue).with_ansi(false).log_internal_errors(false);
     match format {
@@ -52,7 +52,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     std::panic::set_hook(Box::new(|panic| {
         error!("{panic}");
-        // It ends the process.
+        // A panic of this thread ends the process.
         if thread::current().name() == Some("main") {
             finish();
         }
@@ -60,25 +60,25 @@ pub fn start(level: LogLevel, format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-/// Lines that could not be written, since the process began.
+/// Number of lines that could not be written since the process began.
 #[must_use]
 pub fn dropped() -> u64 {
     LOG.get().map_or(0, |log| log.counts.dropped.load(Ordering::Relaxed))
 }
 
-/// Waits until everything is written, or for a second.
+/// Waits until every line is written, at most a second.
 pub fn finish() {
     if let Some(log) = LOG.get() {
         log.finish(LAST_LINES);
     }
 }
 
-/// Writes text to a stream that may be closed, full, or a pipe that nobody reads: it waits a second at most.
+/// Writes text to a stream, and waits at most a second. The stream may be closed, full, or a pipe without a reader.
 pub fn print(stream: impl Write + Send + 'static, text: String) {
     let mut stream = stream;
     let (done, is_done) = sync_channel(1);
     let writer = thread::Builder::new().name("output".into()).spawn(move || {
-        // There is nowhere else to say that it failed.
+        // An error cannot be reported anywhere else.
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
         let _ = done.send(());
     });
@@ -87,18 +87,19 @@ pub fn print(stream: impl Write + Send + 'static, text: String) {
     }
 }
 
-/// The way to the thread that writes.
+/// The queue of lines, which any thread may add to.
 #[derive(Clone, Debug)]
 struct LogQueue {
     lines: SyncSender<String>,
     counts: Arc<LogCounts>,
 }
 
+/// Figures of the log, shared with the thread that writes.
 #[derive(Debug, Default)]
 struct LogCounts {
-    /// Bytes that were handed over and neither written nor dropped.
+    /// Bytes of lines in the queue, and of the one that is being written.
     waiting: AtomicUsize,
-    /// Lines that were not written, or not to their end.
+    /// Lines that were not written to their end.
     dropped: AtomicU64,
 }
 
@@ -111,7 +112,7 @@ impl LogQueue {
         Ok(Self { lines, counts })
     }
 
-    /// Hands a line over, or drops it. Never waits.
+    /// Queues a line, or drops it. Never waits.
     fn push(&self, line: String) {
         let bytes = line.len();
         let waiting = self.counts.waiting.fetch_add(bytes, Ordering::AcqRel) + bytes;
@@ -133,7 +134,7 @@ impl LogQueue {
     }
 }
 
-/// One event's place in the queue.
+/// The writer of one event's line.
 #[derive(Debug)]
 struct LineWriter<'a>(&'a LogQueue);
 
@@ -146,7 +147,7 @@ impl<'a> MakeWriter<'a> for LogQueue {
 }
 
 impl Write for LineWriter<'_> {
-    /// Takes the whole line of an event, which the library hands over in one piece.
+    /// Queues the whole line of an event, which the library writes in one piece.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -159,8 +160,8 @@ impl Write for LineWriter<'_> {
     }
 }
 
-/// Text on one line, with nothing in it that steers a terminal or turns what is read around: control characters, line
-/// separators, bidirectional controls and invisible characters are written as in JSON, so that a line in JSON stays one.
+/// Text on one line without characters that control a terminal or the direction of text: control characters, line
+/// separators, bidirectional controls and invisible characters are escaped as in JSON, so that a line in JSON stays valid.
 fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -171,7 +172,7 @@ fn escaped(text: &str) -> Cow<'_, str> {
             '\n' => safe.push_str("\\n"),
             '\r' => safe.push_str("\\r"),
             '\t' => safe.push_str("\\t"),
-            // None of them takes more than four digits.
+            // Each of them has at most four digits.
             _ if is_unsafe(character) => write!(safe, "\\u{:04x}", u32::from(character)).expect("memory takes it"),
             _ => safe.push(character),
         }
@@ -187,12 +188,12 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// What the thread does that writes.
+/// The thread that writes.
 #[derive(Debug)]
 struct LogWriter<W> {
     file: W,
     counts: Arc<LogCounts>,
-    /// The last line broke off.
+    /// Whether the last line was not written to its end.
     is_cut_off: bool,
     /// Dropped lines that a line of the log has reported.
     reported: u64,
@@ -205,7 +206,8 @@ impl<W: Write> LogWriter<W> {
             if !written {
                 self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            // Only what works again has a reader to tell. The line still waits, so that the process does not end before.
+            // Reports dropped lines once a write succeeds and no other line waits. This line counts as waiting until then,
+            // so that the process does not end before the report.
             if written && self.counts.waiting.load(Ordering::Acquire) == line.len() {
                 self.report_dropped();
             }
@@ -213,7 +215,7 @@ impl<W: Write> LogWriter<W> {
         }
     }
 
-    /// Whether a line was written to its end.
+    /// Writes a line. False if it was not written to its end.
     fn write(&mut self, line: &[u8]) -> bool {
         if self.is_cut_off && self.file.write_all(b"\n").is_err() {
             return false;
@@ -233,6 +235,7 @@ impl<W: Write> LogWriter<W> {
         true
     }
 
+    /// Logs the number of lines that were dropped since the last report.
     fn report_dropped(&mut self) {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
         let lines = dropped - self.reported;
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_holds_nobody_up() {
+    fn a_pipe_without_a_reader_blocks_no_other_thread() {
         let (_unread, pipe) = UnixStream::pair().unwrap();
         let queue = LogQueue::new(pipe).unwrap();
         let line = "x".repeat(1000) + "\n";

@@ -6,13 +6,14 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Counts of the recent past, to tell rates from.
+/// Samples of the last minute.
 #[derive(Debug)]
 pub(crate) struct Rates {
     /// Oldest first; never empty.
     samples: VecDeque<Sample>,
 }
 
+/// The totals at one instant.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     at: Instant,
@@ -25,17 +26,17 @@ struct Sample {
 }
 
 impl Rates {
-    /// Between two samples.
+    /// The time between two samples.
     pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
-    /// How many samples are kept: together with the interval, how far back rates go.
+    /// Number of samples that are kept. Times the interval, this is the window of the rates.
     const KEPT: usize = 12;
 
-    /// Rates of a server that starts now.
+    /// Rates of a shard that starts now.
     pub(crate) fn new(now: Instant) -> Self {
         Self { samples: VecDeque::from([Sample { at: now, ..Sample::default() }]) }
     }
 
-    /// Takes note of the counts as they are now.
+    /// Adds a sample, and drops the oldest one where there are too many.
     pub(crate) fn sample(&mut self, now: Instant, totals: &Totals) {
         if self.samples.len() == Self::KEPT {
             self.samples.pop_front();
@@ -43,6 +44,7 @@ impl Rates {
         self.samples.push_back(Sample::new(now, totals));
     }
 
+    /// The rates from the oldest sample until now.
     pub(super) fn until(&self, now: Instant, totals: &Totals) -> RatesView {
         let (from, to) = (self.samples[0], Sample::new(now, totals));
         let window = to.at.since(from.at).as_secs_f64();
@@ -75,7 +77,7 @@ impl Sample {
     }
 }
 
-/// Over the last minute, or since the start.
+/// Rates over the last minute, or since the start where that is later.
 #[derive(Serialize)]
 pub(super) struct RatesView {
     window_seconds: f64,
@@ -84,7 +86,7 @@ pub(super) struct RatesView {
     messages_in_per_second: f64,
     published_per_second: f64,
     frames_written_per_second: f64,
-    /// Of the frames that left their outbox, the part that was written rather than dropped with its connection.
+    /// The written part of the frames that left an outbox; the others were dropped with their connection. From 0 to 1.
     send_success: f64,
 }
 

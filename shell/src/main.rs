@@ -1,4 +1,4 @@
-//! The server as a program: settings in, one line on standard output when it is ready, signals to end it.
+//! The program `parlor`: loads the settings, runs a server, prints a line once it listens, and stops on signals.
 
 use mimalloc::MiMalloc;
 use parlor::auth::Secret;
@@ -15,13 +15,13 @@ use tracing::{info, warn};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// What a second signal ends the process with: it did not end in order.
+/// The exit code after a second signal, which ends the process at once.
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    let ended = run();
+    let result = run();
     log::finish();
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             log::print(io::stderr(), format!("parlor: {wrong}\n"));
@@ -30,15 +30,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the server from start to stop.
 fn run() -> Result<(), String> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let entered = runtime.enter();
-    let unheard = |error: io::Error| format!("cannot wait for signals: {error}");
-    // Before anything that takes time: nobody who sends it means to end the process.
-    let hangup = signal(SignalKind::hangup()).map_err(unheard)?;
+    let no_signals = |error: io::Error| format!("cannot wait for signals: {error}");
+    // Before anything that takes time: SIGHUP is not meant to end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
-    // Not before: a file that cannot be read to its end must not keep the process from being ended.
-    let mut signals = Signals::new(hangup).map_err(unheard)?;
+    // After loading: while a file of settings cannot be read to its end, a signal must still end the process.
+    let mut signals = Signals::new(hangup).map_err(no_signals)?;
     drop(entered);
     let mode = settings.mode();
     log::print(io::stdout(), format!("{mode}\n"));
@@ -61,7 +62,7 @@ fn run() -> Result<(), String> {
     })
 }
 
-/// Says where the server is. A script may wait for the last line.
+/// Prints the addresses of the server, and a generated key. A script may wait for the last line.
 fn announce(addresses: &[SocketAddr], generated: Option<&Secret<String>>) {
     let mut text = String::new();
     if let Some(key) = generated {
@@ -76,6 +77,7 @@ fn announce(addresses: &[SocketAddr], generated: Option<&Secret<String>>) {
     log::print(io::stdout(), text);
 }
 
+/// The signals that the process handles.
 struct Signals {
     hangup: Signal,
     interrupt: Signal,
@@ -101,7 +103,7 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop. SIGHUP is none: logrotate sends it, and a terminal that is closed.
+    /// Waits for a signal to stop. SIGHUP is not one: logrotate sends it, and so does a terminal that is closed.
     async fn next(&mut self) {
         loop {
             tokio::select! {

@@ -268,7 +268,7 @@ fn warned_of_proxies(mut program: Program) -> usize {
     assert!(!log.contains("\"address\":\"192.0.2.9\""), "{log}");
     log.lines()
         .filter(|line| {
-            line.contains("forwarded from") && line.contains("trusted_proxies") && line.contains("127.0.0.1")
+            line.contains("forwarding headers") && line.contains("trusted_proxies") && line.contains("127.0.0.1")
         })
         .count()
 }

@@ -1,5 +1,5 @@
-//! What Kubernetes puts into a container's environment: variables for every service of the namespace, which begin with
-//! the service's name and are no settings, even where that is `parlor` or `parlor-ws`.
+//! Environment variables that Kubernetes sets in a container for every service of the namespace. They begin with the
+//! service's name and are not settings, even where that name is `parlor` or `parlor-ws`.
 
 /// Whether a variable has the form that Kubernetes gives it: `{SERVICE}_SERVICE_HOST`, `{SERVICE}_SERVICE_PORT`,
 /// `{SERVICE}_SERVICE_PORT_{NAME}`, `{SERVICE}_PORT` with a URL, and `{SERVICE}_PORT_{NUMBER}_{PROTOCOL}`, alone or with
@@ -12,7 +12,7 @@ pub(super) fn is_for_a_service(name: &str, value: Option<&str>) -> bool {
         ["PORT", "TCP" | "UDP" | "SCTP", number, "PORT"] => is_number(number),
         ["PROTO" | "ADDR", protocol, number, "PORT"] => is_protocol(protocol) && is_number(number),
         [protocol, number, "PORT", _] if is_protocol(protocol) && is_number(number) => true,
-        // A person who means a port writes a number.
+        // Kubernetes writes a URL; a person who means a port writes a number.
         ["PORT", ..] => {
             value.is_some_and(|value| ["tcp://", "udp://", "sctp://"].iter().any(|url| value.starts_with(url)))
         }

@@ -1,11 +1,11 @@
-//! Where to listen, as everyone writes it.
+//! The setting `listen`: the addresses and the port to listen on.
 
 use super::value::SettingValue;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// Where the server listens. Port 0 is any free one.
+/// The addresses that the server listens on. Port 0 takes a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// One address.
@@ -17,7 +17,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Whether only this machine can reach it.
+    /// Whether only this machine can reach the address.
     #[must_use]
     pub fn is_loopback(self) -> bool {
         match self {
@@ -72,11 +72,11 @@ impl SettingValue for Listen {
         let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
         let port = port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))?;
         match host {
-            // The default address with another port: what everyone can reach has to be asked for.
+            // A port alone is one of this machine: an address that others can reach must be written.
             None => Some(Self::Localhost(port)),
             Some("" | "*") => Some(Self::Everywhere(port)),
             Some(host) if host.eq_ignore_ascii_case("localhost") => Some(Self::Localhost(port)),
-            // Names are not looked up: what they lead to may change.
+            // Names are not resolved: their addresses may change.
             Some(_) => None,
         }
     }

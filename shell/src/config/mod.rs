@@ -1,4 +1,4 @@
-//! Settings, and what follows from them.
+//! Settings: read from flags, the environment and a file, checked, and turned into the configuration of the core.
 
 mod kubernetes;
 mod listen;

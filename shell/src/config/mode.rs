@@ -1,4 +1,4 @@
-//! Development mode or production: which of the two a server is in, why, and what the second asks of its secrets.
+//! The two modes, development and production: which one a server is in, and what production requires of its secrets.
 
 use super::Settings;
 use crate::auth;
@@ -6,15 +6,15 @@ use crate::auth::Secret;
 use parlor_core::Address;
 use std::net::IpAddr;
 
-/// Bytes that `api_key` has at least in production.
+/// The least bytes of `api_key` in production.
 pub const API_KEY_BYTES: usize = 16;
-/// Bytes that `token_secret` has at least in production: those of its hash (RFC 7518 section 3.2).
+/// The least bytes of `token_secret` in production: as many as its hash has (RFC 7518 section 3.2).
 pub const TOKEN_SECRET_BYTES: usize = 32;
 
 /// Whether a setting was set.
 type IsSet = fn(&Settings) -> bool;
 
-/// Settings of a server that others are meant to reach, be it through a proxy: any of them ends development mode.
+/// Settings of a server that others reach, directly or through a proxy. Any of them ends development mode.
 const PUBLIC: &[(&str, IsSet)] = &[
     ("api_key", |settings| settings.api_key.is_some()),
     ("token_secret", |settings| settings.token_secret.is_some()),
@@ -23,7 +23,7 @@ const PUBLIC: &[(&str, IsSet)] = &[
     ("trusted_proxies", |settings| !settings.trusted_proxies.is_empty()),
 ];
 
-/// What `--help` says of the two modes.
+/// The section of `--help` about the two modes.
 pub(super) fn help() -> String {
     format!(
         "Development mode\n  \
@@ -51,20 +51,20 @@ pub(super) fn help() -> String {
 }
 
 impl Settings {
-    /// Whether the server is in development mode, where everything is allowed to clients of this machine.
-    ///
-    /// It is where `dev` says so, else exactly when it listens on loopback and nothing is set that a server for others has.
+    /// Whether the server is in development mode: it listens on loopback, and either `dev` is true, or `dev` is not set and
+    /// neither is any setting of a server that others reach.
     #[must_use]
     pub fn is_dev(&self) -> bool {
         self.listen.is_loopback() && self.dev.unwrap_or_else(|| PUBLIC.iter().all(|(_, is_set)| !is_set(self)))
     }
 
-    /// One sentence that says which mode the server is in, and why.
+    /// The mode of the server and the reason, as the first line of its output says it.
     #[must_use]
     pub fn mode(&self) -> String {
         let set: Vec<&str> = PUBLIC.iter().filter(|(_, is_set)| is_set(self)).map(|(name, _)| *name).collect();
         let production = |why: &str| format!("production mode, since {why}");
-        let development = |why: &str| format!("development mode, since {why}: whoever can connect may do everything");
+        let development =
+            |why: &str| format!("development mode, since {why}: any client that can connect may do everything");
         match self.dev {
             _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen)),
             Some(true) => development("dev = true"),
@@ -78,20 +78,20 @@ impl Settings {
         }
     }
 
-    /// Whether limits of sockets by address count this one: not that of a trusted proxy, which is many clients', nor in
-    /// development mode one of this machine.
+    /// Whether limits of sockets by address apply to this address. They do not apply to a trusted proxy, which serves many
+    /// clients, nor in development mode to this machine.
     #[must_use]
     pub fn counts_sockets_of(&self, address: IpAddr) -> bool {
         !(self.trusted_proxies.contain(address) || self.is_dev() && Address::from(address).is_loopback())
     }
 
-    /// The key that API calls are made with: the configured one, else the one that was made up for this run.
+    /// The API key: the configured one, else the generated one. None where no API call can be made.
     #[must_use]
     pub fn key(&self) -> Option<&Secret<String>> {
         self.api_key.as_ref().or(self.generated_key.as_ref())
     }
 
-    /// Makes up an API key for this run, in development mode and where none is set. It does not count as set.
+    /// Generates an API key for this run, in development mode and where none is set. It does not end development mode.
     pub fn generate_key(&mut self) {
         if self.is_dev() && self.api_key.is_none() {
             self.generated_key = Some(auth::generate_key());
@@ -134,7 +134,7 @@ fn names(mut names: Vec<&str>) -> String {
     if names.is_empty() { last.into() } else { format!("{} and {last}", names.join(", ")) }
 }
 
-/// Checks that a value arrives as it is when it is sent in a header (RFC 9110 section 5.5).
+/// Checks that a value can be sent in a header unchanged (RFC 9110 section 5.5).
 fn check_header(name: &str, secret: &Secret<String>) -> Result<(), String> {
     let value = secret.expose();
     let wrong = if value.trim() != value {
@@ -147,6 +147,7 @@ fn check_header(name: &str, secret: &Secret<String>) -> Result<(), String> {
     Err(format!("{name} {wrong}, so that no call could match it; allowed are visible ASCII characters"))
 }
 
+/// Checks that a secret has at least `least` bytes, where it is set.
 fn check_length(name: &str, secret: Option<&Secret<String>>, least: usize) -> Result<(), String> {
     match secret.map(|secret| secret.expose().len()) {
         Some(length) if length < least => Err(format!(

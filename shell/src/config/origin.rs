@@ -5,29 +5,29 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Where a web page comes from: scheme, host and port, in the form that browsers send. The default port of a scheme is
-/// equal to none.
+/// The origin of a web page: scheme, host and port, in the form that browsers send. The default port of a scheme equals
+/// none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
-    host: Host,
+    host: OriginHost,
     /// None where it is the scheme's default.
     port: Option<u16>,
 }
 
-/// A host as it stands in an origin or in a `Host` header.
+/// The host of an origin or of a `Host` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
-    /// In lower case.
+enum OriginHost {
+    /// A name, in lower case.
     Name(String),
     Address(IpAddr),
 }
 
-/// The top-level name that always leads to this machine (RFC 6761 section 6.3).
+/// The top-level name that always resolves to this machine (RFC 6761 section 6.3).
 const LOCALHOST: &str = "localhost";
 
 impl Origin {
-    /// The origin that a header says; none where it is no origin, such as `null`.
+    /// Parses the value of an `Origin` header. None where it is no origin, such as `null`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -40,37 +40,37 @@ impl Origin {
     /// Whether the page comes from this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         match &self.host {
-            Host::Address(address) => address.to_canonical().is_loopback(),
-            Host::Name(name) => {
+            OriginHost::Address(address) => address.to_canonical().is_loopback(),
+            OriginHost::Name(name) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
                 name.strip_suffix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
         }
     }
 
-    /// Whether a page of this origin that connects to where it came from sends this `Host`.
+    /// Whether `host` is the host and port of this origin.
     pub(crate) fn is_at(&self, host: &str) -> bool {
         parse_authority(host).is_some_and(|(host, port)| {
             host == self.host && port.filter(|port| default_port(&self.scheme) != Some(*port)) == self.port
         })
     }
 
-    /// Whether its pages come over this scheme.
+    /// Whether the origin has this scheme.
     pub(crate) fn is_over(&self, scheme: &str) -> bool {
         self.scheme == scheme
     }
 
-    /// Whether the origin is one that a server of pages has, rather than an application or an extension.
+    /// Whether the scheme is http or https, and not that of an application or a browser extension.
     pub(crate) fn is_http(&self) -> bool {
         default_port(&self.scheme).is_some()
     }
 
-    /// The origin that a setting names.
+    /// Parses one origin of a setting.
     ///
     /// # Errors
-    /// What is wrong with one that no browser sends, with the right form beside it where there is one.
+    /// The reason for which no browser sends such an origin, with the right form where there is one.
     fn configured(text: &str) -> Result<Self, String> {
-        // What is before the last @ may be a password.
+        // Everything before the last @ may be a password.
         let shown = text.rsplit_once('@').map_or(text.to_owned(), |(_, place)| format!("…@{place}"));
         if text.contains('*') {
             return Err(format!("{shown:?} never matches: write each origin in full, or * alone for any page"));
@@ -85,12 +85,12 @@ impl Origin {
             }
             None => Err(match Self::meant(text) {
                 Some(origin) => format!("{shown:?} never matches: write {origin}"),
-                None => format!("{shown:?} is no origin such as https://app.example.com"),
+                None => format!("{shown:?} is not an origin such as https://app.example.com"),
             }),
         }
     }
 
-    /// What a text that is no origin was meant to be.
+    /// The origin that a text was probably meant to be.
     fn meant(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
         let after = |scheme: &str| lower.strip_prefix(scheme)?.strip_prefix(':');
@@ -113,9 +113,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://", self.scheme)?;
         match &self.host {
-            Host::Name(name) => f.write_str(name)?,
-            Host::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
-            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+            OriginHost::Name(name) => f.write_str(name)?,
+            OriginHost::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
+            OriginHost::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
@@ -129,8 +129,8 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Host and port (RFC 3986 section 3.2); an empty port is none.
-fn parse_authority(text: &str) -> Option<(Host, Option<u16>)> {
+/// Parses a host with or without a port (RFC 3986 section 3.2). An empty port is none.
+fn parse_authority(text: &str) -> Option<(OriginHost, Option<u16>)> {
     let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, port) = text.split_at(end);
     let port = match port.strip_prefix(':') {
@@ -139,10 +139,10 @@ fn parse_authority(text: &str) -> Option<(Host, Option<u16>)> {
         None if port.is_empty() => None,
         None => return None,
     };
-    Some((Host::parse(host)?, port))
+    Some((OriginHost::parse(host)?, port))
 }
 
-/// Whether a text can be a host with or without a port (RFC 3986 section 3.2.2), be it one that no page comes from.
+/// Whether a text is a valid host with or without a port (RFC 3986 section 3.2.2), even one that no page comes from.
 pub(crate) fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -157,7 +157,7 @@ pub(crate) fn is_authority(text: &str) -> bool {
     !host.is_empty() && is_name && is_port
 }
 
-/// What may stand between brackets: an IPv6 address, or one of a version that is to come.
+/// Whether a text may stand between brackets: an IPv6 address, or one of a future version.
 fn is_literal(text: &str) -> bool {
     let is_future = || {
         let (version, address) = text.strip_prefix(['v', 'V'])?.split_once('.')?;
@@ -180,12 +180,12 @@ fn is_registered_name(text: &str) -> bool {
     true
 }
 
-/// Whether a byte stands for itself in a name.
+/// Whether a byte may be in a name without percent-encoding.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
-impl Host {
+impl OriginHost {
     fn parse(text: &str) -> Option<Self> {
         if let Some(address) = text.strip_prefix('[') {
             return Some(Self::Address(IpAddr::V6(address.strip_suffix(']')?.parse().ok()?)));
@@ -195,7 +195,7 @@ impl Host {
         if last.is_empty() || !is_name {
             return None;
         }
-        // Browsers take a name whose last label is a number for an address, and send that.
+        // Browsers read a name whose last label is a number as an IPv4 address, and send that.
         if last.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(Self::Address(IpAddr::V4(text.parse().ok()?)));
         }
@@ -206,19 +206,19 @@ impl Host {
 /// The origins that a setting names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// Every page may connect, whatever its origin.
+    /// Whether every page may connect, whatever its origin.
     pub(crate) any: bool,
     listed: Vec<Origin>,
 }
 
 impl Origins {
-    /// Whether the setting names nothing, as if it were not set.
+    /// Whether the setting names no origin, which is the same as not set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.any && self.listed.is_empty()
     }
 
-    /// The origins that are named.
+    /// The named origins.
     pub fn iter(&self) -> impl Iterator<Item = &Origin> {
         self.listed.iter()
     }
@@ -227,7 +227,7 @@ impl Origins {
 impl FromStr for Origins {
     type Err = String;
 
-    /// Reads origins that are separated by commas; `*` is any.
+    /// Parses origins that are separated by commas; `*` is any.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut origins = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -250,7 +250,7 @@ impl SettingValue for Origins {
 
     fn take(text: &str) -> Result<Self, String> {
         let origins: Self = text.parse()?;
-        // As if it were not set is not what "no page" would mean.
+        // An empty list reads like "no page", and would mean "not set".
         if origins.is_empty() { Err(format!("expected {}, and at least one", Self::ALLOWED)) } else { Ok(origins) }
     }
 

@@ -1,24 +1,24 @@
-//! The addresses of proxies whose word for where a client is counts.
+//! The setting `trusted_proxies`: addresses of proxies whose forwarding headers are believed.
 
 use super::value::{Form, SettingValue};
 use ipnet::{IpNet, Ipv4Net};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// The address ranges that a setting names.
+/// The address ranges of trusted proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     listed: Vec<IpNet>,
 }
 
 impl Proxies {
-    /// Whether the setting names nothing, as if it were not set.
+    /// Whether the setting names no range, which is the same as not set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// Whether an address is in one of the ranges. An IPv4 address is the same one when it is written as IPv6.
+    /// Whether an address is in one of the ranges. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -29,23 +29,24 @@ impl Proxies {
 impl FromStr for Proxies {
     type Err = String;
 
-    /// Reads ranges that are separated by commas.
+    /// Parses ranges that are separated by commas.
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let listed = parts.map(|part| {
-            range(part).ok_or_else(|| format!("{part:?} is no address range such as 10.0.0.0/8, 127.0.0.1 or fd00::/8"))
+            range(part)
+                .ok_or_else(|| format!("{part:?} is not an address range such as 10.0.0.0/8, 127.0.0.1 or fd00::/8"))
         });
         Ok(Self { listed: listed.collect::<Result<_, _>>()? })
     }
 }
 
-/// One range, or one address.
+/// Parses one range or one address.
 fn range(text: &str) -> Option<IpNet> {
     let range = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
     Some(canonical(range).unwrap_or(range))
 }
 
-/// The range of IPv4 addresses that one of IPv6 stands for.
+/// The range of IPv4 addresses that a range of IPv4-mapped IPv6 addresses stands for.
 fn canonical(range: IpNet) -> Option<IpNet> {
     let IpNet::V6(six) = range else { return None };
     let prefix = six.prefix_len().checked_sub(96)?;

@@ -1,4 +1,4 @@
-//! A path that leads to a room, as `[[routes]]` in the file writes it.
+//! The table `[[routes]]` of the file: paths that lead to rooms.
 
 /// A path that leads to a room.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -6,7 +6,7 @@
 pub struct Route {
     /// Segments of plain text or `{id}`, after `/ws/`.
     pub path: String,
-    /// The room's name, with `{id}` for what stood in its place.
+    /// The room's name; `{id}` is replaced by that segment of the path.
     pub room: String,
     /// The `type` of the answer to `subscribe`.
     #[serde(default)]

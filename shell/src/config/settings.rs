@@ -10,9 +10,9 @@ use parlor_core::{Config, Policy};
 use std::ffi::OsString;
 
 impl Settings {
-    /// Settings from the command line, the environment and the file that they name.
+    /// Loads the settings from the command line, the environment and the file that they name.
     ///
-    /// Prints what was asked for and ends the process on `--help` and `--version`, and on a command line that cannot be.
+    /// On `--help`, `--version` and an invalid command line, prints the text and ends the process.
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
@@ -28,10 +28,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Checks that the settings fit together.
+    /// Checks the settings against each other.
     ///
     /// # Errors
-    /// A sentence that says which do not, and what to set.
+    /// A sentence that names the settings that contradict each other, and what to set.
     pub fn check(&self) -> Result<(), String> {
         self.check_mode()?;
         self.check_public_hosts()?;
@@ -40,7 +40,7 @@ impl Settings {
         self.paths().map(drop)
     }
 
-    /// What can be, but will surprise: a sentence for each.
+    /// Warnings about valid settings that probably do not do what was meant: a sentence for each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
@@ -51,24 +51,26 @@ impl Settings {
             warnings.push("no API call can be made: set api_key".into());
         }
         if self.token_secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
-            warnings.push("token_secret begins or ends with white space: tokens need the same to be valid".into());
+            warnings.push(
+                "token_secret begins or ends with white space, which is part of the secret that signs tokens".into(),
+            );
         }
         if !self.public_hosts.is_empty() && (self.is_dev() || !self.allowed_origins.is_empty()) {
             warnings.push(
-                "public_hosts is only for production mode without allowed_origins; it lets nothing in here".into(),
+                "public_hosts is only for production mode without allowed_origins, and has no effect here".into(),
             );
         }
         if !self.is_dev() && self.allowed_origins.is_empty() && self.public_hosts.is_empty() {
             warnings.push(
-                "a page may connect where its origin is the request's Host, which DNS rebinding can pretend: set \
-                 public_hosts to where this server is, such as https://rooms.example.com, or allowed_origins"
+                "a page may connect where its origin is the request's Host, which DNS rebinding can forge: set \
+                 public_hosts to the hosts of this server, such as https://rooms.example.com, or allowed_origins"
                     .into(),
             );
         }
         warnings
     }
 
-    /// What the shard is configured with.
+    /// The configuration of the core.
     ///
     /// # Errors
     /// As [`Settings::check`].
@@ -86,7 +88,7 @@ impl Settings {
         })
     }
 
-    /// A name is in every connect reply, and in lines that people read.
+    /// Checks `node_name`, which is in every connect reply and in the log.
     fn check_node_name(&self) -> Result<(), String> {
         let bytes = self.node_name.len();
         if bytes > NODE_BYTES {
@@ -95,6 +97,7 @@ impl Settings {
         Name::room(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
     }
 
+    /// Checks that `public_hosts` names hosts by which pages are served.
     fn check_public_hosts(&self) -> Result<(), String> {
         let hosts = &self.public_hosts;
         if hosts.any {
@@ -108,6 +111,7 @@ impl Settings {
         }
     }
 
+    /// The policy of every room: as set, else the default of the mode.
     fn policy(&self) -> Policy {
         let default = if self.is_dev() { Policy::open() } else { Policy::closed() };
         Policy {
@@ -119,7 +123,7 @@ impl Settings {
         }
     }
 
-    /// Checks that a route, which comes after others, can lead somewhere.
+    /// Checks that a route can match, behind the routes before it, and that its room is valid.
     fn check_route(&self, route: &Route, before: &[Route]) -> Result<(), String> {
         let Route { path, room, .. } = route;
         let whole = |path: &str| String::from(path.trim_end_matches('/'));
@@ -136,6 +140,7 @@ impl Settings {
         Ok(())
     }
 
+    /// Checks the routes. Returns the table that paths are looked up in.
     fn paths(&self) -> Result<Routes, String> {
         let mut routes = Routes::default();
         for (index, route) in self.routes.iter().enumerate() {

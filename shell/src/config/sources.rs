@@ -1,4 +1,4 @@
-//! Where settings come from: the file, then the environment, then flags, each overriding the one before.
+//! The sources of settings: the file, then the environment, then flags. Each overrides the one before.
 
 use super::kubernetes::is_for_a_service;
 use super::table::Setting;
@@ -12,10 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 use toml::{Table, Value as Toml};
 
-/// Settings from a command line and an environment, and from the file that they name.
+/// Loads the settings from a command line, an environment, and the file that they name.
 ///
 /// # Errors
-/// What is wrong with which of them; also the text of `--help` and `--version`.
+/// A sentence that names the setting that is wrong; also the text of `--help` and `--version`.
 pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -46,10 +46,10 @@ pub(super) fn load(
     Ok(settings)
 }
 
-/// Stands for the default that another setting decides. No limit may be as long as this.
+/// Stands for a default that follows from another setting. No limit may be as long as this.
 const UNSET: Duration = Duration::MAX;
 
-/// Why there are no settings.
+/// The reason for which no settings were loaded.
 #[derive(Debug)]
 pub(super) enum LoadError {
     /// The command line is wrong, or asks for help or the version.
@@ -75,6 +75,7 @@ fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
+/// The command line: a flag for each setting, and `--config`.
 fn command() -> Command {
     let defaults = Settings::default();
     let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").help(format!(
@@ -85,7 +86,7 @@ fn command() -> Command {
         let default = key.show(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
         let arg = Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading);
-        // A secret may begin with hyphens. Taken for a flag, it would be shown as one that is not known.
+        // A secret may begin with hyphens. As an unknown flag, it would be shown in the error.
         arg.allow_hyphen_values(key.is_secret())
     });
     Command::new("parlor")
@@ -96,7 +97,7 @@ fn command() -> Command {
         .args(settings)
 }
 
-/// The settings among environment variables, by the name of their key.
+/// The environment variables that are settings, by the setting's name.
 fn known_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(&'static str, String)>, String> {
@@ -117,7 +118,7 @@ fn known_variables(
     Ok(known)
 }
 
-/// The text of a file that a setting names.
+/// Reads the file that a setting names.
 fn text_in(file: &str, place: &str) -> Result<String, String> {
     if file.is_empty() {
         return Err(format!("{place} is empty; name a file, or leave {place} out"));
@@ -125,7 +126,7 @@ fn text_in(file: &str, place: &str) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|error| format!("{place}: cannot read {file}: {error}"))
 }
 
-/// Takes the secrets from the files that are named for them.
+/// Reads the secrets from the files that `api_key_file` and `token_secret_file` name.
 fn read_secrets(settings: &mut Settings) -> Result<(), String> {
     let (key, secret) = (settings.api_key_file.take(), settings.token_secret_file.take());
     for (name, file, is_set) in
@@ -143,6 +144,7 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
     Ok(())
 }
 
+/// Sets everything that the file names.
 fn read_file(settings: &mut Settings, file: &str, place: &str) -> Result<(), String> {
     let (text, path) = (text_in(file, place)?, Path::new(file));
     let table: Table = text.parse().map_err(|error| malformed(path, &text, &error))?;
@@ -164,7 +166,8 @@ fn read_file(settings: &mut Settings, file: &str, place: &str) -> Result<(), Str
     Ok(())
 }
 
-/// What is wrong with a file, and where. The library would quote the line, which may have a secret in it.
+/// The error message about a malformed file, with the line's number. The library would quote the line, which may have a
+/// secret in it.
 fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
@@ -176,7 +179,7 @@ fn routes(value: Toml) -> Result<Vec<Route>, String> {
     routes.into_iter().map(|route| route.try_into().map_err(|error| format!("in [[routes]]: {error}"))).collect()
 }
 
-/// A value as it would be written in a flag.
+/// A value of the file as a flag would write it. None where the form is not allowed.
 fn text_of(value: Toml, form: Form) -> Option<String> {
     match value {
         Toml::String(text) => Some(text),
@@ -191,19 +194,20 @@ fn text_of(value: Toml, form: Form) -> Option<String> {
     }
 }
 
+/// Sets one setting from text; `place` is named in the error.
 fn set(settings: &mut Settings, key: &Setting, text: &str, place: impl Display) -> Result<(), String> {
     let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
     if trimmed.is_some() {
-        // As `echo` and editors write it. Nothing that can be set ends with one.
+        // `echo` and editors end a file with a newline. No value ends with one.
         settings.notes.push(format!("{place} ends with a newline, which is left out"));
     }
     key.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
-/// What is said of a word where a flag should be.
-const NO_FLAG: &str = "a word is there that is no flag and belongs to none; a value with spaces is put in quotes\n";
+/// The error message about a word where a flag is expected.
+const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes\n";
 
-/// What other programs call some of the settings.
+/// Names that other programs have for some of the settings.
 const FAMILIAR: &[(&str, &str)] = &[
     ("port", "listen"),
     ("host", "listen"),
@@ -218,19 +222,19 @@ const FAMILIAR: &[(&str, &str)] = &[
     ("cors_origins", "allowed_origins"),
 ];
 
-/// The known name that was most probably meant.
+/// The known name that was most probably meant. O(known names).
 fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
     let name = name.to_ascii_lowercase().replace('-', "_");
     if let Some((_, setting)) = FAMILIAR.iter().find(|(familiar, _)| *familiar == name) {
         return setting;
     }
-    // Beside names that are one letter away, one whose end was left out is meant more probably than one of its length.
+    // A name that is one letter away comes first, then one that was written without its last words, then the nearest.
     let is_cut = |known: &str| known.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('_'));
     let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
     known.min_by_key(|known| (distance(known) > 1 && !is_cut(known), distance(known))).expect("the table is not empty")
 }
 
-/// What the command line is refused with. The library does not know what a flag without its value needs.
+/// The error about a command line. The library does not know which values a flag without one allows.
 fn explain(error: clap::Error) -> LoadError {
     let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else {
         return LoadError::Clap(suggest(error));
@@ -248,8 +252,8 @@ fn explain(error: clap::Error) -> LoadError {
     }
 }
 
-/// The same for flags, in the place where the library makes suggestions of its own. What is no flag is not shown: it may be
-/// the rest of a secret that was not quoted.
+/// The error about an unknown flag, with the nearest known one in place of the library's suggestion. A word that is no flag
+/// is not shown: it may be the rest of a secret that was not quoted.
 fn suggest(mut error: clap::Error) -> clap::Error {
     let is_flag =
         |name: &str| name.starts_with("--") && name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase());
@@ -273,7 +277,7 @@ fn suggest(mut error: clap::Error) -> clap::Error {
 mod tests {
     use super::*;
 
-    /// What is printed where this is the command line.
+    /// The output for a command line.
     fn said(arguments: &[&str]) -> String {
         match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
             Err(LoadError::Clap(error)) => error.to_string(),

@@ -1,6 +1,5 @@
-//! Every setting, once: its key, its kind, its default and what it is for. Flags, environment variables and the keys
-//! of the file follow from this table and from the table of limits, so they say the same
-//! things.
+//! The table of settings: name, kind, default and purpose of each. Flags, environment variables, keys of the file and
+//! `--help` follow from this table and from the core's table of limits.
 
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{Listen, Origins, Proxies, Route};
@@ -8,26 +7,26 @@ use crate::auth::Secret;
 use parlor_core::{Limit, Limits, UserLimit};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
-    /// As in the file.
+    /// The key in the file.
     pub(super) name: &'static str,
     doc: &'static str,
     pub(super) heading: &'static str,
     kind: SettingKind,
 }
 
-/// What a setting is read into.
+/// The place that a setting is stored in.
 #[derive(Clone, Copy)]
 enum SettingKind {
     /// A field of the settings.
     Field {
         form: Form,
-        /// What is allowed, as the end of the sentence "it needs a value: …".
+        /// The allowed values, as the end of the sentence "it needs a value: …".
         allowed: &'static str,
         is_secret: bool,
-        /// Takes its value from text, or says what is wrong with it and what is allowed.
+        /// Parses the value, or says what is wrong with it and what is allowed.
         set: fn(&mut Settings, &str) -> Result<(), String>,
         show: fn(&Settings) -> Option<String>,
     },
@@ -47,10 +46,10 @@ impl Setting {
         FIELDS.iter().copied().chain(Limit::ALL.iter().map(limit))
     }
 
-    /// Takes the value from text.
+    /// Parses the value and stores it in the settings.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it, and what is allowed.
+    /// A sentence that says what is wrong, and what is allowed.
     pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
             SettingKind::Field { set, .. } => set(settings, text),
@@ -58,7 +57,7 @@ impl Setting {
         }
     }
 
-    /// What stands for it in the file.
+    /// The form of its value in the file.
     pub(super) fn form(&self) -> Form {
         match self.kind {
             SettingKind::Field { form, .. } => form,
@@ -66,7 +65,7 @@ impl Setting {
         }
     }
 
-    /// What is allowed, as the end of the sentence "it needs a value: …".
+    /// The allowed values, as the end of the sentence "it needs a value: …".
     pub(super) fn allowed(&self) -> &'static str {
         match self.kind {
             SettingKind::Field { allowed, .. } => allowed,
@@ -74,12 +73,12 @@ impl Setting {
         }
     }
 
-    /// Whether no error may show its value.
+    /// Whether the value must not be in an error.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.kind, SettingKind::Field { is_secret: true, .. })
     }
 
-    /// The value as [`Setting::set`] takes it; none where there is nothing to say.
+    /// The value in the form that [`Setting::set`] parses. None for a secret, and where nothing is set.
     pub(super) fn show(&self, settings: &Settings) -> Option<String> {
         match self.kind {
             SettingKind::Field { show, .. } => show(settings),
@@ -87,7 +86,7 @@ impl Setting {
         }
     }
 
-    /// What it is for, and what it has to be to others.
+    /// Its purpose, and its required relations to other settings.
     pub(super) fn help(&self) -> String {
         let mut help = String::from(self.doc.trim().trim_end_matches('.'));
         if let SettingKind::Limit(limit) = self.kind {
@@ -104,17 +103,17 @@ fn assign<V: SettingValue>(place: &mut V, text: &str) -> Result<(), String> {
 
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:expr,)+) => {
-        /// Everything that can be set.
+        /// All settings of the server.
         #[derive(Clone, Debug)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $key: $kind,)+
-            /// The bounds.
+            /// The limits.
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
             /// The API key that the server generated, see [`Settings::generate_key`].
             pub generated_key: Option<Secret<String>>,
-            /// What was changed in the settings as they were written: a sentence for each change.
+            /// Changes that loading made to values as they were written: a sentence for each.
             pub notes: Vec<String>,
         }
 
@@ -130,7 +129,7 @@ macro_rules! settings {
             }
         }
 
-        /// The settings that are no limits.
+        /// The settings that are not limits.
         const FIELDS: &[Setting] = &[
             $(Setting {
                 name: stringify!($key),
@@ -151,7 +150,7 @@ macro_rules! settings {
 settings! {
     /// Address and port to listen on, localhost:8000 or 8000 for this machine only, or :8000 for every address; port 0 takes any free one.
     listen: Listen = Listen::Address(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8000))),
-    /// Setting that backends send with every API call, at least 16 bytes in production; development mode makes one up.
+    /// Key that backends send with every API call, at least 16 bytes in production; development mode generates one.
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.
     api_key_file: Option<String> = None,
@@ -159,15 +158,15 @@ settings! {
     token_secret: Option<Secret<String>> = None,
     /// File that token_secret is read from, such as /run/secrets/token_secret.
     token_secret_file: Option<String> = None,
-    /// What a token's aud must have; by default anything will do.
+    /// Audience that a token must have in aud; by default any, or none.
     token_audience: Option<String> = None,
-    /// What a token's iss must be; by default anything will do.
+    /// Issuer that a token must have in iss; by default any, or none.
     token_issuer: Option<String> = None,
-    /// What happens at connections_per_user: the user's oldest connection goes (replace), or the new one (refuse).
+    /// Connection that is closed at connections_per_user: the user's oldest one (replace) or the new one (refuse).
     user_limit: UserLimit = UserLimit::Replace,
-    /// What this node calls itself, in at most 200 bytes.
+    /// Name of this node, at most 200 bytes.
     node_name: String = "parlor".into(),
-    /// Development mode, which allows what is said below; by default exactly where the address is loopback and no key, secret, origin or proxy is set.
+    /// Whether development mode is on, see below; by default where the address is loopback and no key, secret, origin or proxy is set.
     dev: Option<bool> = None,
     /// Whether clients may connect without a token; by default only in development mode.
     allow_anonymous: Option<bool> = None,
@@ -181,14 +180,14 @@ settings! {
     allow_presence: Option<bool> = None,
     /// Origins of web pages that may connect, such as https://app.example.com, and no others; * is any.
     allowed_origins: Origins = Origins::default(),
-    /// Where this server is reached, such as https://rooms.example.com: without allowed_origins, its own pages may connect.
+    /// Hosts of this server, such as https://rooms.example.com: without allowed_origins, pages of these hosts may connect to them.
     public_hosts: Origins = Origins::default(),
-    /// Addresses of proxies, such as 127.0.0.1 or 10.0.0.0/8, whose Forwarded, else X-Forwarded-For and X-Forwarded-Proto, say where a client is.
+    /// Addresses of proxies, such as 127.0.0.1 or 10.0.0.0/8, whose Forwarded, else X-Forwarded-For and X-Forwarded-Proto, give a client's address and scheme.
     trusted_proxies: Proxies = Proxies::default(),
-    /// Where API calls find out that they failed: in the HTTP status (transport) or in the body of a 200 (body).
+    /// How an API call reports an error: by the HTTP status (transport) or in the body of a 200 (body).
     api_error_mode: ApiErrorMode = ApiErrorMode::Transport,
-    /// How much is logged: error, warn, info, debug, trace or off.
+    /// Least severe level that is logged: error, warn, info, debug, trace or off.
     log_level: LogLevel = LogLevel::Info,
-    /// How log lines are written: text or json.
+    /// Format of log lines: text or json.
     log_format: LogFormat = LogFormat::Text,
 }

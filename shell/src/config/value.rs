@@ -1,23 +1,23 @@
-//! How each kind of setting is written: the same in a flag, in the environment and in the file.
+//! The kinds of values that settings have, each written the same in a flag, in the environment and in the file.
 
 use crate::auth::Secret;
 use parlor_core::UserLimit;
 use parlor_core::limits::{Place, Rate, Value};
 use std::time::Duration;
 
-/// What stands for a setting in the file.
+/// The form of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Text alone: a number would lose what it was written like.
+    /// Text only: a number would lose the way in which it was written.
     Text,
     /// An array of texts, or one text that separates them by commas.
     List,
-    /// Text, a number, or true and false.
+    /// Text, a number, true or false.
     Word,
 }
 
 impl Form {
-    /// What is allowed, as the end of the sentence "it must be …".
+    /// The allowed forms, as the end of the sentence "it must be …".
     pub(super) fn allowed(self) -> &'static str {
         match self {
             Self::Text => "text in quotes",
@@ -29,16 +29,17 @@ impl Form {
 
 /// A kind of setting.
 pub(super) trait SettingValue: Sized {
-    /// What is allowed, as the end of the sentence "expected …".
+    /// The allowed values, as the end of the sentence "expected …".
     const ALLOWED: &'static str;
-    /// How the file writes it.
+    /// The form in the file.
     const FORM: Form = Form::Word;
-    /// Whether no error may show it.
+    /// Whether the value must not be in an error.
     const IS_SECRET: bool = false;
 
+    /// Parses the value. None where it is not allowed.
     fn read(text: &str) -> Option<Self>;
 
-    /// As [`SettingValue::read`].
+    /// Parses the value.
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
@@ -46,7 +47,7 @@ pub(super) trait SettingValue: Sized {
         Self::read(text).ok_or_else(|| format!("expected {}, not {text:?}", Self::ALLOWED))
     }
 
-    /// The value as [`SettingValue::read`] takes it; none where there is nothing to say.
+    /// The value in the form that [`SettingValue::read`] parses. None for a secret, and where nothing is set.
     fn show(&self) -> Option<String>;
 }
 
@@ -107,7 +108,7 @@ impl SettingValue for Rate {
     }
 }
 
-/// Reads a limit from text.
+/// Parses a limit and stores it.
 ///
 /// # Errors
 /// As [`SettingValue::take`].
@@ -121,7 +122,7 @@ pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is allowed for such a limit, as [`SettingValue::ALLOWED`].
+/// The allowed values of such a limit, as [`SettingValue::ALLOWED`].
 pub(super) fn allowed(value: Value) -> &'static str {
     match value {
         Value::Duration(_) => Duration::ALLOWED,
@@ -131,7 +132,7 @@ pub(super) fn allowed(value: Value) -> &'static str {
     }
 }
 
-/// A limit as [`take_limit`] takes it.
+/// A limit in the form that [`take_limit`] parses.
 pub(super) fn show_limit(value: Value) -> Option<String> {
     match value {
         Value::Duration(time) => time.show(),
@@ -141,10 +142,10 @@ pub(super) fn show_limit(value: Value) -> Option<String> {
     }
 }
 
-/// A bound that need not be: 0 is none.
+/// A number that may be off, which is 0.
 struct OrOff(usize);
 
-/// What stands for no bound.
+/// The word for no limit.
 const OFF: &str = "off";
 
 impl SettingValue for OrOff {
@@ -230,7 +231,7 @@ impl SettingValue for UserLimit {
     }
 }
 
-/// Makes a kind of setting of an enum whose values are written as one word.
+/// Defines an enum whose values are written as one word each.
 macro_rules! keyword_enum {
     ($(#[$doc:meta])* $name:ident, $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -255,39 +256,39 @@ macro_rules! keyword_enum {
 }
 
 keyword_enum! {
-    /// How much is logged.
+    /// The least severe level that is logged.
     LogLevel, "error, warn, info, debug, trace or off" {
         /// Nothing.
         Off = "off",
-        /// What went wrong in the server.
+        /// Errors of the server.
         Error = "error",
-        /// What will go wrong if nobody looks.
+        /// Conditions that need attention.
         Warn = "warn",
         /// Start and stop.
         Info = "info",
         /// Every connection.
         Debug = "debug",
-        /// Every room and user that comes and goes.
+        /// Every room that becomes occupied or vacant, and every user that comes online or goes offline.
         Trace = "trace",
     }
 }
 
 keyword_enum! {
-    /// How log lines are written.
+    /// The format of log lines.
     LogFormat, "text or json" {
-        /// For people.
+        /// Text for people.
         Text = "text",
-        /// One JSON object a line.
+        /// One JSON object on each line.
         Json = "json",
     }
 }
 
 keyword_enum! {
-    /// Where an API call finds out that it failed.
+    /// How an API call reports an error.
     ApiErrorMode, "transport or body" {
-        /// In the HTTP status, and in the body.
+        /// By the HTTP status, and in the body.
         Transport = "transport",
-        /// In the body of a 200 alone.
+        /// In the body of a 200 only.
         Body = "body",
     }
 }

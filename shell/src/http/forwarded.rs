@@ -51,7 +51,7 @@ impl Scheme {
     }
 }
 
-/// What one proxy reports of the sender before it.
+/// The report of one proxy about the sender before it.
 #[derive(Debug, Default)]
 struct Hop {
     address: Option<IpAddr>,

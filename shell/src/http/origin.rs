@@ -248,6 +248,6 @@ mod tests {
         }
         let request = headers(&[(HOST, "chat.example.com"), (ORIGIN, "https://app.example.com")]);
         let listed = settings(false, "https://app.example.com", "");
-        assert_eq!(check(&request, &listed, Some(Scheme::Http)), Ok(()), "whoever is listed is listed by scheme");
+        assert_eq!(check(&request, &listed, Some(Scheme::Http)), Ok(()), "an allowed origin names its scheme");
     }
 }

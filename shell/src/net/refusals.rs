@@ -75,7 +75,7 @@ struct Tally {
 /// Refusals with the same reason, error and origin.
 #[derive(Debug, Default)]
 struct RefusalKind {
-    /// When a line of the log last reported this kind.
+    /// The time of the last line of the log about this kind.
     reported: Option<Instant>,
     /// Number of refusals that no line has reported; the last of them is `last`.
     unreported: u64,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What an HTTP socket waits for. Variants further up are displaced first, except within [`FIRST_HEAD_GRACE`].
+/// The request that an HTTP socket waits for. Variants further up are displaced first, except within [`FIRST_HEAD_GRACE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SocketWait {
     /// The head of its first request.

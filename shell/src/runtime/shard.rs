@@ -36,26 +36,26 @@ pub(crate) struct ShardRuntime {
     pub(crate) sockets: Rc<Sockets>,
     /// The share of the thread's time that request bodies may take.
     pub(crate) rounds: Rc<Rounds>,
-    /// How often each limit refused something before the core saw it.
+    /// Refusals by each limit that the core did not see.
     pub(crate) limit_hits: RefCell<BTreeMap<Limit, u64>>,
     /// Refusals, counted over all shards of the process.
     pub(crate) refusals: Rc<Refusals>,
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
-    /// When the log last warned of a proxy that is not trusted.
+    /// The time of the last warning about a proxy that is not trusted.
     pub(crate) warned: Warned,
     /// Number of shards before this one. A broken invariant ended each of them.
     pub(crate) restarts: u64,
     /// None once an invariant broke.
     host: RefCell<Option<Host<TcpStream>>>,
-    /// When the next shard begins, once this one is broken.
+    /// The time at which the next shard begins, once this one is broken.
     pub(super) restarts_at: Cell<Instant>,
     /// The deadline that the timer waits for.
     pub(super) armed: Cell<Instant>,
     pub(super) rearm: Notify,
     pub(super) flush: Notify,
     pub(super) broken: Notify,
-    /// When the shard was told to stop; None before.
+    /// The time at which the shard was told to stop; None before.
     pub(super) stopping: Cell<Option<Instant>>,
     pub(super) all_closed: Notify,
     /// Set when sockets without a request are to be closed.

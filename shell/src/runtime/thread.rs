@@ -45,7 +45,7 @@ const STOP_GRACE: Duration = Duration::from_millis(50);
 /// Runs a shard until `stop` is true. After a broken invariant, the next shard begins with a pause.
 ///
 /// # Errors
-/// When the system gives neither a runtime nor a socket.
+/// The error of the system, where it gives no runtime or no socket.
 pub(crate) fn run(
     listeners: &[std::net::TcpListener],
     settings: &Arc<Settings>,

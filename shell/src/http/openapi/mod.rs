@@ -1,4 +1,4 @@
-//! `/openapi.json`: what is there over HTTP, as OpenAPI 3.1 with the bounds that are configured.
+//! `/openapi.json`: the HTTP side as OpenAPI 3.1, with the configured limits.
 
 mod schemas;
 
@@ -8,27 +8,27 @@ use schemas::{Method, reference};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 
-/// Where it is served.
+/// The path of the document.
 pub(super) const PATH: &str = "/openapi.json";
 
-/// The error mode is told in words: it turns every status into 200, and a parameter cannot say so.
+/// The description of the whole. It explains the error mode, which makes every status 200; a parameter cannot say that.
 const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backends publish and ask, probes look at its health. \
     A call that failed has the status and the body that are described here. With the header \
     `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
     the status is 200 and the body is the same; only 401, 405, 408 and 503 stay what they are.";
 
-/// The document as it is served: made when it is first asked for, and never again.
+/// The served document, made at the first request.
 #[derive(Debug, Default)]
 pub(crate) struct Document(OnceCell<Bytes>);
 
 impl Document {
-    /// The document of a server with these settings, which are the same each time.
+    /// The document for these settings, which must be the same at each call.
     pub(super) fn bytes(&self, settings: &Settings) -> Bytes {
         self.0.get_or_init(|| document(settings).to_string().into()).clone()
     }
 }
 
-/// The whole document.
+/// Makes the document.
 fn document(settings: &Settings) -> Value {
     let methods = schemas::methods(&settings.limits);
     let mut paths: Map<String, Value> =
@@ -58,6 +58,7 @@ fn document(settings: &Settings) -> Value {
     })
 }
 
+/// The operation of an API method.
 fn call(method: &Method) -> Value {
     let Method { name, summary, request, answer, failures } = method;
     let answer = json!({"anyOf": [answer, reference("error")]});
@@ -94,7 +95,7 @@ fn call(method: &Method) -> Value {
     })
 }
 
-/// What anybody may look at.
+/// The operations that need no API key.
 fn public_paths() -> impl Iterator<Item = (String, Value)> {
     let stopping = Some("The server is stopping, or restarting after an invariant did not hold.");
     let paths = [
@@ -119,6 +120,7 @@ fn public_paths() -> impl Iterator<Item = (String, Value)> {
     })
 }
 
+/// A JSON response.
 fn response(description: &str, schema: &Value) -> Value {
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }

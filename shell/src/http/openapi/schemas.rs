@@ -1,4 +1,4 @@
-//! What requests and answers look like, as JSON Schema. A field that is null is as good as absent, known or not.
+//! JSON Schemas of requests and answers. A field that is null counts as absent, even one that is not known.
 
 use parlor_core::Limits;
 use serde_json::{Map, Value, json};
@@ -8,24 +8,24 @@ pub(super) struct Method {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
     pub(super) request: Value,
-    /// The whole answer when nothing went wrong.
+    /// The whole answer of a call that succeeds.
     pub(super) answer: Value,
-    /// Statuses that not all methods have, with what they mean.
+    /// Statuses that not all methods have, with their meaning.
     pub(super) failures: &'static [(u16, &'static str)],
 }
 
-/// What no name has in it: control, line-separator, bidirectional and zero-width characters.
+/// Characters that no name has: control, line-separator, bidirectional and zero-width characters.
 macro_rules! deceptive {
     () => {
         r"\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
     };
 }
 const NAME: &str = concat!("^[^", deceptive!(), "]*$");
-/// The same, not reserved.
+/// A name that is not reserved.
 const OPEN_NAME: &str = concat!("^[^#", deceptive!(), "][^", deceptive!(), "]*$");
 /// A connection's public id as the server writes it.
 const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
-/// JSON, as far as it is not nested.
+/// JSON that is not nested.
 const JSON: &str = concat!(
     r"^[ \t\r\n]*(true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
     r#"|"[^"\\\u0000-\u001f]*"|\[[ \t\r\n]*\]|\{[ \t\r\n]*\})[ \t\r\n]*$"#
@@ -87,7 +87,7 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
     ]
 }
 
-/// What the rest of the document refers to.
+/// The schemas that the rest of the document refers to.
 pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, Value> {
     let requests = methods.into_iter().map(|method| (format!("{}_request", method.name), method.request));
     let name = |most: usize, pattern| {
@@ -121,7 +121,7 @@ pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, V
             json!({
                 "type": "string",
                 "minLength": 1,
-                "description": "A connection's public id, a UUID; anything else names nobody.",
+                "description": "A connection's public id, a UUID; anything else names no connection.",
             }),
         ),
         (
@@ -208,7 +208,7 @@ fn maybe_client() -> Value {
     json!({"anyOf": [reference("client"), {"const": ""}, {"type": "null"}]})
 }
 
-/// A publication, with what says where it goes.
+/// A publication, with the fields that address it.
 fn message(required: &[&str], address: Value) -> Value {
     let required: Vec<&str> = required.iter().copied().chain(["data"]).collect();
     let mut schema = request(
@@ -251,7 +251,7 @@ fn batch(limits: &Limits) -> Value {
             "description": "What is wrong with it is answered in its place.",
         });
         let mut command = request(&[method], Map::from_iter([(method.into(), params)]).into());
-        // Alone it may be null; among others that are null it is the one that is not.
+        // The method's field is the only one, and may be null; or the only one that is not null.
         let is_meant = Map::from_iter([(method.into(), json!({"not": {"type": "null"}}))]);
         command["anyOf"] = json!([{"maxProperties": 1}, {"properties": is_meant}]);
         command
@@ -265,7 +265,7 @@ fn send() -> Value {
     request(&["client", "data"], json!({"client": reference("client"), "data": reference("data")}))
 }
 
-/// What addresses connections of a user, with more.
+/// A request to connections of a user, with these further fields.
 fn of_user(required: &[&str], more: Value) -> Value {
     let required: Vec<&str> = required.iter().copied().chain(["user"]).collect();
     let mut schema =
@@ -344,7 +344,7 @@ fn channels(limits: &Limits) -> Value {
     part(request(&[], json!({ "pattern": pattern })), json!({"type": ["string", "null"]}))
 }
 
-/// A request for a list that may be had in parts.
+/// A request for a list that is answered in pages.
 fn part(mut request: Value, mut cursor: Value) -> Value {
     request["properties"]["limit"] = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 1000});
     cursor["description"] = "From the answer before: what comes after that.".into();
@@ -352,7 +352,7 @@ fn part(mut request: Value, mut cursor: Value) -> Value {
     request
 }
 
-/// The answer to it.
+/// The answer with one page of a list.
 fn in_parts(field: &str, schema: Value) -> Value {
     let mut answer = by_name(field, schema);
     answer["properties"]["cursor"] = json!({"type": "string", "description": "Where to go on: there is more."});
@@ -424,7 +424,7 @@ fn limit() -> Value {
     json!({"type": "string", "description": "The configuration key of the limit that is in the way."})
 }
 
-/// What HTTP itself answers, without a code of the API.
+/// An error of HTTP itself, without a code of the API.
 fn refusal() -> Value {
     fields(&["error"], json!({"error": fields(&["message"], json!({"message": text(), "limit": limit()}))}))
 }

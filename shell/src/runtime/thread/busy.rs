@@ -1,4 +1,4 @@
-//! What waits while a shard is busy, and what does not.
+//! Tests of a busy shard: which requests wait, and which do not.
 
 use super::*;
 use std::io::{Read, Write};
@@ -8,24 +8,24 @@ use std::thread;
 use tokio::task::spawn_local;
 
 const KEY: &str = "test-key-test-key";
-/// Long enough for a noisy machine; nothing waits for it unless a test fails.
+/// Long enough for a noisy machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough for what would be done at once to be done.
+/// Long enough for the server to do what it does at once.
 const WHILE: Duration = Duration::from_millis(300);
 
-/// A shard that a test keeps busy for as long as it wants.
+/// A shard that a test keeps busy.
 struct Running {
     address: SocketAddr,
     busy: Arc<AtomicBool>,
     is_busy: Arc<AtomicBool>,
-    /// The least that was left of a round.
+    /// The least bytes that were left of a round.
     least: Arc<AtomicIsize>,
     stop: watch::Sender<bool>,
     thread: thread::JoinHandle<io::Result<()>>,
 }
 
 impl Running {
-    /// `keep_busy` is called again and again while it is to be busy.
+    /// Starts a shard. `keep_busy` is called in each round while the shard is to be busy.
     fn start(change: impl FnOnce(&mut Settings), keep_busy: fn(&ShardRuntime)) -> Self {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -55,7 +55,7 @@ impl Running {
         Self { address, busy, is_busy, least, stop, thread }
     }
 
-    /// Returns once the shard is busy.
+    /// Makes the shard busy, and returns once it is.
     fn keep_busy(&self) {
         self.busy.store(true, Ordering::Release);
         while !self.is_busy.load(Ordering::Acquire) {
@@ -69,7 +69,7 @@ impl Running {
         socket
     }
 
-    /// Sends the head of a call, and its body as far as it is taken for a while: how much that was.
+    /// Sends the head of a call and as much of its body as the server takes within [`WHILE`]. Returns the number of bytes.
     fn call(&self, key: &str, body: &[u8]) -> (Socket, usize) {
         let mut socket = self.connect();
         let head = format!(
@@ -95,19 +95,19 @@ impl Running {
     }
 }
 
-/// Leaves nothing of the rounds until this is called again.
+/// Uses up the rounds until this is called again.
 fn use_up_the_rounds(shard: &ShardRuntime) {
     shard.rounds.use_up(10_000);
 }
 
-/// Lets the shard stand still for longer than a client has to answer a ping.
+/// Blocks the shard for longer than a client has to answer a ping.
 fn stand_still(_: &ShardRuntime) {
     thread::sleep(PONG_TIMEOUT + LATE * 2);
 }
 
 const PONG_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// The first line of the next answer. None when it does not come for a while.
+/// The start of the next answer's first line. None when it does not come within `patience`.
 fn status(socket: &mut Socket, patience: Duration) -> Option<String> {
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut answer = [0; 12];
@@ -172,7 +172,7 @@ fn frame(socket: &mut Socket) -> (u8, Vec<u8>) {
 }
 
 #[test]
-fn nobody_is_ended_for_a_silence_that_was_the_servers() {
+fn no_client_is_closed_for_a_silence_that_was_the_servers() {
     const PING: u8 = 9;
     const CLOSE: u8 = 8;
     let quick = |settings: &mut Settings| {

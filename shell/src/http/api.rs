@@ -1,6 +1,6 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::response::{self, Body, SOON, json, limit_error, restarting, retry_after, with_refusal};
+use super::response::{self, ResponseBody, SOON, json, limit_error, restarting, retry_after, with_refusal};
 use super::session::HttpSession;
 use crate::auth;
 use crate::config::{ApiErrorMode, Settings};
@@ -31,7 +31,7 @@ pub(super) async fn answer(
     method: &str,
     request: Request<Incoming>,
     session: &HttpSession,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     if request.method() != Method::POST {
         return response::method_not_allowed("POST");
     }
@@ -88,7 +88,7 @@ impl Drop for BodyReservation<'_> {
 }
 
 /// 503: `inbound_bytes_total` is reached, and the body was not read.
-fn bodies_exhausted(shard: &ShardRuntime) -> Response<Body> {
+fn bodies_exhausted(shard: &ShardRuntime) -> Response<ResponseBody> {
     shard.count_limit(Limit::InboundBytesTotal);
     let message = "too many request bodies are in progress; this one was not read";
     retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, message, Limit::InboundBytesTotal), SOON)
@@ -142,7 +142,7 @@ async fn read_body(
     shard: &ShardRuntime,
     request: Request<Incoming>,
     mode: ApiErrorMode,
-) -> Result<Vec<u8>, Box<Response<Body>>> {
+) -> Result<Vec<u8>, Box<Response<ResponseBody>>> {
     let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
     let fail = |error| Box::new(outcome(&Err(error), mode));
     let too_large = || {
@@ -193,7 +193,7 @@ async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<
 }
 
 /// The response with the result of a call, in this error mode.
-fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<Body> {
+fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<ResponseBody> {
     let status = match result {
         Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),
         _ => Ok(StatusCode::OK),

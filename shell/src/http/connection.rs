@@ -1,7 +1,7 @@
 //! One HTTP connection: from the accepted socket until it closes or becomes a WebSocket.
 
 use super::metered_socket::MeteredSocket;
-use super::response::{Body, error_response};
+use super::response::{ResponseBody, error_response};
 use super::router;
 use super::session::{HttpSession, record_limit};
 use crate::net::driver::Handshake;
@@ -115,7 +115,7 @@ async fn drive<S>(
     connection: &mut http1::Connection<TokioIo<MeteredSocket>, S>,
 ) -> SessionEnd
 where
-    S: HttpService<Incoming, ResBody = Body> + Unpin,
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
     S::Future: Unpin,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {

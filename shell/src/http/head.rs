@@ -1,6 +1,6 @@
 //! Checks of a request's head that the HTTP library does not make.
 
-use super::response::{Body, logged_error};
+use super::response::{ResponseBody, logged_error};
 use crate::config::is_authority;
 use crate::net::refusals::RefusalReason;
 use hyper::header::{
@@ -20,7 +20,7 @@ const PROTOBUF_QUERIES: [&str; 2] = ["cf_protocol=protobuf", "format=protobuf"];
 ///
 /// # Errors
 /// 400, which says what is wrong.
-pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
+pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<ResponseBody>>> {
     let hosts: Vec<&HeaderValue> = request.headers().get_all(HOST).iter().collect();
     let message = match &hosts[..] {
         [] if request.version() == Version::HTTP_10 => return Ok(()),
@@ -36,7 +36,7 @@ pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Bod
 ///
 /// # Errors
 /// 400, which names the form that is supported.
-pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response<Body>>> {
+pub(super) fn check_protocol<T>(request: &Request<T>) -> Result<(), Box<Response<ResponseBody>>> {
     let query = request.uri().query().unwrap_or_default();
     let asks = query.split('&').any(|pair| PROTOBUF_QUERIES.contains(&pair));
     let offers = |protocol: &str| {

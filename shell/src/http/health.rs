@@ -1,7 +1,7 @@
 //! Answers to probes and browsers: health, the description of the API, and no icon.
 
 use super::openapi;
-use super::response::{self, Body, not_found, restarting};
+use super::response::{self, ResponseBody, not_found, restarting};
 use crate::observe::health::health;
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +19,7 @@ pub(super) fn is_public(path: &str) -> bool {
 }
 
 /// Answers a request for a public path. No body is made for a method that is not allowed.
-pub(super) fn answer(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<Body> {
+pub(super) fn answer(shard: &ShardRuntime, request: &Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     if !PUBLIC_PATHS.contains(&path) {
         return not_found();

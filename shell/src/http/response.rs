@@ -11,7 +11,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The body of every response.
-pub(super) type Body = Full<Bytes>;
+pub(super) type ResponseBody = Full<Bytes>;
 
 /// `Retry-After` of a response whose cause does not say how long it lasts.
 pub(super) const SOON: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(super) fn error_response(status: StatusCode, message: &str, limit: Limit) ->
 }
 
 /// A response with a JSON body.
-pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -39,7 +39,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
 }
 
 /// 204, which may be cached for a day.
-pub(super) fn no_content() -> Response<Body> {
+pub(super) fn no_content() -> Response<ResponseBody> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
@@ -47,7 +47,7 @@ pub(super) fn no_content() -> Response<Body> {
 }
 
 /// An error response, which the log does not show.
-pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
+pub(super) fn error(status: StatusCode, message: &str) -> Response<ResponseBody> {
     json(status, json!({"error": {"message": message}}).to_string())
 }
 
@@ -60,44 +60,44 @@ pub(super) struct LoggedRefusal {
 
 /// The response, with a refusal to be counted and logged.
 pub(super) fn with_refusal(
-    mut response: Response<Body>,
+    mut response: Response<ResponseBody>,
     reason: RefusalReason,
     why: impl Into<String>,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     response.extensions_mut().insert(LoggedRefusal { reason, why: why.into() });
     response
 }
 
 /// An error response that is counted and logged as a refusal.
-pub(super) fn logged_error(reason: RefusalReason, status: StatusCode, message: &str) -> Response<Body> {
+pub(super) fn logged_error(reason: RefusalReason, status: StatusCode, message: &str) -> Response<ResponseBody> {
     with_refusal(error(status, message), reason, message)
 }
 
 /// 404: nothing is at the path.
-pub(super) fn not_found() -> Response<Body> {
+pub(super) fn not_found() -> Response<ResponseBody> {
     let message = "there is nothing here: WebSockets are at /ws/<room> and /connection/websocket, calls at \
         /api/<method>, and [[routes]] in the configuration file adds paths";
     logged_error(RefusalReason::Path, StatusCode::NOT_FOUND, message)
 }
 
 /// 503: an invariant broke, and the next shard begins after a pause.
-pub(super) fn restarting(shard: &ShardRuntime) -> Response<Body> {
+pub(super) fn restarting(shard: &ShardRuntime) -> Response<ResponseBody> {
     retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "restarting"), shard.restarts_in())
 }
 
 /// 503: the server is stopping.
-pub(super) fn stopping() -> Response<Body> {
+pub(super) fn stopping() -> Response<ResponseBody> {
     retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"), SOON)
 }
 
 /// The response with `Retry-After` (RFC 9110 section 10.2.3), in whole seconds, at least one.
-pub(super) fn retry_after(mut response: Response<Body>, after: Duration) -> Response<Body> {
+pub(super) fn retry_after(mut response: Response<ResponseBody>, after: Duration) -> Response<ResponseBody> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
     response
 }
 
 /// The response with `Connection: close`.
-pub(super) fn closing(mut response: Response<Body>) -> Response<Body> {
+pub(super) fn closing(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     // Appended: the header may be there with "upgrade".
     response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -109,13 +109,13 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// An error response that names a limit, counted and logged as a refusal.
-pub(super) fn limit_error(status: StatusCode, message: &str, limit: Limit) -> Response<Body> {
+pub(super) fn limit_error(status: StatusCode, message: &str, limit: Limit) -> Response<ResponseBody> {
     let response = json(status, json!({"error": {"message": message, "limit": limit.name()}}).to_string());
     with_refusal(response, RefusalReason::Limit, limit.name())
 }
 
 /// 405: the path has other methods (RFC 9110 section 15.5.6).
-pub(super) fn method_not_allowed(allowed: &'static str) -> Response<Body> {
+pub(super) fn method_not_allowed(allowed: &'static str) -> Response<ResponseBody> {
     let mut response = logged_error(RefusalReason::Method, StatusCode::METHOD_NOT_ALLOWED, &format!("use {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response

@@ -1,7 +1,7 @@
 //! The answer to each request, by its path.
 
 use super::forwarded::{self, Source};
-use super::response::{self, Body, LoggedRefusal, restarting};
+use super::response::{self, LoggedRefusal, ResponseBody, restarting};
 use super::session::HttpSession;
 use super::{api, head, health, upgrade};
 use crate::net::refusals::{RefusalDetails, truncated};
@@ -20,7 +20,7 @@ pub(super) async fn answer(
     shard: Rc<ShardRuntime>,
     session: Rc<HttpSession>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<ResponseBody>, Infallible> {
     session.requests.set(session.requests.get() + 1);
     session.progress.set(true);
     session.unread.set(!request.body().is_end_stream());
@@ -57,7 +57,7 @@ async fn route(
     session: &HttpSession,
     source: Source,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     let path = request.uri().path();
     let is_public = health::is_public(path);
     if shard.is_stopping() && !is_public {

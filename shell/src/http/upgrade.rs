@@ -4,7 +4,7 @@ use super::api::after_scheme;
 use super::forwarded::Source;
 use super::head::{self, JSON_PROTOCOL};
 use super::origin;
-use super::response::{self, Body, limit_error, logged_error, not_found, restarting, retry_after};
+use super::response::{self, ResponseBody, limit_error, logged_error, not_found, restarting, retry_after};
 use crate::auth;
 use crate::config::Settings;
 use crate::net::driver::Handshake;
@@ -32,7 +32,7 @@ pub(super) fn accept(
     shard: &ShardRuntime,
     source: Source,
     request: &Request<Incoming>,
-) -> Result<(ConnId, Handshake), Box<Response<Body>>> {
+) -> Result<(ConnId, Handshake), Box<Response<ResponseBody>>> {
     let settings = &*shard.settings;
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
@@ -59,7 +59,7 @@ pub(super) fn accept(
 ///
 /// # Errors
 /// The error response.
-fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, Box<Response<Body>>> {
+fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, Box<Response<ResponseBody>>> {
     let is_get = request.method() == Method::GET;
     // The query is long and matters for GET only. A request with another method gets an error about the method.
     let target =
@@ -88,7 +88,7 @@ fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, 
 ///
 /// # Errors
 /// The error response, which names what is missing and the proxy settings that usually cause it.
-fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<Body>>> {
+fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<ResponseBody>>> {
     let headers = request.headers();
     if !headers.contains_key(UPGRADE) {
         let message = "this is the address of a WebSocket, and the request does not ask for one; a proxy that drops the \
@@ -128,7 +128,7 @@ fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
 }
 
 /// The error response for a connection that the core refuses.
-fn refuse(refused: Refused, settings: &Settings) -> Response<Body> {
+fn refuse(refused: Refused, settings: &Settings) -> Response<ResponseBody> {
     let limit = match refused {
         Refused::Limit(limit) => limit,
         Refused::ShuttingDown => return response::stopping(),

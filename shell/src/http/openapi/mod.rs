@@ -4,7 +4,7 @@ mod schemas;
 
 use crate::config::Settings;
 use hyper::body::Bytes;
-use schemas::{Method, reference};
+use schemas::{ApiMethod, reference};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 
@@ -59,8 +59,8 @@ fn document(settings: &Settings) -> Value {
 }
 
 /// The operation of an API method.
-fn call(method: &Method) -> Value {
-    let Method { name, summary, request, answer, failures } = method;
+fn call(method: &ApiMethod) -> Value {
+    let ApiMethod { name, summary, request, answer, failures } = method;
     let answer = json!({"anyOf": [answer, reference("error")]});
     let mut responses = Map::from_iter([
         ("200".into(), response("The result; in body mode also an error.", &answer)),

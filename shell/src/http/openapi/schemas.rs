@@ -4,7 +4,7 @@ use parlor_core::Limits;
 use serde_json::{Map, Value, json};
 
 /// One method of the API.
-pub(super) struct Method {
+pub(super) struct ApiMethod {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
     pub(super) request: Value,
@@ -32,10 +32,10 @@ const JSON: &str = concat!(
 );
 
 /// Every method, in the order of the core's own list.
-pub(super) fn methods(limits: &Limits) -> Vec<Method> {
+pub(super) fn methods(limits: &Limits) -> Vec<ApiMethod> {
     let method = |name, summary, request, result| {
         let answer = fields(&["result"], json!({ "result": result }));
-        Method { name, summary, request, answer, failures: &[] }
+        ApiMethod { name, summary, request, answer, failures: &[] }
     };
     let done = || reference("done");
     let nothing = || request(&[], json!({}));
@@ -43,21 +43,21 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
     vec![
         method("publish", "To everyone in a room", publish(), reference("position")),
         method("broadcast", "To everyone in several rooms", broadcast(limits), broadcasted()),
-        Method {
+        ApiMethod {
             answer: fields(&["replies"], json!({"replies": list(json!({"type": "object"}))})),
             ..method("batch", "Several calls, one after the other, each answered in its place", batch(limits), done())
         },
-        Method {
+        ApiMethod {
             failures: &[(404, "There is no such connection: 102.")],
             ..method("send", "To one connection", send(), done())
         },
         method("publish_user", "To everyone in a user's own room", publish_user(), reference("position")),
         method("publish_all", "To every connection", request(&["data"], json!({"data": reference("data")})), done()),
-        Method {
+        ApiMethod {
             failures: &[(403, "The room is reserved: 103.")],
             ..method("subscribe", "Puts a user's connections into a room", subscribe(), done())
         },
-        Method {
+        ApiMethod {
             failures: &[(403, "The room is reserved: 103.")],
             ..method("unsubscribe", "Takes a user's connections out of a room", unsubscribe(), done())
         },
@@ -65,7 +65,7 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
         method("refresh", "Changes when a user's connections expire", refresh(), done()),
         method("presence", "Who is in a room", room(), present()),
         method("presence_stats", "How many are in a room", room(), counts(&["num_clients", "num_users"])),
-        Method {
+        ApiMethod {
             failures: &[(416, "The position is in another log: 112.")],
             ..method("history", "A part of a room's log", history(), logged())
         },
@@ -88,7 +88,7 @@ pub(super) fn methods(limits: &Limits) -> Vec<Method> {
 }
 
 /// The schemas that the rest of the document refers to.
-pub(super) fn components(methods: Vec<Method>, limits: &Limits) -> Map<String, Value> {
+pub(super) fn components(methods: Vec<ApiMethod>, limits: &Limits) -> Map<String, Value> {
     let requests = methods.into_iter().map(|method| (format!("{}_request", method.name), method.request));
     let name = |most: usize, pattern| {
         json!({

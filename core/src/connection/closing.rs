@@ -1,54 +1,56 @@
-//! A connection that ends: its Close frame is the last that is queued, and it waits for the peer to end its side.
+//! The closing phase of a connection: its Close frame is the last frame queued, and the client's side is awaited.
 
 use super::outbox::Sealed;
 use super::refused::RefusedFrames;
 use crate::close::{CloseCause, CloseReason};
 use crate::effect::End;
 
-/// Only what is queued goes out, with one Close frame as the last.
+/// The closing phase: only frames that are already queued are written, with one Close frame as the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Closing {
+    /// The frames that remain to be written.
     pub sealed: Sealed,
+    /// The cause, for the logs and the counters.
     pub cause: CloseCause,
-    /// What the Close frame says.
+    /// The code and the text of the Close frame.
     pub reason: CloseReason,
-    /// How far the peer is with its side.
+    /// The progress of the client's side of the closing handshake.
     pub peer: PeerSide,
 }
 
-/// How far a peer is with its side of a connection that ends.
+/// The progress of the client's side of a connection that closes (RFC 6455 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerSide {
-    /// It may still send its Close frame.
+    /// The client may still send its Close frame.
     Open,
-    /// Its Close frame came.
+    /// The client's Close frame has arrived.
     Closed,
-    /// Its stream has ended.
+    /// The client's stream has ended.
     Ended,
 }
 
-/// What sealing an outbox did.
+/// The result of sealing an outbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SealOutcome {
-    /// Whole frames that will not be written.
+    /// The number of whole frames that are not written any more.
     pub dropped: u64,
-    /// Whether a Close frame was queued.
+    /// `true` when a Close frame was queued.
     pub close: bool,
-    /// Whether nothing waited before, so that the socket's owner has to be woken for the Close frame.
+    /// `true` when the queue was empty before, so that the socket's owner has to be woken for the Close frame.
     pub was_empty: bool,
-    /// What waited before, in bytes.
+    /// The bytes that were queued before.
     pub waited: usize,
-    /// Whether the connection was ready.
+    /// `true` when the connection was ready ([`Stage::Ready`](super::Stage::Ready)).
     pub was_ready: bool,
-    /// Whether its client was not listened to.
+    /// `true` when reading from the client was paused.
     pub was_paused: bool,
-    /// Bytes that were kept of what its client had sent.
+    /// The bytes of the client's input that were kept.
     pub inbound: usize,
 }
 
 impl Closing {
-    /// Takes note that the peer is further with its side: nothing but our Close frame is worth sending any more. Returns
-    /// how many frames were dropped; none where that is nothing new.
+    /// Records that the client's side has progressed, and drops the unsent frames, since only the Close frame is still
+    /// worth sending. Returns the number of dropped frames, or `None` when the client's side had got as far before.
     pub fn peer_is(&mut self, side: PeerSide, refused: &mut RefusedFrames) -> Option<u64> {
         let is_new = match self.peer {
             PeerSide::Open => true,
@@ -61,17 +63,17 @@ impl Closing {
         })
     }
 
-    /// How it ends.
+    /// Returns the description of the end of the connection for its owner.
     pub fn end(&self, clean: bool) -> End {
         End { cause: self.cause, reason: self.reason.clone(), clean }
     }
 
-    /// Whether both sides of the stream have ended.
+    /// Returns `true` when both sides of the stream have ended.
     pub fn is_over(&self) -> bool {
         self.peer == PeerSide::Ended && self.sealed.queue().is_empty()
     }
 
-    /// Whether both Close frames have passed.
+    /// Returns `true` when both Close frames have been exchanged.
     pub fn is_agreed(&self) -> bool {
         self.peer == PeerSide::Closed && self.sealed.queue().is_empty()
     }

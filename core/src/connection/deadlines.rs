@@ -2,31 +2,31 @@
 
 use crate::time::Instant;
 
-/// What a connection's deadlines are for.
+/// The purpose of a deadline of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The end of the phase: of the handshake, of the time to authenticate, of the closing.
+    /// When the phase ends: the handshake, the time to authenticate or the closing handshake.
     Phase,
-    /// The next ping is due.
+    /// When the next ping is due.
     Ping,
-    /// The last ping is not answered.
+    /// When the pong for the last ping is overdue.
     Pong,
-    /// A message, or a frame, has begun and not ended.
+    /// When a message or a frame that has begun must be complete.
     Message,
-    /// The socket takes nothing.
+    /// When a socket that takes no bytes is given up.
     Write,
-    /// The token has expired and was not renewed.
+    /// When the connection's token expires unless it is renewed.
     Expiry,
-    /// The token of a room has expired and was not renewed.
+    /// When the first of the room tokens expires unless it is renewed.
     RoomExpiry,
 }
 
 impl Timer {
-    /// All of them, in the order in which two at one instant fire.
+    /// All timers, in the order in which timers with the same deadline fire.
     pub const ALL: [Self; 7] =
         [Self::Phase, Self::Ping, Self::Pong, Self::Message, Self::Write, Self::Expiry, Self::RoomExpiry];
 
-    /// The name in snapshots and logs.
+    /// Returns the name in snapshots and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Phase => "phase",
@@ -40,35 +40,39 @@ impl Timer {
     }
 }
 
-/// When each of a connection's timers fires.
+/// The deadline of each timer of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     at: [Instant; Timer::ALL.len()],
-    /// What the hub's queue holds for this connection: the earliest.
+    /// The deadline in the hub's timer queue for this connection: the earliest, [`Instant::NEVER`] when there is none.
     pub armed: Instant,
 }
 
 impl Deadlines {
-    /// None armed.
+    /// The deadlines with no timer armed.
     pub const NONE: Self = Self { at: [Instant::NEVER; Timer::ALL.len()], armed: Instant::NEVER };
 
+    /// Returns the deadline of a timer, [`Instant::NEVER`] when it is not armed.
     pub fn get(&self, timer: Timer) -> Instant {
         self.at[timer as usize]
     }
 
+    /// Arms a timer, or disarms it with [`Instant::NEVER`].
     pub fn set(&mut self, timer: Timer, at: Instant) {
         self.at[timer as usize] = at;
     }
 
+    /// Disarms all timers.
     pub fn clear(&mut self) {
         self.at = Self::NONE.at;
     }
 
+    /// Returns the earliest deadline.
     pub fn earliest(&self) -> Instant {
         self.at.iter().copied().min().unwrap_or(Instant::NEVER)
     }
 
-    /// A timer whose time has come.
+    /// Returns the timer with the earliest deadline at or before `now`.
     pub fn due(&self, now: Instant) -> Option<Timer> {
         Timer::ALL.into_iter().filter(|timer| self.get(*timer) <= now).min_by_key(|timer| self.get(*timer))
     }

@@ -4,7 +4,7 @@ use crate::close::CloseReason;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// One complete frame, header included.
+/// One complete frame with its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame(Rc<[u8]>);
 
@@ -21,22 +21,22 @@ const LENGTH_64: u8 = 127;
 const CONTROL_BYTES: usize = 125;
 
 impl Frame {
-    /// A text message.
+    /// Encodes a text message.
     pub fn text(payload: &str) -> Self {
         Self::encode(TEXT, payload.as_bytes())
     }
 
-    /// A Ping without payload.
+    /// Encodes a Ping without a payload.
     pub fn ping() -> Self {
         Self::encode(PING, &[])
     }
 
-    /// The Pong that answers a Ping with this payload.
+    /// Encodes the Pong that answers a Ping with this payload (RFC 6455 section 5.5.3).
     pub fn pong(payload: &[u8]) -> Self {
         Self::encode(PONG, &payload[..payload.len().min(CONTROL_BYTES)])
     }
 
-    /// A Close with a reason, or without one.
+    /// Encodes a Close frame (RFC 6455 section 5.5.1) with a code and a text of at most 123 bytes, or without both.
     pub fn close(reason: Option<&CloseReason>) -> Self {
         let mut payload = Vec::new();
         if let Some(CloseReason { code, reason }) = reason {
@@ -47,17 +47,18 @@ impl Frame {
         Self::encode(CLOSE, &payload)
     }
 
-    /// The bytes on the wire.
+    /// Returns the bytes as they are written to the socket.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many bytes on the wire.
+    /// Returns the number of bytes, the header included.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Where its bytes are: the same for all that share them, and for no other frame that is there.
+    /// Returns the memory address of the bytes: equal for clones of a frame, and for no other frame while one of them
+    /// exists.
     pub fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_are_what_they_say() {
+    fn control_frames_parse_as_their_kinds() {
         assert_eq!(parse(&Frame::ping()), Message::Ping(Default::default()));
         assert_eq!(parse(&Frame::pong(b"abc")), Message::Pong("abc".into()));
         assert_eq!(parse(&Frame::close(None)), Message::Close(None));

@@ -1,4 +1,5 @@
-//! Input of one client that is not carried out yet: parts of a message, bytes that are not decoded, and messages that wait.
+//! Input of one client that is not handled yet: fragments of a message, bytes that are not decoded, and messages that
+//! wait.
 
 use crate::limits::{Limit, Limits};
 use alloc::boxed::Box;
@@ -6,20 +7,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
-/// Input that is kept for one client, by core, host or driver. For most clients nothing is kept, and that takes no memory.
+/// Input that is kept for one client by the core, the host or the driver. An empty one, as most clients have, allocates
+/// no memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inbound(Option<Box<Kept>>);
 
 #[derive(Clone, Debug, Default)]
 struct Kept {
-    /// Bytes of the parts of a message that have come, of which more is to come.
+    /// The bytes of the fragments that have arrived of an unfinished message; `None` between messages.
     fragments: Option<usize>,
-    /// Bytes of the frame that has begun and is not complete; as many as it will have, once it has said so.
+    /// The bytes of an incomplete frame: those its header announces, or those that have arrived while the header is
+    /// incomplete.
     half_frame: usize,
-    /// Bytes that were read and are not decoded, since the connection is held.
+    /// The bytes that were read and are not decoded because reading is paused.
     unread: usize,
-    /// Messages whose time has not come: the connection was not ready, a token was being checked, too much waited for its
-    /// socket, or the turn had done enough. In order.
+    /// Messages that wait, in order, because the connection was not ready, a token was being checked, its outbox was
+    /// too full or the turn's work budget was spent.
     waiting: Vec<String>,
     waiting_bytes: usize,
 }
@@ -35,39 +38,39 @@ impl Kept {
 }
 
 impl Inbound {
-    /// All that is kept, in bytes.
+    /// Returns the bytes of all input that is kept.
     pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.bytes())
     }
 
-    /// Whether a message, or a frame, has begun that has not ended.
+    /// Returns `true` when a message or a frame has begun and is not complete.
     #[inline]
     pub fn is_unfinished(&self) -> bool {
         self.0.as_ref().is_some_and(|kept| kept.is_unfinished())
     }
 
-    /// Messages that wait for their time, in bytes.
+    /// Returns the bytes of the messages that wait.
     pub fn waiting_bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.waiting_bytes)
     }
 
-    /// Whether messages wait for their time.
+    /// Returns `true` when messages wait.
     #[inline]
     pub fn has_waiting(&self) -> bool {
         self.0.as_ref().is_some_and(|kept| !kept.waiting.is_empty())
     }
 
-    /// A frame has begun that will have so many bytes, as far as it is known.
+    /// Records that a frame has begun, with its bytes as far as they are known.
     pub fn frame_begun(&mut self, bytes: usize) {
         self.change(|kept| kept.half_frame = bytes.max(1));
     }
 
-    /// A frame between two messages, or among the parts of one, is complete.
+    /// Records the end of a control frame.
     pub fn frame_ended(&mut self) {
         self.change(|kept| kept.half_frame = 0);
     }
 
-    /// A part of a message is complete, and more is to come.
+    /// Records the end of a fragment of `bytes` bytes after which more fragments of the message follow.
     pub fn fragment_ended(&mut self, bytes: usize) {
         self.change(|kept| {
             kept.half_frame = 0;
@@ -75,20 +78,21 @@ impl Inbound {
         });
     }
 
-    /// A message is complete.
+    /// Records the end of a message.
     pub fn message_ended(&mut self) {
         self.change(|kept| (kept.fragments, kept.half_frame) = (None, 0));
     }
 
-    /// So many bytes are read and not decoded.
+    /// Sets the number of bytes that are read and not decoded.
     pub fn is_unread(&mut self, bytes: usize) {
         self.change(|kept| kept.unread = bytes);
     }
 
-    /// Keeps a message until its time has come.
+    /// Appends a message to those that wait.
     ///
     /// # Errors
-    /// The limit in the way: all that wait have at most the bytes of one message, and there are so many at most.
+    /// Returns the limit that the message exceeds: the messages that wait have `message_bytes` bytes in all at most,
+    /// and their number is `waiting_messages` at most.
     pub fn wait(&mut self, text: String, limits: &Limits) -> Result<(), Limit> {
         self.change(|kept| {
             if kept.waiting_bytes + text.len() > limits.message_bytes {
@@ -103,7 +107,7 @@ impl Inbound {
         })
     }
 
-    /// The messages that have waited, in order.
+    /// Takes the messages that wait, in order.
     pub fn take_waiting(&mut self) -> Vec<String> {
         self.change(|kept| {
             kept.waiting_bytes = 0;
@@ -120,12 +124,15 @@ impl Inbound {
         result
     }
 
-    /// Checks that the counter equals what it counts.
+    /// Asserts that the counter of bytes equals the bytes of the messages that wait. O(n) in these messages.
     pub fn audit(&self) {
         let Some(kept) = &self.0 else { return };
         let waiting: usize = kept.waiting.iter().map(String::len).sum();
-        assert_eq!(waiting, kept.waiting_bytes, "G8: what waits for its time counts its bytes");
-        assert!(kept.is_unfinished() || kept.unread > 0 || !kept.waiting.is_empty(), "G3: nothing is kept for nothing");
+        assert_eq!(waiting, kept.waiting_bytes, "G8: waiting messages are counted in bytes");
+        assert!(
+            kept.is_unfinished() || kept.unread > 0 || !kept.waiting.is_empty(),
+            "G3: a record of kept input is not empty"
+        );
     }
 }
 
@@ -135,7 +142,7 @@ mod tests {
     use crate::testing::audit_finds;
 
     #[test]
-    fn what_is_kept_is_counted_until_it_is_done() {
+    fn kept_input_is_counted_until_it_is_handled() {
         let limits = Limits { message_bytes: 10, waiting_messages: 2, ..Limits::default() };
         let mut inbound = Inbound::default();
         inbound.frame_begun(5);
@@ -171,10 +178,10 @@ mod tests {
             make,
             Inbound::audit,
             &[
-                ("G8: what waits for its time counts its bytes", |inbound| {
+                ("G8: waiting messages are counted in bytes", |inbound| {
                     inbound.0.as_mut().expect("it waits").waiting_bytes = 2;
                 }),
-                ("G3: nothing is kept for nothing", |inbound| inbound.0 = Some(Box::default())),
+                ("G3: a record of kept input is not empty", |inbound| inbound.0 = Some(Box::default())),
             ],
         );
     }

@@ -1,10 +1,10 @@
-//! The life of one connection: three phases, each with what can be done in it and nothing else.
+//! The state machine of one connection: three phases, each with the operations that are allowed in it and no others.
 //!
 //! ```text
 //! (vacant) ─accept→ Handshaking ─upgraded→ Open ─begin_close / answer_close / follow→ Closing ─→ (vacant, generation + 1)
 //!                        └──────── lost, timeout, violation, in any phase ─────────┘
 //! ```
-//! A transition consumes the phase that it leaves, and only [`Open`] owns something that can enqueue: a send on a
+//! A transition consumes the phase that it leaves. Only [`Open`] owns an outbox that takes frames, so sending on a
 //! connection that is closing does not compile.
 
 pub(crate) mod closing;
@@ -36,92 +36,107 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// One occupied slot.
+/// A connection in an occupied slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Conn {
+    /// The slot and its generation, which names the connection within the shard.
     pub id: ConnId,
+    /// The public id of the connection, `client` on the wire.
     pub client: ClientId,
-    /// Where it comes from, while something is limited by that.
+    /// The address of the client, kept only while a limit counts by address.
     pub address: Option<Address>,
+    /// The protocol, as the route and the URL chose it.
     pub protocol: Protocol,
-    /// Absent only while a transition is under way.
+    /// The phase, absent only during a transition.
     pub phase: Option<Phase>,
+    /// The deadlines of the timers.
     pub deadlines: Deadlines,
 }
 
-/// The protocol of a connection, with what its URL said.
+/// The protocol of a connection with its options from the URL.
 #[derive(Clone, Debug)]
 pub(crate) enum Protocol {
+    /// Centrifuge JSON; `frame_pings` selects WebSocket Pings instead of the protocol's own.
     Json { frame_pings: bool },
+    /// The `plain` protocol.
     Plain(Box<Plain>),
 }
 
-/// Where in its life a connection is.
+/// The phase of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
-    /// The 101 is being written.
+    /// The response 101 is being written.
     Handshaking(Handshaking),
-    /// Messages go both ways.
+    /// Messages are exchanged.
     Open(Open),
-    /// Only what is queued goes out.
+    /// Only frames that are already queued are written.
     Closing(Closing),
 }
 
-/// The 101 is being written.
+/// The phase in which the response 101 is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshaking {
-    /// A token that came with the upgrade request.
+    /// The token from the upgrade request.
     pub token: Option<String>,
 }
 
-/// Messages go both ways.
+/// The phase in which messages are exchanged.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
+    /// The frames that wait for the socket.
     pub outbox: Outbox,
+    /// The progress of authentication.
     pub stage: Stage,
-    /// Who it is, as others may know it; anonymous until it has said otherwise.
+    /// The user and the info that others may see; anonymous until a token is accepted.
     pub info: Arc<ClientInfo>,
-    /// The events that it wants to receive; empty for all.
+    /// The names of the `plain` events that the client receives; empty for all of them.
     pub events: Vec<String>,
-    /// Joins that the home has not answered, or has not been asked for.
+    /// The joins that the home has not answered or not been asked for.
     pub joins: Vec<PendingJoin>,
-    /// A token that is being checked.
+    /// The token that is being checked.
     pub pending_auth: Option<PendingAuth>,
-    /// Input of its client that is not carried out yet.
+    /// The client's input that is not handled yet.
     pub inbound: Inbound,
-    /// What is special about some of its rooms.
+    /// The grants of its rooms that were joined with a room token.
     pub grants: Vec<Grant>,
-    /// The rooms that its token names in `channels`, whether it is still in them or not.
+    /// The rooms that its token lists in `channels`, whether it is still a member of them or not.
     pub granted: Vec<Name>,
+    /// The state of the rate limits.
     pub rates: RateLimits,
 }
 
-/// How far a connection is in saying who it is.
+/// The progress of a connection's authentication.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
-    /// It has not said. A token that came with the upgrade request of a `json` client counts where its `connect` brings
-    /// none. What it has sent behind a `connect` that was answered with an error is passed over, until it connects.
+    /// Not authenticated. `token` is the token from the upgrade request of a `json` client, used when its `connect` has
+    /// none. `refused` is set after a `connect` was answered with an error: what the client had sent behind it is
+    /// ignored until the next `connect`.
     Unauthenticated { token: Option<Box<str>>, refused: bool },
-    /// It is being put into the rooms that the reply to its `connect` speaks of.
+    /// Authenticated; the rooms in the reply to its `connect` are being joined.
     Joining(Box<PendingConnect>),
-    /// It may do what it may.
+    /// Authenticated; commands are accepted.
     Ready,
 }
 
-/// How much a client has asked for lately.
+/// The state of the rate limits of one connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RateLimits {
+    /// The rate of frames, `client_frames`.
     pub frames: Gcra,
+    /// The rate of commands, `client_commands`.
     pub commands: Gcra,
+    /// The rate of publications, `client_publishes`.
     pub publishes: Gcra,
+    /// The rate of joins, `client_joins`.
     pub joins: Gcra,
-    /// Since when `refusals` are counted.
+    /// The start of the period in which `refusals` are counted.
     pub counting_since: Instant,
+    /// The commands and publications that exceeded their rate in that period.
     pub refusals: usize,
 }
 
 impl Handshaking {
-    /// The last byte of the 101 is written.
+    /// Opens the connection once the last byte of the response 101 is written.
     pub fn upgraded(self, info: Arc<ClientInfo>) -> Open {
         Open {
             outbox: Outbox::default(),
@@ -139,7 +154,7 @@ impl Handshaking {
 }
 
 impl Open {
-    /// The server ends it.
+    /// Begins to close the connection on the server's side.
     pub fn begin_close(
         self,
         cause: CloseCause,
@@ -152,7 +167,7 @@ impl Open {
         (Closing { sealed, cause, reason, peer: PeerSide::Open }, outcome)
     }
 
-    /// The peer ends it: its Close frame is answered with one of the same code (RFC 6455 section 5.5.1).
+    /// Answers the client's Close frame with one of the same code (RFC 6455 section 5.5.1).
     pub fn answer_close(
         self,
         code: Option<u16>,
@@ -167,8 +182,8 @@ impl Open {
         (Closing { sealed, cause, reason, peer: PeerSide::Closed }, outcome)
     }
 
-    /// The peer ended its stream without a Close frame, which is not answered with one: only a half-written frame is
-    /// finished.
+    /// Follows the end of the client's stream without a Close frame. No Close frame answers it; only a half-written
+    /// frame is finished.
     pub fn follow(self, limits: &Limits, refused: &mut RefusedFrames) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
@@ -191,47 +206,50 @@ impl Open {
         (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_paused, inbound })
     }
 
-    /// Who it is in a room.
+    /// Returns the user and the info of the connection in a room: those of the room's token, otherwise its own. O(n) in
+    /// the grants.
     pub fn info_in(&self, room: &str) -> &Arc<ClientInfo> {
         let own = self.grants.iter().find(|grant| grant.room.as_str() == room).and_then(|grant| grant.info.as_ref());
         own.unwrap_or(&self.info)
     }
 
-    /// Whether what it says has to wait for what it has said, and for the rooms that it is being put into.
+    /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that
+    /// answers keep their order.
     pub fn is_busy(&self) -> bool {
         self.pending_auth.is_some() || !self.joins.is_empty()
     }
 
-    /// Whether there is a join that the home has not been asked for.
+    /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.
     pub fn has_deferred(&self) -> bool {
         self.joins.iter().any(|pending| pending.deferred.is_some())
     }
 
-    /// Takes the first join that the home has not been asked for.
+    /// Takes the first join that the home has not been asked for. O(n) in the joins.
     pub fn take_deferred(&mut self) -> Option<(JoinId, JoinReason, Deferred)> {
         let at = self.joins.iter().position(|pending| pending.deferred.is_some())?;
         let PendingJoin { join, reason, deferred, .. } = self.joins.remove(at);
         Some((join, reason, *deferred?))
     }
 
-    /// Whether its client is not to be listened to for now: it has said something that waits, or is to read first.
+    /// Returns `true` while reading from the client is paused, since messages of it wait or its outbox is more than a
+    /// quarter full.
     pub fn is_paused(&self, limits: &Limits) -> bool {
         self.inbound.has_waiting() || self.outbox.is_high(limits)
     }
 
-    /// Whether its client is not listened to until it has read something.
+    /// Returns `true` while reading from the client is paused until the client has read something.
     pub fn is_to_read(&self, limits: &Limits) -> bool {
         self.outbox.is_high(limits) || self.inbound.has_waiting() && self.pending_auth.is_none()
     }
 
-    /// Whether it has said who it is.
+    /// Returns `true` once the connection is authenticated and the rooms of its `connect` are joined.
     pub fn is_ready(&self) -> bool {
         matches!(self.stage, Stage::Ready)
     }
 }
 
 impl Conn {
-    /// The frames that wait for its socket, where frames can.
+    /// Returns the frames that wait for the socket; `None` during the handshake.
     pub fn queue(&self) -> Option<&Queue> {
         match self.phase.as_ref()? {
             Phase::Open(open) => Some(open.outbox.queue()),
@@ -240,7 +258,7 @@ impl Conn {
         }
     }
 
-    /// The connection while messages go both ways.
+    /// Returns the open phase, if the connection is in it.
     pub fn open(&self) -> Option<&Open> {
         match &self.phase {
             Some(Phase::Open(open)) => Some(open),
@@ -248,7 +266,7 @@ impl Conn {
         }
     }
 
-    /// The connection while messages go both ways.
+    /// Returns the open phase, if the connection is in it.
     pub fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.phase {
             Some(Phase::Open(open)) => Some(open),
@@ -256,7 +274,7 @@ impl Conn {
         }
     }
 
-    /// The connection once it has said who it is.
+    /// Returns the open phase once the connection is ready.
     pub fn ready(&self) -> Option<&Open> {
         self.open().filter(|open| open.is_ready())
     }

@@ -1,51 +1,56 @@
-//! What waits for one connection's socket.
+//! The frames that wait for one connection's socket.
 //!
-//! An [`Outbox`] takes frames; sealing it consumes it, and the [`Sealed`] that is left can only be drained. So after the
-//! decision to close there is nothing to enqueue with, and the Close frame is the last one by construction (G1).
+//! An [`Outbox`] takes frames; sealing it consumes it, and the [`Sealed`] queue that is left can only be drained. So
+//! nothing can be enqueued after the decision to close, and the Close frame is the last one by construction (G1).
 
 use crate::connection::frame::Frame;
 use crate::connection::refused::RefusedFrames;
 use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
 
-/// The queue of an open connection.
+/// The outgoing queue of an open connection.
 ///
-/// It is full only for a socket that has refused bytes: what one turn gives a connection is bounded by the turn, and
-/// whoever takes what it is offered is never in arrears (G6).
+/// It can be full only after its socket has refused bytes: the turn bounds what a connection is sent in one turn, and a
+/// socket that takes all bytes it is offered keeps the queue empty between turns (G6).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox(Queue);
 
-/// The queue of a closing connection: it ends with the one Close frame, if there is to be one.
+/// The outgoing queue of a closing connection, which ends with the one Close frame, if one is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed(Queue);
 
-/// The frame does not fit, because of this limit.
+/// The error of [`Outbox::push`]: the limit that the frame exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full(pub Limit);
 
-/// Which frames still go out before the Close frame.
+/// The frames that are still written before the Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Drain {
-    /// All that were queued.
+    /// All frames that were queued.
     Queued,
-    /// Only the rest of one that is half written: cutting it would corrupt the stream.
+    /// Only the rest of a half-written frame, since a truncated frame would corrupt the stream.
     HalfWritten,
 }
 
-/// The share of an outbox that one turn may fill, and above which its connection's commands wait.
+/// The divisor of an outbox's limits: one turn may fill a quarter of it, and above a quarter the connection's commands
+/// wait.
 pub(crate) const PART: usize = 4;
 
-/// What the socket took.
+/// The result of a write to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Frames that are now written whole.
+    /// The number of frames that this write completed.
     pub frames: u64,
-    /// Whether nothing waits any more.
+    /// `true` when the queue is empty now.
     pub empty: bool,
 }
 
 impl Outbox {
-    /// Appends a frame. Returns whether the queue was empty before.
+    /// Appends a frame. Returns `true` when the queue was empty before.
+    ///
+    /// # Errors
+    /// Returns the limit that the frame exceeds: `frame_bytes` always; `outbox_bytes` and `outbox_frames` once the
+    /// socket has refused bytes.
     pub fn push(&mut self, frame: Frame, limits: &Limits, refused: &mut RefusedFrames) -> Result<bool, Full> {
         let queue = &mut self.0;
         let was_empty = queue.is_empty();
@@ -66,20 +71,21 @@ impl Outbox {
         Ok(was_empty)
     }
 
-    /// Whether so much waits that nothing more is done for the client until its socket has taken some of it.
+    /// Returns `true` when more than a quarter of a limit waits, so that the client's commands wait for its socket.
     #[inline]
     pub fn is_high(&self, limits: &Limits) -> bool {
         self.0.len() > (limits.outbox_frames / PART).max(1) || self.0.bytes > limits.outbox_bytes / PART
     }
 
-    /// Whether its client is to read before it is given very much at once: where nothing was refused there is place for it.
+    /// Returns `true` when a large answer has to wait until the client has read: its socket has refused bytes, or the
+    /// queue is high.
     pub fn is_behind(&self, limits: &Limits) -> bool {
         self.0.refused || self.is_high(limits)
     }
 
-    /// Puts a Pong ahead of everything that is not half written. It replaces one that has not gone out: a peer that
-    /// pings without reading gets one answer, not a queue of them. Returns whether the queue was empty before, and
-    /// whether a Pong was replaced.
+    /// Inserts a Pong before every frame that is not half written. It replaces an unsent Pong, so a client that pings
+    /// without reading gets one answer and not a queue of them (RFC 6455 section 5.5.3). Returns whether the queue was
+    /// empty before, and whether a Pong was replaced.
     pub fn pong(&mut self, frame: Frame, refused: &mut RefusedFrames) -> (bool, bool) {
         let queue = &mut self.0;
         let was_empty = queue.is_empty();
@@ -93,7 +99,8 @@ impl Outbox {
         (was_empty, unsent.is_some())
     }
 
-    /// Ends the queue with a Close frame. Returns how many whole frames were dropped, and whether it was empty before.
+    /// Ends the queue with a Close frame. Returns the number of dropped whole frames, and whether the queue was empty
+    /// before. O(n) in the frames when only a half-written one is kept.
     pub fn seal(self, drain: Drain, close: Frame, refused: &mut RefusedFrames) -> (Sealed, u64, bool) {
         let mut queue = self.0;
         let was_empty = queue.is_empty();
@@ -102,8 +109,8 @@ impl Outbox {
         (Sealed(queue), dropped, was_empty)
     }
 
-    /// Ends the queue with what is left of a half-written frame, and without a Close frame. Returns how many whole frames
-    /// were dropped.
+    /// Ends the queue with the rest of a half-written frame and no Close frame. Returns the number of dropped whole
+    /// frames. O(n) in the frames.
     pub fn cut(self, refused: &mut RefusedFrames) -> (Sealed, u64) {
         let mut queue = self.0;
         let dropped = queue.keep_half_written(refused);
@@ -111,12 +118,12 @@ impl Outbox {
         (Sealed(queue), dropped)
     }
 
-    /// The frames as they will be written.
+    /// Returns the frames as they will be written.
     pub fn queue(&self) -> &Queue {
         &self.0
     }
 
-    /// Takes note that the socket took `bytes` of what it was offered, which is all that waited.
+    /// Records that the socket took `bytes` bytes of the queue, all of which it was offered. O(n) in the frames taken.
     #[inline]
     pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
         self.0.flushed(bytes, refused)
@@ -124,17 +131,18 @@ impl Outbox {
 }
 
 impl Sealed {
-    /// The frames as they will be written.
+    /// Returns the frames as they will be written.
     pub fn queue(&self) -> &Queue {
         &self.0
     }
 
-    /// Takes note that the socket took `bytes`.
+    /// Records that the socket took `bytes` bytes. O(n) in the frames taken.
     pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
         self.0.flushed(bytes, refused)
     }
 
-    /// Drops every whole frame but the Close. Returns how many.
+    /// Drops every frame that is not half written except the Close frame. Returns the number of dropped frames. O(n) in
+    /// the frames.
     pub fn drop_unsent(&mut self, refused: &mut RefusedFrames) -> u64 {
         let queue = &mut self.0;
         let begun = usize::from(queue.half_written > 0);
@@ -148,45 +156,46 @@ impl Sealed {
     }
 }
 
-/// What an empty queue may keep, in frames: an idle connection is not to remember its worst moment.
+/// The capacity in frames that an empty queue keeps. A larger buffer is given back, so that idle connections do not
+/// keep the memory of a burst.
 const KEPT_CAPACITY: usize = 8;
 
 /// Frames in the order in which they are written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     frames: VecDeque<Frame>,
-    /// The newest Pong that has not been started; it goes out at the next frame boundary.
+    /// The newest unsent Pong; it is written at the next frame boundary.
     pong: Option<Frame>,
-    /// How much of the first frame is written.
+    /// The bytes of the first frame that are already written.
     half_written: usize,
-    /// What is left to write, in bytes.
+    /// The bytes that remain to be written.
     bytes: usize,
-    /// Whether the socket has left bytes behind since nothing waited last.
+    /// `true` when the socket has left offered bytes behind since the queue was last empty.
     refused: bool,
 }
 
 impl Queue {
-    /// Frames that are not yet written whole.
+    /// Returns the number of frames that are not completely written.
     pub fn len(&self) -> usize {
         self.frames.len() + usize::from(self.pong.is_some())
     }
 
-    /// Whether nothing waits.
+    /// Returns `true` when no byte remains to be written.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// What is left to write, in bytes.
+    /// Returns the bytes that remain to be written.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How much of the first frame is written.
+    /// Returns the bytes of the first frame that are already written.
     pub fn half_written(&self) -> usize {
         self.half_written
     }
 
-    /// The bytes to write, a slice a frame.
+    /// Returns the bytes to write, one slice for each frame.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let (started, rest) = self.frames.as_slices();
         let split = usize::from(self.half_written > 0);
@@ -196,27 +205,27 @@ impl Queue {
         head.chain(pong).chain(tail)
     }
 
-    /// Whether the socket has left bytes behind since nothing waited last.
+    /// Returns `true` when the socket has left offered bytes behind since the queue was last empty.
     #[inline]
     pub fn has_refused(&self) -> bool {
         self.refused
     }
 
-    /// The frames that a socket has refused: all, if it has.
+    /// Returns the frames that the socket has refused: all of the queue when it has refused any, otherwise none.
     pub fn refused(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().chain(&self.pong).filter(|_| self.refused)
     }
 
-    /// Checks that the counters equal what they count, and that it is held to its limits only while something is left of what
-    /// was offered.
+    /// Asserts that the counters are right, and that the queue counts as refused only while bytes remain. O(n) in the
+    /// frames.
     pub fn audit(&self) {
-        assert!(!self.refused || !self.is_empty(), "G6: a socket that has taken everything has refused nothing");
+        assert!(!self.refused || !self.is_empty(), "G6: an empty queue is not refused");
         let sum: usize = self.slices().map(<[u8]>::len).sum();
         assert_eq!(sum, self.bytes, "G8: an outbox counts its bytes");
         let is_unfinished = |head: &Frame| self.half_written < head.len();
         assert!(
             self.half_written == 0 || self.frames.front().is_some_and(is_unfinished),
-            "G1: a frame that has begun is not whole"
+            "G1: a half-written frame has bytes left to write"
         );
     }
 
@@ -255,14 +264,14 @@ impl Queue {
         Progress { frames, empty }
     }
 
-    /// From now on what waits has been refused.
+    /// Marks the queue as refused and counts its frames as refused. O(n) in the frames.
     #[cold]
     fn refuse(&mut self, refused: &mut RefusedFrames) {
         self.refused = true;
         self.refused().for_each(|frame| refused.add(frame));
     }
 
-    /// The frames that end within the next so many bytes are not refused any more.
+    /// Stops counting the frames as refused that end within the next `bytes` bytes.
     #[cold]
     fn let_go(&self, bytes: usize, refused: &mut RefusedFrames) {
         let begun = usize::from(self.half_written > 0);
@@ -277,7 +286,7 @@ impl Queue {
         }
     }
 
-    /// Drops every frame of which nothing is written. Returns how many.
+    /// Drops every frame of which no byte is written. Returns the number of dropped frames.
     fn keep_half_written(&mut self, refused: &mut RefusedFrames) -> u64 {
         let keep = usize::from(self.half_written > 0);
         let dropped = self.frames.iter().skip(keep).chain(&self.pong);
@@ -291,7 +300,7 @@ impl Queue {
         dropped as u64
     }
 
-    /// Appends the last frame there will be.
+    /// Appends the Close frame, after which no frame follows.
     fn end_with(&mut self, close: Frame, refused: &mut RefusedFrames) {
         if self.refused {
             refused.add(&close);
@@ -326,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_full_only_for_a_socket_that_has_refused() {
+    fn an_outbox_is_full_only_after_its_socket_refused_bytes() {
         let mut refused = refused();
         let mut outbox = Outbox::default();
         assert_eq!(outbox.push(text("123456789"), &limits(), &mut refused), Err(Full(Limit::FrameBytes)));
@@ -361,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_socket_has_refused_counts_until_it_is_written_or_dropped() {
+    fn refused_frames_count_until_they_are_written_or_dropped() {
         let mut refused = refused();
         let push = |outbox: &mut Outbox, refused: &mut RefusedFrames| {
             outbox.push(text("abcd"), &Limits::default(), refused).unwrap()
@@ -396,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_gives_back_what_a_burst_took() {
+    fn an_empty_queue_frees_the_memory_of_a_burst() {
         let mut refused = refused();
         let mut outbox = Outbox::default();
         for _ in 0..100 {
@@ -444,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn hurrying_drops_a_pong_that_waits() {
+    fn dropping_unsent_frames_drops_an_unsent_pong() {
         let mut refused = refused();
         let mut outbox = Outbox::default();
         outbox.pong(Frame::pong(b"1"), &mut refused);
@@ -469,11 +478,11 @@ mod tests {
             Queue::audit,
             &[
                 ("G8: an outbox counts its bytes", |queue| queue.bytes += 1),
-                ("G6: a socket that has taken everything has refused nothing", |queue| {
+                ("G6: an empty queue is not refused", |queue| {
                     (queue.half_written, queue.bytes) = (0, 0);
                     queue.frames.clear();
                 }),
-                ("G1: a frame that has begun is not whole", |queue| {
+                ("G1: a half-written frame has bytes left to write", |queue| {
                     (queue.half_written, queue.bytes, queue.refused) = (4, 0, false);
                 }),
             ],
@@ -481,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn hurrying_drops_whole_frames_but_never_the_close() {
+    fn dropping_unsent_frames_keeps_the_half_written_frame_and_the_close() {
         let mut refused = refused();
         let close = Frame::close(None);
         let mut outbox = Outbox::default();

@@ -1,4 +1,5 @@
-//! What a connection waits for: a token to be checked, rooms to be joined, and what is said when that is done.
+//! The operations that a connection waits for: checks of tokens and joins of rooms, with the replies that depend on
+//! them.
 
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limits;
@@ -10,21 +11,24 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// What the reply to `connect` will say, and what the rooms in it are asked for.
+/// A `connect` that is being carried out, with the contents of its reply.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingConnect {
+    /// The id of the command.
     pub id: u64,
-    /// The id of the `auth` of a `plain` client, if it had one: any JSON.
+    /// The `id` of the `auth` message of a `plain` client, as JSON text; `None` when it had none.
     pub plain_id: Option<String>,
+    /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
-    /// What the client wants replayed of the rooms that it is put into.
+    /// The replays that the client asks for in rooms that the server subscribes it to.
     pub replays: Vec<(Name, Replay)>,
+    /// The rooms joined so far.
     pub subs: Vec<(Name, Subscribed)>,
 }
 
 impl PendingConnect {
-    /// Adds a room to the reply. What was missed in it is left out when all rooms together have more of that than a reply
-    /// may hold: the client is told that the room was not recovered.
+    /// Adds a room to the reply. Its replay is left out, and the client told that the room was not recovered, when the
+    /// replays of all rooms would exceed `reply_messages` or `reply_bytes`. O(n) in the publications of the reply.
     pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
         let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
         let messages: usize = all().map(|replay| replay.publications.len()).sum();
@@ -36,23 +40,23 @@ impl PendingConnect {
     }
 }
 
-/// Who waits for a token to be checked.
+/// The operation that waits for a token to be checked.
 #[derive(Clone, Debug)]
 pub(crate) enum PendingAuth {
-    /// A `connect`, or a `plain` connection that has not said who it is.
+    /// A `connect` of a `json` client, or the first token of a `plain` client.
     Connect(Box<PendingConnect>),
-    /// A later token of a `plain` connection, with the id that it came with.
+    /// A later token of a `plain` client, with the `id` of its message.
     Auth { id: Option<String> },
-    /// A `refresh` with this id.
+    /// A `refresh` with this command id.
     Refresh { id: u64 },
-    /// A `subscribe`.
+    /// A `subscribe` with a room token.
     Subscribe(Box<PendingSubscribe>),
-    /// A `sub_refresh` with this id, for this room.
+    /// A `sub_refresh` with this command id, for this room.
     SubRefresh { id: u64, room: Name },
 }
 
 impl PendingAuth {
-    /// Whether the token has to be a room's. Otherwise it has to be a connection's.
+    /// Returns `true` when a room token is needed, `false` when a connection token is.
     pub fn is_for_room(&self) -> bool {
         matches!(self, Self::Subscribe(_) | Self::SubRefresh { .. })
     }
@@ -61,42 +65,47 @@ impl PendingAuth {
 /// A `subscribe` that is being carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingSubscribe {
+    /// The id of the command.
     pub id: u64,
     pub room: Name,
+    /// The publications to replay.
     pub replay: Replay,
+    /// `true` when the client asks for the presence events of the room.
     pub watches: bool,
 }
 
 /// A join that the home has not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingJoin {
+    /// The number of the attempt.
     pub join: JoinId,
     pub reason: JoinReason,
+    /// The grant from the room's token, if it was joined with one.
     pub grant: Option<Box<Grant>>,
-    /// The request to the home, kept until the client has read what it was sent.
+    /// The request to the home, held back until the client has read the frames it was sent.
     pub deferred: Option<Box<Deferred>>,
 }
 
-/// A request to join that is not made yet: the room, and what is to be replayed of it.
+/// A request to join that the home has not been sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Deferred {
     pub room: Name,
     pub replay: Replay,
 }
 
-/// Why a connection joins a room.
+/// The reason for which a connection joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinReason {
-    /// It asked, with a `subscribe` of this id.
+    /// A `subscribe` command with this id.
     ClientRequest { id: u64 },
-    /// It is one of the rooms that the reply to its `connect` speaks of, for these reasons.
+    /// The room is listed in the reply to `connect`, for these reasons.
     OnConnect(Reasons),
-    /// The server puts it there, for these reasons.
+    /// The server subscribes the connection, for these reasons.
     ServerSide(Reasons),
 }
 
 impl JoinReason {
-    /// Who wants the connection there.
+    /// Returns the reasons of the membership that follows.
     pub fn reasons(self) -> Reasons {
         match self {
             Self::ClientRequest { .. } => Reasons::CLIENT,
@@ -105,81 +114,82 @@ impl JoinReason {
     }
 }
 
-/// What a room's own token says about a connection in it.
+/// The rights of a connection in one room, as the room's token grants them.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     pub room: Name,
-    /// Who it is there.
+    /// The user and the info in this room, when they differ from the connection's.
     pub info: Option<Arc<ClientInfo>>,
-    /// When it is taken out.
+    /// The time at which the membership ends unless the grant is renewed.
     pub until: Instant,
-    /// Seconds until the token expires, as of the moment it was accepted.
+    /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
 }
 
-/// Who wants a connection to be in a room: one or several.
+/// The set of reasons for which a connection is a member of a room.
 ///
-/// Each may take back its own reason, and with the last one the membership ends. The client and the API may also end it
-/// for whatever reason it is there.
+/// Each reason can be withdrawn by its origin, and the membership ends with the last one. An `unsubscribe` of the
+/// client or of the API ends the membership whatever its reasons are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reasons(u8);
 
 impl Reasons {
-    /// No reason, which no membership has.
+    /// The empty set, which no membership has.
     #[cfg(test)]
     pub const NONE: Self = Self(0);
-    /// The client has named the room: in a `subscribe` or in its URL.
+    /// The client named the room in a `subscribe` or in its URL.
     pub const CLIENT: Self = Self(1);
-    /// The connection's token names it in `channels`.
+    /// The connection's token lists the room in `channels`.
     pub const TOKEN: Self = Self(2);
-    /// A backend has put it there.
+    /// A backend subscribed the connection.
     pub const API: Self = Self(4);
-    /// It is the personal room of the connection's user.
+    /// The room is the personal room of the connection's user.
     pub const PERSONAL: Self = Self(8);
 
-    /// These and those.
+    /// Returns the union of both sets.
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether there is none: a membership always has one.
+    /// Returns `true` for the empty set, which no membership has.
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether any of those is among these.
+    /// Returns `true` when the sets have a reason in common.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// These but for those; `None` when nothing is left.
+    /// Returns the reasons of `self` that are not in `other`; `None` when none is left.
     pub fn without(self, other: Self) -> Option<Self> {
         Some(Self(self.0 & !other.0)).filter(|rest| rest.0 != 0)
     }
 }
 
-/// Where a subscription starts.
+/// The start of a subscription, as the client is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribed {
-    /// Where the client is before it has read what was missed. Each message moves it on, and SDKs that lose the connection
-    /// half-way through ask again from where they are.
+    /// The position before the replayed publications. The client advances it by one with each of them, so an SDK that
+    /// loses the connection half-way through recovers from the right position.
     pub position: LogPosition,
-    /// Whether the room's log retains anything, so that a position means something later.
+    /// `true` when the room's log retains publications, so that a position is worth keeping.
     pub positioned: bool,
-    /// What was missed.
+    /// The publications that the client missed.
     pub replay: Replayed,
-    /// Seconds until the room's token expires.
+    /// Seconds until the room's token expires; `None` when it does not expire.
     pub ttl: Option<u64>,
 }
 
 impl Subscribed {
-    /// Where somebody is who joins at this position, with what it has missed.
+    /// Returns the start of a subscription to a log whose last publication has the position `top`, with the replay that
+    /// leads up to it.
     pub fn new(top: LogPosition, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
         let position = LogPosition { offset: top.offset - replay.publications.len() as u64, ..top };
         Self { position, positioned, replay, ttl }
     }
 
-    /// Leaves out what was missed: the client is told that it was not recovered, and goes on from the top.
+    /// Removes the replay: the client is told that the room was not recovered, and continues from the top position.
     pub fn without_replay(self) -> Self {
         let offset = self.position.offset + self.replay.publications.len() as u64;
         let replay = Replayed { recovered: Some(false), publications: Vec::new() };
@@ -194,7 +204,7 @@ mod tests {
     use alloc::vec;
 
     #[test]
-    fn rooms_of_a_connect_share_a_reply() {
+    fn replays_of_a_connect_share_the_bound_of_a_reply() {
         let mut connect = PendingConnect::default();
         // `{"data":1234,"offset":5}` and so on.
         let limits = Limits { reply_bytes: 24 + 23 + 21, ..Limits::default() };

@@ -1,25 +1,28 @@
-//! Accounting of `outbox_bytes_total`: a frame that sockets have refused counts once, however many connections wait for it.
+//! Accounting of `outbox_bytes_total`: a frame that sockets have refused counts once for all connections that wait for
+//! it.
 //!
-//! Frames that no socket was offered yet are not counted: the turn bounds them, and most sockets take them. So only connections
-//! that refuse pay for the count, and only they can be closed to make room.
+//! Frames that no socket was offered yet are not counted: the turn bounds them, and most sockets take them. So only
+//! connections whose sockets refuse bytes cost the counting, and only they are closed to free memory.
 
 use crate::connection::frame::Frame;
 use crate::map::{Keys, Map};
 
-/// Refused frames of the whole node.
+/// The refused frames of all connections of a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedFrames {
-    /// Connections that wait for a frame, by the address of its bytes, which is its own while one waits.
+    /// The number of connections that wait for each frame, by the address of its bytes, which is unique while a
+    /// connection waits.
     waiting: Map<usize, u32>,
     bytes: usize,
 }
 
 impl RefusedFrames {
+    /// Creates an empty count whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
         Self { waiting: Map::with_hasher(keys), bytes: 0 }
     }
 
-    /// Bytes of all of them.
+    /// Returns the bytes of all refused frames, each counted once.
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -34,7 +37,10 @@ impl RefusedFrames {
         *waiting += 1;
     }
 
-    /// Counts one connection fewer. It must have been added before.
+    /// Counts one connection less.
+    ///
+    /// # Panics
+    /// Panics when the frame was not added as often as it is removed.
     pub fn remove(&mut self, frame: &Frame) {
         let waiting = self.waiting.get_mut(&frame.address()).expect("a frame that was refused is counted");
         *waiting -= 1;
@@ -44,12 +50,12 @@ impl RefusedFrames {
         }
     }
 
-    /// Checks that `frames` are the ones that are counted, one for each connection that waits.
+    /// Asserts that `frames` are the counted frames, one for each connection that waits. O(n) in the frames.
     pub fn audit<'a>(&self, frames: impl Iterator<Item = &'a Frame>) {
         let mut counted = Self::new(*self.waiting.hasher());
         frames.for_each(|frame| counted.add(frame));
-        assert_eq!(counted.bytes, self.bytes, "G8: what sockets have refused counts its bytes");
-        assert_eq!(counted.waiting, self.waiting, "G8: who waits for a frame that was refused is counted");
+        assert_eq!(counted.bytes, self.bytes, "G8: refused frames are counted in bytes");
+        assert_eq!(counted.waiting, self.waiting, "G8: connections that wait for a refused frame are counted");
     }
 }
 
@@ -88,8 +94,8 @@ mod tests {
             make,
             |refused| refused.audit([&frame].into_iter()),
             &[
-                ("G8: what sockets have refused counts its bytes", |refused| refused.bytes += 1),
-                ("G8: who waits for a frame that was refused is counted", |refused| refused.waiting[0] += 1),
+                ("G8: refused frames are counted in bytes", |refused| refused.bytes += 1),
+                ("G8: connections that wait for a refused frame are counted", |refused| refused.waiting[0] += 1),
             ],
         );
     }

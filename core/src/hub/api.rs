@@ -228,10 +228,10 @@ impl Hub {
                 self.close(slot, CloseCause::Expired);
                 continue;
             }
-            let until = expire_at.map_or(Instant::NEVER, |at| self.end_of(at));
+            let until = expire_at.map_or(Instant::NEVER, |at| self.validator().end_of(at));
             self.set(slot, Timer::Expiry, until);
             if let Protocol::Json { .. } = self.conns[slot].protocol {
-                let ttl = expire_at.map(|at| self.time_to(at).as_secs().max(1));
+                let ttl = expire_at.map(|at| self.validator().time_to(at).as_secs().max(1));
                 self.enqueue_text(slot, &centrifuge::refresh_push(ttl));
             }
         }

@@ -2,7 +2,6 @@
 
 use super::Hub;
 use super::turns::Work;
-use super::verdict::TokenVerdict;
 use crate::close::CloseCause;
 use crate::connection::pending::{PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};
@@ -14,6 +13,7 @@ use crate::link::{HomeRequest, Origin};
 use crate::protocol::centrifuge::{self, Command, Method};
 use crate::protocol::{raw, readable};
 use crate::publication::Draft;
+use crate::token::validate::TokenVerdict;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;

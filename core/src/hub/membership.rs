@@ -2,7 +2,6 @@
 
 use super::Hub;
 use super::turns::Work;
-use super::verdict::{Flaw, TokenVerdict};
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
@@ -21,6 +20,7 @@ use crate::protocol::centrifuge;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
+use crate::token::validate::{Flaw, TokenVerdict};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;

@@ -19,7 +19,6 @@ mod session;
 mod shutdown;
 mod slow_consumers;
 mod turns;
-mod verdict;
 mod view;
 mod walk;
 

@@ -1,7 +1,6 @@
 //! Messages of connections of the `plain` protocol.
 
 use super::Hub;
-use super::verdict::{Flaw, Identity, TokenVerdict, Untimely};
 use crate::admission::route::Plain;
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
@@ -14,6 +13,7 @@ use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::protocol::plain::{self, Message, Wrong};
 use crate::publication::Replay;
+use crate::token::validate::{Flaw, Identity, TokenVerdict, Untimely};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;

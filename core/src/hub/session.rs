@@ -1,7 +1,6 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
-use super::verdict::{Flaw, Identity, Untimely};
 use crate::close::CloseCause;
 use crate::config::UserLimit;
 use crate::connection::deadlines::Timer;
@@ -15,6 +14,7 @@ use crate::ids::{ClientInfo, Name, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::publication::Replay;
+use crate::token::validate::{Flaw, Identity, Untimely, Validator};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -47,6 +47,11 @@ impl RoomChanges {
 }
 
 impl Hub {
+    /// Validates tokens at the time of this turn.
+    pub(super) fn validator(&self) -> Validator<'_> {
+        Validator { now: self.now, limits: &self.config.limits }
+    }
+
     /// Has a token's signature checked. What the client says meanwhile waits.
     pub(super) fn authenticate(&mut self, slot: Slot, token: String, pending: PendingAuth) {
         let conn = &mut self.conns[slot];
@@ -63,7 +68,7 @@ impl Hub {
             self.totals.ignored_inputs += 1;
             return;
         };
-        let verdict = self.evaluate_token(verified);
+        let verdict = self.validator().evaluate(verified);
         let verdict = if pending.is_for_room() { verdict } else { verdict.of_connection() };
         if let Some(why) = verdict.failure() {
             let why = why.to_string();

@@ -1,13 +1,12 @@
-//! What a token proves at this moment: its times are judged against the turn's, its names against the rules.
+//! The validation of a token: its times against those of the turn, its names and sizes against the limits.
 
-use super::Hub;
+use super::claims::{BadToken, Claims, VerifiedClaims};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, Name};
-use crate::limits::Limit;
+use crate::limits::{Limit, Limits};
 use crate::protocol::readable;
-use crate::time::Instant;
-use crate::token::{BadToken, Claims, VerifiedClaims};
+use crate::time::{Instant, Now};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -16,8 +15,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-/// What a token proves at this moment.
-pub(super) enum TokenVerdict {
+/// Result of validating a token's claims against the current time.
+pub(crate) enum TokenVerdict {
     Good(Identity),
     /// Nothing now: another one, or the same one later, may be good.
     Untimely(Untimely),
@@ -27,7 +26,7 @@ pub(super) enum TokenVerdict {
 
 /// A token that is not valid at this moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Untimely {
+pub(crate) enum Untimely {
     /// Its `nbf` is to come.
     Early,
     /// Its `exp` has passed.
@@ -56,7 +55,7 @@ impl Untimely {
 
 /// Why a token proves nothing.
 #[derive(Debug)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// The verifier does not vouch for it. Whoever has made it up is not told why.
     Unverified(BadToken),
     /// What it says cannot be.
@@ -115,7 +114,7 @@ impl fmt::Display for Flaw {
 }
 
 /// Who a token says that its bearer is.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     pub user: Name,
     pub info: Option<String>,
     pub channels: Vec<Name>,
@@ -157,9 +156,16 @@ impl TokenVerdict {
     }
 }
 
-impl Hub {
-    /// Judges what a verifier has said of a token.
-    pub(super) fn evaluate_token(&self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
+/// The time and the limits that tokens are validated against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validator<'a> {
+    pub now: Now,
+    pub limits: &'a Limits,
+}
+
+impl Validator<'_> {
+    /// Validates the claims of a token whose signature was checked.
+    pub fn evaluate(self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
         let claims = match verified {
             Ok(claims) => claims.into_claims(),
             Err(why) => return TokenVerdict::Bad(Flaw::Unverified(why)),
@@ -174,9 +180,9 @@ impl Hub {
     }
 
     /// Clocks differ: a token is good for `token_leeway` before it begins and after it ends.
-    fn untimely(&self, claims: &Claims) -> Option<Untimely> {
+    fn untimely(self, claims: &Claims) -> Option<Untimely> {
         let now = i128::from(self.now.unix_ms);
-        let leeway = i128::try_from(self.config.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
+        let leeway = i128::try_from(self.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
         let at = |seconds: i64| i128::from(seconds) * 1000;
         if claims.exp.is_some_and(|exp| at(exp) + leeway <= now) {
             Some(Untimely::Late)
@@ -187,8 +193,8 @@ impl Hub {
         }
     }
 
-    fn identity(&self, claims: Claims) -> Result<Identity, Flaw> {
-        let max = self.config.limits.room_name_bytes;
+    fn identity(self, claims: Claims) -> Result<Identity, Flaw> {
+        let max = self.limits.room_name_bytes;
         let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
         let user = user.map_err(|wrong| Flaw::of_name("sub", wrong))?;
         let mut known = BTreeSet::new();
@@ -203,26 +209,26 @@ impl Hub {
             Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
         }
         let info = claims.info.as_deref().unwrap_or_default();
-        let most = self.config.limits.info_bytes;
+        let most = self.limits.info_bytes;
         if info.len() > most {
             let words = format!("info has more than {most} bytes");
             return Err(Flaw::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
         }
-        readable::check(info, &self.config.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
+        readable::check(info, self.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
         let left = claims.exp.map(|exp| self.time_to(exp));
         let until = claims.exp.map_or(Instant::NEVER, |exp| self.end_of(exp));
         Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })
     }
 
     /// How long it is from this turn to a time in seconds since 1970; nothing where that is past.
-    pub(super) fn time_to(&self, unix_seconds: i64) -> Duration {
+    pub fn time_to(self, unix_seconds: i64) -> Duration {
         Duration::from_millis(unix_ms(unix_seconds).saturating_sub(self.now.unix_ms))
     }
 
     /// When something ends whose token ends at this time, in seconds since 1970: `expiry_grace` later, and not while the
     /// token is good. What is closed then would come back with the same one at once.
-    pub(super) fn end_of(&self, unix_seconds: i64) -> Instant {
-        let limits = &self.config.limits;
+    pub fn end_of(self, unix_seconds: i64) -> Instant {
+        let limits = self.limits;
         let grace = limits.expiry_grace.max(limits.token_leeway);
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let left = unix_ms(unix_seconds).saturating_add(grace).saturating_sub(self.now.unix_ms);

@@ -47,7 +47,7 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::take(text)
+        Self::parse_or_explain(text)
     }
 }
 
@@ -65,7 +65,7 @@ impl SettingValue for Listen {
     const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000, localhost:8000, \
                                    8000 which is the same, or :8000 for every address";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse() {
             return Some(Self::Address(address));
         }
@@ -81,7 +81,7 @@ impl SettingValue for Listen {
         }
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(self.to_string())
     }
 }
@@ -107,8 +107,8 @@ mod tests {
             ("192.0.2.1:8000", "192.0.2.1:8000", false),
         ] {
             let listen: Listen = text.parse().unwrap();
-            assert_eq!((listen.show().as_deref(), listen.is_loopback()), (Some(shown), is_loopback), "{text}");
-            assert_eq!(listen.show().unwrap().parse(), Ok(listen));
+            assert_eq!((listen.to_text().as_deref(), listen.is_loopback()), (Some(shown), is_loopback), "{text}");
+            assert_eq!(listen.to_text().unwrap().parse(), Ok(listen));
         }
         for text in [
             "",

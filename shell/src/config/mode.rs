@@ -46,7 +46,7 @@ pub(super) fn help() -> String {
            public_hosts, from that host; without either, the host and port that the request's Host names. The API needs \
            api_key, at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
            token_secret has at least {TOKEN_SECRET_BYTES} bytes.",
-        public = names(PUBLIC.iter().map(|(name, _)| *name).collect()),
+        public = list(PUBLIC.iter().map(|(name, _)| *name).collect()),
     )
 }
 
@@ -70,11 +70,11 @@ impl Settings {
             Some(true) => development("dev = true"),
             Some(false) => production("dev = false"),
             None if set.is_empty() => {
-                let unset = names(PUBLIC.iter().map(|(name, _)| *name).collect());
+                let unset = list(PUBLIC.iter().map(|(name, _)| *name).collect());
                 development(&format!("it listens on loopback and sets none of {unset}"))
             }
             None if set.len() == 1 => production(&format!("{} is set", set[0])),
-            None => production(&format!("{} are set", names(set))),
+            None => production(&format!("{} are set", list(set))),
         }
     }
 
@@ -82,7 +82,7 @@ impl Settings {
     /// clients, nor in development mode to this machine.
     #[must_use]
     pub fn counts_sockets_of(&self, address: IpAddr) -> bool {
-        !(self.trusted_proxies.contain(address) || self.is_dev() && Address::from(address).is_loopback())
+        !(self.trusted_proxies.contains(address) || self.is_dev() && Address::from(address).is_loopback())
     }
 
     /// The API key: the configured one, else the generated one. None where no API call can be made.
@@ -129,7 +129,7 @@ impl Settings {
 }
 
 /// "a", "a and b", "a, b and c".
-fn names(mut names: Vec<&str>) -> String {
+fn list(mut names: Vec<&str>) -> String {
     let last = names.pop().unwrap_or_default();
     if names.is_empty() { last.into() } else { format!("{} and {last}", names.join(", ")) }
 }

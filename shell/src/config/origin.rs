@@ -83,7 +83,7 @@ impl Origin {
             None if !text.is_ascii() => {
                 Err(format!("{shown:?} never matches: browsers send such a name in its ASCII form, xn--…"))
             }
-            None => Err(match Self::meant(text) {
+            None => Err(match Self::suggestion(text) {
                 Some(origin) => format!("{shown:?} never matches: write {origin}"),
                 None => format!("{shown:?} is not an origin such as https://app.example.com"),
             }),
@@ -91,7 +91,7 @@ impl Origin {
     }
 
     /// The origin that a text was probably meant to be.
-    fn meant(text: &str) -> Option<Self> {
+    fn suggestion(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
         let after = |scheme: &str| lower.strip_prefix(scheme)?.strip_prefix(':');
         let (scheme, rest) = [("https", "https"), ("http", "http"), ("wss", "https"), ("ws", "http")]
@@ -244,17 +244,17 @@ impl SettingValue for Origins {
     const ALLOWED: &'static str = "origins separated by commas such as https://app.example.com, or an array of them";
     const FORM: Form = Form::List;
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
-    fn take(text: &str) -> Result<Self, String> {
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
         let origins: Self = text.parse()?;
         // An empty list reads like "no page", and would mean "not set".
         if origins.is_empty() { Err(format!("expected {}, and at least one", Self::ALLOWED)) } else { Ok(origins) }
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         let any = self.any.then(|| "*".into());
         let shown: Vec<String> = any.into_iter().chain(self.iter().map(Origin::to_string)).collect();
         (!shown.is_empty()).then(|| shown.join(","))
@@ -334,10 +334,10 @@ mod tests {
             ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
         ] {
             let origins: Origins = text.parse().unwrap();
-            assert_eq!(origins.show().as_deref(), Some(form));
+            assert_eq!(origins.to_text().as_deref(), Some(form));
         }
         let several: Origins = " https://a.example , *,http://b.example,".parse().unwrap();
-        assert_eq!(several.show().as_deref(), Some("*,https://a.example,http://b.example"));
+        assert_eq!(several.to_text().as_deref(), Some("*,https://a.example,http://b.example"));
         assert!(Origins::from_str(" , ").unwrap().is_empty());
     }
 
@@ -358,7 +358,7 @@ mod tests {
             ("https://ann:secret@app.example.com", "https://app.example.com"),
             ("app://ui/index.html", "app://ui"),
         ] {
-            let wrong = Origins::from_str(text).map(|origins| origins.show());
+            let wrong = Origins::from_str(text).map(|origins| origins.to_text());
             assert!(wrong.as_ref().unwrap_err().ends_with(&format!("never matches: write {form}")), "{wrong:?}");
             assert!(!wrong.unwrap_err().contains("secret"), "{text}");
         }

@@ -20,7 +20,7 @@ impl Proxies {
 
     /// Whether an address is in one of the ranges. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.listed.iter().any(|range| range.contains(&address))
     }
@@ -58,16 +58,16 @@ impl SettingValue for Proxies {
         "address ranges separated by commas such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, or an array of them";
     const FORM: Form = Form::List;
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
-    fn take(text: &str) -> Result<Self, String> {
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
         let proxies: Self = text.parse()?;
         if proxies.is_empty() { Err(format!("expected {}, and at least one", Self::ALLOWED)) } else { Ok(proxies) }
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         let shown: Vec<String> = self.listed.iter().map(IpNet::to_string).collect();
         (!shown.is_empty()).then(|| shown.join(","))
     }
@@ -96,17 +96,17 @@ mod tests {
             ("::/0", "2001:db8::1", true),
         ] {
             let proxies: Proxies = ranges.parse().unwrap();
-            assert_eq!(proxies.contain(address.parse().unwrap()), is_in, "{address} in {ranges}");
-            assert_eq!(Proxies::take(&proxies.show().unwrap()).unwrap(), proxies, "{ranges}");
+            assert_eq!(proxies.contains(address.parse().unwrap()), is_in, "{address} in {ranges}");
+            assert_eq!(Proxies::parse_or_explain(&proxies.to_text().unwrap()).unwrap(), proxies, "{ranges}");
         }
     }
 
     #[test]
     fn what_is_no_range_is_refused_with_what_is_one() {
         for text in ["proxy.example.com", "10.0.0.0/33", "10.0.0/8", "10.0.0.1:80", "[::1]", "*", "fe80::1%eth0"] {
-            let wrong = Proxies::take(text).unwrap_err();
+            let wrong = Proxies::parse_or_explain(text).unwrap_err();
             assert!(wrong.contains(text) && wrong.contains("10.0.0.0/8"), "{wrong}");
         }
-        assert!(Proxies::take(" , ").unwrap_err().contains("at least one"));
+        assert!(Proxies::parse_or_explain(" , ").unwrap_err().contains("at least one"));
     }
 }

@@ -83,7 +83,7 @@ fn command() -> Command {
         variable(CONFIG)
     ));
     let settings = Setting::all().map(|key| {
-        let default = key.show(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
+        let default = key.to_text(&defaults).map(|text| format!(" [default: {text}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
         let arg = Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading);
         // A secret may begin with hyphens. As an unknown flag, it would be shown in the error.

@@ -28,7 +28,7 @@ enum SettingKind {
         is_secret: bool,
         /// Parses the value, or says what is wrong with it and what is allowed.
         set: fn(&mut Settings, &str) -> Result<(), String>,
-        show: fn(&Settings) -> Option<String>,
+        to_text: fn(&Settings) -> Option<String>,
     },
     /// A limit.
     Limit(Limit),
@@ -53,7 +53,7 @@ impl Setting {
     pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
             SettingKind::Field { set, .. } => set(settings, text),
-            SettingKind::Limit(limit) => value::take_limit(settings.limits.place(limit), text),
+            SettingKind::Limit(limit) => value::parse_limit(settings.limits.place(limit), text),
         }
     }
 
@@ -79,10 +79,10 @@ impl Setting {
     }
 
     /// The value in the form that [`Setting::set`] parses. None for a secret, and where nothing is set.
-    pub(super) fn show(&self, settings: &Settings) -> Option<String> {
+    pub(super) fn to_text(&self, settings: &Settings) -> Option<String> {
         match self.kind {
-            SettingKind::Field { show, .. } => show(settings),
-            SettingKind::Limit(limit) => value::show_limit(settings.limits.value(limit)),
+            SettingKind::Field { to_text, .. } => to_text(settings),
+            SettingKind::Limit(limit) => value::limit_to_text(settings.limits.value(limit)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Setting {
 }
 
 fn assign<V: SettingValue>(place: &mut V, text: &str) -> Result<(), String> {
-    *place = V::take(text)?;
+    *place = V::parse_or_explain(text)?;
     Ok(())
 }
 
@@ -140,7 +140,7 @@ macro_rules! settings {
                     allowed: <$kind as SettingValue>::ALLOWED,
                     is_secret: <$kind as SettingValue>::IS_SECRET,
                     set: |settings, text| assign(&mut settings.$key, text),
-                    show: |settings| settings.$key.show(),
+                    to_text: |settings| settings.$key.to_text(),
                 },
             },)+
         ];

@@ -37,28 +37,28 @@ pub(super) trait SettingValue: Sized {
     const IS_SECRET: bool = false;
 
     /// Parses the value. None where it is not allowed.
-    fn read(text: &str) -> Option<Self>;
+    fn parse_value(text: &str) -> Option<Self>;
 
     /// Parses the value.
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
-    fn take(text: &str) -> Result<Self, String> {
-        Self::read(text).ok_or_else(|| format!("expected {}, not {text:?}", Self::ALLOWED))
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
+        Self::parse_value(text).ok_or_else(|| format!("expected {}, not {text:?}", Self::ALLOWED))
     }
 
-    /// The value in the form that [`SettingValue::read`] parses. None for a secret, and where nothing is set.
-    fn show(&self) -> Option<String>;
+    /// The value in the form that [`SettingValue::parse_value`] parses. None for a secret, and where nothing is set.
+    fn to_text(&self) -> Option<String>;
 }
 
 impl SettingValue for bool {
     const ALLOWED: &'static str = "true or false";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(self.to_string())
     }
 }
@@ -66,11 +66,11 @@ impl SettingValue for bool {
 impl SettingValue for usize {
     const ALLOWED: &'static str = "a whole number, not negative";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(self.to_string())
     }
 }
@@ -78,11 +78,11 @@ impl SettingValue for usize {
 impl SettingValue for Duration {
     const ALLOWED: &'static str = "a duration with its unit such as 25s, 1m 30s or 500ms";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         humantime::parse_duration(text).ok()
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(humantime::format_duration(*self).to_string())
     }
 }
@@ -90,7 +90,7 @@ impl SettingValue for Duration {
 impl SettingValue for Rate {
     const ALLOWED: &'static str = "a rate such as 100/s, burst 200 (both at least 1), or off";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         if text == OFF {
             return Some(Self::OFF);
         }
@@ -100,7 +100,7 @@ impl SettingValue for Rate {
         Some(Self { per_second: positive(per_second)?, burst: positive(burst)? })
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(match self.per_second {
             0 => OFF.into(),
             per_second => format!("{per_second}/s, burst {}", self.burst),
@@ -111,13 +111,13 @@ impl SettingValue for Rate {
 /// Parses a limit and stores it.
 ///
 /// # Errors
-/// As [`SettingValue::take`].
-pub(super) fn take_limit(place: Place<'_>, text: &str) -> Result<(), String> {
+/// As [`SettingValue::parse_or_explain`].
+pub(super) fn parse_limit(place: Place<'_>, text: &str) -> Result<(), String> {
     match place {
-        Place::Duration(place) => *place = Duration::take(text)?,
-        Place::Bytes(place) | Place::Count(place) => *place = usize::take(text)?,
-        Place::CountOrOff(place) => *place = OrOff::take(text)?.0,
-        Place::Rate(place) => *place = Rate::take(text)?,
+        Place::Duration(place) => *place = Duration::parse_or_explain(text)?,
+        Place::Bytes(place) | Place::Count(place) => *place = usize::parse_or_explain(text)?,
+        Place::CountOrOff(place) => *place = OrOff::parse_or_explain(text)?.0,
+        Place::Rate(place) => *place = Rate::parse_or_explain(text)?,
     }
     Ok(())
 }
@@ -132,13 +132,13 @@ pub(super) fn allowed(value: Value) -> &'static str {
     }
 }
 
-/// A limit in the form that [`take_limit`] parses.
-pub(super) fn show_limit(value: Value) -> Option<String> {
+/// A limit in the form that [`parse_limit`] parses.
+pub(super) fn limit_to_text(value: Value) -> Option<String> {
     match value {
-        Value::Duration(time) => time.show(),
-        Value::Bytes(number) | Value::Count(number) => number.show(),
-        Value::CountOrOff(number) => OrOff(number).show(),
-        Value::Rate(rate) => rate.show(),
+        Value::Duration(time) => time.to_text(),
+        Value::Bytes(number) | Value::Count(number) => number.to_text(),
+        Value::CountOrOff(number) => OrOff(number).to_text(),
+        Value::Rate(rate) => rate.to_text(),
     }
 }
 
@@ -151,14 +151,14 @@ const OFF: &str = "off";
 impl SettingValue for OrOff {
     const ALLOWED: &'static str = "a whole number, at least 1, or off";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         if text == OFF {
             return Some(Self(0));
         }
         text.parse().ok().filter(|bound| *bound > 0).map(Self)
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(if self.0 == 0 { OFF.into() } else { self.0.to_string() })
     }
 }
@@ -167,11 +167,11 @@ impl SettingValue for String {
     const ALLOWED: &'static str = "text that is not empty";
     const FORM: Form = Form::Text;
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(self.clone())
     }
 }
@@ -181,15 +181,15 @@ impl SettingValue for Secret<String> {
     const FORM: Form = Form::Text;
     const IS_SECRET: bool = true;
 
-    fn read(text: &str) -> Option<Self> {
-        String::read(text).map(Self::new)
+    fn parse_value(text: &str) -> Option<Self> {
+        String::parse_value(text).map(Self::new)
     }
 
-    fn take(text: &str) -> Result<Self, String> {
-        Self::read(text).ok_or_else(|| format!("expected {}", Self::ALLOWED))
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
+        Self::parse_value(text).ok_or_else(|| format!("expected {}", Self::ALLOWED))
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         None
     }
 }
@@ -199,23 +199,23 @@ impl<V: SettingValue> SettingValue for Option<V> {
     const FORM: Form = V::FORM;
     const IS_SECRET: bool = V::IS_SECRET;
 
-    fn read(text: &str) -> Option<Self> {
-        V::read(text).map(Some)
+    fn parse_value(text: &str) -> Option<Self> {
+        V::parse_value(text).map(Some)
     }
 
-    fn take(text: &str) -> Result<Self, String> {
-        V::take(text).map(Some)
+    fn parse_or_explain(text: &str) -> Result<Self, String> {
+        V::parse_or_explain(text).map(Some)
     }
 
-    fn show(&self) -> Option<String> {
-        self.as_ref().and_then(V::show)
+    fn to_text(&self) -> Option<String> {
+        self.as_ref().and_then(V::to_text)
     }
 }
 
 impl SettingValue for UserLimit {
     const ALLOWED: &'static str = "replace or refuse";
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_value(text: &str) -> Option<Self> {
         match text {
             "replace" => Some(Self::Replace),
             "refuse" => Some(Self::Refuse),
@@ -223,7 +223,7 @@ impl SettingValue for UserLimit {
         }
     }
 
-    fn show(&self) -> Option<String> {
+    fn to_text(&self) -> Option<String> {
         Some(match self {
             Self::Replace => "replace".into(),
             Self::Refuse => "refuse".into(),
@@ -241,14 +241,14 @@ macro_rules! keyword_enum {
         impl SettingValue for $name {
             const ALLOWED: &'static str = $allowed;
 
-            fn read(text: &str) -> Option<Self> {
+            fn parse_value(text: &str) -> Option<Self> {
                 match text {
                     $($word => Some(Self::$variant),)+
                     _ => None,
                 }
             }
 
-            fn show(&self) -> Option<String> {
+            fn to_text(&self) -> Option<String> {
                 Some(match self { $(Self::$variant => $word,)+ }.into())
             }
         }

@@ -60,7 +60,7 @@ struct Hop {
 
 /// The source of a request on a socket from the address `sender`.
 pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> Source {
-    if !trusted.contain(sender) {
+    if !trusted.contains(sender) {
         return Source { address: sender, scheme: None };
     }
     if headers.contains_key(FORWARDED) {
@@ -89,7 +89,7 @@ fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) ->
         source.scheme = hop.scheme;
         let Some(address) = hop.address else { break };
         source.address = address;
-        if !trusted.contain(address) {
+        if !trusted.contains(address) {
             break;
         }
     }
@@ -186,7 +186,7 @@ impl Warned {
         else {
             return;
         };
-        if trusted.contain(sender) || self.0.get().is_some_and(|last| now.since(last) < WARNING_INTERVAL) {
+        if trusted.contains(sender) || self.0.get().is_some_and(|last| now.since(last) < WARNING_INTERVAL) {
             return;
         }
         self.0.set(Some(now));

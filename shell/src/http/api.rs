@@ -37,15 +37,15 @@ pub(super) async fn answer(
     }
     let settings = &*shard.settings;
     if !is_authorized(request.headers(), settings) {
-        let why = unauthorized(request.headers(), settings);
-        let mut response = outcome(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
+        let why = key_error(request.headers(), settings);
+        let mut response = call_response(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
         return with_refusal(response, RefusalReason::Key, why);
     }
-    session.keyed.set(true);
+    session.has_key.set(true);
     let mode = match error_mode(request.headers(), settings.api_error_mode) {
         Ok(mode) => mode,
-        Err(error) => return outcome(&Err(error), ApiErrorMode::Transport),
+        Err(error) => return call_response(&Err(error), ApiErrorMode::Transport),
     };
     let Some(reservation) = BodyReservation::take(shard, request.body()) else { return bodies_exhausted(shard) };
     let response = match read_body(shard, request, mode).await {
@@ -54,7 +54,7 @@ pub(super) async fn answer(
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| outcome(&result, mode))
+            call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| call_response(&result, mode))
         }
         Err(response) => *response,
     };
@@ -107,7 +107,7 @@ fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// The error message about a missing or wrong key.
-fn unauthorized(headers: &HeaderMap, settings: &Settings) -> &'static str {
+fn key_error(headers: &HeaderMap, settings: &Settings) -> &'static str {
     match sent_key(headers) {
         _ if settings.key().is_none() => "unauthorized: no API call can be made until api_key is set",
         None => {
@@ -144,7 +144,7 @@ async fn read_body(
     mode: ApiErrorMode,
 ) -> Result<Vec<u8>, Box<Response<ResponseBody>>> {
     let (limit, patience) = (shard.settings.limits.api_body_bytes, shard.settings.limits.request_timeout);
-    let fail = |error| Box::new(outcome(&Err(error), mode));
+    let fail = |error| Box::new(call_response(&Err(error), mode));
     let too_large = || {
         shard.count_limit(Limit::ApiBodyBytes);
         let message = format!("the body has more than {limit} bytes");
@@ -193,7 +193,7 @@ async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<
 }
 
 /// The response with the result of a call, in this error mode.
-fn outcome(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<ResponseBody> {
+fn call_response(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<ResponseBody> {
     let status = match result {
         Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),
         _ => Ok(StatusCode::OK),

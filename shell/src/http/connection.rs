@@ -142,7 +142,7 @@ where
             }
             return Poll::Ready(SessionEnd::Closed);
         }
-        if !session.is_answered() {
+        if !session.is_busy() {
             session.mark_waiting();
             if displaced.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(SessionEnd::Displaced);
@@ -193,7 +193,7 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, end: &SessionEnd) 
             shard.count_limit(Limit::IdleTimeout);
             String::new()
         }
-        SessionEnd::Unfinished if session.has_read.get() && !session.answered.get() => {
+        SessionEnd::Unfinished if session.has_read.get() && !session.has_answered.get() => {
             shard.count_limit(Limit::DrainTimeout);
             let message = "the server is stopping, and the request was not complete in time";
             error_response(StatusCode::SERVICE_UNAVAILABLE, message, Limit::DrainTimeout)

@@ -64,26 +64,26 @@ pub(super) fn source(headers: &HeaderMap, sender: IpAddr, trusted: &Proxies) -> 
         return Source { address: sender, scheme: None };
     }
     if headers.contains_key(FORWARDED) {
-        let text = joined(headers, &FORWARDED);
-        return follow(sender, trusted, from_the_right(&text, ',').map(element));
+        let text = join_lines(headers, &FORWARDED);
+        return follow_hops(sender, trusted, split_from_right(&text, ',').map(parse_element));
     }
-    let (hops, schemes) = (joined(headers, &FORWARDED_FOR), joined(headers, &FORWARDED_PROTO));
+    let (hops, schemes) = (join_lines(headers, &FORWARDED_FOR), join_lines(headers, &FORWARDED_PROTO));
     let schemes: Vec<&str> = items(&schemes).collect();
     let count = items(&hops).count();
     // A list as long as that of the addresses has one scheme for each hop. Of any other list, only the last item is known to
     // come from a proxy.
     let scheme = |at: usize| schemes.get(if schemes.len() == count { at } else { 0 });
     let hops = items(&hops).enumerate();
-    let mut hops =
-        hops.map(|(at, text)| Hop { address: node(text), scheme: scheme(at).and_then(|text| Scheme::parse(text)) });
+    let mut hops = hops
+        .map(|(at, text)| Hop { address: parse_node(text), scheme: scheme(at).and_then(|text| Scheme::parse(text)) });
     match count {
         0 => Source { address: sender, scheme: scheme(0).and_then(|text| Scheme::parse(text)) },
-        _ => follow(sender, trusted, &mut hops),
+        _ => follow_hops(sender, trusted, &mut hops),
     }
 }
 
 /// Follows the hops away from this server, up to the first address that is no trusted proxy, or that is not reported.
-fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) -> Source {
+fn follow_hops(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) -> Source {
     let mut source = Source { address: sender, scheme: None };
     for hop in hops {
         source.scheme = hop.scheme;
@@ -97,7 +97,7 @@ fn follow(sender: IpAddr, trusted: &Proxies, hops: impl Iterator<Item = Hop>) ->
 }
 
 /// All lines of a header as one list (RFC 9110 section 5.3).
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+fn join_lines(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines: Vec<_> =
         headers.get_all(name).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     lines.join(",")
@@ -110,7 +110,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 
 /// The parts of a text between separators outside of quotes, the last one first. Quotes are matched from the right, so that
 /// one which the client leaves open does not reach what a proxy has appended.
-fn from_the_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
+fn split_from_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     let next = move || {
         let text = rest?;
@@ -135,13 +135,13 @@ fn last_outside_quotes(text: &str, separator: char) -> Option<usize> {
 }
 
 /// One element of `Forwarded`: `for=192.0.2.60;proto=http;by=203.0.113.43`.
-fn element(text: &str) -> Hop {
+fn parse_element(text: &str) -> Hop {
     let mut hop = Hop::default();
-    for pair in from_the_right(text, ';') {
+    for pair in split_from_right(text, ';') {
         let Some((name, value)) = pair.split_once('=') else { continue };
         let value = unquoted(value.trim());
         match &*name.trim().to_ascii_lowercase() {
-            "for" => hop.address = node(value),
+            "for" => hop.address = parse_node(value),
             "proto" => hop.scheme = Scheme::parse(value),
             _ => {}
         }
@@ -155,7 +155,7 @@ fn unquoted(text: &str) -> &str {
 
 /// The address of a node, with or without a port: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`. None for `unknown`,
 /// for a name that hides an address (`_proxy`), and for anything else.
-fn node(text: &str) -> Option<IpAddr> {
+fn parse_node(text: &str) -> Option<IpAddr> {
     let text = unquoted(text);
     let (address, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -176,11 +176,11 @@ fn node(text: &str) -> Option<IpAddr> {
 
 /// The time of the last warning about a proxy that is not trusted.
 #[derive(Debug, Default)]
-pub(crate) struct Warned(Cell<Option<Instant>>);
+pub(crate) struct ProxyWarning(Cell<Option<Instant>>);
 
-impl Warned {
+impl ProxyWarning {
     /// Warns of forwarding headers from an address that is not trusted, at most once a minute.
-    pub(super) fn warn_of(&self, headers: &HeaderMap, sender: IpAddr, trusted: &Proxies, now: Instant) {
+    pub(super) fn warn(&self, headers: &HeaderMap, sender: IpAddr, trusted: &Proxies, now: Instant) {
         let Some(header) =
             [FORWARDED, FORWARDED_FOR, FORWARDED_PROTO].into_iter().find(|name| headers.contains_key(name))
         else {
@@ -315,10 +315,10 @@ mod tests {
     #[test]
     fn it_is_warned_of_once_a_minute_and_never_of_trusted_proxies() {
         let headers = HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https"))]);
-        let (warned, trusted) = (Warned::default(), "10.0.0.0/8".parse().unwrap());
+        let (warned, trusted) = (ProxyWarning::default(), "10.0.0.0/8".parse().unwrap());
         let at = |seconds| Instant(0).after(Duration::from_secs(seconds));
         let ask = |headers: &HeaderMap, sender: &str, seconds| {
-            warned.warn_of(headers, sender.parse().unwrap(), &trusted, at(seconds));
+            warned.warn(headers, sender.parse().unwrap(), &trusted, at(seconds));
             warned.0.get()
         };
         assert_eq!(ask(&headers, PROXY, 1), None);

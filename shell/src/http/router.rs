@@ -26,7 +26,7 @@ pub(super) async fn answer(
     session.unread.set(!request.body().is_end_stream());
     let (trusted, address) = (&shard.settings.trusted_proxies, session.address);
     if !shard.settings.is_dev() {
-        shard.warned.warn_of(request.headers(), address, trusted, shard.clock.now().mono);
+        shard.proxy_warning.warn(request.headers(), address, trusted, shard.clock.now().mono);
     }
     let source = forwarded::source(request.headers(), address, trusted);
     let summary = RequestSummary::new(&request);
@@ -35,7 +35,7 @@ pub(super) async fn answer(
         session.begin_next_request();
         yield_now().await;
     }
-    session.asked.set(true);
+    session.is_answering.set(true);
     session.guard.mark_busy();
     let asks_for_websocket = head::asks_for_websocket(request.headers());
     let response = route(&shard, &session, source, request).await;
@@ -43,8 +43,8 @@ pub(super) async fn answer(
         shard.record_refusal(reason, summary.refused(why, source.address));
     }
     session.progress.set(true);
-    session.answered.set(true);
-    session.asked.set(false);
+    session.has_answered.set(true);
+    session.is_answering.set(false);
     session.has_read.set(false);
     // The next request goes to a shard that works, or to another server; after a failed upgrade come frames, not requests.
     let is_closing = shard.is_stopping() || shard.is_restarting() || asks_for_websocket;

@@ -27,13 +27,13 @@ pub(super) struct HttpSession {
     /// Number of requests so far.
     pub(super) requests: Cell<usize>,
     /// Whether a request was answered: bytes of the answer may be on their way.
-    pub(super) answered: Cell<bool>,
+    pub(super) has_answered: Cell<bool>,
     /// Whether bytes were read since the last answer: a request may be under way.
     pub(super) has_read: Rc<Cell<bool>>,
     /// Whether a request had a valid API key.
-    pub(super) keyed: Cell<bool>,
+    pub(super) has_key: Cell<bool>,
     /// Whether a request is being answered: its head was read, and its answer is not ready.
-    pub(super) asked: Cell<bool>,
+    pub(super) is_answering: Cell<bool>,
     /// Whether the socket took no bytes at the last write.
     pub(super) is_full: Rc<Cell<bool>>,
     /// The socket's share of `http_connections`.
@@ -52,11 +52,11 @@ impl HttpSession {
         Rc::new(Self {
             address,
             guard,
-            keyed: Cell::new(false),
-            asked: Cell::new(false),
+            has_key: Cell::new(false),
+            is_answering: Cell::new(false),
             is_full: Rc::default(),
             requests: Cell::new(0),
-            answered: Cell::new(false),
+            has_answered: Cell::new(false),
             has_read: Rc::default(),
             unread: Cell::new(false),
             progress: Cell::new(false),
@@ -66,16 +66,16 @@ impl HttpSession {
 
     /// Whether the socket may not be displaced: a request is being answered, or the answer to an API call is not written
     /// yet. Answers to others than backends do not count.
-    pub(super) fn is_answered(&self) -> bool {
-        self.asked.get() || (self.keyed.get() && self.is_full.get())
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_answering.get() || (self.has_key.get() && self.is_full.get())
     }
 
     /// Notes a further request on the connection, which is answered in the next round. Requests without end do not keep a
     /// socket from being displaced, except API calls, which come last.
     pub(super) fn begin_next_request(&self) {
         self.guard.mark_busy();
-        self.asked.set(self.keyed.get());
-        if !self.asked.get() {
+        self.is_answering.set(self.has_key.get());
+        if !self.is_answering.get() {
             self.mark_waiting();
         }
     }
@@ -83,7 +83,7 @@ impl HttpSession {
     /// Lets another socket displace this one from now on.
     pub(super) fn mark_waiting(&self) {
         self.guard.mark_waiting(match () {
-            () if self.keyed.get() => SocketWait::NextCall,
+            () if self.has_key.get() => SocketWait::NextCall,
             () if self.requests.get() > 0 => SocketWait::NextRequest,
             () => SocketWait::FirstHead,
         });

@@ -50,7 +50,7 @@ pub(super) fn accept(
     let upgrade = Upgrade { client: auth::random(), target, token, address: Some(source.address) };
     match shard.enter(|host, now| host.accept(now, upgrade)) {
         Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
-        Some(Err(refused)) => Err(refuse(refused, settings).into()),
+        Some(Err(refused)) => Err(limit_response(refused, settings).into()),
         None => Err(restarting(shard).into()),
     }
 }
@@ -105,7 +105,7 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<R
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());
     }
-    if let Some(message) = dropped(request) {
+    if let Some(message) = proxy_damage(request) {
         return Err(logged_error(RefusalReason::Upgrade, StatusCode::BAD_REQUEST, message).into());
     }
     create_response_with_body(&head::with_plain_upgrade(request), || ())
@@ -113,7 +113,7 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<R
 }
 
 /// The error message for a request with `Upgrade` that a proxy has damaged.
-fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
+fn proxy_damage<T>(request: &Request<T>) -> Option<&'static str> {
     if request.version() < Version::HTTP_11 {
         return Some(
             "a WebSocket needs HTTP/1.1, and the request came as HTTP/1.0; a proxy that speaks the older version looks \
@@ -128,7 +128,7 @@ fn dropped<T>(request: &Request<T>) -> Option<&'static str> {
 }
 
 /// The error response for a connection that the core refuses.
-fn refuse(refused: Refused, settings: &Settings) -> Response<ResponseBody> {
+fn limit_response(refused: Refused, settings: &Settings) -> Response<ResponseBody> {
     let limit = match refused {
         Refused::Limit(limit) => limit,
         Refused::ShuttingDown => return response::stopping(),

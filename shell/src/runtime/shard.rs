@@ -6,7 +6,7 @@ use super::latch::Latch;
 use super::rounds::Rounds;
 use crate::auth::{self, TokenVerifier};
 use crate::config::Settings;
-use crate::http::forwarded::Warned;
+use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
@@ -43,7 +43,7 @@ pub(crate) struct ShardRuntime {
     /// The description of the API, served as `/openapi.json`.
     pub(crate) document: Document,
     /// The time of the last warning about a proxy that is not trusted.
-    pub(crate) warned: Warned,
+    pub(crate) proxy_warning: ProxyWarning,
     /// Number of shards before this one. A broken invariant ended each of them.
     pub(crate) restarts: u64,
     /// None once an invariant broke.
@@ -80,7 +80,7 @@ impl ShardRuntime {
             limit_hits: RefCell::default(),
             refusals,
             document: Document::default(),
-            warned: Warned::default(),
+            proxy_warning: ProxyWarning::default(),
             restarts,
             host: RefCell::new(Some(host)),
             restarts_at: Cell::new(Instant(0)),

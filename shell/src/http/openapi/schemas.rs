@@ -42,7 +42,7 @@ pub(super) fn methods(limits: &Limits) -> Vec<ApiMethod> {
     let room = || request(&["channel"], json!({"channel": reference("room")}));
     vec![
         method("publish", "To everyone in a room", publish(), reference("position")),
-        method("broadcast", "To everyone in several rooms", broadcast(limits), broadcasted()),
+        method("broadcast", "To everyone in several rooms", broadcast(limits), broadcast_result()),
         ApiMethod {
             answer: fields(&["replies"], json!({"replies": list(json!({"type": "object"}))})),
             ..method("batch", "Several calls, one after the other, each answered in its place", batch(limits), done())
@@ -63,25 +63,30 @@ pub(super) fn methods(limits: &Limits) -> Vec<ApiMethod> {
         },
         method("disconnect", "Closes connections", disconnect(), done()),
         method("refresh", "Changes when a user's connections expire", refresh(), done()),
-        method("presence", "Who is in a room", room(), present()),
-        method("presence_stats", "How many are in a room", room(), counts(&["num_clients", "num_users"])),
+        method("presence", "Who is in a room", room(), presence_result()),
+        method("presence_stats", "How many are in a room", room(), count_fields(&["num_clients", "num_users"])),
         ApiMethod {
             failures: &[(416, "The position is in another log: 112.")],
-            ..method("history", "A part of a room's log", history(), logged())
+            ..method("history", "A part of a room's log", history(), history_result())
         },
         method("history_remove", "Forgets what a room's log retains", room(), done()),
         method(
             "channels",
             "The rooms that have members",
             channels(limits),
-            in_parts("channels", counts(&["num_clients"])),
+            paged_result("channels", count_fields(&["num_clients"])),
         ),
-        method("connections", "The connections, by client id", connections(), in_parts("connections", connection())),
+        method(
+            "connections",
+            "The connections, by client id",
+            connections(),
+            paged_result("connections", connection()),
+        ),
         method(
             "limits",
             "Every limit, by its configuration key",
             nothing(),
-            by_name("limits", texts(&["value", "answer"])),
+            map_of("limits", text_fields(&["value", "answer"])),
         ),
         method("info", "The node and its counts", nothing(), fields(&["nodes"], json!({"nodes": list(node())}))),
     ]
@@ -162,16 +167,16 @@ fn fields(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }
 
-fn by_name(field: &str, schema: Value) -> Value {
+fn map_of(field: &str, schema: Value) -> Value {
     let all = json!({"type": "object", "additionalProperties": schema});
     fields(&[field], Map::from_iter([(field.into(), all)]).into())
 }
 
-fn counts(names: &[&str]) -> Value {
+fn count_fields(names: &[&str]) -> Value {
     fields(names, names.iter().map(|name| ((*name).into(), unsigned())).collect::<Map<_, _>>().into())
 }
 
-fn texts(names: &[&str]) -> Value {
+fn text_fields(names: &[&str]) -> Value {
     fields(names, names.iter().map(|name| ((*name).into(), text())).collect::<Map<_, _>>().into())
 }
 
@@ -191,11 +196,11 @@ fn text() -> Value {
     json!({"type": "string"})
 }
 
-fn truth() -> Value {
+fn optional_boolean() -> Value {
     json!({"type": ["boolean", "null"]})
 }
 
-fn signed() -> Value {
+fn optional_integer() -> Value {
     json!({"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX})
 }
 
@@ -204,19 +209,19 @@ fn unsigned() -> Value {
 }
 
 /// A client id, or nothing.
-fn maybe_client() -> Value {
+fn optional_client() -> Value {
     json!({"anyOf": [reference("client"), {"const": ""}, {"type": "null"}]})
 }
 
 /// A publication, with the fields that address it.
-fn message(required: &[&str], address: Value) -> Value {
+fn publication_request(required: &[&str], address: Value) -> Value {
     let required: Vec<&str> = required.iter().copied().chain(["data"]).collect();
     let mut schema = request(
         &required,
         json!({
             "data": reference("data"),
             "tags": {"type": ["object", "null"], "additionalProperties": text()},
-            "skip_history": truth(),
+            "skip_history": optional_boolean(),
             "idempotency_key": reference("idempotency_key"),
         }),
     );
@@ -227,21 +232,21 @@ fn message(required: &[&str], address: Value) -> Value {
 }
 
 fn publish() -> Value {
-    message(&["channel"], json!({"channel": reference("room")}))
+    publication_request(&["channel"], json!({"channel": reference("room")}))
 }
 
 fn broadcast(limits: &Limits) -> Value {
-    message(&["channels"], json!({"channels": at_most(limits.broadcast_channels, text())}))
+    publication_request(&["channels"], json!({"channels": at_most(limits.broadcast_channels, text())}))
 }
 
-fn broadcasted() -> Value {
+fn broadcast_result() -> Value {
     let published = fields(&["result"], json!({"result": reference("position")}));
     let response = json!({"anyOf": [published, reference("error")]});
     fields(&["responses"], json!({"responses": list(response)}))
 }
 
 fn publish_user() -> Value {
-    message(&["user"], json!({ "user": reference("user") }))
+    publication_request(&["user"], json!({ "user": reference("user") }))
 }
 
 fn batch(limits: &Limits) -> Value {
@@ -258,7 +263,7 @@ fn batch(limits: &Limits) -> Value {
     };
     let methods = parlor_core::api::json::METHODS.iter().filter(|method| **method != "batch");
     let command = json!({"oneOf": methods.map(|method| one(method)).collect::<Vec<_>>()});
-    request(&["commands"], json!({"commands": at_most(limits.batch_commands, command), "parallel": truth()}))
+    request(&["commands"], json!({"commands": at_most(limits.batch_commands, command), "parallel": optional_boolean()}))
 }
 
 fn send() -> Value {
@@ -266,10 +271,12 @@ fn send() -> Value {
 }
 
 /// A request to connections of a user, with these further fields.
-fn of_user(required: &[&str], more: Value) -> Value {
+fn user_request(required: &[&str], more: Value) -> Value {
     let required: Vec<&str> = required.iter().copied().chain(["user"]).collect();
-    let mut schema =
-        request(&required, json!({"user": reference("user"), "client": maybe_client(), "session": maybe_client()}));
+    let mut schema = request(
+        &required,
+        json!({"user": reference("user"), "client": optional_client(), "session": optional_client()}),
+    );
     if let (Value::Object(properties), Value::Object(more)) = (&mut schema["properties"], more) {
         properties.extend(more);
     }
@@ -277,15 +284,15 @@ fn of_user(required: &[&str], more: Value) -> Value {
 }
 
 fn subscribe() -> Value {
-    of_user(&["channel"], json!({"channel": reference("open_room"), "recover_since": or_null(reference("since"))}))
+    user_request(&["channel"], json!({"channel": reference("open_room"), "recover_since": or_null(reference("since"))}))
 }
 
 fn unsubscribe() -> Value {
-    of_user(&["channel"], json!({"channel": reference("open_room")}))
+    user_request(&["channel"], json!({"channel": reference("open_room")}))
 }
 
 fn refresh() -> Value {
-    of_user(&[], json!({"expired": truth(), "expire_at": signed()}))
+    user_request(&[], json!({"expired": optional_boolean(), "expire_at": optional_integer()}))
 }
 
 fn disconnect() -> Value {
@@ -304,8 +311,8 @@ fn disconnect() -> Value {
         &[],
         json!({
             "user": reference("user_filter"),
-            "client": maybe_client(),
-            "session": maybe_client(),
+            "client": optional_client(),
+            "session": optional_client(),
             "whitelist": or_null(list(or_null(text()))),
             "disconnect": or_null(with),
         }),
@@ -324,9 +331,9 @@ fn history() -> Value {
         &["channel"],
         json!({
             "channel": reference("room"),
-            "limit": signed(),
+            "limit": optional_integer(),
             "since": or_null(reference("since")),
-            "reverse": truth(),
+            "reverse": optional_boolean(),
         }),
     );
     let nothing_before = json!({"not": {"type": "object", "properties": {"offset": {"enum": [0, null]}}}});
@@ -341,11 +348,11 @@ fn channels(limits: &Limits) -> Value {
         "maxLength": limits.room_name_bytes,
         "description": "`*` is any characters, `?` is one. The length counts in bytes of UTF-8.",
     });
-    part(request(&[], json!({ "pattern": pattern })), json!({"type": ["string", "null"]}))
+    paged_request(request(&[], json!({ "pattern": pattern })), json!({"type": ["string", "null"]}))
 }
 
 /// A request for a list that is answered in pages.
-fn part(mut request: Value, mut cursor: Value) -> Value {
+fn paged_request(mut request: Value, mut cursor: Value) -> Value {
     request["properties"]["limit"] = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 1000});
     cursor["description"] = "From the answer before: what comes after that.".into();
     request["properties"]["cursor"] = cursor;
@@ -353,8 +360,8 @@ fn part(mut request: Value, mut cursor: Value) -> Value {
 }
 
 /// The answer with one page of a list.
-fn in_parts(field: &str, schema: Value) -> Value {
-    let mut answer = by_name(field, schema);
+fn paged_result(field: &str, schema: Value) -> Value {
+    let mut answer = map_of(field, schema);
     answer["properties"]["cursor"] = json!({"type": "string", "description": "Where to go on: there is more."});
     answer
 }
@@ -369,7 +376,7 @@ fn connections() -> Value {
         }),
     );
     let client = json!({"type": "string", "pattern": UUID, "maxLength": 36});
-    part(request, json!({"anyOf": [client, {"const": ""}, {"type": "null"}]}))
+    paged_request(request, json!({"anyOf": [client, {"const": ""}, {"type": "null"}]}))
 }
 
 fn connection() -> Value {
@@ -384,15 +391,15 @@ fn connection() -> Value {
     )
 }
 
-fn present() -> Value {
-    by_name("presence", reference("member"))
+fn presence_result() -> Value {
+    map_of("presence", reference("member"))
 }
 
 fn member() -> Value {
     fields(&["user", "client"], json!({"user": text(), "client": text(), "conn_info": {}, "chan_info": {}}))
 }
 
-fn logged() -> Value {
+fn history_result() -> Value {
     let publication = fields(
         &["data", "offset"],
         json!({
@@ -430,7 +437,7 @@ fn refusal() -> Value {
 }
 
 fn health() -> Value {
-    let mut schema = counts(&[
+    let mut schema = count_fields(&[
         "connections",
         "users",
         "rooms",

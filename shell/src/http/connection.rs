@@ -50,14 +50,14 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
     let most = limits.http_connections_per_ip;
-    if most > 0 && counted.is_some_and(|address| sockets.of(address) >= most) {
+    if most > 0 && counted.is_some_and(|address| sockets.count_of(address) >= most) {
         return Err(Limit::HttpConnectionsPerIp);
     }
     let now = shard.clock.now().mono;
     if sockets.len() >= limits.http_connections && !sockets.displace_one(now) {
         return Err(Limit::HttpConnections);
     }
-    Ok(sockets.enter(counted, now))
+    Ok(sockets.add(counted, now))
 }
 
 /// Closes a socket with an error response, because a limit of sockets is reached. No request of it was answered.
@@ -100,7 +100,7 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
     let socket = parts.io.into_inner();
     match end {
         SessionEnd::Upgraded(conn, handshake) => {
-            session.guard.leave();
+            session.guard.release();
             shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
         SessionEnd::Displaced => displace(&shard, &session, socket.into_inner()),

@@ -51,7 +51,7 @@ impl Decoder {
             return Ok(Decoded::Message(Message::Close(close.map_err(io::Error::from)?)));
         }
         let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
-        let next = half_read.context.read(&mut Feed { unread, boundary: &mut half_read.boundary });
+        let next = half_read.context.read(&mut DecoderInput { unread, boundary: &mut half_read.boundary });
         if let Some(bytes) = half_read.boundary.take_fragment()
             && is_would_block(&next)
         {
@@ -86,7 +86,7 @@ impl HalfRead {
     fn new(message_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
-            // Its own answers go to `Feed` at once, so that none pile up.
+            // Its own answers go to `DecoderInput` at once, so that none pile up.
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
@@ -96,17 +96,17 @@ impl HalfRead {
 
 /// The bytes that were read, as a socket for tungstenite. It gives no byte beyond the current frame, none after a fragment
 /// that was not reported yet, and discards what is written.
-struct Feed<'a, 'b> {
+struct DecoderInput<'a, 'b> {
     unread: &'a mut &'b [u8],
     boundary: &'a mut Boundary,
 }
 
-impl Read for Feed<'_, '_> {
+impl Read for DecoderInput<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.unread.is_empty() || self.boundary.unreported_fragment.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let length = self.boundary.wanted().min(buffer.len()).min(self.unread.len());
+        let length = self.boundary.bytes_to_boundary().min(buffer.len()).min(self.unread.len());
         let (given, rest) = self.unread.split_at(length);
         buffer[..length].copy_from_slice(given);
         self.boundary.advance(given);
@@ -115,7 +115,7 @@ impl Read for Feed<'_, '_> {
     }
 }
 
-impl Write for Feed<'_, '_> {
+impl Write for DecoderInput<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -139,7 +139,7 @@ impl CloseScanner {
     /// The Close frame that ends within `unread`, without its reason. The inner None is a frame without a code.
     fn next(&mut self, unread: &mut &[u8]) -> Option<Option<CloseFrame>> {
         while !unread.is_empty() {
-            let length = self.boundary.wanted().min(unread.len());
+            let length = self.boundary.bytes_to_boundary().min(unread.len());
             let (given, rest) = unread.split_at(length);
             if let Some((at, mask)) = self.boundary.payload_place()
                 && self.boundary.opcode() == CLOSE
@@ -182,14 +182,14 @@ struct Boundary {
 
 impl Boundary {
     /// Bytes up to the next end of a header or payload; at least one.
-    fn wanted(&self) -> usize {
+    fn bytes_to_boundary(&self) -> usize {
         match self.header_length() - self.seen {
             0 => bytes_of(self.payload),
             missing => missing,
         }
     }
 
-    /// Advances by these bytes, at most [`Boundary::wanted`].
+    /// Advances by these bytes, at most [`Boundary::bytes_to_boundary`].
     fn advance(&mut self, bytes: &[u8]) {
         if self.seen == self.header_length() {
             self.payload -= bytes.len() as u64;

@@ -190,7 +190,7 @@ impl<T: Transport> Driver<T> {
                 return Some(Input::Ping { conn, payload: payload.to_vec() });
             }
             Ok(Decoded::Message(Message::Pong(_))) => return Some(Input::Pong { conn }),
-            Ok(Decoded::Message(Message::Close(frame))) if !is_stand_in(frame.as_ref()) => {
+            Ok(Decoded::Message(Message::Close(frame))) if !is_invalid_close(frame.as_ref()) => {
                 self.phase = DriverPhase::Discarding;
                 return Some(Input::PeerClosed { conn, code: frame.map(|frame| frame.code.into()) });
             }
@@ -261,7 +261,7 @@ fn write_slices<T: Transport>(transport: &mut T, pending: &Pending<'_>) -> io::R
 }
 
 /// Whether a Close frame stands for one whose code is not allowed: the decoder reports such a frame as this one.
-fn is_stand_in(frame: Option<&CloseFrame>) -> bool {
+fn is_invalid_close(frame: Option<&CloseFrame>) -> bool {
     frame.is_some_and(|frame| frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation")
 }
 

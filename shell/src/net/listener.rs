@@ -53,13 +53,13 @@ pub(crate) fn bind_all(listen: Listen) -> io::Result<Vec<net::TcpListener>> {
         Listen::Everywhere(port) => {
             // One socket for both families; one for IPv4 alone on a system without IPv6.
             let both = bind((Ipv6Addr::UNSPECIFIED, port).into(), Some(false));
-            Ok(vec![unless_absent(both)?.map_or_else(|| bind((Ipv4Addr::UNSPECIFIED, port).into(), None), Ok)?])
+            Ok(vec![if_supported(both)?.map_or_else(|| bind((Ipv4Addr::UNSPECIFIED, port).into(), None), Ok)?])
         }
         Listen::Localhost(port) => {
             for _ in 0..FREE_PORT_ATTEMPTS {
                 let four = bind((Ipv4Addr::LOCALHOST, port).into(), None)?;
                 let same = four.local_addr()?.port();
-                match unless_absent(bind((Ipv6Addr::LOCALHOST, same).into(), Some(true))) {
+                match if_supported(bind((Ipv6Addr::LOCALHOST, same).into(), Some(true))) {
                     Ok(six) => return Ok([four].into_iter().chain(six).collect()),
                     // A port that is free for IPv4 may be taken for IPv6.
                     Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
@@ -72,7 +72,7 @@ pub(crate) fn bind_all(listen: Listen) -> io::Result<Vec<net::TcpListener>> {
 }
 
 /// None where the system has no IPv6, or none on loopback.
-fn unless_absent(bound: io::Result<net::TcpListener>) -> io::Result<Option<net::TcpListener>> {
+fn if_supported(bound: io::Result<net::TcpListener>) -> io::Result<Option<net::TcpListener>> {
     match bound {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => Err(error),

@@ -66,12 +66,12 @@ impl Sockets {
     }
 
     /// Number of sockets of an address.
-    pub(crate) fn of(&self, address: Address) -> usize {
+    pub(crate) fn count_of(&self, address: Address) -> usize {
         self.counts.borrow().by_address.get(&address).copied().unwrap_or(0)
     }
 
     /// Counts a new socket, which waits for its first request.
-    pub(crate) fn enter(self: &Rc<Self>, address: Option<Address>, now: Instant) -> SocketGuard {
+    pub(crate) fn add(self: &Rc<Self>, address: Option<Address>, now: Instant) -> SocketGuard {
         let state = SocketState {
             address,
             since: now,
@@ -95,7 +95,7 @@ impl Sockets {
     pub(crate) fn displace_one(&self, now: Instant) -> bool {
         let Some(state) = self.counts.borrow_mut().take_next(now) else { return false };
         state.at.set(None);
-        self.leave(&state);
+        self.remove(&state);
         state.displaced.notify_one();
         true
     }
@@ -109,7 +109,7 @@ impl Sockets {
     }
 
     /// Stops counting a socket. Does nothing the second time.
-    fn leave(&self, state: &SocketState) {
+    fn remove(&self, state: &SocketState) {
         if !state.is_counted.replace(false) {
             return;
         }
@@ -170,14 +170,14 @@ impl SocketGuard {
     }
 
     /// Stops counting the socket.
-    pub(crate) fn leave(&self) {
-        self.sockets.leave(&self.state);
+    pub(crate) fn release(&self) {
+        self.sockets.remove(&self.state);
     }
 }
 
 impl Drop for SocketGuard {
     fn drop(&mut self) {
-        self.leave();
+        self.release();
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn sockets_without_a_request_are_displaced_first_and_busy_ones_never() {
         let sockets = Rc::<Sockets>::default();
-        let guards: Vec<SocketGuard> = (0..7).map(|_| sockets.enter(None, Instant(0))).collect();
+        let guards: Vec<SocketGuard> = (0..7).map(|_| sockets.add(None, Instant(0))).collect();
         guards[0].mark_waiting(SocketWait::NextCall);
         guards[1].mark_waiting(SocketWait::NextRequest);
         guards[2].mark_busy();
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_new_socket_has_a_grace_where_others_have_been_answered() {
         let sockets = Rc::<Sockets>::default();
-        let guards: Vec<SocketGuard> = (0..4).map(|at| sockets.enter(None, Instant(at))).collect();
+        let guards: Vec<SocketGuard> = (0..4).map(|at| sockets.add(None, Instant(at))).collect();
         guards[1].mark_waiting(SocketWait::NextRequest);
         guards[3].mark_waiting(SocketWait::NextCall);
         assert_eq!(order(&sockets, &guards.iter().collect::<Vec<_>>(), Instant(9)), [1, 0, 2, 3]);
@@ -232,17 +232,17 @@ mod tests {
         let sockets = Rc::<Sockets>::default();
         let address = Address::from(IpAddr::from([192, 0, 2, 1]));
         let [first, second, third] =
-            [Some(address), Some(address), None].map(|address| sockets.enter(address, Instant(0)));
-        assert_eq!((sockets.len(), sockets.of(address)), (3, 2));
+            [Some(address), Some(address), None].map(|address| sockets.add(address, Instant(0)));
+        assert_eq!((sockets.len(), sockets.count_of(address)), (3, 2));
         assert!(sockets.displace_one(Instant(0)));
-        assert_eq!((sockets.len(), sockets.of(address)), (2, 1));
+        assert_eq!((sockets.len(), sockets.count_of(address)), (2, 1));
         // A displaced socket is not counted again.
         first.mark_waiting(SocketWait::NextCall);
-        first.leave();
+        first.release();
         drop(first);
-        assert_eq!((sockets.len(), sockets.of(address)), (2, 1));
+        assert_eq!((sockets.len(), sockets.count_of(address)), (2, 1));
         drop(second);
-        assert_eq!((sockets.len(), sockets.of(address)), (1, 0));
+        assert_eq!((sockets.len(), sockets.count_of(address)), (1, 0));
         drop(third);
         assert!(sockets.counts.borrow().waiting.is_empty() && sockets.counts.borrow().by_address.is_empty());
         assert!(!sockets.displace_one(Instant(0)));

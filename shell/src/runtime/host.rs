@@ -209,7 +209,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Starts an API call.
     pub fn call(&mut self, now: Now, command: Command) -> Answer {
-        self.offer_all_if_spent(now);
+        self.flush_if_spent(now);
         let (sender, answer) = oneshot::channel();
         let call = self.next_call;
         self.next_call += 1;
@@ -220,7 +220,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
 
     /// Advances the shard's clock and fires due timers.
     pub fn tick(&mut self, now: Now) {
-        self.offer_all_if_spent(now);
+        self.flush_if_spent(now);
         self.turn(now, Input::Tick);
         if self.resume_by.is_some_and(|end| end <= now.mono) {
             self.env.awaited = Some(BTreeSet::new());
@@ -267,7 +267,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         // Each input may end the connection.
         while let Some(entry) = self.env.connections.get(conn) {
             let Some(input) = entry.driver.decode(&mut bytes) else { return };
-            self.offer_all_if_spent(now);
+            self.flush_if_spent(now);
             if matches!(input, Input::Fragment { .. } | Input::HalfFrame { .. }) {
                 self.handle_growth(now, input);
             } else {
@@ -298,7 +298,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
     }
 
     /// Where the shard has spent its turn's budget, writes what waits for every connection before the next input.
-    fn offer_all_if_spent(&mut self, now: Now) {
+    fn flush_if_spent(&mut self, now: Now) {
         if self.shard.is_spent() {
             while let Some(conn) = self.env.dirty.pop_front() {
                 self.write(now, conn);
@@ -324,7 +324,7 @@ impl<T: Transport, O: Observer> Host<T, O> {
         let effects = self.shard.resume(now);
         apply_effects(effects, &mut self.env, &mut self.observer, &mut self.inputs);
         self.observer.after(&self.shard);
-        self.handle_rest(now);
+        self.handle_queued(now);
         if !self.shard.has_work() {
             self.resume_by = None;
         }
@@ -369,10 +369,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
     /// Handles an input and everything that follows from it.
     fn turn(&mut self, now: Now, input: Input) {
         self.inputs.push_back(input);
-        self.handle_rest(now);
+        self.handle_queued(now);
     }
 
-    fn handle_rest(&mut self, now: Now) {
+    fn handle_queued(&mut self, now: Now) {
         while let Some(input) = self.inputs.pop_front() {
             self.observer.before(now, &input);
             let effects = self.shard.handle(now, input);

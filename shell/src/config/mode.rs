@@ -27,25 +27,26 @@ const PUBLIC: &[(&str, IsSet)] = &[
 pub(super) fn help() -> String {
     format!(
         "Development mode\n  \
-           It is on where dev = true, else exactly where the server listens on loopback and none of {public} is set; \
-           dev = true on an address that others can reach is refused. In it\n  \
+           It is on where dev = true, else where the server listens on loopback and none of {public} is set. \
+           dev = true is refused on an address that others can reach. In development mode\n  \
            - clients need no token, and may join any room whose name does not begin with # (allow_anonymous);\n  \
            - members of a room may publish to it, read its history and see who is in it \
              (allow_publish, allow_history, allow_presence);\n  \
-           - pages may connect that come from localhost, *.localhost or a loopback address, and those that \
-             allowed_origins names, and so may programs, which send no Origin;\n  \
-           - sockets and new connections of loopback addresses are not counted by address \
+           - pages from localhost, *.localhost or a loopback address may connect, and those that allowed_origins names; \
+             programs, which send no Origin, may connect, too;\n  \
+           - limits by address do not count sockets and new connections from loopback addresses \
              (http_connections_per_ip, new_connections_per_ip);\n  \
-           - an API key is made up and printed where api_key is not set;\n  \
+           - an API key is generated and printed where api_key is not set;\n  \
            - api_key and token_secret may be short;\n  \
-           - a low limit of open files is not warned of.\n  \
-           What is set holds in both modes: allow_publish = false is off in development mode, too.\n\n\
+           - there is no warning about a low limit of open files.\n  \
+           A setting holds in both modes: allow_publish = false also holds in development mode.\n\n\
          Production mode\n  \
-           It is on everywhere else. Clients need a token and receive only, unless allow_anonymous, allow_publish, \
-           allow_history or allow_presence is true. trusted_proxies say where clients are. Pages need an origin that allowed_origins names; without it, one of \
-           public_hosts, from that host; without either, the host and port that the request's Host names. The API needs \
-           api_key, at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
-           token_secret has at least {TOKEN_SECRET_BYTES} bytes.",
+           It is on everywhere else. Clients need a token and only receive, unless allow_anonymous, allow_publish, \
+           allow_history or allow_presence is true. trusted_proxies report the addresses of clients. A page may connect if \
+           allowed_origins names its origin; without that setting, if its origin is one of public_hosts and the host that \
+           it connects to; without either, if its host and port are those in the request's Host. API calls need api_key, of \
+           at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; token_secret has at \
+           least {TOKEN_SECRET_BYTES} bytes.",
         public = list(PUBLIC.iter().map(|(name, _)| *name).collect()),
     )
 }
@@ -116,7 +117,7 @@ impl Settings {
             let (length, most) = (key.expose().len(), self.limits.header_bytes);
             if length >= most {
                 return Err(format!(
-                    "api_key has {length} bytes, and header_bytes = {most} are all that a call's head has"
+                    "api_key has {length} bytes; it must have fewer than header_bytes = {most}, which bound the head of a call"
                 ));
             }
         }

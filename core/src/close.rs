@@ -12,10 +12,8 @@ use alloc::string::String;
 /// Clients of the `json` protocol reconnect unless the code is 3500–3999 or 4500–4999.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CloseReason {
-    /// The number, 1000–4999.
-    pub code: u16,
-    /// At most 123 bytes of UTF-8, so that a control frame can hold it.
-    pub reason: Cow<'static, str>,
+    code: u16,
+    text: Cow<'static, str>,
 }
 
 /// The longest reason that fits a Close frame beside its code (RFC 6455 section 5.5).
@@ -26,30 +24,58 @@ pub const NO_STATUS: u16 = 1005;
 pub const ABNORMAL: u16 = 1006;
 
 impl CloseReason {
-    /// The same because of a limit, which its words name.
-    #[must_use]
-    pub fn naming(self, limit: Limit) -> Self {
-        Self { reason: format!("{} ({limit})", self.reason).into(), ..self }
+    /// A reason of the server's own.
+    pub(crate) const fn fixed(code: u16, text: &'static str) -> Self {
+        assert!(text.len() <= CLOSE_REASON_BYTES, "a Close frame holds at most 123 bytes of reason");
+        Self { code, text: Cow::Borrowed(text) }
     }
 
-    /// The same, with what exactly is wrong.
+    /// A reason of a backend's own: the text is cut to 123 bytes, between two characters. The standard text stands in place of
+    /// an empty one, which SDKs take for no reason at all. `None` where the code is not within 1000 and 4999.
     #[must_use]
-    pub fn because(&self, words: &str) -> Self {
-        Self::custom(self.code, &format!("{}: {words}", self.reason))
+    pub fn new(code: u16, text: &str) -> Option<Self> {
+        (1000..=4999).contains(&code).then(|| Self::cut(code, text))
     }
 
-    /// A reason of the backend's own, cut to what a Close frame holds; the standard one in place of an empty one, which
-    /// SDKs take for no reason at all.
-    #[must_use]
-    pub fn custom(code: u16, reason: &str) -> Self {
-        if reason.is_empty() {
+    fn cut(code: u16, text: &str) -> Self {
+        if text.is_empty() {
             return Self { code, ..CloseCause::Backend.reason() };
         }
-        let mut end = reason.len().min(CLOSE_REASON_BYTES);
-        while !reason.is_char_boundary(end) {
+        let mut end = text.len().min(CLOSE_REASON_BYTES);
+        while !text.is_char_boundary(end) {
             end -= 1;
         }
-        Self { code, reason: Cow::Owned(String::from(&reason[..end])) }
+        Self { code, text: Cow::Owned(String::from(&text[..end])) }
+    }
+
+    /// A reason of a code that a client has sent, which is answered with the same (RFC 6455 section 5.5.1), and no text.
+    #[must_use]
+    pub fn echo(code: u16) -> Self {
+        Self { code, text: Cow::Borrowed("") }
+    }
+
+    /// The code, 1000–4999; in records also 1005 and 1006, which are never sent.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The text: at most 123 bytes of UTF-8, so that a control frame can hold it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same reason with the name of a limit in its text.
+    #[must_use]
+    pub fn naming(self, limit: Limit) -> Self {
+        Self::cut(self.code, &format!("{} ({limit})", self.text))
+    }
+
+    /// The same reason with words that tell more.
+    #[must_use]
+    pub fn because(&self, words: &str) -> Self {
+        Self::cut(self.code, &format!("{}: {words}", self.text))
     }
 }
 
@@ -167,7 +193,7 @@ impl CloseCause {
     #[must_use]
     pub const fn reason(self) -> CloseReason {
         let row = self.row();
-        CloseReason { code: row.code, reason: Cow::Borrowed(row.text) }
+        CloseReason::fixed(row.code, row.text)
     }
 
     /// Whether frames that are queued go out before the Close frame. Otherwise only a half-written one is finished.
@@ -189,13 +215,14 @@ mod tests {
 
     #[test]
     fn a_reason_is_cut_between_characters_where_a_close_frame_ends() {
-        let reason = |text: &str| CloseReason::custom(4000, text).reason.into_owned();
+        let reason = |text: &str| String::from(CloseReason::new(4000, text).unwrap().text());
         let fits = "x".repeat(CLOSE_REASON_BYTES);
         assert_eq!(reason(&fits), fits);
         assert_eq!(reason(&(fits.clone() + "x")), fits);
         let wide = "x".repeat(CLOSE_REASON_BYTES - 2);
         assert_eq!(reason(&(wide.clone() + "\u{20AC}")), wide, "the last of its three bytes is one too many");
-        assert_eq!(reason(""), CloseCause::Backend.reason().reason, "an empty one is none to an SDK");
+        assert_eq!(reason(""), CloseCause::Backend.reason().text(), "an empty one is none to an SDK");
+        assert_eq!([999, 5000].map(|code| CloseReason::new(code, "so")), [None, None]);
     }
 
     #[test]

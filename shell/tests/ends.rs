@@ -58,8 +58,8 @@ fn a_violation_is_followed_by_a_close_and_the_end_of_the_stream_at_once() {
         // What is on its way already, and must not make the server reset the stream.
         client.send_raw(&frame(0x80 | TEXT, &[b'x'; 100_000]));
         let bytes = rest(&mut client);
-        assert_eq!((opcodes(&bytes), &bytes[2..4]), (vec![CLOSE], &cause.reason().code.to_be_bytes()[..]));
-        client.send_close(cause.reason().code);
+        assert_eq!((opcodes(&bytes), &bytes[2..4]), (vec![CLOSE], &cause.reason().code().to_be_bytes()[..]));
+        client.send_close(cause.reason().code());
         client.half_close();
         is_empty(&world);
         assert!(start.elapsed() < SOON, "{cause:?} took {:?}", start.elapsed());

@@ -397,8 +397,9 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
         Some(With { reason, .. }) if serde_json::from_str::<Value>(&reason).is_ok() => {
             return Err(bad("disconnect.reason: must be words, not JSON"));
         }
-        Some(With { code, reason }) if (3000..=4999).contains(&code) => CloseReason::custom(code, &reason),
-        Some(With { code, .. }) => return Err(bad(format!("disconnect.code: {code} is not within 3000 and 4999"))),
+        Some(With { code, reason }) => CloseReason::new(code, &reason)
+            .filter(|_| code >= 3000)
+            .ok_or_else(|| bad(format!("disconnect.code: {code} is not within 3000 and 4999")))?,
     };
     body.finish(Command::Disconnect { user, client, whitelist, reason })
 }

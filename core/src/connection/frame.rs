@@ -39,11 +39,10 @@ impl Frame {
     /// Encodes a Close frame (RFC 6455 section 5.5.1) with a code and a text of at most 123 bytes, or without both.
     pub fn close(reason: Option<&CloseReason>) -> Self {
         let mut payload = Vec::new();
-        if let Some(CloseReason { code, reason }) = reason {
-            payload.extend_from_slice(&code.to_be_bytes());
-            payload.extend_from_slice(reason.as_bytes());
+        if let Some(reason) = reason {
+            payload.extend_from_slice(&reason.code().to_be_bytes());
+            payload.extend_from_slice(reason.text().as_bytes());
         }
-        assert!(payload.len() <= CONTROL_BYTES, "a Close frame holds at most 123 bytes of reason");
         Self::encode(CLOSE, &payload)
     }
 

@@ -30,7 +30,6 @@ use crate::limits::Limits;
 use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
 use crate::time::Instant;
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -174,11 +173,10 @@ impl Open {
         limits: &Limits,
         refused: &mut RefusedFrames,
     ) -> (Closing, SealOutcome) {
-        let named = |code| CloseReason { code, reason: Cow::Borrowed("") };
-        let close = Frame::close(code.map(named).as_ref());
+        let close = Frame::close(code.map(CloseReason::echo).as_ref());
         let cause = CloseCause::PeerClose;
         let (sealed, outcome) = self.seal(cause, close, limits, refused);
-        let reason = named(code.unwrap_or(NO_STATUS));
+        let reason = CloseReason::echo(code.unwrap_or(NO_STATUS));
         (Closing { sealed, cause, reason, peer: PeerSide::Closed }, outcome)
     }
 

@@ -11,7 +11,6 @@ use crate::effect::{Change, Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
 use crate::time::Instant;
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -199,13 +198,13 @@ impl Hub {
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
         *self.totals.closed.entry(end.cause).or_default() += 1;
-        tracing::debug!(client = %conn.client, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "closed");
+        tracing::debug!(client = %conn.client, cause = end.cause.name(), code = end.reason.code(), reason = end.reason.text(), "closed");
         self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
     }
 }
 
 /// The end of a connection that no Close frame spoke of.
 pub(super) fn abnormal(cause: CloseCause) -> End {
-    let reason = CloseReason { code: ABNORMAL, reason: Cow::Borrowed("abnormal closure") };
+    let reason = CloseReason::fixed(ABNORMAL, "abnormal closure");
     End { cause, reason, clean: false }
 }

@@ -91,7 +91,7 @@ impl Hub {
                     .collect(),
                 events: open.events.clone(),
             },
-            Some(Phase::Closing(closing)) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code },
+            Some(Phase::Closing(closing)) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code() },
             _ => PhaseView::Handshaking,
         }
     }

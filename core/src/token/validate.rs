@@ -45,9 +45,7 @@ impl Untimely {
     /// What a connection is closed with that was to be renewed with it: SDKs come back with a new token.
     pub fn close_reason(self) -> CloseReason {
         match self {
-            Self::Early => {
-                CloseReason { reason: Cow::Borrowed("token is not valid yet"), ..CloseCause::Expired.reason() }
-            }
+            Self::Early => CloseReason::fixed(CloseCause::Expired.reason().code(), "token is not valid yet"),
             Self::Late => CloseCause::Expired.reason(),
         }
     }

@@ -110,7 +110,7 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
         if code % 2 == 0 {
             world.input(Input::PeerClosed { conn, code: Some(code) });
         } else {
-            let reason = CloseReason::custom(code, "so");
+            let reason = CloseReason::new(code, "so").expect("a code");
             let client = Which::One(world.shard.snapshot().conns[0].client);
             world.call(Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason }).expect("done");
             world.input(Input::PeerClosed { conn, code: Some(code) });

@@ -203,7 +203,7 @@ fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
     let view = snapshot.conns.into_iter().find(|view| view.id == conn).expect("it has not ended");
     match view.phase {
         PhaseView::Handshaking => "handshaking".into(),
-        PhaseView::Closing { cause, code } if code == cause.reason().code || cause == CloseCause::PeerClose => {
+        PhaseView::Closing { cause, code } if code == cause.reason().code() || cause == CloseCause::PeerClose => {
             let finished = if world.finished.contains(&conn) { " + finish" } else { "" };
             format!("closing {}{finished}", cause.name())
         }

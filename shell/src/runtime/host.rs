@@ -444,7 +444,7 @@ impl<T: Transport> Environment<T> {
 
     /// Removes a connection that has ended, and closes its socket.
     fn connection_closed(&mut self, conn: ConnId, end: &End) {
-        debug!(%conn, cause = end.cause.name(), code = end.reason.code, reason = &*end.reason.reason, "connection ended");
+        debug!(%conn, cause = end.cause.name(), code = end.reason.code(), reason = end.reason.text(), "connection ended");
         self.socket_took_bytes(conn);
         self.unread.remove(&conn);
         if let Some(entry) = self.connections.take(conn) {

@@ -6,7 +6,7 @@ use super::*;
 pub fn closes(mut world: World, bytes: &[u8], cause: CloseCause) {
     let mut client = world.client();
     client.send_raw(bytes);
-    assert_eq!(client.close().0, cause.reason().code);
+    assert_eq!(client.close().0, cause.reason().code());
     drop(client);
     wait_until("the end of the connection", || closed(world.address, cause) == 1);
     world.is_unaffected();

@@ -162,7 +162,7 @@ rows! {
 fn every_code_has_a_row() {
     let rows: BTreeSet<Code> = ROWS.iter().map(|(code, _)| *code).collect();
     let mut missing = Vec::new();
-    let codes = CloseCause::ALL.iter().map(|cause| cause.reason().code);
+    let codes = CloseCause::ALL.iter().map(|cause| cause.reason().code());
     for code in codes.filter(|code| ![NO_STATUS, ABNORMAL].contains(code)) {
         missing.extend(Some(Close(code)).filter(|code| !rows.contains(code)));
     }

@@ -74,7 +74,7 @@ impl Conduct {
         };
         let is_user = user.is_empty() || self.users.iter().any(|known| **user == *known);
         if is_client && is_user && whitelist.iter().all(|id| id.0 != self.client_id) {
-            self.dismissed.push(reason.code);
+            self.dismissed.push(reason.code());
         }
     }
 

@@ -429,7 +429,7 @@ fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
 }
 
 pub(super) fn is_met(ending: &Ending, end: &End) -> bool {
-    (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code, end.clean)
+    (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code(), end.clean)
 }
 
 fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {

@@ -132,7 +132,7 @@ impl<V: Version> Naive<V> {
     fn peer_closed(&mut self, conn: ConnId, code: Option<u16>) -> Vec<Effect> {
         match &self.sockets.get(conn).phase {
             Phase::Open => {
-                let reason = CloseReason { code: code.unwrap_or(NO_STATUS), reason: "".into() };
+                let reason = CloseReason::echo(code.unwrap_or(NO_STATUS));
                 self.hang_up(conn, CloseCause::PeerClose, reason)
             }
             Phase::Closing { .. } => vec![],
@@ -291,5 +291,5 @@ impl<V: Version> Naive<V> {
 
 /// The end of a connection that no Close frame spoke of.
 fn lost(cause: CloseCause) -> End {
-    End { cause, reason: CloseReason { code: ABNORMAL, reason: "".into() }, clean: false }
+    End { cause, reason: CloseReason::echo(ABNORMAL), clean: false }
 }

@@ -83,7 +83,7 @@ impl<V: Version> Naive<V> {
 
     fn phase(&self, conn: ConnId) -> PhaseView {
         match &self.sockets.get(conn).phase {
-            Phase::Closing { cause, reason, .. } => PhaseView::Closing { cause: *cause, code: reason.code },
+            Phase::Closing { cause, reason, .. } => PhaseView::Closing { cause: *cause, code: reason.code() },
             Phase::Handshaking | Phase::Ended => PhaseView::Handshaking,
             Phase::Open => {
                 let rooms = self.rooms().into_iter().filter(|room| room.members.contains(&conn));

@@ -211,10 +211,10 @@ pub(super) fn text_frame(text: &str) -> Vec<u8> {
 
 fn close_frame(reason: &CloseReason) -> Vec<u8> {
     // 1005 stands for a Close frame without a code.
-    if reason.code == 1005 {
+    if reason.code() == 1005 {
         return frame(0x88, &[]);
     }
-    frame(0x88, &[&reason.code.to_be_bytes(), reason.reason.as_bytes()].concat())
+    frame(0x88, &[&reason.code().to_be_bytes(), reason.text().as_bytes()].concat())
 }
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {

@@ -295,9 +295,9 @@ defects! {
     a_chosen_code_that_is_another: Willful breaks G7 | G1 within 150 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Disconnect { reason, .. }, .. } = input
-                && reason.code > 4400
+                && reason.code() > 4400
             {
-                reason.code = 4400;
+                *reason = CloseReason::new(4400, reason.text()).expect("a code");
             }
         }
     }
@@ -451,7 +451,7 @@ defects! {
             let snapshot = shard.snapshot();
             let is_ready = |view: &&ConnView| matches!(view.phase, PhaseView::Open { stage: "ready", .. });
             if let Some(view) = snapshot.conns.iter().find(is_ready).filter(|_| is_call && shard.stats().totals.published == 3) {
-                let reason = CloseReason { code: 3008, reason: "slow".into() };
+                let reason = CloseReason::new(3008, "slow").expect("a code");
                 let (user, client) = (Name::empty(), Which::One(view.client));
                 let command = Command::Disconnect { user, client, whitelist: Vec::new(), reason };
                 let more = shard.handle(now, Input::Call { call: CallId(u64::MAX), command });

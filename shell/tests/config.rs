@@ -450,7 +450,10 @@ fn a_key_that_no_header_can_carry_is_refused() {
     }
     load(&["--dev=true", "--api-key=a b"], &[]).unwrap();
     let error = load(&[], &[("PARLOR_API_KEY", &"k".repeat(16384))]).unwrap_err();
-    assert_eq!(error, "api_key has 16384 bytes, and header_bytes = 16384 are all that a call's head has");
+    assert_eq!(
+        error,
+        "api_key has 16384 bytes; it must have fewer than header_bytes = 16384, which bound the head of a call"
+    );
 }
 
 #[test]

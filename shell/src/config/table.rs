@@ -1,6 +1,8 @@
 //! The table of settings: name, kind, default and purpose of each. Flags, environment variables, keys of the file and
 //! `--help` follow from this table and from the core's table of limits.
 
+#![allow(rustdoc::bare_urls, reason = "the docs of settings are the text of --help, too")]
+
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{Listen, Origins, Proxies, Route};
 use crate::auth::Secret;

@@ -462,8 +462,8 @@ fn routes_that_can_never_lead_to_a_room_are_refused() {
     for (text, why) in [
         (route("/ws/caf%C3%A9", "cafe"), "never matches: a path has no '%'"),
         (route("/ws/a?token=x", "a"), "never matches: a path has no '?'"),
-        (route("/ws/a/{id}", "a") + &route("/ws/a/{id}/", "b"), "is there twice"),
-        (route("/ws/a/{id}", "a\\n{id}"), "cannot be: a name must not contain U+000A"),
+        (route("/ws/a/{id}", "a") + &route("/ws/a/{id}/", "b"), "is written twice"),
+        (route("/ws/a/{id}", "a\\n{id}"), "is not valid: a name must not contain U+000A"),
         (route("/ws/a", &"a".repeat(201)), "at most 200 bytes"),
     ] {
         let error = wrong("never", &text);

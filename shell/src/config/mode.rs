@@ -103,7 +103,7 @@ impl Settings {
     pub(super) fn check_mode(&self) -> Result<(), String> {
         let listen = self.listen;
         if !self.listen.is_loopback() && self.dev == Some(true) {
-            return Err(format!("dev = true needs a loopback address to listen on, which {listen} is not"));
+            return Err(format!("dev = true is allowed on loopback addresses only, and {listen} is not one"));
         }
         if !self.listen.is_loopback() && self.api_key.is_none() {
             return Err(format!(
@@ -139,7 +139,7 @@ fn list(mut names: Vec<&str>) -> String {
 fn check_header(name: &str, secret: &Secret<String>) -> Result<(), String> {
     let value = secret.expose();
     let wrong = if value.trim() != value {
-        "begins or ends with white space, which headers lose"
+        "begins or ends with white space, which is lost in a header"
     } else if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         "has characters that cannot be sent in a header"
     } else {

@@ -76,7 +76,7 @@ impl Origin {
             return Err(format!("{shown:?} never matches: write each origin in full, or * alone for any page"));
         }
         if text.eq_ignore_ascii_case("null") {
-            return Err("null is sent by every page without an origin; * alone lets all pages in".into());
+            return Err("null stands for every page without an origin; write * alone to let all pages connect".into());
         }
         match Self::parse(text).filter(|origin| !matches!(&*origin.scheme, "ws" | "wss")) {
             Some(origin) => Ok(origin),

@@ -101,7 +101,7 @@ impl Settings {
     fn check_public_hosts(&self) -> Result<(), String> {
         let hosts = &self.public_hosts;
         if hosts.any {
-            return Err("public_hosts must name hosts; allowed_origins = * lets any page in".into());
+            return Err("public_hosts must name hosts; allowed_origins = * lets any page connect".into());
         }
         match hosts.iter().find(|host| !host.is_http()) {
             Some(host) => {
@@ -133,10 +133,10 @@ impl Settings {
             ));
         }
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
-            return Err(format!("the route {path:?} is there twice, and only the first could match"));
+            return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
         Name::client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
-            .map_err(|wrong| format!("the room {room:?} of the route {path:?} cannot be: {wrong}"))?;
+            .map_err(|wrong| format!("the room {room:?} of the route {path:?} is not valid: {wrong}"))?;
         Ok(())
     }
 

@@ -110,9 +110,7 @@ fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
 fn key_error(headers: &HeaderMap, settings: &Settings) -> &'static str {
     match sent_key(headers) {
         _ if settings.key().is_none() => "unauthorized: no API call can be made until api_key is set",
-        None => {
-            "unauthorized: the key in api_key is expected in the header X-API-Key, or in Authorization after apikey"
-        }
+        None => "unauthorized: send the key of api_key in the header X-API-Key, or in Authorization after apikey",
         Some(_) if headers.contains_key(KEY_HEADER) => "unauthorized: the key in X-API-Key is not the one in api_key",
         Some(_) => "unauthorized: the key in Authorization is not the one in api_key",
     }

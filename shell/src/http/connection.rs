@@ -63,10 +63,11 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
 /// Closes a socket with an error response, because a limit of sockets is reached. No request of it was answered.
 fn reject(socket: TcpStream, limit: Limit, most: Value) {
     let (status, of) = match limit {
-        Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "of this address "),
+        Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "from this address "),
         _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
     };
-    let response = error_response(status, &format!("{most} sockets {of}have not become a WebSocket"), limit);
+    let response =
+        error_response(status, &format!("there are {most} HTTP connections {of}already, which is the limit"), limit);
     // The runtime may not know yet that the socket is writable. What does not fit at once is not worth waiting for.
     let _ = socket.into_std().and_then(|mut socket| socket.write_all(response.as_bytes()));
 }

@@ -27,7 +27,7 @@ pub(super) fn check_host<T>(request: &Request<T>) -> Result<(), Box<Response<Res
         [] => "the Host header is missing; an HTTP/1.1 request has exactly one".to_owned(),
         [host] if host.to_str().is_ok_and(is_authority) => return Ok(()),
         [_] => "the Host header is not a host such as rooms.example.com or 127.0.0.1:8000".to_owned(),
-        several => format!("the Host header is there {} times; a request has exactly one", several.len()),
+        several => format!("the request has {} Host headers; exactly one is allowed", several.len()),
     };
     Err(logged_error(RefusalReason::Host, StatusCode::BAD_REQUEST, &message).into())
 }

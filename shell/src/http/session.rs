@@ -95,7 +95,7 @@ impl HttpSession {
         if error.is_parse_too_large() {
             record_limit(shard, Limit::HeaderBytes, self.address);
         } else if error.is_parse() {
-            let why = format!("this is no HTTP/1.1 ({error}); TLS is for a proxy in front of the server");
+            let why = format!("the bytes are not HTTP/1.1 ({error}); TLS must end at a proxy in front of the server");
             shard.record_refusal(
                 RefusalReason::Request,
                 RefusalDetails { why, address: Some(self.address), ..RefusalDetails::default() },

@@ -100,7 +100,7 @@ fn handshake(request: &Request<Incoming>) -> Result<Response<()>, Box<Response<R
         return Err(response.into());
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != VERSION) {
-        let message = "this WebSocket version is not supported";
+        let message = "this WebSocket version is not supported; use version 13";
         let mut response = logged_error(RefusalReason::Upgrade, StatusCode::UPGRADE_REQUIRED, message);
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(response.into());

@@ -108,7 +108,7 @@ impl ShardRuntime {
                 Some(result)
             }
             Err(_) => {
-                error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends here");
+                error!(last_inputs = %entered.observer(), "an invariant does not hold; the shard ends");
                 drop(host);
                 self.abandon();
                 None

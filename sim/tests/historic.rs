@@ -83,7 +83,7 @@ fn what_the_fix_has_fixed() {
     assert!(replay::<V0>(setup, CHANGED_SET.1).failure.is_some());
 }
 
-/// Where nothing goes wrong they do all that the oracle wants of them, so that what it finds is theirs and not the
+/// Where nothing goes wrong they do all that the reference model wants of them, so that what it finds is theirs and not the
 /// harness's.
 #[test]
 fn on_a_good_day_both_do_what_parlor_does() {

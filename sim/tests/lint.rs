@@ -1,9 +1,9 @@
-//! The oracle may be wrong, but not together with core: it shares nothing with it but the types of what goes in and out.
+//! The reference model may be wrong, but not together with core: it shares nothing with it but the types of what goes in and out.
 
 use std::fs;
 use std::path::Path;
 
-/// What the oracle may use of core.
+/// What the reference model may use of core.
 const ALLOWED: &[&str] = &[
     "Change",
     "ClientId",
@@ -31,10 +31,10 @@ const ALLOWED: &[&str] = &[
 ];
 
 #[test]
-fn the_oracle_shares_no_code_with_core() {
+fn the_reference_model_shares_no_code_with_core() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference");
     let mut read = 0;
-    for entry in fs::read_dir(folder).expect("the oracle is a folder") {
+    for entry in fs::read_dir(folder).expect("the reference model is a folder") {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("a source file");
         read += 1;
@@ -44,20 +44,20 @@ fn the_oracle_shares_no_code_with_core() {
         let uses: Vec<&str> = text.match_indices("parlor_core").map(|(at, _)| rest_of_path(&text[at..])).collect();
         for word in uses.iter().flat_map(|path| path.split(|char: char| !char.is_alphanumeric())) {
             let known = word.is_empty() || word == "core" || word == "parlor" || ALLOWED.contains(&word);
-            assert!(known, "{}: {word} is not for the oracle to use", path.display());
+            assert!(known, "{}: {word} is not for the reference model to use", path.display());
         }
     }
-    assert!(read >= 4, "the oracle was found");
+    assert!(read >= 4, "the reference model was found");
 }
 
 /// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `compare.rs`. What a
 /// subject makes up is read in `choices.rs`: the epochs of its logs, and the order of its events.
 #[test]
-fn the_oracle_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
+fn the_reference_model_foresees_nothing_from_the_counts_or_phases_of_the_subject() {
     const OF_THE_SUBJECT: [&str; 5] = ["Snapshot", "Stats", "ConnView", "PhaseView", "outcome"];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference");
     let source = |name: &str| fs::read_to_string(folder.join(name)).expect("a source file");
-    for entry in fs::read_dir(&folder).expect("the oracle is a folder") {
+    for entry in fs::read_dir(&folder).expect("the reference model is a folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a name in ASCII");
         let may: &[&str] = match &*name {
             "compare.rs" | "outcome.rs" => &OF_THE_SUBJECT,

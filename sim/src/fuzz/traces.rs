@@ -15,7 +15,7 @@ use parlor_core::{Limit, Shard};
 /// More of them only make a run slow.
 const MOST_ACTIONS: usize = 250;
 
-/// Runs the actions that these bytes stand for, as the random runs do: every turn judged by the oracle and audited, every
+/// Runs the actions that these bytes stand for, as the random runs do: every turn judged by the reference model and audited, every
 /// stream read by a third party, and all of it twice.
 ///
 /// # Panics

@@ -1,5 +1,5 @@
 //! The machine alone, transition by transition: inputs that no driver would hand in too, in any order, and each of them
-//! judged without an oracle, by what one input may change at all.
+//! judged without a reference model, by what one input may change at all.
 
 use super::moves::{self, Step};
 use super::taken::Taken;

@@ -1,8 +1,8 @@
 //! Connections that come in: who is accepted, who is refused and why.
 
-use super::bucket::Pace;
-use super::connection::{Ask, Conn, Phase, Timer};
-use super::model::Oracle;
+use super::bucket::ClientRates;
+use super::connection::{ExpectedConnection, ExpectedPhase, ExpectedTimer, TokenPurpose};
+use super::model::ReferenceModel;
 use super::stimulus::Arrival;
 use super::time::nanos;
 use crate::goals::Goal;
@@ -10,7 +10,7 @@ use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{ClientId, ConnId, Limit, Refused};
 use std::collections::VecDeque;
 
-impl Oracle {
+impl ReferenceModel {
     /// Judges the answer to an upgrade request of this client.
     ///
     /// # Errors
@@ -77,11 +77,11 @@ impl Oracle {
         }
         self.generations.insert(id.slot(), generation);
         self.counted.accepted += 1;
-        let mut conn = Conn {
+        let mut conn = ExpectedConnection {
             id,
             client_id,
             entry,
-            phase: Phase::Handshaking,
+            phase: ExpectedPhase::Handshaking,
             queue: VecDeque::new(),
             pong: None,
             half: false,
@@ -92,7 +92,7 @@ impl Oracle {
             known: 0,
             granted: Vec::new(),
             filter: Vec::new(),
-            ask: Ask::Identity,
+            ask: TokenPurpose::Identity,
             waiting: VecDeque::new(),
             turned_down: false,
             fragments: None,
@@ -101,14 +101,14 @@ impl Oracle {
             wants: Vec::new(),
             entering: VecDeque::new(),
             recoveries: 0,
-            pace: Pace::default(),
-            timers: [None; Timer::ALL.len()],
+            pace: ClientRates::default(),
+            timers: [None; ExpectedTimer::ALL.len()],
             waited: 0,
             bytes: 0,
             added: (0, 0),
             refused: false,
         };
-        conn.arm(Timer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
+        conn.arm(ExpectedTimer::Handshake, self.clock + nanos(self.config.limits.handshake_timeout));
         self.conns[client] = Some(conn);
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 /// How the open questions of a turn are answered, one after the other; with no where there is no answer yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ways {
+pub(super) struct Alternatives {
     pub(super) answers: Vec<bool>,
     pub(super) asked: usize,
 }
 
-impl Ways {
+impl Alternatives {
     /// The answer to the next question.
     pub fn ask(&mut self) -> bool {
         if self.asked == self.answers.len() {
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn every_way_is_gone_once() {
         let mut gone = Vec::new();
-        let mut way = Some(Ways::default());
+        let mut way = Some(Alternatives::default());
         while let Some(mut ways) = way {
             // A second question comes up only where the first is answered with no.
             gone.push(if ways.ask() { vec![true] } else { vec![false, ways.ask()] });

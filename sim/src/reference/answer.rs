@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 /// What the body of the answer must fit, and what is broken when it does not.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct ExpectedAnswer {
     pub(super) want: Value,
     pub(super) guarantee: Guarantee,
 }
 
-impl Answer {
+impl ExpectedAnswer {
     pub(super) fn compare(&self, body: &str) -> Result<(), Failure> {
         let mut got: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         got.get_mut("result").into_iter().for_each(sort_rooms);
@@ -31,18 +31,18 @@ fn sort_rooms(result: &mut Value) {
 
 /// Why something is not done: the code of the error, and the limit that is in the way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Denied {
+pub(super) struct ApiRefusal {
     pub code: u16,
     pub(super) limit: Option<&'static str>,
 }
 
-impl Denied {
+impl ApiRefusal {
     pub fn by(limit: &'static str) -> Self {
         Self { code: 106, limit: Some(limit) }
     }
 }
 
-impl From<u16> for Denied {
+impl From<u16> for ApiRefusal {
     fn from(code: u16) -> Self {
         Self { code, limit: None }
     }
@@ -52,8 +52,8 @@ pub(super) fn result(value: Value) -> Value {
     json!({ "result": value })
 }
 
-pub(super) fn error(denied: impl Into<Denied>) -> Value {
-    let Denied { code, limit } = denied.into();
+pub(super) fn error(denied: impl Into<ApiRefusal>) -> Value {
+    let ApiRefusal { code, limit } = denied.into();
     let mut error = json!({ "code": code, "message": WORDS });
     limit.into_iter().for_each(|limit| error["limit"] = limit.into());
     json!({ "error": error })

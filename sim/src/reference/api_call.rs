@@ -1,13 +1,13 @@
 //! The calls of a backend, as the reference model is told of them.
 
 use crate::world::action::{Look, Renewal};
-use crate::world::history_request::{Query, Want};
+use crate::world::history_request::{HistoryQuery, RecoverFrom};
 use crate::world::payload::Data;
 use parlor_core::ClientId;
 
 /// One call.
 #[derive(Clone, Debug)]
-pub enum Call<'a> {
+pub enum ApiCall<'a> {
     /// Publish to one room.
     Publish(usize, &'a Data),
     /// Publish to all of these rooms.
@@ -27,7 +27,7 @@ pub enum Call<'a> {
     /// Publish to one room with an idempotency key.
     Once(usize, u8, &'a Data),
     /// Read a log.
-    History(usize, &'a Query),
+    History(usize, &'a HistoryQuery),
     /// Forget what a log retains.
     Remove(usize),
     /// Who is in a room.
@@ -35,19 +35,19 @@ pub enum Call<'a> {
     /// How many are in a room.
     PresenceStats(usize),
     /// Put a user's connections into a room.
-    PutIn(usize, usize, &'a Want),
+    PutIn(usize, usize, &'a RecoverFrom),
     /// Take a user's connections out of a room.
     TakeOut(usize, usize),
     /// Change when a user's connections expire, to this many seconds since 1970.
     Renew(usize, Renewal, Option<u64>),
     /// One of these that is about users, of whose connections these are meant.
-    Some(Meant, &'a Call<'a>),
+    Some(ConnectionSelection, &'a ApiCall<'a>),
     /// Close connections with this code: the user's, or anybody's, but for those who are spared.
-    Dismiss(Option<usize>, Meant, u16),
+    Dismiss(Option<usize>, ConnectionSelection, u16),
     /// List rooms or connections.
-    List(List<'a>),
+    ListQuery(ListQuery<'a>),
     /// Several of these, each with its method, one after the other.
-    Batch(&'a [(&'static str, Call<'a>)]),
+    Batch(&'a [(&'static str, ApiCall<'a>)]),
     /// What is refused with this error.
     Wrong(u16),
     /// What is done, to nobody.
@@ -56,7 +56,7 @@ pub enum Call<'a> {
 
 /// Which of the connections that a call could be about it means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Meant {
+pub enum ConnectionSelection {
     /// All of them.
     #[default]
     All,
@@ -68,7 +68,7 @@ pub enum Meant {
     AllBut(ClientId),
 }
 
-impl Meant {
+impl ConnectionSelection {
     /// Whether it means the connection with this public id.
     #[must_use]
     pub fn has(self, client_id: ClientId) -> bool {
@@ -83,7 +83,7 @@ impl Meant {
 
 /// A part of a list of rooms or of connections, which are in the order of their names or public ids.
 #[derive(Clone, Debug, Default)]
-pub struct List<'a> {
+pub struct ListQuery<'a> {
     /// Rooms; else connections.
     pub of_rooms: bool,
     /// Only rooms that match: `*` stands for any characters, `?` for one.

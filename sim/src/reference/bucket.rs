@@ -34,7 +34,7 @@ impl Bucket {
 
 /// What one client has asked for lately.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct ClientRates {
     pub(super) frames: Bucket,
     pub(super) commands: Bucket,
     pub(super) publishes: Bucket,
@@ -45,7 +45,7 @@ pub(crate) struct Pace {
 
 /// Who comes from one address.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Address {
+pub(super) struct AddressRate {
     pub(super) arrivals: Bucket,
     /// When nothing is left of it, once it has no connection.
     pub(super) forgotten_at: Option<u64>,

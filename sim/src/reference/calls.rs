@@ -1,14 +1,14 @@
 //! What a backend asks for, and what it must be answered.
 
-use super::answer::{Answer, error, result};
-use super::api_call::{Call, Meant};
-use super::connection::{Conn, Ending, Phase};
-use super::model::Oracle;
+use super::answer::{ExpectedAnswer, error, result};
+use super::api_call::{ApiCall, ConnectionSelection};
+use super::connection::{ExpectedConnection, ExpectedEnd, ExpectedPhase};
+use super::model::ReferenceModel;
 use super::time::nanos;
 use crate::goals::Goal;
 use crate::guarantees::Guarantee;
 use crate::world::action::Look;
-use crate::world::history_request::Query;
+use crate::world::history_request::HistoryQuery;
 use crate::world::payload::Data;
 use parlor_core::limits::Rate;
 use parlor_core::{CloseCause, Limit};
@@ -17,38 +17,38 @@ use serde_json::{Map, Value, json};
 /// A call with more parts than this has many.
 const MANY: usize = 100;
 
-impl Oracle {
-    pub(super) fn call(&mut self, call: &Call<'_>) {
+impl ReferenceModel {
+    pub(super) fn call(&mut self, call: &ApiCall<'_>) {
         let (want, guarantee) = self.carry_out(call);
-        self.turn.answer = Some(Answer { want, guarantee });
+        self.turn.answer = Some(ExpectedAnswer { want, guarantee });
     }
 
     /// What a call must be answered, and what is broken when it is not.
-    fn carry_out(&mut self, call: &Call<'_>) -> (Value, Guarantee) {
+    fn carry_out(&mut self, call: &ApiCall<'_>) -> (Value, Guarantee) {
         match call {
-            Call::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),
-            Call::Tell(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
-            Call::Once(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
-            Call::History(room, query) => (self.history(*room, query), Guarantee::G5),
-            Call::Remove(room) => {
+            ApiCall::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),
+            ApiCall::Tell(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
+            ApiCall::Once(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
+            ApiCall::History(room, query) => (self.history(*room, query), Guarantee::G5),
+            ApiCall::Remove(room) => {
                 self.remove_history(*room);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Presence(room) => (result(json!({ "presence": self.presence(*room) })), Guarantee::G2),
-            Call::PresenceStats(room) => (result(self.presence_stats(*room)), Guarantee::G2),
-            Call::PutIn(user, room, want) => {
+            ApiCall::Presence(room) => (result(json!({ "presence": self.presence(*room) })), Guarantee::G2),
+            ApiCall::PresenceStats(room) => (result(self.presence_stats(*room)), Guarantee::G2),
+            ApiCall::PutIn(user, room, want) => {
                 let done = self.put_in(*user, *room, want);
                 (done.map_or_else(error, |()| result(json!({}))), Guarantee::P1)
             }
-            Call::TakeOut(user, room) => {
+            ApiCall::TakeOut(user, room) => {
                 self.take_user_out(*user, *room);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Renew(user, renewal, exp) => {
+            ApiCall::Renew(user, renewal, exp) => {
                 self.renew_user(*user, *renewal, *exp);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Broadcast(rooms, data) => {
+            ApiCall::Broadcast(rooms, data) => {
                 if rooms.len() > MANY {
                     self.goals.reach(Goal::BroadcastMuch);
                 }
@@ -60,41 +60,41 @@ impl Oracle {
                 let responses: Vec<Value> = rooms.iter().map(publish).collect();
                 (result(json!({ "responses": responses })), Guarantee::P1)
             }
-            Call::Send(client, data) => (self.send(*client, data), Guarantee::P1),
-            Call::TellAll(data) => {
+            ApiCall::Send(client, data) => (self.send(*client, data), Guarantee::P1),
+            ApiCall::TellAll(data) => {
                 let ready: Vec<usize> = (0..self.conns.len()).filter(|client| self.is_ready(*client)).collect();
                 self.message(&ready, data);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Expel(user) => {
+            ApiCall::Expel(user) => {
                 self.close_all(3503, |conn| conn.user == Some(*user));
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Kick(client, code) => {
+            ApiCall::Kick(client, code) => {
                 let client_id = self.conns[*client].as_ref().map(|conn| conn.client_id);
                 self.close_all(*code, |conn| Some(conn.client_id) == client_id);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::Some(meant, call) => {
+            ApiCall::Some(meant, call) => {
                 self.meant = *meant;
                 let done = self.carry_out(call);
-                self.meant = Meant::All;
+                self.meant = ConnectionSelection::All;
                 done
             }
-            Call::Dismiss(user, meant, code) => {
+            ApiCall::Dismiss(user, meant, code) => {
                 self.dismiss(*user, *meant, *code);
                 (result(json!({})), Guarantee::P1)
             }
-            Call::List(list) => (result(self.list(list)), Guarantee::G8),
-            Call::Look(look) => (result(self.look(*look)), Guarantee::G8),
-            Call::Batch(parts) => (self.batch(parts), Guarantee::P1),
-            Call::Wrong(code) => (error(*code), Guarantee::P1),
-            Call::Nobody => (result(json!({})), Guarantee::P1),
+            ApiCall::ListQuery(list) => (result(self.list(list)), Guarantee::G8),
+            ApiCall::Look(look) => (result(self.look(*look)), Guarantee::G8),
+            ApiCall::Batch(parts) => (self.batch(parts), Guarantee::P1),
+            ApiCall::Wrong(code) => (error(*code), Guarantee::P1),
+            ApiCall::Nobody => (result(json!({})), Guarantee::P1),
         }
     }
 
     /// Every part sees what those before it have done, down to the members who have gone because of them.
-    fn batch(&mut self, parts: &[(&str, Call<'_>)]) -> Value {
+    fn batch(&mut self, parts: &[(&str, ApiCall<'_>)]) -> Value {
         if parts.len() > MANY {
             self.goals.reach(Goal::BatchedMuch);
         }
@@ -128,7 +128,7 @@ impl Oracle {
         answer
     }
 
-    fn history(&mut self, room: usize, query: &Query) -> Value {
+    fn history(&mut self, room: usize, query: &HistoryQuery) -> Value {
         if !self.keeps_history() {
             return error(if query.is_impossible() { 107 } else { 108 });
         }
@@ -151,7 +151,7 @@ impl Oracle {
     }
 
     /// The rooms that a connection is in, by name.
-    pub(super) fn rooms_of(&self, conn: &Conn) -> Vec<&str> {
+    pub(super) fn rooms_of(&self, conn: &ExpectedConnection) -> Vec<&str> {
         let is_it = |client: &usize| self.conns[*client].as_ref().is_some_and(|other| other.id == conn.id);
         let rooms = self.rooms.iter().zip(&*self.names).filter(|(members, _)| members.iter().any(is_it));
         let mut names: Vec<&str> = rooms.map(|(_, name)| &**name).collect();
@@ -159,20 +159,20 @@ impl Oracle {
         names
     }
 
-    pub(super) fn close_all(&mut self, code: u16, which: impl Fn(&Conn) -> bool) {
+    pub(super) fn close_all(&mut self, code: u16, which: impl Fn(&ExpectedConnection) -> bool) {
         for client in 0..self.conns.len() {
             let Some(conn) = self.conns[client].as_ref().filter(|conn| which(conn)) else { continue };
             match conn.phase {
-                Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::Backend)),
-                Phase::Open => self.close_saying(client, CloseCause::Backend, code),
-                Phase::Closing { .. } => {}
+                ExpectedPhase::Handshaking => self.end(client, ExpectedEnd::aborted(CloseCause::Backend)),
+                ExpectedPhase::Open => self.close_saying(client, CloseCause::Backend, code),
+                ExpectedPhase::Closing { .. } => {}
             }
         }
     }
 
     fn look(&self, look: Look) -> Value {
         let occupied = || (0..self.rooms.len()).filter(|room| !self.rooms[*room].is_empty());
-        let ready: Vec<&Conn> = self.conns.iter().flatten().filter(|conn| conn.ready).collect();
+        let ready: Vec<&ExpectedConnection> = self.conns.iter().flatten().filter(|conn| conn.ready).collect();
         match look {
             Look::Channels => json!({ "channels": self.rooms_listed().collect::<Map<String, Value>>() }),
             Look::Connections => {

@@ -1,14 +1,14 @@
 //! What the subject makes up, and tells in what it puts out: the epochs of logs, and which of the rooms that empty at once
 //! is the first. Nothing else of a turn is known when it is foreseen.
 
-use super::model::Oracle;
+use super::model::ReferenceModel;
 use super::outcome::Outcome;
-use super::turn::Told;
+use super::turn::SubjectChoices;
 use parlor_core::{Change, Effect};
 use std::sync::Arc;
 
-impl Oracle {
-    pub(super) fn told_in(&self, outcome: &Outcome<'_>) -> Told {
+impl ReferenceModel {
+    pub(super) fn told_in(&self, outcome: &Outcome<'_>) -> SubjectChoices {
         let room = |name: &str| self.names.iter().position(|known| **known == *name);
         let vacated = outcome.effects.iter().filter_map(|effect| match effect {
             Effect::Event(event) => match &event.change {
@@ -21,6 +21,6 @@ impl Oracle {
             let log = outcome.after.logs.iter().find(|log| *log.name == **name)?;
             Some(Arc::from(log.epoch.as_str()))
         };
-        Told { epochs: self.names.iter().map(epoch).collect(), vacated: vacated.collect() }
+        SubjectChoices { epochs: self.names.iter().map(epoch).collect(), vacated: vacated.collect() }
     }
 }

@@ -1,9 +1,9 @@
 //! What came of a turn, compared with what must come of it.
 
-use super::connection::{Conn, Ending, Phase};
-use super::model::Oracle;
+use super::connection::{ExpectedConnection, ExpectedEnd, ExpectedPhase};
+use super::model::ReferenceModel;
 use super::outcome::Outcome;
-use super::turn::Subject;
+use super::turn::RoomOrUser;
 use crate::guarantees::{Failure, Guarantee, equal};
 use parlor_core::snapshot::{ConnView, PhaseView};
 use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Name, Snapshot, Stats};
@@ -12,26 +12,26 @@ use std::collections::BTreeMap;
 /// The longest control frame (RFC 6455 section 5.5).
 const CONTROL_FRAME_BYTES: usize = 127;
 
-impl Oracle {
+impl ReferenceModel {
     /// Compares what came of a turn with what was foreseen.
     ///
     /// # Errors
     /// The first difference.
     pub(super) fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        type Check = fn(&mut Oracle, &Outcome<'_>) -> Result<(), Failure>;
+        type Check = fn(&mut ReferenceModel, &Outcome<'_>) -> Result<(), Failure>;
         const CHECKS: [Check; 12] = [
-            |oracle, outcome| oracle.judge_ends(outcome.effects),
-            |oracle, outcome| oracle.judge_connections(outcome.after),
-            |oracle, outcome| oracle.judge_queues(outcome.after),
-            |oracle, outcome| oracle.judge_finished(outcome.effects),
-            |oracle, outcome| oracle.judge_asks(outcome.effects),
-            |oracle, outcome| oracle.judge_answer(outcome.answer),
-            |oracle, outcome| oracle.judge_wakes(outcome.effects),
-            |oracle, outcome| oracle.judge_rooms(outcome.after),
-            |oracle, outcome| oracle.judge_logs(outcome.after),
-            |oracle, outcome| oracle.judge_events(outcome.effects),
-            |oracle, outcome| oracle.judge_deadlines(outcome.after, outcome.timeout),
-            |oracle, outcome| oracle.judge_stats(outcome.stats, outcome.after),
+            |reference, outcome| reference.judge_ends(outcome.effects),
+            |reference, outcome| reference.judge_connections(outcome.after),
+            |reference, outcome| reference.judge_queues(outcome.after),
+            |reference, outcome| reference.judge_finished(outcome.effects),
+            |reference, outcome| reference.judge_asks(outcome.effects),
+            |reference, outcome| reference.judge_answer(outcome.answer),
+            |reference, outcome| reference.judge_wakes(outcome.effects),
+            |reference, outcome| reference.judge_rooms(outcome.after),
+            |reference, outcome| reference.judge_logs(outcome.after),
+            |reference, outcome| reference.judge_events(outcome.effects),
+            |reference, outcome| reference.judge_deadlines(outcome.after, outcome.timeout),
+            |reference, outcome| reference.judge_stats(outcome.stats, outcome.after),
         ];
         for check in CHECKS {
             let judgement = check(self, outcome);
@@ -86,12 +86,12 @@ impl Oracle {
         Ok(())
     }
 
-    fn pairs<'a>(&'a self, after: &'a Snapshot) -> impl Iterator<Item = (&'a Conn, &'a ConnView)> {
-        let view = |conn: &Conn| after.conns.iter().find(|view| view.id == conn.id);
+    fn pairs<'a>(&'a self, after: &'a Snapshot) -> impl Iterator<Item = (&'a ExpectedConnection, &'a ConnView)> {
+        let view = |conn: &ExpectedConnection| after.conns.iter().find(|view| view.id == conn.id);
         self.conns.iter().flatten().filter_map(move |conn| Some((conn, view(conn)?)))
     }
 
-    fn judge_membership(&self, conn: &Conn, view: &ConnView) -> Result<(), Failure> {
+    fn judge_membership(&self, conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
         let (mut saw, mut on_its_way) = (Vec::new(), Vec::new());
         if let PhaseView::Open { rooms, user, events, .. } = &view.phase {
             saw.extend(rooms.iter().filter(|(_, is_member)| *is_member).map(|(name, _)| name.as_str()));
@@ -304,13 +304,13 @@ impl Oracle {
         if due.is_empty() { Ok(()) } else { Err(Failure::new(Guarantee::G4, format_args!("{due:?}"), "no such event")) }
     }
 
-    pub(super) fn change(&self, subject: Subject, began: bool) -> Change {
+    pub(super) fn change(&self, subject: RoomOrUser, began: bool) -> Change {
         let name = |text: &str| Name::room(text, text.len()).expect("what the scenario calls its rooms and users");
         match (subject, began) {
-            (Subject::Room(room), true) => Change::Occupied(name(&self.names[room])),
-            (Subject::Room(room), false) => Change::Vacated(name(&self.names[room])),
-            (Subject::User(user), true) => Change::Online(name(&crate::world::names::user_name(user))),
-            (Subject::User(user), false) => Change::Offline(name(&crate::world::names::user_name(user))),
+            (RoomOrUser::Room(room), true) => Change::Occupied(name(&self.names[room])),
+            (RoomOrUser::Room(room), false) => Change::Vacated(name(&self.names[room])),
+            (RoomOrUser::User(user), true) => Change::Online(name(&crate::world::names::user_name(user))),
+            (RoomOrUser::User(user), false) => Change::Offline(name(&crate::world::names::user_name(user))),
         }
     }
 
@@ -394,7 +394,7 @@ impl Oracle {
     }
 }
 
-impl Conn {
+impl ExpectedConnection {
     /// As many bytes wait as must come, but for what words take and the rest of a frame that is half-written.
     fn judge_size(&self, view: &ConnView) -> Result<(), Failure> {
         let saw: usize = view.outbox.iter().skip(usize::from(self.half)).map(Vec::len).sum();
@@ -411,13 +411,13 @@ impl Conn {
 }
 
 /// Another number of frames waits than must come.
-fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
+fn wrong_queue(conn: &ExpectedConnection, view: &ConnView) -> Failure {
     let waits: Vec<String> = conn.coming().map(ToString::to_string).collect();
     let saw: Vec<String> = view.outbox.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
     let is_unasked = saw.last().is_some_and(|frame| frame.contains(r#"{"n":"#));
     let guarantee = match conn.queue.back() {
         _ if saw.len() > waits.len() && is_unasked => Guarantee::G5,
-        _ if saw.len() > waits.len() && conn.phase != Phase::Open => Guarantee::G1,
+        _ if saw.len() > waits.len() && conn.phase != ExpectedPhase::Open => Guarantee::G1,
         None => Guarantee::P1,
         Some(expect) => expect.guarantee(),
     };
@@ -428,15 +428,15 @@ fn wrong_queue(conn: &Conn, view: &ConnView) -> Failure {
     )
 }
 
-pub(super) fn is_met(ending: &Ending, end: &End) -> bool {
+pub(super) fn is_met(ending: &ExpectedEnd, end: &End) -> bool {
     (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code(), end.clean)
 }
 
-fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {
+fn judge_phase(conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
     let expected = match &conn.phase {
-        Phase::Handshaking => "handshaking".into(),
-        Phase::Open => format!("open, ready: {}", conn.ready),
-        Phase::Closing { cause, code, .. } => format!("closing with {code} for {cause:?}"),
+        ExpectedPhase::Handshaking => "handshaking".into(),
+        ExpectedPhase::Open => format!("open, ready: {}", conn.ready),
+        ExpectedPhase::Closing { cause, code, .. } => format!("closing with {code} for {cause:?}"),
     };
     let saw = match &view.phase {
         PhaseView::Handshaking => "handshaking".into(),
@@ -444,9 +444,9 @@ fn judge_phase(conn: &Conn, view: &ConnView) -> Result<(), Failure> {
         PhaseView::Closing { cause, code } => format!("closing with {code} for {cause:?}"),
     };
     let guarantee = match (&conn.phase, &view.phase) {
-        (Phase::Closing { cause: CloseCause::Slow, .. }, _)
-        | (Phase::Open, PhaseView::Closing { cause: CloseCause::Slow, .. }) => Guarantee::G6,
-        (Phase::Closing { .. }, _) | (Phase::Open, PhaseView::Closing { .. }) => Guarantee::G7,
+        (ExpectedPhase::Closing { cause: CloseCause::Slow, .. }, _)
+        | (ExpectedPhase::Open, PhaseView::Closing { cause: CloseCause::Slow, .. }) => Guarantee::G6,
+        (ExpectedPhase::Closing { .. }, _) | (ExpectedPhase::Open, PhaseView::Closing { .. }) => Guarantee::G7,
         _ => Guarantee::P1,
     };
     equal(guarantee, &format!("{} to be", conn.id), &expected, &saw)

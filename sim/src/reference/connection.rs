@@ -1,12 +1,12 @@
 //! One connection as it must be: its phase, deadlines, what waits to be heard and what must come out of its socket.
 
-use super::bucket::Pace;
-use super::expect::Expect;
-use super::membership::Seat;
+use super::bucket::ClientRates;
+use super::expect::ExpectedFrame;
+use super::membership::ExpectedMembership;
 use super::stimulus::Arrival;
-use crate::world::client_message::{Asking, ClientMessage};
+use crate::world::client_message::{ClientMessage, SubscribeOptions};
 use crate::world::frames::Frame;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::{ClientId, CloseCause, ConnId, Limit};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -14,15 +14,15 @@ use std::sync::Arc;
 
 /// One connection as the documents say it must be.
 #[derive(Clone, Debug)]
-pub(crate) struct Conn {
+pub(crate) struct ExpectedConnection {
     pub id: ConnId,
     pub client_id: ClientId,
     pub entry: Arrival,
-    pub phase: Phase,
+    pub phase: ExpectedPhase,
     /// What must come out of its socket, in this order.
-    pub queue: VecDeque<Expect>,
+    pub queue: VecDeque<ExpectedFrame>,
     /// The Pong that goes out at the next end of a frame.
-    pub pong: Option<Expect>,
+    pub pong: Option<ExpectedFrame>,
     /// Whether the client has a part of the first of the queue.
     pub half: bool,
     /// It was greeted or answered: it is in its rooms.
@@ -30,7 +30,7 @@ pub(crate) struct Conn {
     /// A token is being looked at.
     pub asked: bool,
     /// What for.
-    pub ask: Ask,
+    pub ask: TokenPurpose,
     pub user: Option<usize>,
     /// What its token says of the user.
     pub info: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Conn {
     pub granted: Vec<usize>,
     pub filter: Vec<&'static str>,
     /// What came while a token was being looked at.
-    pub waiting: VecDeque<Waiting>,
+    pub waiting: VecDeque<WaitingText>,
     /// Whether its last `connect` was answered with an error: what it has sent behind that is passed over.
     pub turned_down: bool,
     /// Bytes of the parts of a message that have come, where more is to come.
@@ -50,13 +50,13 @@ pub(crate) struct Conn {
     /// Bytes that the driver has not decoded.
     pub unread: usize,
     /// What it wants of the rooms that a token puts it in.
-    pub wants: Vec<(usize, Want)>,
+    pub wants: Vec<(usize, RecoverFrom)>,
     /// The rooms that it waits to be put into.
-    pub entering: VecDeque<Entering>,
+    pub entering: VecDeque<PendingJoin>,
     /// In how many rooms that it was put into it got what it had missed.
     pub(super) recoveries: usize,
-    pub(super) pace: Pace,
-    pub timers: [Option<u64>; Timer::ALL.len()],
+    pub(super) pace: ClientRates,
+    pub timers: [Option<u64>; ExpectedTimer::ALL.len()],
     /// Frames that waited after the last turn.
     pub(super) waited: usize,
     /// Bytes that waited after the last turn, and the fewest and most that came to them in this one.
@@ -66,21 +66,21 @@ pub(crate) struct Conn {
     pub refused: bool,
 }
 
-impl Conn {
-    pub(crate) fn timer(&self, timer: Timer) -> Option<u64> {
+impl ExpectedConnection {
+    pub(crate) fn timer(&self, timer: ExpectedTimer) -> Option<u64> {
         self.timers[timer as usize]
     }
 
-    pub(super) fn arm(&mut self, timer: Timer, at: u64) {
+    pub(super) fn arm(&mut self, timer: ExpectedTimer, at: u64) {
         self.timers[timer as usize] = Some(at);
     }
 
-    pub(super) fn disarm(&mut self, timer: Timer) {
+    pub(super) fn disarm(&mut self, timer: ExpectedTimer) {
         self.timers[timer as usize] = None;
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        self.phase == ExpectedPhase::Open
     }
 
     /// Whether what its client says has to wait for what it has said, or for the rooms that it is put into.
@@ -89,7 +89,7 @@ impl Conn {
     }
 
     /// What must come out of its socket, in this order as far as there is one.
-    pub(crate) fn coming(&self) -> impl Iterator<Item = &Expect> {
+    pub(crate) fn coming(&self) -> impl Iterator<Item = &ExpectedFrame> {
         let begun = usize::from(self.half);
         self.queue.iter().take(begun).chain(&self.pong).chain(self.queue.iter().skip(begun))
     }
@@ -112,7 +112,7 @@ impl Conn {
     }
 
     /// Takes the frame out of what must come; another than this one where this one is not due.
-    pub(super) fn take(&mut self, frame: &Frame) -> Option<Expect> {
+    pub(super) fn take(&mut self, frame: &Frame) -> Option<ExpectedFrame> {
         if let Some(pong) = self.pong.take_if(|_| !self.half) {
             return Some(pong);
         }
@@ -125,9 +125,10 @@ impl Conn {
         let kept = usize::from(self.half);
         let is_cut = self.frames() > kept;
         // Any of those that may come first can be the one that is half-written.
-        let first: Vec<Expect> = self.first().take(kept * self.queue.len()).map(|at| self.queue[at].clone()).collect();
+        let first: Vec<ExpectedFrame> =
+            self.first().take(kept * self.queue.len()).map(|at| self.queue[at].clone()).collect();
         if let (Some(front), false) = (self.queue.front_mut(), first.is_empty()) {
-            *front = Expect::one_of(first);
+            *front = ExpectedFrame::one_of(first);
         }
         self.queue.truncate(kept);
         self.pong = None;
@@ -135,27 +136,27 @@ impl Conn {
     }
 
     /// The earliest deadline; of two at one instant the one that is listed first.
-    pub(super) fn next_timer(&self) -> Option<(u64, Timer)> {
-        Timer::ALL.iter().filter_map(|timer| Some((self.timer(*timer)?, *timer))).min_by_key(|(at, _)| *at)
+    pub(super) fn next_timer(&self) -> Option<(u64, ExpectedTimer)> {
+        ExpectedTimer::ALL.iter().filter_map(|timer| Some((self.timer(*timer)?, *timer))).min_by_key(|(at, _)| *at)
     }
 }
 
-impl Conn {
+impl ExpectedConnection {
     /// Bytes of what its client has said that is not carried out.
     pub(super) fn unfinished(&self) -> usize {
-        let waiting: usize = self.waiting.iter().map(Waiting::bytes).sum();
+        let waiting: usize = self.waiting.iter().map(WaitingText::bytes).sum();
         self.fragments.unwrap_or(0) + self.half_frame + self.unread + waiting
     }
 
     /// From now on it ends, and is nobody any more.
-    pub(super) fn is_closing(&mut self, phase: Phase, deadline: u64) {
-        self.timers = [None; Timer::ALL.len()];
-        self.arm(Timer::Close, deadline);
+    pub(super) fn is_closing(&mut self, phase: ExpectedPhase, deadline: u64) {
+        self.timers = [None; ExpectedTimer::ALL.len()];
+        self.arm(ExpectedTimer::Close, deadline);
         self.phase = phase;
         self.waiting.clear();
         (self.fragments, self.half_frame, self.unread) = (None, 0, 0);
         self.wants.clear();
-        self.ask = Ask::Identity;
+        self.ask = TokenPurpose::Identity;
         self.granted.clear();
         (self.ready, self.asked, self.user, self.info) = (false, false, None, None);
     }
@@ -163,15 +164,15 @@ impl Conn {
 
 /// Where in its life a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
+pub(crate) enum ExpectedPhase {
     Handshaking,
     Open,
-    Closing { cause: CloseCause, code: u16, client: Side },
+    Closing { cause: CloseCause, code: u16, client: ClientSide },
 }
 
 /// How far a client is with its side of a connection that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
+pub(crate) enum ClientSide {
     Open,
     /// Its Close frame came.
     Closed,
@@ -181,7 +182,7 @@ pub(crate) enum Side {
 
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Timer {
+pub(crate) enum ExpectedTimer {
     Handshake,
     Authenticate,
     Ping,
@@ -193,7 +194,7 @@ pub(crate) enum Timer {
     Close,
 }
 
-impl Timer {
+impl ExpectedTimer {
     pub(super) const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Authenticate,
@@ -223,14 +224,14 @@ impl Timer {
 
 /// A text that waits, or what is left of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingText {
     pub messages: VecDeque<ClientMessage>,
     pub(super) text: Arc<str>,
     /// How many of its commands were heard.
     pub(super) heard: usize,
 }
 
-impl Waiting {
+impl WaitingText {
     pub(super) fn new(text: &str, messages: &[ClientMessage]) -> Self {
         Self { messages: messages.iter().cloned().collect(), text: text.into(), heard: 0 }
     }
@@ -245,13 +246,13 @@ impl Waiting {
 
 /// How a connection must have ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ending {
+pub(super) struct ExpectedEnd {
     pub(super) cause: CloseCause,
     pub(super) code: u16,
     pub(super) clean: bool,
 }
 
-impl Ending {
+impl ExpectedEnd {
     /// An end without a Close frame.
     pub(super) fn aborted(cause: CloseCause) -> Self {
         Self { cause, code: 1006, clean: false }
@@ -260,22 +261,22 @@ impl Ending {
 
 /// A room that a connection waits to be put into.
 #[derive(Clone, Debug)]
-pub(crate) struct Entering {
+pub(crate) struct PendingJoin {
     pub room: usize,
-    pub want: Want,
-    pub seat: Seat,
+    pub want: RecoverFrom,
+    pub seat: ExpectedMembership,
 }
 
 /// What a token is looked at for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum TokenPurpose {
     /// To come in, or a later `auth` in plain.
     #[default]
     Identity,
     /// To stay longer.
     Refresh(u64),
     /// To join a room.
-    Subscribe(u64, usize, Asking),
+    Subscribe(u64, usize, SubscribeOptions),
     /// To stay longer in a room.
     SubRefresh(u64, usize),
 }

@@ -1,13 +1,13 @@
 //! Deadlines: when each is due, what it does, and when it is put off.
 
-use super::connection::{Ending, Phase, Side, Timer};
-use super::expect::Expect;
-use super::model::Oracle;
+use super::connection::{ClientSide, ExpectedEnd, ExpectedPhase, ExpectedTimer};
+use super::expect::ExpectedFrame;
+use super::model::ReferenceModel;
 use super::time::nanos;
 use crate::goals::Goal;
 use parlor_core::CloseCause;
 
-impl Oracle {
+impl ReferenceModel {
     /// The next instant at which something is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
@@ -36,10 +36,10 @@ impl Oracle {
         }
     }
 
-    pub(super) fn due(&mut self, client: usize, timer: Timer, at: u64) {
+    pub(super) fn due(&mut self, client: usize, timer: ExpectedTimer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
-        if matches!(timer, Timer::Pong | Timer::Message) && self.is_paused(client) {
+        if matches!(timer, ExpectedTimer::Pong | ExpectedTimer::Message) && self.is_paused(client) {
             // It is not listened to, and cannot have answered, nor come to an end.
             return self.stand_still(client, timer);
         }
@@ -48,29 +48,29 @@ impl Oracle {
         timer.limit().into_iter().for_each(|limit| self.hit(limit));
         let conn = self.conn(client).expect("its timer was armed");
         match timer {
-            Timer::Handshake => {
+            ExpectedTimer::Handshake => {
                 self.goals.reach(Goal::HandshakeLapsed);
-                self.end(client, Ending::aborted(CloseCause::HandshakeTimeout));
+                self.end(client, ExpectedEnd::aborted(CloseCause::HandshakeTimeout));
             }
-            Timer::Authenticate => self.close(client, CloseCause::Stale),
-            Timer::Pong => self.close(client, CloseCause::NoPong),
-            Timer::Message => self.close(client, CloseCause::Unfinished),
-            Timer::Write => self.close(client, CloseCause::WriteTimeout),
-            Timer::Expiry => self.close(client, CloseCause::Expired),
-            Timer::RoomExpiry => self.seats_due(client),
-            Timer::Close => {
-                let Phase::Closing { cause, code, client: side } = conn.phase else {
+            ExpectedTimer::Authenticate => self.close(client, CloseCause::Stale),
+            ExpectedTimer::Pong => self.close(client, CloseCause::NoPong),
+            ExpectedTimer::Message => self.close(client, CloseCause::Unfinished),
+            ExpectedTimer::Write => self.close(client, CloseCause::WriteTimeout),
+            ExpectedTimer::Expiry => self.close(client, CloseCause::Expired),
+            ExpectedTimer::RoomExpiry => self.seats_due(client),
+            ExpectedTimer::Close => {
+                let ExpectedPhase::Closing { cause, code, client: side } = conn.phase else {
                     unreachable!("only then is it armed")
                 };
                 // Both have said their last word; only the end of the client's stream was still to come.
-                let clean = side == Side::Closed && conn.is_idle();
+                let clean = side == ClientSide::Closed && conn.is_idle();
                 self.goals.reach(Goal::CloseLapsed);
-                self.end(client, Ending { cause, code, clean });
+                self.end(client, ExpectedEnd { cause, code, clean });
             }
-            Timer::Ping => {
+            ExpectedTimer::Ping => {
                 // The schedule is fixed: a tick that comes late moves nothing.
-                conn.arm(Timer::Ping, at + interval * ((clock - at) / interval + 1));
-                if conn.timer(Timer::Pong).is_none() {
+                conn.arm(ExpectedTimer::Ping, at + interval * ((clock - at) / interval + 1));
+                if conn.timer(ExpectedTimer::Pong).is_none() {
                     self.send_ping(client);
                 }
             }
@@ -80,14 +80,14 @@ impl Oracle {
     pub(super) fn send_ping(&mut self, client: usize) {
         let deadline = self.clock + nanos(self.config.limits.pong_timeout);
         let conn = self.conn(client).expect("its timer was armed");
-        conn.arm(Timer::Pong, deadline);
+        conn.arm(ExpectedTimer::Pong, deadline);
         let frame = !conn.entry.json || conn.entry.frame_pings;
-        self.tell(client, if frame { Expect::ping() } else { Expect::json(serde_json::json!({}), 3) });
+        self.tell(client, if frame { ExpectedFrame::ping() } else { ExpectedFrame::json(serde_json::json!({}), 3) });
     }
 
     /// What a client has to do in time is put off as a whole: it was not listened to.
     pub(super) fn stand_still_for(&mut self, client: usize) {
-        for timer in [Timer::Pong, Timer::Message] {
+        for timer in [ExpectedTimer::Pong, ExpectedTimer::Message] {
             if self.conn(client).is_some_and(|conn| conn.timer(timer).is_some()) {
                 self.stand_still(client, timer);
             }
@@ -95,9 +95,9 @@ impl Oracle {
     }
 
     /// A deadline of what a client has to do is put off as a whole.
-    fn stand_still(&mut self, client: usize, timer: Timer) {
+    fn stand_still(&mut self, client: usize, timer: ExpectedTimer) {
         let limits = &self.config.limits;
-        let time = if timer == Timer::Message { limits.message_timeout } else { limits.pong_timeout };
+        let time = if timer == ExpectedTimer::Message { limits.message_timeout } else { limits.pong_timeout };
         let deadline = self.clock + nanos(time);
         self.goals.reach(Goal::PongDeadlineStoodStill);
         self.conn(client).expect("its timer is armed").arm(timer, deadline);

@@ -1,14 +1,14 @@
 //! Frames that a client has received, each compared with the one that was due.
 
-use super::connection::Phase;
-use super::expect::Expect;
+use super::connection::ExpectedPhase;
+use super::expect::ExpectedFrame;
 use super::log::PUBLICATION;
-use super::model::Oracle;
+use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::Frame;
 
-impl Oracle {
+impl ReferenceModel {
     /// Judges one frame that a client has received; `half` is whether a part of another one has come after it.
     ///
     /// # Errors
@@ -16,7 +16,7 @@ impl Oracle {
     pub fn saw(&mut self, client: usize, frame: &Frame) -> Result<(), Failure> {
         let conn = self.conns[client].as_mut().expect("whoever is written to exists");
         let Some(expect) = conn.take(frame) else {
-            let closed = matches!(conn.phase, Phase::Closing { .. });
+            let closed = matches!(conn.phase, ExpectedPhase::Closing { .. });
             let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
             let guarantee = if closed { Guarantee::G1 } else { unasked };
             return Err(Failure::new(guarantee, format_args!("nothing more for client {client}"), frame));
@@ -34,7 +34,7 @@ impl Oracle {
         Err(Failure::new(guarantee, format_args!("client {client} receives {expect}"), frame))
     }
 
-    fn note_delivery(&mut self, expect: &Expect, json: bool) {
+    fn note_delivery(&mut self, expect: &ExpectedFrame, json: bool) {
         let [kind, room, ..] = expect.tag.to_be_bytes();
         if u64::from(kind) == PUBLICATION {
             self.goals.reach(Goal::Delivered);
@@ -53,7 +53,7 @@ impl Oracle {
             conn.pong.take().into_iter().for_each(|pong| conn.queue.push_front(pong));
         }
         conn.half = half;
-        if half && conn.queue.len() == 1 && matches!(conn.phase, Phase::Closing { .. }) {
+        if half && conn.queue.len() == 1 && matches!(conn.phase, ExpectedPhase::Closing { .. }) {
             self.goals.reach(Goal::CloseHalfWritten);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// One frame that must come out of a socket.
 #[derive(Clone, Debug)]
-pub struct Expect {
+pub struct ExpectedFrame {
     pub(super) what: What,
     /// Tells it apart from every other frame that could stand in its place, for comparing states.
     pub tag: u64,
@@ -32,7 +32,7 @@ pub(super) enum What {
     Pong(Arc<[u8]>),
     Close(Option<u16>),
     /// One of these.
-    OneOf(Arc<[Expect]>),
+    OneOf(Arc<[ExpectedFrame]>),
 }
 
 /// What a subject is free in, all of it; whatever else it says is compared to the byte or the value.
@@ -117,7 +117,7 @@ fn spread(want: &Value) -> (isize, isize) {
     }
 }
 
-impl Expect {
+impl ExpectedFrame {
     /// A reply, or another frame of the protocol's own.
     #[must_use]
     pub fn json(value: Value, tag: u64) -> Self {
@@ -259,7 +259,7 @@ impl Expect {
     }
 }
 
-impl fmt::Display for Expect {
+impl fmt::Display for ExpectedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Json(value) | What::Publication(value, _) | What::Replayed(value, _) => write!(f, "{value}"),
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_size_of_a_pattern_is_that_of_what_fits_it() {
-        let size = |want| Expect::json(want, 0).size;
+        let size = |want| ExpectedFrame::json(want, 0).size;
         assert_eq!(size(json!({"a": "xy"})), (12, 12));
         assert_eq!(size(json!({"a": EPOCH})), (26, 26));
         assert_eq!(size(json!({"ttl": between(9, 10)})), (11, 12));
@@ -369,7 +369,8 @@ mod tests {
     #[test]
     fn a_payload_arrives_as_it_was_sent() {
         let payload: Arc<str> = r#"{"b":1,"a":2}"#.into();
-        let expect = Expect::publication(json!({"push": {"pub": {"data": null}}}), "/push/pub/data", &payload, 0);
+        let expect =
+            ExpectedFrame::publication(json!({"push": {"pub": {"data": null}}}), "/push/pub/data", &payload, 0);
         let sent = Frame::Text(r#"{"push":{"pub":{"data":{"b":1,"a":2}}}}"#.into());
         assert!(expect.is_met_by(&sent));
         assert_eq!(expect.size.0, sent.to_string().len() + 2);

@@ -3,38 +3,39 @@
 //! Where the rules leave the subject free and nothing of what it puts out tells which way it has gone, the model tries every
 //! alternative: what came of a turn is right where one of them leads to it.
 
-use super::alternatives::Ways;
-use super::api_call::Call;
-use super::connection::Conn;
-use super::model::Oracle;
+use super::alternatives::Alternatives;
+use super::api_call::ApiCall;
+use super::connection::ExpectedConnection;
+use super::model::ReferenceModel;
 use super::outcome::Outcome;
 use super::stimulus::Stimulus;
-use super::turn::Turn;
+use super::turn::ExpectedTurn;
 use crate::guarantees::Failure;
 
 /// So many ways are gone at most: each of the frames of a turn can be the one that does not fit.
 const MOST_WAYS: usize = 1000;
 
-/// Whether a question can come up: words that the oracle does not know are told to whoever says something or has its token
+/// Whether a question can come up: words that the reference does not know are told to whoever says something or has its token
 /// looked at, and how long a token is good may take one digit or two.
 fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
     match stimulus {
         Stimulus::Text(..)
         | Stimulus::Decided(..)
         | Stimulus::Upgraded(_)
-        | Stimulus::Call(Call::Renew(..) | Call::Some(..) | Call::Batch(_)) => true,
+        | Stimulus::Call(ApiCall::Renew(..) | ApiCall::Some(..) | ApiCall::Batch(_)) => true,
         Stimulus::Flushed(client, _) => is_waiting(*client),
         _ => false,
     }
 }
 
-impl Oracle {
+impl ReferenceModel {
     /// Works out what must come of one input, and compares it with what has.
     ///
     /// # Errors
     /// The first difference, on the way that is gone first.
     pub fn turn(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        let has_more = |conn: &super::connection::Conn| !conn.waiting.is_empty() || !conn.entering.is_empty();
+        let has_more =
+            |conn: &super::connection::ExpectedConnection| !conn.waiting.is_empty() || !conn.entering.is_empty();
         let is_waiting = |client: usize| self.conns[client].as_ref().is_some_and(has_more);
         let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
         let judgement = self.go(stimulus, outcome);
@@ -44,7 +45,7 @@ impl Oracle {
             let Some(next) = way.next() else { break };
             let mut other = Self { ways: next, ..before.clone() };
             if other.go(stimulus, outcome).is_ok() {
-                *self = Self { ways: Ways::default(), ..other };
+                *self = Self { ways: Alternatives::default(), ..other };
                 return Ok(());
             }
             way = other.ways;
@@ -61,10 +62,10 @@ impl Oracle {
     /// Works out what must come of one input.
     fn foresee(&mut self, stimulus: &Stimulus<'_>) {
         self.turns += 1;
-        self.turn = Turn {
-            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(Conn::is_idle)).collect(),
+        self.turn = ExpectedTurn {
+            were_empty: self.conns.iter().map(|conn| conn.as_ref().is_none_or(ExpectedConnection::is_idle)).collect(),
             were_cut: vec![false; self.conns.len()],
-            ..Turn::default()
+            ..ExpectedTurn::default()
         };
         match stimulus {
             Stimulus::Upgraded(client) => self.upgraded(*client),

@@ -1,18 +1,18 @@
 //! Who a connection is: its user, its user's other connections, and the rooms that it begins in.
 
-use super::connection::{Conn, Timer};
-use super::log::Replay;
-use super::membership::{Seat, Wish};
-use super::model::Oracle;
+use super::connection::{ExpectedConnection, ExpectedTimer};
+use super::log::ExpectedReplay;
+use super::membership::{ExpectedMembership, MembershipReason};
+use super::model::ReferenceModel;
 use super::stimulus::TokenOutcome;
 use super::time::nanos;
-use super::turn::Subject;
+use super::turn::RoomOrUser;
 use crate::goals::Goal;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::{CloseCause, Limit, UserLimit};
 use serde_json::json;
 
-impl Oracle {
+impl ReferenceModel {
     /// Lets a json client in.
     pub(super) fn welcome(&mut self, client: usize, token: &TokenOutcome) {
         let rooms = self.placed(token);
@@ -34,10 +34,10 @@ impl Oracle {
         let (mut subs, mut lines, mut bytes, mut recovered) = (json!({}), Vec::new(), 0, 0);
         let limits = self.config.limits.clone();
         for (at, room) in rooms.iter().copied().enumerate() {
-            let want = wants.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone());
-            let is_strict = matches!(want, Want::Since { refuse: true, .. });
+            let want = wants.iter().find(|(of, _)| *of == room).map_or(RecoverFrom::Nothing, |(_, want)| want.clone());
+            let is_strict = matches!(want, RecoverFrom::Since { refuse: true, .. });
             let info = self.info(client, room);
-            let seat = Seat::because(self.wish(token, room));
+            let seat = ExpectedMembership::because(self.wish(token, room));
             let Ok(mut replay) = self.join(client, room, &want.or_without(), seat) else {
                 self.overloaded(client);
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, client, *room));
@@ -50,7 +50,7 @@ impl Oracle {
             let messages = lines.len() + replay.entries.len();
             if bytes + replay.encoded() > limits.reply_bytes || messages > limits.reply_messages {
                 self.goals.reach(Goal::ConnectTooLarge);
-                replay = Replay::FAILED;
+                replay = ExpectedReplay::FAILED;
             } else if !replay.entries.is_empty() {
                 recovered += 1;
                 self.goals.reach(Goal::RecoveredAtConnect);
@@ -66,7 +66,7 @@ impl Oracle {
         let ping_at = self.clock + nanos(interval);
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
         let conn = self.conn(client).expect("it is open");
-        conn.arm(Timer::Ping, ping_at);
+        conn.arm(ExpectedTimer::Ping, ping_at);
         let client_id = conn.client_id.to_string();
         let mut result = json!({ "client": client_id, "version": version, "session": client_id, "node": node });
         if !conn.entry.frame_pings {
@@ -90,16 +90,16 @@ impl Oracle {
         }
         let turn = self.turns;
         let conn = self.conns[client].as_mut().expect("it is open");
-        conn.disarm(Timer::Authenticate);
+        conn.disarm(ExpectedTimer::Authenticate);
         (conn.ready, conn.asked) = (true, false);
-        conn.timers[Timer::Expiry as usize] = expiry;
+        conn.timers[ExpectedTimer::Expiry as usize] = expiry;
         conn.granted.clone_from(&token.channels);
         conn.info.clone_from(&token.info);
         if token.user.is_some() && is_new {
             (conn.user, conn.known) = (token.user, turn);
         }
         if let Some(user) = token.user.filter(|_| others == 0) {
-            self.turn.changes.push((Subject::User(user), true));
+            self.turn.changes.push((RoomOrUser::User(user), true));
         }
     }
 
@@ -109,7 +109,9 @@ impl Oracle {
         if self.config.user_limit == UserLimit::Replace || !self.is_user_full(token) {
             return false;
         }
-        let is_asked = |conn: &Conn| conn.user == token.user && conn.ready && conn.timer(Timer::Pong).is_none();
+        let is_asked = |conn: &ExpectedConnection| {
+            conn.user == token.user && conn.ready && conn.timer(ExpectedTimer::Pong).is_none()
+        };
         let asked = |other: &usize| self.conns[*other].as_ref().is_some_and(is_asked);
         for other in (0..self.conns.len()).filter(asked).collect::<Vec<_>>() {
             self.send_ping(other);
@@ -132,7 +134,7 @@ impl Oracle {
         if self.config.limits.connections_per_user == 0 || conn.user.is_none() {
             return 0;
         }
-        let is_older = |other: &&Conn| other.user == conn.user && other.known < conn.known;
+        let is_older = |other: &&ExpectedConnection| other.user == conn.user && other.known < conn.known;
         u8::try_from(self.conns.iter().flatten().filter(is_older).count()).expect("a few connections")
     }
 
@@ -147,8 +149,8 @@ impl Oracle {
     }
 
     /// Why a connection is put into this room that comes with its token.
-    pub(super) fn wish(&self, token: &TokenOutcome, room: usize) -> Wish {
-        if token.channels.contains(&room) { Wish::Token } else { Wish::Own }
+    pub(super) fn wish(&self, token: &TokenOutcome, room: usize) -> MembershipReason {
+        if token.channels.contains(&room) { MembershipReason::Token } else { MembershipReason::Own }
     }
 
     /// There is no place for a room that it is put into.
@@ -177,8 +179,8 @@ impl Oracle {
         let mut rooms: Vec<usize> = self.placed(token).into_iter().chain(in_url).collect();
         rooms.sort_unstable();
         rooms.dedup();
-        let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(Subject::Room);
-        self.turn.flashes.extend(empty.chain(user.map(Subject::User)));
+        let empty = rooms.into_iter().filter(|room| self.rooms[*room].is_empty()).map(RoomOrUser::Room);
+        self.turn.flashes.extend(empty.chain(user.map(RoomOrUser::User)));
         if cause == CloseCause::Rooms {
             self.hit(Limit::RoomsPerConnection);
         }

@@ -1,27 +1,27 @@
 //! What comes from a client before it is a command: frames, parts of messages, and what the node keeps of them.
 
-use super::connection::{Conn, Timer};
-use super::expect::Expect;
-use super::model::Oracle;
+use super::connection::{ExpectedConnection, ExpectedTimer};
+use super::expect::ExpectedFrame;
+use super::model::ReferenceModel;
 use super::time::nanos;
 use crate::goals::Goal;
 use parlor_core::{CloseCause, Limit};
 
-impl Oracle {
+impl ReferenceModel {
     /// Any complete frame meets the deadline of a ping, unless it is one too many. Whether something may come of it.
     pub(super) fn heard(&mut self, client: usize) -> bool {
         if self.is_open(client) && !self.may_send_frame(client) {
             return false;
         }
-        let pinged = |conn: &&mut Conn| conn.is_open() && conn.timer(Timer::Pong).is_some();
+        let pinged = |conn: &&mut ExpectedConnection| conn.is_open() && conn.timer(ExpectedTimer::Pong).is_some();
         if let Some(conn) = self.conn(client).filter(pinged) {
-            conn.disarm(Timer::Pong);
+            conn.disarm(ExpectedTimer::Pong);
             self.goals.reach(Goal::PingAnswered);
         }
         let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return false };
         conn.half_frame = 0;
         if conn.fragments.is_none() {
-            conn.disarm(Timer::Message);
+            conn.disarm(ExpectedTimer::Message);
         }
         true
     }
@@ -41,8 +41,8 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.message_timeout);
         let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
         conn.half_frame = bytes;
-        if conn.timer(Timer::Message).is_none() {
-            conn.arm(Timer::Message, deadline);
+        if conn.timer(ExpectedTimer::Message).is_none() {
+            conn.arm(ExpectedTimer::Message, deadline);
         }
     }
 
@@ -81,7 +81,7 @@ impl Oracle {
             return;
         }
         let conn = self.conn(client).expect("it is open");
-        if conn.pong.replace(Expect::pong(payload)).is_some() {
+        if conn.pong.replace(ExpectedFrame::pong(payload)).is_some() {
             self.goals.reach(Goal::PongReplaced);
         }
     }

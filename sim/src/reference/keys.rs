@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 
 /// What was answered to calls that carried a key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys(pub(super) VecDeque<(usize, u8, u64, Value)>);
+pub(super) struct RememberedKeys(pub(super) VecDeque<(usize, u8, u64, Value)>);
 
-impl Keys {
+impl RememberedKeys {
     pub fn find(&self, room: usize, key: u8) -> Option<Value> {
         self.0.iter().find(|(of, known, ..)| (*of, *known) == (room, key)).map(|(.., answer)| answer.clone())
     }

@@ -1,23 +1,23 @@
 //! The lifecycle of a connection, from the 101 to its end.
 
-use super::connection::{Conn, Ending, Phase, Side, Timer};
-use super::expect::Expect;
-use super::model::Oracle;
+use super::connection::{ClientSide, ExpectedConnection, ExpectedEnd, ExpectedPhase, ExpectedTimer};
+use super::expect::ExpectedFrame;
+use super::model::ReferenceModel;
 use super::time::nanos;
-use super::turn::Subject;
+use super::turn::RoomOrUser;
 use crate::goals::Goal;
 use parlor_core::{CloseCause, Limit};
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn upgraded(&mut self, client: usize) {
         let authenticate = self.clock + nanos(self.config.limits.authenticate_timeout);
         let ping = self.clock + nanos(self.config.limits.ping_interval);
-        let Some(conn) = self.conn(client).filter(|conn| conn.phase == Phase::Handshaking) else { return };
-        conn.phase = Phase::Open;
-        conn.disarm(Timer::Handshake);
-        conn.arm(Timer::Authenticate, authenticate);
+        let Some(conn) = self.conn(client).filter(|conn| conn.phase == ExpectedPhase::Handshaking) else { return };
+        conn.phase = ExpectedPhase::Open;
+        conn.disarm(ExpectedTimer::Handshake);
+        conn.arm(ExpectedTimer::Authenticate, authenticate);
         if !conn.entry.json {
-            conn.arm(Timer::Ping, ping);
+            conn.arm(ExpectedTimer::Ping, ping);
             self.opened_plain(client);
         }
     }
@@ -25,13 +25,13 @@ impl Oracle {
     pub(super) fn client_closed(&mut self, client: usize, code: Option<u16>) {
         let Some(conn) = self.conn(client) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(client, Ending::aborted(CloseCause::PeerClose)),
-            Phase::Open => {
-                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), Expect::close(code));
+            ExpectedPhase::Handshaking => self.end(client, ExpectedEnd::aborted(CloseCause::PeerClose)),
+            ExpectedPhase::Open => {
+                self.close_with(client, CloseCause::PeerClose, code.unwrap_or(1005), ExpectedFrame::close(code));
             }
-            Phase::Closing { client: Side::Closed | Side::Ended, .. } => {}
-            Phase::Closing { cause, code, client: Side::Open } => {
-                conn.phase = Phase::Closing { cause, code, client: Side::Closed };
+            ExpectedPhase::Closing { client: ClientSide::Closed | ClientSide::Ended, .. } => {}
+            ExpectedPhase::Closing { cause, code, client: ClientSide::Open } => {
+                conn.phase = ExpectedPhase::Closing { cause, code, client: ClientSide::Closed };
                 if conn.is_idle() {
                     self.goals.reach(Goal::PeerClosedWhileClosing);
                 }
@@ -44,21 +44,21 @@ impl Oracle {
     pub(super) fn client_ended(&mut self, client: usize) {
         let Some(conn) = self.conn(client) else { return };
         match conn.phase {
-            Phase::Handshaking => {
+            ExpectedPhase::Handshaking => {
                 self.goals.reach(Goal::LostHandshaking);
-                self.end(client, Ending::aborted(CloseCause::PeerEof));
+                self.end(client, ExpectedEnd::aborted(CloseCause::PeerEof));
             }
-            Phase::Open => {
+            ExpectedPhase::Open => {
                 self.goals.reach(Goal::LostOpen);
                 self.close_without_words(client);
             }
-            Phase::Closing { client: Side::Ended, .. } => {}
-            Phase::Closing { cause, code, .. } if conn.is_idle() => {
+            ExpectedPhase::Closing { client: ClientSide::Ended, .. } => {}
+            ExpectedPhase::Closing { cause, code, .. } if conn.is_idle() => {
                 self.goals.reach(Goal::EndedByBoth);
-                self.end(client, Ending { cause, code, clean: true });
+                self.end(client, ExpectedEnd { cause, code, clean: true });
             }
-            Phase::Closing { cause, code, .. } => {
-                conn.phase = Phase::Closing { cause, code, client: Side::Ended };
+            ExpectedPhase::Closing { cause, code, .. } => {
+                conn.phase = ExpectedPhase::Closing { cause, code, client: ClientSide::Ended };
                 self.drop_all_but_close(client);
             }
         }
@@ -72,9 +72,9 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
         let conn = self.conn(client).expect("it is open");
         if !conn.half {
-            return self.end(client, Ending { cause, code, clean: true });
+            return self.end(client, ExpectedEnd { cause, code, clean: true });
         }
-        conn.is_closing(Phase::Closing { cause, code, client: Side::Ended }, deadline);
+        conn.is_closing(ExpectedPhase::Closing { cause, code, client: ClientSide::Ended }, deadline);
         self.goals.reach(Goal::EndedHalfWritten);
     }
 
@@ -92,9 +92,9 @@ impl Oracle {
     pub(super) fn violated(&mut self, client: usize, cause: CloseCause) {
         let Some(conn) = self.conn(client) else { return };
         match conn.phase {
-            Phase::Handshaking => self.end(client, Ending::aborted(cause)),
-            Phase::Open => self.close(client, cause),
-            Phase::Closing { .. } => {}
+            ExpectedPhase::Handshaking => self.end(client, ExpectedEnd::aborted(cause)),
+            ExpectedPhase::Open => self.close(client, cause),
+            ExpectedPhase::Closing { .. } => {}
         }
         if cause == CloseCause::TooLarge {
             self.hit(Limit::MessageBytes);
@@ -107,13 +107,13 @@ impl Oracle {
         }
         let Some(conn) = self.conn(client) else { return };
         let goal = match conn.phase {
-            Phase::Handshaking => Goal::LostHandshaking,
-            Phase::Open => Goal::LostOpen,
-            Phase::Closing { .. } => Goal::LostClosing,
+            ExpectedPhase::Handshaking => Goal::LostHandshaking,
+            ExpectedPhase::Open => Goal::LostOpen,
+            ExpectedPhase::Closing { .. } => Goal::LostClosing,
         };
         let ending = match conn.phase {
-            Phase::Closing { cause, code, .. } => Ending { cause, code, clean: false },
-            _ => Ending::aborted(cause),
+            ExpectedPhase::Closing { cause, code, .. } => ExpectedEnd { cause, code, clean: false },
+            _ => ExpectedEnd::aborted(cause),
         };
         self.goals.reach(goal);
         self.end(client, ending);
@@ -124,21 +124,24 @@ impl Oracle {
             return;
         }
         self.shutting_down = true;
-        let is_any = |which: fn(&Phase) -> bool| self.conns.iter().flatten().any(|conn| which(&conn.phase));
-        let is_closing: fn(&Phase) -> bool = |phase| matches!(phase, Phase::Closing { .. });
-        if is_any(|phase| *phase == Phase::Handshaking) && is_any(|phase| *phase == Phase::Open) && is_any(is_closing) {
+        let is_any = |which: fn(&ExpectedPhase) -> bool| self.conns.iter().flatten().any(|conn| which(&conn.phase));
+        let is_closing: fn(&ExpectedPhase) -> bool = |phase| matches!(phase, ExpectedPhase::Closing { .. });
+        if is_any(|phase| *phase == ExpectedPhase::Handshaking)
+            && is_any(|phase| *phase == ExpectedPhase::Open)
+            && is_any(is_closing)
+        {
             self.goals.reach(Goal::ShutDownWithPeersInEveryPhase);
         }
         for client in 0..self.conns.len() {
             match self.conn(client).map(|conn| conn.phase.clone()) {
-                Some(Phase::Handshaking) => self.end(client, Ending::aborted(CloseCause::Shutdown)),
-                Some(Phase::Open) => self.close(client, CloseCause::Shutdown),
+                Some(ExpectedPhase::Handshaking) => self.end(client, ExpectedEnd::aborted(CloseCause::Shutdown)),
+                Some(ExpectedPhase::Open) => self.close(client, CloseCause::Shutdown),
                 _ => {}
             }
         }
     }
 
-    pub(super) fn conn(&mut self, client: usize) -> Option<&mut Conn> {
+    pub(super) fn conn(&mut self, client: usize) -> Option<&mut ExpectedConnection> {
         self.conns[client].as_mut()
     }
 
@@ -151,7 +154,7 @@ impl Oracle {
     /// The same with a code that a backend has chosen.
     pub(super) fn close_saying(&mut self, client: usize, cause: CloseCause, code: u16) {
         self.note_close(client, cause);
-        self.close_with(client, cause, code, Expect::close(Some(code)));
+        self.close_with(client, cause, code, ExpectedFrame::close(Some(code)));
     }
 
     fn note_close(&mut self, client: usize, cause: CloseCause) {
@@ -182,15 +185,15 @@ impl Oracle {
         }
     }
 
-    fn close_with(&mut self, client: usize, cause: CloseCause, code: u16, close: Expect) {
+    fn close_with(&mut self, client: usize, cause: CloseCause, code: u16, close: ExpectedFrame) {
         self.leave_everything(client);
-        let side = if cause == CloseCause::PeerClose { Side::Closed } else { Side::Open };
-        if side == Side::Closed && self.conns[client].as_ref().is_some_and(|conn| conn.half) {
+        let side = if cause == CloseCause::PeerClose { ClientSide::Closed } else { ClientSide::Open };
+        if side == ClientSide::Closed && self.conns[client].as_ref().is_some_and(|conn| conn.half) {
             self.goals.reach(Goal::PeerClosedHalfWritten);
         }
         // What was queued goes out first where the server ends in peace, whatever number a backend says it with.
         let orderly = matches!(cause, CloseCause::Shutdown | CloseCause::Expired | CloseCause::Backend);
-        if orderly && !self.conns[client].as_ref().is_none_or(Conn::is_idle) {
+        if orderly && !self.conns[client].as_ref().is_none_or(ExpectedConnection::is_idle) {
             self.goals.reach(Goal::ClosedInOrder);
         }
         if !orderly {
@@ -199,11 +202,11 @@ impl Oracle {
         let deadline = self.clock + nanos(self.config.limits.close_timeout);
         let conn = self.conn(client).expect("it is open");
         conn.queue.push_back(close);
-        conn.is_closing(Phase::Closing { cause, code, client: side }, deadline);
+        conn.is_closing(ExpectedPhase::Closing { cause, code, client: side }, deadline);
     }
 
-    pub(super) fn end(&mut self, client: usize, ending: Ending) {
-        if self.conns[client].as_ref().is_some_and(Conn::is_open) {
+    pub(super) fn end(&mut self, client: usize, ending: ExpectedEnd) {
+        if self.conns[client].as_ref().is_some_and(ExpectedConnection::is_open) {
             self.leave_everything(client);
         }
         let conn = self.conns[client].take().expect("it has not ended yet");
@@ -221,7 +224,7 @@ impl Oracle {
         }
         let Some(user) = self.conn(client).and_then(|conn| conn.user.take()) else { return };
         if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
-            self.turn.changes.push((Subject::User(user), false));
+            self.turn.changes.push((RoomOrUser::User(user), false));
         }
     }
 }

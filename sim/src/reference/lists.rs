@@ -1,14 +1,14 @@
 //! Which connections a backend means, and what it lists: some of them, in parts, by pattern.
 
-use super::api_call::{List, Meant};
-use super::connection::Conn;
+use super::api_call::{ConnectionSelection, ListQuery};
+use super::connection::ExpectedConnection;
 use super::expect::CURSOR;
-use super::model::Oracle;
+use super::model::ReferenceModel;
 use super::names::user_text;
 use crate::goals::Goal;
 use serde_json::{Map, Value, json};
 
-impl Oracle {
+impl ReferenceModel {
     /// The rooms that have members, each with what is said of it.
     pub(super) fn rooms_listed(&self) -> impl Iterator<Item = (String, Value)> {
         let occupied = self.rooms.iter().zip(&*self.names).filter(|(members, _)| !members.is_empty());
@@ -16,7 +16,7 @@ impl Oracle {
     }
 
     /// What is said of a connection, behind its public id.
-    pub(super) fn listed(&self, conn: &Conn) -> (String, Value) {
+    pub(super) fn listed(&self, conn: &ExpectedConnection) -> (String, Value) {
         let described = json!({
             "user": user_text(conn.user),
             "transport": "websocket",
@@ -27,14 +27,15 @@ impl Oracle {
     }
 
     /// The part of a list that is asked for, with a cursor where there is more.
-    pub(super) fn list(&mut self, list: &List<'_>) -> Value {
+    pub(super) fn list(&mut self, list: &ListQuery<'_>) -> Value {
         let mut all: Vec<(String, Value)> = if list.of_rooms {
             let is_meant = |(name, _): &(String, Value)| list.pattern.is_none_or(|pattern| matches(pattern, name));
             self.rooms_listed().filter(is_meant).collect()
         } else {
             let is_in = |client: &usize| list.room.is_none_or(|room| self.rooms[room].contains(client));
             let meant = (0..self.conns.len()).filter(is_in).filter_map(|client| self.conns[client].as_ref());
-            let is_users = |conn: &&Conn| conn.ready && list.user.is_none_or(|user| conn.user == Some(user));
+            let is_users =
+                |conn: &&ExpectedConnection| conn.ready && list.user.is_none_or(|user| conn.user == Some(user));
             meant.filter(is_users).map(|conn| self.listed(conn)).collect()
         };
         all.retain(|(key, _)| list.after.is_none_or(|after| key.as_str() > after));
@@ -50,7 +51,7 @@ impl Oracle {
         answer
     }
 
-    fn note_list(&mut self, list: &List<'_>, count: usize, has_more: bool) {
+    fn note_list(&mut self, list: &ListQuery<'_>, count: usize, has_more: bool) {
         let is_filtered = (list.user.is_some() || list.room.is_some()) && count > 0;
         for (goal, is_reached) in [
             (Goal::ListedByPattern, list.pattern.is_some() && count > 0),
@@ -65,15 +66,16 @@ impl Oracle {
     }
 
     /// A backend closes connections with a code that it has chosen.
-    pub(super) fn dismiss(&mut self, user: Option<usize>, meant: Meant, code: u16) {
-        let is_meant = |conn: &Conn| (user.is_none() || conn.user == user) && meant.has(conn.client_id);
-        let spared =
-            |conn: &&Conn| conn.user == user && matches!(meant, Meant::AllBut(_)) && !meant.has(conn.client_id);
+    pub(super) fn dismiss(&mut self, user: Option<usize>, meant: ConnectionSelection, code: u16) {
+        let is_meant = |conn: &ExpectedConnection| (user.is_none() || conn.user == user) && meant.has(conn.client_id);
+        let spared = |conn: &&ExpectedConnection| {
+            conn.user == user && matches!(meant, ConnectionSelection::AllBut(_)) && !meant.has(conn.client_id)
+        };
         let (of_meant, of_spared) = (self.count(|conn| is_meant(conn)), self.count(|conn| spared(&conn)));
         if of_meant > 0 && of_spared > 0 {
             self.goals.reach(Goal::Spared);
         }
-        if of_meant > 0 && user.is_some() && matches!(meant, Meant::One(_)) {
+        if of_meant > 0 && user.is_some() && matches!(meant, ConnectionSelection::One(_)) {
             self.goals.reach(Goal::MeantOne);
         }
         if of_meant > 0 && code != 3503 {
@@ -82,7 +84,7 @@ impl Oracle {
         self.close_all(code, is_meant);
     }
 
-    pub(super) fn count(&self, which: impl Fn(&Conn) -> bool) -> usize {
+    pub(super) fn count(&self, which: impl Fn(&ExpectedConnection) -> bool) -> usize {
         self.conns.iter().flatten().filter(|conn| which(conn)).count()
     }
 }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 /// What a room has said.
 #[derive(Clone, Debug)]
-pub(crate) struct Log {
+pub(crate) struct ExpectedLog {
     /// As the subject named it; `None` when the log came and went within one turn.
     pub epoch: Option<Arc<str>>,
     pub top: u64,
     pub entries: VecDeque<LoggedPublication>,
-    pub fullness: Fullness,
+    pub fullness: LogFullness,
     /// When it lost its last member or was published to, whichever was later.
     pub(super) touched: u64,
     /// Its place in the order of these times.
     pub idle: (u64, usize),
 }
 
-impl Log {
+impl ExpectedLog {
     /// What it holds, whoever else does.
     pub(super) fn bytes(&self) -> usize {
         self.entries.iter().map(|entry| entry.bytes).sum()
@@ -44,7 +44,7 @@ pub(crate) struct LoggedPublication {
 
 /// How full a log is: the bits of the bytes that it holds, and since when they are as many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fullness {
+pub(crate) struct LogFullness {
     pub(super) bits: u32,
     pub(super) since: u64,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Fullness {
 /// What is known of the log that a room has before it has numbered anything: it needs no memory, so it is the same one
 /// whenever the room comes to life, until a log of the room with offsets is forgotten.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Quiet {
+pub(super) struct EmptyLog {
     pub(super) epoch: Option<Arc<str>>,
     /// Another room's log was forgotten since its epoch was seen. Rooms share counters, by chance and seldom.
     pub(super) is_doubtful: bool,
@@ -62,28 +62,28 @@ pub(super) struct Quiet {
 
 /// How often a room has come to life, and how often its log has begun.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Past {
+pub(super) struct RoomPast {
     pub(super) occupied: u32,
     pub(super) logs: u32,
 }
 
 /// Where a message is: its offset, and the epoch of the log as whoever asks must see it.
-pub(super) type Place = (u64, Value);
+pub(super) type ExpectedPosition = (u64, Value);
 
 /// Where a message came from, as its receivers see it.
-pub(super) struct Origin {
+pub(super) struct PublisherInfo {
     pub info: Value,
 }
 
 /// What a new member gets before anything else.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Replay {
+pub(super) struct ExpectedReplay {
     /// Whether all was there; `None` when nothing was asked for.
     pub recovered: Option<bool>,
     pub entries: Vec<LoggedPublication>,
 }
 
-impl Replay {
+impl ExpectedReplay {
     pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
 
     /// What it takes of a reply: its messages, with commas between them.
@@ -93,7 +93,7 @@ impl Replay {
     }
 }
 
-impl Replay {
+impl ExpectedReplay {
     /// The payloads, each as it must arrive.
     pub fn lines(&self) -> Vec<Arc<str>> {
         self.entries.iter().map(|entry| Arc::clone(&entry.line)).collect()

@@ -1,8 +1,8 @@
 //! When logs begin, age, are evicted and forgotten.
 
 use super::expect::forget;
-use super::log::{Fullness, Log, Quiet};
-use super::model::Oracle;
+use super::log::{EmptyLog, ExpectedLog, LogFullness};
+use super::model::ReferenceModel;
 use super::time::nanos;
 use crate::goals::Goal;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// In so many rooms of one run at most, an epoch may change because a room shares its counter with another one.
 const COINCIDENCES: usize = 2;
 
-impl Oracle {
+impl ReferenceModel {
     /// How many logs have numbered something.
     pub(super) fn numbered(&self) -> usize {
         self.logs.iter().flatten().filter(|log| log.top > 0).count()
@@ -55,10 +55,10 @@ impl Oracle {
         }
     }
 
-    pub(super) fn new_log(&mut self, epoch: Option<Arc<str>>) -> Log {
+    pub(super) fn new_log(&mut self, epoch: Option<Arc<str>>) -> ExpectedLog {
         self.stamps += 1;
         let (touched, idle) = (self.clock, (self.stamps, 0));
-        Log { epoch, top: 0, entries: VecDeque::new(), fullness: Fullness::default(), touched, idle }
+        ExpectedLog { epoch, top: 0, entries: VecDeque::new(), fullness: LogFullness::default(), touched, idle }
     }
 
     /// The epoch that the room's log had before it numbered anything, or else one that is new: the subject says which.
@@ -74,7 +74,7 @@ impl Oracle {
             return quiet.epoch.clone();
         }
         self.turn.began.push(room);
-        *quiet = Quiet { epoch: told.clone(), is_doubtful: false, ..*quiet };
+        *quiet = EmptyLog { epoch: told.clone(), is_doubtful: false, ..*quiet };
         self.past[room].logs += 1;
         if self.past[room].logs > 1 {
             self.goals.reach(Goal::LogReplaced);
@@ -90,7 +90,8 @@ impl Oracle {
     /// A log lives while its room has a member, it retains something, or it has numbered something lately.
     pub(super) fn end_log(&mut self, room: usize) {
         let memory = nanos(self.config.limits.log_memory);
-        let is_over = |log: &Log| log.entries.is_empty() && (log.top == 0 || log.touched + memory <= self.clock);
+        let is_over =
+            |log: &ExpectedLog| log.entries.is_empty() && (log.top == 0 || log.touched + memory <= self.clock);
         if self.logs[room].as_ref().is_some_and(is_over) && !self.has_members(room) {
             self.drop_log(room);
         }
@@ -143,7 +144,7 @@ impl Oracle {
         self.weigh_all();
     }
 
-    pub(super) fn ages_out(&self, log: &Log) -> Option<u64> {
+    pub(super) fn ages_out(&self, log: &ExpectedLog) -> Option<u64> {
         log.entries.front().map(|entry| entry.at + nanos(self.config.limits.history_age))
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 /// What is special about one connection in one room.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seat {
+pub(crate) struct ExpectedMembership {
     /// Who wants the connection there; it leaves with the last of them.
-    pub wanted: BTreeSet<Wish>,
+    pub wanted: BTreeSet<MembershipReason>,
     /// It is told who comes and goes.
     pub watches: bool,
     /// What the room's token says about it.
@@ -16,16 +16,16 @@ pub(crate) struct Seat {
     pub until: Option<u64>,
 }
 
-impl Seat {
+impl ExpectedMembership {
     /// A place for this reason, with nothing special about it.
-    pub(super) fn because(wish: Wish) -> Self {
+    pub(super) fn because(wish: MembershipReason) -> Self {
         Self { wanted: BTreeSet::from([wish]), ..Self::default() }
     }
 }
 
 /// Why a connection is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Wish {
+pub(crate) enum MembershipReason {
     /// The client asked for it.
     Client,
     /// Its token says so.
@@ -38,7 +38,7 @@ pub(crate) enum Wish {
 
 /// Somebody came or went.
 #[derive(Clone, Debug)]
-pub(super) struct News {
+pub(super) struct MembershipEvent {
     pub(super) room: usize,
     pub(super) client: usize,
     pub(super) info: Value,

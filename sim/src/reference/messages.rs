@@ -1,30 +1,30 @@
 //! Texts of clients: which commands are heard at once, which wait, and what each json command does.
 
-use super::connection::{Ask, Ending, Phase, Waiting};
-use super::model::Oracle;
+use super::connection::{ExpectedEnd, ExpectedPhase, TokenPurpose, WaitingText};
+use super::model::ReferenceModel;
 use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
-use crate::world::client_message::{ClientMessage, Named};
+use crate::world::client_message::{ClientMessage, NamedRoom};
 use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn text(&mut self, client: usize, text: &str, messages: &[ClientMessage]) {
-        if self.conns[client].as_ref().is_some_and(|conn| conn.phase == Phase::Handshaking) {
-            return self.end(client, Ending { cause: CloseCause::Protocol, code: 1006, clean: false });
+        if self.conns[client].as_ref().is_some_and(|conn| conn.phase == ExpectedPhase::Handshaking) {
+            return self.end(client, ExpectedEnd { cause: CloseCause::Protocol, code: 1006, clean: false });
         }
         if let Some(conn) = self.conn(client) {
             conn.fragments = None;
         }
         if self.heard(client) {
             self.counted.messages_in += 1;
-            self.hear(client, Waiting::new(text, messages));
+            self.hear(client, WaitingText::new(text, messages));
         }
     }
 
     /// Takes a text word for word. Whoever has a token looked at is heard when that is done, and whoever is to read first when
     /// it has.
-    pub(super) fn hear(&mut self, client: usize, mut text: Waiting) {
+    pub(super) fn hear(&mut self, client: usize, mut text: WaitingText) {
         while !text.messages.is_empty() {
             let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
             if conn.is_busy() || self.is_high(client) {
@@ -38,12 +38,12 @@ impl Oracle {
     }
 
     /// As much waits as one message may have: of a text all that is behind the last command that was heard.
-    fn keep_waiting(&mut self, client: usize, text: Waiting) {
+    fn keep_waiting(&mut self, client: usize, text: WaitingText) {
         let limits = &self.config.limits;
         let (bytes, texts) = (limits.message_bytes, limits.waiting_messages);
         let conn = self.conns[client].as_mut().expect("it waits");
         conn.waiting.push_back(text);
-        let limit = if conn.waiting.iter().map(Waiting::bytes).sum::<usize>() > bytes {
+        let limit = if conn.waiting.iter().map(WaitingText::bytes).sum::<usize>() > bytes {
             Limit::MessageBytes
         } else if conn.waiting.len() > texts {
             Limit::WaitingMessages
@@ -86,17 +86,17 @@ impl Oracle {
         match message {
             ClientMessage::Connect(Some(token)) => {
                 self.conn(client).expect("it is open").wants.clear();
-                self.ask(client, token, Ask::Identity);
+                self.ask(client, token, TokenPurpose::Identity);
             }
             ClientMessage::Return(token, wants) => {
                 self.conn(client).expect("it is open").wants.clone_from(wants);
-                self.ask(client, token, Ask::Identity);
+                self.ask(client, token, TokenPurpose::Identity);
             }
             ClientMessage::Connect(None) if self.offered(client).is_some() => {
                 let token = self.offered(client).expect("there is one");
                 self.goals.reach(Goal::TokenInHeader);
                 self.conn(client).expect("it is open").wants.clear();
-                self.ask(client, &token, Ask::Identity);
+                self.ask(client, &token, TokenPurpose::Identity);
             }
             ClientMessage::Connect(None) if self.config.policy.allow_anonymous => {
                 self.welcome(client, &TokenOutcome::default())
@@ -114,7 +114,7 @@ impl Oracle {
         self.conns[client].as_ref()?.entry.token.clone()
     }
 
-    pub(super) fn ask(&mut self, client: usize, token: &str, ask: Ask) {
+    pub(super) fn ask(&mut self, client: usize, token: &str, ask: TokenPurpose) {
         let conn = self.conn(client).expect("it is open");
         (conn.asked, conn.ask) = (true, ask);
         self.turn.asks.push((client, token.into()));
@@ -122,19 +122,19 @@ impl Oracle {
 
     fn json_message(&mut self, client: usize, message: &ClientMessage) {
         match message {
-            ClientMessage::Subscribe(id, Named::Refused(code, limit), _) => {
+            ClientMessage::Subscribe(id, NamedRoom::Refused(code, limit), _) => {
                 limit.iter().for_each(|limit| self.hit(*limit));
                 self.refuse(client, *id, *code);
             }
             ClientMessage::Unknown(id, code) => self.refuse(client, *id, *code),
-            ClientMessage::Subscribe(id, Named::Room(room), asking) => self.subscribe(client, *id, *room, asking),
+            ClientMessage::Subscribe(id, NamedRoom::Room(room), asking) => self.subscribe(client, *id, *room, asking),
             ClientMessage::History(id, room, query) => self.ask_history(client, *id, *room, query),
             ClientMessage::Presence(id, room, only_counts) => self.ask_presence(client, *id, *room, *only_counts),
-            ClientMessage::Refresh(id, token) => self.ask(client, token, Ask::Refresh(*id)),
+            ClientMessage::Refresh(id, token) => self.ask(client, token, TokenPurpose::Refresh(*id)),
             ClientMessage::SubRefresh(id, room, _) if !self.rooms[*room].contains(&client) => {
                 self.refuse(client, *id, 103)
             }
-            ClientMessage::SubRefresh(id, room, token) => self.ask(client, token, Ask::SubRefresh(*id, *room)),
+            ClientMessage::SubRefresh(id, room, token) => self.ask(client, token, TokenPurpose::SubRefresh(*id, *room)),
             ClientMessage::Unsubscribe(id, room) => {
                 self.leave(client, *room);
                 self.reply(client, *id, "unsubscribe", json!({}));

@@ -1,13 +1,13 @@
 //! The reference model: all that it holds to be so, and what others may ask of it.
 
-use super::alternatives::Ways;
-use super::api_call::Meant;
-use super::bucket::{Address, Bucket};
-use super::connection::{Conn, Phase};
-use super::keys::Keys;
-use super::log::{Log, Past, Quiet};
-use super::membership::Seat;
-use super::turn::{Counted, Told, Turn};
+use super::alternatives::Alternatives;
+use super::api_call::ConnectionSelection;
+use super::bucket::{AddressRate, Bucket};
+use super::connection::{ExpectedConnection, ExpectedPhase};
+use super::keys::RememberedKeys;
+use super::log::{EmptyLog, ExpectedLog, RoomPast};
+use super::membership::ExpectedMembership;
+use super::turn::{ExpectedTotals, ExpectedTurn, SubjectChoices};
 use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantee, Guarantees};
 use crate::world::names::{room_name, user_name};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The judge.
 #[derive(Clone, Debug)]
-pub struct Oracle {
+pub struct ReferenceModel {
     pub(super) config: Arc<Config>,
     /// Names of the rooms that clients may name, then of the users' personal ones.
     pub(super) names: Arc<[Arc<str>]>,
@@ -26,38 +26,38 @@ pub struct Oracle {
     /// Nanoseconds; it does not go back.
     pub(crate) clock: u64,
     pub(super) unix_ms: u64,
-    pub(crate) conns: Vec<Option<Conn>>,
+    pub(crate) conns: Vec<Option<ExpectedConnection>>,
     /// The members of each room.
     pub(crate) rooms: Vec<Vec<usize>>,
     /// What is special about a client in a room; every member has one.
-    pub(crate) seats: BTreeMap<(usize, usize), Seat>,
-    pub(super) keys: Keys,
+    pub(crate) seats: BTreeMap<(usize, usize), ExpectedMembership>,
+    pub(super) keys: RememberedKeys,
     pub(super) arrivals: Bucket,
     /// The same for each address.
-    pub(super) addresses: [Address; 2],
+    pub(super) addresses: [AddressRate; 2],
     /// How many turns there were.
     pub(super) turns: u64,
     /// Counts the times at which logs began, lost their last member, or became fuller or emptier.
     pub(super) stamps: u64,
-    pub(crate) logs: Vec<Option<Log>>,
-    pub(super) quiet: Vec<Quiet>,
+    pub(crate) logs: Vec<Option<ExpectedLog>>,
+    pub(super) quiet: Vec<EmptyLog>,
     /// Every epoch there ever was.
     pub(super) epochs: Vec<Arc<str>>,
     /// Every slot's generations so far.
     pub(super) generations: BTreeMap<usize, u32>,
-    pub(super) past: Vec<Past>,
+    pub(super) past: Vec<RoomPast>,
     pub(crate) shutting_down: bool,
-    pub(super) counted: Counted,
+    pub(super) counted: ExpectedTotals,
     pub(super) goals: Goals,
-    pub(super) turn: Turn,
+    pub(super) turn: ExpectedTurn,
     /// Which connections the call at hand means.
-    pub(super) meant: Meant,
-    pub(super) told: Told,
-    pub(super) ways: Ways,
+    pub(super) meant: ConnectionSelection,
+    pub(super) told: SubjectChoices,
+    pub(super) ways: Alternatives,
     pub(super) overlooked: Guarantees,
 }
 
-impl Oracle {
+impl ReferenceModel {
     /// A world with nobody in it.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
@@ -69,14 +69,14 @@ impl Oracle {
             config: Arc::new(setup.config()),
             rooms: vec![Vec::new(); names.len()],
             seats: BTreeMap::new(),
-            keys: Keys::default(),
+            keys: RememberedKeys::default(),
             arrivals: Bucket::default(),
             addresses: Default::default(),
             turns: 0,
             stamps: 0,
             logs: vec![None; names.len()],
-            quiet: vec![Quiet::default(); names.len()],
-            past: vec![Past::default(); names.len()],
+            quiet: vec![EmptyLog::default(); names.len()],
+            past: vec![RoomPast::default(); names.len()],
             names: names.into(),
             users,
             clock: 0,
@@ -85,12 +85,12 @@ impl Oracle {
             epochs: Vec::new(),
             generations: BTreeMap::new(),
             shutting_down: false,
-            counted: Counted::default(),
+            counted: ExpectedTotals::default(),
             goals: Goals::default(),
-            turn: Turn::default(),
-            meant: Meant::All,
-            told: Told::default(),
-            ways: Ways::default(),
+            turn: ExpectedTurn::default(),
+            meant: ConnectionSelection::All,
+            told: SubjectChoices::default(),
+            ways: Alternatives::default(),
             overlooked: if setup.judges != Judges::All { Guarantees::of(Guarantee::ALL) } else { setup.overlooked },
         }
     }
@@ -121,28 +121,29 @@ impl Oracle {
     /// Whether this client's connection is closing, or has ended.
     #[must_use]
     pub fn is_closing(&self, client: usize) -> bool {
-        self.conns[client].as_ref().is_none_or(|conn| matches!(conn.phase, Phase::Closing { .. }))
+        self.conns[client].as_ref().is_none_or(|conn| matches!(conn.phase, ExpectedPhase::Closing { .. }))
     }
 
     /// Whether this client is not listened to: it is to read first.
     #[must_use]
     pub fn is_paused(&self, client: usize) -> bool {
-        let is_paused = |conn: &Conn| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
+        let is_paused = |conn: &ExpectedConnection| conn.is_open() && !conn.waiting.is_empty() && !conn.asked;
         self.was_high(client) || self.conns[client].as_ref().is_some_and(is_paused)
     }
 
     /// Whether so much waited for this client after the last turn that nothing more was done for it.
     pub(super) fn was_high(&self, client: usize) -> bool {
         let limits = &self.config.limits;
-        let is_high =
-            |conn: &Conn| conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4;
+        let is_high = |conn: &ExpectedConnection| {
+            conn.waited > (limits.outbox_frames / 4).max(1) || conn.bytes > limits.outbox_bytes / 4
+        };
         self.conns[client].as_ref().is_some_and(|conn| conn.is_open() && is_high(conn))
     }
 
     /// Whether this client's socket has not been offered what waits, which is as much as one that refuses may be left with.
     #[must_use]
     pub fn is_to_be_offered(&self, client: usize) -> bool {
-        let is_much = |conn: &Conn| !conn.refused && conn.frames() >= self.config.limits.outbox_frames;
+        let is_much = |conn: &ExpectedConnection| !conn.refused && conn.frames() >= self.config.limits.outbox_frames;
         self.conns[client].as_ref().is_some_and(is_much)
     }
 
@@ -212,11 +213,11 @@ impl Oracle {
     pub fn describe(&self, client: usize) -> String {
         let Some(conn) = &self.conns[client] else { return "-".into() };
         let phase = match &conn.phase {
-            Phase::Handshaking => "handshaking".into(),
-            Phase::Open if conn.asked => "asked".into(),
-            Phase::Open if conn.ready => "ready".into(),
-            Phase::Open => "open".into(),
-            Phase::Closing { cause, code, .. } => format!("closing {code} for {cause:?}"),
+            ExpectedPhase::Handshaking => "handshaking".into(),
+            ExpectedPhase::Open if conn.asked => "asked".into(),
+            ExpectedPhase::Open if conn.ready => "ready".into(),
+            ExpectedPhase::Open => "open".into(),
+            ExpectedPhase::Closing { cause, code, .. } => format!("closing {code} for {cause:?}"),
         };
         let rooms: Vec<&str> = (0..self.rooms.len())
             .filter(|room| self.rooms[*room].contains(&client))

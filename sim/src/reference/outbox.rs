@@ -1,22 +1,22 @@
 //! What waits to be written to a client, and what is put off while it does not read.
 
-use super::connection::{Ending, Phase, Side, Timer};
-use super::expect::Expect;
-use super::model::Oracle;
+use super::connection::{ClientSide, ExpectedEnd, ExpectedPhase, ExpectedTimer};
+use super::expect::ExpectedFrame;
+use super::model::ReferenceModel;
 use super::time::nanos;
 use crate::goals::Goal;
 use parlor_core::{CloseCause, Limit};
 
-impl Oracle {
+impl ReferenceModel {
     /// Puts a frame before a client, or closes it as slow where its outbox has no room.
-    pub(super) fn tell(&mut self, client: usize, expect: Expect) {
+    pub(super) fn tell(&mut self, client: usize, expect: ExpectedFrame) {
         if !self.enqueue(client, expect) {
             self.close(client, CloseCause::Slow);
         }
     }
 
     /// Whether the outbox had room for it.
-    pub(super) fn enqueue(&mut self, client: usize, expect: Expect) -> bool {
+    pub(super) fn enqueue(&mut self, client: usize, expect: ExpectedFrame) -> bool {
         if let Some(limit) = self.fullness(client, &expect) {
             self.hit(limit);
             return false;
@@ -28,7 +28,7 @@ impl Oracle {
     }
 
     /// Which limit keeps a frame out of an outbox. It is open where the words of an error decide.
-    pub(super) fn fullness(&mut self, client: usize, expect: &Expect) -> Option<Limit> {
+    pub(super) fn fullness(&mut self, client: usize, expect: &ExpectedFrame) -> Option<Limit> {
         let limits = &self.config.limits;
         let (frame_bytes, outbox_bytes, outbox_frames) =
             (limits.frame_bytes, limits.outbox_bytes, limits.outbox_frames);
@@ -67,15 +67,17 @@ impl Oracle {
         conn.waited = conn.frames();
         conn.refused = !conn.is_idle();
         match conn.phase {
-            Phase::Closing { cause, code, client: Side::Ended } if conn.is_idle() => {
-                self.end(client, Ending { cause, code, clean: true });
+            ExpectedPhase::Closing { cause, code, client: ClientSide::Ended } if conn.is_idle() => {
+                self.end(client, ExpectedEnd { cause, code, clean: true });
             }
-            Phase::Closing { .. } if conn.is_idle() && bytes > 0 => {
+            ExpectedPhase::Closing { .. } if conn.is_idle() && bytes > 0 => {
                 let id = conn.id;
                 self.turn.finished.push(id);
             }
-            Phase::Open if conn.is_idle() => conn.disarm(Timer::Write),
-            Phase::Open if bytes > 0 || conn.timer(Timer::Write).is_none() => conn.arm(Timer::Write, deadline),
+            ExpectedPhase::Open if conn.is_idle() => conn.disarm(ExpectedTimer::Write),
+            ExpectedPhase::Open if bytes > 0 || conn.timer(ExpectedTimer::Write).is_none() => {
+                conn.arm(ExpectedTimer::Write, deadline)
+            }
             _ => {}
         }
         if was_high {

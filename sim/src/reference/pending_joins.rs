@@ -1,19 +1,20 @@
 //! Rooms that a client has not asked for in a command, and wants to have something of that it has missed: it is put into one
 //! after the other, each when it has read what it was sent before.
 
-use super::connection::Entering;
-use super::membership::{Seat, Wish};
-use super::model::Oracle;
+use super::connection::PendingJoin;
+use super::membership::{ExpectedMembership, MembershipReason};
+use super::model::ReferenceModel;
 use crate::goals::Goal;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-impl Oracle {
+impl ReferenceModel {
     /// Puts a connection into the rooms that it starts in: at once into those of which it wants nothing but what is new. Who
     /// makes room for it goes then, and it is put into the others.
-    pub(super) fn put_into_all(&mut self, client: usize, rooms: Vec<Entering>, displaced: Option<usize>) {
-        let (others, mut at_once): (Vec<_>, Vec<_>) = rooms.into_iter().partition(|room| room.want != Want::Nothing);
+    pub(super) fn put_into_all(&mut self, client: usize, rooms: Vec<PendingJoin>, displaced: Option<usize>) {
+        let (others, mut at_once): (Vec<_>, Vec<_>) =
+            rooms.into_iter().partition(|room| room.want != RecoverFrom::Nothing);
         let mut others = others.into_iter();
         if at_once.is_empty() {
             at_once.extend(others.next());
@@ -39,9 +40,9 @@ impl Oracle {
     }
 
     /// Puts a connection into a room, now or when its client has read.
-    pub(super) fn put_into(&mut self, client: usize, entering: Entering) {
+    pub(super) fn put_into(&mut self, client: usize, entering: PendingJoin) {
         let Some(conn) = self.conns[client].as_ref().filter(|conn| conn.is_open()) else { return };
-        if entering.want != Want::Nothing && (!conn.entering.is_empty() || self.is_behind(client)) {
+        if entering.want != RecoverFrom::Nothing && (!conn.entering.is_empty() || self.is_behind(client)) {
             self.conn(client).expect("it is open").entering.push_back(entering);
         } else {
             self.enter(client, entering);
@@ -59,7 +60,7 @@ impl Oracle {
         self.hear_waiting(client);
     }
 
-    fn enter(&mut self, client: usize, Entering { room, want, seat }: Entering) {
+    fn enter(&mut self, client: usize, PendingJoin { room, want, seat }: PendingJoin) {
         let Ok(replay) = self.join(client, room, &want, seat) else { return self.overloaded(client) };
         let conn = self.conns[client].as_mut().expect("it is open");
         conn.recoveries += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());
@@ -87,7 +88,7 @@ impl Oracle {
     }
 
     /// Gives up putting a connection into a room. Returns why it was wanted there.
-    pub(super) fn stop_entering(&mut self, client: usize, room: usize) -> Option<Seat> {
+    pub(super) fn stop_entering(&mut self, client: usize, room: usize) -> Option<ExpectedMembership> {
         let conn = self.conn(client)?;
         let at = conn.entering.iter().position(|entering| entering.room == room)?;
         let seat = conn.entering.remove(at)?.seat;
@@ -96,14 +97,14 @@ impl Oracle {
     }
 
     /// What is known of a connection in a room, or on its way there.
-    pub(super) fn seat(&self, client: usize, room: usize) -> Option<&Seat> {
+    pub(super) fn seat(&self, client: usize, room: usize) -> Option<&ExpectedMembership> {
         let entering = self.conns[client].iter().flat_map(|conn| &conn.entering);
         let on_its_way = entering.filter(|entering| entering.room == room).map(|entering| &entering.seat).next();
         self.seats.get(&(room, client)).or(on_its_way)
     }
 
     /// The same, to change who wants it there.
-    pub(super) fn wishes(&mut self, client: usize, room: usize) -> Option<&mut BTreeSet<Wish>> {
+    pub(super) fn wishes(&mut self, client: usize, room: usize) -> Option<&mut BTreeSet<MembershipReason>> {
         if let Some(seat) = self.seats.get_mut(&(room, client)) {
             return Some(&mut seat.wanted);
         }

@@ -1,22 +1,22 @@
 //! The plain protocol: what a connection says and is told.
 
-use super::connection::{Ask, Entering};
-use super::expect::{Expect, WORDS};
-use super::membership::{Seat, Wish};
-use super::model::Oracle;
+use super::connection::{PendingJoin, TokenPurpose};
+use super::expect::{ExpectedFrame, WORDS};
+use super::membership::{ExpectedMembership, MembershipReason};
+use super::model::ReferenceModel;
 use super::names::user_text;
 use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
 use crate::world::client_message::ClientMessage;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::{CloseCause, Limit};
 use serde_json::json;
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn opened_plain(&mut self, client: usize) {
         let token = self.conn(client).and_then(|conn| conn.entry.token.clone());
         match token {
-            Some(token) => self.ask(client, &token, Ask::Identity),
+            Some(token) => self.ask(client, &token, TokenPurpose::Identity),
             None if self.config.policy.allow_anonymous => self.greet(client, None, None),
             None => {}
         }
@@ -40,7 +40,8 @@ impl Oracle {
             // What it is told before that is dropped with the close; it does not have to fit for that.
             self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
             let refusals = asked.iter().filter(|_| !allowed).map(|_| self.plain_error(None, 103));
-            let told: Vec<Expect> = self.greeting(client, &named, authenticated).into_iter().chain(refusals).collect();
+            let told: Vec<ExpectedFrame> =
+                self.greeting(client, &named, authenticated).into_iter().chain(refusals).collect();
             let _ = told.into_iter().all(|expect| self.enqueue(client, expect));
             return self.turn_away(client, token, CloseCause::Rooms);
         }
@@ -52,10 +53,10 @@ impl Oracle {
         if let Some(flaw) = flaw {
             self.complain_of_token(client, flaw);
         }
-        let rooms: Vec<Entering> = rooms.into_iter().map(|room| self.entering(client, token, room)).collect();
+        let rooms: Vec<PendingJoin> = rooms.into_iter().map(|room| self.entering(client, token, room)).collect();
         if !self.is_open(client) {
             let info = self.info_of(client, token.user, token.info.as_deref());
-            let at_once = rooms.iter().filter(|entering| entering.want == Want::Nothing);
+            let at_once = rooms.iter().filter(|entering| entering.want == RecoverFrom::Nothing);
             let at_once: Vec<usize> = at_once.map(|entering| entering.room).collect();
             self.join_all_in_vain(&info, client, &at_once);
             self.turn_away(client, token, CloseCause::Slow);
@@ -66,25 +67,25 @@ impl Oracle {
     }
 
     /// Why a plain client is put into a room that it starts in, and what it wants of that.
-    pub(super) fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> Entering {
+    pub(super) fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> PendingJoin {
         let entry = &self.conns[client].as_ref().expect("it is there").entry;
         let is_named = entry.rooms.contains(&room);
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
-        let in_url = if is_named { entry.want.clone() } else { Want::Nothing };
-        let mut seat = Seat::default();
-        seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(Wish::Client));
+        let in_url = if is_named { entry.want.clone() } else { RecoverFrom::Nothing };
+        let mut seat = ExpectedMembership::default();
+        seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(MembershipReason::Client));
         seat.wanted.extend(self.placed(token).contains(&room).then(|| self.wish(token, room)));
-        Entering { room, want: before.unwrap_or(in_url), seat }
+        PendingJoin { room, want: before.unwrap_or(in_url), seat }
     }
 
     /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.
-    pub(super) fn wanted_of_own(&self, client: usize, room: usize) -> Want {
+    pub(super) fn wanted_of_own(&self, client: usize, room: usize) -> RecoverFrom {
         let since = &self.conns[client].as_ref().expect("it is open").entry.since;
-        since.iter().find(|(of, _)| *of == room).map_or(Want::Nothing, |(_, want)| want.clone())
+        since.iter().find(|(of, _)| *of == room).map_or(RecoverFrom::Nothing, |(_, want)| want.clone())
     }
 
     /// What it is greeted with, if it is.
-    fn greeting(&self, client: usize, rooms: &[usize], authenticated: bool) -> Option<Expect> {
+    fn greeting(&self, client: usize, rooms: &[usize], authenticated: bool) -> Option<ExpectedFrame> {
         let rooms: Vec<&str> = rooms.iter().map(|room| &*self.names[*room]).collect();
         let conn = self.conns[client].as_ref().filter(|conn| conn.entry.greeting)?;
         let greeting = json!({
@@ -94,7 +95,7 @@ impl Oracle {
             "authenticated": authenticated,
             "client": conn.client_id.to_string(),
         });
-        Some(Expect::json(greeting, 9 << 56))
+        Some(ExpectedFrame::json(greeting, 9 << 56))
     }
 
     pub(super) fn decided_plain(&mut self, client: usize, token: &TokenOutcome) {
@@ -115,7 +116,7 @@ impl Oracle {
             (None, true) => {
                 let user = user_text(token.user);
                 let frame = json!({ "type": "authenticated", "user": user, "timestamp": self.timestamp() });
-                self.renew(client, token, Expect::json(frame, 10 << 56));
+                self.renew(client, token, ExpectedFrame::json(frame, 10 << 56));
             }
         }
     }
@@ -123,16 +124,16 @@ impl Oracle {
     pub(super) fn plain_message(&mut self, client: usize, message: &ClientMessage) {
         let conn = self.conns[client].as_ref().expect("it is open");
         match message {
-            ClientMessage::Connect(Some(token)) => self.ask(client, token, Ask::Identity),
+            ClientMessage::Connect(Some(token)) => self.ask(client, token, TokenPurpose::Identity),
             _ if !conn.ready => self.complain(client, message.plain_id()),
             ClientMessage::Ping => {
                 let pong = json!({ "type": "pong", "timestamp": self.timestamp() });
-                self.tell(client, Expect::json(pong, 11 << 56));
+                self.tell(client, ExpectedFrame::json(pong, 11 << 56));
             }
             ClientMessage::Select(events) => {
                 let frame = json!({ "type": "subscribed", "events": events, "timestamp": self.timestamp() });
                 self.conn(client).expect("it is open").filter.clone_from(events);
-                self.tell(client, Expect::json(frame, 12 << 56));
+                self.tell(client, ExpectedFrame::json(frame, 12 << 56));
             }
             ClientMessage::Publish(id, room, data) => self.client_publish(client, *id, *room, data.as_deref()),
             ClientMessage::Unknown(_, 0) => self.counted.unknown_types += 1,
@@ -173,7 +174,7 @@ impl Oracle {
             if let Some(id) = id {
                 error["id"] = id.into();
             }
-            self.tell(client, Expect::json(error, 13 << 56));
+            self.tell(client, ExpectedFrame::json(error, 13 << 56));
         }
     }
 
@@ -185,12 +186,12 @@ impl Oracle {
         }
     }
 
-    fn plain_error(&self, id: Option<u64>, code: u16) -> Expect {
+    fn plain_error(&self, id: Option<u64>, code: u16) -> ExpectedFrame {
         let mut error = json!({ "type": "error", "message": WORDS, "timestamp": self.timestamp(), "code": code });
         if let Some(id) = id {
             error["id"] = id.into();
         }
-        Expect::json(error, 14 << 56 | u64::from(code))
+        ExpectedFrame::json(error, 14 << 56 | u64::from(code))
     }
 
     /// RFC 3339 with milliseconds, in UTC.

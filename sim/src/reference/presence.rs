@@ -1,14 +1,14 @@
 //! Who is in a room, as those who ask are answered and those who watch are told.
 
-use super::expect::Expect;
-use super::membership::News;
-use super::model::Oracle;
+use super::expect::ExpectedFrame;
+use super::membership::MembershipEvent;
+use super::model::ReferenceModel;
 use super::names::user_text;
 use crate::goals::Goal;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Map, Value, json};
 
-impl Oracle {
+impl ReferenceModel {
     /// Who a connection is in a room.
     pub(super) fn info(&self, client: usize, room: usize) -> Value {
         let conn = self.conns[client].as_ref().expect("members exist");
@@ -32,13 +32,13 @@ impl Oracle {
     /// Takes note that somebody came or went: whoever watches then is told in turn.
     pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
         let info = self.info(client, room);
-        self.turn.news.push_back(News { room, client, info, came });
+        self.turn.news.push_back(MembershipEvent { room, client, info, came });
     }
 
     /// The same of somebody who was closed on the way in.
     pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
         for came in [true, false] {
-            self.turn.news.push_back(News { room, client, info: info.clone(), came });
+            self.turn.news.push_back(MembershipEvent { room, client, info: info.clone(), came });
         }
     }
 
@@ -55,7 +55,7 @@ impl Oracle {
 
     /// Tells them the first thing that is new. False where there is nothing.
     pub(super) fn tell_next(&mut self) -> bool {
-        let Some(News { room, client, info, came }) = self.turn.news.pop_front() else { return false };
+        let Some(MembershipEvent { room, client, info, came }) = self.turn.news.pop_front() else { return false };
         if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.vacated(room);
             return true;
@@ -65,7 +65,7 @@ impl Oracle {
         let kind = if came { "join" } else { "leave" };
         let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
         let tag = 16 << 56 | (room as u64) << 48 | (client as u64) << 1 | u64::from(came);
-        let expect = Expect::json(push, tag).among(self.turns, (room, client));
+        let expect = ExpectedFrame::json(push, tag).among(self.turns, (room, client));
         let mut slow = Vec::new();
         for watcher in watchers {
             if watcher != client {

@@ -1,16 +1,16 @@
 //! Publications and messages: their place in the log, and who receives them.
 
-use super::connection::Conn;
-use super::expect::Expect;
-use super::log::{LoggedPublication, Origin, PUBLICATION, Place};
-use super::model::Oracle;
+use super::connection::ExpectedConnection;
+use super::expect::ExpectedFrame;
+use super::log::{ExpectedPosition, LoggedPublication, PUBLICATION, PublisherInfo};
+use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::world::payload::Data;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn client_publish(&mut self, client: usize, id: Option<u64>, room: usize, data: Option<&Data>) {
         let conn = self.conns[client].as_ref().expect("it is open");
         let json = conn.entry.json;
@@ -41,7 +41,7 @@ impl Oracle {
         };
         // Tags and keeping out of the log are for backends alone.
         let data = Data { unlogged: false, tagged: false, ..data.clone() };
-        let origin = Origin { info: self.info(client, room) };
+        let origin = PublisherInfo { info: self.info(client, room) };
         let (offset, epoch) = self.publish(room, &data, Some(&origin));
         let Some((id, _)) = id.zip(self.conns[client].as_ref().filter(|conn| conn.is_open())) else { return };
         if json {
@@ -49,7 +49,7 @@ impl Oracle {
         } else {
             let room = &*self.names[room];
             let published = json!({ "type": "published", "id": id, "room": room, "epoch": epoch, "offset": offset });
-            self.tell(client, Expect::json(published, 8 << 56 | id << 32));
+            self.tell(client, ExpectedFrame::json(published, 8 << 56 | id << 32));
         }
     }
 
@@ -63,10 +63,10 @@ impl Oracle {
     }
 
     /// Publishes to a room. Returns the message's place, with offset 0 where it has none.
-    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&Origin>) -> Place {
+    pub(super) fn publish(&mut self, room: usize, data: &Data, origin: Option<&PublisherInfo>) -> ExpectedPosition {
         let mut body = json!({ "data": null });
         let mut bytes = data.line.len();
-        if let Some(Origin { info }) = origin {
+        if let Some(PublisherInfo { info }) = origin {
             body["info"] = info.clone();
             bytes += ["user", "conn_info", "chan_info"].iter().map(|key| written(&info[key])).sum::<usize>();
         }
@@ -151,8 +151,8 @@ impl Oracle {
         place: Option<(usize, u64)>,
     ) {
         let mut slow = Vec::new();
-        let enveloped = Expect::publication(envelope.clone(), hole, &data.line, tag);
-        let bare = Expect::bare(&data.line, tag);
+        let enveloped = ExpectedFrame::publication(envelope.clone(), hole, &data.line, tag);
+        let bare = ExpectedFrame::bare(&data.line, tag);
         let place = place.map(|(room, offset)| self.place_frame("position", room, offset));
         for &client in receivers {
             let conn = self.conns[client].as_ref().expect("receivers are open");
@@ -181,6 +181,6 @@ pub(super) fn written(value: &Value) -> usize {
     }
 }
 
-pub(super) fn wants(conn: &Conn, data: &Data) -> bool {
+pub(super) fn wants(conn: &ExpectedConnection, data: &Data) -> bool {
     conn.filter.is_empty() || data.event.is_some_and(|event| conn.filter.contains(&event))
 }

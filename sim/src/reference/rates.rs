@@ -1,7 +1,7 @@
 //! The rates that clients and new connections are held to, and the account of refusals.
 
 use super::bucket::SECOND;
-use super::model::Oracle;
+use super::model::ReferenceModel;
 use crate::goals::Goal;
 use parlor_core::limits::Rate;
 use parlor_core::{CloseCause, Limit};
@@ -13,7 +13,7 @@ fn pair(rate: Rate) -> (u32, u32) {
     (rate.per_second, rate.burst)
 }
 
-impl Oracle {
+impl ReferenceModel {
     /// Whether a client may send one frame more now; it is closed where not.
     pub(super) fn may_send_frame(&mut self, client: usize) -> bool {
         let (clock, rate) = (self.clock, pair(self.config.limits.client_frames));

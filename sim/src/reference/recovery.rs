@@ -1,38 +1,38 @@
 //! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
 
-use super::expect::Expect;
-use super::log::{Log, LoggedPublication, Replay, bodies};
-use super::model::Oracle;
+use super::expect::ExpectedFrame;
+use super::log::{ExpectedLog, ExpectedReplay, LoggedPublication, bodies};
+use super::model::ReferenceModel;
 use crate::goals::Goal;
-use crate::world::history_request::{Query, Want};
+use crate::world::history_request::{HistoryQuery, RecoverFrom};
 use serde_json::{Value, json};
 
-impl Oracle {
+impl ReferenceModel {
     /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.
-    pub(super) fn replay(&mut self, room: usize, want: &Want) -> Option<Replay> {
+    pub(super) fn replay(&mut self, room: usize, want: &RecoverFrom) -> Option<ExpectedReplay> {
         let log = self.logs[room].as_ref().expect("whoever joins finds a log");
         match want {
-            Want::Nothing => Some(Replay::default()),
-            Want::Last(count) => {
+            RecoverFrom::Nothing => Some(ExpectedReplay::default()),
+            RecoverFrom::Last(count) => {
                 let mut entries: Vec<LoggedPublication> =
                     log.entries.iter().rev().take(self.fitting(*count, log.entries.iter().rev())).cloned().collect();
                 entries.reverse();
-                Some(Replay { recovered: None, entries })
+                Some(ExpectedReplay { recovered: None, entries })
             }
-            Want::Since { epoch, offset, refuse } => {
+            RecoverFrom::Since { epoch, offset, refuse } => {
                 let missed = self.missed(log, epoch, *offset);
                 self.note_recovery(room, epoch, *offset, missed.as_deref());
                 match missed {
-                    Some(entries) => Some(Replay { recovered: Some(true), entries }),
+                    Some(entries) => Some(ExpectedReplay { recovered: Some(true), entries }),
                     None if *refuse => None,
-                    None => Some(Replay::FAILED),
+                    None => Some(ExpectedReplay::FAILED),
                 }
             }
         }
     }
 
     /// SEMANTICS 5: the epoch is empty or equal, and either nothing is missing or all that is missing is retained and fits.
-    fn missed(&self, log: &Log, epoch: &str, offset: u64) -> Option<Vec<LoggedPublication>> {
+    fn missed(&self, log: &ExpectedLog, epoch: &str, offset: u64) -> Option<Vec<LoggedPublication>> {
         let is_this = epoch.is_empty() || log.epoch.as_deref() == Some(epoch);
         if !is_this || offset > log.top {
             return None;
@@ -41,7 +41,7 @@ impl Oracle {
             log.entries.iter().filter(|entry| entry.offset > offset).cloned().collect();
         let complete = (offset + 1..=log.top).eq(missed.iter().map(|entry| entry.offset));
         let limits = &self.config.limits;
-        let replay = Replay { recovered: None, entries: missed };
+        let replay = ExpectedReplay { recovered: None, entries: missed };
         let fits = replay.entries.len() <= limits.reply_messages && replay.encoded() <= limits.reply_bytes;
         (complete && fits).then_some(replay.entries)
     }
@@ -72,7 +72,7 @@ impl Oracle {
     }
 
     /// A part of a room's log with its position, or the error.
-    pub(super) fn read(&mut self, room: usize, query: &Query) -> Result<Vec<LoggedPublication>, u16> {
+    pub(super) fn read(&mut self, room: usize, query: &HistoryQuery) -> Result<Vec<LoggedPublication>, u16> {
         if query.is_impossible() {
             return Err(107);
         }
@@ -113,7 +113,7 @@ impl Oracle {
     }
 
     /// What a subscription says of where it begins.
-    pub(super) fn start(&self, room: usize, replay: &Replay) -> Value {
+    pub(super) fn start(&self, room: usize, replay: &ExpectedReplay) -> Value {
         let missed = replay.entries.len() as u64;
         let mut start = self.position(room);
         if let Some(recovered) = replay.recovered.filter(|_| self.keeps_history()) {
@@ -129,7 +129,7 @@ impl Oracle {
     }
 
     /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
-    pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: Replay) {
+    pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: ExpectedReplay) {
         let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         if replay.recovered == Some(false) {
@@ -138,7 +138,7 @@ impl Oracle {
         }
         for entry in &replay.entries {
             if self.is_open(client) {
-                self.tell(client, Expect::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
+                self.tell(client, ExpectedFrame::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
             }
             if positions {
                 self.place(client, "position", room, entry.offset);
@@ -157,9 +157,9 @@ impl Oracle {
     }
 
     /// A `position` or `gap` frame.
-    pub(super) fn place_frame(&self, kind: &str, room: usize, offset: u64) -> Expect {
+    pub(super) fn place_frame(&self, kind: &str, room: usize, offset: u64) -> ExpectedFrame {
         let frame = json!({ "type": kind, "room": *self.names[room], "epoch": self.epoch(room), "offset": offset });
-        Expect::json(frame, 15 << 56 | (room as u64) << 48 | offset)
+        ExpectedFrame::json(frame, 15 << 56 | (room as u64) << 48 | offset)
     }
 
     /// Forgets what a room's log retains; its epoch and top stay while it is remembered.

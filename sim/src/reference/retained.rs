@@ -1,11 +1,11 @@
 //! What logs retain, and which of them gives something up when all retain too much.
 
-use super::log::{Fullness, LoggedPublication};
-use super::model::Oracle;
+use super::log::{LogFullness, LoggedPublication};
+use super::model::ReferenceModel;
 use crate::goals::Goal;
 use std::collections::BTreeMap;
 
-impl Oracle {
+impl ReferenceModel {
     /// Whether rooms keep what they say.
     pub(super) fn keeps_history(&self) -> bool {
         let limits = &self.config.limits;
@@ -63,7 +63,7 @@ impl Oracle {
     /// The log that is the fullest to within a factor of two, and of several the one that has been so for the longest, gives
     /// up its oldest message.
     fn give_up(&mut self, publisher: usize, newest: u64) {
-        let fullness = |room: &usize| self.logs[*room].as_ref().map_or(Fullness::default(), |log| log.fullness);
+        let fullness = |room: &usize| self.logs[*room].as_ref().map_or(LogFullness::default(), |log| log.fullness);
         let most = (0..self.logs.len()).map(|room| fullness(&room).bits).max();
         let fullest = (0..self.logs.len()).filter(|room| Some(fullness(room).bits) == most);
         let room = fullest.min_by_key(|room| fullness(room).since).expect("what is retained is in a log");
@@ -86,7 +86,7 @@ impl Oracle {
         let bits = usize::BITS - log.bytes().leading_zeros();
         if log.fullness.bits != bits {
             self.stamps += 1;
-            log.fullness = Fullness { bits, since: self.stamps };
+            log.fullness = LogFullness { bits, since: self.stamps };
         }
     }
 

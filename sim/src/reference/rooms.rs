@@ -1,22 +1,28 @@
 //! Members of rooms: joining, leaving, and whether a room may have any.
 
-use super::answer::Denied;
-use super::log::Replay;
-use super::membership::Seat;
-use super::model::Oracle;
-use super::turn::Subject;
+use super::answer::ApiRefusal;
+use super::log::ExpectedReplay;
+use super::membership::ExpectedMembership;
+use super::model::ReferenceModel;
+use super::turn::RoomOrUser;
 use crate::goals::Goal;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::Limit;
 use serde_json::Value;
 
-impl Oracle {
+impl ReferenceModel {
     /// Makes a connection a member and returns what it gets first, or the error where there is no place for the log or
     /// what it wants cannot be had.
-    pub(super) fn join(&mut self, client: usize, room: usize, want: &Want, seat: Seat) -> Result<Replay, Denied> {
+    pub(super) fn join(
+        &mut self,
+        client: usize,
+        room: usize,
+        want: &RecoverFrom,
+        seat: ExpectedMembership,
+    ) -> Result<ExpectedReplay, ApiRefusal> {
         if !self.may_occupy(room) {
             self.hit(Limit::Logs);
-            return Err(Denied::by("logs"));
+            return Err(ApiRefusal::by("logs"));
         }
         self.begin_log(room);
         let Some(replay) = self.replay(room, want) else {
@@ -24,10 +30,10 @@ impl Oracle {
             if self.logs[room].as_ref().is_some_and(|log| log.top == 0) && !self.has_members(room) {
                 self.drop_log(room);
             }
-            return Err(Denied::from(112));
+            return Err(ApiRefusal::from(112));
         };
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
-            self.turn.changes.push((Subject::Room(room), true));
+            self.turn.changes.push((RoomOrUser::Room(room), true));
             self.past[room].occupied += 1;
             if self.past[room].occupied > 1 {
                 self.goals.reach(Goal::RoomReoccupied);
@@ -41,11 +47,17 @@ impl Oracle {
     }
 
     /// The client asks for a room that its token or a backend has put it into.
-    pub(super) fn join_again(&mut self, client: usize, room: usize, want: &Want, seat: Seat) -> Replay {
+    pub(super) fn join_again(
+        &mut self,
+        client: usize,
+        room: usize,
+        want: &RecoverFrom,
+        seat: ExpectedMembership,
+    ) -> ExpectedReplay {
         self.goals.reach(Goal::JoinedAgain);
         let before = self.seats.remove(&(room, client)).expect("it is there");
         let wanted = &before.wanted | &seat.wanted;
-        self.seats.insert((room, client), Seat { wanted, ..seat });
+        self.seats.insert((room, client), ExpectedMembership { wanted, ..seat });
         self.arm_seats(client);
         self.replay(room, &want.clone().or_without()).expect("it is no reason to refuse")
     }
@@ -58,7 +70,7 @@ impl Oracle {
         self.counted.late_joins += 1;
         // Whoever leaves it in this turn is there until the home has heard of that.
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
-            self.turn.flashes.push(Subject::Room(room));
+            self.turn.flashes.push(RoomOrUser::Room(room));
             // It leaves with those who are settled next.
             self.stamp_vacated(room, self.stamps + 1);
         } else {
@@ -79,7 +91,7 @@ impl Oracle {
 
     /// The home has heard that the last member of a room is gone.
     pub(super) fn vacated(&mut self, room: usize) {
-        self.turn.changes.push((Subject::Room(room), false));
+        self.turn.changes.push((RoomOrUser::Room(room), false));
         self.stamp_vacated(room, self.stamps);
         self.end_log(room);
     }
@@ -92,6 +104,6 @@ impl Oracle {
 
     /// Whether the home knows of members: it hears of who has left after what was asked of it before.
     pub(super) fn has_members(&self, room: usize) -> bool {
-        !self.rooms[room].is_empty() || self.is_being_left(room) || self.turn.flashes.contains(&Subject::Room(room))
+        !self.rooms[room].is_empty() || self.is_being_left(room) || self.turn.flashes.contains(&RoomOrUser::Room(room))
     }
 }

@@ -1,11 +1,11 @@
 //! The reference model's view of one input, and of the request that a connection comes with.
 
-use super::api_call::Call;
+use super::api_call::ApiCall;
 use crate::world::client_message::ClientMessage;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::CloseCause;
 
-/// What the oracle is told of one input.
+/// What the reference is told of one input.
 #[derive(Clone, Debug)]
 pub enum Stimulus<'a> {
     /// The 101 is out.
@@ -33,7 +33,7 @@ pub enum Stimulus<'a> {
     /// The token has been looked at.
     Decided(usize, TokenOutcome),
     /// A backend's call.
-    Call(Call<'a>),
+    Call(ApiCall<'a>),
     /// Time may have passed.
     Tick,
     /// The server is to stop.
@@ -83,9 +83,9 @@ pub struct Arrival {
     /// The token in the request.
     pub token: Option<String>,
     /// What it wants of each of its rooms before anything else.
-    pub want: Want,
+    pub want: RecoverFrom,
     /// What it wants of rooms by their name instead, of those too that its token puts it in.
-    pub since: Vec<(usize, Want)>,
+    pub since: Vec<(usize, RecoverFrom)>,
     /// Whether it is told where it is.
     pub positions: bool,
     /// Which of the addresses it comes from.

@@ -1,18 +1,18 @@
 //! `subscribe`, and `history` of a client: whether it may, and what it is answered.
 
-use super::connection::Ask;
+use super::connection::TokenPurpose;
 use super::expect::EPOCH;
-use super::membership::{Seat, Wish};
-use super::model::Oracle;
+use super::membership::{ExpectedMembership, MembershipReason};
+use super::model::ReferenceModel;
 use crate::goals::Goal;
-use crate::world::client_message::Asking;
-use crate::world::history_request::{Query, Want};
+use crate::world::client_message::SubscribeOptions;
+use crate::world::history_request::{HistoryQuery, RecoverFrom};
 use parlor_core::Limit;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-impl Oracle {
-    pub(super) fn subscribe(&mut self, client: usize, id: u64, room: usize, asking: &Asking) {
+impl ReferenceModel {
+    pub(super) fn subscribe(&mut self, client: usize, id: u64, room: usize, asking: &SubscribeOptions) {
         if let Some(code) = self.obstacle(client, room) {
             return self.refuse(client, id, code);
         }
@@ -23,10 +23,13 @@ impl Oracle {
             return self.refuse(client, id, 111);
         }
         match &asking.token {
-            Some(token) => self.ask(client, token, Ask::Subscribe(id, room, asking.clone())),
+            Some(token) => self.ask(client, token, TokenPurpose::Subscribe(id, room, asking.clone())),
             None if !self.config.policy.allow_subscribe => self.refuse(client, id, 103),
             None => {
-                let seat = Seat { watches: asking.watch, ..Seat::because(Wish::Client) };
+                let seat = ExpectedMembership {
+                    watches: asking.watch,
+                    ..ExpectedMembership::because(MembershipReason::Client)
+                };
                 self.enter_asked((client, id), room, &asking.want, seat, None);
             }
         }
@@ -35,7 +38,7 @@ impl Oracle {
     /// Why a connection cannot be put into a room.
     pub(super) fn obstacle(&mut self, client: usize, room: usize) -> Option<u16> {
         if let Some(seat) = self.seat(client, room) {
-            return seat.wanted.contains(&Wish::Client).then_some(105);
+            return seat.wanted.contains(&MembershipReason::Client).then_some(105);
         }
         let is_full = self.is_full(client);
         if is_full {
@@ -54,8 +57,8 @@ impl Oracle {
         &mut self,
         (client, id): (usize, u64),
         room: usize,
-        want: &Want,
-        seat: Seat,
+        want: &RecoverFrom,
+        seat: ExpectedMembership,
         exp: Option<u64>,
     ) -> bool {
         let watches = seat.watches;
@@ -64,7 +67,7 @@ impl Oracle {
             Ok(self.join_again(client, room, want, seat))
         } else if let Some(before) = self.stop_entering(client, room) {
             for_others = true;
-            let seat = Seat { wanted: &before.wanted | &seat.wanted, ..seat };
+            let seat = ExpectedMembership { wanted: &before.wanted | &seat.wanted, ..seat };
             self.join(client, room, &want.clone().or_without(), seat)
         } else {
             self.join(client, room, want, seat)
@@ -91,7 +94,7 @@ impl Oracle {
         }
     }
 
-    pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &Query) {
+    pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &HistoryQuery) {
         let refused = if !self.config.policy.allow_history || !self.rooms[room].contains(&client) {
             Some(103)
         } else if !self.keeps_history() {

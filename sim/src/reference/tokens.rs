@@ -1,24 +1,24 @@
 //! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
 
-use super::answer::Denied;
-use super::api_call::Meant;
-use super::connection::{Ask, Entering, Timer};
-use super::expect::{Expect, between};
-use super::log::{PUBLICATION, Replay};
-use super::membership::{Seat, Wish};
-use super::model::Oracle;
+use super::answer::ApiRefusal;
+use super::api_call::ConnectionSelection;
+use super::connection::{ExpectedTimer, PendingJoin, TokenPurpose};
+use super::expect::{ExpectedFrame, between};
+use super::log::{ExpectedReplay, PUBLICATION};
+use super::membership::{ExpectedMembership, MembershipReason};
+use super::model::ReferenceModel;
 use super::names::info_of;
 use super::stimulus::TokenOutcome;
 use super::time::nanos;
 use crate::goals::Goal;
 use crate::world::action::Renewal;
-use crate::world::client_message::Asking;
-use crate::world::history_request::Want;
+use crate::world::client_message::SubscribeOptions;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn decided(&mut self, client: usize, token: &TokenOutcome) {
         let Some(conn) = self.conn(client).filter(|conn| conn.is_open() && conn.asked) else { return };
         conn.asked = false;
@@ -26,11 +26,11 @@ impl Oracle {
         let ask = std::mem::take(&mut conn.ask);
         let waited = conn.ready && !conn.waiting.is_empty();
         match ask {
-            Ask::Refresh(id) => self.refreshed(client, id, token),
-            Ask::Subscribe(id, room, asking) => self.subscribed_with(client, id, room, &asking, token),
-            Ask::SubRefresh(id, room) => self.room_refreshed(client, id, room, token),
-            Ask::Identity if !json => self.decided_plain(client, token),
-            Ask::Identity => match self.flaw_of_connection(token) {
+            TokenPurpose::Refresh(id) => self.refreshed(client, id, token),
+            TokenPurpose::Subscribe(id, room, asking) => self.subscribed_with(client, id, room, &asking, token),
+            TokenPurpose::SubRefresh(id, room) => self.room_refreshed(client, id, room, token),
+            TokenPurpose::Identity if !json => self.decided_plain(client, token),
+            TokenPurpose::Identity => match self.flaw_of_connection(token) {
                 Some(109) => {
                     // What was sent behind this `connect` will be sent again behind the next.
                     self.goals.reach(Goal::TokenExpired);
@@ -79,8 +79,8 @@ impl Oracle {
     #[must_use]
     pub fn asked_room(&self, client: usize) -> Option<usize> {
         match self.conns[client].as_ref()?.ask {
-            Ask::Subscribe(_, room, _) | Ask::SubRefresh(_, room) => Some(room),
-            Ask::Identity | Ask::Refresh(_) => None,
+            TokenPurpose::Subscribe(_, room, _) | TokenPurpose::SubRefresh(_, room) => Some(room),
+            TokenPurpose::Identity | TokenPurpose::Refresh(_) => None,
         }
     }
 
@@ -95,17 +95,17 @@ impl Oracle {
         let mut reply = json!({ "client": conn.client_id.to_string() });
         self.add_ttl(&mut reply, token.exp);
         self.goals.reach(Goal::Refreshed);
-        self.renew(client, token, Expect::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
+        self.renew(client, token, ExpectedFrame::json(json!({ "id": id, "refresh": reply }), 6 << 56 | id << 32));
     }
 
     /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
-    pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: Expect) {
+    pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: ExpectedFrame) {
         let conn = self.conns[client].as_ref().expect("it has asked");
         let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
         let wanted = |room: &usize| self.seat(client, *room).map(|seat| &seat.wanted);
         let is_in = |room: &usize| wanted(room).is_some();
-        let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&Wish::Token));
+        let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&MembershipReason::Token));
         let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
         let taken: Vec<usize> =
             (0..self.rooms.len()).filter(of_token).filter(|room| !token.channels.contains(room)).collect();
@@ -127,7 +127,7 @@ impl Oracle {
         let mut fits = self.enqueue(client, answer);
         for room in taken {
             if !gone.contains(&room) {
-                self.wishes(client, room).expect("it is in it").remove(&Wish::Token);
+                self.wishes(client, room).expect("it is in it").remove(&MembershipReason::Token);
                 continue;
             }
             self.goals.reach(Goal::TokenTookAway);
@@ -139,7 +139,7 @@ impl Oracle {
         }
         for room in &token.channels {
             if let Some(wishes) = self.wishes(client, *room) {
-                wishes.insert(Wish::Token);
+                wishes.insert(MembershipReason::Token);
             }
         }
         // A room that is empty now makes place for those that it is put into.
@@ -151,22 +151,26 @@ impl Oracle {
         if !fits {
             self.close(client, CloseCause::Slow);
         }
-        let new: Vec<(usize, Wish)> =
-            given.iter().map(|room| (*room, Wish::Token)).chain(own.map(|room| (room, Wish::Own))).collect();
+        let new: Vec<(usize, MembershipReason)> = given
+            .iter()
+            .map(|room| (*room, MembershipReason::Token))
+            .chain(own.map(|room| (room, MembershipReason::Own)))
+            .collect();
         for (room, wish) in new {
-            let want = if wish == Wish::Own { self.wanted_of_own(client, room) } else { Want::Nothing };
+            let want =
+                if wish == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
             if !self.is_open(client) {
                 // Who is too slow is not put into a room of which it wants more than what is new.
-                if want == Want::Nothing {
+                if want == RecoverFrom::Nothing {
                     self.join_in_vain(&info, client, room);
                 }
                 continue;
             }
-            if wish == Wish::Token {
+            if wish == MembershipReason::Token {
                 self.goals.reach(Goal::TokenGave);
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(client, Entering { room, want, seat: Seat::because(wish) });
+            self.put_into(client, PendingJoin { room, want, seat: ExpectedMembership::because(wish) });
         }
         self.displace(displaced);
     }
@@ -228,7 +232,7 @@ impl Oracle {
         client: usize,
         id: u64,
         room: usize,
-        asking: &Asking,
+        asking: &SubscribeOptions,
         token: &TokenOutcome,
     ) {
         // A backend may have put it into rooms meanwhile.
@@ -238,7 +242,12 @@ impl Oracle {
         let until = self.expiry(token.exp);
         let info = token.info.clone();
         self.goals.reach(Goal::JoinedByToken);
-        let seat = Seat { watches: asking.watch, info, until, ..Seat::because(Wish::Client) };
+        let seat = ExpectedMembership {
+            watches: asking.watch,
+            info,
+            until,
+            ..ExpectedMembership::because(MembershipReason::Client)
+        };
         if self.enter_asked((client, id), room, &asking.want, seat, token.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }
@@ -286,14 +295,14 @@ impl Oracle {
     pub(super) fn arm_seats(&mut self, client: usize) {
         let earliest = self.seats.iter().filter(|((_, of), _)| *of == client).filter_map(|(_, seat)| seat.until).min();
         if let Some(conn) = self.conn(client) {
-            conn.timers[Timer::RoomExpiry as usize] = earliest;
+            conn.timers[ExpectedTimer::RoomExpiry as usize] = earliest;
         }
     }
 
     /// Takes a connection out of the rooms of which the tokens are no good any more.
     pub(super) fn seats_due(&mut self, client: usize) {
         let clock = self.clock;
-        let is_due = |seat: &Seat| seat.until.is_some_and(|until| until <= clock);
+        let is_due = |seat: &ExpectedMembership| seat.until.is_some_and(|until| until <= clock);
         let due: Vec<usize> = self
             .seats
             .iter()
@@ -309,10 +318,10 @@ impl Oracle {
     /// A room's token has ended: nothing is left of it. Whoever is wanted there by others stays.
     fn room_token_ended(&mut self, client: usize, room: usize) {
         let Some(seat) = self.seats.get_mut(&(room, client)) else { return };
-        if seat.wanted.iter().all(|wish| *wish == Wish::Client) {
+        if seat.wanted.iter().all(|wish| *wish == MembershipReason::Client) {
             return self.take_out(client, room, 2501, "subscription expired");
         }
-        seat.wanted.remove(&Wish::Client);
+        seat.wanted.remove(&MembershipReason::Client);
         (seat.until, seat.info) = (None, None);
         self.arm_seats(client);
         self.goals.reach(Goal::StayedForOthers);
@@ -329,11 +338,11 @@ impl Oracle {
         }
     }
 
-    fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> Expect {
+    fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> ExpectedFrame {
         let push =
             json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
         let tag = 17 << 56 | (room as u64) << 48 | u64::from(code);
-        Expect::json(push, tag).among(self.turns, (room, usize::MAX))
+        ExpectedFrame::json(push, tag).among(self.turns, (room, usize::MAX))
     }
 
     fn ready_of(&self, user: usize) -> Vec<usize> {
@@ -346,30 +355,33 @@ impl Oracle {
     }
 
     /// A backend puts a user's connections into a room.
-    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &Want) -> Result<(), Denied> {
+    pub(super) fn put_in(&mut self, user: usize, room: usize, want: &RecoverFrom) -> Result<(), ApiRefusal> {
         let (there, new): (Vec<usize>, Vec<usize>) =
             self.ready_of(user).into_iter().partition(|client| self.seat(*client, room).is_some());
         if new.iter().any(|client| self.is_full(*client)) {
             self.hit(Limit::RoomsPerConnection);
-            return Err(Denied::by("rooms_per_connection"));
+            return Err(ApiRefusal::by("rooms_per_connection"));
         }
         for client in there {
-            self.wishes(client, room).expect("it is in it").insert(Wish::Backend);
+            self.wishes(client, room).expect("it is in it").insert(MembershipReason::Backend);
         }
         for client in new {
             if !self.is_open(client) {
                 continue;
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(client, Entering { room, want: want.clone(), seat: Seat::because(Wish::Backend) });
-            if matches!(self.meant, Meant::One(_)) {
+            self.put_into(
+                client,
+                PendingJoin { room, want: want.clone(), seat: ExpectedMembership::because(MembershipReason::Backend) },
+            );
+            if matches!(self.meant, ConnectionSelection::One(_)) {
                 self.goals.reach(Goal::PutInOne);
             }
         }
         Ok(())
     }
 
-    pub(super) fn tell_put_in(&mut self, client: usize, room: usize, replay: Replay) {
+    pub(super) fn tell_put_in(&mut self, client: usize, room: usize, replay: ExpectedReplay) {
         if !self.conns[client].as_ref().expect("it is open").entry.json {
             return self.start_plain(client, room, replay);
         }
@@ -378,14 +390,14 @@ impl Oracle {
             start["publications"] = json!([]);
         }
         let push = json!({ "push": { "channel": *self.names[room], "subscribe": start } });
-        self.tell(client, Expect::json(push, 18 << 56 | (room as u64) << 48));
+        self.tell(client, ExpectedFrame::json(push, 18 << 56 | (room as u64) << 48));
         // What it has missed comes like everything else in the room.
         for entry in &replay.entries {
             if self.is_open(client) {
                 let mut push = json!({ "push": { "channel": *self.names[room], "pub": entry.body } });
                 push["push"]["pub"]["data"] = Value::Null;
                 let tag = PUBLICATION << 56 | (room as u64) << 48 | entry.number;
-                self.tell(client, Expect::publication(push, "/push/pub/data", &entry.line, tag));
+                self.tell(client, ExpectedFrame::publication(push, "/push/pub/data", &entry.line, tag));
             }
         }
     }
@@ -393,7 +405,7 @@ impl Oracle {
     /// A backend takes a user's connections out of a room.
     pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
         for client in self.ready_of(user) {
-            if matches!(self.meant, Meant::One(_)) && self.seat(client, room).is_some() {
+            if matches!(self.meant, ConnectionSelection::One(_)) && self.seat(client, room).is_some() {
                 self.goals.reach(Goal::TookOutOne);
             }
             self.take_out(client, room, 2000, "server unsubscribe");
@@ -409,11 +421,11 @@ impl Oracle {
             }
             let expiry = self.expiry(exp);
             let conn = self.conn(client).expect("it is ready");
-            conn.timers[Timer::Expiry as usize] = expiry;
+            conn.timers[ExpectedTimer::Expiry as usize] = expiry;
             if conn.entry.json {
                 let mut refresh = json!({});
                 self.add_ttl(&mut refresh, exp);
-                self.tell(client, Expect::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
+                self.tell(client, ExpectedFrame::json(json!({ "push": { "refresh": refresh } }), 19 << 56));
             }
         }
     }

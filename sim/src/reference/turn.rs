@@ -1,7 +1,7 @@
 //! What must come of the turn at hand, the totals so far, and what the subject is free to choose.
 
-use super::connection::Ending;
-use super::membership::News;
+use super::connection::ExpectedEnd;
+use super::membership::MembershipEvent;
 use parlor_core::{CloseCause, ConnId, Limit};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 /// What must come of the turn at hand.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct ExpectedTurn {
     /// Which room or user, and whether it came to life.
-    pub(super) changes: Vec<(Subject, bool)>,
-    pub(super) ended: Vec<(usize, ConnId, Ending)>,
+    pub(super) changes: Vec<(RoomOrUser, bool)>,
+    pub(super) ended: Vec<(usize, ConnId, ExpectedEnd)>,
     /// Connections that have been sent all that they will ever be sent.
     pub(super) finished: Vec<ConnId>,
     pub(super) asks: Vec<(usize, String)>,
-    pub(super) answer: Option<super::answer::Answer>,
+    pub(super) answer: Option<super::answer::ExpectedAnswer>,
     /// The answers to those parts of a call that have been carried out.
     pub(super) parts: Vec<Value>,
     /// Connections whose queue was empty when the turn began.
@@ -28,22 +28,22 @@ pub(super) struct Turn {
     /// Rooms that have lost their last member.
     pub(super) vacated: Vec<usize>,
     /// What may come to life and cease to be within the turn: a connection was closed on its way in.
-    pub(super) flashes: Vec<Subject>,
+    pub(super) flashes: Vec<RoomOrUser>,
     /// Who came and went, and was not told of yet.
-    pub(super) news: VecDeque<News>,
+    pub(super) news: VecDeque<MembershipEvent>,
     /// Whose clients may be heard again when all else is done.
     pub(super) to_hear: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(super) enum RoomOrUser {
     Room(usize),
     User(usize),
 }
 
 /// Totals, counted independently.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct ExpectedTotals {
     pub(super) accepted: u64,
     pub(super) refused: u64,
     pub(super) closed: BTreeMap<CloseCause, u64>,
@@ -62,7 +62,7 @@ pub(super) struct Counted {
 
 /// What was made up in a turn.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct SubjectChoices {
     /// The epoch of each room's log, where there is one after the turn.
     pub epochs: Vec<Option<Arc<str>>>,
     /// Rooms that lost their last member, in the order in which the events tell it.

@@ -1,4 +1,4 @@
-//! Inputs that come in between the parts of a call that was put off. No oracle foresees them: what each client reads is
+//! Inputs that come in between the parts of a call that was put off. No reference model foresees them: what each client reads is
 //! judged alone, by what every client and backend may count on.
 
 use crate::guarantees::{Failure, Guarantee, equal};

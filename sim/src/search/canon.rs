@@ -3,11 +3,11 @@
 //! Abstracted away are slots and generations, absolute time, epochs, and deadlines that the scope never waits for. A
 //! symmetric key also forgets which client is which.
 
-use crate::reference::connection::{Ask, Conn, Phase};
-use crate::reference::model::Oracle;
+use crate::reference::connection::{ExpectedConnection, ExpectedPhase, TokenPurpose};
+use crate::reference::model::ReferenceModel;
 use crate::subjects::subject::Subject;
 use crate::world::World;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use parlor_core::snapshot::{ConnView, PhaseView};
 use parlor_core::{ClientId, ConnId, Snapshot};
 use std::hash::{DefaultHasher, Hasher};
@@ -25,8 +25,8 @@ const SELF: u8 = 0xFF;
 #[must_use]
 pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Key {
     let snapshot = world.subject().snapshot();
-    let reader = Reader { world, oracle: world.oracle(), snapshot: &snapshot, recalled };
-    let count = world.oracle().conns.len();
+    let reader = Reader { world, reference: world.reference(), snapshot: &snapshot, recalled };
+    let count = world.reference().conns.len();
     let mut order: Vec<usize> = (0..count).collect();
     if symmetric {
         let signatures: Vec<Vec<u8>> = order.iter().map(|client| reader.signature(*client, None)).collect();
@@ -56,44 +56,44 @@ pub fn digest(bytes: &[u8]) -> Key {
 
 struct Reader<'a, S> {
     world: &'a World<S>,
-    oracle: &'a Oracle,
+    reference: &'a ReferenceModel,
     snapshot: &'a Snapshot,
     recalled: bool,
 }
 
 impl<S: Subject> Reader<'_, S> {
     fn view(&self, client: usize) -> Option<&ConnView> {
-        let id = self.oracle.conns[client].as_ref()?.id;
+        let id = self.reference.conns[client].as_ref()?.id;
         self.snapshot.conns.iter().find(|view| view.id == id)
     }
 
     fn client_of(&self, id: ClientId) -> Option<usize> {
-        self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client_id == id))
+        self.reference.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.client_id == id))
     }
 
     /// Everything about one client, without its name; `labels` are the names of all, once they have them.
     fn signature(&self, client: usize, labels: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.extend(self.world.habits(client).to_le_bytes());
-        let (Some(conn), Some(view)) = (&self.oracle.conns[client], self.view(client)) else {
+        let (Some(conn), Some(view)) = (&self.reference.conns[client], self.view(client)) else {
             out.push(0);
             return out;
         };
         self.phase(view, &mut out);
-        if let Phase::Closing { client, cause, .. } = conn.phase {
+        if let ExpectedPhase::Closing { client, cause, .. } = conn.phase {
             out.extend([client as u8, cause as u8]);
         }
         out.extend([conn.ready, conn.asked, conn.entry.json, conn.refused].map(u8::from));
-        out.extend((conn.turned_down && conn.phase == Phase::Open).then_some(0xFC));
+        out.extend((conn.turned_down && conn.phase == ExpectedPhase::Open).then_some(0xFC));
         self.entry(conn, &mut out);
         out.push(u8::try_from(conn.waiting.iter().map(|text| text.messages.len()).sum::<usize>()).expect("a few"));
         out.push(match conn.ask {
-            Ask::Identity => 0,
-            Ask::Refresh(_) => 1,
-            Ask::Subscribe(..) => 2,
-            Ask::SubRefresh(..) => 3,
+            TokenPurpose::Identity => 0,
+            TokenPurpose::Refresh(_) => 1,
+            TokenPurpose::Subscribe(..) => 2,
+            TokenPurpose::SubRefresh(..) => 3,
         });
-        for ((room, _), seat) in self.oracle.seats.iter().filter(|((_, of), _)| *of == client) {
+        for ((room, _), seat) in self.reference.seats.iter().filter(|((_, of), _)| *of == client) {
             out.extend([
                 u8::try_from(*room).expect("a few rooms"),
                 u8::from(seat.watches),
@@ -107,7 +107,7 @@ impl<S: Subject> Reader<'_, S> {
             self.want(&entering.want, &mut out);
         }
         out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
-        out.extend([0xFB, u8::from(conn.info.is_some()), self.oracle.age_among_equals(client)]);
+        out.extend([0xFB, u8::from(conn.info.is_some()), self.reference.age_among_equals(client)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
         out.extend(half.to_le_bytes());
@@ -128,9 +128,9 @@ impl<S: Subject> Reader<'_, S> {
     }
 
     /// How it came in: how it is spoken to while it is open, and until it is ready what it will get and be in then.
-    fn entry(&self, conn: &Conn, out: &mut Vec<u8>) {
+    fn entry(&self, conn: &ExpectedConnection, out: &mut Vec<u8>) {
         let entry = &conn.entry;
-        if matches!(conn.phase, Phase::Closing { .. }) {
+        if matches!(conn.phase, ExpectedPhase::Closing { .. }) {
             return;
         }
         out.extend([entry.frame_pings, entry.greeting, entry.positions].map(u8::from));
@@ -142,11 +142,11 @@ impl<S: Subject> Reader<'_, S> {
         self.want(&entry.want, out);
     }
 
-    fn want(&self, want: &Want, out: &mut Vec<u8>) {
+    fn want(&self, want: &RecoverFrom, out: &mut Vec<u8>) {
         match want {
-            Want::Nothing => out.push(0),
-            Want::Last(count) => out.extend([1, u8::try_from(*count).unwrap_or(u8::MAX)]),
-            Want::Since { epoch, offset, refuse } => {
+            RecoverFrom::Nothing => out.push(0),
+            RecoverFrom::Last(count) => out.extend([1, u8::try_from(*count).unwrap_or(u8::MAX)]),
+            RecoverFrom::Since { epoch, offset, refuse } => {
                 out.extend([2, self.epoch(epoch), u8::from(epoch.is_empty()), u8::from(*refuse)]);
                 out.extend(offset.to_le_bytes());
             }
@@ -199,7 +199,7 @@ impl<S: Subject> Reader<'_, S> {
             return 0;
         }
         let log = self.snapshot.logs.iter().find(|log| log.epoch == epoch);
-        let room = log.map(|log| log.name.as_str()).or_else(|| self.oracle.quiet_room(epoch));
+        let room = log.map(|log| log.name.as_str()).or_else(|| self.reference.quiet_room(epoch));
         room.map_or(0, name_tag)
     }
 
@@ -214,7 +214,7 @@ impl<S: Subject> Reader<'_, S> {
     fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
         let label = |client: Option<usize>| client.map_or(SOMEBODY, |client| labels[client]);
         let of =
-            |id: &ConnId| self.oracle.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
+            |id: &ConnId| self.reference.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
         for room in &self.snapshot.rooms {
             out.push(name_tag(&room.name));
             out.extend(room.members.iter().map(|id| label(of(id))));
@@ -227,21 +227,21 @@ impl<S: Subject> Reader<'_, S> {
                 out.extend(line.bytes());
             }
             out.extend(log.ages_out.map_or(0, |at| self.ahead(at.0)).to_le_bytes());
-            out.extend(self.oracle.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
+            out.extend(self.reference.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
             out.extend(log.members.iter().map(|id| label(self.client_of(*id))));
         }
     }
 
     fn rest(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.snapshot.shutting_down));
-        for (room, key, until) in self.oracle.known_keys() {
+        for (room, key, until) in self.reference.known_keys() {
             out.extend([0xFC, room, key]);
             out.extend(self.ahead(until).to_le_bytes());
         }
         // Who comes back asks for the epoch that it knows, and else for any.
         out.push(0xFB);
         if self.recalled {
-            out.extend(self.oracle.quiet_rooms());
+            out.extend(self.reference.quiet_rooms());
         }
         out.extend(self.world.messages().to_le_bytes());
         let (behind, calendar) = self.world.misleads();
@@ -252,7 +252,7 @@ impl<S: Subject> Reader<'_, S> {
 
     /// How far ahead an instant is, where it is near enough to be waited for.
     fn ahead(&self, at: u64) -> u64 {
-        let ahead = at.saturating_sub(self.oracle.clock);
+        let ahead = at.saturating_sub(self.reference.clock);
         if ahead > self.world.patience().saturating_mul(SECOND) { u64::MAX } else { ahead }
     }
 }

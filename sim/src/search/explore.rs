@@ -287,13 +287,13 @@ fn entrances(protocol: Protocol, client: Client, rooms: u8) -> Vec<Action> {
 /// Whether a well-behaved client would do this here. What is refused, ignored or answered with an error changes nothing
 /// that others see, but every answer that waits in an outbox is another state.
 pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
-    let is_in = |client: Client, room: Room| world.oracle().rooms[room.index()].contains(&client.index());
-    let is_ready = |client: Client| world.oracle().is_ready(client.index());
+    let is_in = |client: Client, room: Room| world.reference().rooms[room.index()].contains(&client.index());
+    let is_ready = |client: Client| world.reference().is_ready(client.index());
     match *action {
-        Action::Connect(client, _) if world.oracle().is_json(client.index()) => {
-            world.oracle().is_waited_for(client.index())
+        Action::Connect(client, _) if world.reference().is_json(client.index()) => {
+            world.reference().is_waited_for(client.index())
         }
-        Action::Connect(client, _) => is_ready(client) && !world.oracle().is_known(client.index()),
+        Action::Connect(client, _) => is_ready(client) && !world.reference().is_known(client.index()),
         Action::Join(client, room) | Action::Recover(client, room, _) | Action::Watch(client, room) => {
             is_ready(client) && !is_in(client, room)
         }

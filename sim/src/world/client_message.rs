@@ -1,13 +1,13 @@
 //! What a client sends, by its meaning.
 
-use crate::world::history_request::{Query, Want};
+use crate::world::history_request::{HistoryQuery, RecoverFrom};
 use crate::world::payload::Data;
 use parlor_core::Limit;
 use std::sync::Arc;
 
 /// A room as a client names it.
 #[derive(Clone, Debug)]
-pub enum Named {
+pub enum NamedRoom {
     /// One of the scenario's.
     Room(usize),
     /// A name that is refused with this error, and the limit that is in the way.
@@ -20,11 +20,11 @@ pub enum ClientMessage {
     /// `connect`, or `auth` in plain, with this token.
     Connect(Option<String>),
     /// Joining a room.
-    Subscribe(u64, Named, Asking),
+    Subscribe(u64, NamedRoom, SubscribeOptions),
     /// `connect` with this token, and what is wanted of the rooms that it puts the connection in.
-    Return(String, Vec<(usize, Want)>),
+    Return(String, Vec<(usize, RecoverFrom)>),
     /// Reading a room's log.
-    History(u64, usize, Query),
+    History(u64, usize, HistoryQuery),
     /// Who is in a room, or only how many.
     Presence(u64, usize, bool),
     /// A new token.
@@ -57,9 +57,9 @@ pub enum ClientMessage {
 
 /// What a `subscribe` asks for besides the room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asking {
+pub struct SubscribeOptions {
     /// What it wants before anything else.
-    pub want: Want,
+    pub want: RecoverFrom,
     /// Whether it is told who comes and goes.
     pub watch: bool,
     /// A token for the room.

@@ -1,8 +1,8 @@
 //! The texts that clients send, each beside its meaning.
 
 use crate::world::action::{Batch, Filter, Saying};
-use crate::world::client_message::{Asking, CONNECT, ClientMessage, Named, PING, Speech};
-use crate::world::history_request::{Query, Want, query_fields, recovery_fields};
+use crate::world::client_message::{CONNECT, ClientMessage, NamedRoom, PING, Speech, SubscribeOptions};
+use crate::world::history_request::{HistoryQuery, RecoverFrom, query_fields, recovery_fields};
 use crate::world::names::room_name;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
@@ -43,14 +43,14 @@ pub fn connect(json: bool, token: Option<String>) -> Speech {
 /// `subscribe`.
 #[must_use]
 pub fn join(room: usize) -> Speech {
-    subscribe_as(SUBSCRIBE + room as u64, &room_name(room), Named::Room(room))
+    subscribe_as(SUBSCRIBE + room as u64, &room_name(room), NamedRoom::Room(room))
 }
 
-fn subscribe_as(id: u64, name: &str, named: Named) -> Speech {
+fn subscribe_as(id: u64, name: &str, named: NamedRoom) -> Speech {
     let name = serde_json::Value::from(name);
     (
         format!(r#"{{"id":{id},"subscribe":{{"channel":{name}}}}}"#),
-        vec![ClientMessage::Subscribe(id, named, Asking::default())],
+        vec![ClientMessage::Subscribe(id, named, SubscribeOptions::default())],
     )
 }
 
@@ -142,10 +142,10 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
         Saying::NoId => (r#"{"ping":{}}"#.into(), vec![ClientMessage::NoId]),
         Saying::Malformed => nonsense(r#"{"id":1,"#),
         Saying::NotObject => nonsense("7"),
-        Saying::EmptyName => subscribe_as(ODD, "", Named::Refused(107, None)),
-        Saying::LongName => subscribe_as(ODD, &long, Named::Refused(107, Some(Limit::RoomNameBytes))),
-        Saying::ControlName => subscribe_as(ODD, "a\u{7}b", Named::Refused(107, None)),
-        Saying::BidiName => subscribe_as(ODD, "a\u{202E}b", Named::Refused(107, None)),
+        Saying::EmptyName => subscribe_as(ODD, "", NamedRoom::Refused(107, None)),
+        Saying::LongName => subscribe_as(ODD, &long, NamedRoom::Refused(107, Some(Limit::RoomNameBytes))),
+        Saying::ControlName => subscribe_as(ODD, "a\u{7}b", NamedRoom::Refused(107, None)),
+        Saying::BidiName => subscribe_as(ODD, "a\u{202E}b", NamedRoom::Refused(107, None)),
         Saying::LeaveReserved => {
             command(ODD, r##""unsubscribe":{"channel":"#somebody"}"##, ClientMessage::Unknown(ODD, 103))
         }
@@ -154,7 +154,7 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
             command(ODD, &format!(r#""subscribe":{{"channel":"r0",{filter}}}"#), ClientMessage::Unknown(ODD, 108))
         }
         Saying::NoChannel => command(ODD, r#""presence":{}"#, ClientMessage::Unknown(ODD, 107)),
-        Saying::Reserved => subscribe_as(ODD, "#somebody", Named::Refused(103, None)),
+        Saying::Reserved => subscribe_as(ODD, "#somebody", NamedRoom::Refused(103, None)),
         Saying::NoData => (
             format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#),
             vec![ClientMessage::Publish(Some(PUBLISH), 0, None)],
@@ -179,7 +179,7 @@ fn say_plain(saying: Saying) -> Option<Speech> {
 
 /// `subscribe` with all that it may ask for.
 #[must_use]
-pub fn subscribe(room: usize, asking: Asking) -> Speech {
+pub fn subscribe(room: usize, asking: SubscribeOptions) -> Speech {
     let mut fields = recovery_fields(&asking.want);
     fields["channel"] = room_name(room).into();
     if asking.watch {
@@ -189,12 +189,12 @@ pub fn subscribe(room: usize, asking: Asking) -> Speech {
         fields["token"] = token.as_str().into();
     }
     let id = SUBSCRIBE + room as u64;
-    command(id, "subscribe", &fields, ClientMessage::Subscribe(id, Named::Room(room), asking))
+    command(id, "subscribe", &fields, ClientMessage::Subscribe(id, NamedRoom::Room(room), asking))
 }
 
 /// `connect` with a token, and where the client was in the rooms of these names.
 #[must_use]
-pub fn come_back(token: String, subs: Vec<(usize, String, Want)>) -> Speech {
+pub fn come_back(token: String, subs: Vec<(usize, String, RecoverFrom)>) -> Speech {
     let named: serde_json::Map<String, Value> =
         subs.iter().map(|(_, name, want)| (name.clone(), recovery_fields(want))).collect();
     let params = json!({ "token": token, "subs": named });
@@ -204,7 +204,7 @@ pub fn come_back(token: String, subs: Vec<(usize, String, Want)>) -> Speech {
 
 /// `history`.
 #[must_use]
-pub fn history(room: usize, query: Query) -> Speech {
+pub fn history(room: usize, query: HistoryQuery) -> Speech {
     let mut fields = query_fields(&query);
     fields["channel"] = room_name(room).into();
     let id = HISTORY + room as u64;

@@ -11,7 +11,7 @@ use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
 use crate::world::client_message::{ClientMessage, Speech};
 use crate::world::frames::Frame;
-use crate::world::history_request::Want;
+use crate::world::history_request::RecoverFrom;
 use crate::world::socket::Socket;
 use crate::world::{history_request, names, payload};
 use parlor_core::admission::route;
@@ -33,8 +33,8 @@ impl<S: Subject> World<S> {
         let has_token = client.0 % 2 == 1 && users > 0;
         let token = has_token.then(|| self.token(client, None));
         let entry = self.entry(client, Endpoint::PlainPlaces, rooms);
-        let own = has_token.then(|| self.oracle.own_room(client.index() % users));
-        let place = |room: usize| (room, history_request::want(since, &self.oracle.place_of(room)).or_without());
+        let own = has_token.then(|| self.reference.own_room(client.index() % users));
+        let place = |room: usize| (room, history_request::want(since, &self.reference.place_of(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
@@ -74,11 +74,11 @@ impl<S: Subject> World<S> {
         let target = self.target(endpoint, &entry);
         let upgrade = Upgrade { client: client_id.0, target, token: in_header, address: Some(address) };
         let now = self.now();
-        self.oracle.time(now.mono.0, now.unix_ms);
+        self.reference.time(now.mono.0, now.unix_ms);
         let answer = caught(|| self.subject.accept(now, upgrade.clone()))?;
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
-        self.refer(|oracle| oracle.accepted(client.index(), client_id, entry, answer))?;
+        self.refer(|reference| reference.accepted(client.index(), client_id, entry, answer))?;
         self.check(Observed::Came { client: client.index(), upgrade: &upgrade, answer })?;
         if let Ok(id) = answer {
             let socket = Socket::new(self.transcript.is_some());
@@ -99,12 +99,12 @@ impl<S: Subject> World<S> {
         let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
         let token = has_token.then(|| self.token(client, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
-        let since = |since| history_request::want(since, &self.oracle.place_of(rooms[0]));
+        let since = |since| history_request::want(since, &self.reference.place_of(rooms[0]));
         let want = match endpoint {
             Endpoint::PlainSince => since(Since::One),
             Endpoint::PlainElse => since(Since::Else),
-            Endpoint::PlainHistory => Want::Last(2),
-            _ => Want::Nothing,
+            Endpoint::PlainHistory => RecoverFrom::Last(2),
+            _ => RecoverFrom::Nothing,
         };
         Arrival {
             json,
@@ -131,13 +131,13 @@ impl<S: Subject> World<S> {
             _ => {}
         }
         match &entry.want {
-            Want::Since { epoch, offset, .. } => query.push(format!("since={epoch}:{offset}")),
-            Want::Last(count) => query.push(format!("history={count}")),
-            Want::Nothing => {}
+            RecoverFrom::Since { epoch, offset, .. } => query.push(format!("since={epoch}:{offset}")),
+            RecoverFrom::Last(count) => query.push(format!("history={count}")),
+            RecoverFrom::Nothing => {}
         }
         for (room, want) in &entry.since {
-            let Want::Since { epoch, offset, .. } = want else { continue };
-            query.push(format!("since={}:{epoch}:{offset}", self.oracle.name_of(*room).replace('#', "%23")));
+            let RecoverFrom::Since { epoch, offset, .. } = want else { continue };
+            query.push(format!("since={}:{epoch}:{offset}", self.reference.name_of(*room).replace('#', "%23")));
         }
         query.extend((!entry.greeting).then(|| "greeting=off".into()));
         query.extend(entry.positions.then(|| "positions=on".into()));
@@ -255,13 +255,13 @@ impl<S: Subject> World<S> {
     pub(super) fn receive(&mut self, client: Client, bytes: &[u8]) -> Result<(), Failure> {
         self.note_bytes(bytes);
         for frame in self.connection_mut(client).socket.take(bytes)? {
-            self.refer(|oracle| oracle.saw(client.index(), &frame))?;
+            self.refer(|reference| reference.saw(client.index(), &frame))?;
             self.check(Observed::Read { client: client.index(), frame: &frame, text: &serde_json::Value::Null })?;
             self.read(client, &frame);
         }
         let is_cut = self.connection(client).is_some_and(|connection| connection.socket.is_mid_frame());
-        self.refer(|oracle| {
-            oracle.is_cut(client.index(), is_cut);
+        self.refer(|reference| {
+            reference.is_cut(client.index(), is_cut);
             Ok(())
         })
     }

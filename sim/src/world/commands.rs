@@ -3,7 +3,7 @@
 use crate::guarantees::Failure;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Action, Client, Since};
-use crate::world::client_message::Asking;
+use crate::world::client_message::SubscribeOptions;
 use crate::world::names::{room_name, user_name};
 use crate::world::state::World;
 use crate::world::{client_texts, history_request};
@@ -14,23 +14,30 @@ impl<S: Subject> World<S> {
         let (client, speech) = match *action {
             Action::Recover(client, room, since) => {
                 let want = history_request::want(since, &self.place(room.index()));
-                (client, client_texts::subscribe(room.index(), Asking { want, ..Asking::default() }))
+                (
+                    client,
+                    client_texts::subscribe(room.index(), SubscribeOptions { want, ..SubscribeOptions::default() }),
+                )
             }
-            Action::Watch(client, room) => {
-                (client, client_texts::subscribe(room.index(), Asking { watch: true, ..Asking::default() }))
-            }
+            Action::Watch(client, room) => (
+                client,
+                client_texts::subscribe(room.index(), SubscribeOptions { watch: true, ..SubscribeOptions::default() }),
+            ),
             Action::RecoverAndWatch(client, room, since) => {
                 let want = history_request::want(since, &self.place(room.index()));
-                (client, client_texts::subscribe(room.index(), Asking { want, watch: true, token: None }))
+                (client, client_texts::subscribe(room.index(), SubscribeOptions { want, watch: true, token: None }))
             }
             Action::RecoverByToken(client, room, since) => {
                 let want = history_request::want(since, &self.place(room.index()));
                 let token = Some(self.token(client, Some(room.index())));
-                (client, client_texts::subscribe(room.index(), Asking { want, watch: true, token }))
+                (client, client_texts::subscribe(room.index(), SubscribeOptions { want, watch: true, token }))
             }
             Action::JoinByToken(client, room) => {
                 let token = Some(self.token(client, Some(room.index())));
-                (client, client_texts::subscribe(room.index(), Asking { token, ..Asking::default() }))
+                (
+                    client,
+                    client_texts::subscribe(room.index(), SubscribeOptions { token, ..SubscribeOptions::default() }),
+                )
             }
             Action::SubRefresh(client, room) => {
                 (client, client_texts::sub_refresh(room.index(), self.token(client, Some(room.index()))))

@@ -10,7 +10,7 @@ impl<S: Subject> World<S> {
     /// Where every client's connection is, in a few words each.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
-        (0..self.clients.len()).map(|client| self.oracle.describe(client)).collect()
+        (0..self.clients.len()).map(|client| self.reference.describe(client)).collect()
     }
 
     /// What the subject says of its rooms with their members, of its users with their connections, and of its logs with

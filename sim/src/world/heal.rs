@@ -118,7 +118,7 @@ impl<S: Subject> World<S> {
         for action in rooms.chain(users).chain([Action::ApiPublishAll(Payload::Small)]) {
             self.settle()?;
             let room = self.room_of(&action);
-            let top = |world: &Self| room.map(|room| world.oracle().place_of(room).1);
+            let top = |world: &Self| room.map(|room| world.reference().place_of(room).1);
             let (receivers, before) = (self.receivers(core, room), top(self));
             self.act(&action)?;
             // Where a log has no place for it, a message is refused.
@@ -136,15 +136,15 @@ impl<S: Subject> World<S> {
     fn room_of(&self, action: &Action) -> Option<usize> {
         match action {
             Action::ApiPublish(room, _) => Some(room.index()),
-            Action::ApiPublishUser(user, _) => Some(self.oracle().own_room(user.index())),
+            Action::ApiPublishUser(user, _) => Some(self.reference().own_room(user.index())),
             _ => None,
         }
     }
 
     /// Who of the core must get what is sent there, each with its connection.
     fn receivers(&self, core: &[Client], room: Option<usize>) -> Vec<(Client, ConnId)> {
-        let is_in = |client: usize| room.is_none_or(|room| self.oracle().rooms[room].contains(&client));
-        let is_sent = |client: &Client| self.oracle().hears_all(client.index()) && is_in(client.index());
+        let is_in = |client: usize| room.is_none_or(|room| self.reference().rooms[room].contains(&client));
+        let is_sent = |client: &Client| self.reference().hears_all(client.index()) && is_in(client.index());
         let there = core.iter().filter(|client| self.is_well(**client) && is_sent(client));
         there.filter_map(|client| Some((*client, self.conn(*client)?))).collect()
     }

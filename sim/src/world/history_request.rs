@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// What a new member wants to have before anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Want {
+pub enum RecoverFrom {
     /// Nothing.
     #[default]
     Nothing,
@@ -25,7 +25,7 @@ pub enum Want {
 
 /// What somebody wants to read of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct HistoryQuery {
     /// At most so many messages; `None` and 0 for the position alone, below 0 for as many as a reply may have.
     pub limit: Option<i64>,
     /// After this place, or before it in reverse.
@@ -34,7 +34,7 @@ pub struct Query {
     pub reverse: bool,
 }
 
-impl Want {
+impl RecoverFrom {
     /// The same, but never a reason not to join.
     #[must_use]
     pub fn or_without(self) -> Self {
@@ -45,7 +45,7 @@ impl Want {
     }
 }
 
-impl Query {
+impl HistoryQuery {
     /// Whether nothing can be there.
     #[must_use]
     pub fn is_impossible(&self) -> bool {
@@ -54,11 +54,11 @@ impl Query {
 }
 
 /// Where a room's log is: its epoch, if there is one, and its top.
-pub type Place = (Option<Arc<str>>, u64);
+pub type LogPosition = (Option<Arc<str>>, u64);
 
 /// What this asks for, of a log that is there.
 #[must_use]
-pub fn want(since: Since, (epoch, top): &Place) -> Want {
+pub fn want(since: Since, (epoch, top): &LogPosition) -> RecoverFrom {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
     let (epoch, offset) = match since {
         Since::Top => (current, *top),
@@ -69,7 +69,7 @@ pub fn want(since: Since, (epoch, top): &Place) -> Want {
         Since::Else | Since::ElseOrNothing => (ELSE.into(), *top),
         Since::Any => ("".into(), top.saturating_sub(1)),
     };
-    Want::Since { epoch, offset, refuse: matches!(since, Since::AllOrNothing | Since::ElseOrNothing) }
+    RecoverFrom::Since { epoch, offset, refuse: matches!(since, Since::AllOrNothing | Since::ElseOrNothing) }
 }
 
 /// An epoch that no log has.
@@ -77,34 +77,34 @@ pub const ELSE: &str = "elsewhere";
 
 /// What this reads of a log that is there.
 #[must_use]
-pub fn query(part: Part, (epoch, top): &Place) -> Query {
+pub fn query(part: Part, (epoch, top): &LogPosition) -> HistoryQuery {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
     let since = |offset: u64| Some((Arc::clone(&current), offset));
-    let query = Query::default();
+    let query = HistoryQuery::default();
     match part {
         Part::Position => query,
-        Part::All => Query { limit: Some(-1), ..query },
-        Part::One => Query { limit: Some(1), ..query },
-        Part::Many => Query { limit: Some(100_000), ..query },
-        Part::Since => Query { limit: Some(-1), since: since(top.saturating_sub(1)), ..query },
-        Part::First => Query { limit: Some(1), since: since(0), ..query },
-        Part::Reverse => Query { limit: Some(-1), reverse: true, ..query },
-        Part::Before => Query { limit: Some(2), since: since(*top), reverse: true },
-        Part::BeforeAll => Query { limit: Some(-1), since: since(0), reverse: true },
-        Part::Else => Query { limit: Some(1), since: Some((ELSE.into(), *top)), ..query },
+        Part::All => HistoryQuery { limit: Some(-1), ..query },
+        Part::One => HistoryQuery { limit: Some(1), ..query },
+        Part::Many => HistoryQuery { limit: Some(100_000), ..query },
+        Part::Since => HistoryQuery { limit: Some(-1), since: since(top.saturating_sub(1)), ..query },
+        Part::First => HistoryQuery { limit: Some(1), since: since(0), ..query },
+        Part::Reverse => HistoryQuery { limit: Some(-1), reverse: true, ..query },
+        Part::Before => HistoryQuery { limit: Some(2), since: since(*top), reverse: true },
+        Part::BeforeAll => HistoryQuery { limit: Some(-1), since: since(0), reverse: true },
+        Part::Else => HistoryQuery { limit: Some(1), since: Some((ELSE.into(), *top)), ..query },
     }
 }
 
-pub(super) fn recovery_fields(want: &Want) -> Value {
+pub(super) fn recovery_fields(want: &RecoverFrom) -> Value {
     match want {
-        Want::Since { epoch, offset, refuse } => {
+        RecoverFrom::Since { epoch, offset, refuse } => {
             json!({ "recover": true, "epoch": **epoch, "offset": offset, "flag": if *refuse { 2 } else { 0 } })
         }
-        Want::Nothing | Want::Last(_) => json!({}),
+        RecoverFrom::Nothing | RecoverFrom::Last(_) => json!({}),
     }
 }
 
-pub(super) fn query_fields(query: &Query) -> Value {
+pub(super) fn query_fields(query: &HistoryQuery) -> Value {
     let mut fields = json!({});
     if let Some(limit) = query.limit {
         fields["limit"] = limit.into();

@@ -2,12 +2,12 @@
 
 use crate::checkers::Checkers;
 use crate::goals::{Goal, Goals};
-use crate::reference::model::Oracle;
+use crate::reference::model::ReferenceModel;
 use crate::reference::stimulus::TokenOutcome;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Payload, User};
 use crate::world::connection::{Connection, SimulatedClient};
-use crate::world::history_request::Place;
+use crate::world::history_request::LogPosition;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
@@ -26,7 +26,7 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 pub struct World<S> {
     pub(super) setup: Arc<Setup>,
     pub(super) subject: S,
-    pub(super) oracle: Oracle,
+    pub(super) reference: ReferenceModel,
     pub(super) clients: Vec<SimulatedClient>,
     /// Nanoseconds.
     pub(super) clock: u64,
@@ -47,7 +47,7 @@ pub struct World<S> {
     /// The body of the last answer to a call.
     pub(super) answered: String,
     /// Where the lists of connections and of rooms go on.
-    pub(super) pages: [Option<Page>; 2],
+    pub(super) pages: [Option<ListPage>; 2],
     /// What is written down, in a run of which the streams go to a third party too.
     pub(super) transcript: Option<Transcript>,
     /// The checkers of properties, in a random run.
@@ -56,7 +56,7 @@ pub struct World<S> {
 
 /// Where a list goes on: the cursor of its last part, and what that part ended with.
 #[derive(Clone, Debug)]
-pub(super) struct Page {
+pub(super) struct ListPage {
     pub(super) cursor: String,
     pub(super) last: String,
 }
@@ -67,7 +67,7 @@ impl<S: Subject> World<S> {
     pub fn new(setup: &Setup) -> Self {
         Self {
             subject: S::new(setup.config(), setup.subject_seed()),
-            oracle: Oracle::new(setup),
+            reference: ReferenceModel::new(setup),
             clients: (0..setup.conns).map(|_| SimulatedClient::default()).collect(),
             setup: Arc::new(setup.clone()),
             clock: SECOND,
@@ -117,15 +117,15 @@ impl<S: Subject> World<S> {
     /// The goals reached so far, by this world and by its subject.
     #[must_use]
     pub fn goals(&self) -> Goals {
-        self.goals | self.oracle.goals()
+        self.goals | self.reference.goals()
     }
 
     pub(crate) fn subject(&self) -> &S {
         &self.subject
     }
 
-    pub(crate) fn oracle(&self) -> &Oracle {
-        &self.oracle
+    pub(crate) fn reference(&self) -> &ReferenceModel {
+        &self.reference
     }
 
     /// Nanoseconds since the start of the world's clock.
@@ -230,7 +230,7 @@ impl<S: Subject> World<S> {
             .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
         // Whoever has begun to say something and does not go on is closed for that.
         let is_silent = self.connection(client).is_none_or(|connection| !connection.fragmented && !connection.half);
-        hears && is_silent && self.oracle.is_ready(client.index())
+        hears && is_silent && self.reference.is_ready(client.index())
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
@@ -244,7 +244,7 @@ impl<S: Subject> World<S> {
             Some(connection) if self.is_silent() => {
                 self.subject.pending(connection.id).is_some_and(|bytes| !bytes.is_empty())
             }
-            connection => connection.is_some() && self.oracle.waits(client.index()),
+            connection => connection.is_some() && self.reference.waits(client.index()),
         }
     }
 
@@ -261,13 +261,13 @@ impl<S: Subject> World<S> {
     /// Whether what this client sends comes to the machine: it says something, and is listened to.
     pub(super) fn is_heard(&self, client: Client) -> bool {
         let speaks = self.connection(client).is_some_and(|connection| !connection.deaf && !connection.vanished);
-        speaks && !self.oracle.is_paused(client.index())
+        speaks && !self.reference.is_paused(client.index())
     }
 
     /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host
     /// offers it before it hands in anything else.
     pub(crate) fn is_to_be_offered(&self, client: Client) -> bool {
-        self.connection(client).is_some() && self.oracle.is_to_be_offered(client.index())
+        self.connection(client).is_some() && self.reference.is_to_be_offered(client.index())
     }
 
     /// What the clock and the calendar will do to the next input beside letting time pass.
@@ -292,7 +292,7 @@ impl<S: Subject> World<S> {
 
     /// Whether a client has read something that it ought to answer, and would be heard.
     pub(super) fn owes(&self, client: Client) -> bool {
-        self.connection(client).is_some_and(Connection::owes) && !self.oracle.is_paused(client.index())
+        self.connection(client).is_some_and(Connection::owes) && !self.reference.is_paused(client.index())
     }
 
     /// The client with this user's number, if there has been one.
@@ -301,7 +301,7 @@ impl<S: Subject> World<S> {
         (client.index() < self.clients.len() && self.public_id(client).is_some()).then_some(client)
     }
 
-    pub(super) fn place(&self, room: usize) -> Place {
-        self.oracle().place_of(room)
+    pub(super) fn place(&self, room: usize) -> LogPosition {
+        self.reference().place_of(room)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::reference::model::Oracle;
+use crate::reference::model::ReferenceModel;
 use crate::reference::stimulus::{Stimulus, TokenOutcome};
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
@@ -25,7 +25,7 @@ impl<S: Subject> World<S> {
 
     pub(super) fn decide(&mut self, client: Client, verdict: Verdict, user: User) -> Result<(), Failure> {
         self.connection_mut(client).asked = false;
-        let (outcome, verdict) = self.says(verdict, user, self.oracle.asked_room(client.index()));
+        let (outcome, verdict) = self.says(verdict, user, self.reference.asked_room(client.index()));
         let verdict = vouch(verdict);
         self.turn(Input::Authenticated { conn: self.id(client), verdict }, &Stimulus::Decided(client.index(), outcome))
     }
@@ -68,7 +68,7 @@ impl<S: Subject> World<S> {
             },
             info: match verdict {
                 Verdict::Renamed => user.map(|user| format!(r#"{{"again":true,"name":"user {user}"}}"#)),
-                _ => user.and_then(Oracle::token_info),
+                _ => user.and_then(ReferenceModel::token_info),
             },
             channels: match verdict {
                 Verdict::Placed if user.is_some_and(|user| user % 2 == 1) => (0..rooms).collect(),

@@ -4,7 +4,7 @@ use crate::checkers::observation::Observed;
 use crate::checkers::want::RecoveryRequest;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
-use crate::reference::model::Oracle;
+use crate::reference::model::ReferenceModel;
 use crate::reference::outcome::Outcome;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Seen, Subject, ask};
@@ -42,11 +42,14 @@ impl<S: Subject> World<S> {
     }
 
     /// What the reference model says of something. Where checkers judge alone it may be wrong, and even stumble.
-    pub(super) fn refer(&mut self, judge: impl FnOnce(&mut Oracle) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) fn refer(
+        &mut self,
+        judge: impl FnOnce(&mut ReferenceModel) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if !self.is_silent() {
-            return judge(&mut self.oracle);
+            return judge(&mut self.reference);
         }
-        drop(catch_unwind(AssertUnwindSafe(|| judge(&mut self.oracle))));
+        drop(catch_unwind(AssertUnwindSafe(|| judge(&mut self.reference))));
         Ok(())
     }
 
@@ -72,7 +75,7 @@ impl<S: Subject> World<S> {
             matches!(stimulus, Stimulus::Flushed(client, bytes) if self.written_in_parts(*client, &turns) == *bytes);
         let is_missing = !is_written && turns.iter().all(|seen| seen.follow_up.is_some());
         for seen in &turns {
-            self.oracle.time(now.mono.0, now.unix_ms);
+            self.reference.time(now.mono.0, now.unix_ms);
             match &seen.follow_up {
                 None => self.judge_turn(now, seen, stimulus, kept.as_ref()),
                 Some(input) => self.judge_follow_up(now, seen, input),
@@ -88,7 +91,7 @@ impl<S: Subject> World<S> {
             self.check(Observed::Histories { want, before, after })?;
         }
         let audit = caught(|| self.subject.audit());
-        self.heed(self.oracle.heed(audit))?;
+        self.heed(self.reference.heed(audit))?;
         self.heed(self.judge_handles())
     }
 
@@ -114,7 +117,7 @@ impl<S: Subject> World<S> {
             | Stimulus::HalfFrame(client, _)
             | Stimulus::Ping(client, _)
             | Stimulus::Pong(client)
-            | Stimulus::Violated(client, _) => self.oracle.is_closing(*client),
+            | Stimulus::Violated(client, _) => self.reference.is_closing(*client),
             _ => false,
         }
     }
@@ -150,7 +153,7 @@ impl<S: Subject> World<S> {
         }
         let answer = self.answer(effects)?;
         let outcome = Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout };
-        self.refer(|oracle| oracle.turn(stimulus, &outcome))?;
+        self.refer(|reference| reference.turn(stimulus, &outcome))?;
         if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
             checkers.turned(now, input, effects, answer.as_deref(), (stats, *timeout))?;
         }

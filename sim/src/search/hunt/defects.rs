@@ -29,7 +29,7 @@ pub fn all() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), empty_room(), changed_set(), stale_user(), changed_dict(), key_error()]
 }
 
-/// Text that is not JSON ends an endpoint too, but Parlor answers that and stays open, so that the oracle would speak
+/// Text that is not JSON ends an endpoint too, but Parlor answers that and stays open, so that the reference model would speak
 /// of the close. Behind a binary message both close, and what is left is the ghost.
 fn ghost() -> HistoricDefect {
     HistoricDefect {

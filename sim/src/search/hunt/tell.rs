@@ -78,7 +78,7 @@ fn find<S: Subject + Clone>(subject: &str, defect: &HistoricDefect, broken: &Bro
     text
 }
 
-/// The oracle's words, in which these sockets are called what the manager calls them.
+/// The reference model's words, in which these sockets are called what the manager calls them.
 fn with_names(words: &str, sockets: &BTreeSet<ConnId>) -> String {
     sockets.iter().fold(words.to_owned(), |words, id| {
         let (written, words) = (id.to_string(), words.replace(&format!("{id:?}"), &name(*id)));

@@ -1,5 +1,5 @@
 //! What Parlor reports and the historic managers never knew: logs, events and totals, counted in the simplest way, so
-//! that the oracle has nothing to say about them.
+//! that the reference model has nothing to say about them.
 
 use super::manager::Manager;
 use parlor_core::api::Position;

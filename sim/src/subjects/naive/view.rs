@@ -1,4 +1,4 @@
-//! How the service looks from outside: to the oracle as Parlor would, and to a person as it is.
+//! How the service looks from outside: to the reference model as Parlor would, and to a person as it is.
 
 use super::endpoint::{EndpointState, EndpointTask};
 use super::ids::name;
@@ -10,7 +10,7 @@ use parlor_core::{ConnId, Name, Snapshot, Stats};
 use std::collections::BTreeSet;
 
 impl<V: Version> Naive<V> {
-    /// Its state, as the oracle compares it.
+    /// Its state, as the reference model compares it.
     pub(super) fn view(&self) -> Snapshot {
         let users = self.manager.users.iter();
         Snapshot {

@@ -1,18 +1,18 @@
 //! Calls of a backend that have several parts.
 
 use crate::guarantees::Failure;
-use crate::reference::api_call::Call;
+use crate::reference::api_call::ApiCall;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Bundle, Key, Many, Part, Payload, User};
 use crate::world::api::bodies;
 use crate::world::api::selected::PARTS;
 use crate::world::history_request;
-use crate::world::history_request::{Query, Want};
+use crate::world::history_request::{HistoryQuery, RecoverFrom};
 use crate::world::payload::Data;
 use crate::world::state::World;
 
 /// The method of a part, its body, and what it means.
-type Piece<'a> = (&'static str, String, Call<'a>);
+type Piece<'a> = (&'static str, String, ApiCall<'a>);
 
 impl<S: Subject> World<S> {
     pub(in crate::world) fn bundle(&mut self, bundle: Bundle, user: User, room: usize) -> Result<(), Failure> {
@@ -30,8 +30,8 @@ impl<S: Subject> World<S> {
         if pieces.len() > self.setup.config().limits.batch_commands {
             return self.refused_call("batch", &body, 106);
         }
-        let parts: Vec<(&str, Call<'_>)> = pieces.into_iter().map(|(method, _, call)| (method, call)).collect();
-        self.call("batch", &body, Call::Batch(&parts))
+        let parts: Vec<(&str, ApiCall<'_>)> = pieces.into_iter().map(|(method, _, call)| (method, call)).collect();
+        self.call("batch", &body, ApiCall::Batch(&parts))
     }
 
     fn pieces<'a>(
@@ -40,15 +40,20 @@ impl<S: Subject> World<S> {
         user: User,
         room: usize,
         [first, second]: &'a [Data; 2],
-        all: &'a Query,
+        all: &'a HistoryQuery,
     ) -> Vec<Piece<'a>> {
         let who = user.index();
-        let publish = |data: &'a Data| piece(bodies::publish(&[room], data), Call::Publish(room, data));
-        let tell = |data: &'a Data| piece(bodies::publish_user(who, data), Call::Tell(who, data));
-        let put_in =
-            || ("subscribe", bodies::subscribe(who, room, &Want::Nothing), Call::PutIn(who, room, &Want::Nothing));
-        let take_out = || ("unsubscribe", bodies::unsubscribe(who, room), Call::TakeOut(who, room));
-        let count = || ("presence_stats", bodies::channel(room), Call::PresenceStats(room));
+        let publish = |data: &'a Data| piece(bodies::publish(&[room], data), ApiCall::Publish(room, data));
+        let tell = |data: &'a Data| piece(bodies::publish_user(who, data), ApiCall::Tell(who, data));
+        let put_in = || {
+            (
+                "subscribe",
+                bodies::subscribe(who, room, &RecoverFrom::Nothing),
+                ApiCall::PutIn(who, room, &RecoverFrom::Nothing),
+            )
+        };
+        let take_out = || ("unsubscribe", bodies::unsubscribe(who, room), ApiCall::TakeOut(who, room));
+        let count = || ("presence_stats", bodies::channel(room), ApiCall::PresenceStats(room));
         match bundle {
             Bundle::TakeOut => vec![publish(first), take_out(), publish(second)],
             Bundle::PutIn => vec![put_in(), publish(first)],
@@ -57,22 +62,22 @@ impl<S: Subject> World<S> {
                 vec![publish(first), self.send_to(client, first), publish(second)]
             }
             Bundle::Expel => {
-                vec![publish(first), ("disconnect", bodies::disconnect(who), Call::Expel(who)), tell(second)]
+                vec![publish(first), ("disconnect", bodies::disconnect(who), ApiCall::Expel(who)), tell(second)]
             }
             Bundle::Remove => vec![
                 publish(first),
-                ("history_remove", bodies::channel(room), Call::Remove(room)),
+                ("history_remove", bodies::channel(room), ApiCall::Remove(room)),
                 publish(second),
-                ("history", bodies::history(room, all), Call::History(room, all)),
+                ("history", bodies::history(room, all), ApiCall::History(room, all)),
             ],
             Bundle::Everywhere => {
-                vec![publish(first), tell(second), ("presence", bodies::channel(room), Call::Presence(room))]
+                vec![publish(first), tell(second), ("presence", bodies::channel(room), ApiCall::Presence(room))]
             }
-            Bundle::Misspelt => vec![publish(first), ("publish", "{}".into(), Call::Wrong(107)), publish(second)],
+            Bundle::Misspelt => vec![publish(first), ("publish", "{}".into(), ApiCall::Wrong(107)), publish(second)],
             Bundle::Twice => {
                 let once = |data: &'a Data| {
                     let (body, key) = bodies::publish_once(room, Key::A, data, 0);
-                    ("publish", body, Call::Once(room, key.expect("a short one"), data))
+                    ("publish", body, ApiCall::Once(room, key.expect("a short one"), data))
                 };
                 vec![once(first), once(second)]
             }
@@ -89,16 +94,16 @@ impl<S: Subject> World<S> {
             if parts > self.setup.limits.broadcast_channels {
                 return self.refused_call(method, &body, 106);
             }
-            return self.publish_call((method, body), Call::Broadcast(&rooms, &data), &data);
+            return self.publish_call((method, body), ApiCall::Broadcast(&rooms, &data), &data);
         }
         let data: Vec<Data> = (0..parts).map(|_| self.data(Payload::Small)).collect();
-        let mut pieces: Vec<(&'static str, String, Call<'_>)> = Vec::new();
+        let mut pieces: Vec<(&'static str, String, ApiCall<'_>)> = Vec::new();
         for (at, data) in data.iter().enumerate() {
             let ((method, body), call) = match (many, at % 3) {
-                (Many::Messages, _) => (bodies::publish_all(data), Call::TellAll(data)),
-                (Many::Mixed, 0) => (("presence_stats", bodies::channel(room)), Call::PresenceStats(room)),
-                (Many::Mixed, 1) => (bodies::publish_user(user, data), Call::Tell(user, data)),
-                _ => (bodies::publish(&[room], data), Call::Publish(room, data)),
+                (Many::Messages, _) => (bodies::publish_all(data), ApiCall::TellAll(data)),
+                (Many::Mixed, 0) => (("presence_stats", bodies::channel(room)), ApiCall::PresenceStats(room)),
+                (Many::Mixed, 1) => (bodies::publish_user(user, data), ApiCall::Tell(user, data)),
+                _ => (bodies::publish(&[room], data), ApiCall::Publish(room, data)),
             };
             pieces.push((method, body, call));
         }
@@ -106,6 +111,6 @@ impl<S: Subject> World<S> {
     }
 }
 
-fn piece<'a>((method, body): (&'static str, String), call: Call<'a>) -> Piece<'a> {
+fn piece<'a>((method, body): (&'static str, String), call: ApiCall<'a>) -> Piece<'a> {
     (method, body, call)
 }

@@ -1,7 +1,7 @@
 //! The actions that are calls of a backend, through the bodies of the HTTP API.
 
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::reference::api_call::Call;
+use crate::reference::api_call::ApiCall;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Action, Client, Dismissal, Key, Look, Part, Payload, Renewal, Since};
@@ -18,17 +18,17 @@ impl<S: Subject> World<S> {
         match *action {
             Action::ApiPublish(room, payload) => {
                 let data = self.data(payload);
-                self.publish_call(bodies::publish(&[room.index()], &data), Call::Publish(room.index(), &data), &data)
+                self.publish_call(bodies::publish(&[room.index()], &data), ApiCall::Publish(room.index(), &data), &data)
             }
             Action::ApiPublishOnce(room, key) => self.publish_once(room.index(), key),
             Action::ApiBroadcast(payload) => self.broadcast(payload),
             Action::ApiPublishUser(user, payload) => {
                 let data = self.data(payload);
-                self.publish_call(bodies::publish_user(user.index(), &data), Call::Tell(user.index(), &data), &data)
+                self.publish_call(bodies::publish_user(user.index(), &data), ApiCall::Tell(user.index(), &data), &data)
             }
             Action::ApiPublishAll(payload) => {
                 let data = self.data(payload);
-                self.publish_call(bodies::publish_all(&data), Call::TellAll(&data), &data)
+                self.publish_call(bodies::publish_all(&data), ApiCall::TellAll(&data), &data)
             }
             Action::ApiSend(client, payload) => {
                 let data = self.data(payload);
@@ -36,28 +36,28 @@ impl<S: Subject> World<S> {
                 self.publish_call((method, body), call, &data)
             }
             Action::ApiDisconnectUser(user) => {
-                self.call("disconnect", &bodies::disconnect(user.index()), Call::Expel(user.index()))
+                self.call("disconnect", &bodies::disconnect(user.index()), ApiCall::Expel(user.index()))
             }
             Action::ApiDisconnectClient(client) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let body = format!(r#"{{"user":"","client":"{client_id}"}}"#);
-                self.call("disconnect", &body, Call::Kick(client.index(), 3503))
+                self.call("disconnect", &body, ApiCall::Kick(client.index(), 3503))
             }
             Action::ApiDisconnectWith(client, dismissal) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let code = code_of(dismissal);
                 let body = format!(r#"{{"client":"{client_id}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
-                self.call("disconnect", &body, Call::Kick(client.index(), code))
+                self.call("disconnect", &body, ApiCall::Kick(client.index(), code))
             }
             Action::ApiDisconnectSome(client, selector, code) => self.disconnect_some(client, selector, code),
             Action::ApiBatch(bundle, user, room) => self.bundle(bundle, user, room.index()),
             Action::ApiMuch(many, user, room) => self.much(many, user.index(), room.index()),
-            Action::ApiLook(look) => self.call(method_of(look), "{}", Call::Look(look)),
+            Action::ApiLook(look) => self.call(method_of(look), "{}", ApiCall::Look(look)),
             Action::ApiList(listing, user, room) => self.list(listing, user.index(), room.index()),
             Action::ApiMisuse(call) => {
                 let (method, body, code) = bodies::misuse(call);
                 if code == 0 {
-                    return self.call(method, &body, Call::Nobody);
+                    return self.call(method, &body, ApiCall::Nobody);
                 }
                 self.refused_call(method, &body, code)
             }
@@ -70,43 +70,43 @@ impl<S: Subject> World<S> {
         match *action {
             Action::ApiHistory(room, part) => self.read_history(room.index(), part),
             Action::ApiHistoryRemove(room) => {
-                self.call("history_remove", &bodies::channel(room.index()), Call::Remove(room.index()))
+                self.call("history_remove", &bodies::channel(room.index()), ApiCall::Remove(room.index()))
             }
             Action::ApiPresence(room) => {
-                self.call("presence", &bodies::channel(room.index()), Call::Presence(room.index()))
+                self.call("presence", &bodies::channel(room.index()), ApiCall::Presence(room.index()))
             }
             Action::ApiPresenceStats(room) => {
-                self.call("presence_stats", &bodies::channel(room.index()), Call::PresenceStats(room.index()))
+                self.call("presence_stats", &bodies::channel(room.index()), ApiCall::PresenceStats(room.index()))
             }
             Action::ApiSubscribe(user, room, since) => {
                 let want = history_request::want(since, &self.place(room.index())).or_without();
                 let body = bodies::subscribe(user.index(), room.index(), &want);
-                self.call("subscribe", &body, Call::PutIn(user.index(), room.index(), &want))
+                self.call("subscribe", &body, ApiCall::PutIn(user.index(), room.index(), &want))
             }
             Action::ApiSubscribeSome(client, selector, room) => {
                 let want = history_request::want(Since::One, &self.place(room.index())).or_without();
                 self.call_for(client, selector, "subscribe", |user| {
-                    (bodies::subscribe(user, room.index(), &want), Call::PutIn(user, room.index(), &want))
+                    (bodies::subscribe(user, room.index(), &want), ApiCall::PutIn(user, room.index(), &want))
                 })
             }
             Action::ApiUnsubscribe(user, room) => {
                 let body = bodies::unsubscribe(user.index(), room.index());
-                self.call("unsubscribe", &body, Call::TakeOut(user.index(), room.index()))
+                self.call("unsubscribe", &body, ApiCall::TakeOut(user.index(), room.index()))
             }
             Action::ApiUnsubscribeSome(client, selector, room) => {
                 self.call_for(client, selector, "unsubscribe", |user| {
-                    (bodies::unsubscribe(user, room.index()), Call::TakeOut(user, room.index()))
+                    (bodies::unsubscribe(user, room.index()), ApiCall::TakeOut(user, room.index()))
                 })
             }
             Action::ApiRefresh(user, renewal) => {
                 let exp = self.expiry_of(renewal);
                 let body = bodies::refresh(user.index(), renewal, exp);
-                self.call("refresh", &body, Call::Renew(user.index(), renewal, exp))
+                self.call("refresh", &body, ApiCall::Renew(user.index(), renewal, exp))
             }
             Action::ApiRefreshSome(client, selector, renewal) => {
                 let exp = self.expiry_of(renewal);
                 self.call_for(client, selector, "refresh", |user| {
-                    (bodies::refresh(user, renewal, exp), Call::Renew(user, renewal, exp))
+                    (bodies::refresh(user, renewal, exp), ApiCall::Renew(user, renewal, exp))
                 })
             }
             _ => unreachable!("every other action is carried out before"),
@@ -121,7 +121,8 @@ impl<S: Subject> World<S> {
             let (method, body) = bodies::publish(&rooms, &data);
             return self.refused_call(method, &body, 106);
         }
-        let call = if let [room] = rooms[..] { Call::Publish(room, &data) } else { Call::Broadcast(&rooms, &data) };
+        let call =
+            if let [room] = rooms[..] { ApiCall::Publish(room, &data) } else { ApiCall::Broadcast(&rooms, &data) };
         self.publish_call(bodies::publish(&rooms, &data), call, &data)
     }
 
@@ -131,7 +132,7 @@ impl<S: Subject> World<S> {
         if query.is_impossible() {
             return self.refused_call("history", &body, 107);
         }
-        self.call("history", &body, Call::History(room, &query))
+        self.call("history", &body, ApiCall::History(room, &query))
     }
 
     /// When a connection is to expire from now on.
@@ -142,22 +143,23 @@ impl<S: Subject> World<S> {
     pub(in crate::world) fn publish_once(&mut self, room: usize, key: Key) -> Result<(), Failure> {
         let data = self.data(Payload::Small);
         match bodies::publish_once(room, key, &data, self.setup.limits.idempotency_key_bytes) {
-            (body, Some(number)) => self.call("publish", &body, Call::Once(room, number, &data)),
+            (body, Some(number)) => self.call("publish", &body, ApiCall::Once(room, number, &data)),
             (body, None) => self.refused_call("publish", &body, 107),
         }
     }
 
     /// A message for the connection that this client has, or had.
-    pub(in crate::world) fn send_to<'a>(&self, client: Client, data: &'a Data) -> (&'static str, String, Call<'a>) {
+    pub(in crate::world) fn send_to<'a>(&self, client: Client, data: &'a Data) -> (&'static str, String, ApiCall<'a>) {
         let client_id = self.public_id(client).expect("it makes sense");
-        let call = if self.connection(client).is_some() { Call::Send(client.index(), data) } else { Call::Wrong(102) };
+        let call =
+            if self.connection(client).is_some() { ApiCall::Send(client.index(), data) } else { ApiCall::Wrong(102) };
         ("send", format!(r#"{{"client":"{client_id}","data":{}}}"#, data.sent), call)
     }
 
     pub(in crate::world) fn publish_call(
         &mut self,
         (method, body): (&str, String),
-        call: Call<'_>,
+        call: ApiCall<'_>,
         data: &Data,
     ) -> Result<(), Failure> {
         if data.too_large {
@@ -175,7 +177,7 @@ impl<S: Subject> World<S> {
             Err(error) => {
                 equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
             }
-            Ok(_) if code == 102 => self.call(method, body, Call::Wrong(code)),
+            Ok(_) if code == 102 => self.call(method, body, ApiCall::Wrong(code)),
             Ok(command) => Err(Failure::new(
                 Guarantee::P1,
                 format_args!("{method} to be refused with {code}"),
@@ -184,7 +186,7 @@ impl<S: Subject> World<S> {
         }
     }
 
-    pub(in crate::world) fn call(&mut self, method: &str, body: &str, call: Call<'_>) -> Result<(), Failure> {
+    pub(in crate::world) fn call(&mut self, method: &str, body: &str, call: ApiCall<'_>) -> Result<(), Failure> {
         let command = json::parse(method, body.as_bytes(), &self.setup.config().limits)
             .map_err(|error| Failure::new(Guarantee::P1, format_args!("{method} {body} to be understood"), error))?;
         self.calls += 1;

@@ -2,11 +2,11 @@
 
 use crate::goals::Goal;
 use crate::guarantees::Failure;
-use crate::reference::api_call::{Call, List, Meant};
+use crate::reference::api_call::{ApiCall, ConnectionSelection, ListQuery};
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Code, Listing, Selector};
 use crate::world::names::{room_name, user_name};
-use crate::world::state::{Page, World};
+use crate::world::state::{ListPage, World};
 use serde_json::{Value, json};
 
 /// So many parts has a call of many.
@@ -19,26 +19,26 @@ const NOBODY: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 struct Selected {
     fields: Value,
     user: Option<usize>,
-    meant: Meant,
+    meant: ConnectionSelection,
 }
 
 impl<S: Subject> World<S> {
     fn selected(&mut self, client: Client, selector: Selector) -> Selected {
         let client_id = self.public_id(client).expect("it makes sense");
         let users = usize::from(self.user_count());
-        let own = self.oracle.conns[client.index()].as_ref().and_then(|conn| conn.user);
+        let own = self.reference.conns[client.index()].as_ref().and_then(|conn| conn.user);
         let own = own.unwrap_or(client.index() % users);
-        if matches!(selector, Selector::Torn | Selector::Stranger) && self.oracle.is_ready(client.index()) {
+        if matches!(selector, Selector::Torn | Selector::Stranger) && self.reference.is_ready(client.index()) {
             self.reach(Goal::MeantNobody);
         }
         let id = client_id.to_string();
         let (fields, meant) = match selector {
-            Selector::Client | Selector::Stranger => (json!({ "client": id }), Meant::One(client_id)),
-            Selector::Session | Selector::Lone => (json!({ "session": id }), Meant::One(client_id)),
-            Selector::Both => (json!({ "client": id, "session": id }), Meant::One(client_id)),
-            Selector::Torn => (json!({ "client": id, "session": NOBODY }), Meant::Nobody),
-            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), Meant::AllBut(client_id)),
-            Selector::AllButNobody => (json!({ "whitelist": ["nobody", null] }), Meant::All),
+            Selector::Client | Selector::Stranger => (json!({ "client": id }), ConnectionSelection::One(client_id)),
+            Selector::Session | Selector::Lone => (json!({ "session": id }), ConnectionSelection::One(client_id)),
+            Selector::Both => (json!({ "client": id, "session": id }), ConnectionSelection::One(client_id)),
+            Selector::Torn => (json!({ "client": id, "session": NOBODY }), ConnectionSelection::Nobody),
+            Selector::AllBut => (json!({ "whitelist": [id, NOBODY] }), ConnectionSelection::AllBut(client_id)),
+            Selector::AllButNobody => (json!({ "whitelist": ["nobody", null] }), ConnectionSelection::All),
         };
         let user = match selector {
             Selector::Lone => None,
@@ -56,7 +56,7 @@ impl<S: Subject> World<S> {
         if matches!(code, Code::TooLow | Code::TooHigh) {
             return self.refused_call("disconnect", &fields.to_string(), 107);
         }
-        self.call("disconnect", &fields.to_string(), Call::Dismiss(user, meant, number))
+        self.call("disconnect", &fields.to_string(), ApiCall::Dismiss(user, meant, number))
     }
 
     /// A call that needs a user, and knows no exceptions.
@@ -65,7 +65,7 @@ impl<S: Subject> World<S> {
         client: Client,
         selector: Selector,
         method: &str,
-        call: impl FnOnce(usize) -> (String, Call<'a>),
+        call: impl FnOnce(usize) -> (String, ApiCall<'a>),
     ) -> Result<(), Failure> {
         let Selected { fields, user, meant } = self.selected(client, selector);
         let (body, call) = call(user.unwrap_or(0));
@@ -77,7 +77,7 @@ impl<S: Subject> World<S> {
         if user.is_none() || matches!(selector, Selector::AllBut | Selector::AllButNobody) {
             return self.refused_call(method, &body.to_string(), 107);
         }
-        self.call(method, &body.to_string(), Call::Some(meant, &call))
+        self.call(method, &body.to_string(), ApiCall::Some(meant, &call))
     }
 
     pub(super) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
@@ -95,7 +95,7 @@ impl<S: Subject> World<S> {
             pattern.is_some() || matches!(listing, Listing::FirstRoom | Listing::NextRooms | Listing::RestOfRooms);
         let goes_on = matches!(listing, Listing::NextRooms | Listing::RestOfRooms | Listing::Next | Listing::Rest);
         let page = self.pages[usize::from(of_rooms)].clone().filter(|_| goes_on);
-        let list = List {
+        let list = ListQuery {
             of_rooms,
             pattern,
             user: matches!(listing, Listing::OfUser | Listing::OfUserInRoom).then_some(user),
@@ -122,7 +122,7 @@ impl<S: Subject> World<S> {
         if is_refused {
             return self.refused_call(method, &body.to_string(), 107);
         }
-        self.call(method, &body.to_string(), Call::List(list))?;
+        self.call(method, &body.to_string(), ApiCall::ListQuery(list))?;
         self.turn_page(of_rooms, method);
         Ok(())
     }
@@ -135,7 +135,7 @@ impl<S: Subject> World<S> {
         let page = result["cursor"]
             .as_str()
             .zip(last)
-            .map(|(cursor, last)| Page { cursor: cursor.into(), last: last.clone() });
+            .map(|(cursor, last)| ListPage { cursor: cursor.into(), last: last.clone() });
         self.pages[usize::from(of_rooms)] = page;
     }
 }

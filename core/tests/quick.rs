@@ -1,7 +1,7 @@
 //! What notices a change of the core within seconds: small scopes to their end, and some random runs.
 
 use parlor_core::Shard;
-use parlor_sim::search::explore::{Protocol, Scope, explore};
+use parlor_sim::search::explore::{Scope, ScopeProtocol, explore};
 use parlor_sim::search::run::run;
 use parlor_sim::search::swarm::Options;
 
@@ -16,7 +16,7 @@ fn random_runs_are_clean() {
 
 #[test]
 fn small_scopes_are_clean() {
-    for protocol in [Protocol::Plain, Protocol::Json] {
+    for protocol in [ScopeProtocol::Plain, ScopeProtocol::Json] {
         let found =
             explore::<Shard>(&Scope::rooms(protocol, 2, 1, 1, 2)).unwrap_or_else(|broken| panic!("{}", broken.failure));
         println!("{found}");

@@ -7,7 +7,7 @@ use parlor_sim::search::run::run_twice;
 use parlor_sim::search::shrink::shorten;
 use parlor_sim::search::swarm::Options;
 use parlor_sim::subjects::hosted::Hosted;
-use parlor_sim::world::action::{Action, Budget, Client, Payload, Rooms};
+use parlor_sim::world::action::{Action, Client, Payload, Rooms, WriteBudget};
 use parlor_sim::world::setup::Setup;
 use parlor_sim::world::trace::Trace;
 
@@ -36,7 +36,7 @@ fn more_frames_than_one_write_gathers_are_written_in_parts() {
     let publish = Action::ApiPublishAll(Payload::Small);
     let frames = vec![publish; 100];
     let actions =
-        [vec![Action::Enter(Client(0), Rooms(1))], frames, vec![Action::Write(Client(0), Budget::All)]].concat();
+        [vec![Action::Enter(Client(0), Rooms(1))], frames, vec![Action::Write(Client(0), WriteBudget::All)]].concat();
     let run = run_twice::<Hosted>(&Setup::default(), &actions);
     assert_eq!(run.failure, None);
     assert_eq!(run.effective.iter().sum::<u64>(), 102, "every step meant something");

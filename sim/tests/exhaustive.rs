@@ -4,11 +4,11 @@
 use parlor_core::Shard;
 use parlor_sim::goals::Goal;
 use parlor_sim::search::congruence::compare_merged;
-use parlor_sim::search::explore::{Found, Protocol, Scope, explore, explore_watched};
+use parlor_sim::search::explore::{Explored, Scope, ScopeProtocol, explore, explore_watched};
 use parlor_sim::search::report;
 use std::time::Duration;
 
-fn search(scope: &Scope) -> Found {
+fn search(scope: &Scope) -> Explored {
     explore::<Shard>(scope).unwrap_or_else(|broken| {
         panic!("{}", report::failure::<Shard>(&broken.failure, &broken.trace, "parlor-sim replay FILE"))
     })
@@ -30,7 +30,7 @@ fn is_pinned_with(scope: &Scope, goals: &[Goal], pin: &str) {
 #[test]
 fn two_plain_clients_two_rooms_queue_one() {
     is_pinned(
-        &Scope::rooms(Protocol::Plain, 2, 2, 1, 3),
+        &Scope::rooms(ScopeProtocol::Plain, 2, 2, 1, 3),
         "36634 states, 348306 transitions, depth 17: accept=9150 upgrade=2148 close=21298 \
          lose=44024 write=69993 api-publish=19038 advance=33853 stale=133562 shutdown=15240",
     );
@@ -39,7 +39,7 @@ fn two_plain_clients_two_rooms_queue_one() {
 #[test]
 fn three_plain_clients_one_room_queue_two() {
     is_pinned(
-        &Scope::rooms(Protocol::Plain, 3, 1, 2, 3),
+        &Scope::rooms(ScopeProtocol::Plain, 3, 1, 2, 3),
         "112410 states, 1510777 transitions, depth 23: accept=13856 upgrade=2511 close=91472 \
          lose=207100 write=374306 api-publish=39610 advance=108751 stale=639274 shutdown=33897",
     );
@@ -48,7 +48,7 @@ fn three_plain_clients_one_room_queue_two() {
 #[test]
 fn two_json_clients_two_rooms_queue_one() {
     is_pinned(
-        &Scope::rooms(Protocol::Json, 2, 2, 1, 1),
+        &Scope::rooms(ScopeProtocol::Json, 2, 2, 1, 1),
         "39127 states, 363283 transitions, depth 22: accept=1302 upgrade=312 connect=312 \
          join=4724 leave=6128 close=22508 lose=45042 write=75598 api-publish=17418 advance=34912 \
          stale=138814 shutdown=16213",
@@ -58,7 +58,7 @@ fn two_json_clients_two_rooms_queue_one() {
 #[test]
 fn two_json_clients_one_room_queue_two() {
     is_pinned(
-        &Scope::rooms(Protocol::Json, 2, 1, 2, 3),
+        &Scope::rooms(ScopeProtocol::Json, 2, 1, 2, 3),
         "58639 states, 582501 transitions, depth 24: accept=1862 upgrade=413 connect=413 \
          join=2478 leave=2862 close=38859 lose=75685 write=133466 api-publish=31246 advance=54901 \
          stale=218362 shutdown=21954",
@@ -68,7 +68,7 @@ fn two_json_clients_one_room_queue_two() {
 #[test]
 fn every_end_of_a_plain_client() {
     is_pinned(
-        &Scope::ends(Protocol::Plain, 2, 1),
+        &Scope::ends(ScopeProtocol::Plain, 2, 1),
         "34036 states, 600836 transitions, depth 15: accept=1024 upgrade=456 publish=120 \
          close=26312 violate=13156 lose=107482 break=31014 write=185220 api-publish=4638 \
          api-disconnect-client=62540 advance=31498 stale=125080 shutdown=12296",
@@ -78,7 +78,7 @@ fn every_end_of_a_plain_client() {
 #[test]
 fn every_end_of_a_json_client() {
     is_pinned(
-        &Scope::ends(Protocol::Json, 1, 2),
+        &Scope::ends(ScopeProtocol::Json, 1, 2),
         "1902 states, 20597 transitions, depth 13: accept=8 upgrade=4 connect=4 join=28 leave=26 \
          publish=8 close=1012 violate=506 lose=3276 break=923 write=5956 api-publish=632 \
          api-disconnect-client=1850 advance=1824 stale=3700 shutdown=840",
@@ -88,7 +88,7 @@ fn every_end_of_a_json_client() {
 #[test]
 fn users_in_plain() {
     is_pinned(
-        &Scope::users(Protocol::Plain, 2, 2),
+        &Scope::users(ScopeProtocol::Plain, 2, 2),
         "43237 states, 347369 transitions, depth 21: accept=732 upgrade=366 connect=3283 \
          decide=65836 close=29717 lose=56970 write=102369 api-publish-user=14367 \
          api-disconnect-user=37143 advance=36586",
@@ -98,7 +98,7 @@ fn users_in_plain() {
 #[test]
 fn users_in_json() {
     is_pinned(
-        &Scope::users(Protocol::Json, 2, 2),
+        &Scope::users(ScopeProtocol::Json, 2, 2),
         "30110 states, 240600 transitions, depth 21: accept=666 upgrade=333 connect=1665 \
          decide=37296 close=21986 lose=40430 write=72790 api-publish-user=9382 \
          api-disconnect-user=28063 advance=27989",
@@ -108,7 +108,7 @@ fn users_in_json() {
 #[test]
 fn pings_in_plain() {
     is_pinned(
-        &Scope::pings(Protocol::Plain, 1, 2),
+        &Scope::pings(ScopeProtocol::Plain, 1, 2),
         "863 states, 4072 transitions, depth 14: accept=16 upgrade=10 ping=566 pong=566 lose=762 \
          write=1103 api-publish=277 advance=772",
     );
@@ -117,7 +117,7 @@ fn pings_in_plain() {
 #[test]
 fn pings_in_json() {
     is_pinned(
-        &Scope::pings(Protocol::Json, 1, 2),
+        &Scope::pings(ScopeProtocol::Json, 1, 2),
         "2942 states, 13769 transitions, depth 19: accept=16 upgrade=10 connect=55 join=431 \
          leave=386 ping=1405 pong=1405 lose=2531 write=4128 api-publish=861 advance=2541",
     );
@@ -134,7 +134,7 @@ const RECOVERY: [Goal; 5] = [
 #[test]
 fn a_json_client_and_a_log_of_one() {
     is_pinned_with(
-        &Scope::home(Protocol::Json, 1, 1, 2),
+        &Scope::home(ScopeProtocol::Json, 1, 1, 2),
         &[&RECOVERY[..], &[Goal::HistoryRemoved, Goal::PublishedOnce, Goal::Aged]].concat(),
         "1096 states, 7055 transitions, depth 13: accept=41 upgrade=23 connect=23 recover=1431 \
          history=18 leave=18 lose=1032 write=945 api-publish=370 api-publish-once=370 \
@@ -145,7 +145,7 @@ fn a_json_client_and_a_log_of_one() {
 #[test]
 fn a_plain_client_and_a_log_of_one() {
     is_pinned_with(
-        &Scope::home(Protocol::Plain, 1, 1, 3),
+        &Scope::home(ScopeProtocol::Plain, 1, 1, 3),
         &[Goal::Gap, Goal::Recovered, Goal::HistoryRemoved],
         "536 states, 3050 transitions, depth 8: accept=231 upgrade=216 lose=457 write=208 \
          api-publish=245 api-publish-once=245 api-history=534 api-history-remove=534 advance=380",
@@ -167,7 +167,7 @@ fn two_who_watch_and_one_who_tells_late() {
 /// else happens in them.
 #[test]
 fn a_search_by_name_finds_the_same() {
-    let scope = Scope::rooms(Protocol::Plain, 2, 1, 1, 2);
+    let scope = Scope::rooms(ScopeProtocol::Plain, 2, 1, 1, 2);
     let (symmetric, raw) = (search(&scope), search(&scope.raw()));
     assert_eq!((symmetric.depth, symmetric.goals), (raw.depth, raw.goals));
     assert!(
@@ -182,15 +182,15 @@ fn a_search_by_name_finds_the_same() {
 #[test]
 fn states_that_are_taken_for_one_have_one_future() {
     for (name, scope, least) in [
-        ("plain rooms", Scope::rooms(Protocol::Plain, 1, 2, 1, 2), 100),
-        ("two plain clients", Scope::rooms(Protocol::Plain, 2, 1, 1, 1), 1000),
-        ("json rooms", Scope::rooms(Protocol::Json, 1, 2, 1, 1), 500),
-        ("plain ends", Scope::ends(Protocol::Plain, 1, 1), 100),
-        ("plain users", Scope::users(Protocol::Plain, 1, 1), 100),
-        ("json users", Scope::users(Protocol::Json, 1, 1), 100),
-        ("json pings", Scope::pings(Protocol::Json, 1, 1), 500),
-        ("plain log", Scope::home(Protocol::Plain, 1, 1, 2), 100),
-        ("json log", Scope::home(Protocol::Json, 1, 1, 1), 500),
+        ("plain rooms", Scope::rooms(ScopeProtocol::Plain, 1, 2, 1, 2), 100),
+        ("two plain clients", Scope::rooms(ScopeProtocol::Plain, 2, 1, 1, 1), 1000),
+        ("json rooms", Scope::rooms(ScopeProtocol::Json, 1, 2, 1, 1), 500),
+        ("plain ends", Scope::ends(ScopeProtocol::Plain, 1, 1), 100),
+        ("plain users", Scope::users(ScopeProtocol::Plain, 1, 1), 100),
+        ("json users", Scope::users(ScopeProtocol::Json, 1, 1), 100),
+        ("json pings", Scope::pings(ScopeProtocol::Json, 1, 1), 500),
+        ("plain log", Scope::home(ScopeProtocol::Plain, 1, 1, 2), 100),
+        ("json log", Scope::home(ScopeProtocol::Json, 1, 1, 1), 500),
         ("presence", Scope::presence(1, 4), 20),
     ] {
         let compared = compare_merged::<Shard>(&scope).unwrap_or_else(|differ| panic!("{name}: {differ}"));
@@ -201,17 +201,17 @@ fn states_that_are_taken_for_one_have_one_future() {
 /// A scope that does not end is a failure, not a result.
 #[test]
 fn a_cap_is_a_failure() {
-    let scope = Scope { cap: 50, ..Scope::rooms(Protocol::Plain, 2, 1, 1, 1) };
+    let scope = Scope { cap: 50, ..Scope::rooms(ScopeProtocol::Plain, 2, 1, 1, 1) };
     assert!(explore::<Shard>(&scope).is_err());
 }
 
 #[test]
 fn a_search_says_where_it_is() {
     let mut told = Vec::new();
-    let mut tell = |found: &Found, waiting| {
+    let mut tell = |found: &Explored, waiting| {
         told.push((found.states, waiting, found.progress(waiting, Duration::from_secs(1))));
     };
-    let found = explore_watched::<Shard>(&Scope::rooms(Protocol::Plain, 1, 1, 1, 1), &mut tell).expect("clean");
+    let found = explore_watched::<Shard>(&Scope::rooms(ScopeProtocol::Plain, 1, 1, 1, 1), &mut tell).expect("clean");
     assert_eq!(told.len(), found.states, "once for each");
     let (states, waiting, line) = told.last().expect("there is one");
     assert_eq!((*states, *waiting), (found.states, 0), "at the end nothing waits");

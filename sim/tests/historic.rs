@@ -5,7 +5,7 @@ use parlor_core::Shard;
 use parlor_sim::guarantees::{Guarantee, Guarantees};
 use parlor_sim::search::explore::{Scope, explore};
 use parlor_sim::search::hunt::{self, HistoricDefect};
-use parlor_sim::search::run::{Run, run_twice};
+use parlor_sim::search::run::{RunReport, run_twice};
 use parlor_sim::subjects::naive::{V0, V1};
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::setup::Setup;
@@ -67,7 +67,7 @@ fn parlor_has_none_of_them() {
     }
 }
 
-fn replay<S: Subject + Clone>(setup: &str, actions: &str) -> Run {
+fn replay<S: Subject + Clone>(setup: &str, actions: &str) -> RunReport {
     let trace: Trace = format!("{setup}\n{}", actions.replace("; ", "\n")).parse().expect("a trace");
     run_twice::<S>(&trace.setup, &trace.actions)
 }

@@ -5,7 +5,7 @@ use super::rates::RequestRates;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
 use parlor_core::{Input, Limit, Limits};
 use std::collections::BTreeMap;
@@ -125,7 +125,7 @@ impl Checker for Bounds {
                 return broken("who asks for half of a burst not to be refused for it", format_args!("{command:?}"));
             }
             // The code says as well that the node keeps too much of what is unfinished, which has no rate.
-            Observed::Read { client, frame: Frame::Close(Some(RATE)), .. }
+            Observed::Read { client, frame: ReceivedFrame::Close(Some(RATE)), .. }
                 if self.rates.is_modest(client) && !self.is_full =>
             {
                 return broken("who asks for half of a burst not to be closed for it", RATE);

@@ -6,7 +6,7 @@ use super::conduct::Conduct;
 use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
 use parlor_core::{CloseCause, Config, Effect, End, Input, Instant, Limits, Now};
 use std::collections::BTreeMap;
@@ -129,7 +129,7 @@ impl Checker for Closes {
             Observed::Offered { client, waiting, taken, .. } => {
                 self.conducts.entry(client).or_default().is_offered(now, waiting, taken);
             }
-            Observed::Read { client, frame: Frame::Close(Some(SLOW)), .. } => {
+            Observed::Read { client, frame: ReceivedFrame::Close(Some(SLOW)), .. } => {
                 let conduct = self.conducts.entry(client).or_default();
                 conduct.slow |= conduct.refused;
                 if !(conduct.slow || conduct.dismissed.contains(&SLOW) || self.by_driver) {

@@ -5,7 +5,7 @@ use crate::checkers::observation::{Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::checkers::want::RecoveryRequest;
 use crate::guarantees::Failure;
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::Input;
 use parlor_core::admission::route::Target;
 use serde_json::Value;
@@ -53,7 +53,7 @@ impl Dialogue {
             Observed::Turn(ObservedTurn { input: Input::Message { text, .. }, client: Some(client), .. }) => {
                 self.0.entry(client).or_default().says(client, text, tell)?;
             }
-            Observed::Read { client, frame: frame @ Frame::Text(text), .. } => {
+            Observed::Read { client, frame: frame @ ReceivedFrame::Text(text), .. } => {
                 let value = serde_json::from_str(text).unwrap_or_default();
                 tell(Observed::Read { client, frame, text: &value })?;
                 return self.0.entry(client).or_default().reads(client, &value, tell);

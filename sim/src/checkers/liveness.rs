@@ -5,7 +5,7 @@
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::stats::Gauges;
 use parlor_core::{Change, ConnId, Effect, Input, Now};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +117,7 @@ impl Checker for Liveness {
                 self.sides.insert(client, PendingAnswers::default());
             }
             Observed::Turn(turn) => return self.turned(*now, &turn),
-            Observed::Read { client, frame: Frame::Close(_), .. } => {
+            Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => {
                 let side = self.side(client);
                 (side.ended, side.is_told) = (true, true);
             }

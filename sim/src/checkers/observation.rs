@@ -2,7 +2,7 @@
 
 use crate::checkers::sent_command::SentCommand;
 use crate::checkers::want::RecoveryRequest;
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::stats::Gauges;
 use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub enum Observed<'a> {
     /// A socket was offered `waiting` bytes of so many frames, and takes `taken` of them.
     Offered { client: usize, waiting: usize, frames: usize, taken: usize },
     /// A client read a frame; `text` is its JSON, or null.
-    Read { client: usize, frame: &'a Frame, text: &'a Value },
+    Read { client: usize, frame: &'a ReceivedFrame, text: &'a Value },
     /// What a client read answers this command, with a result or with an error's number.
     Answered { client: usize, command: &'a SentCommand, answer: Result<&'a Value, u64> },
     /// What the history had behind what a client had last, before and after a turn in which it may have recovered.

@@ -7,7 +7,7 @@ use super::receiver::Receiver;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use parlor_core::{Input, api};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl Checker for Streams {
                 let Self { accepted, receivers } = self;
                 receivers.entry(client).or_default().is_offered(waiting, accepted);
             }
-            Observed::Read { client, frame: Frame::Close(_), .. } => self.receiver(client).ended = true,
+            Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => self.receiver(client).ended = true,
             Observed::Entered { client, room, place } => {
                 let Self { accepted, receivers } = self;
                 return receivers.entry(client).or_default().enters(room, place, accepted);

@@ -1,12 +1,12 @@
 //! The search of a scope to its end.
 
-use super::failure::{Named, tell};
+use super::failure::{NamedSubject, tell};
 use super::flags::Flags;
 use super::output::{ProgressLine, wall_clock};
 use parlor_core::Shard;
-use parlor_sim::search::explore::{Found, Protocol, Scope, explore_watched};
+use parlor_sim::search::explore::{Explored, Scope, ScopeProtocol, explore_watched};
 use parlor_sim::search::report::COMMAND;
-use parlor_sim::search::shrink::Proof;
+use parlor_sim::search::shrink::Minimality;
 use parlor_sim::world::action::Action;
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
     say!("scope {name}: {}", introduction(&scope));
     let started = wall_clock();
     let mut pace = ProgressLine::new();
-    let mut watch = |found: &Found, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
+    let mut watch = |found: &Explored, waiting| pace.tell(|elapsed| found.progress(waiting, elapsed));
     match explore_watched::<Shard>(&scope, &mut watch) {
         Ok(found) => {
             let seconds = started.elapsed().as_secs_f64();
@@ -45,8 +45,8 @@ pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
         }
         Err(broken) => {
             let origin = format!("{COMMAND} exhaustive {}", words.join(" "));
-            let proof = Proof::Minimal(broken.states);
-            let subject = Named::new::<Shard>("parlor");
+            let proof = Minimality::Minimal(broken.states);
+            let subject = NamedSubject::new::<Shard>("parlor");
             Ok(tell::<Shard>(subject, &broken.failure, &broken.trace, proof, &origin))
         }
     }
@@ -75,8 +75,8 @@ fn scope<'a>(words: &[&'a str]) -> Result<(&'a str, Scope), String> {
     let (_, takes) = known.ok_or_else(|| format!("{name:?} is no scope: there are {}", names.join(", ")))?;
     let flags = flags.only(&format!("exhaustive --scope {name}"), takes)?;
     let protocol = match flags.text("protocol") {
-        None | Some("plain") => Protocol::Plain,
-        Some("json") => Protocol::Json,
+        None | Some("plain") => ScopeProtocol::Plain,
+        Some("json") => ScopeProtocol::Json,
         Some(other) => return Err(format!("{other:?} is no protocol: there are plain and json")),
     };
     let few = |number: u64| u8::try_from(number).expect("8 at most");

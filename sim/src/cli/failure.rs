@@ -3,19 +3,19 @@
 use parlor_sim::guarantees::{Failure, Guarantee};
 use parlor_sim::search::report::{self, COMMAND};
 use parlor_sim::search::run::run;
-use parlor_sim::search::shrink::{Proof, Shrunk, shorten, shrink};
+use parlor_sim::search::shrink::{Minimality, Shrunk, shorten, shrink};
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::trace::Trace;
 use std::process::ExitCode;
 
 /// A subject by the name that `replay` knows it by, and how its traces are made short.
 #[derive(Clone, Copy)]
-pub struct Named<'a> {
+pub struct NamedSubject<'a> {
     pub name: &'a str,
     pub shrink: fn(&Trace, Guarantee) -> Shrunk,
 }
 
-impl<'a> Named<'a> {
+impl<'a> NamedSubject<'a> {
     /// A subject whose worlds can be searched.
     pub fn new<S: Subject + Clone>(name: &'a str) -> Self {
         Self { name, shrink: shrink::<S> }
@@ -26,13 +26,13 @@ impl<'a> Named<'a> {
     pub fn unsearched<S: Subject>(name: &'a str) -> Self {
         const WHY: &str = "the driver's tasks cannot be put back to where they were";
         let shrink =
-            |trace: &Trace, guarantee| Shrunk { trace: shorten::<S>(trace, guarantee), proof: Proof::Open(WHY) };
+            |trace: &Trace, guarantee| Shrunk { trace: shorten::<S>(trace, guarantee), proof: Minimality::Open(WHY) };
         Self { name, shrink }
     }
 }
 
 /// Makes the trace short, tells it and saves it. `origin` is the command that it came from.
-pub fn fail<S: Subject>(subject: Named<'_>, trace: &Trace, failure: &Failure, origin: &str) -> ExitCode {
+pub fn fail<S: Subject>(subject: NamedSubject<'_>, trace: &Trace, failure: &Failure, origin: &str) -> ExitCode {
     // What is told of a panic is in the report; a thousand shorter runs would each tell it again.
     std::panic::set_hook(Box::new(|_| {}));
     say!("\n{}: {} actions, to be made fewer", failure.guarantee, trace.actions.len());
@@ -43,7 +43,13 @@ pub fn fail<S: Subject>(subject: Named<'_>, trace: &Trace, failure: &Failure, or
 }
 
 /// Tells and saves a trace that is short.
-pub fn tell<S: Subject>(subject: Named<'_>, failure: &Failure, trace: &Trace, proof: Proof, origin: &str) -> ExitCode {
+pub fn tell<S: Subject>(
+    subject: NamedSubject<'_>,
+    failure: &Failure,
+    trace: &Trace,
+    proof: Minimality,
+    origin: &str,
+) -> ExitCode {
     let guarantee = failure.guarantee;
     let path = std::env::temp_dir().join(format!("parlor-sim-{guarantee}-{}.trace", std::process::id()));
     let named = if subject.name == "parlor" { String::new() } else { format!(" --subject {}", subject.name) };

@@ -1,6 +1,6 @@
 //! What is not random: traces, and hunts for what is known to be wrong.
 
-use super::failure::{Named, fail};
+use super::failure::{NamedSubject, fail};
 use super::flags::Flags;
 use super::output::{print, wall_clock};
 use super::random::judges;
@@ -37,18 +37,18 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
 pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     let trace = read(file)?;
     match flags.text("subject") {
-        None | Some("parlor") => Ok(shorten_in::<Shard>(Named::new::<Shard>("parlor"), file, &trace)),
-        Some("v0") => Ok(shorten_in::<V0>(Named::new::<V0>("v0"), file, &trace)),
-        Some("v1") => Ok(shorten_in::<V1>(Named::new::<V1>("v1"), file, &trace)),
-        Some("canary") => Ok(shorten_in::<Canary>(Named::new::<Canary>("canary"), file, &trace)),
+        None | Some("parlor") => Ok(shorten_in::<Shard>(NamedSubject::new::<Shard>("parlor"), file, &trace)),
+        Some("v0") => Ok(shorten_in::<V0>(NamedSubject::new::<V0>("v0"), file, &trace)),
+        Some("v1") => Ok(shorten_in::<V1>(NamedSubject::new::<V1>("v1"), file, &trace)),
+        Some("canary") => Ok(shorten_in::<Canary>(NamedSubject::new::<Canary>("canary"), file, &trace)),
         Some(other) => match seeded(other) {
-            Some(_) => Ok(shorten_in::<DefectiveMachine>(Named::new::<DefectiveMachine>(other), file, &trace)),
+            Some(_) => Ok(shorten_in::<DefectiveMachine>(NamedSubject::new::<DefectiveMachine>(other), file, &trace)),
             None => Err(format!("{other:?} is no subject that can be searched")),
         },
     }
 }
 
-fn shorten_in<S: Subject>(subject: Named<'_>, file: &str, trace: &Trace) -> ExitCode {
+fn shorten_in<S: Subject>(subject: NamedSubject<'_>, file: &str, trace: &Trace) -> ExitCode {
     match run_twice::<S>(&trace.setup, &trace.actions).failure {
         None => {
             say!("clean: there is nothing to shrink");
@@ -163,7 +163,7 @@ fn hunt_one(seeded: &Seeded, subject: &str, judges: Judges) -> ExitCode {
         Ok(find) => {
             say!("found {find}");
             fail::<DefectiveMachine>(
-                Named::new::<DefectiveMachine>(subject),
+                NamedSubject::new::<DefectiveMachine>(subject),
                 &find.trace,
                 &find.failure,
                 &format!("{COMMAND} hunt {subject}"),

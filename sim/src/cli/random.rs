@@ -1,12 +1,12 @@
 //! Random runs.
 
-use super::failure::{Named, fail};
+use super::failure::{NamedSubject, fail};
 use super::flags::Flags;
 use super::output::{ProgressLine, wall_clock};
 use parlor_core::Shard;
 use parlor_sim::goals::Goal;
 use parlor_sim::guarantees::Guarantee;
-use parlor_sim::search::batch::{Batch, Broken, Done};
+use parlor_sim::search::batch::{BatchReport, FailedRun, RunBatch};
 use parlor_sim::search::report::COMMAND;
 use parlor_sim::search::swarm::Options;
 use parlor_sim::subjects::canary::{Canary, ONE_IN};
@@ -25,7 +25,7 @@ pub fn random(flags: &Flags<'_>) -> Result<ExitCode, String> {
     let batch = batch_of(flags, 1)?;
     match flags.text("driver") {
         Some(_) => through_driver(flags, batch),
-        None => Ok(runs::<Shard>(Named::new::<Shard>("parlor"), flags, batch, &[])),
+        None => Ok(runs::<Shard>(NamedSubject::new::<Shard>("parlor"), flags, batch, &[])),
     }
 }
 
@@ -44,8 +44,8 @@ pub fn canary(flags: &Flags<'_>) -> Result<ExitCode, String> {
     })
 }
 
-fn batch_of(flags: &Flags<'_>, count: u64) -> Result<Batch, String> {
-    Ok(Batch {
+fn batch_of(flags: &Flags<'_>, count: u64) -> Result<RunBatch, String> {
+    Ok(RunBatch {
         first: flags.number("seed")?.unwrap_or_else(fresh_seed),
         count: flags.within("seeds", 1..=u64::MAX, count)?,
         steps: usize::try_from(flags.within("steps", 0..=MOST_STEPS, STEPS)?).expect("a million"),
@@ -59,13 +59,13 @@ pub fn judges(flags: &Flags<'_>) -> Result<Judges, String> {
 }
 
 #[cfg(feature = "driver")]
-fn through_driver(flags: &Flags<'_>, batch: Batch) -> Result<ExitCode, String> {
+fn through_driver(flags: &Flags<'_>, batch: RunBatch) -> Result<ExitCode, String> {
     use parlor_sim::subjects::hosted::{Hosted, OUT_OF_REACH};
-    Ok(runs::<Hosted>(Named::unsearched::<Hosted>("driver"), flags, batch, &OUT_OF_REACH))
+    Ok(runs::<Hosted>(NamedSubject::unsearched::<Hosted>("driver"), flags, batch, &OUT_OF_REACH))
 }
 
 #[cfg(not(feature = "driver"))]
-fn through_driver(_: &Flags<'_>, _: Batch) -> Result<ExitCode, String> {
+fn through_driver(_: &Flags<'_>, _: RunBatch) -> Result<ExitCode, String> {
     Err("--driver is not built in: it is a feature of this package".into())
 }
 
@@ -76,7 +76,7 @@ fn fresh_seed() -> u64 {
     since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(since.subsec_nanos().into())
 }
 
-fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_reach: &[Goal]) -> ExitCode {
+fn runs<S: Subject>(subject: NamedSubject<'_>, flags: &Flags<'_>, batch: RunBatch, out_of_reach: &[Goal]) -> ExitCode {
     let alone = flags.text("seeds").is_none();
     if alone {
         say!("{}", Options::draw(batch.first, batch.steps));
@@ -87,7 +87,7 @@ fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_
             if !alone {
                 say!("{}", found.options);
             }
-            let Broken { options, trace, failure } = *found;
+            let FailedRun { options, trace, failure } = *found;
             let driver = if S::HAS_DRIVER { " --driver" } else { "" };
             let origin = format!("{} --seed {} --steps {}{driver}", COMMAND, options.seed, options.steps);
             fail::<S>(subject, &trace, &failure, &origin)
@@ -102,13 +102,13 @@ fn runs<S: Subject>(subject: Named<'_>, flags: &Flags<'_>, batch: Batch, out_of_
     }
 }
 
-fn watched<S: Subject>(batch: Batch) -> Result<Done, Box<Broken>> {
+fn watched<S: Subject>(batch: RunBatch) -> Result<BatchReport, Box<FailedRun>> {
     let mut pace = ProgressLine::new();
     batch.run::<S>(|done| pace.tell(|elapsed| done.progress(elapsed)))
 }
 
 /// C1, where the batch is large enough for it.
-fn demand(done: &Done, out_of_reach: &[Goal]) -> ExitCode {
+fn demand(done: &BatchReport, out_of_reach: &[Goal]) -> ExitCode {
     let missed: Vec<Goal> = done.coverage.missed().into_iter().filter(|goal| !out_of_reach.contains(goal)).collect();
     if done.seeds < DEMANDING {
         if done.seeds > 1 && !missed.is_empty() {

@@ -4,7 +4,7 @@ use super::rfc6455::{self, ReaderEvent, Reading};
 use super::taken::Taken;
 use super::target::Teller;
 use crate::subjects::hosted::pipe::{Alarm, Pipe};
-use crate::world::frames::{Frame, Parser};
+use crate::world::frames::{Parser, ReceivedFrame};
 use crate::world::second_reader;
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 /// # Panics
 /// When one of these does not hold.
 pub fn codec_bytes(bytes: &[u8]) {
-    let Call { target, cut, takes, bytes } = Call::read(bytes);
+    let CodecInput { target, cut, takes, bytes } = CodecInput::read(bytes);
     let pieces: Vec<&[u8]> = pieces(bytes, cut);
 
     let whole = Talk::over(target, &[bytes], usize::MAX, false);
@@ -44,7 +44,7 @@ pub fn codec_bytes(bytes: &[u8]) {
 
 /// How the bytes are cut, and what is said in them.
 pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
-    let Call { target, cut, takes, bytes } = Call::read(bytes);
+    let CodecInput { target, cut, takes, bytes } = CodecInput::read(bytes);
     let pieces = pieces(bytes, cut);
     let lengths: Vec<String> = pieces.iter().map(|piece| piece.len().to_string()).collect();
     tell(format_args!("{target}: {} bytes in pieces of {}", bytes.len(), lengths.join(" ")));
@@ -58,14 +58,14 @@ pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
 }
 
 /// What an input is made of.
-struct Call<'a> {
+struct CodecInput<'a> {
     target: &'static str,
     cut: u8,
     takes: u8,
     bytes: &'a [u8],
 }
 
-impl<'a> Call<'a> {
+impl<'a> CodecInput<'a> {
     fn read(bytes: &'a [u8]) -> Self {
         let mut taken = Taken(bytes);
         let target = taken.pick(&["/connection/websocket", "/ws/a?greeting=off", "/ws/a?positions=on&history=3"]);
@@ -216,7 +216,7 @@ fn judge_heard(heard: &[ReaderEvent], reading: &Reading) {
 
 fn judge_written(written: &[u8], read: usize) {
     let frames = Parser::default().feed(written).expect("G1: whole frames of RFC 6455");
-    let closes = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
+    let closes = frames.iter().position(|frame| matches!(frame, ReceivedFrame::Close(_)));
     assert!(closes.is_none_or(|at| at + 1 == frames.len()), "G1: {frames:?} go on after a Close");
     second_reader::check(written).expect("tungstenite reads the same");
     let most = UNASKED + WORTH * read;

@@ -1,6 +1,6 @@
 //! What one input may change: rules for the difference between two states, without a model of what should come of it.
 
-use crate::subjects::subject::Seen;
+use crate::subjects::subject::TurnReport;
 use parlor_core::limits::Limits;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
 use parlor_core::{Change, CloseCause, ConnId, Effect, Input, Now, Refused, Snapshot};
@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 pub(super) struct Step {
     pub now: Now,
     pub input: Input,
-    pub before: Seen,
-    pub after: Seen,
+    pub before: TurnReport,
+    pub after: TurnReport,
 }
 
 /// A connection comes to be, and nothing else changes.
@@ -29,14 +29,14 @@ pub(super) fn judge_accept(before: &Snapshot, after: &Snapshot, accepted: Result
 
 /// What was told in events, and what is asked and not answered.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct EventLedger {
     seq: u64,
     occupied: BTreeSet<String>,
     online: BTreeSet<String>,
     asked: BTreeSet<ConnId>,
 }
 
-impl Ledger {
+impl EventLedger {
     /// Judges a transition.
     pub fn judge(&mut self, step: &Step, limits: &Limits) {
         step.judge_ends();
@@ -81,7 +81,7 @@ impl Ledger {
     }
 }
 
-impl Seen {
+impl TurnReport {
     fn conn(&self, id: ConnId) -> Option<&ConnView> {
         self.after.conns.iter().find(|view| view.id == id)
     }

@@ -6,7 +6,7 @@ use super::taken::Taken;
 use super::target::Teller;
 use super::texts::{self, Places};
 use super::traces;
-use crate::subjects::subject::{Seen, go_on, vouch};
+use crate::subjects::subject::{TurnReport, go_on, vouch};
 use crate::world::names;
 use crate::world::setup::Setup;
 use parlor_core::api::json;
@@ -50,7 +50,7 @@ struct Bench<'a> {
     config: Config,
     /// Every id that it has given.
     ids: Vec<ConnId>,
-    ledger: moves::Ledger,
+    ledger: moves::EventLedger,
     clock: u64,
     calls: u64,
     tell: Teller<'a>,
@@ -60,7 +60,7 @@ impl<'a> Bench<'a> {
     fn new(setup: &Setup, tell: Teller<'a>) -> Self {
         let config = setup.config();
         let shard = Shard::new(config.clone(), setup.subject_seed());
-        let ledger = moves::Ledger::default();
+        let ledger = moves::EventLedger::default();
         Self { shard, config, ids: Vec::new(), ledger, clock: SECOND, calls: 0, tell }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
     }
 
     fn judge(&mut self, input: Input) {
-        let before = Seen::of(&self.shard, Vec::new());
+        let before = TurnReport::of(&self.shard, Vec::new());
         let now = self.now();
         (self.tell)(format_args!("at {} ns: {input:?}", self.clock));
         let mut twin = self.shard.clone();
@@ -187,10 +187,10 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn turn(shard: &mut Shard, now: Now, input: Input) -> Seen {
+fn turn(shard: &mut Shard, now: Now, input: Input) -> TurnReport {
     let mut effects = shard.handle(now, input).collect();
     go_on(shard, now, &mut effects);
-    Seen::of(shard as &Shard, effects)
+    TurnReport::of(shard as &Shard, effects)
 }
 
 fn rule(what: u8) -> Violation {

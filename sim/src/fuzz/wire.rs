@@ -3,7 +3,7 @@
 use super::taken::Taken;
 use super::target::Teller;
 use crate::subjects::subject::{go_on, vouch};
-use crate::world::frames::{Frame, Parser};
+use crate::world::frames::{Parser, ReceivedFrame};
 use crate::world::second_reader;
 use parlor_core::admission::route::{Plain, Routes, Target};
 use parlor_core::api::Reply;
@@ -83,7 +83,7 @@ fn limits() -> Limits {
 }
 
 /// A machine, and the one connection in it that is looked at.
-struct Place {
+struct ConnectedShard {
     shard: Shard,
     conn: ConnId,
     authenticated: usize,
@@ -92,7 +92,7 @@ struct Place {
     ended: bool,
 }
 
-impl Place {
+impl ConnectedShard {
     /// With somebody in room `a`, which has a message in its log.
     fn new(variant: u8, target: &str) -> Self {
         let policy = if variant & 1 == 0 { Policy::open() } else { Policy::closed() };
@@ -143,14 +143,14 @@ impl Place {
     }
 
     /// What the connection is sent, written out: how many bytes, and the frames, whose texts are JSON of one line.
-    fn receive(&mut self) -> (usize, Vec<Frame>) {
+    fn receive(&mut self) -> (usize, Vec<ReceivedFrame>) {
         let Some(pending) = self.shard.pending(self.conn) else { return (0, Vec::new()) };
         let bytes: Vec<u8> = pending.slices().flatten().copied().collect();
         self.input(Input::Flushed { conn: self.conn, bytes: bytes.len() });
         let frames = self.parser.feed(&bytes).expect("G1: whole frames of RFC 6455");
         self.stream.extend_from_slice(&bytes);
         for frame in &frames {
-            if let Frame::Text(text) = frame {
+            if let ReceivedFrame::Text(text) = frame {
                 assert!(!text.contains(['\n', '\r']), "a text of more than one line: {text:?}");
                 json(text);
             }
@@ -173,7 +173,7 @@ fn json(text: &str) -> Value {
 }
 
 fn client(variant: u8, target: &str, bytes: &[u8]) {
-    let mut place = Place::new(variant, target);
+    let mut place = ConnectedShard::new(variant, target);
     let conn = place.conn;
     if variant & 2 != 0 {
         let text = if variant & 4 == 0 { r#"{"id":1,"connect":{}}"# } else { CONNECT_AS_U };
@@ -190,8 +190,8 @@ fn client(variant: u8, target: &str, bytes: &[u8]) {
         assert!(frames.len() <= 6 * commands, "G6: {} frames for {length} bytes", frames.len());
         let most = ESCAPED * length + commands * (ANSWER + limits().reply_bytes);
         assert!(bytes <= most, "G6: {bytes} bytes for {length}, at most {most}: {frames:?}");
-        if frames.iter().any(|frame| matches!(frame, Frame::Close(_))) {
-            assert!(matches!(frames.last(), Some(Frame::Close(_))), "G1: the Close is the last");
+        if frames.iter().any(|frame| matches!(frame, ReceivedFrame::Close(_))) {
+            assert!(matches!(frames.last(), Some(ReceivedFrame::Close(_))), "G1: the Close is the last");
         }
     }
     place.input(Input::PeerClosed { conn, code: None });
@@ -206,7 +206,7 @@ const CONNECT_AS_U: &str = r#"{"id":1,"connect":{"token":"{\"sub\":\"u\",\"chann
 
 fn call(variant: u8, body: &[u8]) {
     let method = method(variant);
-    let mut place = Place::new(0, "/connection/websocket");
+    let mut place = ConnectedShard::new(0, "/connection/websocket");
     let conn = place.conn;
     place.input(Input::Message { conn, text: CONNECT_AS_U.into() });
     place.receive();
@@ -232,7 +232,7 @@ fn claims(variant: u8, bytes: &[u8]) {
     let claims = std::str::from_utf8(bytes).map_err(|_| BadToken::Malformed).and_then(Claims::parse);
     let verdict = vouch(claims);
     let target = if variant & 2 == 0 { "/connection/websocket" } else { "/ws?room=a&positions=on&token=x" };
-    let mut place = Place::new(variant, target);
+    let mut place = ConnectedShard::new(variant, target);
     let conn = place.conn;
     let texts: [&str; 3] = [
         r#"{"id":1,"connect":{"token":"x"}}"#,
@@ -270,7 +270,7 @@ fn route(variant: u8, bytes: &[u8]) {
         Err(error) => assert!(format!("{error:?}").len() <= ESCAPED * target.len() + ANSWER, "G6: {error:?}"),
     }
     if let Ok(target) = found {
-        let mut place = Place::new(variant, "/connection/websocket");
+        let mut place = ConnectedShard::new(variant, "/connection/websocket");
         let upgrade = Upgrade { client: [3; 16], target, token: None, address: None };
         place.conn = place.shard.accept(NOW, upgrade).expect("within the limits");
         place.input(Input::Upgraded { conn: place.conn });

@@ -1,7 +1,7 @@
 //! The calls of a backend, as the reference model is told of them.
 
 use crate::world::action::{Look, Renewal};
-use crate::world::history_request::{HistoryQuery, RecoverFrom};
+use crate::world::history_request::{LogQuery, RecoverFrom};
 use crate::world::payload::Data;
 use parlor_core::ClientId;
 
@@ -27,7 +27,7 @@ pub enum ApiCall<'a> {
     /// Publish to one room with an idempotency key.
     Once(usize, u8, &'a Data),
     /// Read a log.
-    History(usize, &'a HistoryQuery),
+    History(usize, &'a LogQuery),
     /// Forget what a log retains.
     Remove(usize),
     /// Who is in a room.

@@ -8,7 +8,7 @@ use super::time::nanos;
 use crate::goals::Goal;
 use crate::guarantees::Guarantee;
 use crate::world::action::Look;
-use crate::world::history_request::HistoryQuery;
+use crate::world::history_request::LogQuery;
 use crate::world::payload::Data;
 use parlor_core::limits::Rate;
 use parlor_core::{CloseCause, Limit};
@@ -128,7 +128,7 @@ impl ReferenceModel {
         answer
     }
 
-    fn history(&mut self, room: usize, query: &HistoryQuery) -> Value {
+    fn history(&mut self, room: usize, query: &LogQuery) -> Value {
         if !self.keeps_history() {
             return error(if query.is_impossible() { 107 } else { 108 });
         }

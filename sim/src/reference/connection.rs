@@ -5,7 +5,7 @@ use super::expect::ExpectedFrame;
 use super::membership::ExpectedMembership;
 use super::stimulus::Arrival;
 use crate::world::client_message::{ClientMessage, SubscribeOptions};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use crate::world::history_request::RecoverFrom;
 use parlor_core::{ClientId, CloseCause, ConnId, Limit};
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub(crate) struct ExpectedConnection {
     /// What it wants of the rooms that a token puts it in.
     pub wants: Vec<(usize, RecoverFrom)>,
     /// The rooms that it waits to be put into.
-    pub entering: VecDeque<PendingJoin>,
+    pub entering: VecDeque<ExpectedJoin>,
     /// In how many rooms that it was put into it got what it had missed.
     pub(super) recoveries: usize,
     pub(super) pace: ClientRates,
@@ -112,7 +112,7 @@ impl ExpectedConnection {
     }
 
     /// Takes the frame out of what must come; another than this one where this one is not due.
-    pub(super) fn take(&mut self, frame: &Frame) -> Option<ExpectedFrame> {
+    pub(super) fn take(&mut self, frame: &ReceivedFrame) -> Option<ExpectedFrame> {
         if let Some(pong) = self.pong.take_if(|_| !self.half) {
             return Some(pong);
         }
@@ -261,7 +261,7 @@ impl ExpectedEnd {
 
 /// A room that a connection waits to be put into.
 #[derive(Clone, Debug)]
-pub(crate) struct PendingJoin {
+pub(crate) struct ExpectedJoin {
     pub room: usize,
     pub want: RecoverFrom,
     pub seat: ExpectedMembership,

@@ -6,18 +6,18 @@ use super::log::PUBLICATION;
 use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 
 impl ReferenceModel {
     /// Judges one frame that a client has received; `half` is whether a part of another one has come after it.
     ///
     /// # Errors
     /// It is not the one that was due.
-    pub fn saw(&mut self, client: usize, frame: &Frame) -> Result<(), Failure> {
+    pub fn saw(&mut self, client: usize, frame: &ReceivedFrame) -> Result<(), Failure> {
         let conn = self.conns[client].as_mut().expect("whoever is written to exists");
         let Some(expect) = conn.take(frame) else {
             let closed = matches!(conn.phase, ExpectedPhase::Closing { .. });
-            let unasked = if matches!(frame, Frame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
+            let unasked = if matches!(frame, ReceivedFrame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
             let guarantee = if closed { Guarantee::G1 } else { unasked };
             return Err(Failure::new(guarantee, format_args!("nothing more for client {client}"), frame));
         };

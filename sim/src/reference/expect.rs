@@ -1,7 +1,7 @@
 //! What a client must see next, and whether it did.
 
 use crate::guarantees::Guarantee;
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// One frame that must come out of a socket.
 #[derive(Clone, Debug)]
 pub struct ExpectedFrame {
-    pub(super) what: What,
+    pub(super) what: FrameContent,
     /// Tells it apart from every other frame that could stand in its place, for comparing states.
     pub tag: u64,
     /// The fewest and the most bytes that it takes, header included.
@@ -19,7 +19,7 @@ pub struct ExpectedFrame {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum FrameContent {
     /// An object that fits this one.
     Json(Arc<Value>),
     /// A publication: the object, and in it the payload byte by byte.
@@ -122,7 +122,7 @@ impl ExpectedFrame {
     #[must_use]
     pub fn json(value: Value, tag: u64) -> Self {
         let size = sizes(&value, 0);
-        Self { what: What::Json(Arc::new(value)), tag, size, among: None }
+        Self { what: FrameContent::Json(Arc::new(value)), tag, size, among: None }
     }
 
     /// A publication in an envelope; `value` has `null` where the payload goes, at `/push/<kind>/data` or deeper.
@@ -131,7 +131,7 @@ impl ExpectedFrame {
         let size = exactly(value.to_string().len() - "null".len() + payload.len());
         let hole = value.pointer_mut(pointer).expect("a place for the payload");
         *hole = serde_json::from_str(payload).expect("payloads are JSON");
-        Self { what: What::Publication(Arc::new(value), Arc::clone(payload)), tag, size, among: None }
+        Self { what: FrameContent::Publication(Arc::new(value), Arc::clone(payload)), tag, size, among: None }
     }
 
     /// An object in which these payloads must be as they were sent.
@@ -143,7 +143,7 @@ impl ExpectedFrame {
         let parsed = |payload: &Arc<str>| parsed(payload).expect("payloads are JSON").to_string().len();
         let saved = payloads.iter().map(|payload| payload.len().cast_signed() - parsed(payload).cast_signed()).sum();
         let size = sizes(&value, saved);
-        Self { what: What::Replayed(Arc::new(value), payloads.into()), tag, size, among: None }
+        Self { what: FrameContent::Replayed(Arc::new(value), payloads.into()), tag, size, among: None }
     }
 
     /// The same, where others of this turn that are about somebody else may come before it.
@@ -164,20 +164,20 @@ impl ExpectedFrame {
     /// A publication as it is.
     #[must_use]
     pub fn bare(payload: &Arc<str>, tag: u64) -> Self {
-        Self { what: What::Bare(Arc::clone(payload)), tag, size: exactly(payload.len()), among: None }
+        Self { what: FrameContent::Bare(Arc::clone(payload)), tag, size: exactly(payload.len()), among: None }
     }
 
     /// A WebSocket Ping without payload.
     #[must_use]
     pub fn ping() -> Self {
-        Self { what: What::Ping, tag: 1, size: exactly(0), among: None }
+        Self { what: FrameContent::Ping, tag: 1, size: exactly(0), among: None }
     }
 
     /// A WebSocket Pong.
     #[must_use]
     pub fn pong(payload: &[u8]) -> Self {
         let tag = payload.iter().fold(2, |tag, byte| tag << 8 | u64::from(*byte));
-        Self { what: What::Pong(payload.into()), tag, size: exactly(payload.len()), among: None }
+        Self { what: FrameContent::Pong(payload.into()), tag, size: exactly(payload.len()), among: None }
     }
 
     /// One of these, of which nobody can say yet which it is. There is one at least.
@@ -188,14 +188,14 @@ impl ExpectedFrame {
         }
         let size = all.iter().map(|one| one.size);
         let size = size.reduce(|(least, most), size| (least.min(size.0), most.max(size.1))).expect("there is one");
-        Self { tag: all[0].tag, size, what: What::OneOf(all.into()), among: None }
+        Self { tag: all[0].tag, size, what: FrameContent::OneOf(all.into()), among: None }
     }
 
     /// The Close frame.
     #[must_use]
     pub fn close(code: Option<u16>) -> Self {
         Self {
-            what: What::Close(code),
+            what: FrameContent::Close(code),
             tag: 1 << 32 | u64::from(code.unwrap_or_default()),
             size: (2, 127),
             among: None,
@@ -205,8 +205,8 @@ impl ExpectedFrame {
     /// Lets any epoch stand where this one is.
     pub fn forget(&mut self, text: &str) {
         match &mut self.what {
-            What::Json(value) | What::Replayed(value, _) => forget(Arc::make_mut(value), text),
-            What::OneOf(all) => {
+            FrameContent::Json(value) | FrameContent::Replayed(value, _) => forget(Arc::make_mut(value), text),
+            FrameContent::OneOf(all) => {
                 *all = all
                     .iter()
                     .cloned()
@@ -223,37 +223,37 @@ impl ExpectedFrame {
     /// Whether a publication is expected.
     #[must_use]
     pub fn is_publication(&self) -> bool {
-        matches!(self.what, What::Publication(..) | What::Replayed(..) | What::Bare(_))
+        matches!(self.what, FrameContent::Publication(..) | FrameContent::Replayed(..) | FrameContent::Bare(_))
     }
 
     /// What is broken when this frame is missing, or another comes in its place.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {
         match self.what {
-            What::Publication(..) | What::Replayed(..) | What::Bare(_) => Guarantee::G5,
-            What::Close(_) => Guarantee::G7,
-            What::OneOf(ref all) => all[0].guarantee(),
+            FrameContent::Publication(..) | FrameContent::Replayed(..) | FrameContent::Bare(_) => Guarantee::G5,
+            FrameContent::Close(_) => Guarantee::G7,
+            FrameContent::OneOf(ref all) => all[0].guarantee(),
             _ => Guarantee::P1,
         }
     }
 
     /// Whether the frame is the one expected.
     #[must_use]
-    pub fn is_met_by(&self, frame: &Frame) -> bool {
+    pub fn is_met_by(&self, frame: &ReceivedFrame) -> bool {
         match (&self.what, frame) {
-            (What::Json(want), Frame::Text(text)) => parsed(text).is_some_and(|got| fits(want, &got)),
-            (What::Publication(want, payload), Frame::Text(text)) => {
+            (FrameContent::Json(want), ReceivedFrame::Text(text)) => parsed(text).is_some_and(|got| fits(want, &got)),
+            (FrameContent::Publication(want, payload), ReceivedFrame::Text(text)) => {
                 text.contains(&**payload) && parsed(text).is_some_and(|got| fits(want, &got))
             }
-            (What::Replayed(want, payloads), Frame::Text(text)) => {
+            (FrameContent::Replayed(want, payloads), ReceivedFrame::Text(text)) => {
                 let has_all = payloads.iter().all(|payload| text.contains(&**payload));
                 has_all && parsed(text).is_some_and(|got| fits(want, &got))
             }
-            (What::Bare(payload), Frame::Text(text)) => **payload == **text,
-            (What::Ping, Frame::Ping(payload)) => payload.is_empty(),
-            (What::Pong(want), Frame::Pong(payload)) => **want == **payload,
-            (What::Close(want), Frame::Close(code)) => want == code,
-            (What::OneOf(all), frame) => all.iter().any(|one| one.is_met_by(frame)),
+            (FrameContent::Bare(payload), ReceivedFrame::Text(text)) => **payload == **text,
+            (FrameContent::Ping, ReceivedFrame::Ping(payload)) => payload.is_empty(),
+            (FrameContent::Pong(want), ReceivedFrame::Pong(payload)) => **want == **payload,
+            (FrameContent::Close(want), ReceivedFrame::Close(code)) => want == code,
+            (FrameContent::OneOf(all), frame) => all.iter().any(|one| one.is_met_by(frame)),
             _ => false,
         }
     }
@@ -262,13 +262,15 @@ impl ExpectedFrame {
 impl fmt::Display for ExpectedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Json(value) | What::Publication(value, _) | What::Replayed(value, _) => write!(f, "{value}"),
-            What::Bare(payload) => f.write_str(payload),
-            What::Ping => f.write_str("Ping"),
-            What::Pong(payload) => write!(f, "Pong {payload:?}"),
-            What::Close(Some(code)) => write!(f, "Close {code}"),
-            What::Close(None) => f.write_str("Close"),
-            What::OneOf(all) => {
+            FrameContent::Json(value) | FrameContent::Publication(value, _) | FrameContent::Replayed(value, _) => {
+                write!(f, "{value}")
+            }
+            FrameContent::Bare(payload) => f.write_str(payload),
+            FrameContent::Ping => f.write_str("Ping"),
+            FrameContent::Pong(payload) => write!(f, "Pong {payload:?}"),
+            FrameContent::Close(Some(code)) => write!(f, "Close {code}"),
+            FrameContent::Close(None) => f.write_str("Close"),
+            FrameContent::OneOf(all) => {
                 let all: Vec<String> = all.iter().map(ToString::to_string).collect();
                 write!(f, "one of {}", all.join(" and "))
             }
@@ -371,11 +373,11 @@ mod tests {
         let payload: Arc<str> = r#"{"b":1,"a":2}"#.into();
         let expect =
             ExpectedFrame::publication(json!({"push": {"pub": {"data": null}}}), "/push/pub/data", &payload, 0);
-        let sent = Frame::Text(r#"{"push":{"pub":{"data":{"b":1,"a":2}}}}"#.into());
+        let sent = ReceivedFrame::Text(r#"{"push":{"pub":{"data":{"b":1,"a":2}}}}"#.into());
         assert!(expect.is_met_by(&sent));
         assert_eq!(expect.size.0, sent.to_string().len() + 2);
         assert!(
-            !expect.is_met_by(&Frame::Text(r#"{"push":{"pub":{"data":{"a":2,"b":1}}}}"#.into())),
+            !expect.is_met_by(&ReceivedFrame::Text(r#"{"push":{"pub":{"data":{"a":2,"b":1}}}}"#.into())),
             "same value, other bytes"
         );
     }

@@ -1,7 +1,7 @@
 //! Rooms that a client has not asked for in a command, and wants to have something of that it has missed: it is put into one
 //! after the other, each when it has read what it was sent before.
 
-use super::connection::PendingJoin;
+use super::connection::ExpectedJoin;
 use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
 use crate::goals::Goal;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 impl ReferenceModel {
     /// Puts a connection into the rooms that it starts in: at once into those of which it wants nothing but what is new. Who
     /// makes room for it goes then, and it is put into the others.
-    pub(super) fn put_into_all(&mut self, client: usize, rooms: Vec<PendingJoin>, displaced: Option<usize>) {
+    pub(super) fn put_into_all(&mut self, client: usize, rooms: Vec<ExpectedJoin>, displaced: Option<usize>) {
         let (others, mut at_once): (Vec<_>, Vec<_>) =
             rooms.into_iter().partition(|room| room.want != RecoverFrom::Nothing);
         let mut others = others.into_iter();
@@ -40,7 +40,7 @@ impl ReferenceModel {
     }
 
     /// Puts a connection into a room, now or when its client has read.
-    pub(super) fn put_into(&mut self, client: usize, entering: PendingJoin) {
+    pub(super) fn put_into(&mut self, client: usize, entering: ExpectedJoin) {
         let Some(conn) = self.conns[client].as_ref().filter(|conn| conn.is_open()) else { return };
         if entering.want != RecoverFrom::Nothing && (!conn.entering.is_empty() || self.is_behind(client)) {
             self.conn(client).expect("it is open").entering.push_back(entering);
@@ -60,7 +60,7 @@ impl ReferenceModel {
         self.hear_waiting(client);
     }
 
-    fn enter(&mut self, client: usize, PendingJoin { room, want, seat }: PendingJoin) {
+    fn enter(&mut self, client: usize, ExpectedJoin { room, want, seat }: ExpectedJoin) {
         let Ok(replay) = self.join(client, room, &want, seat) else { return self.overloaded(client) };
         let conn = self.conns[client].as_mut().expect("it is open");
         conn.recoveries += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());

@@ -1,6 +1,6 @@
 //! The plain protocol: what a connection says and is told.
 
-use super::connection::{PendingJoin, TokenPurpose};
+use super::connection::{ExpectedJoin, TokenPurpose};
 use super::expect::{ExpectedFrame, WORDS};
 use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
@@ -53,7 +53,7 @@ impl ReferenceModel {
         if let Some(flaw) = flaw {
             self.complain_of_token(client, flaw);
         }
-        let rooms: Vec<PendingJoin> = rooms.into_iter().map(|room| self.entering(client, token, room)).collect();
+        let rooms: Vec<ExpectedJoin> = rooms.into_iter().map(|room| self.entering(client, token, room)).collect();
         if !self.is_open(client) {
             let info = self.info_of(client, token.user, token.info.as_deref());
             let at_once = rooms.iter().filter(|entering| entering.want == RecoverFrom::Nothing);
@@ -67,7 +67,7 @@ impl ReferenceModel {
     }
 
     /// Why a plain client is put into a room that it starts in, and what it wants of that.
-    pub(super) fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> PendingJoin {
+    pub(super) fn entering(&self, client: usize, token: &TokenOutcome, room: usize) -> ExpectedJoin {
         let entry = &self.conns[client].as_ref().expect("it is there").entry;
         let is_named = entry.rooms.contains(&room);
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
@@ -75,7 +75,7 @@ impl ReferenceModel {
         let mut seat = ExpectedMembership::default();
         seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(MembershipReason::Client));
         seat.wanted.extend(self.placed(token).contains(&room).then(|| self.wish(token, room)));
-        PendingJoin { room, want: before.unwrap_or(in_url), seat }
+        ExpectedJoin { room, want: before.unwrap_or(in_url), seat }
     }
 
     /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.

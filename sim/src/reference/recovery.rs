@@ -4,7 +4,7 @@ use super::expect::ExpectedFrame;
 use super::log::{ExpectedLog, ExpectedReplay, LoggedPublication, bodies};
 use super::model::ReferenceModel;
 use crate::goals::Goal;
-use crate::world::history_request::{HistoryQuery, RecoverFrom};
+use crate::world::history_request::{LogQuery, RecoverFrom};
 use serde_json::{Value, json};
 
 impl ReferenceModel {
@@ -72,7 +72,7 @@ impl ReferenceModel {
     }
 
     /// A part of a room's log with its position, or the error.
-    pub(super) fn read(&mut self, room: usize, query: &HistoryQuery) -> Result<Vec<LoggedPublication>, u16> {
+    pub(super) fn read(&mut self, room: usize, query: &LogQuery) -> Result<Vec<LoggedPublication>, u16> {
         if query.is_impossible() {
             return Err(107);
         }

@@ -6,7 +6,7 @@ use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::world::client_message::SubscribeOptions;
-use crate::world::history_request::{HistoryQuery, RecoverFrom};
+use crate::world::history_request::{LogQuery, RecoverFrom};
 use parlor_core::Limit;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl ReferenceModel {
         }
     }
 
-    pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &HistoryQuery) {
+    pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &LogQuery) {
         let refused = if !self.config.policy.allow_history || !self.rooms[room].contains(&client) {
             Some(103)
         } else if !self.keeps_history() {

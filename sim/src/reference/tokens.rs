@@ -2,7 +2,7 @@
 
 use super::answer::ApiRefusal;
 use super::api_call::ConnectionSelection;
-use super::connection::{ExpectedTimer, PendingJoin, TokenPurpose};
+use super::connection::{ExpectedJoin, ExpectedTimer, TokenPurpose};
 use super::expect::{ExpectedFrame, between};
 use super::log::{ExpectedReplay, PUBLICATION};
 use super::membership::{ExpectedMembership, MembershipReason};
@@ -170,7 +170,7 @@ impl ReferenceModel {
                 self.goals.reach(Goal::TokenGave);
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(client, PendingJoin { room, want, seat: ExpectedMembership::because(wish) });
+            self.put_into(client, ExpectedJoin { room, want, seat: ExpectedMembership::because(wish) });
         }
         self.displace(displaced);
     }
@@ -372,7 +372,7 @@ impl ReferenceModel {
             self.goals.reach(Goal::PutIn);
             self.put_into(
                 client,
-                PendingJoin { room, want: want.clone(), seat: ExpectedMembership::because(MembershipReason::Backend) },
+                ExpectedJoin { room, want: want.clone(), seat: ExpectedMembership::because(MembershipReason::Backend) },
             );
             if matches!(self.meant, ConnectionSelection::One(_)) {
                 self.goals.reach(Goal::PutInOne);

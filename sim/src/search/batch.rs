@@ -2,7 +2,7 @@
 
 use crate::goals::Coverage;
 use crate::guarantees::Failure;
-use crate::search::run::{Run, run_twice};
+use crate::search::run::{RunReport, run_twice};
 use crate::search::swarm::Options;
 use crate::subjects::subject::Subject;
 use crate::world::setup::Judges;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Which runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch {
+pub struct RunBatch {
     /// The first seed; the others follow it.
     pub first: u64,
     /// How many.
@@ -25,9 +25,9 @@ pub struct Batch {
 
 /// What a batch has done so far.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct BatchReport {
     /// The batch.
-    pub batch: Batch,
+    pub batch: RunBatch,
     /// Seeds, each of which was run twice.
     pub seeds: u64,
     /// Actions, counted both times.
@@ -40,7 +40,7 @@ pub struct Done {
 
 /// A run that broke a guarantee.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct FailedRun {
     /// What was drawn for it.
     pub options: Options,
     /// What it did until then.
@@ -49,22 +49,27 @@ pub struct Broken {
     pub failure: Failure,
 }
 
-impl Batch {
+impl RunBatch {
     /// Runs every seed twice, up to the first that breaks a guarantee; `watch` is told after each.
     ///
     /// # Errors
     /// The run that broke one.
-    pub fn run<S: Subject>(self, mut watch: impl FnMut(&Done)) -> Result<Done, Box<Broken>> {
-        let mut done =
-            Done { batch: self, seeds: 0, actions: 0, virtual_time: Duration::ZERO, coverage: Coverage::default() };
+    pub fn run<S: Subject>(self, mut watch: impl FnMut(&BatchReport)) -> Result<BatchReport, Box<FailedRun>> {
+        let mut done = BatchReport {
+            batch: self,
+            seeds: 0,
+            actions: 0,
+            virtual_time: Duration::ZERO,
+            coverage: Coverage::default(),
+        };
         while done.seeds < self.count {
             let mut options = Options::draw(self.first.wrapping_add(done.seeds), self.steps);
             options.setup.judges = self.judges;
             let actions = options.actions();
-            let Run { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
+            let RunReport { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
                 let trace = Trace { setup: options.setup.clone(), actions: actions[..=at].to_vec() };
-                return Err(Box::new(Broken { options, trace, failure }));
+                return Err(Box::new(FailedRun { options, trace, failure }));
             }
             done.seeds += 1;
             done.actions += 2 * actions.len() as u64;
@@ -76,7 +81,7 @@ impl Batch {
     }
 }
 
-impl Done {
+impl BatchReport {
     /// Where it is after so much time: seeds done, actions a second, goals reached, and how long the rest will take.
     #[must_use]
     pub fn progress(&self, elapsed: Duration) -> String {
@@ -106,7 +111,7 @@ impl Done {
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for FailedRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {}, step {}: {}", self.options.seed, self.trace.actions.len(), self.failure)
     }
@@ -119,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_batch_says_where_it_is() {
-        let batch = Batch { first: 0, count: 4, steps: 20, judges: Judges::All };
+        let batch = RunBatch { first: 0, count: 4, steps: 20, judges: Judges::All };
         let mut lines = Vec::new();
         let done =
             batch.run::<Shard>(|done| lines.push(done.progress(Duration::from_secs(done.seeds)))).expect("clean");

@@ -3,7 +3,7 @@
 
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::rng::Rng;
-use crate::world::frames::{Frame, Parser};
+use crate::world::frames::{Parser, ReceivedFrame};
 use parlor_core::admission::route;
 use parlor_core::api::json;
 use parlor_core::{CallId, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Shard, Upgrade};
@@ -18,7 +18,7 @@ const LEAVE: u64 = 200;
 
 /// What came of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Between {
+pub struct PartsReport {
     /// How often something was put off.
     pub parts: u64,
     /// How many inputs came before it was gone on with.
@@ -33,7 +33,7 @@ struct KnownLogs(BTreeMap<(String, u64), String>);
 
 /// What one client has read.
 #[derive(Debug, Default)]
-struct Stream {
+struct ClientStream {
     /// The rooms that it is in, each with the offset that it is at.
     rooms: BTreeMap<String, u64>,
     messages: BTreeSet<String>,
@@ -41,7 +41,7 @@ struct Stream {
     replies: u64,
 }
 
-impl Stream {
+impl ClientStream {
     /// Reads one text: in each room a run of what was said there, the same to everybody.
     ///
     /// # Errors
@@ -80,19 +80,19 @@ impl Stream {
     }
 }
 
-struct Client {
+struct PartsClient {
     parser: Parser,
-    stream: Stream,
+    stream: ClientStream,
     /// How many commands it has sent.
     commands: u64,
     /// Its socket may refuse.
     slow: bool,
 }
 
-struct World {
+struct PartsWorld {
     shard: Shard,
     rng: Rng,
-    clients: BTreeMap<ConnId, Client>,
+    clients: BTreeMap<ConnId, PartsClient>,
     known_logs: KnownLogs,
     calls: u64,
     /// The calls that are not answered yet.
@@ -100,18 +100,18 @@ struct World {
     /// Whose sockets were made to fail.
     lost: BTreeSet<ConnId>,
     number: u64,
-    done: Between,
+    done: PartsReport,
 }
 
 /// Runs the world of this seed.
 ///
 /// # Errors
 /// What somebody could not count on.
-pub fn run(seed: u64) -> Result<Between, Failure> {
+pub fn run(seed: u64) -> Result<PartsReport, Failure> {
     let mut rng = Rng::stream(seed, "between");
     let limits = Limits { outbox_frames: rng.pick(&[8, 16, 64]), ..Limits::default() };
     let shard = Shard::new(Config { limits, ..Config::default() }, [seed.to_le_bytes()[0]; 32]);
-    let mut world = World {
+    let mut world = PartsWorld {
         shard,
         rng,
         clients: BTreeMap::new(),
@@ -120,7 +120,7 @@ pub fn run(seed: u64) -> Result<Between, Failure> {
         open: BTreeSet::new(),
         lost: BTreeSet::new(),
         number: 0,
-        done: Between::default(),
+        done: PartsReport::default(),
     };
     for _ in 0..4 {
         world.come()?;
@@ -133,7 +133,7 @@ pub fn run(seed: u64) -> Result<Between, Failure> {
     world.judge_end()
 }
 
-impl World {
+impl PartsWorld {
     fn now() -> Now {
         Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 }
     }
@@ -182,7 +182,7 @@ impl World {
                     is_idle = false;
                 }
                 for frame in client.parser.feed(&bytes).expect("frames") {
-                    if let Frame::Text(text) = frame {
+                    if let ReceivedFrame::Text(text) = frame {
                         client.stream.read(&text, &mut self.known_logs)?;
                     }
                 }
@@ -223,7 +223,10 @@ impl World {
         let upgrade = Upgrade { client, target, token: None, address: None };
         let conn = self.shard.accept(Self::now(), upgrade).expect("there is room");
         let slow = self.rng.chance(25);
-        self.clients.insert(conn, Client { parser: Parser::default(), stream: Stream::default(), commands: 0, slow });
+        self.clients.insert(
+            conn,
+            PartsClient { parser: Parser::default(), stream: ClientStream::default(), commands: 0, slow },
+        );
         self.handle(Input::Upgraded { conn })?;
         self.say(conn, r#"{"id":1,"connect":{}}"#.into())?;
         self.join(conn, JOIN)
@@ -303,7 +306,7 @@ impl World {
     }
 
     /// Whoever reads everything has read all that was said since it joined, and an answer to each of its commands.
-    fn judge_end(mut self) -> Result<Between, Failure> {
+    fn judge_end(mut self) -> Result<PartsReport, Failure> {
         self.go_on()?;
         let logs = self.shard.snapshot().logs;
         let tops: BTreeMap<String, u64> = logs.iter().map(|log| (log.name.to_string(), log.top)).collect();
@@ -329,7 +332,7 @@ mod tests {
     use super::*;
 
     fn read(texts: &[&str]) -> Result<(), Failure> {
-        let (mut stream, mut known_logs) = (Stream::default(), KnownLogs::default());
+        let (mut stream, mut known_logs) = (ClientStream::default(), KnownLogs::default());
         texts.iter().try_for_each(|text| stream.read(text, &mut known_logs))
     }
 

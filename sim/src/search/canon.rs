@@ -13,7 +13,7 @@ use parlor_core::{ClientId, ConnId, Snapshot};
 use std::hash::{DefaultHasher, Hasher};
 
 /// A state, as good as its canonical form: two different ones have the same key once in 2^64 pairs of pairs.
-pub type Key = u128;
+pub type StateKey = u128;
 
 const SECOND: u64 = 1_000_000_000;
 /// How a client id that is not the connection's own is written in a signature, before clients have their labels.
@@ -23,7 +23,7 @@ const SELF: u8 = 0xFF;
 /// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
 /// `recalled`: somebody may ask for the epochs that it knows; where nobody can, they do not tell states apart either.
 #[must_use]
-pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Key {
+pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> StateKey {
     let snapshot = world.subject().snapshot();
     let reader = Reader { world, reference: world.reference(), snapshot: &snapshot, recalled };
     let count = world.reference().conns.len();
@@ -44,7 +44,7 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Key
 }
 
 /// What stands for these bytes in a key.
-pub fn digest(bytes: &[u8]) -> Key {
+pub fn digest(bytes: &[u8]) -> StateKey {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(salt);

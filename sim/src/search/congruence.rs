@@ -1,7 +1,7 @@
 //! Whether states that a search takes for one are one: a key that forgets too much lets a search end early, and nobody
 //! notices.
 
-use crate::search::canon::Key;
+use crate::search::canon::StateKey;
 use crate::search::explore::{Scope, is_sensible};
 use crate::subjects::subject::Subject;
 use crate::world::World;
@@ -36,7 +36,7 @@ pub fn compare_merged<S: Subject + Clone>(scope: &Scope) -> Result<usize, String
 }
 
 /// Where an action leads, if a search would take it.
-fn step<S: Subject + Clone>(scope: &Scope, world: &World<S>, action: &Action) -> Option<(Key, World<S>)> {
+fn step<S: Subject + Clone>(scope: &Scope, world: &World<S>, action: &Action) -> Option<(StateKey, World<S>)> {
     if !world.can(action) || (scope.orderly && !is_sensible(world, action)) {
         return None;
     }
@@ -50,7 +50,7 @@ fn compare<S: Subject + Clone>(scope: &Scope, one: &World<S>, other: &World<S>, 
     if first.as_ref().map(|(key, _)| key) == second.as_ref().map(|(key, _)| key) {
         return Ok(());
     }
-    let tell = |world: &World<S>, after: Option<&(Key, World<S>)>| {
+    let tell = |world: &World<S>, after: Option<&(StateKey, World<S>)>| {
         let state = |world: &World<S>| [world.describe(), world.describe_rooms()].concat().join(" | ");
         format!("{}\n  -> {}", state(world), after.map_or_else(|| "no step".into(), |(_, after)| state(after)))
     };

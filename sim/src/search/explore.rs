@@ -3,12 +3,12 @@
 
 use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantee};
-use crate::search::canon::{Key, digest, key};
+use crate::search::canon::{StateKey, digest, key};
 use crate::subjects::subject::Subject;
 use crate::world::World;
 use crate::world::action::{
-    Action, Budget, Cause, Client, Credential, Endpoint, Farewell, Late, Part, Payload, Room, Rooms, Rule, Since, Span,
-    User, Verdict,
+    Action, Cause, Client, Credential, Endpoint, Farewell, Late, Part, Payload, RecoverySince, Room, Rooms, Rule, Span,
+    User, Verdict, WriteBudget,
 };
 use crate::world::setup::Setup;
 use crate::world::trace::Trace;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// Which protocol the clients of a scope speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum ScopeProtocol {
     /// Rooms are joined and left by command.
     Json,
     /// Rooms are named by the URL.
@@ -47,7 +47,7 @@ pub struct Scope {
 
 /// What a search has found when it found nothing wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Explored {
     /// Different states.
     pub states: usize,
     /// Steps to the furthest of them.
@@ -60,7 +60,7 @@ pub struct Found {
 
 /// What a search has found wrong, by the shortest way there is.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct Counterexample {
     /// What was broken.
     pub failure: Failure,
     /// How.
@@ -85,14 +85,14 @@ impl Scope {
     /// ([`Scope::users`]), pings and ageing ([`Scope::pings`]). Left to random runs: deadlines of different lengths, both
     /// protocols at once, outboxes bounded by bytes, event filters, batches, bad input, commands that are refused.
     #[must_use]
-    pub fn rooms(protocol: Protocol, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
+    pub fn rooms(protocol: ScopeProtocol, conns: u8, rooms: u8, queue: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, rooms, queue) };
         let mut actions = Vec::new();
         for client in (0..conns).map(Client) {
             actions.extend(entrances(protocol, client, rooms));
             actions.extend([Action::Close(client, Farewell::Normal), Action::Lose(client, Cause::Eof)]);
             actions.extend([Action::Stale(client, Late::Message), Action::Stale(client, Late::Lost)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
+            actions.extend([WriteBudget::Byte, WriteBudget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend((0..rooms).map(|room| Action::ApiPublish(Room(room), Payload::Small)));
         actions.extend([Action::Advance(Span::Due), Action::Shutdown()]);
@@ -101,7 +101,7 @@ impl Scope {
 
     /// Clients that publish, and every way in which a connection can end.
     #[must_use]
-    pub fn ends(protocol: Protocol, conns: u8, queue: u64) -> Self {
+    pub fn ends(protocol: ScopeProtocol, conns: u8, queue: u64) -> Self {
         let mut scope = Self::rooms(protocol, conns, 1, queue, 1);
         for client in (0..conns).map(Client) {
             scope
@@ -109,18 +109,18 @@ impl Scope {
                 .extend([Action::Publish(client, Room(0), Payload::Small), Action::ApiDisconnectClient(client)]);
             scope.actions.extend([Action::Violate(client, Rule::Protocol), Action::Lose(client, Cause::Reset)]);
             scope.actions.extend([Action::Break(client), Action::Close(client, Farewell::Empty)]);
-            scope.actions.extend([Budget::Refuse, Budget::All].map(|budget| Action::Write(client, budget)));
+            scope.actions.extend([WriteBudget::Refuse, WriteBudget::All].map(|budget| Action::Write(client, budget)));
         }
         scope
     }
 
     /// Clients that show tokens of one user, and what becomes of that user's personal room.
     #[must_use]
-    pub fn users(protocol: Protocol, conns: u8, queue: u64) -> Self {
+    pub fn users(protocol: ScopeProtocol, conns: u8, queue: u64) -> Self {
         let setup = Setup { users: 1, messages: 1, ..small(conns, 1, queue) };
         let mut actions = Vec::new();
         for client in (0..conns).map(Client) {
-            let endpoint = if protocol == Protocol::Json { Endpoint::Json } else { Endpoint::PlainToken };
+            let endpoint = if protocol == ScopeProtocol::Json { Endpoint::Json } else { Endpoint::PlainToken };
             actions.extend([
                 Action::Accept(client, endpoint, Rooms(1)),
                 Action::Upgrade(client),
@@ -130,7 +130,7 @@ impl Scope {
                 actions.push(Action::Decide(client, verdict, User(0)));
             }
             actions.extend([Action::Close(client, Farewell::Normal), Action::Lose(client, Cause::Eof)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
+            actions.extend([WriteBudget::Byte, WriteBudget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend([
             Action::ApiPublishUser(User(0), Payload::Small),
@@ -142,14 +142,14 @@ impl Scope {
 
     /// Clients that are pinged and do not always answer, and a log whose messages age.
     #[must_use]
-    pub fn pings(protocol: Protocol, conns: u8, queue: u64) -> Self {
+    pub fn pings(protocol: ScopeProtocol, conns: u8, queue: u64) -> Self {
         let near = Setup { messages: 2, ..small(conns, 1, queue) };
         let near = near.with(Limit::PingInterval, 2 * UNIT).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
         let mut actions = Vec::new();
         for client in (0..conns).map(Client) {
             actions.extend(entrances(protocol, client, 1));
             actions.extend([Action::Pong(client), Action::Ping(client), Action::Lose(client, Cause::Reset)]);
-            actions.extend([Budget::Byte, Budget::Frame].map(|budget| Action::Write(client, budget)));
+            actions.extend([WriteBudget::Byte, WriteBudget::Frame].map(|budget| Action::Write(client, budget)));
         }
         actions.extend([Action::ApiPublish(Room(0), Payload::Small), Action::Advance(Span::Due)]);
         Self::of(near, actions)
@@ -157,7 +157,7 @@ impl Scope {
 
     /// Clients that come back to a log that moves on: its messages are trimmed, aged and removed, and it ends and begins anew.
     #[must_use]
-    pub fn home(protocol: Protocol, conns: u8, history: u64, messages: u64) -> Self {
+    pub fn home(protocol: ScopeProtocol, conns: u8, history: u64, messages: u64) -> Self {
         let setup = Setup { messages, ..small(conns, 1, 8) };
         let setup =
             setup.with(Limit::HistoryMessages, history).with(Limit::HistoryAge, UNIT).with(Limit::LogMemory, UNIT);
@@ -166,17 +166,19 @@ impl Scope {
             actions.push(Action::Upgrade(client));
             let endpoints = [Endpoint::PlainSince, Endpoint::PlainElse, Endpoint::PlainHistory];
             match protocol {
-                Protocol::Plain => actions.extend(endpoints.map(|endpoint| Action::Accept(client, endpoint, Rooms(1)))),
-                Protocol::Json => {
+                ScopeProtocol::Plain => {
+                    actions.extend(endpoints.map(|endpoint| Action::Accept(client, endpoint, Rooms(1))))
+                }
+                ScopeProtocol::Json => {
                     actions.extend([
                         Action::Accept(client, Endpoint::Json, Rooms(0)),
                         Action::Connect(client, Credential::Nothing),
                     ]);
-                    actions.extend(Since::ALL.iter().map(|since| Action::Recover(client, Room(0), *since)));
+                    actions.extend(RecoverySince::ALL.iter().map(|since| Action::Recover(client, Room(0), *since)));
                     actions.extend([Action::History(client, Room(0), Part::All), Action::Leave(client, Room(0))]);
                 }
             }
-            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, Budget::All)]);
+            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, WriteBudget::All)]);
         }
         actions.extend([
             Action::ApiPublish(Room(0), Payload::Small),
@@ -199,7 +201,7 @@ impl Scope {
             actions.extend([Action::Accept(client, Endpoint::Json, Rooms(0)), Action::Upgrade(client)]);
             actions.extend([Action::Connect(client, Credential::Nothing), Action::Presence(client, Room(0))]);
             actions.extend([Action::Watch(client, Room(0)), Action::Leave(client, Room(0))]);
-            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, Budget::All)]);
+            actions.extend([Action::Lose(client, Cause::Eof), Action::Write(client, WriteBudget::All)]);
         }
         let late = Client(0);
         actions
@@ -225,7 +227,7 @@ impl Scope {
 
     /// What stands for a world in this scope.
     #[must_use]
-    pub fn key<S: Subject>(&self, world: &World<S>) -> Key {
+    pub fn key<S: Subject>(&self, world: &World<S>) -> StateKey {
         let counts = if self.counted { digest(format!("{:?}", world.subject().stats().totals).as_bytes()) } else { 0 };
         key(world, self.symmetric, self.actions.iter().any(Action::recalls)) ^ counts
     }
@@ -265,10 +267,10 @@ fn small(conns: u8, rooms: u8, queue: u64) -> Setup {
     limits.fold(setup, |setup, (limit, value)| setup.with(limit, value))
 }
 
-fn entrances(protocol: Protocol, client: Client, rooms: u8) -> Vec<Action> {
+fn entrances(protocol: ScopeProtocol, client: Client, rooms: u8) -> Vec<Action> {
     let mut actions = vec![Action::Upgrade(client)];
     match protocol {
-        Protocol::Json => {
+        ScopeProtocol::Json => {
             actions.extend([
                 Action::Accept(client, Endpoint::Json, Rooms(0)),
                 Action::Connect(client, Credential::Nothing),
@@ -277,7 +279,7 @@ fn entrances(protocol: Protocol, client: Client, rooms: u8) -> Vec<Action> {
                 actions.extend([Action::Join(client, room), Action::Leave(client, room)]);
             }
         }
-        Protocol::Plain => {
+        ScopeProtocol::Plain => {
             actions.extend((1..1 << rooms).map(|set| Action::Accept(client, Endpoint::PlainQuiet, Rooms(set))))
         }
     }
@@ -311,7 +313,7 @@ pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool
 ///
 /// # Errors
 /// A guarantee that is broken somewhere in it, by a trace than which there is no shorter; or that it does not end.
-pub fn explore<S: Subject + Clone>(scope: &Scope) -> Result<Found, Box<Broken>> {
+pub fn explore<S: Subject + Clone>(scope: &Scope) -> Result<Explored, Box<Counterexample>> {
     explore_watched::<S>(scope, &mut |_, _| {})
 }
 
@@ -321,8 +323,8 @@ pub fn explore<S: Subject + Clone>(scope: &Scope) -> Result<Found, Box<Broken>> 
 /// As [`explore`].
 pub fn explore_watched<S: Subject + Clone>(
     scope: &Scope,
-    tell: &mut dyn FnMut(&Found, usize),
-) -> Result<Found, Box<Broken>> {
+    tell: &mut dyn FnMut(&Explored, usize),
+) -> Result<Explored, Box<Counterexample>> {
     search::<S>(scope, &|_, _| true, tell)
 }
 
@@ -330,12 +332,12 @@ pub fn explore_watched<S: Subject + Clone>(
 pub(crate) fn search<S: Subject + Clone>(
     scope: &Scope,
     is_sought: Sought<'_, S>,
-    tell: &mut dyn FnMut(&Found, usize),
-) -> Result<Found, Box<Broken>> {
+    tell: &mut dyn FnMut(&Explored, usize),
+) -> Result<Explored, Box<Counterexample>> {
     let world = World::<S>::new(&scope.setup);
     let first = scope.key(&world);
-    let mut search = Search { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
-    let mut found = Found { states: 1, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
+    let mut search = Exploration { scope, seen: BTreeSet::from([first]), parents: vec![(0, 0)], keys: vec![first] };
+    let mut found = Explored { states: 1, depth: 0, effective: vec![0; Action::WORDS.len()], goals: Goals::default() };
     let mut level = vec![(0, world)];
     while !level.is_empty() && found.depth < scope.deepest {
         let mut next = Vec::new();
@@ -354,26 +356,26 @@ pub(crate) fn search<S: Subject + Clone>(
 /// Tells a failure, and the world that it has left, from those that are not looked for.
 type Sought<'a, S> = &'a dyn Fn(&Failure, &World<S>) -> bool;
 
-struct Search<'a> {
+struct Exploration<'a> {
     scope: &'a Scope,
-    seen: BTreeSet<Key>,
+    seen: BTreeSet<StateKey>,
     /// For every state the one before it, and the action that led here.
     parents: Vec<(u32, u16)>,
-    keys: Vec<Key>,
+    keys: Vec<StateKey>,
 }
 
 /// How many states are reached once more from the start when a search has ended.
 const REPLAYED: usize = 100;
 
-impl Search<'_> {
+impl Exploration<'_> {
     fn expand<S: Subject + Clone>(
         &mut self,
         number: u32,
         world: &World<S>,
         is_sought: Sought<'_, S>,
         next: &mut Vec<(u32, World<S>)>,
-        found: &mut Found,
-    ) -> Result<(), Box<Broken>> {
+        found: &mut Explored,
+    ) -> Result<(), Box<Counterexample>> {
         // Without that a scope has no end: nothing holds an outbox to its limits that its socket was never asked to take.
         let overdue = world.clients().find(|client| world.is_to_be_offered(*client));
         for (action, at) in self.scope.actions.iter().zip(0..) {
@@ -397,7 +399,7 @@ impl Search<'_> {
                     let failure =
                         Failure::new(Guarantee::G10, format_args!("at most {} states", self.scope.cap), "more");
                     let broken = self.broken(failure, number, Some(at));
-                    return Err(Box::new(Broken { unfinished: true, ..*broken }));
+                    return Err(Box::new(Counterexample { unfinished: true, ..*broken }));
                 }
                 next.push((u32::try_from(self.parents.len()).expect("the cap is below that"), after));
                 self.parents.push((number, at));
@@ -408,7 +410,7 @@ impl Search<'_> {
     }
 
     /// G9: the same actions from the start lead to the same state, for a part of the states.
-    fn replay<S: Subject + Clone>(&self) -> Result<(), Box<Broken>> {
+    fn replay<S: Subject + Clone>(&self) -> Result<(), Box<Counterexample>> {
         for number in (0..self.keys.len()).step_by(self.keys.len().div_ceil(REPLAYED)) {
             let state = u32::try_from(number).expect("the cap is below that");
             let mut world = World::<S>::new(&self.scope.setup);
@@ -423,11 +425,11 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn broken(&self, failure: Failure, number: u32, last: Option<u16>) -> Box<Broken> {
+    fn broken(&self, failure: Failure, number: u32, last: Option<u16>) -> Box<Counterexample> {
         let mut actions = self.way_to(number);
         actions.extend(last.map(|at| self.scope.actions[usize::from(at)]));
         let trace = Trace { setup: self.scope.setup.clone(), actions };
-        Box::new(Broken { failure, trace, states: self.seen.len(), unfinished: false })
+        Box::new(Counterexample { failure, trace, states: self.seen.len(), unfinished: false })
     }
 
     /// The actions that lead from the start to a state.
@@ -443,7 +445,7 @@ impl Search<'_> {
     }
 }
 
-impl Found {
+impl Explored {
     /// Where a search is that has taken so much time. How much is left nobody knows.
     #[must_use]
     pub fn progress(&self, waiting: usize, elapsed: Duration) -> String {
@@ -463,7 +465,7 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.size())?;
         let counts = Action::WORDS.iter().zip(&self.effective).filter(|(_, count)| **count > 0);

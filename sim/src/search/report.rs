@@ -1,7 +1,7 @@
 //! How a failure is told: what was broken, the trace that breaks it with the state after each step, and how to repeat it.
 
 use crate::guarantees::Failure;
-use crate::search::shrink::Proof;
+use crate::search::shrink::Minimality;
 use crate::subjects::subject::Subject;
 use crate::world::World;
 use crate::world::trace::Trace;
@@ -52,7 +52,7 @@ pub fn legend(steps: &str) -> &'static str {
 
 /// The same for a trace that was shrunk, with whether there is a shorter one.
 #[must_use]
-pub fn shrunk<S: Subject>(broken: &Failure, trace: &Trace, proof: Proof, repeat: &str) -> String {
+pub fn shrunk<S: Subject>(broken: &Failure, trace: &Trace, proof: Minimality, repeat: &str) -> String {
     format!("{}trace:  {} steps, {proof}\n", failure::<S>(broken, trace, repeat), trace.actions.len())
 }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_failure_tells_what_to_do_with_it() {
         let trace: Trace = "setup conns=1 rooms=1 users=0\nenter 0 1\nviolate 0 binary".parse().expect("a trace");
         let (_, failure) = crate::search::run::run::<V0>(&trace.setup, &trace.actions).failure.expect("a ghost");
-        let text = shrunk::<V0>(&failure, &trace, Proof::Minimal(3), "parlor-sim replay ghost.trace --subject v0");
+        let text = shrunk::<V0>(&failure, &trace, Minimality::Minimal(3), "parlor-sim replay ghost.trace --subject v0");
         for part in ["G3: No empty room", "expected: ", "saw: ", "^ G3", "proved minimal", "repeat: parlor-sim replay"]
         {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -10,7 +10,7 @@ use crate::world::transcript::Transcript;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct RunReport {
     /// The goals that it reached.
     pub goals: Goals,
     /// How many actions of each kind made sense.
@@ -26,11 +26,11 @@ pub struct Run {
 
 /// Runs these actions, with every check.
 #[must_use]
-pub fn run<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
+pub fn run<S: Subject>(setup: &Setup, actions: &[Action]) -> RunReport {
     run_in(World::<S>::recorded(setup, Transcript::digest()).checked(), actions)
 }
 
-fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> Run {
+fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> RunReport {
     let mut effective = vec![0; Action::WORDS.len()];
     let mut failure = None;
     for (at, action) in actions.iter().enumerate() {
@@ -46,12 +46,12 @@ fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> Run {
         failure = world.judge_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
     }
     let (goals, noticed, clock) = (world.goals(), world.noticed(), world.clock());
-    Run { goals, effective, failure, noticed, clock, transcript: world.into_transcript() }
+    RunReport { goals, effective, failure, noticed, clock, transcript: world.into_transcript() }
 }
 
 /// Runs these actions twice and compares every effect: G9.
 #[must_use]
-pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> Run {
+pub fn run_twice<S: Subject>(setup: &Setup, actions: &[Action]) -> RunReport {
     let mut first = run::<S>(setup, actions);
     // What is equal was checked already, and checkers see nothing else.
     let second = run_in(World::<S>::recorded(setup, Transcript::digest()), actions);

@@ -30,12 +30,12 @@ pub struct Shrunk {
     /// What is left.
     pub trace: Trace,
     /// Whether there is anything shorter.
-    pub proof: Proof,
+    pub proof: Minimality,
 }
 
 /// Whether there is a shorter trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Minimality {
     /// In this world no shorter sequence of these actions, done by and to anybody, breaks the guarantee: a search of this
     /// many states has found none, and has found one of this length.
     Minimal(usize),
@@ -43,7 +43,7 @@ pub enum Proof {
     Open(&'static str),
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for Minimality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Minimal(states) => write!(
@@ -172,7 +172,7 @@ impl<S: Subject> Shrinker<S> {
 #[must_use]
 pub fn prove<S: Subject + Clone>(trace: Trace, guarantee: Guarantee) -> Shrunk {
     if let Some(why) = reason_not_to::<S>(&trace, guarantee) {
-        return Shrunk { trace, proof: Proof::Open(why) };
+        return Shrunk { trace, proof: Minimality::Open(why) };
     }
     let scope = Scope {
         deepest: trace.actions.len(),
@@ -183,12 +183,12 @@ pub fn prove<S: Subject + Clone>(trace: Trace, guarantee: Guarantee) -> Shrunk {
     };
     let is_sought = |failure: &Failure, _: &World<S>| failure.guarantee == guarantee;
     let (trace, proof) = match search::<S>(&scope, &is_sought, &mut |_, _| {}) {
-        Err(broken) if broken.unfinished => (trace, Proof::Open("there are too many states to search")),
+        Err(broken) if broken.unfinished => (trace, Minimality::Open("there are too many states to search")),
         Err(broken) if broken.failure.guarantee == guarantee => {
             let is_shorter = broken.trace.actions.len() < trace.actions.len();
-            (if is_shorter { broken.trace } else { trace }, Proof::Minimal(broken.states))
+            (if is_shorter { broken.trace } else { trace }, Minimality::Minimal(broken.states))
         }
-        Ok(_) | Err(_) => (trace, Proof::Open("a search does not tell apart all that this subject does")),
+        Ok(_) | Err(_) => (trace, Minimality::Open("a search does not tell apart all that this subject does")),
     };
     Shrunk { trace, proof }
 }
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_small_enough_is_proved_minimal() {
         let Shrunk { proof, .. } = shrunk();
-        assert!(matches!(proof, Proof::Minimal(states) if states > 2), "{proof}");
+        assert!(matches!(proof, Minimality::Minimal(states) if states > 2), "{proof}");
         assert!(proof.to_string().starts_with("proved minimal in this world: with this setup "), "{proof}");
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let trace = Trace { actions: trace.actions[..=at].to_vec(), ..trace };
         let Shrunk { trace: same, proof } = prove::<DefectiveMachine>(trace.clone(), failure.guarantee);
         assert_eq!(same, trace);
-        assert!(matches!(proof, Proof::Minimal(states) if states >= trace.actions.len()), "{proof}");
+        assert!(matches!(proof, Minimality::Minimal(states) if states >= trace.actions.len()), "{proof}");
     }
 
     /// The canary counts its inputs, which no state shows: those that change nothing are one to a search.
@@ -306,7 +306,7 @@ mod tests {
         let trace: Trace = text.parse().expect("a trace");
         let Shrunk { trace: shorter, proof } = prove::<V0>(trace.clone(), Guarantee::G3);
         assert!(shorter.actions.len() < trace.actions.len(), "{shorter}");
-        assert!(matches!(proof, Proof::Minimal(_)));
+        assert!(matches!(proof, Minimality::Minimal(_)));
     }
 
     #[test]
@@ -316,8 +316,8 @@ mod tests {
         assert_eq!(too_large.to_string(), "not proved minimal: the world is too large to search");
         assert!(matches!(
             open("setup conns=1 rooms=1 rooms_per_connection=1 client_commands=2\nenter 0 1", Guarantee::G3),
-            Proof::Open(_)
+            Minimality::Open(_)
         ));
-        assert!(matches!(open("setup conns=1 rooms=1\nenter 0 1", Guarantee::G3), Proof::Open(_)));
+        assert!(matches!(open("setup conns=1 rooms=1\nenter 0 1", Guarantee::G3), Minimality::Open(_)));
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::rng::Rng;
 use crate::world::action::{
-    Action, Bundle, Cause, Client, Credential, Endpoint, Payload, Room, Rooms, Selector, Since, Span, User, Verdict,
+    Action, Bundle, Cause, Client, Credential, Endpoint, Payload, RecoverySince, Room, Rooms, Selector, Span, User,
+    Verdict,
 };
 use crate::world::setup::Setup;
 use parlor_core::limits::{Limit, Simulated};
@@ -224,7 +225,9 @@ impl Options {
         let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
         let every_room = Rooms(u8::try_from((1 << self.setup.rooms) - 1).expect("a few rooms"));
         let accept = match credential {
-            Credential::Return if plain && self.misses_all => Action::AcceptSince(client, every_room, Since::Two),
+            Credential::Return if plain && self.misses_all => {
+                Action::AcceptSince(client, every_room, RecoverySince::Two)
+            }
             _ => Action::Accept(client, if plain { Endpoint::PlainPlaces } else { Endpoint::Json }, Rooms(1)),
         };
         [

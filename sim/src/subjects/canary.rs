@@ -1,6 +1,6 @@
 //! A subject that misbehaves in about one run of a thousand: a batch that does not notice is one that checks nothing.
 
-use crate::subjects::subject::{Seen, Subject, go_on};
+use crate::subjects::subject::{Subject, TurnReport, go_on};
 use parlor_core::{Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade};
 
 /// The real machine, which in one run of [`ONE_IN`] does not tell how a connection has ended. Which run that is depends
@@ -46,13 +46,13 @@ impl Subject for Canary {
         self.shard.accept(now, request)
     }
 
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+    fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport> {
         self.hear(now, &input);
         let is_sick = self.is_sick();
         let mut effects = self.shard.handle(now, input).collect();
         go_on(&mut self.shard, now, &mut effects);
         effects.retain(|effect| !(is_sick && matches!(effect, Effect::Closed { .. })));
-        vec![Seen::of(self, effects)]
+        vec![TurnReport::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

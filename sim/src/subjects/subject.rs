@@ -9,7 +9,7 @@ use parlor_core::{
 
 /// What one turn has come to.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct TurnReport {
     /// The input, where it is not the one that was handed in but one that followed from it.
     pub follow_up: Option<Input>,
     /// What a socket has taken, where the subject writes by itself.
@@ -24,7 +24,7 @@ pub struct Seen {
     pub timeout: Option<Instant>,
 }
 
-impl Seen {
+impl TurnReport {
     /// What a turn with these effects has made of a subject.
     pub fn of(subject: &impl Subject, effects: Vec<Effect>) -> Self {
         Self {
@@ -62,7 +62,7 @@ pub trait Subject {
     /// Why it does not.
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused>;
     /// Handles one input to the end, turn by turn: a machine alone takes one, a driver may hand in more.
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen>;
+    fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport>;
 
     /// When a tick is next useful.
     fn poll_timeout(&self) -> Option<Instant>;
@@ -118,10 +118,10 @@ impl Subject for Shard {
         self.accept(now, request)
     }
 
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+    fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport> {
         let mut effects: Vec<Effect> = self.handle(now, input).collect();
         go_on(self, now, &mut effects);
-        vec![Seen::of(self, effects)]
+        vec![TurnReport::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

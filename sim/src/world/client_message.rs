@@ -1,6 +1,6 @@
 //! What a client sends, by its meaning.
 
-use crate::world::history_request::{HistoryQuery, RecoverFrom};
+use crate::world::history_request::{LogQuery, RecoverFrom};
 use crate::world::payload::Data;
 use parlor_core::Limit;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub enum ClientMessage {
     /// `connect` with this token, and what is wanted of the rooms that it puts the connection in.
     Return(String, Vec<(usize, RecoverFrom)>),
     /// Reading a room's log.
-    History(u64, usize, HistoryQuery),
+    History(u64, usize, LogQuery),
     /// Who is in a room, or only how many.
     Presence(u64, usize, bool),
     /// A new token.

@@ -2,7 +2,7 @@
 
 use crate::world::action::{Batch, Filter, Saying};
 use crate::world::client_message::{CONNECT, ClientMessage, NamedRoom, PING, Speech, SubscribeOptions};
-use crate::world::history_request::{HistoryQuery, RecoverFrom, query_fields, recovery_fields};
+use crate::world::history_request::{LogQuery, RecoverFrom, query_fields, recovery_fields};
 use crate::world::names::room_name;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
@@ -204,7 +204,7 @@ pub fn come_back(token: String, subs: Vec<(usize, String, RecoverFrom)>) -> Spee
 
 /// `history`.
 #[must_use]
-pub fn history(room: usize, query: HistoryQuery) -> Speech {
+pub fn history(room: usize, query: LogQuery) -> Speech {
     let mut fields = query_fields(&query);
     fields["channel"] = room_name(room).into();
     let id = HISTORY + room as u64;

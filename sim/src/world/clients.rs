@@ -8,9 +8,11 @@ use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
 use crate::reference::stimulus::{Arrival, Stimulus};
 use crate::subjects::subject::{Subject, vouch};
-use crate::world::action::{Budget, Client, Endpoint, Farewell, Frames, Late, Rooms, Rule, Since, User, Verdict};
+use crate::world::action::{
+    Client, Endpoint, Farewell, Frames, Late, RecoverySince, Rooms, Rule, User, Verdict, WriteBudget,
+};
 use crate::world::client_message::{ClientMessage, Speech};
-use crate::world::frames::Frame;
+use crate::world::frames::ReceivedFrame;
 use crate::world::history_request::RecoverFrom;
 use crate::world::socket::Socket;
 use crate::world::{history_request, names, payload};
@@ -28,7 +30,7 @@ impl<S: Subject> World<S> {
     }
 
     /// A plain client comes back to rooms that it was in, each with where it was.
-    pub(super) fn accept_since(&mut self, client: Client, rooms: Rooms, since: Since) -> Result<(), Failure> {
+    pub(super) fn accept_since(&mut self, client: Client, rooms: Rooms, since: RecoverySince) -> Result<(), Failure> {
         let users = usize::from(self.user_count());
         let has_token = client.0 % 2 == 1 && users > 0;
         let token = has_token.then(|| self.token(client, None));
@@ -101,8 +103,8 @@ impl<S: Subject> World<S> {
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
         let since = |since| history_request::want(since, &self.reference.place_of(rooms[0]));
         let want = match endpoint {
-            Endpoint::PlainSince => since(Since::One),
-            Endpoint::PlainElse => since(Since::Else),
+            Endpoint::PlainSince => since(RecoverySince::One),
+            Endpoint::PlainElse => since(RecoverySince::Else),
             Endpoint::PlainHistory => RecoverFrom::Last(2),
             _ => RecoverFrom::Nothing,
         };
@@ -233,7 +235,7 @@ impl<S: Subject> World<S> {
         self.turn(Input::Lost { conn, cause }, &Stimulus::Lost(client.index(), CloseCause::PeerEof))
     }
 
-    pub(super) fn write(&mut self, client: Client, budget: Budget) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, client: Client, budget: WriteBudget) -> Result<(), Failure> {
         let id = self.id(client);
         let Some(pending) = caught(|| self.subject.pending(id))? else {
             return Err(Failure::new(Guarantee::G5, format_args!("what waits for {id} to be pending"), "nothing"));
@@ -267,21 +269,21 @@ impl<S: Subject> World<S> {
     }
 
     /// A client reads a frame, and remembers what it owes for it.
-    pub(super) fn read(&mut self, client: Client, frame: &Frame) {
-        if self.faulty && matches!(frame, Frame::Text(text) if text.contains(r#""n":"#)) {
+    pub(super) fn read(&mut self, client: Client, frame: &ReceivedFrame) {
+        if self.faulty && matches!(frame, ReceivedFrame::Text(text) if text.contains(r#""n":"#)) {
             self.goals.reach(Goal::DeliveredAfterFault);
         }
         if self.setup.limits.frame_bytes < FRAMES {
             self.goals.reach(Goal::NarrowFrames);
         }
         let connection = self.connection_mut(client);
-        if let Frame::Text(text) = frame {
+        if let ReceivedFrame::Text(text) = frame {
             connection.newest = payload::newest_in(text).or(connection.newest);
         }
         match frame {
-            Frame::Text(text) if connection.json && text == "{}" => connection.pinged = true,
-            Frame::Ping(_) => connection.frame_pinged = true,
-            Frame::Close(code) => connection.close = Some(*code),
+            ReceivedFrame::Text(text) if connection.json && text == "{}" => connection.pinged = true,
+            ReceivedFrame::Ping(_) => connection.frame_pinged = true,
+            ReceivedFrame::Close(code) => connection.close = Some(*code),
             _ => {}
         }
     }

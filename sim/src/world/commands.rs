@@ -2,7 +2,7 @@
 
 use crate::guarantees::Failure;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Client, Since};
+use crate::world::action::{Action, Client, RecoverySince};
 use crate::world::client_message::SubscribeOptions;
 use crate::world::names::{room_name, user_name};
 use crate::world::state::World;
@@ -54,7 +54,7 @@ impl<S: Subject> World<S> {
     }
 
     /// `connect` of a client that was here before.
-    pub(super) fn come_back(&mut self, client: Client, since: Since) -> Result<(), Failure> {
+    pub(super) fn come_back(&mut self, client: Client, since: RecoverySince) -> Result<(), Failure> {
         let rooms = usize::from(self.room_count());
         let users = usize::try_from(self.setup.users).expect("a few users");
         let own = (0..users).map(|user| (rooms + user, format!("#{}", user_name(user))));

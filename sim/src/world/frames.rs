@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a server may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum ReceivedFrame {
     /// A text message.
     Text(String),
     /// A Ping.
@@ -15,7 +15,7 @@ pub enum Frame {
     Close(Option<u16>),
 }
 
-impl fmt::Display for Frame {
+impl fmt::Display for ReceivedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
@@ -66,7 +66,7 @@ impl Parser {
     ///
     /// # Errors
     /// The rule of RFC 6455 that a frame breaks.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, String> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<ReceivedFrame>, String> {
         self.part.extend_from_slice(bytes);
         let mut frames = Vec::new();
         let mut at = 0;
@@ -97,7 +97,7 @@ fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-fn parse(frame: &[u8]) -> Result<Frame, String> {
+fn parse(frame: &[u8]) -> Result<ReceivedFrame, String> {
     let (first, second) = (frame[0], frame[1]);
     let header = match second & 0x7F {
         126 => 4,
@@ -127,10 +127,10 @@ fn parse(frame: &[u8]) -> Result<Frame, String> {
         return Err(format!("a control frame carries {} bytes", payload.len()));
     }
     match opcode {
-        1 => text(payload).map(Frame::Text),
+        1 => text(payload).map(ReceivedFrame::Text),
         8 => close(payload),
-        9 => Ok(Frame::Ping(payload.to_vec())),
-        10 => Ok(Frame::Pong(payload.to_vec())),
+        9 => Ok(ReceivedFrame::Ping(payload.to_vec())),
+        10 => Ok(ReceivedFrame::Pong(payload.to_vec())),
         _ => Err(format!("the opcode is {opcode}")),
     }
 }
@@ -139,9 +139,9 @@ fn text(payload: &[u8]) -> Result<String, String> {
     String::from_utf8(payload.to_vec()).map_err(|_| "a text is not UTF-8".into())
 }
 
-fn close(payload: &[u8]) -> Result<Frame, String> {
+fn close(payload: &[u8]) -> Result<ReceivedFrame, String> {
     match payload {
-        [] => Ok(Frame::Close(None)),
+        [] => Ok(ReceivedFrame::Close(None)),
         [_] => Err("a Close carries half a code".into()),
         [high, low, reason @ ..] => {
             text(reason)?;
@@ -149,7 +149,7 @@ fn close(payload: &[u8]) -> Result<Frame, String> {
             if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
                 return Err(format!("the code {code} may not be on the wire"));
             }
-            Ok(Frame::Close(Some(code)))
+            Ok(ReceivedFrame::Close(Some(code)))
         }
     }
 }
@@ -163,15 +163,15 @@ mod tests {
         let bytes =
             [&[0x81, 2, b'h', b'i'][..], &[0x89, 0], &[0x8A, 1, 7], &[0x88, 2, 0x0B, 0xB8], &[0x88, 0]].concat();
         let expected = [
-            Frame::Text("hi".into()),
-            Frame::Ping(vec![]),
-            Frame::Pong(vec![7]),
-            Frame::Close(Some(3000)),
-            Frame::Close(None),
+            ReceivedFrame::Text("hi".into()),
+            ReceivedFrame::Ping(vec![]),
+            ReceivedFrame::Pong(vec![7]),
+            ReceivedFrame::Close(Some(3000)),
+            ReceivedFrame::Close(None),
         ];
         for step in 1..bytes.len() {
             let mut parser = Parser::default();
-            let frames: Vec<Frame> = bytes.chunks(step).flat_map(|chunk| parser.feed(chunk).unwrap()).collect();
+            let frames: Vec<ReceivedFrame> = bytes.chunks(step).flat_map(|chunk| parser.feed(chunk).unwrap()).collect();
             assert_eq!(frames, expected);
             assert!(!parser.is_mid_frame());
         }

@@ -1,6 +1,6 @@
 //! The part of a room's log that a new member wants, or that a client or backend reads.
 
-use crate::world::action::{Part, Since};
+use crate::world::action::{Part, RecoverySince};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub enum RecoverFrom {
 
 /// What somebody wants to read of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryQuery {
+pub struct LogQuery {
     /// At most so many messages; `None` and 0 for the position alone, below 0 for as many as a reply may have.
     pub limit: Option<i64>,
     /// After this place, or before it in reverse.
@@ -45,7 +45,7 @@ impl RecoverFrom {
     }
 }
 
-impl HistoryQuery {
+impl LogQuery {
     /// Whether nothing can be there.
     #[must_use]
     pub fn is_impossible(&self) -> bool {
@@ -54,22 +54,26 @@ impl HistoryQuery {
 }
 
 /// Where a room's log is: its epoch, if there is one, and its top.
-pub type LogPosition = (Option<Arc<str>>, u64);
+pub type KnownPosition = (Option<Arc<str>>, u64);
 
 /// What this asks for, of a log that is there.
 #[must_use]
-pub fn want(since: Since, (epoch, top): &LogPosition) -> RecoverFrom {
+pub fn want(since: RecoverySince, (epoch, top): &KnownPosition) -> RecoverFrom {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
     let (epoch, offset) = match since {
-        Since::Top => (current, *top),
-        Since::One => (current, top.saturating_sub(1)),
-        Since::Two => (current, top.saturating_sub(2)),
-        Since::Zero | Since::AllOrNothing => (current, 0),
-        Since::Beyond => (current, top + 1),
-        Since::Else | Since::ElseOrNothing => (ELSE.into(), *top),
-        Since::Any => ("".into(), top.saturating_sub(1)),
+        RecoverySince::Top => (current, *top),
+        RecoverySince::One => (current, top.saturating_sub(1)),
+        RecoverySince::Two => (current, top.saturating_sub(2)),
+        RecoverySince::Zero | RecoverySince::AllOrNothing => (current, 0),
+        RecoverySince::Beyond => (current, top + 1),
+        RecoverySince::Else | RecoverySince::ElseOrNothing => (ELSE.into(), *top),
+        RecoverySince::Any => ("".into(), top.saturating_sub(1)),
     };
-    RecoverFrom::Since { epoch, offset, refuse: matches!(since, Since::AllOrNothing | Since::ElseOrNothing) }
+    RecoverFrom::Since {
+        epoch,
+        offset,
+        refuse: matches!(since, RecoverySince::AllOrNothing | RecoverySince::ElseOrNothing),
+    }
 }
 
 /// An epoch that no log has.
@@ -77,21 +81,21 @@ pub const ELSE: &str = "elsewhere";
 
 /// What this reads of a log that is there.
 #[must_use]
-pub fn query(part: Part, (epoch, top): &LogPosition) -> HistoryQuery {
+pub fn query(part: Part, (epoch, top): &KnownPosition) -> LogQuery {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
     let since = |offset: u64| Some((Arc::clone(&current), offset));
-    let query = HistoryQuery::default();
+    let query = LogQuery::default();
     match part {
         Part::Position => query,
-        Part::All => HistoryQuery { limit: Some(-1), ..query },
-        Part::One => HistoryQuery { limit: Some(1), ..query },
-        Part::Many => HistoryQuery { limit: Some(100_000), ..query },
-        Part::Since => HistoryQuery { limit: Some(-1), since: since(top.saturating_sub(1)), ..query },
-        Part::First => HistoryQuery { limit: Some(1), since: since(0), ..query },
-        Part::Reverse => HistoryQuery { limit: Some(-1), reverse: true, ..query },
-        Part::Before => HistoryQuery { limit: Some(2), since: since(*top), reverse: true },
-        Part::BeforeAll => HistoryQuery { limit: Some(-1), since: since(0), reverse: true },
-        Part::Else => HistoryQuery { limit: Some(1), since: Some((ELSE.into(), *top)), ..query },
+        Part::All => LogQuery { limit: Some(-1), ..query },
+        Part::One => LogQuery { limit: Some(1), ..query },
+        Part::Many => LogQuery { limit: Some(100_000), ..query },
+        Part::Since => LogQuery { limit: Some(-1), since: since(top.saturating_sub(1)), ..query },
+        Part::First => LogQuery { limit: Some(1), since: since(0), ..query },
+        Part::Reverse => LogQuery { limit: Some(-1), reverse: true, ..query },
+        Part::Before => LogQuery { limit: Some(2), since: since(*top), reverse: true },
+        Part::BeforeAll => LogQuery { limit: Some(-1), since: since(0), reverse: true },
+        Part::Else => LogQuery { limit: Some(1), since: Some((ELSE.into(), *top)), ..query },
     }
 }
 
@@ -104,7 +108,7 @@ pub(super) fn recovery_fields(want: &RecoverFrom) -> Value {
     }
 }
 
-pub(super) fn query_fields(query: &HistoryQuery) -> Value {
+pub(super) fn query_fields(query: &LogQuery) -> Value {
     let mut fields = json!({});
     if let Some(limit) = query.limit {
         fields["limit"] = limit.into();

@@ -4,7 +4,7 @@ use crate::goals::Goal;
 use crate::guarantees::Failure;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Batch, Budget, Cause, Client, Credential, Jump, Payload, Since, Span};
+use crate::world::action::{Action, Batch, Cause, Client, Credential, Jump, Payload, RecoverySince, Span, WriteBudget};
 use crate::world::payload::Data;
 use crate::world::state::{HOUR_MS, SECOND, World};
 use crate::world::{client_texts, clients};
@@ -46,7 +46,7 @@ impl<S: Subject> World<S> {
             Action::Write(client, budget) => self.write(client, budget),
             Action::Flush() => {
                 let writable: Vec<Client> = self.clients().filter(|client| self.is_writable(*client)).collect();
-                writable.into_iter().try_for_each(|client| self.write(client, Budget::All))
+                writable.into_iter().try_for_each(|client| self.write(client, WriteBudget::All))
             }
             Action::Respond() => self.clients().try_for_each(|client| self.respond(client)),
             Action::Advance(span) => self.advance(span),
@@ -61,8 +61,8 @@ impl<S: Subject> World<S> {
     /// The actions that are words of a client or of a backend.
     fn say_or_call(&mut self, action: &Action) -> Result<(), Failure> {
         match *action {
-            Action::Connect(client, Credential::Return) => self.come_back(client, Since::Two),
-            Action::Connect(client, Credential::ReturnOrNot) => self.come_back(client, Since::AllOrNothing),
+            Action::Connect(client, Credential::Return) => self.come_back(client, RecoverySince::Two),
+            Action::Connect(client, Credential::ReturnOrNot) => self.come_back(client, RecoverySince::AllOrNothing),
             Action::Connect(client, credential) => {
                 let token = (credential == Credential::Token).then(|| self.token(client, None));
                 let speech = client_texts::connect(self.is_json(client), token);

@@ -2,7 +2,7 @@
 
 use crate::subjects::subject::Subject;
 use crate::world::action::{
-    Action, Batch, Budget, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Span,
+    Action, Batch, Bundle, Cause, Client, Credential, Frames, Jump, Payload, Rule, Span, WriteBudget,
 };
 use crate::world::client_texts;
 use crate::world::payload::Data;
@@ -89,7 +89,7 @@ impl<S: Subject> World<S> {
             Action::Resume(client) => {
                 self.connection(client).is_some_and(|connection| connection.socket.stalled || connection.socket.narrow)
             }
-            Action::Write(client, Budget::Byte) => {
+            Action::Write(client, WriteBudget::Byte) => {
                 self.waits(client)
                     && self.connection(client).is_some_and(|connection| !connection.socket.is_mid_frame())
             }

@@ -1,7 +1,7 @@
 //! A judge that nobody here wrote: tungstenite in the client's role reads every stream of a random run again.
 
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::frames::{Frame, Parser};
+use crate::world::frames::{Parser, ReceivedFrame};
 use std::io::{self, Read, Write};
 use tungstenite::protocol::{Role, WebSocketContext};
 use tungstenite::{Error, Message};
@@ -36,16 +36,16 @@ pub fn check(stream: &[u8]) -> Result<(), Failure> {
     crate::guarantees::equal(Guarantee::G1, "tungstenite to read", &ours, &theirs)
 }
 
-fn read(stream: &[u8]) -> Result<Vec<Frame>, Error> {
+fn read(stream: &[u8]) -> Result<Vec<ReceivedFrame>, Error> {
     let mut stream = Recording(stream);
     let mut context = WebSocketContext::new(Role::Client, None);
     let mut frames = Vec::new();
     loop {
         match context.read(&mut stream) {
-            Ok(Message::Text(text)) => frames.push(Frame::Text(text.to_string())),
-            Ok(Message::Ping(payload)) => frames.push(Frame::Ping(payload.to_vec())),
-            Ok(Message::Pong(payload)) => frames.push(Frame::Pong(payload.to_vec())),
-            Ok(Message::Close(frame)) => frames.push(Frame::Close(frame.map(|frame| frame.code.into()))),
+            Ok(Message::Text(text)) => frames.push(ReceivedFrame::Text(text.to_string())),
+            Ok(Message::Ping(payload)) => frames.push(ReceivedFrame::Ping(payload.to_vec())),
+            Ok(Message::Pong(payload)) => frames.push(ReceivedFrame::Pong(payload.to_vec())),
+            Ok(Message::Close(frame)) => frames.push(ReceivedFrame::Close(frame.map(|frame| frame.code.into()))),
             Ok(other) => return Err(Error::Io(io::Error::other(format!("{other:?}")))),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(frames),
             Err(Error::ConnectionClosed) => return Ok(frames),

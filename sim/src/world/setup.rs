@@ -97,12 +97,12 @@ struct Field {
 
 /// A setting.
 #[derive(Clone, Copy)]
-enum Setting {
+enum SetupEntry {
     Field(&'static Field),
     Limit(Limit),
 }
 
-impl Setting {
+impl SetupEntry {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         FIELDS.iter().map(Self::Field).chain(Limit::ALL.iter().copied().map(Self::Limit))
     }
@@ -185,7 +185,7 @@ impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let default = Self::default();
         f.write_str("setup")?;
-        for setting in Setting::all().filter(|setting| setting.value(self) != setting.value(&default)) {
+        for setting in SetupEntry::all().filter(|setting| setting.value(self) != setting.value(&default)) {
             write!(f, " {}={}", setting.name(), setting.value(self))?;
         }
         if self.overlooked != default.overlooked {
@@ -214,7 +214,7 @@ impl FromStr for Setup {
                 setup.judges = value.parse()?;
                 continue;
             }
-            let setting = Setting::all().find(|setting| setting.name() == name);
+            let setting = SetupEntry::all().find(|setting| setting.name() == name);
             let setting = setting.ok_or_else(|| format!("{name:?} is nothing that a world has"))?;
             let value = value.parse().map_err(|_| format!("{value:?} in {word:?} is no number"))?;
             setting.set(&mut setup, value)?;
@@ -300,7 +300,7 @@ impl Setup {
         if self.conns == 0 || self.rooms == 0 {
             return Err(format!("conns={} rooms={} must both be at least 1", self.conns, self.rooms));
         }
-        for setting in Setting::all() {
+        for setting in SetupEntry::all() {
             setting.set(&mut self.clone(), setting.value(self))?;
         }
         self.limits.validate()
@@ -312,7 +312,7 @@ impl Setup {
     /// When it is larger than [`Setup::validate`] allows.
     #[must_use]
     pub fn with(mut self, limit: Limit, value: u64) -> Self {
-        Setting::Limit(limit).set(&mut self, value).expect("a value that a limit may have");
+        SetupEntry::Limit(limit).set(&mut self, value).expect("a value that a limit may have");
         self
     }
 
@@ -320,7 +320,7 @@ impl Setup {
     fn with_simpler_setting(&self) -> Vec<Self> {
         let default = Self::default();
         let mut all = Vec::new();
-        for setting in Setting::all() {
+        for setting in SetupEntry::all() {
             let (value, usual) = (setting.value(self), setting.value(&default));
             if value == usual {
                 continue;
@@ -394,7 +394,7 @@ mod tests {
                            accept 2 json 0; upgrade 2; connect 2 token; decide 2 good 0; join 2 0; flush; advance far";
         let actions: Vec<_> = DAY.split("; ").map(|text| text.parse().expect("an action")).collect();
         let mut run = 0;
-        for setting in Setting::all() {
+        for setting in SetupEntry::all() {
             let Ok(setup) = format!("setup {}={}", setting.name(), setting.most()).parse::<Setup>() else { continue };
             let failure = crate::search::run::run::<parlor_core::Shard>(&setup, &actions).failure;
             assert_eq!(failure, None, "{setup}");

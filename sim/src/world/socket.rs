@@ -1,8 +1,8 @@
 //! The simulated transport: what a socket takes, and a judge of every byte that it is given.
 
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::action::Budget;
-use crate::world::frames::{Frame, Parser};
+use crate::world::action::WriteBudget;
+use crate::world::frames::{Parser, ReceivedFrame};
 
 /// The server's side of one connection.
 #[derive(Clone, Debug, Default)]
@@ -47,18 +47,18 @@ impl Socket {
     }
 
     /// How many of these bytes it takes; `None` when writing fails.
-    pub fn offer(&mut self, pending: &[u8], budget: Budget) -> Option<usize> {
+    pub fn offer(&mut self, pending: &[u8], budget: WriteBudget) -> Option<usize> {
         if self.broken {
             return None;
         }
         let taken = match budget {
             _ if self.stalled => 0,
-            Budget::Refuse => 0,
-            Budget::Byte => 1,
-            Budget::All if self.narrow => pending.len().div_ceil(2),
-            Budget::Half => pending.len().div_ceil(2),
-            Budget::Frame => self.parser.to_frame_end(pending),
-            Budget::All => pending.len(),
+            WriteBudget::Refuse => 0,
+            WriteBudget::Byte => 1,
+            WriteBudget::All if self.narrow => pending.len().div_ceil(2),
+            WriteBudget::Half => pending.len().div_ceil(2),
+            WriteBudget::Frame => self.parser.to_frame_end(pending),
+            WriteBudget::All => pending.len(),
         };
         self.blocked = self.stalled;
         Some(taken)
@@ -69,7 +69,7 @@ impl Socket {
     ///
     /// # Errors
     /// The stream is not one that a server may send.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, Failure> {
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<ReceivedFrame>, Failure> {
         if self.closed && !bytes.is_empty() {
             return Err(Failure::new(Guarantee::G1, "no byte after the Close frame", format_args!("{bytes:02x?}")));
         }
@@ -80,7 +80,7 @@ impl Socket {
             .parser
             .feed(bytes)
             .map_err(|broken| Failure::new(Guarantee::G1, "whole frames of RFC 6455", broken))?;
-        let close = frames.iter().position(|frame| matches!(frame, Frame::Close(_)));
+        let close = frames.iter().position(|frame| matches!(frame, ReceivedFrame::Close(_)));
         self.closed |= close.is_some();
         let last = close.is_none_or(|at| at + 1 == frames.len() && !self.parser.is_mid_frame());
         if !last {

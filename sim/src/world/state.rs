@@ -7,7 +7,7 @@ use crate::reference::stimulus::TokenOutcome;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Payload, User};
 use crate::world::connection::{Connection, SimulatedClient};
-use crate::world::history_request::LogPosition;
+use crate::world::history_request::KnownPosition;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
@@ -301,7 +301,7 @@ impl<S: Subject> World<S> {
         (client.index() < self.clients.len() && self.public_id(client).is_some()).then_some(client)
     }
 
-    pub(super) fn place(&self, room: usize) -> LogPosition {
+    pub(super) fn place(&self, room: usize) -> KnownPosition {
         self.reference().place_of(room)
     }
 }

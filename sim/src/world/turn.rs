@@ -7,7 +7,7 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::reference::model::ReferenceModel;
 use crate::reference::outcome::Outcome;
 use crate::reference::stimulus::Stimulus;
-use crate::subjects::subject::{Seen, Subject, ask};
+use crate::subjects::subject::{Subject, TurnReport, ask};
 use crate::world::action::Client;
 use crate::world::api::bodies;
 use crate::world::connection::{Connection, SimulatedClient};
@@ -123,9 +123,9 @@ impl<S: Subject> World<S> {
     }
 
     /// How much was written to this client in these turns, beside what was expected.
-    fn written_in_parts(&self, client: usize, turns: &[Seen]) -> usize {
+    fn written_in_parts(&self, client: usize, turns: &[TurnReport]) -> usize {
         let id = self.clients[client].connection.as_ref().map(|connection| connection.id);
-        let bytes = |seen: &Seen| match seen.follow_up {
+        let bytes = |seen: &TurnReport| match seen.follow_up {
             Some(Input::Flushed { conn, bytes }) if Some(conn) == id => bytes,
             _ => 0,
         };
@@ -135,7 +135,7 @@ impl<S: Subject> World<S> {
     fn judge_turn(
         &mut self,
         now: Now,
-        seen: &Seen,
+        seen: &TurnReport,
         stimulus: &Stimulus<'_>,
         input: Option<&Input>,
     ) -> Result<(), Failure> {
@@ -144,7 +144,7 @@ impl<S: Subject> World<S> {
         {
             self.receive(Client(u8::try_from(*client).expect("a few clients")), &seen.written)?;
         }
-        let Seen { effects, after, stats, timeout, .. } = seen;
+        let TurnReport { effects, after, stats, timeout, .. } = seen;
         self.note(|| format!("{effects:?}"));
         let bound = 64 + 32 * self.clients.len();
         if effects.len() > bound {
@@ -162,7 +162,7 @@ impl<S: Subject> World<S> {
     }
 
     /// What a driver hands in by itself: what came of a write, what a token says, and that a message comes in parts.
-    fn judge_follow_up(&mut self, now: Now, seen: &Seen, input: &Input) -> Result<(), Failure> {
+    fn judge_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. }
         | Input::Authenticated { conn, .. }

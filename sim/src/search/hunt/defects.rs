@@ -5,7 +5,7 @@
 
 use crate::guarantees::{Guarantee, Guarantees};
 use crate::search::hunt::historic_defect::HistoricDefect;
-use crate::world::action::{Action, Budget, Cause, Client, Farewell, Payload, Room, Rooms, Rule};
+use crate::world::action::{Action, Cause, Client, Farewell, Payload, Room, Rooms, Rule, WriteBudget};
 use crate::world::setup::Setup;
 use parlor_core::Limit;
 
@@ -120,7 +120,7 @@ fn changed_dict() -> HistoricDefect {
 fn one_room(users: u64) -> HistoricDefect {
     let mut actions = vec![Action::ApiPublish(Room(0), Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
-        actions.extend([Action::Enter(client, Rooms(1)), Action::Write(client, Budget::All)]);
+        actions.extend([Action::Enter(client, Rooms(1)), Action::Write(client, WriteBudget::All)]);
         actions.extend([Action::Lose(client, Cause::Eof), Action::Close(client, Farewell::Normal)]);
         actions.push(Action::Violate(client, Rule::Binary));
     }
@@ -131,7 +131,7 @@ fn one_room(users: u64) -> HistoricDefect {
 fn everyone_alone() -> HistoricDefect {
     let mut actions = vec![Action::ApiPublishAll(Payload::Small)];
     for client in (0..CLIENTS).map(Client) {
-        actions.extend([Action::Enter(client, Rooms(1 << client.0)), Action::Write(client, Budget::All)]);
+        actions.extend([Action::Enter(client, Rooms(1 << client.0)), Action::Write(client, WriteBudget::All)]);
     }
     scope(u64::from(CLIENTS), 0, actions)
 }

@@ -1,7 +1,7 @@
 //! A defect of a historic subject: the world to search for it in, and the sign to know it by.
 
 use crate::guarantees::{Failure, Guarantee};
-use crate::search::explore::{Broken, Found, Scope, search};
+use crate::search::explore::{Counterexample, Explored, Scope, search};
 use crate::subjects::subject::Subject;
 use crate::world::action::Action;
 use crate::world::setup::Setup;
@@ -30,7 +30,7 @@ impl HistoricDefect {
     ///
     /// # Errors
     /// It was found, or the scope does not end.
-    pub fn hunt<S: Subject + Clone>(&self) -> Result<Found, Box<Broken>> {
+    pub fn hunt<S: Subject + Clone>(&self) -> Result<Explored, Box<Counterexample>> {
         const STATES: usize = 100_000;
         let scope = Scope::of_everything(self.setup.clone(), self.actions.clone());
         let scope = Scope { cap: STATES, ..scope };
@@ -39,7 +39,7 @@ impl HistoricDefect {
 
     /// Whether what a search has ended with is this defect, in as few steps as it takes.
     #[must_use]
-    pub fn is_found_by(&self, broken: &Broken) -> bool {
+    pub fn is_found_by(&self, broken: &Counterexample) -> bool {
         broken.failure.guarantee == self.guarantee && broken.trace.actions.len() <= self.steps
     }
 

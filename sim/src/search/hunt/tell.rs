@@ -1,6 +1,6 @@
 //! A find told so that a person understands the defect from it alone.
 
-use crate::search::explore::Broken;
+use crate::search::explore::Counterexample;
 use crate::search::hunt::historic_defect::HistoricDefect;
 use crate::search::report::COMMAND;
 use crate::subjects::naive::name;
@@ -56,7 +56,7 @@ pub fn count(subject: &str, found: usize, of: usize) -> String {
     }
 }
 
-fn find<S: Subject + Clone>(subject: &str, defect: &HistoricDefect, broken: &Broken) -> String {
+fn find<S: Subject + Clone>(subject: &str, defect: &HistoricDefect, broken: &Counterexample) -> String {
     let failure = &broken.failure;
     let mut text = format!("   {}: {}\n\n", failure.guarantee, failure.guarantee.sentence());
     let mut world = World::<S>::new(&defect.setup);

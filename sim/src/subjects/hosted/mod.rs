@@ -9,7 +9,7 @@ mod watch;
 
 use crate::goals::Goal;
 use crate::rng::Rng;
-use crate::subjects::subject::{Mint, Seen, Subject};
+use crate::subjects::subject::{Mint, Subject, TurnReport};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
@@ -78,7 +78,7 @@ impl Subject for Hosted {
         Ok(conn)
     }
 
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+    fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport> {
         self.host.observer().expect_input(&input);
         self.cause(now, input.clone());
         self.run(now);
@@ -202,7 +202,7 @@ impl Hosted {
     }
 
     /// What a socket has refused is told to the machine, or who takes nothing would never be slow.
-    fn judge_refusals(&mut self, turns: &[Seen], input: &Input) {
+    fn judge_refusals(&mut self, turns: &[TurnReport], input: &Input) {
         let inputs = || turns.iter().map(|seen| seen.follow_up.as_ref().unwrap_or(input));
         let told = inputs().filter(|input| matches!(input, Input::Flushed { bytes: 0, .. })).count();
         let refusals = self.pipes.iter().map(|(conn, pipe)| (pipe.take_refusals(), self.answering.contains(conn)));

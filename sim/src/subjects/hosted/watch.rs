@@ -1,6 +1,6 @@
 //! What the host hands to its machine, turn by turn.
 
-use crate::subjects::subject::{Seen, Subject};
+use crate::subjects::subject::{Subject, TurnReport};
 use parlor::runtime::observer::Observer;
 use parlor_core::{CallId, Effect, Input, Now, Shard};
 use std::cell::{Cell, RefCell};
@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 /// Writes every turn down.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    turns: RefCell<Vec<Seen>>,
+    turns: RefCell<Vec<TurnReport>>,
     input: Option<Input>,
     effects: Vec<Effect>,
     /// The input that is to be caused, until it has come.
@@ -27,7 +27,7 @@ impl Watch {
     }
 
     /// The turns since this was last asked.
-    pub(super) fn take(&self) -> Vec<Seen> {
+    pub(super) fn take(&self) -> Vec<TurnReport> {
         *self.expected.borrow_mut() = None;
         self.turns.take()
     }
@@ -53,7 +53,7 @@ impl Observer for Watch {
         }
         let follow_up = (!is_it).then_some(input);
         let effects = std::mem::take(&mut self.effects);
-        self.turns.get_mut().push(Seen { follow_up, ..Seen::of(shard, effects) });
+        self.turns.get_mut().push(TurnReport { follow_up, ..TurnReport::of(shard, effects) });
         Subject::audit(shard);
     }
 }

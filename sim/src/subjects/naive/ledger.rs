@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// A room's log, of which nothing is retained.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct NaiveLog {
     /// Its identity.
     pub epoch: String,
     /// The offset of the newest message.
@@ -18,9 +18,9 @@ pub struct Log {
 
 /// Logs and counts.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub struct NaiveLedger {
     /// One for every entry of the dicts. The personal room of a user is the user's entry.
-    pub logs: BTreeMap<Name, Log>,
+    pub logs: BTreeMap<Name, NaiveLog>,
     /// Everything that only grows.
     pub totals: Totals,
     epochs: u64,
@@ -32,7 +32,7 @@ pub struct Ledger {
     users: Vec<Name>,
 }
 
-impl Ledger {
+impl NaiveLedger {
     /// Gives the next message of a room its place; there is none where nobody is there to hear it.
     pub fn publish(&mut self, room: &Name, is_heard: bool) -> Position {
         self.totals.published += 1;
@@ -58,7 +58,7 @@ impl Ledger {
             if !self.logs.contains_key(room) {
                 let epoch = self.quiet.get(room).cloned().unwrap_or_else(|| self.new_epoch());
                 self.quiet.insert(room.clone(), epoch.clone());
-                self.logs.insert(room.clone(), Log { epoch, top: 0 });
+                self.logs.insert(room.clone(), NaiveLog { epoch, top: 0 });
             }
         }
         (self.rooms, self.users) = (rooms, users);

@@ -39,7 +39,7 @@ pub struct Manager {
 
 /// Of whom a text is for everyone.
 #[derive(Clone, Debug)]
-pub enum Group {
+pub enum Recipients {
     /// A room.
     Room(Name),
     /// A user.
@@ -56,7 +56,7 @@ pub trait Version: Clone + Default {
     ///
     /// # Errors
     /// The exception that these lines end by.
-    fn bury(manager: &mut Manager, group: &Group, dead: &[ConnId]) -> Result<(), Exception>;
+    fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception>;
     /// `disconnect(websocket, room, user)`; without a user only the room counts.
     fn disconnect(manager: &mut Manager, websocket: ConnId, room: &Name, user: Option<&Name>);
 }
@@ -72,18 +72,18 @@ impl Manager {
 
     /// The set that a group is, if it is there.
     #[must_use]
-    pub fn members(&self, group: &Group) -> Option<&BTreeSet<ConnId>> {
+    pub fn members(&self, group: &Recipients) -> Option<&BTreeSet<ConnId>> {
         match group {
-            Group::Room(room) => self.rooms.get(room),
-            Group::User(user) => self.users.get(user),
+            Recipients::Room(room) => self.rooms.get(room),
+            Recipients::User(user) => self.users.get(user),
         }
     }
 
     /// The dict that a group is in, and its key there.
-    pub fn dict<'a>(&mut self, group: &'a Group) -> (&mut Dict, &'a Name) {
+    pub fn dict<'a>(&mut self, group: &'a Recipients) -> (&mut Dict, &'a Name) {
         match group {
-            Group::Room(room) => (&mut self.rooms, room),
-            Group::User(user) => (&mut self.users, user),
+            Recipients::Room(room) => (&mut self.rooms, room),
+            Recipients::User(user) => (&mut self.users, user),
         }
     }
 
@@ -102,7 +102,7 @@ pub fn remove(dict: &mut Dict, key: &Name, websocket: ConnId) {
     }
 }
 
-impl Group {
+impl Recipients {
     /// The call that sends to it.
     #[must_use]
     pub fn call(&self) -> String {

@@ -2,11 +2,11 @@
 //! coroutines run.
 
 use super::ids::TaskId;
-use super::manager::{Group, Version};
+use super::manager::{Recipients, Version};
 use super::python::Exception;
 use super::state::Naive;
 use super::task::{Ran, Task};
-use super::websocket::{Phase, State, WebSocket};
+use super::websocket::{SocketPhase, State, WebSocket};
 use crate::subjects::naive::endpoint::EndpointState;
 use parlor_core::api::{Command, Reply};
 use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
@@ -72,7 +72,7 @@ impl<V: Version> Naive<V> {
         let (authenticate, ping) = (self.now.after(limits.authenticate_timeout), self.now.after(limits.ping_interval));
         let websocket = self.sockets.get_mut(conn);
         (websocket.client_state, websocket.application_state) = (State::Connected, State::Connected);
-        websocket.phase = Phase::Open;
+        websocket.phase = SocketPhase::Open;
         websocket.deadlines = vec![("ping", ping)];
         match self.endpoint(conn).token.clone() {
             None => self.connected(conn, None),
@@ -131,12 +131,12 @@ impl<V: Version> Naive<V> {
 
     fn peer_closed(&mut self, conn: ConnId, code: Option<u16>) -> Vec<Effect> {
         match &self.sockets.get(conn).phase {
-            Phase::Open => {
+            SocketPhase::Open => {
                 let reason = CloseReason::echo(code.unwrap_or(NO_STATUS));
                 self.hang_up(conn, CloseCause::PeerClose, reason)
             }
-            Phase::Closing { .. } => vec![],
-            Phase::Handshaking | Phase::Ended => self.end(conn, lost(CloseCause::PeerClose)),
+            SocketPhase::Closing { .. } => vec![],
+            SocketPhase::Handshaking | SocketPhase::Ended => self.end(conn, lost(CloseCause::PeerClose)),
         }
     }
 
@@ -146,19 +146,21 @@ impl<V: Version> Naive<V> {
         let websocket = self.sockets.get_mut(conn);
         let is_written = websocket.frames().next().is_none();
         match &mut websocket.phase {
-            Phase::Handshaking | Phase::Ended => self.end(conn, lost(CloseCause::PeerEof)),
-            Phase::Open if websocket.half == 0 => self.end(conn, End { clean: true, ..lost(CloseCause::PeerEof) }),
-            Phase::Open => {
+            SocketPhase::Handshaking | SocketPhase::Ended => self.end(conn, lost(CloseCause::PeerEof)),
+            SocketPhase::Open if websocket.half == 0 => {
+                self.end(conn, End { clean: true, ..lost(CloseCause::PeerEof) })
+            }
+            SocketPhase::Open => {
                 let interrupted = self.sockets.cut(conn, deadline);
                 self.interrupt(interrupted);
                 self.disconnect(conn);
                 vec![]
             }
-            Phase::Closing { cause, reason, .. } if is_written => {
+            SocketPhase::Closing { cause, reason, .. } if is_written => {
                 let end = End { cause: *cause, reason: reason.clone(), clean: true };
                 self.end(conn, end)
             }
-            Phase::Closing { ended, .. } => {
+            SocketPhase::Closing { ended, .. } => {
                 *ended = true;
                 vec![]
             }
@@ -167,7 +169,7 @@ impl<V: Version> Naive<V> {
 
     fn lost(&mut self, conn: ConnId) -> Vec<Effect> {
         let end = match &self.sockets.get(conn).phase {
-            Phase::Closing { cause, reason, .. } => End { cause: *cause, reason: reason.clone(), clean: false },
+            SocketPhase::Closing { cause, reason, .. } => End { cause: *cause, reason: reason.clone(), clean: false },
             _ => lost(CloseCause::PeerReset),
         };
         self.end(conn, end)
@@ -192,11 +194,13 @@ impl<V: Version> Naive<V> {
         self.arm_write(conn);
         let websocket = self.sockets.get(conn);
         match &websocket.phase {
-            Phase::Closing { cause, reason, ended: true } if websocket.frames().next().is_none() => {
+            SocketPhase::Closing { cause, reason, ended: true } if websocket.frames().next().is_none() => {
                 let end = End { cause: *cause, reason: reason.clone(), clean: true };
                 self.end(conn, end)
             }
-            Phase::Closing { .. } if bytes > 0 && websocket.frames().next().is_none() => vec![Effect::Finish(conn)],
+            SocketPhase::Closing { .. } if bytes > 0 && websocket.frames().next().is_none() => {
+                vec![Effect::Finish(conn)]
+            }
             _ => vec![],
         }
     }
@@ -211,7 +215,7 @@ impl<V: Version> Naive<V> {
     }
 
     /// Whether there is anybody in a group but ghosts.
-    fn is_heard(&self, group: &Group) -> bool {
+    fn is_heard(&self, group: &Recipients) -> bool {
         let is_there = |id: &ConnId| self.sockets.is_living(*id) && self.sockets.get(*id).is_open();
         self.manager.members(group).is_some_and(|members| members.iter().any(is_there))
     }
@@ -219,13 +223,13 @@ impl<V: Version> Naive<V> {
     fn call(&mut self, call: CallId, command: Command) -> Vec<Effect> {
         let result = match command {
             Command::Publish { channel, message } => {
-                let group = Group::Room(channel.clone());
+                let group = Recipients::Room(channel.clone());
                 let position = self.ledger.publish(&channel, self.is_heard(&group));
                 self.send(group, &message.data);
                 Ok(Reply::Published(position))
             }
             Command::PublishUser { user, message } => {
-                let (room, group) = (user.personal_room(), Group::User(user));
+                let (room, group) = (user.personal_room(), Recipients::User(user));
                 let position = self.ledger.publish(&room, self.is_heard(&group));
                 self.send(group, &message.data);
                 Ok(Reply::Published(position))
@@ -241,7 +245,7 @@ impl<V: Version> Naive<V> {
         vec![Effect::Reply { call, result: Box::new(result) }]
     }
 
-    fn send(&mut self, group: Group, data: &str) {
+    fn send(&mut self, group: Recipients, data: &str) {
         let id = self.new_task();
         if let Some(task) = Task::send::<V>(id, data.into(), group, &self.manager) {
             self.start(task);

@@ -2,7 +2,7 @@
 
 use crate::subjects::naive::endpoint::EndpointTask;
 use crate::subjects::naive::ids::TaskId;
-use crate::subjects::naive::ledger::Ledger;
+use crate::subjects::naive::ledger::NaiveLedger;
 use crate::subjects::naive::manager::Manager;
 use crate::subjects::naive::task::Task;
 use crate::subjects::naive::websocket::WebSockets;
@@ -19,7 +19,7 @@ pub struct Naive<V> {
     pub(super) manager: Manager,
     pub(super) tasks: BTreeMap<TaskId, Task>,
     pub(super) started: TaskId,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: NaiveLedger,
     /// What has ended in this turn, and how.
     pub(super) endings: Vec<String>,
     /// Exceptions in this turn that nobody caught, each with the guarantee that it breaks.

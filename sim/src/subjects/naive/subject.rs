@@ -1,11 +1,11 @@
 //! The service as a subject: as much of Parlor's contract as it takes to be compared.
 
 use crate::subjects::naive::endpoint::{EndpointState, EndpointTask};
-use crate::subjects::naive::ledger::Ledger;
+use crate::subjects::naive::ledger::NaiveLedger;
 use crate::subjects::naive::manager::{Manager, Version};
 use crate::subjects::naive::state::Naive;
 use crate::subjects::naive::websocket::WebSockets;
-use crate::subjects::subject::{Seen, Subject};
+use crate::subjects::subject::{Subject, TurnReport};
 use parlor_core::admission::route::Target;
 use parlor_core::{ClientId, Config, ConnId, Input, Instant, Now, Refused, Snapshot, Stats, Upgrade};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ impl<V: Version> Subject for Naive<V> {
             manager: Manager::default(),
             tasks: BTreeMap::new(),
             started: 0,
-            ledger: Ledger::default(),
+            ledger: NaiveLedger::default(),
             endings: Vec::new(),
             uncaught: Vec::new(),
             now: Instant(0),
@@ -40,9 +40,9 @@ impl<V: Version> Subject for Naive<V> {
         Ok(conn)
     }
 
-    fn turns(&mut self, now: Now, input: Input) -> Vec<Seen> {
+    fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport> {
         let effects = self.handle(now, input);
-        vec![Seen::of(self, effects)]
+        vec![TurnReport::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -2,7 +2,7 @@
 //! it stands.
 
 use super::ids::{TaskId, name};
-use super::manager::{Group, Manager, Version};
+use super::manager::{Manager, Recipients, Version};
 use super::python::{Exception, Iteration};
 use super::websocket::WebSockets;
 use parlor_core::{ConnId, Name};
@@ -30,7 +30,7 @@ enum TaskState {
 /// `for websocket in …: await websocket.send_text(text)`.
 #[derive(Clone, Debug)]
 struct Sending {
-    to: Group,
+    to: Recipients,
     members: Iteration<ConnId>,
     /// The one that it waits for.
     at: Option<ConnId>,
@@ -39,7 +39,7 @@ struct Sending {
 }
 
 /// What became of a coroutine that was let run.
-pub type Progress = Result<Ran, Exception>;
+pub type CoroutineResult = Result<Ran, Exception>;
 
 /// How a coroutine stopped running that no exception has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Task {
     }
 
     /// `send_to_room(room, text)` or `send_to_user(user, text)`; `None` where the first line returns already.
-    pub fn send<V: Version>(id: TaskId, text: Arc<str>, to: Group, manager: &Manager) -> Option<Self> {
+    pub fn send<V: Version>(id: TaskId, text: Arc<str>, to: Recipients, manager: &Manager) -> Option<Self> {
         let sending = Sending::begin::<V>(to, manager)?;
         Some(Self { id, text, state: TaskState::Sending(sending) })
     }
@@ -75,7 +75,12 @@ impl Task {
     ///
     /// # Errors
     /// The exception that ends it.
-    pub fn run<V: Version>(&mut self, manager: &mut Manager, sockets: &mut WebSockets, awaited: Awaited) -> Progress {
+    pub fn run<V: Version>(
+        &mut self,
+        manager: &mut Manager,
+        sockets: &mut WebSockets,
+        awaited: Awaited,
+    ) -> CoroutineResult {
         let letter = Letter { text: &self.text, sender: self.id };
         match &mut self.state {
             TaskState::Personal(websocket) => match awaited {
@@ -129,7 +134,7 @@ fn broadcast<V: Version>(
     sockets: &mut WebSockets,
     letter: Letter<'_>,
     mut awaited: Awaited,
-) -> Progress {
+) -> CoroutineResult {
     loop {
         if let Some(sending) = room
             && sending.run::<V>(manager, sockets, letter, awaited.take())? == Ran::Suspended
@@ -137,13 +142,13 @@ fn broadcast<V: Version>(
             return Ok(Ran::Suspended);
         }
         let Some(next) = rooms.next(manager.rooms.len())? else { return Ok(Ran::Returned) };
-        *room = Sending::begin::<V>(Group::Room(next), manager);
+        *room = Sending::begin::<V>(Recipients::Room(next), manager);
     }
 }
 
 impl Sending {
     /// `if room not in self.rooms: return`, then the head of the loop.
-    fn begin<V: Version>(to: Group, manager: &Manager) -> Option<Self> {
+    fn begin<V: Version>(to: Recipients, manager: &Manager) -> Option<Self> {
         let members = V::iterate(manager.members(&to)?);
         Some(Self { to, members, at: None, dead: Vec::new() })
     }
@@ -154,7 +159,7 @@ impl Sending {
         sockets: &mut WebSockets,
         letter: Letter<'_>,
         awaited: Awaited,
-    ) -> Progress {
+    ) -> CoroutineResult {
         if let (Some(websocket), Some(Err(_))) = (self.at.take(), awaited) {
             self.dead.push(websocket);
         }

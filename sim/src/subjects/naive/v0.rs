@@ -20,7 +20,7 @@
 //!         self.rooms[room] -= dead
 //! ```
 
-use super::manager::{Group, Manager, Version, remove};
+use super::manager::{Manager, Recipients, Version, remove};
 use super::python::{Exception, Iteration};
 use super::websocket::WebSocket;
 use parlor_core::{ConnId, Name};
@@ -39,7 +39,7 @@ impl Version for BeforeTheFix {
         true
     }
 
-    fn bury(manager: &mut Manager, group: &Group, dead: &[ConnId]) -> Result<(), Exception> {
+    fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception> {
         let (dict, key) = manager.dict(group);
         let members = dict.get_mut(key).ok_or_else(|| Exception::KeyError(key.to_string()))?;
         members.retain(|websocket| !dead.contains(websocket));

@@ -27,7 +27,7 @@
 //!         logger.debug("%s has %d members", room, len(self.rooms[room]))
 //! ```
 
-use super::manager::{Group, Manager, Version, remove};
+use super::manager::{Manager, Recipients, Version, remove};
 use super::python::{Exception, Iteration};
 use super::websocket::{State, WebSocket};
 use parlor_core::{ConnId, Name};
@@ -46,7 +46,7 @@ impl Version for AfterTheFix {
         websocket.client_state == State::Connected
     }
 
-    fn bury(manager: &mut Manager, group: &Group, dead: &[ConnId]) -> Result<(), Exception> {
+    fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception> {
         let (dict, key) = manager.dict(group);
         let missing = || Exception::KeyError(key.to_string());
         for websocket in dead {

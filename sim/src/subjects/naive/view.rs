@@ -4,7 +4,7 @@ use super::endpoint::{EndpointState, EndpointTask};
 use super::ids::name;
 use super::manager::Version;
 use super::state::Naive;
-use super::websocket::{Phase, text_frame};
+use super::websocket::{SocketPhase, text_frame};
 use parlor_core::snapshot::{ConnView, LogView, PhaseView, RoomView};
 use parlor_core::{ConnId, Name, Snapshot, Stats};
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ impl<V: Version> Naive<V> {
         };
         let states =
             format!("client_state {}, application_state {}", websocket.client_state, websocket.application_state);
-        let gone = if websocket.phase == Phase::Ended { ", socket gone" } else { "" };
+        let gone = if websocket.phase == SocketPhase::Ended { ", socket gone" } else { "" };
         Some(format!("{}: {states}{gone}; its endpoint {state}", name(conn)))
     }
 
@@ -83,9 +83,9 @@ impl<V: Version> Naive<V> {
 
     fn phase(&self, conn: ConnId) -> PhaseView {
         match &self.sockets.get(conn).phase {
-            Phase::Closing { cause, reason, .. } => PhaseView::Closing { cause: *cause, code: reason.code() },
-            Phase::Handshaking | Phase::Ended => PhaseView::Handshaking,
-            Phase::Open => {
+            SocketPhase::Closing { cause, reason, .. } => PhaseView::Closing { cause: *cause, code: reason.code() },
+            SocketPhase::Handshaking | SocketPhase::Ended => PhaseView::Handshaking,
+            SocketPhase::Open => {
                 let rooms = self.rooms().into_iter().filter(|room| room.members.contains(&conn));
                 let is_connected = self.endpoint(conn).state == EndpointState::Receiving;
                 PhaseView::Open {

@@ -22,7 +22,7 @@ pub enum State {
 
 /// Where the connection is, which neither of the two states tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum SocketPhase {
     /// The 101 is being written.
     Handshaking,
     /// Messages go both ways.
@@ -50,7 +50,7 @@ pub struct WebSocket {
     /// What the application did: `DISCONNECTED` once a close has been sent.
     pub application_state: State,
     /// Where the connection is.
-    pub phase: Phase,
+    pub phase: SocketPhase,
     /// What Parlor would arm.
     pub deadlines: Vec<(&'static str, Instant)>,
     queue: VecDeque<Queued>,
@@ -62,7 +62,7 @@ impl WebSocket {
     /// Whether a frame may be put before its client.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        self.phase == SocketPhase::Open
     }
 
     /// The frames that wait; of a half-written one what is left.
@@ -98,7 +98,7 @@ impl WebSockets {
             client,
             client_state: State::Connecting,
             application_state: State::Connecting,
-            phase: Phase::Handshaking,
+            phase: SocketPhase::Handshaking,
             deadlines: vec![("handshake", deadline)],
             queue: VecDeque::new(),
             half: 0,
@@ -109,7 +109,7 @@ impl WebSockets {
 
     /// Those whose socket is there.
     pub fn living(&self) -> impl Iterator<Item = (ConnId, &WebSocket)> {
-        self.all.iter().filter(|(_, websocket)| websocket.phase != Phase::Ended).map(|(id, one)| (*id, one))
+        self.all.iter().filter(|(_, websocket)| websocket.phase != SocketPhase::Ended).map(|(id, one)| (*id, one))
     }
 
     /// One of them.
@@ -126,7 +126,7 @@ impl WebSockets {
     /// Whether the socket is there.
     #[must_use]
     pub fn is_living(&self, id: ConnId) -> bool {
-        self.all.get(&id).is_some_and(|websocket| websocket.phase != Phase::Ended)
+        self.all.get(&id).is_some_and(|websocket| websocket.phase != SocketPhase::Ended)
     }
 
     /// `await websocket.send_text(text)`: `sender` is suspended until the socket has taken the text.
@@ -153,7 +153,7 @@ impl WebSockets {
         let websocket = self.get_mut(id);
         let interrupted = websocket.drop_unsent();
         websocket.queue.push_back(Queued { bytes: close_frame(&reason), sender: None });
-        websocket.phase = Phase::Closing { cause, reason, ended: false };
+        websocket.phase = SocketPhase::Closing { cause, reason, ended: false };
         websocket.deadlines = vec![("close", deadline)];
         interrupted
     }
@@ -164,7 +164,7 @@ impl WebSockets {
         let websocket = self.get_mut(id);
         let interrupted = websocket.drop_unsent();
         let cause = CloseCause::PeerEof;
-        websocket.phase = Phase::Closing { cause, reason: cause.reason(), ended: true };
+        websocket.phase = SocketPhase::Closing { cause, reason: cause.reason(), ended: true };
         websocket.deadlines = vec![("close", deadline)];
         interrupted
     }
@@ -174,7 +174,7 @@ impl WebSockets {
         let websocket = self.get_mut(id);
         let interrupted = websocket.drop_unsent();
         websocket.queue.clear();
-        (websocket.phase, websocket.half) = (Phase::Ended, 0);
+        (websocket.phase, websocket.half) = (SocketPhase::Ended, 0);
         websocket.deadlines.clear();
         interrupted
     }

@@ -1,7 +1,7 @@
 //! A defect that is put into the machine: what it changes, what it breaks and what finds it.
 
 use crate::guarantees::Guarantee;
-use crate::subjects::subject::{Seen, Subject, go_on};
+use crate::subjects::subject::{Subject, TurnReport, go_on};
 use parlor_core::api::Reply;
 use parlor_core::error::Error;
 use parlor_core::{
@@ -102,14 +102,14 @@ impl Subject for DefectiveMachine {
         self.defect.accept(&mut self.shard, now, request)
     }
 
-    fn turns(&mut self, now: Now, mut input: Input) -> Vec<Seen> {
+    fn turns(&mut self, now: Now, mut input: Input) -> Vec<TurnReport> {
         // A defect may have shown more bytes than there are.
         if let Input::Flushed { conn, bytes } = &mut input {
             *bytes = (*bytes).min(self.shard.pending(*conn).map_or(*bytes, |pending| pending.len()));
         }
         let mut effects = self.defect.handle(&mut self.shard, now, input);
         go_on(&mut self.shard, now, &mut effects);
-        vec![Seen::of(self, effects)]
+        vec![TurnReport::of(self, effects)]
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -3,7 +3,7 @@
 use super::defect::{DefectiveMachine, FoundBy, Seeded};
 use crate::checkers::names;
 use crate::guarantees::Failure;
-use crate::search::batch::Batch;
+use crate::search::batch::RunBatch;
 use crate::search::run::run;
 use crate::search::swarm::Options;
 use crate::world::setup::Judges;
@@ -60,7 +60,7 @@ impl Seeded {
         let find = match self.search {
             FoundBy::Seeds(count) => {
                 let count = if judges == Judges::All { count } else { count.max(LEAST) };
-                match (Batch { first: 0, count, steps: STEPS, judges }).run::<DefectiveMachine>(|_| {}) {
+                match (RunBatch { first: 0, count, steps: STEPS, judges }).run::<DefectiveMachine>(|_| {}) {
                     Ok(_) => return Err(format!("{count} seeds have not noticed it")),
                     Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
                 }

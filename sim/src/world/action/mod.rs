@@ -36,7 +36,7 @@ macro_rules! actions {
         pub enum Action { $($(#[$doc])* $name($($type),*),)* }
 
         #[derive(Clone, Copy)]
-        enum Kind { $($name,)* }
+        enum ActionKind { $($name,)* }
 
         impl Action {
             /// The first word of every kind of action, by its number.
@@ -48,7 +48,7 @@ macro_rules! actions {
             /// The number of its kind.
             #[must_use]
             pub fn kind(&self) -> usize {
-                match self { $(Self::$name(..) => Kind::$name as usize,)* }
+                match self { $(Self::$name(..) => ActionKind::$name as usize,)* }
             }
 
             /// Whether the scenario has everything that it names.
@@ -75,7 +75,7 @@ macro_rules! actions {
             #[must_use]
             pub fn decode(kind: usize, bytes: [u8; 3], setup: &Setup) -> Self {
                 let mut bytes = bytes.into_iter();
-                $(if kind == Kind::$name as usize {
+                $(if kind == ActionKind::$name as usize {
                     $(let $field = <$type>::draw(bytes.next().expect("at most three arguments"), setup);)*
                     return Self::$name($($field),*);
                 })*
@@ -131,13 +131,13 @@ actions! {
     /// A json client joins a room.
     Join(client: Client, room: Room) = "join",
     /// A json client joins a room and wants what it has missed.
-    Recover(client: Client, room: Room, since: Since) = "recover",
+    Recover(client: Client, room: Room, since: RecoverySince) = "recover",
     /// A json client joins a room and wants to know who comes and goes.
     Watch(client: Client, room: Room) = "watch",
     /// A json client joins a room and wants both.
-    RecoverAndWatch(client: Client, room: Room, since: Since) = "recover-and-watch",
+    RecoverAndWatch(client: Client, room: Room, since: RecoverySince) = "recover-and-watch",
     /// A json client shows a token for a room and wants both.
-    RecoverByToken(client: Client, room: Room, since: Since) = "recover-by-token",
+    RecoverByToken(client: Client, room: Room, since: RecoverySince) = "recover-by-token",
     /// A json client shows a token for a room.
     JoinByToken(client: Client, room: Room) = "join-by-token",
     /// A json client shows another token for a room.
@@ -181,7 +181,7 @@ actions! {
     /// The socket takes everything again.
     Resume(client: Client) = "resume",
     /// The driver writes to one socket.
-    Write(client: Client, budget: Budget) = "write",
+    Write(client: Client, budget: WriteBudget) = "write",
     /// The driver writes to every socket.
     Flush() = "flush",
     /// Every client that still can answers the pings and the Close that it has read.
@@ -199,7 +199,7 @@ actions! {
     /// A backend asks how many are in a room.
     ApiPresenceStats(room: Room) = "api-presence-stats",
     /// A backend puts a user's connections into a room, with what they have missed.
-    ApiSubscribe(user: User, room: Room, since: Since) = "api-subscribe",
+    ApiSubscribe(user: User, room: Room, since: RecoverySince) = "api-subscribe",
     /// A backend takes a user's connections out of a room.
     ApiUnsubscribe(user: User, room: Room) = "api-unsubscribe",
     /// A backend changes when a user's connections expire.
@@ -241,7 +241,7 @@ actions! {
     Frames(client: Client, frames: Frames) = "frames",
     /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token too,
     /// and was in its user's own room.
-    AcceptSince(client: Client, rooms: Rooms, since: Since) = "accept-since",
+    AcceptSince(client: Client, rooms: Rooms, since: RecoverySince) = "accept-since",
     /// A backend closes some connections with a code of its own.
     ApiDisconnectSome(client: Client, selector: Selector, code: Code) = "api-disconnect-some",
     /// A backend puts some connections into a room, with what they have missed.

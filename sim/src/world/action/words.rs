@@ -76,7 +76,7 @@ words! {
         ReturnOrNot = "return-or-not",
     }
     /// From where on a client wants what it has missed.
-    Since {
+    RecoverySince {
         /// From the newest message on.
         Top = "top",
         /// From the one before it on.
@@ -344,7 +344,7 @@ words! {
         Reset = "reset",
     }
     /// How much a socket takes.
-    Budget {
+    WriteBudget {
         /// Nothing: it would block.
         Refuse = "refuse",
         /// One byte, which cuts the header of the frame.

@@ -7,7 +7,7 @@ use crate::world::action::{Bundle, Key, Many, Part, Payload, User};
 use crate::world::api::bodies;
 use crate::world::api::selected::PARTS;
 use crate::world::history_request;
-use crate::world::history_request::{HistoryQuery, RecoverFrom};
+use crate::world::history_request::{LogQuery, RecoverFrom};
 use crate::world::payload::Data;
 use crate::world::state::World;
 
@@ -40,7 +40,7 @@ impl<S: Subject> World<S> {
         user: User,
         room: usize,
         [first, second]: &'a [Data; 2],
-        all: &'a HistoryQuery,
+        all: &'a LogQuery,
     ) -> Vec<Piece<'a>> {
         let who = user.index();
         let publish = |data: &'a Data| piece(bodies::publish(&[room], data), ApiCall::Publish(room, data));

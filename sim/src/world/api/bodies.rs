@@ -1,7 +1,7 @@
 //! The bodies of API calls, and the methods that go with them.
 
 use crate::world::action::{BadCall, Key, Renewal};
-use crate::world::history_request::{HistoryQuery, RecoverFrom, query_fields};
+use crate::world::history_request::{LogQuery, RecoverFrom, query_fields};
 use crate::world::names::{room_name, user_name};
 use crate::world::payload::Data;
 use serde_json::json;
@@ -52,7 +52,7 @@ pub fn publish_once(room: usize, key: Key, data: &Data, longest: usize) -> (Stri
 
 /// The body of `history`.
 #[must_use]
-pub fn history(room: usize, query: &HistoryQuery) -> String {
+pub fn history(room: usize, query: &LogQuery) -> String {
     let mut fields = query_fields(query);
     fields["channel"] = room_name(room).into();
     fields.to_string()

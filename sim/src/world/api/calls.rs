@@ -4,7 +4,7 @@ use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::api_call::ApiCall;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Client, Dismissal, Key, Look, Part, Payload, Renewal, Since};
+use crate::world::action::{Action, Client, Dismissal, Key, Look, Part, Payload, RecoverySince, Renewal};
 use crate::world::api::bodies;
 use crate::world::history_request;
 use crate::world::payload::Data;
@@ -84,7 +84,7 @@ impl<S: Subject> World<S> {
                 self.call("subscribe", &body, ApiCall::PutIn(user.index(), room.index(), &want))
             }
             Action::ApiSubscribeSome(client, selector, room) => {
-                let want = history_request::want(Since::One, &self.place(room.index())).or_without();
+                let want = history_request::want(RecoverySince::One, &self.place(room.index())).or_without();
                 self.call_for(client, selector, "subscribe", |user| {
                     (bodies::subscribe(user, room.index(), &want), ApiCall::PutIn(user, room.index(), &want))
                 })

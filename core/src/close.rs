@@ -1,7 +1,6 @@
 //! Why connections end: one table of causes, each with who decides it, what its Close frame says, and whether frames
 //! that are queued go out before it.
 
-use crate::connection::outbox::Drain;
 use crate::limits::Limit;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -90,16 +89,25 @@ pub enum EndedBy {
     Loss,
 }
 
+/// The frames that are still written before the Close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BeforeClose {
+    /// All frames that were queued.
+    Queued,
+    /// Only the rest of a half-written frame, since a truncated frame would corrupt the stream.
+    HalfWritten,
+}
+
 struct Row {
     name: &'static str,
     by: EndedBy,
     code: u16,
     text: &'static str,
-    drain: Drain,
+    before_close: BeforeClose,
 }
 
 macro_rules! close_causes {
-    ($($(#[$doc:meta])* $cause:ident = $name:literal, $by:ident, $code:expr, $text:literal, $drain:ident;)*) => {
+    ($($(#[$doc:meta])* $cause:ident = $name:literal, $by:ident, $code:expr, $text:literal, $before_close:ident;)*) => {
         /// Why a connection ends. What follows from an end follows from its cause, never from the number in its Close
         /// frame, which a backend or the peer may have chosen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,7 +122,7 @@ macro_rules! close_causes {
             const fn row(self) -> Row {
                 match self {
                     $(Self::$cause => {
-                        Row { name: $name, by: EndedBy::$by, code: $code, text: $text, drain: Drain::$drain }
+                        Row { name: $name, by: EndedBy::$by, code: $code, text: $text, before_close: BeforeClose::$before_close }
                     })*
                 }
             }
@@ -199,11 +207,11 @@ impl CloseCause {
     /// Whether frames that are queued go out before the Close frame. Otherwise only a half-written one is finished.
     #[must_use]
     pub const fn is_orderly(self) -> bool {
-        matches!(self.drain(), Drain::Queued)
+        matches!(self.before_close(), BeforeClose::Queued)
     }
 
-    pub(crate) const fn drain(self) -> Drain {
-        self.row().drain
+    pub(crate) const fn before_close(self) -> BeforeClose {
+        self.row().before_close
     }
 }
 

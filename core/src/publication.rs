@@ -40,13 +40,6 @@ pub(crate) struct Publication {
     pub draft: Draft,
 }
 
-impl Publication {
-    /// How many bytes it takes in a reply, without the comma before the next.
-    pub fn encoded_bytes(&self) -> usize {
-        crate::protocol::shapes::publication_bytes(self)
-    }
-}
-
 /// A position in a log, with the epoch as the number that it is inside the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogPosition {
@@ -110,12 +103,4 @@ pub(crate) struct Replayed {
     pub recovered: Option<bool>,
     /// Ascending, up to the position of the join.
     pub publications: Vec<Arc<Publication>>,
-}
-
-impl Replayed {
-    /// What counts against `reply_bytes`: the messages as they are encoded in a reply, with the commas between them.
-    pub fn bytes(&self) -> usize {
-        let publications: usize = self.publications.iter().map(|publication| publication.encoded_bytes()).sum();
-        publications + self.publications.len().saturating_sub(1)
-    }
 }

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How many files may be in circles, by package. It goes down only.
-const KNOWN: [(&str, usize); 3] = [("core", 13), ("shell", 0), ("sim", 0)];
+const KNOWN: [(&str, usize); 3] = [("core", 0), ("shell", 0), ("sim", 0)];
 
 #[test]
 fn no_file_imports_in_a_circle() {

@@ -1,5 +1,7 @@
 //! Where connections come from, as far as limits count them.
 
+use crate::limits::gcra::Gcra;
+use crate::time::Instant;
 use core::net::{IpAddr, Ipv6Addr};
 
 /// An address that limits count: one of IPv4, or all of an IPv6 /64, which is what one customer has at least.
@@ -29,6 +31,19 @@ impl From<IpAddr> for Address {
             four => four,
         })
     }
+}
+
+/// The use of one address, while a limit by address is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddressUse {
+    pub connections: usize,
+    pub rate: Gcra,
+    /// The time at which it is forgotten, if it has no connection then.
+    pub armed: Instant,
+}
+
+impl AddressUse {
+    pub const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
 }
 
 #[cfg(test)]

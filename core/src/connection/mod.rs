@@ -200,7 +200,7 @@ impl Open {
     ) -> (Sealed, SealOutcome) {
         let waited = self.outbox.queue().bytes();
         let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
-        let (sealed, dropped, was_empty) = self.outbox.seal(cause.drain(), close, refused);
+        let (sealed, dropped, was_empty) = self.outbox.seal(cause.before_close(), close, refused);
         (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_paused, inbound })
     }
 

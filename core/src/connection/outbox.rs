@@ -3,6 +3,7 @@
 //! An [`Outbox`] takes frames; sealing it consumes it, and the [`Sealed`] queue that is left can only be drained. So
 //! nothing can be enqueued after the decision to close, and the Close frame is the last one by construction (G1).
 
+use crate::close::BeforeClose;
 use crate::connection::frame::Frame;
 use crate::connection::refused::RefusedFrames;
 use crate::limits::{Limit, Limits};
@@ -22,15 +23,6 @@ pub(crate) struct Sealed(Queue);
 /// The error of [`Outbox::push`]: the limit that the frame exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full(pub Limit);
-
-/// The frames that are still written before the Close frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drain {
-    /// All frames that were queued.
-    Queued,
-    /// Only the rest of a half-written frame, since a truncated frame would corrupt the stream.
-    HalfWritten,
-}
 
 /// The divisor of an outbox's limits: one turn may fill a quarter of it, and above a quarter the connection's commands
 /// wait.
@@ -101,10 +93,10 @@ impl Outbox {
 
     /// Ends the queue with a Close frame. Returns the number of dropped whole frames, and whether the queue was empty
     /// before. O(n) in the frames when only a half-written one is kept.
-    pub fn seal(self, drain: Drain, close: Frame, refused: &mut RefusedFrames) -> (Sealed, u64, bool) {
+    pub fn seal(self, before_close: BeforeClose, close: Frame, refused: &mut RefusedFrames) -> (Sealed, u64, bool) {
         let mut queue = self.0;
         let was_empty = queue.is_empty();
-        let dropped = if drain == Drain::HalfWritten { queue.keep_half_written(refused) } else { 0 };
+        let dropped = if before_close == BeforeClose::HalfWritten { queue.keep_half_written(refused) } else { 0 };
         queue.end_with(close, refused);
         (Sealed(queue), dropped, was_empty)
     }
@@ -396,8 +388,8 @@ mod tests {
             sealed.flushed(sealed.queue().bytes(), &mut refused);
             (sealed_with, hurried, refused.bytes())
         };
-        assert_eq!(closes(Drain::Queued), (18, 8, 0));
-        assert_eq!(closes(Drain::HalfWritten), (8, 8, 0));
+        assert_eq!(closes(BeforeClose::Queued), (18, 8, 0));
+        assert_eq!(closes(BeforeClose::HalfWritten), (8, 8, 0));
         outbox.flushed(outbox.queue().bytes(), &mut refused);
         assert_eq!(refused.bytes(), 0);
         push(&mut outbox, &mut refused);
@@ -442,9 +434,9 @@ mod tests {
         outbox.push(text("ab"), &limits(), &mut refused).unwrap();
         outbox.push(text("cd"), &limits(), &mut refused).unwrap();
         outbox.flushed(1, &mut refused);
-        let orderly = outbox.clone().seal(Drain::Queued, close.clone(), &mut refused);
+        let orderly = outbox.clone().seal(BeforeClose::Queued, close.clone(), &mut refused);
         assert_eq!(written(orderly.0.queue()), [&text("ab").bytes()[1..], text("cd").bytes(), close.bytes()].concat());
-        let (mut sealed, dropped, was_empty) = outbox.seal(Drain::HalfWritten, close.clone(), &mut refused);
+        let (mut sealed, dropped, was_empty) = outbox.seal(BeforeClose::HalfWritten, close.clone(), &mut refused);
         assert_eq!((dropped, was_empty), (1, false));
         assert_eq!(written(sealed.queue()), [&text("ab").bytes()[1..], close.bytes()].concat());
         sealed.queue().audit();
@@ -457,7 +449,7 @@ mod tests {
         let mut refused = refused();
         let mut outbox = Outbox::default();
         outbox.pong(Frame::pong(b"1"), &mut refused);
-        let (mut sealed, ..) = outbox.seal(Drain::Queued, Frame::close(None), &mut refused);
+        let (mut sealed, ..) = outbox.seal(BeforeClose::Queued, Frame::close(None), &mut refused);
         assert_eq!(sealed.queue().len(), 2);
         assert_eq!(sealed.drop_unsent(&mut refused), 1);
         assert_eq!(written(sealed.queue()), Frame::close(None).bytes());
@@ -496,7 +488,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push(text("ab"), &limits(), &mut refused).unwrap();
         outbox.push(text("cd"), &limits(), &mut refused).unwrap();
-        let (mut sealed, ..) = outbox.seal(Drain::Queued, close.clone(), &mut refused);
+        let (mut sealed, ..) = outbox.seal(BeforeClose::Queued, close.clone(), &mut refused);
         sealed.flushed(1, &mut refused);
         assert_eq!(sealed.drop_unsent(&mut refused), 1);
         assert_eq!(written(sealed.queue()), [&text("ab").bytes()[1..], close.bytes()].concat());

@@ -4,6 +4,7 @@
 use crate::ids::{ClientInfo, Name};
 use crate::limits::Limits;
 use crate::link::JoinId;
+use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -32,7 +33,7 @@ impl PendingConnect {
     pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
         let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
         let messages: usize = all().map(|replay| replay.publications.len()).sum();
-        let bytes: usize = all().map(Replayed::bytes).sum();
+        let bytes: usize = all().map(replayed_bytes).sum();
         if messages > limits.reply_messages || bytes > limits.reply_bytes {
             subscribed = subscribed.without_replay();
         }

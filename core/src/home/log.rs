@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::Keys;
+use crate::protocol::shapes::{publication_bytes, replayed_bytes};
 use crate::publication::{LogPosition, Page, Publication, Replay, Replayed, epoch_text};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -157,7 +158,7 @@ impl Log {
             recovered: None,
             publications: missed.map(|retained| Arc::clone(&retained.publication)).collect(),
         };
-        (missed.bytes() <= limits.reply_bytes).then_some(missed.publications)
+        (replayed_bytes(&missed) <= limits.reply_bytes).then_some(missed.publications)
     }
 
     /// A part of what is retained, cut at the last message that fits a reply.
@@ -173,7 +174,7 @@ impl Log {
         // The first of them needs no comma.
         let mut left = limits.reply_bytes.saturating_add(1);
         let fits = |publication: &&Arc<Publication>| {
-            let bytes = publication.encoded_bytes() + 1;
+            let bytes = publication_bytes(publication) + 1;
             let fits = bytes <= left;
             left = left.saturating_sub(bytes);
             fits

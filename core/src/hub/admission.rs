@@ -1,29 +1,15 @@
 //! The admission of new connections, within the limits of the node and of their address.
 
 use super::{Hub, Owner};
-use crate::admission::address::Address;
+use crate::admission::address::{Address, AddressUse};
 use crate::admission::route::Target;
 use crate::connection::deadlines::{Deadlines, Timer};
 use crate::connection::{Conn, Handshaking, Phase, Protocol};
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
-use crate::limits::gcra::Gcra;
 use crate::limits::{Limit, Rate};
 use crate::time::Instant;
 use alloc::boxed::Box;
-
-/// One address, while a limit by address is on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct AddressUse {
-    pub connections: usize,
-    pub rate: Gcra,
-    /// When it can be forgotten, if it has no connection then.
-    pub armed: Instant,
-}
-
-impl AddressUse {
-    const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
-}
 
 impl Hub {
     /// Makes a connection of an upgrade request.

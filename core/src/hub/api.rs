@@ -1,8 +1,8 @@
 //! What backends ask for.
 
 use super::Hub;
-use super::reply::Budget;
-use super::turns::Work;
+use super::agenda::Work;
+use super::gather::{Gather, ReplyBudget};
 use super::walk::Walk;
 use crate::api::json::no_connection;
 use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
@@ -26,19 +26,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
-
-/// A call whose parts are answered one by one.
-#[derive(Clone, Debug)]
-pub(super) struct Gather {
-    caller: Caller,
-    /// The method of each part, in a batch; nothing in a broadcast.
-    methods: Option<Vec<&'static str>>,
-    results: Vec<Option<Result<Reply, Error>>>,
-    /// How many of them are still to come: to look for them would cost as much as there are, each time.
-    missing: usize,
-    /// What is left of its answer.
-    pub(super) budget: Budget,
-}
 
 impl Hub {
     /// Carries out a backend's call. It is answered once, in this turn or when the home has answered.
@@ -175,7 +162,7 @@ impl Hub {
 
     fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {
         self.gathered += 1;
-        let budget = Budget::new(self.config.limits.api_reply_bytes);
+        let budget = ReplyBudget::new(self.config.limits.api_reply_bytes);
         let gathering = Gather { caller, methods, results: vec![None; parts], missing: parts, budget };
         self.gathers.insert(self.gathered, gathering);
         self.finish_gather(self.gathered);

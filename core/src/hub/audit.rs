@@ -1,6 +1,6 @@
 //! The checks of a hub that cost as much as it holds.
 
-use super::turns::Work;
+use super::agenda::Work;
 use super::{Hub, Owner};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;

@@ -1,7 +1,7 @@
 //! Commands of connections of the `json` protocol.
 
 use super::Hub;
-use super::turns::Work;
+use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::pending::{PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};

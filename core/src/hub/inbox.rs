@@ -1,8 +1,8 @@
 //! Frames and messages of clients before they are commands, and how much of them is kept.
 
 use super::Hub;
+use super::agenda::Work;
 use super::lifecycle::abnormal;
-use super::turns::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;

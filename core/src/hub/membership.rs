@@ -1,7 +1,7 @@
 //! Joining and leaving rooms: what a client may, what the home confirms, what the client is told.
 
 use super::Hub;
-use super::turns::Work;
+use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;

@@ -1,6 +1,7 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
 mod admission;
+mod agenda;
 mod answers;
 mod api;
 mod audit;
@@ -8,6 +9,7 @@ mod centrifuge;
 mod connections;
 mod deadlines;
 mod fanout;
+mod gather;
 mod inbox;
 mod lifecycle;
 mod membership;
@@ -20,9 +22,10 @@ mod shutdown;
 mod slow_consumers;
 mod turns;
 mod view;
+mod visit;
 mod walk;
 
-use crate::admission::address::Address;
+use crate::admission::address::{Address, AddressUse};
 use crate::config::Config;
 use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
@@ -38,15 +41,13 @@ use crate::map::{Keys, Map};
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
-use admission::AddressUse;
+use agenda::{Agenda, TurnBudget};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use api::Gather;
 use connections::Connections;
-use shutdown::Drain;
-use turns::{Agenda, TurnBudget};
+use gather::Gather;
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
@@ -85,6 +86,14 @@ pub(crate) struct Hub {
     pub requests: VecDeque<HomeRequest>,
     /// Effects that the shell has not taken yet.
     pub effects: Vec<Effect>,
+}
+
+/// A shutdown under way.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    /// Connections that are closed in one step.
+    per_step: usize,
+    armed: Instant,
 }
 
 /// Who a deadline belongs to.

@@ -1,43 +1,13 @@
 //! How much may be in the answer to a backend's call.
 
 use super::Hub;
+use super::gather::{ReplyBudget, WRITE_BYTES};
 use crate::api::json::reply_bytes;
 use crate::api::{Command, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limit;
 use crate::link::Caller;
 use alloc::format;
-
-/// Room that is left in the answer to one call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    /// Bytes; none from the first part on that did not fit.
-    left: usize,
-}
-
-/// Bytes of the answer to a write, for each room.
-const WRITE_BYTES: usize = 100;
-/// Bytes around the answers of a batch, and around one of them beside its method.
-const AROUND_BYTES: usize = 20;
-
-impl Budget {
-    pub(super) fn new(most: usize) -> Self {
-        Self { left: most.saturating_sub(AROUND_BYTES) }
-    }
-
-    /// Nothing fits any more.
-    fn end(&mut self) {
-        self.left = 0;
-    }
-
-    /// Takes so many bytes, or all that is left where those are fewer. False then: nothing fits any more.
-    fn take(&mut self, bytes: usize) -> bool {
-        let rest = self.left.checked_sub(bytes.saturating_add(AROUND_BYTES));
-        self.left = rest.unwrap_or(0);
-        rest.is_some()
-    }
-}
-
 impl Hub {
     /// Keeps room for the answer to a command before it is carried out. What is read takes its room when it is there.
     pub(super) fn reserve(&mut self, caller: Caller, command: &Command) -> Result<(), Error> {
@@ -74,7 +44,7 @@ impl Hub {
     fn take(&mut self, caller: Caller, bytes: usize) -> Result<(), Error> {
         let most = self.config.limits.api_reply_bytes;
         let fits = match caller {
-            Caller::Whole(_) => Budget::new(most).take(bytes),
+            Caller::Whole(_) => ReplyBudget::new(most).take(bytes),
             Caller::Part { gather, .. } => {
                 self.gathers.get_mut(&gather).is_none_or(|gathering| gathering.budget.take(bytes))
             }

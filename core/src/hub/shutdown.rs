@@ -1,6 +1,6 @@
 //! A shutdown: connections are closed in steps, so that not all of them come back at once.
 
-use super::{Hub, Owner};
+use super::{Drain, Hub, Owner};
 use crate::close::CloseCause;
 use crate::connection::{Conn, Phase};
 use crate::ids::Slot;
@@ -13,14 +13,6 @@ const DRAIN_STEP: Duration = Duration::from_millis(100);
 
 /// The least number of connections that one step closes.
 const DRAIN_LEAST: usize = 100;
-
-/// A shutdown under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Drain {
-    /// Connections that are closed in one step.
-    per_step: usize,
-    pub(super) armed: Instant,
-}
 
 impl Hub {
     pub(super) fn shutdown(&mut self) {

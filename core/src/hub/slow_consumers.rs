@@ -1,7 +1,7 @@
 //! Writes: what a socket has taken, and the end of those that take too little.
 
 use super::Hub;
-use super::turns::Work;
+use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::{Progress, Queue};

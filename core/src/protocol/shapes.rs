@@ -2,7 +2,7 @@
 
 use crate::ids::ClientInfo;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
-use crate::publication::{LogPosition, Publication, epoch_text};
+use crate::publication::{LogPosition, Publication, Replayed, epoch_text};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -12,6 +12,12 @@ pub(crate) fn publication_bytes(Publication { offset, draft, .. }: &Publication)
     let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
     let tags = draft.tags.as_ref().map_or(0, |tags| ",\"tags\":".len() + tags.len());
     "{\"data\":}".len() + draft.data.len() + info + offset + tags
+}
+
+/// The bytes that count against `reply_bytes`: publications as they are encoded in a reply, with the commas between them.
+pub(crate) fn replayed_bytes(Replayed { publications, .. }: &Replayed) -> usize {
+    let all: usize = publications.iter().map(|publication| publication_bytes(publication)).sum();
+    all + publications.len().saturating_sub(1)
 }
 
 fn info_bytes(info: &ClientInfo) -> usize {

@@ -1,0 +1,117 @@
+//! The work of a turn and of later ones, and how much of it one turn carries out.
+
+use super::walk::Walk;
+use crate::api::Command;
+use crate::connection::frame::Frame;
+use crate::connection::outbox::PART;
+use crate::error::Error;
+use crate::ids::ConnId;
+use crate::limits::Limits;
+use crate::publication::Draft;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec;
+
+/// Something that is carried out command by command.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// The rest of a text message, from this byte on.
+    Text { conn: ConnId, text: String, at: usize },
+    /// The messages that wait at a connection.
+    Waiting(ConnId),
+    /// The joins that wait for a connection's client to read.
+    Enter(ConnId),
+    /// The parts of a backend's batch from this one on. Each sees what those before it have done.
+    Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
+    /// A call that looks at every room or connection.
+    Walk(Box<Walk>),
+    /// The rooms of a broadcast from this one on, which share one payload.
+    Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: Result<(Draft, Option<String>), Error> },
+}
+
+/// The work of this turn, and the work that earlier turns have put off, first in, first out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agenda {
+    pub current: VecDeque<Work>,
+    pub put_off: VecDeque<VecDeque<Work>>,
+}
+
+impl Agenda {
+    /// Adds work that goes before all other work of this turn.
+    pub fn first(&mut self, work: Work) {
+        self.current.push_front(work);
+    }
+
+    /// Adds work that goes behind all other work of this turn.
+    pub fn then(&mut self, work: Work) {
+        self.current.push_back(work);
+    }
+
+    /// Whether no work is left for this turn.
+    pub fn is_done(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    /// Work that was put off, in the order in which turns go on with it.
+    pub fn put_off(&self) -> impl Iterator<Item = &Work> {
+        self.put_off.iter().flatten()
+    }
+
+    /// The connections whose messages are among what was put off last, this many times.
+    pub fn waiting_since(&self, times: usize) -> impl Iterator<Item = ConnId> {
+        self.put_off.iter().rev().take(times).flatten().filter_map(|work| match work {
+            Work::Waiting(conn) => Some(*conn),
+            _ => None,
+        })
+    }
+}
+
+/// What one connection could have been given since the sockets were last offered what waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TurnBudget {
+    pub frames: usize,
+    pub bytes: usize,
+    /// How many frames had been queued when the turn began, for all connections.
+    pub queued_before: u64,
+    /// Connections and rooms that calls of this turn have looked at.
+    pub visited: usize,
+    /// Bytes of what calls of this turn have read.
+    pub answered: usize,
+    /// How many times this turn has put off the rest of its work.
+    pub pauses: usize,
+}
+
+/// Frames that one turn queues for all connections together, but for those of its last command.
+pub(super) const FRAMES_PER_TURN: u64 = 10_000;
+
+/// Connections and rooms that the calls of one turn look at, but for those of the last.
+pub(super) const VISITS_PER_TURN: usize = 10_000;
+
+/// Bytes that the calls of one turn read for their answers, but for the last.
+pub(super) const ANSWERS_PER_TURN: usize = 256 << 10;
+
+impl TurnBudget {
+    /// Takes note of what a connection may have been given.
+    pub fn take<'a>(&mut self, frames: impl IntoIterator<Item = Option<&'a Frame>>) {
+        for frame in frames.into_iter().flatten() {
+            self.frames += 1;
+            self.bytes += frame.len();
+        }
+    }
+
+    /// Takes note that a call looks at so many connections or rooms, whatever becomes of them.
+    pub fn visit(&mut self, places: usize) {
+        self.visited += places;
+    }
+
+    /// Takes note that a call has read so many bytes for its answer.
+    pub fn answer(&mut self, bytes: usize) {
+        self.answered += bytes;
+    }
+
+    pub fn is_spent(&self, limits: &Limits) -> bool {
+        let is_much = |some: usize, limit: usize| some > 0 && some >= limit / PART;
+        is_much(self.frames, limits.outbox_frames) || is_much(self.bytes, limits.outbox_bytes)
+    }
+}

@@ -4,31 +4,32 @@ use crate::map::{Keys, Map};
 use crate::publication::Draft;
 use alloc::sync::Arc;
 
-/// The bytes that all logs retain together.
+/// The bytes that all logs of a home retain together.
 #[derive(Clone, Debug)]
 pub(crate) struct Charges {
     bytes: usize,
-    /// How many times the payload of a broadcast is retained, by where it is in memory: nothing else is there while it is
-    /// retained. Most payloads go to one room, and are not in here.
+    /// The number of logs that retain each broadcast payload, by its memory address, which is unique while a log
+    /// retains it. Payloads of publications to a single room are not listed.
     shared: Map<usize, usize>,
 }
 
-/// Where a payload is.
+/// Returns the memory address of a payload.
 fn place(draft: &Draft) -> usize {
     Arc::as_ptr(&draft.data).addr()
 }
 
 impl Charges {
+    /// Creates an empty account whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
         Self { bytes: 0, shared: Map::with_hasher(keys) }
     }
 
-    /// The bytes that are retained, in all.
+    /// Returns the bytes that are retained, each payload counted once.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// A log retains this from now on.
+    /// Counts a draft that a log retains from now on.
     pub fn charge(&mut self, draft: &Draft) {
         if draft.shared {
             let times = self.shared.entry(place(draft)).or_default();
@@ -40,10 +41,13 @@ impl Charges {
         self.bytes += draft.bytes();
     }
 
-    /// A log that retained this does so no more.
+    /// Discounts a draft that a log no longer retains.
+    ///
+    /// # Panics
+    /// Panics when the draft was not charged as often as it is discharged.
     pub fn discharge(&mut self, draft: &Draft) {
         if draft.shared {
-            let times = self.shared.get_mut(&place(draft)).expect("what is retained was charged");
+            let times = self.shared.get_mut(&place(draft)).expect("a retained payload was charged");
             *times -= 1;
             if *times > 0 {
                 return;
@@ -53,13 +57,13 @@ impl Charges {
         self.bytes -= draft.bytes();
     }
 
-    /// Checks the counts against all that is retained.
+    /// Asserts that the counts are those of `retained`, the drafts of all logs. O(n) in them.
     pub fn audit<'a>(&self, retained: impl Iterator<Item = &'a Draft>) {
         let mut again = Self { bytes: 0, shared: Map::with_hasher(*self.shared.hasher()) };
         retained.for_each(|draft| again.charge(draft));
-        assert_eq!(self.shared.len(), again.shared.len(), "G3: no payload is counted that nothing retains");
+        assert_eq!(self.shared.len(), again.shared.len(), "G3: every counted payload is retained");
         let is_right = |(place, times): (&usize, &usize)| again.shared.get(place) == Some(times);
-        assert!(self.shared.iter().all(is_right), "G8: a shared payload counts where it is retained");
+        assert!(self.shared.iter().all(is_right), "G8: logs that retain a shared payload are counted");
         assert_eq!(self.bytes, again.bytes, "G8: history counts its bytes, each payload once");
     }
 }
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_charged_with_its_first_log_and_given_back_with_its_last() {
+    fn a_payload_is_charged_with_its_first_log_and_discharged_with_its_last() {
         let mut charges = Charges::new(Keys(1, 2));
         let (alone, both, other) = (draft("1"), shared("22"), shared("333"));
         let mut bytes = Vec::new();
@@ -104,10 +108,10 @@ mod tests {
             make,
             |(charges, retained)| charges.audit(retained.iter()),
             &[
-                ("G3: no payload is counted that nothing retains", |(charges, _)| {
+                ("G3: every counted payload is retained", |(charges, _)| {
                     charges.shared.insert(9, 1);
                 }),
-                ("G8: a shared payload counts where it is retained", |(charges, _)| charges.shared[0] += 1),
+                ("G8: logs that retain a shared payload are counted", |(charges, _)| charges.shared[0] += 1),
                 ("G8: history counts its bytes, each payload once", |(charges, _)| charges.bytes += 2),
             ],
         );

@@ -1,48 +1,49 @@
-//! The identities of logs. A log that has never numbered anything needs no memory: its epoch follows from its room's name
-//! and from a counter that grows whenever a log with offsets is forgotten.
+//! The epochs of logs. The epoch of a log that has numbered no publication takes no memory: it is a function of the
+//! room's name and of a counter that grows whenever a log with offsets is evicted.
 
 use crate::ids::Name;
 use crate::map::{Keys, Map};
 use core::hash::BuildHasher;
 
-/// The epoch that a log of any room has, or would begin with.
+/// The function that gives each room the epoch of its log.
 #[derive(Clone, Debug)]
 pub(super) struct Epochs {
     keys: Keys,
-    /// How many logs with offsets were forgotten, by the low bits of the hash of their room's name. A part that is absent
-    /// stands at 0, so there are at most 65,536 counters. Rooms that share one begin anew together, which costs a client
-    /// that comes back to a quiet room a recovery, and nothing else.
+    /// The number of evicted logs with offsets, by the low 16 bits of the hash of their room's name; at most 65,536
+    /// counters, absent while 0. Rooms that share a counter change their epoch together, which costs a client that
+    /// returns to a quiet room one failed recovery and nothing else.
     forgotten: Map<u16, u64>,
 }
 
-/// An odd number: its multiples are all different.
+/// An odd number, so that its multiples modulo 2^64 are all different.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Epochs {
+    /// Creates epochs that are unpredictable without the keys.
     pub fn new(keys: Keys) -> Self {
         Self { keys, forgotten: Map::with_hasher(keys) }
     }
 
-    /// The epoch of a log of this room that has not numbered anything. It stays the same until a log is forgotten.
+    /// Returns the epoch of a log of this room that has numbered no publication. It is the same until
+    /// [`Epochs::forget`] is called for the room.
     pub fn of(&self, room: &Name) -> u64 {
         let hash = self.keys.hash_one(room);
         let forgotten = self.forgotten.get(&part(hash)).copied().unwrap_or(0);
         scatter(hash.wrapping_add(forgotten.wrapping_mul(STEP)))
     }
 
-    /// Counts that a log of this room with offsets is forgotten: none will have its epoch again, because [`scatter`] is
-    /// one-to-one.
+    /// Counts an evicted log of this room. No later log has its epoch, because [`scatter`] is one-to-one.
     pub fn forget(&mut self, room: &Name) {
         *self.forgotten.entry(part(self.keys.hash_one(room))).or_default() += 1;
     }
 }
 
-/// Which counter a room shares.
+/// Returns the key of the counter for this hash of a room's name.
 fn part(hash: u64) -> u16 {
     (hash & 0xFFFF) as u16
 }
 
-/// The finalizer of SplitMix64, a permutation of all 64-bit numbers.
+/// Returns the output of the finalizer of SplitMix64, a permutation of all 64-bit numbers.
 fn scatter(mut mixed: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -56,13 +57,13 @@ mod tests {
 
     /// The first numbers of SplitMix64 from the seed 1234567, as its reference implementation gives them.
     #[test]
-    fn epochs_are_scattered_one_to_one() {
+    fn scatter_equals_the_reference_splitmix64() {
         let first: Vec<u64> = (1..=3).map(|n: u64| scatter(n.wrapping_mul(STEP).wrapping_add(1_234_567))).collect();
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
-    fn a_room_has_one_epoch_until_its_log_is_forgotten_and_never_the_same_again() {
+    fn a_room_keeps_its_epoch_until_its_log_is_evicted_and_never_gets_it_again() {
         let mut epochs = Epochs::new(Keys(1, 2));
         let (a, b) = (Name::from("a"), Name::from("b"));
         let (first, other) = (epochs.of(&a), epochs.of(&b));
@@ -74,11 +75,11 @@ mod tests {
             seen.push(epochs.of(&a));
         }
         assert_eq!(epochs.of(&b), other, "a quiet room keeps its epoch");
-        assert_ne!(Epochs::new(Keys(1, 3)).of(&a), first, "only who knows the keys can tell it");
+        assert_ne!(Epochs::new(Keys(1, 3)).of(&a), first, "epochs depend on the keys");
     }
 
     #[test]
-    fn a_log_that_is_forgotten_takes_few_other_rooms_along() {
+    fn evicting_a_log_changes_the_epochs_of_few_other_rooms() {
         let mut epochs = Epochs::new(Keys(1, 2));
         let quiet: Vec<Name> = (0..1000).map(|n| Name::from(alloc::format!("quiet-{n}").as_str())).collect();
         let before: Vec<u64> = quiet.iter().map(|room| epochs.of(room)).collect();

@@ -1,30 +1,30 @@
-//! Logs by the bytes that they hold, to within a factor of two: which of them is the first to give something up.
+//! An index of logs by the bytes that they retain, exact to a factor of two, which finds the log to trim first.
 //!
-//! A log that holds from 2^n to 2^(n+1) - 1 bytes is in bucket n. The fullest log is the one that has been in the highest
-//! bucket for the longest. It holds more than half of what any other does, so more than half of an even share of all.
-//! Whatever is done here takes a constant time.
+//! A log that retains 2^n to 2^(n+1) - 1 bytes is in bucket n. The fullest log is the one that has been in the highest
+//! bucket for the longest. It retains more than half as much as any other log, and so more than half of the average.
+//! Each operation takes constant time.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// The numbers of bytes that there are, by their highest bit.
+/// The number of buckets: one for each position of a number's highest bit.
 const BUCKETS: usize = usize::BITS as usize;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
 
-/// The logs that hold anything, in a list for each bucket.
+/// The index: the logs that retain anything, in a list for each bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Fullness {
-    /// The first and the last of each list, which are [`NONE`] where it is empty.
+    /// The first and the last log of each list; both are [`NONE`] for an empty list.
     lists: Box<[(u32, u32); BUCKETS]>,
-    /// The bit of each bucket that has a log.
+    /// The set of non-empty buckets, one bit each.
     taken: usize,
-    /// Where each log is.
+    /// The bucket and the neighbours of each log, by the number of the log.
     links: Vec<Links>,
 }
 
-/// A log's bucket, if it is in one, and its neighbours there.
+/// The bucket of a log, `None` when it retains nothing, and its neighbours in that bucket's list.
 #[derive(Clone, Copy, Debug)]
 struct Links {
     bucket: Option<u8>,
@@ -38,13 +38,13 @@ impl Links {
 
 impl Default for Fullness {
     fn default() -> Self {
-        // A shard is moved as one: what is large in it is elsewhere, and there before it is needed.
+        // A shard is moved as a whole, so its large parts are on the heap, and allocated before they are needed.
         Self { lists: Box::new([(NONE, NONE); BUCKETS]), taken: 0, links: Vec::with_capacity(BUCKETS) }
     }
 }
 
 impl Fullness {
-    /// A log holds this many bytes from now on.
+    /// Sets the bytes that a log retains.
     pub fn set(&mut self, log: u32, bytes: usize) {
         let (bucket, at) = (bucket(bytes), log as usize);
         if at >= self.links.len() {
@@ -56,13 +56,14 @@ impl Fullness {
         }
     }
 
-    /// The fullest log, if any holds something.
+    /// Returns the fullest log; `None` when no log retains anything.
     pub fn fullest(&self) -> Option<u32> {
         let highest = self.taken.checked_ilog2()?;
         Some(self.lists[highest as usize].0)
     }
 
-    /// Checks that each of these logs is where its bytes say, and that no other is anywhere.
+    /// Asserts that each of these logs is in the bucket of its bytes, and that no other log is in any. O(n) in the
+    /// logs.
     pub fn audit(&self, logs: impl Iterator<Item = (u32, usize)>) {
         let mut holding = 0;
         for (log, bytes) in logs {
@@ -72,14 +73,14 @@ impl Fullness {
         }
         let mut listed = 0;
         for (bucket, (first, last)) in self.lists.iter().enumerate() {
-            assert_eq!(*first != NONE, self.taken & (1 << bucket) != 0, "G8: buckets with a log are known as such");
+            assert_eq!(*first != NONE, self.taken & (1 << bucket) != 0, "G8: non-empty buckets are marked");
             let (mut at, mut before) = (*first, NONE);
             while at != NONE {
                 let linked = &self.links[at as usize];
                 let is_right = linked.bucket.map(usize::from) == Some(bucket) && linked.before == before;
                 assert!(
                     is_right && listed < holding,
-                    "G3: the list of a bucket is whole, and of logs that hold something"
+                    "G3: the list of a bucket is linked both ways and holds only logs of that bucket"
                 );
                 listed += 1;
                 (before, at) = (at, linked.after);
@@ -119,7 +120,7 @@ impl Fullness {
     }
 }
 
-/// The bucket of this many bytes.
+/// Returns the bucket for this many bytes; `None` for 0.
 fn bucket(bytes: usize) -> Option<u8> {
     bytes.checked_ilog2().map(|bit| u8::try_from(bit).expect("a number has few bits"))
 }
@@ -130,7 +131,7 @@ mod tests {
     use crate::testing::audit_finds;
 
     #[test]
-    fn the_fullest_is_the_first_of_the_highest_bucket() {
+    fn the_fullest_log_is_the_first_of_the_highest_bucket() {
         let mut fullness = Fullness::default();
         assert_eq!(fullness.fullest(), None);
         for (log, bytes, fullest) in [(0, 5, 0), (1, 7, 0), (2, 3, 0), (1, 8, 1), (3, 15, 1), (1, 12, 1), (1, 7, 3)] {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_whole_whatever_moves() {
+    fn lists_stay_consistent_under_random_moves() {
         let (mut fullness, mut bytes, mut draw) = (Fullness::default(), [0; 9], 1_u64);
         for _ in 0..2000 {
             draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -178,9 +179,9 @@ mod tests {
             |fullness| fullness.audit([(0, 4), (1, 5), (2, 1), (7, 0)].into_iter()),
             &[
                 ("G8: a log is in the bucket of its bytes", |fullness| fullness.set(0, 1)),
-                ("G8: buckets with a log are known as such", |fullness| fullness.taken = 1),
-                ("G3: the list of a bucket is whole", |fullness| fullness.links[1].before = NONE),
-                ("G3: the list of a bucket is whole", |fullness| fullness.set(3, 1)),
+                ("G8: non-empty buckets are marked", |fullness| fullness.taken = 1),
+                ("G3: the list of a bucket is linked both ways", |fullness| fullness.links[1].before = NONE),
+                ("G3: the list of a bucket is linked both ways", |fullness| fullness.set(3, 1)),
                 ("G3: the list of a bucket has an end", |fullness| fullness.lists[2].1 = 0),
                 ("G8: a log that holds something is in a list", |fullness| {
                     (fullness.lists[2].1, fullness.links[0].after) = (0, NONE);

@@ -1,4 +1,5 @@
-//! What became of publications that carried an idempotency key: the same key gets the same answer, for a while.
+//! The outcomes of publications that had an idempotency key: within `idempotency_window` the same key has the same
+//! outcome.
 
 use crate::ids::Name;
 use crate::limits::Limits;
@@ -8,25 +9,26 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-/// The keys of all rooms, each room's for itself.
+/// The idempotency keys of all rooms, at most `idempotency_keys` in all. Keys of different rooms are independent.
 #[derive(Clone, Debug)]
 pub(crate) struct Idempotency {
     answers: Map<(Name, String), Option<LogPosition>>,
-    /// The same keys, oldest first, with when they are forgotten.
+    /// The keys, oldest first, with the time at which each is forgotten.
     order: VecDeque<(Instant, (Name, String))>,
 }
 
 impl Idempotency {
+    /// Creates an empty memory whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
         Self { answers: Map::with_hasher(keys), order: VecDeque::new() }
     }
 
-    /// The answer that this key got before.
+    /// Returns the position that the publication with this key got; the inner `None` when it got no position.
     pub fn find(&self, room: &Name, key: &str) -> Option<Option<LogPosition>> {
         self.answers.get(&(room.clone(), String::from(key))).copied()
     }
 
-    /// Remembers an answer, and forgets the oldest where there are too many.
+    /// Stores the position of the publication with this key, and forgets the oldest keys above `idempotency_keys`.
     pub fn remember(&mut self, now: Instant, room: &Name, key: String, position: Option<LogPosition>, limits: &Limits) {
         let known = (room.clone(), key);
         self.answers.insert(known.clone(), position);
@@ -36,19 +38,19 @@ impl Idempotency {
         }
     }
 
-    /// Forgets what has been remembered for long enough.
+    /// Forgets the keys that are older than `idempotency_window`.
     pub fn tick(&mut self, now: Instant) {
         while self.next_deadline().is_some_and(|at| at <= now) {
             self.forget_oldest();
         }
     }
 
-    /// When the oldest is forgotten.
+    /// Returns the time at which the oldest key is forgotten.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.order.front().map(|(at, _)| *at)
     }
 
-    /// Checks that what is remembered is in order and bounded.
+    /// Asserts that the keys are in order and bounded. O(n) in the keys.
     pub fn audit(&self, limits: &Limits) {
         assert_eq!(self.answers.len(), self.order.len(), "G3: every idempotency key will be forgotten");
         assert!(self.order.len() <= limits.idempotency_keys, "G6: idempotency keys are bounded");

@@ -1,21 +1,22 @@
-//! Logs without members, in the order in which they make room for others.
+//! The order of eviction of logs without members.
 
 use alloc::collections::BTreeSet;
 
-/// Logs without members by when they were last left or published to: idle longest first.
+/// The logs without members, ordered by their last use: the least recently used is evicted first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Idle {
     order: BTreeSet<(u64, u32)>,
 }
 
 impl Idle {
-    /// Moves a log. `held` is where the log keeps what the order holds for it; a log with members is in no place.
+    /// Moves a log to a position in the order, or out of it. `held` is the log's own record of its position, `None`
+    /// while it has members. O(log n) in the idle logs.
     pub fn set(&mut self, log: u32, held: &mut Option<u64>, to: Option<u64>) {
         if *held == to {
             return;
         }
         if let Some(since) = held {
-            assert!(self.order.remove(&(*since, log)), "G3: an idle log is in its place");
+            assert!(self.order.remove(&(*since, log)), "G3: an idle log is in the order of eviction");
         }
         if let Some(since) = to {
             self.order.insert((since, log));
@@ -23,17 +24,17 @@ impl Idle {
         *held = to;
     }
 
-    /// The log that has been idle for the longest.
+    /// Returns the log that has been idle for the longest.
     pub fn oldest(&self) -> Option<u32> {
         self.order.first().map(|(_, log)| *log)
     }
 
-    /// Whether this log has this place.
+    /// Returns `true` when this log is in the order at this position.
     pub fn holds(&self, log: u32, since: u64) -> bool {
         self.order.contains(&(since, log))
     }
 
-    /// How many logs are idle.
+    /// Returns the number of idle logs.
     pub fn len(&self) -> usize {
         self.order.len()
     }
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_been_idle_for_the_longest_goes_first() {
+    fn the_log_that_is_idle_longest_is_evicted_first() {
         let mut idle = Idle::default();
         let mut held = [None; 3];
         for (log, since) in [(0, 3), (1, 1), (2, 2)] {

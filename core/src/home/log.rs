@@ -1,4 +1,4 @@
-//! The log of one room: its epoch, its top offset, and what of it is still retained.
+//! The log of one room: its epoch, its top offset and its retained publications.
 
 use super::charges::Charges;
 use super::members::Members;
@@ -15,21 +15,23 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// What a room has said, and who is there to hear it.
+/// The log and the members of one room.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
+    /// The name of the room.
     pub name: Name,
     epoch: u64,
     top: u64,
     retained: VecDeque<Retained>,
     bytes: usize,
+    /// The members of the room.
     pub members: Members,
-    /// When it lost its last member or was published to, whichever was later, and which of all such times of the home's
-    /// logs that was.
+    /// The time of the last use (a publication, or the loss of the last member), and its number among all uses of the
+    /// home's logs.
     touched: (Instant, u64),
-    /// The place that it has in the home's order of eviction.
+    /// The position in the home's order of eviction, as [`Idle`](super::idle::Idle) holds it.
     pub place: Option<u64>,
-    /// The deadline that it has in the home's timers.
+    /// The deadline that the home's timers hold, [`Instant::NEVER`] when there is none.
     pub armed: Instant,
 }
 
@@ -40,6 +42,7 @@ struct Retained {
 }
 
 impl Log {
+    /// Creates an empty log for this room, with offset 0.
     pub fn new(name: Name, epoch: u64, keys: Keys) -> Self {
         Self {
             name,
@@ -54,39 +57,41 @@ impl Log {
         }
     }
 
-    /// The newest message's place.
+    /// Returns the position of the newest publication; offset 0 before the first.
     pub fn position(&self) -> LogPosition {
         LogPosition { epoch: self.epoch, offset: self.top }
     }
 
-    /// Whether it has given a number to anything: one that has not needs no memory, its epoch is that of any other.
+    /// Returns `true` once a publication has got an offset. Before that the log needs no memory, since its epoch is
+    /// derived from the room's name.
     pub fn is_numbered(&self) -> bool {
         self.top > 0
     }
 
-    /// Takes the next number.
+    /// Increments the top offset and returns it.
     pub fn next_offset(&mut self) -> u64 {
         self.top += 1;
         self.top
     }
 
-    /// Marks it as last used now: it lost its last member, or was published to. `count` grows from one such time to the next.
+    /// Sets the last use to `now`. `count` is the number of this use, greater than those of all earlier uses of any
+    /// log.
     pub fn touch(&mut self, now: Instant, count: u64) {
         self.touched = (now, count);
     }
 
-    /// When it was last used, as a number that grows from one use of any log to the next.
+    /// Returns the number of the last use, which orders the uses of all logs.
     pub fn last_used(&self) -> u64 {
         self.touched.1
     }
 
-    /// Its place in the order of eviction, which is none while it has a member.
+    /// Returns the position in the order of eviction; `None` while there are members.
     pub fn eviction_order(&self) -> Option<u64> {
         self.members.is_empty().then_some(self.touched.1)
     }
 
-    /// Keeps the newest message, and of all of them no more than a log may; one that is too large by itself takes all that
-    /// was before it along.
+    /// Retains the newest publication, and drops the oldest ones above `history_messages` and [`Limits::largest_log`].
+    /// A publication that exceeds the bytes alone leaves the log empty.
     pub fn retain(&mut self, now: Instant, publication: Arc<Publication>, limits: &Limits, charges: &mut Charges) {
         assert_eq!(publication.offset, self.top, "G5: a log is appended to in order");
         self.bytes += publication.draft.bytes();
@@ -97,36 +102,39 @@ impl Log {
         }
     }
 
-    /// Drops what is `age` old or older.
+    /// Drops the publications that are `age` old or older.
     pub fn drop_older(&mut self, now: Instant, age: Duration, charges: &mut Charges) {
         while self.retained.front().is_some_and(|oldest| oldest.at.after(age) <= now) {
             self.drop_oldest(charges);
         }
     }
 
-    /// Drops everything.
+    /// Drops all retained publications.
     pub fn drop_all(&mut self, charges: &mut Charges) {
         while !self.retained.is_empty() {
             self.drop_oldest(charges);
         }
     }
 
-    /// Drops the oldest message that is retained.
+    /// Drops the oldest retained publication.
+    ///
+    /// # Panics
+    /// Panics when nothing is retained.
     pub fn drop_oldest(&mut self, charges: &mut Charges) {
-        let oldest = self.retained.pop_front().expect("a log that gives something up retains something");
+        let oldest = self.retained.pop_front().expect("the log to trim retains a publication");
         self.bytes -= oldest.publication.draft.bytes();
         charges.discharge(&oldest.publication.draft);
     }
 
-    /// Whether anything is retained.
+    /// Returns `true` when any publication is retained.
     pub fn retains(&self) -> bool {
         !self.retained.is_empty()
     }
 
-    /// What a new member gets before anything else.
+    /// Returns the publications that a new member receives before all others. O(n) in the retained publications.
     ///
     /// # Errors
-    /// 112 when it cannot have all that it has missed and wants that or nothing.
+    /// Returns 112 when the missed publications are not all available and the request is to refuse in that case.
     pub fn replay(&self, replay: &Replay, limits: &Limits) -> Result<Replayed, Error> {
         match replay {
             Replay::None => Ok(Replayed::default()),
@@ -145,8 +153,9 @@ impl Log {
         }
     }
 
-    /// All that came after a position, or nothing: when it is a position in another log or above the top, when some of it
-    /// is not retained any more, or when it is more than a reply may hold.
+    /// Returns all publications after a position. Returns `None` when the position is of another epoch or above the
+    /// top, when some of the publications are not retained any more, or when they exceed a reply's bounds
+    /// (`reply_messages`, `reply_bytes`).
     fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Publication>>> {
         let missing = usize::try_from(self.top.checked_sub(offset)?).ok()?;
         let known = epoch.is_empty() || epoch == epoch_text(self.epoch);
@@ -161,17 +170,18 @@ impl Log {
         (replayed_bytes(&missed) <= limits.reply_bytes).then_some(missed.publications)
     }
 
-    /// A part of what is retained, cut at the last message that fits a reply.
+    /// Returns a page of the retained publications, cut after the last that fits into a reply (`reply_messages`,
+    /// `reply_bytes`). O(n) in the retained publications.
     ///
     /// # Errors
-    /// 112 when the position is in another log, 107 when nothing can be before it.
+    /// Returns 112 when the position is of another epoch.
     pub fn page(&self, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
         let since = query.since.as_ref();
         if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != epoch_text(self.epoch)) {
             return Err(ErrorCode::Unrecoverable.into());
         }
         let most = usize::try_from(query.limit).unwrap_or(usize::MAX).min(limits.reply_messages);
-        // The first of them needs no comma.
+        // The first publication needs no comma.
         let mut left = limits.reply_bytes.saturating_add(1);
         let fits = |publication: &&Arc<Publication>| {
             let bytes = publication_bytes(publication) + 1;
@@ -195,12 +205,13 @@ impl Log {
         Ok(Page { publications, position: Some(self.position()) })
     }
 
-    /// When the oldest retained message is to be dropped.
+    /// Returns the time at which the oldest retained publication reaches `age`; [`Instant::NEVER`] when none is
+    /// retained.
     pub fn ages_out(&self, age: Duration) -> Instant {
         self.retained.front().map_or(Instant::NEVER, |oldest| oldest.at.after(age))
     }
 
-    /// When there is no reason left to remember it; never while it has a member or retains something.
+    /// Returns the time at which the log is evicted; [`Instant::NEVER`] while it has a member or retains a publication.
     pub fn forgotten_at(&self, memory: Duration) -> Instant {
         match (self.members.is_empty() && self.retained.is_empty(), self.is_numbered()) {
             (true, true) => self.touched.0.after(memory),
@@ -209,20 +220,20 @@ impl Log {
         }
     }
 
-    /// Bytes retained, with all of what other logs retain too.
+    /// Returns the bytes that are retained, including those that other logs retain too.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What is retained, oldest first.
+    /// Returns the retained publications, oldest first.
     pub fn publications(&self) -> impl Iterator<Item = &Publication> {
         self.retained.iter().map(|retained| &*retained.publication)
     }
 
-    /// Checks bounds, order and counts.
+    /// Asserts that bounds, order and counts hold. O(n) in the members and publications.
     pub fn audit(&self, limits: &Limits) {
         self.members.audit();
-        assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded");
+        assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded in publications");
         assert!(self.bytes <= limits.largest_log(), "G6: a log is bounded in bytes");
         let offsets = self.publications().map(|publication| publication.offset);
         let first = self.top - self.retained.len() as u64 + 1;
@@ -258,7 +269,7 @@ mod tests {
             make,
             |(log, limits)| log.audit(limits),
             &[
-                ("G6: a log is bounded", |(_, limits)| limits.history_messages = 2),
+                ("G6: a log is bounded in publications", |(_, limits)| limits.history_messages = 2),
                 ("G6: a log is bounded in bytes", |(_, limits)| limits.history_bytes_per_room = 5),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.remove(1))),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.pop_back())),

@@ -1,4 +1,4 @@
-//! The members of one room, with the number of their users and a lower bound of the bytes of a list of them.
+//! The members of one room, the number of their users, and a lower bound of the encoded size of a list of them.
 
 use crate::ids::{ClientId, ClientInfo, Name};
 use crate::link::JoinId;
@@ -10,32 +10,35 @@ use alloc::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     by_client: Map<ClientId, Member>,
-    /// Users with the number of their connections here; all the anonymous ones are one.
+    /// The number of connections of each user in the room; all anonymous connections count as one user.
     users: Map<Name, u32>,
-    /// A lower bound of an encoded list of them, in bytes.
+    /// The lower bound in bytes that [`Members::least_bytes`] returns.
     bytes: usize,
 }
 
-/// One member, as the home knows it.
+/// A member of a room.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
+    /// The user and the info that other members may see.
     pub info: Arc<ClientInfo>,
+    /// The number of the attempt that made it a member.
     pub join: JoinId,
 }
 
 impl Members {
+    /// Creates an empty list whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
         Self { by_client: Map::with_hasher(keys), users: Map::with_hasher(keys), bytes: 0 }
     }
 
-    /// Puts a member in. Returns the one that it replaces.
+    /// Adds a member. Returns the member with the same client that it replaces.
     pub fn insert(&mut self, member: Member) -> Option<Member> {
         self.count(&member.info);
         let before = self.by_client.insert(member.info.client, member);
         before.inspect(|before| self.discount(&before.info))
     }
 
-    /// Takes out the member of this join.
+    /// Removes the member of this join. Returns `None` when the client is not a member by this join.
     pub fn remove(&mut self, client: ClientId, join: JoinId) -> Option<Member> {
         self.of_join(client, join)?;
         let member = self.by_client.swap_remove(&client)?;
@@ -43,7 +46,8 @@ impl Members {
         Some(member)
     }
 
-    /// The member of this join is known as this from now on. Returns what it was known as.
+    /// Replaces the info of the member of this join. Returns the former info, or `None` when the client is not a member
+    /// by this join.
     pub fn rename(&mut self, join: JoinId, info: &Arc<ClientInfo>) -> Option<Arc<ClientInfo>> {
         self.of_join(info.client, join)?;
         let member = self.by_client.get_mut(&info.client)?;
@@ -53,33 +57,37 @@ impl Members {
         Some(before)
     }
 
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.by_client.len()
     }
 
+    /// Returns `true` when there is no member.
     pub fn is_empty(&self) -> bool {
         self.by_client.is_empty()
     }
 
-    /// How many users they are.
+    /// Returns the number of users; all anonymous members count as one.
     pub fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// A lower bound of an encoded list of them, in bytes.
+    /// Returns a lower bound of the bytes of the encoded list of members.
     pub fn least_bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Returns the clients of all members, in no particular order.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.by_client.keys().copied()
     }
 
+    /// Returns the infos of all members, in no particular order.
     pub fn infos(&self) -> impl Iterator<Item = &Arc<ClientInfo>> {
         self.by_client.values().map(|member| &member.info)
     }
 
-    /// Checks that the counts equal what they count.
+    /// Asserts that the counts are right. O(n) in the members.
     pub fn audit(&self) {
         let bytes: usize = self.infos().map(|info| least_member_bytes(info)).sum();
         assert_eq!(self.bytes, bytes, "G8: a list of members counts its bytes");

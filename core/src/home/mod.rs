@@ -1,4 +1,4 @@
-//! The authority for rooms: it gives every message its place, keeps what may be asked for again, and knows who is in.
+//! The home: the one place on a node that orders each room, with its log, its members and its presence.
 
 mod charges;
 mod epochs;
@@ -33,34 +33,36 @@ use idle::Idle;
 use members::{Member, Members};
 use slab::Slab;
 
-/// The logs of all rooms, and the members of each.
+/// The logs and the members of all rooms.
 ///
-/// A log has an publication while its room has a member, and as long as it is remembered when it has numbered anything. Each of
-/// the two kinds is bounded by `logs`, so that joining a room never costs another one its log.
+/// The home holds a log while its room has a member, and after that for `log_memory` when it has numbered a
+/// publication. `logs` bounds the occupied rooms and the numbered logs separately, so joining a room never evicts the
+/// log of another.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     by_name: Map<Name, u32>,
     logs: Slab<Log>,
     timers: Timers<u32>,
-    /// Logs without members: the first to go when there are too many.
+    /// The logs without members, in the order in which they are evicted above `logs`.
     idle: Idle,
-    /// Logs by the bytes they hold: the first to give something up when all hold too much.
+    /// The logs by retained bytes, to find the one to trim above `history_bytes`.
     fullness: Fullness,
     charges: Charges,
-    /// Counts the times that a log lost its last member or was published to.
+    /// The number of uses of all logs: publications and losses of the last member.
     touches: u64,
-    /// Logs that have numbered anything.
+    /// The number of logs that have numbered a publication.
     numbered: usize,
-    /// Logs whose room has a member.
+    /// The number of rooms that have a member.
     occupied: usize,
     epochs: Epochs,
     idempotency: Idempotency,
     keys: Keys,
-    /// What waits to be taken by the hub.
+    /// The events that the hub has not taken yet.
     pub events: VecDeque<HomeEvent>,
 }
 
 impl Home {
+    /// Creates a home without rooms. `keys` are for hash tables, `epoch_keys` for the epochs of logs.
     pub fn new(keys: Keys, epoch_keys: Keys) -> Self {
         Self {
             by_name: Map::with_hasher(keys),
@@ -79,7 +81,7 @@ impl Home {
         }
     }
 
-    /// Handles one request; the answers are in [`Home::events`].
+    /// Handles one request and appends its answers to [`Home::events`].
     pub fn handle(&mut self, now: Instant, request: HomeRequest, limits: &Limits) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
@@ -124,7 +126,7 @@ impl Home {
         }
     }
 
-    /// Drops what has been retained for long enough, and logs that there is no reason left to remember.
+    /// Drops the publications that have reached `history_age`, and evicts the logs that have reached `log_memory`.
     pub fn tick(&mut self, now: Instant, limits: &Limits) {
         let mut lighter = Vec::new();
         while let Some(at) = self.timers.due(now) {
@@ -132,42 +134,43 @@ impl Home {
             lighter.push(at);
             self.evict_or_arm(now, at, limits);
         }
-        // In an order that does not depend on where the logs are kept.
+        // The result must not depend on the order of slots in memory.
         lighter.retain(|at| self.logs.contains(*at as usize));
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
         lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
     }
 
-    /// When [`Home::tick`] is next useful.
+    /// Returns the time at which [`Home::tick`] is due; `None` when nothing is timed.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next().into_iter().chain(self.idempotency.next_deadline()).min()
     }
 
-    /// The logs, in no order that means anything.
+    /// Returns the logs, in no particular order.
     pub fn logs(&self) -> impl Iterator<Item = &Log> {
         self.logs.iter().map(|(_, log)| log)
     }
 
-    /// How many logs have numbered anything.
+    /// Returns the number of logs that have numbered a publication.
     pub fn numbered(&self) -> usize {
         self.numbered
     }
 
-    /// Bytes that all logs retain; what several of them share counts once.
+    /// Returns the bytes that all logs retain; a payload in several logs counts once.
     pub fn bytes(&self) -> usize {
         self.charges.bytes()
     }
 
-    /// How many members the home holds a room to have.
+    /// Returns the number of members of a room.
     pub fn member_count(&self, room: &str) -> usize {
         self.find(room).map_or(0, |at| self.logs[at as usize].members.len())
     }
 
-    /// Checks that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8).
+    /// Asserts that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8). O(n) in the
+    /// logs, members and publications.
     pub fn audit(&self, limits: &Limits) {
         self.idempotency.audit(limits);
-        assert_eq!(self.by_name.len(), self.logs.len(), "G3: names and logs are the same ones");
+        assert_eq!(self.by_name.len(), self.logs.len(), "G3: every log has one name");
         assert!(self.numbered <= limits.logs, "G6: logs are bounded");
         assert!(self.occupied <= limits.logs, "G6: rooms are bounded");
         assert!(self.bytes() <= limits.history_bytes, "G6: history is bounded");
@@ -175,11 +178,11 @@ impl Home {
         for (at, log) in &self.logs {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
             let is_kept = log.is_numbered() || !log.members.is_empty();
-            assert!(is_kept, "G3: the log of {:?} is kept though it holds nothing", log.name);
+            assert!(is_kept, "G3: the log of {:?} is kept without members and offsets", log.name);
             let idle = log.place.is_some_and(|place| self.idle.holds(index(at), place));
-            assert_eq!(idle, log.members.is_empty(), "G3: logs without members are known as such");
-            assert_eq!(log.place, log.eviction_order(), "G3: what makes room for others is in its place");
-            assert_eq!(log.armed, Self::deadline(log, limits), "G6: what is retained has a deadline");
+            assert_eq!(idle, log.members.is_empty(), "G3: exactly the logs without members are idle");
+            assert_eq!(log.place, log.eviction_order(), "G3: an idle log is at its position in the order of eviction");
+            assert_eq!(log.armed, Self::deadline(log, limits), "G6: the deadline of a log is armed");
             if log.armed != Instant::NEVER {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
@@ -187,8 +190,8 @@ impl Home {
             log.audit(limits);
         }
         let count = |which: fn(&Log) -> bool| self.logs.iter().filter(|(_, log)| which(log)).count();
-        assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no log that is gone waits for eviction");
-        assert_eq!(self.timers.len(), armed, "G3: no log that is gone has a deadline");
+        assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no evicted log is idle");
+        assert_eq!(self.timers.len(), armed, "G3: no evicted log has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
         assert_eq!(self.occupied, count(|log| !log.members.is_empty()), "G8: rooms are counted");
         self.charges.audit(self.logs().flat_map(Log::publications).map(|publication| &publication.draft));
@@ -253,7 +256,8 @@ impl Home {
         }
     }
 
-    /// Who watches is told of another user. Of one about whom more is known now the room has the same members as before.
+    /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
+    /// the same members as before.
     fn rename(&mut self, room: &Name, join: JoinId, info: Arc<ClientInfo>) {
         let Some(at) = self.find(room) else { return };
         let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
@@ -270,7 +274,7 @@ impl Home {
         }
     }
 
-    /// Publishes what has not been published under this key before. Returns its place.
+    /// Publishes a draft unless its idempotency key is known. Returns the position of the publication with this key.
     fn publish_once(
         &mut self,
         now: Instant,
@@ -288,8 +292,8 @@ impl Home {
         position
     }
 
-    /// Has a message delivered, which nothing can prevent, and gives it its place. There is none for one that nobody is there
-    /// for and nothing retains.
+    /// Publishes a draft: gives it a position and has it delivered, which never fails. Returns `None` when the room has
+    /// neither a member nor a log that retains it, so that it gets no position.
     fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<LogPosition> {
         let found = self.find(room);
         if draft.skip_history || (found.is_none() && !self.may_begin_log(&draft, limits)) {
@@ -319,15 +323,16 @@ impl Home {
         Some(position)
     }
 
-    /// Whether a log may begin with this in a room where nobody is: it is retained, and there is a log that goes for it where
-    /// there are too many.
+    /// Returns `true` when a log may begin with this draft in a room without members: it will be retained, and the
+    /// number of logs is below `logs` or an idle log can be evicted.
     fn may_begin_log(&self, draft: &Draft, limits: &Limits) -> bool {
         let fits = keeps_history(limits) && draft.bytes() <= limits.largest_log();
         fits && (self.numbered < limits.logs || self.idle.oldest().is_some())
     }
 
-    /// Has a message delivered that gets no place. When no log is there that could have numbered it, and that is not what
-    /// was asked for, one begins with it and is forgotten: who comes back to the room has missed something.
+    /// Delivers a draft that gets no offset. When no log exists for it to be numbered in, although the draft asks for
+    /// history, the epoch changes as if a log with it had been evicted: a client that returns to the room then learns
+    /// that it has missed a publication.
     fn deliver_unlogged(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
         if !draft.skip_history {
             self.epochs.forget(room);
@@ -339,11 +344,11 @@ impl Home {
         position
     }
 
-    /// Sees to it that all logs are within `history_bytes`: the fullest gives up its oldest. `at` has just been published to,
-    /// and has its deadline armed later.
+    /// Drops the oldest publications of the fullest logs until all are within `history_bytes`. The deadline of `at`,
+    /// which has just been published to, is armed by the caller.
     fn enforce_history_bytes(&mut self, now: Instant, at: u32, limits: &Limits) {
         while self.bytes() > limits.history_bytes {
-            let fullest = self.fullness.fullest().expect("what is retained is in a log");
+            let fullest = self.fullness.fullest().expect("retained bytes belong to a log");
             while self.bytes() > limits.history_bytes && self.fullness.fullest() == Some(fullest) {
                 self.logs[fullest as usize].drop_oldest(&mut self.charges);
                 self.update_fullness(fullest);
@@ -354,12 +359,12 @@ impl Home {
         }
     }
 
-    /// Puts a log where it belongs by the bytes that it holds.
+    /// Updates the bytes of a log in the index.
     fn update_fullness(&mut self, at: u32) {
         self.fullness.set(at, self.logs[at as usize].bytes());
     }
 
-    /// The log of a room of which none is remembered.
+    /// Creates the log of a room that has none.
     fn new_log(&self, room: &Name) -> Log {
         Log::new(room.clone(), self.epochs.of(room), self.keys)
     }
@@ -376,7 +381,7 @@ impl Home {
         self.logs[at as usize].touch(now, self.touches);
     }
 
-    /// Forgets a log when there is no reason left to remember it, and else arms its next deadline.
+    /// Evicts a log that has reached `log_memory`, otherwise arms its next deadline.
     fn evict_or_arm(&mut self, now: Instant, at: u32, limits: &Limits) {
         if self.logs[at as usize].forgotten_at(limits.log_memory) <= now {
             self.evict_log(at);
@@ -385,7 +390,7 @@ impl Home {
         }
     }
 
-    /// Arms a log's next deadline, and puts it into its place in the order of eviction.
+    /// Arms the next deadline of a log and updates its position in the order of eviction.
     fn arm(&mut self, at: u32, limits: &Limits) {
         let log = &mut self.logs[at as usize];
         let (deadline, place) = (Self::deadline(log, limits), log.eviction_order());
@@ -416,7 +421,7 @@ impl Home {
     }
 }
 
-/// The bytes that a list of members may have, for whom it is.
+/// Returns the bound in bytes for a list of members, which depends on the protocol of the answer.
 fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
     match from {
         Origin::Call(_) => limits.api_reply_bytes,
@@ -424,7 +429,7 @@ fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
     }
 }
 
-/// Whether logs retain anything at all.
+/// Returns `true` when the limits allow logs to retain publications.
 pub(crate) fn keeps_history(limits: &Limits) -> bool {
     limits.history_messages > 0 && !limits.history_age.is_zero() && limits.largest_log() > 0
 }
@@ -434,7 +439,7 @@ mod tests {
     use super::*;
     use crate::testing::{audit_finds, client_info, draft};
 
-    /// A room with somebody in it, another that only its log keeps, and a key that is remembered.
+    /// Creates a home with a room that has a member, a room that only its log keeps, and an idempotency key.
     fn busy() -> (Home, Limits) {
         let limits = Limits::default();
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
@@ -455,22 +460,24 @@ mod tests {
             |(home, limits)| home.audit(limits),
             &[
                 ("G6: idempotency keys are bounded", |(_, limits)| limits.idempotency_keys = 1),
-                ("G3: names and logs are the same ones", |(home, _)| drop(home.by_name.pop())),
+                ("G3: every log has one name", |(home, _)| drop(home.by_name.pop())),
                 ("G6: logs are bounded", |(_, limits)| limits.logs = 1),
                 ("G6: history is bounded", |(_, limits)| limits.history_bytes = 1),
                 ("G3: a log is found by its name", |(home, _)| home.logs[0].name = Name::from("c")),
                 ("G6: rooms are bounded", |(home, limits)| home.occupied = limits.logs + 1),
-                ("is kept though it holds nothing", |(home, _)| {
+                ("is kept without members and offsets", |(home, _)| {
                     home.logs[1] = home.new_log(&Name::from("b"));
                 }),
-                ("G3: logs without members are known", |(home, _)| home.idle = Idle::default()),
-                ("G3: what makes room for others is in its place", |(home, _)| home.logs[1].touch(Instant(1), 9)),
-                ("G6: what is retained has a deadline", |(home, _)| home.logs[0].armed = Instant::NEVER),
+                ("G3: exactly the logs without members are idle", |(home, _)| home.idle = Idle::default()),
+                ("G3: an idle log is at its position in the order of eviction", |(home, _)| {
+                    home.logs[1].touch(Instant(1), 9)
+                }),
+                ("G6: the deadline of a log is armed", |(home, _)| home.logs[0].armed = Instant::NEVER),
                 ("G7: a deadline is in the queue", |(home, _)| home.timers = Timers::default()),
-                ("G3: no log that is gone waits", |(home, _)| {
+                ("G3: no evicted log is idle", |(home, _)| {
                     home.idle.set(9, &mut None, home.logs[1].place);
                 }),
-                ("G3: no log that is gone has a deadline", |(home, _)| {
+                ("G3: no evicted log has a deadline", |(home, _)| {
                     home.timers.rearm(9, &mut Instant::NEVER.clone(), Instant(9));
                 }),
                 ("G8: logs are counted", |(home, _)| home.numbered -= 1),

@@ -1,4 +1,4 @@
-//! What hub and home say to each other. Both directions are first in, first out.
+//! The messages between hubs and homes. Both directions are first in, first out.
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
@@ -9,74 +9,78 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// From the hub to the home of a room.
+/// A request of a hub to the home of a room.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeRequest {
-    /// Make this connection a member, from a position on. Answered by [`HomeEvent::Joined`] or [`HomeEvent::JoinRefused`].
+    /// Makes the connection a member, starting at a position. Answered by [`HomeEvent::Joined`] or
+    /// [`HomeEvent::JoinRefused`].
     Join { conn: ConnId, join: JoinId, room: Name, member: Arc<ClientInfo>, replay: Replay },
-    /// This membership is over.
+    /// Ends a membership. Not answered.
     Leave { room: Name, client: ClientId, join: JoinId },
-    /// The member of this join is known as somebody else from now on.
+    /// Replaces the user and the info of the member of this join. Not answered.
     Rename { room: Name, join: JoinId, member: Arc<ClientInfo> },
-    /// Give this message its place in the log. Answered by [`HomeEvent::Published`].
+    /// Publishes a draft, at most once for each idempotency key. Answered by [`HomeEvent::Published`].
     Publish { from: Origin, room: Name, draft: Draft, idempotency_key: Option<String> },
-    /// Read the log. Answered by [`HomeEvent::History`].
+    /// Reads the log. Answered by [`HomeEvent::History`].
     History { from: Origin, room: Name, query: HistoryQuery },
-    /// Tell who is in the room, or only how many. Answered by [`HomeEvent::Presence`] or [`HomeEvent::PresenceStats`].
+    /// Reads the members of the room, or only their number. Answered by [`HomeEvent::Presence`] or
+    /// [`HomeEvent::PresenceStats`].
     Presence { from: Origin, room: Name, only_counts: bool },
-    /// Forget what the log retains. Answered by [`HomeEvent::HistoryRemoved`].
+    /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
     RemoveHistory { from: Origin, room: Name },
 }
 
-/// From the home to a hub.
+/// An event that the home tells a hub.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
-    /// The connection is a member. What comes after this on the link comes after `position` in the log.
+    /// The connection became a member. All later publications of the room on the link come after `position` in its log.
     Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: LogPosition, replay: Replayed },
-    /// It is not.
+    /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
-    /// A message for everyone in the room.
+    /// A publication to be delivered to all members of the room.
     Publication { room: Name, publication: Arc<Publication> },
-    /// A publication is on its way to the room's members. Its place, where it has one in any log.
+    /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
     Published { from: Origin, room: Name, position: Option<LogPosition> },
-    /// A part of the log.
+    /// A page of the log.
     History { from: Origin, room: Name, result: Result<Page, Error> },
-    /// Who is in the room; `None` where that is more than an answer may hold.
+    /// The members of the room; `None` when their list exceeds the bound of the answer.
     Presence { from: Origin, members: Option<Vec<Arc<ClientInfo>>> },
-    /// How many connections are in the room, and how many users; all the anonymous ones count as one.
+    /// The number of connections in the room and the number of their users; all anonymous connections count as one
+    /// user.
     PresenceStats { from: Origin, clients: usize, users: usize },
-    /// What the log retained is forgotten.
+    /// The retained publications were dropped.
     HistoryRemoved { from: Origin },
-    /// A member came.
+    /// A member joined the room.
     MemberJoined { room: Name, member: Arc<ClientInfo> },
-    /// A member went.
+    /// A member left the room.
     MemberLeft { room: Name, member: Arc<ClientInfo> },
-    /// The room has its first member.
+    /// The room got its first member.
     Occupied(Name),
     /// The room lost its last member.
     Vacated(Name),
 }
 
-/// Who waits for an answer of the home.
+/// The receiver of the home's answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// A backend.
+    /// A call of a backend.
     Call(Caller),
-    /// A command with this id.
+    /// A command with this id of a `json` client.
     Json { conn: ConnId, id: u64 },
-    /// A message of a plain connection; it is answered when it carried an `id`, which is any JSON.
+    /// A message of a `plain` client; it is answered only when it had an `id`, which is any JSON text.
     Plain { conn: ConnId, id: Option<String> },
 }
 
-/// Which of a backend's calls waits.
+/// The call of a backend that waits for an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Caller {
-    /// A whole call.
+    /// A call that makes one request.
     Whole(CallId),
-    /// One part of a call that gathers several.
+    /// Part `at` of a call that makes several requests and gathers their answers under the number `gather`.
     Part { gather: u64, at: usize },
 }
 
-/// Which attempt to join is meant: an answer to one that was given up names a number that nobody waits for.
+/// The number of an attempt to join. The number of an attempt that was given up matches no later one, so its late
+/// answer is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct JoinId(pub u64);

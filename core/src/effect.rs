@@ -16,7 +16,7 @@ pub enum Effect {
     Wake(ConnId),
     /// This connection, to which [`crate::Shard::is_paused`] applied, may be read from again.
     ResumeReading(ConnId),
-    /// Verify this token and answer with [`Input::Authenticated`].
+    /// Verify this token and answer with [`crate::Input::Authenticated`].
     Authenticate {
         /// The connection.
         conn: ConnId,

@@ -120,14 +120,14 @@ pub enum Input {
         /// At most as many as were pending.
         bytes: usize,
     },
-    /// The answer to [`Effect::Authenticate`].
+    /// The answer to [`crate::Effect::Authenticate`].
     Authenticated {
         /// The connection.
         conn: ConnId,
         /// What the token says, if a verifier vouches for it.
         verdict: Result<VerifiedClaims, BadToken>,
     },
-    /// A backend's call. It is answered by exactly one [`Effect::Reply`].
+    /// A backend's call. It is answered by exactly one [`crate::Effect::Reply`].
     Call {
         /// Chosen by the caller, returned with the reply.
         call: CallId,

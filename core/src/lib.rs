@@ -1,8 +1,29 @@
-//! The state machine of Parlor, a room server for WebSockets: which connections there are, who is in which room, what
-//! waits to be written to whom. It has no clock, no randomness, no I/O and no threads, so one run is fully determined by
-//! its inputs: it can be recorded, replayed, and searched for every way in which it could go wrong.
+//! The state machine of Parlor, a room server for WebSockets: [`Input`] → [`Shard`] → [`Effect`]. It has no clock, no
+//! randomness, no I/O and no threads, so a run is fully determined by its inputs: it can be recorded, replayed, and
+//! searched for every way in which it could go wrong.
 //!
-//! # Driving it
+//! # The turn contract
+//!
+//! 1. An upgrade request becomes a connection by [`Shard::accept`], which returns its id or the limit that it exceeds.
+//! 2. Whatever happens to a connection, a call or the clock is an [`Input`] for [`Shard::handle`]. One input is handled to
+//!    its end, or to the end of its work budget: that is a turn.
+//! 3. The turn returns its effects. The caller carries them out in order, all of them, before the next input.
+//! 4. [`Effect::Wake`] names a connection that has something to write. The caller writes what [`Shard::pending`] shows, as
+//!    much as the socket takes, and reports how much with [`Input::Flushed`]. A connection that must not be written to has
+//!    nothing pending.
+//! 5. Where [`Shard::is_spent`] or [`Shard::has_work`] says so, the caller first offers everything that is pending to the
+//!    sockets, says so with [`Shard::all_offered`], and calls [`Shard::resume`], which is a turn as well.
+//! 6. Where [`Shard::is_paused`] says so, the caller does not read from the connection, until [`Effect::ResumeReading`].
+//! 7. At the time of [`Shard::poll_timeout`] an [`Input::Tick`] is due. Every call carries the time; a clock that goes back
+//!    is held where it was.
+//! 8. [`Effect::Closed`] is the last effect of a connection, and there is exactly one. The socket is closed then, and the id
+//!    never names another connection.
+//!
+//! A client that breaks a rule is an input, and never an error that a caller could forget to handle. A caller that breaks one,
+//! such as by naming a connection that has ended, is ignored and counted. A broken guarantee is a panic with the name of the
+//! guarantee; the caller drops the shard.
+//!
+//! # Example
 //!
 //! ```
 //! use parlor_core::{Config, Effect, Input, Instant, Now, Shard, Upgrade};
@@ -20,13 +41,13 @@
 //! for effect in shard.handle(now, Input::Upgraded { conn }) {
 //!     match effect {
 //!         Effect::Wake(conn) => dirty.push(conn), // it has something to write
-//!         Effect::ResumeReading(_) => {}                 // read from it again: `is_paused` is over
+//!         Effect::ResumeReading(_) => {}          // read from it again: `is_paused` is over
 //!         Effect::Authenticate { .. } => {}       // check a signature, answer with Input::Authenticated
-//!         Effect::TokenRefused { .. } => {}       // a line in a log: this token was good for nothing
+//!         Effect::TokenRefused { .. } => {}       // a line in a log: the token was refused
 //!         Effect::Finish(_) => {}                 // the Close is written: end our side of the stream
-//!         Effect::Closed { .. } => {}             // hang up on the socket
+//!         Effect::Closed { .. } => {}             // close the socket
 //!         Effect::Reply { .. } => {}              // the answer to an Input::Call
-//!         Effect::Event(_) => {}                  // a room or a user came or went
+//!         Effect::Event(_) => {}                  // a room was occupied, a user came online, ...
 //!     }
 //! }
 //!
@@ -47,9 +68,6 @@
 //! assert!(shard.poll_timeout().is_some());
 //! ```
 //!
-//! What a peer does wrong is an input, never an error to forget a handler for. What the caller does wrong, such as naming
-//! a connection that has ended, is ignored and counted. A broken guarantee is a panic with the guarantee's name.
-//!
 //! # The life of a connection
 //!
 //! ```text
@@ -63,11 +81,28 @@
 //!
 #![doc = include_str!("../LIFECYCLE.md")]
 //!
-//! # The parts
+//! # The map
 //!
-//! The **hub** knows connections and who is in which room here; the **home** gives every message its place in its
-//! room's log. They talk by typed messages only, first in, first out, and [`Shard`] carries those until neither has
-//! anything left to do: that is one turn.
+//! A shard is one hub and one home. They talk by typed messages only, first in, first out, and [`Shard`] carries those until
+//! neither has anything left to do.
+//!
+//! | folder or file | content |
+//! |---|---|
+//! | `shard`, `input`, `effect` | The machine, what goes in and what comes out. |
+//! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
+//! | `hub` | The connections of a shard: who is in which room and belongs to which user, fan-out, commands, calls, turns. |
+//! | `home` | The rooms: the log that orders a room's publications, its members, idempotency keys. |
+//! | `link` | The messages between hub and home. |
+//! | `publication` | Drafts, publications, positions, and what is read of a log. |
+//! | `protocol` | The client protocols, from text to commands and from results to text. |
+//! | [`api`] | The commands of the HTTP API and their replies, and both as JSON. |
+//! | [`admission`] | Addresses, and the routes of upgrade requests. |
+//! | `token` | The claims of a token, and their validation. |
+//! | [`limits`] | The one table of limits, and the algorithm for rates. |
+//! | [`config`], [`close`], [`error`], [`ids`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, names, time, counts, and the state as plain data. |
+//!
+//! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in
+//! `hub/slow_consumers.rs`, and a token is validated in `token/validate.rs`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -83,20 +83,23 @@ impl Shard {
         &self.config
     }
 
-    /// Takes in a connection, from a complete and valid upgrade request. This is the only source of ids.
+    /// Takes in a connection, from a complete and valid upgrade request: step 1 of [the turn contract](crate#the-turn-contract).
+    /// No id comes from anywhere else.
     ///
     /// # Errors
-    /// Which limit is in the way.
+    /// The limit that it exceeds, or that the shard is shutting down.
     ///
     /// # Panics
-    /// When `request.client` is that of a connection that is there: it has to be random.
+    /// When `request.client` is that of a connection that exists: it has to be random.
     pub fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
         self.hub.begin(now);
         self.hub.accept(request)
     }
 
-    /// Handles one input to the end. It never fails: what a peer does wrong is an input, and what the caller does wrong,
-    /// by naming a connection that has ended, is counted.
+    /// Handles one input: steps 2 and 3 of [the turn contract](crate#the-turn-contract). It never fails.
+    ///
+    /// # Panics
+    /// When effects of the turn before were not taken, or when a guarantee is broken.
     pub fn handle(&mut self, now: Now, input: Input) -> Turn<'_> {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.begin(now);
@@ -109,8 +112,11 @@ impl Shard {
         Turn { effects: self.hub.effects.drain(..) }
     }
 
-    /// Goes on with what was put off: see [`Shard::has_work`]. Before that, all that waits is to be offered to its sockets, as
-    /// [`Shard::all_offered`] says, and those that refused are to be given a while.
+    /// Carries out work that an earlier turn left: step 5 of [the turn contract](crate#the-turn-contract). Before it everything
+    /// that is pending is offered to the sockets, and those that refused are given a while.
+    ///
+    /// # Panics
+    /// As [`Shard::handle`].
     pub fn resume(&mut self, now: Now) -> Turn<'_> {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.go_on_at(now);
@@ -119,27 +125,29 @@ impl Shard {
         Turn { effects: self.hub.effects.drain(..) }
     }
 
-    /// Whether commands were put off, so that no outbox fills up before its socket was asked, and no turn is very long: one
-    /// ends when [`Shard::is_spent`], or when it has queued 10,000 frames. [`Shard::resume`] goes on with them; what comes in meanwhile goes before them, but for what the same client says.
+    /// Whether a turn left work for [`Shard::resume`]: step 5 of [the turn contract](crate#the-turn-contract). A turn does so when
+    /// [`Shard::is_spent`], or when it has queued 10,000 frames, so that no outbox fills up before its socket was asked, and no
+    /// turn is very long. Inputs that come in before that work is resumed go before it, but for those of the same client.
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.hub.has_work()
     }
 
-    /// Whether one connection may have been given so much since [`Shard::all_offered`] that nothing more is begun before that
-    /// is called again: a quarter of `outbox_frames` or `outbox_bytes`.
+    /// Whether a connection may have been given a quarter of `outbox_frames` or `outbox_bytes` since [`Shard::all_offered`]. No
+    /// work is begun until that is called again: step 5 of [the turn contract](crate#the-turn-contract).
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.hub.is_spent()
     }
 
-    /// Takes note that all that waits was offered to the sockets: each has taken it, or refuses.
+    /// Records that everything that is pending was offered to the sockets: each has taken it or refuses. Step 5 of [the turn
+    /// contract](crate#the-turn-contract).
     pub fn all_offered(&mut self) {
         self.hub.all_offered();
     }
 
-    /// Whether a connection is not to be read from for now: something that its client said waits, or more than a quarter of an
-    /// outbox waits for the client. [`Effect::ResumeReading`] says when that is over.
+    /// Whether a connection is not to be read from: an earlier command of its client waits, or more than a quarter of an outbox
+    /// waits for its socket. Step 6 of [the turn contract](crate#the-turn-contract).
     #[must_use]
     pub fn is_paused(&self, conn: ConnId) -> bool {
         self.hub.is_paused(conn)
@@ -151,13 +159,15 @@ impl Shard {
         self.hub.can_take_body(bytes)
     }
 
-    /// When [`Input::Tick`] is next useful; `None` when nothing waits for time to pass.
+    /// The time at which [`Input::Tick`] is next useful, or `None` when no deadline is armed. Step 7 of [the turn
+    /// contract](crate#the-turn-contract).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.hub.next_deadline(), self.home.next_deadline()].into_iter().flatten().min()
     }
 
-    /// What to write to a connection's socket; `None` when nothing waits or the connection has ended.
+    /// The bytes to write to a connection's socket, or `None` when none wait or the connection has ended. Step 4 of [the turn
+    /// contract](crate#the-turn-contract).
     #[must_use]
     pub fn pending(&self, conn: ConnId) -> Option<Pending<'_>> {
         let (queue, is_last) = self.hub.queue(conn)?;

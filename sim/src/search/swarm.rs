@@ -19,9 +19,9 @@ pub struct Options {
     pub steps: usize,
     /// The world and the subject's configuration.
     pub setup: Setup,
-    /// How often what is done, by kind of action.
+    /// Weight of each kind of action among those that clients and backends do.
     workload: Vec<u64>,
-    /// How often what goes wrong, by kind of action.
+    /// Weight of each kind of action among the faults.
     faults: Vec<u64>,
     /// In how many of 100 steps something goes wrong instead of something being done.
     fault_percent: u64,
@@ -44,8 +44,8 @@ enum ProtocolMix {
     Plain,
 }
 
-/// What a run cannot do without: where one of these is off, nothing happens in it.
-const FLOOR: [(&str, u64); 10] = [
+/// Actions that every run has, each with its least weight, since nothing happens in one without them.
+const ALWAYS: [(&str, u64); 10] = [
     ("accept", 60),
     ("upgrade", 60),
     ("connect", 60),
@@ -57,8 +57,8 @@ const FLOOR: [(&str, u64); 10] = [
     ("respond", 30),
     ("advance", 15),
 ];
-/// What else clients and backends do.
-const WORKLOAD: [&str; 14] = [
+/// Actions that 60 of 100 runs have, with a weight of 1 to 30.
+const OFTEN: [&str; 14] = [
     "leave",
     "together",
     "select",
@@ -74,8 +74,8 @@ const WORKLOAD: [&str; 14] = [
     "api-misuse",
     "resume",
 ];
-/// What happens in a session that lasts.
-const SESSION: [&str; 19] = [
+/// Actions that are drawn as [`OFTEN`], with 30 more in a calm run: they need clients that stay.
+const OFTEN_AND_MORE_IF_CALM: [&str; 19] = [
     "recover",
     "watch",
     "recover-and-watch",
@@ -96,8 +96,9 @@ const SESSION: [&str; 19] = [
     "api-refresh",
     "api-batch",
 ];
-/// What was drawn later than the others, each from a stream of its own: in so many of 100 runs, and by how much.
-const LATER: [(&str, u64, u64); 7] = [
+/// Actions that are each drawn from a stream of their own, so that one more changes no run: in how many of 100 runs there
+/// are any, and their largest weight. New actions go here.
+const OWN_STREAM: [(&str, u64, u64); 7] = [
     ("accept-since", 30, 60),
     ("api-disconnect-some", 20, 60),
     ("api-subscribe-some", 20, 30),
@@ -106,7 +107,7 @@ const LATER: [(&str, u64, u64); 7] = [
     ("api-list", 20, 40),
     ("api-much", 8, 3),
 ];
-/// What goes wrong, in families that are on or off together.
+/// Faults, in families that are on or off together.
 const FAULTS: [&[&str]; 6] = [
     &["lose", "break", "stale"],
     &["stall", "narrow", "write", "resume"],
@@ -117,25 +118,25 @@ const FAULTS: [&[&str]; 6] = [
 ];
 
 impl Options {
-    /// What this seed draws.
+    /// Draws the options of this seed.
     #[must_use]
     pub fn draw(seed: u64, steps: usize) -> Self {
         let mut rng = Rng::stream(seed, "options");
         let setup = draw_setup(seed, &mut rng);
         let mut workload = vec![0; Action::WORDS.len()];
-        for word in WORKLOAD {
+        for word in OFTEN {
             let weight = rng.between(1, 30);
             let is_on = rng.chance(60);
             workload[kind(word)] = if is_on { weight } else { 0 };
         }
         // Partial writes need company: one alone is soon made whole by a flush.
         workload[kind("write")] *= 3;
-        for (word, floor) in FLOOR {
-            workload[kind(word)] = floor + rng.below(40);
+        for (word, least) in ALWAYS {
+            workload[kind(word)] = least + rng.below(40);
         }
         // Where time runs, hardly anyone lives long enough for all that a session is made of.
         let is_calm = rng.chance(50);
-        for word in SESSION {
+        for word in OFTEN_AND_MORE_IF_CALM {
             let weight = rng.between(1, 30) + if is_calm { 30 } else { 0 };
             let is_on = rng.chance(60);
             workload[kind(word)] = if is_on { weight } else { 0 };
@@ -146,7 +147,7 @@ impl Options {
         // A token for a room is good for little until it is looked at, which happens to most tokens of other kinds.
         workload[kind("join-by-token")] *= 3;
         workload[kind("refresh")] *= 3;
-        for (word, percent, most) in LATER {
+        for (word, percent, most) in OWN_STREAM {
             let mut rng = Rng::stream(seed, word);
             workload[kind(word)] = if rng.chance(percent) { rng.between(1, most) } else { 0 };
         }
@@ -362,6 +363,17 @@ impl fmt::Display for Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_action_has_a_weight_in_random_runs() {
+        let drawn = ALWAYS.iter().map(|(word, _)| *word).chain(OFTEN).chain(OFTEN_AND_MORE_IF_CALM);
+        let drawn =
+            drawn.chain(OWN_STREAM.iter().map(|(word, ..)| *word)).chain(FAULTS.iter().copied().flatten().copied());
+        let drawn: Vec<&str> = drawn.collect();
+        let others: Vec<&str> = Action::WORDS.iter().copied().filter(|word| !drawn.contains(word)).collect();
+        // A shutdown is drawn by itself, a healing ends every run, and searches alone let clients enter at one stroke.
+        assert_eq!(others, ["shutdown", "heal", "enter"]);
+    }
 
     #[test]
     fn a_seed_draws_the_same_run() {

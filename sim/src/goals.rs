@@ -1,4 +1,4 @@
-//! What must happen sometimes: a batch of runs in which something interesting never happened proves little.
+//! Goals: events that a batch of runs must reach, since one in which nothing interesting happened proves little.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! goals {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// What it is that happened.
+            /// The event, as a sentence.
             #[must_use]
             pub fn sentence(self) -> &'static str {
                 match self { $(Self::$name => $sentence,)* }

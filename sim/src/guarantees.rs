@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 macro_rules! guarantees {
     ($($name:ident = $sentence:literal,)*) => {
-        /// What is claimed (G: DESIGN section 4) or follows from it.
+        /// A guarantee: G1 to G10 are claimed by the server, the others follow from them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[expect(missing_docs, reason = "each is documented by its sentence")]
         pub enum Guarantee { $($name,)* }
@@ -14,7 +14,7 @@ macro_rules! guarantees {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// What it says.
+            /// The guarantee as a sentence.
             #[must_use]
             pub fn sentence(self) -> &'static str {
                 match self { $(Self::$name => $sentence,)* }
@@ -116,9 +116,9 @@ impl FromStr for Guarantees {
 pub struct Failure {
     /// Which.
     pub guarantee: Guarantee,
-    /// What should have been.
+    /// The expectation.
     pub expected: String,
-    /// What was.
+    /// The observation that differs from it.
     pub saw: String,
 }
 

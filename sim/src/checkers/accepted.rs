@@ -1,4 +1,4 @@
-//! What was put in and accepted: which message, for which rooms, and at which place of a room's log it is, as those say
+//! Messages that were accepted: each with its rooms, and its position in a room's log as those say
 //! who were told.
 
 use super::calls::Sent;
@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A room and an epoch of it.
 type LogId = (String, String);
 
-/// What was put in.
+/// Messages that clients and backends have published.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Accepted {
     /// Each message with its payload, and the rooms that it is for; the one without a name is for those told without one.
     sent: BTreeMap<u64, (Value, Vec<String>)>,
     /// Which message is known to be at which place.
     logs: BTreeMap<LogId, BTreeMap<u64, u64>>,
-    /// What calls with a key were told.
+    /// Positions that calls with an idempotency key were answered.
     told: BTreeSet<(LogId, u64)>,
 }
 

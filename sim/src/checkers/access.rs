@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Permission denied.
 const DENIED: u64 = 103;
 
-/// What one connection is known to be and to have shown.
+/// Rooms, user and tokens of one connection, as far as they were seen.
 #[derive(Clone, Debug, Default)]
 struct Standing {
     shown: Vec<ShownToken>,

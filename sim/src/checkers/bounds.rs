@@ -1,4 +1,4 @@
-//! What is held is bounded by limits and connections, what one input does by its size and by what comes out of it, and
+//! State is bounded by limits and connections, the work of one input by its size and by what comes out of it, and
 //! who stays under half of a rate is never refused for it.
 
 use super::rates::RequestRates;
@@ -22,17 +22,17 @@ const LAST_BYTES: u64 = LAST * 127;
 /// Effects and frames of an input that come of nothing but that there is a connection.
 const EACH: u64 = 8;
 
-/// What was seen of loads.
+/// Loads that were seen: state, queues and rates.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     limits: Limits,
     rates: RequestRates,
-    /// What was there before this turn, and how many frames were queued until then.
+    /// Connections and rooms before this turn, and the number of frames queued until then.
     conns: u64,
     queued: u64,
     /// The node keeps too much of what is unfinished, or did.
     is_full: bool,
-    /// What each socket was offered last and did not take: the frames of it, and the bytes that are left.
+    /// Frames and bytes that each socket was offered last and did not take.
     left: BTreeMap<usize, (u64, u64)>,
 }
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 /// One call, or one part of a batch.
 pub(super) struct CallPart<'a> {
-    /// What was asked.
+    /// The command.
     pub command: &'a Command,
-    /// What it was answered: a result, or an error with its `code`.
+    /// The answer: a result, or an error with its `code`.
     pub answer: Result<&'a Value, &'a Value>,
 }
 
@@ -58,7 +58,7 @@ fn judged<'a>(answer: &'a Value, name: &str) -> Result<&'a Value, &'a Value> {
 }
 
 impl<'a> CallPart<'a> {
-    /// What it has put in.
+    /// Messages that it has published.
     pub(super) fn sent(&self) -> Vec<Sent<'a>> {
         let place = self.answer.ok();
         let message = |room: &str, message: &'a Message, place| Sent {

@@ -18,13 +18,13 @@ const SLOW: u16 = 3008;
 /// The code that stands for no Close frame.
 const NO_FRAME: u16 = 1006;
 
-/// What is known of all connections.
+/// Conduct of all connections so far.
 #[derive(Clone, Debug)]
 pub(super) struct Closes {
     limits: Limits,
     allow_anonymous: bool,
     conducts: BTreeMap<usize, Conduct>,
-    /// What backends have done to connections so far.
+    /// Effects of backends' calls on connections so far.
     refreshes: bool,
     places: bool,
     shutdown: bool,

@@ -1,10 +1,10 @@
-//! What has happened to a connection that may end it.
+//! Events in the life of a connection that may end it.
 
 use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, Which};
 use parlor_core::{Input, Lost, Now, Upgrade, Violation};
 
-/// What has happened to a connection that may end it. Times are in nanoseconds.
+/// Events in the life of a connection that may end it. Times are in nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conduct {
     /// Its public id, and the users that its tokens name.
@@ -38,7 +38,7 @@ pub(super) struct Conduct {
     pub violations: Vec<Violation>,
     /// How many rooms its URL names.
     pub rooms: usize,
-    /// What its socket was offered and has not taken.
+    /// Bytes that its socket was offered and has not taken.
     pub left: usize,
     /// It read that it is slow while it was.
     pub slow: bool,

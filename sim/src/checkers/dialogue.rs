@@ -1,4 +1,4 @@
-//! What a client makes of what it says and reads: which command a frame answers, and which rooms it is in. This is the
+//! A client's reading of its own dialogue: which command a frame answers, and which rooms it is in. This is the
 //! client protocol as an SDK knows it, and nothing about the server.
 
 use crate::checkers::observation::{Observed, ObservedTurn};
@@ -30,7 +30,7 @@ pub(super) struct Dialogue(BTreeMap<usize, ClientDialogue>);
 type Tell<'a> = &'a mut dyn FnMut(Observed<'_>) -> Result<(), Failure>;
 
 impl Dialogue {
-    /// What a client wants to recover that has not been answered, and what it is about to say.
+    /// Recoveries that a client has asked for without an answer yet, and those in the text that it is about to send.
     pub(super) fn wants(&self, client: usize, text: &str) -> Vec<RecoveryRequest> {
         let Some(side) = self.0.get(&client).filter(|side| side.json) else { return Vec::new() };
         let mut wants: Vec<RecoveryRequest> =

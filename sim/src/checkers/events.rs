@@ -1,4 +1,4 @@
-//! What begins ends, and nothing begins twice: rooms are occupied and vacated, users online and offline, members come and
+//! Nothing begins twice or ends twice: rooms are occupied and vacated, users online and offline, members come and
 //! go in turns, numbered without a hole.
 
 use crate::checkers::checker::{Checked, Checker};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of each member of a room, as a client knows them, whether it came last, or went.
 type KnownMembers = BTreeMap<(String, String), bool>;
 
-/// What was told so far.
+/// Events that were told so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     /// The number of the last event.

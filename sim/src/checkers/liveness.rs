@@ -10,7 +10,7 @@ use parlor_core::stats::Gauges;
 use parlor_core::{Change, ConnId, Effect, Input, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one client waits for.
+/// Answers that one client waits for.
 #[derive(Clone, Copy, Debug, Default)]
 struct PendingAnswers {
     /// Tokens of it that nobody has looked at.

@@ -1,7 +1,7 @@
 //! Property checkers: each judges one thing that a user could state, over what is seen from outside alone. They know none
 //! of core's rules and constants, keep no state of the server, and never ask the reference model.
 //!
-//! What is seen is an [`Observation`]: who came, what was put in and what came of it, what a socket was offered and took,
+//! They see [`Observation`](observation::Observation)s: connections, inputs with their effects, bytes offered to and taken by sockets,
 //! which frames a client read. [`dialogue`](Dialogue) adds what follows from the client protocol alone: which command a
 //! frame answers, and which room a client takes itself to be in.
 
@@ -88,7 +88,7 @@ impl Checkers {
         &self.noticed
     }
 
-    /// What the client of this input may be about to recover: what it says now, and what it waits for.
+    /// Recoveries that the client of this input may get: those that it asks for now, and those that it waits for.
     #[must_use]
     pub fn wants(&self, input: &Input) -> Vec<RecoveryRequest> {
         let Some(client) = input.conn().and_then(|conn| self.clients.get(&conn).copied()) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! What property checkers see of a run.
+//! The events of a run that property checkers see.
 
 use crate::checkers::sent_command::SentCommand;
 use crate::checkers::want::RecoveryRequest;
@@ -6,7 +6,7 @@ use crate::world::frames::ReceivedFrame;
 use parlor_core::stats::Gauges;
 use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
 use serde_json::Value;
-/// What one turn was given, and what came of it.
+/// One turn: its input, and everything that came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedTurn<'a> {
     /// The input.
@@ -34,7 +34,7 @@ pub struct Observation<'a> {
     pub what: Observed<'a>,
 }
 
-/// What can be seen from outside. A `client` is given by its number.
+/// One event that can be seen from outside. A `client` is given by its number.
 #[expect(missing_docs, reason = "each is documented by its sentence")]
 #[derive(Clone, Copy, Debug)]
 pub enum Observed<'a> {
@@ -48,9 +48,9 @@ pub enum Observed<'a> {
     Offered { client: usize, waiting: usize, frames: usize, taken: usize },
     /// A client read a frame; `text` is its JSON, or null.
     Read { client: usize, frame: &'a ReceivedFrame, text: &'a Value },
-    /// What a client read answers this command, with a result or with an error's number.
+    /// A client read the answer to this command: a result, or an error's number.
     Answered { client: usize, command: &'a SentCommand, answer: Result<&'a Value, u64> },
-    /// What the history had behind what a client had last, before and after a turn in which it may have recovered.
+    /// The publications after a client's position, before and after a turn in which it may have recovered.
     Histories { want: &'a RecoveryRequest, before: &'a Value, after: &'a Value },
     /// A client reads that it is in a room, and where it is in the room's log. The room without a name is everybody.
     Entered { client: usize, room: &'a str, place: &'a Value },

@@ -5,7 +5,7 @@ use crate::checkers::sent_command::SentCommand;
 use parlor_core::{Address, ConnId, Limit, Limits, Now, Refused, Upgrade};
 use std::collections::BTreeMap;
 
-/// What a client has asked for in all: it may have waited, and be done at once.
+/// Requests of a client in all: those that have waited may be carried out at once.
 #[derive(Clone, Copy, Debug, Default)]
 struct RequestCounts {
     frames: u32,
@@ -14,7 +14,7 @@ struct RequestCounts {
     publishes: u32,
 }
 
-/// What was seen of rates.
+/// Requests and new connections, as far as they were seen.
 #[derive(Clone, Debug)]
 pub(super) struct RequestRates {
     limits: Limits,

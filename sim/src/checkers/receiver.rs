@@ -1,11 +1,11 @@
-//! What comes to one connection, room by room.
+//! Publications that come to one connection, room by room.
 
 use super::accepted::{Accepted, broken, number};
 use crate::checkers::checker::Checked;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What one client receives of one room.
+/// Publications of one room that one client has received.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoomStream {
     epoch: String,
@@ -17,14 +17,14 @@ pub(super) struct RoomStream {
     pub owed: Vec<u64>,
 }
 
-/// What must have come when so many bytes have.
+/// Publications that must have come when so many bytes have.
 #[derive(Clone, Debug, Default)]
 struct Due {
     bytes: usize,
     rooms: Vec<Debt>,
 }
 
-/// What is to come of a room, to one that stays there: the place of its newest message, and the messages without a place.
+/// Publications of a room that are owed to a member: up to the position of its newest, and those without a position.
 #[derive(Clone, Debug)]
 struct Debt {
     room: String,
@@ -39,7 +39,7 @@ impl RoomStream {
     }
 }
 
-/// What has come to one connection.
+/// Publications that have come to one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
     pub runs: BTreeMap<String, RoomStream>,

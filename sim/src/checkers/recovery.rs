@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 /// The answer to a client that would have an error in place of an unsuccessful recovery.
 const UNRECOVERABLE: u64 = 112;
 
-/// What the history had behind a position, before and after each of the turns in which a client could have got it.
+/// Publications after a position, before and after each of the turns in which a client could have got them.
 type Histories = Vec<[Value; 2]>;
 
-/// What was asked of the history.
+/// Position that the history was read from.
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
     limits: Limits,
@@ -24,7 +24,7 @@ pub(super) struct Recovery {
     histories: BTreeMap<RecoveryRequest, (usize, Histories)>,
 }
 
-/// What a history has of what is wanted, if it has all of it.
+/// Publications that are wanted, if the history has all of them.
 fn all_of<'a>(history: &'a Value, want: &RecoveryRequest) -> Option<&'a [Value]> {
     let result = &history["result"];
     let (publications, top) = (result["publications"].as_array()?, result["offset"].as_u64()?);
@@ -94,7 +94,7 @@ fn is_due(want: &RecoveryRequest, histories: &Histories) -> Result<(), Failure> 
     Err(Failure::new(Guarantee::G5, expected, format_args!("nothing, of {}", histories[0][0]["result"])))
 }
 
-/// What was recovered is what the history had, or the beginning of it.
+/// Checks that the recovered publications are those of the history, or the first of them.
 fn is_right(want: &RecoveryRequest, histories: &Histories, place: &Value) -> Result<(), Failure> {
     let got = place["publications"].as_array().map(Vec::as_slice).unwrap_or_default();
     let agrees = |history: &Value| {

@@ -4,7 +4,7 @@ use serde_json::Value;
 /// A command that waits for its answer.
 #[derive(Clone, Debug, Default)]
 pub struct SentCommand {
-    /// What it is answered with; 0 where it is not answered.
+    /// The id of its reply; 0 where there is none.
     pub id: u64,
     /// Which.
     pub method: String,

@@ -5,7 +5,7 @@ use parlor_core::{Claims, Limits};
 /// A token that was looked at, and when.
 #[derive(Clone, Debug)]
 pub(super) struct ShownToken {
-    /// What it says, if it says anything.
+    /// Its claims, if its signature was good.
     pub claims: Option<Claims>,
     /// Milliseconds since 1970.
     pub unix_ms: u64,

@@ -1,9 +1,9 @@
-//! What a client that comes back asks for.
+//! Recoveries that a client asks for when it comes back.
 
 use crate::checkers::sent_command::SentCommand;
 use serde_json::Value;
 
-/// What a client wants to have of a room.
+/// One recovery: the publications of a room after a position.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecoveryRequest {
     /// Which client.
@@ -12,12 +12,12 @@ pub struct RecoveryRequest {
     pub room: String,
     /// The log in which it was; empty for any.
     pub epoch: String,
-    /// What it has had last.
+    /// The offset that it has had last.
     pub offset: u64,
 }
 
 impl RecoveryRequest {
-    /// What a command wants.
+    /// The recoveries that a command asks for.
     #[must_use]
     pub fn of(client: usize, command: &SentCommand) -> Vec<Self> {
         let want = |room: &str, fields: &Value| {

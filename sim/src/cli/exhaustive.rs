@@ -52,7 +52,7 @@ pub fn exhaustive(words: &[&str]) -> Result<ExitCode, String> {
     }
 }
 
-/// What is searched.
+/// Names the scope that is searched.
 fn introduction(scope: &Scope) -> String {
     let kinds = Action::WORDS.iter().enumerate();
     let kinds = kinds.filter(|(kind, _)| scope.actions.iter().any(|action| action.kind() == *kind));

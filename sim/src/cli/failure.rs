@@ -1,4 +1,4 @@
-//! What becomes of a failure: it is made short, told, and saved so that one command repeats it.
+//! A failure's report: the trace is made short, printed, and saved so that one command repeats it.
 
 use parlor_sim::guarantees::{Failure, Guarantee};
 use parlor_sim::search::report::{self, COMMAND};

@@ -1,4 +1,4 @@
-//! What is not random: traces, and hunts for what is known to be wrong.
+//! Commands that are not random: `replay`, `shrink` and `hunt`.
 
 use super::failure::{NamedSubject, fail};
 use super::flags::Flags;
@@ -84,7 +84,7 @@ fn replay_in<S: Subject>(trace: &Trace) -> ExitCode {
     }
 }
 
-/// What a hunt can be told to hunt in.
+/// The subjects of `hunt`, as an error lists them.
 pub const PREY: &str = "it is v0, v1, parlor, seeded, or seeded: with a name that `hunt seeded` tells";
 
 pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
@@ -148,7 +148,7 @@ fn table_of_witnesses(subject: &str) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What finds it. Checkers have a property of their own for what it breaks.
+/// Looks for a defect. A checker may name another guarantee than the reference model does.
 fn hunted(seeded: &Seeded, judges: Judges) -> Result<Find, String> {
     match judges {
         Judges::All => seeded.hunt(),

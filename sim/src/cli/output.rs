@@ -1,4 +1,4 @@
-//! What the program prints: results on standard output, progress and complaints on standard error.
+//! Output of the program: results on standard output, progress and errors on standard error.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr, stdout};

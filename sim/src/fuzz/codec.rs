@@ -1,4 +1,4 @@
-//! What a client writes, raw: through the server's own driver and host, over an invented socket.
+//! Raw bytes of a client, through the server's own driver and host, over an invented socket.
 
 use super::rfc6455::{self, ReaderEvent, Reading};
 use super::taken::Taken;
@@ -57,7 +57,7 @@ pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
     }
 }
 
-/// What an input is made of.
+/// The parts of an input.
 struct CodecInput<'a> {
     target: &'static str,
     cut: u8,
@@ -78,9 +78,9 @@ const NOW: Now = Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// More than one read takes at once.
 const MOST_BYTES: usize = 16 << 10;
-/// What a byte can come to: a command that is refused is a byte or two, and its answer has a hundred.
+/// The most bytes written for one byte read: a refused command is a byte or two, and its answer has a hundred.
 const WORTH: usize = 64;
-/// What comes without having been asked for, and the Close.
+/// Bytes that come unasked, with the Close frame.
 const UNASKED: usize = 1024;
 
 fn limits() -> Limits {

@@ -1,4 +1,4 @@
-//! What a fuzzer runs: for each target an ordinary function of bytes that panics when a guarantee is broken.
+//! Fuzz targets: each is an ordinary function of bytes that panics when a guarantee is broken.
 //!
 //! `fuzz/` hands them to libFuzzer, and `tests/corpus.rs` hands them every input that was found worth keeping. The bytes
 //! are read by position, so that a small change of them is a small change of what happens.

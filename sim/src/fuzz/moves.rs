@@ -1,4 +1,4 @@
-//! What one input may change: rules for the difference between two states, without a model of what should come of it.
+//! Rules for the difference that one input makes between two states, without a model of what should come of it.
 
 use crate::subjects::subject::TurnReport;
 use parlor_core::limits::Limits;
@@ -27,7 +27,7 @@ pub(super) fn judge_accept(before: &Snapshot, after: &Snapshot, accepted: Result
     assert_eq!(*before, rest, "P1: another one is no matter of anybody else");
 }
 
-/// What was told in events, and what is asked and not answered.
+/// Rooms and users as events have told them, and tokens whose check is not answered.
 #[derive(Default)]
 pub(super) struct EventLedger {
     seq: u64,
@@ -195,7 +195,7 @@ impl Step {
         }
     }
 
-    /// What waits only grows at its end and shrinks at its front, but that the newest Pong goes first; and what one
+    /// An outbox only grows at its end and shrinks at its front, but that the newest Pong goes first; and what one
     /// client says is no matter of who another one is, and where.
     fn judge_open(&self, before: &ConnView, after: &ConnView, named: bool) {
         if !(named && matches!(self.input, Input::Ping { .. })) {

@@ -1,4 +1,4 @@
-//! What a client has said, read out of all its bytes at once (RFC 6455 section 5): to compare what a server hears with.
+//! A second reader of RFC 6455: reads a client's bytes all at once (section 5), for comparison with what the server hears.
 
 use parlor_core::Violation;
 
@@ -14,7 +14,7 @@ pub(super) enum ReaderEvent {
     Broken(Violation),
 }
 
-/// What is said in `bytes`, as far as it is whole, and what may or must come after that.
+/// The whole frames of some bytes, and the broken rules that may or must be noticed after them.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub whole: Vec<ReaderEvent>,

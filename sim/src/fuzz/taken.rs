@@ -1,6 +1,6 @@
 //! Bytes read from the front. Where none are left, they are zero.
 
-/// What is left of an input.
+/// The rest of an input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken<'a>(pub &'a [u8]);
 
@@ -21,7 +21,7 @@ impl<'a> Taken<'a> {
         low + u64::from(self.byte()) % (high - low + 1)
     }
 
-    /// What is left, in steps of `N` bytes; what does not fill one is left out.
+    /// The rest in steps of `N` bytes; a last step that is not full is left out.
     pub fn steps<const N: usize>(self) -> impl Iterator<Item = [u8; N]> + use<'a, N> {
         self.0.as_chunks().0.iter().copied()
     }

@@ -7,9 +7,9 @@ use std::fmt;
 pub struct FuzzTarget {
     /// Its name, which is that of its corpus too.
     pub name: &'static str,
-    /// What is run on an input. It panics when a guarantee is broken.
+    /// Runs an input. It panics when a guarantee is broken.
     pub run: fn(&[u8]),
-    /// What an input stands for, line by line. What is known of it only by running it is told before it is judged, which
+    /// Tells what an input stands for, line by line. Lines that only a run can give come before its checks, which
     /// may end in a panic.
     pub tell: fn(&[u8], Teller<'_>),
 }

@@ -1,8 +1,8 @@
-//! What clients and backends say where only what comes of it matters: a table of texts with places to fill in.
+//! Texts of clients and backends with placeholders, for runs in which only the effects matter.
 
 use parlor_core::{ClientId, Snapshot};
 
-/// What fills the places of a text.
+/// Values for the placeholders of a text.
 pub(super) struct Places {
     room: String,
     epoch: String,

@@ -87,7 +87,7 @@ const PLACED: [(Limit, &[u64]); 23] = [
     (Limit::ClientPublishes, &[1, 3]),
 ];
 
-/// What the world is like: a byte for each thing that is not as it is by default, which zeros stand for, and at the end
+/// The setup: a byte for each setting, where zero stands for the default, and at the end
 /// what there is of limits that have no such place.
 pub(super) fn setup(taken: &mut Taken<'_>) -> Setup {
     let (conns, rooms, users) = (taken.between(1, 6), taken.between(1, 3), taken.between(1, 3));

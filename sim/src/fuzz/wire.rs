@@ -1,4 +1,4 @@
-//! What clients and backends write, raw: through the public entry points, into a machine in which something goes on.
+//! Raw texts of clients and backends, through the public entry points, into a machine in which something goes on.
 
 use super::taken::Taken;
 use super::target::Teller;
@@ -34,7 +34,7 @@ pub fn wire_decode(bytes: &[u8]) {
     }
 }
 
-/// What is read, and in what it is put.
+/// The kind of input, and how it is handed in.
 pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
     let mut taken = Taken(bytes);
     let (kind, variant) = (taken.byte() % 5, taken.byte());
@@ -51,7 +51,7 @@ pub(super) fn tell(bytes: &[u8], tell: Teller<'_>) {
     }
 }
 
-/// What the first byte says.
+/// The kind that the first byte selects.
 const KINDS: [&str; 5] =
     ["a json client", "a plain client", "a body of the API's", "what a token says", "the target of an upgrade request"];
 
@@ -67,7 +67,7 @@ fn target_of(variant: u8, bytes: &[u8]) -> String {
 const NOW: Now = Now { mono: Instant(1_000_000_000), unix_ms: 1_795_352_400_000 };
 /// A byte of what comes in can be escaped twice: by what names it, and again as a part of JSON.
 const ESCAPED: usize = 8;
-/// What goes around one answer, its words included.
+/// The most bytes around one answer, with the words of an error.
 const ANSWER: usize = 1024;
 /// No command, and no part of a batch, is shorter.
 const COMMAND: usize = 6;
@@ -142,7 +142,7 @@ impl ConnectedShard {
         self.input(Input::Call { call: CallId(0), command }).expect("an answer").expect("a good one");
     }
 
-    /// What the connection is sent, written out: how many bytes, and the frames, whose texts are JSON of one line.
+    /// Writes out everything that waits: counts the bytes, and checks frames whose texts are JSON of one line.
     fn receive(&mut self) -> (usize, Vec<ReceivedFrame>) {
         let Some(pending) = self.shard.pending(self.conn) else { return (0, Vec::new()) };
         let bytes: Vec<u8> = pending.slices().flatten().copied().collect();
@@ -201,7 +201,7 @@ fn client(variant: u8, target: &str, bytes: &[u8]) {
     place.end();
 }
 
-/// What a token says stands for the token.
+/// Hands in claims as if a token with them had been verified.
 const CONNECT_AS_U: &str = r#"{"id":1,"connect":{"token":"{\"sub\":\"u\",\"channels\":[\"b\"],\"info\":{\"n\":1}}"}}"#;
 
 fn call(variant: u8, body: &[u8]) {
@@ -227,7 +227,7 @@ fn call(variant: u8, body: &[u8]) {
     place.end();
 }
 
-/// What a token says, of a client that joins rooms by it, and again when it is renewed.
+/// Claims of a client that joins rooms by them, and again when they are renewed.
 fn claims(variant: u8, bytes: &[u8]) {
     let claims = std::str::from_utf8(bytes).map_err(|_| BadToken::Malformed).and_then(Claims::parse);
     let verdict = vouch(claims);
@@ -279,7 +279,7 @@ fn route(variant: u8, bytes: &[u8]) {
     }
 }
 
-/// What the machine relies on in a target (it checks only the number of rooms again).
+/// Checks what the machine relies on in a target (it checks only the number of rooms again).
 fn is_possible(plain: &Plain, limits: &Limits) {
     let rooms = &plain.rooms;
     assert!((1..=limits.rooms_per_connection).contains(&rooms.len()), "P1: {rooms:?}");

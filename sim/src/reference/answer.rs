@@ -4,7 +4,7 @@ use super::expect::{WORDS, fits};
 use crate::guarantees::{Failure, Guarantee};
 use serde_json::{Value, json};
 
-/// What the body of the answer must fit, and what is broken when it does not.
+/// The answer that a call must get, and the guarantee that is broken when it gets another.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectedAnswer {
     pub(super) want: Value,

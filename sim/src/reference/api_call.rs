@@ -48,9 +48,9 @@ pub enum ApiCall<'a> {
     ListQuery(ListQuery<'a>),
     /// Several of these, each with its method, one after the other.
     Batch(&'a [(&'static str, ApiCall<'a>)]),
-    /// What is refused with this error.
+    /// A call that is refused with this error.
     Wrong(u16),
-    /// What is done, to nobody.
+    /// A call that is accepted and changes nothing.
     Nobody,
 }
 

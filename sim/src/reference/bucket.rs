@@ -25,14 +25,14 @@ impl Bucket {
         self.0.map_or(0, |(held, at)| at + (full - held))
     }
 
-    /// What one event takes, and what it holds at most.
+    /// The nanoseconds that one event takes, and those that a full bucket holds.
     pub(super) fn size((per_second, burst): (u32, u32)) -> (u64, u64) {
         let each = SECOND / u64::from(per_second);
         (each, each * u64::from(burst.max(1)))
     }
 }
 
-/// What one client has asked for lately.
+/// The buckets of one client, and its account of refusals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClientRates {
     pub(super) frames: Bucket,

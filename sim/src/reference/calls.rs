@@ -1,4 +1,4 @@
-//! What a backend asks for, and what it must be answered.
+//! Calls of backends: what each does, and the answer that it must get.
 
 use super::answer::{ExpectedAnswer, error, result};
 use super::api_call::{ApiCall, ConnectionSelection};
@@ -23,7 +23,7 @@ impl ReferenceModel {
         self.turn.answer = Some(ExpectedAnswer { want, guarantee });
     }
 
-    /// What a call must be answered, and what is broken when it is not.
+    /// Carries out a call. Returns the answer that it must get, and the guarantee that another answer breaks.
     fn carry_out(&mut self, call: &ApiCall<'_>) -> (Value, Guarantee) {
         match call {
             ApiCall::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),

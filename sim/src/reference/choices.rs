@@ -1,4 +1,4 @@
-//! What the subject makes up, and tells in what it puts out: the epochs of logs, and which of the rooms that empty at once
+//! The subject's own choices, read from its output: the epochs of logs, and which of the rooms that empty at once
 //! is the first. Nothing else of a turn is known when it is foreseen.
 
 use super::model::ReferenceModel;

@@ -1,4 +1,4 @@
-//! What came of a turn, compared with what must come of it.
+//! The outcome of a turn compared with the expected one.
 
 use super::connection::{ExpectedConnection, ExpectedEnd, ExpectedPhase};
 use super::model::ReferenceModel;
@@ -380,7 +380,7 @@ impl ReferenceModel {
         total("steps back of the clock:", self.counted.backsteps, totals.clock_backsteps)
     }
 
-    /// What the next turn needs to know of this one.
+    /// Remembers what the next turn needs to know of this one.
     pub(super) fn remember(&mut self, after: &Snapshot) {
         for conn in self.conns.iter_mut().flatten() {
             conn.added = (0, 0);

@@ -19,7 +19,7 @@ pub(crate) struct ExpectedConnection {
     pub client_id: ClientId,
     pub entry: Arrival,
     pub phase: ExpectedPhase,
-    /// What must come out of its socket, in this order.
+    /// Frames that must come out of its socket, in this order.
     pub queue: VecDeque<ExpectedFrame>,
     /// The Pong that goes out at the next end of a frame.
     pub pong: Option<ExpectedFrame>,
@@ -29,17 +29,17 @@ pub(crate) struct ExpectedConnection {
     pub ready: bool,
     /// A token is being looked at.
     pub asked: bool,
-    /// What for.
+    /// Purpose of the token whose check is awaited.
     pub ask: TokenPurpose,
     pub user: Option<usize>,
-    /// What its token says of the user.
+    /// Information about the user from its token.
     pub info: Option<String>,
     /// The turn in which it became the user's.
     pub(super) known: u64,
     /// The rooms that its token names.
     pub granted: Vec<usize>,
     pub filter: Vec<&'static str>,
-    /// What came while a token was being looked at.
+    /// Texts that came while a token was being checked.
     pub waiting: VecDeque<WaitingText>,
     /// Whether its last `connect` was answered with an error: what it has sent behind that is passed over.
     pub turned_down: bool,
@@ -49,7 +49,7 @@ pub(crate) struct ExpectedConnection {
     pub half_frame: usize,
     /// Bytes that the driver has not decoded.
     pub unread: usize,
-    /// What it wants of the rooms that a token puts it in.
+    /// Positions to recover from in the rooms that a token puts it in.
     pub wants: Vec<(usize, RecoverFrom)>,
     /// The rooms that it waits to be put into.
     pub entering: VecDeque<ExpectedJoin>,
@@ -88,7 +88,7 @@ impl ExpectedConnection {
         self.asked || !self.entering.is_empty()
     }
 
-    /// What must come out of its socket, in this order as far as there is one.
+    /// Frames that must come out of its socket, in this order as far as there is one.
     pub(crate) fn coming(&self) -> impl Iterator<Item = &ExpectedFrame> {
         let begun = usize::from(self.half);
         self.queue.iter().take(begun).chain(&self.pong).chain(self.queue.iter().skip(begun))
@@ -267,7 +267,7 @@ pub(crate) struct ExpectedJoin {
     pub seat: ExpectedMembership,
 }
 
-/// What a token is looked at for.
+/// The command or request that a token came with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TokenPurpose {
     /// To come in, or a later `auth` in plain.

@@ -85,7 +85,7 @@ impl ReferenceModel {
         self.tell(client, if frame { ExpectedFrame::ping() } else { ExpectedFrame::json(serde_json::json!({}), 3) });
     }
 
-    /// What a client has to do in time is put off as a whole: it was not listened to.
+    /// Puts off the deadlines of a client that was not listened to, each by its whole time.
     pub(super) fn stand_still_for(&mut self, client: usize) {
         for timer in [ExpectedTimer::Pong, ExpectedTimer::Message] {
             if self.conn(client).is_some_and(|conn| conn.timer(timer).is_some()) {

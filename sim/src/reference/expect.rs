@@ -1,4 +1,4 @@
-//! What a client must see next, and whether it did.
+//! Expected frames: what a client must read next, and whether a frame is that.
 
 use crate::guarantees::Guarantee;
 use crate::world::frames::ReceivedFrame;
@@ -35,14 +35,14 @@ pub(super) enum FrameContent {
     OneOf(Arc<[ExpectedFrame]>),
 }
 
-/// What a subject is free in, all of it; whatever else it says is compared to the byte or the value.
+/// Everything that a subject is free to choose; the rest of its output is compared to the byte or the value.
 pub use freedoms::{CURSOR, EPOCH, WORDS, between};
 
 /// Texts that stand for many.
 mod freedoms {
     use serde_json::Value;
 
-    /// What such a text begins with.
+    /// The first character of such a text.
     pub(super) const MARK: &str = "*";
     /// The words of an error, which are for a person.
     pub const WORDS: &str = "*words";
@@ -60,10 +60,10 @@ mod freedoms {
 
 /// The most that the words of an error take in a frame.
 const WORDS_BYTES: usize = 300;
-/// What an epoch takes, in bytes.
+/// The length of an epoch, in bytes.
 const EPOCH_BYTES: usize = 16;
 
-/// What a text stands for that is one of the [`freedoms`].
+/// A text that stands for many: one of the [`freedoms`].
 enum Pattern {
     Words,
     Cursor,
@@ -102,7 +102,7 @@ impl Pattern {
     }
 }
 
-/// What is to be added to the text of a pattern for the shortest and for the longest that fits.
+/// Difference in bytes between a pattern's own text and the shortest and the longest text that fits.
 fn spread(want: &Value) -> (isize, isize) {
     let sum = |(least, most): (isize, isize), (fewer, more)| (least + fewer, most + more);
     match want {
@@ -226,7 +226,7 @@ impl ExpectedFrame {
         matches!(self.what, FrameContent::Publication(..) | FrameContent::Replayed(..) | FrameContent::Bare(_))
     }
 
-    /// What is broken when this frame is missing, or another comes in its place.
+    /// The guarantee that is broken when this frame is missing, or another comes in its place.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {
         match self.what {

@@ -1,4 +1,4 @@
-//! What comes from a client before it is a command: frames, parts of messages, and what the node keeps of them.
+//! Bytes from a client before they are a command: frames, parts of messages, and what the node keeps of them.
 
 use super::connection::{ExpectedConnection, ExpectedTimer};
 use super::expect::ExpectedFrame;
@@ -36,7 +36,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What has begun has so long to end.
+    /// Arms the deadline by which a message or frame that has begun must end.
     pub(super) fn half_frame(&mut self, client: usize, bytes: usize) {
         let deadline = self.clock + nanos(self.config.limits.message_timeout);
         let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) else { return };
@@ -46,7 +46,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What came of somebody who is not listened to is kept as it is.
+    /// Counts the bytes of a client that is not listened to; they are kept undecoded.
     pub(super) fn unread(&mut self, client: usize, bytes: usize) {
         if let Some(conn) = self.conn(client).filter(|conn| conn.is_open()) {
             conn.unread = bytes;

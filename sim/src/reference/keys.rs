@@ -4,7 +4,7 @@ use super::expect::forget;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// What was answered to calls that carried a key.
+/// Answers to calls that carried an idempotency key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RememberedKeys(pub(super) VecDeque<(usize, u8, u64, Value)>);
 

@@ -15,7 +15,7 @@ impl ReferenceModel {
         occupied.map(|(members, name)| (name.to_string(), json!({ "num_clients": members.len() })))
     }
 
-    /// What is said of a connection, behind its public id.
+    /// A connection's entry in a list, under its client id.
     pub(super) fn listed(&self, conn: &ExpectedConnection) -> (String, Value) {
         let described = json!({
             "user": user_text(conn.user),

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What a room has said.
+/// A room's log.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedLog {
     /// As the subject named it; `None` when the log came and went within one turn.
@@ -19,7 +19,7 @@ pub(crate) struct ExpectedLog {
 }
 
 impl ExpectedLog {
-    /// What it holds, whoever else does.
+    /// Bytes that it retains, including payloads that other logs retain too.
     pub(super) fn bytes(&self) -> usize {
         self.entries.iter().map(|entry| entry.bytes).sum()
     }
@@ -34,9 +34,9 @@ pub(crate) struct LoggedPublication {
     pub line: Arc<str>,
     /// The publication as it is sent again.
     pub body: Value,
-    /// What it takes of a log: payload, tags, and what is said of the publisher.
+    /// Bytes that it counts for in a log: payload, tags and information about the publisher.
     pub bytes: usize,
-    /// What it takes of a reply, without the comma before the next.
+    /// Bytes that it takes in a reply, without the comma before the next.
     pub encoded: usize,
     /// When it was published.
     pub at: u64,
@@ -49,7 +49,7 @@ pub(crate) struct LogFullness {
     pub(super) since: u64,
 }
 
-/// What is known of the log that a room has before it has numbered anything: it needs no memory, so it is the same one
+/// The log that a room has before anything was numbered: it takes no memory, so it is the same one
 /// whenever the room comes to life, until a log of the room with offsets is forgotten.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmptyLog {
@@ -75,7 +75,7 @@ pub(super) struct PublisherInfo {
     pub info: Value,
 }
 
-/// What a new member gets before anything else.
+/// Publications that a new member gets before anything else.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExpectedReplay {
     /// Whether all was there; `None` when nothing was asked for.
@@ -86,7 +86,7 @@ pub(super) struct ExpectedReplay {
 impl ExpectedReplay {
     pub const FAILED: Self = Self { recovered: Some(false), entries: Vec::new() };
 
-    /// What it takes of a reply: its messages, with commas between them.
+    /// Bytes that it takes in a reply: its publications, with commas between them.
     pub fn encoded(&self) -> usize {
         let messages: usize = self.entries.iter().map(|entry| entry.encoded).sum();
         messages + self.entries.len().saturating_sub(1)

@@ -3,14 +3,14 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What is special about one connection in one room.
+/// One connection's membership of one room.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedMembership {
     /// Who wants the connection there; it leaves with the last of them.
     pub wanted: BTreeSet<MembershipReason>,
     /// It is told who comes and goes.
     pub watches: bool,
-    /// What the room's token says about it.
+    /// Information about it from the room's token.
     pub info: Option<String>,
     /// When the room's token is no good any more.
     pub until: Option<u64>,

@@ -29,7 +29,7 @@ pub struct ReferenceModel {
     pub(crate) conns: Vec<Option<ExpectedConnection>>,
     /// The members of each room.
     pub(crate) rooms: Vec<Vec<usize>>,
-    /// What is special about a client in a room; every member has one.
+    /// The membership of each client in each of its rooms.
     pub(crate) seats: BTreeMap<(usize, usize), ExpectedMembership>,
     pub(super) keys: RememberedKeys,
     pub(super) arrivals: Bucket,
@@ -95,7 +95,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What is left of a judgement when there is something to overlook.
+    /// Passes a failure on, unless its guarantee is to be overlooked.
     ///
     /// # Errors
     /// The failure, where it is none of them that it breaks.
@@ -186,7 +186,7 @@ impl ReferenceModel {
         (0..self.logs.len()).filter(is_known).map(|room| u8::try_from(room).expect("a few rooms"))
     }
 
-    /// What a room is called.
+    /// The name of a room.
     pub(crate) fn name_of(&self, room: usize) -> &str {
         &self.names[room]
     }
@@ -202,7 +202,7 @@ impl ReferenceModel {
         self.keys.known()
     }
 
-    /// What has been reached so far.
+    /// The goals reached so far.
     #[must_use]
     pub fn goals(&self) -> Goals {
         self.goals

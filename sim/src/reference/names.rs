@@ -5,7 +5,7 @@ pub(super) fn user_text(user: Option<usize>) -> String {
     user.map(crate::world::names::user_name).unwrap_or_default()
 }
 
-/// What the tokens of every other user say about them.
+/// Information that the tokens of every other user have about them.
 #[must_use]
 pub fn info_of(user: usize) -> Option<String> {
     (user % 2 == 1).then(|| format!(r#"{{"name":"user {user}"}}"#))

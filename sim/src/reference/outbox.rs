@@ -1,4 +1,4 @@
-//! What waits to be written to a client, and what is put off while it does not read.
+//! Outboxes: frames that wait to be written to a client, and commands that are put off while it does not read.
 
 use super::connection::{ClientSide, ExpectedEnd, ExpectedPhase, ExpectedTimer};
 use super::expect::ExpectedFrame;

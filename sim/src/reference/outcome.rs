@@ -1,8 +1,8 @@
-//! What came of one turn, as the reference model is shown it.
+//! The outcome of one turn, as the reference model is shown it.
 
 use parlor_core::{Effect, Instant, Snapshot, Stats};
 
-/// What came of a turn.
+/// The outcome of a turn.
 pub struct Outcome<'a> {
     /// The effects.
     pub effects: &'a [Effect],

@@ -96,7 +96,7 @@ impl ReferenceModel {
         Some(seat)
     }
 
-    /// What is known of a connection in a room, or on its way there.
+    /// The membership of a connection in a room, or the one that it waits for.
     pub(super) fn seat(&self, client: usize, room: usize) -> Option<&ExpectedMembership> {
         let entering = self.conns[client].iter().flat_map(|conn| &conn.entering);
         let on_its_way = entering.filter(|entering| entering.room == room).map(|entering| &entering.seat).next();

@@ -78,13 +78,13 @@ impl ReferenceModel {
         ExpectedJoin { room, want: before.unwrap_or(in_url), seat }
     }
 
-    /// What a client wants of the personal room that a later token puts it into: its URL may say where it was there.
+    /// Position to recover from in the personal room that a later token puts a client into; its URL may name one.
     pub(super) fn wanted_of_own(&self, client: usize, room: usize) -> RecoverFrom {
         let since = &self.conns[client].as_ref().expect("it is open").entry.since;
         since.iter().find(|(of, _)| *of == room).map_or(RecoverFrom::Nothing, |(_, want)| want.clone())
     }
 
-    /// What it is greeted with, if it is.
+    /// The greeting of a plain client, if it gets one.
     fn greeting(&self, client: usize, rooms: &[usize], authenticated: bool) -> Option<ExpectedFrame> {
         let rooms: Vec<&str> = rooms.iter().map(|room| &*self.names[*room]).collect();
         let conn = self.conns[client].as_ref().filter(|conn| conn.entry.greeting)?;

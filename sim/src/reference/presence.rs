@@ -97,7 +97,7 @@ impl ReferenceModel {
         json!({ "num_clients": self.rooms[room].len(), "num_users": users.len() })
     }
 
-    /// What a client is answered that asks who is in a room.
+    /// Answers `presence` and `presence_stats` of a client.
     pub(super) fn ask_presence(&mut self, client: usize, id: u64, room: usize, only_counts: bool) {
         if !self.config.policy.allow_presence || !self.rooms[room].contains(&client) {
             return self.refuse(client, id, 103);

@@ -6,7 +6,7 @@ use crate::goals::Goal;
 use parlor_core::limits::Rate;
 use parlor_core::{CloseCause, Limit};
 
-/// Within this time `client_refusals` end a connection (SEMANTICS 8).
+/// Time within which so many refusals as `client_refusals` allows end a connection, in nanoseconds.
 const REFUSALS_WITHIN: u64 = 10 * SECOND;
 
 fn pair(rate: Rate) -> (u32, u32) {

@@ -1,4 +1,4 @@
-//! What may be asked for again: the part of a log that a new member has missed, and the part that somebody reads.
+//! Recovery and history: the part of a log that a new member has missed, and the part that is read.
 
 use super::expect::ExpectedFrame;
 use super::log::{ExpectedLog, ExpectedReplay, LoggedPublication, bodies};
@@ -8,7 +8,7 @@ use crate::world::history_request::{LogQuery, RecoverFrom};
 use serde_json::{Value, json};
 
 impl ReferenceModel {
-    /// What of a room's log a new member gets; `None` when it wants all or nothing, and cannot have all.
+    /// Publications of a room's log for a new member; `None` when it wants all or nothing, and cannot have all.
     pub(super) fn replay(&mut self, room: usize, want: &RecoverFrom) -> Option<ExpectedReplay> {
         let log = self.logs[room].as_ref().expect("whoever joins finds a log");
         match want {
@@ -31,7 +31,7 @@ impl ReferenceModel {
         }
     }
 
-    /// SEMANTICS 5: the epoch is empty or equal, and either nothing is missing or all that is missing is retained and fits.
+    /// Publications after a position. There are some only if the epoch is empty or equal, and all that is missing is retained and fits.
     fn missed(&self, log: &ExpectedLog, epoch: &str, offset: u64) -> Option<Vec<LoggedPublication>> {
         let is_this = epoch.is_empty() || log.epoch.as_deref() == Some(epoch);
         if !is_this || offset > log.top {
@@ -105,14 +105,14 @@ impl ReferenceModel {
         Ok(meant)
     }
 
-    /// What a history reply says.
+    /// The result of `history`.
     pub(super) fn page(&self, room: usize, entries: &[LoggedPublication]) -> Value {
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);
         let epoch = if self.logs[room].is_some() { self.epoch(room) } else { "".into() };
         json!({ "publications": bodies(entries), "epoch": epoch, "offset": top })
     }
 
-    /// What a subscription says of where it begins.
+    /// The result of `subscribe`: where the subscription begins, with what was recovered.
     pub(super) fn start(&self, room: usize, replay: &ExpectedReplay) -> Value {
         let missed = replay.entries.len() as u64;
         let mut start = self.position(room);
@@ -128,7 +128,7 @@ impl ReferenceModel {
         start
     }
 
-    /// What a plain client is told when it is in: that something is missing, what there is, and where it is.
+    /// Tells a plain client that has joined about a gap, what it has missed, and its position.
     pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: ExpectedReplay) {
         let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
         let top = self.logs[room].as_ref().map_or(0, |log| log.top);

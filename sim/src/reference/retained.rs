@@ -1,4 +1,4 @@
-//! What logs retain, and which of them gives something up when all retain too much.
+//! Retained publications, and which log gives one up when all together retain too much.
 
 use super::log::{LogFullness, LoggedPublication};
 use super::model::ReferenceModel;
@@ -16,7 +16,7 @@ impl ReferenceModel {
         self.config.limits.history_bytes_per_room.min(self.config.limits.history_bytes)
     }
 
-    /// What all logs retain. A payload that is in several of them counts once.
+    /// Bytes that all logs retain. A payload that is in several of them counts once.
     pub(super) fn history_bytes(&self) -> usize {
         let entries = self.logs.iter().flatten().flat_map(|log| &log.entries);
         entries.map(|entry| (entry.number, entry.bytes)).collect::<BTreeMap<_, _>>().values().sum()

@@ -5,7 +5,7 @@ use crate::world::client_message::ClientMessage;
 use crate::world::history_request::RecoverFrom;
 use parlor_core::CloseCause;
 
-/// What the reference is told of one input.
+/// One input, as the reference model is told of it.
 #[derive(Clone, Debug)]
 pub enum Stimulus<'a> {
     /// The 101 is out.
@@ -42,7 +42,7 @@ pub enum Stimulus<'a> {
     Stale,
 }
 
-/// What a token says.
+/// Result of checking a token.
 #[derive(Clone, Debug, Default)]
 pub struct TokenOutcome {
     /// It says nothing: its signature is wrong.
@@ -53,7 +53,7 @@ pub struct TokenOutcome {
     pub user: Option<usize>,
     /// When it ends, in seconds since 1970.
     pub exp: Option<u64>,
-    /// What it says of its user, as JSON.
+    /// Information about its user, as JSON.
     pub info: Option<String>,
     /// The rooms it puts the connection in.
     pub channels: Vec<usize>,
@@ -65,7 +65,7 @@ pub struct TokenOutcome {
     pub long: bool,
     /// The room it is for.
     pub channel: Option<usize>,
-    /// What it says of its user is nested deeper than is allowed.
+    /// Its information about the user is nested deeper than is allowed.
     pub unreadable: bool,
 }
 
@@ -82,9 +82,9 @@ pub struct Arrival {
     pub rooms: Vec<usize>,
     /// The token in the request.
     pub token: Option<String>,
-    /// What it wants of each of its rooms before anything else.
+    /// Position to recover from in each of its rooms.
     pub want: RecoverFrom,
-    /// What it wants of rooms by their name instead, of those too that its token puts it in.
+    /// Positions to recover from in rooms that are named, also in those that its token puts it in.
     pub since: Vec<(usize, RecoverFrom)>,
     /// Whether it is told where it is.
     pub positions: bool,

@@ -112,7 +112,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What a subscription is answered.
+    /// The position in the answer to a subscription.
     pub(super) fn position(&self, room: usize) -> Value {
         if !self.keeps_history() {
             return json!({});

@@ -1,4 +1,4 @@
-//! What later tokens change: how long a connection lasts, which rooms it may be in and for how long.
+//! Tokens: what is wrong with one, how long a connection lasts, which rooms it may be in and for how long.
 
 use super::answer::ApiRefusal;
 use super::api_call::ConnectionSelection;
@@ -50,7 +50,7 @@ impl ReferenceModel {
         self.hear_waiting(client);
     }
 
-    /// What is wrong with a connection's token: 109 or 103, as if it had come with a command.
+    /// The error of a connection's token, 109 or 103, as if it had come with a command; `None` for a good one.
     pub(super) fn flaw_of_connection(&mut self, token: &TokenOutcome) -> Option<u16> {
         self.untimely_or_bad(token).or_else(|| token.channel.map(|_| 103))
     }
@@ -69,7 +69,7 @@ impl ReferenceModel {
         token.exp.is_some_and(|exp| exp * 1000 + self.leeway() <= self.unix_ms)
     }
 
-    /// What a token says about this user, as its holder gets it from whoever signs tokens.
+    /// Information about this user in the tokens of the scenario.
     #[must_use]
     pub fn token_info(user: usize) -> Option<String> {
         info_of(user)
@@ -194,7 +194,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What is wrong with a token wherever it is shown: 109 where another time is the cure, 103 where there is none.
+    /// The error of a token wherever it is shown: 109 where it is good at another time, 103 where it is never.
     pub(super) fn untimely_or_bad(&mut self, token: &TokenOutcome) -> Option<u16> {
         if token.forged {
             return Some(103);
@@ -220,7 +220,7 @@ impl ReferenceModel {
         None
     }
 
-    /// What is wrong with a room's token: first what it is, then whose and what for.
+    /// The error of a room's token: first its own, then that of another user or room.
     fn flaw(&mut self, client: usize, room: usize, token: &TokenOutcome) -> Option<u16> {
         let user = self.conns[client].as_ref().expect("it has asked").user;
         let is_another = token.user != user || token.channel != Some(room);

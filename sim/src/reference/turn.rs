@@ -1,4 +1,4 @@
-//! What must come of the turn at hand, the totals so far, and what the subject is free to choose.
+//! The expected outcome of the turn at hand, the totals so far, and the choices of the subject.
 
 use super::connection::ExpectedEnd;
 use super::membership::MembershipEvent;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// What must come of the turn at hand.
+/// The expected outcome of the turn at hand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExpectedTurn {
     /// Which room or user, and whether it came to life.
@@ -27,7 +27,7 @@ pub(super) struct ExpectedTurn {
     pub(super) began: Vec<usize>,
     /// Rooms that have lost their last member.
     pub(super) vacated: Vec<usize>,
-    /// What may come to life and cease to be within the turn: a connection was closed on its way in.
+    /// Rooms and users that may begin and end within the turn: a connection was closed on its way in.
     pub(super) flashes: Vec<RoomOrUser>,
     /// Who came and went, and was not told of yet.
     pub(super) news: VecDeque<MembershipEvent>,
@@ -60,7 +60,7 @@ pub(super) struct ExpectedTotals {
     pub(super) limits: BTreeMap<Limit, u64>,
 }
 
-/// What was made up in a turn.
+/// Choices of the subject in a turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SubjectChoices {
     /// The epoch of each room's log, where there is one after the turn.

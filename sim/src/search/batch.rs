@@ -23,7 +23,7 @@ pub struct RunBatch {
     pub judges: Judges,
 }
 
-/// What a batch has done so far.
+/// Progress of a batch so far.
 #[derive(Clone, Debug)]
 pub struct BatchReport {
     /// The batch.
@@ -41,11 +41,11 @@ pub struct BatchReport {
 /// A run that broke a guarantee.
 #[derive(Clone, Debug)]
 pub struct FailedRun {
-    /// What was drawn for it.
+    /// The options drawn for it.
     pub options: Options,
-    /// What it did until then.
+    /// Its actions until then.
     pub trace: Trace,
-    /// What it broke.
+    /// The failure.
     pub failure: Failure,
 }
 
@@ -95,7 +95,7 @@ impl BatchReport {
         )
     }
 
-    /// What it has come to after so much time.
+    /// Summary of the batch after so much time.
     #[must_use]
     pub fn summary(&self, elapsed: Duration) -> String {
         let (seconds, virtual_seconds) = (elapsed.as_secs_f64(), self.virtual_time.as_secs_f64());

@@ -16,7 +16,7 @@ const STEPS: usize = 30;
 const JOIN: u64 = 100;
 const LEAVE: u64 = 200;
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PartsReport {
     /// How often something was put off.
@@ -27,11 +27,11 @@ pub struct PartsReport {
     pub read: u64,
 }
 
-/// What was said where, as the first who read it did.
+/// Publications of each room by their offset, as the first client to read them did.
 #[derive(Debug, Default)]
 struct KnownLogs(BTreeMap<(String, u64), String>);
 
-/// What one client has read.
+/// Everything that one client has read.
 #[derive(Debug, Default)]
 struct ClientStream {
     /// The rooms that it is in, each with the offset that it is at.
@@ -106,7 +106,7 @@ struct PartsWorld {
 /// Runs the world of this seed.
 ///
 /// # Errors
-/// What somebody could not count on.
+/// A property of the streams or the answers that does not hold.
 pub fn run(seed: u64) -> Result<PartsReport, Failure> {
     let mut rng = Rng::stream(seed, "between");
     let limits = Limits { outbox_frames: rng.pick(&[8, 16, 64]), ..Limits::default() };

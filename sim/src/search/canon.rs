@@ -43,7 +43,7 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Sta
     digest(&bytes)
 }
 
-/// What stands for these bytes in a key.
+/// The key of these bytes.
 pub fn digest(bytes: &[u8]) -> StateKey {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();

@@ -45,7 +45,7 @@ pub struct Scope {
     pub cap: usize,
 }
 
-/// What a search has found when it found nothing wrong.
+/// Result of a search that has found nothing wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
     /// Different states.
@@ -58,10 +58,10 @@ pub struct Explored {
     pub goals: Goals,
 }
 
-/// What a search has found wrong, by the shortest way there is.
+/// Result of a search that has found something wrong, by the shortest way there is.
 #[derive(Clone, Debug)]
 pub struct Counterexample {
-    /// What was broken.
+    /// The failure.
     pub failure: Failure,
     /// How.
     pub trace: Trace,
@@ -225,7 +225,7 @@ impl Scope {
         Self { setup, actions, symmetric: false, orderly: true, counted: false, deepest: usize::MAX, cap: STATES }
     }
 
-    /// What stands for a world in this scope.
+    /// The key of a world in this scope.
     #[must_use]
     pub fn key<S: Subject>(&self, world: &World<S>) -> StateKey {
         let counts = if self.counted { digest(format!("{:?}", world.subject().stats().totals).as_bytes()) } else { 0 };

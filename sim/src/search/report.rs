@@ -44,7 +44,7 @@ pub fn failure<S: Subject>(failure: &Failure, trace: &Trace, repeat: &str) -> St
     format!("{failure}\n\n{}\n\n{steps}{}\nrepeat: {repeat}\n", trace.setup, legend(&steps))
 }
 
-/// What stands for what in these steps, where it does not explain itself.
+/// Legend for those signs in these steps that do not explain themselves.
 #[must_use]
 pub fn legend(steps: &str) -> &'static str {
     if steps.contains("#u") { "#u0 is the personal room of user u0\n" } else { "" }

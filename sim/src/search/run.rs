@@ -8,7 +8,7 @@ use crate::world::action::Action;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct RunReport {
     /// The goals that it reached.

@@ -27,7 +27,7 @@ const SMALL: (u64, u64) = (3, 2);
 /// A trace made short.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What is left.
+    /// The shortened trace.
     pub trace: Trace,
     /// Whether there is anything shorter.
     pub proof: Minimality,

@@ -1,4 +1,4 @@
-//! What is put to the test: the machine, the server's own driver around it, the historic connection managers, and
+//! The subjects of a test: the machine, the server's own driver around it, the historic connection managers, and
 //! machines with a defect put in.
 
 pub mod canary;

@@ -1,4 +1,4 @@
-//! What is put to the test: the real machine, or another that claims to do the same.
+//! The subject of a test: the real machine, or another that claims to do the same.
 
 use parlor_core::api::{Command, Reply, json};
 use parlor_core::error::Error;
@@ -7,12 +7,12 @@ use parlor_core::{
     VerifiedClaims,
 };
 
-/// What one turn has come to.
+/// Result of one turn.
 #[derive(Clone, Debug)]
 pub struct TurnReport {
     /// The input, where it is not the one that was handed in but one that followed from it.
     pub follow_up: Option<Input>,
-    /// What a socket has taken, where the subject writes by itself.
+    /// Bytes that a socket has taken, where the subject writes by itself.
     pub written: Vec<u8>,
     /// The effects.
     pub effects: Vec<Effect>,
@@ -25,7 +25,7 @@ pub struct TurnReport {
 }
 
 impl TurnReport {
-    /// What a turn with these effects has made of a subject.
+    /// The result of a turn with these effects: they, and the state of the subject afterwards.
     pub fn of(subject: &impl Subject, effects: Vec<Effect>) -> Self {
         Self {
             follow_up: None,
@@ -41,7 +41,7 @@ impl TurnReport {
 /// Makes a token that will be found to say this.
 pub type Mint = fn(&Result<Claims, BadToken>) -> String;
 
-/// What a verifier says of a token that says this: the simulated world is its own.
+/// Claims as a verifier would pass them on: the simulated world is its own verifier.
 pub fn vouch(verdict: Result<Claims, BadToken>) -> Result<VerifiedClaims, BadToken> {
     #[expect(clippy::disallowed_methods, reason = "the simulator is the verifier")]
     verdict.map(VerifiedClaims::vouched_for_by_verifier)
@@ -82,13 +82,13 @@ pub trait Subject {
     fn twin(&self) -> Option<Shard> {
         None
     }
-    /// What it has in mind beside its state, line by line: for a person to read, and for states to be told apart.
+    /// Notes on what is not in its state, line by line: for a person to read, and for states to be told apart.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// What a machine answers to a call.
+/// The answer of a machine to a call.
 pub fn ask(shard: &mut Shard, now: Now, command: Command) -> Option<String> {
     answer_in(shard.handle(now, Input::Call { call: CallId(u64::MAX), command }).collect())
 }

@@ -1,4 +1,4 @@
-//! What a client sends, by its meaning.
+//! Messages of clients, by their meaning.
 
 use crate::world::history_request::{LogQuery, RecoverFrom};
 use crate::world::payload::Data;
@@ -51,14 +51,14 @@ pub enum ClientMessage {
     Select(Vec<&'static str>),
     /// Events that are refused because of this limit.
     SelectTooMuch(Limit),
-    /// What the protocol is not: json closes for it.
+    /// Text that is not of the protocol: json closes for it.
     Nonsense,
 }
 
-/// What a `subscribe` asks for besides the room.
+/// Options of a `subscribe`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
-    /// What it wants before anything else.
+    /// The position to recover from.
     pub want: RecoverFrom,
     /// Whether it is told who comes and goes.
     pub watch: bool,

@@ -1,4 +1,4 @@
-//! What clients, their sockets and the driver between do to the subject.
+//! Actions of clients, their sockets and the driver between them and the subject.
 
 use super::connection::Connection;
 use super::state::World;

@@ -9,7 +9,7 @@ use crate::world::state::World;
 use crate::world::{client_texts, history_request};
 
 impl<S: Subject> World<S> {
-    /// What a json client asks for; `None` where the action is none of these.
+    /// Sends the command of a json client; `None` where the action is none of these.
     pub(super) fn command(&mut self, action: &Action) -> Option<Result<(), Failure>> {
         let (client, speech) = match *action {
             Action::Recover(client, room, since) => {

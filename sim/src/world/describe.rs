@@ -13,7 +13,7 @@ impl<S: Subject> World<S> {
         (0..self.clients.len()).map(|client| self.reference.describe(client)).collect()
     }
 
-    /// What the subject says of its rooms with their members, of its users with their connections, and of its logs with
+    /// The subject's rooms with their members, its users with their connections, and its logs with
     /// their top and what they retain. Connections have the numbers of their clients.
     #[must_use]
     pub fn describe_rooms(&self) -> Vec<String> {

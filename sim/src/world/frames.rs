@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a server may send.
+/// A frame that a server may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceivedFrame {
     /// A text message.

@@ -4,7 +4,7 @@ use crate::world::action::{Part, RecoverySince};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What a new member wants to have before anything else.
+/// The position that a new member wants to recover from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RecoverFrom {
     /// Nothing.
@@ -23,7 +23,7 @@ pub enum RecoverFrom {
     Last(usize),
 }
 
-/// What somebody wants to read of a log.
+/// A query for a part of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// At most so many messages; `None` and 0 for the position alone, below 0 for as many as a reply may have.
@@ -56,7 +56,7 @@ impl LogQuery {
 /// Where a room's log is: its epoch, if there is one, and its top.
 pub type KnownPosition = (Option<Arc<str>>, u64);
 
-/// What this asks for, of a log that is there.
+/// The position that this means in a log that is there.
 #[must_use]
 pub fn want(since: RecoverySince, (epoch, top): &KnownPosition) -> RecoverFrom {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());
@@ -79,7 +79,7 @@ pub fn want(since: RecoverySince, (epoch, top): &KnownPosition) -> RecoverFrom {
 /// An epoch that no log has.
 pub const ELSE: &str = "elsewhere";
 
-/// What this reads of a log that is there.
+/// The query that this means in a log that is there.
 #[must_use]
 pub fn query(part: Part, (epoch, top): &KnownPosition) -> LogQuery {
     let current: Arc<str> = epoch.clone().unwrap_or_else(|| "".into());

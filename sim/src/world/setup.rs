@@ -1,4 +1,4 @@
-//! What a simulated world is like: everything that is fixed before the first action.
+//! The setup of a simulated world: everything that is fixed before the first action.
 
 use crate::checkers::names;
 use crate::guarantees::Guarantees;
@@ -17,7 +17,7 @@ macro_rules! setup {
             $($(#[doc = $doc])+ pub $name: u64,)*
             /// The bounds of the subject. By default they are as [`Limit::simulated`] says.
             pub limits: Limits,
-            /// What may be broken as if nobody had looked: the way to one defect can lead past another.
+            /// Guarantees whose failures are passed over: the way to one defect can lead past another.
             pub overlooked: Guarantees,
             /// Whose word counts.
             pub judges: Judges,
@@ -29,7 +29,7 @@ macro_rules! setup {
             }
         }
 
-        /// What a world has besides limits.
+        /// The settings of a world besides limits.
         const FIELDS: &[Field] = &[$(Field {
             name: stringify!($name),
             most: $most,
@@ -336,7 +336,7 @@ impl Setup {
         all
     }
 
-    /// What the subject draws its keys and epochs from.
+    /// The seed of the subject's keys and epochs.
     #[must_use]
     pub fn subject_seed(&self) -> [u8; 32] {
         let mut rng = crate::rng::Rng::stream(self.seed, "subject");

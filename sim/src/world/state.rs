@@ -34,7 +34,7 @@ pub struct World<S> {
     pub(super) behind: u64,
     /// How far somebody has set the calendar, in milliseconds.
     pub(super) calendar: i64,
-    /// What the clock and the calendar said when something came in last.
+    /// Clock and calendar at the last input.
     pub(super) last: Now,
     pub(super) messages: u64,
     pub(super) calls: u64,
@@ -48,7 +48,7 @@ pub struct World<S> {
     pub(super) answered: String,
     /// Where the lists of connections and of rooms go on.
     pub(super) pages: [Option<ListPage>; 2],
-    /// What is written down, in a run of which the streams go to a third party too.
+    /// Transcript of a run whose streams are kept for a second reader.
     pub(super) transcript: Option<Transcript>,
     /// The checkers of properties, in a random run.
     pub(super) checkers: Option<Box<Checkers>>,
@@ -99,7 +99,7 @@ impl<S: Subject> World<S> {
         Self { transcript: Some(transcript), ..Self::new(setup) }
     }
 
-    /// What was written down.
+    /// The transcript.
     ///
     /// # Panics
     /// When this world writes nothing down.
@@ -145,7 +145,7 @@ impl<S: Subject> World<S> {
         self.messages
     }
 
-    /// What of a client is not in its connection's state: whether it still speaks, listens and answers.
+    /// State of a client beside its connection's, as bits: whether it still speaks, listens and answers.
     pub(crate) fn habits(&self, client: usize) -> u64 {
         let Some(connection) = &self.clients[client].connection else {
             return u64::from(self.clients[client].former.is_some());
@@ -270,7 +270,7 @@ impl<S: Subject> World<S> {
         self.connection(client).is_some() && self.reference.is_to_be_offered(client.index())
     }
 
-    /// What the clock and the calendar will do to the next input beside letting time pass.
+    /// How far back the clock will be at the next input, and how far the calendar is set.
     pub(crate) fn misleads(&self) -> (u64, i64) {
         (self.behind, self.calendar)
     }

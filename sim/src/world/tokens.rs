@@ -1,4 +1,4 @@
-//! What tokens say, and who finds it out: the world itself, or a subject that looks at real ones.
+//! Tokens: what they say, and who checks them, the world itself or a subject that is given real ones.
 
 use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
@@ -30,7 +30,7 @@ impl<S: Subject> World<S> {
         self.turn(Input::Authenticated { conn: self.id(client), verdict }, &Stimulus::Decided(client.index(), outcome))
     }
 
-    /// What the token that was looked at last says, if it was read as it was written.
+    /// The outcome of the token that was checked last, if it was read as it was written.
     pub(super) fn outcome_of(
         &mut self,
         client: usize,
@@ -46,7 +46,7 @@ impl<S: Subject> World<S> {
         Ok(outcome.clone())
     }
 
-    /// What a token of this kind means, and what it says.
+    /// The outcome of a token of this kind, and its claims.
     fn says(&self, verdict: Verdict, user: User, asked: Option<usize>) -> (TokenOutcome, Result<Claims, BadToken>) {
         let now = self.moment(self.clock).unix_ms / 1000;
         let user = (verdict != Verdict::Nobody).then(|| user.index());

@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub struct Trace {
     /// The world.
     pub setup: Setup,
-    /// What happens in it.
+    /// The actions.
     pub actions: Vec<Action>,
 }
 

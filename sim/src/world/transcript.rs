@@ -1,4 +1,4 @@
-//! What a run did, in a form that two runs can be compared by (G9).
+//! The record of a run, in a form that two runs can be compared by (G9).
 
 /// Every effect of a run: all of them as one number, and the lines themselves where they are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

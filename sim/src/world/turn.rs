@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<S: Subject> World<S> {
-    /// What the clock and the calendar say when something comes in.
+    /// Clock and calendar for the next input.
     pub(super) fn now(&mut self) -> Now {
         if self.behind > 0 {
             self.goals.reach(Goal::ClockBack);
@@ -29,7 +29,7 @@ impl<S: Subject> World<S> {
         self.last
     }
 
-    /// What the clock and the calendar say together.
+    /// Clock and calendar at an instant, in nanoseconds.
     pub(super) fn moment(&self, mono: u64) -> Now {
         let passed = if self.setup.calendar_stopped == 1 { 0 } else { mono / 1_000_000 };
         let unix_ms = (START_UNIX_MS + passed).checked_add_signed(self.calendar).expect("some year of this century");
@@ -41,7 +41,7 @@ impl<S: Subject> World<S> {
         if self.is_silent() { Ok(()) } else { judgement }
     }
 
-    /// What the reference model says of something. Where checkers judge alone it may be wrong, and even stumble.
+    /// Asks the reference model. Where checkers are asked alone it may be wrong, and may even panic.
     pub(super) fn refer(
         &mut self,
         judge: impl FnOnce(&mut ReferenceModel) -> Result<(), Failure>,
@@ -95,7 +95,7 @@ impl<S: Subject> World<S> {
         self.heed(self.judge_handles())
     }
 
-    /// What the history has of each of these. A copy of the machine is asked, since one that reads forgets what is too old.
+    /// The history after each of these positions. A copy of the machine is asked, since reading forgets what is too old.
     fn histories(&self, now: Now, wants: &[RecoveryRequest]) -> Vec<Value> {
         let mut twin = if wants.is_empty() { None } else { self.subject.twin() };
         wants.iter().map(|want| self.history(now, want, twin.as_mut())).collect()
@@ -161,7 +161,7 @@ impl<S: Subject> World<S> {
         self.carry_out(effects)
     }
 
-    /// What a driver hands in by itself: what came of a write, what a token says, and that a message comes in parts.
+    /// Checks an input that a driver hands in by itself: the result of a write, a token's claims, or a part of a message.
     fn judge_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. }
@@ -278,7 +278,7 @@ impl<S: Subject> World<S> {
     }
 }
 
-/// What the subject does, or the failure that a panic is.
+/// Runs the subject. A panic becomes a failure.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let literal = panic.downcast_ref::<&str>().map(ToString::to_string);

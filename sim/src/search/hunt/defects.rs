@@ -11,13 +11,13 @@ use parlor_core::Limit;
 
 const CLIENTS: u8 = 3;
 
-/// What is wrong before the fix.
+/// Defects of the manager before its fix.
 #[must_use]
 pub fn v0() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), empty_room(), changed_set()]
 }
 
-/// What is wrong after it.
+/// Defects of the manager after its fix.
 #[must_use]
 pub fn v1() -> Vec<HistoricDefect> {
     vec![ghost(), closed_handle(), stale_user(), changed_dict(), key_error()]

@@ -9,9 +9,9 @@ use crate::world::state::World;
 /// Something that is wrong with a historic subject.
 #[derive(Clone, Debug)]
 pub struct HistoricDefect {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// What it breaks.
+    /// The guarantee that it breaks.
     pub guarantee: Guarantee,
     /// Words in what was seen, or in what the subject notes, that tell it from whatever else breaks the guarantee.
     pub sign: &'static str,

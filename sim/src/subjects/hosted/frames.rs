@@ -43,7 +43,7 @@ pub(super) fn close(code: Option<u16>) -> Vec<u8> {
     frame(FIN | CLOSE, &code.map_or(vec![], |code| [&code.to_be_bytes()[..], b"bye"].concat()))
 }
 
-/// What breaks this rule, in a message of its own or in one that has `begun`.
+/// Bytes that break this rule, in a message of their own or in one that has `begun`.
 pub(super) fn violation(rule: Violation, begun: bool, message_bytes: usize) -> Vec<u8> {
     let last = FIN | if begun { CONTINUATION } else { TEXT };
     match rule {

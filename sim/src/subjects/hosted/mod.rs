@@ -1,6 +1,6 @@
 //! The server's own host and driver as the subject, over invented sockets and in an executor of this simulator.
 //!
-//! What is an input to the machine alone is bytes here, or a socket that ends: the driver has to make the input of it
+//! Inputs are bytes here, or a socket that ends: the driver has to make the machine's input of it
 //! again, and has to write when it is let. A task is polled when its socket has woken it, and never else.
 
 mod frames;
@@ -24,12 +24,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use watch::Watch;
 
-/// What the tokens of this world are signed with.
+/// The key that signs the tokens of this world.
 const SECRET: &str = "the secret of an invented world";
 /// A 101, as far as the driver cares.
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
-/// What a driver does not let come about: it reads nothing before the 101 is out, it checks a token at once, and it has
+/// Goals that a driver does not let come about: it reads nothing before the 101 is out, it checks a token at once, and it has
 /// forgotten whoever has ended.
 pub const OUT_OF_REACH: [Goal; 3] = [Goal::LostHandshaking, Goal::StaleInput, Goal::WaitedForToken];
 
@@ -42,7 +42,7 @@ pub struct Hosted {
     answering: BTreeSet<ConnId>,
     /// Connections whose clients have sent a part of a message, of which more is to come.
     fragmented: BTreeSet<ConnId>,
-    /// What is still to come of the Pong that a client has begun to send.
+    /// Bytes still to come of the Pong that a client has begun to send.
     half_sent: BTreeMap<ConnId, Vec<u8>>,
     /// How bytes are cut, and in which order tasks run.
     rng: Rng,
@@ -201,7 +201,7 @@ impl Hosted {
         &self.pipes[&conn]
     }
 
-    /// What a socket has refused is told to the machine, or who takes nothing would never be slow.
+    /// Tells the machine what a socket has refused; without that, a client that takes nothing would never be slow.
     fn judge_refusals(&mut self, turns: &[TurnReport], input: &Input) {
         let inputs = || turns.iter().map(|seen| seen.follow_up.as_ref().unwrap_or(input));
         let told = inputs().filter(|input| matches!(input, Input::Flushed { bytes: 0, .. })).count();
@@ -216,7 +216,7 @@ impl Hosted {
         }
     }
 
-    /// What a client sends comes in pieces of any size.
+    /// Delivers a client's bytes in pieces of any size.
     fn send(&mut self, conn: ConnId, bytes: &[u8]) {
         let whole = [self.half_sent.remove(&conn).unwrap_or_default().as_slice(), bytes].concat();
         let mut bytes = whole.as_slice();

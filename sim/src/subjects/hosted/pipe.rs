@@ -46,14 +46,14 @@ pub(crate) struct Pipe(Rc<RefCell<Ends>>);
 struct Ends {
     /// Each is one read.
     to_server: VecDeque<Vec<u8>>,
-    /// What comes after that.
+    /// What the reader finds after the bytes.
     end: Option<Lost>,
     /// Bytes that it still takes.
     room: usize,
     broken: bool,
     /// How often it took nothing, since this was last asked.
     refusals: usize,
-    /// What it took, as far as nobody has asked for it yet.
+    /// Bytes that it took and that were not fetched yet.
     taken: Vec<u8>,
     /// The driver will write nothing more.
     finished: bool,

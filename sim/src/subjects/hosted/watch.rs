@@ -1,4 +1,4 @@
-//! What the host hands to its machine, turn by turn.
+//! Inputs that the host hands to its machine, turn by turn.
 
 use crate::subjects::subject::{Subject, TurnReport};
 use parlor::runtime::observer::Observer;

@@ -1,4 +1,4 @@
-//! What coroutines and connections go by.
+//! Ids of coroutines, and names of connections.
 
 use parlor_core::ConnId;
 

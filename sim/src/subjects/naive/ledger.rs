@@ -1,4 +1,4 @@
-//! What Parlor reports and the historic managers never knew: logs, events and totals, counted in the simplest way, so
+//! Figures that Parlor reports and the historic managers never had: logs, events and totals, counted in the simplest way, so
 //! that the reference model has nothing to say about them.
 
 use super::manager::Manager;

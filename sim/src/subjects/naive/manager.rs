@@ -1,4 +1,4 @@
-//! What both versions of the manager have in common: two dicts, and how a connection gets into them.
+//! The common part of both versions of the manager: two dicts, and how a connection gets into them.
 //!
 //! ```python
 //! class ConnectionManager:
@@ -46,11 +46,11 @@ pub enum Recipients {
     User(Name),
 }
 
-/// What the two versions do differently.
+/// The lines in which the two versions differ.
 pub trait Version: Clone + Default {
     /// The head of the loop over a set: `for websocket in …`.
     fn iterate(members: &BTreeSet<ConnId>) -> Iteration<ConnId>;
-    /// What is looked at before a send.
+    /// The condition before a send.
     fn may_send(websocket: &WebSocket) -> bool;
     /// The lines after the loop: what becomes of those to whom a send has failed.
     ///

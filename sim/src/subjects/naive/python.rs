@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-/// What a coroutine can end by.
+/// An exception that can end a coroutine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exception {
     /// With these words.
@@ -34,7 +34,7 @@ pub struct Iteration<T> {
     rest: VecDeque<T>,
     /// How many there were when the loop began.
     count: usize,
-    /// What Python says when the loop is over the container itself and that has another size now.
+    /// Python's message when the loop is over the container itself and that has another size now.
     complaint: Option<&'static str>,
 }
 
@@ -66,7 +66,7 @@ impl<T> Iteration<T> {
         }
     }
 
-    /// What it has not come to yet.
+    /// The items that it has not come to yet.
     pub fn rest(&self) -> impl Iterator<Item = &T> {
         self.rest.iter()
     }

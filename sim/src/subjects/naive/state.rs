@@ -20,7 +20,7 @@ pub struct Naive<V> {
     pub(super) tasks: BTreeMap<TaskId, Task>,
     pub(super) started: TaskId,
     pub(super) ledger: NaiveLedger,
-    /// What has ended in this turn, and how.
+    /// Coroutines and connections that have ended in this turn, and how.
     pub(super) endings: Vec<String>,
     /// Exceptions in this turn that nobody caught, each with the guarantee that it breaks.
     pub(super) uncaught: Vec<String>,

@@ -38,7 +38,7 @@ struct Sending {
     dead: Vec<ConnId>,
 }
 
-/// What became of a coroutine that was let run.
+/// Result of running a coroutine.
 pub type CoroutineResult = Result<Ran, Exception>;
 
 /// How a coroutine stopped running that no exception has ended.
@@ -50,7 +50,7 @@ pub enum Ran {
     Returned,
 }
 
-/// What an `await` gave; nothing where the coroutine has not come to one.
+/// Result of an `await`; nothing where the coroutine has not come to one.
 type Awaited = Option<Result<(), Exception>>;
 
 impl Task {
@@ -105,7 +105,7 @@ impl Task {
         }
     }
 
-    /// What it sends.
+    /// The text that it sends.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -45,13 +45,13 @@ struct Queued {
 pub struct WebSocket {
     /// Its public id.
     pub client: ClientId,
-    /// What the client did: `DISCONNECTED` once its end has been *received* by the application.
+    /// The client's side: `DISCONNECTED` once its end has been *received* by the application.
     pub client_state: State,
-    /// What the application did: `DISCONNECTED` once a close has been sent.
+    /// The application's side: `DISCONNECTED` once a close has been sent.
     pub application_state: State,
     /// Where the connection is.
     pub phase: SocketPhase,
-    /// What Parlor would arm.
+    /// Deadlines that Parlor would arm.
     pub deadlines: Vec<(&'static str, Instant)>,
     queue: VecDeque<Queued>,
     /// Bytes of the first frame that are written.
@@ -132,7 +132,7 @@ impl WebSockets {
     /// `await websocket.send_text(text)`: `sender` is suspended until the socket has taken the text.
     ///
     /// # Errors
-    /// What the framework raises in place of writing to what is closed. That it was asked to is what G1 forbids.
+    /// The exception that the framework raises instead of writing to a closed socket. G1 forbids to ask for that.
     pub fn send_text(&mut self, id: ConnId, text: &str, sender: TaskId) -> Result<(), Exception> {
         let websocket = self.get_mut(id);
         if websocket.is_open() {

@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 /// A defect by its name, and what finds it.
 pub struct Seeded {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
     /// It breaks one of these.
     pub breaks: &'static [Guarantee],
@@ -26,7 +26,7 @@ impl Seeded {
     }
 }
 
-/// What finds a defect.
+/// The way in which a defect is found.
 pub(super) enum FoundBy {
     /// Random runs of this many seeds, from 0 on. The number is a few times that of the seed which finds it today: a large
     /// one is a defect that is hard to find.

@@ -18,16 +18,16 @@ const STEPS: usize = 300;
 /// Seeds that each defect is looked for with where every checker looks for itself.
 pub const LEAST: u64 = 100;
 
-/// What notices a defect and is no checker.
+/// The witness of a defect that no checker notices: a parser or a panic.
 pub const OTHERWISE: &str = "otherwise";
 
 /// How a defect was found.
 pub struct Find {
     /// The seed that did it, where it was one.
     pub seed: Option<u64>,
-    /// What shows it.
+    /// The trace that shows it.
     pub trace: Trace,
-    /// What it has broken.
+    /// The failure.
     pub failure: Failure,
 }
 
@@ -45,7 +45,7 @@ impl Seeded {
     /// Looks for it.
     ///
     /// # Errors
-    /// What was seen in its stead.
+    /// It was not found: what was seen instead.
     pub fn hunt(&self) -> Result<Find, String> {
         let find = self.hunt_with(Judges::All)?;
         if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
@@ -54,7 +54,7 @@ impl Seeded {
     /// Looks for it with these judges alone. Checkers have [`LEAST`] seeds in any case.
     ///
     /// # Errors
-    /// What was seen in its stead.
+    /// It was not found: what was seen instead.
     pub fn hunt_with(&self, judges: Judges) -> Result<Find, String> {
         self.choose();
         let find = match self.search {

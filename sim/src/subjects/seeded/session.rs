@@ -15,14 +15,14 @@ use parlor_core::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// What a client says, in other words.
+/// Changes what a client says.
 fn reword(input: &mut Input, from: &str, to: &str) {
     if let Input::Message { text, .. } = input {
         *text = text.replace(from, to);
     }
 }
 
-/// What a token says, in other words.
+/// Changes what a token says.
 fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
     if let Input::Authenticated { verdict: Ok(verified), .. } = input {
         let mut claims = verified.claims().clone();
@@ -77,13 +77,13 @@ fn with_rooms(body: &str, objects: impl Fn(&mut Value) -> Vec<&mut Value>, shard
     body.to_string()
 }
 
-/// What the parts of a call are answered.
+/// The answers to the parts of a call.
 fn parts(body: &mut Value) -> Vec<&mut Value> {
     let parts = body["replies"].as_array_mut().expect("a list").iter_mut().filter_map(Value::as_object_mut);
     parts.flat_map(|part| part.values_mut()).collect()
 }
 
-/// What is said of each of those that are listed.
+/// The entries of a list.
 fn fields_of(list: &mut Value) -> Vec<&mut Value> {
     list.as_object_mut().expect("a list").values_mut().collect()
 }

@@ -1,8 +1,8 @@
-//! What every argument of an action can do, and what may stand in its place.
+//! Arguments of actions: their text, how they are drawn, and what may stand in their place.
 
 use crate::world::setup::Setup;
 
-/// What an action is about: one word of its text.
+/// One argument of an action, which is one word of its text.
 pub trait Argument: Sized + Copy {
     fn word(self) -> String;
     fn parse(word: &str) -> Option<Self>;
@@ -10,14 +10,14 @@ pub trait Argument: Sized + Copy {
     fn draw(byte: u8, setup: &Setup) -> Self;
     /// Whether the scenario has it.
     fn fits(self, setup: &Setup) -> bool;
-    /// What may stand in its place.
+    /// The arguments that may stand in its place.
     fn others(self, which: Others<'_>) -> Vec<Self>;
 }
 
-/// What may stand in the place of an argument.
+/// The set of arguments that may stand in the place of one.
 #[derive(Clone, Copy)]
 pub enum Others<'a> {
-    /// What comes before it in the list of its kind: the first is the simplest.
+    /// Those before it in the list of its kind: the first is the simplest.
     Simpler,
     /// Every client, room, set of rooms or user of the scenario in the place of another.
     Elsewhere(&'a Setup),

@@ -1,4 +1,4 @@
-//! What can happen in a simulated world: one total type, with a text form that reads back.
+//! Actions: everything that can happen in a simulated world, as one total type with a text form that reads back.
 //!
 //! Actions name connections, rooms and users by their number in the scenario, never by an id of the subject. An action
 //! that makes no sense where it stands does nothing and is counted, so every subsequence of a trace is a trace.

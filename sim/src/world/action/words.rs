@@ -64,7 +64,7 @@ words! {
         /// The same, with the newest two messages.
         PlainHistory = "plain-history",
     }
-    /// What a client shows.
+    /// Credentials that a client shows.
     Credential {
         /// Nothing.
         Nothing = "nothing",
@@ -96,7 +96,7 @@ words! {
         /// From a place in another log on, or not at all.
         ElseOrNothing = "else-or-nothing",
     }
-    /// What of a log somebody reads.
+    /// The part of a log that is read.
     Part {
         /// Its position.
         Position = "position",
@@ -106,17 +106,17 @@ words! {
         One = "one",
         /// More than a reply may have.
         Many = "many",
-        /// What came after the newest but one.
+        /// Publications after the newest but one.
         Since = "since",
         /// One message from the beginning.
         First = "first",
         /// The newest first.
         Reverse = "reverse",
-        /// What came before the newest, the newest of it first.
+        /// Publications before the newest, the newest of them first.
         Before = "before",
-        /// What came before the first.
+        /// Publications before the first.
         BeforeAll = "before-all",
-        /// What came in another log.
+        /// Publications of another log.
         Else = "else",
     }
     /// The parts of one call of a backend, in this order. They are about one room and one user.
@@ -160,7 +160,7 @@ words! {
         /// At once.
         Expired = "expired",
     }
-    /// What a token turns out to say.
+    /// Content of a token, as its check finds it.
     Verdict {
         /// Who it is.
         Good = "good",
@@ -356,7 +356,7 @@ words! {
         /// Everything.
         All = "all",
     }
-    /// What a backend looks at.
+    /// A call of a backend that only reads.
     Look {
         /// The rooms.
         Channels = "channels",
@@ -469,7 +469,7 @@ words! {
         /// One above the last.
         TooHigh = "5000",
     }
-    /// What a backend lists, and which part of it.
+    /// A list that a backend asks for, and which part of it.
     Listing {
         /// Rooms that a client may name.
         Named = "rooms-like-r",
@@ -517,7 +517,7 @@ words! {
         /// A batch of publications to the room and the user, and of questions who is there.
         Mixed = "mixed",
     }
-    /// What comes late, for a connection that has ended.
+    /// An input that comes late, for a connection that has ended.
     Late {
         /// `Upgraded`.
         Upgraded = "upgraded",

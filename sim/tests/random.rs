@@ -8,7 +8,7 @@ use parlor_sim::search::report;
 use parlor_sim::search::run::run_twice;
 use parlor_sim::search::swarm::Options;
 use parlor_sim::subjects::canary::Canary;
-use parlor_sim::world::setup::Judges;
+use parlor_sim::world::setup::CheckedBy;
 use parlor_sim::world::trace::Trace;
 
 const SEEDS: u64 = 200;
@@ -79,7 +79,7 @@ fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
 /// Were this batch clean, no batch that is clean would mean anything.
 #[test]
 fn a_batch_finds_what_one_run_of_a_thousand_shows() {
-    let batch = RunBatch { first: 0, count: 6_000, steps: 30, judges: Judges::All };
+    let batch = RunBatch { first: 0, count: 6_000, steps: 30, checked_by: CheckedBy::All };
     let mut clean = 0;
     let found = batch.run::<Canary>(|done| clean = done.seeds).expect_err("the canary lives");
     assert_eq!(found.failure.guarantee, Guarantee::G7, "{found}");

@@ -3,7 +3,7 @@
 use parlor_sim::checkers::names::NAMES;
 use parlor_sim::guarantees::Guarantee;
 use parlor_sim::subjects::seeded::{Seeded, all, named};
-use parlor_sim::world::setup::Judges;
+use parlor_sim::world::setup::CheckedBy;
 
 /// What each checker finds while the reference model, the machine's own audits and all other checkers look away.
 const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
@@ -52,7 +52,7 @@ fn each_checker_alone_finds_two_defects() {
     let missed =
         ALONE.iter().flat_map(|(checker, names)| names.map(|name| (*checker, name))).filter_map(|(checker, name)| {
             let seeded = named(name).expect("a defect");
-            match seeded.hunt_with(Judges::Checker(checker)) {
+            match seeded.hunt_with(CheckedBy::Checker(checker)) {
                 Ok(find) if find.failure.checker() == Some(checker) => {
                     println!("{name}: {find}");
                     None

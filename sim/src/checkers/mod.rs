@@ -30,7 +30,7 @@ use crate::checkers::names::NAMES;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::want::RecoveryRequest;
 use crate::guarantees::{Failure, Guarantees};
-use crate::world::setup::{Judges, Setup};
+use crate::world::setup::{CheckedBy, Setup};
 use access::Access;
 use bounds::Bounds;
 use closes::Closes;
@@ -46,7 +46,7 @@ use streams::Streams;
 /// All checkers of one world.
 #[derive(Clone, Debug)]
 pub struct Checkers {
-    judges: Judges,
+    checked_by: CheckedBy,
     overlooked: Guarantees,
     /// Those that have noticed something, where that ends nothing.
     noticed: Vec<&'static str>,
@@ -67,7 +67,7 @@ impl Checkers {
     pub fn new(setup: &Setup, by_driver: bool) -> Self {
         let config = setup.config();
         Self {
-            judges: setup.judges,
+            checked_by: setup.checked_by,
             overlooked: setup.overlooked,
             noticed: Vec::new(),
             clients: BTreeMap::new(),
@@ -147,7 +147,7 @@ impl Checkers {
             self.clients.insert(conn, client);
         }
         let Self {
-            judges,
+            checked_by,
             overlooked,
             noticed,
             dialogue,
@@ -164,12 +164,12 @@ impl Checkers {
             let all: [&mut dyn Checker; NAMES.len()] = [streams, recovery, closes, access, bounds, events, liveness];
             for checker in all {
                 let name = checker.name();
-                if !judges.has(name) || noticed.contains(&name) {
+                if !checked_by.has(name) || noticed.contains(&name) {
                     continue;
                 }
                 match checker.saw(&Observation { now, what }) {
                     Err(failure) if overlooked.has(failure.guarantee) => {}
-                    Err(_) if *judges == Judges::Each => noticed.push(name),
+                    Err(_) if *checked_by == CheckedBy::Each => noticed.push(name),
                     judged => judged.map_err(|failure| failure.found_by(name))?,
                 }
             }

@@ -50,7 +50,7 @@ impl Recovery {
         Some(histories)
     }
 
-    /// Judges what a client was answered, with what is said of each room in it.
+    /// CheckedBy what a client was answered, with what is said of each room in it.
     fn answered(&mut self, client: usize, command: &SentCommand, answer: Result<&Value, u64>) -> Result<(), Failure> {
         let wants = RecoveryRequest::of(client, command);
         let seen: Vec<(RecoveryRequest, Histories)> =

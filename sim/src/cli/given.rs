@@ -3,7 +3,7 @@
 use super::failure::{NamedSubject, fail};
 use super::flags::Flags;
 use super::output::{print, wall_clock};
-use super::random::judges;
+use super::random::checked_by;
 use parlor_core::Shard;
 use parlor_sim::checkers::names::NAMES;
 use parlor_sim::search::hunt::{self, HistoricDefect};
@@ -13,7 +13,7 @@ use parlor_sim::subjects::canary::Canary;
 use parlor_sim::subjects::naive::{V0, V1};
 use parlor_sim::subjects::seeded::{self, DefectiveMachine, Find, Seeded};
 use parlor_sim::subjects::subject::Subject;
-use parlor_sim::world::setup::Judges;
+use parlor_sim::world::setup::CheckedBy;
 use parlor_sim::world::trace::Trace;
 use std::process::ExitCode;
 
@@ -91,14 +91,14 @@ pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     if flags.text("judge") == Some("each") {
         return table_of_witnesses(subject);
     }
-    let judges = judges(flags)?;
+    let checked_by = checked_by(flags)?;
     match subject {
         "v0" => Ok(hunt_in::<V0>(subject, &hunt::v0())),
         "v1" => Ok(hunt_in::<V1>(subject, &hunt::v1())),
         "parlor" => Ok(hunt_in::<Shard>(subject, &hunt::all())),
-        "seeded" => Ok(hunt_seeded(judges)),
+        "seeded" => Ok(hunt_seeded(checked_by)),
         other => match seeded(other) {
-            Some(seeded) => Ok(hunt_one(seeded, other, judges)),
+            Some(seeded) => Ok(hunt_one(seeded, other, checked_by)),
             None => Err(format!("{other:?} is nothing to hunt in: {PREY}")),
         },
     }
@@ -111,13 +111,13 @@ fn seeded(subject: &str) -> Option<&'static Seeded> {
     Some(seeded)
 }
 
-fn hunt_seeded(judges: Judges) -> ExitCode {
+fn hunt_seeded(checked_by: CheckedBy) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let started = wall_clock();
     let (mut found, mut count) = (0, 0);
     for seeded in seeded::all() {
-        let find = hunted(seeded, judges);
+        let find = hunted(seeded, checked_by);
         count += 1;
         found += usize::from(find.is_ok());
         let told = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
@@ -149,17 +149,17 @@ fn table_of_witnesses(subject: &str) -> Result<ExitCode, String> {
 }
 
 /// Looks for a defect. A checker may name another guarantee than the reference model does.
-fn hunted(seeded: &Seeded, judges: Judges) -> Result<Find, String> {
-    match judges {
-        Judges::All => seeded.hunt(),
-        _ => seeded.hunt_with(judges),
+fn hunted(seeded: &Seeded, checked_by: CheckedBy) -> Result<Find, String> {
+    match checked_by {
+        CheckedBy::All => seeded.hunt(),
+        _ => seeded.hunt_with(checked_by),
     }
 }
 
-fn hunt_one(seeded: &Seeded, subject: &str, judges: Judges) -> ExitCode {
+fn hunt_one(seeded: &Seeded, subject: &str, checked_by: CheckedBy) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    match hunted(seeded, judges) {
+    match hunted(seeded, checked_by) {
         Ok(find) => {
             say!("found {find}");
             fail::<DefectiveMachine>(

@@ -11,7 +11,7 @@ use parlor_sim::search::report::COMMAND;
 use parlor_sim::search::swarm::Options;
 use parlor_sim::subjects::canary::{Canary, ONE_IN};
 use parlor_sim::subjects::subject::Subject;
-use parlor_sim::world::setup::Judges;
+use parlor_sim::world::setup::CheckedBy;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,13 +49,13 @@ fn batch_of(flags: &Flags<'_>, count: u64) -> Result<RunBatch, String> {
         first: flags.number("seed")?.unwrap_or_else(fresh_seed),
         count: flags.within("seeds", 1..=u64::MAX, count)?,
         steps: usize::try_from(flags.within("steps", 0..=MOST_STEPS, STEPS)?).expect("a million"),
-        judges: judges(flags)?,
+        checked_by: checked_by(flags)?,
     })
 }
 
-/// Who judges: `--judge checkers` leaves it to the checkers of properties, and a name to one of them.
-pub fn judges(flags: &Flags<'_>) -> Result<Judges, String> {
-    flags.text("judge").map_or(Ok(Judges::All), str::parse)
+/// Who checked_by: `--judge checkers` leaves it to the checkers of properties, and a name to one of them.
+pub fn checked_by(flags: &Flags<'_>) -> Result<CheckedBy, String> {
+    flags.text("judge").map_or(Ok(CheckedBy::All), str::parse)
 }
 
 #[cfg(feature = "driver")]

@@ -27,7 +27,7 @@ pub fn codec_bytes(bytes: &[u8]) {
     let pieces: Vec<&[u8]> = pieces(bytes, cut);
 
     let whole = Talk::over(target, &[bytes], usize::MAX, false);
-    judge_heard(&whole.heard, &rfc6455::read(bytes, limits().message_bytes));
+    check_heard(&whole.heard, &rfc6455::read(bytes, limits().message_bytes));
     let cut = Talk::over(target, &pieces, usize::MAX, false);
     assert_eq!(whole.heard, cut.heard, "P1: what is heard of bytes in pieces");
     assert_eq!(whole.written, cut.written, "P1: what is answered to bytes in pieces");
@@ -38,7 +38,7 @@ pub fn codec_bytes(bytes: &[u8]) {
     let is_end = |rest: &[ReaderEvent]| matches!(rest, [] | [ReaderEvent::Close(_)]);
     assert!(is_end(rest), "P1: {rest:?} is heard of a client that is closed");
     for talk in [&whole, &eager] {
-        judge_written(&talk.written, bytes.len());
+        check_written(&talk.written, bytes.len());
     }
 }
 
@@ -203,7 +203,7 @@ impl Line {
     }
 }
 
-fn judge_heard(heard: &[ReaderEvent], reading: &Reading) {
+fn check_heard(heard: &[ReaderEvent], reading: &Reading) {
     let (whole, after) = heard.split_at(reading.whole.len().min(heard.len()));
     assert_eq!(whole, reading.whole, "P1: what was said");
     let broken: Vec<ReaderEvent> = reading.broken.iter().copied().map(ReaderEvent::Broken).collect();
@@ -214,7 +214,7 @@ fn judge_heard(heard: &[ReaderEvent], reading: &Reading) {
     }
 }
 
-fn judge_written(written: &[u8], read: usize) {
+fn check_written(written: &[u8], read: usize) {
     let frames = Parser::default().feed(written).expect("G1: whole frames of RFC 6455");
     let closes = frames.iter().position(|frame| matches!(frame, ReceivedFrame::Close(_)));
     assert!(closes.is_none_or(|at| at + 1 == frames.len()), "G1: {frames:?} go on after a Close");

@@ -15,7 +15,7 @@ pub(super) struct Step {
 }
 
 /// A connection comes to be, and nothing else changes.
-pub(super) fn judge_accept(before: &Snapshot, after: &Snapshot, accepted: Result<ConnId, Refused>, known: &[ConnId]) {
+pub(super) fn check_accept(before: &Snapshot, after: &Snapshot, accepted: Result<ConnId, Refused>, known: &[ConnId]) {
     let mut rest = after.clone();
     if let Ok(id) = accepted {
         assert!(!known.contains(&id), "G1: {id} was given before");
@@ -37,16 +37,16 @@ pub(super) struct EventLedger {
 }
 
 impl EventLedger {
-    /// Judges a transition.
-    pub fn judge(&mut self, step: &Step, limits: &Limits) {
-        step.judge_ends();
-        step.judge_wakes();
-        step.judge_replies();
-        step.judge_counts();
-        step.before.after.logs.iter().for_each(|log| step.judge_log(log, limits));
+    /// CheckedBy a transition.
+    pub fn check(&mut self, step: &Step, limits: &Limits) {
+        step.check_ends();
+        step.check_wakes();
+        step.check_replies();
+        step.check_counts();
+        step.before.after.logs.iter().for_each(|log| step.check_log(log, limits));
         for before in &step.before.after.conns {
             if let Some(after) = step.after.conn(before.id) {
-                step.judge_conn(before, after);
+                step.check_conn(before, after);
             }
         }
         self.follow(step);
@@ -89,7 +89,7 @@ impl TurnReport {
 
 impl Step {
     /// Whoever is gone has exactly one terminal effect, and nobody else has one.
-    fn judge_ends(&self) {
+    fn check_ends(&self) {
         let mut closed: Vec<ConnId> = Vec::new();
         for effect in &self.after.effects {
             if let Effect::Closed { conn, .. } = effect {
@@ -108,7 +108,7 @@ impl Step {
     }
 
     /// A connection is woken for exactly when something waits for its socket that had nothing to wait for.
-    fn judge_wakes(&self) {
+    fn check_wakes(&self) {
         let woken: Vec<ConnId> = self
             .after
             .effects
@@ -123,7 +123,7 @@ impl Step {
         }
     }
 
-    fn judge_replies(&self) {
+    fn check_replies(&self) {
         let replies: Vec<u64> = self
             .after
             .effects
@@ -135,7 +135,7 @@ impl Step {
     }
 
     /// Who has ended is named in vain, and after a tick nothing is overdue.
-    fn judge_counts(&self) {
+    fn check_counts(&self) {
         let stale = self.input.conn().is_some_and(|conn| self.before.conn(conn).is_none());
         let counted = self.after.stats.totals.stale_inputs - self.before.stats.totals.stale_inputs;
         assert_eq!(counted, u64::from(stale), "G8: stale inputs");
@@ -153,7 +153,7 @@ impl Step {
     }
 
     /// A log goes on, or it is another one.
-    fn judge_log(&self, before: &LogView, limits: &Limits) {
+    fn check_log(&self, before: &LogView, limits: &Limits) {
         let Some(after) = self.after.after.logs.iter().find(|log| log.name == before.name) else { return };
         assert!(after.entries.len() <= limits.history_messages, "G6: {} retains too much", after.name);
         assert!(after.entries.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "G5: a hole in {:?}", after.entries);
@@ -168,7 +168,7 @@ impl Step {
         }
     }
 
-    fn judge_conn(&self, before: &ConnView, after: &ConnView) {
+    fn check_conn(&self, before: &ConnView, after: &ConnView) {
         assert_eq!(before.client, after.client, "P1: a connection keeps its public id");
         let named = self.input.conn() == Some(before.id);
         match (&before.phase, &after.phase) {
@@ -176,7 +176,7 @@ impl Step {
             (PhaseView::Handshaking, PhaseView::Open { .. } | PhaseView::Closing { .. }) => {
                 assert!(named && matches!(self.input, Input::Upgraded { .. }), "P1: {} opens by itself", before.id);
             }
-            (PhaseView::Open { .. }, PhaseView::Open { .. }) => self.judge_open(before, after, named),
+            (PhaseView::Open { .. }, PhaseView::Open { .. }) => self.check_open(before, after, named),
             (PhaseView::Open { .. }, PhaseView::Closing { cause, .. }) => {
                 let peer = named && matches!(self.input, Input::PeerClosed { .. });
                 assert_eq!(*cause == CloseCause::PeerClose, peer, "P1: who closes {}", before.id);
@@ -189,7 +189,7 @@ impl Step {
             }
             (PhaseView::Closing { .. }, PhaseView::Closing { .. }) => {
                 assert_eq!(before.phase, after.phase, "P1: an end is decided once");
-                self.judge_closing(before, after);
+                self.check_closing(before, after);
             }
             _ => panic!("P1: {} goes from {:?} to {:?}", before.id, before.phase, after.phase),
         }
@@ -197,7 +197,7 @@ impl Step {
 
     /// An outbox only grows at its end and shrinks at its front, but that the newest Pong goes first; and what one
     /// client says is no matter of who another one is, and where.
-    fn judge_open(&self, before: &ConnView, after: &ConnView, named: bool) {
+    fn check_open(&self, before: &ConnView, after: &ConnView, named: bool) {
         if !(named && matches!(self.input, Input::Ping { .. })) {
             let waited = before.outbox.concat();
             let rest = &waited[self.written(before.id)..];
@@ -219,7 +219,7 @@ impl Step {
     }
 
     /// Nothing is added to what a closing connection is sent, and its Close stays the last.
-    fn judge_closing(&self, before: &ConnView, after: &ConnView) {
+    fn check_closing(&self, before: &ConnView, after: &ConnView) {
         let rest = &before.outbox.concat()[self.written(before.id)..];
         assert!(pending(after) <= rest.len(), "G1: more for {}, which is closing", after.id);
         assert!(

@@ -94,10 +94,10 @@ impl<'a> Bench<'a> {
             },
             _ => self.time(what),
         };
-        self.judge(input);
+        self.check(input);
     }
 
-    fn judge(&mut self, input: Input) {
+    fn check(&mut self, input: Input) {
         let before = TurnReport::of(&self.shard, Vec::new());
         let now = self.now();
         (self.tell)(format_args!("at {} ns: {input:?}", self.clock));
@@ -106,7 +106,7 @@ impl<'a> Bench<'a> {
         let other = turn(&mut twin, now, input);
         assert_eq!(format!("{:?}", step.after), format!("{other:?}"), "G9: a clone does the same");
         self.shard.audit();
-        self.ledger.judge(&step, &self.config.limits);
+        self.ledger.check(&step, &self.config.limits);
     }
 
     fn accept(&mut self, what: u8, which: u8) {
@@ -129,7 +129,7 @@ impl<'a> Bench<'a> {
         let peer = (which & 0x80 != 0).then(|| IpAddr::from([10, 0, 0, which & 1]));
         let before = self.shard.snapshot();
         let accepted = self.shard.accept(self.now(), Upgrade { client, target, token: None, address: peer });
-        moves::judge_accept(&before, &self.shard.snapshot(), accepted, &self.ids);
+        moves::check_accept(&before, &self.shard.snapshot(), accepted, &self.ids);
         self.shard.audit();
         self.ids.extend(accepted);
     }

@@ -11,7 +11,7 @@ use parlor_core::{ClientId, ConnId, Limit, Refused};
 use std::collections::VecDeque;
 
 impl ReferenceModel {
-    /// Judges the answer to an upgrade request of this client.
+    /// CheckedBy the answer to an upgrade request of this client.
     ///
     /// # Errors
     /// It was taken in where it must not be, refused where it may not be, or got an id that is not new.

@@ -17,31 +17,31 @@ impl ReferenceModel {
     ///
     /// # Errors
     /// The first difference.
-    pub(super) fn judge(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
+    pub(super) fn compare(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
         type Check = fn(&mut ReferenceModel, &Outcome<'_>) -> Result<(), Failure>;
         const CHECKS: [Check; 12] = [
-            |reference, outcome| reference.judge_ends(outcome.effects),
-            |reference, outcome| reference.judge_connections(outcome.after),
-            |reference, outcome| reference.judge_queues(outcome.after),
-            |reference, outcome| reference.judge_finished(outcome.effects),
-            |reference, outcome| reference.judge_asks(outcome.effects),
-            |reference, outcome| reference.judge_answer(outcome.answer),
-            |reference, outcome| reference.judge_wakes(outcome.effects),
-            |reference, outcome| reference.judge_rooms(outcome.after),
-            |reference, outcome| reference.judge_logs(outcome.after),
-            |reference, outcome| reference.judge_events(outcome.effects),
-            |reference, outcome| reference.judge_deadlines(outcome.after, outcome.timeout),
-            |reference, outcome| reference.judge_stats(outcome.stats, outcome.after),
+            |reference, outcome| reference.compare_ends(outcome.effects),
+            |reference, outcome| reference.compare_connections(outcome.after),
+            |reference, outcome| reference.compare_queues(outcome.after),
+            |reference, outcome| reference.compare_finished(outcome.effects),
+            |reference, outcome| reference.compare_asks(outcome.effects),
+            |reference, outcome| reference.compare_answer(outcome.answer),
+            |reference, outcome| reference.compare_wakes(outcome.effects),
+            |reference, outcome| reference.compare_rooms(outcome.after),
+            |reference, outcome| reference.compare_logs(outcome.after),
+            |reference, outcome| reference.compare_events(outcome.effects),
+            |reference, outcome| reference.compare_deadlines(outcome.after, outcome.timeout),
+            |reference, outcome| reference.compare_stats(outcome.stats, outcome.after),
         ];
         for check in CHECKS {
-            let judgement = check(self, outcome);
-            self.heed(judgement)?;
+            let result = check(self, outcome);
+            self.heed(result)?;
         }
         self.remember(outcome.after);
         Ok(())
     }
 
-    fn judge_ends(&mut self, effects: &[Effect]) -> Result<(), Failure> {
+    fn compare_ends(&mut self, effects: &[Effect]) -> Result<(), Failure> {
         let mut due = std::mem::take(&mut self.turn.ended);
         for effect in effects {
             let Effect::Closed { conn, end } = effect else { continue };
@@ -72,7 +72,7 @@ impl ReferenceModel {
         }
     }
 
-    fn judge_connections(&self, after: &Snapshot) -> Result<(), Failure> {
+    fn compare_connections(&self, after: &Snapshot) -> Result<(), Failure> {
         let mut expected: Vec<ConnId> = self.conns.iter().flatten().map(|conn| conn.id).collect();
         let mut saw: Vec<ConnId> = after.conns.iter().map(|conn| conn.id).collect();
         expected.sort_unstable();
@@ -80,8 +80,8 @@ impl ReferenceModel {
         equal(Guarantee::G7, "the connections", &expected, &saw)?;
         equal(Guarantee::P1, "shutting down is", &self.shutting_down, &after.shutting_down)?;
         for (conn, view) in self.pairs(after) {
-            judge_phase(conn, view)?;
-            self.judge_membership(conn, view)?;
+            compare_phase(conn, view)?;
+            self.compare_membership(conn, view)?;
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl ReferenceModel {
         self.conns.iter().flatten().filter_map(move |conn| Some((conn, view(conn)?)))
     }
 
-    fn judge_membership(&self, conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
+    fn compare_membership(&self, conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
         let (mut saw, mut on_its_way) = (Vec::new(), Vec::new());
         if let PhaseView::Open { rooms, user, events, .. } = &view.phase {
             saw.extend(rooms.iter().filter(|(_, is_member)| *is_member).map(|(name, _)| name.as_str()));
@@ -111,7 +111,7 @@ impl ReferenceModel {
     }
 
     /// G6, and that as many frames wait as must come.
-    fn judge_queues(&self, after: &Snapshot) -> Result<(), Failure> {
+    fn compare_queues(&self, after: &Snapshot) -> Result<(), Failure> {
         let limits = &self.config.limits;
         for (conn, view) in self.pairs(after) {
             let bytes: usize = view.outbox.iter().map(Vec::len).sum();
@@ -131,7 +131,7 @@ impl ReferenceModel {
             if frames != conn.frames() {
                 return Err(wrong_queue(conn, view));
             }
-            conn.judge_size(view)?;
+            conn.compare_size(view)?;
             equal(
                 Guarantee::G1,
                 &format!("a half-written frame of {}:", conn.id),
@@ -142,7 +142,7 @@ impl ReferenceModel {
         Ok(())
     }
 
-    fn judge_asks(&self, effects: &[Effect]) -> Result<(), Failure> {
+    fn compare_asks(&self, effects: &[Effect]) -> Result<(), Failure> {
         let asked = effects.iter().filter_map(|effect| match effect {
             Effect::Authenticate { conn, token } => Some((*conn, token.clone())),
             _ => None,
@@ -153,7 +153,7 @@ impl ReferenceModel {
     }
 
     /// The client is shown the end of the stream when it has all that it will ever get, and not before.
-    fn judge_finished(&self, effects: &[Effect]) -> Result<(), Failure> {
+    fn compare_finished(&self, effects: &[Effect]) -> Result<(), Failure> {
         let finished = effects.iter().filter_map(|effect| match effect {
             Effect::Finish(conn) => Some(*conn),
             _ => None,
@@ -161,7 +161,7 @@ impl ReferenceModel {
         equal(Guarantee::G1, "to be sent all that they will be:", &self.turn.finished, &finished.collect::<Vec<_>>())
     }
 
-    fn judge_answer(&self, answer: Option<&str>) -> Result<(), Failure> {
+    fn compare_answer(&self, answer: Option<&str>) -> Result<(), Failure> {
         match (&self.turn.answer, answer) {
             (None, None) => Ok(()),
             (Some(want), Some(body)) => want.compare(body),
@@ -170,7 +170,7 @@ impl ReferenceModel {
     }
 
     /// A wake for every outbox that went from empty to non-empty, and no other.
-    fn judge_wakes(&self, effects: &[Effect]) -> Result<(), Failure> {
+    fn compare_wakes(&self, effects: &[Effect]) -> Result<(), Failure> {
         let mut woken: BTreeMap<ConnId, usize> = BTreeMap::new();
         for effect in effects {
             match effect {
@@ -195,7 +195,7 @@ impl ReferenceModel {
         }
     }
 
-    fn judge_rooms(&self, after: &Snapshot) -> Result<(), Failure> {
+    fn compare_rooms(&self, after: &Snapshot) -> Result<(), Failure> {
         for (name, empty) in after
             .rooms
             .iter()
@@ -229,7 +229,7 @@ impl ReferenceModel {
         equal(Guarantee::G3, "the users", &expected, &saw)
     }
 
-    fn judge_logs(&mut self, after: &Snapshot) -> Result<(), Failure> {
+    fn compare_logs(&mut self, after: &Snapshot) -> Result<(), Failure> {
         let mut expected: Vec<&str> =
             self.logs.iter().zip(&*self.names).filter(|(log, _)| log.is_some()).map(|(_, name)| &**name).collect();
         expected.sort_unstable();
@@ -253,11 +253,11 @@ impl ReferenceModel {
             saw.sort_unstable();
             equal(Guarantee::G2, &format!("the home to hold for {name:?}"), &expected, &saw)?;
         }
-        self.judge_epochs()
+        self.compare_epochs()
     }
 
     /// A log keeps its epoch, and no two logs ever have the same.
-    fn judge_epochs(&mut self) -> Result<(), Failure> {
+    fn compare_epochs(&mut self) -> Result<(), Failure> {
         for room in 0..self.logs.len() {
             let Some(log) = &self.logs[room] else { continue };
             let (known, now) = (&log.epoch, &self.told.epochs[room]);
@@ -276,7 +276,7 @@ impl ReferenceModel {
         Ok(())
     }
 
-    fn judge_events(&mut self, effects: &[Effect]) -> Result<(), Failure> {
+    fn compare_events(&mut self, effects: &[Effect]) -> Result<(), Failure> {
         let mut due: Vec<Change> =
             self.turn.changes.iter().map(|(subject, began)| self.change(*subject, *began)).collect();
         for effect in effects {
@@ -314,7 +314,7 @@ impl ReferenceModel {
         }
     }
 
-    fn judge_deadlines(&self, after: &Snapshot, timeout: Option<Instant>) -> Result<(), Failure> {
+    fn compare_deadlines(&self, after: &Snapshot, timeout: Option<Instant>) -> Result<(), Failure> {
         if let Some(conn) = after.conns.iter().find(|conn| conn.deadlines.is_empty()) {
             return Err(Failure::new(
                 Guarantee::G7,
@@ -340,7 +340,7 @@ impl ReferenceModel {
         equal(Guarantee::G7, "the next deadline at", &expected, &saw)
     }
 
-    fn judge_stats(&self, stats: &Stats, after: &Snapshot) -> Result<(), Failure> {
+    fn compare_stats(&self, stats: &Stats, after: &Snapshot) -> Result<(), Failure> {
         let gauges = &stats.gauges;
         let count = |what: &str, expected: usize, saw: usize| equal(Guarantee::G8, what, &expected, &saw);
         let conns = || self.conns.iter().flatten();
@@ -396,7 +396,7 @@ impl ReferenceModel {
 
 impl ExpectedConnection {
     /// As many bytes wait as must come, but for what words take and the rest of a frame that is half-written.
-    fn judge_size(&self, view: &ConnView) -> Result<(), Failure> {
+    fn compare_size(&self, view: &ConnView) -> Result<(), Failure> {
         let saw: usize = view.outbox.iter().skip(usize::from(self.half)).map(Vec::len).sum();
         let all = self.coming().map(|expect| expect.size).fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
         // Which of those that may be the first it is that was begun, nobody knows.
@@ -432,7 +432,7 @@ pub(super) fn is_met(ending: &ExpectedEnd, end: &End) -> bool {
     (ending.cause, ending.code, ending.clean) == (end.cause, end.reason.code(), end.clean)
 }
 
-fn judge_phase(conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
+fn compare_phase(conn: &ExpectedConnection, view: &ConnView) -> Result<(), Failure> {
     let expected = match &conn.phase {
         ExpectedPhase::Handshaking => "handshaking".into(),
         ExpectedPhase::Open => format!("open, ready: {}", conn.ready),

@@ -9,7 +9,7 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 
 impl ReferenceModel {
-    /// Judges one frame that a client has received; `half` is whether a part of another one has come after it.
+    /// CheckedBy one frame that a client has received; `half` is whether a part of another one has come after it.
     ///
     /// # Errors
     /// It is not the one that was due.

@@ -38,9 +38,9 @@ impl ReferenceModel {
             |conn: &super::connection::ExpectedConnection| !conn.waiting.is_empty() || !conn.entering.is_empty();
         let is_waiting = |client: usize| self.conns[client].as_ref().is_some_and(has_more);
         let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
-        let judgement = self.go(stimulus, outcome);
+        let result = self.go(stimulus, outcome);
         let mut way = std::mem::take(&mut self.ways);
-        let Some(before) = before.filter(|_| judgement.is_err()) else { return judgement };
+        let Some(before) = before.filter(|_| result.is_err()) else { return result };
         for _ in 0..MOST_WAYS {
             let Some(next) = way.next() else { break };
             let mut other = Self { ways: next, ..before.clone() };
@@ -50,13 +50,13 @@ impl ReferenceModel {
             }
             way = other.ways;
         }
-        judgement
+        result
     }
 
     fn go(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
         self.told = self.told_in(outcome);
         self.foresee(stimulus);
-        self.judge(outcome)
+        self.compare(outcome)
     }
 
     /// Works out what must come of one input.

@@ -11,7 +11,7 @@ use super::turn::{ExpectedTotals, ExpectedTurn, SubjectChoices};
 use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantee, Guarantees};
 use crate::world::names::{room_name, user_name};
-use crate::world::setup::{Judges, Setup};
+use crate::world::setup::{CheckedBy, Setup};
 use parlor_core::Config;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,7 +91,11 @@ impl ReferenceModel {
             meant: ConnectionSelection::All,
             told: SubjectChoices::default(),
             ways: Alternatives::default(),
-            overlooked: if setup.judges != Judges::All { Guarantees::of(Guarantee::ALL) } else { setup.overlooked },
+            overlooked: if setup.checked_by != CheckedBy::All {
+                Guarantees::of(Guarantee::ALL)
+            } else {
+                setup.overlooked
+            },
         }
     }
 
@@ -99,8 +103,8 @@ impl ReferenceModel {
     ///
     /// # Errors
     /// The failure, where it is none of them that it breaks.
-    pub fn heed(&self, judgement: Result<(), Failure>) -> Result<(), Failure> {
-        judgement.or_else(|failure| if self.overlooked.has(failure.guarantee) { Ok(()) } else { Err(failure) })
+    pub fn heed(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        result.or_else(|failure| if self.overlooked.has(failure.guarantee) { Ok(()) } else { Err(failure) })
     }
 
     /// Sets the time of the input that comes next.

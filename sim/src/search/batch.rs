@@ -5,7 +5,7 @@ use crate::guarantees::Failure;
 use crate::search::run::{RunReport, run_twice};
 use crate::search::swarm::Options;
 use crate::subjects::subject::Subject;
-use crate::world::setup::Judges;
+use crate::world::setup::CheckedBy;
 use crate::world::trace::Trace;
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct RunBatch {
     /// Steps of each before its world is healed.
     pub steps: usize,
     /// Who judges them.
-    pub judges: Judges,
+    pub checked_by: CheckedBy,
 }
 
 /// Progress of a batch so far.
@@ -64,7 +64,7 @@ impl RunBatch {
         };
         while done.seeds < self.count {
             let mut options = Options::draw(self.first.wrapping_add(done.seeds), self.steps);
-            options.setup.judges = self.judges;
+            options.setup.checked_by = self.checked_by;
             let actions = options.actions();
             let RunReport { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_batch_says_where_it_is() {
-        let batch = RunBatch { first: 0, count: 4, steps: 20, judges: Judges::All };
+        let batch = RunBatch { first: 0, count: 4, steps: 20, checked_by: CheckedBy::All };
         let mut lines = Vec::new();
         let done =
             batch.run::<Shard>(|done| lines.push(done.progress(Duration::from_secs(done.seeds)))).expect("clean");

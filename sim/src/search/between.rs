@@ -130,7 +130,7 @@ pub fn run(seed: u64) -> Result<PartsReport, Failure> {
         if is_much { world.ask_much() } else { world.do_little() }?;
         world.go_on()?;
     }
-    world.judge_end()
+    world.check_end()
 }
 
 impl PartsWorld {
@@ -306,7 +306,7 @@ impl PartsWorld {
     }
 
     /// Whoever reads everything has read all that was said since it joined, and an answer to each of its commands.
-    fn judge_end(mut self) -> Result<PartsReport, Failure> {
+    fn check_end(mut self) -> Result<PartsReport, Failure> {
         self.go_on()?;
         let logs = self.shard.snapshot().logs;
         let tops: BTreeMap<String, u64> = logs.iter().map(|log| (log.name.to_string(), log.top)).collect();

@@ -43,7 +43,7 @@ fn run_in<S: Subject>(mut world: World<S>, actions: &[Action]) -> RunReport {
         }
     }
     if failure.is_none() {
-        failure = world.judge_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
+        failure = world.check_streams().err().map(|broken| (actions.len().saturating_sub(1), broken));
     }
     let (goals, noticed, clock) = (world.goals(), world.noticed(), world.clock());
     RunReport { goals, effective, failure, noticed, clock, transcript: world.into_transcript() }

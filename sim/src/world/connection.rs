@@ -61,7 +61,7 @@ impl Connection {
         !self.vanished && (speaks || (self.close.is_some() && !self.ended))
     }
 
-    pub(super) fn judge_stream(&self) -> Result<(), Failure> {
+    pub(super) fn check_stream(&self) -> Result<(), Failure> {
         self.socket.record.as_ref().map_or(Ok(()), |record| crate::world::second_reader::check(record))
     }
 }

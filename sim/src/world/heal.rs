@@ -124,7 +124,7 @@ impl<S: Subject> World<S> {
             // Where a log has no place for it, a message is refused.
             let is_accepted = room.is_none() || top(self) != before;
             self.settle()?;
-            self.judge_receivers(if is_accepted { &receivers } else { &[] })?;
+            self.check_receivers(if is_accepted { &receivers } else { &[] })?;
         }
         match core.iter().find(|client| self.waits(**client)) {
             None => Ok(()),
@@ -150,7 +150,7 @@ impl<S: Subject> World<S> {
     }
 
     /// L1, at each client's own parser: the newest message has come to all of them but those who were closed for it.
-    fn judge_receivers(&mut self, receivers: &[(Client, ConnId)]) -> Result<(), Failure> {
+    fn check_receivers(&mut self, receivers: &[(Client, ConnId)]) -> Result<(), Failure> {
         for (client, conn) in receivers {
             if self.conn(*client) != Some(*conn) || !self.is_well(*client) {
                 continue;
@@ -212,10 +212,10 @@ mod tests {
         let receivers = world.receivers(&[Client(0), Client(1)], Some(0));
         assert_eq!(receivers.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [Client(0)]);
         assert_eq!(world.act(&announce), Ok(true));
-        let failure = world.judge_receivers(&receivers).expect_err("nothing was written");
+        let failure = world.check_receivers(&receivers).expect_err("nothing was written");
         assert_eq!((failure.guarantee, failure.expected.as_str()), (Guarantee::L1, "client 0 to get message 1"));
         world.settle().expect("it settles");
-        assert_eq!(world.judge_receivers(&receivers), Ok(()));
+        assert_eq!(world.check_receivers(&receivers), Ok(()));
         assert!(world.goals().has(Goal::ServedInTheEnd));
     }
 

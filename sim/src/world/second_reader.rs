@@ -24,7 +24,7 @@ impl Write for Recording<'_> {
     }
 }
 
-/// Judges whether tungstenite reads the same frames from this stream as the client's own parser.
+/// CheckedBy whether tungstenite reads the same frames from this stream as the client's own parser.
 ///
 /// # Errors
 /// It reads others, or none.

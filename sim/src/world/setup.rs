@@ -20,12 +20,12 @@ macro_rules! setup {
             /// Guarantees whose failures are passed over: the way to one defect can lead past another.
             pub overlooked: Guarantees,
             /// Whose word counts.
-            pub judges: Judges,
+            pub checked_by: CheckedBy,
         }
 
         impl Default for Setup {
             fn default() -> Self {
-                Self { $($name: $default,)* limits: simulated(), overlooked: Guarantees::default(), judges: Judges::All }
+                Self { $($name: $default,)* limits: simulated(), overlooked: Guarantees::default(), checked_by: CheckedBy::All }
             }
         }
 
@@ -41,7 +41,7 @@ macro_rules! setup {
 
 /// Who judges a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Judges {
+pub enum CheckedBy {
     /// The reference model, the machine's own audits, and the checkers of properties.
     All,
     /// The checkers of properties alone.
@@ -52,8 +52,8 @@ pub enum Judges {
     Each,
 }
 
-impl Judges {
-    /// Whether the checker of this name judges.
+impl CheckedBy {
+    /// Whether the checker of this name checked_by.
     #[must_use]
     pub fn has(self, checker: &str) -> bool {
         match self {
@@ -63,7 +63,7 @@ impl Judges {
     }
 }
 
-impl fmt::Display for Judges {
+impl fmt::Display for CheckedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::All => "all",
@@ -74,7 +74,7 @@ impl fmt::Display for Judges {
     }
 }
 
-impl FromStr for Judges {
+impl FromStr for CheckedBy {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
@@ -191,8 +191,8 @@ impl fmt::Display for Setup {
         if self.overlooked != default.overlooked {
             write!(f, " overlooked={}", self.overlooked)?;
         }
-        if self.judges != default.judges {
-            write!(f, " judges={}", self.judges)?;
+        if self.checked_by != default.checked_by {
+            write!(f, " judges={}", self.checked_by)?;
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl FromStr for Setup {
                 continue;
             }
             if name == "judges" {
-                setup.judges = value.parse()?;
+                setup.checked_by = value.parse()?;
                 continue;
             }
             let setting = SetupEntry::all().find(|setting| setting.name() == name);

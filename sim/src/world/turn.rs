@@ -11,7 +11,7 @@ use crate::subjects::subject::{Subject, TurnReport, ask};
 use crate::world::action::Client;
 use crate::world::api::bodies;
 use crate::world::connection::{Connection, SimulatedClient};
-use crate::world::setup::Judges;
+use crate::world::setup::CheckedBy;
 use crate::world::state::{START_UNIX_MS, World};
 use parlor_core::api::json;
 use parlor_core::{ConnId, Effect, Input, Instant, Now, Shard};
@@ -36,25 +36,25 @@ impl<S: Subject> World<S> {
         Now { mono: Instant(mono), unix_ms }
     }
 
-    /// A judgement that is not a checker's. Where those judge alone, it is passed over.
-    pub(crate) fn heed(&self, judgement: Result<(), Failure>) -> Result<(), Failure> {
-        if self.is_silent() { Ok(()) } else { judgement }
+    /// A result that is not a checker's. Where those judge alone, it is passed over.
+    pub(crate) fn heed(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        if self.is_silent() { Ok(()) } else { result }
     }
 
     /// Asks the reference model. Where checkers are asked alone it may be wrong, and may even panic.
     pub(super) fn refer(
         &mut self,
-        judge: impl FnOnce(&mut ReferenceModel) -> Result<(), Failure>,
+        compare: impl FnOnce(&mut ReferenceModel) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if !self.is_silent() {
-            return judge(&mut self.reference);
+            return compare(&mut self.reference);
         }
-        drop(catch_unwind(AssertUnwindSafe(|| judge(&mut self.reference))));
+        drop(catch_unwind(AssertUnwindSafe(|| compare(&mut self.reference))));
         Ok(())
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        self.setup.judges != Judges::All
+        self.setup.checked_by != CheckedBy::All
     }
 
     /// Something that checkers see, if there are any.
@@ -77,8 +77,8 @@ impl<S: Subject> World<S> {
         for seen in &turns {
             self.reference.time(now.mono.0, now.unix_ms);
             match &seen.follow_up {
-                None => self.judge_turn(now, seen, stimulus, kept.as_ref()),
-                Some(input) => self.judge_follow_up(now, seen, input),
+                None => self.check_turn(now, seen, stimulus, kept.as_ref()),
+                Some(input) => self.check_follow_up(now, seen, input),
             }?;
         }
         if is_missing && !(S::HAS_DRIVER && self.is_forgotten(stimulus)) {
@@ -92,7 +92,7 @@ impl<S: Subject> World<S> {
         }
         let audit = caught(|| self.subject.audit());
         self.heed(self.reference.heed(audit))?;
-        self.heed(self.judge_handles())
+        self.heed(self.check_handles())
     }
 
     /// The history after each of these positions. A copy of the machine is asked, since reading forgets what is too old.
@@ -132,7 +132,7 @@ impl<S: Subject> World<S> {
         turns.iter().map(bytes).sum()
     }
 
-    fn judge_turn(
+    fn check_turn(
         &mut self,
         now: Now,
         seen: &TurnReport,
@@ -162,7 +162,7 @@ impl<S: Subject> World<S> {
     }
 
     /// Checks an input that a driver hands in by itself: the result of a write, a token's claims, or a part of a message.
-    fn judge_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
+    fn check_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. }
         | Input::Authenticated { conn, .. }
@@ -177,18 +177,18 @@ impl<S: Subject> World<S> {
             |client: &SimulatedClient| client.connection.as_ref().is_some_and(|connection| connection.id == *conn);
         let client = self.clients.iter().position(is_its).ok_or_else(unasked)?;
         match input {
-            Input::Flushed { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Flushed(client, *bytes), Some(input)),
+            Input::Flushed { bytes, .. } => self.check_turn(now, seen, &Stimulus::Flushed(client, *bytes), Some(input)),
             Input::Fragment { bytes, .. } => {
-                self.judge_turn(now, seen, &Stimulus::Fragment(client, *bytes), Some(input))
+                self.check_turn(now, seen, &Stimulus::Fragment(client, *bytes), Some(input))
             }
             Input::HalfFrame { bytes, .. } => {
-                self.judge_turn(now, seen, &Stimulus::HalfFrame(client, *bytes), Some(input))
+                self.check_turn(now, seen, &Stimulus::HalfFrame(client, *bytes), Some(input))
             }
-            Input::Unread { bytes, .. } => self.judge_turn(now, seen, &Stimulus::Unread(client, *bytes), Some(input)),
-            Input::Pong { .. } => self.judge_turn(now, seen, &Stimulus::Pong(client), Some(input)),
+            Input::Unread { bytes, .. } => self.check_turn(now, seen, &Stimulus::Unread(client, *bytes), Some(input)),
+            Input::Pong { .. } => self.check_turn(now, seen, &Stimulus::Pong(client), Some(input)),
             Input::Authenticated { verdict, .. } => {
                 let outcome = self.outcome_of(client, verdict)?;
-                self.judge_turn(now, seen, &Stimulus::Decided(client, outcome), Some(input))
+                self.check_turn(now, seen, &Stimulus::Decided(client, outcome), Some(input))
             }
             _ => Err(unasked()),
         }
@@ -240,11 +240,11 @@ impl<S: Subject> World<S> {
         let Some(client) = ended else { return self.heed(Err(twice())) };
         let connection = client.connection.take().expect("it was found by its connection");
         client.former = Some((connection.id, connection.client_id));
-        connection.judge_stream()
+        connection.check_stream()
     }
 
     /// G1: nothing waits for whoever has ended.
-    fn judge_handles(&self) -> Result<(), Failure> {
+    fn check_handles(&self) -> Result<(), Failure> {
         for (id, _) in self.clients.iter().filter_map(|client| client.former) {
             if let Some(bytes) = caught(|| self.subject.pending(id))? {
                 return Err(Failure::new(
@@ -269,12 +269,12 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// Judges the streams of everybody who is still there.
+    /// CheckedBy the streams of everybody who is still there.
     ///
     /// # Errors
     /// One of them is not what its client took it for.
-    pub fn judge_streams(&self) -> Result<(), Failure> {
-        self.clients.iter().flat_map(|client| &client.connection).try_for_each(Connection::judge_stream)
+    pub fn check_streams(&self) -> Result<(), Failure> {
+        self.clients.iter().flat_map(|client| &client.connection).try_for_each(Connection::check_stream)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::guarantees::Failure;
 use crate::search::batch::RunBatch;
 use crate::search::run::run;
 use crate::search::swarm::Options;
-use crate::world::setup::Judges;
+use crate::world::setup::CheckedBy;
 use crate::world::trace::Trace;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +47,7 @@ impl Seeded {
     /// # Errors
     /// It was not found: what was seen instead.
     pub fn hunt(&self) -> Result<Find, String> {
-        let find = self.hunt_with(Judges::All)?;
+        let find = self.hunt_with(CheckedBy::All)?;
         if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
     }
 
@@ -55,19 +55,19 @@ impl Seeded {
     ///
     /// # Errors
     /// It was not found: what was seen instead.
-    pub fn hunt_with(&self, judges: Judges) -> Result<Find, String> {
+    pub fn hunt_with(&self, checked_by: CheckedBy) -> Result<Find, String> {
         self.choose();
         let find = match self.search {
             FoundBy::Seeds(count) => {
-                let count = if judges == Judges::All { count } else { count.max(LEAST) };
-                match (RunBatch { first: 0, count, steps: STEPS, judges }).run::<DefectiveMachine>(|_| {}) {
+                let count = if checked_by == CheckedBy::All { count } else { count.max(LEAST) };
+                match (RunBatch { first: 0, count, steps: STEPS, checked_by }).run::<DefectiveMachine>(|_| {}) {
                     Ok(_) => return Err(format!("{count} seeds have not noticed it")),
                     Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
                 }
             }
             FoundBy::Trace(text) => {
                 let mut trace: Trace = text.parse()?;
-                trace.setup.judges = judges;
+                trace.setup.checked_by = checked_by;
                 let broken = run::<DefectiveMachine>(&trace.setup, &trace.actions).failure;
                 let (_, failure) = broken.ok_or("its trace has not shown it")?;
                 Find { seed: None, trace, failure }
@@ -91,7 +91,7 @@ impl Seeded {
             FoundBy::Trace(text) => Box::new(std::iter::once((0, text.parse().expect("a trace")))),
         };
         for (seed, mut trace) in traces {
-            trace.setup.judges = Judges::Each;
+            trace.setup.checked_by = CheckedBy::Each;
             // Nobody stops a world that has gone wrong: it may end in a panic of its own.
             let run = panic::catch_unwind(|| run::<DefectiveMachine>(&trace.setup, &trace.actions));
             let (noticed, failed) = run.map_or((Vec::new(), true), |run| (run.noticed, run.failure.is_some()));

@@ -1,4 +1,4 @@
-//! How many instructions the server's own part of a connection takes beside core's: from bytes to inputs, and from what
+//! Instruction counts of the server's own part of a connection, beside core's: from bytes to inputs, and from what
 //! is pending to the call of the socket, which takes everything and costs nothing here.
 #![allow(missing_docs, reason = "what the macros make has none")]
 

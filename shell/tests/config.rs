@@ -38,7 +38,7 @@ impl Drop for File {
     }
 }
 
-/// What is wrong with a file that says this.
+/// The error about a file with this text.
 fn wrong(name: &str, text: &str) -> String {
     let file = File::new(name, text);
     load(&["--config", file.path()], &[]).unwrap_err()

@@ -72,7 +72,7 @@ impl Transport for Wire {
     }
 }
 
-/// What a client has been sent.
+/// The frames that a client was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Text(String),
@@ -171,7 +171,7 @@ fn play(sent: &[u8], size: usize) -> Vec<Seen> {
     seen
 }
 
-/// Whoever sends this gets that.
+/// Checks that a client that sends these bytes gets these frames.
 fn row(name: &str, sent: impl AsRef<[u8]>, expected: &[Seen]) {
     let sent = sent.as_ref();
     for size in [sent.len().max(1), 1, 7] {

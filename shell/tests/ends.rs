@@ -1,4 +1,4 @@
-//! How connections end, over real sockets: what a client still gets, how long it takes, and what is counted.
+//! The ends of connections, over real sockets: what a client still gets, how long it takes, and what is counted.
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
 mod common;

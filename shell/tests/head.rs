@@ -1,4 +1,4 @@
-//! What the head of a request has to be, byte by byte.
+//! Requirements on the head of a request, byte by byte.
 
 mod common;
 

@@ -157,7 +157,7 @@ impl Scene {
         panic!("its task never rests");
     }
 
-    /// What has come out since the last look.
+    /// The output since the last call.
     fn takes(&self) -> Vec<u8> {
         std::mem::take(&mut self.pipe.0.borrow_mut().to_client)
     }
@@ -570,7 +570,7 @@ fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
     assert_eq!(pipe.0.borrow().reads, 0);
 }
 
-/// What a client has got, after its 101.
+/// The bytes that a client got after its 101.
 fn texts(pipe: &Pipe) -> Vec<u8> {
     pipe.0.borrow().to_client[RESPONSE.len()..].to_vec()
 }
@@ -606,7 +606,7 @@ fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
     while host.needs_flush() {
         host.flush(at(51), usize::MAX);
     }
-    assert_eq!(texts(&reads).len(), 10 * 3 + 30 * 4, "whoever reads gets all of it");
+    assert_eq!(texts(&reads).len(), 10 * 3 + 30 * 4, "the reader gets all of it");
     assert!(answer.try_recv().is_ok_and(|answer| answer.is_ok()));
     assert_eq!(host.shard().snapshot().rooms[0].members, [reader], "the other is slow");
 }

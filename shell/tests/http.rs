@@ -1,4 +1,4 @@
-//! What is served over HTTP besides calls: the document that describes it, counts, and the life of a socket.
+//! HTTP besides API calls: the document that describes it, counts, and the life of a socket.
 
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
@@ -169,7 +169,7 @@ fn a_client_that_is_refused_while_it_sends_gets_its_answer() {
         let head =
             format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {length}\r\n\r\n");
         let mut socket = silent(server.address());
-        socket.write_all((head + &body).as_bytes()).expect("what nobody wants is read");
+        socket.write_all((head + &body).as_bytes()).expect("a body that is not wanted is read");
         socket.shutdown(std::net::Shutdown::Write).unwrap();
         let answer = rest(socket);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");

@@ -126,7 +126,7 @@ fn a_start_that_fails_says_so_or_ends_anyway() {
     assert_eq!(program.status().unwrap().code(), Some(1));
 }
 
-/// What a server logs while a backend closes a connection with words that try to look like a line of their own.
+/// The log of a server while a backend closes a connection with a reason that imitates a line of the log.
 fn disconnected(format: &str) -> String {
     let mut program = Program::start_with(&[DEBUG, &["--log-format", format]].concat(), Stdio::piped());
     let mut client = Client::connect(program.address, "/ws/room");

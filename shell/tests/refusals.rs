@@ -1,4 +1,4 @@
-//! What is refused leaves a trace: an answer that says what to set, a count by reason, and a line in the log.
+//! Every refusal leaves a trace: an answer that says what to set, a count by reason, and a line in the log.
 
 mod common;
 

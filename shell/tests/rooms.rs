@@ -1,4 +1,4 @@
-//! Rooms over real sockets: who gets what, and that one member's trouble is nobody else's.
+//! Rooms over real sockets: which member gets what, and that one member's trouble does not delay the others.
 
 mod common;
 
@@ -202,7 +202,7 @@ fn a_close_without_a_code_is_answered_in_kind() {
     wait_until("the end of the connection", || closed(world.address, CloseCause::PeerClose) == 1);
 }
 
-/// What a `plain` client sends, and the error frame that answers it while the connection goes on.
+/// A frame of a `plain` client, and the error frame that answers it while the connection goes on.
 #[test]
 fn nonsense_of_a_plain_client_is_answered_and_forgiven() {
     let mut world = World::with(|settings| settings.allow_publish = Some(false));

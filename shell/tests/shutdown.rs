@@ -54,7 +54,7 @@ fn settle(program: &Program, sockets: u64) {
     wait_until("a look at all sockets", || get(program.address, "/health").json()["http_connections"] == sockets + 1);
 }
 
-/// Bytes that nobody reads, so that a socket that is closed on them is reset.
+/// Unread bytes, so that a socket that is closed on them is reset.
 const MORE: usize = 4 << 20;
 
 /// Waits until the program has taken note of the signal.

@@ -12,13 +12,13 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 
 /// The largest message that suites send.
 const MESSAGE_BYTES: usize = 16 << 20;
-/// How long a client may be silent.
+/// The longest silence of a client.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Echoes until the connection has ended.
 ///
 /// # Errors
-/// What is no upgrade request, and a socket that fails before there is a connection.
+/// The error of a request that is no upgrade, or of a socket that fails before there is a connection.
 pub fn serve(mut socket: TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;

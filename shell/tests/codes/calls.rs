@@ -1,4 +1,4 @@
-//! What backends are answered.
+//! Answers to backends.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a command of a client is answered.
+//! Answers to commands of clients.
 
 use super::*;
 

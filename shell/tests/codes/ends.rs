@@ -1,8 +1,8 @@
-//! How connections are closed.
+//! Causes for which connections are closed.
 
 use super::*;
 
-/// A `json` client is closed for this cause when it sends these bytes, and nobody else is.
+/// A `json` client is closed for this cause when it sends these bytes, and no other client is.
 pub fn closes(mut world: World, bytes: &[u8], cause: CloseCause) {
     let mut client = world.client();
     client.send_raw(bytes);
@@ -68,7 +68,7 @@ pub fn expired_connection() {
     world.is_unaffected();
 }
 
-/// Publishes to the room `talk`, in which somebody does not read, until something has come of it.
+/// Publishes to the room `talk`, one of whose members does not read, until something has come of it.
 pub fn talk_until(world: &World, mut enough: impl FnMut(&Value) -> bool) {
     let line = json!("x".repeat(60_000));
     // More than the system buffers on the way to one client.
@@ -198,7 +198,7 @@ pub fn unfinished_beyond_the_node() {
     world.is_unaffected();
 }
 
-/// What an SDK does when it comes back is far below the rate of frames.
+/// A reconnecting SDK stays far below the rate of frames.
 #[test]
 fn frames_as_they_come_close_nobody() {
     let mut world = World::new();

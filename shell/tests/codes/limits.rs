@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every limit, and a test in which somebody reaches it.
+/// Every limit, and a test that reaches it.
 const LIMITS: &[(&str, &str, &str)] = &[
     ("http_connections", "shell/tests/codes/requests.rs", "too_many_sockets"),
     ("http_connections_per_ip", "shell/tests/codes/requests.rs", "too_many_sockets_from_an_address"),

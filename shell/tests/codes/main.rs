@@ -217,7 +217,7 @@ fn error_code(number: u16) -> Option<ErrorCode> {
     all.into_iter().find(|code| code.number() == number)
 }
 
-/// What is claimed of a test is true of the file.
+/// Every test that a row names is in the file that it names.
 fn has_test(what: &str, file: &str, test: &str) {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = fs::read_to_string(top.join(file)).unwrap();

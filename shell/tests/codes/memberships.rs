@@ -1,4 +1,4 @@
-//! How a client is taken out of a room.
+//! Codes with which the server unsubscribes a client.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What an HTTP request or an upgrade is answered.
+//! Answers to HTTP requests and upgrades.
 
 use super::*;
 

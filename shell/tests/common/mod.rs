@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for a noisy machine; nothing waits for it unless a test fails.
+/// Long enough for a noisy machine. Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const KEY: &str = "test-key-test-key";
 pub const SECRET: &str = "test-secret-test-secret-test-secret";
@@ -152,12 +152,12 @@ pub fn health(address: SocketAddr) -> Value {
     get(address, "/health").json()
 }
 
-/// How many connections ended for this cause.
+/// Number of connections that ended for this cause.
 pub fn closed(address: SocketAddr, cause: CloseCause) -> u64 {
     health(address)["totals"]["closed"][cause.name()].as_u64().unwrap_or(0)
 }
 
-/// How often this limit was in the way.
+/// Number of refusals by this limit.
 pub fn hits(address: SocketAddr, limit: &str) -> u64 {
     health(address)["totals"]["limits"][limit].as_u64().unwrap_or(0)
 }
@@ -355,7 +355,7 @@ impl World {
         Self { server, address, bystander, published: 0 }
     }
 
-    /// What is published reaches the bystander, once and in order, and nothing else does.
+    /// Checks that publications reach the bystander, once and in order, and that nothing else does.
     pub fn is_unaffected(&mut self) {
         self.published += 1;
         let message = json!({"message": self.published});

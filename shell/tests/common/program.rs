@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 /// A running server. It is killed if its test does not end it.
 pub struct Program {
     pub child: Child,
-    /// What it printed until it was ready.
+    /// The output until the server was ready.
     pub printed: Vec<String>,
     pub address: SocketAddr,
 }
@@ -67,7 +67,7 @@ impl Program {
         printed + &self.log()
     }
 
-    /// What it logged, once it has ended.
+    /// The log, once the program has ended.
     pub fn log(&mut self) -> String {
         let mut log = String::new();
         self.child.stderr.take().expect("its log is a pipe").read_to_string(&mut log).unwrap();

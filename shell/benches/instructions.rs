@@ -59,11 +59,12 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         let config = host.shard().config();
         let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).expect("a path that is served");
         let client = u128::from(client).to_be_bytes();
-        let conn =
+        let accepted =
             host.accept(Now::default(), Upgrade { client, target, token: None, address: None }).expect("accepted");
         let to_server = reads.iter().cloned().collect();
         let handshake = Handshake { response: b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec(), early: Vec::new() };
-        host.open(conn, Sink { to_server }, handshake);
+        let conn = accepted.conn();
+        host.open(accepted, Sink { to_server }, handshake);
         if reads.is_empty() {
             assert!(poll(&mut host, conn).is_pending(), "nothing is left to be read");
         }

@@ -109,9 +109,10 @@ fn open(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
     let config = host.shard().config();
     let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
     let upgrade = Upgrade { client: [client; 16], target, token: None, address: None };
-    let conn = host.accept(Now::default(), upgrade).unwrap();
+    let accepted = host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
-    host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
+    let conn = accepted.conn();
+    host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early: early.into() });
     (conn, pipe)
 }
 
@@ -179,6 +180,26 @@ impl Scene {
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).unwrap();
     [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+#[test]
+fn a_refused_token_is_told_with_its_own_clients_address() {
+    let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
+    let accepted = [1, 2].map(|client| {
+        let config = host.shard().config();
+        let target = config.routes.resolve("/ws/room?token=forged", &config.limits).unwrap();
+        let address = Some([10, 0, 0, client].into());
+        host.accept(Now::default(), Upgrade { client: [client; 16], target, token: None, address }).unwrap()
+    });
+    // Sockets come in the order in which the requests are done with.
+    for (client, accepted) in (1..).zip(accepted) {
+        let (conn, pipe) = (accepted.conn(), Pipe::default());
+        pipe.0.borrow_mut().room = usize::MAX;
+        host.open(accepted, pipe, Handshake { response: RESPONSE.into(), early: vec![] });
+        let _ = host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
+        let refused = host.take_refused_tokens().expect("the token is forged");
+        assert_eq!(refused.address, Some([10, 0, 0, client].into()));
+    }
 }
 
 #[test]
@@ -448,14 +469,15 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     let config = room.host.shard().config();
     let target = config.routes.resolve("/connection/websocket", &config.limits).unwrap();
     let upgrade = Upgrade { client: [9; 16], target, token: None, address: None };
-    let conn = room.host.accept(Now::default(), upgrade).unwrap();
+    let accepted = room.host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
     pipe.0.borrow_mut().room = usize::MAX;
     let commands = (3..20).map(|id| format!(r#"{{"id":{id},"history":{{"channel":"room","limit":-1}}}}"#));
     let mut early = frame(0x1, br#"{"id":1,"connect":{}}"#);
     early.extend(frame(0x1, br#"{"id":2,"subscribe":{"channel":"room"}}"#));
     early.extend(commands.flat_map(|command| frame(0x1, command.as_bytes())));
-    room.host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early });
+    let conn = accepted.conn();
+    room.host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early });
     let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
     room.host.flush(Now::default(), usize::MAX);
     assert_eq!(room.host.open_connections(), 9);

@@ -13,9 +13,9 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const DEBUG: &[&str] = &["--log-level", "debug", "--new-connections", "off", "--api-key", KEY, "--dev", "true"];
+const VERBOSE: &[&str] = &["--log-level", "trace", "--new-connections", "off", "--api-key", KEY, "--dev", "true"];
 
-/// Connections that come and go, each of which is some lines of the debug log.
+/// Connections that come and go, each of which is some lines of the log.
 fn come_and_go(program: &Program, connections: usize) {
     for number in 0..connections {
         let mut client = Client::connect(program.address, &format!("/ws/room{number}?greeting=off"));
@@ -44,7 +44,7 @@ fn dropped(program: &Program) -> u64 {
 #[test]
 fn a_full_disk_under_the_log_costs_lines_only() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let program = Program::start_with(DEBUG, full);
+    let program = Program::start_with(VERBOSE, full);
     come_and_go(&program, 20);
     wait_until("a count of the lines", || dropped(&program) >= 20);
     serves_and_drains(program);
@@ -53,7 +53,7 @@ fn a_full_disk_under_the_log_costs_lines_only() {
 #[test]
 fn a_log_whose_reader_is_gone_costs_lines_only() {
     let (reader, writer) = pipe().unwrap();
-    let program = Program::start_with(DEBUG, writer);
+    let program = Program::start_with(VERBOSE, writer);
     drop(reader);
     come_and_go(&program, 20);
     wait_until("a count of the lines", || dropped(&program) >= 20);
@@ -63,7 +63,7 @@ fn a_log_whose_reader_is_gone_costs_lines_only() {
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     let (_unread, writer) = pipe().unwrap();
-    let program = Program::start_with(DEBUG, writer);
+    let program = Program::start_with(VERBOSE, writer);
     // Far more lines than the pipe and the queue hold.
     for _ in 0..8 {
         come_and_go(&program, 400);
@@ -79,7 +79,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 #[test]
 fn a_log_that_is_read_again_tells_what_it_lost() {
     let (mut reader, writer) = pipe().unwrap();
-    let mut program = Program::start_with(DEBUG, writer);
+    let mut program = Program::start_with(VERBOSE, writer);
     for _ in 0..8 {
         come_and_go(&program, 400);
     }
@@ -128,7 +128,7 @@ fn a_start_that_fails_says_so_or_ends_anyway() {
 
 /// The log of a server while a backend closes a connection with a reason that imitates a line of the log.
 fn disconnected(format: &str) -> String {
-    let mut program = Program::start_with(&[DEBUG, &["--log-format", format]].concat(), Stdio::piped());
+    let mut program = Program::start_with(&[VERBOSE, &["--log-format", format]].concat(), Stdio::piped());
     let mut client = Client::connect(program.address, "/ws/room");
     let id = client.receive()["client"].clone();
     let reason = "bye\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J\u{9b}\u{2028}\u{202e}";

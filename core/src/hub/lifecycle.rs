@@ -198,7 +198,6 @@ impl Hub {
         let known = self.clients.swap_remove(&conn.client);
         assert_eq!(known, Some(slot), "G3: a client id leads to its connection");
         *self.totals.closed.entry(end.cause).or_default() += 1;
-        tracing::debug!(client = %conn.client, cause = end.cause.name(), code = end.reason.code(), reason = end.reason.text(), "closed");
         self.effects.push(Effect::Closed { conn: conn.id, end: Box::new(end) });
     }
 }

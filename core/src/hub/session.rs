@@ -6,7 +6,7 @@ use crate::config::UserLimit;
 use crate::connection::deadlines::Timer;
 use crate::connection::pending::Reasons;
 use crate::connection::pending::{JoinReason, PendingAuth, PendingConnect};
-use crate::connection::{Conn, Open, Protocol, Stage};
+use crate::connection::{Open, Protocol, Stage};
 use crate::effect::{Change, Effect};
 use crate::error::UnsubscribeReason;
 use crate::hub::registry::Registry;
@@ -90,9 +90,8 @@ impl Hub {
 
     /// Tells the operator why a token does not do what it was shown for.
     pub(super) fn token_refused(&mut self, slot: Slot, why: &str) {
-        let Conn { id, client, .. } = self.conns[slot];
-        tracing::debug!(%client, %why, "a token proves nothing");
-        self.effects.push(Effect::TokenRefused { conn: id, why: why.into() });
+        let conn = self.conns[slot].id;
+        self.effects.push(Effect::TokenRefused { conn, why: why.into() });
     }
 
     /// Ends a connection whose token is of another user than it has.

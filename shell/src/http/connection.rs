@@ -7,6 +7,7 @@ use super::session::{HttpSession, record_limit};
 use crate::net::driver::Handshake;
 use crate::net::sockets::SocketGuard;
 use crate::net::tcp;
+use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -14,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use parlor_core::limits::Value;
-use parlor_core::{Address, ConnId, Limit};
+use parlor_core::{Address, Limit};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::Write;
@@ -75,7 +76,7 @@ fn reject(socket: TcpStream, limit: Limit, most: Value) {
 /// The end of an HTTP connection.
 enum SessionEnd {
     /// The socket becomes a WebSocket.
-    Upgraded(ConnId, Handshake),
+    Upgraded(Accepted, Handshake),
     /// The client or the server has ended it, or its bytes were no HTTP.
     Closed,
     /// `request_timeout` or `idle_timeout` is over.
@@ -100,9 +101,9 @@ async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSessi
     let parts = connection.into_parts();
     let socket = parts.io.into_inner();
     match end {
-        SessionEnd::Upgraded(conn, handshake) => {
+        SessionEnd::Upgraded(accepted, handshake) => {
             session.guard.release();
-            shard.clone().open(conn, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
+            shard.clone().open(accepted, socket.into_inner(), Handshake { early: parts.read_buf.into(), ..handshake });
         }
         SessionEnd::Displaced => displace(&shard, &session, socket.into_inner()),
         end => close(&shard, &session, socket, &end).await,
@@ -134,8 +135,8 @@ where
             Pin::new(&mut *connection).graceful_shutdown();
         }
         let done = connection.poll_without_shutdown(cx);
-        if let Some((conn, handshake)) = session.upgrade.take() {
-            return Poll::Ready(SessionEnd::Upgraded(conn, handshake));
+        if let Some((accepted, handshake)) = session.upgrade.take() {
+            return Poll::Ready(SessionEnd::Upgraded(accepted, handshake));
         }
         if let Poll::Ready(done) = done {
             if let Err(error) = done {

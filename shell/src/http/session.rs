@@ -3,8 +3,9 @@
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason};
 use crate::net::sockets::{SocketGuard, SocketWait};
+use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
-use parlor_core::{ConnId, Limit};
+use parlor_core::Limit;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -43,7 +44,7 @@ pub(super) struct HttpSession {
     /// Whether a request began or was answered since the timer was last set.
     pub(super) progress: Cell<bool>,
     /// The connection that the socket becomes, once an upgrade was accepted.
-    pub(super) upgrade: RefCell<Option<(ConnId, Handshake)>>,
+    pub(super) upgrade: RefCell<Option<(Accepted, Handshake)>>,
 }
 
 impl HttpSession {

@@ -9,6 +9,7 @@ use crate::auth;
 use crate::config::Settings;
 use crate::net::driver::Handshake;
 use crate::net::refusals::RefusalReason;
+use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -16,7 +17,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Version};
 use parlor_core::admission::route::{RouteError, Target};
-use parlor_core::{ConnId, Limit, Refused, Upgrade};
+use parlor_core::{Limit, Refused, Upgrade};
 use tungstenite::handshake::server::{create_response_with_body, write_response};
 
 /// The only version of the WebSocket protocol.
@@ -32,7 +33,7 @@ pub(super) fn accept(
     shard: &ShardRuntime,
     source: Source,
     request: &Request<Incoming>,
-) -> Result<(ConnId, Handshake), Box<Response<ResponseBody>>> {
+) -> Result<(Accepted, Handshake), Box<Response<ResponseBody>>> {
     let settings = &*shard.settings;
     let target = resolve(shard, request)?;
     let mut response = handshake(request)?;
@@ -49,7 +50,7 @@ pub(super) fn accept(
     write_response(&mut bytes, &response).expect("its headers are text, and memory takes all of it");
     let upgrade = Upgrade { client: auth::random(), target, token, address: Some(source.address) };
     match shard.enter(|host, now| host.accept(now, upgrade)) {
-        Some(Ok(conn)) => Ok((conn, Handshake { response: bytes, early: Vec::new() })),
+        Some(Ok(accepted)) => Ok((accepted, Handshake { response: bytes, early: Vec::new() })),
         Some(Err(refused)) => Err(limit_response(refused, settings).into()),
         None => Err(restarting(shard).into()),
     }

@@ -1,14 +1,34 @@
 //! The table of a host's open connections.
 
 use crate::net::driver::{Driver, Transport};
-use parlor_core::ConnId;
+use parlor_core::{ClientId, ConnId};
 use std::net::IpAddr;
 use std::task::Waker;
+
+/// A connection that was accepted and has no socket yet. Its slot is taken until [`Host::open`](super::host::Host::open) gives
+/// it one, or `handshake_timeout` is over.
+#[must_use = "a connection that is not opened takes a slot until handshake_timeout is over"]
+#[derive(Debug)]
+pub struct Accepted {
+    pub(super) conn: ConnId,
+    pub(super) client: ClientId,
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Accepted {
+    /// The id of the connection.
+    #[must_use]
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
+}
 
 /// One open connection and its socket.
 #[derive(Debug)]
 pub(super) struct HostedConnection<T> {
     pub(super) driver: Driver<T>,
+    /// The public id, by which log lines name the connection.
+    pub(super) client: ClientId,
     /// The client's address, where it is known.
     pub(super) address: Option<IpAddr>,
     /// Wakes the connection's task.
@@ -31,12 +51,12 @@ impl<T> Default for ConnectionTable<T> {
 
 impl<T: Transport> ConnectionTable<T> {
     /// Adds a connection. The slot must be vacant.
-    pub(super) fn put(&mut self, driver: Driver<T>, address: Option<IpAddr>) {
+    pub(super) fn put(&mut self, driver: Driver<T>, Accepted { client, address, .. }: Accepted) {
         let slot = driver.conn().slot();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let entry = HostedConnection { driver, address, waker: Waker::noop().clone() };
+        let entry = HostedConnection { driver, client, address, waker: Waker::noop().clone() };
         let before = self.slots[slot].replace(Box::new(entry));
         assert!(before.is_none(), "a slot is given to one connection at a time");
         self.open += 1;

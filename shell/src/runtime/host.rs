@@ -3,20 +3,23 @@
 //! The owner of a [`Host`] calls it from one thread, passes the time, polls each connection in a task of its own, and
 //! calls [`Host::flush`] once the tasks that were ready have run. Between two calls nothing of it is borrowed.
 
-use super::connections::ConnectionTable;
+use super::connections::{Accepted, ConnectionTable};
 use super::observer::Observer;
 use crate::auth::TokenVerifier;
 use crate::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use crate::observe::input_log::InputLog;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
-use parlor_core::{CallId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade};
+use parlor_core::{
+    CallId, ClientId, Config, ConnId, Effect, End, Input, Instant, Lost, Now, Refused, Shard, Turn, Upgrade,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tracing::field::display;
 use tracing::{debug, trace};
 
 /// The answer to an API call. It ends without one when the shard does.
@@ -52,8 +55,6 @@ struct Environment<T> {
     calls: BTreeMap<u64, oneshot::Sender<Result<Reply, Error>>>,
     verifier: TokenVerifier,
     refused_tokens: Option<RefusedTokens>,
-    /// The connection that was accepted and is not open yet, and its address.
-    accepted: Option<(ConnId, Option<IpAddr>)>,
 }
 
 /// Tokens that were refused, or missing where one is required, since [`Host::take_refused_tokens`] was last called.
@@ -107,7 +108,6 @@ impl<T: Transport, O: Observer> Host<T, O> {
                 calls: BTreeMap::new(),
                 verifier,
                 refused_tokens: None,
-                accepted: None,
             },
             inputs: VecDeque::new(),
             read_buffer: vec![0; READ_BYTES].into(),
@@ -117,22 +117,21 @@ impl<T: Transport, O: Observer> Host<T, O> {
         }
     }
 
-    /// Admits a connection. [`Host::open`] must follow before any other call.
+    /// Admits a connection, which [`Host::open`] gives its socket.
     ///
     /// # Errors
     /// The reason for which the shard refuses it.
-    pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<ConnId, Refused> {
-        let address = upgrade.address;
+    pub fn accept(&mut self, now: Now, upgrade: Upgrade) -> Result<Accepted, Refused> {
+        let (client, address) = (ClientId(upgrade.client), upgrade.address);
         let conn = self.shard.accept(now, upgrade)?;
-        self.env.accepted = Some((conn, address));
-        Ok(conn)
+        Ok(Accepted { conn, client, address })
     }
 
     /// Gives an accepted connection its socket.
-    pub fn open(&mut self, conn: ConnId, transport: T, handshake: Handshake) {
+    pub fn open(&mut self, accepted: Accepted, transport: T, handshake: Handshake) {
         let message_bytes = self.shard.config().limits.message_bytes;
-        let address = self.env.accepted.take().filter(|(accepted, _)| *accepted == conn).and_then(|(_, from)| from);
-        self.env.connections.put(Driver::new(conn, transport, handshake, message_bytes), address);
+        let driver = Driver::new(accepted.conn, transport, handshake, message_bytes);
+        self.env.connections.put(driver, accepted);
     }
 
     /// Reads and writes what a connection's socket is ready for. This is the whole of the connection's task.
@@ -405,7 +404,10 @@ impl<T: Transport> Environment<T> {
                 return Some(Input::Authenticated { conn, verdict });
             }
             Effect::TokenRefused { conn, why } => {
-                let address = self.connections.get(conn).and_then(|entry| entry.address);
+                let entry = self.connections.get(conn);
+                let (client, address) =
+                    (entry.as_ref().map(|entry| entry.client), entry.and_then(|entry| entry.address));
+                debug!(%conn, client = client.map(display), %why, "a token proves nothing");
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
             }
@@ -444,10 +446,12 @@ impl<T: Transport> Environment<T> {
 
     /// Removes a connection that has ended, and closes its socket.
     fn connection_closed(&mut self, conn: ConnId, end: &End) {
-        debug!(%conn, cause = end.cause.name(), code = end.reason.code(), reason = end.reason.text(), "connection ended");
         self.socket_took_bytes(conn);
         self.unread.remove(&conn);
-        if let Some(entry) = self.connections.take(conn) {
+        let entry = self.connections.take(conn);
+        let (client, cause) = (entry.as_ref().map(|entry| display(entry.client)), end.cause.name());
+        debug!(%conn, client, cause, code = end.reason.code(), reason = end.reason.text(), "connection ended");
+        if let Some(entry) = entry {
             entry.driver.close(end.clean);
             entry.waker.wake();
         }

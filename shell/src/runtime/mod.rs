@@ -2,7 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod clock;
-mod connections;
+pub mod connections;
 pub mod host;
 pub(crate) mod latch;
 pub mod observer;

@@ -1,6 +1,7 @@
 //! The state that the tasks of a shard share, and the one way into its host.
 
 use super::clock::Clock;
+use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
@@ -167,8 +168,9 @@ impl ShardRuntime {
     }
 
     /// Gives an accepted connection its socket and a task.
-    pub(crate) fn open(self: Rc<Self>, conn: ConnId, socket: TcpStream, handshake: Handshake) {
-        self.enter(|host, _| host.open(conn, socket, handshake));
+    pub(crate) fn open(self: Rc<Self>, accepted: Accepted, socket: TcpStream, handshake: Handshake) {
+        let conn = accepted.conn();
+        self.enter(|host, _| host.open(accepted, socket, handshake));
         spawn_local(async move {
             // Being woken at once would not do: only a yield lets the runtime look for sockets that became ready.
             while poll_fn(|cx| self.poll(conn, cx)).await == Progress::Yield {

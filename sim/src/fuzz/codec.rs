@@ -167,9 +167,10 @@ impl Line {
         let target = config.routes.resolve(target, &config.limits).expect("a path that is served");
         let mut host = Host::observed(config, [7; 32], TokenVerifier::new(None), Ear::default());
         let upgrade = Upgrade { client: [1; 16], target, token: None, address: None };
-        let conn = host.accept(NOW, upgrade).expect("within the limits");
+        let accepted = host.accept(NOW, upgrade).expect("within the limits");
         let pipe = Pipe::default();
-        host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
+        let conn = accepted.conn();
+        host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         let mut line = Self { host, conn, pipe, alarm: Alarm::ringing(), skims_from: None, written: Vec::new() };
         line.pipe.grant(RESPONSE.len());
         line.run();

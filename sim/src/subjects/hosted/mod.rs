@@ -68,9 +68,10 @@ impl Subject for Hosted {
     }
 
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
-        let conn = self.host.accept(now, request)?;
+        let accepted = self.host.accept(now, request)?;
         let pipe = Pipe::default();
-        self.host.open(conn, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
+        let conn = accepted.conn();
+        self.host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early: Vec::new() });
         self.pipes.insert(conn, pipe);
         self.answering.insert(conn);
         self.tasks.insert(conn, pipe::Alarm::ringing());

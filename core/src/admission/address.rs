@@ -1,29 +1,29 @@
-//! Where connections come from, as far as limits count them.
+//! The addresses of clients, in the granularity in which limits count them.
 
 use crate::limits::gcra::Gcra;
 use crate::time::Instant;
 use core::net::{IpAddr, Ipv6Addr};
 
-/// An address that limits count: one of IPv4, or all of an IPv6 /64, which is what one customer has at least.
+/// An address that limits count: an IPv4 address, or an IPv6 /64, which is the least that one customer is assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(IpAddr);
 
-/// The bits of an IPv6 address that name its network.
+/// The mask of the network bits of an IPv6 address.
 const NETWORK: u128 = !0 << 64;
 
 impl Address {
-    /// Whether it is one of this machine.
+    /// Returns `true` for a loopback address.
     #[must_use]
     pub const fn is_loopback(self) -> bool {
         match self.0 {
             IpAddr::V4(address) => address.is_loopback(),
-            // The last bits are left out; nobody is at the other addresses of the network.
+            // The host bits are cleared, so `::1` is `::` here; no other address of that network is in use.
             IpAddr::V6(address) => address.to_bits() == 0,
         }
     }
 }
 
-/// An IPv4 address is the same one when it is written as IPv6.
+/// An IPv4-mapped IPv6 address equals the IPv4 address.
 impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_one_address_and_an_ipv4_address_is_one() {
+    fn an_ipv6_64_counts_as_one_address_and_so_does_an_ipv4_address() {
         for (one, other, same) in [
             ("192.0.2.1", "192.0.2.1", true),
             ("192.0.2.1", "192.0.2.2", false),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_loopback_in_both_families() {
+    fn loopback_addresses_of_both_families_are_recognised() {
         for (text, is_loopback) in [
             ("127.0.0.1", true),
             ("127.9.9.9", true),

@@ -1,4 +1,4 @@
-//! What is known of a connection before it is one: its address, and where its upgrade request leads.
+//! The properties of an upgrade request before its connection is accepted: the client's address and the route.
 
 pub mod address;
 pub mod route;

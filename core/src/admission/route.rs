@@ -1,4 +1,4 @@
-//! From the target of an upgrade request to the protocol it speaks and the rooms it names.
+//! The routes of upgrade requests: from the request target to the protocol and the rooms of the connection.
 
 use crate::api::Position;
 use crate::ids::{BadName, Name};
@@ -12,62 +12,62 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use percent_encoding::percent_decode_str;
 
-/// Where `json` clients connect.
+/// The path of `json` clients.
 pub const JSON_PATH: &str = "/connection/websocket";
 
-/// Where an upgrade request leads.
+/// The destination of an upgrade request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The `json` protocol: rooms are joined by command.
+    /// The `json` protocol; rooms are joined by command.
     Json {
-        /// Pings are WebSocket Pings instead of `{}`.
+        /// `true` for WebSocket Pings instead of the protocol's own `{}`.
         frame_pings: bool,
     },
-    /// The `plain` protocol: the URL names the rooms.
+    /// The `plain` protocol; the URL names the rooms.
     Plain(Plain),
 }
 
-/// What a URL of the `plain` protocol says.
+/// The parameters in a URL of the `plain` protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The rooms, each once, in the order of the URL.
     pub rooms: Vec<Name>,
-    /// `?token=`
+    /// The token, from `?token=`.
     pub token: Option<String>,
-    /// Whether a greeting is sent: not with `?greeting=off`.
+    /// `true` when a greeting is sent; `?greeting=off` turns it off.
     pub greeting: bool,
     /// The `type` of the answer to `subscribe`.
     pub subscribed: Arc<str>,
-    /// `?since=<epoch>:<offset>` or, as often as there are rooms, `?since=<room>:<epoch>:<offset>`: deliver what came after
-    /// this. A room may be one that comes with the token, the personal one included.
+    /// The positions to recover from, from `?since=<epoch>:<offset>` or several `?since=<room>:<epoch>:<offset>`. A
+    /// room may also be one that the token adds, such as the personal room.
     pub since: Vec<(Name, Position)>,
-    /// `?history=N`: deliver at most this many of the newest messages of each room.
+    /// The number of newest publications to replay in each room, from `?history=N`.
     pub history: usize,
-    /// Whether positions are told: with `?positions=on`.
+    /// `true` when messages carry positions, from `?positions=on`.
     pub positions: bool,
 }
 
-/// Why a path leads nowhere.
+/// The reason for which a request target is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteError {
-    /// No route matches it: 404.
+    /// No route matches the path: 404.
     NotFound,
-    /// It matches, but what it says cannot be: 400.
+    /// The path or the query is invalid: 400.
     Bad(String),
-    /// It matches, but it goes beyond this limit, which the words name: 400.
+    /// The path or the query exceeds this limit, which the text names: 400.
     Limit(Limit, String),
-    /// It names a room that no client may name: 403.
+    /// The room is reserved and cannot be named by clients: 403.
     Forbidden(String),
 }
 
 impl RouteError {
-    /// It goes beyond a limit. `words` say what is allowed.
+    /// Creates the error for a limit. `words` state what is allowed.
     fn over(limit: Limit, words: &str) -> Self {
         Self::Limit(limit, format!("{words} ({limit})"))
     }
 }
 
-/// The paths that WebSockets are accepted on: [`JSON_PATH`], the templates, then `/ws/<room>` and `/ws?room=…`.
+/// The paths on which WebSockets are accepted: [`JSON_PATH`], the templates, then `/ws/<room>` and `/ws?room=…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes {
     templates: Vec<Template>,
@@ -82,24 +82,24 @@ struct Template {
 
 /// The default `type` of the answer to `subscribe`.
 const SUBSCRIBED: &str = Word::Subscribed.text();
-/// What a template has in place of a segment, and in the room's name for what stood there.
+/// The placeholder for one segment of a path, and for that segment's text in the room's name.
 const PLACEHOLDER: &str = "{id}";
 /// The parameter that names a room.
 const ROOM: &str = "room";
-/// What the query of a `plain` URL may have.
+/// The parameters of a `plain` URL.
 const PARAMETERS: [&str; 6] = [ROOM, "token", "greeting", "since", "history", "positions"];
-/// Bytes of the longest of them.
+/// The bytes of the longest of these parameters.
 const LONGEST_PARAMETER: usize = "positions".len();
-/// The parameter of the `json` protocol.
+/// The parameter of the `json` protocol, as Centrifuge SDKs send it.
 const FRAME_PINGS: &str = "cf_ws_frame_ping_pong";
-/// Bytes of the longest name of a parameter, where each of its characters is written as three.
+/// The bytes of the longest parameter name when each of its characters is percent-encoded.
 const LONGEST_ENCODED: usize = FRAME_PINGS.len() * 3;
 
 impl Routes {
-    /// Adds a template: `path` has segments of plain text or `{id}`, `room` may contain `{id}`.
+    /// Adds a template. The segments of `path` are plain text or `{id}`; `room` may contain `{id}`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the template.
+    /// Returns a sentence that says what is wrong with the template.
     pub fn add(&mut self, path: &str, room: &str, subscribed: Option<&str>) -> Result<(), String> {
         let Some(rest) = path.strip_prefix("/ws/") else {
             return Err(format!("the route {path:?} must start with /ws/"));
@@ -123,19 +123,19 @@ impl Routes {
         Ok(())
     }
 
-    /// Whether the server says something of its own in frames of this `type`, on one of the paths.
+    /// Returns `true` when the server sends frames with this `type` on one of the paths. O(n) in the templates.
     pub(crate) fn says(&self, kind: &str) -> bool {
         let own = self.templates.iter().map(|template| &*template.subscribed);
         Word::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
     }
 
-    /// Finds where the target of a request (path and query, RFC 9112 section 3.2.1) leads.
+    /// Finds the destination of a request target (path and query, RFC 9112 section 3.2.1).
     ///
     /// The path is split at `/` first and then percent-decoded once; a trailing `/` is ignored.
     ///
     /// # Errors
-    /// [`RouteError::NotFound`] for a path that nobody serves, [`RouteError::Bad`] or [`RouteError::Limit`] for one that
-    /// says what cannot be, and [`RouteError::Forbidden`] for a reserved room.
+    /// Returns [`RouteError::NotFound`] for an unknown path, [`RouteError::Bad`] or [`RouteError::Limit`] for an
+    /// invalid path or query, and [`RouteError::Forbidden`] for a reserved room.
     pub fn resolve(&self, target: &str, limits: &Limits) -> Result<Target, RouteError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -148,7 +148,7 @@ impl Routes {
         check_parameters(path, &query)?;
         let (rooms, subscribed) = self.rooms_of(path, &query, limits)?;
         let since = values(&query, "since").map(|text| position(&text, &rooms, limits));
-        // One more than there may be rooms is refused as a thousand more are, and looked through sooner.
+        // One position above the limit is enough to refuse all of them, so the rest is not parsed.
         let since: Vec<(Name, Position)> =
             since.take(limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
         if since.len() > limits.rooms_per_connection {
@@ -178,7 +178,7 @@ impl Routes {
         if path == "/ws" {
             match query.iter().filter(|parameter| parameter.name == ROOM).count() {
                 0 => return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into())),
-                // Whether some of them are the same is not looked at any more.
+                // Duplicates are not removed first: the bound also limits the work for one URL.
                 count if count > limits.rooms_per_connection => return Err(too_many_rooms(limits)),
                 _ => {}
             }
@@ -189,7 +189,7 @@ impl Routes {
         Ok((distinct([Cow::from(room)].into_iter(), limits)?, subscribed))
     }
 
-    /// The room that the path names, and the `type` of the answer to `subscribe`.
+    /// Returns the room that the path names, and the `type` of the answer to `subscribe`.
     fn room_of(&self, path: &str, limits: &Limits) -> Result<(String, Arc<str>), RouteError> {
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let longest = self.templates.iter().map(|template| template.segments.len()).fold(1, usize::max);
@@ -218,7 +218,8 @@ impl Routes {
 }
 
 impl Template {
-    /// What stands for [`PLACEHOLDER`], if these segments match; empty where the template has none.
+    /// Returns the segment that matches [`PLACEHOLDER`] when all segments match; empty for a template without a
+    /// placeholder.
     fn id_in<'a>(&self, segments: &'a [String]) -> Option<&'a str> {
         if segments.len() != self.segments.len() {
             return None;
@@ -235,8 +236,8 @@ impl Template {
     }
 }
 
-/// Makes sure that a target is worth being looked at: that its path is one of a WebSocket, and that its query has no more
-/// parameters than it may have.
+/// Checks that the path is one of a WebSocket and that the query is within `url_parameters`, before anything is
+/// decoded.
 fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError> {
     if path != JSON_PATH && path != "/ws" && !path.starts_with("/ws/") {
         return Err(RouteError::NotFound);
@@ -248,7 +249,7 @@ fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError
     Err(RouteError::over(Limit::UrlParameters, &format!("a URL has at most {most} parameters")))
 }
 
-/// These rooms, each once.
+/// Returns the rooms without duplicates, in order.
 fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
@@ -274,7 +275,7 @@ fn too_many_rooms(limits: &Limits) -> RouteError {
     RouteError::over(Limit::RoomsPerConnection, &words)
 }
 
-/// Where a client was in which room: in the only one of the URL where none is named.
+/// Parses a position with its room, which is the only room of the URL when it is not named.
 fn position(text: &str, rooms: &[Name], limits: &Limits) -> Result<(Name, Position), RouteError> {
     let mut parts = text.rsplitn(3, ':');
     let offset = parts.next().and_then(|offset| offset.parse().ok());
@@ -295,15 +296,14 @@ fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(count) if count <= most => Ok(count),
-        // A number that has no place in a word is beyond every limit.
+        // A number that does not fit into `usize` exceeds every limit.
         _ if is_number => Err(RouteError::over(Limit::UrlHistory, &words)),
         _ => Err(RouteError::Bad(words)),
     }
 }
 
-/// Makes sure that a URL of the `plain` protocol does not mean a parameter that would be passed over: one whose name is
-/// mistyped, or a room beside the one that the path names. Other unknown parameters are left alone: pages that were written
-/// for another server send them.
+/// Refuses a parameter of a `plain` URL that would have no effect but seems intended: a mistyped name, or a room when
+/// the path names one already. Other unknown parameters are ignored, since pages written for other servers send them.
 fn check_parameters(path: &str, query: &[Parameter<'_>]) -> Result<(), RouteError> {
     for Parameter { name, .. } in query {
         if name == ROOM && path != "/ws" {
@@ -321,13 +321,14 @@ fn check_parameters(path: &str, query: &[Parameter<'_>]) -> Result<(), RouteErro
     Ok(())
 }
 
-/// Whether a name is another one in another case or with one character too many, too few, wrong, or changed with the next.
+/// Returns `true` when the name is `known` in another case, or differs by one inserted, missing, wrong or swapped
+/// character.
 fn is_mistyped(name: &str, known: &str) -> bool {
-    // Longer ones need not be looked at.
+    // The lengths of such names differ by one at most.
     if name == known || name.len() > known.len() + 1 || name.len() + 1 < known.len() {
         return false;
     }
-    // In place: a query has room for thousands of names.
+    // The name is lowered without an allocation, since a query may have many parameters.
     let mut lower = [0; LONGEST_PARAMETER + 1];
     let Some(lower) = lower.get_mut(..name.len()) else { return false };
     lower.copy_from_slice(name.as_bytes());
@@ -345,7 +346,7 @@ fn is_mistyped(name: &str, known: &str) -> bool {
     }
 }
 
-/// What a query says about something that is on or off.
+/// Parses a parameter that is `on` or `off`.
 fn switch(query: &[Parameter<'_>], key: &str, default: bool) -> Result<bool, RouteError> {
     match value(query, key).as_deref() {
         None => Ok(default),
@@ -366,11 +367,11 @@ fn decode(path: &str) -> Result<Vec<String>, RouteError> {
     segments.map_err(|_| RouteError::Bad("the path is not UTF-8".into()))
 }
 
-/// A parameter of a query, as forms write it (application/x-www-form-urlencoded).
+/// A parameter of a query, in the encoding of forms (application/x-www-form-urlencoded).
 struct Parameter<'q> {
-    /// Decoded, but for one that is too long to have a meaning here.
+    /// The decoded name; not decoded when it is too long to be a known one.
     name: Cow<'q, str>,
-    /// As it was sent. Most are never looked at.
+    /// The encoded value, which is decoded only when it is needed.
     value: &'q str,
 }
 

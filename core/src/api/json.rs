@@ -1,4 +1,4 @@
-//! The HTTP API's bodies, in the shapes of Centrifugo's server API so that its clients work.
+//! The bodies of the HTTP API, in the format of Centrifugo's server API, so that its client libraries work.
 
 use crate::api::{Command, Connection, Info, Message, Page, Position, PublicationView, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
@@ -46,19 +46,18 @@ pub const METHODS: &[&str] = &[
     "info",
 ];
 
-/// The most that a part of a list may have.
+/// The greatest `limit` of a page of a list.
 const PAGE_MOST: usize = 1000;
 
-/// The field of a payload.
+/// The field with the payload.
 const DATA: &str = "data";
 
 /// Reads the body of `POST /api/<method>`.
 ///
-/// # Errors
-/// 104 for a method that is not one of [`METHODS`]; 107 for a body that is not a JSON object, for a field that is
-/// missing, malformed or not known; 106 for a payload over `publication_bytes`.
+/// Returns 104 for a method that is not in [`METHODS`]; 107 for a body that is not a JSON object and for a field that
+/// is missing, malformed or unknown; 106 for a payload over `publication_bytes` and for a list over its limit.
 pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Error> {
-    // A method without parameters may come without a body.
+    // A method without parameters may be called without a body.
     let body = if body.is_empty() { b"{}" } else { body };
     let body = core::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
     parse_method(method, body, limits)
@@ -92,7 +91,7 @@ fn parse_method(method: &str, body: &str, limits: &Limits) -> Result<Command, Er
     parse(Body::read(body)?, limits)
 }
 
-/// Writes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
+/// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
 #[must_use]
 pub fn encode(result: &Result<Reply, Error>) -> String {
     match result {
@@ -110,29 +109,29 @@ pub fn encode(result: &Result<Reply, Error>) -> String {
     }
 }
 
-/// How many bytes [`encode`] makes of a reply, without what is around it.
+/// Returns the bytes of a reply as [`encode`] writes it, without the object around it. O(n) in the reply.
 pub(crate) fn reply_bytes(reply: &Reply) -> usize {
     let mut out = String::new();
     push_reply(&mut out, reply);
     out.len()
 }
 
-/// How many bytes one room takes in the answer to `channels`, with the comma before the next.
+/// Returns the bytes of one room in the answer to `channels`, with the comma that follows.
 pub(crate) fn room_bytes(name: &Name, members: usize) -> usize {
     ":{\"num_clients\":},".len() + string_bytes(name) + number_bytes(members as u64)
 }
 
-/// How many bytes a connection takes in the answer to `connections`, with the comma before the next.
+/// Returns the bytes of one connection in the answer to `connections`, with the comma that follows. O(n) in its rooms.
 pub(crate) fn connection_bytes<'a>(user: &Name, protocol: &str, rooms: impl Iterator<Item = &'a Name>) -> usize {
     let around =
         "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
     around + string_bytes(user) + protocol.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
 }
 
-/// Bytes of a public id: 32 digits and four hyphens.
+/// The bytes of a public id: 32 digits and four hyphens.
 const CLIENT_DIGITS: usize = 36;
 
-/// A JSON object in which no field comes twice: which of the two is meant, nobody can tell.
+/// The fields of a JSON object. A field that occurs twice is an error, since its meaning would be ambiguous.
 #[derive(Default)]
 struct Fields<V>(BTreeMap<String, V>);
 
@@ -163,7 +162,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
     }
 }
 
-/// A list, or none where it has more items than it may have.
+/// A reader of a list, which returns `None` when the list has more than `most` items.
 struct Items<T> {
     most: usize,
     item: PhantomData<T>,
@@ -198,14 +197,14 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
     }
 }
 
-/// A body's fields, each taken once; what is left in the end is not known.
+/// The fields of a body that are not read yet. Those that remain in the end are unknown and refused.
 struct Body<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Body<'a> {
     fn read(body: &'a str) -> Result<Self, Error> {
         let Fields::<&'a RawValue>(fields) =
             serde_json::from_str(body).map_err(|error| bad(format!("the body must be a JSON object: {error}")))?;
-        // To typed clients `null` is "absent", but a payload is any JSON.
+        // Typed clients send `null` for an absent field, but a payload is any JSON.
         let is_there = |field: &str, value: &RawValue| value.get() != "null" || field == DATA;
         Ok(Self(fields.into_iter().filter(|(field, value)| is_there(field, value)).collect()))
     }
@@ -215,7 +214,7 @@ impl<'a> Body<'a> {
         serde_json::from_str(raw.get()).map(Some).map_err(|error| bad(format!("{field}: {error}")))
     }
 
-    /// A field that is an object; a derived `Deserialize` alone would take an array too.
+    /// Reads a field that is an object; a derived `Deserialize` alone would accept an array too.
     fn object<T: Deserialize<'a>>(&mut self, field: &str) -> Result<Option<T>, Error> {
         let raw = self.0.remove(field);
         raw.map(|raw| object(raw.get())).transpose().map_err(|words| bad(format!("{field}: {words}")))
@@ -237,7 +236,7 @@ impl<'a> Body<'a> {
         self.optional(field)?.ok_or_else(|| bad(format!("{field} is missing")))
     }
 
-    /// A list that is refused whole where it has more than `most` items. What is beyond is not kept meanwhile.
+    /// Reads a list. A list with more than `most` items is refused, and the items beyond are not kept in memory.
     fn list<T: Deserialize<'a>>(&mut self, field: &str, limit: Limit, most: usize) -> Result<Vec<T>, Error> {
         let raw = self.0.remove(field).ok_or_else(|| bad(format!("{field} is missing")))?;
         let read = Items { most, item: PhantomData }.deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
@@ -250,7 +249,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Which part of a list is meant, and where the part before it ended.
+    /// Reads `limit` and `cursor`: the size of the page and the end of the page before it.
     fn paging(&mut self) -> Result<(Option<usize>, Option<String>), Error> {
         let limit = self.integer("limit")?;
         if limit.is_some_and(|limit| !(1..=PAGE_MOST).contains(&limit)) {
@@ -265,7 +264,7 @@ impl<'a> Body<'a> {
         room(&name, limits)
     }
 
-    /// A room that connections may be put into and taken out of: not somebody's personal room.
+    /// Reads a room that connections may be subscribed to and unsubscribed from, which a personal room is not.
     fn client_room(&mut self, limits: &Limits) -> Result<Name, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
         Name::client_room(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))
@@ -279,25 +278,25 @@ impl<'a> Body<'a> {
         self::user(&user, limits)
     }
 
-    /// The user that a filter names; an empty name is none.
+    /// Reads the user of a filter; an empty name counts as absent.
     fn maybe_user(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
         let user: Option<Cow<'a, str>> = self.optional("user")?;
         user.filter(|user| !user.is_empty()).map(|user| self::user(&user, limits)).transpose()
     }
 
-    /// The room that a filter names; an empty name is none.
+    /// Reads the room of a filter; an empty name counts as absent.
     fn maybe_room(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
         let name: Option<Cow<'a, str>> = self.optional("channel")?;
         name.filter(|name| !name.is_empty()).map(|name| room(&name, limits)).transpose()
     }
 
-    /// Whose connections are meant, and which of them.
+    /// Reads the user and the selection of the user's connections.
     fn whose(&mut self, limits: &Limits) -> Result<(Name, Which), Error> {
         let user = self.user(limits)?;
         Ok((user, self.which()?))
     }
 
-    /// Which connections are meant: by `client`, by `session` as the reply to `connect` has it, or by both.
+    /// Reads the selection of connections: by `client`, by `session` as the reply to `connect` has it, or by both.
     fn which(&mut self) -> Result<Which, Error> {
         let mut which = Which::All;
         for field in ["client", "session"] {
@@ -393,7 +392,7 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let whitelist = whitelist.iter().flatten().filter_map(|client| ClientId::parse(client)).collect();
     let reason = match body.object::<With>("disconnect")? {
         None => CloseCause::Backend.reason(),
-        // SDKs take a reason that is JSON for their own and look no further: they would never reconnect.
+        // SDKs interpret a reason that is JSON as their own and ignore the code: they would never reconnect.
         Some(With { reason, .. }) if serde_json::from_str::<Value>(&reason).is_ok() => {
             return Err(bad("disconnect.reason: must be words, not JSON"));
         }
@@ -417,7 +416,7 @@ fn channels(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 }
 
 fn connections(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    // `cent` always sends these two, empty where nothing was asked.
+    // `cent` always sends this field, empty when it is not used.
     body.ignore_empty("expression");
     let (user, channel) = (body.maybe_user(limits)?, body.maybe_room(limits)?);
     let (limit, cursor) = body.paging()?;
@@ -427,7 +426,7 @@ fn connections(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 
 fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let commands: Vec<Fields<&RawValue>> = body.list("commands", Limit::BatchCommands, limits.batch_commands)?;
-    // They run one after the other, which is one of the ways to run them side by side.
+    // The calls run one after the other, which is a valid order for `parallel` too.
     body.optional::<bool>("parallel")?;
     let commands = commands.iter().map(|command| batched(command, limits)).collect::<Result<_, _>>()?;
     body.finish(Command::Batch(commands))
@@ -440,7 +439,8 @@ fn bad_cursor() -> Error {
 type Batched = (&'static str, Result<Command, Error>);
 
 fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Error> {
-    // Typed clients send the methods that they do not mean as null; the only one is meant, and has no parameters.
+    // Typed clients send `null` for the methods that are not called; a single method is called even with `null`
+    // parameters.
     let is_null = |params: &RawValue| params.get() == "null";
     let mut named = command.0.iter().filter(|(_, params)| command.0.len() == 1 || !is_null(params));
     let (Some((method, params)), None) = (named.next(), named.next()) else {
@@ -503,7 +503,7 @@ fn user(id: &str, limits: &Limits) -> Result<Name, Error> {
     Name::user(id, limits.room_name_bytes).map_err(|wrong| bad_name("user", id, wrong))
 }
 
-/// What is wrong with a room's name, as an error of a backend's call.
+/// Returns the error of a backend's call with an invalid room name.
 pub(crate) fn bad_room(name: &str, wrong: BadName) -> Error {
     bad_name("channel", name, wrong)
 }
@@ -514,7 +514,7 @@ fn bad_name(field: &str, name: &str, wrong: BadName) -> Error {
     Error { limit, ..Error::new(code, format!("{field} {name:?}: {wrong}")) }
 }
 
-/// What a message for a connection is answered that is not there.
+/// Returns the error of `send` to a connection that does not exist.
 pub(crate) fn no_connection(id: &str) -> Error {
     Error::new(ErrorCode::UnknownRoom, format!("client: no connection has the id {id:?}"))
 }
@@ -582,7 +582,7 @@ fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
     out.push(']');
 }
 
-/// An object of which `push` appends one key with its value.
+/// Appends an object; `push` appends one key with its value.
 fn push_map<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
     out.push('{');
     push_items(out, items, push);
@@ -655,7 +655,7 @@ fn push_limits(out: &mut String, rows: &[LimitRow]) {
     out.push('}');
 }
 
-/// Ends a part of a list with where to go on, where there is more.
+/// Ends a page of a list, with the cursor of the next page if there is one.
 fn push_cursor(out: &mut String, cursor: Option<&str>) {
     if let Some(cursor) = cursor {
         out.push_str(",\"cursor\":");

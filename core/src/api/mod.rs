@@ -1,4 +1,4 @@
-//! What a backend can ask for, and what it is answered. [`crate::api::json`] reads and writes both as JSON.
+//! The calls of a backend and their answers. [`crate::api::json`] decodes and encodes both as JSON.
 
 pub mod json;
 
@@ -11,275 +11,277 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// A payload with what goes beside it.
+/// The message of a publishing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// JSON of one line, as it was given.
+    /// The payload: JSON in one line, as it was given.
     pub data: String,
-    /// Sent along with the publication in `json`.
+    /// The tags, sent with the publication to `json` clients.
     pub tags: BTreeMap<String, String>,
-    /// Deliver it, but keep it out of the log: it has no offset and cannot be recovered.
+    /// `true` to deliver the message without retaining it: it gets no offset and cannot be recovered.
     pub skip_history: bool,
-    /// The same key in the same room is published once within `idempotency_window`; later calls get the first answer.
+    /// The idempotency key. Within `idempotency_window`, a call with the same key for the same room publishes nothing
+    /// and gets the first call's answer.
     pub idempotency_key: Option<String>,
 }
 
-/// Which connections a call is about, of those that it could be about.
+/// The selection of connections among those that a call applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
-    /// All of them.
+    /// All connections.
     #[default]
     All,
-    /// The one with this public id, if it is among them.
+    /// The connection with this public id, if it is among them.
     One(ClientId),
-    /// None: what it was told is no public id, or it was told two.
+    /// No connection, because an id was malformed or two different ids were given.
     Nobody,
 }
 
-/// One call of a backend.
+/// A call of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// To everyone in one room.
+    /// Publishes to a room.
     Publish {
         /// The room.
         channel: Name,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// To everyone in several rooms.
+    /// Publishes to several rooms.
     Broadcast {
-        /// The names of the rooms, in the order of the responses. A bad one fails alone.
+        /// The names of the rooms, in the order of the responses. An invalid name fails alone.
         channels: Vec<String>,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// To one connection.
+    /// Sends a payload to one connection.
     Send {
-        /// Its public id.
+        /// The public id of the connection.
         client: ClientId,
-        /// JSON of one line.
+        /// The payload: JSON in one line.
         data: String,
     },
-    /// To the personal room of one user.
+    /// Publishes to the personal room of a user.
     PublishUser {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// To every connection that has said who it is.
+    /// Sends a payload to every authenticated connection.
     PublishAll {
-        /// JSON of one line.
+        /// The payload: JSON in one line.
         data: String,
     },
-    /// Close connections of one user.
+    /// Closes connections of a user.
     Disconnect {
-        /// Whose connections; empty when `client` alone decides, which is not [`Which::All`] then.
+        /// The user; empty when `client` alone selects, which is then not [`Which::All`].
         user: Name,
-        /// Which of them.
+        /// The selection of the user's connections.
         client: Which,
-        /// All but these.
+        /// The connections that stay open.
         whitelist: Vec<ClientId>,
-        /// With what.
+        /// The code and the text of the Close frame.
         reason: CloseReason,
     },
-    /// Put connections of one user into a room.
+    /// Subscribes connections of a user to a room.
     Subscribe {
-        /// Whose connections.
+        /// The user.
         user: Name,
-        /// Which of them.
+        /// The selection of the user's connections.
         client: Which,
         /// The room.
         channel: Name,
-        /// What is replayed to them first, if it can be.
+        /// The position after which publications are replayed, if the log still retains them.
         since: Option<Position>,
     },
-    /// Take connections of one user out of a room.
+    /// Unsubscribes connections of a user from a room.
     Unsubscribe {
-        /// Whose connections.
+        /// The user.
         user: Name,
-        /// Which of them.
+        /// The selection of the user's connections.
         client: Which,
         /// The room.
         channel: Name,
     },
-    /// Change when connections of one user expire.
+    /// Changes the expiry of connections of a user.
     Refresh {
-        /// Whose connections.
+        /// The user.
         user: Name,
-        /// Which of them.
+        /// The selection of the user's connections.
         client: Which,
-        /// When, in seconds since 1970; never when absent.
+        /// The time of expiry in seconds since 1970; never when absent.
         expire_at: Option<i64>,
-        /// At once.
+        /// `true` to let the connections expire at once.
         expired: bool,
     },
-    /// Who is in a room.
+    /// Lists the members of a room.
     Presence {
         /// The room.
         channel: Name,
     },
-    /// How many are in a room.
+    /// Counts the members of a room.
     PresenceStats {
         /// The room.
         channel: Name,
     },
-    /// A part of a room's log.
+    /// Reads a page of a room's log.
     History {
         /// The room.
         channel: Name,
-        /// Which.
+        /// The page to read.
         query: HistoryQuery,
     },
-    /// Forget what a room's log retains. Its epoch and top offset stay while it has members.
+    /// Drops the retained publications of a room. The log's epoch and top offset stay while the room has members.
     HistoryRemove {
         /// The room.
         channel: Name,
     },
-    /// Several calls, one after the other, each answered under its method's name.
+    /// Makes several calls in order, each answered under the name of its method.
     Batch(Vec<(&'static str, Result<Self, Error>)>),
-    /// Every limit, with its value.
+    /// Lists all limits with their values.
     Limits,
-    /// The rooms that have members.
+    /// Lists the rooms that have members.
     Channels {
-        /// Only those that match: `*` stands for any characters, `?` for one. At most `room_name_bytes` long.
+        /// The pattern that the names match: `*` stands for any characters, `?` for one. At most `room_name_bytes`
+        /// long.
         pattern: Option<String>,
-        /// Which part of them, by name.
+        /// The page, in the order of the names.
         page: Page<String>,
     },
-    /// The connections that have said who they are.
+    /// Lists the authenticated connections.
     Connections {
-        /// Only those of this user.
+        /// The user whose connections are listed.
         user: Option<Name>,
-        /// Only those in this room.
+        /// The room whose members are listed.
         channel: Option<Name>,
-        /// Which part of them, by public id.
+        /// The page, in the order of the public ids.
         page: Page<ClientId>,
     },
-    /// The node and its counts.
+    /// Returns the counts of the node.
     Info,
 }
 
-/// A part of a list that is in order: what is there throughout is in exactly one of the parts that follow each other.
+/// A page of an ordered list. An item that exists throughout is in exactly one of consecutive pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// At most this many, from 1 on; all where nothing is said.
+    /// The greatest number of items, from 1; all items when absent.
     pub limit: Option<usize>,
-    /// Only what comes after this one, with which the part before ended.
+    /// The last item of the page before; this page begins after it.
     pub after: Option<T>,
 }
 
 impl<T> Page<T> {
-    /// Everything.
+    /// The page with all items.
     pub const ALL: Self = Self { limit: None, after: None };
 }
 
-/// Where in a room's log something is.
+/// A position in a room's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The log's identity.
+    /// The epoch: the identity of the log.
     pub epoch: String,
-    /// The number of a message; 0 before the first.
+    /// The offset of a publication; 0 before the first.
     pub offset: u64,
 }
 
-/// What somebody wants to read of a log.
+/// A request to read a room's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// At most this many messages: 0 for the position alone, below 0 for as many as a reply may have.
+    /// The greatest number of publications; 0 for the position alone, below 0 for as many as a reply may have.
     pub limit: i64,
-    /// After this position, or before it in reverse.
+    /// The position after which, or in reverse before which, publications are read.
     pub since: Option<Position>,
-    /// Newest first.
+    /// `true` to read the newest publications first.
     pub reverse: bool,
 }
 
-/// One message of a log.
+/// A publication of a log, as the API returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicationView {
-    /// Its number.
+    /// The offset.
     pub offset: u64,
-    /// JSON of one line.
+    /// The payload: JSON in one line.
     pub data: Arc<str>,
-    /// A JSON object of strings.
+    /// The tags: a JSON object of strings.
     pub tags: Option<Arc<str>>,
-    /// Who published it, when a client did.
+    /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
 }
 
-/// What a call is answered when it did not fail.
+/// The answer to a call that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Where in the log the message is. Offset 0 when it was kept out of it.
+    /// The position of the publication; offset 0 when the log does not retain it.
     Published(Position),
-    /// The same for each room, or why not.
+    /// The answer for each room, in the order of the call.
     Broadcast(Vec<Result<Self, Error>>),
-    /// It was done.
+    /// The answer without data.
     Done,
-    /// Those who are in a room.
+    /// The members of a room.
     Presence(Vec<Arc<ClientInfo>>),
-    /// How many are in a room.
+    /// The counts of a room's members.
     PresenceStats {
-        /// Connections.
+        /// The number of connections.
         clients: usize,
-        /// Users among them; all the anonymous ones count as one.
+        /// The number of their users; all anonymous connections count as one.
         users: usize,
     },
-    /// A part of a log, and its top.
+    /// A page of a log.
     History {
-        /// In the order that was asked for.
+        /// The publications, in the requested order.
         publications: Vec<PublicationView>,
-        /// Of the newest message; offset 0 and no epoch where there is no log.
+        /// The position of the newest publication; offset 0 and an empty epoch when there is no log.
         position: Position,
     },
     /// The answers of several calls, each with its method.
     Batch(Vec<(&'static str, Result<Self, Error>)>),
-    /// Every limit.
+    /// All limits.
     Limits(Vec<LimitRow>),
-    /// Rooms.
+    /// A page of the rooms.
     Channels {
-        /// With the number of their members, by name.
+        /// The rooms with the number of their members, in the order of the names.
         rooms: Vec<(Name, usize)>,
-        /// The last of them, where there are more.
+        /// The last room of the page, when more follow.
         next: Option<String>,
     },
-    /// Connections.
+    /// A page of the connections.
     Connections {
-        /// By public id.
+        /// The connections, in the order of the public ids.
         connections: Vec<Connection>,
-        /// The last of them, where there are more.
+        /// The last connection of the page, when more follow.
         next: Option<ClientId>,
     },
-    /// This node.
+    /// The counts of the node.
     Info(Info),
 }
 
-/// One connection as a backend sees it.
+/// A connection, as the API returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Its public id.
+    /// The public id.
     pub client: ClientId,
-    /// Whose; empty for anonymous.
+    /// The user; empty for an anonymous connection.
     pub user: Name,
-    /// `json` or `plain`.
+    /// The protocol: `json` or `plain`.
     pub protocol: &'static str,
-    /// The rooms it is in.
+    /// The rooms that it is a member of.
     pub channels: Vec<Name>,
 }
 
-/// One node as a backend sees it.
+/// The counts of a node, as the API returns them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// What it calls itself.
+    /// The name of the node.
     pub node: String,
-    /// Name and version of the server.
+    /// The name and version of the server.
     pub version: String,
-    /// Connections that have said who they are.
+    /// The number of authenticated connections.
     pub clients: usize,
-    /// Users among them; all the anonymous ones count as one.
+    /// The number of their users; all anonymous connections count as one.
     pub users: usize,
-    /// Rooms with members.
+    /// The number of rooms with members.
     pub channels: usize,
-    /// Members of all rooms.
+    /// The number of memberships in all rooms.
     pub memberships: usize,
 }

@@ -1,19 +1,20 @@
-//! How often something may happen: the generic cell rate algorithm (ITU-T I.371), one number for each bound.
+//! Rate limits by the generic cell rate algorithm (ITU-T I.371), which keeps one number for each rate.
 
 use crate::limits::Rate;
 use crate::time::Instant;
 
-/// When the next event would come at the agreed rate, had all of them come as early as they may.
+/// The theoretical arrival time of the next event, in nanoseconds of the shard's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gcra(u64);
 
 const SECOND: u64 = 1_000_000_000;
 
 impl Gcra {
-    /// Nothing has happened yet.
+    /// The state before the first event.
     pub const NEW: Self = Self(0);
 
-    /// Takes note of one event, if it conforms to the rate.
+    /// Counts one event. Returns `false`, and counts nothing, when the event exceeds the rate; a rate of 0 has no
+    /// bound.
     pub fn take(&mut self, now: Instant, rate: Rate) -> bool {
         if rate.per_second == 0 {
             return true;
@@ -28,7 +29,7 @@ impl Gcra {
         true
     }
 
-    /// From when on it no longer matters what came before.
+    /// Returns the time from which earlier events no longer matter, so that the state can be discarded.
     pub fn idle_at(self) -> Instant {
         Instant(self.0)
     }

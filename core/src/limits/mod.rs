@@ -1,18 +1,18 @@
-//! Every bound of the server, once: the table in `table.rs`.
+//! All limits of the server, defined once in the table in `table.rs`.
 //!
-//! A row of the table makes the field of [`Limits`], the variant of [`Limit`], the setting (flag, environment variable,
-//! key of the file, help), the check at the start, the line of the README and of the API's `limits`, and what a
-//! simulation draws for it.
+//! A row of the table generates the field of [`Limits`], the variant of [`Limit`], the setting (flag, environment
+//! variable, key of the file, help), the check at the start, the row of the README and of the API's `limits`, and the
+//! values that a simulation draws.
 //!
 //! # Adding a limit
 //!
-//! 1. A row in `table.rs`: name, kind, default, what is answered when it is reached, and what it has to be to others, with
-//!    the reason. A row without a `simulated` clause keeps its default in simulations.
-//! 2. Its enforcement, where it reads `limits.<name>`. Whatever it refuses names [`Limit`]: `Error::limit`,
-//!    `CloseReason::naming`, `RouteError::Limit`, `hit`.
-//! 3. What the reference model of the simulator foresees (`sim/src/reference`).
-//! 4. A test that reaches it, listed in `shell/tests/codes/`. The README's table is checked by `shell/tests/http.rs`,
-//!    which prints what to write.
+//! 1. Add a row to `table.rs`: name, kind, default, the answer when it is reached, and its relations to other limits with
+//!    the reasons. A row without a `simulated` clause keeps its default in simulations.
+//! 2. Enforce it where `limits.<name>` is read. A refusal names the [`Limit`]: `Error::limit`, `CloseReason::naming`,
+//!    `RouteError::Limit`, `hit`.
+//! 3. Let the reference model of the simulator expect it (`sim/src/reference`).
+//! 4. Add a test that reaches it, listed in `shell/tests/codes/`. `shell/tests/http.rs` compares the README's table, and
+//!    prints the table to write.
 
 pub(crate) mod gcra;
 mod table;
@@ -26,46 +26,46 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// One limit, for people to read.
+/// One limit in text form, as the API's `limits` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitRow {
     /// The configuration key.
     pub key: &'static str,
     /// The value: `25s`, `65536`, `100/s, burst 200`, `off`.
     pub value: String,
-    /// What is answered when it is reached.
+    /// The answer when the limit is reached.
     pub answer: &'static str,
 }
 
-/// What a limit has to be to another, or to a number.
+/// A relation that a limit must have to another limit or to a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relation {
-    /// Such as `at most outbox_bytes / 2`.
+    /// The relation, such as `at most outbox_bytes / 2`.
     pub demand: &'static str,
-    /// Why.
+    /// The reason for the relation.
     pub reason: &'static str,
 }
 
-/// What a simulation draws for a limit: seconds, times a second, or a number, whatever its kind is counted in.
+/// The values that a simulation draws for a limit: seconds, events per second or a number, depending on the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Simulated {
-    /// What it is in a simulated world; the default of the server where nothing is said.
+    /// The value in most simulated worlds; the server's default when absent.
     pub default: Option<u64>,
-    /// What it is in some of them.
+    /// The values of which one is drawn in the other worlds.
     pub drawn: &'static [u64],
-    /// In how many of a hundred.
+    /// The percentage of worlds with a drawn value.
     pub percent: u64,
 }
 
 impl Limit {
-    /// The limit of this name.
+    /// Returns the limit with this name. O(n) in the limits.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|limit| limit.name() == name)
     }
 }
 
-/// Its name.
+/// Writes the name.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -73,7 +73,7 @@ impl fmt::Display for Limit {
 }
 
 impl Limits {
-    /// Every limit with its value and what comes of reaching it.
+    /// Returns all limits in text form, with values and answers, in the order of the table.
     #[must_use]
     pub fn rows(&self) -> Vec<LimitRow> {
         let row = |limit: &Limit| LimitRow {
@@ -84,50 +84,52 @@ impl Limits {
         Limit::ALL.iter().map(row).collect()
     }
 
-    /// The most bytes of a reply: all that was missed, and beside it what is said of the connection and of each room.
+    /// Returns the bytes that a reply may have: all replayed publications, and the data of the connection and of each
+    /// room.
     pub(crate) const fn largest_reply(&self) -> usize {
         let rooms = self.rooms_per_connection.saturating_mul(self.largest_room());
         self.reply_bytes.saturating_add(rooms).saturating_add(CONNECT_BYTES)
     }
 
-    /// The most bytes that the log of one room retains.
+    /// Returns the bytes that the log of one room may retain.
     pub(crate) fn largest_log(&self) -> usize {
         self.history_bytes_per_room.min(self.history_bytes)
     }
 
-    /// Half of the rooms that a client may ask for at once.
+    /// Returns half of the burst of `client_joins`.
     pub(crate) const fn half_of_joins(&self) -> usize {
         burst(self.client_joins) / 2
     }
 
-    /// The rooms that a client may ask for in the same moment as it connects.
+    /// Returns the commands that a client may send at once after its `connect`.
     pub(crate) const fn commands_after_connect(&self) -> usize {
         burst(self.client_commands).saturating_sub(1)
     }
 
-    /// The rooms that a client may ask for in the same moment as it connects, in a frame each.
+    /// Returns the frames that a client may send at once after its `connect`.
     pub(crate) const fn frames_after_connect(&self) -> usize {
         burst(self.client_frames).saturating_sub(1)
     }
 
-    /// The bytes of an outbox whose last quarter holds what is said of each room of a connection.
+    /// Returns the bytes of an outbox whose last quarter holds the data of each room of a connection.
     pub(crate) const fn outbox_of_replies(&self) -> usize {
         self.rooms_per_connection.saturating_mul(self.largest_room()).saturating_mul(4)
     }
 
-    /// The most bytes of the answer to a plain client's filter.
+    /// Returns the bytes that the answer to a `plain` client's filter may have.
     pub(crate) const fn largest_filter_answer(&self) -> usize {
         let event = self.filter_event_bytes.saturating_mul(6).saturating_add(3);
         self.filter_events.saturating_mul(event).saturating_add(256)
     }
 
-    /// What is said of one room. At most every character of its name is escaped, which doubles it.
+    /// Returns the bytes of the data of one room in a reply. Escaping each character of its name doubles the name at
+    /// most.
     const fn largest_room(&self) -> usize {
         self.room_name_bytes.saturating_mul(2).saturating_add(ROOM_BYTES)
     }
 }
 
-/// How many may come at once; `usize::MAX` where the rate is off.
+/// Returns the burst of a rate; `usize::MAX` when the rate is off.
 const fn burst(rate: Rate) -> usize {
     match rate {
         Rate { per_second: 0, .. } => usize::MAX,
@@ -143,7 +145,7 @@ mod tests {
     use core::time::Duration;
 
     #[test]
-    fn the_defaults_fit_together() {
+    fn the_default_limits_satisfy_their_relations() {
         assert_eq!(Limits::default().validate(), Ok(()));
     }
 
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named_with_both_values_and_the_reason() {
+    fn a_broken_relation_is_reported_with_both_values_and_the_reason() {
         let wrong = |limits: Limits| limits.validate().unwrap_err();
         let error = wrong(Limits { frame_bytes: 600_000, ..Limits::default() });
         let [relation, ..] = Limit::FrameBytes.relations() else { panic!("one relation") };
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_in_the_terms_of_settings() {
+    fn a_broken_relation_is_reported_in_the_names_of_settings() {
         let wrong = |limits: Limits| limits.validate().unwrap_err();
         let error = wrong(Limits { drain_timeout: Duration::ZERO, ..Limits::default() });
         assert!(error.starts_with("drain_timeout = 0s must be at least close_timeout * 2, which is 10s: "), "{error}");

@@ -10,17 +10,17 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Seconds.
+/// Seconds of a day.
 const DAY: u64 = 86_400;
 
-/// No time of a limit is longer: sums of some of them are still points in time.
+/// The longest duration of a limit: sums of several durations must still be representable points in time.
 const LONGEST: Duration = seconds(36_500 * DAY);
 
 const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second, burst }
 }
 
-/// No bound.
+/// The value 0 of a limit that is off.
 const OFF: usize = 0;
 
 /// The type of a field, by the kind of the limit.
@@ -36,7 +36,7 @@ macro_rules! field {
     };
 }
 
-/// A demand in words.
+/// Expands to a relation in words.
 macro_rules! words {
     (at_most) => {
         "at most "
@@ -49,7 +49,7 @@ macro_rules! words {
     };
 }
 
-/// Whether the demand is met.
+/// Expands to the test of a relation.
 macro_rules! is_met {
     (at_most, $value:expr, $bound:expr) => {
         $value <= $bound
@@ -62,7 +62,8 @@ macro_rules! is_met {
     };
 }
 
-/// What a limit is compared with: a number, a time, another limit, a multiple or part of one, or what several of them come to.
+/// Expands to the value that a limit is compared with: a number, a duration, another limit, a multiple or a fraction of
+/// one, or a value that is computed from several.
 macro_rules! bound {
     ($limits:expr, $number:literal) => {
         $number
@@ -87,7 +88,7 @@ macro_rules! bound {
     };
 }
 
-/// What the bound is called: what it is made of, in the names of settings.
+/// Expands to the name of that value, in terms of the settings.
 macro_rules! named {
     (computed largest_reply) => {
         "reply_bytes + rooms_per_connection * (room_name_bytes * 2 + 256) + 1024"
@@ -112,7 +113,7 @@ macro_rules! named {
     };
 }
 
-/// What is said of the bound where it is not plain from the demand.
+/// Expands to a clause with that value, empty when the relation states it already.
 macro_rules! which_is {
     ($limits:expr, $number:literal $($unit:ident)?) => { String::new() };
     ($limits:expr, $($bound:tt)+) => { format!(", which is {}", Written(bound!($limits, $($bound)+))) };
@@ -125,7 +126,7 @@ macro_rules! limits {
         $(requires $demand:ident ($($bound:tt)+) because $reason:literal;)*
         $(simulated $($world:literal)? $(in $percent:literal percent [$($drawn:expr),+])?;)?
     )+) => {
-        /// The bounds of the server. Whatever refuses something because of one of these names it.
+        /// The limits of the server. Every refusal because of a limit names it.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct Limits {
             $(
@@ -135,7 +136,7 @@ macro_rules! limits {
             )+
         }
 
-        /// A limit, to name it in a refusal and to count it.
+        /// A limit, named in refusals and counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Limit {
             $($(#[doc = $doc])+ $variant,)+
@@ -148,28 +149,28 @@ macro_rules! limits {
         }
 
         impl Limit {
-            /// All of them, in the order of the table.
+            /// All limits, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The configuration key.
+            /// Returns the configuration key.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($name),)+ }
             }
 
-            /// What it bounds.
+            /// Returns the description.
             #[must_use]
             pub const fn doc(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc),+),)+ }
             }
 
-            /// What is answered when it is reached.
+            /// Returns the answer when the limit is reached.
             #[must_use]
             pub const fn answer(self) -> &'static str {
                 match self { $(Self::$variant => $answer,)+ }
             }
 
-            /// What it has to be to others.
+            /// Returns the relations to other limits and to numbers.
             #[must_use]
             pub const fn relations(self) -> &'static [Relation] {
                 match self {
@@ -180,11 +181,11 @@ macro_rules! limits {
                 }
             }
 
-            /// What a simulation draws for it.
+            /// Returns the values that a simulation draws.
             #[must_use]
             #[allow(clippy::needless_update, reason = "some rows say all of it")]
             pub const fn simulated(self) -> Simulated {
-                /// Nothing is said of it.
+                /// A row without a `simulated` clause.
                 const SILENT: Simulated = Simulated { default: None, drawn: &[], percent: 0 };
                 match self {
                     $(Self::$variant => Simulated {
@@ -196,21 +197,21 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// The value of a limit.
+            /// Returns the value of a limit.
             #[must_use]
             pub const fn value(&self, limit: Limit) -> Value {
                 match limit { $(Limit::$variant => Value::$kind(self.$name),)+ }
             }
 
-            /// Where the value of a limit is.
+            /// Returns a mutable reference to the value of a limit.
             pub const fn place(&mut self, limit: Limit) -> Place<'_> {
                 match limit { $(Limit::$variant => Place::$kind(&mut self.$name),)+ }
             }
 
-            /// Checks that the limits fit together.
+            /// Checks the relations between the limits.
             ///
             /// # Errors
-            /// A sentence that names the first two that do not, with their values and the reason.
+            /// Returns a sentence about the first relation that does not hold, with both values and the reason.
             pub fn validate(&self) -> Result<(), String> {
                 for limit in Limit::ALL {
                     if let Value::Duration(time) = self.value(*limit) && time > LONGEST {

@@ -1,48 +1,48 @@
-//! What kinds of bounds there are.
+//! The kinds of limits and their values.
 
 use core::fmt;
 use core::time::Duration;
 
-/// How often something may happen.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// Times a second in the long run; 0 for no bound.
+    /// Events per second in the long run; 0 for no bound.
     pub per_second: u32,
-    /// Times at once.
+    /// Events that may come at once.
     pub burst: u32,
 }
 
 impl Rate {
-    /// No bound.
+    /// The rate without a bound.
     pub const OFF: Self = Self { per_second: 0, burst: 0 };
 }
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident($type:ty),)+) => {
-        /// The value of a limit, by its kind. It is written as in the table of limits: `25s`, `65536`, `off`.
+        /// The value of a limit, by its kind. It is displayed as in the table of limits: `25s`, `65536`, `off`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Value { $($(#[$doc])* $kind($type),)+ }
 
-        /// Where the value of a limit is, by its kind.
+        /// A mutable reference to the value of a limit, by its kind.
         #[derive(Debug)]
         pub enum Place<'a> { $($(#[$doc])* $kind(&'a mut $type),)+ }
     };
 }
 
 kinds! {
-    /// A time.
+    /// A duration.
     Duration(Duration),
     /// A number of bytes.
     Bytes(usize),
-    /// A number.
+    /// A number of items.
     Count(usize),
-    /// A number, or 0 for no bound.
+    /// A number of items, or 0 for no bound.
     CountOrOff(usize),
     /// A rate, or [`Rate::OFF`] for no bound.
     Rate(Rate),
 }
 
-/// A time or a number, as it is written in a setting.
+/// A duration or a number that is displayed as in a setting.
 pub(super) struct Written<T>(pub(super) T);
 
 impl fmt::Display for Written<usize> {
@@ -51,7 +51,7 @@ impl fmt::Display for Written<usize> {
     }
 }
 
-/// Such as `90s` or `1s 500ms`.
+/// Displays a duration such as `90s` or `1s 500ms`.
 impl fmt::Display for Written<Duration> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.subsec_nanos();

@@ -1,4 +1,4 @@
-//! What a JSON Web Token says (RFC 7519), and who may say that it is true.
+//! The claims of a JSON Web Token (RFC 7519), and the proof that a verifier has checked them.
 
 use crate::protocol::raw;
 use alloc::boxed::Box;
@@ -8,22 +8,22 @@ use core::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Why a verifier does not vouch for a token.
+/// The reason for which a verifier rejects a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BadToken {
-    /// No secret is configured, so that no signature is good.
+    /// No secret is configured, so no signature is valid.
     NoSecret,
-    /// It is not the compact form of a token, or its claims are not one JSON object.
+    /// The token is not in the compact form (RFC 7515 section 7.1), or its claims are not one JSON object.
     Malformed,
-    /// Its algorithm is not the configured one.
+    /// The algorithm is not the configured one.
     Algorithm,
-    /// Its signature is wrong.
+    /// The signature is wrong.
     Signature,
-    /// This claim is not of the type that it must be.
+    /// The claim with this name has the wrong type.
     Claim(&'static str),
-    /// Its `aud` does not have the configured audience.
+    /// The `aud` does not contain the configured audience.
     Audience,
-    /// Its `iss` is not the configured issuer.
+    /// The `iss` is not the configured issuer.
     Issuer,
 }
 
@@ -41,30 +41,30 @@ impl fmt::Display for BadToken {
     }
 }
 
-/// What a token says. Times are judged by the shard, against the time it is given.
+/// The claims of a token. Times are compared by the shard with the time of its current input.
 ///
 /// A claim that is `null` is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Claims {
-    /// Whose connection it is; empty for nobody's.
+    /// The user (`sub`); empty for an anonymous connection.
     pub sub: String,
-    /// When it ends, in seconds since 1970.
+    /// The expiry (`exp`), in seconds since 1970.
     pub exp: Option<i64>,
-    /// Before when it is not valid, in seconds since 1970.
+    /// The time before which the token is invalid (`nbf`), in seconds since 1970.
     pub nbf: Option<i64>,
-    /// What others may know about the user: any JSON, kept as it was written.
+    /// The info that other members of a room are told: any JSON, as it was written.
     pub info: Option<String>,
-    /// The rooms that the connection is put in.
+    /// The rooms that the server subscribes the connection to.
     pub channels: Vec<String>,
-    /// In the token of a subscription, and in no other: the room that it is for. An empty one is absent.
+    /// The room of a room token; absent in a connection token. An empty one counts as absent.
     pub channel: Option<String>,
-    /// Whom it is for.
+    /// The audience (`aud`).
     pub aud: Vec<String>,
-    /// Who has issued it.
+    /// The issuer (`iss`).
     pub iss: Option<String>,
 }
 
-/// The claims that mean something, as they are written.
+/// The claims that are used, as JSON text.
 #[derive(Deserialize)]
 struct Written<'a> {
     #[serde(borrow, default)]
@@ -85,7 +85,7 @@ struct Written<'a> {
     iss: Option<&'a RawValue>,
 }
 
-/// One string, or several (RFC 7519 section 4.1.3).
+/// An audience: one string or a list (RFC 7519 section 4.1.3).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
@@ -94,11 +94,11 @@ enum Audience {
 }
 
 impl Claims {
-    /// Reads the payload of a token.
+    /// Reads the claims from the payload of a token.
     ///
     /// # Errors
-    /// [`BadToken::Malformed`] when it is not a JSON object or has a claim twice, [`BadToken::Claim`] when one is of the
-    /// wrong type.
+    /// Returns [`BadToken::Malformed`] when the payload is not a JSON object or has a claim twice, [`BadToken::Claim`]
+    /// when a claim has the wrong type.
     pub fn parse(json: &str) -> Result<Self, BadToken> {
         let written: Written<'_> = raw::object(json).map_err(|_| BadToken::Malformed)?;
         let aud = match claim::<Audience>("aud", written.aud)? {
@@ -119,34 +119,35 @@ impl Claims {
     }
 }
 
-/// Reads one claim, unless it is absent.
+/// Reads one claim; `None` when it is absent.
 fn claim<'a, T: Deserialize<'a>>(name: &'static str, written: Option<&'a RawValue>) -> Result<Option<T>, BadToken> {
     written.map(|json| serde_json::from_str(json.get()).map_err(|_| BadToken::Claim(name))).transpose()
 }
 
-/// A NumericDate may have a fraction (RFC 7519 section 2), which is cut off.
+/// Truncates a NumericDate, which may have a fraction (RFC 7519 section 2), to whole seconds.
 fn whole_seconds(date: f64) -> i64 {
     date as i64
 }
 
-/// Claims that a verifier vouches for: signature and algorithm are right, audience and issuer are the configured ones.
+/// Claims that a verifier has checked: signature and algorithm are right, audience and issuer are the configured ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerifiedClaims(Box<Claims>);
 
 impl VerifiedClaims {
-    /// Vouches for claims: for verifiers alone, after they have checked the token that says them. Clippy refuses every
-    /// other call.
+    /// Marks claims as checked. Only verifiers call this, after they have checked the token; Clippy refuses every other
+    /// call.
     #[must_use]
     pub fn vouched_for_by_verifier(claims: Claims) -> Self {
         Self(Box::new(claims))
     }
 
-    /// What the token says.
+    /// Returns the claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0
     }
 
+    /// Returns the claims by value.
     pub(crate) fn into_claims(self) -> Claims {
         *self.0
     }

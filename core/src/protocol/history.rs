@@ -1,4 +1,4 @@
-//! How a part of a log is asked for: the same fields in the client protocol and in the HTTP API.
+//! The fields of a request for history, which are the same in the client protocol and in the HTTP API.
 
 use crate::api::{HistoryQuery, Position};
 use crate::error::{Error, ErrorCode};
@@ -9,17 +9,21 @@ use serde::Deserialize;
 /// The fields of a request for history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct HistoryFields {
+    /// The greatest number of publications; absent for 0, below 0 for as many as a reply may have.
     #[serde(default, deserialize_with = "optional_integer")]
     pub limit: Option<i64>,
+    /// The position after which, or in reverse before which, publications are read.
     #[serde(default)]
     pub since: Option<Since>,
+    /// `true` to read the newest publications first.
     #[serde(default)]
     pub reverse: Option<bool>,
 }
 
-/// A position as it is given.
+/// A position as clients and backends write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Since {
+    /// The epoch; empty for any epoch.
     #[serde(default, deserialize_with = "or_default")]
     pub epoch: String,
     #[serde(default, deserialize_with = "optional_integer")]
@@ -39,10 +43,10 @@ impl From<Since> for Position {
 }
 
 impl HistoryFields {
-    /// The request.
+    /// Converts the fields to a query.
     ///
     /// # Errors
-    /// 107 in reverse from before the first message: nothing can be there.
+    /// Returns 107 for a reverse query that starts at offset 0, before which there is no publication.
     pub fn query(self) -> Result<HistoryQuery, Error> {
         let reverse = self.reverse.unwrap_or_default();
         if reverse && self.since.as_ref().is_some_and(|since| since.offset() == 0) {

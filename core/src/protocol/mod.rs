@@ -1,4 +1,4 @@
-//! The protocols that clients speak, as pure functions: from text to commands, from results to text.
+//! The protocols of clients as pure functions: decoders from text to commands, encoders from results to text.
 
 pub(crate) mod centrifuge;
 pub(crate) mod history;

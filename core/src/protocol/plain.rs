@@ -1,4 +1,4 @@
-//! The `plain` protocol: bare payloads for `new WebSocket(url)`.
+//! The `plain` protocol: payloads without an envelope, for clients that only use `new WebSocket(url)`.
 
 use crate::api;
 use crate::error::{Error, ErrorCode};
@@ -14,16 +14,16 @@ use serde_json::value::RawValue;
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// The `type` of a frame that the server says something of its own with. What is published goes beside such frames,
-        /// as it was published, so a client's publication may not have one of these types.
+        /// The `type` of a frame of the server's own. Publications are sent between such frames as they were published,
+        /// so a client's publication must not have one of these types.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Word { $($(#[$doc])* $name,)* }
 
         impl Word {
-            /// All of them. A route may have another word in the place of [`Word::Subscribed`].
+            /// All words. A route may replace [`Word::Subscribed`] by a word of its own.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The word as it is sent.
+            /// Returns the word as it is sent.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
@@ -43,30 +43,28 @@ words! {
     Authenticated = "authenticated",
     /// The answer to a `publish` that carried an `id`.
     Published = "published",
-    /// Where in a room's log the connection is.
+    /// A position of the connection in a room's log.
     Position = "position",
-    /// The connection has missed something, and where it is now.
+    /// The position after publications that the connection has missed.
     Gap = "gap",
-    /// Something was wrong with what the client said.
+    /// The report of an error in a client's message.
     Error = "error",
 }
 
-/// What a client of the `plain` protocol says.
+/// A message of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    Auth {
-        token: String,
-    },
+    /// Presents a token.
+    Auth { token: String },
+    /// Asks for a [`Word::Pong`].
     Ping,
-    Subscribe {
-        events: Vec<String>,
-    },
-    Publish {
-        room: Option<String>,
-        data: String,
-    },
+    /// Sets the event filter; an empty list lets all events pass.
+    Subscribe { events: Vec<String> },
+    /// Publishes to a room, which may be omitted when the URL names one room only.
+    Publish { room: Option<String>, data: String },
+    /// Asks for the positions in all rooms.
     Position,
-    /// An object whose `type` means nothing here, or that has none.
+    /// An object without a known `type`.
     Unknown,
 }
 
@@ -82,7 +80,7 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// What every message may have: what a message without a known type holds beside it is nobody's business.
+/// The fields of every message. Other fields of a message without a known `type` are not looked at.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(default, borrow, rename = "type")]
@@ -91,23 +89,24 @@ struct Envelope<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// A message with the `id` that it is answered with: any JSON.
+/// A decoded message.
 pub(crate) struct Incoming {
+    /// The `id` that the answer repeats: any JSON text.
     pub id: Option<String>,
-    /// What it asks for.
+    /// The message, or the error in it.
     pub message: Result<Message, Wrong>,
 }
 
-/// What is wrong with a message.
+/// The error in a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// It is not a JSON object.
+    /// The text is not a JSON object.
     NotJson,
-    /// A field of a known type is not what it should be; the words say which.
+    /// A field of a message of a known type is malformed or missing; the error names it.
     Field(Error),
 }
 
-/// Reads a client's message. An `id` that could not be sent back is refused like a field.
+/// Decodes a client's message. An `id` that is no readable JSON (see [`readable`]) is an error like that of a field.
 pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     let Ok(Envelope { kind, id }) = object::<Envelope<'_>>(text) else {
         return Incoming { id: None, message: Err(Wrong::NotJson) };
@@ -137,7 +136,7 @@ fn known_message(kind: &str, text: &str) -> Result<Message, Error> {
     })
 }
 
-/// The first frame of a connection.
+/// Encodes the first frame of a connection.
 pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> String {
     let mut out = open(Word::Connection);
     out.push_str(",\"message\":");
@@ -150,7 +149,7 @@ pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: 
     out
 }
 
-/// The answer to `ping`.
+/// Encodes the answer to `ping`.
 pub(crate) fn pong(unix_ms: u64) -> String {
     let mut out = open(Word::Pong);
     push_timestamp(&mut out, unix_ms);
@@ -158,7 +157,7 @@ pub(crate) fn pong(unix_ms: u64) -> String {
     out
 }
 
-/// The answer to `subscribe`, under the name that the route gives it.
+/// Encodes the answer to `subscribe`, whose `type` the route may choose.
 pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String {
     let mut out = open_as(word);
     out.push_str(",\"events\":[");
@@ -174,7 +173,7 @@ pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String 
     out
 }
 
-/// The answer to a later `auth` that was accepted.
+/// Encodes the answer to a later `auth` that was accepted.
 pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
     let mut out = open(Word::Authenticated);
     out.push_str(",\"user\":");
@@ -184,7 +183,7 @@ pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
     out
 }
 
-/// The answer to a `publish` that carried an `id`.
+/// Encodes the answer to a `publish` that had an `id`.
 pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> String {
     let mut out = open(Word::Published);
     out.push_str(",\"id\":");
@@ -196,7 +195,8 @@ pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> Strin
     out
 }
 
-/// Where in a room's log the connection is ([`Word::Position`]), or that something before it is missing ([`Word::Gap`]).
+/// Encodes the position of the connection in a room's log ([`Word::Position`]), or that after missed publications
+/// ([`Word::Gap`]).
 pub(crate) fn position(word: Word, room: &str, position: LogPosition) -> String {
     let mut out = open(word);
     out.push_str(",\"room\":");
@@ -206,7 +206,7 @@ pub(crate) fn position(word: Word, room: &str, position: LogPosition) -> String 
     out
 }
 
-/// Something was wrong with what the client said.
+/// Encodes the report of an error in a client's message.
 pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, unix_ms: u64) -> String {
     let mut out = open(Word::Error);
     if let Some(code) = code {
@@ -235,14 +235,14 @@ fn open(word: Word) -> String {
     open_as(word.text())
 }
 
-/// For the one answer that a route may have its own word for.
+/// Begins a frame with a `type` that a route may have chosen.
 fn open_as(word: &str) -> String {
     let mut out = String::from("{\"type\":");
     push_string(&mut out, word);
     out
 }
 
-/// RFC 3339, in UTC, with milliseconds.
+/// Appends the time in the format of RFC 3339, in UTC with milliseconds.
 fn push_timestamp(out: &mut String, unix_ms: u64) {
     let millis = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_those_of_all_frames_that_there_are() {
+    fn words_list_the_types_of_all_frames_of_the_server() {
         let at = LogPosition { epoch: 1, offset: 1 };
         let frames = [
             greeting("a", false, "c", 0),

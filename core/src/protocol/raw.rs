@@ -1,4 +1,4 @@
-//! JSON that passes through as it was written: it is checked, cut to one line and never encoded again.
+//! JSON that is passed on as it was written: checked, reduced to one line and never encoded again.
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -8,29 +8,29 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-/// Reads any JSON that is there; `null` is JSON too.
+/// Reads a JSON value that is present, `null` included.
 ///
 /// # Errors
-/// When it is not JSON.
+/// Returns the parser's error when the text is not JSON.
 pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// The text without its line breaks. Valid JSON has raw ones between tokens only, and clients split frames at them.
+/// Returns the text without line breaks. Valid JSON has them only between tokens, and clients split frames at them.
 pub(crate) fn one_line(raw: &RawValue) -> String {
     raw.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect()
 }
 
-/// Reads a JSON object. A derived `Deserialize` alone would take an array too, for its fields in their order.
+/// Reads a JSON object. A derived `Deserialize` alone would accept an array too, as the fields in their order.
 ///
 /// # Errors
-/// The words for whoever sent it.
+/// Returns a text of at most 200 bytes that says what is wrong.
 pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err("expected a JSON object".into());
     }
     serde_json::from_str(text).map_err(|error| {
-        // It may repeat a string of what was sent, which as an answer can be longer than what was sent.
+        // The error may quote the input, which must not make the answer longer than the input.
         let mut words = error.to_string();
         let end = (0..=WORDS_BYTES).rev().find(|at| words.is_char_boundary(*at));
         words.truncate(end.unwrap_or(0));
@@ -38,17 +38,18 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String>
     })
 }
 
-/// Bytes of the words that say what is wrong with an object.
+/// The bytes of the text about a malformed object, at most.
 const WORDS_BYTES: usize = 200;
 
-/// Reads an integer, also one that is written with a fraction of zero: to JSON `1.0` is `1`.
+/// Reads an integer, also one with a fraction of zero: in JSON `1.0` equals `1`.
 ///
 /// # Errors
-/// When it is none, or out of range.
+/// Returns an error when the number is not an integer or out of range.
 pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer: D) -> Result<T, D::Error> {
     let number = Number::deserialize(deserializer)?;
     let whole = number.as_i128().or_else(|| {
-        // What is beyond 64 bits is a float by now, and the nearest one may be within them.
+        // The parser has turned an integer of more than 64 bits into a float, and the nearest float may be within
+        // range.
         let float = number.as_f64().filter(|float| *float > i64::MIN as f64)?;
         let whole = float as i128;
         (whole as f64 == float).then_some(whole)
@@ -57,7 +58,7 @@ pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer:
     fits.ok_or_else(|| D::Error::custom(format_args!("{number} is not an integer within range")))
 }
 
-/// The same, where it may be missing.
+/// Reads an integer that may be absent.
 ///
 /// # Errors
 /// As [`integer`].
@@ -70,17 +71,17 @@ pub(crate) fn optional_integer<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
     Ok(Option::<Integer<T>>::deserialize(deserializer)?.map(|Integer(number)| number))
 }
 
-/// Reads what typed clients may send as `null` where they mean nothing.
+/// Reads a value; `null`, which typed clients send for an absent field, is the default value.
 ///
 /// # Errors
-/// As those of what is read.
+/// Returns the error of the value.
 pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// The string under the top-level key `type`, if the payload is an object that has one.
+/// Returns the string under the top-level key `type`; `None` when the payload is not an object with such a key.
 pub(crate) fn event_type(payload: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Typed<'a> {
@@ -90,8 +91,8 @@ pub(crate) fn event_type(payload: &str) -> Option<Cow<'_, str>> {
     object::<Typed<'_>>(payload).ok().map(|typed| typed.kind)
 }
 
-/// Whether a payload is an object with a top-level `type` that is one of these strings, however it is escaped, and
-/// whichever of several it is: parsers differ in which of them they take.
+/// Returns `true` when the payload is an object with a top-level `type` for which `is_one` is `true`. Escapes are
+/// decoded, and each of several `type` keys counts, since parsers differ in the one they use. O(n) in the payload.
 pub(crate) fn has_type(payload: &str, is_one: impl Fn(&str) -> bool) -> bool {
     struct Types<F>(F);
 
@@ -131,7 +132,7 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// How many bytes [`push_string`] appends.
+/// Returns the bytes that [`push_string`] appends.
 pub(crate) fn string_bytes(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 1,
@@ -141,7 +142,7 @@ pub(crate) fn string_bytes(text: &str) -> usize {
     text.len() + text.bytes().map(escaped).sum::<usize>() + 2
 }
 
-/// How many bytes [`push_number`] appends.
+/// Returns the bytes that [`push_number`] appends.
 pub(crate) fn number_bytes(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |digits| digits as usize + 1)
 }
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_has_the_length_that_was_said() {
+    fn appended_text_has_the_length_computed_beforehand() {
         let all: String = (0..0x250).filter_map(char::from_u32).chain(['\u{2028}', '\u{1F600}']).collect();
         for text in ["", "a", "\"\\", "é", &all] {
             let mut out = String::new();
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn words_about_what_is_wrong_are_short_however_much_was_sent() {
+    fn the_text_of_a_parse_error_is_bounded_for_any_input() {
         let text = alloc::format!(r#"{{"type":{{"{}":1}}}}"#, "é".repeat(50_000));
         #[derive(Debug, Deserialize)]
         #[allow(dead_code, reason = "only what is wrong with it counts")]

@@ -1,25 +1,26 @@
-//! What JSON has to be like to be passed on as it was written: every client has to be able to read it.
+//! The rules for JSON that is passed on as it was written, so that every client can parse it.
 //!
-//! Parsers differ in what they take. Python's gives up on a thousand brackets and on an integer of 4,301 digits, others
-//! on 64 brackets or on half of a surrogate pair; a client whose parser fails is gone, and so are all in its room.
+//! Parsers differ in what they accept. Python's fails on a thousand brackets and on an integer of 4,301 digits, others
+//! fail on 64 brackets or on an unpaired surrogate. A payload that they cannot parse would end all such clients in the
+//! room.
 
 use crate::error::{Error, ErrorCode};
 use crate::limits::{Limit, Limits};
 use alloc::format;
 
-/// Why JSON is not passed on.
+/// The rule that JSON breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It is nested deeper than this.
+    /// The nesting is deeper than this.
     Depth(usize),
-    /// It has a number of more digits than this.
+    /// A number has more digits than this.
     Digits(usize),
-    /// It has an escaped surrogate without the other half of the pair: no text has that.
+    /// An escaped surrogate has no other half (RFC 8259 section 8.2).
     Surrogate,
 }
 
 impl Unreadable {
-    /// As an error that says of which field it is true.
+    /// Converts to an error that names the field.
     pub fn error(self, field: &str) -> Error {
         match self {
             Self::Depth(most) => {
@@ -36,10 +37,10 @@ impl Unreadable {
     }
 }
 
-/// Checks JSON in one pass over its bytes.
+/// Checks JSON against the rules in one pass. O(n) in the bytes.
 ///
 /// # Errors
-/// The first rule that it breaks. Of text that is not JSON, nothing is said.
+/// Returns the first rule that is broken. For text that is not JSON the result has no meaning.
 pub(crate) fn check(json: &str, limits: &Limits) -> Result<(), Unreadable> {
     let bytes = json.as_bytes();
     let (mut at, mut depth) = (0, 0usize);
@@ -72,7 +73,7 @@ fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
-/// Where a string ends that begins at `at`, behind its closing quote.
+/// Returns the end of the string that begins at `at`, after its closing quote.
 fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Unreadable> {
     loop {
         match bytes.get(at) {
@@ -92,7 +93,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Unreadable> {
     }
 }
 
-/// The UTF-16 code unit of the escape at `at`: `\u` and four hexadecimal digits (RFC 8259 section 7).
+/// Returns the UTF-16 code unit of the escape at `at`: `\u` and four hexadecimal digits (RFC 8259 section 7).
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_nested_so_deep_and_no_deeper() {
+    fn json_nested_deeper_than_json_depth_is_refused() {
         for fits in
             ["[[[]]]", r#"{"a":{"b":[1]},"c":[[],[]]}"#, r#"["[[[[{{{{"]"#, r#"["\"[[[[",[[]]]"#, "[[[]],[[]],[[]]]"]
         {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_has_so_many_digits_and_no_more() {
+    fn a_number_of_more_than_json_number_digits_is_refused() {
         for fits in
             ["12345", "-12345", "[12345,67890]", "1.2e345", r#""123456""#, r#"{"123456":1}"#, r#""\u00e9123456""#]
         {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_surrogate_has_the_other_half_of_its_pair() {
+    fn an_unpaired_escaped_surrogate_is_refused() {
         for fits in [
             r#""\ud83d\ude00""#,
             r#""\uD83D\uDE00\u0000""#,
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_no_danger() {
+    fn checking_text_that_is_not_json_does_not_panic() {
         for text in ["\"", "\"\\", "\"\\u", "\"\\ud83d\\u", "]]]", "-", "\u{e9}\"\u{e9}\\\u{e9}"] {
             let _ = check(text, &Limits::default());
             let _ = check(&String::from(text).repeat(3), &Limits::default());

@@ -1,4 +1,4 @@
-//! Publications, positions and members as JSON: the same shapes in the client protocol and in the HTTP API.
+//! The JSON of publications, positions and members, which is the same in the client protocol and in the HTTP API.
 
 use crate::ids::ClientInfo;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
@@ -6,7 +6,7 @@ use crate::publication::{LogPosition, Publication, Replayed, epoch_text};
 use alloc::string::String;
 use alloc::sync::Arc;
 
-/// How many bytes a message takes in a reply, without the comma before the next.
+/// Returns the bytes of a publication in a reply, without the comma that follows.
 pub(crate) fn publication_bytes(Publication { offset, draft, .. }: &Publication) -> usize {
     let info = draft.info.as_ref().map_or(0, |info| ",\"info\":".len() + info_bytes(info));
     let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
@@ -32,18 +32,20 @@ fn bytes_beside_user(info: &ClientInfo) -> usize {
         + raw(",\"chan_info\":", &info.room_info)
 }
 
-/// How many bytes a member takes in a list of members at least: all but what escapes its user's name, and the comma.
+/// Returns a lower bound of the bytes of a member in a list: all but the escapes of its user's name and the comma.
 pub(crate) fn least_member_bytes(info: &ClientInfo) -> usize {
     CLIENT_BYTES + ":\"\"".len() + info.user.len() + bytes_beside_user(info)
 }
 
-/// A public id as a string: 32 digits, four hyphens and two quotes.
+/// The bytes of a public id as a JSON string: 32 digits, four hyphens and two quotes.
 const CLIENT_BYTES: usize = 38;
 
+/// Appends a publication.
 pub(crate) fn push_publication(out: &mut String, Publication { offset, draft, .. }: &Publication) {
     push_publication_fields(out, *offset, &draft.data, draft.tags.as_deref(), draft.info.as_deref());
 }
 
+/// Appends the key `publications` with a list.
 pub(crate) fn push_publications(out: &mut String, publications: &[Arc<Publication>]) {
     out.push_str("\"publications\":[");
     for (at, publication) in publications.iter().enumerate() {
@@ -55,7 +57,7 @@ pub(crate) fn push_publications(out: &mut String, publications: &[Arc<Publicatio
     out.push(']');
 }
 
-/// One message of a log; with offset 0, one that is in none.
+/// Appends a publication by its fields; the offset is omitted when it is 0, for a publication that no log retains.
 pub(crate) fn push_publication_fields(
     out: &mut String,
     offset: u64,
@@ -80,6 +82,7 @@ pub(crate) fn push_publication_fields(
     out.push('}');
 }
 
+/// Appends `epoch` and `offset`, without braces.
 pub(crate) fn push_position(out: &mut String, position: LogPosition) {
     out.push_str("\"epoch\":\"");
     out.push_str(&epoch_text(position.epoch));
@@ -87,12 +90,12 @@ pub(crate) fn push_position(out: &mut String, position: LogPosition) {
     push_number(out, position.offset);
 }
 
-/// Members of a room, by client id.
+/// Appends the members of a room, keyed by public id.
 pub(crate) fn push_members(out: &mut String, members: &[Arc<ClientInfo>]) {
     push_members_within(out, members, usize::MAX);
 }
 
-/// The same up to the first member that makes the text longer than `most`.
+/// Appends the members of a room up to the first with which `out` is longer than `most`.
 pub(crate) fn push_members_within(out: &mut String, members: &[Arc<ClientInfo>], most: usize) {
     out.push('{');
     for (at, member) in members.iter().enumerate() {
@@ -109,6 +112,7 @@ pub(crate) fn push_members_within(out: &mut String, members: &[Arc<ClientInfo>],
     out.push('}');
 }
 
+/// Appends the user, the public id and the infos of a connection.
 pub(crate) fn push_info(out: &mut String, info: &ClientInfo) {
     out.push_str("{\"user\":");
     push_string(out, &info.user);
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_takes_as_many_bytes_as_was_said() {
+    fn publication_bytes_equal_the_encoded_size() {
         for publication in entries() {
             let mut out = String::new();
             push_publication(&mut out, &publication);

@@ -1,4 +1,4 @@
-//! What a client sends: text frames become commands.
+//! The decoder of the Centrifuge client protocol: text frames to commands.
 
 use crate::protocol::history::HistoryFields;
 use crate::protocol::raw::{one_line, or_default, present};
@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 /// One object of a client's text frame.
 #[derive(Debug)]
 pub(crate) enum Command<'a> {
-    /// `{}`: the answer to a ping.
+    /// The answer to a ping: `{}`.
     Pong,
-    /// Something that was asked; `id` is 0 where there was none.
+    /// A command; `id` is 0 when the object has none.
     Method { id: u64, method: Method, params: &'a RawValue },
-    /// An object whose method is not known.
+    /// An object without a known method.
     Unknown { id: u64 },
 }
 
@@ -59,9 +59,9 @@ impl Method {
     }
 }
 
-/// Takes the first object from `text`. Returns it with the number of bytes it took; `None` at the end of the text.
+/// Decodes the first object of `text`. Returns it with the number of bytes read; `None` at the end of the text.
 ///
-/// Objects are separated by white space or by nothing: a raw line break inside of one is no separator.
+/// Objects are separated by white space or by nothing; a line break inside an object separates nothing.
 pub(crate) fn next_command(text: &str) -> Option<Result<(Command<'_>, usize), serde_json::Error>> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Command<'_>>();
     let command = values.next()?;
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for CommandVisitor {
                 id = map.next_value::<Option<u64>>()?.unwrap_or_default();
             } else if let Some(named) = Method::named(&key) {
                 let params = map.next_value::<&RawValue>()?;
-                // Typed clients send the methods that they do not mean as null.
+                // Typed clients send `null` for the methods that are not called.
                 if method.is_none_or(|(_, meant): (_, &RawValue)| meant.get() == "null") {
                     method = Some((named, params));
                 }
@@ -109,37 +109,45 @@ impl<'de> Visitor<'de> for CommandVisitor {
     }
 }
 
-/// Parameters of `connect`.
+/// The parameters of `connect`.
 #[derive(Deserialize)]
 pub(crate) struct Connect<'a> {
+    /// The connection token; empty when there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub token: String,
-    /// Kept for nobody yet; what it must not be is refused all the same.
+    /// The data for a connect handler, which the server does not have; it is only checked.
     #[serde(default, borrow)]
     pub data: Option<&'a RawValue>,
-    /// What is to be replayed of the rooms that the server puts it into.
+    /// The positions to recover from in rooms that the server subscribes the client to.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub subs: BTreeMap<Cow<'a, str>, Subscribe<'a>>,
 }
 
-/// Parameters of `subscribe`.
+/// The parameters of `subscribe`.
 #[derive(Deserialize)]
 pub(crate) struct Subscribe<'a> {
+    /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
+    /// The room token; empty when there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub token: String,
-    /// As that of `connect`.
+    /// The data for a subscribe handler, which the server does not have; it is only checked.
     #[serde(default, borrow)]
     pub data: Option<&'a RawValue>,
+    /// `true` to recover from `epoch` and `offset`.
     #[serde(default, deserialize_with = "or_default")]
     pub recover: bool,
+    /// The epoch of the position to recover from; empty for any epoch.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub epoch: Cow<'a, str>,
+    /// The offset of the position to recover from.
     #[serde(default, deserialize_with = "or_default")]
     pub offset: u64,
+    /// `true` to receive the presence events of the room.
     #[serde(default, deserialize_with = "or_default")]
     pub join_leave: bool,
+    /// A set of flags; see [`REFUSE_UNRECOVERED`].
     #[serde(default, deserialize_with = "or_default")]
     pub flag: u64,
     #[serde(default)]
@@ -154,7 +162,7 @@ pub(crate) struct Subscribe<'a> {
     limit: Wish,
 }
 
-/// Whether a field asks for something: it is there, and not the zero value that typed clients send for nothing.
+/// `true` when a field is present and not the zero value that typed clients send for an absent field.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Wish(bool);
 
@@ -168,16 +176,16 @@ impl<'de> Deserialize<'de> for Wish {
     }
 }
 
-/// The first of these wishes that there is.
+/// Returns the name of the first field that is present.
 fn undone(wishes: &[(Wish, &'static str)]) -> Option<&'static str> {
     wishes.iter().find(|(wish, _)| wish.0).map(|(_, field)| *field)
 }
 
-/// The bit of a subscription's `flag` that wants an error in place of an unsuccessful recovery.
+/// The bit of a subscription's `flag` for an error instead of a subscription when the recovery fails.
 const REFUSE_UNRECOVERED: u64 = 2;
 
 impl Subscribe<'_> {
-    /// What it wants to have before anything else.
+    /// Returns the replay that the subscription asks for.
     pub fn replay(&self) -> Replay {
         if !self.recover {
             return Replay::None;
@@ -186,12 +194,12 @@ impl Subscribe<'_> {
         Replay::Since { epoch: self.epoch.to_string(), offset: self.offset, or_refuse }
     }
 
-    /// The same of one that comes with `connect`, for a room that the server puts the client into.
+    /// Returns the first field with an unsupported request in a subscription that is part of a `connect`.
     pub fn undone_at_connect(&self) -> Option<&'static str> {
         self.join_leave.then_some("subs.join_leave").or_else(|| self.undone())
     }
 
-    /// The field that asks for what no subscription here does: a filter by tags, or a room that is a map or is polled.
+    /// Returns the first field with an unsupported request: a filter by tags, a map, or a polled subscription.
     pub fn undone(&self) -> Option<&'static str> {
         undone(&[
             (self.tf, "tf"),
@@ -203,18 +211,21 @@ impl Subscribe<'_> {
     }
 }
 
-/// Parameters of the commands that only name a room.
+/// The parameters of the commands that only name a room.
 #[derive(Deserialize)]
 pub(crate) struct InRoom<'a> {
+    /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
 }
 
-/// Parameters of `refresh` and `sub_refresh`.
+/// The parameters of `refresh` and `sub_refresh`.
 #[derive(Deserialize)]
 pub(crate) struct Refresh<'a> {
+    /// The room, in a `sub_refresh`.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
+    /// The new token.
     #[serde(default, deserialize_with = "or_default")]
     pub token: String,
     #[serde(default, rename = "type")]
@@ -226,27 +237,30 @@ pub(crate) struct Refresh<'a> {
 }
 
 impl Refresh<'_> {
-    /// The field that asks for what no room here does: to be polled for keys.
+    /// Returns the first field with an unsupported request: to track keys.
     pub fn undone(&self) -> Option<&'static str> {
         undone(&[(self.kind, "type"), (self.track, "track"), (self.untrack, "untrack")])
     }
 }
 
-/// Parameters of `history`.
+/// The parameters of `history`.
 #[derive(Deserialize)]
 pub(crate) struct History<'a> {
+    /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
+    /// The page to read.
     #[serde(flatten)]
     pub query: HistoryFields,
 }
 
-/// Parameters of `publish`.
+/// The parameters of `publish`.
 #[derive(Deserialize)]
 pub(crate) struct Publish<'a> {
+    /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
-    /// Any JSON, `null` too.
+    /// The payload: any JSON, `null` included.
     #[serde(default, borrow, deserialize_with = "present")]
     pub data: Option<&'a RawValue>,
     #[serde(default, rename = "type")]
@@ -258,12 +272,12 @@ pub(crate) struct Publish<'a> {
 }
 
 impl Publish<'_> {
-    /// The payload on one line.
+    /// Returns the payload in one line; `None` when there is none.
     pub fn payload(&self) -> Option<String> {
         self.data.map(one_line)
     }
 
-    /// The field that asks for what no room here does: to be a map of keys.
+    /// Returns the first field with an unsupported request: a map of keys.
     pub fn undone(&self) -> Option<&'static str> {
         undone(&[(self.kind, "type"), (self.key, "key"), (self.removed, "removed")])
     }
@@ -275,7 +289,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn what_is_no_command_is_told_what_one_is() {
+    fn text_that_is_no_command_is_answered_with_what_is_expected() {
         for text in ["7", "[]", "\"connect\"", "null"] {
             let wrong = next_command(text).expect("there is something").expect_err(text);
             assert!(wrong.to_string().contains("expected a command object"), "{text}: {wrong}");

@@ -1,4 +1,4 @@
-//! What a client is sent: replies and pushes.
+//! The encoder of the Centrifuge client protocol: replies and pushes.
 
 use crate::connection::pending::Subscribed;
 use crate::error::{Error, UnsubscribeReason};
@@ -9,22 +9,26 @@ use crate::publication::{Page, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
 
-/// What the reply to `connect` says.
+/// The contents of the reply to `connect`.
 pub(crate) struct Connected<'a> {
+    /// The id of the command.
     pub id: u64,
+    /// The user and the public id of the connection.
     pub info: &'a ClientInfo,
+    /// The server's name and version.
     pub version: &'a str,
+    /// The name of the node.
     pub node: &'a str,
-    /// Seconds until the token expires.
+    /// Seconds until the token expires; `None` when it does not expire.
     pub ttl: Option<u64>,
-    /// Seconds between pings, where they are `{}`.
+    /// Seconds between pings of the protocol; `None` when WebSocket Pings are sent instead.
     pub ping: Option<u64>,
-    /// Server-side subscriptions, with where they start.
+    /// The server-side subscriptions with their starts.
     pub subs: &'a [(Name, Subscribed)],
 }
 
 impl Connected<'_> {
-    /// The reply as text.
+    /// Encodes the reply.
     pub fn encode(&self) -> String {
         let client = self.info.client_text();
         let mut out = open_reply(self.id, "connect");
@@ -57,7 +61,7 @@ impl Connected<'_> {
     }
 }
 
-/// The reply to `subscribe`.
+/// Encodes the reply to `subscribe`.
 pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
     let mut out = open_reply(id, "subscribe");
     push_subscription(&mut out, subscribed);
@@ -65,7 +69,7 @@ pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
     out
 }
 
-/// The reply to `refresh`.
+/// Encodes the reply to `refresh`.
 pub(crate) fn refreshed(id: u64, info: &ClientInfo, ttl: Option<u64>) -> String {
     let mut out = open_reply(id, "refresh");
     out.push_str("{\"client\":");
@@ -75,7 +79,7 @@ pub(crate) fn refreshed(id: u64, info: &ClientInfo, ttl: Option<u64>) -> String 
     out
 }
 
-/// The reply to `sub_refresh`.
+/// Encodes the reply to `sub_refresh`.
 pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
     let mut out = open_reply(id, "sub_refresh");
     push_ttl_object(&mut out, ttl);
@@ -83,7 +87,7 @@ pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
     out
 }
 
-/// The reply to `history`.
+/// Encodes the reply to `history`.
 pub(crate) fn history(id: u64, page: &Page) -> String {
     let mut out = open_reply(id, "history");
     out.push('{');
@@ -96,8 +100,8 @@ pub(crate) fn history(id: u64, page: &Page) -> String {
     out
 }
 
-/// The reply to `presence`; `None` where the list of members, as encoded, has more than `most` bytes. Of a list that is
-/// too long no more is encoded than shows it.
+/// Encodes the reply to `presence`; `None` when the encoded list of members has more than `most` bytes. Encoding stops
+/// at the first member beyond.
 pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Option<String> {
     let mut out = open_reply(id, "presence");
     out.push_str("{\"presence\":");
@@ -108,7 +112,7 @@ pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Opt
     fits.then_some(out)
 }
 
-/// The reply to `presence_stats`.
+/// Encodes the reply to `presence_stats`.
 pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
     let mut out = open_reply(id, "presence_stats");
     out.push_str("{\"num_clients\":");
@@ -119,14 +123,14 @@ pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
     out
 }
 
-/// A reply without content.
+/// Encodes a reply without content.
 pub(crate) fn done(id: u64, method: &str) -> String {
     let mut out = open_reply(id, method);
     out.push_str("{}}");
     out
 }
 
-/// The reply to a command that failed.
+/// Encodes the reply to a command that failed.
 pub(crate) fn failed(id: u64, error: &Error) -> String {
     let mut out = open_reply(id, "error");
     out.push_str("{\"code\":");
@@ -140,7 +144,7 @@ pub(crate) fn failed(id: u64, error: &Error) -> String {
     out
 }
 
-/// A publication in a room.
+/// Encodes the push of a publication in a room.
 pub(crate) fn publication(room: &str, publication: &Publication) -> String {
     let mut out = open_push(room, "pub");
     push_publication(&mut out, publication);
@@ -148,7 +152,7 @@ pub(crate) fn publication(room: &str, publication: &Publication) -> String {
     out
 }
 
-/// A member came, or went.
+/// Encodes the push of a presence event: a join when `came` is `true`, otherwise a leave.
 pub(crate) fn presence_push(room: &str, member: &ClientInfo, came: bool) -> String {
     let mut out = open_push(room, if came { "join" } else { "leave" });
     out.push_str("{\"info\":");
@@ -157,7 +161,7 @@ pub(crate) fn presence_push(room: &str, member: &ClientInfo, came: bool) -> Stri
     out
 }
 
-/// The server has put the connection into a room.
+/// Encodes the push of a server-side subscription.
 pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
     let mut out = open_push(room, "subscribe");
     push_subscription(&mut out, subscribed);
@@ -165,7 +169,7 @@ pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
     out
 }
 
-/// The server has taken the connection out of a room.
+/// Encodes the push of a server-side unsubscription.
 pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
     let mut out = open_push(room, "unsubscribe");
     out.push_str("{\"code\":");
@@ -176,7 +180,7 @@ pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String 
     out
 }
 
-/// The connection's token is good for longer than it said.
+/// Encodes the push of a new expiry of the connection's token.
 pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
     let mut out = String::from("{\"push\":{\"refresh\":");
     push_ttl_object(&mut out, ttl);
@@ -184,7 +188,7 @@ pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
     out
 }
 
-/// A message to one connection, outside of any room.
+/// Encodes the push of a message to one connection, outside of any room.
 pub(crate) fn message(data: &str) -> String {
     let mut out = String::with_capacity(data.len() + 40);
     out.push_str("{\"push\":{\"message\":{\"data\":");
@@ -193,7 +197,7 @@ pub(crate) fn message(data: &str) -> String {
     out
 }
 
-/// A ping, to be answered with the same.
+/// The ping, which the client answers with the same text.
 pub(crate) const PING: &str = "{}";
 
 fn open_reply(id: u64, key: &str) -> String {
@@ -234,7 +238,7 @@ fn push_ttl_object(out: &mut String, ttl: Option<u64>) {
 
 fn push_subscription(out: &mut String, subscribed: &Subscribed) {
     let Subscribed { position, positioned, replay, ttl } = subscribed;
-    // Every field brings a comma along; that of the first is made the brace.
+    // Every field is written with a comma before it; that of the first is replaced by the brace.
     let start = out.len();
     push_ttl(out, *ttl);
     if *positioned {
@@ -265,7 +269,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn what_is_said_of_a_room_and_of_a_connection_is_bounded() {
+    fn the_data_of_a_room_and_of_a_connection_in_a_reply_is_bounded() {
         let most = u64::MAX;
         let position = LogPosition { epoch: most, offset: most };
         let replay = Replayed { recovered: Some(true), publications: Vec::new() };

@@ -78,7 +78,7 @@ impl Bounds {
         at_most(limits.history_bytes as u64, "bytes of history", gauges.history_bytes as u64)?;
         at_most(limits.logs as u64, "logs", gauges.logs as u64)?;
         at_most(limits.connections as u64, "connections", gauges.connections as u64)?;
-        // One that takes what it is offered is given all that an input brings it; nobody else is given more than fits.
+        // One that takes what it is offered is given all that an input brings it; every other is given no more than fits.
         let brought = parts * rooms * limits.frame_bytes as u64;
         at_most(conns * (limits.outbox_bytes as u64 + brought), "bytes to wait", gauges.outbox_bytes as u64)
     }

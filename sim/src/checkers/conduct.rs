@@ -64,7 +64,7 @@ impl Conduct {
         }
     }
 
-    /// A backend closes the connections of a user, or one of them, or one of anybody's, but for some.
+    /// Takes note of a `disconnect`: of a user's connections, of one of them, or of one by its client id, but for the whitelist.
     pub(super) fn is_called(&mut self, command: &Command) {
         let Command::Disconnect { user, client, whitelist, reason } = command else { return };
         let is_client = match client {

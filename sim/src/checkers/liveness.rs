@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Answers that one client waits for.
 #[derive(Clone, Copy, Debug, Default)]
 struct PendingAnswers {
-    /// Tokens of it that nobody has looked at.
+    /// Tokens of it that were not checked yet.
     tokens: usize,
     /// Its stream is over: nothing more is answered.
     ended: bool,

@@ -1,4 +1,4 @@
-//! Property checkers: each judges one thing that a user could state, over what is seen from outside alone. They know none
+//! Property checkers: each checks one thing that a user could state, over what is seen from outside alone. They know none
 //! of core's rules and constants, keep no state of the server, and never ask the reference model.
 //!
 //! They see [`Observation`](observation::Observation)s: connections, inputs with their effects, bytes offered to and taken by sockets,

@@ -60,7 +60,7 @@ fn shorten_in<S: Subject>(subject: NamedSubject<'_>, file: &str, trace: &Trace) 
     }
 }
 
-/// The trace in a file, or in standard input where that is `-`. Whoever writes one means what it names.
+/// The trace in a file, or in standard input where that is `-`. A trace in a file may name only what its setup has.
 fn read(file: &str) -> Result<Trace, String> {
     let text = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|error| format!("{file}: {error}"))?;

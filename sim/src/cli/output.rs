@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Of a program that cannot say what it has found.
 const NOT_SAID: i32 = 74;
 
-/// Prints this. Where nobody reads on there is nothing left to do, and nobody to tell.
+/// Prints this. Ends the program where the reader has closed the pipe.
 pub fn print(words: Arguments<'_>) {
     let Err(error) = stdout().write_fmt(words) else { return };
     if error.kind() != ErrorKind::BrokenPipe {
@@ -22,7 +22,7 @@ pub fn complain(words: Arguments<'_>) {
     let _ = writeln!(stderr(), "{words}");
 }
 
-/// The clock of whoever waits for the result; nothing in a simulated world ever sees it.
+/// Wall-clock time, for figures of speed; nothing in a simulated world ever sees it.
 #[expect(clippy::disallowed_methods, reason = "how long a run takes is told, and decides nothing")]
 pub fn wall_clock() -> Instant {
     Instant::now()

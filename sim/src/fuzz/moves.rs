@@ -88,7 +88,7 @@ impl TurnReport {
 }
 
 impl Step {
-    /// Whoever is gone has exactly one terminal effect, and nobody else has one.
+    /// A connection that is gone has exactly one terminal effect, and no other has one.
     fn check_ends(&self) {
         let mut closed: Vec<ConnId> = Vec::new();
         for effect in &self.after.effects {

@@ -16,7 +16,7 @@ use parlor_core::{Limit, Shard};
 const MOST_ACTIONS: usize = 250;
 
 /// Runs the actions that these bytes stand for, as the random runs do: every turn judged by the reference model and audited, every
-/// stream read by a third party, and all of it twice.
+/// stream read by a second reader, and all of it twice.
 ///
 /// # Panics
 /// When a guarantee is broken: with the shortest trace that breaks it.

@@ -93,7 +93,7 @@ struct ConnectedShard {
 }
 
 impl ConnectedShard {
-    /// With somebody in room `a`, which has a message in its log.
+    /// With a member in room `a`, which has a message in its log.
     fn new(variant: u8, target: &str) -> Self {
         let policy = if variant & 1 == 0 { Policy::open() } else { Policy::closed() };
         let mut config = Config { limits: limits(), policy, ..Config::default() };

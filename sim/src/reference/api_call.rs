@@ -42,7 +42,7 @@ pub enum ApiCall<'a> {
     Renew(usize, Renewal, Option<u64>),
     /// One of these that is about users, of whose connections these are meant.
     Some(ConnectionSelection, &'a ApiCall<'a>),
-    /// Close connections with this code: the user's, or anybody's, but for those who are spared.
+    /// Close connections with this code: the user's, or those of all users, but for those that are spared.
     Dismiss(Option<usize>, ConnectionSelection, u16),
     /// List rooms or connections.
     ListQuery(ListQuery<'a>),

@@ -117,7 +117,7 @@ impl ReferenceModel {
             let bytes: usize = view.outbox.iter().map(Vec::len).sum();
             // On top come a Pong that is half-written, one that waits, and the Close.
             let (frames, spare) = (view.outbox.len(), 3);
-            // Whoever takes what it is offered is given what there is; of one that stops in the middle nothing more is kept.
+            // A connection that takes what it is offered is given what there is; of one that stops in the middle nothing more is kept.
             let most_frames = conn.waited.max(limits.outbox_frames) + spare;
             let most_bytes = conn.bytes.max(limits.outbox_bytes) + spare * CONTROL_FRAME_BYTES;
             if conn.refused && (frames > most_frames || bytes > most_bytes) {
@@ -399,7 +399,7 @@ impl ExpectedConnection {
     fn compare_size(&self, view: &ConnView) -> Result<(), Failure> {
         let saw: usize = view.outbox.iter().skip(usize::from(self.half)).map(Vec::len).sum();
         let all = self.coming().map(|expect| expect.size).fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
-        // Which of those that may be the first it is that was begun, nobody knows.
+        // It is not known which of those that may be the first was begun.
         let begun = self.first().filter(|_| self.half).map(|at| self.queue[at].size);
         let begun = begun.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))).unwrap_or_default();
         let (least, most) = (all.0 - begun.0, all.1 - begun.1);

@@ -148,7 +148,7 @@ impl ExpectedConnection {
         self.fragments.unwrap_or(0) + self.half_frame + self.unread + waiting
     }
 
-    /// From now on it ends, and is nobody any more.
+    /// Begins its end: it has no user any more, and waits for nothing but the close.
     pub(super) fn is_closing(&mut self, phase: ExpectedPhase, deadline: u64) {
         self.timers = [None; ExpectedTimer::ALL.len()];
         self.arm(ExpectedTimer::Close, deadline);

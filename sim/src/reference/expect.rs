@@ -146,7 +146,7 @@ impl ExpectedFrame {
         Self { what: FrameContent::Replayed(Arc::new(value), payloads.into()), tag, size, among: None }
     }
 
-    /// The same, where others of this turn that are about somebody else may come before it.
+    /// The same, where others of this turn that are about another member may come before it.
     #[must_use]
     pub fn among(self, turn: u64, about: (usize, usize)) -> Self {
         Self { among: Some((turn, about)), ..self }
@@ -180,7 +180,7 @@ impl ExpectedFrame {
         Self { what: FrameContent::Pong(payload.into()), tag, size: exactly(payload.len()), among: None }
     }
 
-    /// One of these, of which nobody can say yet which it is. There is one at least.
+    /// One of these, where it is not known yet which. There is one at least.
     #[must_use]
     pub fn one_of(mut all: Vec<Self>) -> Self {
         if all.len() == 1 {

@@ -15,7 +15,7 @@ use crate::guarantees::Failure;
 /// So many ways are gone at most: each of the frames of a turn can be the one that does not fit.
 const MOST_WAYS: usize = 1000;
 
-/// Whether a question can come up: words that the reference does not know are told to whoever says something or has its token
+/// Whether a question can come up: words that the model does not know are sent to a client that says something or has its token
 /// looked at, and how long a token is good may take one digit or two.
 fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
     match stimulus {

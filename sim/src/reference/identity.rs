@@ -103,7 +103,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Turns a connection away whose user has too many, where newer ones are refused. Whoever has not answered a ping of
+    /// Turns a connection away whose user has too many, where newer ones are refused. One that has not answered a ping of
     /// now is gone soon.
     pub(super) fn refuses_user(&mut self, client: usize, token: &TokenOutcome) -> bool {
         if self.config.user_limit == UserLimit::Replace || !self.is_user_full(token) {

@@ -53,7 +53,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Whoever has said most of what is not done yet goes, until the rest is within what the node keeps.
+    /// Closes the connection with the most inbound bytes that are not carried out, until the rest is within the node's limit.
     pub(super) fn make_room(&mut self) {
         let limit = self.config.limits.inbound_bytes_total;
         loop {

@@ -64,7 +64,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Nobody is told of an end that the client has made without a Close: only a half-written frame is finished.
+    /// Ends a connection whose client has ended its stream without a Close: only a half-written frame is finished.
     fn close_without_words(&mut self, client: usize) {
         self.leave_everything(client);
         self.drop_unsent(client);

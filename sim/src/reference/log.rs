@@ -67,7 +67,7 @@ pub(super) struct RoomPast {
     pub(super) logs: u32,
 }
 
-/// Where a message is: its offset, and the epoch of the log as whoever asks must see it.
+/// A message's position: its offset, and the epoch of the log as a reply must have it.
 pub(super) type ExpectedPosition = (u64, Value);
 
 /// Where a message came from, as its receivers see it.

@@ -36,7 +36,7 @@ pub(crate) enum MembershipReason {
     Own,
 }
 
-/// Somebody came or went.
+/// A member has joined or left.
 #[derive(Clone, Debug)]
 pub(super) struct MembershipEvent {
     pub(super) room: usize,

@@ -22,7 +22,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Takes a text word for word. Whoever has a token looked at is heard when that is done, and whoever is to read first when
+    /// Takes a text command by command. A client whose token is being checked is heard when that is done, one that has to read first when
     /// it has.
     pub(super) fn hear(&mut self, client: usize, mut text: WaitingText) {
         while !text.messages.is_empty() {

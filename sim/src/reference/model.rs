@@ -58,7 +58,7 @@ pub struct ReferenceModel {
 }
 
 impl ReferenceModel {
-    /// A world with nobody in it.
+    /// A model of a world without connections.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
         let count = |number: u64| usize::try_from(number).expect("a small number");

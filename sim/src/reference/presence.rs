@@ -29,25 +29,25 @@ impl ReferenceModel {
         info
     }
 
-    /// Takes note that somebody came or went: whoever watches then is told in turn.
+    /// Takes note that a member has joined or left, for those that watch the room.
     pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
         let info = self.info(client, room);
         self.turn.news.push_back(MembershipEvent { room, client, info, came });
     }
 
-    /// The same of somebody who was closed on the way in.
+    /// The same for a connection that was closed before it had joined.
     pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
         for came in [true, false] {
             self.turn.news.push_back(MembershipEvent { room, client, info: info.clone(), came });
         }
     }
 
-    /// Whether somebody has gone from a room and nobody was told yet.
+    /// Whether a member has left a room and no watcher was told yet.
     pub(super) fn is_being_left(&self, room: usize) -> bool {
         self.turn.news.iter().any(|news| news.room == room && !news.came)
     }
 
-    /// Tells the watchers all that is new, in order. Whoever has no room for it goes, which is news too.
+    /// Sends the watchers all new events, in order. A watcher whose outbox is full is closed, which is an event too.
     pub(super) fn settle(&mut self) {
         self.stamps += 1;
         while self.tell_next() {}

@@ -78,7 +78,7 @@ impl ReferenceModel {
         let place = if data.unlogged {
             (0, if is_nowhere { "".into() } else { self.epoch(room) })
         } else if is_nowhere && (!self.may_begin(room, bytes) || !self.number(room, data, &mut body, bytes)) {
-            // It is the first and the last of a log that nobody is left to remember.
+            // It is the first and the last of a log that is not remembered.
             self.logs[room] = None;
             self.no_log_goes_on(room);
             (0, "".into())
@@ -139,7 +139,7 @@ impl ReferenceModel {
         self.fan_out(receivers, data, &envelope, "/push/message/data", 5 << 56 | data.number, None);
     }
 
-    /// Every receiver that wants it gets it, and after it its place, if it wants that; whoever has no room for it is
+    /// Enqueues a message for every receiver that wants it, and after it its position, if it wants that; one whose outbox is full is
     /// closed when all have been served.
     fn fan_out(
         &mut self,

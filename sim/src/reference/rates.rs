@@ -87,7 +87,7 @@ impl ReferenceModel {
         node.into_iter().chain(one.then_some(Limit::NewConnectionsPerIp))
     }
 
-    /// A connection from this address has ended. What it did is remembered until it is in nobody's way any more.
+    /// A connection from this address has ended. Its arrivals are remembered until its bucket is full again.
     pub(super) fn departed(&mut self, address: u8) {
         let rate = pair(self.config.limits.new_connections_per_ip);
         let is_left = !self.conns.iter().flatten().any(|conn| conn.entry.address == address);

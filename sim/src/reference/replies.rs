@@ -18,7 +18,7 @@ impl ReferenceModel {
         self.tell(client, ExpectedFrame::replayed(json!({ "id": id, method: result }), payloads, tag));
     }
 
-    /// An error counts when there is somebody to tell it. An outbox that has overflowed ends the connection when all of the turn
+    /// An error counts while its connection can be told it. An outbox that has overflowed ends the connection when all of the turn
     /// is said, and not before.
     pub(super) fn count_error(&mut self, client: usize) {
         let phase = self.conns[client].as_ref().map(|conn| &conn.phase);

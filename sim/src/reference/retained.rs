@@ -22,7 +22,7 @@ impl ReferenceModel {
         entries.map(|entry| (entry.number, entry.bytes)).collect::<BTreeMap<_, _>>().values().sum()
     }
 
-    /// Whether the log of a room that has none may begin with a message of this size, as nobody is there for it.
+    /// Whether the log of a room that has none may begin with a message of this size, while it has no member.
     pub(super) fn may_begin(&mut self, room: usize, bytes: usize) -> bool {
         if !self.keeps_history() {
             return false;

@@ -68,7 +68,7 @@ impl ReferenceModel {
             return;
         }
         self.counted.late_joins += 1;
-        // Whoever leaves it in this turn is there until the home has heard of that.
+        // A member that leaves it in this turn is there until the home has heard of that.
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.flashes.push(RoomOrUser::Room(room));
             // It leaves with those who are settled next.

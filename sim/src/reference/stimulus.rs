@@ -49,7 +49,7 @@ pub struct TokenOutcome {
     pub forged: bool,
     /// When it begins, in seconds since 1970.
     pub nbf: Option<u64>,
-    /// Whose it is; `None` for nobody.
+    /// The user; `None` for an anonymous token.
     pub user: Option<usize>,
     /// When it ends, in seconds since 1970.
     pub exp: Option<u64>,

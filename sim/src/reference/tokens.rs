@@ -175,7 +175,7 @@ impl ReferenceModel {
         self.displace(displaced);
     }
 
-    /// The rooms that it is in learn of a user who was nobody before, and not of what else is known of one.
+    /// Announces the user of a connection that had none before to its rooms; other changes are not announced.
     fn rename(&mut self, client: usize, token: &TokenOutcome) {
         let conn = self.conns[client].as_ref().expect("it is there");
         let rooms: Vec<usize> = (0..self.rooms.len()).filter(|room| self.rooms[*room].contains(&client)).collect();
@@ -275,7 +275,7 @@ impl ReferenceModel {
 
     /// When something ends whose token ends then.
     pub(super) fn expiry(&self, exp: Option<u64>) -> Option<u64> {
-        // Nobody is sent away with a token that would be taken again.
+        // A connection does not expire while its token would still be accepted.
         let grace = Duration::from_millis(self.leeway()).max(self.config.limits.expiry_grace);
         let end = |exp: u64| Duration::from_secs(exp) + grace;
         exp.map(|exp| self.clock + nanos(end(exp).saturating_sub(Duration::from_millis(self.unix_ms))))
@@ -315,7 +315,7 @@ impl ReferenceModel {
         }
     }
 
-    /// A room's token has ended: nothing is left of it. Whoever is wanted there by others stays.
+    /// Ends what a room's token has given. A connection that is there for another reason stays.
     fn room_token_ended(&mut self, client: usize, room: usize) {
         let Some(seat) = self.seats.get_mut(&(room, client)) else { return };
         if seat.wanted.iter().all(|wish| *wish == MembershipReason::Client) {

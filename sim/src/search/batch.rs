@@ -19,7 +19,7 @@ pub struct RunBatch {
     pub count: u64,
     /// Steps of each before its world is healed.
     pub steps: usize,
-    /// Who judges them.
+    /// What checks them.
     pub checked_by: CheckedBy,
 }
 

@@ -45,7 +45,7 @@ impl ClientStream {
     /// Reads one text: in each room a run of what was said there, the same to everybody.
     ///
     /// # Errors
-    /// A hole, a repeat, a swap, or another message than somebody else has read.
+    /// A hole, a repeat, a swap, or another message than another client has read.
     fn read(&mut self, text: &str, known_logs: &mut KnownLogs) -> Result<(), Failure> {
         let broken = |expected: String| Err(Failure::new(Guarantee::G5, expected, text));
         let value: Value = serde_json::from_str(text).expect("what is sent is JSON");
@@ -305,7 +305,7 @@ impl PartsWorld {
         self.call("batch", &json!({ "commands": commands }))
     }
 
-    /// Whoever reads everything has read all that was said since it joined, and an answer to each of its commands.
+    /// Checks that a client that reads everything has read all publications since it joined, and an answer to each of its commands.
     fn check_end(mut self) -> Result<PartsReport, Failure> {
         self.go_on()?;
         let logs = self.shard.snapshot().logs;

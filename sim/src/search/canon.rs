@@ -21,7 +21,7 @@ const SOMEBODY: u8 = 0xFE;
 const SELF: u8 = 0xFF;
 
 /// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
-/// `recalled`: somebody may ask for the epochs that it knows; where nobody can, they do not tell states apart either.
+/// `recalled`: a client may ask for an epoch that it knows; where none can, epochs do not tell states apart either.
 #[must_use]
 pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> StateKey {
     let snapshot = world.subject().snapshot();

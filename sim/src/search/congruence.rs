@@ -1,5 +1,5 @@
-//! Whether states that a search takes for one are one: a key that forgets too much lets a search end early, and nobody
-//! notices.
+//! Checks that states which a search takes for one are one: a key that forgets too much lets a search end early, and that goes
+//! unnoticed.
 
 use crate::search::canon::StateKey;
 use crate::search::explore::{Scope, is_sensible};

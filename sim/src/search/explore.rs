@@ -446,7 +446,7 @@ impl Exploration<'_> {
 }
 
 impl Explored {
-    /// Where a search is that has taken so much time. How much is left nobody knows.
+    /// Progress of a search after so much time. How much is left is not known.
     #[must_use]
     pub fn progress(&self, waiting: usize, elapsed: Duration) -> String {
         let speed = self.transitions() as f64 / elapsed.as_secs_f64();

@@ -36,10 +36,10 @@ pub struct Shrunk {
 /// Whether there is a shorter trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Minimality {
-    /// In this world no shorter sequence of these actions, done by and to anybody, breaks the guarantee: a search of this
+    /// In this world no shorter sequence of these actions, done by and to any client, breaks the guarantee: a search of this
     /// many states has found none, and has found one of this length.
     Minimal(usize),
-    /// Nobody knows, for this reason.
+    /// It is not known, for this reason.
     Open(&'static str),
 }
 
@@ -126,7 +126,7 @@ impl<S: Subject> Shrinker<S> {
         }
     }
 
-    /// Whoever has a high number gets a lower one, everywhere at once: one action alone would lose its connection.
+    /// Gives clients, rooms and users lower numbers, everywhere at once: one action alone would lose its connection.
     fn rename(&mut self) {
         let Setup { conns, rooms, users, .. } = self.best.setup;
         for (what, count) in [(Numbered::Client, conns), (Numbered::Room, rooms), (Numbered::User, users)] {

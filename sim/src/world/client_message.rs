@@ -45,7 +45,7 @@ pub enum ClientMessage {
     Pong,
     /// A message that is not answered.
     Send,
-    /// A command that is refused with this error; in plain a type that nobody knows.
+    /// A command that is refused with this error; in plain an unknown type.
     Unknown(u64, u16),
     /// Which events are wanted.
     Select(Vec<&'static str>),

@@ -1,6 +1,6 @@
 //! The end of every random run: the faults stop, and what must come right in time has to come right.
 //!
-//! L1: whoever stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
+//! L1: a client that stays gets everything. L2: the dead are gone in bounded time. L3: when all have left and the longest
 //! retention has passed, nothing remains.
 
 use super::state::World;
@@ -31,7 +31,7 @@ impl<S: Subject> World<S> {
         self.empty(&core)
     }
 
-    /// Whoever is well stays, and the others must go. Returns who stays.
+    /// Lets the clients that are well stay, and the others go. Returns those that stay.
     fn let_die(&mut self) -> Result<Vec<Client>, Failure> {
         let core: Vec<Client> = self.clients().filter(|client| self.is_well(*client)).collect();
         for client in self.clients() {
@@ -42,7 +42,7 @@ impl<S: Subject> World<S> {
         Ok(core)
     }
 
-    /// Somebody new comes in wherever there is room, in one protocol or the other, as far as the server lets them.
+    /// New clients come in wherever a connection is free, in one protocol or the other, as far as the server lets them.
     fn bring_in(&mut self) -> Result<(), Failure> {
         let users = self.user_count();
         for client in self.clients().filter(|client| !self.is_alive(*client)).collect::<Vec<_>>() {
@@ -90,7 +90,7 @@ impl<S: Subject> World<S> {
             self.settle()?;
             let at = self.subject().poll_timeout();
             last = (at, if at == last.0 { last.1 + 1 } else { 0 });
-            // A deadline that stays would be waited for without end where nobody objects to it.
+            // A deadline that stays would be waited for without end where no check objects to it.
             if last.1 > ROUNDS || at.is_none_or(|at| at.0 > end) {
                 break;
             }
@@ -111,7 +111,7 @@ impl<S: Subject> World<S> {
         self.heed(Err(Failure::new(Guarantee::L1, expected, left)))
     }
 
-    /// Every room, every user and everybody is sent something new, and whoever is there gets it.
+    /// Publishes to every room, every user and all connections, and checks that those who are there get it.
     fn serve(&mut self, core: &[Client]) -> Result<(), Failure> {
         let rooms = (0..self.room_count()).map(|room| Action::ApiPublish(Room(room), Payload::Small));
         let users = (0..self.user_count()).map(|user| Action::ApiPublishUser(User(user), Payload::Small));
@@ -171,7 +171,7 @@ impl<S: Subject> World<S> {
 
     fn empty(&mut self, core: &[Client]) -> Result<(), Failure> {
         for client in core {
-            // Whoever is told that others leave reads that first.
+            // A client that is told that others leave reads that first.
             self.settle()?;
             self.act(&Action::Close(*client, Farewell::Normal))?;
         }

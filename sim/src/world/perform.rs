@@ -11,7 +11,7 @@ use crate::world::{client_texts, clients};
 use parlor_core::{Input, Lost};
 
 impl<S: Subject> World<S> {
-    /// Does what the action says, and judges what comes of it. Returns whether it made sense.
+    /// Carries out an action, and checks what comes of it. Returns whether it made sense.
     ///
     /// # Errors
     /// A guarantee that was broken.

@@ -1,4 +1,4 @@
-//! A judge that nobody here wrote: tungstenite in the client's role reads every stream of a random run again.
+//! A second reader: tungstenite, in the client's role, reads every stream of a random run again.
 
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::{Parser, ReceivedFrame};

@@ -19,7 +19,7 @@ macro_rules! setup {
             pub limits: Limits,
             /// Guarantees whose failures are passed over: the way to one defect can lead past another.
             pub overlooked: Guarantees,
-            /// Whose word counts.
+            /// What checks a run.
             pub checked_by: CheckedBy,
         }
 
@@ -39,7 +39,7 @@ macro_rules! setup {
     };
 }
 
-/// Who judges a run.
+/// What checks a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CheckedBy {
     /// The reference model, the machine's own audits, and the checkers of properties.
@@ -226,7 +226,7 @@ impl FromStr for Setup {
 
 /// Clients send texts as long as a setting allows, and longer: they have to fit in memory.
 const BYTES: u64 = 1 << 28;
-/// The most that all connections together may keep waiting: nobody sends as much.
+/// The most that all connections together may keep waiting: clients never send as much.
 const TOTAL_BYTES: u64 = 1 << 40;
 /// The most of anything that has no unit.
 const COUNT: u64 = 1_000_000;

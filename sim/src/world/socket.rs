@@ -18,7 +18,7 @@ pub struct Socket {
     pub broken: bool,
     /// A Close frame has come through: nothing may follow it.
     pub closed: bool,
-    /// Everything that came through, where a third party is to judge it in the end.
+    /// Everything that came through, where a second reader is to read it in the end.
     pub record: Option<Vec<u8>>,
 }
 
@@ -64,7 +64,7 @@ impl Socket {
         Some(taken)
     }
 
-    /// Takes these bytes, judges them (D2: nothing after a Close frame, no frame cut by another), and returns the frames
+    /// Takes these bytes, checks them (nothing after a Close frame, no frame cut by another), and returns the frames
     /// that the client now has.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub struct World<S> {
     pub(super) clock: u64,
     /// How far back the clock will be when the next input comes, in nanoseconds.
     pub(super) behind: u64,
-    /// How far somebody has set the calendar, in milliseconds.
+    /// How far the calendar was set, in milliseconds.
     pub(super) calendar: i64,
     /// Clock and calendar at the last input.
     pub(super) last: Now,
@@ -93,7 +93,7 @@ impl<S: Subject> World<S> {
         Self { checkers: Some(Box::new(Checkers::new(&self.setup, S::HAS_DRIVER))), ..self }
     }
 
-    /// A world that writes down all its effects, and keeps what clients receive for a third party to judge.
+    /// A world that records all its effects, and keeps what clients receive for the second reader.
     #[must_use]
     pub fn recorded(setup: &Setup, transcript: Transcript) -> Self {
         Self { transcript: Some(transcript), ..Self::new(setup) }
@@ -228,7 +228,7 @@ impl<S: Subject> World<S> {
         let hears = self
             .connection(client)
             .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
-        // Whoever has begun to say something and does not go on is closed for that.
+        // A client that has begun a message and does not end it is closed for that.
         let is_silent = self.connection(client).is_none_or(|connection| !connection.fragmented && !connection.half);
         hears && is_silent && self.reference.is_ready(client.index())
     }

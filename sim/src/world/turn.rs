@@ -109,7 +109,7 @@ impl<S: Subject> World<S> {
         answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or(nothing)
     }
 
-    /// Whether a driver looks for nothing but the Close frame of whoever says this.
+    /// Whether a driver looks for nothing but the Close frame of the client that sends this.
     fn is_forgotten(&self, stimulus: &Stimulus<'_>) -> bool {
         match stimulus {
             Stimulus::Text(client, ..)
@@ -243,7 +243,7 @@ impl<S: Subject> World<S> {
         connection.check_stream()
     }
 
-    /// G1: nothing waits for whoever has ended.
+    /// G1: nothing waits for a connection that has ended.
     fn check_handles(&self) -> Result<(), Failure> {
         for (id, _) in self.clients.iter().filter_map(|client| client.former) {
             if let Some(bytes) = caught(|| self.subject.pending(id))? {

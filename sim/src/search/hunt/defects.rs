@@ -127,7 +127,7 @@ fn one_room(users: u64) -> HistoricDefect {
     scope(1, users, actions)
 }
 
-/// Clients in a room each, and one message to everybody. Nobody dies: the KeyError ends a `broadcast` too.
+/// Clients in a room each, and one message to all. No client dies: the KeyError ends a `broadcast` too.
 fn everyone_alone() -> HistoricDefect {
     let mut actions = vec![Action::ApiPublishAll(Payload::Small)];
     for client in (0..CLIENTS).map(Client) {

@@ -30,7 +30,7 @@ const SECRET: &str = "the secret of an invented world";
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 /// Goals that a driver does not let come about: it reads nothing before the 101 is out, it checks a token at once, and it has
-/// forgotten whoever has ended.
+/// forgotten connections that have ended.
 pub const OUT_OF_REACH: [Goal; 3] = [Goal::LostHandshaking, Goal::StaleInput, Goal::WaitedForToken];
 
 /// A host with its sockets, and the tasks of its connections.
@@ -230,7 +230,7 @@ impl Hosted {
         }
     }
 
-    /// Whoever has ended has been hung up on, as the shard said.
+    /// Checks that the sockets of connections that have ended are closed, as the shard said.
     fn forget(&mut self, effect: &Effect) {
         if let Effect::Finish(conn) = effect {
             assert!(self.pipes[conn].is_finished(), "G1: the stream to {conn} ends with its last frame");

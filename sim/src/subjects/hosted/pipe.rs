@@ -93,7 +93,7 @@ impl Pipe {
         wake(&mut ends.writer);
     }
 
-    /// The first of the bytes that it took and nobody has asked for yet.
+    /// Fetches the first of the bytes that it took.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut ends = self.0.borrow_mut();
         assert!(bytes <= ends.taken.len(), "G8: the driver says that {bytes} bytes went, and {} did", ends.taken.len());
@@ -105,7 +105,7 @@ impl Pipe {
         std::mem::take(&mut self.0.borrow_mut().refusals)
     }
 
-    /// All of the bytes that it took and nobody has asked for yet.
+    /// Fetches all of the bytes that it took.
     pub(crate) fn take_all(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().taken)
     }

@@ -33,7 +33,7 @@ pub struct NaiveLedger {
 }
 
 impl NaiveLedger {
-    /// Gives the next message of a room its place; there is none where nobody is there to hear it.
+    /// Gives the next message of a room its place; there is none where the room has no member.
     pub fn publish(&mut self, room: &Name, is_heard: bool) -> Position {
         self.totals.published += 1;
         let Some(log) = self.logs.get_mut(room).filter(|_| is_heard) else {

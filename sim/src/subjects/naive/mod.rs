@@ -1,5 +1,5 @@
 //! The historic subjects: the connection manager of the service that Parlor replaces, as it was before its defects were
-//! fixed and after. Whoever writes a WebSocket service after the framework's documentation has one like it.
+//! fixed and after. A WebSocket service written after the framework's documentation has one like it.
 //!
 //! It is the manager, its endpoint and the two state variables of Starlette's `WebSocket` in code of their own, with
 //! every `await` a point where the world may act. `manager.rs` is what the two versions share, `v0.rs` and `v1.rs` are

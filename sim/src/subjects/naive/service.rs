@@ -34,7 +34,7 @@ impl<V: Version> Naive<V> {
         effects
     }
 
-    /// Handles one input, and lets run whoever it wakes.
+    /// Handles one input, and runs the coroutines that it wakes.
     pub(super) fn input(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Upgraded { conn } => self.upgraded(conn),
@@ -99,7 +99,7 @@ impl<V: Version> Naive<V> {
         }
     }
 
-    /// An exception that the endpoint does not catch: the framework closes the socket, and nobody calls `disconnect`.
+    /// An exception that the endpoint does not catch: the framework closes the socket, and `disconnect` is not called.
     fn raise(&mut self, conn: ConnId, exception: Exception, cause: CloseCause) -> Vec<Effect> {
         self.endpoints.get_mut(&conn).expect("every connection has one").state = EndpointState::Raised(exception);
         self.sockets.get_mut(conn).application_state = State::Disconnected;
@@ -175,7 +175,7 @@ impl<V: Version> Naive<V> {
         self.end(conn, end)
     }
 
-    /// Whoever waits for the socket in a send wakes first, then the endpoint that waits for a message.
+    /// Wakes the coroutines that wait for the socket in a send, then the endpoint that waits for a message.
     fn end(&mut self, conn: ConnId, end: End) -> Vec<Effect> {
         *self.ledger.totals.closed.entry(end.cause).or_default() += 1;
         let interrupted = self.sockets.end(conn);
@@ -214,7 +214,7 @@ impl<V: Version> Naive<V> {
         }
     }
 
-    /// Whether there is anybody in a group but ghosts.
+    /// Whether a group has members other than ghosts.
     fn is_heard(&self, group: &Recipients) -> bool {
         let is_there = |id: &ConnId| self.sockets.is_living(*id) && self.sockets.get(*id).is_open();
         self.manager.members(group).is_some_and(|members| members.iter().any(is_there))

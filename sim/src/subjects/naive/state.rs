@@ -22,7 +22,7 @@ pub struct Naive<V> {
     pub(super) ledger: NaiveLedger,
     /// Coroutines and connections that have ended in this turn, and how.
     pub(super) endings: Vec<String>,
-    /// Exceptions in this turn that nobody caught, each with the guarantee that it breaks.
+    /// Exceptions in this turn that were not caught, each with the guarantee that it breaks.
     pub(super) uncaught: Vec<String>,
     pub(super) now: Instant,
     pub(super) version: PhantomData<V>,

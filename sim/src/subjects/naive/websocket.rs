@@ -29,7 +29,7 @@ pub enum SocketPhase {
     Open,
     /// A Close frame waits or is out. `ended`: the peer's stream has ended, so that the connection ends with ours.
     Closing { cause: CloseCause, reason: CloseReason, ended: bool },
-    /// The socket is gone; the object lives for as long as somebody remembers it.
+    /// The socket is gone; the object lives for as long as it is referred to.
     Ended,
 }
 

@@ -51,7 +51,7 @@ impl Seeded {
         if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
     }
 
-    /// Looks for it with these judges alone. Checkers have [`LEAST`] seeds in any case.
+    /// Looks for it with these checks alone. Checkers have [`LEAST`] seeds in any case.
     ///
     /// # Errors
     /// It was not found: what was seen instead.
@@ -92,7 +92,7 @@ impl Seeded {
         };
         for (seed, mut trace) in traces {
             trace.setup.checked_by = CheckedBy::Each;
-            // Nobody stops a world that has gone wrong: it may end in a panic of its own.
+            // A world that has gone wrong runs on: it may end in a panic of its own.
             let run = panic::catch_unwind(|| run::<DefectiveMachine>(&trace.setup, &trace.actions));
             let (noticed, failed) = run.map_or((Vec::new(), true), |run| (run.noticed, run.failure.is_some()));
             for name in noticed.into_iter().chain(failed.then_some(OTHERWISE)) {

@@ -1,4 +1,4 @@
-//! Subjects that never come right. The judges of single steps would see each of them sooner; with those looking away, what
+//! Subjects that never come right. The checks of single steps would see each of them sooner; with those looking away, what
 //! heals the world must find them by itself.
 
 use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};

@@ -15,7 +15,7 @@ use std::str::FromStr;
 pub use words::*;
 
 impl Action {
-    /// Whether somebody asks for a place in a log that it knows, or may.
+    /// Whether it asks for a position in a log that a client or backend knows, or may.
     #[must_use]
     pub fn recalls(&self) -> bool {
         match self {
@@ -233,7 +233,7 @@ actions! {
     /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,
     /// known to be one of them by a token in the URL.
     Enter(client: Client, rooms: Rooms) = "enter",
-    /// Somebody sets the calendar by an hour; the clock goes on as before.
+    /// The calendar is set by an hour; the clock goes on as before.
     Calendar(jump: Jump) = "calendar",
     /// A backend closes one connection with a code of its own.
     ApiDisconnectWith(client: Client, dismissal: Dismissal) = "api-disconnect-with",

@@ -174,7 +174,7 @@ words! {
         Placed = "placed",
         /// Who it is, and more rooms than a connection may be in.
         Crowded = "crowded",
-        /// A good token of nobody.
+        /// A good token without a user.
         Nobody = "nobody",
         /// Who it is, and, where it is for a room, another one.
         OtherRoom = "other-room",
@@ -288,7 +288,7 @@ words! {
         LongName = "long-name",
         /// Joining a room whose name has a control character in it.
         ControlName = "control-name",
-        /// Joining somebody else's personal room.
+        /// Joining another user's personal room.
         Reserved = "reserved-name",
         /// Publishing nothing.
         NoData = "no-data",
@@ -377,7 +377,7 @@ words! {
         NoChannel = "no-channel",
         /// A publication without data.
         NoData = "no-data",
-        /// A message for nobody.
+        /// A message for a user without a name.
         NoUser = "no-user",
         /// A message for a connection that does not exist.
         NoClient = "no-client",
@@ -389,7 +389,7 @@ words! {
         BidiUser = "bidi-user",
         /// A message for a connection by an id that none can have.
         OddClient = "odd-client",
-        /// Connections by such an id are closed: nobody is meant, and nothing is refused.
+        /// Connections by such an id are closed: none is meant, and nothing is refused.
         CloseNobody = "close-nobody",
         /// A field that comes twice.
         TwiceField = "twice-field",
@@ -400,7 +400,7 @@ words! {
         Again = "again",
         /// Back by a second, for the next input, whatever that is.
         Back = "back",
-        /// A second on, and nobody says so: whatever comes next comes before the tick.
+        /// A second on without a tick: the next input comes before the tick.
         Unnoticed = "unnoticed",
         /// 100 ms.
         Little = "little",
@@ -439,11 +439,11 @@ words! {
         Session = "session",
         /// The user's, by both.
         Both = "client-and-session",
-        /// The user's, by its public id and the session of nobody.
+        /// The user's, by its public id and a session that there is not.
         Torn = "client-and-other-session",
         /// Another user's, by its public id.
         Stranger = "client-of-another",
-        /// Anybody's, by its session.
+        /// One of any user, by its session.
         Lone = "session-alone",
         /// All of the user's but this one.
         AllBut = "all-but-client",

@@ -107,7 +107,7 @@ fn beside(data: &Data) -> &'static str {
     }
 }
 
-/// The method and body of a call that cannot be, and the error that it is answered: 0 where it is done, to nobody.
+/// The method and body of a call that cannot be, and the error that it is answered: 0 where it is accepted and changes nothing.
 #[must_use]
 pub fn misuse(call: BadCall) -> (&'static str, String, u16) {
     let (method, body, code) = match call {

@@ -34,7 +34,7 @@ guarantees! {
     G8 = "Every number reported equals the size of what it counts",
     G9 = "Same inputs, same effects, byte for byte",
     G10 = "No input makes the core panic, loop or grow without bound",
-    P1 = "Each turn does what the documents say it does: replies, wakes, refusals",
+    P1 = "Each turn does what the rules say it does: replies, wakes, refusals",
     L1 = "When the world is healed, everyone who stays gets everything",
     L2 = "When the world is healed, the dead are gone in bounded time",
     L3 = "When all have left and the longest retention has passed, nothing remains",

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// One connection as the documents say it must be.
+/// One connection as the rules say it must be.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedConnection {
     pub id: ConnId,

@@ -124,19 +124,8 @@ impl ReferenceModel {
             return;
         }
         let displaced = if is_new { self.displaced_by(token) } else { None };
-        let mut fits = self.enqueue(client, answer);
-        for room in taken {
-            if !gone.contains(&room) {
-                self.wishes(client, room).expect("it is in it").remove(&MembershipReason::Token);
-                continue;
-            }
-            self.goals.reach(Goal::TokenTookAway);
-            self.leave(client, room);
-            if self.is_json(client) {
-                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
-                fits = fits && self.enqueue(client, push);
-            }
-        }
+        let fits = self.enqueue(client, answer);
+        let fits = self.leave_taken_rooms(client, &taken, &gone, fits);
         for room in &token.channels {
             if let Some(wishes) = self.wishes(client, *room) {
                 wishes.insert(MembershipReason::Token);
@@ -151,6 +140,30 @@ impl ReferenceModel {
         if !fits {
             self.close(client, CloseCause::Slow);
         }
+        self.enter_given_rooms(client, &given, own, &info);
+        self.displace(displaced);
+    }
+
+    /// Takes a connection out of the rooms that a later token names no more, but for those where it is for another reason too.
+    /// Returns whether its outbox had room for what it is told; `fits` is whether it had for what came before.
+    fn leave_taken_rooms(&mut self, client: usize, taken: &[usize], gone: &[usize], mut fits: bool) -> bool {
+        for &room in taken {
+            if !gone.contains(&room) {
+                self.wishes(client, room).expect("it is in it").remove(&MembershipReason::Token);
+                continue;
+            }
+            self.goals.reach(Goal::TokenTookAway);
+            self.leave(client, room);
+            if self.is_json(client) {
+                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
+                fits = fits && self.enqueue(client, push);
+            }
+        }
+        fits
+    }
+
+    /// Puts a connection into the rooms that a later token adds, and into the room of a user that it adds.
+    fn enter_given_rooms(&mut self, client: usize, given: &[usize], own: Option<usize>, info: &Value) {
         let new: Vec<(usize, MembershipReason)> = given
             .iter()
             .map(|room| (*room, MembershipReason::Token))
@@ -160,9 +173,9 @@ impl ReferenceModel {
             let want =
                 if wish == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
             if !self.is_open(client) {
-                // Who is too slow is not put into a room of which it wants more than what is new.
+                // A slow consumer is not put into a room of which it wants more than what is new.
                 if want == RecoverFrom::Nothing {
-                    self.join_in_vain(&info, client, room);
+                    self.join_in_vain(info, client, room);
                 }
                 continue;
             }
@@ -172,7 +185,6 @@ impl ReferenceModel {
             self.goals.reach(Goal::PutIn);
             self.put_into(client, ExpectedJoin { room, want, seat: ExpectedMembership::because(wish) });
         }
-        self.displace(displaced);
     }
 
     /// Announces the user of a connection that had none before to its rooms; other changes are not announced.

@@ -23,7 +23,7 @@
 //!
 //! Around it is as much of Parlor's contract as it takes to be compared with the same reference model. It speaks `plain`, one room a
 //! connection, without a greeting; of a backend's calls it knows the four that send. Deadlines are reported and never
-//! come due. What Parlor's documents want and the service never had, such as offsets and events, is in `ledger.rs`.
+//! come due. What Parlor's contract asks for and the service never had, such as offsets and events, is in `ledger.rs`.
 
 mod endpoint;
 mod ids;

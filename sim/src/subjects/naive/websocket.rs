@@ -1,5 +1,5 @@
 //! The framework under a manager: Starlette's `WebSocket` with its two state variables, on top of a server that writes
-//! frames. Ids, ends and deadlines are as Parlor's documents want them, since no defect that is hunted is in them.
+//! frames. Ids, ends and deadlines are as Parlor's contract asks for them, since no defect that is hunted is in them.
 
 use super::ids::TaskId;
 use super::python::Exception;

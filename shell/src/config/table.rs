@@ -81,7 +81,7 @@ impl Setting {
     }
 
     /// The value in the form that [`Setting::set`] parses. None for a secret, and where nothing is set.
-    pub(super) fn to_text(&self, settings: &Settings) -> Option<String> {
+    pub(super) fn to_text(self, settings: &Settings) -> Option<String> {
         match self.kind {
             SettingKind::Field { to_text, .. } => to_text(settings),
             SettingKind::Limit(limit) => value::limit_to_text(settings.limits.value(limit)),

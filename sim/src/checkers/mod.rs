@@ -1,8 +1,8 @@
 //! Property checkers: each checks one thing that a user could state, over what is seen from outside alone. They know none
 //! of core's rules and constants, keep no state of the server, and never ask the reference model.
 //!
-//! They see [`Observation`](observation::Observation)s: connections, inputs with their effects, bytes offered to and taken by sockets,
-//! which frames a client read. [`dialogue`](Dialogue) adds what follows from the client protocol alone: which command a
+//! They see [`Observation`]s: connections, inputs with their effects, bytes offered to and taken by sockets,
+//! which frames a client read. `dialogue` adds what follows from the client protocol alone: which command a
 //! frame answers, and which room a client takes itself to be in.
 
 mod accepted;

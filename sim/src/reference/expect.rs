@@ -312,7 +312,7 @@ pub(super) fn frame_bytes(payload: usize) -> usize {
     }
 }
 
-/// Whether `got` is `want`, with the fields that are wanted and no others, but for what is one of the [`freedoms`].
+/// Whether `got` is `want`, with the fields that are wanted and no others, but for what is one of the `freedoms`.
 #[must_use]
 pub fn fits(want: &Value, got: &Value) -> bool {
     match (want, got) {

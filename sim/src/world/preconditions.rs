@@ -24,44 +24,7 @@ impl<S: Subject> World<S> {
                 self.connection(client).is_none() && rooms.0 != 0
             }
             Action::Upgrade(client) => self.connection(client).is_some_and(|connection| !connection.upgraded),
-            Action::Connect(client, Credential::Token) if self.talks(client, false) => true,
-            Action::Recover(client, ..)
-            | Action::Watch(client, _)
-            | Action::RecoverAndWatch(client, ..)
-            | Action::RecoverByToken(client, ..)
-            | Action::JoinByToken(client, _)
-            | Action::SubRefresh(client, _)
-            | Action::Refresh(client)
-            | Action::History(client, ..)
-            | Action::Presence(client, _)
-            | Action::PresenceStats(client, _) => self.talks(client, true) && self.may_command(client),
-            Action::ApiPublishOnce(..) => self.may_publish(1),
-            Action::ApiBatch(bundle, user, _) => {
-                let is_there = self.receiver_of(user).is_some();
-                self.may_publish(2) && (bundle != Bundle::Send || is_there)
-            }
-            Action::ApiHistory(..)
-            | Action::ApiHistoryRemove(_)
-            | Action::ApiPresence(_)
-            | Action::ApiPresenceStats(_) => true,
-            Action::ApiSubscribe(..) | Action::ApiUnsubscribe(..) | Action::ApiRefresh(..) => self.setup.users > 0,
-            Action::Connect(client, _) => self.talks(client, true) && !self.has_connected(client),
-            Action::Join(client, _) | Action::Leave(client, _) => self.talks(client, true) && self.may_command(client),
             Action::Decide(client, ..) => self.connection(client).is_some_and(|connection| connection.asked),
-            Action::Publish(client, ..) => self.may_command(client) && self.may_publish(1),
-            Action::Together(client, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
-                self.talks(client, true) && !self.has_connected(client)
-            }
-            Action::Together(client, batch) => {
-                let may = batch != Batch::PublishTwice || self.may_publish(2);
-                self.talks(client, true) && self.may_command(client) && may
-            }
-            Action::Select(client, _) => self.talks(client, false),
-            Action::Say(client, saying) => {
-                let json = self.connection(client).is_some_and(|connection| connection.json);
-                let data = || Data::new(Payload::Small, 0, &self.setup);
-                self.talks(client, json) && client_texts::say(json, saying, &self.setup, data()).is_some()
-            }
             Action::Frames(client, Frames::Half)
                 if self.connection(client).is_some_and(|connection| connection.half) =>
             {
@@ -96,6 +59,104 @@ impl<S: Subject> World<S> {
             Action::Write(client, _) => self.waits(client),
             Action::Flush() => self.clients().any(|client| self.is_writable(client)),
             Action::Respond() => self.clients().any(|client| self.owes(client)),
+            Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
+            Action::Advance(_) => true,
+            Action::Calendar(jump) => self.setup.calendar_stopped == 0 && self.may_jump(jump),
+            Action::Stale(client, _) => self.stale_id(client).is_some(),
+            Action::Shutdown() => !self.reference.shutting_down,
+            Action::Heal() => true,
+            Action::Connect(..)
+            | Action::Recover(..)
+            | Action::Watch(..)
+            | Action::RecoverAndWatch(..)
+            | Action::RecoverByToken(..)
+            | Action::JoinByToken(..)
+            | Action::SubRefresh(..)
+            | Action::Refresh(..)
+            | Action::History(..)
+            | Action::Presence(..)
+            | Action::PresenceStats(..)
+            | Action::Join(..)
+            | Action::Leave(..)
+            | Action::Publish(..)
+            | Action::Together(..)
+            | Action::Select(..)
+            | Action::Say(..) => self.can_say(action),
+            Action::ApiBatch(..)
+            | Action::ApiBroadcast(..)
+            | Action::ApiDisconnectClient(..)
+            | Action::ApiDisconnectSome(..)
+            | Action::ApiDisconnectUser(..)
+            | Action::ApiDisconnectWith(..)
+            | Action::ApiHistory(..)
+            | Action::ApiHistoryRemove(..)
+            | Action::ApiList(..)
+            | Action::ApiLook(..)
+            | Action::ApiMisuse(..)
+            | Action::ApiMuch(..)
+            | Action::ApiPresence(..)
+            | Action::ApiPresenceStats(..)
+            | Action::ApiPublish(..)
+            | Action::ApiPublishAll(..)
+            | Action::ApiPublishOnce(..)
+            | Action::ApiPublishUser(..)
+            | Action::ApiRefresh(..)
+            | Action::ApiRefreshSome(..)
+            | Action::ApiSend(..)
+            | Action::ApiSubscribe(..)
+            | Action::ApiSubscribeSome(..)
+            | Action::ApiUnsubscribe(..)
+            | Action::ApiUnsubscribeSome(..) => self.can_call(action),
+        }
+    }
+
+    /// Whether it makes sense that a client says this.
+    fn can_say(&self, action: &Action) -> bool {
+        match *action {
+            Action::Connect(client, Credential::Token) if self.talks(client, false) => true,
+            Action::Recover(client, ..)
+            | Action::Watch(client, _)
+            | Action::RecoverAndWatch(client, ..)
+            | Action::RecoverByToken(client, ..)
+            | Action::JoinByToken(client, _)
+            | Action::SubRefresh(client, _)
+            | Action::Refresh(client)
+            | Action::History(client, ..)
+            | Action::Presence(client, _)
+            | Action::PresenceStats(client, _) => self.talks(client, true) && self.may_command(client),
+            Action::Connect(client, _) => self.talks(client, true) && !self.has_connected(client),
+            Action::Join(client, _) | Action::Leave(client, _) => self.talks(client, true) && self.may_command(client),
+            Action::Publish(client, ..) => self.may_command(client) && self.may_publish(1),
+            Action::Together(client, Batch::ConnectAndJoin | Batch::TokenAndJoin) => {
+                self.talks(client, true) && !self.has_connected(client)
+            }
+            Action::Together(client, batch) => {
+                let may = batch != Batch::PublishTwice || self.may_publish(2);
+                self.talks(client, true) && self.may_command(client) && may
+            }
+            Action::Select(client, _) => self.talks(client, false),
+            Action::Say(client, saying) => {
+                let json = self.connection(client).is_some_and(|connection| connection.json);
+                let data = || Data::new(Payload::Small, 0, &self.setup);
+                self.talks(client, json) && client_texts::say(json, saying, &self.setup, data()).is_some()
+            }
+            _ => unreachable!("every other action is decided before"),
+        }
+    }
+
+    /// Whether it makes sense that a backend calls this.
+    fn can_call(&self, action: &Action) -> bool {
+        match *action {
+            Action::ApiPublishOnce(..) => self.may_publish(1),
+            Action::ApiBatch(bundle, user, _) => {
+                let is_there = self.receiver_of(user).is_some();
+                self.may_publish(2) && (bundle != Bundle::Send || is_there)
+            }
+            Action::ApiHistory(..)
+            | Action::ApiHistoryRemove(_)
+            | Action::ApiPresence(_)
+            | Action::ApiPresenceStats(_) => true,
+            Action::ApiSubscribe(..) | Action::ApiUnsubscribe(..) | Action::ApiRefresh(..) => self.setup.users > 0,
             Action::ApiPublish(..)
             | Action::ApiBroadcast(_)
             | Action::ApiPublishUser(..)
@@ -110,12 +171,8 @@ impl<S: Subject> World<S> {
             | Action::ApiRefreshSome(client, ..) => self.setup.users > 0 && self.public_id(client).is_some(),
             Action::ApiList(..) => true,
             Action::ApiMuch(..) => self.may_publish(super::api::selected::PARTS),
-            Action::ApiDisconnectUser(_) | Action::ApiLook(_) | Action::ApiMisuse(_) | Action::Heal() => true,
-            Action::Advance(Span::Before | Span::Due | Span::Past) => self.next_deadline().is_some(),
-            Action::Advance(_) => true,
-            Action::Calendar(jump) => self.setup.calendar_stopped == 0 && self.may_jump(jump),
-            Action::Stale(client, _) => self.stale_id(client).is_some(),
-            Action::Shutdown() => !self.reference.shutting_down,
+            Action::ApiDisconnectUser(_) | Action::ApiLook(_) | Action::ApiMisuse(_) => true,
+            _ => unreachable!("every other action is decided before"),
         }
     }
 

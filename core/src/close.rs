@@ -1,12 +1,12 @@
-//! Why connections end: one table of causes, each with who decides it, what its Close frame says, and whether frames
-//! that are queued go out before it.
+//! The causes for which connections end, in one table: the side that decides it, the Close frame, and whether queued
+//! frames are still written before it.
 
 use crate::limits::Limit;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
-/// What a Close frame says (RFC 6455 section 5.5.1).
+/// The code and the text of a Close frame (RFC 6455 section 5.5.1).
 ///
 /// Clients of the `json` protocol reconnect unless the code is 3500–3999 or 4500–4999.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,22 +15,23 @@ pub struct CloseReason {
     text: Cow<'static, str>,
 }
 
-/// The longest reason that fits a Close frame beside its code (RFC 6455 section 5.5).
+/// The greatest number of bytes of a text beside the code in a Close frame (RFC 6455 section 5.5).
 pub const CLOSE_REASON_BYTES: usize = 123;
-/// What stands for "no code" in records (RFC 6455 section 7.4.1); it is never sent.
+/// The code for "no code" in logs and counters (RFC 6455 section 7.4.1); it is never sent.
 pub const NO_STATUS: u16 = 1005;
-/// What stands for "no Close frame" in records (RFC 6455 section 7.4.1); it is never sent.
+/// The code for "no Close frame" in logs and counters (RFC 6455 section 7.4.1); it is never sent.
 pub const ABNORMAL: u16 = 1006;
 
 impl CloseReason {
-    /// A reason of the server's own.
+    /// Creates a reason of the server's own.
     pub(crate) const fn fixed(code: u16, text: &'static str) -> Self {
         assert!(text.len() <= CLOSE_REASON_BYTES, "a Close frame holds at most 123 bytes of reason");
         Self { code, text: Cow::Borrowed(text) }
     }
 
-    /// A reason of a backend's own: the text is cut to 123 bytes, between two characters. The standard text stands in place of
-    /// an empty one, which SDKs take for no reason at all. `None` where the code is not within 1000 and 4999.
+    /// Creates a reason that a backend chose. The text is cut to 123 bytes between two characters; an empty one is
+    /// replaced by the standard text, since SDKs treat it as no reason. Returns `None` for a code outside of 1000 to
+    /// 4999.
     #[must_use]
     pub fn new(code: u16, text: &str) -> Option<Self> {
         (1000..=4999).contains(&code).then(|| Self::cut(code, text))
@@ -47,45 +48,45 @@ impl CloseReason {
         Self { code, text: Cow::Owned(String::from(&text[..end])) }
     }
 
-    /// A reason of a code that a client has sent, which is answered with the same (RFC 6455 section 5.5.1), and no text.
+    /// Creates the answer to a client's Close frame: the same code (RFC 6455 section 5.5.1) and no text.
     #[must_use]
     pub fn echo(code: u16) -> Self {
         Self { code, text: Cow::Borrowed("") }
     }
 
-    /// The code, 1000–4999; in records also 1005 and 1006, which are never sent.
+    /// Returns the code, 1000–4999; in logs and counters also 1005 and 1006, which are never sent.
     #[must_use]
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The text: at most 123 bytes of UTF-8, so that a control frame can hold it.
+    /// Returns the text: at most 123 bytes of UTF-8, so that it fits into a control frame.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The same reason with the name of a limit in its text.
+    /// Returns the reason with the name of a limit in its text.
     #[must_use]
     pub fn naming(self, limit: Limit) -> Self {
         Self::cut(self.code, &format!("{} ({limit})", self.text))
     }
 
-    /// The same reason with words that tell more.
+    /// Returns the reason with details in its text.
     #[must_use]
     pub fn because(&self, words: &str) -> Self {
         Self::cut(self.code, &format!("{}: {words}", self.text))
     }
 }
 
-/// Who decided that a connection ends.
+/// The side that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndedBy {
     /// The server.
     Server,
-    /// The peer, by a Close frame.
+    /// The client, by a Close frame.
     Peer,
-    /// Nobody: the stream ended without a Close frame.
+    /// Neither: the stream ended without a Close frame.
     Loss,
 }
 
@@ -108,15 +109,15 @@ struct Row {
 
 macro_rules! close_causes {
     ($($(#[$doc:meta])* $cause:ident = $name:literal, $by:ident, $code:expr, $text:literal, $before_close:ident;)*) => {
-        /// Why a connection ends. What follows from an end follows from its cause, never from the number in its Close
-        /// frame, which a backend or the peer may have chosen.
+        /// The cause for which a connection ends. The server acts on the cause, never on the code of the Close frame,
+        /// which a backend or the client may have chosen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum CloseCause {
             $($(#[$doc])* $cause,)*
         }
 
         impl CloseCause {
-            /// All of them, in the order of the table.
+            /// All causes, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$cause),*];
 
             const fn row(self) -> Row {
@@ -131,9 +132,9 @@ macro_rules! close_causes {
 }
 
 close_causes! {
-    /// A frame broke the framing rules of RFC 6455.
+    /// A frame violates the framing rules of RFC 6455.
     Protocol = "protocol_error", Server, 1002, "protocol error", HalfWritten;
-    /// A binary message came; both protocols are text.
+    /// A binary message arrived; both protocols are text.
     Binary = "binary_message", Server, 1003, "text messages only", HalfWritten;
     /// A text message is not UTF-8.
     Utf8 = "invalid_utf8", Server, 1007, "invalid UTF-8", HalfWritten;
@@ -141,7 +142,7 @@ close_causes! {
     TooLarge = "message_too_large", Server, 1009, "message too large", HalfWritten;
     /// The server is stopping; another instance takes over.
     Shutdown = "shutdown", Server, 3001, "shutdown", Queued;
-    /// The node has no place for a room that the connection is put in.
+    /// The node's limit of rooms prevents the server from subscribing the connection.
     Overloaded = "overloaded", Server, 3004, "limit exceeded", HalfWritten;
     /// The token expired and was not renewed in time.
     Expired = "expired", Server, 3005, "connection expired", Queued;
@@ -149,62 +150,63 @@ close_causes! {
     Slow = "slow_consumer", Server, 3008, "slow", HalfWritten;
     /// The socket took no bytes for `write_timeout`.
     WriteTimeout = "write_timeout", Server, 3009, "write error", HalfWritten;
-    /// No frame came within `pong_timeout` of a ping.
+    /// No frame arrived within `pong_timeout` of a ping.
     NoPong = "no_pong", Server, 3012, "no pong", HalfWritten;
-    /// A message, or a frame of any kind, was begun and not ended within `message_timeout`.
+    /// A message or a frame was begun and not completed within `message_timeout`.
     Unfinished = "unfinished_message", Server, 3012, "unfinished message", HalfWritten;
-    /// Too many frames came, or too many of the client's commands were refused for their rate.
+    /// The client sent too many frames, or too many of its commands were refused for their rate.
     Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
-    /// The node keeps `inbound_bytes_total` of what clients have sent and not ended, or not been answered, and most of this one.
+    /// The unfinished input of all clients exceeds `inbound_bytes_total`, and this connection has most of it.
     Hoards = "inbound_bytes", Server, 3013, "too much is unfinished", HalfWritten;
-    /// The user has `connections_per_user` already, and `user_limit` is `refuse`: there may be room later.
+    /// The user has `connections_per_user` already, and `user_limit` is `refuse`; a later attempt may succeed.
     UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;
-    /// There is no token where one is required.
+    /// A token is required and missing.
     TokenRequired = "token_required", Server, 3500, "a token is required", HalfWritten;
-    /// The token proves nothing.
+    /// The token is not valid.
     InvalidToken = "invalid_token", Server, 3500, "invalid token", HalfWritten;
-    /// What came is not the protocol.
+    /// The message does not follow the protocol.
     BadRequest = "bad_request", Server, 3501, "bad request", HalfWritten;
-    /// The client did not say who it is within `authenticate_timeout`.
+    /// The client did not authenticate within `authenticate_timeout`.
     Stale = "stale", Server, 3502, "stale", HalfWritten;
-    /// A backend closed it, with this code or one of its own.
+    /// A backend closed the connection, with this code or its own.
     Backend = "backend", Server, 3503, "disconnected by the backend", Queued;
-    /// The user has `connections_per_user`, and a newer connection takes the place of this one.
+    /// The user has `connections_per_user`, and a newer connection replaces this one.
     UserConnections = "user_connections", Server, 3504, "connection limit", HalfWritten;
     /// A token names more rooms than `rooms_per_connection`.
     Rooms = "too_many_rooms", Server, 3505, "room limit", HalfWritten;
-    /// The 101 was not taken within `handshake_timeout`: too early for a Close frame.
+    /// The response 101 was not written within `handshake_timeout`: too early for a Close frame.
     HandshakeTimeout = "handshake_timeout", Server, ABNORMAL, "abnormal closure", HalfWritten;
-    /// The peer sent a Close frame, which is answered with its own code.
+    /// The client sent a Close frame, which is answered with the same code.
     PeerClose = "peer_close", Peer, NO_STATUS, "", HalfWritten;
-    /// The peer ended its side of the stream without a Close frame.
+    /// The client ended its side of the stream without a Close frame.
     PeerEof = "peer_eof", Loss, ABNORMAL, "abnormal closure", HalfWritten;
-    /// The socket failed: the peer reset it, or cannot be reached.
+    /// The socket failed: the client reset it or cannot be reached.
     PeerReset = "peer_reset", Loss, ABNORMAL, "abnormal closure", HalfWritten;
 }
 
 impl CloseCause {
-    /// The word for it in counts and logs.
+    /// Returns the name in counters and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Who decides it.
+    /// Returns the side that decides it.
     #[must_use]
     pub const fn by(self) -> EndedBy {
         self.row().by
     }
 
-    /// What its Close frame says, unless a backend or the peer chose the words; for records only where the code is 1005
-    /// or 1006.
+    /// Returns the code and the standard text of its Close frame; for logs and counters only when the code is 1005 or
+    /// 1006.
     #[must_use]
     pub const fn reason(self) -> CloseReason {
         let row = self.row();
         CloseReason::fixed(row.code, row.text)
     }
 
-    /// Whether frames that are queued go out before the Close frame. Otherwise only a half-written one is finished.
+    /// Returns `true` when queued frames are written before the Close frame. Otherwise only a half-written one is
+    /// finished.
     #[must_use]
     pub const fn is_orderly(self) -> bool {
         matches!(self.before_close(), BeforeClose::Queued)
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_apart_by_name_and_orderly_where_the_server_ends_in_peace() {
+    fn causes_have_unique_names_and_the_planned_ends_are_orderly() {
         let names: BTreeSet<&str> = CloseCause::ALL.iter().map(|cause| cause.name()).collect();
         assert_eq!(names.len(), CloseCause::ALL.len());
         let orderly: Vec<CloseCause> = CloseCause::ALL.iter().copied().filter(|cause| cause.is_orderly()).collect();

@@ -1,10 +1,10 @@
-//! What a shard is told once, when it is made.
+//! The configuration of a shard, which does not change after its creation.
 
 use crate::admission::route::Routes;
 use crate::limits::Limits;
 use alloc::string::String;
 
-/// Who may do what without a token that says so.
+/// The permissions that hold without a token that grants them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// A connection needs no token. It is then anonymous: user `""`.
@@ -15,12 +15,12 @@ pub struct Policy {
     pub allow_publish: bool,
     /// A member of a room may read its history.
     pub allow_history: bool,
-    /// A member of a room may read who is in it.
+    /// A member of a room may read its presence.
     pub allow_presence: bool,
 }
 
 impl Policy {
-    /// Development: whoever can reach the server may do everything.
+    /// Returns the policy for development: every permission is granted.
     #[must_use]
     pub fn open() -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Policy {
         }
     }
 
-    /// Production: a token is required, clients only join and receive.
+    /// Returns the policy for production: a token is required, and clients may only join and receive.
     #[must_use]
     pub fn closed() -> Self {
         Self {
@@ -45,39 +45,41 @@ impl Policy {
     }
 }
 
-/// What becomes of a user's connection that is one more than `connections_per_user`.
+/// The treatment of a connection that exceeds `connections_per_user`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserLimit {
-    /// It is taken in, and the user's oldest connection is closed with 3504.
+    /// It is accepted, and the user's oldest connection is closed with 3504.
     #[default]
     Replace,
-    /// It is closed with 3014, after which clients try again later. The user's other connections are pinged at once, so
-    /// that one whose client is gone makes room within `pong_timeout`.
+    /// It is closed with 3014, after which clients retry later. The user's other connections are pinged at once, so
+    /// that one whose client has gone is closed within `pong_timeout`.
     Refuse,
 }
 
-/// The most bytes of [`Config::node`], which is in every connect reply. It has no control characters either.
+/// The greatest number of bytes in [`Config::node`], which is part of every connect reply and has no control
+/// characters.
 pub const NODE_BYTES: usize = 200;
 
-/// Everything that a shard is configured with.
+/// The configuration of a shard.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The bounds.
+    /// The limits.
     pub limits: Limits,
-    /// Who may do what.
+    /// The permissions.
     pub policy: Policy,
-    /// What happens at `connections_per_user`.
+    /// The treatment of connections above `connections_per_user`.
     pub user_limit: UserLimit,
-    /// Whether `new_connections_per_ip` is off for the addresses of this machine.
+    /// `true` when `new_connections_per_ip` does not apply to loopback addresses.
     pub spares_loopback: bool,
-    /// Whether a turn ends when it has done enough: see [`crate::Shard::has_work`]. Otherwise it does all that it was asked,
-    /// and an outbox may grow by as much: for a simulation, where nothing else bounds what comes in between two writes.
+    /// `true` to end each turn at its work budget: see [`crate::Shard::has_work`]. With `false` a turn does all its
+    /// work, and an outbox may grow by as much; this is for simulations that bound their inputs between two writes
+    /// themselves.
     pub bounded_turns: bool,
-    /// Which path leads to which rooms.
+    /// The routes of upgrade requests.
     pub routes: Routes,
-    /// What this node calls itself in connect replies and in `info`: at most [`NODE_BYTES`], see there.
+    /// The name of the node in connect replies and in `info`, at most [`NODE_BYTES`] bytes.
     pub node: String,
-    /// The server's name and version, as it is sent in connect replies.
+    /// The server's name and version in connect replies.
     pub version: String,
 }
 

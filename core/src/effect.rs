@@ -1,4 +1,4 @@
-//! What comes out of the machine: the effects of a turn, to be carried out in order before the next input.
+//! The effects of a turn, to be carried out in order before the next input.
 
 use crate::api::Reply;
 use crate::close::{CloseCause, CloseReason};
@@ -9,12 +9,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 
-/// What the shard wants done, in this order.
+/// An effect that the owner of the shard carries out.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// This connection's outbox went from empty to non-empty: ask [`crate::Shard::pending`] and write.
+    /// The connection's outbox is no longer empty: get its bytes from [`crate::Shard::pending`] and write them.
     Wake(ConnId),
-    /// This connection, to which [`crate::Shard::is_paused`] applied, may be read from again.
+    /// The connection, which was paused ([`crate::Shard::is_paused`]), may be read from again.
     ResumeReading(ConnId),
     /// Verify this token and answer with [`crate::Input::Authenticated`].
     Authenticate {
@@ -23,65 +23,65 @@ pub enum Effect {
         /// The compact form of a JSON Web Token.
         token: String,
     },
-    /// A token of this connection proves nothing, or not what it was shown for, or it has none where one is required. What
-    /// comes of that for the client is in its frames.
+    /// A token of the connection was refused, or is missing where one is required. The client is told by frames.
     TokenRefused {
         /// The connection.
         conn: ConnId,
-        /// Why, for the operator.
+        /// The reason, for the operator.
         why: String,
     },
-    /// All that this connection will ever be sent was written: the sending side of its socket is to be shut down, so that
-    /// the peer sees the end of the stream. What comes from the peer is still read, and thrown away, until its stream
-    /// ends too. It comes once at most, and not where the connection ends at the same time.
+    /// The last byte for this connection was written: the sending side of its socket is to be shut down, so that the
+    /// client sees the end of the stream. Bytes from the client are still read, and discarded, until its stream ends.
+    /// It is emitted once at most, and not when the connection ends at the same time.
     Finish(ConnId),
-    /// The one terminal effect of a connection: its slot is vacant, its socket is to be hung up on.
+    /// The connection has ended: its slot is vacant and its socket is to be closed. It is the last effect for the
+    /// connection.
     Closed {
         /// The connection.
         conn: ConnId,
-        /// How it ended.
+        /// The description of the end.
         end: Box<End>,
     },
-    /// The answer to a call.
+    /// The answer to a backend's call.
     Reply {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// What.
+        /// The answer.
         result: Box<Result<Reply, Error>>,
     },
-    /// A room or a user came to life or ceased to be.
+    /// A room or a user appeared or disappeared.
     Event(Box<Event>),
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct End {
-    /// Why.
+    /// The cause.
     pub cause: CloseCause,
-    /// What the Close frame says; 1006 when there was none.
+    /// The code and text of the Close frame; 1006 when there was none.
     pub reason: CloseReason,
-    /// Whether everything was written, and the peer has ended its stream or closed: what the socket holds may still go
-    /// out. Otherwise the socket is aborted.
+    /// `true` when everything was written and the client has closed or ended its stream, so that bytes in the socket
+    /// may still be sent; otherwise the socket is aborted.
     pub clean: bool,
 }
 
-/// A change that others are told about, numbered without a hole.
+/// A change of rooms or users, with a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
-    /// 1, 2, 3, … over all events of the node.
+    /// The number: 1, 2, 3, … over all events of the shard, without a gap.
     pub seq: u64,
-    /// What changed.
+    /// The change.
     pub change: Change,
 }
 
-/// What changed. For one name the two of a pair alternate strictly, starting with the first.
+/// A change of a room or a user. For each name, the two changes of a pair alternate, beginning with the first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A room got its first member.
     Occupied(Name),
     /// A room lost its last member.
     Vacated(Name),
-    /// A user got a first connection.
+    /// A user got the first connection.
     Online(Name),
     /// A user lost the last connection.
     Offline(Name),

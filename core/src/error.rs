@@ -1,64 +1,64 @@
-//! Every number that tells a client or a backend what was wrong: unsubscribe codes and error codes, each with its standard
-//! words. Close codes belong to their causes, in [`crate::close`].
+//! The codes that tell clients and backends what was wrong: unsubscribe codes and error codes, each with its standard
+//! text. Close codes are in [`crate::close`].
 
 use crate::limits::Limit;
 use alloc::borrow::Cow;
 use alloc::format;
 use core::fmt;
 
-/// Why a connection is taken out of a room, as the code and reason of an unsubscribe push.
+/// The reason for which a connection is unsubscribed from a room: the code and the text of an unsubscribe push.
 ///
-/// SDKs take a code below 2500 for final; from 2500 on they subscribe again.
+/// SDKs do not subscribe again after a code below 2500; from 2500 on they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnsubscribeReason {
-    /// The number, 2000–2999.
+    /// The code, 2000–2999.
     pub code: u16,
-    /// A few words.
+    /// The text.
     pub reason: &'static str,
 }
 
 impl UnsubscribeReason {
-    /// The backend took it out.
+    /// The backend unsubscribed the connection.
     pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
     /// The room's token expired and was not renewed in time.
     pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };
 
-    /// All of them.
+    /// All reasons.
     pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED];
 }
 
-/// What went wrong with one command or one API call.
+/// The error of a command or an API call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum ErrorCode {
-    /// Something on the server; trying again may help.
+    /// An internal error; a retry may succeed.
     Internal = 100,
-    /// No credentials, or wrong ones.
+    /// The credentials are missing or wrong.
     Unauthorized = 101,
-    /// There is no such room, or no such connection.
+    /// The room or the connection does not exist.
     UnknownRoom = 102,
-    /// Not for this client.
+    /// The client is not permitted to do this.
     PermissionDenied = 103,
-    /// There is no such command.
+    /// The command or method does not exist.
     MethodNotFound = 104,
-    /// The connection is in that room.
+    /// The connection is already subscribed to the room.
     AlreadySubscribed = 105,
-    /// A limit was reached; the message names it.
+    /// A limit is reached; the message names it.
     LimitExceeded = 106,
-    /// The request makes no sense; the message says what is wrong.
+    /// The request is malformed; the message says what is wrong.
     BadRequest = 107,
-    /// Not on this server.
+    /// The server does not offer this.
     NotAvailable = 108,
-    /// The token has expired: get a new one.
+    /// The token has expired; a new one is needed.
     TokenExpired = 109,
-    /// The rate is limited; the message names the limit.
+    /// A rate limit is exceeded; the message names it.
     TooManyRequests = 111,
-    /// The log does not go back that far, or is another one.
+    /// The position is not in the log: it is too old, or of another epoch.
     Unrecoverable = 112,
 }
 
 impl ErrorCode {
-    /// All of them, by number.
+    /// All codes, in ascending order.
     pub const ALL: &'static [Self] = &[
         Self::Internal,
         Self::Unauthorized,
@@ -74,13 +74,13 @@ impl ErrorCode {
         Self::Unrecoverable,
     ];
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[must_use]
     pub fn number(self) -> u16 {
         self as u16
     }
 
-    /// The standard words.
+    /// Returns the standard text.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -99,13 +99,13 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns `true` when the same request may succeed later.
     #[must_use]
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::Internal | Self::TooManyRequests)
     }
 
-    /// The HTTP status that answers an API call.
+    /// Returns the HTTP status of an API answer with this error.
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
@@ -122,24 +122,24 @@ impl ErrorCode {
     }
 }
 
-/// An error code with the words that go with it here.
+/// An error code with its text in this case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
-    /// The number.
+    /// The code.
     pub code: ErrorCode,
-    /// What was wrong and what is allowed.
+    /// The text: what was wrong and what is allowed.
     pub message: Cow<'static, str>,
-    /// The limit that is in the way.
+    /// The limit that was exceeded, if any.
     pub limit: Option<Limit>,
 }
 
 impl Error {
-    /// An error that says more than its standard words.
+    /// Creates an error with a text of its own.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), limit: None }
     }
 
-    /// An error because of a limit, which its words name.
+    /// Creates an error because of a limit, whose name is appended to the text.
     #[must_use]
     pub fn limit(code: ErrorCode, limit: Limit, words: &str) -> Self {
         Self { code, message: format!("{words} ({limit})").into(), limit: Some(limit) }
@@ -164,7 +164,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn an_error_is_its_number_and_its_words_and_a_status_for_the_api() {
+    fn an_error_has_a_number_a_text_and_an_http_status() {
         assert_eq!(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many").to_string(), "106 too many (logs)");
         let statuses: alloc::vec::Vec<(u16, u16)> =
             ErrorCode::ALL.iter().map(|code| (code.number(), code.http_status())).collect();

@@ -1,8 +1,8 @@
-//! Patterns of names.
+//! Patterns of room names.
 
 use alloc::string::String;
 
-/// A pattern in which `*` stands for any characters and `?` for one.
+/// A pattern in which `*` stands for any characters and `?` for one character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glob(String);
 
@@ -11,11 +11,11 @@ impl Glob {
         Self(pattern)
     }
 
-    /// Whether a name matches, and how many characters were compared to find out: at most the product of both lengths.
+    /// Returns whether a name matches, and the number of characters compared: at most the product of both lengths.
     pub fn matches(&self, name: &str) -> (bool, usize) {
         let pattern = self.0.as_str();
         let (mut p, mut n) = (0, 0);
-        // Where to take up again when the last `*` has to stand for one character more.
+        // The positions to continue from when the last `*` has to stand for one more character.
         let mut retry = None;
         let mut compared = 0;
         while let Some(c) = name[n..].chars().next() {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_takes_longer_than_the_product_of_both_lengths() {
+    fn matching_compares_at_most_the_product_of_both_lengths() {
         let name = "a".repeat(200);
         for pattern in
             ["a*".repeat(100) + "b", format!("*{}b", "a".repeat(100)), "*".repeat(200) + "b", "?".repeat(200)]

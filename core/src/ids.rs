@@ -1,4 +1,4 @@
-//! How connections, clients, rooms and users are named.
+//! The identities of connections, clients, rooms and users.
 
 use crate::limits::Limit;
 use alloc::string::{String, ToString};
@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 
-/// A place in a shard's table of connections. It is used again when its connection has ended.
+/// A position in a shard's table of connections, which is reused after its connection has ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(u32);
 
@@ -17,18 +17,21 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    /// The slot at this index. There are fewer than 2^32: half the memory, and more than a node can hold.
+    /// Returns the slot at this index.
+    ///
+    /// # Panics
+    /// Panics above 2^32 - 1, which is more connections than a node can hold.
     pub fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("fewer than 2^32 slots"))
     }
 
-    /// Its index in the table.
+    /// Returns the index in the table.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// The id of one connection of one shard: its slot, and which of the slot's connections it is.
+/// The id of one connection of a shard: its slot and its generation in that slot.
 ///
 /// The slot of a connection that ended is used again under the next generation, so an id that outlives its connection
 /// never names another one.
@@ -39,19 +42,19 @@ pub struct ConnId {
 }
 
 impl ConnId {
-    /// An id for a test or a simulator. A shard gives out its own, and ignores and counts the others.
+    /// Creates an id for a test or a simulator. A shard ignores and counts inputs with an id that it has not created.
     #[must_use]
     pub fn from_parts(slot: usize, generation: u32) -> Self {
         Self { slot: Slot::at(slot), generation }
     }
 
-    /// The index of its slot. No two connections that exist at the same time have the same.
+    /// Returns the index of the slot, which is unique among the connections that exist at the same time.
     #[must_use]
     pub fn slot(self) -> usize {
         self.slot.index()
     }
 
-    /// The number of connections that had its slot before, modulo 2^32.
+    /// Returns the number of connections that had the slot before, modulo 2^32.
     #[must_use]
     pub fn generation(self) -> u32 {
         self.generation
@@ -69,7 +72,7 @@ impl fmt::Display for ConnId {
 pub struct ClientId(pub [u8; 16]);
 
 impl ClientId {
-    /// Reads what [`fmt::Display`] writes: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+    /// Parses the form that [`fmt::Display`] writes: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let groups: alloc::vec::Vec<&str> = text.split('-').collect();
@@ -95,24 +98,24 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// The name of a room or a user: shared, never changed, and made by the constructors below alone.
+/// The name of a room or a user: shared, immutable, and created only by the constructors below.
 ///
-/// It has no character that could make it look like another name, or break the line that it stands in: no control
-/// character, no line separator, nothing that changes the direction of text, and nothing that has no width.
+/// It contains no character that makes it look like another name or breaks the line that it is displayed in: no control
+/// character, line separator, bidirectional character or zero-width character.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// The anonymous user.
+    /// Returns the name of the anonymous user.
     #[must_use]
     pub fn empty() -> Self {
         Self(Arc::from(""))
     }
 
-    /// The name of a room, reserved or not: 1 to `max` bytes.
+    /// Validates the name of a room, reserved or not: 1 to `max` bytes.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// Returns the first rule that the name breaks.
     pub fn room(name: &str, max: usize) -> Result<Self, BadName> {
         if name.is_empty() {
             return Err(BadName::Empty);
@@ -120,7 +123,7 @@ impl Name {
         if name.len() > max {
             return Err(BadName::TooLong(max));
         }
-        // Most names are plain; to see that takes no look at each character by itself.
+        // Most names consist of plain characters, which needs no test of each character alone.
         if name.bytes().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte)) {
             return Ok(Self(Arc::from(name)));
         }
@@ -130,20 +133,20 @@ impl Name {
         }
     }
 
-    /// The name of a room that a client may be put into by this name: as [`Name::room`], and not reserved.
+    /// Validates the name of a room that a client may join by name: as [`Name::room`], and not reserved.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// Returns the first rule that the name breaks.
     pub fn client_room(name: &str, max: usize) -> Result<Self, BadName> {
         let room = Self::room(name, max)?;
         if room.is_reserved() { Err(BadName::Reserved) } else { Ok(room) }
     }
 
-    /// The id of a user who is not anonymous: as the name of a room, and so short that its personal room has at most `max`
-    /// bytes.
+    /// Validates the id of a user who is not anonymous: as the name of a room, and short enough for a personal room of
+    /// at most `max` bytes.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// Returns the first rule that the id breaks.
     pub fn user(id: &str, max: usize) -> Result<Self, BadName> {
         match Self::room(id, usize::MAX) {
             Ok(user) if user.len() >= max => Err(BadName::TooLong(max)),
@@ -151,7 +154,7 @@ impl Name {
         }
     }
 
-    /// The name of the room that belongs to this user alone.
+    /// Returns the name of the user's personal room.
     #[must_use]
     pub fn personal_room(&self) -> Self {
         let mut room = String::with_capacity(self.len() + 1);
@@ -160,21 +163,21 @@ impl Name {
         Self(Arc::from(room))
     }
 
-    /// Whether it is the name of a room that connections are put into and taken out of by the server alone.
+    /// Returns `true` for the name of a room that only the server subscribes connections to.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         self.starts_with('#')
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether a character in a name is one that people do not see, or that changes what they see of the rest: control
-/// characters (C0, DEL, C1), line separators, bidirectional marks, embeddings and isolates, and what has no width.
+/// Returns `true` for a character that is invisible or changes the display of others: control characters (C0, DEL, C1),
+/// line separators, bidirectional marks, embeddings and isolates, and zero-width characters.
 fn is_deceptive(char: char) -> bool {
     let has_no_width = matches!(char, '\u{200B}' | '\u{2060}' | '\u{FEFF}');
     let directs =
@@ -183,7 +186,7 @@ fn is_deceptive(char: char) -> bool {
     char.is_control() || separates || directs || has_no_width
 }
 
-/// Tests name what they know to be a name.
+/// Creates a name in a test.
 #[cfg(test)]
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
@@ -222,16 +225,16 @@ impl serde::Serialize for Name {
     }
 }
 
-/// Why a name is not one that a room or a user can have.
+/// The rule that a name breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
-    /// It has no characters.
+    /// The name is empty.
     Empty,
-    /// It has more bytes than this.
+    /// The name has more bytes than this.
     TooLong(usize),
-    /// It has this character in it, which people do not see or which changes what they see of the rest.
+    /// The name contains this invisible or direction-changing character.
     Character(char),
-    /// It starts with `#`: such rooms are joined for a client, never by it.
+    /// The name starts with `#`: only the server subscribes connections to such rooms.
     Reserved,
 }
 
@@ -249,27 +252,27 @@ impl fmt::Display for BadName {
     }
 }
 
-/// What others may know about a connection: who it is. Shared by every room that it is in.
+/// The identity of a connection as other members may see it, shared by all of its rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientInfo {
-    /// The connection's public id.
+    /// The public id of the connection.
     pub client: ClientId,
-    /// Whose it is; empty for anonymous.
+    /// The user; empty for an anonymous connection.
     pub user: Name,
-    /// What the token says about the user, as JSON.
+    /// The info from the connection token, as JSON text.
     pub info: Option<String>,
-    /// What the room's own token says about the user in this room, as JSON.
+    /// The info from the room token, as JSON text.
     pub room_info: Option<String>,
 }
 
 impl ClientInfo {
-    /// What it takes in a reply, in bytes, but for what every entry takes.
+    /// Returns the bytes in a reply that depend on the user and the infos.
     pub(crate) fn bytes(&self) -> usize {
         let text = |info: &Option<String>| info.as_ref().map_or(0, String::len);
         self.user.len() + text(&self.info) + text(&self.room_info)
     }
 
-    /// The public id as it goes over the wire.
+    /// Returns the public id as clients see it.
     #[must_use]
     pub fn client_text(&self) -> String {
         self.client.to_string()
@@ -281,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_may_have_a_name_of_just_so_many_bytes() {
+    fn a_room_name_has_at_most_max_bytes() {
         assert_eq!(Name::room("\u{e9}12", 4), Ok(Name::from("\u{e9}12")));
         assert_eq!(Name::room("\u{e9}123", 4), Err(BadName::TooLong(4)));
         assert_eq!(Name::user("123", 4), Ok(Name::from("123")));
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_character_that_people_do_not_see_or_that_turns_the_rest() {
+    fn a_name_contains_no_invisible_or_bidirectional_character() {
         let ranges = [0..=0x1F, 0x7F..=0x9F, 0x61C..=0x61C, 0x200B..=0x200B, 0x200E..=0x200F, 0x2028..=0x202E];
         let more = [0x2060..=0x2060, 0x2066..=0x2069, 0xFEFF..=0xFEFF];
         let refused: alloc::vec::Vec<u32> = ranges.into_iter().chain(more).flatten().collect();
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_read_as_they_are_written() {
+    fn ids_parse_what_they_display() {
         assert_eq!(ConnId::from_parts(12, 3).to_string(), "12.3");
         let client = ClientId([0x0F, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xFF]);
         assert_eq!(client.to_string(), "0f010203-0405-0607-0809-0a0b0c0d0eff");

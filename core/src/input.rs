@@ -1,4 +1,4 @@
-//! What goes into the machine: upgrade requests, and everything that can happen to a shard.
+//! The inputs of a shard: upgrade requests and everything else that can happen to it.
 
 use crate::admission::route::Target;
 use crate::api::Command;
@@ -10,20 +10,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-/// A complete, valid upgrade request for a known path.
+/// A complete and valid upgrade request for a known path.
 #[derive(Clone, Debug)]
 pub struct Upgrade {
-    /// 16 random bytes: the connection's public id. Whoever can guess it can be mistaken for it.
+    /// The public id of the connection: 16 random bytes. It must not be predictable, since it names the connection to
+    /// backends and other clients.
     pub client: [u8; 16],
-    /// Where the request leads, from [`crate::admission::route::Routes::resolve`].
+    /// The destination of the request, from [`crate::admission::route::Routes::resolve`].
     pub target: Target,
     /// A token from a header or a subprotocol. One in the query is part of `target`; this one goes first.
     pub token: Option<String>,
-    /// Where the request comes from, as the limits by address count it.
+    /// The address that the request comes from, for the limits by address.
     pub address: Option<IpAddr>,
 }
 
-/// Why no connection came to be. Each is an HTTP answer.
+/// The reason for which an upgrade request is refused, answered by an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// This limit is reached.
@@ -32,7 +33,7 @@ pub enum Refused {
     ShuttingDown,
 }
 
-/// Everything that can happen to a shard.
+/// An event that a shard handles.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The last byte of the 101 was written: the WebSocket is open.
@@ -44,104 +45,104 @@ pub enum Input {
     Message {
         /// The connection.
         conn: ConnId,
-        /// Its text.
+        /// The text.
         text: String,
     },
-    /// A frame with a part of a message, of which more is to come. The part is kept by the driver.
+    /// A frame with a part of a message arrived, and more parts follow. The driver keeps the part.
     Fragment {
         /// The connection.
         conn: ConnId,
-        /// How many bytes of the message are in it.
+        /// The bytes of the message in this frame.
         bytes: usize,
     },
-    /// Bytes of a frame came, and it is not complete. It is told once of each frame, and again when more is known of how long
-    /// it is.
+    /// A frame has begun to arrive. The input comes once for each frame, and again when more is known of its length.
     HalfFrame {
         /// The connection.
         conn: ConnId,
-        /// How many bytes it will have, or the most that its header has where that is not complete.
+        /// The bytes that the frame will have, or the longest header while the header is incomplete.
         bytes: usize,
     },
-    /// Bytes came that are not decoded while the connection is held: see [`crate::Shard::is_paused`].
+    /// Bytes arrived that are not decoded while reading is paused: see [`crate::Shard::is_paused`].
     Unread {
         /// The connection.
         conn: ConnId,
-        /// How many; zero when they are decoded.
+        /// The number of bytes; zero once they are decoded.
         bytes: usize,
     },
-    /// An API call whose body has so many bytes, or may have, is about to be read. There is room for it:
-    /// [`crate::Shard::can_take_body`].
+    /// The body of an API call is about to be read, after [`crate::Shard::can_take_body`] has returned `true`.
     BodyBegun {
-        /// How many.
+        /// The bytes that the body has, or may have.
         bytes: usize,
     },
-    /// What was begun with so many bytes is answered, or given up.
+    /// An API call whose body was announced is answered or given up.
     BodyEnded {
-        /// As many.
+        /// The bytes that were announced.
         bytes: usize,
     },
-    /// A Ping frame.
+    /// A Ping frame arrived.
     Ping {
         /// The connection.
         conn: ConnId,
-        /// At most 125 bytes, to be echoed.
+        /// The payload to echo, at most 125 bytes.
         payload: Vec<u8>,
     },
-    /// A Pong frame.
+    /// A Pong frame arrived.
     Pong {
         /// The connection.
         conn: ConnId,
     },
-    /// A Close frame. The driver decodes nothing after it, and discards what comes.
+    /// A Close frame arrived. The driver decodes nothing after it and discards what follows.
     PeerClosed {
         /// The connection.
         conn: ConnId,
-        /// The code in the frame, if it had one.
+        /// The code of the frame, if it has one.
         code: Option<u16>,
     },
-    /// The peer broke a rule of the framing. The driver decodes nothing after it, and discards what comes.
+    /// The client violated RFC 6455 or a limit of its messages. The driver decodes nothing after it and discards what
+    /// follows.
     Violation {
         /// The connection.
         conn: ConnId,
-        /// Which rule.
+        /// The rule that was violated.
         rule: Violation,
     },
-    /// The socket is gone, or the peer's side of it.
+    /// The socket, or the client's side of the stream, has ended.
     Lost {
         /// The connection.
         conn: ConnId,
-        /// How that was noticed.
+        /// The way in which it ended.
         cause: Lost,
     },
-    /// The socket took this many of the pending bytes; zero when it refused.
+    /// The socket took bytes of those pending; zero bytes when it refused.
     Flushed {
         /// The connection.
         conn: ConnId,
-        /// At most as many as were pending.
+        /// The number of bytes, at most those that were pending.
         bytes: usize,
     },
     /// The answer to [`crate::Effect::Authenticate`].
     Authenticated {
         /// The connection.
         conn: ConnId,
-        /// What the token says, if a verifier vouches for it.
+        /// The claims that the verifier has checked, or the reason for rejecting the token.
         verdict: Result<VerifiedClaims, BadToken>,
     },
-    /// A backend's call. It is answered by exactly one [`crate::Effect::Reply`].
+    /// A call of a backend, answered by exactly one [`crate::Effect::Reply`].
     Call {
-        /// Chosen by the caller, returned with the reply.
+        /// The id that the caller chose; the reply repeats it.
         call: CallId,
-        /// What is asked.
+        /// The call.
         command: Command,
     },
-    /// Time has passed: at [`crate::Shard::poll_timeout`], or at any other moment.
+    /// Time has passed: at [`crate::Shard::poll_timeout`] or at any other moment.
     Tick,
-    /// Accept nothing more and close every connection with 3001, spread over `drain_timeout`.
+    /// The server shuts down: no connection is accepted any more, and each is closed with 3001, spread over
+    /// `drain_timeout`.
     Shutdown,
 }
 
 impl Input {
-    /// The connection that it is about, if it is about one.
+    /// Returns the connection that the input belongs to, if any.
     #[must_use]
     pub fn conn(&self) -> Option<ConnId> {
         match *self {
@@ -162,7 +163,7 @@ impl Input {
     }
 }
 
-/// Which rule of the framing a peer broke.
+/// The rule that a client's frames violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Violation {
     /// A malformed, unmasked or misplaced frame: 1002.
@@ -176,7 +177,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// What the connection is closed with.
+    /// Returns the cause with which the connection is closed.
     #[must_use]
     pub fn cause(self) -> CloseCause {
         match self {
@@ -188,10 +189,10 @@ impl Violation {
     }
 }
 
-/// How a socket, or the peer's side of it, was found to be gone.
+/// The way in which a socket, or the client's side of the stream, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lost {
-    /// The peer ended its side of the stream: nothing more will come, but it may still read.
+    /// The client ended its side of the stream: it sends nothing more, but may still read.
     Eof,
     /// Reading failed.
     Read,
@@ -199,7 +200,7 @@ pub enum Lost {
     Write,
 }
 
-/// Which call an answer belongs to.
+/// The id of a backend's call, which its answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(pub u64);
 
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_names_the_connection_that_it_is_about() {
+    fn conn_returns_the_connection_of_an_input() {
         let conn = ConnId::from_parts(3, 4);
         let about = [
             Input::Upgraded { conn },

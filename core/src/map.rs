@@ -1,13 +1,14 @@
-//! The only map in use: hashed with injected keys, iterated in an order that follows from the inputs alone.
+//! The hash map that is used everywhere: keyed against collision attacks, and iterated in an order that depends on the
+//! inputs alone.
 
 use core::hash::BuildHasher;
 use indexmap::IndexMap;
 use siphasher::sip::SipHasher13;
 
-/// A map whose keys may be chosen by a client.
+/// A map whose keys may be chosen by clients.
 pub(crate) type Map<K, V> = IndexMap<K, V, Keys>;
 
-/// The secret that keeps a client from choosing names that collide.
+/// The secret keys of the hash function, without which a client cannot choose names that collide.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys(pub u64, pub u64);
 
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_does_not_know_the_keys_does_not_know_what_collides() {
+    fn collisions_depend_on_the_keys() {
         let hash = |keys: Keys| keys.hash_one("room");
         assert_eq!(hash(Keys(1, 2)), hash(Keys(1, 2)));
         assert_ne!(hash(Keys(1, 2)), hash(Keys(3, 2)));

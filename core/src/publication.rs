@@ -1,38 +1,39 @@
-//! Messages on their way into a log and out of it: drafts, publications, positions, and what is read of a log.
+//! Drafts, publications, positions in a log, and the results of reading a log.
 
 use crate::ids::ClientInfo;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// A message that has no place in a log yet.
+/// A message that has no position in a log yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// JSON of one line; the publications of a broadcast share it.
+    /// The payload: JSON in one line; the drafts of a broadcast share it.
     pub data: Arc<str>,
-    /// A JSON object of strings.
+    /// The tags: a JSON object of strings.
     pub tags: Option<Arc<str>>,
-    /// Who published it, when a client did.
+    /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
-    /// Deliver it, but keep it out of the log.
+    /// `true` to deliver the message without retaining it.
     pub skip_history: bool,
-    /// Whether other drafts have the very same payload, as those of one broadcast do.
+    /// `true` when other drafts share the payload, as those of a broadcast do.
     pub shared: bool,
 }
 
 impl Draft {
-    /// What counts against `publication_bytes`.
+    /// Returns the bytes that count against `publication_bytes`.
     pub fn payload_bytes(&self) -> usize {
         self.data.len() + self.tags.as_ref().map_or(0, |tags| tags.len())
     }
 
-    /// What counts against `history_bytes`, once for all who share it, and against `history_bytes_per_room`.
+    /// Returns the bytes that count against `history_bytes`, once for all drafts that share them, and against
+    /// `history_bytes_per_room`.
     pub fn bytes(&self) -> usize {
         self.payload_bytes() + self.info.as_ref().map_or(0, |info| info.bytes())
     }
 }
 
-/// A message with its place in the log; without one, the offset is 0.
+/// A message with its position in a log; the offset is 0 when no log numbers it.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub epoch: u64,
@@ -40,7 +41,7 @@ pub(crate) struct Publication {
     pub draft: Draft,
 }
 
-/// A position in a log, with the epoch as the number that it is inside the machine.
+/// A position in a log, with the epoch as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogPosition {
     pub epoch: u64,
@@ -54,40 +55,41 @@ impl From<LogPosition> for crate::api::Position {
 }
 
 impl crate::api::Position {
-    /// A position where there may be no log: offset 0 and an empty epoch.
+    /// Converts a position to the form of the API: offset 0 and an empty epoch for `None`.
     pub(crate) fn of(position: Option<LogPosition>) -> Self {
         position.map_or_else(|| Self { epoch: String::new(), offset: 0 }, Self::from)
     }
 }
 
-/// An epoch as it goes over the wire.
+/// Returns an epoch as clients see it: 16 hexadecimal digits.
 pub(crate) fn epoch_text(epoch: u64) -> String {
     alloc::format!("{epoch:016x}")
 }
 
-/// What is read of a log.
+/// A page of a log.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// In the order that was asked for.
+    /// The publications, in the requested order.
     pub publications: Vec<Arc<Publication>>,
-    /// The log's top; `None` where there is no log.
+    /// The position of the newest publication; `None` when there is no log.
     pub position: Option<LogPosition>,
 }
 
-/// What of the log a new member wants to have before anything else.
+/// The publications that a new member asks for before all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Replay {
-    /// Nothing.
+    /// None.
     #[default]
     None,
-    /// All that came after this position. Where that cannot be had: to join without it, or not at all.
+    /// All publications after this position. When some are not available, the join is refused if `or_refuse` is set,
+    /// otherwise made without a replay.
     Since { epoch: String, offset: u64, or_refuse: bool },
-    /// At most this many of the newest.
+    /// At most this many of the newest publications.
     Last(usize),
 }
 
 impl Replay {
-    /// The same, but never a reason not to join.
+    /// Returns the same request without the demand to refuse the join.
     pub fn or_without(self) -> Self {
         match self {
             Self::Since { epoch, offset, .. } => Self::Since { epoch, offset, or_refuse: false },
@@ -96,11 +98,12 @@ impl Replay {
     }
 }
 
-/// What of the log a new member gets.
+/// The publications that a new member is sent before all others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replayed {
-    /// Whether all was there that was asked for; `None` where nothing was.
+    /// `true` when all missed publications are included, `false` when they are not available, `None` when they were not
+    /// asked for.
     pub recovered: Option<bool>,
-    /// Ascending, up to the position of the join.
+    /// The publications in ascending order, up to the position of the join.
     pub publications: Vec<Arc<Publication>>,
 }

@@ -1,4 +1,5 @@
-//! One hub and one home as one machine: an input goes in, and when nothing is left to be done, its effects come out.
+//! The state machine of one shard: a hub and a home. An input goes in, and the effects come out when nothing is left to
+//! do.
 
 use crate::config::Config;
 use crate::connection::outbox::Queue;
@@ -16,7 +17,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The state machine of one shard. It belongs to one thread.
+/// The state machine of one shard, for use by one thread.
 #[derive(Clone, Debug)]
 pub struct Shard {
     config: Rc<Config>,
@@ -32,37 +33,38 @@ pub struct Pending<'a> {
 }
 
 impl<'a> Pending<'a> {
-    /// How many bytes; at least one.
+    /// Returns the number of bytes, at least one.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "it is never empty: where nothing waits there is no Pending")]
     pub fn len(&self) -> usize {
         self.queue.bytes()
     }
 
-    /// Whether it is the last that there will be: the connection is closing.
+    /// Returns `true` when no bytes follow these, since the connection is closing.
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// How many frames; at least one. The first may be the rest of one.
+    /// Returns the number of frames, at least one. The first may be the rest of a frame.
     #[must_use]
     pub fn frames(&self) -> usize {
         self.queue.len()
     }
 
-    /// The bytes in the order in which they have to be written, a slice a frame. The first may be the rest of a frame.
+    /// Returns the bytes in the order in which they have to be written, one slice for each frame. The first may be the
+    /// rest of a frame.
     pub fn slices(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.queue.slices()
     }
 }
 
 impl Shard {
-    /// A shard with nothing in it. `seed` keys its hash maps and names its logs: 32 random bytes, or, to repeat a run,
-    /// the same ones.
+    /// Creates a shard without connections. `seed` keys the hash maps and the epochs of logs: 32 random bytes, or the
+    /// same ones to repeat a run.
     ///
     /// # Panics
-    /// When the limits contradict each other: see [`crate::Limits::validate`].
+    /// Panics when the limits contradict each other: see [`crate::Limits::validate`].
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         if let Err(wrong) = config.limits.validate() {
@@ -77,7 +79,7 @@ impl Shard {
         Self { hub: Hub::new(Rc::clone(&config), keys), home: Home::new(keys, Keys(word(2), word(3))), config }
     }
 
-    /// What it was configured with.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -90,7 +92,7 @@ impl Shard {
     /// The limit that it exceeds, or that the shard is shutting down.
     ///
     /// # Panics
-    /// When `request.client` is that of a connection that exists: it has to be random.
+    /// Panics when `request.client` is the public id of an existing connection: it has to be random.
     pub fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused> {
         self.hub.begin(now);
         self.hub.accept(request)
@@ -174,10 +176,10 @@ impl Shard {
         (!queue.is_empty()).then_some(Pending { queue, is_last })
     }
 
-    /// Checks every guarantee that can be seen in the state. It costs as much as the shard holds.
+    /// Checks every guarantee that can be seen in the state. O(n) in the state.
     ///
     /// # Panics
-    /// When one does not hold, with its name.
+    /// Panics when one does not hold, with its name.
     pub fn audit(&self) {
         self.hub.audit();
         self.home.audit(&self.config.limits);
@@ -194,14 +196,14 @@ impl Shard {
         assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
     }
 
-    /// What exists and what has happened.
+    /// Returns the gauges and totals.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let gauges = Gauges { logs: self.home.numbered(), history_bytes: self.home.bytes(), ..self.hub.gauges() };
         Stats { gauges, totals: self.hub.totals().clone() }
     }
 
-    /// The whole state as plain data.
+    /// Returns the whole state as plain data. O(n) in the state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut logs: Vec<LogView> = self.home.logs().map(|log| self.log_view(log)).collect();
@@ -263,7 +265,7 @@ mod tests {
 
     const KEYS: Keys = Keys(1, 2);
 
-    /// Somebody is in a room in which something was said, and something was said in another room.
+    /// Creates a shard with a member in a room with a publication, and a publication in another room.
     fn busy() -> Shard {
         let mut shard = Shard::new(Config::default(), [7; 32]);
         let target = shard.config().routes.resolve("/ws/a", &shard.config().limits).expect("a path that is served");

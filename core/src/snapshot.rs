@@ -1,4 +1,4 @@
-//! The whole state as plain data: for a person to read, for a simulator to compare.
+//! The whole state of a shard as plain data, to be displayed or compared.
 
 use crate::close::CloseCause;
 use crate::ids::{ClientId, ConnId, Name};
@@ -6,87 +6,87 @@ use crate::time::Instant;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Everything that decides how a shard will behave, except its configuration.
+/// The state that determines how a shard behaves, apart from its configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// Occupied slots, by slot.
+    /// The occupied slots, by slot.
     pub conns: Vec<ConnView>,
-    /// Rooms with members, by name.
+    /// The rooms with members, by name.
     pub rooms: Vec<RoomView>,
-    /// Users with connections, by name.
+    /// The users with connections, by name.
     pub users: Vec<(Name, Vec<ConnId>)>,
-    /// Logs, by name of their room: those whose room has a member, and those that have numbered anything.
+    /// The logs, by the name of their room: those of rooms with members and those that have numbered a publication.
     pub logs: Vec<LogView>,
-    /// Whether [`crate::Input::Shutdown`] came.
+    /// `true` after [`crate::Input::Shutdown`].
     pub shutting_down: bool,
 }
 
-/// One connection.
+/// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnView {
-    /// Its id.
+    /// The id within the shard.
     pub id: ConnId,
-    /// Its public id.
+    /// The public id.
     pub client: ClientId,
-    /// Where in its life it is.
+    /// The phase.
     pub phase: PhaseView,
-    /// The bytes that wait for its socket, frame by frame; of a half-written frame only what is left.
+    /// The bytes that wait for the socket, by frame; of a half-written frame only the rest.
     pub outbox: Vec<Vec<u8>>,
-    /// How many bytes of the first of them are already written.
+    /// The bytes of the first frame that are already written.
     pub half_written: usize,
-    /// Armed deadlines by the name of their timer, earliest first.
+    /// The armed deadlines with the names of their timers, earliest first.
     pub deadlines: Vec<(&'static str, Instant)>,
 }
 
-/// Where in its life a connection is, with what matters there.
+/// The phase of a connection, with its state in that phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PhaseView {
-    /// The 101 is being written.
+    /// The response 101 is being written.
     Handshaking,
-    /// Messages go both ways.
+    /// Messages are exchanged.
     Open {
-        /// `unauthenticated`, `authenticating`, `joining` or `ready`.
+        /// The progress of authentication: `unauthenticated`, `authenticating`, `joining` or `ready`.
         stage: &'static str,
-        /// Whose; empty for anonymous and for those who have not said yet.
+        /// The user; empty for an anonymous connection and before authentication.
         user: Name,
-        /// The rooms it is in, in the order of its own table, with whether the membership is confirmed.
+        /// The rooms in the order of the connection's own table, with `true` for a confirmed membership.
         rooms: Vec<(Name, bool)>,
-        /// The events that it filters by; empty for all.
+        /// The event filter; empty for all events.
         events: Vec<String>,
     },
-    /// Only what is queued goes out, with one Close frame as the last.
+    /// Only frames that are already queued are written, with one Close frame as the last.
     Closing {
-        /// Why.
+        /// The cause.
         cause: CloseCause,
-        /// What the Close frame says.
+        /// The code of the Close frame.
         code: u16,
     },
 }
 
-/// One room.
+/// A room with members.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoomView {
-    /// Its name.
+    /// The name.
     pub name: Name,
-    /// Its members, in the order in which they are served.
+    /// The members, in the order in which publications are delivered.
     pub members: Vec<ConnId>,
 }
 
-/// One room's log.
+/// The log of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogView {
-    /// The room's name.
+    /// The name of the room.
     pub name: Name,
-    /// Its identity.
+    /// The epoch.
     pub epoch: String,
-    /// The offset of the newest message; 0 before the first.
+    /// The offset of the newest publication; 0 before the first.
     pub top: u64,
-    /// Offset and payload of what is retained, oldest first.
+    /// The offsets and payloads of the retained publications, oldest first.
     pub entries: Vec<(u64, String)>,
-    /// When the oldest of them is dropped.
+    /// The time at which the oldest of them is dropped.
     pub ages_out: Option<Instant>,
-    /// When the log is forgotten, if nothing more happens to it: it retains nothing, and nobody is in the room.
+    /// The time at which the log is evicted, if it has neither members nor retained publications.
     pub forgotten_at: Option<Instant>,
-    /// Who the home holds to be in the room.
+    /// The members according to the home.
     pub members: Vec<ClientId>,
 }

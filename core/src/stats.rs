@@ -1,31 +1,31 @@
-//! What is counted. Gauges equal the size of what they count (G8), totals only grow.
+//! Counters. Gauges equal the size of what they count (G8), totals only grow.
 
 use crate::close::CloseCause;
 use crate::limits::Limit;
 use alloc::collections::BTreeMap;
 
-/// Sizes of what exists now.
+/// The sizes of a shard's present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Connections in any phase: occupied slots.
+    /// Connections in any phase, which are the occupied slots.
     pub connections: usize,
-    /// Of those, the ones that have said who they are and are open.
+    /// Open connections that are authenticated.
     pub ready: usize,
-    /// Users with a connection, without the anonymous one.
+    /// Users with a connection, without the anonymous user.
     pub users: usize,
     /// Rooms with a member.
     pub rooms: usize,
-    /// Memberships over all rooms.
+    /// Memberships in all rooms.
     pub memberships: usize,
-    /// Logs that have numbered anything and are remembered.
+    /// Logs that have numbered a publication.
     pub logs: usize,
-    /// Bytes that all logs retain.
+    /// Bytes that all logs retain; a payload in several logs counts once.
     pub history_bytes: usize,
-    /// Bytes that wait for sockets; a shared frame counts once for each.
+    /// Bytes that wait for sockets; a shared frame counts once for each connection.
     pub outbox_bytes: usize,
 }
 
-/// What has happened since the start.
+/// The events since the start of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Connections accepted.
@@ -36,7 +36,7 @@ pub struct Totals {
     pub closed: BTreeMap<CloseCause, u64>,
     /// Text messages from clients.
     pub messages_in: u64,
-    /// Publications that got into a room, from clients and backends.
+    /// Publications of clients and backends.
     pub published: u64,
     /// Frames put into outboxes.
     pub frames_queued: u64,
@@ -46,27 +46,27 @@ pub struct Totals {
     pub frames_dropped: u64,
     /// Bytes written to sockets.
     pub bytes_written: u64,
-    /// Refusals by the limit that was in the way.
+    /// Refusals because of a limit, by limit.
     pub limits: BTreeMap<Limit, u64>,
-    /// Errors that clients were answered.
+    /// Errors in answers to clients.
     pub errors: u64,
-    /// Messages of `plain` clients whose type is not known.
+    /// Messages of `plain` clients with an unknown type.
     pub unknown_types: u64,
-    /// Inputs for connections that had already ended.
+    /// Inputs for connections that had ended.
     pub stale_inputs: u64,
-    /// Inputs that mean nothing in the phase that the connection is in.
+    /// Inputs that have no meaning in the phase of their connection.
     pub ignored_inputs: u64,
-    /// Joins that the home confirmed when nobody waited for them any more.
+    /// Joins that the home confirmed after they were given up.
     pub late_joins: u64,
-    /// Times that the clock went back and was held.
+    /// Times at which the clock went back and the shard kept the earlier time.
     pub clock_backsteps: u64,
 }
 
-/// Gauges and totals of one moment.
+/// The gauges and totals of a shard at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Sizes of what exists now.
+    /// The sizes of the present state.
     pub gauges: Gauges,
-    /// What has happened since the start.
+    /// The events since the start.
     pub totals: Totals,
 }

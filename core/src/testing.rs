@@ -1,4 +1,4 @@
-//! What the tests of several modules need.
+//! Helpers for the tests of several modules.
 
 use crate::config::Config;
 use crate::hub::Hub;
@@ -10,11 +10,11 @@ use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What is said of something that is wrong, and how it comes to be.
+/// The message of a failed assertion, and the change of the state that makes it fail.
 pub type Wrong<T> = (&'static str, fn(&mut T));
 
-/// Asserts that an audit is content with what `make` makes, and finds each of these.
-/// One that it overlooks would never be missed.
+/// Asserts that an audit accepts the state that `make` returns, and rejects each of the changed states with its
+/// message.
 pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[Wrong<T>]) {
     audit(&make());
     for (words, spoil) in wrongs {
@@ -26,22 +26,22 @@ pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[Wrong<
     }
 }
 
-/// Somebody without a name.
+/// Returns the info of an anonymous client.
 pub fn client_info(client: u8) -> Arc<ClientInfo> {
     Arc::new(ClientInfo { client: ClientId([client; 16]), user: Name::empty(), info: None, room_info: None })
 }
 
-/// A message that is to be retained.
+/// Returns a draft that is to be retained.
 pub fn draft(data: &str) -> Draft {
     Draft { data: data.into(), tags: None, info: None, skip_history: false, shared: false }
 }
 
-/// The same, with a place in a log.
+/// Returns a publication with this offset.
 pub fn publication(offset: u64, data: &str) -> Arc<Publication> {
     Arc::new(Publication { epoch: 7, offset, draft: draft(data) })
 }
 
-/// Lets a request for this URL in, from this machine.
+/// Accepts an upgrade request for this URL from a loopback address.
 pub fn accept_from_loopback(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
     let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -1,9 +1,9 @@
-//! Which deadline is next. Every owner has at most one entry: the earliest of its own deadlines.
+//! A queue of deadlines. Each owner has one entry at most: the earliest of its own deadlines.
 
 use crate::time::Instant;
 use alloc::collections::BTreeSet;
 
-/// Deadlines in order of time, then of owner, so that two at one instant fire in an order that repeats.
+/// The deadlines ordered by time, then by owner, so that equal deadlines fire in the same order in each run.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers<Owner> {
     queue: BTreeSet<(Instant, Owner)>,
@@ -16,7 +16,8 @@ impl<Owner> Default for Timers<Owner> {
 }
 
 impl<Owner: Ord + Copy> Timers<Owner> {
-    /// Moves an owner's entry. `armed` is where the owner keeps what its entry says.
+    /// Moves the entry of an owner; [`Instant::NEVER`] removes it. `armed` is the owner's own record of its entry.
+    /// O(log n) in the owners.
     pub fn rearm(&mut self, owner: Owner, armed: &mut Instant, to: Instant) {
         if *armed == to {
             return;
@@ -30,22 +31,22 @@ impl<Owner: Ord + Copy> Timers<Owner> {
         *armed = to;
     }
 
-    /// An owner whose deadline has come. Its entry stays until it rearms.
+    /// Returns an owner whose deadline is at or before `now`. Its entry stays until the owner rearms it.
     pub fn due(&self, now: Instant) -> Option<Owner> {
         self.queue.first().filter(|(at, _)| *at <= now).map(|(_, owner)| *owner)
     }
 
-    /// The earliest deadline.
+    /// Returns the earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Whether this owner has this entry.
+    /// Returns `true` when this owner has an entry with this deadline.
     pub fn holds(&self, owner: Owner, armed: Instant) -> bool {
         self.queue.contains(&(armed, owner))
     }
 
-    /// How many owners have an entry.
+    /// Returns the number of owners with an entry.
     pub fn len(&self) -> usize {
         self.queue.len()
     }

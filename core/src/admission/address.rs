@@ -33,16 +33,19 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// The use of one address, while a limit by address is on.
+/// The connections of one address, kept while a limit by address is on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AddressUse {
+    /// The number of its connections.
     pub connections: usize,
+    /// The rate of its new connections, `new_connections_per_ip`.
     pub rate: Gcra,
-    /// The time at which it is forgotten, if it has no connection then.
+    /// The time at which the record is discarded, unless the address has a connection then.
     pub armed: Instant,
 }
 
 impl AddressUse {
+    /// The state before the first connection.
     pub const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
 }
 

@@ -14,7 +14,8 @@ pub(crate) fn publication_bytes(Publication { offset, draft, .. }: &Publication)
     "{\"data\":}".len() + draft.data.len() + info + offset + tags
 }
 
-/// The bytes that count against `reply_bytes`: publications as they are encoded in a reply, with the commas between them.
+/// Returns the bytes of a replay that count against `reply_bytes`: its publications as encoded, with the commas between
+/// them. O(n) in the publications.
 pub(crate) fn replayed_bytes(Replayed { publications, .. }: &Replayed) -> usize {
     let all: usize = publications.iter().map(|publication| publication_bytes(publication)).sum();
     all + publications.len().saturating_sub(1)

@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519): what they claim, and whether that holds at this moment. Signatures are checked outside.
+//! JSON Web Tokens (RFC 7519): their claims and the validation of the claims. Signatures are verified outside of the core.
 
 mod claims;
 pub(crate) mod validate;

@@ -18,23 +18,23 @@ use core::time::Duration;
 /// Result of validating a token's claims against the current time.
 pub(crate) enum TokenVerdict {
     Good(Identity),
-    /// Nothing now: another one, or the same one later, may be good.
+    /// Not valid at the current time; a new token, or the same one later, may be valid.
     Untimely(Untimely),
-    /// Nothing ever.
+    /// Never valid.
     Bad(Flaw),
 }
 
-/// A token that is not valid at this moment.
+/// The reason for which a token is not valid at the current time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Untimely {
-    /// Its `nbf` is to come.
+    /// The `nbf` is in the future.
     Early,
-    /// Its `exp` has passed.
+    /// The `exp` is in the past.
     Late,
 }
 
 impl Untimely {
-    /// What a command is answered that came with it: SDKs get a new token and try again.
+    /// Returns the error for a command with this token: SDKs get a new token and repeat the command.
     pub fn error(self) -> Error {
         match self {
             Self::Early => Error::new(ErrorCode::TokenExpired, "token is not valid yet"),
@@ -42,7 +42,8 @@ impl Untimely {
         }
     }
 
-    /// What a connection is closed with that was to be renewed with it: SDKs come back with a new token.
+    /// Returns the close reason for a connection that was to be renewed with this token: SDKs reconnect with a new
+    /// token.
     pub fn close_reason(self) -> CloseReason {
         match self {
             Self::Early => CloseReason::fixed(CloseCause::Expired.reason().code(), "token is not valid yet"),
@@ -51,12 +52,12 @@ impl Untimely {
     }
 }
 
-/// Why a token proves nothing.
+/// The reason for which a token is never valid.
 #[derive(Debug)]
 pub(crate) enum Flaw {
-    /// The verifier does not vouch for it. Whoever has made it up is not told why.
+    /// The verifier rejects the token. The client is not told the reason, which would help to forge one.
     Unverified(BadToken),
-    /// What it says cannot be.
+    /// A claim has a value that is not allowed.
     Content { words: Cow<'static, str>, limit: Option<Limit> },
 }
 
@@ -74,7 +75,7 @@ impl Flaw {
         Self::Content { words: error.message, limit: error.limit }
     }
 
-    /// The limit that it breaks.
+    /// Returns the limit that the token exceeds, if any.
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::Content { limit, .. } => *limit,
@@ -82,7 +83,7 @@ impl Flaw {
         }
     }
 
-    /// What a connection is closed with that has shown it.
+    /// Returns the close reason for a connection with this token.
     pub fn close_reason(&self) -> CloseReason {
         match self {
             Self::Unverified(_) => CloseCause::InvalidToken.reason(),
@@ -90,7 +91,7 @@ impl Flaw {
         }
     }
 
-    /// What a command is answered that is about one room.
+    /// Returns the error for a command about one room with this token.
     pub fn error(self) -> Error {
         let code = ErrorCode::PermissionDenied;
         match self {
@@ -111,29 +112,28 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Who a token says that its bearer is.
+/// The user and the rights that a valid token proves.
 pub(crate) struct Identity {
     pub user: Name,
     pub info: Option<String>,
     pub channels: Vec<Name>,
-    /// The room that it is for, in the token of a subscription.
+    /// The room of a room token.
     pub channel: Option<String>,
-    /// How long it is to the token's end; nothing where that is past and the token is good for the leeway only.
+    /// The time until the token expires; zero when only the leeway remains.
     pub left: Option<Duration>,
-    /// When what it allows ends.
+    /// The time at which the connection or the membership ends.
     pub until: Instant,
 }
 
 impl Identity {
-    /// How long it is to its end in whole seconds, as replies have it: at least 1, which SDKs take for "soon" where 0 is
-    /// "never".
+    /// Returns the seconds until the token expires, rounded for replies: at least 1, since SDKs interpret 0 as "never".
     pub fn ttl(&self) -> Option<u64> {
         self.left.map(|left| left.as_secs().max(1))
     }
 }
 
 impl TokenVerdict {
-    /// The same where the token has to be a connection's: one with `channel` is a room's.
+    /// Returns the verdict for a use as a connection token, which must not have a `channel`.
     pub fn of_connection(self) -> Self {
         match self {
             Self::Good(Identity { channel: Some(_), .. }) => {
@@ -143,7 +143,7 @@ impl TokenVerdict {
         }
     }
 
-    /// Why it proves nothing, for those who look for that.
+    /// Returns the reason for which the token is not valid, for the operator.
     pub fn failure(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Good(_) => None,
@@ -162,7 +162,7 @@ pub(crate) struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    /// Validates the claims of a token whose signature was checked.
+    /// Evaluates the claims of a token whose signature was checked.
     pub fn evaluate(self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
         let claims = match verified {
             Ok(claims) => claims.into_claims(),
@@ -177,7 +177,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Clocks differ: a token is good for `token_leeway` before it begins and after it ends.
+    /// Clocks differ, so a token is valid from `token_leeway` before its `nbf` until `token_leeway` after its `exp`.
     fn untimely(self, claims: &Claims) -> Option<Untimely> {
         let now = i128::from(self.now.unix_ms);
         let leeway = i128::try_from(self.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
@@ -218,13 +218,14 @@ impl Validator<'_> {
         Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })
     }
 
-    /// How long it is from this turn to a time in seconds since 1970; nothing where that is past.
+    /// Returns the time from this turn to a time in seconds since 1970; zero when that is past.
     pub fn time_to(self, unix_seconds: i64) -> Duration {
         Duration::from_millis(unix_ms(unix_seconds).saturating_sub(self.now.unix_ms))
     }
 
-    /// When something ends whose token ends at this time, in seconds since 1970: `expiry_grace` later, and not while the
-    /// token is good. What is closed then would come back with the same one at once.
+    /// Returns the time at which a connection ends whose token expires at this time, in seconds since 1970:
+    /// `expiry_grace` later, but not while the token is valid, since the client would reconnect with the same token at
+    /// once.
     pub fn end_of(self, unix_seconds: i64) -> Instant {
         let limits = self.limits;
         let grace = limits.expiry_grace.max(limits.token_leeway);
@@ -234,7 +235,7 @@ impl Validator<'_> {
     }
 }
 
-/// A time in seconds since 1970 in milliseconds; 0 for one before that.
+/// Converts a time from seconds to milliseconds since 1970; 0 for a time before 1970.
 fn unix_ms(unix_seconds: i64) -> u64 {
     u64::try_from(unix_seconds).unwrap_or(0).saturating_mul(1000)
 }

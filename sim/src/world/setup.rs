@@ -297,8 +297,8 @@ impl Setup {
     /// # Errors
     /// The setting that is too large or too small, with what it may be; or two limits that do not fit together.
     pub fn validate(&self) -> Result<(), String> {
-        if self.conns == 0 || self.rooms == 0 {
-            return Err(format!("conns={} rooms={} must both be at least 1", self.conns, self.rooms));
+        if self.rooms == 0 {
+            return Err("rooms=0 must be at least 1: actions name the first room".into());
         }
         for setting in SetupEntry::all() {
             setting.set(&mut self.clone(), setting.value(self))?;
@@ -365,7 +365,7 @@ mod tests {
         expected.iter().for_each(|text| assert!(simpler.iter().any(|other| other == text), "{text} in {simpler:#?}"));
         assert!(simpler.iter().all(|text| text.parse::<Setup>().is_ok()));
         assert!(!simpler.iter().any(|text| text.contains("conns=4") || text.contains("rooms=3")));
-        assert!(!simpler.iter().any(|text| text.contains("conns=0") || text.contains("rooms=0")));
+        assert!(!simpler.iter().any(|text| text.contains("rooms=0")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! incomplete message costs no memory.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
@@ -9,10 +10,18 @@ use tungstenite::{Message, Utf8Bytes};
 #[derive(Debug)]
 pub(crate) struct Decoder {
     message_bytes: usize,
-    /// Some while a message is incomplete. It keeps the largest buffer that it needed.
-    half_read: Option<Box<HalfRead>>,
-    /// Some once only the client's Close frame is waited for.
-    scanner: Option<Box<CloseScanner>>,
+    state: DecoderState,
+}
+
+/// What a decoder keeps between two calls. One variant at a time keeps a connection small.
+#[derive(Debug)]
+enum DecoderState {
+    /// No message is incomplete.
+    Between,
+    /// A message is incomplete. Its buffer stays as large as it ever was.
+    HalfRead(Box<HalfRead>),
+    /// Only the client's Close frame is waited for.
+    Closing(Box<CloseScanner>),
 }
 
 /// A frame that is complete.
@@ -37,7 +46,7 @@ const READ_BYTES: usize = 256;
 impl Decoder {
     /// A decoder for messages of at most `message_bytes`.
     pub(crate) fn new(message_bytes: usize) -> Self {
-        Self { message_bytes, half_read: None, scanner: None }
+        Self { message_bytes, state: DecoderState::Between }
     }
 
     /// Decodes the next complete frame from the front of `unread`.
@@ -46,11 +55,17 @@ impl Decoder {
     /// An I/O error of the kind [`io::ErrorKind::WouldBlock`] when more bytes are needed. After any other error, and
     /// after a Close, there must be no further call.
     pub(crate) fn next(&mut self, unread: &mut &[u8]) -> tungstenite::Result<Decoded> {
-        if let Some(scanner) = &mut self.scanner {
-            let close = scanner.next(unread).ok_or(io::ErrorKind::WouldBlock);
-            return Ok(Decoded::Message(Message::Close(close.map_err(io::Error::from)?)));
+        if matches!(self.state, DecoderState::Between) {
+            self.state = DecoderState::HalfRead(Box::new(HalfRead::new(self.message_bytes)));
         }
-        let half_read = self.half_read.get_or_insert_with(|| Box::new(HalfRead::new(self.message_bytes)));
+        let half_read = match &mut self.state {
+            DecoderState::HalfRead(half_read) => half_read,
+            DecoderState::Closing(scanner) => {
+                let close = scanner.next(unread).ok_or(io::ErrorKind::WouldBlock);
+                return Ok(Decoded::Message(Message::Close(close.map_err(io::Error::from)?)));
+            }
+            DecoderState::Between => unreachable!("a message has begun"),
+        };
         let next = half_read.context.read(&mut DecoderInput { unread, boundary: &mut half_read.boundary });
         if let Some(bytes) = half_read.boundary.take_fragment()
             && is_would_block(&next)
@@ -58,22 +73,28 @@ impl Decoder {
             return Ok(Decoded::Fragment { bytes });
         }
         if unread.is_empty() && half_read.boundary.is_between_messages() {
-            self.half_read = None;
+            self.state = DecoderState::Between;
         }
         next.map(Decoded::Message)
     }
 
     /// From now on reports a Close frame only, and keeps nothing of other frames.
     pub(crate) fn skip_to_close(&mut self) {
-        let boundary = self.half_read.take().map(|half_read| half_read.boundary);
-        self.scanner
-            .get_or_insert_with(|| Box::new(CloseScanner { boundary: boundary.unwrap_or_default(), code: Vec::new() }));
+        let boundary = match &mut self.state {
+            DecoderState::Closing(_) => return,
+            DecoderState::HalfRead(half_read) => mem::take(&mut half_read.boundary),
+            DecoderState::Between => Boundary::default(),
+        };
+        self.state = DecoderState::Closing(Box::new(CloseScanner { boundary, code: Vec::new() }));
     }
 
     /// The size of the incomplete frame, or the most that its header may have while that is incomplete. None where there is
     /// no such frame, and where the size is the same as at the last call.
     pub(crate) fn take_half_frame(&mut self) -> Option<usize> {
-        self.half_read.as_mut()?.boundary.take_half_frame()
+        match &mut self.state {
+            DecoderState::HalfRead(half_read) => half_read.boundary.take_half_frame(),
+            DecoderState::Between | DecoderState::Closing(_) => None,
+        }
     }
 }
 
@@ -297,6 +318,10 @@ mod tests {
         frame
     }
 
+    fn is_half_read(decoder: &Decoder) -> bool {
+        matches!(decoder.state, DecoderState::HalfRead(_))
+    }
+
     /// Every message in `bytes`, given in pieces of `size`, with the decoder afterwards.
     fn decode(bytes: &[u8], size: usize) -> (Vec<Message>, Decoder) {
         let mut decoder = Decoder::new(1 << 20);
@@ -343,7 +368,7 @@ mod tests {
         for size in [1, 2, 3, 7, 255, 256, 257, 4096, bytes.len()] {
             let (messages, decoder) = decode(&bytes, size);
             assert_eq!(messages, expected, "in pieces of {size}");
-            assert!(decoder.half_read.is_none(), "in pieces of {size}");
+            assert!(!is_half_read(&decoder), "in pieces of {size}");
         }
     }
 
@@ -405,7 +430,7 @@ mod tests {
                 let mut piece = before;
                 while decoder.next(&mut piece).is_ok() {}
                 decoder.skip_to_close();
-                assert!(decoder.half_read.is_none());
+                assert!(!is_half_read(&decoder));
                 let mut seen = None;
                 for mut piece in after.chunks(size) {
                     match decoder.next(&mut piece) {
@@ -425,7 +450,7 @@ mod tests {
         for whole in [frame(0x81, b"text"), [frame(0x01, b"te"), frame(0x80, b"xt")].concat()] {
             for length in 1..whole.len() {
                 let (messages, decoder) = decode(&whole[..length], length);
-                assert!(messages.is_empty() && decoder.half_read.is_some(), "after {length} bytes");
+                assert!(messages.is_empty() && is_half_read(&decoder), "after {length} bytes");
             }
         }
     }

@@ -72,7 +72,6 @@ pub struct Driver<T> {
     conn: ConnId,
     transport: T,
     phase: DriverPhase,
-    message_bytes: usize,
     /// The socket is full, and has not reported since that it takes bytes again.
     blocked: bool,
 }
@@ -80,8 +79,8 @@ pub struct Driver<T> {
 /// The state of the client's side of the stream.
 #[derive(Debug)]
 enum DriverPhase {
-    /// The 101 is being written.
-    Handshaking(Box<Handshake>),
+    /// The 101 is being written. The number is the most bytes of a message.
+    Handshaking(Box<(Handshake, usize)>),
     /// Frames are decoded.
     Decoding(Decoder),
     /// The client sent a Close frame or broke a rule. Its input is read and discarded: a socket that is closed with bytes
@@ -132,7 +131,8 @@ impl WriteBuffer {
 impl<T: Transport> Driver<T> {
     /// A connection whose 101 is to be written, and which accepts messages of at most `message_bytes`.
     pub fn new(conn: ConnId, transport: T, handshake: Handshake, message_bytes: usize) -> Self {
-        Self { conn, transport, phase: DriverPhase::Handshaking(Box::new(handshake)), message_bytes, blocked: false }
+        let phase = DriverPhase::Handshaking(Box::new((handshake, message_bytes)));
+        Self { conn, transport, phase, blocked: false }
     }
 
     /// The connection's id.
@@ -147,12 +147,13 @@ impl<T: Transport> Driver<T> {
 
     /// The next event of the socket. Reads into `buffer`, if it `may_read`.
     pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], may_read: bool) -> Poll<Ready> {
-        if let DriverPhase::Handshaking(handshake) = &mut self.phase {
+        if let DriverPhase::Handshaking(opening) = &mut self.phase {
+            let (handshake, message_bytes) = &mut **opening;
             if ready!(poll_write_all(&mut self.transport, cx, &mut handshake.response)).is_err() {
                 return Poll::Ready(Ready::Lost(Lost::Write));
             }
             let early = mem::take(&mut handshake.early);
-            self.phase = DriverPhase::Decoding(Decoder::new(self.message_bytes));
+            self.phase = DriverPhase::Decoding(Decoder::new(*message_bytes));
             return Poll::Ready(Ready::Upgraded(early));
         }
         if self.blocked

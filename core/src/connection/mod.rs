@@ -34,6 +34,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
 /// A connection in an occupied slot.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub(crate) struct Conn {
     /// The protocol, as the route and the URL chose it.
     pub protocol: Protocol,
     /// The phase, absent only during a transition.
-    pub phase: Option<Phase>,
+    pub phase: Phase,
     /// The deadlines of the timers.
     pub deadlines: Deadlines,
 }
@@ -70,6 +71,8 @@ pub(crate) enum Phase {
     Open(Open),
     /// Only frames that are already queued are written.
     Closing(Closing),
+    /// A transition is under way: it owns the phase before it, and sets the one after it.
+    Changing,
 }
 
 /// The phase in which the response 101 is being written.
@@ -247,19 +250,24 @@ impl Open {
 }
 
 impl Conn {
+    /// Takes the phase for a transition, which has to set another one.
+    pub fn take_phase(&mut self) -> Phase {
+        mem::replace(&mut self.phase, Phase::Changing)
+    }
+
     /// Returns the frames that wait for the socket; `None` during the handshake.
     pub fn queue(&self) -> Option<&Queue> {
-        match self.phase.as_ref()? {
+        match &self.phase {
             Phase::Open(open) => Some(open.outbox.queue()),
             Phase::Closing(closing) => Some(closing.sealed.queue()),
-            Phase::Handshaking(_) => None,
+            Phase::Handshaking(_) | Phase::Changing => None,
         }
     }
 
     /// Returns the open phase, if the connection is in it.
     pub fn open(&self) -> Option<&Open> {
         match &self.phase {
-            Some(Phase::Open(open)) => Some(open),
+            Phase::Open(open) => Some(open),
             _ => None,
         }
     }
@@ -267,7 +275,7 @@ impl Conn {
     /// Returns the open phase, if the connection is in it.
     pub fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.phase {
-            Some(Phase::Open(open)) => Some(open),
+            Phase::Open(open) => Some(open),
             _ => None,
         }
     }

@@ -23,7 +23,7 @@ impl Hub {
             }
         };
         let client = ClientId(request.client);
-        let phase = Some(Phase::Handshaking(Handshaking { token: request.token.or(in_url) }));
+        let phase = Phase::Handshaking(Handshaking { token: request.token.or(in_url) });
         let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE };
         let id = self.conns.insert_with(make);
         let twin = self.clients.insert(client, id.slot);

@@ -253,9 +253,9 @@ impl Hub {
         };
         for slot in slots {
             let conn = &self.conns[slot];
-            let meant = match conn.phase.as_ref() {
-                Some(Phase::Handshaking(_)) => user.is_empty(),
-                Some(Phase::Open(open)) => user.is_empty() || open.info.user == *user,
+            let meant = match &conn.phase {
+                Phase::Handshaking(_) => user.is_empty(),
+                Phase::Open(open) => user.is_empty() || open.info.user == *user,
                 _ => false,
             };
             if meant && !whitelist.contains(&conn.client) {

@@ -104,7 +104,7 @@ impl Hub {
         );
         assert!(self.timers.holds(Owner::Conn(slot), conn.deadlines.armed), "G7: an armed deadline is in the queue");
         let memberships = self.registry.membership_count(slot);
-        match conn.phase.as_ref().expect("a phase is absent only within a transition") {
+        match &conn.phase {
             Phase::Open(open) => {
                 let limits = &self.config.limits;
                 assert!(memberships <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
@@ -129,6 +129,7 @@ impl Hub {
                     "G2: a token names the rooms that it gives"
                 );
             }
+            Phase::Changing => panic!("G7: a transition sets another phase"),
             Phase::Handshaking(_) | Phase::Closing(_) => {
                 assert_eq!(memberships, 0, "G2: only an open connection is in a room");
             }
@@ -222,6 +223,7 @@ mod tests {
                 ("G7: an id names its slot", |hub| hub.conns[Slot::at(0)].id.slot = Slot::at(1)),
                 ("G7: an id names the slot's present life", |hub| hub.conns.spoil_generation(Slot::at(0))),
                 ("G3: a client id leads to its connection", |hub| hub.clients[0] = Slot::at(1)),
+                ("G7: a transition sets another phase", |hub| drop(hub.conns[Slot::at(0)].take_phase())),
                 ("G7: every connection has a deadline", |hub| hub.conns[Slot::at(0)].deadlines.armed = Instant::NEVER),
                 ("G7: the earliest deadline is the one that is armed", |hub| {
                     hub.conns[Slot::at(0)].deadlines.set(Timer::Write, Instant(1));

@@ -56,13 +56,13 @@ impl Hub {
 
     fn phase_over(&mut self, slot: Slot) {
         match &self.conns[slot].phase {
-            Some(Phase::Open(open)) => {
+            Phase::Open(open) => {
                 if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
                     self.token_refused(slot, "none came within authenticate_timeout");
                 }
                 self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);
             }
-            Some(Phase::Closing(closing)) => {
+            Phase::Closing(closing) => {
                 // A peer that has answered our Close, and never ends its stream, has nothing more to read.
                 let end = closing.end(closing.is_agreed());
                 self.count_limit(Limit::CloseTimeout);

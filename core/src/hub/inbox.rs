@@ -19,7 +19,7 @@ use core::cmp::Reverse;
 impl Hub {
     /// A message is complete.
     pub(super) fn message(&mut self, slot: Slot, text: String) {
-        if matches!(self.conns[slot].phase, Some(Phase::Handshaking(_))) {
+        if matches!(self.conns[slot].phase, Phase::Handshaking(_)) {
             return self.vacate(slot, abnormal(CloseCause::Protocol));
         }
         if !self.take_frame(slot) {

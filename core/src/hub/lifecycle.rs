@@ -18,12 +18,12 @@ use alloc::sync::Arc;
 impl Hub {
     pub(super) fn upgraded(&mut self, slot: Slot) {
         let conn = &mut self.conns[slot];
-        let token = match conn.phase.take() {
-            Some(Phase::Handshaking(mut handshaking)) => {
+        let token = match conn.take_phase() {
+            Phase::Handshaking(mut handshaking) => {
                 let token = handshaking.token.take();
                 let info =
                     ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None, room_info: None };
-                conn.phase = Some(Phase::Open(handshaking.upgraded(Arc::new(info))));
+                conn.phase = Phase::Open(handshaking.upgraded(Arc::new(info)));
                 token
             }
             other => {
@@ -45,13 +45,13 @@ impl Hub {
 
     pub(super) fn peer_closed(&mut self, slot: Slot, code: Option<u16>) {
         let conn = &mut self.conns[slot];
-        match conn.phase.take() {
-            Some(Phase::Open(open)) => {
+        match conn.take_phase() {
+            Phase::Open(open) => {
                 let closing = open.answer_close(code, &self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
-            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Closed),
+            Phase::Closing(closing) => self.keep_closing(slot, closing, PeerSide::Closed),
             other => {
                 conn.phase = other;
                 self.vacate(slot, abnormal(CloseCause::PeerClose));
@@ -62,14 +62,14 @@ impl Hub {
     /// The peer will send nothing more. What it was being sent is finished, and that is the end.
     pub(super) fn peer_ended(&mut self, slot: Slot) {
         let conn = &mut self.conns[slot];
-        match conn.phase.take() {
-            Some(Phase::Open(open)) => {
+        match conn.take_phase() {
+            Phase::Open(open) => {
                 let closing = open.follow(&self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
                 self.end_if_over(slot);
             }
-            Some(Phase::Closing(closing)) => self.keep_closing(slot, closing, PeerSide::Ended),
+            Phase::Closing(closing) => self.keep_closing(slot, closing, PeerSide::Ended),
             other => {
                 conn.phase = other;
                 self.vacate(slot, abnormal(CloseCause::PeerEof));
@@ -80,7 +80,7 @@ impl Hub {
     /// The socket failed.
     pub(super) fn lost(&mut self, slot: Slot) {
         let end = match &self.conns[slot].phase {
-            Some(Phase::Closing(closing)) => closing.end(false),
+            Phase::Closing(closing) => closing.end(false),
             _ => abnormal(CloseCause::PeerReset),
         };
         self.vacate(slot, end);
@@ -97,14 +97,14 @@ impl Hub {
     /// The same with other words than the cause's own.
     pub(super) fn close_with(&mut self, slot: Slot, cause: CloseCause, reason: CloseReason) {
         let conn = &mut self.conns[slot];
-        match conn.phase.take() {
-            Some(Phase::Open(open)) => {
+        match conn.take_phase() {
+            Phase::Open(open) => {
                 let closing = open.begin_close(cause, reason, &self.config.limits, &mut self.refused_frames);
                 self.leave_everything(slot);
                 self.enter_closing(slot, closing);
             }
-            Some(Phase::Handshaking(handshaking)) => {
-                conn.phase = Some(Phase::Handshaking(handshaking));
+            Phase::Handshaking(handshaking) => {
+                conn.phase = Phase::Handshaking(handshaking);
                 self.vacate(slot, abnormal(cause));
             }
             other => {
@@ -139,7 +139,7 @@ impl Hub {
         self.inbound_bytes -= sealed.inbound;
         self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
         conn.deadlines.clear();
-        conn.phase = Some(Phase::Closing(closing));
+        conn.phase = Phase::Closing(closing);
         if sealed.was_empty {
             self.effects.push(Effect::Wake(conn.id));
         }
@@ -158,12 +158,12 @@ impl Hub {
             Some(dropped) => self.totals.frames_dropped += dropped,
             None => self.totals.ignored_inputs += 1,
         }
-        self.conns[slot].phase = Some(Phase::Closing(closing));
+        self.conns[slot].phase = Phase::Closing(closing);
         self.end_if_over(slot);
     }
 
     pub(super) fn end_if_over(&mut self, slot: Slot) {
-        if let Some(Phase::Closing(closing)) = &self.conns[slot].phase
+        if let Phase::Closing(closing) = &self.conns[slot].phase
             && closing.is_over()
         {
             let end = closing.end(true);

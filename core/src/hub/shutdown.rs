@@ -27,7 +27,7 @@ impl Hub {
 
     pub(super) fn drain_step(&mut self) {
         let Some(mut drain) = self.drain else { return };
-        let living = |(_, conn): &(Slot, &Conn)| !matches!(conn.phase, Some(Phase::Closing(_)));
+        let living = |(_, conn): &(Slot, &Conn)| !matches!(conn.phase, Phase::Closing(_));
         let mut rest = self.conns.iter().filter(living).map(|(slot, _)| slot);
         let step: Vec<Slot> = rest.by_ref().take(drain.per_step).collect();
         let next = if rest.next().is_some() { self.now.mono.after(DRAIN_STEP) } else { Instant::NEVER };

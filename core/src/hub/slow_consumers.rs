@@ -16,7 +16,7 @@ impl Hub {
     /// The frames that wait for a connection's socket, and whether none will follow.
     pub fn queue(&self, conn: ConnId) -> Option<(&Queue, bool)> {
         let conn = self.find(conn)?;
-        Some((conn.queue()?, matches!(conn.phase, Some(Phase::Closing(_)))))
+        Some((conn.queue()?, matches!(conn.phase, Phase::Closing(_))))
     }
 
     /// The socket took some of what was pending. The phase stays where it is: this is done for every frame of every member.
@@ -25,7 +25,7 @@ impl Hub {
         self.outbox_bytes -= bytes;
         let conn = &mut self.conns[slot];
         match &mut conn.phase {
-            Some(Phase::Open(open)) => {
+            Phase::Open(open) => {
                 let limits = &self.config.limits;
                 let was_high = open.outbox.is_high(limits);
                 let progress = open.outbox.flushed(bytes, &mut self.refused_frames);
@@ -40,7 +40,7 @@ impl Hub {
                     self.agenda.then(Work::Enter(self.conns[slot].id));
                 }
             }
-            Some(Phase::Closing(closing)) => {
+            Phase::Closing(closing) => {
                 let progress = closing.sealed.flushed(bytes, &mut self.refused_frames);
                 self.totals.frames_written += progress.frames;
                 if bytes > 0 && progress.empty && !closing.is_over() {

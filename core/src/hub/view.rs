@@ -75,8 +75,8 @@ impl Hub {
     }
 
     fn phase_view(&self, conn: &Conn) -> PhaseView {
-        match conn.phase.as_ref() {
-            Some(Phase::Open(open)) => PhaseView::Open {
+        match &conn.phase {
+            Phase::Open(open) => PhaseView::Open {
                 stage: match open.stage {
                     Stage::Unauthenticated { .. } if open.pending_auth.is_some() => "authenticating",
                     Stage::Unauthenticated { .. } => "unauthenticated",
@@ -91,7 +91,7 @@ impl Hub {
                     .collect(),
                 events: open.events.clone(),
             },
-            Some(Phase::Closing(closing)) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code() },
+            Phase::Closing(closing) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code() },
             _ => PhaseView::Handshaking,
         }
     }

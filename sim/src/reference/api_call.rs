@@ -15,43 +15,43 @@ pub enum ApiCall<'a> {
     /// Send to the connection of one client.
     Send(usize, &'a Data),
     /// Publish to the personal room of a user.
-    Tell(usize, &'a Data),
+    PublishUser(usize, &'a Data),
     /// Send to everybody.
-    TellAll(&'a Data),
+    PublishAll(&'a Data),
     /// Close all connections of a user.
-    Expel(usize),
+    DisconnectUser(usize),
     /// Close the connection of one client with this code.
-    Kick(usize, u16),
+    DisconnectClient(usize, u16),
     /// Look.
     Look(Look),
     /// Publish to one room with an idempotency key.
-    Once(usize, u8, &'a Data),
+    PublishOnce(usize, u8, &'a Data),
     /// Read a log.
     History(usize, &'a LogQuery),
     /// Forget what a log retains.
-    Remove(usize),
+    HistoryRemove(usize),
     /// Who is in a room.
     Presence(usize),
     /// How many are in a room.
     PresenceStats(usize),
     /// Put a user's connections into a room.
-    PutIn(usize, usize, &'a RecoverFrom),
+    Subscribe(usize, usize, &'a RecoverFrom),
     /// Take a user's connections out of a room.
-    TakeOut(usize, usize),
+    Unsubscribe(usize, usize),
     /// Change when a user's connections expire, to this many seconds since 1970.
-    Renew(usize, Renewal, Option<u64>),
+    Refresh(usize, Renewal, Option<u64>),
     /// One of these that is about users, of whose connections these are meant.
-    Some(ConnectionSelection, &'a ApiCall<'a>),
+    Selected(ConnectionSelection, &'a ApiCall<'a>),
     /// Close connections with this code: the user's, or those of all users, but for those that are spared.
-    Dismiss(Option<usize>, ConnectionSelection, u16),
+    DisconnectSelected(Option<usize>, ConnectionSelection, u16),
     /// List rooms or connections.
     ListQuery(ListQuery<'a>),
     /// Several of these, each with its method, one after the other.
     Batch(&'a [(&'static str, ApiCall<'a>)]),
     /// A call that is refused with this error.
-    Wrong(u16),
+    Refused(u16),
     /// A call that is accepted and changes nothing.
-    Nobody,
+    WithoutEffect,
 }
 
 /// Which of the connections that a call could be about it means.

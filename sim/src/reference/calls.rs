@@ -27,24 +27,24 @@ impl ReferenceModel {
     fn carry_out(&mut self, call: &ApiCall<'_>) -> (Value, Guarantee) {
         match call {
             ApiCall::Publish(room, data) => (self.announce(*room, data), Guarantee::P1),
-            ApiCall::Tell(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
-            ApiCall::Once(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
+            ApiCall::PublishUser(user, data) => (self.announce(self.own_room(*user), data), Guarantee::P1),
+            ApiCall::PublishOnce(room, key, data) => (self.announce_once(*room, *key, data), Guarantee::P1),
             ApiCall::History(room, query) => (self.history(*room, query), Guarantee::G5),
-            ApiCall::Remove(room) => {
+            ApiCall::HistoryRemove(room) => {
                 self.remove_history(*room);
                 (result(json!({})), Guarantee::P1)
             }
             ApiCall::Presence(room) => (result(json!({ "presence": self.presence(*room) })), Guarantee::G2),
             ApiCall::PresenceStats(room) => (result(self.presence_stats(*room)), Guarantee::G2),
-            ApiCall::PutIn(user, room, want) => {
+            ApiCall::Subscribe(user, room, want) => {
                 let done = self.put_in(*user, *room, want);
                 (done.map_or_else(error, |()| result(json!({}))), Guarantee::P1)
             }
-            ApiCall::TakeOut(user, room) => {
+            ApiCall::Unsubscribe(user, room) => {
                 self.take_user_out(*user, *room);
                 (result(json!({})), Guarantee::P1)
             }
-            ApiCall::Renew(user, renewal, exp) => {
+            ApiCall::Refresh(user, renewal, exp) => {
                 self.renew_user(*user, *renewal, *exp);
                 (result(json!({})), Guarantee::P1)
             }
@@ -61,35 +61,35 @@ impl ReferenceModel {
                 (result(json!({ "responses": responses })), Guarantee::P1)
             }
             ApiCall::Send(client, data) => (self.send(*client, data), Guarantee::P1),
-            ApiCall::TellAll(data) => {
+            ApiCall::PublishAll(data) => {
                 let ready: Vec<usize> = (0..self.conns.len()).filter(|client| self.is_ready(*client)).collect();
                 self.message(&ready, data);
                 (result(json!({})), Guarantee::P1)
             }
-            ApiCall::Expel(user) => {
+            ApiCall::DisconnectUser(user) => {
                 self.close_all(3503, |conn| conn.user == Some(*user));
                 (result(json!({})), Guarantee::P1)
             }
-            ApiCall::Kick(client, code) => {
+            ApiCall::DisconnectClient(client, code) => {
                 let client_id = self.conns[*client].as_ref().map(|conn| conn.client_id);
                 self.close_all(*code, |conn| Some(conn.client_id) == client_id);
                 (result(json!({})), Guarantee::P1)
             }
-            ApiCall::Some(meant, call) => {
+            ApiCall::Selected(meant, call) => {
                 self.meant = *meant;
                 let done = self.carry_out(call);
                 self.meant = ConnectionSelection::All;
                 done
             }
-            ApiCall::Dismiss(user, meant, code) => {
+            ApiCall::DisconnectSelected(user, meant, code) => {
                 self.dismiss(*user, *meant, *code);
                 (result(json!({})), Guarantee::P1)
             }
             ApiCall::ListQuery(list) => (result(self.list(list)), Guarantee::G8),
             ApiCall::Look(look) => (result(self.look(*look)), Guarantee::G8),
             ApiCall::Batch(parts) => (self.batch(parts), Guarantee::P1),
-            ApiCall::Wrong(code) => (error(*code), Guarantee::P1),
-            ApiCall::Nobody => (result(json!({})), Guarantee::P1),
+            ApiCall::Refused(code) => (error(*code), Guarantee::P1),
+            ApiCall::WithoutEffect => (result(json!({})), Guarantee::P1),
         }
     }
 

@@ -22,7 +22,7 @@ fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> b
         Stimulus::Text(..)
         | Stimulus::Decided(..)
         | Stimulus::Upgraded(_)
-        | Stimulus::Call(ApiCall::Renew(..) | ApiCall::Some(..) | ApiCall::Batch(_)) => true,
+        | Stimulus::Call(ApiCall::Refresh(..) | ApiCall::Selected(..) | ApiCall::Batch(_)) => true,
         Stimulus::Flushed(client, _) => is_waiting(*client),
         _ => false,
     }

@@ -44,15 +44,15 @@ impl<S: Subject> World<S> {
     ) -> Vec<Piece<'a>> {
         let who = user.index();
         let publish = |data: &'a Data| piece(bodies::publish(&[room], data), ApiCall::Publish(room, data));
-        let tell = |data: &'a Data| piece(bodies::publish_user(who, data), ApiCall::Tell(who, data));
+        let tell = |data: &'a Data| piece(bodies::publish_user(who, data), ApiCall::PublishUser(who, data));
         let put_in = || {
             (
                 "subscribe",
                 bodies::subscribe(who, room, &RecoverFrom::Nothing),
-                ApiCall::PutIn(who, room, &RecoverFrom::Nothing),
+                ApiCall::Subscribe(who, room, &RecoverFrom::Nothing),
             )
         };
-        let take_out = || ("unsubscribe", bodies::unsubscribe(who, room), ApiCall::TakeOut(who, room));
+        let take_out = || ("unsubscribe", bodies::unsubscribe(who, room), ApiCall::Unsubscribe(who, room));
         let count = || ("presence_stats", bodies::channel(room), ApiCall::PresenceStats(room));
         match bundle {
             Bundle::TakeOut => vec![publish(first), take_out(), publish(second)],
@@ -62,22 +62,26 @@ impl<S: Subject> World<S> {
                 vec![publish(first), self.send_to(client, first), publish(second)]
             }
             Bundle::Expel => {
-                vec![publish(first), ("disconnect", bodies::disconnect(who), ApiCall::Expel(who)), tell(second)]
+                vec![
+                    publish(first),
+                    ("disconnect", bodies::disconnect(who), ApiCall::DisconnectUser(who)),
+                    tell(second),
+                ]
             }
             Bundle::Remove => vec![
                 publish(first),
-                ("history_remove", bodies::channel(room), ApiCall::Remove(room)),
+                ("history_remove", bodies::channel(room), ApiCall::HistoryRemove(room)),
                 publish(second),
                 ("history", bodies::history(room, all), ApiCall::History(room, all)),
             ],
             Bundle::Everywhere => {
                 vec![publish(first), tell(second), ("presence", bodies::channel(room), ApiCall::Presence(room))]
             }
-            Bundle::Misspelt => vec![publish(first), ("publish", "{}".into(), ApiCall::Wrong(107)), publish(second)],
+            Bundle::Misspelt => vec![publish(first), ("publish", "{}".into(), ApiCall::Refused(107)), publish(second)],
             Bundle::Twice => {
                 let once = |data: &'a Data| {
                     let (body, key) = bodies::publish_once(room, Key::A, data, 0);
-                    ("publish", body, ApiCall::Once(room, key.expect("a short one"), data))
+                    ("publish", body, ApiCall::PublishOnce(room, key.expect("a short one"), data))
                 };
                 vec![once(first), once(second)]
             }
@@ -100,9 +104,9 @@ impl<S: Subject> World<S> {
         let mut pieces: Vec<(&'static str, String, ApiCall<'_>)> = Vec::new();
         for (at, data) in data.iter().enumerate() {
             let ((method, body), call) = match (many, at % 3) {
-                (Many::Messages, _) => (bodies::publish_all(data), ApiCall::TellAll(data)),
+                (Many::Messages, _) => (bodies::publish_all(data), ApiCall::PublishAll(data)),
                 (Many::Mixed, 0) => (("presence_stats", bodies::channel(room)), ApiCall::PresenceStats(room)),
-                (Many::Mixed, 1) => (bodies::publish_user(user, data), ApiCall::Tell(user, data)),
+                (Many::Mixed, 1) => (bodies::publish_user(user, data), ApiCall::PublishUser(user, data)),
                 _ => (bodies::publish(&[room], data), ApiCall::Publish(room, data)),
             };
             pieces.push((method, body, call));

@@ -24,11 +24,15 @@ impl<S: Subject> World<S> {
             Action::ApiBroadcast(payload) => self.broadcast(payload),
             Action::ApiPublishUser(user, payload) => {
                 let data = self.data(payload);
-                self.publish_call(bodies::publish_user(user.index(), &data), ApiCall::Tell(user.index(), &data), &data)
+                self.publish_call(
+                    bodies::publish_user(user.index(), &data),
+                    ApiCall::PublishUser(user.index(), &data),
+                    &data,
+                )
             }
             Action::ApiPublishAll(payload) => {
                 let data = self.data(payload);
-                self.publish_call(bodies::publish_all(&data), ApiCall::TellAll(&data), &data)
+                self.publish_call(bodies::publish_all(&data), ApiCall::PublishAll(&data), &data)
             }
             Action::ApiSend(client, payload) => {
                 let data = self.data(payload);
@@ -36,18 +40,18 @@ impl<S: Subject> World<S> {
                 self.publish_call((method, body), call, &data)
             }
             Action::ApiDisconnectUser(user) => {
-                self.call("disconnect", &bodies::disconnect(user.index()), ApiCall::Expel(user.index()))
+                self.call("disconnect", &bodies::disconnect(user.index()), ApiCall::DisconnectUser(user.index()))
             }
             Action::ApiDisconnectClient(client) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let body = format!(r#"{{"user":"","client":"{client_id}"}}"#);
-                self.call("disconnect", &body, ApiCall::Kick(client.index(), 3503))
+                self.call("disconnect", &body, ApiCall::DisconnectClient(client.index(), 3503))
             }
             Action::ApiDisconnectWith(client, dismissal) => {
                 let client_id = self.public_id(client).expect("it makes sense");
                 let code = code_of(dismissal);
                 let body = format!(r#"{{"client":"{client_id}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
-                self.call("disconnect", &body, ApiCall::Kick(client.index(), code))
+                self.call("disconnect", &body, ApiCall::DisconnectClient(client.index(), code))
             }
             Action::ApiDisconnectSome(client, selector, code) => self.disconnect_some(client, selector, code),
             Action::ApiBatch(bundle, user, room) => self.bundle(bundle, user, room.index()),
@@ -57,7 +61,7 @@ impl<S: Subject> World<S> {
             Action::ApiMisuse(call) => {
                 let (method, body, code) = bodies::misuse(call);
                 if code == 0 {
-                    return self.call(method, &body, ApiCall::Nobody);
+                    return self.call(method, &body, ApiCall::WithoutEffect);
                 }
                 self.refused_call(method, &body, code)
             }
@@ -70,7 +74,7 @@ impl<S: Subject> World<S> {
         match *action {
             Action::ApiHistory(room, part) => self.read_history(room.index(), part),
             Action::ApiHistoryRemove(room) => {
-                self.call("history_remove", &bodies::channel(room.index()), ApiCall::Remove(room.index()))
+                self.call("history_remove", &bodies::channel(room.index()), ApiCall::HistoryRemove(room.index()))
             }
             Action::ApiPresence(room) => {
                 self.call("presence", &bodies::channel(room.index()), ApiCall::Presence(room.index()))
@@ -81,32 +85,32 @@ impl<S: Subject> World<S> {
             Action::ApiSubscribe(user, room, since) => {
                 let want = history_request::want(since, &self.place(room.index())).or_without();
                 let body = bodies::subscribe(user.index(), room.index(), &want);
-                self.call("subscribe", &body, ApiCall::PutIn(user.index(), room.index(), &want))
+                self.call("subscribe", &body, ApiCall::Subscribe(user.index(), room.index(), &want))
             }
             Action::ApiSubscribeSome(client, selector, room) => {
                 let want = history_request::want(RecoverySince::One, &self.place(room.index())).or_without();
                 self.call_for(client, selector, "subscribe", |user| {
-                    (bodies::subscribe(user, room.index(), &want), ApiCall::PutIn(user, room.index(), &want))
+                    (bodies::subscribe(user, room.index(), &want), ApiCall::Subscribe(user, room.index(), &want))
                 })
             }
             Action::ApiUnsubscribe(user, room) => {
                 let body = bodies::unsubscribe(user.index(), room.index());
-                self.call("unsubscribe", &body, ApiCall::TakeOut(user.index(), room.index()))
+                self.call("unsubscribe", &body, ApiCall::Unsubscribe(user.index(), room.index()))
             }
             Action::ApiUnsubscribeSome(client, selector, room) => {
                 self.call_for(client, selector, "unsubscribe", |user| {
-                    (bodies::unsubscribe(user, room.index()), ApiCall::TakeOut(user, room.index()))
+                    (bodies::unsubscribe(user, room.index()), ApiCall::Unsubscribe(user, room.index()))
                 })
             }
             Action::ApiRefresh(user, renewal) => {
                 let exp = self.expiry_of(renewal);
                 let body = bodies::refresh(user.index(), renewal, exp);
-                self.call("refresh", &body, ApiCall::Renew(user.index(), renewal, exp))
+                self.call("refresh", &body, ApiCall::Refresh(user.index(), renewal, exp))
             }
             Action::ApiRefreshSome(client, selector, renewal) => {
                 let exp = self.expiry_of(renewal);
                 self.call_for(client, selector, "refresh", |user| {
-                    (bodies::refresh(user, renewal, exp), ApiCall::Renew(user, renewal, exp))
+                    (bodies::refresh(user, renewal, exp), ApiCall::Refresh(user, renewal, exp))
                 })
             }
             _ => unreachable!("every other action is carried out before"),
@@ -143,7 +147,7 @@ impl<S: Subject> World<S> {
     pub(in crate::world) fn publish_once(&mut self, room: usize, key: Key) -> Result<(), Failure> {
         let data = self.data(Payload::Small);
         match bodies::publish_once(room, key, &data, self.setup.limits.idempotency_key_bytes) {
-            (body, Some(number)) => self.call("publish", &body, ApiCall::Once(room, number, &data)),
+            (body, Some(number)) => self.call("publish", &body, ApiCall::PublishOnce(room, number, &data)),
             (body, None) => self.refused_call("publish", &body, 107),
         }
     }
@@ -152,7 +156,7 @@ impl<S: Subject> World<S> {
     pub(in crate::world) fn send_to<'a>(&self, client: Client, data: &'a Data) -> (&'static str, String, ApiCall<'a>) {
         let client_id = self.public_id(client).expect("it makes sense");
         let call =
-            if self.connection(client).is_some() { ApiCall::Send(client.index(), data) } else { ApiCall::Wrong(102) };
+            if self.connection(client).is_some() { ApiCall::Send(client.index(), data) } else { ApiCall::Refused(102) };
         ("send", format!(r#"{{"client":"{client_id}","data":{}}}"#, data.sent), call)
     }
 
@@ -177,7 +181,7 @@ impl<S: Subject> World<S> {
             Err(error) => {
                 equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
             }
-            Ok(_) if code == 102 => self.call(method, body, ApiCall::Wrong(code)),
+            Ok(_) if code == 102 => self.call(method, body, ApiCall::Refused(code)),
             Ok(command) => Err(Failure::new(
                 Guarantee::P1,
                 format_args!("{method} to be refused with {code}"),

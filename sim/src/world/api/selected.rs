@@ -56,7 +56,7 @@ impl<S: Subject> World<S> {
         if matches!(code, Code::TooLow | Code::TooHigh) {
             return self.refused_call("disconnect", &fields.to_string(), 107);
         }
-        self.call("disconnect", &fields.to_string(), ApiCall::Dismiss(user, meant, number))
+        self.call("disconnect", &fields.to_string(), ApiCall::DisconnectSelected(user, meant, number))
     }
 
     /// A call that needs a user, and knows no exceptions.
@@ -77,7 +77,7 @@ impl<S: Subject> World<S> {
         if user.is_none() || matches!(selector, Selector::AllBut | Selector::AllButNobody) {
             return self.refused_call(method, &body.to_string(), 107);
         }
-        self.call(method, &body.to_string(), ApiCall::Some(meant, &call))
+        self.call(method, &body.to_string(), ApiCall::Selected(meant, &call))
     }
 
     pub(super) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {

@@ -293,7 +293,7 @@ limits! {
     requires at_least (1 ms) because "an answer takes time to be written";
     simulated in 50 percent [1];
 
-    /// From the upgrade until the client has said who it is.
+    /// From the upgrade until the client has authenticated.
     authenticate_timeout AuthenticateTimeout: Duration = seconds(10), "close 3502";
     requires at_least (1 ms) because "no client says who it is in no time";
     simulated in 50 percent [2];
@@ -320,7 +320,7 @@ limits! {
     requires at_least (1 ms) because "a socket that takes a frame in two parts would be given up between them";
     simulated in 66 percent [1, 9];
 
-    /// From the decision to close a connection until its socket is hung up on.
+    /// From the decision to close a connection until its socket is dropped.
     close_timeout CloseTimeout: Duration = seconds(5), "the socket is dropped";
     requires at_least (1 ms) because "a Close frame takes time to be written";
     simulated in 50 percent [1];
@@ -352,7 +352,7 @@ limits! {
     simulated in 20 percent [1, 2];
 
     /// Bytes of all that is unfinished: messages of which a part came, commands that wait, bodies of API calls.
-    inbound_bytes_total InboundBytesTotal: Bytes = 256 << 20, "close 3013 for who has most of it; a body: 503";
+    inbound_bytes_total InboundBytesTotal: Bytes = 256 << 20, "close 3013 for the connection with most of it; a body: 503";
     requires at_least (message_bytes) because "one message could not be read";
     requires at_least (api_body_bytes) because "one body could not be read";
     simulated in 50 percent [4096, 9000];
@@ -401,7 +401,7 @@ limits! {
     simulated in 85 percent [1, 2, 3, 4, 8, 16];
 
     /// Bytes of all frames that sockets have refused; one that several connections wait for counts once.
-    outbox_bytes_total OutboxBytesTotal: Bytes = 1 << 30, "close 3008 for who has gone longest without taking a byte";
+    outbox_bytes_total OutboxBytesTotal: Bytes = 1 << 30, "close 3008 for the connection that has taken no byte for the longest";
     requires at_least (outbox_bytes) because "one connection could not have the outbox that it may have";
 
     /// Rooms that one connection is in, the user's own included.
@@ -446,7 +446,7 @@ limits! {
     simulated in 20 percent [40, 100, 200, 600];
 
     /// How long a room's log is remembered that retains nothing, from the moment the room lost its last member or was published to; by default as long as history_age.
-    log_memory LogMemory: Duration = seconds(300), "the log goes: who comes back is not recovered";
+    log_memory LogMemory: Duration = seconds(300), "the log goes: a client that comes back is not recovered";
     simulated in 66 percent [0, 2, 30, 900];
 
     /// Logs that are remembered; and rooms that have members.
@@ -510,7 +510,7 @@ limits! {
     client_publishes ClientPublishes: Rate = rate(20, 40), "error 111; see client_refusals";
     simulated 0 in 20 percent [1, 3];
 
-    /// Rooms that one client asks to join by `subscribe`. Whoever is refused is not counted for `client_refusals`.
+    /// Rooms that one client asks to join by `subscribe`. Refused joins do not count for `client_refusals`.
     client_joins ClientJoins: Rate = rate(20, 256), "error 111";
     simulated 0 in 20 percent [2, 8];
 

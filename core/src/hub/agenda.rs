@@ -67,18 +67,18 @@ impl Agenda {
     }
 }
 
-/// What one connection could have been given since the sockets were last offered what waits.
+/// The most that one connection may have been given since the sockets were last offered what waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TurnBudget {
     pub frames: usize,
     pub bytes: usize,
-    /// How many frames had been queued when the turn began, for all connections.
+    /// The number of frames that had been queued when the turn began, for all connections.
     pub queued_before: u64,
     /// Connections and rooms that calls of this turn have looked at.
     pub visited: usize,
     /// Bytes of what calls of this turn have read.
     pub answered: usize,
-    /// How many times this turn has put off the rest of its work.
+    /// The number of times that this turn has put off the rest of its work.
     pub pauses: usize,
 }
 
@@ -92,7 +92,7 @@ pub(super) const VISITS_PER_TURN: usize = 10_000;
 pub(super) const ANSWERS_PER_TURN: usize = 256 << 10;
 
 impl TurnBudget {
-    /// Takes note of what a connection may have been given.
+    /// Counts frames that a connection may have been given.
     pub fn take<'a>(&mut self, frames: impl IntoIterator<Item = Option<&'a Frame>>) {
         for frame in frames.into_iter().flatten() {
             self.frames += 1;
@@ -100,12 +100,12 @@ impl TurnBudget {
         }
     }
 
-    /// Takes note that a call looks at so many connections or rooms, whatever becomes of them.
+    /// Counts the connections or rooms that a call visits.
     pub fn visit(&mut self, places: usize) {
         self.visited += places;
     }
 
-    /// Takes note that a call has read so many bytes for its answer.
+    /// Counts the bytes that a call has read for its answer.
     pub fn answer(&mut self, bytes: usize) {
         self.answered += bytes;
     }

@@ -82,7 +82,7 @@ impl Hub {
         }
     }
 
-    /// Hands the result of a call, or of a part of one, to whoever waits for it.
+    /// Hands the result of a call, or of a part of one, to its caller.
     pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
         let result = self.within_reply(caller, result);
         if let Err(error) = &result {

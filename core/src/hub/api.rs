@@ -1,4 +1,4 @@
-//! What backends ask for.
+//! The calls of backends: each is carried out, or handed to the home, and answered once.
 
 use super::Hub;
 use super::agenda::Work;
@@ -224,7 +224,7 @@ impl Hub {
         }
     }
 
-    /// Those connections of a user that are ready and named.
+    /// The ready connections of a user that a call names. O(connections of the user).
     fn ready_of(&mut self, user: &Name, which: Which) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
         let ready = |slot: &Slot| self.conns[*slot].ready().is_some();

@@ -23,9 +23,9 @@ use serde_json::value::RawValue;
 
 /// Why a command is not carried out.
 enum Refusal {
-    /// It is answered with an error.
+    /// The command is answered with an error.
     Error(Error),
-    /// It came behind a `connect` that was refused, and is passed over: it comes again behind the next.
+    /// The command came behind a `connect` that was refused, and is ignored: SDKs send it again behind the next one.
     Behind,
     /// The connection ends.
     Close(CloseCause),
@@ -345,7 +345,8 @@ fn token_required() -> Refusal {
     Error::new(ErrorCode::PermissionDenied, "permission denied: a token for this room is required").into()
 }
 
-/// What a client asks for and nobody does is not passed over: it would take what it gets for what it has asked for.
+/// A request for something that the server does not do is refused, because a client would take the answer for what it has
+/// asked for.
 fn done(undone: Option<&'static str>) -> Result<(), Error> {
     undone.map_or(Ok(()), |field| {
         Err(Error::new(ErrorCode::NotAvailable, format!("{field} is not available on this server")))

@@ -59,7 +59,7 @@ impl Connections {
         self.slots.iter().map(|(index, conn)| (Slot::at(index), conn))
     }
 
-    /// Makes the next generation of a slot another one, which an audit has to notice.
+    /// Changes the generation of a slot, which an audit has to find.
     #[cfg(test)]
     pub fn spoil_generation(&mut self, slot: Slot) {
         self.generations[slot.index()] += 1;

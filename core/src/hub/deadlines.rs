@@ -16,7 +16,7 @@ use core::time::Duration;
 const DUE_PER_TURN: usize = 100;
 
 impl Hub {
-    /// Does what is due. Of very many the rest is due at once again: they are not all to end, or be pinged, between two
+    /// Fires due timers, at most 100. The rest is due at once again: not all connections end, or are pinged, between two
     /// writes of those who are told of it.
     pub(super) fn tick(&mut self) {
         for _ in 0..DUE_PER_TURN {
@@ -35,7 +35,7 @@ impl Hub {
 
     fn fire(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
-        let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is somebody's deadline");
+        let timer = conn.deadlines.due(self.now.mono).expect("an entry in the queue is a connection's deadline");
         match timer {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
@@ -75,7 +75,7 @@ impl Hub {
         }
     }
 
-    /// Arms the next ping on the fixed schedule, past those that nobody was there to send, and sends the one that is due
+    /// Arms the next ping on the fixed schedule, past those that were missed, and sends the one that is due
     /// unless the last is not answered yet.
     fn ping(&mut self, slot: Slot) {
         let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
@@ -85,7 +85,7 @@ impl Hub {
         self.send_ping(slot);
     }
 
-    /// Those who came together, after a restart, say, are not pinged together for ever: the first ping comes up to a quarter of
+    /// Connections that came together, such as after a restart, are not pinged together: the first ping comes up to a quarter of
     /// the interval early, by the connection's random id.
     pub(super) fn arm_first_ping(&mut self, slot: Slot) {
         let interval = self.config.limits.ping_interval;

@@ -92,7 +92,7 @@ impl Hub {
         self.enqueue(slot, Frame::text(text));
     }
 
-    /// Tells a client what went wrong, if there is still somebody to tell.
+    /// Enqueues an error for a client, if its connection is still open.
     pub(super) fn enqueue_error(&mut self, slot: Slot, text: &str) {
         if self.conns[slot].open().is_some() {
             self.totals.errors += 1;
@@ -136,13 +136,13 @@ impl Fanout<'_> {
     }
 }
 
-/// A message with the forms of it that somebody has needed so far.
+/// A message, with the frames of it that a receiver has needed so far.
 struct Message<'a, F> {
     data: &'a str,
     json: F,
     json_frame: Option<Frame>,
     plain_frame: Option<Frame>,
-    /// Where it is in which log, if it is in one.
+    /// Its room and its position there, if a log has it.
     place: Option<(&'a Name, LogPosition)>,
     position_frame: Option<Frame>,
     event: Option<Option<String>>,
@@ -153,7 +153,7 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
         Self { data, json, json_frame: None, plain_frame: None, place: None, position_frame: None, event: None }
     }
 
-    /// Whether the connection's event filter lets it through. The payload is read only when somebody filters.
+    /// Whether the connection's event filter lets it through. The payload is parsed only for connections that filter.
     fn is_for(&mut self, open: &Open) -> bool {
         if open.events.is_empty() {
             return true;

@@ -12,9 +12,9 @@ pub(super) struct Gather {
     /// The method of each part, in a batch; nothing in a broadcast.
     pub methods: Option<Vec<&'static str>>,
     pub results: Vec<Option<Result<Reply, Error>>>,
-    /// How many of them are still to come: to look for them would cost as much as there are, each time.
+    /// The number of parts that are still to come. To count them would be O(parts) each time.
     pub missing: usize,
-    /// What is left of its answer.
+    /// The room that is left in its answer.
     pub budget: ReplyBudget,
 }
 

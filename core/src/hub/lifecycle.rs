@@ -94,7 +94,7 @@ impl Hub {
         self.close_with(slot, cause, cause.reason());
     }
 
-    /// The same with other words than the cause's own.
+    /// Ends a connection with another text than the cause's own.
     pub(super) fn close_with(&mut self, slot: Slot, cause: CloseCause, reason: CloseReason) {
         let conn = &mut self.conns[slot];
         match conn.take_phase() {

@@ -134,7 +134,7 @@ impl Hub {
         self.requests.push_back(HomeRequest::Join { conn: id, join, room: room.clone(), member, replay });
     }
 
-    /// Makes the connection a member of a room that its client asks for. One that its token or a backend has put there
+    /// Begins the join of a room that a client asks for. One that its token or a backend has put there
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
     pub(super) fn join_requested(&mut self, slot: Slot, asked: PendingSubscribe, grant: Option<Box<Grant>>) {
         let PendingSubscribe { id, room, replay, watches } = asked;
@@ -188,7 +188,7 @@ impl Hub {
         self.rename_in(slot, &room);
     }
 
-    /// What a room's token says, if it is for this connection's user and this room.
+    /// Returns what a room's token allows, if it is for this connection's user and this room.
     fn grant_for(&mut self, slot: Slot, room: &Name, verdict: TokenVerdict) -> Result<Grant, Error> {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
@@ -289,7 +289,7 @@ impl Hub {
         }
     }
 
-    /// Takes a connection out of a room, whoever wants it there, and tells it why.
+    /// Takes a connection out of a room, for all reasons, and tells it why.
     pub(super) fn server_unsubscribe(&mut self, slot: Slot, room: &Name, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.leave(slot, room) {
             self.push_unsubscribe(slot, room, left, reason);
@@ -321,7 +321,7 @@ impl Hub {
         }
     }
 
-    /// What a room's token allowed is over. The connection stays where its own token or a backend wants it as well.
+    /// Ends what a room's token allowed. The connection stays where its own token or a backend wants it as well.
     fn room_token_ended(&mut self, slot: Slot, room: &Name) {
         self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
         let Some(open) = self.conns[slot].open_mut() else { return };
@@ -349,7 +349,7 @@ impl Hub {
         self.enqueue_for(watchers, frame);
     }
 
-    /// Tells a json client that it was put into a room. SDKs read no publications in that, so what it missed follows.
+    /// Pushes `subscribe` to a json client. SDKs read no publications in it, so what was missed follows.
     fn push_subscribe(&mut self, slot: Slot, room: &Name, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
         self.enqueue_text(slot, &centrifuge::subscribe_push(room, &subscribed));

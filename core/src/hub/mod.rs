@@ -96,7 +96,7 @@ struct Drain {
     armed: Instant,
 }
 
-/// Who a deadline belongs to.
+/// The owner of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     /// The connection in this slot.
@@ -146,7 +146,7 @@ impl Hub {
         self.go_on_at(now)
     }
 
-    /// The same for a turn that goes on with what others have begun, of which nothing is counted twice.
+    /// Takes the time of a turn that resumes the work of another. A step back of the clock is not counted again.
     pub fn go_on_at(&mut self, now: Now) -> Instant {
         self.now = Now { mono: now.mono.max(self.now.mono), unix_ms: now.unix_ms };
         self.now.mono
@@ -217,7 +217,7 @@ impl Hub {
         self.conns.get(conn)
     }
 
-    /// Does something with a connection, unless the id is that of one that has ended.
+    /// Calls `then` with a connection's slot. An id of a connection that has ended is counted and ignored.
     fn with(&mut self, conn: ConnId, then: impl FnOnce(&mut Self, Slot)) {
         match self.conns.get(conn) {
             Some(_) => then(self, conn.slot),

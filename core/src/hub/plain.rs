@@ -21,11 +21,11 @@ use alloc::vec::Vec;
 
 /// The words of the error frame for a token that proves nothing, or no longer.
 const INVALID_TOKEN: &str = "invalid token";
-/// What a client is told that says something else first.
+/// The error for a first message that is not `auth`.
 const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
 impl Hub {
-    /// The WebSocket is open: whoever needs no token is in.
+    /// Handles the opening of a connection: without a token it is ready at once, where none is required.
     pub(super) fn plain_opened(&mut self, slot: Slot, token: Option<String>) {
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
@@ -87,7 +87,7 @@ impl Hub {
         self.renew(slot, identity, &answer);
     }
 
-    /// Tells a client that its token is not good, and which limit it breaks.
+    /// Enqueues the error of a token that is not valid, with the limit that it exceeds.
     fn enqueue_token_error(&mut self, slot: Slot, id: Option<&str>, verdict: &TokenVerdict) {
         match verdict {
             TokenVerdict::Bad(flaw @ Flaw::Content { .. }) => {
@@ -99,7 +99,7 @@ impl Hub {
         }
     }
 
-    /// Tells a client why what it asked for is not done.
+    /// Enqueues an error, with the id of the message that it answers.
     pub(super) fn answer_plain(&mut self, slot: Slot, id: Option<&str>, error: &Error) {
         self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
@@ -202,7 +202,7 @@ impl Hub {
         }
     }
 
-    /// What a plain connection wants to have of a room that its later token puts it into.
+    /// The replay that a plain connection wants of a room that a later token puts it into.
     pub(super) fn wanted_of(&self, slot: Slot, room: &Name) -> Replay {
         let Protocol::Plain(url) = &self.conns[slot].protocol else { return Replay::None };
         let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());

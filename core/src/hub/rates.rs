@@ -1,4 +1,4 @@
-//! How much clients ask for, against what they may.
+//! The rates of what clients send, against their limits.
 
 use super::Hub;
 use crate::close::CloseCause;
@@ -22,7 +22,7 @@ impl Hub {
         conforms
     }
 
-    /// Takes note of a client's command.
+    /// Counts a client's command against `client_commands`.
     ///
     /// # Errors
     /// 111 when it is one too many.
@@ -32,7 +32,7 @@ impl Hub {
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientCommands)) }
     }
 
-    /// Takes note of a client's publication.
+    /// Counts a client's publication against `client_publishes`.
     ///
     /// # Errors
     /// 111 when it is one too many.
@@ -42,7 +42,7 @@ impl Hub {
         if conforms { Ok(()) } else { Err(self.refuse(slot, Limit::ClientPublishes)) }
     }
 
-    /// Takes note of a room that a client asks for. An SDK that comes back asks for all of its rooms, and tries again where it
+    /// Counts a room that a client asks for against `client_joins`. An SDK that comes back asks for all of its rooms, and tries again where it
     /// is refused: that ends no connection.
     ///
     /// # Errors
@@ -70,12 +70,12 @@ impl Hub {
         Error::limit(ErrorCode::TooManyRequests, limit, "too many requests")
     }
 
-    /// Takes note that a limit was in the way.
+    /// Counts that a limit was exceeded.
     pub(super) fn count_limit(&mut self, limit: Limit) {
         *self.totals.limits.entry(limit).or_default() += 1;
     }
 
-    /// Takes note of an error that somebody is answered.
+    /// Counts the limit of an error that is answered.
     pub(super) fn count_error(&mut self, error: &Error) {
         if let Some(limit) = error.limit {
             self.count_limit(limit);

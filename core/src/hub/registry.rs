@@ -1,4 +1,4 @@
-//! Who is in what: connections in rooms, connections of users. Both sides of every relation are kept here and nowhere
+//! The index of memberships: connections in rooms, and connections of users. Both sides of every relation are kept here and nowhere
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
 use crate::connection::pending::Reasons;
@@ -13,7 +13,7 @@ use slab::Slab;
 pub(crate) struct Registry {
     rooms: Groups,
     users: Groups,
-    /// What each slot takes part in; empty for a vacant one.
+    /// The memberships and the user of each slot; empty for a vacant one.
     slots: Vec<SlotEntry>,
     /// Confirmed memberships over all rooms.
     confirmed: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Registry {
     owned: u64,
 }
 
-/// What one slot takes part in.
+/// The memberships and the user of one slot.
 #[derive(Clone, Debug, Default)]
 struct SlotEntry {
     memberships: Vec<Membership>,
@@ -38,7 +38,7 @@ struct Owned {
     since: u64,
 }
 
-/// One room of one connection.
+/// The membership of one connection in one room, or its join.
 #[derive(Clone, Debug)]
 struct Membership {
     join: JoinId,
@@ -135,13 +135,13 @@ impl Registry {
         }
     }
 
-    /// The rooms of a connection that somebody wants it in, with everybody who does.
+    /// The rooms of a connection that have this reason, each with all of its reasons.
     pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
         let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
-    /// Makes the connection a member. False when nobody waits for this join any more.
+    /// Makes the connection a member. False when this join was given up.
     pub fn confirm(&mut self, slot: Slot, join: JoinId) -> bool {
         let Some(entry) = self.slots.get_mut(slot.index()) else { return false };
         let Some(at) = entry.memberships.iter().position(|membership| membership.join == join) else { return false };
@@ -172,7 +172,7 @@ impl Registry {
         Some(self.remove_membership(slot, last))
     }
 
-    /// How many rooms a connection is in or joining.
+    /// The number of rooms that a connection is in or joining.
     pub fn membership_count(&self, slot: Slot) -> usize {
         self.memberships_of(slot).len()
     }
@@ -214,7 +214,7 @@ impl Registry {
 
     /// Gives a connection to a user. Returns whether it is the user's first.
     pub fn set_user(&mut self, slot: Slot, user: &Name) -> bool {
-        assert!(!user.is_empty(), "the anonymous user is nobody");
+        assert!(!user.is_empty(), "the anonymous user has no index");
         let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
         self.owners += 1;
@@ -242,7 +242,7 @@ impl Registry {
         self.users.of(user).iter().map(|entry| entry.slot)
     }
 
-    /// How many connections a user has.
+    /// The number of a user's connections.
     pub fn connection_count(&self, user: &str) -> usize {
         self.users.of(user).len()
     }
@@ -268,7 +268,7 @@ impl Registry {
         self.rooms.groups.get(index).map(|group| (&group.name, group.entries.len()))
     }
 
-    /// How many members a room has.
+    /// The number of a room's members.
     pub fn member_count(&self, room: &str) -> usize {
         self.rooms.of(room).len()
     }
@@ -278,17 +278,17 @@ impl Registry {
         self.users.iter()
     }
 
-    /// How many rooms have a member.
+    /// The number of rooms that have a member.
     pub fn room_count(&self) -> usize {
         self.rooms.groups.len()
     }
 
-    /// How many users have a connection.
+    /// The number of users that have a connection.
     pub fn user_count(&self) -> usize {
         self.users.groups.len()
     }
 
-    /// How many connections have a user.
+    /// The number of connections that have a user.
     pub fn owned_count(&self) -> usize {
         self.owners
     }
@@ -306,7 +306,7 @@ impl Registry {
         let mut users = 0;
         for (slot, entry) in self.slots.iter().enumerate() {
             for (at, membership) in entry.memberships.iter().enumerate() {
-                assert!(!membership.wanted.is_none(), "G2: somebody wants a connection where it is");
+                assert!(!membership.wanted.is_none(), "G2: a membership has a reason");
                 if let MembershipState::Member(link) = membership.state {
                     memberships += 1;
                     let entry = self.rooms.entry(link);
@@ -400,7 +400,7 @@ struct Groups {
 struct Group {
     name: Name,
     entries: Vec<Entry>,
-    /// How many of the entries watch.
+    /// The number of entries that watch.
     watchers: u32,
 }
 
@@ -628,7 +628,7 @@ mod tests {
                 ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].membership = 1),
-                ("G2: somebody wants a connection where it is", |registry| {
+                ("G2: a membership has a reason", |registry| {
                     registry.slots[0].memberships[0].wanted = Reasons::NONE;
                 }),
                 ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),

@@ -1,4 +1,4 @@
-//! How much may be in the answer to a backend's call.
+//! The bounds of the answer to a backend's call.
 
 use super::Hub;
 use super::gather::{ReplyBudget, WRITE_BYTES};
@@ -21,7 +21,7 @@ impl Hub {
         self.take(caller, bytes)
     }
 
-    /// What came of a call, if it fits into the answer.
+    /// Returns the result of a call, or an error where it does not fit into the answer.
     pub(super) fn within_reply(&mut self, caller: Caller, result: Result<Reply, Error>) -> Result<Reply, Error> {
         let reply = result?;
         let is_reserved = matches!(reply, Reply::Published(_) | Reply::Done | Reply::Broadcast(_) | Reply::Batch(_));

@@ -21,13 +21,13 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// What a later token does to the rooms of a connection.
+/// The change that a later token makes to the rooms of a connection.
 struct RoomChanges {
-    /// Those that only the token before this one named.
+    /// Rooms that only the token before this one named.
     withdrawn: Vec<Name>,
-    /// Those that are to be joined, with who wants it.
+    /// Rooms to be joined, with the reasons.
     new: Vec<(Name, Reasons)>,
-    /// How many rooms it will be in.
+    /// The number of rooms that it will be in.
     count: usize,
 }
 
@@ -88,7 +88,7 @@ impl Hub {
         self.resume_waiting(slot);
     }
 
-    /// Tells the operator why a token does not do what it was shown for.
+    /// Reports the reason for which a token was refused.
     pub(super) fn token_refused(&mut self, slot: Slot, why: &str) {
         let conn = self.conns[slot].id;
         self.effects.push(Effect::TokenRefused { conn, why: why.into() });
@@ -112,7 +112,7 @@ impl Hub {
         self.close_with(slot, CloseCause::Expired, untimely.close_reason());
     }
 
-    /// Makes a connection the user's own. Returns the rooms that it is put into because of that, each with who wants it
+    /// Gives a connection to its user. Returns the rooms that it is put into because of that, each with the reasons
     /// there; `None` when the user has too many connections, and this one is closed.
     pub(super) fn identify(&mut self, slot: Slot, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
         let Identity { user, info, channels, until, .. } = identity;

@@ -1,4 +1,4 @@
-//! What a hub shows of itself: its state as plain data, and its counts.
+//! The views of a hub: its state as plain data, and its counts.
 
 use super::Hub;
 use crate::connection::deadlines::Timer;
@@ -54,7 +54,7 @@ impl Hub {
         }
     }
 
-    /// What has happened since the start.
+    /// Totals since the start.
     pub fn totals(&self) -> &Totals {
         &self.totals
     }

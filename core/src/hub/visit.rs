@@ -1,7 +1,7 @@
 //! Calls that look at every room or every connection. They are spread over turns, each of which looks at some.
 //!
-//! What exists throughout such a call is in its answer exactly once: it stays in its place, and each place is looked at once.
-//! What comes or goes meanwhile may be in it.
+//! A room or connection that exists throughout such a call is in its answer exactly once: its index does not change, and each
+//! index is visited once. One that comes or goes meanwhile may be in it.
 
 use super::Hub;
 use super::agenda::Work;

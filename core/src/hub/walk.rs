@@ -44,13 +44,13 @@ impl Walk {
     }
 }
 
-/// What was found of a part of a list.
+/// The keys that a walk has found, for one part of a list.
 #[derive(Clone, Debug)]
 pub(super) struct Found<K> {
     limit: Option<usize>,
     /// The first in order; where there is a limit, one more than that, which tells that there are more.
     keys: BTreeSet<K>,
-    /// What they take in an answer; where there is a limit, nothing that is known yet.
+    /// Their bytes in an answer; 0 where there is a limit, since it is not known yet which of them are in it.
     pub bytes: usize,
 }
 

@@ -19,8 +19,41 @@ fn no_file_imports_in_a_circle() {
     }
 }
 
-/// Words that are no identifiers of the shell any more, each with the one that replaced it.
-const REPLACED: [(&str, &str); 20] = [
+/// Words that are no identifiers of core any more, each with the one that replaced it.
+const OF_CORE: &[(&str, &str)] = &[
+    ("Entrance", "PendingConnect"),
+    ("Asked", "PendingSubscribe"),
+    ("Entering", "OnConnect"),
+    ("Placed", "ServerSide"),
+    ("Terms", "Grant"),
+    ("Proof", "TokenVerdict"),
+    ("prove", "evaluate"),
+    ("Speaks", "Protocol"),
+    ("Pace", "RateLimits"),
+    ("pace_command", "check_command_rate"),
+    ("Seat", "Membership"),
+    ("News", "HomeEvent"),
+    ("hear", "on_home_event"),
+    ("Came", "MemberJoined"),
+    ("Went", "MemberLeft"),
+    ("put_in", "server_subscribe"),
+    ("take_out", "server_unsubscribe"),
+    ("evict", "close_slow_consumers"),
+    ("discard", "evict_log"),
+    ("hurry", "drop_unsent"),
+    ("SealedOff", "SealOutcome"),
+    ("torn", "aborted"),
+    ("Post", "Fanout"),
+    ("Held", "RefusedFrames"),
+    ("peers", "addresses"),
+    ("settle", "run_turn"),
+    ("joins_of", "membership_joins"),
+    ("make_room", "enforce_history_bytes"),
+    ("make_room_for", "close_oldest_of"),
+];
+
+/// The same of the shell.
+const OF_SHELL: &[(&str, &str)] = &[
     ("Visit", "HttpSession"),
     ("greet", "accept"),
     ("last_words", "error_response"),
@@ -43,12 +76,25 @@ const REPLACED: [(&str, &str); 20] = [
     ("skim", "skip_to_close"),
 ];
 
+/// The same of the simulator.
+const OF_SIM: &[(&str, &str)] = &[
+    ("Deed", "Stimulus"),
+    ("Said", "ClientMessage"),
+    ("Ruling", "TokenOutcome"),
+    ("Life", "Connection"),
+    ("Door", "Endpoint"),
+    ("Peer", "Client"),
+    ("Oracle", "ReferenceModel"),
+];
+
 #[test]
 fn replaced_words_are_no_identifiers() {
-    for file in Package::read("shell").files.values() {
-        let words: BTreeSet<&str> = file.code.split(|character| !is_word(character)).collect();
-        for (old, new) in REPLACED {
-            assert!(!words.contains(old), "{} has {old}, which is {new} now", file.name);
+    for (package, replaced) in [("core", OF_CORE), ("shell", OF_SHELL), ("sim", OF_SIM)] {
+        for file in Package::read(package).files.values() {
+            let words: BTreeSet<&str> = file.code.split(|character| !is_word(character)).collect();
+            for (old, new) in replaced {
+                assert!(!words.contains(old), "{} has {old}, which is {new} now", file.name);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The expected outcome of the turn at hand, the totals so far, and the choices of the subject.
+//! The expected result of the turn at hand, the totals so far, and the choices of the subject.
 
 use super::connection::ExpectedEnd;
 use super::membership::MembershipEvent;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// The expected outcome of the turn at hand.
+/// The expected result of the turn at hand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExpectedTurn {
     /// Which room or user, and whether it came to life.

@@ -7,6 +7,7 @@ use crate::net::decoder::{Decoded, Decoder};
 use parlor_core::{ConnId, Input, Lost, Pending, Violation};
 use std::io::{self, IoSlice};
 use std::mem;
+use std::ops::ControlFlow;
 use std::task::{Context, Poll, ready};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -117,12 +118,14 @@ impl WriteBuffer {
         self.0.clear();
         if pending.len() <= pending.frames().saturating_mul(SMALL) {
             self.0.reserve(COPIED);
-            for frame in pending.slices() {
+            // Not a `for`: a chain of iterators takes fewer instructions to go through by itself.
+            let _ = pending.slices().try_for_each(|frame| {
                 if self.0.len() + frame.len() > COPIED {
-                    break;
+                    return ControlFlow::Break(());
                 }
                 self.0.extend_from_slice(frame);
-            }
+                ControlFlow::Continue(())
+            });
         }
         &self.0
     }

@@ -30,11 +30,11 @@ impl CloseReason {
     }
 
     /// Creates a reason that a backend chose. The text is cut to 123 bytes between two characters; an empty one is
-    /// replaced by the standard text, since SDKs treat it as no reason. Returns `None` for a code outside of 1000 to
-    /// 4999.
+    /// replaced by the standard text, since SDKs treat it as no reason. Returns `None` for a code outside of 3000 to
+    /// 4999: the others are not for applications (RFC 6455 section 7.4.2).
     #[must_use]
     pub fn new(code: u16, text: &str) -> Option<Self> {
-        (1000..=4999).contains(&code).then(|| Self::cut(code, text))
+        (3000..=4999).contains(&code).then(|| Self::cut(code, text))
     }
 
     fn cut(code: u16, text: &str) -> Self {
@@ -232,7 +232,7 @@ mod tests {
         let wide = "x".repeat(CLOSE_REASON_BYTES - 2);
         assert_eq!(reason(&(wide.clone() + "\u{20AC}")), wide, "the last of its three bytes is one too many");
         assert_eq!(reason(""), CloseCause::Backend.reason().text(), "an empty one is none to an SDK");
-        assert_eq!([999, 5000].map(|code| CloseReason::new(code, "so")), [None, None]);
+        assert_eq!([2999, 5000].map(|code| CloseReason::new(code, "so")), [None, None]);
     }
 
     #[test]

@@ -397,7 +397,6 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
             return Err(bad("disconnect.reason: must be words, not JSON"));
         }
         Some(With { code, reason }) => CloseReason::new(code, &reason)
-            .filter(|_| code >= 3000)
             .ok_or_else(|| bad(format!("disconnect.code: {code} is not within 3000 and 4999")))?,
     };
     body.finish(Command::Disconnect { user, client, whitelist, reason })

@@ -43,6 +43,9 @@ pub struct ConnId {
 
 impl ConnId {
     /// Creates an id for a test or a simulator. A shard ignores and counts inputs with an id that it has not created.
+    ///
+    /// # Panics
+    /// Panics for a slot above 2^32 - 1.
     #[must_use]
     pub fn from_parts(slot: usize, generation: u32) -> Self {
         Self { slot: Slot::at(slot), generation }

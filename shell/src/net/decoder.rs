@@ -13,7 +13,7 @@ pub(crate) struct Decoder {
     state: DecoderState,
 }
 
-/// What a decoder keeps between two calls. One variant at a time keeps a connection small.
+/// The state of a decoder between two calls. One variant at a time keeps a connection small.
 #[derive(Debug)]
 enum DecoderState {
     /// No message is incomplete.

@@ -30,7 +30,7 @@ pub(super) fn broken(expected: impl std::fmt::Display, saw: impl std::fmt::Displ
 }
 
 impl Accepted {
-    /// Takes note of a publication.
+    /// Records a publication.
     pub(super) fn put_in(&mut self, room: &str, data: &Value) {
         let (_, rooms) = self.sent.entry(number(data)).or_insert_with(|| (data.clone(), Vec::new()));
         rooms.push(room.into());
@@ -59,7 +59,7 @@ impl Accepted {
         Ok((offset == 0 && !sent.keyed).then(|| number(&data)))
     }
 
-    /// Takes note of a message's position in a room's log, as a client or backend was told it.
+    /// Records a message's position in a room's log, as a client or backend was told it.
     pub(super) fn learn(&mut self, room: &str, epoch: &str, offset: u64, data: &Value) -> Result<(), Failure> {
         self.is_known(room, data)?;
         let number = number(data);

@@ -64,7 +64,7 @@ impl Conduct {
         }
     }
 
-    /// Takes note of a `disconnect`: of a user's connections, of one of them, or of one by its client id, but for the whitelist.
+    /// Records a `disconnect`: of a user's connections, of one of them, or of one by its client id, but for the whitelist.
     pub(super) fn is_called(&mut self, command: &Command) {
         let Command::Disconnect { user, client, whitelist, reason } = command else { return };
         let is_client = match client {
@@ -78,7 +78,7 @@ impl Conduct {
         }
     }
 
-    /// Takes note of the time: a connection is closed for what lasted too long, and ends later.
+    /// Records the time: a connection is closed for what lasted too long, and ends later.
     pub(super) fn lasts(&mut self, now: Now) {
         let since = |then: u64| now.mono.0.saturating_sub(then);
         self.silence = self.silence.max(since(self.heard));
@@ -87,7 +87,7 @@ impl Conduct {
         self.blocked = self.blocked.max(if self.refused { since(self.progress) } else { 0 });
     }
 
-    /// Takes note of an input.
+    /// Records an input.
     pub(super) fn notes(&mut self, now: Now, input: &Input) {
         match input {
             Input::Fragment { .. } => (self.fragmented, self.begun) = (true, self.begun.or(Some(now.mono.0))),

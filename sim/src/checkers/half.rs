@@ -10,7 +10,7 @@ pub(super) struct HalfRate {
 }
 
 impl HalfRate {
-    /// Takes note of one more. Returns whether that stays under half.
+    /// Counts one more. Returns whether the count stays under half of the rate.
     pub(super) fn take(&mut self, now: u64, rate: Rate) -> bool {
         let passed = now.saturating_sub(self.at) as f64 / 1e9;
         self.used = (self.used - passed * f64::from(rate.per_second) / 2.0).max(0.0) + 1.0;

@@ -76,7 +76,7 @@ impl Liveness {
         equal(Guarantee::G8, "connections, rooms and users as they were told:", &told, &(connections, rooms, users))
     }
 
-    /// Takes note of what is told of a connection, a room or a user.
+    /// Records what is told of a connection, a room or a user.
     fn is_told(&mut self, effect: &Effect) -> Checked {
         if let Some(conn) = conn_of(effect)
             && !self.conns.contains_key(&conn)

@@ -30,7 +30,7 @@ pub struct ObservedTurn<'a> {
 pub struct Observation<'a> {
     /// The time of the last input.
     pub now: Now,
-    /// What.
+    /// The thing that was seen.
     pub what: Observed<'a>,
 }
 

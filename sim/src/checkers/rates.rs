@@ -28,7 +28,7 @@ impl RequestRates {
         Self { limits: limits.clone(), arrivals: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// Takes note of a new connection. False where it was refused for a rate of which it stays under half.
+    /// Counts a new connection. False where it was refused for a rate of which it stays under half.
     pub fn came(&mut self, now: Now, client: usize, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> bool {
         if answer.is_ok() {
             self.asked.insert(client, RequestCounts::default());
@@ -44,7 +44,7 @@ impl RequestRates {
         }
     }
 
-    /// Takes note of a client's command.
+    /// Counts a client's command.
     pub fn asked(&mut self, client: usize, command: &SentCommand) {
         let asked = self.asked.entry(client).or_default();
         asked.commands += 1;
@@ -52,7 +52,7 @@ impl RequestRates {
         asked.publishes += u32::from(command.method == "publish");
     }
 
-    /// Takes note of a client's frame.
+    /// Counts a client's frame.
     pub fn framed(&mut self, client: usize) {
         self.asked.entry(client).or_default().frames += 1;
     }

@@ -14,7 +14,7 @@ impl ReferenceModel {
     /// # Errors
     /// It is not the one that was due.
     pub fn saw(&mut self, client: usize, frame: &ReceivedFrame) -> Result<(), Failure> {
-        let conn = self.conns[client].as_mut().expect("whoever is written to exists");
+        let conn = self.conns[client].as_mut().expect("a connection that is written to exists");
         let Some(expect) = conn.take(frame) else {
             let closed = matches!(conn.phase, ExpectedPhase::Closing { .. });
             let unasked = if matches!(frame, ReceivedFrame::Text(_)) { Guarantee::G5 } else { Guarantee::P1 };
@@ -47,7 +47,7 @@ impl ReferenceModel {
 
     /// Says whether a client has a part of its next frame.
     pub fn is_cut(&mut self, client: usize, half: bool) {
-        let conn = self.conns[client].as_mut().expect("whoever is written to exists");
+        let conn = self.conns[client].as_mut().expect("a connection that is written to exists");
         if half && !conn.half {
             // A Pong that waits is the next frame to begin.
             conn.pong.take().into_iter().for_each(|pong| conn.queue.push_front(pong));

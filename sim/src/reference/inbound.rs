@@ -68,7 +68,7 @@ impl ReferenceModel {
             let most = kept.into_iter().max_by_key(|(bytes, client)| {
                 (*bytes, std::cmp::Reverse(self.conns[*client].as_ref().expect("it is there").id.slot()))
             });
-            let (_, client) = most.expect("somebody has said it");
+            let (_, client) = most.expect("bytes that are kept are a client's");
             self.hit(Limit::InboundBytesTotal);
             self.close(client, CloseCause::Hoards);
             self.settle();

@@ -29,7 +29,7 @@ impl ReferenceModel {
         info
     }
 
-    /// Takes note that a member has joined or left, for those that watch the room.
+    /// Records that a member has joined or left, for those that watch the room.
     pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
         let info = self.info(client, room);
         self.turn.news.push_back(MembershipEvent { room, client, info, came });

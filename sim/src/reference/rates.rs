@@ -68,7 +68,7 @@ impl ReferenceModel {
         false
     }
 
-    /// Takes note of a connection that was taken in.
+    /// Counts a connection that was taken in.
     pub(super) fn arrived(&mut self, address: u8) {
         let limits = &self.config.limits;
         self.arrivals.take(self.clock, pair(limits.new_connections));
@@ -108,7 +108,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Takes note that a limit was in the way.
+    /// Counts that a limit was exceeded.
     pub(super) fn hit(&mut self, limit: Limit) {
         *self.counted.limits.entry(limit).or_default() += 1;
     }

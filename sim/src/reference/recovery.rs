@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 impl ReferenceModel {
     /// Publications of a room's log for a new member; `None` when it wants all or nothing, and cannot have all.
     pub(super) fn replay(&mut self, room: usize, want: &RecoverFrom) -> Option<ExpectedReplay> {
-        let log = self.logs[room].as_ref().expect("whoever joins finds a log");
+        let log = self.logs[room].as_ref().expect("a room that is joined has a log");
         match want {
             RecoverFrom::Nothing => Some(ExpectedReplay::default()),
             RecoverFrom::Last(count) => {

@@ -80,7 +80,7 @@ impl ReferenceModel {
         }
     }
 
-    /// Takes note of how full a log is.
+    /// Records how full a log is.
     pub(super) fn weigh(&mut self, room: usize) {
         let Some(log) = &mut self.logs[room] else { return };
         let bits = usize::BITS - log.bytes().leading_zeros();

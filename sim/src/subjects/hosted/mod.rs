@@ -236,7 +236,7 @@ impl Hosted {
             assert!(self.pipes[conn].is_finished(), "G1: the stream to {conn} ends with its last frame");
         }
         let Effect::Closed { conn, end } = effect else { return };
-        let pipe = self.pipes.remove(conn).expect("whoever ends was there");
+        let pipe = self.pipes.remove(conn).expect("a connection that ends has a pipe");
         self.fragmented.remove(conn);
         self.answering.remove(conn);
         self.half_sent.remove(conn);

@@ -39,7 +39,7 @@ pub enum Numbered {
 /// Another number for all that had one.
 #[derive(Clone, Copy, Debug)]
 pub struct Renaming {
-    /// What.
+    /// The kind of argument.
     pub what: Numbered,
     /// The number that it had.
     pub from: u8,

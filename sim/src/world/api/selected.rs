@@ -127,7 +127,7 @@ impl<S: Subject> World<S> {
         Ok(())
     }
 
-    /// Takes note of where the list goes on that was answered last.
+    /// Records where the list goes on that was answered last.
     fn turn_page(&mut self, of_rooms: bool, method: &str) {
         let answer: Value = serde_json::from_str(&self.answered).expect("it was compared");
         let result = &answer["result"];

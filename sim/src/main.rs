@@ -26,6 +26,7 @@ parlor-sim hunt v0|v1|parlor                   what is wrong with the historic c
                                                fix, by the shortest way to each defect; Parlor has none of them
 parlor-sim hunt seeded                         every defect that was put in on purpose
 parlor-sim hunt seeded:NAME                    one of them, by a trace that is made short
+           --keep FOLDER                       the short trace of one stored there, or of each that has none there
 parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
                                                a batch of runs of a subject that is wrong in one of a thousand
 
@@ -64,7 +65,7 @@ fn obey(words: &[&str]) -> Result<ExitCode, String> {
         ["hunt", subject @ ("v0" | "v1" | "parlor"), rest @ ..] => {
             hunt(subject, &Flags::of(&format!("hunt {subject}"), rest, &[])?)
         }
-        ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge"])?),
+        ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge", "keep"])?),
         ["hunt"] => Err(format!("hunt wants to know in what: {PREY}")),
         ["canary", rest @ ..] => canary(&Flags::of("canary", rest, &["seeds", "seed", "steps"])?),
         ["exhaustive", rest @ ..] => exhaustive(rest),

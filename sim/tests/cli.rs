@@ -93,9 +93,24 @@ fn a_hunt_ends_with_0_when_it_has_found_everything() {
         ends(&["hunt", subject], 0, &[&hunt::count(subject, all, all)]);
     }
     ends(&["hunt", "parlor"], 1, &[&hunt::count("parlor", 0, hunt::all().len())]);
-    let seeded = parlor_sim::subjects::seeded::all().count();
-    let all = format!("{seeded} of {seeded} defects");
-    ends(&["hunt", "seeded"], 0, &["a_gauge_that_drifts                              G8 by seed ", &all]);
+}
+
+#[test]
+fn a_seeded_defect_is_stored_as_a_trace_that_shows_it() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("seeded");
+    let words = ["hunt", "seeded:a_gauge_that_drifts", "--keep", folder.to_str().expect("a path")];
+    ends(&words, 0, &["a_gauge_that_drifts.trace", "1 of 1 traces stored"]);
+    let trace = folder.join("a_gauge_that_drifts.trace");
+    let words = ["replay", trace.to_str().expect("a path"), "--subject", "seeded:a_gauge_that_drifts"];
+    ends(&words, 1, &["^ G8"]);
+}
+
+#[test]
+fn a_trace_that_is_stored_is_not_stored_again() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeded");
+    ends(&["hunt", "seeded", "--keep", folder], 0, &["0 of 0 traces stored"]);
+    ends(&["hunt", "v0", "--keep", folder], 64, &["hunt v0 does not take --keep"]);
+    ends(&["hunt", "nobody", "--keep", folder], 64, &["\"nobody\" has no traces to keep"]);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
 const ALONE: [&str; 2] = ["raw", "driver"];
-const WITH_VALUE: [&str; 13] = [
+const WITH_VALUE: [&str; 14] = [
     "seed", "seeds", "steps", "scope", "protocol", "conns", "rooms", "queue", "history", "messages", "states",
-    "subject", "judge",
+    "subject", "judge", "keep",
 ];
 
 impl<'a> Flags<'a> {

@@ -15,6 +15,7 @@ use parlor_sim::subjects::seeded::{self, DefectiveMachine, Find, Seeded};
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::setup::CheckedBy;
 use parlor_sim::world::trace::Trace;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
@@ -92,6 +93,9 @@ pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         return table_of_witnesses(subject);
     }
     let checked_by = checked_by(flags)?;
+    if let Some(folder) = flags.text("keep") {
+        return keep(subject, folder, checked_by);
+    }
     match subject {
         "v0" => Ok(hunt_in::<V0>(subject, &hunt::v0())),
         "v1" => Ok(hunt_in::<V1>(subject, &hunt::v1())),
@@ -109,6 +113,32 @@ fn seeded(subject: &str) -> Option<&'static Seeded> {
     let seeded = seeded::named(subject.strip_prefix("seeded:")?)?;
     seeded.choose();
     Some(seeded)
+}
+
+/// Stores the trace of one seeded defect, or of each that has none in the folder.
+fn keep(subject: &str, folder: &str, checked_by: CheckedBy) -> Result<ExitCode, String> {
+    let folder = Path::new(folder);
+    let missing = |seeded: &&Seeded| seeded.is_stored() && !seeded.file(folder, checked_by).exists();
+    let meant: Vec<&Seeded> = match (subject, seeded(subject)) {
+        ("seeded", _) => seeded::all().filter(missing).collect(),
+        (_, Some(seeded)) => vec![seeded],
+        (other, None) => return Err(format!("{other:?} has no traces to keep: {PREY}")),
+    };
+    // A subject that panics is a find, and told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut stored = 0;
+    for seeded in &meant {
+        let told = match seeded.store(folder, checked_by) {
+            Ok(file) => {
+                stored += 1;
+                file.display().to_string()
+            }
+            Err(instead) => format!("not stored: {instead}"),
+        };
+        say!("{:48} {told}", seeded.name);
+    }
+    say!("{stored} of {} traces stored", meant.len());
+    Ok(ExitCode::from(u8::from(stored < meant.len())))
 }
 
 fn hunt_seeded(checked_by: CheckedBy) -> ExitCode {

@@ -23,6 +23,7 @@ impl Seeded {
     /// From now on the subjects that this thread makes have it.
     pub fn choose(&self) {
         DEFECT.set(Some(self.defect));
+        self.defect.reset();
     }
 }
 
@@ -37,6 +38,9 @@ pub(super) enum FoundBy {
 
 /// One way to misbehave.
 pub(super) trait Misbehaviour: Sync {
+    /// Forgets what it has counted in this thread.
+    fn reset(&self) {}
+
     fn configure(&self, _: &mut Config) {}
 
     fn accept(&self, shard: &mut Shard, now: Now, request: Upgrade) -> Result<ConnId, Refused> {

@@ -1,10 +1,10 @@
-//! The hunt for a defect that was put in: by its trace, or by random runs.
+//! The hunt for a defect that was put in: by its trace, by its stored trace, or by random runs.
 
 use super::defect::{DefectiveMachine, FoundBy, Seeded};
 use crate::checkers::names;
 use crate::guarantees::Failure;
 use crate::search::batch::RunBatch;
-use crate::search::run::run;
+use crate::search::run::{run, run_twice};
 use crate::search::swarm::Options;
 use crate::world::setup::CheckedBy;
 use crate::world::trace::Trace;
@@ -48,7 +48,8 @@ impl Seeded {
     /// It was not found: what was seen instead.
     pub fn hunt(&self) -> Result<Find, String> {
         let find = self.hunt_with(CheckedBy::All)?;
-        if self.breaks.contains(&find.failure.guarantee) { Ok(find) } else { Err(format!("found {find}")) }
+        self.demand(&find, CheckedBy::All)?;
+        Ok(find)
     }
 
     /// Looks for it with these checks alone. Checkers have [`LEAST`] seeds in any case.
@@ -57,23 +58,33 @@ impl Seeded {
     /// It was not found: what was seen instead.
     pub fn hunt_with(&self, checked_by: CheckedBy) -> Result<Find, String> {
         self.choose();
-        let find = match self.search {
+        match self.search {
             FoundBy::Seeds(count) => {
                 let count = if checked_by == CheckedBy::All { count } else { count.max(LEAST) };
                 match (RunBatch { first: 0, count, steps: STEPS, checked_by }).run::<DefectiveMachine>(|_| {}) {
-                    Ok(_) => return Err(format!("{count} seeds have not noticed it")),
-                    Err(found) => Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure },
+                    Ok(_) => Err(format!("{count} seeds have not noticed it")),
+                    Err(found) => {
+                        Ok(Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure })
+                    }
                 }
             }
             FoundBy::Trace(text) => {
                 let mut trace: Trace = text.parse()?;
                 trace.setup.checked_by = checked_by;
-                let broken = run::<DefectiveMachine>(&trace.setup, &trace.actions).failure;
-                let (_, failure) = broken.ok_or("its trace has not shown it")?;
-                Find { seed: None, trace, failure }
+                self.show(trace)
             }
-        };
-        Ok(find)
+        }
+    }
+
+    /// Replays a trace twice with this defect put in.
+    ///
+    /// # Errors
+    /// Nothing notices the defect.
+    pub fn show(&self, trace: Trace) -> Result<Find, String> {
+        self.choose();
+        let broken = run_twice::<DefectiveMachine>(&trace.setup, &trace.actions).failure;
+        let (_, failure) = broken.ok_or("its trace has not shown it")?;
+        Ok(Find { seed: None, trace, failure })
     }
 
     /// Who notices it while the reference model looks away: each checker as if it judged alone, with the first seed that

@@ -6,7 +6,7 @@ use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
 use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Now, Shard, Snapshot, Stats};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 /// Where the frames of these bytes begin, if the first of them is whole.
 fn frames(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
@@ -40,7 +40,10 @@ fn alike(bytes: &[u8]) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>
     (first.len() == second.len()).then_some((first, second))
 }
 
-static TURNS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Turns since the defect was chosen: one trace shows it then each time, whatever other threads do.
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+}
 
 defects! {
     bytes_after_the_close_frame: AfterClose breaks G1 within 20 seeds {
@@ -234,11 +237,18 @@ defects! {
         }
     }
     an_order_that_depends_on_chance: Chance breaks G9 within 80 seeds {
+        fn reset(&self) {
+            TURNS.set(0);
+        }
+
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             let mut effects: Vec<Effect> = shard.handle(now, input).collect();
             let wakes = effects.iter().all(|effect| matches!(effect, Effect::Wake(_)));
-            if wakes && TURNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
-                effects.reverse();
+            if wakes {
+                let turns = TURNS.replace(TURNS.get() + 1);
+                if turns.is_multiple_of(3) {
+                    effects.reverse();
+                }
             }
             effects
         }

@@ -7,6 +7,7 @@ mod hunt;
 mod liveness;
 mod machine;
 mod session;
+mod stored;
 
 pub use defect::{DefectiveMachine, Seeded};
 pub use hunt::{Find, LEAST, OTHERWISE};

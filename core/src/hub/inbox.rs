@@ -131,6 +131,15 @@ impl Hub {
         }
     }
 
+    /// Puts the messages that wait at a connection on the agenda: whether they can be heard by then shows once all that
+    /// this command does has been done.
+    pub(super) fn hear_waiting(&mut self, slot: Slot) {
+        let conn = &self.conns[slot];
+        if conn.open().is_some_and(|open| open.inbound.has_waiting()) {
+            self.agenda.then(Work::Waiting(conn.id));
+        }
+    }
+
     /// Hears what a connection has said meanwhile, unless it still has to wait.
     pub(super) fn resume_waiting(&mut self, slot: Slot) {
         let conn = &self.conns[slot];

@@ -237,7 +237,7 @@ impl Hub {
             let positioned = keeps_history(&self.config.limits);
             self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
         }
-        self.resume_waiting(slot);
+        self.hear_waiting(slot);
     }
 
     fn json_joined(&mut self, slot: Slot, room: Name, reason: JoinReason, subscribed: Subscribed) {
@@ -262,7 +262,7 @@ impl Hub {
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, id, &error);
-                    hub.resume_waiting(slot);
+                    hub.hear_waiting(slot);
                 }
                 JoinReason::ClientRequest { .. } | JoinReason::OnConnect(_) | JoinReason::ServerSide(_) => {
                     hub.count_error(&error);
@@ -282,7 +282,7 @@ impl Hub {
             open.joins.retain(|pending| pending.join != left.join);
             open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
-            self.resume_waiting(slot);
+            self.hear_waiting(slot);
         }
         if left.was_member {
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join });

@@ -85,7 +85,7 @@ impl Hub {
             PendingAuth::Subscribe(asked) => self.subscribe_with(slot, *asked, verdict),
             PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, verdict),
         }
-        self.resume_waiting(slot);
+        self.hear_waiting(slot);
     }
 
     /// Reports the reason for which a token was refused.

@@ -70,7 +70,9 @@ impl Hub {
             }
             TokenVerdict::Good(identity) => {
                 connect.ttl = identity.ttl();
-                if let Some(rooms) = self.identify(slot, identity) {
+                if let Some(rooms) = self.identify(slot, identity)
+                    && self.admit_rooms(slot, &rooms)
+                {
                     self.enter(slot, connect, &rooms);
                 }
             }

@@ -24,12 +24,18 @@ const INVALID_TOKEN: &str = "invalid token";
 /// The error for a first message that is not `auth`.
 const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
+/// What a plain connection enters its first rooms with: the replays that it wants, and the reasons for each room.
+type Entry = (PendingConnect, Vec<(Name, Reasons)>);
+
 impl Hub {
     /// Handles the opening of a connection: without a token it is ready at once, where none is required.
     pub(super) fn plain_opened(&mut self, slot: Slot, token: Option<String>) {
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
-            None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
+            None if self.config.policy.allow_anonymous => {
+                let rooms = self.greet_plain(slot, None);
+                self.enter_plain(slot, rooms);
+            }
             None => {}
         }
     }
@@ -58,10 +64,14 @@ impl Hub {
     /// The first token was checked.
     pub(super) fn plain_authenticated(&mut self, slot: Slot, id: Option<&str>, verdict: TokenVerdict) {
         match verdict {
-            TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
+            TokenVerdict::Good(identity) => {
+                let rooms = self.greet_plain(slot, Some(identity));
+                self.enter_plain(slot, rooms);
+            }
             verdict if self.config.policy.allow_anonymous => {
-                self.admit_plain(slot, None);
+                let rooms = self.greet_plain(slot, None);
                 self.enqueue_token_error(slot, id, &verdict);
+                self.enter_plain(slot, rooms);
             }
             TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
             TokenVerdict::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
@@ -106,15 +116,15 @@ impl Hub {
         self.enqueue_error(slot, &frame);
     }
 
-    /// Greets, and joins the rooms of the URL and those that come with the user.
-    fn admit_plain(&mut self, slot: Slot, identity: Option<Identity>) {
-        let Protocol::Plain(url) = self.conns[slot].protocol.clone() else { return };
+    /// Greets a client, and refuses the rooms of its URL that it may not join. Returns those that it is to enter, with those
+    /// that come with the user; `None` for a connection that was closed.
+    fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<Entry> {
+        let Protocol::Plain(url) = self.conns[slot].protocol.clone() else { return None };
         let Plain { rooms: named, greeting, since, history, .. } = *url;
         let authenticated = identity.is_some();
         let mut rooms = Vec::new();
         if let Some(identity) = identity {
-            let Some(with_user) = self.identify(slot, identity) else { return };
-            rooms = with_user;
+            rooms = self.identify(slot, identity)?;
         }
         if greeting {
             let client = self.conns[slot].client;
@@ -136,7 +146,16 @@ impl Hub {
                 self.answer_plain(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
             }
         }
-        self.enter(slot, PendingConnect { replays, ..PendingConnect::default() }, &rooms);
+        let connect = PendingConnect { replays, ..PendingConnect::default() };
+        self.admit_rooms(slot, &rooms).then_some((connect, rooms))
+    }
+
+    /// Enters the rooms of a client that was greeted. All else that it is told on connecting is in its outbox by now: how
+    /// much that is decides whether a replay waits until it has read.
+    fn enter_plain(&mut self, slot: Slot, entry: Option<Entry>) {
+        if let Some((connect, rooms)) = entry {
+            self.enter(slot, connect, &rooms);
+        }
     }
 
     fn plain_command(&mut self, slot: Slot, id: Option<&str>, message: Message) {

@@ -239,9 +239,6 @@ impl Hub {
     /// Puts the connection into the rooms that it starts in. One of json is ready when the home has confirmed them all: the
     /// reply to its `connect` speaks of them. One of plain is ready at once.
     pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
-        if rooms.len() > self.config.limits.rooms_per_connection {
-            return self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
-        }
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
         let is_json = matches!(self.conns[slot].protocol, Protocol::Json { .. });
@@ -267,6 +264,15 @@ impl Hub {
         }
         self.close_oldest_of(&user);
         self.ready_if_entered(slot);
+    }
+
+    /// Closes a connection that is to start in more rooms than `rooms_per_connection`. Returns whether it may go on.
+    pub(super) fn admit_rooms(&mut self, slot: Slot, rooms: &[(Name, Reasons)]) -> bool {
+        let is_admitted = rooms.len() <= self.config.limits.rooms_per_connection;
+        if !is_admitted {
+            self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
+        }
+        is_admitted
     }
 
     /// Makes a connection of json ready, if no room that it starts in is still to be confirmed.

@@ -1,5 +1,6 @@
 //! The identities of connections, clients, rooms and users.
 
+use crate::json::Json;
 use crate::limits::Limit;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -262,16 +263,16 @@ pub struct ClientInfo {
     pub client: ClientId,
     /// The user; empty for an anonymous connection.
     pub user: Name,
-    /// The info from the connection token, as JSON text.
-    pub info: Option<String>,
-    /// The info from the room token, as JSON text.
-    pub room_info: Option<String>,
+    /// The info from the connection token.
+    pub info: Option<Json>,
+    /// The info from the room token.
+    pub room_info: Option<Json>,
 }
 
 impl ClientInfo {
     /// Returns the bytes in a reply that depend on the user and the infos.
     pub(crate) fn bytes(&self) -> usize {
-        let text = |info: &Option<String>| info.as_ref().map_or(0, String::len);
+        let text = |info: &Option<Json>| info.as_ref().map_or(0, |info| info.len());
         self.user.len() + text(&self.info) + text(&self.room_info)
     }
 
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn client_info_size_includes_user_and_both_info_fields() {
         let bare = crate::testing::client_info(1);
-        let text = |text: &str| Some(String::from(text));
+        let text = |text: &str| Json::parse(text).ok();
         let full = ClientInfo { user: Name::from("u"), info: text("22"), room_info: text("4444"), ..(*bare).clone() };
         assert_eq!((bare.bytes(), full.bytes()), (0, 7));
     }

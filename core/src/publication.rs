@@ -1,6 +1,7 @@
 //! Drafts, publications, positions in a log, and the results of reading a log.
 
 use crate::ids::ClientInfo;
+use crate::json::Json;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,10 +9,10 @@ use alloc::vec::Vec;
 /// A message that has no position in a log yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    /// The payload: JSON in one line; the drafts of a broadcast share it.
-    pub data: Arc<str>,
+    /// The payload; the drafts of a broadcast share it.
+    pub data: Json,
     /// The tags: a JSON object of strings.
-    pub tags: Option<Arc<str>>,
+    pub tags: Option<Json>,
     /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
     /// `true` to deliver the message without retaining it.

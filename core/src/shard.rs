@@ -259,6 +259,7 @@ mod tests {
     use crate::api::{Command, Message};
     use crate::ids::Name;
     use crate::input::CallId;
+    use crate::json::Json;
     use crate::link::HomeEvent;
     use crate::testing::audit_finds;
     use alloc::collections::BTreeMap;
@@ -274,8 +275,12 @@ mod tests {
             shard.accept(now, Upgrade { client: [1; 16], target, token: None, address: None }).expect("there is room");
         shard.handle(now, Input::Upgraded { conn }).for_each(drop);
         for room in ["a", "b"] {
-            let message =
-                Message { data: "1".into(), tags: BTreeMap::new(), skip_history: room == "a", idempotency_key: None };
+            let message = Message {
+                data: Json::parse("1").unwrap(),
+                tags: BTreeMap::new(),
+                skip_history: room == "a",
+                idempotency_key: None,
+            };
             let command = Command::Publish { channel: Name::from(room), message };
             shard.handle(now, Input::Call { call: CallId(1), command }).for_each(drop);
         }

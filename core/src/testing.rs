@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::input::Upgrade;
+use crate::json::Json;
 use crate::publication::{Draft, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -33,7 +34,7 @@ pub fn client_info(client: u8) -> Arc<ClientInfo> {
 
 /// Returns a draft that is to be retained.
 pub fn draft(data: &str) -> Draft {
-    Draft { data: data.into(), tags: None, info: None, skip_history: false, shared: false }
+    Draft { data: Json::parse(data).expect("JSON"), tags: None, info: None, skip_history: false, shared: false }
 }
 
 /// Returns a publication with this offset.

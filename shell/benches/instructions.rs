@@ -9,7 +9,7 @@ use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::Host;
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
-use parlor_core::{Config, ConnId, Limits, Name, Now, Upgrade};
+use parlor_core::{Config, ConnId, Json, Limits, Name, Now, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
@@ -81,7 +81,7 @@ fn poll(host: &mut Host<Sink>, conn: ConnId) -> Poll<()> {
 fn published(publications: usize) -> Host<Sink> {
     let (mut host, _) = host_with(1000, &[]);
     for _ in 0..publications {
-        let data = format!("\"{}\"", "@".repeat(126));
+        let data = Json::parse(&format!("\"{}\"", "@".repeat(126))).expect("JSON");
         let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
         let command = Command::Publish { channel: Name::room("room", 200).expect("a name"), message };
         drop(host.call(Now::default(), command));

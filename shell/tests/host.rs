@@ -4,7 +4,7 @@ use parlor::auth::TokenVerifier;
 use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
-use parlor_core::{CloseCause, Config, ConnId, Instant, Limits, Name, Now, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Name, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -341,7 +341,7 @@ impl Room {
     /// A backend publishes so often, and no flush comes in between.
     fn publish(&mut self, times: usize, data: &str) {
         for _ in 0..times {
-            let data = data.to_owned();
+            let data = Json::parse(data).expect("JSON");
             let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
             let channel = Name::room("room", 200).expect("a name");
             drop(self.host.call(Now::default(), Command::Publish { channel, message }));
@@ -487,7 +487,7 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
 /// A batch of so many publications to `room`.
 fn batch(publications: usize) -> Command {
     let message = |number: usize| Message {
-        data: number.to_string(),
+        data: Json::parse(&number.to_string()).expect("a number"),
         tags: BTreeMap::new(),
         skip_history: false,
         idempotency_key: None,

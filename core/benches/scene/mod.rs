@@ -2,7 +2,9 @@
 
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
-use parlor_core::{CallId, Config, ConnId, Effect, Input, Instant, Limits, Lost, Name, Now, Policy, Shard, Upgrade};
+use parlor_core::{
+    CallId, Config, ConnId, Effect, Input, Instant, Json, Limits, Lost, Name, Now, Policy, Shard, Upgrade,
+};
 use std::collections::BTreeMap;
 
 /// A shard whose rates are off, and who is there.
@@ -135,7 +137,12 @@ impl Scene {
 
     /// A backend publishes to the room `room`.
     pub fn publication(&self) -> Input {
-        let message = Message { data: DATA.into(), tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
+        let message = Message {
+            data: Json::parse(DATA).expect("JSON"),
+            tags: BTreeMap::new(),
+            skip_history: false,
+            idempotency_key: None,
+        };
         let channel = Name::room("room", 200).expect("a name");
         Input::Call { call: CallId(1), command: Command::Publish { channel, message } }
     }

@@ -4,11 +4,10 @@ use crate::api::{Command, Connection, Info, Message, Page, Position, Publication
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, ClientId, ClientInfo, Name};
+use crate::json::Json;
 use crate::limits::{Limit, LimitRow, Limits};
 use crate::protocol::history::{HistoryFields, Since};
-use crate::protocol::raw::{
-    integer, number_bytes, object, one_line, or_default, push_number, push_string, string_bytes,
-};
+use crate::protocol::raw::{integer, number_bytes, object, or_default, push_number, push_string, string_bytes};
 use crate::protocol::readable;
 use crate::protocol::shapes::{push_members, push_publication_fields};
 use alloc::borrow::Cow;
@@ -311,9 +310,9 @@ impl<'a> Body<'a> {
         Ok(which)
     }
 
-    fn data(&mut self, limits: &Limits) -> Result<String, Error> {
+    fn data(&mut self, limits: &Limits) -> Result<Json, Error> {
         let raw = self.0.remove(DATA).ok_or_else(|| bad("data is missing"))?;
-        let data = within(DATA, one_line(raw), limits)?;
+        let data = within(DATA, Json::from(raw), limits)?;
         readable::check(&data, limits).map_err(|wrong| wrong.error(DATA))?;
         Ok(data)
     }
@@ -518,7 +517,7 @@ pub(crate) fn no_connection(id: &str) -> Error {
     Error::new(ErrorCode::UnknownRoom, format!("client: no connection has the id {id:?}"))
 }
 
-fn within(field: &str, payload: String, limits: &Limits) -> Result<String, Error> {
+fn within(field: &str, payload: Json, limits: &Limits) -> Result<Json, Error> {
     let (bytes, max) = (payload.len(), limits.publication_bytes);
     if bytes > max {
         let words = format!("{field} has {bytes} bytes, at most {max} are allowed");

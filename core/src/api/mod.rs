@@ -5,6 +5,7 @@ pub mod json;
 use crate::close::CloseReason;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, Name};
+use crate::json::Json;
 use crate::limits::LimitRow;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -14,8 +15,8 @@ use alloc::vec::Vec;
 /// The message of a publishing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The payload: JSON in one line, as it was given.
-    pub data: String,
+    /// The payload.
+    pub data: Json,
     /// The tags, sent with the publication to `json` clients.
     pub tags: BTreeMap<String, String>,
     /// `true` to deliver the message without retaining it: it gets no offset and cannot be recovered.
@@ -58,8 +59,8 @@ pub enum Command {
     Send {
         /// The public id of the connection.
         client: ClientId,
-        /// The payload: JSON in one line.
-        data: String,
+        /// The payload.
+        data: Json,
     },
     /// Publishes to the personal room of a user.
     PublishUser {
@@ -70,8 +71,8 @@ pub enum Command {
     },
     /// Sends a payload to every authenticated connection.
     PublishAll {
-        /// The payload: JSON in one line.
-        data: String,
+        /// The payload.
+        data: Json,
     },
     /// Closes connections of a user.
     Disconnect {
@@ -201,10 +202,10 @@ pub struct HistoryQuery {
 pub struct PublicationView {
     /// The offset.
     pub offset: u64,
-    /// The payload: JSON in one line.
-    pub data: Arc<str>,
+    /// The payload.
+    pub data: Json,
     /// The tags: a JSON object of strings.
-    pub tags: Option<Arc<str>>,
+    pub tags: Option<Json>,
     /// The publisher, when it is a client.
     pub info: Option<Arc<ClientInfo>>,
 }

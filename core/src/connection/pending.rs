@@ -2,13 +2,13 @@
 //! them.
 
 use crate::ids::{ClientInfo, Name};
+use crate::json::Json;
 use crate::limits::Limits;
 use crate::link::JoinId;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub(crate) struct PendingConnect {
     /// The id of the command.
     pub id: u64,
     /// The `id` of the `auth` message of a `plain` client, as JSON text; `None` when it had none.
-    pub plain_id: Option<String>,
+    pub plain_id: Option<Json>,
     /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
     /// The replays that the client asks for in rooms that the server subscribes it to.
@@ -47,7 +47,7 @@ pub(crate) enum PendingAuth {
     /// A `connect` of a `json` client, or the first token of a `plain` client.
     Connect(Box<PendingConnect>),
     /// A later token of a `plain` client, with the `id` of its message.
-    Auth { id: Option<String> },
+    Auth { id: Option<Json> },
     /// A `refresh` with this command id.
     Refresh { id: u64 },
     /// A `subscribe` with a room token.

@@ -2,7 +2,6 @@
 
 use crate::map::{Keys, Map};
 use crate::publication::Draft;
-use alloc::sync::Arc;
 
 /// The bytes that all logs of a home retain together.
 #[derive(Clone, Debug)]
@@ -14,8 +13,8 @@ pub(crate) struct Charges {
 }
 
 /// Returns the memory address of a payload.
-fn place(draft: &Draft) -> usize {
-    Arc::as_ptr(&draft.data).addr()
+fn address(draft: &Draft) -> usize {
+    draft.data.as_str().as_ptr().addr()
 }
 
 impl Charges {
@@ -32,7 +31,7 @@ impl Charges {
     /// Counts a draft that a log retains from now on.
     pub fn charge(&mut self, draft: &Draft) {
         if draft.shared {
-            let times = self.shared.entry(place(draft)).or_default();
+            let times = self.shared.entry(address(draft)).or_default();
             *times += 1;
             if *times > 1 {
                 return;
@@ -47,12 +46,12 @@ impl Charges {
     /// Panics when the draft was not charged as often as it is discharged.
     pub fn discharge(&mut self, draft: &Draft) {
         if draft.shared {
-            let times = self.shared.get_mut(&place(draft)).expect("a retained payload was charged");
+            let times = self.shared.get_mut(&address(draft)).expect("a retained payload was charged");
             *times -= 1;
             if *times > 0 {
                 return;
             }
-            self.shared.swap_remove(&place(draft));
+            self.shared.swap_remove(&address(draft));
         }
         self.bytes -= draft.bytes();
     }

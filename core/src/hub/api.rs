@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
 use crate::ids::{ClientId, Name, Slot};
 use crate::input::CallId;
+use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{Caller, HomeRequest, Origin};
 use crate::protocol::centrifuge;
@@ -23,7 +24,6 @@ use crate::publication::{Draft, Replay};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
@@ -124,8 +124,8 @@ impl Hub {
     /// A message as it is published, and its idempotency key.
     fn draft(&self, message: Message) -> Result<(Draft, Option<String>), Error> {
         let Message { data, tags, skip_history, idempotency_key } = message;
-        let tags = (!tags.is_empty()).then(|| serde_json::to_string(&tags).expect("a map of strings is always JSON"));
-        let draft = Draft { data: data.into(), tags: tags.map(Arc::from), info: None, skip_history, shared: false };
+        let tags = (!tags.is_empty()).then(|| Json::encode(&tags));
+        let draft = Draft { data, tags, info: None, skip_history, shared: false };
         if draft.payload_bytes() > self.config.limits.publication_bytes {
             let words = "data and tags are too large";
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words));

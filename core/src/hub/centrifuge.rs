@@ -8,6 +8,7 @@ use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::home::keeps_history;
 use crate::ids::{ConnId, Slot};
+use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::protocol::centrifuge::{self, Command, Method};
@@ -284,7 +285,7 @@ impl Hub {
     }
 
     /// Publishes for a client, if it may.
-    pub(super) fn publish_from(&mut self, slot: Slot, room: &str, data: String, from: Origin) -> Result<(), Error> {
+    pub(super) fn publish_from(&mut self, slot: Slot, room: &str, data: Json, from: Origin) -> Result<(), Error> {
         let room = self.room(room)?;
         if !self.config.policy.allow_publish || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
@@ -301,7 +302,7 @@ impl Hub {
         }
         self.check_publish_rate(slot)?;
         let info = self.conns[slot].open().map(|open| Arc::clone(open.info_in(&room)));
-        let draft = Draft { data: data.into(), tags: None, info, skip_history: false, shared: false };
+        let draft = Draft { data, tags: None, info, skip_history: false, shared: false };
         self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key: None });
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::connection::pending::{PendingAuth, PendingConnect};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{Name, Slot};
+use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::protocol::plain::{self, Message, Wrong};
@@ -43,21 +44,20 @@ impl Hub {
     /// A message came, or its time.
     pub(super) fn plain_message(&mut self, slot: Slot, text: &str) {
         let plain::Incoming { id, message } = plain::parse(text, &self.config.limits);
-        let id = id.as_deref();
         if let Err(error) = self.check_command_rate(slot) {
-            return self.answer_plain(slot, id, &error);
+            return self.answer_plain(slot, id.as_deref(), &error);
         }
         let Some(open) = self.conns[slot].open() else { return };
         match (message, &open.stage) {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
             (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
             (Ok(Message::Auth { token }), _) => {
-                let connect = PendingConnect { plain_id: id.map(String::from), ..PendingConnect::default() };
+                let connect = PendingConnect { plain_id: id, ..PendingConnect::default() };
                 self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect)));
             }
-            (Ok(_), _) => self.enqueue_plain_error(slot, id, TOKEN_REQUIRED),
+            (Ok(_), _) => self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED),
             (Err(Wrong::NotJson), _) => self.enqueue_plain_error(slot, None, "Invalid JSON format"),
-            (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id, &error),
+            (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id.as_deref(), &error),
         }
     }
 
@@ -158,8 +158,7 @@ impl Hub {
         }
     }
 
-    fn plain_command(&mut self, slot: Slot, id: Option<&str>, message: Message) {
-        let id = id.map(String::from);
+    fn plain_command(&mut self, slot: Slot, id: Option<Json>, message: Message) {
         match message {
             Message::Auth { token } if token.is_empty() => {
                 self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED)
@@ -204,7 +203,7 @@ impl Hub {
         self.enqueue_text(slot, &answer);
     }
 
-    fn plain_publish(&mut self, slot: Slot, room: Option<String>, data: String, id: Option<String>) {
+    fn plain_publish(&mut self, slot: Slot, room: Option<String>, data: Json, id: Option<Json>) {
         let conn = &self.conns[slot];
         let Protocol::Plain(url) = &conn.protocol else { return };
         let room = match (room, url.rooms.as_slice()) {

@@ -11,6 +11,7 @@ use crate::effect::{Change, Effect};
 use crate::error::UnsubscribeReason;
 use crate::hub::registry::Registry;
 use crate::ids::{ClientInfo, Name, Slot};
+use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::publication::Replay;
@@ -215,7 +216,7 @@ impl Hub {
     }
 
     /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.
-    fn rename(&mut self, slot: Slot, user: Name, info: Option<String>) {
+    fn rename(&mut self, slot: Slot, user: Name, info: Option<Json>) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         let Some(open) = conn.open_mut() else { return };

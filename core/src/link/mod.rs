@@ -4,6 +4,7 @@ use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId, Name};
 use crate::input::CallId;
+use crate::json::Json;
 use crate::publication::{Draft, LogPosition, Page, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -68,7 +69,7 @@ pub(crate) enum Origin {
     /// A command with this id of a `json` client.
     Json { conn: ConnId, id: u64 },
     /// A message of a `plain` client; it is answered only when it had an `id`, which is any JSON text.
-    Plain { conn: ConnId, id: Option<String> },
+    Plain { conn: ConnId, id: Option<Json> },
 }
 
 /// The call of a backend that waits for an answer.

@@ -2,8 +2,9 @@
 
 use crate::api;
 use crate::error::{Error, ErrorCode};
+use crate::json::Json;
 use crate::limits::Limits;
-use crate::protocol::raw::{object, one_line, present, push_number, push_string};
+use crate::protocol::raw::{object, present, push_number, push_string};
 use crate::protocol::readable;
 use crate::publication::LogPosition;
 use alloc::borrow::Cow;
@@ -61,7 +62,7 @@ pub(crate) enum Message {
     /// Sets the event filter; an empty list lets all events pass.
     Subscribe { events: Vec<String> },
     /// Publishes to a room, which may be omitted when the URL names one room only.
-    Publish { room: Option<String>, data: String },
+    Publish { room: Option<String>, data: Json },
     /// Asks for the positions in all rooms.
     Position,
     /// An object without a known `type`.
@@ -92,7 +93,7 @@ struct Envelope<'a> {
 /// A decoded message.
 pub(crate) struct Incoming {
     /// The `id` that the answer repeats: any JSON text.
-    pub id: Option<String>,
+    pub id: Option<Json>,
     /// The message, or the error in it.
     pub message: Result<Message, Wrong>,
 }
@@ -117,7 +118,7 @@ pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     };
     match id.map(|id| readable::check(id.get(), limits)) {
         Some(Err(wrong)) => Incoming { id: None, message: Err(Wrong::Field(wrong.error("id"))) },
-        _ => Incoming { id: id.map(one_line), message: known_message(kind, text).map_err(Wrong::Field) },
+        _ => Incoming { id: id.map(Json::from), message: known_message(kind, text).map_err(Wrong::Field) },
     }
 }
 
@@ -131,7 +132,7 @@ fn known_message(kind: &str, text: &str) -> Result<Message, Error> {
         "\"subscribe\"" => Message::Subscribe { events: fields.events.unwrap_or_default() },
         _ => {
             let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
-            Message::Publish { room: fields.room, data: one_line(data) }
+            Message::Publish { room: fields.room, data: Json::from(data) }
         }
     })
 }

@@ -16,11 +16,6 @@ pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Returns the text without line breaks. Valid JSON has them only between tokens, and clients split frames at them.
-pub(crate) fn one_line(raw: &RawValue) -> String {
-    raw.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect()
-}
-
 /// Reads a JSON object. A derived `Deserialize` alone would accept an array too, as the fields in their order.
 ///
 /// # Errors

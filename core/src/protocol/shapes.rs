@@ -1,6 +1,7 @@
 //! The JSON of publications, positions and members, which is the same in the client protocol and in the HTTP API.
 
 use crate::ids::ClientInfo;
+use crate::json::Json;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
 use crate::publication::{LogPosition, Publication, Replayed, epoch_text};
 use alloc::string::String;
@@ -26,7 +27,7 @@ fn info_bytes(info: &ClientInfo) -> usize {
 }
 
 fn bytes_beside_user(info: &ClientInfo) -> usize {
-    let raw = |key: &str, value: &Option<String>| value.as_ref().map_or(0, |value| key.len() + value.len());
+    let raw = |key: &str, value: &Option<Json>| value.as_ref().map_or(0, |value| key.len() + value.len());
     "{\"user\":,\"client\":}".len()
         + CLIENT_BYTES
         + raw(",\"conn_info\":", &info.info)
@@ -141,7 +142,7 @@ mod tests {
         let mut all = Vec::new();
         for (at, user) in texts.into_iter().enumerate() {
             for bits in 0..16_u64 {
-                let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| String::from(text));
+                let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| Json::parse(text).expect("JSON"));
                 let info = ClientInfo {
                     client: ClientId([at as u8; 16]),
                     user: if user.is_empty() { Name::empty() } else { Name::from(user) },
@@ -149,9 +150,9 @@ mod tests {
                     room_info: has(1, "[1,2]"),
                 };
                 let draft = Draft {
-                    data: alloc::format!("{:?}", "d".repeat(at)).into(),
-                    tags: has(2, r#"{"k":"v"}"#).map(Arc::from),
-                    info: has(3, "").map(|_| Arc::new(info)),
+                    data: Json::encode(&"d".repeat(at)),
+                    tags: has(2, r#"{"k":"v"}"#),
+                    info: has(3, "1").map(|_| Arc::new(info)),
                     skip_history: false,
                     shared: false,
                 };

@@ -1,5 +1,6 @@
 //! The claims of a JSON Web Token (RFC 7519), and the proof that a verifier has checked them.
 
+use crate::json::Json;
 use crate::protocol::raw;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -53,7 +54,7 @@ pub struct Claims {
     /// The time before which the token is invalid (`nbf`), in seconds since 1970.
     pub nbf: Option<i64>,
     /// The info that other members of a room are told: any JSON, as it was written.
-    pub info: Option<String>,
+    pub info: Option<Json>,
     /// The rooms that the server subscribes the connection to.
     pub channels: Vec<String>,
     /// The room of a room token; absent in a connection token. An empty one counts as absent.
@@ -110,7 +111,7 @@ impl Claims {
             sub: claim("sub", written.sub)?.unwrap_or_default(),
             exp: claim("exp", written.exp)?.map(whole_seconds),
             nbf: claim("nbf", written.nbf)?.map(whole_seconds),
-            info: written.info.map(raw::one_line),
+            info: written.info.map(Json::from),
             channels: claim("channels", written.channels)?.unwrap_or_default(),
             channel: claim("channel", written.channel)?.filter(|channel: &String| !channel.is_empty()),
             aud,
@@ -167,7 +168,7 @@ mod tests {
             sub: "ada".into(),
             exp: Some(1_700_000_000),
             nbf: Some(5),
-            info: Some(r#"{ "n":            1 }"#.into()),
+            info: Json::parse(r#"{ "n":            1 }"#).ok(),
             channels: vec!["a".into()],
             channel: Some("b".into()),
             aud: vec!["x".into()],

@@ -4,6 +4,7 @@ use super::claims::{BadToken, Claims, VerifiedClaims};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{BadName, Name};
+use crate::json::Json;
 use crate::limits::{Limit, Limits};
 use crate::protocol::readable;
 use crate::time::{Instant, Now};
@@ -115,7 +116,7 @@ impl fmt::Display for Flaw {
 /// The user and the rights that a valid token proves.
 pub(crate) struct Identity {
     pub user: Name,
-    pub info: Option<String>,
+    pub info: Option<Json>,
     pub channels: Vec<Name>,
     /// The room of a room token.
     pub channel: Option<String>,

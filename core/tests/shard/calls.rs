@@ -4,7 +4,6 @@ use crate::world::{World, with, world};
 use parlor_core::api::{Command, HistoryQuery, Reply};
 use parlor_core::{Limits, Name, Policy};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Asserts that a call is refused because of this limit.
 fn refused(answer: &Value, limit: &str) {
@@ -149,8 +148,8 @@ fn the_publications_of_a_broadcast_share_their_payload() {
         }
     };
     let (a, b) = (read("a"), read("b"));
-    assert!(Arc::ptr_eq(&a.data, &b.data) && a.tags.is_some());
-    assert!(a.tags.zip(b.tags).is_some_and(|(a, b)| Arc::ptr_eq(&a, &b)));
+    assert!(a.data.is_shared_with(&b.data) && a.tags.is_some());
+    assert!(a.tags.zip(b.tags).is_some_and(|(a, b)| a.is_shared_with(&b)));
 }
 
 /// All that a method lists, part by part, with what is done between two parts.

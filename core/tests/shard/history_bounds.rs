@@ -1,6 +1,6 @@
 //! What rooms retain is bounded, and no bound on it holds up what is delivered.
 
-use crate::world::{World, claims, with};
+use crate::world::{World, claims, raw, with};
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::LogView;
 use parlor_core::{Input, Limit, Limits, Lost, Policy};
@@ -342,7 +342,7 @@ fn the_same_is_true_of_what_clients_publish_under_a_name() {
     let mut world = bounded(1000);
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"subscribe":{"channel":"a"}}"#);
-    world.prove(parlor_core::Claims { info: Some(r#"{"name":"Ada"}"#.into()), ..claims("ada") });
+    world.prove(parlor_core::Claims { info: Some(raw(r#"{"name":"Ada"}"#)), ..claims("ada") });
     for number in 0..30 {
         let data = "x".repeat(98);
         world.say(conn, &json!({"id": 3, "publish": {"channel": "a", "data": data}}).to_string());

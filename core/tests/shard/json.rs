@@ -1,6 +1,6 @@
 //! The `json` protocol as an SDK sees it.
 
-use crate::world::{World, claims, with, world};
+use crate::world::{World, claims, raw, with, world};
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::PhaseView;
 use parlor_core::{Claims, Input, Instant, Limits, Policy};
@@ -146,7 +146,7 @@ fn a_token_proves_a_user() {
     assert!(world.read(conn).is_empty(), "what follows waits");
     assert_eq!(world.tokens[0].1, "t");
     let exp = Some(1_700_000_060);
-    let info = Some(r#"{"name":"Ada"}"#.into());
+    let info = Some(raw(r#"{"name":"Ada"}"#));
     world.prove(Claims { exp, info, channels: vec!["news".into(), "news".into()], ..claims("ada") });
     let replies = world.read_json(conn);
     assert_eq!(replies.iter().map(|reply| reply["id"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);

@@ -1,6 +1,6 @@
 //! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
 
-use crate::world::{World, parse, with};
+use crate::world::{World, parse, raw, with};
 use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
@@ -111,7 +111,7 @@ fn bring_to(world: &mut World, phase: &str) -> ConnId {
         }
         "cut off" => {
             let conn = world.json();
-            world.call(Command::PublishAll { data: "1".into() }).expect("done");
+            world.call(Command::PublishAll { data: raw("1") }).expect("done");
             world.input(Input::Flushed { conn, bytes: 1 });
             world.input(Input::Lost { conn, cause: Lost::Eof });
             conn
@@ -161,7 +161,7 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
             next_deadline(world);
         }
         "write stalls" => {
-            world.call(Command::PublishAll { data: "1".into() }).expect("done");
+            world.call(Command::PublishAll { data: raw("1") }).expect("done");
             world.input(Input::Flushed { conn, bytes: 0 });
             next_deadline(world);
         }
@@ -169,7 +169,7 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
         "kick" => kick(world),
         "shutdown" => world.input(Input::Shutdown),
         "outbox full" => {
-            let call = || Command::PublishAll { data: "1".into() };
+            let call = || Command::PublishAll { data: raw("1") };
             world.call(call()).expect("done");
             if method(world, conn) == "ping" {
                 world.input(Input::Flushed { conn, bytes: 0 });

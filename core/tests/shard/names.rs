@@ -1,6 +1,6 @@
 //! Names of rooms and users: what they may be, wherever they come from.
 
-use crate::world::{World, claims, with, world};
+use crate::world::{World, claims, raw, with, world};
 use parlor_core::admission::route::{RouteError, Routes};
 use parlor_core::{Claims, ConnId, Limits, Policy};
 use serde_json::{Value, json};
@@ -139,6 +139,6 @@ fn infos_may_have_joiners_and_marks() {
     let mut world = world();
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    world.prove(Claims { info: Some("\"\u{202E}\u{200D}\"".into()), ..claims("ann") });
+    world.prove(Claims { info: Some(raw("\"\u{202E}\u{200D}\"")), ..claims("ann") });
     assert_eq!(world.read_json(conn)[0]["connect"]["client"].as_str().map(str::len), Some(36));
 }

@@ -1,6 +1,6 @@
 //! Who is in a room, who comes and goes, and subscriptions that the server or a token decides on.
 
-use crate::world::{World, claims, with, world};
+use crate::world::{World, claims, raw, with, world};
 use parlor_core::{BadToken, Claims, ConnId, Input, Limit, Limits, Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -9,7 +9,7 @@ const A: &str = "01010101-0101-0101-0101-010101010101";
 const B: &str = "02020202-0202-0202-0202-020202020202";
 
 fn user(world: &mut World, name: &str) -> ConnId {
-    world.json_with(Claims { info: Some(r#"{"n":1}"#.into()), ..claims(name) }).0
+    world.json_with(Claims { info: Some(raw(r#"{"n":1}"#)), ..claims(name) }).0
 }
 
 fn ask(world: &mut World, conn: ConnId, command: Value) -> Value {
@@ -149,7 +149,7 @@ fn a_rooms_own_token_lets_in_and_says_who_it_is_there() {
         assert_eq!(replies[1]["error"]["code"], 103, "what followed is heard then");
     }
     world.say(a, with_token);
-    world.prove(Claims { exp: Some(1_700_000_030), info: Some("7".into()), ..good });
+    world.prove(Claims { exp: Some(1_700_000_030), info: Some(raw("7")), ..good });
     let replies = world.read_json(a);
     assert_eq!((&replies[0]["subscribe"]["expires"], &replies[0]["subscribe"]["ttl"]), (&json!(true), &json!(30)));
     let info = json!({"client": A, "user": "ada", "conn_info": {"n": 1}, "chan_info": 7});
@@ -204,7 +204,7 @@ fn a_membership_that_is_renewed_with_an_expired_token_ends_at_once() {
 fn a_token_that_renews_counts_whole_while_its_room_is_joined() {
     let mut world = world();
     let a = user(&mut world, "ada");
-    let renewal = Claims { channel: Some("x".into()), info: Some("7".into()), ..claims("ada") };
+    let renewal = Claims { channel: Some("x".into()), info: Some(raw("7")), ..claims("ada") };
     ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
     world.say(a, r#"{"id":3,"sub_refresh":{"channel":"x","token":"s"}}"#);
     world.prove(renewal.clone());

@@ -1,6 +1,6 @@
 //! What tokens give and take: users, rooms and infos, for as long as they are valid.
 
-use crate::world::{World, claims, with, with_config, world};
+use crate::world::{World, claims, raw, with, with_config, world};
 use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Name, Policy, UserLimit};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -143,10 +143,10 @@ fn a_refreshed_tokens_info_is_seen_in_presence_and_in_what_is_published() {
     let mut world = world();
     let watcher = world.json();
     world.say(watcher, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true}}"#);
-    let info = |text: &str| Claims { info: Some(text.into()), ..ann(&["a"]) };
+    let info = |text: &str| Claims { info: Some(raw(text)), ..ann(&["a"]) };
     let conn = connected(&mut world, info("1"));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"own","token":"t"}}"#);
-    world.prove(Claims { channel: Some("own".into()), info: Some("5".into()), ..claims("ann") });
+    world.prove(Claims { channel: Some("own".into()), info: Some(raw("5")), ..claims("ann") });
     world.read(conn);
     world.read(watcher);
     refresh(&mut world, conn, info("1"));
@@ -208,8 +208,7 @@ fn a_client_that_asks_for_a_room_where_it_is_may_watch_it() {
 fn a_rooms_token_takes_away_only_what_it_gave() {
     let limits = Limits { expiry_grace: Duration::ZERO, token_leeway: Duration::ZERO, ..Limits::default() };
     let mut world = with(limits, Policy::open());
-    let room_token =
-        || Claims { channel: Some("a".into()), exp: Some(NOW + 5), info: Some("5".into()), ..claims("ann") };
+    let room_token = || Claims { channel: Some("a".into()), exp: Some(NOW + 5), info: Some(raw("5")), ..claims("ann") };
     let conn = connected(&mut world, ann(&[]));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
     world.prove(room_token());
@@ -231,7 +230,7 @@ fn a_rooms_token_takes_away_only_what_it_gave() {
 #[test]
 fn a_token_says_only_so_much_of_its_user() {
     let mut world = with(Limits { info_bytes: 20, ..Limits::default() }, Policy::open());
-    let info = |bytes: usize| Claims { info: Some(format!("\"{}\"", "x".repeat(bytes - 2))), ..ann(&[]) };
+    let info = |bytes: usize| Claims { info: Some(raw(&format!("\"{}\"", "x".repeat(bytes - 2)))), ..ann(&[]) };
     let conn = connected(&mut world, info(20));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
     world.prove(Claims { channel: Some("a".into()), ..info(21) });
@@ -282,7 +281,7 @@ fn a_plain_refresh_that_is_too_early_or_too_late_is_closed_as_in_json() {
 fn a_rooms_refreshed_token_counts_whole() {
     let mut world = world();
     let conn = connected(&mut world, claims("ann"));
-    let token = |info: &str| Claims { channel: Some("a".into()), info: Some(info.into()), ..claims("ann") };
+    let token = |info: &str| Claims { channel: Some("a".into()), info: Some(raw(info)), ..claims("ann") };
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
     world.prove(token("1"));
     world.say(conn, r#"{"id":3,"sub_refresh":{"channel":"a","token":"t"}}"#);

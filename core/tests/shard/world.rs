@@ -5,7 +5,7 @@ use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
-use parlor_core::{Input, Limits, Now, Policy, Shard, Upgrade, VerifiedClaims};
+use parlor_core::{Input, Json, Limits, Now, Policy, Shard, Upgrade, VerifiedClaims};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{Cursor, ErrorKind};
@@ -234,6 +234,10 @@ pub fn parse(bytes: Vec<u8>) -> Vec<Message> {
             Err(other) => panic!("the server sent {other:?}"),
         }
     }
+}
+
+pub fn raw(text: &str) -> Json {
+    Json::parse(text).expect("JSON")
 }
 
 pub fn claims(user: &str) -> Claims {

@@ -11,7 +11,8 @@ use crate::world::names;
 use crate::world::setup::Setup;
 use parlor_core::api::json;
 use parlor_core::{
-    BadToken, CallId, Claims, Config, ConnId, Input, Instant, Lost, Now, Shard, Upgrade, VerifiedClaims, Violation,
+    BadToken, CallId, Claims, Config, ConnId, Input, Instant, Json, Lost, Now, Shard, Upgrade, VerifiedClaims,
+    Violation,
 };
 use std::net::IpAddr;
 
@@ -156,7 +157,7 @@ impl<'a> Bench<'a> {
                 .copied()
                 .flatten(),
             nbf: (what >> 4 == 15).then_some(now + 60),
-            info: (which & 4 != 0).then(|| format!(r#"{{"n":{which}}}"#)),
+            info: (which & 4 != 0).then(|| Json::parse(&format!(r#"{{"n":{which}}}"#)).expect("it is JSON")),
             channels: (0..3).filter(|room| which >> 3 & 1 << room != 0).map(names::room_name).collect(),
             channel: (which & 0x40 != 0).then(|| names::room_name(usize::from(which >> 7))),
             ..Claims::default()

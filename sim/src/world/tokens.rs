@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};
 use crate::world::names;
-use parlor_core::{BadToken, Claims, Input, VerifiedClaims};
+use parlor_core::{BadToken, Claims, Input, Json, VerifiedClaims};
 
 impl<S: Subject> World<S> {
     /// A token that this client shows, for a room if there is one.
@@ -96,7 +96,7 @@ impl<S: Subject> World<S> {
             sub: user.map(names::user_name).unwrap_or_default(),
             exp: outcome.exp.map(|exp| i64::try_from(exp).expect("this century")),
             nbf: outcome.nbf.map(|nbf| i64::try_from(nbf).expect("this century")),
-            info: bad_info.or_else(|| outcome.info.clone()),
+            info: bad_info.or_else(|| outcome.info.clone()).map(|info| Json::parse(&info).expect("it is JSON")),
             channels: match verdict {
                 Verdict::LongRoom => vec!["x".repeat(self.config().limits.room_name_bytes + 1)],
                 Verdict::Crowded => crowd.map(|room| format!("crowd-{room}")).collect(),

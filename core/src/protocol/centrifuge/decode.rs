@@ -1,7 +1,8 @@
 //! The decoder of the Centrifuge client protocol: text frames to commands.
 
+use crate::json::Json;
 use crate::protocol::history::HistoryFields;
-use crate::protocol::raw::{one_line, or_default, present};
+use crate::protocol::raw::{or_default, present};
 use crate::publication::Replay;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -273,8 +274,8 @@ pub(crate) struct Publish<'a> {
 
 impl Publish<'_> {
     /// Returns the payload in one line; `None` when there is none.
-    pub fn payload(&self) -> Option<String> {
-        self.data.map(one_line)
+    pub fn payload(&self) -> Option<Json> {
+        self.data.map(Json::from)
     }
 
     /// Returns the first field with an unsupported request: a map of keys.

@@ -235,11 +235,11 @@ impl<V: Version> Naive<V> {
                 Ok(Reply::Published(position))
             }
             Command::PublishAll { data } => {
-                let task = Task::broadcast(self.new_task(), data.into(), &self.manager);
+                let task = Task::broadcast(self.new_task(), data.as_str().into(), &self.manager);
                 self.start(task);
                 Ok(Reply::Done)
             }
-            Command::Send { client, data } => self.send_personal(client, data.into()),
+            Command::Send { client, data } => self.send_personal(client, data.as_str().into()),
             _ => Err(Error::from(ErrorCode::NotAvailable)),
         };
         vec![Effect::Reply { call, result: Box::new(result) }]

@@ -1,9 +1,14 @@
 //! Rooms over real sockets: which member gets what, and that one member's trouble does not delay the others.
 
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
 mod common;
 
-use common::{Client, PING, PONG, TEXT, World, api, closed, frame, health, publish, start, token, wait_until};
+use common::{
+    Client, PATIENCE, PING, PONG, TEXT, World, api, closed, frame, health, publish, start, token, wait_until,
+};
 use parlor::config::Settings;
+use parlor::server::Server;
 use parlor_core::CloseCause;
 use parlor_core::limits::Rate;
 use serde_json::{Value, json};
@@ -11,7 +16,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::net::Shutdown;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// The settings of the service that is replaced, on a free port.
 fn ansflow(settings: &mut Settings) {
@@ -102,54 +109,103 @@ fn one_call_for_each_way_to_address_clients() {
     assert_eq!(connections["result"]["connections"].as_object().unwrap().len(), 1, "{connections}");
 }
 
-#[test]
-fn one_that_stops_reading_costs_the_others_nothing() {
-    const OTHERS: usize = 20;
-    const LINES: usize = 300;
-    let server = start(|settings| settings.limits.close_timeout = std::time::Duration::from_millis(200));
-    let address = server.address();
-    let _stuck = Client::connect(address, "/ws/talk");
-    let others: Vec<_> = (0..OTHERS)
-        .map(|_| {
-            let mut member = Client::connect(address, "/ws/talk?greeting=off");
+/// A room whose members read, and say so.
+struct Readers {
+    server: Server,
+    read: Receiver<usize>,
+}
+
+const READERS: usize = 20;
+const LINES: usize = 100;
+
+impl Readers {
+    fn new() -> Self {
+        // One that does not read stays for as long as this takes.
+        let server = start(|settings| {
+            (settings.limits.outbox_bytes, settings.limits.write_timeout) = (64 << 20, 2 * PATIENCE);
+            settings.limits.close_timeout = Duration::from_millis(200);
+        });
+        let (reads, read) = channel();
+        for _ in 0..READERS {
+            let (mut member, reads) = (Client::connect(server.address(), "/ws/talk?greeting=off"), reads.clone());
             thread::spawn(move || {
-                for line in 0..LINES {
-                    assert_eq!(member.receive()["line"], line);
+                for _ in 0..LINES {
+                    let line = member.receive()["line"].as_u64().unwrap();
+                    reads.send(usize::try_from(line).unwrap()).unwrap();
                 }
-            })
-        })
-        .collect();
-    wait_until("everyone's arrival", || health(address)["memberships"] == OTHERS + 1);
-    for line in 0..LINES {
-        publish(address, "talk", &json!({"line": line, "rest": "x".repeat(60_000)}));
+            });
+        }
+        wait_until("everyone's arrival", || health(server.address())["memberships"] == READERS);
+        Self { server, read }
     }
-    for other in others {
-        other.join().unwrap();
+
+    /// Publishes all lines, each when everyone has read the one before, and returns the median of the times that this takes.
+    fn read_all(&self) -> Duration {
+        let times = (0..LINES).map(|line| {
+            let start = Instant::now();
+            publish(self.server.address(), "talk", &json!({"line": line, "rest": "x".repeat(60_000)}));
+            (0..READERS).for_each(|_| assert_eq!(self.read.recv_timeout(PATIENCE), Ok(line)));
+            start.elapsed()
+        });
+        median(times.collect())
     }
-    wait_until("the end of the slow one", || closed(address, CloseCause::Slow) == 1);
-    wait_until("an empty server", || health(address)["connections"] == 0 && health(address)["rooms"] == 0);
 }
 
 #[test]
-fn one_that_never_stops_talking_costs_the_others_little() {
-    let mut world = World::with(|settings| {
+fn one_that_stops_reading_costs_the_others_nothing() {
+    let without = Readers::new().read_all();
+    let readers = Readers::new();
+    let address = readers.server.address();
+    let _stuck = Client::connect(address, "/ws/talk");
+    wait_until("its arrival", || health(address)["memberships"] == READERS + 1);
+    let with = readers.read_all();
+    assert!(
+        health(address)["outbox_bytes"].as_u64().unwrap() > (LINES as u64 / 2) * 60_000,
+        "most of it waits for one"
+    );
+    println!("{with:?} beside it, {without:?} without it");
+    assert!(with < 3 * without + Duration::from_millis(10), "{with:?} beside it, {without:?} without it");
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn those_who_never_stop_talking_cost_the_others_little() {
+    let unlimited = |settings: &mut Settings| {
         settings.limits.client_commands = Rate::OFF;
         settings.limits.client_frames = Rate::OFF;
-    });
-    let mut loud = Client::connect(world.address, "/ws/loud?greeting=off");
-    let socket = loud.socket.try_clone().unwrap();
-    let talk = thread::spawn(move || {
-        let lines = frame(0x80 | TEXT, br#"{"type":"nonsense"}"#).repeat(1000);
-        // It ends when the test hangs up.
-        while loud.socket.write_all(&lines).is_ok() {}
-    });
-    wait_until("some noise", || health(world.address)["totals"]["unknown_types"].as_u64().unwrap() > 10_000);
-    for _ in 0..50 {
+    };
+    // The machine is as busy for the one server as for the other.
+    let (mut beside, mut apart) = (World::with(unlimited), World::with(unlimited));
+    let talk = |number: usize| {
+        let mut loud = Client::connect(beside.address, &format!("/ws/loud{number}?greeting=off"));
+        let socket = loud.socket.try_clone().unwrap();
+        let talking = thread::spawn(move || {
+            let lines = frame(0x80 | TEXT, br#"{"type":"nonsense"}"#).repeat(1000);
+            // It ends when the test hangs up.
+            while loud.socket.write_all(&lines).is_ok() {}
+        });
+        (socket, talking)
+    };
+    let loud: Vec<_> = (0..8).map(talk).collect();
+    wait_until("some noise", || health(beside.address)["totals"]["unknown_types"].as_u64().unwrap() > 10_000);
+    let time = |world: &mut World| {
+        let start = Instant::now();
         world.is_unaffected();
+        start.elapsed()
+    };
+    let (with, without): (Vec<_>, Vec<_>) = (0..20).map(|_| (time(&mut beside), time(&mut apart))).unzip();
+    let (with, without) = (median(with), median(without));
+    println!("{with:?} beside them, {without:?} apart from them");
+    assert!(with < 5 * without + Duration::from_millis(600), "{with:?} beside them, {without:?} apart from them");
+    for (socket, talking) in loud {
+        assert!(!talking.is_finished(), "it talks all the time");
+        socket.shutdown(Shutdown::Both).unwrap();
+        talking.join().unwrap();
     }
-    assert!(!talk.is_finished(), "it talks all the time");
-    socket.shutdown(Shutdown::Both).unwrap();
-    talk.join().unwrap();
 }
 
 #[test]

@@ -11,8 +11,10 @@
 //! 2. Enforce it where `limits.<name>` is read. A refusal names the [`Limit`]: `Error::limit`, `CloseReason::naming`,
 //!    `RouteError::Limit`, `hit`.
 //! 3. Let the reference model of the simulator expect it (`sim/src/reference`).
-//! 4. Add a test that reaches it, listed in `shell/tests/codes/`. `shell/tests/http.rs` compares the README's table, and
-//!    prints the table to write.
+//! 4. Reach it in a test: `shell/tests/codes/limits.rs` does not compile without a function that does, and checks that it
+//!    is counted by its name.
+//!
+//! The README's table is generated: `shell/tests/http.rs` compares it, and prints the table to write.
 
 pub(crate) mod gcra;
 mod table;

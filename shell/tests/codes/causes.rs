@@ -1,41 +1,65 @@
-//! Every cause of an end, with its test.
+//! Every cause of an end, with what ends a connection for it.
 
 use super::*;
 
-/// Every cause of an end, and a test in which a connection ends for it.
-const CAUSES: &[(CloseCause, &str, &str)] = &[
-    (CloseCause::Protocol, "shell/tests/codes/ends.rs", "unmasked_frame"),
-    (CloseCause::Binary, "shell/tests/codes/ends.rs", "binary_message"),
-    (CloseCause::Utf8, "shell/tests/codes/ends.rs", "invalid_utf8"),
-    (CloseCause::TooLarge, "shell/tests/codes/ends.rs", "oversize_message"),
-    (CloseCause::Shutdown, "core/tests/shard/rooms.rs", "a_shutdown_tells_everyone_in_paced_steps"),
-    (CloseCause::Overloaded, "shell/tests/codes/ends.rs", "overloaded"),
-    (CloseCause::Expired, "shell/tests/codes/ends.rs", "expired_connection"),
-    (CloseCause::Slow, "shell/tests/rooms.rs", "one_that_stops_reading_costs_the_others_nothing"),
-    (CloseCause::WriteTimeout, "shell/tests/codes/ends.rs", "no_write_progress"),
-    (CloseCause::NoPong, "shell/tests/codes/ends.rs", "no_pong"),
-    (CloseCause::Unfinished, "shell/tests/codes/ends.rs", "unfinished_message"),
-    (CloseCause::Rate, "shell/tests/codes/ends.rs", "commands_without_end"),
-    (CloseCause::Hoards, "shell/tests/codes/ends.rs", "unfinished_beyond_the_node"),
-    (CloseCause::UserFull, "shell/tests/codes/ends.rs", "too_many_of_a_user"),
-    (CloseCause::TokenRequired, "shell/tests/codes/ends.rs", "missing_token"),
-    (CloseCause::InvalidToken, "shell/tests/codes/ends.rs", "invalid_token"),
-    (CloseCause::BadRequest, "shell/tests/codes/ends.rs", "malformed_json"),
-    (CloseCause::Stale, "shell/tests/codes/ends.rs", "stale"),
-    (CloseCause::Backend, "shell/tests/codes/ends.rs", "disconnected"),
-    (CloseCause::UserConnections, "shell/tests/codes/ends.rs", "replaced"),
-    (CloseCause::Rooms, "shell/tests/codes/ends.rs", "too_many_channels"),
-    (CloseCause::HandshakeTimeout, "shell/tests/host.rs", "a_101_that_does_not_leave_ends_the_connection"),
-    (CloseCause::PeerClose, "shell/tests/rooms.rs", "a_close_without_a_code_is_answered_in_kind"),
-    (CloseCause::PeerEof, "shell/tests/host.rs", "the_end_of_the_stream_ends_the_connection"),
-    (CloseCause::PeerReset, "shell/tests/ends.rs", "a_reset_is_not_a_stalled_write"),
-];
+/// Ends a connection for a cause. A new cause does not compile without a function that does.
+fn ended_by(cause: CloseCause) -> fn() {
+    match cause {
+        CloseCause::Protocol => unmasked_frame,
+        CloseCause::Binary => binary_message,
+        CloseCause::Utf8 => invalid_utf8,
+        CloseCause::TooLarge => oversize_message,
+        CloseCause::Shutdown => shutdown,
+        CloseCause::Overloaded => overloaded,
+        CloseCause::Expired => expired_connection,
+        CloseCause::Slow => slow_client,
+        CloseCause::WriteTimeout => no_write_progress,
+        CloseCause::NoPong => no_pong,
+        CloseCause::Unfinished => unfinished_message,
+        CloseCause::Rate => commands_without_end,
+        CloseCause::Hoards => unfinished_beyond_the_node,
+        CloseCause::UserFull => too_many_of_a_user,
+        CloseCause::TokenRequired => missing_token,
+        CloseCause::InvalidToken => invalid_token,
+        CloseCause::BadRequest => malformed_json,
+        CloseCause::Stale => stale,
+        CloseCause::Backend => disconnected,
+        CloseCause::UserConnections => replaced,
+        CloseCause::Rooms => too_many_channels,
+        CloseCause::HandshakeTimeout => unanswered_upgrade,
+        CloseCause::PeerClose => client_that_closes,
+        CloseCause::PeerEof => client_that_ends_its_stream,
+        CloseCause::PeerReset => client_that_resets,
+    }
+}
 
 #[test]
-fn every_cause_of_an_end_has_a_test() {
-    let listed: Vec<CloseCause> = CAUSES.iter().map(|(cause, ..)| *cause).collect();
-    assert_eq!(listed, CloseCause::ALL);
-    for (cause, file, test) in CAUSES {
-        has_test(cause.name(), file, test);
-    }
+fn every_cause_ends_a_connection_and_is_counted_by_its_name() {
+    let tests = CloseCause::ALL.iter().map(|cause| (Some(Told::Cause(cause.name().into())), ended_by(*cause)));
+    each_is_told(tests.collect());
+}
+
+fn client_that_closes() {
+    let mut world = World::new();
+    let mut client = world.client();
+    client.send_close(1000);
+    client.end();
+    world.is_unaffected();
+}
+
+fn client_that_ends_its_stream() {
+    let mut world = World::new();
+    let mut client = world.client();
+    client.half_close();
+    client.end();
+    world.is_unaffected();
+}
+
+fn client_that_resets() {
+    let mut world = World::new();
+    let client = Client::connect(world.address, "/ws/room");
+    // To close a socket that has unread bytes, here the greeting, resets it.
+    client.socket.peek(&mut [0]).unwrap();
+    drop(client);
+    world.is_unaffected();
 }

@@ -47,10 +47,16 @@ pub fn oversize_in_fragments() {
 pub fn shutdown() {
     let world = World::new();
     let mut client = world.client();
+    let mut other = world.client();
     world.server.stop();
     assert_eq!(client.close(), (3001, "shutdown".into()));
     client.send_close(3001);
     client.end();
+    drop(client);
+    // As long as another does not answer its Close, the server can be asked.
+    wait_until("the count of it", || closed(world.address, CloseCause::Shutdown) >= 1);
+    other.send_close(3001);
+    other.end();
 }
 
 pub fn overloaded() {
@@ -61,8 +67,13 @@ pub fn overloaded() {
     world.is_unaffected();
 }
 
+/// What a token gave ends when the token does.
+pub fn at_its_expiry(settings: &mut Settings) {
+    (settings.limits.expiry_grace, settings.limits.token_leeway) = (Duration::ZERO, Duration::ZERO);
+}
+
 pub fn expired_connection() {
-    let mut world = World::with(|settings| settings.limits.expiry_grace = Duration::ZERO);
+    let mut world = World::with(at_its_expiry);
     let mut client = Client::json(world.address, &token(&json!({"sub": "client", "exp": unix(1)})));
     assert_eq!(client.close().0, 3005);
     world.is_unaffected();

@@ -1,11 +1,13 @@
-//! Every close code, unsubscribe code, error code and HTTP status that the server can produce: what triggers it, and the
-//! proof; and every limit, with the test in which somebody reaches it.
+//! Every close code, unsubscribe code, error code and HTTP status that the server can produce, and what triggers it; every
+//! limit and every cause of an end, and what reaches it.
 //!
-//! Each row is a test. Each has a member of another room beside it, which must not notice.
+//! Each row is a test, in which a client has to be told the row's code. Each has a member of another room beside it, which
+//! must not notice. A new limit, cause or error code does not compile without what triggers it.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bounds;
 mod calls;
 mod causes;
 mod commands;
@@ -14,12 +16,15 @@ mod limits;
 mod memberships;
 mod requests;
 
+use bounds::*;
 use calls::*;
 use commands::*;
 use ends::*;
 use memberships::*;
 use requests::*;
 
+use common::told::Told::{self, Api, Close, Command, Http, Unsubscribe};
+use common::told::{note, was_told};
 use common::{
     BINARY, CLOSE, Client, PATIENCE, PING, PONG, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits,
     http, publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
@@ -28,40 +33,26 @@ use parlor::config::Settings;
 use parlor_core::close::{ABNORMAL, NO_STATUS};
 use parlor_core::error::{ErrorCode, UnsubscribeReason};
 use parlor_core::limits::Rate;
-use parlor_core::{CloseCause, UserLimit};
+use parlor_core::{CloseCause, Limit, UserLimit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Code {
-    /// In a Close frame.
-    Close(u16),
-    /// In an unsubscribe push.
-    Unsubscribe(u16),
-    /// In a reply to a `json` command.
-    Command(u16),
-    /// In the body of an API call's answer.
-    Api(u16),
-    /// An HTTP status.
-    Http(u16),
-}
-use Code::{Api, Close, Command, Http, Unsubscribe};
-
 macro_rules! rows {
-    ($($code:expr, $trigger:literal => $test:ident;)*) => {
-        const ROWS: &[(Code, &str)] = &[$(($code, $trigger)),*];
+    ($($code:ident($number:literal), $trigger:literal => $test:ident;)*) => {
+        const ROWS: &[(Told, &str)] = &[$(($code($number), $trigger)),*];
 
         mod row {
             $(
                 #[test]
                 fn $test() {
                     super::$test();
+                    let code = super::$code($number);
+                    assert!(super::was_told(&code), "{code:?} did not come");
                 }
             )*
         }
@@ -81,7 +72,6 @@ rows! {
     Close(3005), "a token runs out" => expired_connection;
     Close(3005), "a refresh with an expired token" => expired_refresh;
     Close(3008), "a client does not read while its room talks" => slow_client;
-    Close(3009), "a client does not read for write_timeout" => no_write_progress;
     Close(3012), "no answer to a ping" => no_pong;
     Close(3012), "a message that does not end" => unfinished_message;
     Close(3013), "more is unfinished than inbound_bytes_total" => unfinished_beyond_the_node;
@@ -160,24 +150,26 @@ rows! {
 
 #[test]
 fn every_code_has_a_row() {
-    let rows: BTreeSet<Code> = ROWS.iter().map(|(code, _)| *code).collect();
+    let rows: BTreeSet<&Told> = ROWS.iter().map(|(code, _)| code).collect();
     let mut missing = Vec::new();
-    let codes = CloseCause::ALL.iter().map(|cause| cause.reason().code());
+    // Who does not read cannot be told that it is too late: this code is only counted.
+    let causes = CloseCause::ALL.iter().filter(|cause| **cause != CloseCause::WriteTimeout);
+    let codes = causes.map(|cause| cause.reason().code());
     for code in codes.filter(|code| ![NO_STATUS, ABNORMAL].contains(code)) {
         missing.extend(Some(Close(code)).filter(|code| !rows.contains(code)));
     }
     for reason in UnsubscribeReason::ALL {
         missing.extend(Some(Unsubscribe(reason.code)).filter(|code| !rows.contains(code)));
     }
-    for code in (0..1000).filter_map(error_code) {
-        let (in_commands, in_api) = produced(code);
+    for code in ErrorCode::ALL {
+        let (in_commands, in_api) = produced(*code);
         missing.extend(Some(Command(code.number())).filter(|code| in_commands != rows.contains(code)));
         missing.extend(Some(Api(code.number())).filter(|code| in_api != rows.contains(code)));
     }
     assert!(missing.is_empty(), "without a row, or with one too many: {missing:?}");
 }
 
-/// Whether a client can get this code in a reply, and a backend in an answer. A new code does not compile without a word here.
+/// Whether a client can be told this code in a reply, and a backend in an answer.
 fn produced(code: ErrorCode) -> (bool, bool) {
     match code {
         // Nothing outside can make the server fail inside.
@@ -198,28 +190,20 @@ fn produced(code: ErrorCode) -> (bool, bool) {
     }
 }
 
-fn error_code(number: u16) -> Option<ErrorCode> {
-    use ErrorCode::*;
-    let all = [
-        Internal,
-        Unauthorized,
-        UnknownRoom,
-        PermissionDenied,
-        MethodNotFound,
-        AlreadySubscribed,
-        LimitExceeded,
-        BadRequest,
-        NotAvailable,
-        TokenExpired,
-        TooManyRequests,
-        Unrecoverable,
-    ];
-    all.into_iter().find(|code| code.number() == number)
-}
-
-/// Every test that a row names is in the file that it names.
-fn has_test(what: &str, file: &str, test: &str) {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let text = fs::read_to_string(top.join(file)).unwrap();
-    assert!(text.contains(&format!("fn {test}()")), "{what}: no {test} in {file}");
+/// Runs tests side by side, in each of which this has to be told, if anything.
+fn each_is_told(tests: Vec<(Option<Told>, fn())>) {
+    let tests = Mutex::new(tests.into_iter());
+    let next = || tests.lock().unwrap().next();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some((told, test)) = next() {
+                    println!("{told:?}");
+                    common::told::forget();
+                    test();
+                    assert!(told.iter().all(was_told), "{told:?} did not come");
+                }
+            });
+        }
+    });
 }

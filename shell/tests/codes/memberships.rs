@@ -32,7 +32,7 @@ pub fn room_token(exp: i64) -> String {
 }
 
 pub fn expired_membership() {
-    let mut world = World::with(|settings| settings.limits.expiry_grace = Duration::ZERO);
+    let mut world = World::with(at_its_expiry);
     let mut client = world.client();
     let reply = client.ask(&json!({"id": 2, "subscribe": {"channel": "room", "token": room_token(1)}}));
     assert_eq!(reply["subscribe"]["expires"], true, "{reply}");

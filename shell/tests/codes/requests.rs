@@ -303,5 +303,6 @@ pub fn refused_while_stopping() {
     assert_eq!(health(world.address)["status"], "stopping");
     client.send_close(3001);
     client.end();
+    drop(client);
     world.server.wait().unwrap();
 }

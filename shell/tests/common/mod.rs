@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
 pub mod program;
+pub mod told;
 
 use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};
@@ -113,7 +114,9 @@ pub fn ask(socket: &mut TcpStream, request: &[u8]) -> Answer {
     let mut body = vec![0; if request.starts_with(b"HEAD ") { 0 } else { length }];
     socket.read_exact(&mut body).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, body: String::from_utf8(body).unwrap() }
+    let answer = Answer { status, head, body: String::from_utf8(body).unwrap() };
+    told::note_answer(&answer);
+    answer
 }
 
 pub fn read_head(socket: &mut TcpStream) -> String {
@@ -149,7 +152,9 @@ pub fn publish(address: SocketAddr, room: &str, data: &Value) {
 }
 
 pub fn health(address: SocketAddr) -> Value {
-    get(address, "/health").json()
+    let health = get(address, "/health").json();
+    told::note_health(&health);
+    health
 }
 
 /// Number of connections that ended for this cause.
@@ -212,6 +217,7 @@ impl Client {
         socket.write_all(&request).unwrap();
         let head = read_head(&mut socket);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        told::note(told::Told::Http(101));
         Self { socket, head }
     }
 
@@ -287,7 +293,9 @@ impl Client {
     /// The next message, which must be JSON.
     pub fn receive(&mut self) -> Value {
         let text = self.text();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+        let message = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+        told::note_message(&message);
+        message
     }
 
     /// Reads on to the Close frame and returns its code and reason.
@@ -296,7 +304,9 @@ impl Client {
             let (opcode, payload) = self.frame().unwrap();
             if opcode == CLOSE {
                 let (code, reason) = payload.split_at(2);
-                return (u16::from_be_bytes(code.try_into().unwrap()), String::from_utf8(reason.into()).unwrap());
+                let code = u16::from_be_bytes(code.try_into().unwrap());
+                told::note(told::Told::Close(code));
+                return (code, String::from_utf8(reason.into()).unwrap());
             }
         }
     }
@@ -322,6 +332,8 @@ impl Client {
 
 /// A server, and a member of a room who must not notice what others do to it.
 pub struct World {
+    /// Dropped first, while the server is there.
+    _last_look: told::LastLook,
     pub server: Server,
     pub address: SocketAddr,
     bystander: Receiver<Value>,
@@ -352,7 +364,7 @@ impl World {
                 }
             }
         });
-        Self { server, address, bystander, published: 0 }
+        Self { _last_look: told::LastLook(address), server, address, bystander, published: 0 }
     }
 
     /// Checks that publications reach the bystander, once and in order, and that nothing else does.

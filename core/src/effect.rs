@@ -3,8 +3,9 @@
 use crate::api::Reply;
 use crate::close::{CloseCause, CloseReason};
 use crate::error::Error;
-use crate::ids::{ConnId, Name};
+use crate::ids::ConnId;
 use crate::input::CallId;
+use crate::names::{RoomName, UserId};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -78,13 +79,13 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A room got its first member.
-    Occupied(Name),
+    Occupied(RoomName),
     /// A room lost its last member.
-    Vacated(Name),
+    Vacated(RoomName),
     /// A user got the first connection.
-    Online(Name),
+    Online(UserId),
     /// A user lost the last connection.
-    Offline(Name),
+    Offline(UserId),
 }
 
 /// The effects of one input, in order. It borrows the shard: the next input comes after the last effect was taken.

@@ -257,10 +257,10 @@ const _: () = assert!(size_of::<Input>() <= 136, "inputs are moved");
 mod tests {
     use super::*;
     use crate::api::{Command, Message};
-    use crate::ids::Name;
     use crate::input::CallId;
     use crate::json::Json;
     use crate::link::HomeEvent;
+    use crate::names::RoomName;
     use crate::testing::audit_finds;
     use alloc::collections::BTreeMap;
 
@@ -281,7 +281,7 @@ mod tests {
                 skip_history: room == "a",
                 idempotency_key: None,
             };
-            let command = Command::Publish { channel: Name::from(room), message };
+            let command = Command::Publish { channel: RoomName::from(room), message };
             shard.handle(now, Input::Call { call: CallId(1), command }).for_each(drop);
         }
         shard
@@ -298,7 +298,7 @@ mod tests {
                     shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
                 }),
                 ("a turn ends with nothing undone", |shard| {
-                    shard.home.events.push_back(HomeEvent::Occupied(Name::from("a")))
+                    shard.home.events.push_back(HomeEvent::Occupied(RoomName::from("a")))
                 }),
             ],
         );

@@ -1,7 +1,8 @@
 //! The whole state of a shard as plain data, to be displayed or compared.
 
 use crate::close::CloseCause;
-use crate::ids::{ClientId, ConnId, Name};
+use crate::ids::{ClientId, ConnId};
+use crate::names::{RoomName, UserId};
 use crate::time::Instant;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +15,7 @@ pub struct Snapshot {
     /// The rooms with members, by name.
     pub rooms: Vec<RoomView>,
     /// The users with connections, by name.
-    pub users: Vec<(Name, Vec<ConnId>)>,
+    pub users: Vec<(UserId, Vec<ConnId>)>,
     /// The logs, by the name of their room: those of rooms with members and those that have numbered a publication.
     pub logs: Vec<LogView>,
     /// `true` after [`crate::Input::Shutdown`].
@@ -48,9 +49,9 @@ pub enum PhaseView {
         /// The progress of authentication: `unauthenticated`, `authenticating`, `joining` or `ready`.
         stage: &'static str,
         /// The user; empty for an anonymous connection and before authentication.
-        user: Name,
+        user: UserId,
         /// The rooms in the order of the connection's own table, with `true` for a confirmed membership.
-        rooms: Vec<(Name, bool)>,
+        rooms: Vec<(RoomName, bool)>,
         /// The event filter; empty for all events.
         events: Vec<String>,
     },
@@ -67,7 +68,7 @@ pub enum PhaseView {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoomView {
     /// The name.
-    pub name: Name,
+    pub name: RoomName,
     /// The members, in the order in which publications are delivered.
     pub members: Vec<ConnId>,
 }
@@ -76,7 +77,7 @@ pub struct RoomView {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogView {
     /// The name of the room.
-    pub name: Name,
+    pub name: RoomName,
     /// The epoch.
     pub epoch: String,
     /// The offset of the newest publication; 0 before the first.

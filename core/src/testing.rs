@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::Upgrade;
 use crate::json::Json;
+use crate::names::UserId;
 use crate::publication::{Draft, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -29,7 +30,7 @@ pub fn audit_finds<T>(make: impl Fn() -> T, audit: impl Fn(&T), wrongs: &[Wrong<
 
 /// Returns the info of an anonymous client.
 pub fn client_info(client: u8) -> Arc<ClientInfo> {
-    Arc::new(ClientInfo { client: ClientId([client; 16]), user: Name::empty(), info: None, room_info: None })
+    Arc::new(ClientInfo { client: ClientId([client; 16]), user: UserId::anonymous(), info: None, room_info: None })
 }
 
 /// Returns a draft that is to be retained.

@@ -9,7 +9,7 @@ use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::Host;
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
-use parlor_core::{Config, ConnId, Json, Limits, Name, Now, Upgrade};
+use parlor_core::{Config, ConnId, Json, Limits, Now, RoomName, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
@@ -83,7 +83,7 @@ fn published(publications: usize) -> Host<Sink> {
     for _ in 0..publications {
         let data = Json::parse(&format!("\"{}\"", "@".repeat(126))).expect("JSON");
         let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
-        let command = Command::Publish { channel: Name::room("room", 200).expect("a name"), message };
+        let command = Command::Publish { channel: RoomName::parse("room", 200).expect("a name"), message };
         drop(host.call(Now::default(), command));
     }
     host

@@ -4,7 +4,7 @@ use parlor::auth::TokenVerifier;
 use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
-use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Name, Now, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Now, RoomName, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -343,7 +343,7 @@ impl Room {
         for _ in 0..times {
             let data = Json::parse(data).expect("JSON");
             let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
-            let channel = Name::room("room", 200).expect("a name");
+            let channel = RoomName::parse("room", 200).expect("a name");
             drop(self.host.call(Now::default(), Command::Publish { channel, message }));
         }
     }
@@ -492,7 +492,7 @@ fn batch(publications: usize) -> Command {
         skip_history: false,
         idempotency_key: None,
     };
-    let channel = || Name::room("room", 200).unwrap();
+    let channel = || RoomName::parse("room", 200).unwrap();
     let publish = |number| ("publish", Ok(Command::Publish { channel: channel(), message: message(number) }));
     Command::Batch((0..publications).map(publish).collect())
 }

@@ -3,7 +3,7 @@
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
 use parlor_core::{
-    CallId, Config, ConnId, Effect, Input, Instant, Json, Limits, Lost, Name, Now, Policy, Shard, Upgrade,
+    CallId, Config, ConnId, Effect, Input, Instant, Json, Limits, Lost, Now, Policy, RoomName, Shard, Upgrade,
 };
 use std::collections::BTreeMap;
 
@@ -143,7 +143,7 @@ impl Scene {
             skip_history: false,
             idempotency_key: None,
         };
-        let channel = Name::room("room", 200).expect("a name");
+        let channel = RoomName::parse("room", 200).expect("a name");
         Input::Call { call: CallId(1), command: Command::Publish { channel, message } }
     }
 

@@ -1,8 +1,8 @@
 //! The routes of upgrade requests: from the request target to the protocol and the rooms of the connection.
 
 use crate::api::Position;
-use crate::ids::{BadName, Name};
 use crate::limits::{Limit, Limits};
+use crate::names::{BadName, RoomName};
 use crate::protocol::plain::Word;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
@@ -31,7 +31,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The rooms, each once, in the order of the URL.
-    pub rooms: Vec<Name>,
+    pub rooms: Vec<RoomName>,
     /// The token, from `?token=`.
     pub token: Option<String>,
     /// `true` when a greeting is sent; `?greeting=off` turns it off.
@@ -40,7 +40,7 @@ pub struct Plain {
     pub subscribed: Arc<str>,
     /// The positions to recover from, from `?since=<epoch>:<offset>` or several `?since=<room>:<epoch>:<offset>`. A
     /// room may also be one that the token adds, such as the personal room.
-    pub since: Vec<(Name, Position)>,
+    pub since: Vec<(RoomName, Position)>,
     /// The number of newest publications to replay in each room, from `?history=N`.
     pub history: usize,
     /// `true` when messages carry positions, from `?positions=on`.
@@ -115,7 +115,7 @@ impl Routes {
         if room.contains(PLACEHOLDER) && placeholders == 0 {
             return Err(format!("the room {room:?} uses {PLACEHOLDER}, which its route {path:?} does not have"));
         }
-        if let Err(wrong) = Name::client_room(room, usize::MAX) {
+        if let Err(wrong) = RoomName::parse_for_client(room, usize::MAX) {
             return Err(format!("the room {room:?} of the route {path:?}: {wrong}"));
         }
         let subscribed = Arc::from(subscribed.unwrap_or(SUBSCRIBED));
@@ -149,7 +149,7 @@ impl Routes {
         let (rooms, subscribed) = self.rooms_of(path, &query, limits)?;
         let since = values(&query, "since").map(|text| position(&text, &rooms, limits));
         // One position above the limit is enough to refuse all of them, so the rest is not parsed.
-        let since: Vec<(Name, Position)> =
+        let since: Vec<(RoomName, Position)> =
             since.take(limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
         if since.len() > limits.rooms_per_connection {
             return Err(too_many_rooms(limits));
@@ -174,7 +174,7 @@ impl Routes {
         path: &str,
         query: &[Parameter<'_>],
         limits: &Limits,
-    ) -> Result<(Vec<Name>, Arc<str>), RouteError> {
+    ) -> Result<(Vec<RoomName>, Arc<str>), RouteError> {
         if path == "/ws" {
             match query.iter().filter(|parameter| parameter.name == ROOM).count() {
                 0 => return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into())),
@@ -250,11 +250,11 @@ fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError
 }
 
 /// Returns the rooms without duplicates, in order.
-fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, limits: &Limits) -> Result<Vec<Name>, RouteError> {
+fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, limits: &Limits) -> Result<Vec<RoomName>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
     for room in named {
-        let room = Name::client_room(&room, limits.room_name_bytes).map_err(bad_name)?;
+        let room = RoomName::parse_for_client(&room, limits.room_name_bytes).map_err(bad_name)?;
         if known.insert(room.clone()) {
             rooms.push(room);
         }
@@ -276,14 +276,14 @@ fn too_many_rooms(limits: &Limits) -> RouteError {
 }
 
 /// Parses a position with its room, which is the only room of the URL when it is not named.
-fn position(text: &str, rooms: &[Name], limits: &Limits) -> Result<(Name, Position), RouteError> {
+fn position(text: &str, rooms: &[RoomName], limits: &Limits) -> Result<(RoomName, Position), RouteError> {
     let mut parts = text.rsplitn(3, ':');
     let offset = parts.next().and_then(|offset| offset.parse().ok());
     let (Some(offset), Some(epoch)) = (offset, parts.next()) else {
         return Err(RouteError::Bad("since is <epoch>:<offset> or <room>:<epoch>:<offset>".into()));
     };
     let room = match (parts.next(), rooms) {
-        (Some(room), _) => Name::room(room, limits.room_name_bytes).map_err(bad_name)?,
+        (Some(room), _) => RoomName::parse(room, limits.room_name_bytes).map_err(bad_name)?,
         (None, [room]) => room.clone(),
         (None, _) => return Err(RouteError::Bad("with several rooms since is <room>:<epoch>:<offset>".into())),
     };

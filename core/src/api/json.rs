@@ -3,9 +3,10 @@
 use crate::api::{Command, Connection, Info, Message, Page, Position, PublicationView, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
-use crate::ids::{BadName, ClientId, ClientInfo, Name};
+use crate::ids::{ClientId, ClientInfo};
 use crate::json::Json;
 use crate::limits::{Limit, LimitRow, Limits};
+use crate::names::{BadName, RoomName, UserId};
 use crate::protocol::history::{HistoryFields, Since};
 use crate::protocol::raw::{integer, number_bytes, object, or_default, push_number, push_string, string_bytes};
 use crate::protocol::readable;
@@ -116,12 +117,12 @@ pub(crate) fn reply_bytes(reply: &Reply) -> usize {
 }
 
 /// Returns the bytes of one room in the answer to `channels`, with the comma that follows.
-pub(crate) fn room_bytes(name: &Name, members: usize) -> usize {
+pub(crate) fn room_bytes(name: &RoomName, members: usize) -> usize {
     ":{\"num_clients\":},".len() + string_bytes(name) + number_bytes(members as u64)
 }
 
 /// Returns the bytes of one connection in the answer to `connections`, with the comma that follows. O(n) in its rooms.
-pub(crate) fn connection_bytes<'a>(user: &Name, protocol: &str, rooms: impl Iterator<Item = &'a Name>) -> usize {
+pub(crate) fn connection_bytes<'a>(user: &UserId, protocol: &str, rooms: impl Iterator<Item = &'a RoomName>) -> usize {
     let around =
         "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
     around + string_bytes(user) + protocol.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
@@ -258,18 +259,18 @@ impl<'a> Body<'a> {
         Ok((limit, cursor.filter(|cursor| !cursor.is_empty())))
     }
 
-    fn room(&mut self, limits: &Limits) -> Result<Name, Error> {
+    fn room(&mut self, limits: &Limits) -> Result<RoomName, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
         room(&name, limits)
     }
 
     /// Reads a room that connections may be subscribed to and unsubscribed from, which a personal room is not.
-    fn client_room(&mut self, limits: &Limits) -> Result<Name, Error> {
+    fn client_room(&mut self, limits: &Limits) -> Result<RoomName, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
-        Name::client_room(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))
+        RoomName::parse_for_client(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))
     }
 
-    fn user(&mut self, limits: &Limits) -> Result<Name, Error> {
+    fn user(&mut self, limits: &Limits) -> Result<UserId, Error> {
         let user: Cow<'a, str> = self.required("user")?;
         if user.is_empty() {
             return Err(bad("user: the anonymous user cannot be addressed"));
@@ -278,19 +279,19 @@ impl<'a> Body<'a> {
     }
 
     /// Reads the user of a filter; an empty name counts as absent.
-    fn maybe_user(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
+    fn maybe_user(&mut self, limits: &Limits) -> Result<Option<UserId>, Error> {
         let user: Option<Cow<'a, str>> = self.optional("user")?;
         user.filter(|user| !user.is_empty()).map(|user| self::user(&user, limits)).transpose()
     }
 
     /// Reads the room of a filter; an empty name counts as absent.
-    fn maybe_room(&mut self, limits: &Limits) -> Result<Option<Name>, Error> {
+    fn maybe_room(&mut self, limits: &Limits) -> Result<Option<RoomName>, Error> {
         let name: Option<Cow<'a, str>> = self.optional("channel")?;
         name.filter(|name| !name.is_empty()).map(|name| room(&name, limits)).transpose()
     }
 
     /// Reads the user and the selection of the user's connections.
-    fn whose(&mut self, limits: &Limits) -> Result<(Name, Which), Error> {
+    fn whose(&mut self, limits: &Limits) -> Result<(UserId, Which), Error> {
         let user = self.user(limits)?;
         Ok((user, self.which()?))
     }
@@ -382,9 +383,9 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
         #[serde(default, deserialize_with = "or_default")]
         reason: String,
     }
-    let user = body.maybe_user(limits)?.unwrap_or_else(Name::empty);
+    let user = body.maybe_user(limits)?.unwrap_or_else(UserId::anonymous);
     let client = body.which()?;
-    if user.is_empty() && client == Which::All {
+    if user.is_anonymous() && client == Which::All {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
     }
     let whitelist: Vec<Option<String>> = body.optional("whitelist")?.unwrap_or_default();
@@ -493,12 +494,12 @@ fn history_remove(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error>
     body.finish(command)
 }
 
-fn room(name: &str, limits: &Limits) -> Result<Name, Error> {
-    Name::room(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
+fn room(name: &str, limits: &Limits) -> Result<RoomName, Error> {
+    RoomName::parse(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
 }
 
-fn user(id: &str, limits: &Limits) -> Result<Name, Error> {
-    Name::user(id, limits.room_name_bytes).map_err(|wrong| bad_name("user", id, wrong))
+fn user(id: &str, limits: &Limits) -> Result<UserId, Error> {
+    UserId::parse(id, limits.room_name_bytes).map_err(|wrong| bad_name("user", id, wrong))
 }
 
 /// Returns the error of a backend's call with an invalid room name.
@@ -613,7 +614,7 @@ fn push_history(out: &mut String, publications: &[PublicationView], Position { e
     out.push_str(&top[1..]);
 }
 
-fn push_rooms(out: &mut String, rooms: &[(Name, usize)], next: Option<&str>) {
+fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>) {
     out.push_str("{\"channels\":");
     push_map(out, rooms, |out, (name, members)| {
         push_string(out, name);

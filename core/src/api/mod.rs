@@ -4,9 +4,10 @@ pub mod json;
 
 use crate::close::CloseReason;
 use crate::error::Error;
-use crate::ids::{ClientId, ClientInfo, Name};
+use crate::ids::{ClientId, ClientInfo};
 use crate::json::Json;
 use crate::limits::LimitRow;
+use crate::names::{RoomName, UserId};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -44,7 +45,7 @@ pub enum Command {
     /// Publishes to a room.
     Publish {
         /// The room.
-        channel: Name,
+        channel: RoomName,
         /// The message.
         message: Message,
     },
@@ -65,7 +66,7 @@ pub enum Command {
     /// Publishes to the personal room of a user.
     PublishUser {
         /// The user.
-        user: Name,
+        user: UserId,
         /// The message.
         message: Message,
     },
@@ -77,7 +78,7 @@ pub enum Command {
     /// Closes connections of a user.
     Disconnect {
         /// The user; empty when `client` alone selects, which is then not [`Which::All`].
-        user: Name,
+        user: UserId,
         /// The selection of the user's connections.
         client: Which,
         /// The connections that stay open.
@@ -88,27 +89,27 @@ pub enum Command {
     /// Subscribes connections of a user to a room.
     Subscribe {
         /// The user.
-        user: Name,
+        user: UserId,
         /// The selection of the user's connections.
         client: Which,
         /// The room.
-        channel: Name,
+        channel: RoomName,
         /// The position after which publications are replayed, if the log still retains them.
         since: Option<Position>,
     },
     /// Unsubscribes connections of a user from a room.
     Unsubscribe {
         /// The user.
-        user: Name,
+        user: UserId,
         /// The selection of the user's connections.
         client: Which,
         /// The room.
-        channel: Name,
+        channel: RoomName,
     },
     /// Changes the expiry of connections of a user.
     Refresh {
         /// The user.
-        user: Name,
+        user: UserId,
         /// The selection of the user's connections.
         client: Which,
         /// The time of expiry in seconds since 1970; never when absent.
@@ -119,24 +120,24 @@ pub enum Command {
     /// Lists the members of a room.
     Presence {
         /// The room.
-        channel: Name,
+        channel: RoomName,
     },
     /// Counts the members of a room.
     PresenceStats {
         /// The room.
-        channel: Name,
+        channel: RoomName,
     },
     /// Reads a page of a room's log.
     History {
         /// The room.
-        channel: Name,
+        channel: RoomName,
         /// The page to read.
         query: HistoryQuery,
     },
     /// Drops the retained publications of a room. The log's epoch and top offset stay while the room has members.
     HistoryRemove {
         /// The room.
-        channel: Name,
+        channel: RoomName,
     },
     /// Makes several calls in order, each answered under the name of its method.
     Batch(Vec<(&'static str, Result<Self, Error>)>),
@@ -153,9 +154,9 @@ pub enum Command {
     /// Lists the authenticated connections.
     Connections {
         /// The user whose connections are listed.
-        user: Option<Name>,
+        user: Option<UserId>,
         /// The room whose members are listed.
-        channel: Option<Name>,
+        channel: Option<RoomName>,
         /// The page, in the order of the public ids.
         page: Page<ClientId>,
     },
@@ -242,7 +243,7 @@ pub enum Reply {
     /// A page of the rooms.
     Channels {
         /// The rooms with the number of their members, in the order of the names.
-        rooms: Vec<(Name, usize)>,
+        rooms: Vec<(RoomName, usize)>,
         /// The last room of the page, when more follow.
         next: Option<String>,
     },
@@ -263,11 +264,11 @@ pub struct Connection {
     /// The public id.
     pub client: ClientId,
     /// The user; empty for an anonymous connection.
-    pub user: Name,
+    pub user: UserId,
     /// The protocol: `json` or `plain`.
     pub protocol: &'static str,
     /// The rooms that it is a member of.
-    pub channels: Vec<Name>,
+    pub channels: Vec<RoomName>,
 }
 
 /// The counts of a node, as the API returns them.

@@ -25,10 +25,11 @@ use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
 use crate::connection::pending::{Deferred, Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
 use crate::connection::refused::RefusedFrames;
-use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::Limits;
 use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
+use crate::names::RoomName;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -102,7 +103,7 @@ pub(crate) struct Open {
     /// The grants of its rooms that were joined with a room token.
     pub grants: Vec<Grant>,
     /// The rooms that its token lists in `channels`, whether it is still a member of them or not.
-    pub granted: Vec<Name>,
+    pub granted: Vec<RoomName>,
     /// The state of the rate limits.
     pub rates: RateLimits,
 }

@@ -1,10 +1,11 @@
 //! The operations that a connection waits for: checks of tokens and joins of rooms, with the replies that depend on
 //! them.
 
-use crate::ids::{ClientInfo, Name};
+use crate::ids::ClientInfo;
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::link::JoinId;
+use crate::names::RoomName;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Instant;
@@ -22,15 +23,15 @@ pub(crate) struct PendingConnect {
     /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
     /// The replays that the client asks for in rooms that the server subscribes it to.
-    pub replays: Vec<(Name, Replay)>,
+    pub replays: Vec<(RoomName, Replay)>,
     /// The rooms joined so far.
-    pub subs: Vec<(Name, Subscribed)>,
+    pub subs: Vec<(RoomName, Subscribed)>,
 }
 
 impl PendingConnect {
     /// Adds a room to the reply. Its replay is left out, and the client told that the room was not recovered, when the
     /// replays of all rooms would exceed `reply_messages` or `reply_bytes`. O(n) in the publications of the reply.
-    pub fn add(&mut self, room: Name, mut subscribed: Subscribed, limits: &Limits) {
+    pub fn add(&mut self, room: RoomName, mut subscribed: Subscribed, limits: &Limits) {
         let all = || self.subs.iter().map(|(_, before)| &before.replay).chain([&subscribed.replay]);
         let messages: usize = all().map(|replay| replay.publications.len()).sum();
         let bytes: usize = all().map(replayed_bytes).sum();
@@ -53,7 +54,7 @@ pub(crate) enum PendingAuth {
     /// A `subscribe` with a room token.
     Subscribe(Box<PendingSubscribe>),
     /// A `sub_refresh` with this command id, for this room.
-    SubRefresh { id: u64, room: Name },
+    SubRefresh { id: u64, room: RoomName },
 }
 
 impl PendingAuth {
@@ -68,7 +69,7 @@ impl PendingAuth {
 pub(crate) struct PendingSubscribe {
     /// The id of the command.
     pub id: u64,
-    pub room: Name,
+    pub room: RoomName,
     /// The publications to replay.
     pub replay: Replay,
     /// `true` when the client asks for the presence events of the room.
@@ -90,7 +91,7 @@ pub(crate) struct PendingJoin {
 /// A request to join that the home has not been sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Deferred {
-    pub room: Name,
+    pub room: RoomName,
     pub replay: Replay,
 }
 
@@ -118,7 +119,7 @@ impl JoinReason {
 /// The rights of a connection in one room, as the room's token grants them.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    pub room: Name,
+    pub room: RoomName,
     /// The user and the info in this room, when they differ from the connection's.
     pub info: Option<Arc<ClientInfo>>,
     /// The time at which the membership ends unless the grant is renewed.
@@ -212,7 +213,7 @@ mod tests {
         for (room, data) in [("a", "1234"), ("b", "123"), ("c", "1"), ("d", "12")] {
             let replay = Replayed { recovered: Some(true), publications: vec![publication(5, data)] };
             let subscribed = Subscribed::new(LogPosition { epoch: 7, offset: 5 }, true, replay, None);
-            connect.add(Name::from(room), subscribed, &limits);
+            connect.add(RoomName::from(room), subscribed, &limits);
         }
         let recovered: Vec<_> =
             connect.subs.iter().map(|(_, sub)| (sub.position.offset, sub.replay.recovered)).collect();

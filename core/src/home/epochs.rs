@@ -1,8 +1,8 @@
 //! The epochs of logs. The epoch of a log that has numbered no publication takes no memory: it is a function of the
 //! room's name and of a counter that grows whenever a log with offsets is evicted.
 
-use crate::ids::Name;
 use crate::map::{Keys, Map};
+use crate::names::RoomName;
 use core::hash::BuildHasher;
 
 /// The function that gives each room the epoch of its log.
@@ -26,14 +26,14 @@ impl Epochs {
 
     /// Returns the epoch of a log of this room that has numbered no publication. It is the same until
     /// [`Epochs::forget`] is called for the room.
-    pub fn of(&self, room: &Name) -> u64 {
+    pub fn of(&self, room: &RoomName) -> u64 {
         let hash = self.keys.hash_one(room);
         let forgotten = self.forgotten.get(&part(hash)).copied().unwrap_or(0);
         scatter(hash.wrapping_add(forgotten.wrapping_mul(STEP)))
     }
 
     /// Counts an evicted log of this room. No later log has its epoch, because [`scatter`] is one-to-one.
-    pub fn forget(&mut self, room: &Name) {
+    pub fn forget(&mut self, room: &RoomName) {
         *self.forgotten.entry(part(self.keys.hash_one(room))).or_default() += 1;
     }
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_room_keeps_its_epoch_until_its_log_is_evicted_and_never_gets_it_again() {
         let mut epochs = Epochs::new(Keys(1, 2));
-        let (a, b) = (Name::from("a"), Name::from("b"));
+        let (a, b) = (RoomName::from("a"), RoomName::from("b"));
         let (first, other) = (epochs.of(&a), epochs.of(&b));
         assert_ne!(first, other);
         let mut seen = alloc::vec![first];
@@ -81,9 +81,9 @@ mod tests {
     #[test]
     fn evicting_a_log_changes_the_epochs_of_few_other_rooms() {
         let mut epochs = Epochs::new(Keys(1, 2));
-        let quiet: Vec<Name> = (0..1000).map(|n| Name::from(alloc::format!("quiet-{n}").as_str())).collect();
+        let quiet: Vec<RoomName> = (0..1000).map(|n| RoomName::from(alloc::format!("quiet-{n}").as_str())).collect();
         let before: Vec<u64> = quiet.iter().map(|room| epochs.of(room)).collect();
-        (0..1000).for_each(|n| epochs.forget(&Name::from(alloc::format!("busy-{n}").as_str())));
+        (0..1000).for_each(|n| epochs.forget(&RoomName::from(alloc::format!("busy-{n}").as_str())));
         let kept = quiet.iter().zip(before).filter(|(room, before)| epochs.of(room) == *before).count();
         // 1,000 of 65,536 counters have grown.
         assert!(kept > 960, "{kept} of 1000 rooms keep their epoch");

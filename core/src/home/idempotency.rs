@@ -1,9 +1,9 @@
 //! The outcomes of publications that had an idempotency key: within `idempotency_window` the same key has the same
 //! outcome.
 
-use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::{Keys, Map};
+use crate::names::RoomName;
 use crate::publication::LogPosition;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -12,9 +12,9 @@ use alloc::string::String;
 /// The idempotency keys of all rooms, at most `idempotency_keys` in all. Keys of different rooms are independent.
 #[derive(Clone, Debug)]
 pub(crate) struct Idempotency {
-    answers: Map<(Name, String), Option<LogPosition>>,
+    answers: Map<(RoomName, String), Option<LogPosition>>,
     /// The keys, oldest first, with the time at which each is forgotten.
-    order: VecDeque<(Instant, (Name, String))>,
+    order: VecDeque<(Instant, (RoomName, String))>,
 }
 
 impl Idempotency {
@@ -24,12 +24,19 @@ impl Idempotency {
     }
 
     /// Returns the position that the publication with this key got; the inner `None` when it got no position.
-    pub fn find(&self, room: &Name, key: &str) -> Option<Option<LogPosition>> {
+    pub fn find(&self, room: &RoomName, key: &str) -> Option<Option<LogPosition>> {
         self.answers.get(&(room.clone(), String::from(key))).copied()
     }
 
     /// Stores the position of the publication with this key, and forgets the oldest keys above `idempotency_keys`.
-    pub fn remember(&mut self, now: Instant, room: &Name, key: String, position: Option<LogPosition>, limits: &Limits) {
+    pub fn remember(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        key: String,
+        position: Option<LogPosition>,
+        limits: &Limits,
+    ) {
         let known = (room.clone(), key);
         self.answers.insert(known.clone(), position);
         self.order.push_back((now.after(limits.idempotency_window), known));
@@ -76,7 +83,7 @@ mod tests {
             let mut keys = Idempotency::new(Keys(1, 2));
             for (at, key) in [(1, "a"), (2, "b")] {
                 let position = Some(LogPosition { epoch: 7, offset: at });
-                keys.remember(Instant(at), &Name::from("a"), key.into(), position, &limits);
+                keys.remember(Instant(at), &RoomName::from("a"), key.into(), position, &limits);
             }
             (keys, limits)
         };

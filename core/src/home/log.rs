@@ -4,9 +4,9 @@ use super::charges::Charges;
 use super::members::Members;
 use crate::api::HistoryQuery;
 use crate::error::{Error, ErrorCode};
-use crate::ids::Name;
 use crate::limits::Limits;
 use crate::map::Keys;
+use crate::names::RoomName;
 use crate::protocol::shapes::{publication_bytes, replayed_bytes};
 use crate::publication::{LogPosition, Page, Publication, Replay, Replayed, epoch_text};
 use crate::time::Instant;
@@ -19,7 +19,7 @@ use core::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// The name of the room.
-    pub name: Name,
+    pub name: RoomName,
     epoch: u64,
     top: u64,
     retained: VecDeque<Retained>,
@@ -43,7 +43,7 @@ struct Retained {
 
 impl Log {
     /// Creates an empty log for this room, with offset 0.
-    pub fn new(name: Name, epoch: u64, keys: Keys) -> Self {
+    pub fn new(name: RoomName, epoch: u64, keys: Keys) -> Self {
         Self {
             name,
             epoch,
@@ -254,7 +254,7 @@ mod tests {
     use crate::testing::{audit_finds, publication};
 
     fn log() -> Log {
-        let mut log = Log::new(Name::from("a"), 7, Keys(1, 2));
+        let mut log = Log::new(RoomName::from("a"), 7, Keys(1, 2));
         for data in ["1", "22", "333"] {
             let offset = log.next_offset();
             log.retain(Instant(offset), publication(offset, data), &Limits::default(), &mut Charges::new(Keys(1, 2)));

@@ -1,8 +1,9 @@
 //! The members of one room, the number of their users, and a lower bound of the encoded size of a list of them.
 
-use crate::ids::{ClientId, ClientInfo, Name};
+use crate::ids::{ClientId, ClientInfo};
 use crate::link::JoinId;
 use crate::map::{Keys, Map};
+use crate::names::UserId;
 use crate::protocol::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
@@ -11,7 +12,7 @@ use alloc::sync::Arc;
 pub(crate) struct Members {
     by_client: Map<ClientId, Member>,
     /// The number of connections of each user in the room; all anonymous connections count as one user.
-    users: Map<Name, u32>,
+    users: Map<UserId, u32>,
     /// The lower bound in bytes that [`Members::least_bytes`] returns.
     bytes: usize,
 }
@@ -125,7 +126,7 @@ mod tests {
     use crate::testing::{audit_finds, client_info};
 
     fn member(client: u8, user: &str, join: u64) -> Member {
-        let user = if user.is_empty() { Name::empty() } else { Name::from(user) };
+        let user = if user.is_empty() { UserId::anonymous() } else { UserId::from(user) };
         let info = ClientInfo { user, ..(*client_info(client)).clone() };
         Member { info: Arc::new(info), join: JoinId(join) }
     }
@@ -146,7 +147,7 @@ mod tests {
         assert!(members.remove(ClientId([1; 16]), JoinId(1)).is_some());
         members.audit();
         assert_eq!((members.len(), members.users()), (2, 2));
-        assert_eq!(members.rename(JoinId(2), &member(2, "", 2).info).expect("it is there").user, Name::from("ada"));
+        assert_eq!(members.rename(JoinId(2), &member(2, "", 2).info).expect("it is there").user, UserId::from("ada"));
         members.audit();
         assert_eq!((members.len(), members.users()), (2, 1), "all the anonymous ones are one");
         assert!(members.insert(member(3, "bob", 4)).is_some(), "it replaces the one that was there");
@@ -167,7 +168,7 @@ mod tests {
                 ("G8: a list of members counts its bytes", |members| members.bytes += 1),
                 ("G8: connections of a room are counted by user", |members| members.users[0] += 1),
                 ("G8: users of a room are counted", |members| {
-                    members.users.swap_remove(&Name::empty());
+                    members.users.swap_remove(&UserId::anonymous());
                     members.users[0] += 1;
                 }),
             ],

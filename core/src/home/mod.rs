@@ -13,11 +13,12 @@ pub(crate) use log::Log;
 use crate::api::HistoryQuery;
 use crate::error::{Error, ErrorCode};
 use crate::hub::registry::index;
-use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::{Limit, Limits};
 use crate::link::JoinId;
 use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::map::{Keys, Map};
+use crate::names::RoomName;
 use crate::publication::{Draft, LogPosition, Page, Publication, Replay};
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -40,7 +41,7 @@ use slab::Slab;
 /// log of another.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
-    by_name: Map<Name, u32>,
+    by_name: Map<RoomName, u32>,
     logs: Slab<Log>,
     timers: Timers<u32>,
     /// The logs without members, in the order in which they are evicted above `logs`.
@@ -202,7 +203,7 @@ impl Home {
         &mut self,
         conn: ConnId,
         member: Member,
-        room: Name,
+        room: RoomName,
         replay: &Replay,
         limits: &Limits,
     ) -> Result<(), Error> {
@@ -242,7 +243,7 @@ impl Home {
         Ok(())
     }
 
-    fn leave(&mut self, now: Instant, room: &Name, client: ClientId, join: JoinId, limits: &Limits) {
+    fn leave(&mut self, now: Instant, room: &RoomName, client: ClientId, join: JoinId, limits: &Limits) {
         let Some(at) = self.find(room) else { return };
         let log = &mut self.logs[at as usize];
         let Some(member) = log.members.remove(client, join) else { return };
@@ -258,7 +259,7 @@ impl Home {
 
     /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
     /// the same members as before.
-    fn rename(&mut self, room: &Name, join: JoinId, info: Arc<ClientInfo>) {
+    fn rename(&mut self, room: &RoomName, join: JoinId, info: Arc<ClientInfo>) {
         let Some(at) = self.find(room) else { return };
         let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
         if before.user != info.user {
@@ -267,7 +268,7 @@ impl Home {
         }
     }
 
-    fn history(&self, room: &Name, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
+    fn history(&self, room: &RoomName, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
         match self.find(room) {
             Some(at) => self.logs[at as usize].page(query, limits),
             None => Ok(Page { position: None, ..self.new_log(room).page(query, limits)? }),
@@ -278,7 +279,7 @@ impl Home {
     fn publish_once(
         &mut self,
         now: Instant,
-        room: &Name,
+        room: &RoomName,
         draft: Draft,
         key: Option<String>,
         limits: &Limits,
@@ -294,7 +295,7 @@ impl Home {
 
     /// Publishes a draft: gives it a position and has it delivered, which never fails. Returns `None` when the room has
     /// neither a member nor a log that retains it, so that it gets no position.
-    fn publish(&mut self, now: Instant, room: &Name, draft: Draft, limits: &Limits) -> Option<LogPosition> {
+    fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, limits: &Limits) -> Option<LogPosition> {
         let found = self.find(room);
         if draft.skip_history || (found.is_none() && !self.may_begin_log(&draft, limits)) {
             return self.deliver_unlogged(room, found, draft);
@@ -333,7 +334,7 @@ impl Home {
     /// Delivers a draft that gets no offset. When no log exists for it to be numbered in, although the draft asks for
     /// history, the epoch changes as if a log with it had been evicted: a client that returns to the room then learns
     /// that it has missed a publication.
-    fn deliver_unlogged(&mut self, room: &Name, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
+    fn deliver_unlogged(&mut self, room: &RoomName, found: Option<u32>, draft: Draft) -> Option<LogPosition> {
         if !draft.skip_history {
             self.epochs.forget(room);
         }
@@ -365,7 +366,7 @@ impl Home {
     }
 
     /// Creates the log of a room that has none.
-    fn new_log(&self, room: &Name) -> Log {
+    fn new_log(&self, room: &RoomName) -> Log {
         Log::new(room.clone(), self.epochs.of(room), self.keys)
     }
 
@@ -445,9 +446,9 @@ mod tests {
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
         let joins =
-            HomeRequest::Join { conn, join, room: Name::from("a"), member: client_info(1), replay: Replay::None };
+            HomeRequest::Join { conn, join, room: RoomName::from("a"), member: client_info(1), replay: Replay::None };
         home.handle(Instant(1), joins, &limits);
-        for room in ["a", "b"].map(Name::from) {
+        for room in ["a", "b"].map(RoomName::from) {
             home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
         }
         (home, limits)
@@ -463,10 +464,10 @@ mod tests {
                 ("G3: every log has one name", |(home, _)| drop(home.by_name.pop())),
                 ("G6: logs are bounded", |(_, limits)| limits.logs = 1),
                 ("G6: history is bounded", |(_, limits)| limits.history_bytes = 1),
-                ("G3: a log is found by its name", |(home, _)| home.logs[0].name = Name::from("c")),
+                ("G3: a log is found by its name", |(home, _)| home.logs[0].name = RoomName::from("c")),
                 ("G6: rooms are bounded", |(home, limits)| home.occupied = limits.logs + 1),
                 ("is kept without members and offsets", |(home, _)| {
-                    home.logs[1] = home.new_log(&Name::from("b"));
+                    home.logs[1] = home.new_log(&RoomName::from("b"));
                 }),
                 ("G3: exactly the logs without members are idle", |(home, _)| home.idle = Idle::default()),
                 ("G3: an idle log is at its position in the order of eviction", |(home, _)| {

@@ -3,9 +3,10 @@
 use super::Hub;
 use crate::api::{Position, PublicationView, Reply};
 use crate::error::{Error, ErrorCode};
-use crate::ids::{ClientInfo, Name};
+use crate::ids::ClientInfo;
 use crate::limits::Limit;
 use crate::link::{Caller, Origin};
+use crate::names::RoomName;
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Page, Publication};
@@ -14,7 +15,7 @@ use alloc::vec::Vec;
 
 impl Hub {
     /// The home has published what it was asked to.
-    pub(super) fn published(&mut self, from: Origin, room: &Name, position: Option<LogPosition>) {
+    pub(super) fn published(&mut self, from: Origin, room: &RoomName, position: Option<LogPosition>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {
@@ -28,7 +29,7 @@ impl Hub {
     }
 
     /// The home has read a log.
-    pub(super) fn history_read(&mut self, from: Origin, room: &Name, result: Result<Page, Error>) {
+    pub(super) fn history_read(&mut self, from: Origin, room: &RoomName, result: Result<Page, Error>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
             Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {

@@ -14,11 +14,12 @@ use crate::connection::{Phase, Protocol};
 use crate::effect::Effect;
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
-use crate::ids::{ClientId, Name, Slot};
+use crate::ids::{ClientId, Slot};
 use crate::input::CallId;
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{Caller, HomeRequest, Origin};
+use crate::names::{RoomName, UserId};
 use crate::protocol::centrifuge;
 use crate::publication::{Draft, Replay};
 use crate::time::Instant;
@@ -111,7 +112,7 @@ impl Hub {
         self.ready.saturating_sub(self.registry.owned_count())
     }
 
-    fn call_publish(&mut self, caller: Caller, room: Name, message: Message) {
+    fn call_publish(&mut self, caller: Caller, room: RoomName, message: Message) {
         match self.draft(message) {
             Ok((draft, idempotency_key)) => {
                 let from = Origin::Call(caller);
@@ -133,11 +134,11 @@ impl Hub {
         Ok((draft, idempotency_key))
     }
 
-    fn call_presence(&mut self, caller: Caller, room: Name, only_counts: bool) {
+    fn call_presence(&mut self, caller: Caller, room: RoomName, only_counts: bool) {
         self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, only_counts });
     }
 
-    fn call_history(&mut self, caller: Caller, room: Name, query: HistoryQuery) {
+    fn call_history(&mut self, caller: Caller, room: RoomName, query: HistoryQuery) {
         if !keeps_history(&self.config.limits) {
             return self.resolve(caller, Err(ErrorCode::NotAvailable.into()));
         }
@@ -184,9 +185,9 @@ impl Hub {
 
     fn server_subscribe(
         &mut self,
-        user: &Name,
+        user: &UserId,
         client: Which,
-        room: &Name,
+        room: &RoomName,
         since: Option<Position>,
     ) -> Result<Reply, Error> {
         let (there, slots): (Vec<Slot>, Vec<Slot>) =
@@ -209,7 +210,7 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn refresh_user(&mut self, user: &Name, client: Which, expire_at: Option<i64>, expired: bool) {
+    fn refresh_user(&mut self, user: &UserId, client: Which, expire_at: Option<i64>, expired: bool) {
         for slot in self.ready_of(user, client) {
             if expired {
                 self.close(slot, CloseCause::Expired);
@@ -225,7 +226,7 @@ impl Hub {
     }
 
     /// The ready connections of a user that a call names. O(connections of the user).
-    fn ready_of(&mut self, user: &Name, which: Which) -> Vec<Slot> {
+    fn ready_of(&mut self, user: &UserId, which: Which) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
         let ready = |slot: &Slot| self.conns[*slot].ready().is_some();
         let named = |slot: &Slot| match which {
@@ -245,7 +246,7 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn disconnect(&mut self, user: &Name, which: Which, whitelist: &[ClientId], reason: &CloseReason) {
+    fn disconnect(&mut self, user: &UserId, which: Which, whitelist: &[ClientId], reason: &CloseReason) {
         let slots: Vec<Slot> = match which {
             Which::One(client) => self.clients.get(&client).copied().into_iter().collect(),
             Which::All => self.registry.connections_of(user).collect(),
@@ -254,8 +255,8 @@ impl Hub {
         for slot in slots {
             let conn = &self.conns[slot];
             let meant = match &conn.phase {
-                Phase::Handshaking(_) => user.is_empty(),
-                Phase::Open(open) => user.is_empty() || open.info.user == *user,
+                Phase::Handshaking(_) => user.is_anonymous(),
+                Phase::Open(open) => user.is_anonymous() || open.info.user == *user,
                 _ => false,
             };
             if meant && !whitelist.contains(&conn.client) {

@@ -34,7 +34,8 @@ impl Hub {
         self.audit_totals();
         let ready = || self.conns.iter().filter(|(_, conn)| conn.ready().is_some());
         assert_eq!(ready().count(), self.ready, "G8: those who are ready are counted");
-        let anonymous = ready().filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_empty())).count();
+        let anonymous =
+            ready().filter(|(_, conn)| conn.ready().is_some_and(|open| open.info.user.is_anonymous())).count();
         assert_eq!(self.anonymous_count(), anonymous, "G8: who has a user and is there is ready");
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
@@ -147,12 +148,13 @@ mod tests {
     use crate::config::Config;
     use crate::connection::pending::Reasons;
     use crate::connection::pending::{Deferred, JoinReason, PendingJoin};
-    use crate::ids::{ConnId, Name};
+    use crate::ids::ConnId;
     use crate::input::Input;
     use crate::limits::Limits;
     use crate::link::JoinId;
     use crate::link::{HomeEvent, HomeRequest};
     use crate::map::Keys;
+    use crate::names::{RoomName, UserId};
     use crate::publication::{LogPosition, Replay, Replayed};
     use crate::testing::{accept_from_loopback, audit_finds};
     use alloc::boxed::Box;
@@ -199,7 +201,7 @@ mod tests {
                 }),
                 ("G8: those who are ready are counted", |hub| hub.ready += 1),
                 ("G8: who has a user and is there is ready", |hub| {
-                    hub.registry.set_user(Slot::at(0), &Name::from("ada"));
+                    hub.registry.set_user(Slot::at(0), &UserId::from("ada"));
                 }),
                 ("G8: connections are counted by address", |hub| hub.addresses[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {
@@ -244,10 +246,10 @@ mod tests {
                     hub.inbound_bytes = 1;
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
-                    hub.registry.begin_join(Slot::at(0), &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(Slot::at(0), &RoomName::from("b"), JoinId(99), false, Reasons::CLIENT);
                 }),
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
-                    let (room, join) = (Name::from("b"), JoinId(99));
+                    let (room, join) = (RoomName::from("b"), JoinId(99));
                     hub.registry.begin_join(Slot::at(0), &room, join, false, Reasons::API);
                     let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
                     let pending =
@@ -260,7 +262,7 @@ mod tests {
                     assert!(hub.registry.add_reason(Slot::at(0), "a", Reasons::TOKEN));
                 }),
                 ("G2: only an open connection is in a room", |hub| {
-                    hub.registry.begin_join(Slot::at(1), &Name::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(Slot::at(1), &RoomName::from("b"), JoinId(99), false, Reasons::CLIENT);
                 }),
             ],
         );

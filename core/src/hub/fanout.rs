@@ -6,8 +6,9 @@ use crate::connection::outbox::Full;
 use crate::connection::refused::RefusedFrames;
 use crate::connection::{Conn, Open, Protocol};
 use crate::effect::Effect;
-use crate::ids::{ConnId, Name, Slot};
+use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
+use crate::names::RoomName;
 use crate::protocol::{centrifuge, plain, raw};
 use crate::publication::{LogPosition, Publication};
 use crate::stats::Totals;
@@ -42,7 +43,7 @@ impl Hub {
     /// Puts a message into the outbox of every member of a room.
     ///
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
-    pub(super) fn deliver(&mut self, room: &Name, publication: &Publication) {
+    pub(super) fn deliver(&mut self, room: &RoomName, publication: &Publication) {
         self.totals.published += 1;
         let mut message = Message::new(&publication.draft.data, || centrifuge::publication(room, publication));
         if publication.offset > 0 {
@@ -143,7 +144,7 @@ struct Message<'a, F> {
     json_frame: Option<Frame>,
     plain_frame: Option<Frame>,
     /// Its room and its position there, if a log has it.
-    place: Option<(&'a Name, LogPosition)>,
+    place: Option<(&'a RoomName, LogPosition)>,
     position_frame: Option<Frame>,
     event: Option<Option<String>>,
 }

@@ -12,10 +12,11 @@ use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
 use crate::hub::registry::Left;
-use crate::ids::{BadName, ClientId, ClientInfo, ConnId, Name, Slot};
+use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::link::JoinId;
+use crate::names::{BadName, RoomName};
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Replay, Replayed};
@@ -28,7 +29,7 @@ use alloc::vec::Vec;
 
 impl Hub {
     /// Whether a client may ask for this room: it has not done so, and may be put into one more or is there already.
-    pub(super) fn may_name(&self, slot: Slot, room: &str) -> Result<Name, Error> {
+    pub(super) fn may_name(&self, slot: Slot, room: &str) -> Result<RoomName, Error> {
         let room = self.room(room)?;
         if room.is_reserved() {
             return Err(ErrorCode::PermissionDenied.into());
@@ -46,8 +47,8 @@ impl Hub {
     ///
     /// # Errors
     /// 107 with the rule that the name breaks; a command that names none has an empty one.
-    pub(super) fn room(&self, name: &str) -> Result<Name, Error> {
-        Name::room(name, self.config.limits.room_name_bytes).map_err(|wrong| match wrong {
+    pub(super) fn room(&self, name: &str) -> Result<RoomName, Error> {
+        RoomName::parse(name, self.config.limits.room_name_bytes).map_err(|wrong| match wrong {
             BadName::TooLong(_) => {
                 Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "channel: the room's name is too long")
             }
@@ -67,7 +68,7 @@ impl Hub {
     pub(super) fn join(
         &mut self,
         slot: Slot,
-        room: &Name,
+        room: &RoomName,
         reason: JoinReason,
         replay: Replay,
         watches: bool,
@@ -83,7 +84,7 @@ impl Hub {
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
     /// outbox: of several such rooms one comes after the other, each when the client has read.
-    pub(super) fn server_join(&mut self, slot: Slot, room: &Name, reason: JoinReason, replay: Replay) {
+    pub(super) fn server_join(&mut self, slot: Slot, room: &RoomName, reason: JoinReason, replay: Replay) {
         let Some(open) = self.conns[slot].open() else { return };
         if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
             return self.join(slot, room, reason, replay, false, None);
@@ -119,7 +120,7 @@ impl Hub {
     fn ask_home(
         &mut self,
         slot: Slot,
-        room: &Name,
+        room: &RoomName,
         join: JoinId,
         reason: JoinReason,
         replay: Replay,
@@ -163,7 +164,7 @@ impl Hub {
     }
 
     /// The token that came with a `sub_refresh` was checked.
-    pub(super) fn room_refreshed(&mut self, slot: Slot, id: u64, room: &Name, verdict: TokenVerdict) {
+    pub(super) fn room_refreshed(&mut self, slot: Slot, id: u64, room: &RoomName, verdict: TokenVerdict) {
         if matches!(verdict, TokenVerdict::Untimely(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
@@ -189,7 +190,7 @@ impl Hub {
     }
 
     /// Returns what a room's token allows, if it is for this connection's user and this room.
-    fn grant_for(&mut self, slot: Slot, room: &Name, verdict: TokenVerdict) -> Result<Grant, Error> {
+    fn grant_for(&mut self, slot: Slot, room: &RoomName, verdict: TokenVerdict) -> Result<Grant, Error> {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             TokenVerdict::Untimely(untimely) => return Err(untimely.error()),
@@ -218,7 +219,7 @@ impl Hub {
         conn: ConnId,
         client: ClientId,
         join: JoinId,
-        room: Name,
+        room: RoomName,
         position: LogPosition,
         replay: Replayed,
     ) {
@@ -240,7 +241,7 @@ impl Hub {
         self.hear_waiting(slot);
     }
 
-    fn json_joined(&mut self, slot: Slot, room: Name, reason: JoinReason, subscribed: Subscribed) {
+    fn json_joined(&mut self, slot: Slot, room: RoomName, reason: JoinReason, subscribed: Subscribed) {
         match reason {
             JoinReason::ClientRequest { id } => self.enqueue_text(slot, &centrifuge::subscribed(id, &subscribed)),
             JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
@@ -290,20 +291,20 @@ impl Hub {
     }
 
     /// Takes a connection out of a room, for all reasons, and tells it why.
-    pub(super) fn server_unsubscribe(&mut self, slot: Slot, room: &Name, reason: UnsubscribeReason) {
+    pub(super) fn server_unsubscribe(&mut self, slot: Slot, room: &RoomName, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.leave(slot, room) {
             self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
     /// Takes back a reason for a connection to be in a room. With the last one it is taken out and told why.
-    pub(super) fn withdraw_reason(&mut self, slot: Slot, room: &Name, wanted: Reasons, reason: UnsubscribeReason) {
+    pub(super) fn withdraw_reason(&mut self, slot: Slot, room: &RoomName, wanted: Reasons, reason: UnsubscribeReason) {
         if let Some(left) = self.registry.withdraw_reason(slot, room, wanted) {
             self.push_unsubscribe(slot, room, left, reason);
         }
     }
 
-    fn push_unsubscribe(&mut self, slot: Slot, room: &Name, left: Left, reason: UnsubscribeReason) {
+    fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left);
         if let Protocol::Json { .. } = self.conns[slot].protocol {
             self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
@@ -315,14 +316,14 @@ impl Hub {
         let now = self.now.mono;
         let Some(open) = self.conns[slot].open() else { return };
         let expired = open.grants.iter().filter(|grant| grant.until <= now);
-        let rooms: Vec<Name> = expired.map(|grant| grant.room.clone()).collect();
+        let rooms: Vec<RoomName> = expired.map(|grant| grant.room.clone()).collect();
         for room in rooms {
             self.room_token_ended(slot, &room);
         }
     }
 
     /// Ends what a room's token allowed. The connection stays where its own token or a backend wants it as well.
-    fn room_token_ended(&mut self, slot: Slot, room: &Name) {
+    fn room_token_ended(&mut self, slot: Slot, room: &RoomName) {
         self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::EXPIRED);
         let Some(open) = self.conns[slot].open_mut() else { return };
         let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
@@ -332,7 +333,7 @@ impl Hub {
     }
 
     /// The home learns who a connection is in a room now.
-    fn rename_in(&mut self, slot: Slot, room: &Name) {
+    fn rename_in(&mut self, slot: Slot, room: &RoomName) {
         let Some(open) = self.conns[slot].open() else { return };
         let Some((room, join)) = self.registry.membership_joins(slot).find(|(name, _)| *name == room) else { return };
         let member = Arc::clone(open.info_in(room));
@@ -340,7 +341,7 @@ impl Hub {
     }
 
     /// A member came or went: those who watch are told.
-    pub(super) fn notify_watchers(&mut self, room: &Name, member: &ClientInfo, came: bool) {
+    pub(super) fn notify_watchers(&mut self, room: &RoomName, member: &ClientInfo, came: bool) {
         if self.registry.watchers(room).next().is_none() {
             return;
         }
@@ -350,7 +351,7 @@ impl Hub {
     }
 
     /// Pushes `subscribe` to a json client. SDKs read no publications in it, so what was missed follows.
-    fn push_subscribe(&mut self, slot: Slot, room: &Name, mut subscribed: Subscribed) {
+    fn push_subscribe(&mut self, slot: Slot, room: &RoomName, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
         self.enqueue_text(slot, &centrifuge::subscribe_push(room, &subscribed));
         for publication in &missed {
@@ -359,7 +360,7 @@ impl Hub {
     }
 
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
-    fn plain_joined(&mut self, slot: Slot, room: &Name, position: LogPosition, replay: &Replayed) {
+    fn plain_joined(&mut self, slot: Slot, room: &RoomName, position: LogPosition, replay: &Replayed) {
         let Protocol::Plain(url) = &self.conns[slot].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {

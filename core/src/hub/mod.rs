@@ -31,13 +31,14 @@ use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
 use crate::effect::{Change, Effect, Event};
 use crate::hub::registry::Registry;
-use crate::ids::{ClientId, ConnId, Name, Slot};
+use crate::ids::{ClientId, ConnId, Slot};
 use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
 use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
 use crate::link::{Caller, HomeEvent, HomeRequest};
 use crate::map::{Keys, Map};
+use crate::names::UserId;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
@@ -70,7 +71,7 @@ pub(crate) struct Hub {
     drain: Option<Drain>,
     joins: u64,
     events: u64,
-    anonymous: Name,
+    anonymous: UserId,
     totals: Totals,
     /// Connections that are ready.
     ready: usize,
@@ -126,7 +127,7 @@ impl Hub {
             drain: None,
             joins: 0,
             events: 0,
-            anonymous: Name::empty(),
+            anonymous: UserId::anonymous(),
             totals: Totals::default(),
             ready: 0,
             outbox_bytes: 0,

@@ -8,10 +8,11 @@ use crate::connection::pending::Reasons;
 use crate::connection::pending::{PendingAuth, PendingConnect};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
-use crate::ids::{Name, Slot};
+use crate::ids::Slot;
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
+use crate::names::RoomName;
 use crate::protocol::plain::{self, Message, Wrong};
 use crate::publication::Replay;
 use crate::token::validate::{Flaw, Identity, TokenVerdict, Untimely};
@@ -26,7 +27,7 @@ const INVALID_TOKEN: &str = "invalid token";
 const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
 /// What a plain connection enters its first rooms with: the replays that it wants, and the reasons for each room.
-type Entry = (PendingConnect, Vec<(Name, Reasons)>);
+type Entry = (PendingConnect, Vec<(RoomName, Reasons)>);
 
 impl Hub {
     /// Handles the opening of a connection: without a token it is ready at once, where none is required.
@@ -85,12 +86,12 @@ impl Hub {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             // As in json: closed, it comes back with a token that is new.
-            TokenVerdict::Untimely(untimely) if !open.info.user.is_empty() => {
+            TokenVerdict::Untimely(untimely) if !open.info.user.is_anonymous() => {
                 return self.close_untimely(slot, untimely);
             }
             verdict => return self.enqueue_token_error(slot, id, &verdict),
         };
-        if open.info.user != identity.user && !open.info.user.is_empty() {
+        if open.info.user != identity.user && !open.info.user.is_anonymous() {
             return self.close_as_anothers(slot);
         }
         let answer = plain::authenticated(&identity.user, self.now.unix_ms);
@@ -131,7 +132,8 @@ impl Hub {
             let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
             self.enqueue_text(slot, &frame);
         }
-        let mut replays: Vec<(Name, Replay)> = since.into_iter().map(|(room, since)| (room, after(since))).collect();
+        let mut replays: Vec<(RoomName, Replay)> =
+            since.into_iter().map(|(room, since)| (room, after(since))).collect();
         replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
         for room in named {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
@@ -221,7 +223,7 @@ impl Hub {
     }
 
     /// The replay that a plain connection wants of a room that a later token puts it into.
-    pub(super) fn wanted_of(&self, slot: Slot, room: &Name) -> Replay {
+    pub(super) fn wanted_of(&self, slot: Slot, room: &RoomName) -> Replay {
         let Protocol::Plain(url) = &self.conns[slot].protocol else { return Replay::None };
         let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());
         since.map_or(Replay::None, |(_, since)| after(since.clone()))

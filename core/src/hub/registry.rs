@@ -2,17 +2,21 @@
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
 use crate::connection::pending::Reasons;
-use crate::ids::{Name, Slot};
+use crate::ids::Slot;
 use crate::link::JoinId;
 use crate::map::{Keys, Map};
+use crate::names::{RoomName, UserId};
 use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::Hash;
 use slab::Slab;
 
 /// Rooms and users, by name, with their connections, by slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
-    rooms: Groups,
-    users: Groups,
+    rooms: Groups<RoomName>,
+    users: Groups<UserId>,
     /// The memberships and the user of each slot; empty for a vacant one.
     slots: Vec<SlotEntry>,
     /// Confirmed memberships over all rooms.
@@ -50,7 +54,7 @@ struct Membership {
 #[derive(Clone, Debug)]
 enum MembershipState {
     /// The home has not confirmed it: the connection is no member yet and receives nothing.
-    Joining(Name),
+    Joining(RoomName),
     /// A member, found at this place of the room's list.
     Member(Link),
 }
@@ -59,7 +63,7 @@ enum MembershipState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     /// The room.
-    pub room: Name,
+    pub room: RoomName,
     /// Which join it was.
     pub join: JoinId,
     /// Whether the home had confirmed it.
@@ -80,7 +84,7 @@ impl Registry {
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
     /// who comes and goes.
-    pub fn begin_join(&mut self, slot: Slot, room: &Name, join: JoinId, watches: bool, wanted: Reasons) {
+    pub fn begin_join(&mut self, slot: Slot, room: &RoomName, join: JoinId, watches: bool, wanted: Reasons) {
         assert!(self.find_membership(slot, room).is_none(), "G2: a connection is in a room once");
         self.slot_entry(slot).memberships.push(Membership {
             join,
@@ -136,7 +140,7 @@ impl Registry {
     }
 
     /// The rooms of a connection that have this reason, each with all of its reasons.
-    pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&Name, Reasons)> {
+    pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&RoomName, Reasons)> {
         let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
@@ -189,7 +193,7 @@ impl Registry {
     }
 
     /// The rooms of a connection, with whether it is a member yet.
-    pub fn membership_states(&self, slot: Slot) -> impl Iterator<Item = (&Name, bool)> {
+    pub fn membership_states(&self, slot: Slot) -> impl Iterator<Item = (&RoomName, bool)> {
         self.memberships_of(slot)
             .iter()
             .map(|membership| (self.room(membership), matches!(membership.state, MembershipState::Member(_))))
@@ -208,13 +212,13 @@ impl Registry {
     }
 
     /// The rooms that a connection is a member of or joins, each with its join.
-    pub fn membership_joins(&self, slot: Slot) -> impl Iterator<Item = (&Name, JoinId)> {
+    pub fn membership_joins(&self, slot: Slot) -> impl Iterator<Item = (&RoomName, JoinId)> {
         self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
     /// Gives a connection to a user. Returns whether it is the user's first.
-    pub fn set_user(&mut self, slot: Slot, user: &Name) -> bool {
-        assert!(!user.is_empty(), "the anonymous user has no index");
+    pub fn set_user(&mut self, slot: Slot, user: &UserId) -> bool {
+        assert!(!user.is_anonymous(), "the anonymous user has no index");
         let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
         self.owners += 1;
@@ -226,7 +230,7 @@ impl Registry {
     }
 
     /// Takes a connection from its user. Returns whose it was, if it was the last.
-    pub fn clear_user(&mut self, slot: Slot) -> Option<Name> {
+    pub fn clear_user(&mut self, slot: Slot) -> Option<UserId> {
         let Owned { link, .. } = self.slots.get_mut(slot.index())?.user.take()?;
         self.owners -= 1;
         let user = self.users.name(link).clone();
@@ -254,7 +258,7 @@ impl Registry {
     }
 
     /// Rooms with a member, in no order that means anything.
-    pub fn rooms(&self) -> impl Iterator<Item = (&Name, usize)> {
+    pub fn rooms(&self) -> impl Iterator<Item = (&RoomName, usize)> {
         self.rooms.iter()
     }
 
@@ -264,7 +268,7 @@ impl Registry {
     }
 
     /// The room at an index below [`Registry::room_slots`], and how many members it has.
-    pub fn room_at(&self, index: usize) -> Option<(&Name, usize)> {
+    pub fn room_at(&self, index: usize) -> Option<(&RoomName, usize)> {
         self.rooms.groups.get(index).map(|group| (&group.name, group.entries.len()))
     }
 
@@ -274,7 +278,7 @@ impl Registry {
     }
 
     /// Users with a connection, in no order that means anything.
-    pub fn users(&self) -> impl Iterator<Item = (&Name, usize)> {
+    pub fn users(&self) -> impl Iterator<Item = (&UserId, usize)> {
         self.users.iter()
     }
 
@@ -340,7 +344,7 @@ impl Registry {
         self.slots.get(slot.index()).map_or(&[], |entry| &entry.memberships)
     }
 
-    fn room<'a>(&'a self, membership: &'a Membership) -> &'a Name {
+    fn room<'a>(&'a self, membership: &'a Membership) -> &'a RoomName {
         match &membership.state {
             MembershipState::Joining(room) => room,
             MembershipState::Member(link) => self.rooms.name(*link),
@@ -391,13 +395,13 @@ impl Registry {
 
 /// Named lists that exist while they have an entry.
 #[derive(Clone, Debug)]
-struct Groups {
+struct Groups<Name> {
     by_name: Map<Name, u32>,
-    groups: Slab<Group>,
+    groups: Slab<Group<Name>>,
 }
 
 #[derive(Clone, Debug)]
-struct Group {
+struct Group<Name> {
     name: Name,
     entries: Vec<Entry>,
     /// The number of entries that watch.
@@ -419,13 +423,13 @@ struct Link {
     at: u32,
 }
 
-impl Groups {
+impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug> Groups<Name> {
     fn new(keys: Keys) -> Self {
         Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
     }
 
     fn add(&mut self, name: &Name, entry: Entry) -> Link {
-        let group = self.find(name).unwrap_or_else(|| {
+        let group = self.find(name.borrow()).unwrap_or_else(|| {
             let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new(), watchers: 0 }));
             self.by_name.insert(name.clone(), group);
             group
@@ -449,7 +453,7 @@ impl Groups {
         let removed = group.entries.swap_remove(link.at as usize);
         group.watchers -= u32::from(removed.watches);
         if group.entries.is_empty() {
-            self.by_name.swap_remove(&group.name);
+            self.by_name.swap_remove(group.name.borrow());
             self.groups.remove(link.group as usize);
             return None;
         }
@@ -483,7 +487,7 @@ impl Groups {
     fn audit(&self) {
         assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
         for (at, group) in &self.groups {
-            assert_eq!(self.find(&group.name), Some(index(at)), "G3: a list is found by its name");
+            assert_eq!(self.find(group.name.borrow()), Some(index(at)), "G3: a list is found by its name");
             let watchers = group.entries.iter().filter(|entry| entry.watches).count();
             assert_eq!(index(watchers), group.watchers, "G8: those who watch {:?} are counted", group.name);
             assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);
@@ -508,7 +512,7 @@ mod tests {
 
     fn join(registry: &mut Registry, slot: usize, room: &str, number: u64) {
         let slot = Slot::at(slot);
-        registry.begin_join(slot, &Name::from(room), JoinId(number), number % 2 == 1, Reasons::CLIENT);
+        registry.begin_join(slot, &RoomName::from(room), JoinId(number), number % 2 == 1, Reasons::CLIENT);
         assert!(registry.confirm(slot, JoinId(number)));
         registry.audit();
     }
@@ -520,7 +524,7 @@ mod tests {
     #[test]
     fn a_room_is_there_from_its_first_member_to_its_last() {
         let mut registry = registry();
-        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), true, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
         assert!(registry.confirm(Slot::at(0), JoinId(1)));
         assert!(!registry.confirm(Slot::at(0), JoinId(1)), "a join is confirmed once");
@@ -538,11 +542,11 @@ mod tests {
     #[test]
     fn a_join_that_was_given_up_is_not_confirmed() {
         let mut registry = registry();
-        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(1), true, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), true, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
-        assert_eq!(left, Left { room: Name::from("a"), join: JoinId(1), was_member: false });
+        assert_eq!(left, Left { room: RoomName::from("a"), join: JoinId(1), was_member: false });
         assert!(!registry.confirm(Slot::at(0), JoinId(1)));
-        registry.begin_join(Slot::at(0), &Name::from("a"), JoinId(2), false, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), false, Reasons::CLIENT);
         registry.give_up(Slot::at(0), JoinId(1));
         assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
         registry.give_up(Slot::at(0), JoinId(2));
@@ -563,16 +567,16 @@ mod tests {
             registry.with_reason(Slot::at(0), by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
         };
         let both = Reasons::CLIENT.and(Reasons::TOKEN);
-        assert_eq!(wanted(&registry, Reasons::TOKEN), [(Name::from("a"), both)]);
+        assert_eq!(wanted(&registry, Reasons::TOKEN), [(RoomName::from("a"), both)]);
         assert_eq!(wanted(&registry, Reasons::API), []);
         assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::TOKEN), None);
         assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::TOKEN), None, "it is taken back once");
-        assert_eq!(wanted(&registry, Reasons::CLIENT), [(Name::from("a"), Reasons::CLIENT)]);
+        assert_eq!(wanted(&registry, Reasons::CLIENT), [(RoomName::from("a"), Reasons::CLIENT)]);
         assert!(
             registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT).expect("nobody wants it any more").was_member
         );
         assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT), None);
-        registry.begin_join(Slot::at(0), &Name::from("b"), JoinId(2), false, Reasons::TOKEN);
+        registry.begin_join(Slot::at(0), &RoomName::from("b"), JoinId(2), false, Reasons::TOKEN);
         assert!(!registry.withdraw_reason(Slot::at(0), "b", both).expect("nor that it joins").was_member);
         registry.audit();
     }
@@ -599,7 +603,7 @@ mod tests {
             left.push(one.room);
             registry.audit();
         }
-        assert_eq!(left, [Name::from("b"), Name::from("c")]);
+        assert_eq!(left, [RoomName::from("b"), RoomName::from("c")]);
         assert_eq!(registry.membership_count(Slot::at(0)), 0);
         assert!(
             registry.is_member(Slot::at(1), "b")
@@ -614,8 +618,8 @@ mod tests {
             let mut registry = registry();
             join(&mut registry, 0, "a", 1);
             join(&mut registry, 1, "a", 2);
-            registry.set_user(Slot::at(0), &Name::from("ada"));
-            registry.set_user(Slot::at(1), &Name::from("ada"));
+            registry.set_user(Slot::at(0), &UserId::from("ada"));
+            registry.set_user(Slot::at(1), &UserId::from("ada"));
             registry
         };
         audit_finds(
@@ -623,7 +627,7 @@ mod tests {
             Registry::audit,
             &[
                 ("G3: names and lists are the same ones", |registry| registry.rooms.by_name.clear()),
-                ("G3: a list is found by its name", |registry| registry.rooms.groups[0].name = Name::from("b")),
+                ("G3: a list is found by its name", |registry| registry.rooms.groups[0].name = RoomName::from("b")),
                 ("G8: those who watch \"a\" are counted", |registry| registry.rooms.groups[0].watchers += 1),
                 ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
@@ -649,7 +653,7 @@ mod tests {
     #[test]
     fn a_user_is_online_from_the_first_connection_to_the_last() {
         let mut registry = registry();
-        let ada = Name::from("ada");
+        let ada = UserId::from("ada");
         assert!(registry.set_user(Slot::at(0), &ada));
         assert!(!registry.set_user(Slot::at(1), &ada));
         assert!(!registry.set_user(Slot::at(2), &ada));

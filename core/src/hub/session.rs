@@ -10,10 +10,11 @@ use crate::connection::{Open, Protocol, Stage};
 use crate::effect::{Change, Effect};
 use crate::error::UnsubscribeReason;
 use crate::hub::registry::Registry;
-use crate::ids::{ClientInfo, Name, Slot};
+use crate::ids::{ClientInfo, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::HomeRequest;
+use crate::names::{RoomName, UserId};
 use crate::publication::Replay;
 use crate::token::validate::{Flaw, Identity, Untimely, Validator};
 use crate::token::{BadToken, VerifiedClaims};
@@ -25,23 +26,23 @@ use alloc::vec::Vec;
 /// The change that a later token makes to the rooms of a connection.
 struct RoomChanges {
     /// Rooms that only the token before this one named.
-    withdrawn: Vec<Name>,
+    withdrawn: Vec<RoomName>,
     /// Rooms to be joined, with the reasons.
-    new: Vec<(Name, Reasons)>,
+    new: Vec<(RoomName, Reasons)>,
     /// The number of rooms that it will be in.
     count: usize,
 }
 
 impl RoomChanges {
     /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
-    fn after(open: &Open, registry: &Registry, slot: Slot, channels: &[Name], user: Option<&Name>) -> Self {
+    fn after(open: &Open, registry: &Registry, slot: Slot, channels: &[RoomName], user: Option<&UserId>) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
-        let withdrawn: Vec<(Name, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
+        let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
-        let is_new = |room: &&Name| !open.granted.contains(room) && !registry.has_membership(slot, room);
+        let is_new = |room: &&RoomName| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
         let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));
-        let new: Vec<(Name, Reasons)> = granted.chain(personal).collect();
+        let new: Vec<(RoomName, Reasons)> = granted.chain(personal).collect();
         let count = registry.membership_count(slot) - left + new.len();
         Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
     }
@@ -115,7 +116,7 @@ impl Hub {
 
     /// Gives a connection to its user. Returns the rooms that it is put into because of that, each with the reasons
     /// there; `None` when the user has too many connections, and this one is closed.
-    pub(super) fn identify(&mut self, slot: Slot, identity: Identity) -> Option<Vec<(Name, Reasons)>> {
+    pub(super) fn identify(&mut self, slot: Slot, identity: Identity) -> Option<Vec<(RoomName, Reasons)>> {
         let Identity { user, info, channels, until, .. } = identity;
         if !self.admit_user(slot, &user) {
             return None;
@@ -126,11 +127,11 @@ impl Hub {
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
             open.granted = channels;
-            if !user.is_empty() || info.is_some() {
+            if !user.is_anonymous() || info.is_some() {
                 open.info = Arc::new(ClientInfo { client, user: user.clone(), info, room_info: None });
             }
         }
-        if !user.is_empty() {
+        if !user.is_anonymous() {
             rooms.push((user.personal_room(), Reasons::PERSONAL));
             self.give_to_user(slot, user);
         }
@@ -149,7 +150,7 @@ impl Hub {
         let most = self.config.limits.rooms_per_connection;
         if changes.count > most {
             // Where it is what the client has joined that is too much, a new connection has place for what the token names.
-            let of_token = channels.len() + usize::from(!user.is_empty());
+            let of_token = channels.len() + usize::from(!user.is_anonymous());
             let cause = if of_token > most { CloseCause::Rooms } else { CloseCause::Overloaded };
             return self.close_over(slot, Limit::RoomsPerConnection, cause);
         }
@@ -179,7 +180,7 @@ impl Hub {
     }
 
     /// Whether a user may have this connection too; where not, it is closed.
-    fn admit_user(&mut self, slot: Slot, user: &Name) -> bool {
+    fn admit_user(&mut self, slot: Slot, user: &UserId) -> bool {
         if self.config.user_limit == UserLimit::Replace || !self.is_user_full(user, 0) {
             return true;
         }
@@ -195,7 +196,7 @@ impl Hub {
     }
 
     /// Closes the connections of a user that are too many, the oldest first.
-    pub(super) fn close_oldest_of(&mut self, user: &Name) {
+    pub(super) fn close_oldest_of(&mut self, user: &UserId) {
         while self.is_user_full(user, 1)
             && let Some(oldest) = self.registry.oldest_of(user)
         {
@@ -204,19 +205,19 @@ impl Hub {
     }
 
     /// Whether a user has as many connections as it may have, and so many more.
-    fn is_user_full(&self, user: &Name, more: usize) -> bool {
+    fn is_user_full(&self, user: &UserId, more: usize) -> bool {
         let most = self.config.limits.connections_per_user;
-        !user.is_empty() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
+        !user.is_anonymous() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
     }
 
-    fn give_to_user(&mut self, slot: Slot, user: Name) {
+    fn give_to_user(&mut self, slot: Slot, user: UserId) {
         if self.registry.set_user(slot, &user) {
             self.event(Change::Online(user));
         }
     }
 
     /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.
-    fn rename(&mut self, slot: Slot, user: Name, info: Option<Json>) {
+    fn rename(&mut self, slot: Slot, user: UserId, info: Option<Json>) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         let Some(open) = conn.open_mut() else { return };
@@ -239,7 +240,7 @@ impl Hub {
 
     /// Puts the connection into the rooms that it starts in. One of json is ready when the home has confirmed them all: the
     /// reply to its `connect` speaks of them. One of plain is ready at once.
-    pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(Name, Reasons)]) {
+    pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(RoomName, Reasons)]) {
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
         let is_json = matches!(self.conns[slot].protocol, Protocol::Json { .. });
@@ -247,11 +248,11 @@ impl Hub {
         open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_json);
         let user = open.info.user.clone();
-        let with_replay = |(room, reasons): &(Name, Reasons)| {
+        let with_replay = |(room, reasons): &(RoomName, Reasons)| {
             let wanted = replays.iter().find(|(name, _)| name == room);
             (room.clone(), *reasons, wanted.map_or(Replay::None, |(_, replay)| replay.clone()))
         };
-        let mut rooms: Vec<(Name, Reasons, Replay)> = rooms.iter().map(with_replay).collect();
+        let mut rooms: Vec<(RoomName, Reasons, Replay)> = rooms.iter().map(with_replay).collect();
         if !is_json {
             // Those of which nothing is to be replayed wait for nothing.
             rooms.sort_by_key(|(.., replay)| *replay != Replay::None);
@@ -268,7 +269,7 @@ impl Hub {
     }
 
     /// Closes a connection that is to start in more rooms than `rooms_per_connection`. Returns whether it may go on.
-    pub(super) fn admit_rooms(&mut self, slot: Slot, rooms: &[(Name, Reasons)]) -> bool {
+    pub(super) fn admit_rooms(&mut self, slot: Slot, rooms: &[(RoomName, Reasons)]) -> bool {
         let is_admitted = rooms.len() <= self.config.limits.rooms_per_connection;
         if !is_admitted {
             self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);

@@ -9,8 +9,9 @@ use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, TurnBudget, VISITS_PER_TU
 use crate::api::json::bad_room;
 use crate::connection::{Conn, Protocol};
 use crate::error::Error;
-use crate::ids::{ConnId, Name, Slot};
+use crate::ids::{ConnId, Slot};
 use crate::link::{Caller, HomeRequest, Origin};
+use crate::names::RoomName;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -122,7 +123,7 @@ impl Hub {
     }
 
     fn next_of_broadcast(&mut self, part: Caller, room: &str, message: Result<(Draft, Option<String>), Error>) {
-        let name = Name::room(room, self.config.limits.room_name_bytes);
+        let name = RoomName::parse(room, self.config.limits.room_name_bytes);
         match name.map_err(|wrong| bad_room(room, wrong)).and_then(|name| Ok((name, message?))) {
             Ok((room, (draft, idempotency_key))) => {
                 let from = Origin::Call(part);

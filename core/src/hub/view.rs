@@ -4,7 +4,8 @@ use super::Hub;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::{Conn, Phase, Stage};
-use crate::ids::{ConnId, Name};
+use crate::ids::ConnId;
+use crate::names::{RoomName, UserId};
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
 use crate::time::Instant;
@@ -18,7 +19,7 @@ impl Hub {
 
     /// The rooms, by name.
     pub fn room_views(&self) -> Vec<RoomView> {
-        let view = |(name, _): (&Name, usize)| RoomView {
+        let view = |(name, _): (&RoomName, usize)| RoomView {
             name: name.clone(),
             members: self.registry.members(name).map(|slot| self.conns[slot].id).collect(),
         };
@@ -28,9 +29,9 @@ impl Hub {
     }
 
     /// The users with their connections, by name.
-    pub fn user_views(&self) -> Vec<(Name, Vec<ConnId>)> {
-        let ids = |name: &Name| self.registry.connections_of(name).map(|slot| self.conns[slot].id).collect();
-        let mut users: Vec<(Name, Vec<ConnId>)> =
+    pub fn user_views(&self) -> Vec<(UserId, Vec<ConnId>)> {
+        let ids = |name: &UserId| self.registry.connections_of(name).map(|slot| self.conns[slot].id).collect();
+        let mut users: Vec<(UserId, Vec<ConnId>)> =
             self.registry.users().map(|(name, _)| (name.clone(), ids(name))).collect();
         users.sort_unstable();
         users

@@ -10,7 +10,8 @@ use crate::api::json::{connection_bytes, room_bytes};
 use crate::api::{Connection, Reply};
 use crate::connection::{Conn, Protocol};
 use crate::glob::Glob;
-use crate::ids::{ClientId, Name, Slot};
+use crate::ids::{ClientId, Slot};
+use crate::names::{RoomName, UserId};
 use alloc::boxed::Box;
 use alloc::string::String;
 impl Hub {
@@ -52,14 +53,14 @@ impl Hub {
         from: usize,
         pattern: Option<&Glob>,
         after: Option<&str>,
-        found: &mut Found<Name>,
+        found: &mut Found<RoomName>,
     ) -> (usize, usize) {
         let (mut places, mut spent) = (0, 0);
         while spent < PLACES_PER_STEP && from + places < self.registry.room_slots() {
             let room = self.registry.room_at(from + places);
             places += 1;
             spent += 1;
-            let is_later = |name: &Name| after.is_none_or(|after| name.as_str() > after);
+            let is_later = |name: &RoomName| after.is_none_or(|after| name.as_str() > after);
             let Some((name, members)) = room.filter(|(name, _)| is_later(name)) else { continue };
             let (is_meant, compared) = pattern.map_or((true, 0), |pattern| pattern.matches(name));
             spent += compared / COMPARED_PER_PLACE;
@@ -73,8 +74,8 @@ impl Hub {
     fn visit_connections(
         &self,
         from: usize,
-        user: Option<&Name>,
-        channel: Option<&Name>,
+        user: Option<&UserId>,
+        channel: Option<&RoomName>,
         after: Option<ClientId>,
         found: &mut Found<ClientId>,
     ) -> (usize, usize) {
@@ -89,9 +90,10 @@ impl Hub {
         (PLACES_PER_STEP, PLACES_PER_STEP)
     }
 
-    fn rooms_found(&self, found: Found<Name>) -> Reply {
+    fn rooms_found(&self, found: Found<RoomName>) -> Reply {
         let (names, next) = found.part();
-        let members = |name: Name| Some((self.registry.member_count(&name), name)).filter(|(members, _)| *members > 0);
+        let members =
+            |name: RoomName| Some((self.registry.member_count(&name), name)).filter(|(members, _)| *members > 0);
         let rooms = names.into_iter().filter_map(members).map(|(members, name)| (name, members)).collect();
         Reply::Channels { rooms, next: next.map(|name| String::from(name.as_str())) }
     }
@@ -103,21 +105,21 @@ impl Hub {
         Reply::Connections { connections: ready.map(|conn| self.describe(conn)).collect(), next }
     }
 
-    fn rooms_of_connection<'a>(&'a self, conn: &Conn) -> impl Iterator<Item = &'a Name> + use<'a> {
+    fn rooms_of_connection<'a>(&'a self, conn: &Conn) -> impl Iterator<Item = &'a RoomName> + use<'a> {
         self.registry.membership_states(conn.id.slot).filter(|(_, member)| *member).map(|(room, _)| room)
     }
 
     fn describe(&self, conn: &Conn) -> Connection {
         Connection {
             client: conn.client,
-            user: user_of(conn).cloned().unwrap_or_else(Name::empty),
+            user: user_of(conn).cloned().unwrap_or_else(UserId::anonymous),
             protocol: protocol(conn),
             channels: self.rooms_of_connection(conn).cloned().collect(),
         }
     }
 }
 
-fn user_of(conn: &Conn) -> Option<&Name> {
+fn user_of(conn: &Conn) -> Option<&UserId> {
     conn.open().map(|open| &open.info.user)
 }
 

@@ -2,8 +2,9 @@
 
 use crate::api::Page;
 use crate::glob::Glob;
-use crate::ids::{ClientId, Name};
+use crate::ids::ClientId;
 use crate::link::Caller;
+use crate::names::{RoomName, UserId};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,8 +20,8 @@ pub(super) struct Walk {
 
 #[derive(Clone, Debug)]
 pub(super) enum WalkOver {
-    Rooms { pattern: Option<Glob>, after: Option<String>, found: Found<Name> },
-    Connections { user: Option<Name>, channel: Option<Name>, after: Option<ClientId>, found: Found<ClientId> },
+    Rooms { pattern: Option<Glob>, after: Option<String>, found: Found<RoomName> },
+    Connections { user: Option<UserId>, channel: Option<RoomName>, after: Option<ClientId>, found: Found<ClientId> },
 }
 
 /// Places that one step looks at, where that is all there is to do.
@@ -38,7 +39,7 @@ impl Walk {
     }
 
     /// Through the connections that have said who they are.
-    pub fn connections(caller: Caller, user: Option<Name>, channel: Option<Name>, page: Page<ClientId>) -> Self {
+    pub fn connections(caller: Caller, user: Option<UserId>, channel: Option<RoomName>, page: Page<ClientId>) -> Self {
         let over = WalkOver::Connections { user, channel, after: page.after, found: Found::new(page.limit) };
         Self { caller, over, at: 0 }
     }

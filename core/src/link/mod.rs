@@ -2,9 +2,10 @@
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
-use crate::ids::{ClientId, ClientInfo, ConnId, Name};
+use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::CallId;
 use crate::json::Json;
+use crate::names::RoomName;
 use crate::publication::{Draft, LogPosition, Page, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -15,35 +16,35 @@ use alloc::vec::Vec;
 pub(crate) enum HomeRequest {
     /// Makes the connection a member, starting at a position. Answered by [`HomeEvent::Joined`] or
     /// [`HomeEvent::JoinRefused`].
-    Join { conn: ConnId, join: JoinId, room: Name, member: Arc<ClientInfo>, replay: Replay },
+    Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay },
     /// Ends a membership. Not answered.
-    Leave { room: Name, client: ClientId, join: JoinId },
+    Leave { room: RoomName, client: ClientId, join: JoinId },
     /// Replaces the user and the info of the member of this join. Not answered.
-    Rename { room: Name, join: JoinId, member: Arc<ClientInfo> },
+    Rename { room: RoomName, join: JoinId, member: Arc<ClientInfo> },
     /// Publishes a draft, at most once for each idempotency key. Answered by [`HomeEvent::Published`].
-    Publish { from: Origin, room: Name, draft: Draft, idempotency_key: Option<String> },
+    Publish { from: Origin, room: RoomName, draft: Draft, idempotency_key: Option<String> },
     /// Reads the log. Answered by [`HomeEvent::History`].
-    History { from: Origin, room: Name, query: HistoryQuery },
+    History { from: Origin, room: RoomName, query: HistoryQuery },
     /// Reads the members of the room, or only their number. Answered by [`HomeEvent::Presence`] or
     /// [`HomeEvent::PresenceStats`].
-    Presence { from: Origin, room: Name, only_counts: bool },
+    Presence { from: Origin, room: RoomName, only_counts: bool },
     /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
-    RemoveHistory { from: Origin, room: Name },
+    RemoveHistory { from: Origin, room: RoomName },
 }
 
 /// An event that the home tells a hub.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection became a member. All later publications of the room on the link come after `position` in its log.
-    Joined { conn: ConnId, client: ClientId, join: JoinId, room: Name, position: LogPosition, replay: Replayed },
+    Joined { conn: ConnId, client: ClientId, join: JoinId, room: RoomName, position: LogPosition, replay: Replayed },
     /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A publication to be delivered to all members of the room.
-    Publication { room: Name, publication: Arc<Publication> },
+    Publication { room: RoomName, publication: Arc<Publication> },
     /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
-    Published { from: Origin, room: Name, position: Option<LogPosition> },
+    Published { from: Origin, room: RoomName, position: Option<LogPosition> },
     /// A page of the log.
-    History { from: Origin, room: Name, result: Result<Page, Error> },
+    History { from: Origin, room: RoomName, result: Result<Page, Error> },
     /// The members of the room; `None` when their list exceeds the bound of the answer.
     Presence { from: Origin, members: Option<Vec<Arc<ClientInfo>>> },
     /// The number of connections in the room and the number of their users; all anonymous connections count as one
@@ -52,13 +53,13 @@ pub(crate) enum HomeEvent {
     /// The retained publications were dropped.
     HistoryRemoved { from: Origin },
     /// A member joined the room.
-    MemberJoined { room: Name, member: Arc<ClientInfo> },
+    MemberJoined { room: RoomName, member: Arc<ClientInfo> },
     /// A member left the room.
-    MemberLeft { room: Name, member: Arc<ClientInfo> },
+    MemberLeft { room: RoomName, member: Arc<ClientInfo> },
     /// The room got its first member.
-    Occupied(Name),
+    Occupied(RoomName),
     /// The room lost its last member.
-    Vacated(Name),
+    Vacated(RoomName),
 }
 
 /// The receiver of the home's answer.

@@ -132,7 +132,8 @@ pub(crate) fn push_info(out: &mut String, info: &ClientInfo) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ClientId, Name};
+    use crate::ids::ClientId;
+    use crate::names::UserId;
     use crate::publication::Draft;
     use alloc::vec::Vec;
 
@@ -145,7 +146,7 @@ mod tests {
                 let has = |bit: u64, text: &str| (bits & 1 << bit != 0).then(|| Json::parse(text).expect("JSON"));
                 let info = ClientInfo {
                     client: ClientId([at as u8; 16]),
-                    user: if user.is_empty() { Name::empty() } else { Name::from(user) },
+                    user: if user.is_empty() { UserId::anonymous() } else { UserId::from(user) },
                     info: has(0, r#"{"a":1}"#),
                     room_info: has(1, "[1,2]"),
                 };

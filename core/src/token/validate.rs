@@ -3,9 +3,9 @@
 use super::claims::{BadToken, Claims, VerifiedClaims};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
-use crate::ids::{BadName, Name};
 use crate::json::Json;
 use crate::limits::{Limit, Limits};
+use crate::names::{BadName, RoomName, UserId};
 use crate::protocol::readable;
 use crate::time::{Instant, Now};
 use alloc::borrow::Cow;
@@ -115,9 +115,9 @@ impl fmt::Display for Flaw {
 
 /// The user and the rights that a valid token proves.
 pub(crate) struct Identity {
-    pub user: Name,
+    pub user: UserId,
     pub info: Option<Json>,
-    pub channels: Vec<Name>,
+    pub channels: Vec<RoomName>,
     /// The room of a room token.
     pub channel: Option<String>,
     /// The time until the token expires; zero when only the leeway remains.
@@ -194,18 +194,18 @@ impl Validator<'_> {
 
     fn identity(self, claims: Claims) -> Result<Identity, Flaw> {
         let max = self.limits.room_name_bytes;
-        let user = if claims.sub.is_empty() { Ok(Name::empty()) } else { Name::user(&claims.sub, max) };
+        let user = if claims.sub.is_empty() { Ok(UserId::anonymous()) } else { UserId::parse(&claims.sub, max) };
         let user = user.map_err(|wrong| Flaw::of_name("sub", wrong))?;
         let mut known = BTreeSet::new();
-        let mut channels: Vec<Name> = Vec::new();
+        let mut channels: Vec<RoomName> = Vec::new();
         for channel in &claims.channels {
-            let room = Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channels", wrong))?;
+            let room = RoomName::parse_for_client(channel, max).map_err(|wrong| Flaw::of_name("channels", wrong))?;
             if known.insert(room.clone()) {
                 channels.push(room);
             }
         }
         if let Some(channel) = &claims.channel {
-            Name::client_room(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
+            RoomName::parse_for_client(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
         }
         let info = claims.info.as_deref().unwrap_or_default();
         let most = self.limits.info_bytes;

@@ -3,7 +3,7 @@
 use crate::world::{claims, with, world};
 use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseReason;
-use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Name, Policy};
+use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Policy, UserId};
 use serde_json::json;
 use tungstenite::Message;
 
@@ -112,7 +112,9 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
         } else {
             let reason = CloseReason::new(code, "so").expect("a code");
             let client = Which::One(world.shard.snapshot().conns[0].client);
-            world.call(Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason }).expect("done");
+            world
+                .call(Command::Disconnect { user: UserId::anonymous(), client, whitelist: vec![], reason })
+                .expect("done");
             world.input(Input::PeerClosed { conn, code: Some(code) });
         }
         world.flush(conn);

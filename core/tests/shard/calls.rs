@@ -2,7 +2,7 @@
 
 use crate::world::{World, with, world};
 use parlor_core::api::{Command, HistoryQuery, Reply};
-use parlor_core::{Limits, Name, Policy};
+use parlor_core::{Limits, Policy, RoomName};
 use serde_json::{Value, json};
 
 /// Asserts that a call is refused because of this limit.
@@ -142,7 +142,7 @@ fn the_publications_of_a_broadcast_share_their_payload() {
     world.api("broadcast", r#"{"channels":["a","b"],"data":{"n":1},"tags":{"k":"v"}}"#);
     let mut read = |room: &str| {
         let query = HistoryQuery { limit: -1, ..HistoryQuery::default() };
-        match world.call(Command::History { channel: Name::room(room, 200).expect("a name"), query }) {
+        match world.call(Command::History { channel: RoomName::parse(room, 200).expect("a name"), query }) {
             Ok(Reply::History { publications, .. }) => publications[0].clone(),
             other => panic!("{other:?}"),
         }

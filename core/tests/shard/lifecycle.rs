@@ -4,7 +4,7 @@ use crate::world::{World, parse, raw, with};
 use parlor_core::api::{Command, Which};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Name, Policy, Upgrade, Violation};
+use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Policy, Upgrade, UserId, Violation};
 use std::time::Duration;
 use tungstenite::Message;
 
@@ -134,8 +134,12 @@ fn closing(world: &mut World) -> ConnId {
 
 fn kick(world: &mut World) {
     let client = Which::One(ClientId([1; 16]));
-    let command =
-        Command::Disconnect { user: Name::empty(), client, whitelist: vec![], reason: CloseCause::Backend.reason() };
+    let command = Command::Disconnect {
+        user: UserId::anonymous(),
+        client,
+        whitelist: vec![],
+        reason: CloseCause::Backend.reason(),
+    };
     world.call(command).expect("done");
 }
 

@@ -1,12 +1,14 @@
 //! Rooms, users, slow members and the end of things.
 
 use crate::world::{claims, with, world};
-use parlor_core::{BadToken, Change, Claims, CloseCause, Input, Limit, Limits, Lost, Name, Policy, Refused};
+use parlor_core::{
+    BadToken, Change, Claims, CloseCause, Input, Limit, Limits, Lost, Policy, Refused, RoomName, UserId,
+};
 use serde_json::json;
 use std::time::Duration;
 
-fn name(name: &str) -> Name {
-    Name::room(name, name.len()).expect("a name")
+fn name(name: &str) -> RoomName {
+    RoomName::parse(name, name.len()).expect("a name")
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn rooms_and_users_come_and_go_in_numbered_pairs() {
     world.prove(claims("ada"));
     world.input(Input::Lost { conn: a, cause: Lost::Eof });
     world.input(Input::Lost { conn: b, cause: Lost::Read });
-    let (x, personal, ada) = (name("x"), name("#ada"), name("ada"));
+    let (x, personal, ada) = (name("x"), name("#ada"), UserId::parse("ada", 9).expect("an id"));
     let seen: Vec<_> = world.events.iter().map(|event| (event.seq, event.change.clone())).collect();
     let expected = [
         (1, Change::Online(ada.clone())),

@@ -1,7 +1,7 @@
 //! What tokens give and take: users, rooms and infos, for as long as they are valid.
 
 use crate::world::{World, claims, raw, with, with_config, world};
-use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Name, Policy, UserLimit};
+use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Policy, RoomName, UserId, UserLimit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -509,7 +509,8 @@ fn a_user_who_is_replaced_has_not_been_away() {
     connected(&mut world, ann(&["a"]));
     connected(&mut world, ann(&["a"]));
     let changes: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
-    let [user, own, room] = ["ann", "#ann", "a"].map(|name| Name::room(name, 9).expect("a name"));
+    let [own, room] = ["#ann", "a"].map(|name| RoomName::parse(name, 9).expect("a name"));
+    let user = UserId::parse("ann", 9).expect("an id");
     assert_eq!(changes, [&Change::Online(user), &Change::Occupied(room), &Change::Occupied(own)]);
 }
 

@@ -3,7 +3,7 @@
 use super::route::Route;
 use super::sources::{self, LoadError};
 use super::table::Settings;
-use parlor_core::Name;
+use parlor_core::RoomName;
 use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
 use parlor_core::{Config, Policy};
@@ -94,7 +94,7 @@ impl Settings {
         if bytes > NODE_BYTES {
             return Err(format!("node_name has {bytes} bytes; it must have at most {NODE_BYTES}"));
         }
-        Name::room(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
+        RoomName::parse(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
     }
 
     /// Checks that `public_hosts` names hosts by which pages are served.
@@ -135,7 +135,7 @@ impl Settings {
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
             return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
-        Name::client_room(&room.replace("{id}", "x"), self.limits.room_name_bytes)
+        RoomName::parse_for_client(&room.replace("{id}", "x"), self.limits.room_name_bytes)
             .map_err(|wrong| format!("the room {room:?} of the route {path:?} is not valid: {wrong}"))?;
         Ok(())
     }

@@ -5,8 +5,9 @@ use super::model::ReferenceModel;
 use super::outcome::Outcome;
 use super::turn::RoomOrUser;
 use crate::guarantees::{Failure, Guarantee, equal};
+use crate::world::names::user_name;
 use parlor_core::snapshot::{ConnView, PhaseView};
-use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, Name, Snapshot, Stats};
+use parlor_core::{Change, CloseCause, ConnId, Effect, End, Instant, RoomName, Snapshot, Stats, UserId};
 use std::collections::BTreeMap;
 
 /// The longest control frame (RFC 6455 section 5.5).
@@ -199,8 +200,8 @@ impl ReferenceModel {
         for (name, empty) in after
             .rooms
             .iter()
-            .map(|room| (&room.name, room.members.is_empty()))
-            .chain(after.users.iter().map(|(name, conns)| (name, conns.is_empty())))
+            .map(|room| (room.name.as_str(), room.members.is_empty()))
+            .chain(after.users.iter().map(|(user, conns)| (user.as_str(), conns.is_empty())))
         {
             if empty {
                 return Err(Failure::new(Guarantee::G3, "nothing empty", format_args!("{name:?} is empty")));
@@ -305,12 +306,14 @@ impl ReferenceModel {
     }
 
     pub(super) fn change(&self, subject: RoomOrUser, began: bool) -> Change {
-        let name = |text: &str| Name::room(text, text.len()).expect("what the scenario calls its rooms and users");
+        let room =
+            |room: usize| RoomName::parse(&self.names[room], usize::MAX).expect("what the scenario calls a room");
+        let user = |user: usize| UserId::parse(&user_name(user), usize::MAX).expect("what the scenario calls a user");
         match (subject, began) {
-            (RoomOrUser::Room(room), true) => Change::Occupied(name(&self.names[room])),
-            (RoomOrUser::Room(room), false) => Change::Vacated(name(&self.names[room])),
-            (RoomOrUser::User(user), true) => Change::Online(name(&crate::world::names::user_name(user))),
-            (RoomOrUser::User(user), false) => Change::Offline(name(&crate::world::names::user_name(user))),
+            (RoomOrUser::Room(of), true) => Change::Occupied(room(of)),
+            (RoomOrUser::Room(of), false) => Change::Vacated(room(of)),
+            (RoomOrUser::User(of), true) => Change::Online(user(of)),
+            (RoomOrUser::User(of), false) => Change::Offline(user(of)),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::connection::pending::Subscribed;
 use crate::error::{Error, UnsubscribeReason};
-use crate::ids::{ClientInfo, Name};
+use crate::ids::ClientInfo;
+use crate::names::RoomName;
 use crate::protocol::raw::{push_number, push_string};
 use crate::protocol::shapes::{push_info, push_members_within, push_position, push_publication, push_publications};
 use crate::publication::{Page, Publication};
@@ -24,7 +25,7 @@ pub(crate) struct Connected<'a> {
     /// Seconds between pings of the protocol; `None` when WebSocket Pings are sent instead.
     pub ping: Option<u64>,
     /// The server-side subscriptions with their starts.
-    pub subs: &'a [(Name, Subscribed)],
+    pub subs: &'a [(RoomName, Subscribed)],
 }
 
 impl Connected<'_> {
@@ -263,7 +264,7 @@ fn push_subscription(out: &mut String, subscribed: &Subscribed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Name;
+    use crate::names::RoomName;
     use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
     use crate::publication::{LogPosition, Replayed};
     use alloc::vec::Vec;
@@ -278,14 +279,14 @@ mod tests {
         let info = crate::testing::client_info(1);
         let node = "\"".repeat(crate::config::NODE_BYTES);
         let version = "v".repeat(64);
-        let encode = |subs: &[(Name, Subscribed)]| {
+        let encode = |subs: &[(RoomName, Subscribed)]| {
             let (version, node) = (version.as_str(), node.as_str());
             let (ttl, ping) = (Some(most), Some(most));
             Connected { id: most, info: &info, version, node, ttl, ping, subs }.encode().len()
         };
         assert!(encode(&[]) <= CONNECT_BYTES);
-        let name = Name::from("\\".repeat(200).as_str());
-        let rooms: Vec<(Name, Subscribed)> = (0..10).map(|_| (name.clone(), longest.clone())).collect();
+        let name = RoomName::from("\\".repeat(200).as_str());
+        let rooms: Vec<(RoomName, Subscribed)> = (0..10).map(|_| (name.clone(), longest.clone())).collect();
         assert!(encode(&rooms) <= CONNECT_BYTES + 10 * (2 * 200 + ROOM_BYTES));
     }
 }

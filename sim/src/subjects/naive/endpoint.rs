@@ -1,12 +1,12 @@
 //! The endpoint coroutine of one connection.
 
 use crate::subjects::naive::python::Exception;
-use parlor_core::Name;
+use parlor_core::{RoomName, UserId};
 /// The coroutine of one connection.
 #[derive(Clone, Debug)]
 pub(super) struct EndpointTask {
-    pub room: Name,
-    pub user: Option<Name>,
+    pub room: RoomName,
+    pub user: Option<UserId>,
     pub token: Option<String>,
     pub state: EndpointState,
 }

@@ -4,7 +4,7 @@
 use super::manager::Manager;
 use parlor_core::api::Position;
 use parlor_core::stats::{Gauges, Totals};
-use parlor_core::{Change, Effect, Event, Name, Stats};
+use parlor_core::{Change, Effect, Event, RoomName, Stats, UserId};
 use std::collections::BTreeMap;
 
 /// A room's log, of which nothing is retained.
@@ -20,21 +20,21 @@ pub struct NaiveLog {
 #[derive(Clone, Debug, Default)]
 pub struct NaiveLedger {
     /// One for every entry of the dicts. The personal room of a user is the user's entry.
-    pub logs: BTreeMap<Name, NaiveLog>,
+    pub logs: BTreeMap<RoomName, NaiveLog>,
     /// Everything that only grows.
     pub totals: Totals,
     epochs: u64,
     /// The epochs of logs that are gone and have numbered nothing: it is as if they had stayed.
-    quiet: BTreeMap<Name, String>,
+    quiet: BTreeMap<RoomName, String>,
     events: u64,
     /// The entries of the two dicts after the last turn.
-    rooms: Vec<Name>,
-    users: Vec<Name>,
+    rooms: Vec<RoomName>,
+    users: Vec<UserId>,
 }
 
 impl NaiveLedger {
     /// Gives the next message of a room its place; there is none where the room has no member.
-    pub fn publish(&mut self, room: &Name, is_heard: bool) -> Position {
+    pub fn publish(&mut self, room: &RoomName, is_heard: bool) -> Position {
         self.totals.published += 1;
         let Some(log) = self.logs.get_mut(room).filter(|_| is_heard) else {
             self.quiet.remove(room);
@@ -47,8 +47,9 @@ impl NaiveLedger {
 
     /// Reads off the dicts what has come and gone in this turn.
     pub fn keep_up(&mut self, manager: &Manager) -> Vec<Effect> {
-        let users: Vec<Name> = manager.users.keys().cloned().collect();
-        let rooms: Vec<Name> = manager.rooms.keys().cloned().chain(users.iter().map(Name::personal_room)).collect();
+        let users: Vec<UserId> = manager.users.keys().cloned().collect();
+        let rooms: Vec<RoomName> =
+            manager.rooms.keys().cloned().chain(users.iter().map(UserId::personal_room)).collect();
         let mut changes: Vec<Change> = new(&self.rooms, &rooms).map(Change::Occupied).collect();
         changes.extend(new(&rooms, &self.rooms).map(Change::Vacated));
         changes.extend(new(&self.users, &users).map(Change::Online));
@@ -90,6 +91,9 @@ impl NaiveLedger {
 }
 
 /// The names that were not there before.
-fn new<'a>(before: &'a [Name], after: &'a [Name]) -> impl Iterator<Item = Name> + use<'a> {
+fn new<'a, Name: PartialEq + Clone>(
+    before: &'a [Name],
+    after: &'a [Name],
+) -> impl Iterator<Item = Name> + use<'a, Name> {
     after.iter().filter(|name| !before.contains(name)).cloned()
 }

@@ -21,29 +21,29 @@
 
 use super::python::{Exception, Iteration};
 use super::websocket::WebSocket;
-use parlor_core::{ConnId, Name};
+use parlor_core::{ConnId, RoomName, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A dict of sets.
-pub type Dict = BTreeMap<Name, BTreeSet<ConnId>>;
+pub type Dict<Name> = BTreeMap<Name, BTreeSet<ConnId>>;
 
 /// The two dicts.
 #[derive(Clone, Debug, Default)]
 pub struct Manager {
     /// Who is in a room.
-    pub rooms: Dict,
+    pub rooms: Dict<RoomName>,
     /// The connections of a user.
-    pub users: Dict,
+    pub users: Dict<UserId>,
 }
 
 /// Of whom a text is for everyone.
 #[derive(Clone, Debug)]
 pub enum Recipients {
     /// A room.
-    Room(Name),
+    Room(RoomName),
     /// A user.
-    User(Name),
+    User(UserId),
 }
 
 /// The lines in which the two versions differ.
@@ -58,12 +58,12 @@ pub trait Version: Clone + Default {
     /// The exception that these lines end by.
     fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception>;
     /// `disconnect(websocket, room, user)`; without a user only the room counts.
-    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &Name, user: Option<&Name>);
+    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &RoomName, user: Option<&UserId>);
 }
 
 impl Manager {
     /// The rest of `connect`, once the handshake is through.
-    pub fn connect(&mut self, websocket: ConnId, room: &Name, user: Option<&Name>) {
+    pub fn connect(&mut self, websocket: ConnId, room: &RoomName, user: Option<&UserId>) {
         self.rooms.entry(room.clone()).or_default().insert(websocket);
         if let Some(user) = user {
             self.users.entry(user.clone()).or_default().insert(websocket);
@@ -79,11 +79,23 @@ impl Manager {
         }
     }
 
-    /// The dict that a group is in, and its key there.
-    pub fn dict<'a>(&mut self, group: &'a Recipients) -> (&mut Dict, &'a Name) {
+    /// `items[key]`, where `items` is the dict that a group is in.
+    ///
+    /// # Errors
+    /// The `KeyError` where it is not there.
+    pub fn members_mut(&mut self, group: &Recipients) -> Result<&mut BTreeSet<ConnId>, Exception> {
+        let (members, key) = match group {
+            Recipients::Room(room) => (self.rooms.get_mut(room), room.as_str()),
+            Recipients::User(user) => (self.users.get_mut(user), user.as_str()),
+        };
+        members.ok_or_else(|| Exception::KeyError(key.to_owned()))
+    }
+
+    /// `del items[key]`.
+    pub fn delete(&mut self, group: &Recipients) {
         match group {
-            Recipients::Room(room) => (&mut self.rooms, room),
-            Recipients::User(user) => (&mut self.users, user),
+            Recipients::Room(room) => drop(self.rooms.remove(room)),
+            Recipients::User(user) => drop(self.users.remove(user)),
         }
     }
 
@@ -95,7 +107,7 @@ impl Manager {
 }
 
 /// `items[key].remove(websocket)`, and the entry goes with the last one.
-pub fn remove(dict: &mut Dict, key: &Name, websocket: ConnId) {
+pub fn remove<Name: Ord>(dict: &mut Dict<Name>, key: &Name, websocket: ConnId) {
     let Some(members) = dict.get_mut(key) else { return };
     if members.remove(&websocket) && members.is_empty() {
         dict.remove(key);
@@ -119,7 +131,7 @@ impl fmt::Display for Manager {
     }
 }
 
-fn dict(dict: &Dict) -> String {
+fn dict<Name: fmt::Display>(dict: &Dict<Name>) -> String {
     let entries = dict.iter().map(|(key, members)| format!("{key}: {}", set(members)));
     format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
 }

@@ -11,7 +11,7 @@ use crate::subjects::naive::endpoint::EndpointState;
 use parlor_core::api::{Command, Reply};
 use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
 use parlor_core::error::{Error, ErrorCode};
-use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Name, Now, Violation};
+use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Now, UserId, Violation};
 use std::sync::Arc;
 
 impl<V: Version> Naive<V> {
@@ -39,7 +39,7 @@ impl<V: Version> Naive<V> {
         match input {
             Input::Upgraded { conn } => self.upgraded(conn),
             Input::Authenticated { conn, verdict } => {
-                let user = verdict.ok().and_then(|verified| Name::user(&verified.claims().sub, usize::MAX).ok());
+                let user = verdict.ok().and_then(|verified| UserId::parse(&verified.claims().sub, usize::MAX).ok());
                 self.connected(conn, user)
             }
             // What comes behind a Close is not looked at.
@@ -83,7 +83,7 @@ impl<V: Version> Naive<V> {
         }
     }
 
-    fn connected(&mut self, conn: ConnId, user: Option<Name>) -> Vec<Effect> {
+    fn connected(&mut self, conn: ConnId, user: Option<UserId>) -> Vec<Effect> {
         self.sockets.get_mut(conn).deadlines.retain(|(timer, _)| *timer != "authenticate");
         let endpoint = self.endpoints.get_mut(&conn).expect("every connection has one");
         (endpoint.user, endpoint.state) = (user, EndpointState::Receiving);

@@ -5,7 +5,7 @@ use super::ids::{TaskId, name};
 use super::manager::{Manager, Recipients, Version};
 use super::python::{Exception, Iteration};
 use super::websocket::WebSockets;
-use parlor_core::{ConnId, Name};
+use parlor_core::{ConnId, RoomName};
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ enum TaskState {
     /// In the loop of `send_to_room` or `send_to_user`.
     Sending(Sending),
     /// In the loop of `broadcast` over the rooms, and there in the `send_to_room` that it awaits.
-    Broadcasting(Iteration<Name>, Option<Sending>),
+    Broadcasting(Iteration<RoomName>, Option<Sending>),
 }
 
 /// `for websocket in …: await websocket.send_text(text)`.
@@ -128,7 +128,7 @@ struct Letter<'a> {
 }
 
 fn broadcast<V: Version>(
-    rooms: &mut Iteration<Name>,
+    rooms: &mut Iteration<RoomName>,
     room: &mut Option<Sending>,
     manager: &mut Manager,
     sockets: &mut WebSockets,

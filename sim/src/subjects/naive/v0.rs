@@ -23,7 +23,7 @@
 use super::manager::{Manager, Recipients, Version, remove};
 use super::python::{Exception, Iteration};
 use super::websocket::WebSocket;
-use parlor_core::{ConnId, Name};
+use parlor_core::{ConnId, RoomName, UserId};
 use std::collections::BTreeSet;
 
 /// `naive/v0`.
@@ -40,13 +40,11 @@ impl Version for BeforeTheFix {
     }
 
     fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception> {
-        let (dict, key) = manager.dict(group);
-        let members = dict.get_mut(key).ok_or_else(|| Exception::KeyError(key.to_string()))?;
-        members.retain(|websocket| !dead.contains(websocket));
+        manager.members_mut(group)?.retain(|websocket| !dead.contains(websocket));
         Ok(())
     }
 
-    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &Name, user: Option<&Name>) {
+    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &RoomName, user: Option<&UserId>) {
         remove(&mut manager.rooms, room, websocket);
         if let Some(user) = user {
             remove(&mut manager.users, user, websocket);

@@ -30,7 +30,7 @@
 use super::manager::{Manager, Recipients, Version, remove};
 use super::python::{Exception, Iteration};
 use super::websocket::{State, WebSocket};
-use parlor_core::{ConnId, Name};
+use parlor_core::{ConnId, RoomName, UserId};
 use std::collections::BTreeSet;
 
 /// `naive/v1`.
@@ -47,19 +47,17 @@ impl Version for AfterTheFix {
     }
 
     fn bury(manager: &mut Manager, group: &Recipients, dead: &[ConnId]) -> Result<(), Exception> {
-        let (dict, key) = manager.dict(group);
-        let missing = || Exception::KeyError(key.to_string());
         for websocket in dead {
-            let members = dict.get_mut(key).ok_or_else(missing)?;
+            let members = manager.members_mut(group)?;
             members.remove(websocket);
             if members.is_empty() {
-                dict.remove(key);
+                manager.delete(group);
             }
         }
-        dict.get(key).map(|_| ()).ok_or_else(missing)
+        manager.members_mut(group).map(|_| ())
     }
 
-    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &Name, user: Option<&Name>) {
+    fn disconnect(manager: &mut Manager, websocket: ConnId, room: &RoomName, user: Option<&UserId>) {
         if !manager.rooms.get(room).is_some_and(|members| members.contains(&websocket)) {
             return;
         }

@@ -6,7 +6,7 @@ use super::manager::Version;
 use super::state::Naive;
 use super::websocket::{SocketPhase, text_frame};
 use parlor_core::snapshot::{ConnView, LogView, PhaseView, RoomView};
-use parlor_core::{ConnId, Name, Snapshot, Stats};
+use parlor_core::{ConnId, RoomName, Snapshot, Stats, UserId};
 use std::collections::BTreeSet;
 
 impl<V: Version> Naive<V> {
@@ -90,7 +90,7 @@ impl<V: Version> Naive<V> {
                 let is_connected = self.endpoint(conn).state == EndpointState::Receiving;
                 PhaseView::Open {
                     stage: if is_connected { "ready" } else { "authenticating" },
-                    user: self.endpoint(conn).user.clone().unwrap_or_else(Name::empty),
+                    user: self.endpoint(conn).user.clone().unwrap_or_else(UserId::anonymous),
                     rooms: rooms.map(|room| (room.name, true)).collect(),
                     events: vec![],
                 }
@@ -116,8 +116,10 @@ impl<V: Version> Naive<V> {
     fn rooms(&self) -> Vec<RoomView> {
         let personal = self.manager.users.iter().map(|(user, members)| (user.personal_room(), members));
         let rooms = self.manager.rooms.iter().map(|(room, members)| (room.clone(), members));
-        let view =
-            |(name, members): (Name, &BTreeSet<ConnId>)| RoomView { name, members: members.iter().copied().collect() };
+        let view = |(name, members): (RoomName, &BTreeSet<ConnId>)| RoomView {
+            name,
+            members: members.iter().copied().collect(),
+        };
         let mut rooms: Vec<RoomView> = personal.chain(rooms).map(view).collect();
         rooms.sort_by(|one, other| one.name.cmp(&other.name));
         rooms

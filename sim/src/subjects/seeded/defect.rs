@@ -5,7 +5,7 @@ use crate::subjects::subject::{Subject, TurnReport, go_on};
 use parlor_core::api::Reply;
 use parlor_core::error::Error;
 use parlor_core::{
-    Config, ConnId, Effect, Input, Instant, Limits, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+    Config, ConnId, Effect, Input, Instant, Limits, Now, Refused, RoomName, Shard, Snapshot, Stats, Upgrade, UserId,
 };
 use std::cell::Cell;
 
@@ -150,8 +150,13 @@ impl Subject for DefectiveMachine {
 }
 
 /// A name that is one for sure.
-pub(super) fn known(name: &str) -> Name {
-    Name::room(name, name.len()).expect("a name")
+pub(super) fn known(name: &str) -> RoomName {
+    RoomName::parse(name, name.len()).expect("a name")
+}
+
+/// The same of a user.
+pub(super) fn known_user(id: &str) -> UserId {
+    UserId::parse(id, usize::MAX).expect("an id")
 }
 
 /// `name: Type breaks G1 | G2 within 20 seeds { … }`, or `by TRACE`.

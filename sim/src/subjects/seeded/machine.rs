@@ -1,6 +1,6 @@
 //! Subjects that break the guarantees of the machine.
 
-use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};
+use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known, known_user};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};
@@ -97,7 +97,7 @@ defects! {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             if shard.stats().totals.accepted > 5 && !snapshot.users.iter().any(|(name, _)| &**name == "u0") {
-                snapshot.users.insert(0, (known("u0"), Vec::new()));
+                snapshot.users.insert(0, (known_user("u0"), Vec::new()));
             }
             snapshot
         }

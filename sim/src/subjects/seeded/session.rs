@@ -1,6 +1,6 @@
 //! Subjects that get recovery, history, presence, tokens or limits wrong.
 
-use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known};
+use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known_user};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::{Subject, vouch};
 use parlor_core::admission::route::Target;
@@ -10,7 +10,8 @@ use parlor_core::error::Error;
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
 use parlor_core::{
-    CallId, Claims, Config, ConnId, Effect, Input, Name, Now, Refused, Shard, Snapshot, Stats, Upgrade, UserLimit,
+    CallId, Claims, Config, ConnId, Effect, Input, Now, Refused, RoomName, Shard, Snapshot, Stats, Upgrade, UserId,
+    UserLimit,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -94,7 +95,7 @@ fn held(log: &LogView) -> usize {
 }
 
 /// The room whose log retains the least, of those that retain anything.
-fn poorest(shard: &Shard) -> Option<Name> {
+fn poorest(shard: &Shard) -> Option<RoomName> {
     let logs = shard.snapshot().logs.into_iter().filter(|log| held(log) > 0);
     logs.min_by_key(held).map(|log| log.name)
 }
@@ -161,7 +162,7 @@ defects! {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
             {
-                *command = Command::Unsubscribe { user: known("nobody"), client: Which::All, channel: channel.clone() };
+                *command = Command::Unsubscribe { user: known_user("nobody"), client: Which::All, channel: channel.clone() };
             }
         }
     }
@@ -387,7 +388,7 @@ defects! {
     a_backend_that_is_not_heard: Deaf breaks G2 within 60 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::Unsubscribe { user, .. }, .. } = input {
-                *user = known("nobody");
+                *user = known_user("nobody");
             }
         }
     }
@@ -452,7 +453,7 @@ defects! {
             let is_ready = |view: &&ConnView| matches!(view.phase, PhaseView::Open { stage: "ready", .. });
             if let Some(view) = snapshot.conns.iter().find(is_ready).filter(|_| is_call && shard.stats().totals.published == 3) {
                 let reason = CloseReason::new(3008, "slow").expect("a code");
-                let (user, client) = (Name::empty(), Which::One(view.client));
+                let (user, client) = (UserId::anonymous(), Which::One(view.client));
                 let command = Command::Disconnect { user, client, whitelist: Vec::new(), reason };
                 let more = shard.handle(now, Input::Call { call: CallId(u64::MAX), command });
                 effects.extend(more.filter(|effect| !matches!(effect, Effect::Reply { .. })));

@@ -30,6 +30,11 @@ impl Slot {
     }
 }
 
+/// Slots and places in lists are counted in 32 bits: half the memory, and more than a node can hold.
+pub(crate) fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("fewer than 2^32 of anything")
+}
+
 /// The id of one connection of a shard: its slot and its generation in that slot.
 ///
 /// The slot of a connection that ended is used again under the next generation, so an id that outlives its connection

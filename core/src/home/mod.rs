@@ -12,8 +12,7 @@ pub(crate) use log::Log;
 
 use crate::api::HistoryQuery;
 use crate::error::{Error, ErrorCode};
-use crate::hub::registry::index;
-use crate::ids::{ClientId, ClientInfo, ConnId};
+use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::{Limit, Limits};
 use crate::link::JoinId;
 use crate::link::{HomeEvent, HomeRequest, Origin};

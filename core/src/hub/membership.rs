@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::agenda::Work;
+use super::registry::Left;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
@@ -11,7 +12,6 @@ use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, Pendi
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
-use crate::hub::registry::Left;
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;

@@ -1,16 +1,13 @@
 //! The index of memberships: connections in rooms, and connections of users. Both sides of every relation are kept here and nowhere
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
+use super::groups::{Entry, Groups, Link};
 use crate::connection::pending::Reasons;
-use crate::ids::Slot;
+use crate::ids::{Slot, index};
 use crate::link::JoinId;
-use crate::map::{Keys, Map};
+use crate::map::Keys;
 use crate::names::{RoomName, UserId};
 use alloc::vec::Vec;
-use core::borrow::Borrow;
-use core::fmt;
-use core::hash::Hash;
-use slab::Slab;
 
 /// Rooms and users, by name, with their connections, by slot.
 #[derive(Clone, Debug)]
@@ -391,113 +388,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// Named lists that exist while they have an entry.
-#[derive(Clone, Debug)]
-struct Groups<Name> {
-    by_name: Map<Name, u32>,
-    groups: Slab<Group<Name>>,
-}
-
-#[derive(Clone, Debug)]
-struct Group<Name> {
-    name: Name,
-    entries: Vec<Entry>,
-    /// The number of entries that watch.
-    watchers: u32,
-}
-
-/// The member's side of a relation: which slot, and which of its memberships.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    slot: Slot,
-    membership: u32,
-    watches: bool,
-}
-
-/// The connection's side of a relation: which group, and where in its list.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    group: u32,
-    at: u32,
-}
-
-impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug> Groups<Name> {
-    fn new(keys: Keys) -> Self {
-        Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
-    }
-
-    fn add(&mut self, name: &Name, entry: Entry) -> Link {
-        let group = self.find(name.borrow()).unwrap_or_else(|| {
-            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new(), watchers: 0 }));
-            self.by_name.insert(name.clone(), group);
-            group
-        });
-        let Group { entries, watchers, .. } = &mut self.groups[group as usize];
-        *watchers += u32::from(entry.watches);
-        entries.push(entry);
-        Link { group, at: index(entries.len() - 1) }
-    }
-
-    fn set_watches(&mut self, link: Link, watches: bool) {
-        let group = &mut self.groups[link.group as usize];
-        let entry = &mut group.entries[link.at as usize];
-        group.watchers = group.watchers - u32::from(entry.watches) + u32::from(watches);
-        entry.watches = watches;
-    }
-
-    /// Removes an entry, and the group with its last one. Returns the entry that now stands in its place.
-    fn remove(&mut self, link: Link) -> Option<Entry> {
-        let group = &mut self.groups[link.group as usize];
-        let removed = group.entries.swap_remove(link.at as usize);
-        group.watchers -= u32::from(removed.watches);
-        if group.entries.is_empty() {
-            self.by_name.swap_remove(group.name.borrow());
-            self.groups.remove(link.group as usize);
-            return None;
-        }
-        group.entries.get(link.at as usize).copied()
-    }
-
-    fn find(&self, name: &str) -> Option<u32> {
-        self.by_name.get(name).copied()
-    }
-
-    fn of(&self, name: &str) -> &[Entry] {
-        self.find(name).map_or(&[], |group| &self.groups[group as usize].entries)
-    }
-
-    fn name(&self, link: Link) -> &Name {
-        &self.groups[link.group as usize].name
-    }
-
-    fn entry(&self, link: Link) -> Entry {
-        self.groups[link.group as usize].entries[link.at as usize]
-    }
-
-    fn entry_mut(&mut self, link: Link) -> &mut Entry {
-        &mut self.groups[link.group as usize].entries[link.at as usize]
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&Name, usize)> {
-        self.groups.iter().map(|(_, group)| (&group.name, group.entries.len()))
-    }
-
-    fn audit(&self) {
-        assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
-        for (at, group) in &self.groups {
-            assert_eq!(self.find(group.name.borrow()), Some(index(at)), "G3: a list is found by its name");
-            let watchers = group.entries.iter().filter(|entry| entry.watches).count();
-            assert_eq!(index(watchers), group.watchers, "G8: those who watch {:?} are counted", group.name);
-            assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);
-        }
-    }
-}
-
-/// Slots and places in lists are counted in 32 bits: half the memory, and more than a node can hold.
-pub(crate) fn index(at: usize) -> u32 {
-    u32::try_from(at).expect("fewer than 2^32 of anything")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From a token to a session: who a connection is, and which rooms it is in from the start.
 
 use super::Hub;
+use super::registry::Registry;
 use crate::close::CloseCause;
 use crate::config::UserLimit;
 use crate::connection::deadlines::Timer;
@@ -9,7 +10,6 @@ use crate::connection::pending::{JoinReason, PendingAuth, PendingConnect};
 use crate::connection::{Open, Protocol, Stage};
 use crate::effect::{Change, Effect};
 use crate::error::UnsubscribeReason;
-use crate::hub::registry::Registry;
 use crate::ids::{ClientInfo, Slot};
 use crate::json::Json;
 use crate::limits::Limit;

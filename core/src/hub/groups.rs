@@ -1,0 +1,111 @@
+//! Named lists of connections: the members of each room, and the connections of each user.
+
+use crate::ids::{Slot, index};
+use crate::map::{Keys, Map};
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::Hash;
+use slab::Slab;
+
+/// Named lists that exist while they have an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Groups<Name> {
+    pub by_name: Map<Name, u32>,
+    pub groups: Slab<Group<Name>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Group<Name> {
+    pub name: Name,
+    pub entries: Vec<Entry>,
+    /// The number of entries that watch.
+    pub watchers: u32,
+}
+
+/// The member's side of a relation: which slot, and which of its memberships.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub slot: Slot,
+    pub membership: u32,
+    pub watches: bool,
+}
+
+/// The connection's side of a relation: which group, and where in its list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub group: u32,
+    pub at: u32,
+}
+
+impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug> Groups<Name> {
+    pub fn new(keys: Keys) -> Self {
+        Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
+    }
+
+    pub fn add(&mut self, name: &Name, entry: Entry) -> Link {
+        let group = self.find(name.borrow()).unwrap_or_else(|| {
+            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new(), watchers: 0 }));
+            self.by_name.insert(name.clone(), group);
+            group
+        });
+        let Group { entries, watchers, .. } = &mut self.groups[group as usize];
+        *watchers += u32::from(entry.watches);
+        entries.push(entry);
+        Link { group, at: index(entries.len() - 1) }
+    }
+
+    pub fn set_watches(&mut self, link: Link, watches: bool) {
+        let group = &mut self.groups[link.group as usize];
+        let entry = &mut group.entries[link.at as usize];
+        group.watchers = group.watchers - u32::from(entry.watches) + u32::from(watches);
+        entry.watches = watches;
+    }
+
+    /// Removes an entry, and the group with its last one. Returns the entry that now stands in its place.
+    pub fn remove(&mut self, link: Link) -> Option<Entry> {
+        let group = &mut self.groups[link.group as usize];
+        let removed = group.entries.swap_remove(link.at as usize);
+        group.watchers -= u32::from(removed.watches);
+        if group.entries.is_empty() {
+            self.by_name.swap_remove(group.name.borrow());
+            self.groups.remove(link.group as usize);
+            return None;
+        }
+        group.entries.get(link.at as usize).copied()
+    }
+
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    pub fn of(&self, name: &str) -> &[Entry] {
+        self.find(name).map_or(&[], |group| &self.groups[group as usize].entries)
+    }
+
+    pub fn name(&self, link: Link) -> &Name {
+        &self.groups[link.group as usize].name
+    }
+
+    pub fn entry(&self, link: Link) -> Entry {
+        self.groups[link.group as usize].entries[link.at as usize]
+    }
+
+    pub fn entry_mut(&mut self, link: Link) -> &mut Entry {
+        &mut self.groups[link.group as usize].entries[link.at as usize]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.groups.iter().map(|(_, group)| (&group.name, group.entries.len()))
+    }
+
+    pub fn audit(&self) {
+        assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
+        for (at, group) in &self.groups {
+            assert_eq!(self.find(group.name.borrow()), Some(index(at)), "G3: a list is found by its name");
+            let watchers = group.entries.iter().filter(|entry| entry.watches).count();
+            assert_eq!(index(watchers), group.watchers, "G8: those who watch {:?} are counted", group.name);
+            assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);
+        }
+    }
+}

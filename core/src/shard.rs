@@ -234,7 +234,6 @@ impl Shard {
     fn log_view(&self, log: &Log) -> LogView {
         let position = log.position();
         let limits = &self.config.limits;
-        let armed = |at: Instant| (at != Instant::NEVER).then_some(at);
         LogView {
             name: log.name.clone(),
             epoch: epoch_text(position.epoch),
@@ -243,8 +242,8 @@ impl Shard {
                 .publications()
                 .map(|publication| (publication.offset, String::from(&*publication.draft.data)))
                 .collect(),
-            ages_out: armed(log.ages_out(limits.history_age)),
-            forgotten_at: armed(log.forgotten_at(limits.log_memory)),
+            ages_out: log.ages_out(limits.history_age).time(),
+            forgotten_at: log.forgotten_at(limits.log_memory).time(),
             members: log.members.clients().collect(),
         }
     }

@@ -7,10 +7,7 @@ use core::time::Duration;
 pub struct Instant(pub u64);
 
 impl Instant {
-    /// The latest instant: the deadline of a timer that is not armed.
-    pub const NEVER: Self = Self(u64::MAX);
-
-    /// Returns the instant `by` later, or [`Instant::NEVER`] when it cannot be represented.
+    /// Returns the instant `by` later, or the latest that can be represented, 584 years from the origin.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
@@ -21,6 +18,41 @@ impl Instant {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The time at which something is due, or that it is not. In order, what is not due comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    /// No deadline.
+    pub const NONE: Self = Self(u64::MAX);
+
+    /// Returns a deadline at this time; none without one.
+    pub fn from_option(at: Option<Instant>) -> Self {
+        at.map_or(Self::NONE, Self::from)
+    }
+
+    /// Returns the time; `None` when there is no deadline.
+    pub fn time(self) -> Option<Instant> {
+        (self != Self::NONE).then_some(Instant(self.0))
+    }
+
+    /// Returns `true` when there is a deadline.
+    pub fn is_set(self) -> bool {
+        self != Self::NONE
+    }
+
+    /// Returns `true` when the deadline is at or before `now`.
+    pub fn is_due(self, now: Instant) -> bool {
+        self.is_set() && self.0 <= now.0
+    }
+}
+
+impl From<Instant> for Deadline {
+    fn from(at: Instant) -> Self {
+        Self(at.0)
     }
 }
 

@@ -1,12 +1,26 @@
 //! A queue of deadlines. Each owner has one entry at most: the earliest of its own deadlines.
 
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use alloc::collections::BTreeSet;
 
 /// The deadlines ordered by time, then by owner, so that equal deadlines fire in the same order in each run.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers<Owner> {
     queue: BTreeSet<(Instant, Owner)>,
+}
+
+/// An owner's record of its entry in the queue. Only the queue changes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Armed(Deadline);
+
+impl Armed {
+    /// The record of an owner without an entry.
+    pub const NO: Self = Self(Deadline::NONE);
+
+    /// Returns the deadline of the entry.
+    pub fn deadline(self) -> Deadline {
+        self.0
+    }
 }
 
 impl<Owner> Default for Timers<Owner> {
@@ -16,19 +30,18 @@ impl<Owner> Default for Timers<Owner> {
 }
 
 impl<Owner: Ord + Copy> Timers<Owner> {
-    /// Moves the entry of an owner; [`Instant::NEVER`] removes it. `armed` is the owner's own record of its entry.
-    /// O(log n) in the owners.
-    pub fn rearm(&mut self, owner: Owner, armed: &mut Instant, to: Instant) {
-        if *armed == to {
+    /// Moves the entry of an owner; without a deadline it is removed. O(log n) in the owners.
+    pub fn rearm(&mut self, owner: Owner, armed: &mut Armed, to: Deadline) {
+        if armed.0 == to {
             return;
         }
-        if *armed != Instant::NEVER {
-            assert!(self.queue.remove(&(*armed, owner)), "an armed owner has an entry");
+        if let Some(at) = armed.0.time() {
+            assert!(self.queue.remove(&(at, owner)), "an armed owner has an entry");
         }
-        if to != Instant::NEVER {
-            self.queue.insert((to, owner));
+        if let Some(at) = to.time() {
+            self.queue.insert((at, owner));
         }
-        *armed = to;
+        armed.0 = to;
     }
 
     /// Returns an owner whose deadline is at or before `now`. Its entry stays until the owner rearms it.
@@ -41,9 +54,9 @@ impl<Owner: Ord + Copy> Timers<Owner> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Returns `true` when this owner has an entry with this deadline.
-    pub fn holds(&self, owner: Owner, armed: Instant) -> bool {
-        self.queue.contains(&(armed, owner))
+    /// Returns `true` when this owner has the entry that its record names.
+    pub fn holds(&self, owner: Owner, armed: Armed) -> bool {
+        armed.0.time().is_some_and(|at| self.queue.contains(&(at, owner)))
     }
 
     /// Returns the number of owners with an entry.

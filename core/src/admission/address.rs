@@ -1,7 +1,7 @@
 //! The addresses of clients, in the granularity in which limits count them.
 
 use crate::limits::gcra::Gcra;
-use crate::time::Instant;
+use crate::timers::Armed;
 use core::net::{IpAddr, Ipv6Addr};
 
 /// An address that limits count: an IPv4 address, or an IPv6 /64, which is the least that one customer is assigned.
@@ -40,13 +40,14 @@ pub(crate) struct AddressUse {
     pub connections: usize,
     /// The rate of its new connections, `new_connections_per_ip`.
     pub rate: Gcra,
-    /// The time at which the record is discarded, unless the address has a connection then.
-    pub armed: Instant,
+    /// The entry in the hub's queue of timers: the time at which the record is discarded, unless the address has a
+    /// connection then.
+    pub armed: Armed,
 }
 
 impl AddressUse {
     /// The state before the first connection.
-    pub const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Instant::NEVER };
+    pub const NEW: Self = Self { connections: 0, rate: Gcra::NEW, armed: Armed::NO };
 }
 
 #[cfg(test)]

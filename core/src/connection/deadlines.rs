@@ -1,6 +1,7 @@
 //! The deadlines of a connection.
 
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
+use crate::timers::Armed;
 
 /// The purpose of a deadline of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,22 +44,22 @@ impl Timer {
 /// The deadline of each timer of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
-    at: [Instant; Timer::ALL.len()],
-    /// The deadline in the hub's timer queue for this connection: the earliest, [`Instant::NEVER`] when there is none.
-    pub armed: Instant,
+    at: [Deadline; Timer::ALL.len()],
+    /// The entry in the hub's queue of timers for this connection: the earliest deadline.
+    pub armed: Armed,
 }
 
 impl Deadlines {
     /// The deadlines with no timer armed.
-    pub const NONE: Self = Self { at: [Instant::NEVER; Timer::ALL.len()], armed: Instant::NEVER };
+    pub const NONE: Self = Self { at: [Deadline::NONE; Timer::ALL.len()], armed: Armed::NO };
 
-    /// Returns the deadline of a timer, [`Instant::NEVER`] when it is not armed.
-    pub fn get(&self, timer: Timer) -> Instant {
+    /// Returns the deadline of a timer; none when it is not armed.
+    pub fn get(&self, timer: Timer) -> Deadline {
         self.at[timer as usize]
     }
 
-    /// Arms a timer, or disarms it with [`Instant::NEVER`].
-    pub fn set(&mut self, timer: Timer, at: Instant) {
+    /// Arms a timer, or disarms it with [`Deadline::NONE`].
+    pub fn set(&mut self, timer: Timer, at: Deadline) {
         self.at[timer as usize] = at;
     }
 
@@ -68,13 +69,13 @@ impl Deadlines {
     }
 
     /// Returns the earliest deadline.
-    pub fn earliest(&self) -> Instant {
-        self.at.iter().copied().min().unwrap_or(Instant::NEVER)
+    pub fn earliest(&self) -> Deadline {
+        self.at.into_iter().min().unwrap_or(Deadline::NONE)
     }
 
     /// Returns the timer with the earliest deadline at or before `now`.
     pub fn due(&self, now: Instant) -> Option<Timer> {
-        Timer::ALL.into_iter().filter(|timer| self.get(*timer) <= now).min_by_key(|timer| self.get(*timer))
+        Timer::ALL.into_iter().filter(|timer| self.get(*timer).is_due(now)).min_by_key(|timer| self.get(*timer))
     }
 }
 

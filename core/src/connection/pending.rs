@@ -8,7 +8,7 @@ use crate::link::JoinId;
 use crate::names::RoomName;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
-use crate::time::Instant;
+use crate::time::Deadline;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -123,7 +123,7 @@ pub(crate) struct Grant {
     /// The user and the info in this room, when they differ from the connection's.
     pub info: Option<Arc<ClientInfo>>,
     /// The time at which the membership ends unless the grant is renewed.
-    pub until: Instant,
+    pub until: Deadline,
     /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
 }

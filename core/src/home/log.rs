@@ -9,7 +9,8 @@ use crate::map::Keys;
 use crate::names::RoomName;
 use crate::protocol::shapes::{publication_bytes, replayed_bytes};
 use crate::publication::{LogPosition, Page, Publication, Replay, Replayed, epoch_text};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
+use crate::timers::Armed;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,8 +32,8 @@ pub(crate) struct Log {
     touched: (Instant, u64),
     /// The position in the home's order of eviction, as [`Idle`](super::idle::Idle) holds it.
     pub place: Option<u64>,
-    /// The deadline that the home's timers hold, [`Instant::NEVER`] when there is none.
-    pub armed: Instant,
+    /// The entry in the home's queue of timers.
+    pub armed: Armed,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl Log {
             members: Members::new(keys),
             touched: (Instant::default(), 0),
             place: None,
-            armed: Instant::NEVER,
+            armed: Armed::NO,
         }
     }
 
@@ -205,18 +206,17 @@ impl Log {
         Ok(Page { publications, position: Some(self.position()) })
     }
 
-    /// Returns the time at which the oldest retained publication reaches `age`; [`Instant::NEVER`] when none is
-    /// retained.
-    pub fn ages_out(&self, age: Duration) -> Instant {
-        self.retained.front().map_or(Instant::NEVER, |oldest| oldest.at.after(age))
+    /// Returns the time at which the oldest retained publication reaches `age`; none when none is retained.
+    pub fn ages_out(&self, age: Duration) -> Deadline {
+        Deadline::from_option(self.retained.front().map(|oldest| oldest.at.after(age)))
     }
 
-    /// Returns the time at which the log is evicted; [`Instant::NEVER`] while it has a member or retains a publication.
-    pub fn forgotten_at(&self, memory: Duration) -> Instant {
+    /// Returns the time at which the log is evicted; none while it has a member or retains a publication.
+    pub fn forgotten_at(&self, memory: Duration) -> Deadline {
         match (self.members.is_empty() && self.retained.is_empty(), self.is_numbered()) {
-            (true, true) => self.touched.0.after(memory),
-            (true, false) => Instant::default(),
-            (false, _) => Instant::NEVER,
+            (true, true) => self.touched.0.after(memory).into(),
+            (true, false) => Instant::default().into(),
+            (false, _) => Deadline::NONE,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
 use crate::publication::{Draft, LogPosition, Page, Publication, Replay};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -182,8 +182,8 @@ impl Home {
             let idle = log.place.is_some_and(|place| self.idle.holds(index(at), place));
             assert_eq!(idle, log.members.is_empty(), "G3: exactly the logs without members are idle");
             assert_eq!(log.place, log.eviction_order(), "G3: an idle log is at its position in the order of eviction");
-            assert_eq!(log.armed, Self::deadline(log, limits), "G6: the deadline of a log is armed");
-            if log.armed != Instant::NEVER {
+            assert_eq!(log.armed.deadline(), Self::deadline(log, limits), "G6: the deadline of a log is armed");
+            if log.armed.deadline().is_set() {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
             }
@@ -383,7 +383,7 @@ impl Home {
 
     /// Evicts a log that has reached `log_memory`, otherwise arms its next deadline.
     fn evict_or_arm(&mut self, now: Instant, at: u32, limits: &Limits) {
-        if self.logs[at as usize].forgotten_at(limits.log_memory) <= now {
+        if self.logs[at as usize].forgotten_at(limits.log_memory).is_due(now) {
             self.evict_log(at);
         } else {
             self.arm(at, limits);
@@ -398,14 +398,14 @@ impl Home {
         self.idle.set(at, &mut log.place, place);
     }
 
-    fn deadline(log: &Log, limits: &Limits) -> Instant {
+    fn deadline(log: &Log, limits: &Limits) -> Deadline {
         log.ages_out(limits.history_age).min(log.forgotten_at(limits.log_memory))
     }
 
     fn evict_log(&mut self, at: u32) {
         let mut log = self.logs.remove(at as usize);
         assert!(log.members.is_empty(), "G2: a log with members stays");
-        self.timers.rearm(at, &mut log.armed, Instant::NEVER);
+        self.timers.rearm(at, &mut log.armed, Deadline::NONE);
         self.idle.set(at, &mut log.place, None);
         self.by_name.swap_remove(&log.name);
         log.drop_all(&mut self.charges);
@@ -438,6 +438,7 @@ pub(crate) fn keeps_history(limits: &Limits) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{audit_finds, client_info, draft};
+    use crate::timers::Armed;
 
     /// Creates a home with a room that has a member, a room that only its log keeps, and an idempotency key.
     fn busy() -> (Home, Limits) {
@@ -472,13 +473,13 @@ mod tests {
                 ("G3: an idle log is at its position in the order of eviction", |(home, _)| {
                     home.logs[1].touch(Instant(1), 9)
                 }),
-                ("G6: the deadline of a log is armed", |(home, _)| home.logs[0].armed = Instant::NEVER),
+                ("G6: the deadline of a log is armed", |(home, _)| home.logs[0].armed = Armed::NO),
                 ("G7: a deadline is in the queue", |(home, _)| home.timers = Timers::default()),
                 ("G3: no evicted log is idle", |(home, _)| {
                     home.idle.set(9, &mut None, home.logs[1].place);
                 }),
                 ("G3: no evicted log has a deadline", |(home, _)| {
-                    home.timers.rearm(9, &mut Instant::NEVER.clone(), Instant(9));
+                    home.timers.rearm(9, &mut { Armed::NO }, Instant(9).into());
                 }),
                 ("G8: logs are counted", |(home, _)| home.numbered -= 1),
                 ("G8: rooms are counted", |(home, _)| home.occupied += 1),

@@ -8,7 +8,7 @@ use crate::connection::{Conn, Handshaking, Phase, Protocol};
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
 use crate::limits::{Limit, Rate};
-use crate::time::Instant;
+use crate::time::Deadline;
 use alloc::boxed::Box;
 
 impl Hub {
@@ -81,7 +81,7 @@ impl Hub {
         let Some(used) = self.addresses.get_mut(&from) else { return };
         let idle_at = used.rate.idle_at();
         let waits = used.connections == 0 && idle_at > now;
-        let deadline = if waits { idle_at } else { Instant::NEVER };
+        let deadline = Deadline::from_option(waits.then_some(idle_at));
         self.timers.rearm(Owner::Address(from), &mut used.armed, deadline);
         if used.connections == 0 && !waits {
             self.addresses.swap_remove(&from);

@@ -22,7 +22,7 @@ use crate::link::{Caller, HomeRequest, Origin};
 use crate::names::{RoomName, UserId};
 use crate::protocol::centrifuge;
 use crate::publication::{Draft, Replay};
-use crate::time::Instant;
+use crate::time::Deadline;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -216,7 +216,7 @@ impl Hub {
                 self.close(slot, CloseCause::Expired);
                 continue;
             }
-            let until = expire_at.map_or(Instant::NEVER, |at| self.validator().end_of(at));
+            let until = Deadline::from_option(expire_at.map(|at| self.validator().end_of(at)));
             self.set(slot, Timer::Expiry, until);
             if let Protocol::Json { .. } = self.conns[slot].protocol {
                 let ttl = expire_at.map(|at| self.validator().time_to(at).as_secs().max(1));

@@ -8,7 +8,6 @@ use crate::connection::pending::Reasons;
 use crate::connection::{Conn, Open, Phase};
 use crate::ids::Slot;
 use crate::link::Caller;
-use crate::time::Instant;
 use alloc::vec::Vec;
 
 impl Hub {
@@ -42,15 +41,15 @@ impl Hub {
         let most = self.config.limits.connections_per_user;
         let is_within = |(_, count): (_, usize)| most == 0 || count <= most;
         assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
-        let addresses_waiting = self.addresses.values().filter(|used| used.armed != Instant::NEVER).count();
+        let addresses_waiting = self.addresses.values().filter(|used| used.armed.deadline().is_set()).count();
         let from_addresses: usize = self.addresses.values().map(|used| used.connections).sum();
         let with_address = self.conns.iter().filter(|(_, conn)| conn.address.is_some()).count();
         assert_eq!(from_addresses, with_address, "G8: connections are counted by address");
         assert!(
-            self.addresses.values().all(|used| used.connections > 0 || used.armed != Instant::NEVER),
+            self.addresses.values().all(|used| used.connections > 0 || used.armed.deadline().is_set()),
             "G3: no address is kept for nothing"
         );
-        let draining = self.drain.filter(|drain| drain.armed != Instant::NEVER);
+        let draining = self.drain.filter(|drain| drain.armed.deadline().is_set());
         assert_eq!(
             self.timers.len(),
             self.conns.len() + usize::from(draining.is_some()) + addresses_waiting,
@@ -97,9 +96,9 @@ impl Hub {
 
     fn audit_conn(&self, slot: Slot, conn: &Conn) {
         assert_eq!(self.clients.get(&conn.client), Some(&slot), "G3: a client id leads to its connection");
-        assert_ne!(conn.deadlines.armed, Instant::NEVER, "G7: every connection has a deadline");
+        assert!(conn.deadlines.armed.deadline().is_set(), "G7: every connection has a deadline");
         assert_eq!(
-            conn.deadlines.armed,
+            conn.deadlines.armed.deadline(),
             conn.deadlines.earliest(),
             "G7: the earliest deadline is the one that is armed"
         );
@@ -112,10 +111,10 @@ impl Hub {
                 open.inbound.audit();
                 assert_eq!(
                     open.inbound.is_unfinished(),
-                    conn.deadlines.get(Timer::Message) != Instant::NEVER,
+                    conn.deadlines.get(Timer::Message).is_set(),
                     "G7: what has begun has a deadline"
                 );
-                let unready = conn.deadlines.get(Timer::Phase) != Instant::NEVER;
+                let unready = conn.deadlines.get(Timer::Phase).is_set();
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.membership_states(slot).filter(|(_, member)| !member).count();
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
@@ -157,6 +156,8 @@ mod tests {
     use crate::names::{RoomName, UserId};
     use crate::publication::{LogPosition, Replay, Replayed};
     use crate::testing::{accept_from_loopback, audit_finds};
+    use crate::time::{Deadline, Instant};
+    use crate::timers::Armed;
     use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;
@@ -209,7 +210,7 @@ mod tests {
                     hub.addresses.insert(Address::from(IpAddr::from([10, 0, 0, 1])), empty);
                 }),
                 ("G3: deadlines are somebody's", |hub| {
-                    hub.timers.rearm(Owner::Drain, &mut { Instant::NEVER }, Instant(9))
+                    hub.timers.rearm(Owner::Drain, &mut { Armed::NO }, Instant(9).into())
                 }),
                 ("a turn ends with nothing undone but what it puts off", |hub| hub.slow.push(ConnId::from_parts(0, 0))),
             ],
@@ -226,20 +227,19 @@ mod tests {
                 ("G7: an id names the slot's present life", |hub| hub.conns.spoil_generation(Slot::at(0))),
                 ("G3: a client id leads to its connection", |hub| hub.clients[0] = Slot::at(1)),
                 ("G7: a transition sets another phase", |hub| drop(hub.conns[Slot::at(0)].take_phase())),
-                ("G7: every connection has a deadline", |hub| hub.conns[Slot::at(0)].deadlines.armed = Instant::NEVER),
+                ("G7: every connection has a deadline", |hub| hub.conns[Slot::at(0)].deadlines.armed = Armed::NO),
                 ("G7: the earliest deadline is the one that is armed", |hub| {
-                    hub.conns[Slot::at(0)].deadlines.set(Timer::Write, Instant(1));
+                    hub.conns[Slot::at(0)].deadlines.set(Timer::Write, Instant(1).into());
                 }),
                 ("G7: an armed deadline is in the queue", |hub| {
-                    let conn = &mut hub.conns[Slot::at(0)];
-                    conn.deadlines.set(Timer::Write, Instant(1));
-                    conn.deadlines.armed = Instant(1);
+                    let mut armed = hub.conns[Slot::at(0)].deadlines.armed;
+                    hub.timers.rearm(Owner::Conn(Slot::at(0)), &mut armed, Deadline::NONE);
                 }),
                 ("G6: rooms of a connection are bounded", |hub| {
                     hub.config = config(Limits { rooms_per_connection: 0, ..Limits::default() });
                 }),
                 ("G7: who has not said who it is has a deadline", |hub| {
-                    hub.conns[Slot::at(0)].deadlines.set(Timer::Phase, Instant(u64::MAX - 1));
+                    hub.conns[Slot::at(0)].deadlines.set(Timer::Phase, Instant(u64::MAX - 1).into());
                 }),
                 ("G7: what has begun has a deadline", |hub| {
                     hub.change_inbound(Slot::at(0), |inbound| inbound.frame_begun(0));

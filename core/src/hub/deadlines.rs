@@ -9,7 +9,7 @@ use crate::connection::{Phase, Protocol};
 use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::protocol::centrifuge::PING;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use core::time::Duration;
 
 /// Deadlines that one turn sees to.
@@ -79,9 +79,9 @@ impl Hub {
     /// unless the last is not answered yet.
     fn ping(&mut self, slot: Slot) {
         let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let due = self.conns[slot].deadlines.get(Timer::Ping);
+        let Some(due) = self.conns[slot].deadlines.get(Timer::Ping).time() else { return };
         let missed = (self.now.mono.0 - due.0) / interval;
-        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))));
+        self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))).into());
         self.send_ping(slot);
     }
 
@@ -98,7 +98,7 @@ impl Hub {
     /// Sends a ping, unless the last is not answered yet.
     pub(super) fn send_ping(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
-        if conn.deadlines.get(Timer::Pong) != Instant::NEVER {
+        if conn.deadlines.get(Timer::Pong).is_set() {
             return;
         }
         let frame = match conn.protocol {
@@ -110,14 +110,14 @@ impl Hub {
     }
 
     pub(super) fn arm(&mut self, slot: Slot, timer: Timer, after: Duration) {
-        self.set(slot, timer, self.now.mono.after(after));
+        self.set(slot, timer, self.now.mono.after(after).into());
     }
 
     pub(super) fn disarm(&mut self, slot: Slot, timer: Timer) {
-        self.set(slot, timer, Instant::NEVER);
+        self.set(slot, timer, Deadline::NONE);
     }
 
-    pub(super) fn set(&mut self, slot: Slot, timer: Timer, at: Instant) {
+    pub(super) fn set(&mut self, slot: Slot, timer: Timer, at: Deadline) {
         let deadlines = &mut self.conns[slot].deadlines;
         deadlines.set(timer, at);
         let earliest = deadlines.earliest();

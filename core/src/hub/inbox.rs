@@ -11,7 +11,6 @@ use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
 use crate::ids::Slot;
 use crate::limits::Limit;
-use crate::time::Instant;
 use alloc::rc::Rc;
 use alloc::string::String;
 use core::cmp::Reverse;
@@ -97,7 +96,7 @@ impl Hub {
     /// Starts `message_timeout`, unless it is running: it counts from the first bytes of what has begun.
     fn begun(&mut self, slot: Slot, change: impl FnOnce(&mut Inbound)) {
         self.change_inbound(slot, change);
-        if self.conns[slot].deadlines.get(Timer::Message) == Instant::NEVER {
+        if !self.conns[slot].deadlines.get(Timer::Message).is_set() {
             self.arm(slot, Timer::Message, self.config.limits.message_timeout);
         }
     }
@@ -157,7 +156,7 @@ impl Hub {
     /// Listens to a client again. It may have answered the last ping long ago, and have sent the rest of what it had begun.
     fn resume_reading(&mut self, slot: Slot) {
         for timer in [Timer::Pong, Timer::Message] {
-            if self.conns[slot].deadlines.get(timer) != Instant::NEVER {
+            if self.conns[slot].deadlines.get(timer).is_set() {
                 self.arm_for_client(slot, timer);
             }
         }

@@ -10,7 +10,7 @@ use crate::connection::{Phase, Protocol, Stage};
 use crate::effect::{Change, Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
-use crate::time::Instant;
+use crate::time::Deadline;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -185,7 +185,7 @@ impl Hub {
     pub(super) fn vacate(&mut self, slot: Slot, end: End) {
         self.leave_everything(slot);
         let mut conn = self.conns.remove(slot);
-        self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Instant::NEVER);
+        self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Deadline::NONE);
         self.ready -= usize::from(conn.ready().is_some());
         self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
         let unsent = conn.queue();

@@ -20,7 +20,7 @@ use crate::names::{BadName, RoomName};
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Replay, Replayed};
-use crate::time::Instant;
+use crate::time::Deadline;
 use crate::token::validate::{Flaw, TokenVerdict};
 use alloc::boxed::Box;
 use alloc::format;
@@ -315,7 +315,7 @@ impl Hub {
     pub(super) fn rooms_expired(&mut self, slot: Slot) {
         let now = self.now.mono;
         let Some(open) = self.conns[slot].open() else { return };
-        let expired = open.grants.iter().filter(|grant| grant.until <= now);
+        let expired = open.grants.iter().filter(|grant| grant.until.is_due(now));
         let rooms: Vec<RoomName> = expired.map(|grant| grant.room.clone()).collect();
         for room in rooms {
             self.room_token_ended(slot, &room);
@@ -388,7 +388,7 @@ impl Hub {
 
     fn arm_room_expiry(&mut self, slot: Slot) {
         let Some(open) = self.conns[slot].open() else { return };
-        let earliest = open.grants.iter().map(|grant| grant.until).min().unwrap_or(Instant::NEVER);
+        let earliest = open.grants.iter().map(|grant| grant.until).min().unwrap_or(Deadline::NONE);
         self.set(slot, Timer::RoomExpiry, earliest);
     }
 

@@ -42,7 +42,7 @@ use crate::map::{Keys, Map};
 use crate::names::UserId;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
-use crate::timers::Timers;
+use crate::timers::{Armed, Timers};
 use agenda::{Agenda, TurnBudget};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -95,7 +95,7 @@ pub(crate) struct Hub {
 struct Drain {
     /// Connections that are closed in one step.
     per_step: usize,
-    armed: Instant,
+    armed: Armed,
 }
 
 /// The owner of a deadline.

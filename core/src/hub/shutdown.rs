@@ -4,7 +4,8 @@ use super::{Drain, Hub, Owner};
 use crate::close::CloseCause;
 use crate::connection::{Conn, Phase};
 use crate::ids::Slot;
-use crate::time::Instant;
+use crate::time::Deadline;
+use crate::timers::Armed;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -21,7 +22,7 @@ impl Hub {
         }
         let steps = (self.config.limits.drain_timeout.as_millis() / 2 / DRAIN_STEP.as_millis()).max(1);
         let per_step = self.conns.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(DRAIN_LEAST);
-        self.drain = Some(Drain { per_step, armed: Instant::NEVER });
+        self.drain = Some(Drain { per_step, armed: Armed::NO });
         self.drain_step();
     }
 
@@ -30,7 +31,7 @@ impl Hub {
         let living = |(_, conn): &(Slot, &Conn)| !matches!(conn.phase, Phase::Closing(_));
         let mut rest = self.conns.iter().filter(living).map(|(slot, _)| slot);
         let step: Vec<Slot> = rest.by_ref().take(drain.per_step).collect();
-        let next = if rest.next().is_some() { self.now.mono.after(DRAIN_STEP) } else { Instant::NEVER };
+        let next = Deadline::from_option(rest.next().map(|_| self.now.mono.after(DRAIN_STEP)));
         drop(rest);
         self.timers.rearm(Owner::Drain, &mut drain.armed, next);
         self.drain = Some(drain);

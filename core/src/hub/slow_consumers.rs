@@ -9,7 +9,7 @@ use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limit;
-use crate::time::Instant;
+use crate::time::Deadline;
 use alloc::vec::Vec;
 
 impl Hub {
@@ -57,7 +57,7 @@ impl Hub {
 
     /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
     fn watch_progress(&mut self, slot: Slot, bytes: usize, progress: Progress) {
-        let armed = self.conns[slot].deadlines.get(Timer::Write) != Instant::NEVER;
+        let armed = self.conns[slot].deadlines.get(Timer::Write).is_set();
         if progress.empty {
             if armed {
                 self.disarm(slot, Timer::Write);
@@ -87,7 +87,7 @@ impl Hub {
             let refuses = conn.open()?.outbox.queue().has_refused();
             refuses.then(|| (conn.deadlines.get(Timer::Write), slot))
         };
-        let mut refusing: Vec<(Instant, Slot)> = self.conns.iter().filter_map(refusing).collect();
+        let mut refusing: Vec<(Deadline, Slot)> = self.conns.iter().filter_map(refusing).collect();
         refusing.sort_unstable();
         for (_, slot) in &refusing {
             if self.refused_frames.bytes() <= self.config.limits.outbox_bytes_total {

@@ -8,7 +8,6 @@ use crate::ids::ConnId;
 use crate::names::{RoomName, UserId};
 use crate::snapshot::{ConnView, PhaseView, RoomView};
 use crate::stats::{Gauges, Totals};
-use crate::time::Instant;
 use alloc::vec::Vec;
 
 impl Hub {
@@ -62,8 +61,8 @@ impl Hub {
 
     fn conn_view(&self, conn: &Conn) -> ConnView {
         let waiting = conn.queue();
-        let armed = Timer::ALL.map(|timer| (timer.name(), conn.deadlines.get(timer)));
-        let mut deadlines: Vec<_> = armed.into_iter().filter(|(_, at)| *at != Instant::NEVER).collect();
+        let armed = |timer: Timer| Some((timer.name(), conn.deadlines.get(timer).time()?));
+        let mut deadlines: Vec<_> = Timer::ALL.into_iter().filter_map(armed).collect();
         deadlines.sort_by_key(|(_, at)| *at);
         ConnView {
             id: conn.id,

@@ -7,7 +7,7 @@ use crate::json::Json;
 use crate::limits::{Limit, Limits};
 use crate::names::{BadName, RoomName, UserId};
 use crate::protocol::readable;
-use crate::time::{Instant, Now};
+use crate::time::{Deadline, Instant, Now};
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -123,7 +123,7 @@ pub(crate) struct Identity {
     /// The time until the token expires; zero when only the leeway remains.
     pub left: Option<Duration>,
     /// The time at which the connection or the membership ends.
-    pub until: Instant,
+    pub until: Deadline,
 }
 
 impl Identity {
@@ -215,7 +215,7 @@ impl Validator<'_> {
         }
         readable::check(info, self.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
         let left = claims.exp.map(|exp| self.time_to(exp));
-        let until = claims.exp.map_or(Instant::NEVER, |exp| self.end_of(exp));
+        let until = Deadline::from_option(claims.exp.map(|exp| self.end_of(exp)));
         Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct ShardRuntime {
     /// The time at which the next shard begins, once this one is broken.
     pub(super) restarts_at: Cell<Instant>,
     /// The deadline that the timer waits for.
-    pub(super) armed: Cell<Instant>,
+    pub(super) armed: Cell<Option<Instant>>,
     pub(super) rearm: Notify,
     pub(super) flush: Notify,
     pub(super) broken: Notify,
@@ -85,7 +85,7 @@ impl ShardRuntime {
             restarts,
             host: RefCell::new(Some(host)),
             restarts_at: Cell::new(Instant(0)),
-            armed: Cell::new(Instant::NEVER),
+            armed: Cell::new(None),
             rearm: Notify::new(),
             flush: Notify::new(),
             broken: Notify::new(),
@@ -197,9 +197,10 @@ impl ShardRuntime {
                 RefusalDetails { why, address, ..RefusalDetails::default() },
             );
         }
-        let next = host.poll_timeout().unwrap_or(Instant::NEVER);
-        if next < self.armed.get() {
-            self.armed.set(next);
+        if let Some(next) = host.poll_timeout()
+            && self.armed.get().is_none_or(|armed| next < armed)
+        {
+            self.armed.set(Some(next));
             self.rearm.notify_one();
         }
         if self.is_stopping() && host.open_connections() == 0 {

@@ -11,7 +11,6 @@ use crate::config::Settings;
 use crate::net::listener;
 use crate::net::refusals::Refusals;
 use crate::observe::rates::Rates;
-use parlor_core::Instant;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
@@ -172,16 +171,16 @@ async fn tick(shard: Rc<ShardRuntime>) {
     loop {
         let armed = shard.armed.get();
         let due = async {
-            if armed == Instant::NEVER {
-                pending::<()>().await;
+            match armed {
+                Some(armed) => sleep_until(shard.clock.at(armed)).await,
+                None => pending().await,
             }
-            sleep_until(shard.clock.at(armed)).await;
         };
         tokio::select! {
             biased;
             () = shard.rearm.notified() => {}
             () = due => {
-                if shard.clock.now().mono.since(armed) >= LATE {
+                if armed.is_some_and(|armed| shard.clock.now().mono.since(armed) >= LATE) {
                     // The machine stood still or was very busy. Input that came meanwhile is read first, so that no client
                     // is closed for a silence that was the server's.
                     for _ in 0..CATCH_UP_YIELDS {
@@ -189,7 +188,7 @@ async fn tick(shard: Rc<ShardRuntime>) {
                     }
                 }
                 // The next deadline arms the timer again.
-                shard.armed.set(Instant::NEVER);
+                shard.armed.set(None);
                 shard.enter(Host::tick);
             }
         }

@@ -11,7 +11,7 @@ impl Rng {
     /// leaves the others as they were.
     #[must_use]
     pub fn stream(seed: u64, name: &str) -> Self {
-        let mut state = name.bytes().fold(seed, |state, byte| splitmix(&mut (state ^ u64::from(byte))));
+        let mut state = folded(seed, name);
         Self([(); 4].map(|()| splitmix(&mut state)))
     }
 
@@ -50,22 +50,41 @@ impl Rng {
         let at = self.below(choices.len() as u64);
         choices[usize::try_from(at).expect("an index")]
     }
+}
 
-    /// An index, each drawn in proportion to its weight; not all weights are zero.
-    pub fn weighted(&mut self, weights: &[u64]) -> usize {
-        let mut left = self.below(weights.iter().sum());
-        for (at, weight) in weights.iter().enumerate() {
-            if left < *weight {
-                return at;
-            }
-            left -= weight;
-        }
-        unreachable!("the draw is below the sum of the weights")
+/// Random numbers that are drawn in any order: the stream of a name, read at any place.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexed(u64);
+
+impl Indexed {
+    /// The stream `name` of a seed; streams of different names are independent.
+    #[must_use]
+    pub fn stream(seed: u64, name: &str) -> Self {
+        Self(folded(seed, name))
+    }
+
+    /// The 64 bits at this place.
+    #[must_use]
+    pub fn at(self, place: u64) -> u64 {
+        splitmix(&mut self.0.wrapping_add(place.wrapping_mul(GAMMA)))
     }
 }
 
+/// Other 64 bits made of these, for what is drawn beside them.
+#[must_use]
+pub fn mixed(bits: u64) -> u64 {
+    splitmix(&mut (bits ^ GAMMA))
+}
+
+/// The step of splitmix64, an odd number.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+fn folded(seed: u64, name: &str) -> u64 {
+    name.bytes().fold(seed, |state, byte| splitmix(&mut (state ^ u64::from(byte))))
+}
+
 fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    *state = state.wrapping_add(GAMMA);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -92,7 +111,16 @@ mod tests {
         for _ in 0..1000 {
             assert!(rng.below(3) < 3);
             assert!((4..=6).contains(&rng.between(4, 6)));
-            assert_ne!(rng.weighted(&[1, 0, 1]), 1);
         }
+    }
+
+    #[test]
+    fn an_indexed_stream_is_the_same_in_any_order() {
+        let stream = Indexed::stream(1, "join");
+        let (second, first) = (stream.at(1), stream.at(0));
+        assert_eq!([first, second], [0, 1].map(|place| Indexed::stream(1, "join").at(place)));
+        assert_ne!(first, second);
+        assert_ne!(first, Indexed::stream(1, "leave").at(0), "streams differ");
+        assert_ne!(first, Indexed::stream(2, "join").at(0), "seeds differ");
     }
 }

@@ -7,6 +7,7 @@ mod canon;
 pub mod congruence;
 pub mod explore;
 pub mod hunt;
+mod race;
 pub mod report;
 pub mod run;
 pub mod shrink;

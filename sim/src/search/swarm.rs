@@ -1,7 +1,8 @@
-//! Random runs: what a run is like is drawn first, from one stream; what happens in it comes from two others, so that a
-//! change of the faults leaves the workload as it was.
+//! Random runs: what a run is like is drawn first, then what happens in it. Every setting, weight and word has a stream of its
+//! own, so that one more of them changes no run but where it comes in.
 
 use crate::rng::Rng;
+use crate::search::race::{Pick, Race};
 use crate::world::action::{
     Action, Bundle, Cause, Client, Credential, Endpoint, Payload, RecoverySince, Room, Rooms, Selector, Span, User,
     Verdict,
@@ -44,152 +45,44 @@ enum ProtocolMix {
     Plain,
 }
 
-/// Actions that every run has, each with its least weight, since nothing happens in one without them.
-const ALWAYS: [(&str, u64); 10] = [
-    ("accept", 60),
-    ("upgrade", 60),
-    ("connect", 60),
-    ("decide", 40),
-    ("join", 50),
-    ("publish", 40),
-    ("api-publish", 40),
-    ("flush", 60),
-    ("respond", 30),
-    ("advance", 15),
-];
-/// Actions that 60 of 100 runs have, with a weight of 1 to 30.
-const OFTEN: [&str; 14] = [
-    "leave",
-    "together",
-    "select",
-    "say",
-    "ping",
-    "pong",
-    "write",
-    "api-broadcast",
-    "api-send",
-    "api-publish-user",
-    "api-publish-all",
-    "api-look",
-    "api-misuse",
-    "resume",
-];
-/// Actions that are drawn as [`OFTEN`], with 30 more in a calm run: they need clients that stay.
-const OFTEN_AND_MORE_IF_CALM: [&str; 19] = [
-    "recover",
-    "watch",
-    "recover-and-watch",
-    "recover-by-token",
-    "join-by-token",
-    "sub-refresh",
-    "refresh",
-    "history",
-    "presence",
-    "presence-stats",
-    "api-publish-once",
-    "api-history",
-    "api-history-remove",
-    "api-presence",
-    "api-presence-stats",
-    "api-subscribe",
-    "api-unsubscribe",
-    "api-refresh",
-    "api-batch",
-];
-/// Actions that are each drawn from a stream of their own, so that one more changes no run: in how many of 100 runs there
-/// are any, and their largest weight. New actions go here.
-const OWN_STREAM: [(&str, u64, u64); 7] = [
-    ("accept-since", 30, 60),
-    ("api-disconnect-some", 20, 60),
-    ("api-subscribe-some", 20, 30),
-    ("api-unsubscribe-some", 20, 20),
-    ("api-refresh-some", 20, 20),
-    ("api-list", 20, 40),
-    ("api-much", 8, 3),
-];
-/// Faults, in families that are on or off together.
-const FAULTS: [&[&str]; 6] = [
-    &["lose", "break", "stale"],
-    &["stall", "narrow", "write", "resume"],
-    &["vanish"],
-    &["close", "violate", "say", "frames"],
-    &["api-disconnect-user", "api-disconnect-client", "api-disconnect-with"],
-    &["calendar"],
-];
-
 impl Options {
-    /// Draws the options of this seed.
+    /// Draws the options of this seed, each from a stream of its own.
     #[must_use]
     pub fn draw(seed: u64, steps: usize) -> Self {
-        let mut rng = Rng::stream(seed, "options");
-        let setup = draw_setup(seed, &mut rng);
-        let mut workload = vec![0; Action::WORDS.len()];
-        for word in OFTEN {
-            let weight = rng.between(1, 30);
-            let is_on = rng.chance(60);
-            workload[kind(word)] = if is_on { weight } else { 0 };
-        }
-        // Partial writes need company: one alone is soon made whole by a flush.
-        workload[kind("write")] *= 3;
-        for (word, least) in ALWAYS {
-            workload[kind(word)] = least + rng.below(40);
-        }
+        let draw = |name| Rng::stream(seed, name);
         // Where time runs, hardly anyone lives long enough for all that a session is made of.
-        let is_calm = rng.chance(50);
-        for word in OFTEN_AND_MORE_IF_CALM {
-            let weight = rng.between(1, 30) + if is_calm { 30 } else { 0 };
-            let is_on = rng.chance(60);
-            workload[kind(word)] = if is_on { weight } else { 0 };
-        }
-        if is_calm {
-            workload[kind("advance")] = 15;
-        }
-        // A token for a room is good for little until it is looked at, which happens to most tokens of other kinds.
-        workload[kind("join-by-token")] *= 3;
-        workload[kind("refresh")] *= 3;
-        for (word, percent, most) in OWN_STREAM {
-            let mut rng = Rng::stream(seed, word);
-            workload[kind(word)] = if rng.chance(percent) { rng.between(1, most) } else { 0 };
-        }
-        let mut faults = vec![0; Action::WORDS.len()];
-        for family in FAULTS {
-            let is_on = rng.chance(50);
-            for word in family {
-                let weight = rng.between(1, 30);
-                faults[kind(word)] = if is_on { weight } else { 0 };
-            }
-        }
-        faults[kind("shutdown")] = u64::from(rng.chance(30));
-        let drawn_percent = rng.pick(&[0, 2, 5, 10, 30]);
-        let fault_percent = if faults.iter().all(|weight| *weight == 0) { 0 } else { drawn_percent };
-        let protocols = rng.pick(&[ProtocolMix::Mixed, ProtocolMix::Mixed, ProtocolMix::Json, ProtocolMix::Plain]);
+        let is_calm = draw("is_calm").chance(50);
+        let rows = || Action::WORDS.iter().zip(Action::FREQUENCIES);
         Self {
             seed,
             steps,
-            setup,
-            workload,
-            faults,
-            fault_percent,
-            eager: rng.chance(50),
+            setup: draw_setup(seed),
+            workload: rows().map(|(word, frequency)| frequency.weight(seed, word, is_calm)).collect(),
+            faults: rows().map(|(word, frequency)| frequency.fault_weight(seed, word)).collect(),
+            fault_percent: draw("fault_percent").pick(&[0, 2, 5, 10, 30]),
+            eager: draw("eager").chance(50),
             is_calm,
-            comes_back: rng.chance(40),
-            misses_all: Rng::stream(seed, "misses_all").chance(50),
-            protocols,
+            comes_back: draw("comes_back").chance(40),
+            misses_all: draw("misses_all").chance(50),
+            protocols: draw("protocols").pick(&[
+                ProtocolMix::Mixed,
+                ProtocolMix::Mixed,
+                ProtocolMix::Json,
+                ProtocolMix::Plain,
+            ]),
         }
     }
 
     /// The actions of the run; the last one heals the world.
     #[must_use]
     pub fn actions(&self) -> Vec<Action> {
-        let mut workload = Rng::stream(self.seed, "workload");
-        let mut faults = Rng::stream(self.seed, "faults");
+        let mut is_faulty = Rng::stream(self.seed, "is_faulty");
+        let workload = Race::new(self.seed, "workload", &self.workload);
+        let faults = Race::new(self.seed, "faults", &self.faults);
         let mut actions = if self.is_calm { self.opening() } else { Vec::new() };
-        for _ in 0..self.steps {
-            // Every step draws as often as every other, so that a step that is changed leaves the next ones alone.
-            let done = self.draw_action(&mut workload, &self.workload);
-            let is_fault = faults.chance(self.fault_percent);
-            let broken = (self.fault_percent > 0).then(|| self.draw_action(&mut faults, &self.faults));
-            actions.push(broken.filter(|_| is_fault).unwrap_or(done));
+        for step in 0..self.steps as u64 {
+            let fault = if is_faulty.chance(self.fault_percent) { faults.pick(step) } else { None };
+            actions.extend(fault.or_else(|| workload.pick(step)).map(|pick| self.action(pick)));
             if self.eager {
                 actions.extend([Action::Flush(), Action::Respond()]);
             }
@@ -243,18 +136,18 @@ impl Options {
         User(u8::try_from(u64::from(client.0) % self.setup.users).expect("a few users"))
     }
 
-    fn draw_action(&self, rng: &mut Rng, weights: &[u64]) -> Action {
-        let kind = rng.weighted(weights);
-        let [a, b, c, d, ..] = rng.draw().to_le_bytes();
-        let action = Action::decode(kind, [a, b, c], &self.setup);
+    /// The action that was picked, with its arguments.
+    fn action(&self, pick: Pick) -> Action {
+        let [a, b, c, d, ..] = pick.bits.to_le_bytes();
+        let action = Action::decode(pick.kind, [a, b, c], &self.setup);
         match action {
             Action::Accept(client, endpoint, rooms) => {
                 let endpoint =
                     if self.protocols == ProtocolMix::Mixed && d % 2 == 0 { Endpoint::Json } else { endpoint };
-                self.draw_accept(client, endpoint, rooms)
+                self.accept_by_protocol(client, endpoint, rooms)
             }
             Action::AcceptSince(client, rooms, _) if self.protocols == ProtocolMix::Json || rooms.0 == 0 => {
-                self.draw_accept(client, Endpoint::PlainPlaces, rooms)
+                self.accept_by_protocol(client, Endpoint::PlainPlaces, rooms)
             }
             // Seldom has a user several connections.
             Action::ApiDisconnectSome(client, _, code) if d % 4 == 0 => {
@@ -279,7 +172,7 @@ impl Options {
         }
     }
 
-    fn draw_accept(&self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Action {
+    fn accept_by_protocol(&self, client: Client, endpoint: Endpoint, rooms: Rooms) -> Action {
         let endpoint = match (self.protocols, endpoint) {
             (ProtocolMix::Json, Endpoint::JsonPings | Endpoint::JsonHeader) => endpoint,
             (ProtocolMix::Json, _) => Endpoint::Json,
@@ -291,25 +184,8 @@ impl Options {
     }
 }
 
-fn kind(word: &str) -> usize {
-    Action::WORDS.iter().position(|known| *known == word).expect("the tables name actions that exist")
-}
-
-fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
-    let flag = |rng: &mut Rng, percent| u64::from(rng.chance(percent));
-    let world = Setup {
-        conns: rng.between(1, 8),
-        rooms: rng.between(1, 3),
-        users: rng.between(1, 3),
-        seed,
-        allow_anonymous: flag(rng, 80),
-        allow_subscribe: flag(rng, 95),
-        allow_publish: flag(rng, 85),
-        allow_history: flag(rng, 90),
-        allow_presence: flag(rng, 90),
-        refuse_user: u64::from(Rng::stream(seed, "refuse_user").chance(40)),
-        ..Setup::default()
-    };
+fn draw_setup(seed: u64) -> Setup {
+    let world = Setup { seed, ..Setup::default() }.drawn();
     // Once more for those that fit together with what was drawn after them.
     let setup = Limit::ALL.iter().chain(Limit::ALL).fold(world, |setup, limit| draw_limit(setup, *limit));
     if Rng::stream(seed, "narrow").chance(15) { narrow(setup) } else { setup }
@@ -366,13 +242,32 @@ mod tests {
 
     #[test]
     fn every_action_has_a_weight_in_random_runs() {
-        let drawn = ALWAYS.iter().map(|(word, _)| *word).chain(OFTEN).chain(OFTEN_AND_MORE_IF_CALM);
-        let drawn =
-            drawn.chain(OWN_STREAM.iter().map(|(word, ..)| *word)).chain(FAULTS.iter().copied().flatten().copied());
-        let drawn: Vec<&str> = drawn.collect();
-        let others: Vec<&str> = Action::WORDS.iter().copied().filter(|word| !drawn.contains(word)).collect();
-        // A shutdown is drawn by itself, a healing ends every run, and searches alone let clients enter at one stroke.
-        assert_eq!(others, ["shutdown", "heal", "enter"]);
+        let rows = Action::WORDS.iter().zip(Action::FREQUENCIES);
+        let others: Vec<&str> = rows.filter(|(_, frequency)| !frequency.is_drawn()).map(|(word, _)| *word).collect();
+        // A healing ends every run, and searches alone let clients enter at one stroke.
+        assert_eq!(others, ["heal", "enter"]);
+    }
+
+    /// A run without one of its words is the same run in every step but those that this word has won.
+    #[test]
+    fn a_word_less_changes_no_step_of_another() {
+        for seed in 0..40 {
+            let options = Options::draw(seed, 200);
+            let actions = options.actions();
+            for kind in 0..Action::WORDS.len() {
+                let mut without = options.clone();
+                (without.workload[kind], without.faults[kind]) = (0, 0);
+                let others = without.actions();
+                assert_eq!(others.len(), actions.len());
+                // A token for a return may come to be none, for want of a place to return to.
+                let is_its = |action: &Action| {
+                    action.kind() == kind
+                        || (Action::WORDS[kind] == "accept-since" && matches!(action, Action::Accept(..)))
+                };
+                let differ = actions.iter().zip(&others).find(|(action, other)| action != other && !is_its(action));
+                assert_eq!(differ, None, "seed {seed} without {}", Action::WORDS[kind]);
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::checkers::names;
 use crate::guarantees::Guarantees;
+use crate::rng::Rng;
 use parlor_core::limits::{Place, Rate, Value};
 use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
 use std::fmt;
@@ -9,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 macro_rules! setup {
-    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr, up to $most:expr;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr, up to $most:expr, $drawn:ident $range:tt;)*) => {
         /// The size of the world, and the configuration of the subject. Flags are 0 or 1. Limits are written in seconds,
         /// times a second (the burst is as large), bytes or numbers: three years, a million, or 2^28 bytes at most.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,10 +34,25 @@ macro_rules! setup {
         const FIELDS: &[Field] = &[$(Field {
             name: stringify!($name),
             most: $most,
+            drawn: setup!(@$drawn $range),
             value: |setup| setup.$name,
             place: |setup| &mut setup.$name,
         }),*];
     };
+    (@from ($least:literal to $most:literal)) => { Drawn::Between($least, $most) };
+    (@in ($percent:literal of 100)) => { Drawn::Chance($percent) };
+    (@never ()) => { Drawn::Never };
+}
+
+/// What random runs draw for a setting.
+#[derive(Clone, Copy, Debug)]
+enum Drawn {
+    /// A number from the first to the second.
+    Between(u64, u64),
+    /// 1 in so many of 100 runs, else 0.
+    Chance(u64),
+    /// Nothing: it stays as it is.
+    Never,
 }
 
 /// What checks a run.
@@ -91,6 +107,7 @@ impl FromStr for CheckedBy {
 struct Field {
     name: &'static str,
     most: u64,
+    drawn: Drawn,
     value: fn(&Setup) -> u64,
     place: fn(&mut Setup) -> &mut u64,
 }
@@ -235,33 +252,33 @@ const SECONDS: u64 = 100_000_000;
 
 setup! {
     /// Clients.
-    conns = 4, up to 64;
+    conns = 4, up to 64, from (1 to 8);
     /// Rooms that clients may name.
-    rooms = 3, up to 7;
+    rooms = 3, up to 7, from (1 to 3);
     /// Users with a name.
-    users = 2, up to 64;
+    users = 2, up to 64, from (1 to 3);
     /// Keys the subject's maps, its epochs and the clients' ids.
-    seed = 0, up to u64::MAX;
+    seed = 0, up to u64::MAX, never ();
     /// Whether calendar time stands still, so that bytes with a timestamp in them do not tell states apart.
-    calendar_stopped = 0, up to 1;
+    calendar_stopped = 0, up to 1, never ();
     /// Whether a client has the same public id in each of its connections, for the same reason.
-    ids_repeat = 0, up to 1;
+    ids_repeat = 0, up to 1, never ();
     /// How many publications and messages there may be.
-    messages = u64::MAX, up to u64::MAX;
+    messages = u64::MAX, up to u64::MAX, never ();
     /// Deadlines further away than this are not waited for by `advance due`.
-    patience = u64::MAX, up to u64::MAX;
+    patience = u64::MAX, up to u64::MAX, never ();
     /// `Policy::allow_anonymous`.
-    allow_anonymous = 1, up to 1;
+    allow_anonymous = 1, up to 1, in (80 of 100);
     /// `Policy::allow_subscribe`.
-    allow_subscribe = 1, up to 1;
+    allow_subscribe = 1, up to 1, in (95 of 100);
     /// `Policy::allow_publish`.
-    allow_publish = 1, up to 1;
+    allow_publish = 1, up to 1, in (85 of 100);
     /// `Policy::allow_history`.
-    allow_history = 1, up to 1;
+    allow_history = 1, up to 1, in (90 of 100);
     /// `Policy::allow_presence`.
-    allow_presence = 1, up to 1;
+    allow_presence = 1, up to 1, in (90 of 100);
     /// Whether `Config::user_limit` is `Refuse`.
-    refuse_user = 0, up to 1;
+    refuse_user = 0, up to 1, in (40 of 100);
 }
 
 impl Setup {
@@ -277,6 +294,20 @@ impl Setup {
         };
         let user_limit = if self.refuse_user == 1 { UserLimit::Refuse } else { UserLimit::Replace };
         Config { limits: self.limits.clone(), policy, user_limit, ..Config::default() }
+    }
+
+    /// The same with settings that are drawn by its seed, each from a stream of its own, but for the limits.
+    #[must_use]
+    pub fn drawn(mut self) -> Self {
+        for field in FIELDS {
+            let mut rng = Rng::stream(self.seed, field.name);
+            *(field.place)(&mut self) = match field.drawn {
+                Drawn::Between(least, most) => rng.between(least, most),
+                Drawn::Chance(percent) => u64::from(rng.chance(percent)),
+                Drawn::Never => continue,
+            };
+        }
+        self
     }
 
     /// Worlds that are simpler by one thing: fewer clients, rooms or users, a setting as it is by default, or a smaller
@@ -339,7 +370,7 @@ impl Setup {
     /// The seed of the subject's keys and epochs.
     #[must_use]
     pub fn subject_seed(&self) -> [u8; 32] {
-        let mut rng = crate::rng::Rng::stream(self.seed, "subject");
+        let mut rng = Rng::stream(self.seed, "subject");
         let mut seed = [0; 32];
         for chunk in seed.chunks_exact_mut(8) {
             chunk.copy_from_slice(&rng.draw().to_le_bytes());

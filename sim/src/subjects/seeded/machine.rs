@@ -130,7 +130,7 @@ defects! {
             Subject::pending(shard, conn).filter(|_| shard.stats().totals.published < 5)
         }
     }
-    a_publication_that_comes_twice: Repeat breaks G5 within 80 seeds {
+    a_publication_that_comes_twice: Repeat breaks G5 within 150 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             if let Some((first, second)) = alike(&bytes) {
@@ -139,7 +139,7 @@ defects! {
             Some(bytes)
         }
     }
-    two_publications_that_change_places: Swap breaks G5 within 80 seeds {
+    two_publications_that_change_places: Swap breaks G5 within 150 seeds {
         fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
             let mut bytes = Subject::pending(shard, conn)?;
             if let Some((first, second)) = alike(&bytes) {
@@ -202,7 +202,7 @@ defects! {
             shard.handle(now, input).filter(|effect| !matches!(effect, Effect::Finish(_))).collect()
         }
     }
-    a_close_whose_number_decides_what_is_dropped: ByNumber breaks G1 | G5 | G7 | P1 within 100 seeds {
+    a_close_whose_number_decides_what_is_dropped: ByNumber breaks G1 | G5 | G7 | P1 within 1000 seeds {
         fn snapshot(&self, shard: &Shard) -> Snapshot {
             let mut snapshot = shard.snapshot();
             for conn in &mut snapshot.conns {
@@ -253,7 +253,7 @@ defects! {
             effects
         }
     }
-    a_panic: Panic breaks G10 within 150 seeds {
+    a_panic: Panic breaks G10 within 210 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
             assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
             shard.handle(now, input).collect()

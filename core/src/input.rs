@@ -113,7 +113,7 @@ pub enum Input {
         /// The way in which it ended.
         cause: Lost,
     },
-    /// The socket took bytes of those pending; zero bytes when it refused.
+    /// The socket took bytes of those pending; zero bytes when it refused. [`crate::Pending::consumed`] makes it.
     Flushed {
         /// The connection.
         conn: ConnId,

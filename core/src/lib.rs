@@ -55,7 +55,7 @@
 //! for conn in dirty {
 //!     let Some(pending) = shard.pending(conn) else { continue };
 //!     let written = pending.slices().map(<[u8]>::len).sum(); // what the socket took
-//!     assert_eq!(shard.handle(now, Input::Flushed { conn, bytes: written }).count(), 0);
+//!     assert_eq!(shard.handle(now, pending.consumed(written)).count(), 0);
 //! }
 //!
 //! // A large call is done in several turns, between which the sockets are written to.

@@ -28,6 +28,7 @@ pub struct Shard {
 /// The bytes that wait for one connection's socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Pending<'a> {
+    conn: ConnId,
     queue: &'a Queue,
     is_last: bool,
 }
@@ -56,6 +57,17 @@ impl<'a> Pending<'a> {
     /// rest of a frame.
     pub fn slices(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.queue.slices()
+    }
+
+    /// Returns the input that reports that the socket took this many of the bytes; zero when it refused. It is for the
+    /// next turn: after another one the connection may have less to write.
+    ///
+    /// # Panics
+    /// Panics when the bytes are more than [`Pending::len`]: no socket takes more than it is given.
+    #[must_use]
+    pub fn consumed(self, bytes: usize) -> Input {
+        assert!(bytes <= self.len(), "a socket took {bytes} bytes of {}", self.len());
+        Input::Flushed { conn: self.conn, bytes }
     }
 }
 
@@ -173,7 +185,7 @@ impl Shard {
     #[must_use]
     pub fn pending(&self, conn: ConnId) -> Option<Pending<'_>> {
         let (queue, is_last) = self.hub.queue(conn)?;
-        (!queue.is_empty()).then_some(Pending { queue, is_last })
+        (!queue.is_empty()).then_some(Pending { conn, queue, is_last })
     }
 
     /// Checks every guarantee that can be seen in the state. O(n) in the state.

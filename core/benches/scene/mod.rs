@@ -161,7 +161,8 @@ impl Scene {
         while let Some(conn) = self.woken.pop() {
             let Some(pending) = self.shard.pending(conn) else { continue };
             let bytes = pending.slices().map(<[u8]>::len).sum();
-            self.turn(Input::Flushed { conn, bytes });
+            let flushed = pending.consumed(bytes);
+            self.turn(flushed);
         }
     }
 

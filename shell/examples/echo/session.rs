@@ -66,11 +66,12 @@ impl<T: Transport> Session<T> {
             if driver.is_blocked() {
                 return;
             }
-            match driver.write(&pending, &mut self.write_buffer) {
-                WriteOutcome::All(bytes) | WriteOutcome::Part(bytes) => self.turn(Input::Flushed { conn, bytes }),
-                WriteOutcome::Refused => self.turn(Input::Flushed { conn, bytes: 0 }),
-                WriteOutcome::Failed => self.turn(Input::Lost { conn, cause: Lost::Write }),
-            }
+            let input = match driver.write(&pending, &mut self.write_buffer) {
+                WriteOutcome::All(bytes) | WriteOutcome::Part(bytes) => pending.consumed(bytes),
+                WriteOutcome::Refused => pending.consumed(0),
+                WriteOutcome::Failed => Input::Lost { conn, cause: Lost::Write },
+            };
+            self.turn(input);
         }
     }
 

@@ -348,17 +348,20 @@ impl<T: Transport, O: Observer> Host<T, O> {
             }
             match entry.driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) => {
+                    let flushed = pending.consumed(bytes);
                     self.env.socket_took_bytes(conn);
-                    return self.turn(now, Input::Flushed { conn, bytes });
+                    return self.turn(now, flushed);
                 }
                 WriteOutcome::Part(bytes) => {
+                    let flushed = pending.consumed(bytes);
                     self.env.socket_took_bytes(conn);
-                    self.turn(now, Input::Flushed { conn, bytes });
+                    self.turn(now, flushed);
                 }
                 WriteOutcome::Refused => {
+                    let flushed = pending.consumed(0);
                     entry.waker.wake_by_ref();
                     self.env.full.insert(conn);
-                    return self.turn(now, Input::Flushed { conn, bytes: 0 });
+                    return self.turn(now, flushed);
                 }
                 WriteOutcome::Failed => return self.turn(now, Input::Lost { conn, cause: Lost::Write }),
             }

@@ -1,6 +1,6 @@
 //! The bodies of the HTTP API, in the format of Centrifugo's server API, so that its client libraries work.
 
-use crate::api::{Command, Connection, Info, Message, Page, Position, PublicationView, Reply, Which};
+use crate::api::{Command, Connection, Expiry, Info, Message, Page, Position, PublicationView, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo};
@@ -467,9 +467,13 @@ fn unsubscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 
 fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let (user, client) = body.whose(limits)?;
-    let expired = body.optional("expired")?.unwrap_or_default();
-    let command = Command::Refresh { user, client, expire_at: body.integer("expire_at")?, expired };
-    body.finish(command)
+    let expired: bool = body.optional("expired")?.unwrap_or_default();
+    let expiry = match body.integer("expire_at")? {
+        _ if expired => Expiry::Now,
+        Some(at) => Expiry::At(at),
+        None => Expiry::Never,
+    };
+    body.finish(Command::Refresh { user, client, expiry })
 }
 
 fn presence(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {

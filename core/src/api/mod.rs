@@ -12,6 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 
 /// The message of a publishing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,17 @@ pub enum Which {
     One(ClientId),
     /// No connection, because an id was malformed or two different ids were given.
     Nobody,
+}
+
+/// The time at which connections expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// At once.
+    Now,
+    /// At this time, in seconds since 1970.
+    At(i64),
+    /// Not at all.
+    Never,
 }
 
 /// A call of a backend.
@@ -112,10 +124,8 @@ pub enum Command {
         user: UserId,
         /// The selection of the user's connections.
         client: Which,
-        /// The time of expiry in seconds since 1970; never when absent.
-        expire_at: Option<i64>,
-        /// `true` to let the connections expire at once.
-        expired: bool,
+        /// The time at which they expire.
+        expiry: Expiry,
     },
     /// Lists the members of a room.
     Presence {
@@ -190,12 +200,43 @@ pub struct Position {
 /// A request to read a room's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// The greatest number of publications; 0 for the position alone, below 0 for as many as a reply may have.
-    pub limit: i64,
+    /// The greatest number of publications.
+    pub limit: HistoryLimit,
     /// The position after which, or in reverse before which, publications are read.
     pub since: Option<Position>,
     /// `true` to read the newest publications first.
     pub reverse: bool,
+}
+
+/// The greatest number of publications that a request for history wants. A reply has at most `reply_messages` in any
+/// case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryLimit {
+    /// None: the position of the newest alone.
+    #[default]
+    PositionOnly,
+    /// So many.
+    AtMost(NonZeroUsize),
+    /// As many as a reply may have.
+    Unlimited,
+}
+
+impl HistoryLimit {
+    /// Returns the limit that wants so many publications.
+    #[must_use]
+    pub fn at_most(publications: usize) -> Self {
+        NonZeroUsize::new(publications).map_or(Self::PositionOnly, Self::AtMost)
+    }
+
+    /// Returns the greatest number of publications.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::PositionOnly => 0,
+            Self::AtMost(most) => most.get(),
+            Self::Unlimited => usize::MAX,
+        }
+    }
 }
 
 /// A publication of a log, as the API returns it.

@@ -72,8 +72,17 @@ pub(crate) struct PendingSubscribe {
     pub room: RoomName,
     /// The publications to replay.
     pub replay: Replay,
-    /// `true` when the client asks for the presence events of the room.
-    pub watches: bool,
+    /// Whether the client asks for the presence events of the room.
+    pub join_leave: JoinLeave,
+}
+
+/// Whether a member is told of the presence events of its room, which the protocol calls `join_leave`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinLeave {
+    /// It is told who joins and leaves.
+    Told,
+    /// It is not.
+    Untold,
 }
 
 /// A join that the home has not answered.

@@ -2,7 +2,7 @@
 
 use super::charges::Charges;
 use super::members::Members;
-use crate::api::HistoryQuery;
+use crate::api::{HistoryLimit, HistoryQuery};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::map::Keys;
@@ -140,8 +140,7 @@ impl Log {
         match replay {
             Replay::None => Ok(Replayed::default()),
             Replay::Last(count) => {
-                let query =
-                    HistoryQuery { limit: i64::try_from(*count).unwrap_or(i64::MAX), since: None, reverse: true };
+                let query = HistoryQuery { limit: HistoryLimit::at_most(*count), since: None, reverse: true };
                 let mut publications = self.page(&query, limits)?.publications;
                 publications.reverse();
                 Ok(Replayed { recovered: None, publications })
@@ -181,7 +180,7 @@ impl Log {
         if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != epoch_text(self.epoch)) {
             return Err(ErrorCode::Unrecoverable.into());
         }
-        let most = usize::try_from(query.limit).unwrap_or(usize::MAX).min(limits.reply_messages);
+        let most = query.limit.most().min(limits.reply_messages);
         // The first publication needs no comma.
         let mut left = limits.reply_bytes.saturating_add(1);
         let fits = |publication: &&Arc<Publication>| {

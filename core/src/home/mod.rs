@@ -14,8 +14,8 @@ use crate::api::HistoryQuery;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::{Limit, Limits};
-use crate::link::JoinId;
 use crate::link::{HomeEvent, HomeRequest, Origin};
+use crate::link::{JoinId, PresenceQuery};
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
 use crate::publication::{Draft, LogPosition, Page, Publication, Replay};
@@ -99,10 +99,10 @@ impl Home {
                 let result = self.history(&room, &query, limits);
                 self.events.push_back(HomeEvent::History { from, room, result });
             }
-            HomeRequest::Presence { from, room, only_counts } => {
+            HomeRequest::Presence { from, room, query } => {
                 let members = self.find(&room).map(|at| &self.logs[at as usize].members);
                 self.events.push_back(match members {
-                    _ if only_counts => HomeEvent::PresenceStats {
+                    _ if query == PresenceQuery::Counts => HomeEvent::PresenceStats {
                         from,
                         clients: members.map_or(0, Members::len),
                         users: members.map_or(0, Members::users),

@@ -5,7 +5,7 @@ use super::agenda::Work;
 use super::gather::{Gather, ReplyBudget};
 use super::walk::Walk;
 use crate::api::json::no_connection;
-use crate::api::{Command, HistoryQuery, Info, Message, Position, Reply, Which};
+use crate::api::{Command, Expiry, HistoryQuery, Info, Message, Position, Reply, Which};
 use crate::close::{CloseCause, CloseReason};
 use crate::connection::deadlines::Timer;
 use crate::connection::pending::JoinReason;
@@ -18,7 +18,7 @@ use crate::ids::{ClientId, Slot};
 use crate::input::CallId;
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{Caller, HomeRequest, Origin};
+use crate::link::{Caller, HomeRequest, Origin, PresenceQuery};
 use crate::names::{RoomName, UserId};
 use crate::protocol::centrifuge;
 use crate::publication::{Draft, Replay};
@@ -46,8 +46,8 @@ impl Hub {
                 let from = Origin::Call(caller);
                 return self.requests.push_back(HomeRequest::RemoveHistory { from, room: channel });
             }
-            Command::Presence { channel } => return self.call_presence(caller, channel, false),
-            Command::PresenceStats { channel } => return self.call_presence(caller, channel, true),
+            Command::Presence { channel } => return self.call_presence(caller, channel, PresenceQuery::Members),
+            Command::PresenceStats { channel } => return self.call_presence(caller, channel, PresenceQuery::Counts),
             Command::Send { client, data } => self.send(client, &data),
             Command::PublishAll { data } => {
                 self.deliver_to_all(&data);
@@ -66,8 +66,8 @@ impl Hub {
                 }
                 Ok(Reply::Done)
             }
-            Command::Refresh { user, client, expire_at, expired } => {
-                self.refresh_user(&user, client, expire_at, expired);
+            Command::Refresh { user, client, expiry } => {
+                self.refresh_user(&user, client, expiry);
                 Ok(Reply::Done)
             }
             Command::Channels { pattern, page } => {
@@ -134,8 +134,8 @@ impl Hub {
         Ok((draft, idempotency_key))
     }
 
-    fn call_presence(&mut self, caller: Caller, room: RoomName, only_counts: bool) {
-        self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, only_counts });
+    fn call_presence(&mut self, caller: Caller, room: RoomName, query: PresenceQuery) {
+        self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, query });
     }
 
     fn call_history(&mut self, caller: Caller, room: RoomName, query: HistoryQuery) {
@@ -210,12 +210,16 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn refresh_user(&mut self, user: &UserId, client: Which, expire_at: Option<i64>, expired: bool) {
+    fn refresh_user(&mut self, user: &UserId, client: Which, expiry: Expiry) {
         for slot in self.ready_of(user, client) {
-            if expired {
-                self.close(slot, CloseCause::Expired);
-                continue;
-            }
+            let expire_at = match expiry {
+                Expiry::Now => {
+                    self.close(slot, CloseCause::Expired);
+                    continue;
+                }
+                Expiry::At(at) => Some(at),
+                Expiry::Never => None,
+            };
             let until = Deadline::from_option(expire_at.map(|at| self.validator().end_of(at)));
             self.set(slot, Timer::Expiry, until);
             if let Protocol::Json { .. } = self.conns[slot].protocol {

@@ -145,8 +145,8 @@ mod tests {
     use super::*;
     use crate::admission::address::Address;
     use crate::config::Config;
-    use crate::connection::pending::Reasons;
     use crate::connection::pending::{Deferred, JoinReason, PendingJoin};
+    use crate::connection::pending::{JoinLeave, Reasons};
     use crate::ids::ConnId;
     use crate::input::Input;
     use crate::limits::Limits;
@@ -246,11 +246,17 @@ mod tests {
                     hub.inbound_bytes = 1;
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
-                    hub.registry.begin_join(Slot::at(0), &RoomName::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(
+                        Slot::at(0),
+                        &RoomName::from("b"),
+                        JoinId(99),
+                        JoinLeave::Untold,
+                        Reasons::CLIENT,
+                    );
                 }),
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
                     let (room, join) = (RoomName::from("b"), JoinId(99));
-                    hub.registry.begin_join(Slot::at(0), &room, join, false, Reasons::API);
+                    hub.registry.begin_join(Slot::at(0), &room, join, JoinLeave::Untold, Reasons::API);
                     let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
                     let pending =
                         PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), grant: None, deferred };
@@ -262,7 +268,13 @@ mod tests {
                     assert!(hub.registry.add_reason(Slot::at(0), "a", Reasons::TOKEN));
                 }),
                 ("G2: only an open connection is in a room", |hub| {
-                    hub.registry.begin_join(Slot::at(1), &RoomName::from("b"), JoinId(99), false, Reasons::CLIENT);
+                    hub.registry.begin_join(
+                        Slot::at(1),
+                        &RoomName::from("b"),
+                        JoinId(99),
+                        JoinLeave::Untold,
+                        Reasons::CLIENT,
+                    );
                 }),
             ],
         );

@@ -3,14 +3,14 @@
 use super::Hub;
 use super::agenda::Work;
 use crate::close::CloseCause;
-use crate::connection::pending::{PendingAuth, PendingConnect, PendingSubscribe};
+use crate::connection::pending::{JoinLeave, PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::home::keeps_history;
 use crate::ids::{ConnId, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{HomeRequest, Origin};
+use crate::link::{HomeRequest, Origin, PresenceQuery};
 use crate::protocol::centrifuge::{self, Command, Method};
 use crate::protocol::{raw, readable};
 use crate::publication::Draft;
@@ -183,9 +183,8 @@ impl Hub {
             }
             Method::SubRefresh => self.sub_refresh(slot, id, params),
             Method::History => self.history(slot, id, params),
-            Method::Presence | Method::PresenceStats => {
-                self.presence(slot, id, method == Method::PresenceStats, params)
-            }
+            Method::Presence => self.presence(slot, id, PresenceQuery::Members, params),
+            Method::PresenceStats => self.presence(slot, id, PresenceQuery::Counts, params),
             Method::Ping => {
                 self.enqueue_text(slot, &centrifuge::done(id, "ping"));
                 Ok(())
@@ -232,9 +231,8 @@ impl Hub {
             return Err(Error::new(ErrorCode::PermissionDenied, words).into());
         }
         self.check_join_rate(slot)?;
-        let watches = wanted.join_leave;
-        let replay = wanted.replay();
-        let asked = PendingSubscribe { id, room, replay, watches };
+        let join_leave = if wanted.join_leave { JoinLeave::Told } else { JoinLeave::Untold };
+        let asked = PendingSubscribe { id, room, replay: wanted.replay(), join_leave };
         if !wanted.token.is_empty() {
             self.authenticate(slot, wanted.token, PendingAuth::Subscribe(Box::new(asked)));
         } else if self.config.policy.allow_subscribe {
@@ -322,14 +320,14 @@ impl Hub {
         Ok(())
     }
 
-    fn presence(&mut self, slot: Slot, id: u64, only_counts: bool, params: &RawValue) -> Result<(), Refusal> {
+    fn presence(&mut self, slot: Slot, id: u64, query: PresenceQuery, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         if !self.config.policy.allow_presence || !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let from = self.asking(slot, id);
-        self.requests.push_back(HomeRequest::Presence { from, room, only_counts });
+        self.requests.push_back(HomeRequest::Presence { from, room, query });
         Ok(())
     }
 

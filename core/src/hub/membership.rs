@@ -6,9 +6,9 @@ use super::registry::Left;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
-use crate::connection::pending::Reasons;
 use crate::connection::pending::Subscribed;
 use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe};
+use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::home::keeps_history;
@@ -18,6 +18,7 @@ use crate::link::HomeRequest;
 use crate::link::JoinId;
 use crate::names::{BadName, RoomName};
 use crate::protocol::centrifuge;
+use crate::protocol::centrifuge::PresenceEvent;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
@@ -71,14 +72,14 @@ impl Hub {
         room: &RoomName,
         reason: JoinReason,
         replay: Replay,
-        watches: bool,
+        join_leave: JoinLeave,
         grant: Option<Box<Grant>>,
     ) {
         if self.conns[slot].open().is_none() {
             return;
         }
         let join = self.next_join();
-        self.registry.begin_join(slot, room, join, watches, reason.reasons());
+        self.registry.begin_join(slot, room, join, join_leave, reason.reasons());
         self.ask_home(slot, room, join, reason, replay, grant);
     }
 
@@ -87,10 +88,10 @@ impl Hub {
     pub(super) fn server_join(&mut self, slot: Slot, room: &RoomName, reason: JoinReason, replay: Replay) {
         let Some(open) = self.conns[slot].open() else { return };
         if replay == Replay::None || open.joins.is_empty() && !open.outbox.is_behind(&self.config.limits) {
-            return self.join(slot, room, reason, replay, false, None);
+            return self.join(slot, room, reason, replay, JoinLeave::Untold, None);
         }
         let join = self.next_join();
-        self.registry.begin_join(slot, room, join, false, reason.reasons());
+        self.registry.begin_join(slot, room, join, JoinLeave::Untold, reason.reasons());
         let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
@@ -138,9 +139,9 @@ impl Hub {
     /// Begins the join of a room that a client asks for. One that its token or a backend has put there
     /// stays as it is, and the client has it for its own as well: it is told what any other would be.
     pub(super) fn join_requested(&mut self, slot: Slot, asked: PendingSubscribe, grant: Option<Box<Grant>>) {
-        let PendingSubscribe { id, room, replay, watches } = asked;
-        let Some(join) = self.registry.set_watches(slot, &room, watches) else {
-            return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, watches, grant);
+        let PendingSubscribe { id, room, replay, join_leave } = asked;
+        let Some(join) = self.registry.set_join_leave(slot, &room, join_leave) else {
+            return self.join(slot, &room, JoinReason::ClientRequest { id }, replay, join_leave, grant);
         };
         self.registry.add_reason(slot, &room, Reasons::CLIENT);
         if let Some(open) = self.conns[slot].open_mut() {
@@ -340,13 +341,13 @@ impl Hub {
         self.requests.push_back(HomeRequest::Rename { room: room.clone(), join, member });
     }
 
-    /// A member came or went: those who watch are told.
-    pub(super) fn notify_watchers(&mut self, room: &RoomName, member: &ClientInfo, came: bool) {
+    /// Tells the members who asked for presence events of one. O(n) in the members.
+    pub(super) fn notify_watchers(&mut self, room: &RoomName, member: &ClientInfo, event: PresenceEvent) {
         if self.registry.watchers(room).next().is_none() {
             return;
         }
         let watchers: Vec<Slot> = self.registry.watchers(room).collect();
-        let frame = Frame::text(&centrifuge::presence_push(room, member, came));
+        let frame = Frame::text(&centrifuge::presence_push(room, member, event));
         self.enqueue_for(watchers, frame);
     }
 

@@ -40,6 +40,7 @@ use crate::link::JoinId;
 use crate::link::{Caller, HomeEvent, HomeRequest};
 use crate::map::{Keys, Map};
 use crate::names::UserId;
+use crate::protocol::centrifuge::PresenceEvent;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
 use crate::timers::{Armed, Timers};
@@ -196,8 +197,8 @@ impl Hub {
             HomeEvent::Presence { from, members } => self.presence_read(from, members),
             HomeEvent::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
             HomeEvent::HistoryRemoved { from } => self.history_removed(&from),
-            HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, true),
-            HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, false),
+            HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Join),
+            HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Leave),
             HomeEvent::Occupied(room) => self.event(Change::Occupied(room)),
             HomeEvent::Vacated(room) => self.event(Change::Vacated(room)),
         }

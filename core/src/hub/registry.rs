@@ -2,7 +2,7 @@
 //! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
 use super::groups::{Entry, Groups, Link};
-use crate::connection::pending::Reasons;
+use crate::connection::pending::{JoinLeave, Reasons};
 use crate::ids::{Slot, index};
 use crate::link::JoinId;
 use crate::map::Keys;
@@ -79,13 +79,12 @@ impl Registry {
         }
     }
 
-    /// Starts to put a connection into a room. It must not be in it, nor be joining it. One that `watches` will be told
-    /// who comes and goes.
-    pub fn begin_join(&mut self, slot: Slot, room: &RoomName, join: JoinId, watches: bool, wanted: Reasons) {
+    /// Starts to put a connection into a room. It must not be in it, nor be joining it.
+    pub fn begin_join(&mut self, slot: Slot, room: &RoomName, join: JoinId, join_leave: JoinLeave, wanted: Reasons) {
         assert!(self.find_membership(slot, room).is_none(), "G2: a connection is in a room once");
         self.slot_entry(slot).memberships.push(Membership {
             join,
-            watches,
+            watches: join_leave == JoinLeave::Told,
             wanted,
             state: MembershipState::Joining(room.clone()),
         });
@@ -104,8 +103,9 @@ impl Registry {
         self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()].memberships[at].wanted.has(reason))
     }
 
-    /// The join of a connection that is in a room, or joining it, and from now on watches or does not.
-    pub fn set_watches(&mut self, slot: Slot, room: &str, watches: bool) -> Option<JoinId> {
+    /// Changes whether a connection that is in a room, or joining it, is told of its presence events. Returns its join.
+    pub fn set_join_leave(&mut self, slot: Slot, room: &str, join_leave: JoinLeave) -> Option<JoinId> {
+        let watches = join_leave == JoinLeave::Told;
         let at = self.find_membership(slot, room)?;
         let membership = &mut self.slots[slot.index()].memberships[at];
         membership.watches = watches;
@@ -402,7 +402,13 @@ mod tests {
 
     fn join(registry: &mut Registry, slot: usize, room: &str, number: u64) {
         let slot = Slot::at(slot);
-        registry.begin_join(slot, &RoomName::from(room), JoinId(number), number % 2 == 1, Reasons::CLIENT);
+        registry.begin_join(
+            slot,
+            &RoomName::from(room),
+            JoinId(number),
+            if number % 2 == 1 { JoinLeave::Told } else { JoinLeave::Untold },
+            Reasons::CLIENT,
+        );
         assert!(registry.confirm(slot, JoinId(number)));
         registry.audit();
     }
@@ -414,7 +420,7 @@ mod tests {
     #[test]
     fn a_room_is_there_from_its_first_member_to_its_last() {
         let mut registry = registry();
-        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), true, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
         assert!(registry.confirm(Slot::at(0), JoinId(1)));
         assert!(!registry.confirm(Slot::at(0), JoinId(1)), "a join is confirmed once");
@@ -432,11 +438,11 @@ mod tests {
     #[test]
     fn a_join_that_was_given_up_is_not_confirmed() {
         let mut registry = registry();
-        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), true, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
         assert_eq!(left, Left { room: RoomName::from("a"), join: JoinId(1), was_member: false });
         assert!(!registry.confirm(Slot::at(0), JoinId(1)));
-        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), false, Reasons::CLIENT);
+        registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), JoinLeave::Untold, Reasons::CLIENT);
         registry.give_up(Slot::at(0), JoinId(1));
         assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
         registry.give_up(Slot::at(0), JoinId(2));
@@ -466,7 +472,7 @@ mod tests {
             registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT).expect("nobody wants it any more").was_member
         );
         assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::CLIENT), None);
-        registry.begin_join(Slot::at(0), &RoomName::from("b"), JoinId(2), false, Reasons::TOKEN);
+        registry.begin_join(Slot::at(0), &RoomName::from("b"), JoinId(2), JoinLeave::Untold, Reasons::TOKEN);
         assert!(!registry.withdraw_reason(Slot::at(0), "b", both).expect("nor that it joins").was_member);
         registry.audit();
     }

@@ -5,7 +5,7 @@ use super::registry::Registry;
 use crate::close::CloseCause;
 use crate::config::UserLimit;
 use crate::connection::deadlines::Timer;
-use crate::connection::pending::Reasons;
+use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::pending::{JoinReason, PendingAuth, PendingConnect};
 use crate::connection::{Open, Protocol, Stage};
 use crate::effect::{Change, Effect};
@@ -259,7 +259,7 @@ impl Hub {
         }
         for (room, reasons, replay) in rooms {
             if is_json {
-                self.join(slot, &room, JoinReason::OnConnect(reasons), replay, false, None);
+                self.join(slot, &room, JoinReason::OnConnect(reasons), replay, JoinLeave::Untold, None);
             } else {
                 self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
             }

@@ -27,7 +27,7 @@ pub(crate) enum HomeRequest {
     History { from: Origin, room: RoomName, query: HistoryQuery },
     /// Reads the members of the room, or only their number. Answered by [`HomeEvent::Presence`] or
     /// [`HomeEvent::PresenceStats`].
-    Presence { from: Origin, room: RoomName, only_counts: bool },
+    Presence { from: Origin, room: RoomName, query: PresenceQuery },
     /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
     RemoveHistory { from: Origin, room: RoomName },
 }
@@ -71,6 +71,15 @@ pub(crate) enum Origin {
     Json { conn: ConnId, id: u64 },
     /// A message of a `plain` client; it is answered only when it had an `id`, which is any JSON text.
     Plain { conn: ConnId, id: Option<Json> },
+}
+
+/// What is asked of the members of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PresenceQuery {
+    /// All of them.
+    Members,
+    /// How many they are. O(1).
+    Counts,
 }
 
 /// The call of a backend that waits for an answer.

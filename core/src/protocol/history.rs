@@ -1,6 +1,6 @@
 //! The fields of a request for history, which are the same in the client protocol and in the HTTP API.
 
-use crate::api::{HistoryQuery, Position};
+use crate::api::{HistoryLimit, HistoryQuery, Position};
 use crate::error::{Error, ErrorCode};
 use crate::protocol::raw::{optional_integer, or_default};
 use alloc::string::String;
@@ -53,6 +53,10 @@ impl HistoryFields {
             return Err(Error::new(ErrorCode::BadRequest, "since.offset must be above 0 in reverse"));
         }
         let since = self.since.map(Position::from);
-        Ok(HistoryQuery { limit: self.limit.unwrap_or(0), since, reverse })
+        let limit = match usize::try_from(self.limit.unwrap_or(0)) {
+            Ok(most) => HistoryLimit::at_most(most),
+            Err(_) => HistoryLimit::Unlimited,
+        };
+        Ok(HistoryQuery { limit, since, reverse })
     }
 }

@@ -1,7 +1,7 @@
 //! What one call of a backend may be and may be answered.
 
 use crate::world::{World, with, world};
-use parlor_core::api::{Command, HistoryQuery, Reply};
+use parlor_core::api::{Command, HistoryLimit, HistoryQuery, Reply};
 use parlor_core::{Limits, Policy, RoomName};
 use serde_json::{Value, json};
 
@@ -141,7 +141,7 @@ fn the_publications_of_a_broadcast_share_their_payload() {
     let mut world = world();
     world.api("broadcast", r#"{"channels":["a","b"],"data":{"n":1},"tags":{"k":"v"}}"#);
     let mut read = |room: &str| {
-        let query = HistoryQuery { limit: -1, ..HistoryQuery::default() };
+        let query = HistoryQuery { limit: HistoryLimit::Unlimited, ..HistoryQuery::default() };
         match world.call(Command::History { channel: RoomName::parse(room, 200).expect("a name"), query }) {
             Ok(Reply::History { publications, .. }) => publications[0].clone(),
             other => panic!("{other:?}"),

@@ -153,9 +153,22 @@ pub(crate) fn publication(room: &str, publication: &Publication) -> String {
     out
 }
 
-/// Encodes the push of a presence event: a join when `came` is `true`, otherwise a leave.
-pub(crate) fn presence_push(room: &str, member: &ClientInfo, came: bool) -> String {
-    let mut out = open_push(room, if came { "join" } else { "leave" });
+/// A presence event of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PresenceEvent {
+    /// A connection became a member.
+    Join,
+    /// A member left.
+    Leave,
+}
+
+/// Encodes the push of a presence event.
+pub(crate) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEvent) -> String {
+    let key = match event {
+        PresenceEvent::Join => "join",
+        PresenceEvent::Leave => "leave",
+    };
+    let mut out = open_push(room, key);
     out.push_str("{\"info\":");
     push_info(&mut out, member);
     out.push_str("}}}");

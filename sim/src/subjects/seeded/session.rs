@@ -4,7 +4,7 @@ use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known_user};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::{Subject, vouch};
 use parlor_core::admission::route::Target;
-use parlor_core::api::{Command, Reply, Which};
+use parlor_core::api::{Command, HistoryLimit, Reply, Which};
 use parlor_core::close::CloseReason;
 use parlor_core::error::Error;
 use parlor_core::limits::Rate;
@@ -176,7 +176,9 @@ defects! {
     a_log_read_past_its_limit: Generous breaks G5 within 60 seeds {
         fn hear(&self, input: &mut Input) {
             if let Input::Call { command: Command::History { query, .. }, .. } = input {
-                query.limit = if query.limit > 0 { query.limit + 1 } else { query.limit };
+                if let HistoryLimit::AtMost(most) = query.limit {
+                    query.limit = HistoryLimit::at_most(most.get() + 1);
+                }
             }
         }
     }

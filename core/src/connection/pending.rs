@@ -158,7 +158,7 @@ impl Reasons {
     pub const PERSONAL: Self = Self(8);
 
     /// Returns the union of both sets.
-    pub fn and(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -168,12 +168,12 @@ impl Reasons {
     }
 
     /// Returns `true` when the sets have a reason in common.
-    pub fn has(self, other: Self) -> bool {
+    pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// Returns the reasons of `self` that are not in `other`; `None` when none is left.
-    pub fn without(self, other: Self) -> Option<Self> {
+    pub fn difference(self, other: Self) -> Option<Self> {
         Some(Self(self.0 & !other.0)).filter(|rest| rest.0 != 0)
     }
 }

@@ -139,7 +139,7 @@ impl Hub {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
             if let Some((_, wanted)) = placed {
                 if self.config.policy.allow_subscribe {
-                    *wanted = wanted.and(Reasons::CLIENT);
+                    *wanted = wanted.union(Reasons::CLIENT);
                 }
             } else if self.config.policy.allow_subscribe {
                 rooms.push((room, Reasons::CLIENT));

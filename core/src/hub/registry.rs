@@ -94,13 +94,14 @@ impl Registry {
     pub fn add_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> bool {
         let Some(at) = self.find_membership(slot, room) else { return false };
         let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
-        *wanted = wanted.and(reason);
+        *wanted = wanted.union(reason);
         true
     }
 
     /// Whether this reason is one of those for which a connection is in a room, or joining it.
     pub fn has_reason(&self, slot: Slot, room: &str, reason: Reasons) -> bool {
-        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()].memberships[at].wanted.has(reason))
+        self.find_membership(slot, room)
+            .is_some_and(|at| self.slots[slot.index()].memberships[at].wanted.intersects(reason))
     }
 
     /// Changes whether a connection that is in a room, or joining it, is told of its presence events. Returns its join.
@@ -127,7 +128,7 @@ impl Registry {
     pub fn withdraw_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
         let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
-        match wanted.without(reason) {
+        match wanted.difference(reason) {
             Some(rest) => {
                 *wanted = rest;
                 None
@@ -138,7 +139,7 @@ impl Registry {
 
     /// The rooms of a connection that have this reason, each with all of its reasons.
     pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&RoomName, Reasons)> {
-        let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.has(reason));
+        let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.intersects(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
@@ -462,7 +463,7 @@ mod tests {
         let wanted = |registry: &Registry, by| {
             registry.with_reason(Slot::at(0), by).map(|(room, all)| (room.clone(), all)).collect::<Vec<_>>()
         };
-        let both = Reasons::CLIENT.and(Reasons::TOKEN);
+        let both = Reasons::CLIENT.union(Reasons::TOKEN);
         assert_eq!(wanted(&registry, Reasons::TOKEN), [(RoomName::from("a"), both)]);
         assert_eq!(wanted(&registry, Reasons::API), []);
         assert_eq!(registry.withdraw_reason(Slot::at(0), "a", Reasons::TOKEN), None);

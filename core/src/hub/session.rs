@@ -38,7 +38,7 @@ impl RoomChanges {
     fn after(open: &Open, registry: &Registry, slot: Slot, channels: &[RoomName], user: Option<&UserId>) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
-        let left = withdrawn.iter().filter(|(_, wanted)| wanted.without(Reasons::TOKEN).is_none()).count();
+        let left = withdrawn.iter().filter(|(_, wanted)| wanted.difference(Reasons::TOKEN).is_none()).count();
         let is_new = |room: &&RoomName| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
         let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));

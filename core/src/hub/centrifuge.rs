@@ -204,7 +204,7 @@ impl Hub {
         let token = Some(token).filter(|token| !token.is_empty()).or_else(|| offered.as_deref().map(String::from));
         self.readable(data)?;
         subs.values().try_for_each(|wanted| {
-            done(wanted.undone_at_connect())?;
+            refuse_unsupported(wanted.unsupported_at_connect())?;
             self.readable(wanted.data)
         })?;
         // More than a connection may be in means nothing: it cannot be put into them.
@@ -223,7 +223,7 @@ impl Hub {
 
     fn subscribe(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let wanted: centrifuge::Subscribe<'_> = read(params)?;
-        done(wanted.undone())?;
+        refuse_unsupported(wanted.unsupported())?;
         self.readable(wanted.data)?;
         let room = self.may_name(slot, &wanted.channel)?;
         if wanted.join_leave && !self.config.policy.allow_presence {
@@ -245,7 +245,7 @@ impl Hub {
 
     fn sub_refresh(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let refresh: centrifuge::Refresh<'_> = read(params)?;
-        done(refresh.undone())?;
+        refuse_unsupported(refresh.unsupported())?;
         let centrifuge::Refresh { channel, token, .. } = refresh;
         let room = self.room(&channel)?;
         // Nobody may be in a personal room for a while only.
@@ -275,7 +275,7 @@ impl Hub {
 
     fn publish(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let publish: centrifuge::Publish<'_> = read(params)?;
-        done(publish.undone())?;
+        refuse_unsupported(publish.unsupported())?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
         let from = self.asking(slot, id);
         self.publish_from(slot, &publish.channel, data, from)?;
@@ -346,10 +346,10 @@ fn token_required() -> Refusal {
     Error::new(ErrorCode::PermissionDenied, "permission denied: a token for this room is required").into()
 }
 
-/// A request for something that the server does not do is refused, because a client would take the answer for what it has
+/// Refuses a request for something that the server does not do, since a client would take the answer for what it has
 /// asked for.
-fn done(undone: Option<&'static str>) -> Result<(), Error> {
-    undone.map_or(Ok(()), |field| {
+fn refuse_unsupported(field: Option<&'static str>) -> Result<(), Error> {
+    field.map_or(Ok(()), |field| {
         Err(Error::new(ErrorCode::NotAvailable, format!("{field} is not available on this server")))
     })
 }

@@ -152,22 +152,22 @@ pub(crate) struct Subscribe<'a> {
     #[serde(default, deserialize_with = "or_default")]
     pub flag: u64,
     #[serde(default)]
-    tf: Wish,
+    tf: UnsupportedField,
     #[serde(default, rename = "type")]
-    kind: Wish,
+    kind: UnsupportedField,
     #[serde(default)]
-    phase: Wish,
+    phase: UnsupportedField,
     #[serde(default)]
-    cursor: Wish,
+    cursor: UnsupportedField,
     #[serde(default)]
-    limit: Wish,
+    limit: UnsupportedField,
 }
 
 /// `true` when a field is present and not the zero value that typed clients send for an absent field.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Wish(bool);
+pub(crate) struct UnsupportedField(bool);
 
-impl<'de> Deserialize<'de> for Wish {
+impl<'de> Deserialize<'de> for UnsupportedField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?;
         let zero = |text: &str| matches!(text, "null" | "false" | "0" | "0.0" | "\"\"" | "[]" | "{}");
@@ -178,8 +178,8 @@ impl<'de> Deserialize<'de> for Wish {
 }
 
 /// Returns the name of the first field that is present.
-fn undone(wishes: &[(Wish, &'static str)]) -> Option<&'static str> {
-    wishes.iter().find(|(wish, _)| wish.0).map(|(_, field)| *field)
+fn unsupported(fields: &[(UnsupportedField, &'static str)]) -> Option<&'static str> {
+    fields.iter().find(|(field, _)| field.0).map(|(_, name)| *name)
 }
 
 /// The bit of a subscription's `flag` for an error instead of a subscription when the recovery fails.
@@ -196,13 +196,13 @@ impl Subscribe<'_> {
     }
 
     /// Returns the first field with an unsupported request in a subscription that is part of a `connect`.
-    pub fn undone_at_connect(&self) -> Option<&'static str> {
-        self.join_leave.then_some("subs.join_leave").or_else(|| self.undone())
+    pub fn unsupported_at_connect(&self) -> Option<&'static str> {
+        self.join_leave.then_some("subs.join_leave").or_else(|| self.unsupported())
     }
 
     /// Returns the first field with an unsupported request: a filter by tags, a map, or a polled subscription.
-    pub fn undone(&self) -> Option<&'static str> {
-        undone(&[
+    pub fn unsupported(&self) -> Option<&'static str> {
+        unsupported(&[
             (self.tf, "tf"),
             (self.kind, "type"),
             (self.phase, "phase"),
@@ -230,17 +230,17 @@ pub(crate) struct Refresh<'a> {
     #[serde(default, deserialize_with = "or_default")]
     pub token: String,
     #[serde(default, rename = "type")]
-    kind: Wish,
+    kind: UnsupportedField,
     #[serde(default)]
-    track: Wish,
+    track: UnsupportedField,
     #[serde(default)]
-    untrack: Wish,
+    untrack: UnsupportedField,
 }
 
 impl Refresh<'_> {
     /// Returns the first field with an unsupported request: to track keys.
-    pub fn undone(&self) -> Option<&'static str> {
-        undone(&[(self.kind, "type"), (self.track, "track"), (self.untrack, "untrack")])
+    pub fn unsupported(&self) -> Option<&'static str> {
+        unsupported(&[(self.kind, "type"), (self.track, "track"), (self.untrack, "untrack")])
     }
 }
 
@@ -265,11 +265,11 @@ pub(crate) struct Publish<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     pub data: Option<&'a RawValue>,
     #[serde(default, rename = "type")]
-    kind: Wish,
+    kind: UnsupportedField,
     #[serde(default)]
-    key: Wish,
+    key: UnsupportedField,
     #[serde(default)]
-    removed: Wish,
+    removed: UnsupportedField,
 }
 
 impl Publish<'_> {
@@ -279,8 +279,8 @@ impl Publish<'_> {
     }
 
     /// Returns the first field with an unsupported request: a map of keys.
-    pub fn undone(&self) -> Option<&'static str> {
-        undone(&[(self.kind, "type"), (self.key, "key"), (self.removed, "removed")])
+    pub fn unsupported(&self) -> Option<&'static str> {
+        unsupported(&[(self.kind, "type"), (self.key, "key"), (self.removed, "removed")])
     }
 }
 

@@ -217,7 +217,7 @@ impl Open {
 
     /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that
     /// answers keep their order.
-    pub fn is_busy(&self) -> bool {
+    pub fn awaits_answer(&self) -> bool {
         self.pending_auth.is_some() || !self.joins.is_empty()
     }
 
@@ -240,7 +240,7 @@ impl Open {
     }
 
     /// Returns `true` while reading from the client is paused until the client has read something.
-    pub fn is_to_read(&self, limits: &Limits) -> bool {
+    pub fn is_paused_until_read(&self, limits: &Limits) -> bool {
         self.outbox.is_high(limits) || self.inbound.has_waiting() && self.pending_auth.is_none()
     }
 

@@ -28,18 +28,18 @@ impl Epochs {
     /// [`Epochs::forget`] is called for the room.
     pub fn of(&self, room: &RoomName) -> u64 {
         let hash = self.keys.hash_one(room);
-        let forgotten = self.forgotten.get(&part(hash)).copied().unwrap_or(0);
+        let forgotten = self.forgotten.get(&counter_key(hash)).copied().unwrap_or(0);
         scatter(hash.wrapping_add(forgotten.wrapping_mul(STEP)))
     }
 
     /// Counts an evicted log of this room. No later log has its epoch, because [`scatter`] is one-to-one.
     pub fn forget(&mut self, room: &RoomName) {
-        *self.forgotten.entry(part(self.keys.hash_one(room))).or_default() += 1;
+        *self.forgotten.entry(counter_key(self.keys.hash_one(room))).or_default() += 1;
     }
 }
 
 /// Returns the key of the counter for this hash of a room's name.
-fn part(hash: u64) -> u16 {
+fn counter_key(hash: u64) -> u16 {
     (hash & 0xFFFF) as u16
 }
 

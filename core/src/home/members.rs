@@ -36,14 +36,14 @@ impl Members {
     pub fn insert(&mut self, member: Member) -> Option<Member> {
         self.count(&member.info);
         let before = self.by_client.insert(member.info.client, member);
-        before.inspect(|before| self.discount(&before.info))
+        before.inspect(|before| self.uncount(&before.info))
     }
 
     /// Removes the member of this join. Returns `None` when the client is not a member by this join.
     pub fn remove(&mut self, client: ClientId, join: JoinId) -> Option<Member> {
         self.of_join(client, join)?;
         let member = self.by_client.swap_remove(&client)?;
-        self.discount(&member.info);
+        self.uncount(&member.info);
         Some(member)
     }
 
@@ -54,7 +54,7 @@ impl Members {
         let member = self.by_client.get_mut(&info.client)?;
         let before = core::mem::replace(&mut member.info, Arc::clone(info));
         self.count(info);
-        self.discount(&before);
+        self.uncount(&before);
         Some(before)
     }
 
@@ -110,7 +110,7 @@ impl Members {
         }
     }
 
-    fn discount(&mut self, info: &ClientInfo) {
+    fn uncount(&mut self, info: &ClientInfo) {
         self.bytes -= least_member_bytes(info);
         let Some(count) = self.users.get_mut(&info.user) else { return };
         *count -= 1;

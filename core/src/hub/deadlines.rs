@@ -40,7 +40,9 @@ impl Hub {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
             // It is not listened to: write_timeout judges it.
-            Timer::Pong | Timer::Message if conn.open().is_some_and(|open| open.is_to_read(&self.config.limits)) => {
+            Timer::Pong | Timer::Message
+                if conn.open().is_some_and(|open| open.is_paused_until_read(&self.config.limits)) =>
+            {
                 self.arm_for_client(slot, timer);
             }
             Timer::Pong => self.close_for(slot, Limit::PongTimeout, CloseCause::NoPong),

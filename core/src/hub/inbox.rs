@@ -143,7 +143,7 @@ impl Hub {
     pub(super) fn resume_waiting(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
         let id = conn.id;
-        let Some(open) = conn.open().filter(|open| !open.is_busy()) else { return };
+        let Some(open) = conn.open().filter(|open| !open.awaits_answer()) else { return };
         if !open.inbound.has_waiting() || open.outbox.is_high(&self.config.limits) {
             return;
         }

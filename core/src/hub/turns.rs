@@ -114,7 +114,7 @@ impl Hub {
         let Some(conn) = self.find(id) else { return };
         match (conn.open(), &conn.protocol) {
             (None, _) => {}
-            (Some(open), _) if open.is_busy() || open.is_paused(&self.config.limits) => {
+            (Some(open), _) if open.awaits_answer() || open.is_paused(&self.config.limits) => {
                 self.defer_message(id.slot, String::from(&text[at..]));
             }
             (_, Protocol::Json { .. }) => self.json_text(id, text, at),

@@ -21,7 +21,7 @@ mod table;
 mod value;
 
 pub use table::{Limit, Limits};
-pub use value::{Place, Rate, Value};
+pub use value::{Rate, Value, ValueMut};
 
 use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
 use alloc::string::{String, ToString};
@@ -43,7 +43,7 @@ pub struct LimitRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relation {
     /// The relation, such as `at most outbox_bytes / 2`.
-    pub demand: &'static str,
+    pub rule: &'static str,
     /// The reason for the relation.
     pub reason: &'static str,
 }
@@ -168,7 +168,7 @@ mod tests {
         let wrong = |limits: Limits| limits.validate().unwrap_err();
         let error = wrong(Limits { frame_bytes: 600_000, ..Limits::default() });
         let [relation, ..] = Limit::FrameBytes.relations() else { panic!("one relation") };
-        assert_eq!(relation.demand, "at most outbox_bytes / 2");
+        assert_eq!(relation.rule, "at most outbox_bytes / 2");
         let expected = "frame_bytes = 600000 must be at most outbox_bytes / 2, which is 524288: ";
         assert_eq!(error, format!("{expected}{}", relation.reason));
         let error = wrong(Limits { pong_timeout: Duration::from_secs(30), ..Limits::default() });
@@ -193,8 +193,8 @@ mod tests {
             (Limit::FrameBytes, "filter_events * (filter_event_bytes * 6 + 3) + 256".into()),
             (Limit::OutboxBytes, format!("rooms_per_connection * {room} * 4")),
         ] {
-            let demand = format!("at least {sum}");
-            assert!(limit.relations().iter().any(|relation| relation.demand == demand), "{demand}");
+            let rule = format!("at least {sum}");
+            assert!(limit.relations().iter().any(|relation| relation.rule == rule), "{rule}");
         }
         let error =
             wrong(Limits { frame_bytes: 300_000, publication_bytes: 1000, message_bytes: 1, ..Limits::default() });
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn a_value_is_read_and_written_by_the_name_of_its_limit() {
         let mut limits = Limits::default();
-        let Place::Duration(place) = limits.place(Limit::PingInterval) else { panic!("it is a duration") };
-        *place = Duration::from_secs(7);
+        let ValueMut::Duration(value) = limits.value_mut(Limit::PingInterval) else { panic!("it is a duration") };
+        *value = Duration::from_secs(7);
         assert_eq!(limits.ping_interval, Duration::from_secs(7));
         assert_eq!(limits.value(Limit::PingInterval).to_string(), "7s");
     }

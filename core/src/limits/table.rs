@@ -1,7 +1,7 @@
 //! The table of limits: one row each. See the [module](super) for how to add one.
 
 use super::value::Written;
-use super::{Place, Rate, Relation, Simulated, Value};
+use super::{Rate, Relation, Simulated, Value, ValueMut};
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
@@ -175,7 +175,7 @@ macro_rules! limits {
             pub const fn relations(self) -> &'static [Relation] {
                 match self {
                     $(Self::$variant => &[$(Relation {
-                        demand: concat!(words!($demand), named!($($bound)+)),
+                        rule: concat!(words!($demand), named!($($bound)+)),
                         reason: $reason,
                     }),*],)+
                 }
@@ -204,8 +204,8 @@ macro_rules! limits {
             }
 
             /// Returns a mutable reference to the value of a limit.
-            pub const fn place(&mut self, limit: Limit) -> Place<'_> {
-                match limit { $(Limit::$variant => Place::$kind(&mut self.$name),)+ }
+            pub const fn value_mut(&mut self, limit: Limit) -> ValueMut<'_> {
+                match limit { $(Limit::$variant => ValueMut::$kind(&mut self.$name),)+ }
             }
 
             /// Checks the relations between the limits.
@@ -221,10 +221,10 @@ macro_rules! limits {
                 $($(
                     if !is_met!($demand, self.$name, bound!(self, $($bound)+)) {
                         let name = stringify!($name);
-                        let demand = concat!(words!($demand), named!($($bound)+));
+                        let rule = concat!(words!($demand), named!($($bound)+));
                         let which_is = which_is!(self, $($bound)+);
                         let value = self.value(Limit::$variant);
-                        return Err(format!("{name} = {value} must be {demand}{which_is}: {}", $reason));
+                        return Err(format!("{name} = {value} must be {rule}{which_is}: {}", $reason));
                     }
                 )*)+
                 Ok(())

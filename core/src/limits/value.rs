@@ -25,7 +25,7 @@ macro_rules! kinds {
 
         /// A mutable reference to the value of a limit, by its kind.
         #[derive(Debug)]
-        pub enum Place<'a> { $($(#[$doc])* $kind(&'a mut $type),)+ }
+        pub enum ValueMut<'a> { $($(#[$doc])* $kind(&'a mut $type),)+ }
     };
 }
 

@@ -1,7 +1,7 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
 use crate::world::{World, claims, with, with_config, world};
-use parlor_core::limits::{Place, Rate};
+use parlor_core::limits::{Rate, ValueMut};
 use parlor_core::{Config, ConnId, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
 use serde_json::json;
 use std::time::Duration;
@@ -353,13 +353,13 @@ fn limits_that_contradict_each_other_are_refused() {
 fn extremes(limit: Limit) -> [Limits; 2] {
     [false, true].map(|most| {
         let mut limits = Limits::default();
-        match limits.place(limit) {
-            Place::Duration(place) => *place = if most { Duration::MAX } else { Duration::ZERO },
-            Place::Bytes(place) | Place::Count(place) | Place::CountOrOff(place) => {
-                *place = if most { usize::MAX } else { 0 };
+        match limits.value_mut(limit) {
+            ValueMut::Duration(value) => *value = if most { Duration::MAX } else { Duration::ZERO },
+            ValueMut::Bytes(value) | ValueMut::Count(value) | ValueMut::CountOrOff(value) => {
+                *value = if most { usize::MAX } else { 0 };
             }
-            Place::Rate(place) => {
-                *place = if most { Rate { per_second: u32::MAX, burst: u32::MAX } } else { Rate::OFF };
+            ValueMut::Rate(value) => {
+                *value = if most { Rate { per_second: u32::MAX, burst: u32::MAX } } else { Rate::OFF };
             }
         }
         limits

@@ -55,7 +55,7 @@ impl Setting {
     pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
             SettingKind::Field { set, .. } => set(settings, text),
-            SettingKind::Limit(limit) => value::parse_limit(settings.limits.place(limit), text),
+            SettingKind::Limit(limit) => value::parse_limit(settings.limits.value_mut(limit), text),
         }
     }
 
@@ -92,14 +92,14 @@ impl Setting {
     pub(super) fn help(&self) -> String {
         let mut help = String::from(self.doc.trim().trim_end_matches('.'));
         if let SettingKind::Limit(limit) = self.kind {
-            limit.relations().iter().for_each(|relation| help += &format!("; {}", relation.demand));
+            limit.relations().iter().for_each(|relation| help += &format!("; {}", relation.rule));
         }
         help
     }
 }
 
-fn assign<V: SettingValue>(place: &mut V, text: &str) -> Result<(), String> {
-    *place = V::parse_or_explain(text)?;
+fn assign<V: SettingValue>(value: &mut V, text: &str) -> Result<(), String> {
+    *value = V::parse_or_explain(text)?;
     Ok(())
 }
 

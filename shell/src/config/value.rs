@@ -2,7 +2,7 @@
 
 use crate::auth::Secret;
 use parlor_core::UserLimit;
-use parlor_core::limits::{Place, Rate, Value};
+use parlor_core::limits::{Rate, Value, ValueMut};
 use std::time::Duration;
 
 /// The form of a value in the file.
@@ -112,12 +112,12 @@ impl SettingValue for Rate {
 ///
 /// # Errors
 /// As [`SettingValue::parse_or_explain`].
-pub(super) fn parse_limit(place: Place<'_>, text: &str) -> Result<(), String> {
+pub(super) fn parse_limit(place: ValueMut<'_>, text: &str) -> Result<(), String> {
     match place {
-        Place::Duration(place) => *place = Duration::parse_or_explain(text)?,
-        Place::Bytes(place) | Place::Count(place) => *place = usize::parse_or_explain(text)?,
-        Place::CountOrOff(place) => *place = OrOff::parse_or_explain(text)?.0,
-        Place::Rate(place) => *place = Rate::parse_or_explain(text)?,
+        ValueMut::Duration(value) => *value = Duration::parse_or_explain(text)?,
+        ValueMut::Bytes(value) | ValueMut::Count(value) => *value = usize::parse_or_explain(text)?,
+        ValueMut::CountOrOff(value) => *value = OrOff::parse_or_explain(text)?.0,
+        ValueMut::Rate(value) => *value = Rate::parse_or_explain(text)?,
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::checkers::names;
 use crate::guarantees::Guarantees;
 use crate::rng::Rng;
-use parlor_core::limits::{Place, Rate, Value};
+use parlor_core::limits::{Rate, Value, ValueMut};
 use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
 use std::fmt;
 use std::str::FromStr;
@@ -174,14 +174,14 @@ impl SetupEntry {
 
 /// Sets a limit to a value that is not too large.
 fn set_limit(limits: &mut Limits, limit: Limit, value: u64) {
-    match limits.place(limit) {
-        Place::Duration(place) => *place = Duration::from_secs(value),
-        Place::Bytes(place) | Place::Count(place) | Place::CountOrOff(place) => {
-            *place = usize::try_from(value).expect("a size");
+    match limits.value_mut(limit) {
+        ValueMut::Duration(of) => *of = Duration::from_secs(value),
+        ValueMut::Bytes(of) | ValueMut::Count(of) | ValueMut::CountOrOff(of) => {
+            *of = usize::try_from(value).expect("a size");
         }
-        Place::Rate(place) => {
+        ValueMut::Rate(of) => {
             let times = u32::try_from(value).expect("a rate");
-            *place = Rate { per_second: times, burst: times };
+            *of = Rate { per_second: times, burst: times };
         }
     }
 }

@@ -178,13 +178,13 @@ fn what_is_wrong_is_named() {
         ("disconnect", r#"{"user":"a","disconnect":{"code":1000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":5000}}"#, 107, "3000 and 4999"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":4000,"reason":"42"}}"#, 107, "not JSON"),
-        ("publish", r#"{"channel":"a","channel":"a","data":1}"#, 107, "\"channel\" comes twice"),
-        ("publish", r#"{"channel":"a","data":1,"\u0064ata":2}"#, 107, "\"data\" comes twice"),
-        ("publish", r#"{"channel":"a","data":1,"tags":{"a":"b","a":"c"}}"#, 107, "\"a\" comes twice"),
-        ("publish", r#"{"channel":"a","channel":null,"data":1}"#, 107, "\"channel\" comes twice"),
+        ("publish", r#"{"channel":"a","channel":"a","data":1}"#, 107, "\"channel\" appears twice"),
+        ("publish", r#"{"channel":"a","data":1,"\u0064ata":2}"#, 107, "\"data\" appears twice"),
+        ("publish", r#"{"channel":"a","data":1,"tags":{"a":"b","a":"c"}}"#, 107, "\"a\" appears twice"),
+        ("publish", r#"{"channel":"a","channel":null,"data":1}"#, 107, "\"channel\" appears twice"),
         ("disconnect", r#"{"user":"a","disconnect":{"code":3000,"code":4000}}"#, 107, "duplicate field `code`"),
         ("history", r#"{"channel":"a","since":{"offset":1,"offset":2}}"#, 107, "duplicate field `offset`"),
-        ("batch", r#"{"commands":[{"info":{},"info":{}}]}"#, 107, "\"info\" comes twice"),
+        ("batch", r#"{"commands":[{"info":{},"info":{}}]}"#, 107, "\"info\" appears twice"),
         ("fly", "{}", 104, "there are publish, broadcast, batch"),
     ];
     for (method, body, code, words) in cases {

@@ -85,7 +85,10 @@ fn parse_method(method: &str, body: &str, limits: &Limits) -> Result<Command, Er
         "info" => |body: Body<'_>, _: &Limits| body.finish(Command::Info),
         _ => {
             let known = METHODS.join(", ");
-            return Err(Error::new(ErrorCode::MethodNotFound, format!("no method {method:?}; there are {known}")));
+            return Err(Error::new(
+                ErrorCode::MethodNotFound,
+                format!("unknown method {method:?}; the methods are {known}"),
+            ));
         }
     };
     parse(Body::read(body)?, limits)
@@ -154,7 +157,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for FieldsVisitor<V> {
         let mut fields = BTreeMap::new();
         while let Some(field) = map.next_key::<String>()? {
             if fields.contains_key(&field) {
-                return Err(A::Error::custom(format_args!("the field {field:?} comes twice")));
+                return Err(A::Error::custom(format_args!("the field {field:?} appears twice")));
             }
             fields.insert(field, map.next_value()?);
         }
@@ -253,7 +256,7 @@ impl<'a> Body<'a> {
     fn paging(&mut self) -> Result<(Option<usize>, Option<String>), Error> {
         let limit = self.integer("limit")?;
         if limit.is_some_and(|limit| !(1..=PAGE_MOST).contains(&limit)) {
-            return Err(bad(format!("limit is not within 1 and {PAGE_MOST}")));
+            return Err(bad(format!("limit must be from 1 to {PAGE_MOST}")));
         }
         let cursor: Option<String> = self.optional("cursor")?;
         Ok((limit, cursor.filter(|cursor| !cursor.is_empty())))
@@ -394,10 +397,10 @@ fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
         None => CloseCause::Backend.reason(),
         // SDKs interpret a reason that is JSON as their own and ignore the code: they would never reconnect.
         Some(With { reason, .. }) if serde_json::from_str::<Value>(&reason).is_ok() => {
-            return Err(bad("disconnect.reason: must be words, not JSON"));
+            return Err(bad("disconnect.reason must be plain text, not JSON"));
         }
         Some(With { code, reason }) => CloseReason::new(code, &reason)
-            .ok_or_else(|| bad(format!("disconnect.code: {code} is not within 3000 and 4999")))?,
+            .ok_or_else(|| bad(format!("disconnect.code is {code}; it must be from 3000 to 4999")))?,
     };
     body.finish(Command::Disconnect { user, client, whitelist, reason })
 }
@@ -432,7 +435,7 @@ fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
 }
 
 fn bad_cursor() -> Error {
-    bad("cursor: it is none that this method has answered")
+    bad("cursor must be one that this method has returned")
 }
 
 type Batched = (&'static str, Result<Command, Error>);
@@ -443,7 +446,7 @@ fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Erro
     let is_null = |params: &RawValue| params.get() == "null";
     let mut named = command.0.iter().filter(|(_, params)| command.0.len() == 1 || !is_null(params));
     let (Some((method, params)), None) = (named.next(), named.next()) else {
-        return Err(bad("commands: each is an object with one method"));
+        return Err(bad("commands: each entry must be an object with exactly one method"));
     };
     let params = if is_null(params) { "{}" } else { params.get() };
     let known = METHODS.iter().find(|known| *known == method && **known != "batch");

@@ -7,6 +7,7 @@ mod common;
 use common::{
     Client, KEY, World, api, ask, connect_from, get, health, hits, http, raw_http, start, upgrade_request, wait_until,
 };
+use parlor_core::api::json::METHODS;
 use parlor_core::limits::Rate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -176,10 +177,6 @@ fn a_client_that_is_refused_while_it_sends_gets_its_answer() {
     }
 }
 
-/// Where the README's table of limits is.
-const BEGIN: &str = "<!-- limits: generated, checked by shell/tests/http.rs -->\n";
-const END: &str = "<!-- limits end -->";
-
 const LOOK: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// A socket that was answered, and stays open.
@@ -335,10 +332,38 @@ fn the_table_of_limits_in_the_readme_is_that_of_the_server() {
         table += &format!("| `{}` | {} | {} |\n", row.key, row.value, row.answer);
     }
     table += "\n";
+    assert_generated("limits", &table);
+}
+
+#[test]
+fn the_table_of_methods_in_the_readme_is_that_of_the_server() {
+    let limits = parlor_core::Limits::default();
+    let mut table = String::from("\n| method | body | result |\n|---|---|---|\n");
+    for method in METHODS {
+        let request = method.request(&limits);
+        let required: Vec<&str> =
+            request["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let is_told = |name: &str, schema: &Value| {
+            let description = schema["description"].as_str().unwrap_or_default();
+            !required.contains(&name) && !description.starts_with("Not supported")
+        };
+        let all = request["properties"].as_object().unwrap().iter();
+        let optional = all.filter(|(name, schema)| is_told(name, schema)).map(|(name, _)| format!("`{name}`?"));
+        let body: Vec<String> = required.iter().map(|name| format!("`{name}`")).chain(optional).collect();
+        table += &format!("| `{}` | {} | {} |\n", method.name, body.join(", "), method.result);
+    }
+    table += "\n";
+    assert_generated("methods", &table);
+}
+
+/// Compares a table with the one that the README has between two comments of this name.
+fn assert_generated(name: &str, table: &str) {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
-    let written = readme.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(table, _)| table);
-    assert_eq!(written, Some(table.as_str()), "write this between the two comments:\n{table}");
+    let begin = format!("<!-- {name}: generated, checked by shell/tests/http.rs -->\n");
+    let end = format!("<!-- {name} end -->");
+    let written = readme.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end)).map(|(table, _)| table);
+    assert_eq!(written, Some(table), "write this between the two comments:\n{table}");
 }
 
 /// So many publications to a room, pipelined on one socket: `from` and a number each.

@@ -56,7 +56,7 @@ const KINDS: [&str; 5] =
     ["a json client", "a plain client", "a body of the API's", "what a token says", "the target of an upgrade request"];
 
 fn method(variant: u8) -> &'static str {
-    json::METHODS.get(usize::from(variant) % (json::METHODS.len() + 1)).copied().unwrap_or("nonsense")
+    json::METHODS.get(usize::from(variant) % (json::METHODS.len() + 1)).map_or("nonsense", |method| method.name)
 }
 
 fn target_of(variant: u8, bytes: &[u8]) -> String {

@@ -4,7 +4,9 @@ mod schemas;
 
 use crate::config::Settings;
 use hyper::body::Bytes;
-use schemas::{ApiMethod, reference};
+use parlor_core::Limits;
+use parlor_core::api::json::schema::reference;
+use parlor_core::api::json::{METHODS, Method};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 
@@ -30,9 +32,8 @@ impl Document {
 
 /// Makes the document.
 fn document(settings: &Settings) -> Value {
-    let methods = schemas::methods(&settings.limits);
-    let mut paths: Map<String, Value> =
-        methods.iter().map(|method| (format!("/api/{}", method.name), json!({"post": call(method)}))).collect();
+    let call = |method: &Method| (format!("/api/{}", method.name), json!({"post": call(method, &settings.limits)}));
+    let mut paths: Map<String, Value> = METHODS.iter().map(call).collect();
     paths.extend(public_paths());
     json!({
         "openapi": "3.1.0",
@@ -44,7 +45,7 @@ fn document(settings: &Settings) -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": schemas::components(methods, &settings.limits),
+            "schemas": schemas::components(&settings.limits),
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "authorization": {
@@ -59,9 +60,10 @@ fn document(settings: &Settings) -> Value {
 }
 
 /// The operation of an API method.
-fn call(method: &ApiMethod) -> Value {
-    let ApiMethod { name, summary, request, answer, failures } = method;
-    let answer = json!({"anyOf": [answer, reference("error")]});
+fn call(method: &Method, limits: &Limits) -> Value {
+    let Method { name, summary, failures, .. } = method;
+    let request = method.request(limits);
+    let answer = json!({"anyOf": [method.answer(), reference("error")]});
     let mut responses = Map::from_iter([
         ("200".into(), response("The result; in body mode also an error.", &answer)),
         ("408".into(), response("The body did not come in time (`request_timeout`).", &reference("refusal"))),
@@ -128,7 +130,6 @@ fn response(description: &str, schema: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_core::api::json::METHODS;
     use std::collections::BTreeSet;
 
     #[test]
@@ -137,7 +138,7 @@ mod tests {
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         let calls: BTreeSet<&str> = paths.iter().filter_map(|path| path.strip_prefix("/api/")).collect();
-        assert_eq!(calls, METHODS.iter().copied().collect());
+        assert_eq!(calls, METHODS.iter().map(|method| method.name).collect());
         let paths: Vec<&str> = paths.into_iter().filter(|path| !path.starts_with("/api/")).collect();
         assert_eq!(paths, ["/health", "/health/live", "/health/ready", PATH]);
     }

@@ -175,10 +175,10 @@ defects! {
     }
     a_log_read_past_its_limit: Generous breaks G5 within 60 seeds {
         fn hear(&self, input: &mut Input) {
-            if let Input::Call { command: Command::History { query, .. }, .. } = input {
-                if let HistoryLimit::AtMost(most) = query.limit {
-                    query.limit = HistoryLimit::at_most(most.get() + 1);
-                }
+            if let Input::Call { command: Command::History { query, .. }, .. } = input
+                && let HistoryLimit::AtMost(most) = query.limit
+            {
+                query.limit = HistoryLimit::at_most(most.get() + 1);
             }
         }
     }

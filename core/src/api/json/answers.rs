@@ -1,0 +1,196 @@
+//! The bodies of answers.
+
+use crate::api::{Connection, Info, Position, PublicationView, Reply};
+use crate::error::Error;
+use crate::ids::{ClientId, ClientInfo};
+use crate::limits::LimitRow;
+use crate::names::{RoomName, UserId};
+use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
+use crate::protocol::shapes::{push_members, push_publication_fields};
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use serde_json::{Value, json};
+
+/// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
+#[must_use]
+pub fn encode(result: &Result<Reply, Error>) -> String {
+    match result {
+        Ok(Reply::Batch(replies)) => {
+            let mut out = String::from("{\"replies\":");
+            push_list(&mut out, replies, |out, (method, reply)| push_outcome(out, method, reply));
+            out.push('}');
+            out
+        }
+        _ => {
+            let mut out = String::new();
+            push_outcome(&mut out, "result", result);
+            out
+        }
+    }
+}
+
+/// Returns the bytes of a reply as [`encode`] writes it, without the object around it. O(n) in the reply.
+pub(crate) fn reply_bytes(reply: &Reply) -> usize {
+    let mut out = String::new();
+    push_reply(&mut out, reply);
+    out.len()
+}
+
+/// Returns the bytes of one room in the answer to `channels`, with the comma that follows.
+pub(crate) fn room_bytes(name: &RoomName, members: usize) -> usize {
+    ":{\"num_clients\":},".len() + string_bytes(name) + number_bytes(members as u64)
+}
+
+/// Returns the bytes of one connection in the answer to `connections`, with the comma that follows. O(n) in its rooms.
+pub(crate) fn connection_bytes<'a>(user: &UserId, protocol: &str, rooms: impl Iterator<Item = &'a RoomName>) -> usize {
+    let around =
+        "\"\":{\"user\":,\"transport\":\"websocket\",\"protocol\":\"\",\"channels\":[]},".len() + CLIENT_DIGITS;
+    around + string_bytes(user) + protocol.len() + rooms.map(|room| string_bytes(room) + 1).sum::<usize>()
+}
+
+/// The bytes of a public id: 32 digits and four hyphens.
+const CLIENT_DIGITS: usize = 36;
+
+fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
+    match outcome {
+        Ok(reply) => {
+            out.push_str("{\"");
+            out.push_str(key);
+            out.push_str("\":");
+            push_reply(out, reply);
+            out.push('}');
+        }
+        Err(error) => {
+            let mut fields = json!({ "code": error.code.number(), "message": error.message });
+            if let Some(limit) = error.limit {
+                fields["limit"] = limit.name().into();
+            }
+            out.push_str(&json!({ "error": fields }).to_string());
+        }
+    }
+}
+
+fn push_reply(out: &mut String, reply: &Reply) {
+    let value = match reply {
+        Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
+        Reply::Done => json!({}),
+        Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
+        Reply::Channels { rooms, next } => return push_rooms(out, rooms, next.as_deref()),
+        Reply::Connections { connections, next } => return push_connections(out, connections, *next),
+        Reply::Limits(rows) => return push_limits(out, rows),
+        Reply::Info(info) => json!({ "nodes": [info_value(info)] }),
+        Reply::Presence(members) => return push_presence(out, members),
+        Reply::History { publications, position } => return push_history(out, publications, position),
+        Reply::Broadcast(responses) => {
+            out.push_str("{\"responses\":");
+            push_list(out, responses, |out, response| push_outcome(out, "result", response));
+            return out.push('}');
+        }
+        Reply::Batch(replies) => {
+            out.push_str("{\"replies\":");
+            push_list(out, replies, |out, (method, reply)| push_outcome(out, method, reply));
+            return out.push('}');
+        }
+    };
+    out.push_str(&value.to_string());
+}
+
+fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    out.push('[');
+    push_items(out, items, push);
+    out.push(']');
+}
+
+/// Appends an object; `push` appends one key with its value.
+fn push_map<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    out.push('{');
+    push_items(out, items, push);
+    out.push('}');
+}
+
+fn push_items<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        push(out, item);
+    }
+}
+
+fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
+    out.push_str("{\"presence\":");
+    push_members(out, members);
+    out.push('}');
+}
+
+fn push_history(out: &mut String, publications: &[PublicationView], Position { epoch, offset }: &Position) {
+    out.push_str("{\"publications\":");
+    push_list(out, publications, |out, publication| {
+        let PublicationView { offset, data, tags, info } = publication;
+        push_publication_fields(out, *offset, data, tags.as_deref(), info.as_deref());
+    });
+    let top = json!({ "epoch": epoch, "offset": offset }).to_string();
+    out.push(',');
+    out.push_str(&top[1..]);
+}
+
+fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>) {
+    out.push_str("{\"channels\":");
+    push_map(out, rooms, |out, (name, members)| {
+        push_string(out, name);
+        out.push_str(":{\"num_clients\":");
+        push_number(out, members);
+        out.push('}');
+    });
+    push_cursor(out, next);
+}
+
+fn push_connections(out: &mut String, connections: &[Connection], next: Option<ClientId>) {
+    out.push_str("{\"connections\":");
+    push_map(out, connections, |out, Connection { client, user, protocol, channels }| {
+        out.push('"');
+        push_number(out, client);
+        out.push_str("\":{\"user\":");
+        push_string(out, user);
+        out.push_str(",\"transport\":\"websocket\",\"protocol\":\"");
+        out.push_str(protocol);
+        out.push_str("\",\"channels\":");
+        push_list(out, channels, |out, room| push_string(out, room));
+        out.push('}');
+    });
+    push_cursor(out, next.map(|client| client.to_string()).as_deref());
+}
+
+fn push_limits(out: &mut String, rows: &[LimitRow]) {
+    out.push_str("{\"limits\":");
+    push_map(out, rows, |out, LimitRow { key, value, answer }| {
+        push_string(out, key);
+        out.push_str(":{\"value\":");
+        push_string(out, value);
+        out.push_str(",\"answer\":");
+        push_string(out, answer);
+        out.push('}');
+    });
+    out.push('}');
+}
+
+/// Ends a page of a list, with the cursor of the next page if there is one.
+fn push_cursor(out: &mut String, cursor: Option<&str>) {
+    if let Some(cursor) = cursor {
+        out.push_str(",\"cursor\":");
+        push_string(out, cursor);
+    }
+    out.push('}');
+}
+
+fn info_value(info: &Info) -> Value {
+    json!({
+        "uid": info.node,
+        "name": info.node,
+        "version": info.version,
+        "num_clients": info.clients,
+        "num_users": info.users,
+        "num_channels": info.channels,
+        "num_subs": info.memberships,
+    })
+}

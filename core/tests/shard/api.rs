@@ -185,7 +185,7 @@ fn what_is_wrong_is_named() {
         ("disconnect", r#"{"user":"a","disconnect":{"code":3000,"code":4000}}"#, 107, "duplicate field `code`"),
         ("history", r#"{"channel":"a","since":{"offset":1,"offset":2}}"#, 107, "duplicate field `offset`"),
         ("batch", r#"{"commands":[{"info":{},"info":{}}]}"#, 107, "\"info\" appears twice"),
-        ("fly", "{}", 104, "there are publish, broadcast, batch"),
+        ("fly", "{}", 104, "the methods are publish, broadcast, "),
     ];
     for (method, body, code, words) in cases {
         let answer = world.api(method, body);

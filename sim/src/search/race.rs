@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(waiting_time(1), 64 << PRECISION);
         assert_eq!(waiting_time(u64::MAX), 1);
         // The binary logarithm of 3/4 is -0.41504.
-        assert_eq!(waiting_time(3 << 62) * 100_000 >> PRECISION, 41_503);
+        assert_eq!((waiting_time(3 << 62) * 100_000) >> PRECISION, 41_503);
         let stream = Indexed::stream(1, "test");
         for draw in (0..10_000).map(|place| stream.at(place)) {
             assert!(no_longer_than(draw) <= waiting_time(draw), "{draw}");

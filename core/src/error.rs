@@ -31,8 +31,6 @@ impl UnsubscribeReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum ErrorCode {
-    /// An internal error; a retry may succeed.
-    Internal = 100,
     /// The credentials are missing or wrong.
     Unauthorized = 101,
     /// The room or the connection does not exist.
@@ -60,7 +58,6 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// All codes, in ascending order.
     pub const ALL: &'static [Self] = &[
-        Self::Internal,
         Self::Unauthorized,
         Self::UnknownRoom,
         Self::PermissionDenied,
@@ -84,7 +81,6 @@ impl ErrorCode {
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
-            Self::Internal => "internal server error",
             Self::Unauthorized => "unauthorized",
             Self::UnknownRoom => "unknown channel",
             Self::PermissionDenied => "permission denied",
@@ -102,14 +98,13 @@ impl ErrorCode {
     /// Returns `true` when the same request may succeed later.
     #[must_use]
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Internal | Self::TooManyRequests)
+        self == Self::TooManyRequests
     }
 
     /// Returns the HTTP status of an API answer with this error.
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
-            Self::Internal => 500,
             Self::Unauthorized | Self::TokenExpired => 401,
             Self::UnknownRoom | Self::MethodNotFound => 404,
             Self::PermissionDenied => 403,

@@ -79,7 +79,6 @@ fn call(method: &Method, limits: &Limits) -> Value {
         (400, "The request makes no sense: 107, or 108 for what this server does not do."),
         (401, "No key, or a wrong one: 101."),
         (413, "A limit is reached, which the message names: 106."),
-        (500, "Something on the server: 100."),
     ];
     for (status, words) in always.iter().chain(*failures) {
         responses.insert(status.to_string(), response(words, &reference("error")));

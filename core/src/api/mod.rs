@@ -30,14 +30,14 @@ pub struct Message {
 
 /// The selection of connections among those that a call applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Which {
+pub enum Selection {
     /// All connections.
     #[default]
     All,
     /// The connection with this public id, if it is among them.
     One(ClientId),
     /// No connection, because an id was malformed or two different ids were given.
-    Nobody,
+    NoMatch,
 }
 
 /// The time at which connections expire.
@@ -89,10 +89,10 @@ pub enum Command {
     },
     /// Closes connections of a user.
     Disconnect {
-        /// The user; empty when `client` alone selects, which is then not [`Which::All`].
+        /// The user; empty when `client` alone selects, which is then not [`Selection::All`].
         user: UserId,
         /// The selection of the user's connections.
-        client: Which,
+        client: Selection,
         /// The connections that stay open.
         whitelist: Vec<ClientId>,
         /// The code and the text of the Close frame.
@@ -103,7 +103,7 @@ pub enum Command {
         /// The user.
         user: UserId,
         /// The selection of the user's connections.
-        client: Which,
+        client: Selection,
         /// The room.
         channel: RoomName,
         /// The position after which publications are replayed, if the log still retains them.
@@ -114,7 +114,7 @@ pub enum Command {
         /// The user.
         user: UserId,
         /// The selection of the user's connections.
-        client: Which,
+        client: Selection,
         /// The room.
         channel: RoomName,
     },
@@ -123,7 +123,7 @@ pub enum Command {
         /// The user.
         user: UserId,
         /// The selection of the user's connections.
-        client: Which,
+        client: Selection,
         /// The time at which they expire.
         expiry: Expiry,
     },

@@ -5,7 +5,7 @@ use super::agenda::Work;
 use super::gather::{Gather, ReplyBudget};
 use super::walk::Walk;
 use crate::api::json::no_connection;
-use crate::api::{Command, Expiry, HistoryQuery, Info, Message, Position, Reply, Which};
+use crate::api::{Command, Expiry, HistoryQuery, Info, Message, Position, Reply, Selection};
 use crate::close::{CloseCause, CloseReason};
 use crate::connection::deadlines::Timer;
 use crate::connection::pending::JoinReason;
@@ -186,7 +186,7 @@ impl Hub {
     fn server_subscribe(
         &mut self,
         user: &UserId,
-        client: Which,
+        client: Selection,
         room: &RoomName,
         since: Option<Position>,
     ) -> Result<Reply, Error> {
@@ -210,7 +210,7 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn refresh_user(&mut self, user: &UserId, client: Which, expiry: Expiry) {
+    fn refresh_user(&mut self, user: &UserId, client: Selection, expiry: Expiry) {
         for slot in self.ready_of(user, client) {
             let expire_at = match expiry {
                 Expiry::Now => {
@@ -230,13 +230,13 @@ impl Hub {
     }
 
     /// The ready connections of a user that a call names. O(connections of the user).
-    fn ready_of(&mut self, user: &UserId, which: Which) -> Vec<Slot> {
+    fn ready_of(&mut self, user: &UserId, which: Selection) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
         let ready = |slot: &Slot| self.conns[*slot].ready().is_some();
         let named = |slot: &Slot| match which {
-            Which::All => true,
-            Which::One(client) => self.conns[*slot].client == client,
-            Which::Nobody => false,
+            Selection::All => true,
+            Selection::One(client) => self.conns[*slot].client == client,
+            Selection::NoMatch => false,
         };
         self.registry.connections_of(user).filter(ready).filter(named).collect()
     }
@@ -250,11 +250,11 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn disconnect(&mut self, user: &UserId, which: Which, whitelist: &[ClientId], reason: &CloseReason) {
+    fn disconnect(&mut self, user: &UserId, which: Selection, whitelist: &[ClientId], reason: &CloseReason) {
         let slots: Vec<Slot> = match which {
-            Which::One(client) => self.clients.get(&client).copied().into_iter().collect(),
-            Which::All => self.registry.connections_of(user).collect(),
-            Which::Nobody => Vec::new(),
+            Selection::One(client) => self.clients.get(&client).copied().into_iter().collect(),
+            Selection::All => self.registry.connections_of(user).collect(),
+            Selection::NoMatch => Vec::new(),
         };
         for slot in slots {
             let conn = &self.conns[slot];

@@ -1,7 +1,7 @@
 //! The HTTP API's bodies, and what the calls do.
 
 use crate::world::{claims, with, world};
-use parlor_core::api::{Command, Which};
+use parlor_core::api::{Command, Selection};
 use parlor_core::close::CloseReason;
 use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Policy, UserId};
 use serde_json::json;
@@ -111,7 +111,7 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
             world.input(Input::PeerClosed { conn, code: Some(code) });
         } else {
             let reason = CloseReason::new(code, "so").expect("a code");
-            let client = Which::One(world.shard.snapshot().conns[0].client);
+            let client = Selection::One(world.shard.snapshot().conns[0].client);
             world
                 .call(Command::Disconnect { user: UserId::anonymous(), client, whitelist: vec![], reason })
                 .expect("done");

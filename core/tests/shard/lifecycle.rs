@@ -1,7 +1,7 @@
 //! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
 
 use crate::world::{World, parse, raw, with};
-use parlor_core::api::{Command, Which};
+use parlor_core::api::{Command, Selection};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
 use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Policy, Upgrade, UserId, Violation};
@@ -133,7 +133,7 @@ fn closing(world: &mut World) -> ConnId {
 }
 
 fn kick(world: &mut World) {
-    let client = Which::One(ClientId([1; 16]));
+    let client = Selection::One(ClientId([1; 16]));
     let command = Command::Disconnect {
         user: UserId::anonymous(),
         client,

@@ -1,7 +1,7 @@
 //! Events in the life of a connection that may end it.
 
 use parlor_core::admission::route::Target;
-use parlor_core::api::{Command, Which};
+use parlor_core::api::{Command, Selection};
 use parlor_core::{Input, Lost, Now, Upgrade, Violation};
 
 /// Events in the life of a connection that may end it. Times are in nanoseconds.
@@ -68,9 +68,9 @@ impl Conduct {
     pub(super) fn is_called(&mut self, command: &Command) {
         let Command::Disconnect { user, client, whitelist, reason } = command else { return };
         let is_client = match client {
-            Which::All => !user.is_empty(),
-            Which::One(id) => id.0 == self.client_id,
-            Which::Nobody => false,
+            Selection::All => !user.is_empty(),
+            Selection::One(id) => id.0 == self.client_id,
+            Selection::NoMatch => false,
         };
         let is_user = user.is_empty() || self.users.iter().any(|known| **user == *known);
         if is_client && is_user && whitelist.iter().all(|id| id.0 != self.client_id) {

@@ -1,6 +1,6 @@
 //! The fields of a request's body, read one by one. Those that remain in the end are unknown and refused.
 
-use crate::api::{Message, Which};
+use crate::api::{Message, Selection};
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientId;
 use crate::json::Json;
@@ -185,24 +185,24 @@ impl<'a> Body<'a> {
     }
 
     /// Reads the user and the selection of the user's connections.
-    pub fn whose(&mut self, limits: &Limits) -> Result<(UserId, Which), Error> {
+    pub fn user_and_selection(&mut self, limits: &Limits) -> Result<(UserId, Selection), Error> {
         let user = self.user(limits)?;
-        Ok((user, self.which()?))
+        Ok((user, self.selection()?))
     }
 
     /// Reads the selection of connections: by `client`, by `session` as the reply to `connect` has it, or by both.
-    pub fn which(&mut self) -> Result<Which, Error> {
-        let mut which = Which::All;
+    pub fn selection(&mut self) -> Result<Selection, Error> {
+        let mut selection = Selection::All;
         for field in ["client", "session"] {
             let text: Option<String> = self.optional(field)?;
             let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
-            which = match (which, ClientId::parse(&text)) {
-                (Which::All, Some(client)) => Which::One(client),
-                (Which::One(known), Some(client)) if known == client => which,
-                _ => Which::Nobody,
+            selection = match (selection, ClientId::parse(&text)) {
+                (Selection::All, Some(client)) => Selection::One(client),
+                (Selection::One(known), Some(client)) if known == client => selection,
+                _ => Selection::NoMatch,
             };
         }
-        Ok(which)
+        Ok(selection)
     }
 
     pub fn data(&mut self, limits: &Limits) -> Result<Json, Error> {

@@ -1,7 +1,7 @@
 //! What each method reads from its body.
 
 use super::body::{Body, bad, no_connection};
-use crate::api::{Command, Expiry, Page, Position, Which};
+use crate::api::{Command, Expiry, Page, Position, Selection};
 use crate::close::{CloseCause, CloseReason};
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientId;
@@ -57,8 +57,8 @@ pub(super) fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command,
         reason: String,
     }
     let user = body.maybe_user(limits)?.unwrap_or_else(UserId::anonymous);
-    let client = body.which()?;
-    if user.is_anonymous() && client == Which::All {
+    let client = body.selection()?;
+    if user.is_anonymous() && client == Selection::All {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
     }
     let whitelist: Vec<Option<String>> = body.optional("whitelist")?.unwrap_or_default();
@@ -101,7 +101,7 @@ fn bad_cursor() -> Error {
 }
 
 pub(super) fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose(limits)?;
+    let (user, client) = body.user_and_selection(limits)?;
     let channel = body.client_room(limits)?;
     let since: Option<Since> = body.object("recover_since")?;
     let since = since.map(Position::from);
@@ -109,13 +109,13 @@ pub(super) fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, 
 }
 
 pub(super) fn unsubscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose(limits)?;
+    let (user, client) = body.user_and_selection(limits)?;
     let command = Command::Unsubscribe { user, client, channel: body.client_room(limits)? };
     body.finish(command)
 }
 
 pub(super) fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.whose(limits)?;
+    let (user, client) = body.user_and_selection(limits)?;
     let expired: bool = body.optional("expired")?.unwrap_or_default();
     let expiry = match body.integer("expire_at")? {
         _ if expired => Expiry::Now,

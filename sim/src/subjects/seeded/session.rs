@@ -4,7 +4,7 @@ use super::defect::{FoundBy, Misbehaviour, Seeded, defects, known_user};
 use crate::guarantees::Guarantee;
 use crate::subjects::subject::{Subject, vouch};
 use parlor_core::admission::route::Target;
-use parlor_core::api::{Command, HistoryLimit, Reply, Which};
+use parlor_core::api::{Command, HistoryLimit, Reply, Selection};
 use parlor_core::close::CloseReason;
 use parlor_core::error::Error;
 use parlor_core::limits::Rate;
@@ -162,7 +162,7 @@ defects! {
             if let Input::Call { command, .. } = input
                 && let Command::HistoryRemove { channel } = command
             {
-                *command = Command::Unsubscribe { user: known_user("nobody"), client: Which::All, channel: channel.clone() };
+                *command = Command::Unsubscribe { user: known_user("nobody"), client: Selection::All, channel: channel.clone() };
             }
         }
     }
@@ -284,7 +284,7 @@ defects! {
                 | Command::Unsubscribe { user, client, .. } = command
                 && !user.is_empty()
             {
-                *client = Which::All;
+                *client = Selection::All;
             }
         }
     }
@@ -455,7 +455,7 @@ defects! {
             let is_ready = |view: &&ConnView| matches!(view.phase, PhaseView::Open { stage: "ready", .. });
             if let Some(view) = snapshot.conns.iter().find(is_ready).filter(|_| is_call && shard.stats().totals.published == 3) {
                 let reason = CloseReason::new(3008, "slow").expect("a code");
-                let (user, client) = (UserId::anonymous(), Which::One(view.client));
+                let (user, client) = (UserId::anonymous(), Selection::One(view.client));
                 let command = Command::Disconnect { user, client, whitelist: Vec::new(), reason };
                 let more = shard.handle(now, Input::Call { call: CallId(u64::MAX), command });
                 effects.extend(more.filter(|effect| !matches!(effect, Effect::Reply { .. })));

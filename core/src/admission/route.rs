@@ -124,7 +124,7 @@ impl Routes {
     }
 
     /// Returns `true` when the server sends frames with this `type` on one of the paths. O(n) in the templates.
-    pub(crate) fn says(&self, kind: &str) -> bool {
+    pub(crate) fn sends_type(&self, kind: &str) -> bool {
         let own = self.templates.iter().map(|template| &*template.subscribed);
         Word::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
     }

@@ -31,7 +31,7 @@ pub(crate) struct Log {
     /// home's logs.
     touched: (Instant, u64),
     /// The position in the home's order of eviction, as [`Idle`](super::idle::Idle) holds it.
-    pub place: Option<u64>,
+    pub idle_order: Option<u64>,
     /// The entry in the home's queue of timers.
     pub armed: Armed,
 }
@@ -53,7 +53,7 @@ impl Log {
             bytes: 0,
             members: Members::new(keys),
             touched: (Instant::default(), 0),
-            place: None,
+            idle_order: None,
             armed: Armed::NO,
         }
     }

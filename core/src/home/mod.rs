@@ -179,9 +179,13 @@ impl Home {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
             let is_kept = log.is_numbered() || !log.members.is_empty();
             assert!(is_kept, "G3: the log of {:?} is kept without members and offsets", log.name);
-            let idle = log.place.is_some_and(|place| self.idle.holds(index(at), place));
+            let idle = log.idle_order.is_some_and(|place| self.idle.holds(index(at), place));
             assert_eq!(idle, log.members.is_empty(), "G3: exactly the logs without members are idle");
-            assert_eq!(log.place, log.eviction_order(), "G3: an idle log is at its position in the order of eviction");
+            assert_eq!(
+                log.idle_order,
+                log.eviction_order(),
+                "G3: an idle log is at its position in the order of eviction"
+            );
             assert_eq!(log.armed.deadline(), Self::deadline(log, limits), "G6: the deadline of a log is armed");
             if log.armed.deadline().is_set() {
                 armed += 1;
@@ -395,7 +399,7 @@ impl Home {
         let log = &mut self.logs[at as usize];
         let (deadline, place) = (Self::deadline(log, limits), log.eviction_order());
         self.timers.rearm(at, &mut log.armed, deadline);
-        self.idle.set(at, &mut log.place, place);
+        self.idle.set(at, &mut log.idle_order, place);
     }
 
     fn deadline(log: &Log, limits: &Limits) -> Deadline {
@@ -406,7 +410,7 @@ impl Home {
         let mut log = self.logs.remove(at as usize);
         assert!(log.members.is_empty(), "G2: a log with members stays");
         self.timers.rearm(at, &mut log.armed, Deadline::NONE);
-        self.idle.set(at, &mut log.place, None);
+        self.idle.set(at, &mut log.idle_order, None);
         self.by_name.swap_remove(&log.name);
         log.drop_all(&mut self.charges);
         self.fullness.set(at, 0);
@@ -476,7 +480,7 @@ mod tests {
                 ("G6: the deadline of a log is armed", |(home, _)| home.logs[0].armed = Armed::NO),
                 ("G7: a deadline is in the queue", |(home, _)| home.timers = Timers::default()),
                 ("G3: no evicted log is idle", |(home, _)| {
-                    home.idle.set(9, &mut None, home.logs[1].place);
+                    home.idle.set(9, &mut None, home.logs[1].idle_order);
                 }),
                 ("G3: no evicted log has a deadline", |(home, _)| {
                     home.timers.rearm(9, &mut { Armed::NO }, Instant(9).into());

@@ -294,7 +294,7 @@ impl Hub {
             return Err(Error::limit(ErrorCode::BadRequest, Limit::PublicationBytes, &words));
         }
         readable::check(&data, &self.config.limits).map_err(|wrong| wrong.error("data"))?;
-        if raw::has_type(&data, |kind| self.config.routes.says(kind)) {
+        if raw::has_type(&data, |kind| self.config.routes.sends_type(kind)) {
             let words = "data: its type is one that the server itself uses: plain clients could not tell the two apart";
             return Err(Error::new(ErrorCode::BadRequest, words));
         }

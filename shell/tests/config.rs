@@ -4,6 +4,7 @@ use parlor::config::{ApiErrorMode, LogFormat, Settings};
 use parlor_core::limits::Rate;
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -340,7 +341,7 @@ fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
     assert_eq!(limits.client_publishes, Rate { per_second: 2, burst: 4 });
     assert_eq!(limits.new_connections, Rate::OFF);
     assert_eq!(limits.new_connections_per_ip, Rate { per_second: 1, burst: 2 });
-    assert_eq!((limits.connections_per_ip, limits.connections_per_user), (3, 0));
+    assert_eq!((limits.connections_per_ip, limits.connections_per_user), (NonZeroUsize::new(3), None));
 }
 
 #[test]

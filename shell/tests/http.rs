@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ fn the_document_is_served_and_describes_what_health_says() {
 
 #[test]
 fn all_limits_are_listed_wherever_they_are_asked_for() {
-    let server = start(|settings| settings.limits.connections_per_ip = 7);
+    let server = start(|settings| settings.limits.connections_per_ip = NonZeroUsize::new(7));
     let alone = api(server.address(), "limits", &json!({})).json();
     let batched = api(server.address(), "batch", &json!({"commands": [{"info": {}}, {"limits": {}}]})).json();
     let limits = &alone["result"]["limits"];
@@ -275,7 +276,7 @@ fn sockets_of_one_who_asks_once_lock_nobody_out() {
 #[test]
 fn in_development_mode_this_machine_is_not_limited_by_address() {
     let server = start(|settings| {
-        settings.limits.http_connections_per_ip = 1;
+        settings.limits.http_connections_per_ip = NonZeroUsize::new(1);
         settings.limits.new_connections_per_ip = Rate { per_second: 1, burst: 1 };
     });
     let _sockets = [(); 3].map(|()| idle(server.address(), LOOK));
@@ -287,7 +288,7 @@ fn sockets_of_a_trusted_proxy_are_not_counted_and_its_clients_are() {
     let server = start(|settings| {
         (settings.dev, settings.allow_anonymous) = (Some(false), Some(true));
         settings.trusted_proxies = "127.0.0.1".parse().unwrap();
-        settings.limits.http_connections_per_ip = 1;
+        settings.limits.http_connections_per_ip = NonZeroUsize::new(1);
         settings.limits.new_connections_per_ip = Rate { per_second: 1, burst: 1 };
     });
     let _sockets = [(); 3].map(|()| idle(server.address(), LOOK));
@@ -301,7 +302,7 @@ fn sockets_of_a_trusted_proxy_are_not_counted_and_its_clients_are() {
 #[test]
 fn refused_upgrades_leave_the_rate_to_others() {
     let server = start(|settings| {
-        settings.limits.connections_per_ip = 1;
+        settings.limits.connections_per_ip = NonZeroUsize::new(1);
         settings.limits.new_connections = Rate { per_second: 1, burst: 2 };
     });
     let address = server.address();

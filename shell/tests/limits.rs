@@ -23,7 +23,7 @@ fn extremes(limit: Limit) -> [String; 2] {
     match Settings::default().limits.value(limit) {
         Value::Duration(_) => ["0s".into(), "36500d".into()],
         Value::Bytes(_) | Value::Count(_) => ["0".into(), usize::MAX.to_string()],
-        Value::CountOrOff(_) => ["off".into(), usize::MAX.to_string()],
+        Value::OptionalCount(_) => ["off".into(), usize::MAX.to_string()],
         Value::Rate(_) => ["off".into(), format!("{0}/s, burst {0}", u32::MAX)],
     }
 }

@@ -326,7 +326,7 @@ fn no_limit_is_too_large_for_what_is_reckoned_with_it() {
     for limit in Limit::ALL {
         let most = match limits.value(*limit) {
             Value::Duration(_) => format!("{}s", u64::MAX),
-            Value::Bytes(_) | Value::Count(_) | Value::CountOrOff(_) => usize::MAX.to_string(),
+            Value::Bytes(_) | Value::Count(_) | Value::OptionalCount(_) => usize::MAX.to_string(),
             Value::Rate(_) => format!("{most}/s, burst {most}", most = u32::MAX),
         };
         let flag = format!("--{}={most}", limit.name().replace('_', "-"));

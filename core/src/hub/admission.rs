@@ -48,9 +48,9 @@ impl Hub {
             false => limits.new_connections_per_ip,
         };
         let from = from.map(|from| (from, rate(from)));
-        let from = from.filter(|(_, rate)| limits.connections_per_ip > 0 || *rate != Rate::OFF);
+        let from = from.filter(|(_, rate)| limits.connections_per_ip.is_some() || *rate != Rate::OFF);
         let mut used = from.and_then(|(from, _)| self.addresses.get(&from).copied()).unwrap_or(AddressUse::NEW);
-        if limits.connections_per_ip > 0 && used.connections >= limits.connections_per_ip {
+        if limits.connections_per_ip.is_some_and(|most| used.connections >= most.get()) {
             return Err(self.refused(Limit::ConnectionsPerIp));
         }
         if from.is_some_and(|(_, rate)| !used.rate.take(now, rate)) {
@@ -102,12 +102,20 @@ mod tests {
     use crate::map::Keys;
     use crate::testing::accept_from_loopback;
     use alloc::rc::Rc;
+    use core::num::NonZeroUsize;
 
     #[test]
     fn addresses_are_kept_only_where_a_limit_counts_them() {
         for (limits, kept) in [
             (Limits { new_connections_per_ip: Rate::OFF, ..Limits::default() }, 0),
-            (Limits { connections_per_ip: 5, new_connections_per_ip: Rate::OFF, ..Limits::default() }, 1),
+            (
+                Limits {
+                    connections_per_ip: NonZeroUsize::new(5),
+                    new_connections_per_ip: Rate::OFF,
+                    ..Limits::default()
+                },
+                1,
+            ),
             (Limits { new_connections_per_ip: Rate { per_second: 5, burst: 5 }, ..Limits::default() }, 1),
         ] {
             let config = Rc::new(Config { limits, ..Config::default() });

@@ -39,7 +39,7 @@ impl Hub {
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
         let most = self.config.limits.connections_per_user;
-        let is_within = |(_, count): (_, usize)| most == 0 || count <= most;
+        let is_within = |(_, count): (_, usize)| most.is_none_or(|most| count <= most.get());
         assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
         let addresses_waiting = self.addresses.values().filter(|used| used.armed.deadline().is_set()).count();
         let from_addresses: usize = self.addresses.values().map(|used| used.connections).sum();
@@ -161,9 +161,10 @@ mod tests {
     use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;
+    use core::num::NonZeroUsize;
 
     fn config(limits: Limits) -> Rc<Config> {
-        Rc::new(Config { limits: Limits { connections_per_ip: 10, ..limits }, ..Config::default() })
+        Rc::new(Config { limits: Limits { connections_per_ip: NonZeroUsize::new(10), ..limits }, ..Config::default() })
     }
 
     /// A member, and one whose handshake is not through.

@@ -62,7 +62,7 @@ impl Hub {
                 (rates.counting_since, rates.refusals) = (now, 0);
             }
             rates.refusals = rates.refusals.saturating_add(1);
-            if most > 0 && rates.refusals >= most {
+            if most.is_some_and(|most| rates.refusals >= most.get()) {
                 self.count_limit(Limit::ClientRefusals);
                 self.close_with(slot, CloseCause::Rate, CloseCause::Rate.reason().naming(limit));
             }

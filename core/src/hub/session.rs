@@ -22,6 +22,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 
 /// The change that a later token makes to the rooms of a connection.
 struct RoomChanges {
@@ -206,8 +207,8 @@ impl Hub {
 
     /// Whether a user has as many connections as it may have, and so many more.
     fn is_user_full(&self, user: &UserId, more: usize) -> bool {
-        let most = self.config.limits.connections_per_user;
-        !user.is_anonymous() && most > 0 && self.registry.connection_count(user) >= most.saturating_add(more)
+        let is_full = |most: NonZeroUsize| self.registry.connection_count(user) >= most.get().saturating_add(more);
+        !user.is_anonymous() && self.config.limits.connections_per_user.is_some_and(is_full)
     }
 
     fn give_to_user(&mut self, slot: Slot, user: UserId) {

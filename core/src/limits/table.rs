@@ -4,6 +4,7 @@ use super::value::Written;
 use super::{Rate, Relation, Simulated, Value, ValueMut};
 use alloc::format;
 use alloc::string::String;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -20,8 +21,13 @@ const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second, burst }
 }
 
-/// The value 0 of a limit that is off.
-const OFF: usize = 0;
+/// A limit of so many.
+const fn count(most: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(most)
+}
+
+/// No limit.
+const OFF: Option<NonZeroUsize> = None;
 
 /// The type of a field, by the kind of the limit.
 macro_rules! field {
@@ -30,6 +36,9 @@ macro_rules! field {
     };
     (Rate) => {
         Rate
+    };
+    (OptionalCount) => {
+        Option<NonZeroUsize>
     };
     ($number:ident) => {
         usize
@@ -239,7 +248,7 @@ limits! {
     requires at_least (1) because "every WebSocket begins as such a socket";
 
     /// Such sockets of one address, which is one of IPv4 or an IPv6 /64; those of trusted_proxies are not counted, nor in development mode those of loopback addresses.
-    http_connections_per_ip HttpConnectionsPerIp: CountOrOff = 1000, "429";
+    http_connections_per_ip HttpConnectionsPerIp: OptionalCount = count(1000), "429";
 
     /// How long the head of a socket's first request, and then the body of any, may take.
     request_timeout RequestTimeout: Duration = seconds(5), "408";
@@ -483,11 +492,11 @@ limits! {
     simulated 1000 in 30 percent [1, 1, 2, 2, 3, 4, 5, 6];
 
     /// Connections of one user.
-    connections_per_user ConnectionsPerUser: CountOrOff = OFF, "close 3504, or 3014 where user_limit is refuse";
+    connections_per_user ConnectionsPerUser: OptionalCount = OFF, "close 3504, or 3014 where user_limit is refuse";
     simulated in 20 percent [1, 2];
 
     /// WebSocket connections from one address, which is one of IPv4 or an IPv6 /64; behind a proxy that trusted_proxies does not name it is the proxy's.
-    connections_per_ip ConnectionsPerIp: CountOrOff = OFF, "429";
+    connections_per_ip ConnectionsPerIp: OptionalCount = OFF, "429";
     simulated in 20 percent [1, 3];
 
     /// New WebSocket connections.
@@ -515,6 +524,6 @@ limits! {
     simulated 0 in 20 percent [2, 8];
 
     /// Refusals, within 10 s, of one client's commands and publications that came too fast.
-    client_refusals ClientRefusals: CountOrOff = 100, "close 3013";
+    client_refusals ClientRefusals: OptionalCount = count(100), "close 3013";
     simulated in 50 percent [1, 3];
 }

@@ -1,6 +1,7 @@
 //! The kinds of limits and their values.
 
 use core::fmt;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 
 /// A rate limit.
@@ -36,8 +37,8 @@ kinds! {
     Bytes(usize),
     /// A number of items.
     Count(usize),
-    /// A number of items, or 0 for no bound.
-    CountOrOff(usize),
+    /// A number of items, at least 1, or `None` for no bound.
+    OptionalCount(Option<NonZeroUsize>),
     /// A rate, or [`Rate::OFF`] for no bound.
     Rate(Rate),
 }
@@ -74,8 +75,9 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duration(time) => write!(f, "{}", Written(*time)),
-            Self::CountOrOff(0) | Self::Rate(Rate { per_second: 0, .. }) => f.write_str("off"),
-            Self::Bytes(number) | Self::Count(number) | Self::CountOrOff(number) => write!(f, "{number}"),
+            Self::OptionalCount(None) | Self::Rate(Rate { per_second: 0, .. }) => f.write_str("off"),
+            Self::OptionalCount(Some(number)) => write!(f, "{number}"),
+            Self::Bytes(number) | Self::Count(number) => write!(f, "{number}"),
             Self::Rate(Rate { per_second, burst }) => write!(f, "{per_second}/s, burst {burst}"),
         }
     }

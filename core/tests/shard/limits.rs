@@ -4,6 +4,7 @@ use crate::world::{World, claims, with, with_config, world};
 use parlor_core::limits::{Rate, ValueMut};
 use parlor_core::{Config, ConnId, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 fn hits(world: &World, limit: Limit) -> u64 {
@@ -13,7 +14,8 @@ fn hits(world: &World, limit: Limit) -> u64 {
 #[test]
 fn a_client_that_joins_too_fast_is_told_so_and_stays() {
     let client_joins = Rate { per_second: 1, burst: 2 };
-    let limits = Limits { client_joins, rooms_per_connection: 1, client_refusals: 1, ..Limits::default() };
+    let limits =
+        Limits { client_joins, rooms_per_connection: 1, client_refusals: NonZeroUsize::new(1), ..Limits::default() };
     let mut world = with(limits, Policy::open());
     let conn = world.json();
     let come_and_go = |world: &mut World| {
@@ -150,7 +152,8 @@ fn a_client_that_does_not_slow_down_is_closed() {
     assert_eq!(world.read_close(conn), Some((3013, "too many requests (client_commands)".into())));
     assert_eq!(hits(&world, Limit::ClientRefusals), 1);
     for (client_refusals, refused) in [(1, 1), (3, 3), (0, 1000)] {
-        let mut world = with(Limits { client_refusals, ..few_commands(2) }, Policy::open());
+        let mut world =
+            with(Limits { client_refusals: NonZeroUsize::new(client_refusals), ..few_commands(2) }, Policy::open());
         let conn = world.json();
         (0..refused).for_each(|_| world.say(conn, "{}"));
         assert!(world.read_close(conn).is_none(), "{client_refusals}");
@@ -175,7 +178,7 @@ fn the_close_names_the_limit_that_was_in_the_way() {
 
 #[test]
 fn a_user_has_so_many_connections() {
-    let limits = Limits { connections_per_user: 1, ..Limits::default() };
+    let limits = Limits { connections_per_user: NonZeroUsize::new(1), ..Limits::default() };
     let mut world = with_config(Config { limits, user_limit: UserLimit::Refuse, ..Config::default() });
     let first = world.open("/ws/a?token=t");
     world.prove(claims("ada"));
@@ -197,7 +200,7 @@ fn a_user_has_so_many_connections() {
 
 #[test]
 fn an_address_has_so_many_connections() {
-    let mut world = with(Limits { connections_per_ip: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { connections_per_ip: NonZeroUsize::new(1), ..Limits::default() }, Policy::open());
     world.address = Some([10, 0, 0, 1].into());
     let first = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::ConnectionsPerIp)));
@@ -230,7 +233,7 @@ fn an_address_of_ipv6_is_all_of_its_network() {
 #[test]
 fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
     let once = Rate { per_second: 1, burst: 1 };
-    let limits = Limits { new_connections_per_ip: once, connections_per_ip: 3, ..Limits::default() };
+    let limits = Limits { new_connections_per_ip: once, connections_per_ip: NonZeroUsize::new(3), ..Limits::default() };
     for (spares_loopback, address, passed, limit) in [
         (true, [127, 0, 0, 1], 3, Limit::ConnectionsPerIp),
         (true, [192, 0, 2, 1], 1, Limit::NewConnectionsPerIp),
@@ -355,7 +358,8 @@ fn extremes(limit: Limit) -> [Limits; 2] {
         let mut limits = Limits::default();
         match limits.value_mut(limit) {
             ValueMut::Duration(value) => *value = if most { Duration::MAX } else { Duration::ZERO },
-            ValueMut::Bytes(value) | ValueMut::Count(value) | ValueMut::CountOrOff(value) => {
+            ValueMut::OptionalCount(value) => *value = NonZeroUsize::new(if most { usize::MAX } else { 0 }),
+            ValueMut::Bytes(value) | ValueMut::Count(value) => {
                 *value = if most { usize::MAX } else { 0 };
             }
             ValueMut::Rate(value) => {

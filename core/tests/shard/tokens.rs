@@ -3,6 +3,7 @@
 use crate::world::{World, claims, raw, with, with_config, world};
 use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Policy, RoomName, UserId, UserLimit};
 use serde_json::{Value, json};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 const NOW: i64 = 1_700_000_000;
@@ -482,8 +483,8 @@ fn json_takes_the_token_of_its_request_where_connect_brings_none() {
     assert!(world.read_json(conn)[0].get("connect").is_some());
 }
 
-fn limited(connections_per_user: usize, user_limit: UserLimit) -> World {
-    let limits = Limits { connections_per_user, ..Limits::default() };
+fn limited(most: usize, user_limit: UserLimit) -> World {
+    let limits = Limits { connections_per_user: NonZeroUsize::new(most), ..Limits::default() };
     with_config(Config { limits, user_limit, ..Config::default() })
 }
 
@@ -516,7 +517,7 @@ fn a_user_who_is_replaced_has_not_been_away() {
 
 #[test]
 fn one_that_is_not_let_in_replaces_nobody() {
-    let limits = Limits { connections_per_user: 1, rooms_per_connection: 2, ..Limits::default() };
+    let limits = Limits { connections_per_user: NonZeroUsize::new(1), rooms_per_connection: 2, ..Limits::default() };
     let mut world = with(limits, Policy::open());
     let first = connected(&mut world, claims("ann"));
     let conn = world.open("/connection/websocket");

@@ -3,6 +3,7 @@
 use crate::auth::Secret;
 use parlor_core::UserLimit;
 use parlor_core::limits::{Rate, Value, ValueMut};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The form of a value in the file.
@@ -116,7 +117,7 @@ pub(super) fn parse_limit(place: ValueMut<'_>, text: &str) -> Result<(), String>
     match place {
         ValueMut::Duration(value) => *value = Duration::parse_or_explain(text)?,
         ValueMut::Bytes(value) | ValueMut::Count(value) => *value = usize::parse_or_explain(text)?,
-        ValueMut::CountOrOff(value) => *value = OrOff::parse_or_explain(text)?.0,
+        ValueMut::OptionalCount(value) => *value = OrOff::parse_or_explain(text)?.0,
         ValueMut::Rate(value) => *value = Rate::parse_or_explain(text)?,
     }
     Ok(())
@@ -127,7 +128,7 @@ pub(super) fn allowed(value: Value) -> &'static str {
     match value {
         Value::Duration(_) => Duration::ALLOWED,
         Value::Bytes(_) | Value::Count(_) => usize::ALLOWED,
-        Value::CountOrOff(_) => OrOff::ALLOWED,
+        Value::OptionalCount(_) => OrOff::ALLOWED,
         Value::Rate(_) => Rate::ALLOWED,
     }
 }
@@ -137,13 +138,13 @@ pub(super) fn limit_to_text(value: Value) -> Option<String> {
     match value {
         Value::Duration(time) => time.to_text(),
         Value::Bytes(number) | Value::Count(number) => number.to_text(),
-        Value::CountOrOff(number) => OrOff(number).to_text(),
+        Value::OptionalCount(number) => OrOff(number).to_text(),
         Value::Rate(rate) => rate.to_text(),
     }
 }
 
-/// A number that may be off, which is 0.
-struct OrOff(usize);
+/// A number that may be off.
+struct OrOff(Option<NonZeroUsize>);
 
 /// The word for no limit.
 const OFF: &str = "off";
@@ -153,13 +154,13 @@ impl SettingValue for OrOff {
 
     fn parse_value(text: &str) -> Option<Self> {
         if text == OFF {
-            return Some(Self(0));
+            return Some(Self(None));
         }
-        text.parse().ok().filter(|bound| *bound > 0).map(Self)
+        text.parse().ok().map(|bound| Self(Some(bound)))
     }
 
     fn to_text(&self) -> Option<String> {
-        Some(if self.0 == 0 { OFF.into() } else { self.0.to_string() })
+        Some(self.0.map_or_else(|| OFF.into(), |bound| bound.to_string()))
     }
 }
 

@@ -51,7 +51,8 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
     let (limits, sockets) = (&shard.settings.limits, &shard.sockets);
     let counted = shard.settings.counts_sockets_of(address).then(|| Address::from(address));
     let most = limits.http_connections_per_ip;
-    if most > 0 && counted.is_some_and(|address| sockets.count_of(address) >= most) {
+    let is_full = |address: Address| most.is_some_and(|most| sockets.count_of(address) >= most.get());
+    if counted.is_some_and(is_full) {
         return Err(Limit::HttpConnectionsPerIp);
     }
     let now = shard.clock.now().mono;

@@ -1,6 +1,7 @@
 //! Causes for which connections are closed.
 
 use super::*;
+use std::num::NonZeroUsize;
 
 /// A `json` client is closed for this cause when it sends these bytes, and no other client is.
 pub fn closes(mut world: World, bytes: &[u8], cause: CloseCause) {
@@ -234,7 +235,7 @@ pub fn commands_without_end() {
 }
 
 pub fn replaced() {
-    let mut world = World::with(|settings| settings.limits.connections_per_user = 1);
+    let mut world = World::with(|settings| settings.limits.connections_per_user = NonZeroUsize::new(1));
     let mut first = world.client();
     let mut second = world.client();
     assert_eq!(first.close(), (3504, "connection limit (connections_per_user)".into()));
@@ -245,7 +246,7 @@ pub fn replaced() {
 
 pub fn too_many_of_a_user() {
     let mut world = World::with(|settings| {
-        settings.limits.connections_per_user = 1;
+        settings.limits.connections_per_user = NonZeroUsize::new(1);
         settings.user_limit = UserLimit::Refuse;
     });
     let _first = world.client();

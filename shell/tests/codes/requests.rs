@@ -1,6 +1,7 @@
 //! Answers to HTTP requests and upgrades.
 
 use super::*;
+use std::num::NonZeroUsize;
 
 pub fn upgraded() {
     let mut world = World::new();
@@ -229,7 +230,11 @@ pub fn too_many_connections() {
 }
 
 pub fn too_many_from_an_address() {
-    let world = refuses_a_third(|settings| settings.limits.connections_per_ip = 2, 429, "connections_per_ip");
+    let world = refuses_a_third(
+        |settings| settings.limits.connections_per_ip = NonZeroUsize::new(2),
+        429,
+        "connections_per_ip",
+    );
     wait_until("a free place", || can_connect(&world));
 }
 
@@ -275,7 +280,7 @@ pub fn too_many_sockets() {
 pub fn too_many_sockets_from_an_address() {
     let mut world = World::with(|settings| {
         in_production(settings);
-        settings.limits.http_connections_per_ip = 2;
+        settings.limits.http_connections_per_ip = NonZeroUsize::new(2);
     });
     let silent = [(); 2].map(|()| TcpStream::connect(world.address).unwrap());
     let answer = raw_http(world.address, b"");

@@ -95,7 +95,7 @@ impl Closes {
             CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
             CloseCause::Hoards => conduct.begun.is_some() || conduct.has_sent,
             CloseCause::Rate => conduct.has_sent,
-            CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user > 0 && proved,
+            CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user.is_some() && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,
             CloseCause::InvalidToken => proved,
             CloseCause::Rooms => proved || conduct.rooms > limits.rooms_per_connection,

@@ -57,7 +57,7 @@ impl ReferenceModel {
         if count >= limits.connections {
             reasons.push(Refused::Limit(Limit::Connections));
         }
-        if limits.connections_per_ip > 0 && neighbours >= limits.connections_per_ip {
+        if limits.connections_per_ip.is_some_and(|most| neighbours >= most.get()) {
             reasons.push(Refused::Limit(Limit::ConnectionsPerIp));
         }
         reasons.extend(self.is_too_soon(entry.address).map(Refused::Limit));

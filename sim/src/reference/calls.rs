@@ -217,8 +217,9 @@ type Bound = parlor_core::limits::Value;
 pub(super) fn written(value: Bound) -> String {
     match value {
         Bound::Duration(time) => format!("{}s", time.as_secs()),
-        Bound::CountOrOff(0) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
-        Bound::Bytes(number) | Bound::Count(number) | Bound::CountOrOff(number) => number.to_string(),
+        Bound::OptionalCount(None) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
+        Bound::Bytes(number) | Bound::Count(number) => number.to_string(),
+        Bound::OptionalCount(Some(number)) => number.to_string(),
         Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
     }
 }

@@ -131,7 +131,7 @@ impl ReferenceModel {
     /// How many connections of the same user have been that for longer, where it matters who was first.
     pub(crate) fn age_among_equals(&self, client: usize) -> u8 {
         let Some(conn) = &self.conns[client] else { return 0 };
-        if self.config.limits.connections_per_user == 0 || conn.user.is_none() {
+        if self.config.limits.connections_per_user.is_none() || conn.user.is_none() {
             return 0;
         }
         let is_older = |other: &&ExpectedConnection| other.user == conn.user && other.known < conn.known;
@@ -191,7 +191,7 @@ impl ReferenceModel {
 
     pub(super) fn is_user_full(&self, token: &TokenOutcome) -> bool {
         let most = self.config.limits.connections_per_user;
-        most > 0 && token.user.is_some_and(|user| self.connections_of(user) >= most)
+        token.user.is_some_and(|user| most.is_some_and(|most| self.connections_of(user) >= most.get()))
     }
 
     fn connections_of(&self, user: usize) -> usize {

@@ -60,7 +60,7 @@ impl ReferenceModel {
         let (since, count) =
             conn.pace.refusals.filter(|(since, _)| clock - since < REFUSALS_WITHIN).unwrap_or((clock, 0));
         conn.pace.refusals = Some((since, count + 1));
-        if most > 0 && count + 1 >= most {
+        if most.is_some_and(|most| count + 1 >= most.get()) {
             self.goals.reach(Goal::TooManyRefusals);
             self.hit(Limit::ClientRefusals);
             self.close(client, CloseCause::Rate);

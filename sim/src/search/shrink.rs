@@ -207,7 +207,7 @@ fn anybodys(trace: &Trace) -> Vec<Action> {
 fn reason_not_to<S: Subject>(trace: &Trace, guarantee: Guarantee) -> Option<&'static str> {
     let setup = &trace.setup;
     let is_rate = |limit: &Limit| matches!(setup.limits.value(*limit), Value::Rate(rate) if rate != Rate::OFF);
-    let counts_rates = setup.limits.connections_per_ip > 0 || Limit::ALL.iter().any(is_rate);
+    let counts_rates = setup.limits.connections_per_ip.is_some() || Limit::ALL.iter().any(is_rate);
     let mut world = World::<S>::new(setup);
     let is_seen_at_once = || {
         let results: Vec<_> = trace.actions.iter().map(|action| world.act(action)).collect();

@@ -6,6 +6,7 @@ use crate::rng::Rng;
 use parlor_core::limits::{Rate, Value, ValueMut};
 use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -137,7 +138,8 @@ impl SetupEntry {
             Self::Limit(limit) => match setup.limits.value(limit) {
                 Value::Duration(time) => time.as_secs(),
                 Value::Rate(rate) => rate.per_second.into(),
-                Value::Bytes(number) | Value::Count(number) | Value::CountOrOff(number) => number as u64,
+                Value::Bytes(number) | Value::Count(number) => number as u64,
+                Value::OptionalCount(number) => number.map_or(0, NonZeroUsize::get) as u64,
             },
         }
     }
@@ -150,7 +152,7 @@ impl SetupEntry {
             Self::Limit(limit) => match Limits::default().value(limit) {
                 Value::Duration(_) => SECONDS,
                 Value::Bytes(_) => BYTES,
-                Value::Count(_) | Value::CountOrOff(_) | Value::Rate(_) => COUNT,
+                Value::Count(_) | Value::OptionalCount(_) | Value::Rate(_) => COUNT,
             },
         }
     }
@@ -176,9 +178,8 @@ impl SetupEntry {
 fn set_limit(limits: &mut Limits, limit: Limit, value: u64) {
     match limits.value_mut(limit) {
         ValueMut::Duration(of) => *of = Duration::from_secs(value),
-        ValueMut::Bytes(of) | ValueMut::Count(of) | ValueMut::CountOrOff(of) => {
-            *of = usize::try_from(value).expect("a size");
-        }
+        ValueMut::Bytes(of) | ValueMut::Count(of) => *of = usize::try_from(value).expect("a size"),
+        ValueMut::OptionalCount(of) => *of = NonZeroUsize::new(usize::try_from(value).expect("a count")),
         ValueMut::Rate(of) => {
             let times = u32::try_from(value).expect("a rate");
             *of = Rate { per_second: times, burst: times };

@@ -406,12 +406,12 @@ defects! {
     }
     a_user_with_too_many_connections: Crowd breaks G7 within 60 seeds {
         fn configure(&self, config: &mut Config) {
-            config.limits.connections_per_user = 0;
+            config.limits.connections_per_user = None;
         }
     }
     an_address_with_too_many_connections: Street breaks P1 within 160 seeds {
         fn configure(&self, config: &mut Config) {
-            config.limits.connections_per_ip = 0;
+            config.limits.connections_per_ip = None;
         }
     }
     logs_without_number: Hoard breaks P1 | G3 | G2 | G7 within 20 seeds {

@@ -164,7 +164,6 @@ mod tests {
         let statuses: alloc::vec::Vec<(u16, u16)> =
             ErrorCode::ALL.iter().map(|code| (code.number(), code.http_status())).collect();
         let expected = [
-            (100, 500),
             (101, 401),
             (102, 404),
             (103, 403),

@@ -132,6 +132,8 @@ mod publication;
 mod shard;
 pub mod snapshot;
 pub mod stats;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 #[cfg(test)]
 mod testing;
 pub mod time;

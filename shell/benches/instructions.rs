@@ -9,6 +9,7 @@ use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::Host;
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
+use parlor_core::test_support::client_frame;
 use parlor_core::{Config, ConnId, Json, Limits, Now, RoomName, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
@@ -103,26 +104,9 @@ fn write(mut host: Host<Sink>) -> Host<Sink> {
     host
 }
 
-/// A masked text frame.
-fn frame(text: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(text.len()).expect("a length of 16 bits");
-    let mut frame = vec![0x81];
-    match u8::try_from(length) {
-        Ok(short) if short < 126 => frame.push(0x80 | short),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend(length.to_be_bytes());
-        }
-    }
-    let mask = [1, 2, 3, 4];
-    frame.extend(mask);
-    frame.extend(text.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
-
 fn unread(frames: usize, bytes: usize) -> (Host<Sink>, ConnId) {
     let text = format!("{{\"type\":\"nothing\",\"text\":\"{}\"}}", "\u{e9}".repeat(bytes / 2));
-    let read = frame(text.as_bytes()).repeat(frames);
+    let read = client_frame(0x81, text.as_bytes()).repeat(frames);
     let (mut host, conn) = host_with(1, &[read]);
     host.tick(Now::default());
     (host, conn)

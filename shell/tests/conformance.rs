@@ -11,6 +11,7 @@ mod socket;
 
 use parlor::net::driver::{Handshake, Transport};
 use parlor_core::Limits;
+use parlor_core::test_support::{client_frame as frame, client_frame_of_length};
 use session::Session;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -78,27 +79,6 @@ enum Seen {
     Text(String),
     Pong(Vec<u8>),
     Close(Option<u16>),
-}
-
-/// A masked frame with this first byte, and its length in as few bytes as there can be.
-fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    let payload = payload.as_ref();
-    let length = match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ 0..126), _) => vec![short],
-        (_, Ok(medium)) => [&[126][..], &medium.to_be_bytes()].concat(),
-        _ => [&[127][..], &(payload.len() as u64).to_be_bytes()].concat(),
-    };
-    masked(first, &length, payload)
-}
-
-/// A masked frame whose length is given as it goes over the wire.
-fn masked(first: u8, length: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut bytes = vec![first, 0x80 | length[0]];
-    bytes.extend(&length[1..]);
-    bytes.extend(mask);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    bytes
 }
 
 fn text(payload: impl AsRef<[u8]>) -> Vec<u8> {
@@ -196,8 +176,8 @@ fn framing() {
         row("a text of any length", text(&payload), &[echo(&payload)]);
     }
     row("two in a row", [text("a"), text("b")].concat(), &[echo("a"), echo("b")]);
-    row("a length in more bytes than it needs", masked(FIN | TEXT, &[126, 0, 1], b"x"), &[echo("x")]);
-    row("the same with eight", masked(FIN | TEXT, &[127, 0, 0, 0, 0, 0, 0, 0, 1], b"x"), &[echo("x")]);
+    row("a length in more bytes than it needs", client_frame_of_length(FIN | TEXT, &[126, 0, 1], b"x"), &[echo("x")]);
+    row("the same with eight", client_frame_of_length(FIN | TEXT, &[127, 0, 0, 0, 0, 0, 0, 0, 1], b"x"), &[echo("x")]);
     for bit in [0x40, 0x20, 0x10] {
         fails("a reserved bit", frame(FIN | bit | TEXT, "x"), 1002);
         fails("a reserved bit of a control frame", frame(FIN | bit | PING, "x"), 1002);
@@ -206,7 +186,7 @@ fn framing() {
         fails("a reserved opcode", frame(FIN | opcode, ""), 1002);
     }
     fails("a frame without a mask", [FIN | TEXT, 1, b'x'], 1002);
-    fails("a length over 2^63", masked(FIN | TEXT, &[127, 0x80, 0, 0, 0, 0, 0, 0, 1], b"x"), 1009);
+    fails("a length over 2^63", client_frame_of_length(FIN | TEXT, &[127, 0x80, 0, 0, 0, 0, 0, 0, 1], b"x"), 1009);
 }
 
 #[test]
@@ -214,7 +194,7 @@ fn sizes() {
     let [most, more] = ["x".repeat(MESSAGE_BYTES), "x".repeat(MESSAGE_BYTES + 1)];
     row("the largest message", text(&most), &[echo(&most)]);
     fails("a byte more", text(&more), 1009);
-    fails("a header that says so", masked(FIN | TEXT, &[127, 0, 0, 0, 0, 0, 1, 0x11, 0x71], b""), 1009);
+    fails("a header that says so", client_frame_of_length(FIN | TEXT, &[127, 0, 0, 0, 0, 0, 1, 0x11, 0x71], b""), 1009);
     let (half, rest) = most.as_bytes().split_at(MESSAGE_BYTES / 2);
     row("the largest in two fragments", fragments(TEXT, [half, rest]), &[echo(&most)]);
     fails("a byte more in a third", fragments(TEXT, [half, rest, b"x"]), 1009);

@@ -4,6 +4,7 @@ use parlor::auth::TokenVerifier;
 use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
+use parlor_core::test_support::client_frame as frame;
 use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Now, RoomName, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -177,11 +178,6 @@ impl Scene {
     }
 }
 
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], payload].concat()
-}
-
 #[test]
 fn a_refused_token_is_told_with_its_own_clients_address() {
     let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
@@ -204,7 +200,7 @@ fn a_refused_token_is_told_with_its_own_clients_address() {
 
 #[test]
 fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_the_request() {
-    let mut scene = Scene::new(&frame(0x1, PING));
+    let mut scene = Scene::new(&frame(0x81, PING));
     for length in 1..RESPONSE.len() {
         scene.gets(1);
         assert_eq!(scene.host.shard().stats().totals.messages_in, 0, "after {length} bytes");
@@ -220,7 +216,7 @@ fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_th
 fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
     let mut scene = Scene::open();
     let woken = scene.wakes.0.load(Ordering::Relaxed);
-    scene.sends(&[frame(0x1, PING), frame(0x1, PING)].concat());
+    scene.sends(&[frame(0x81, PING), frame(0x81, PING)].concat());
     assert_eq!(scene.takes(), b"");
     assert!(scene.wakes.0.load(Ordering::Relaxed) > woken, "its task is woken to wait for it");
     let mut whole = Vec::new();
@@ -237,7 +233,7 @@ fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
 #[test]
 fn frames_that_wait_leave_together() {
     let mut scene = Scene::open();
-    scene.sends(&frame(0x1, PING).repeat(60));
+    scene.sends(&frame(0x81, PING).repeat(60));
     let writes = scene.pipe.0.borrow().writes;
     scene.gets(1 << 20);
     assert_eq!(scene.host.shard().stats().totals.frames_written, 60);
@@ -248,11 +244,11 @@ fn frames_that_wait_leave_together() {
 fn after_a_violation_everything_is_read_and_nothing_is_understood() {
     let mut scene = Scene::open();
     scene.pipe.0.borrow_mut().room = 1000;
-    scene.sends(&[frame(0x2, b"binary"), frame(0x1, PING)].concat());
+    scene.sends(&[frame(0x82, b"binary"), frame(0x81, PING)].concat());
     assert_eq!(scene.takes()[..4], [0x88, 20, 0x03, 0xeb], "a Close with 1003, and nothing else");
     assert!(scene.is_finished(), "the stream ends with it");
     let reads = scene.pipe.0.borrow().reads;
-    scene.sends(&frame(0x1, PING));
+    scene.sends(&frame(0x81, PING));
     assert_eq!(scene.pipe.0.borrow().reads, reads + 1);
     assert_eq!((scene.host.shard().stats().totals.messages_in, scene.hung_up()), (0, None));
     scene.sends(b"");
@@ -263,8 +259,8 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
 #[test]
 fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
     let mut scene = Scene::open();
-    scene.sends(&frame(0x8, &[0x03, 0xe9]));
-    scene.sends(&frame(0x1, PING));
+    scene.sends(&frame(0x88, &[0x03, 0xe9]));
+    scene.sends(&frame(0x81, PING));
     assert_eq!((scene.pipe.0.borrow().reads, scene.host.shard().stats().totals.messages_in), (2, 0));
     scene.gets(1000);
     assert_eq!(scene.takes(), [0x88, 2, 0x03, 0xe9]);
@@ -278,7 +274,7 @@ fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
 #[test]
 fn the_end_of_the_stream_ends_the_connection() {
     let mut scene = Scene::open();
-    scene.sends(&frame(0x1, PING)[..3]);
+    scene.sends(&frame(0x81, PING)[..3]);
     scene.sends(b"");
     assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (1, Some(HungUp::InPeace)));
 }
@@ -286,7 +282,7 @@ fn the_end_of_the_stream_ends_the_connection() {
 #[test]
 fn the_rest_of_a_frame_follows_the_end_of_the_clients_stream() {
     let mut scene = Scene::open();
-    scene.sends(&[frame(0x1, PING), frame(0x1, PING)].concat());
+    scene.sends(&[frame(0x81, PING), frame(0x81, PING)].concat());
     scene.gets(3);
     scene.sends(b"");
     assert_eq!((scene.closed(CloseCause::PeerEof), scene.hung_up()), (0, None));
@@ -299,7 +295,7 @@ fn the_rest_of_a_frame_follows_the_end_of_the_clients_stream() {
 #[test]
 fn one_that_always_has_more_to_say_gives_way() {
     let mut scene = Scene::open();
-    let often = std::iter::repeat_n(frame(0x1, b"{}"), 100);
+    let often = std::iter::repeat_n(frame(0x81, b"{}"), 100);
     scene.pipe.0.borrow_mut().to_server.extend(often);
     let waker = scene.wakes.clone().into();
     let mut turns = 0;
@@ -410,7 +406,7 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
 
     let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
     let (talker, pipe) = room.members[0].clone();
-    let line = frame(0x1, br#"{"type":"publish","data":1}"#).repeat(100);
+    let line = frame(0x81, br#"{"type":"publish","data":1}"#).repeat(100);
     pipe.0.borrow_mut().to_server.push_back(line);
     let _ = room.host.poll_connection(Now::default(), talker, &mut Context::from_waker(Waker::noop()));
     // Of these, 40 are within client_publishes.
@@ -473,9 +469,9 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     let pipe = Pipe::default();
     pipe.0.borrow_mut().room = usize::MAX;
     let commands = (3..20).map(|id| format!(r#"{{"id":{id},"history":{{"channel":"room","limit":-1}}}}"#));
-    let mut early = frame(0x1, br#"{"id":1,"connect":{}}"#);
-    early.extend(frame(0x1, br#"{"id":2,"subscribe":{"channel":"room"}}"#));
-    early.extend(commands.flat_map(|command| frame(0x1, command.as_bytes())));
+    let mut early = frame(0x81, br#"{"id":1,"connect":{}}"#);
+    early.extend(frame(0x81, br#"{"id":2,"subscribe":{"channel":"room"}}"#));
+    early.extend(commands.flat_map(|command| frame(0x81, command.as_bytes())));
     let conn = accepted.conn();
     room.host.open(accepted, pipe.clone(), Handshake { response: RESPONSE.into(), early });
     let _ = room.host.poll_connection(Now::default(), conn, &mut Context::from_waker(Waker::noop()));
@@ -559,7 +555,7 @@ fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
     let order = [3, 0, 7, 1];
     for member in order {
         let (conn, pipe) = room.members[member].clone();
-        pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));
+        pipe.0.borrow_mut().to_server.push_back(frame(0x81, PING));
         poll_once(&mut room.host, conn);
     }
     for member in order {
@@ -586,7 +582,7 @@ fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
     assert_eq!((new.slot(), new != old), (old.slot(), true));
     pipe.0.borrow_mut().room = usize::MAX;
     poll_once(&mut host, new);
-    pipe.0.borrow_mut().to_server.push_back(frame(0x1, PING));
+    pipe.0.borrow_mut().to_server.push_back(frame(0x81, PING));
     let polled = host.poll_connection(Now::default(), old, &mut Context::from_waker(Waker::noop()));
     assert_eq!(polled, Poll::Ready(Progress::Ended));
     assert_eq!(pipe.0.borrow().reads, 0);
@@ -646,7 +642,7 @@ fn a_client_that_does_not_read_is_not_read_from() {
         host.flush(Now::default(), usize::MAX);
     };
     poll(&mut host);
-    pipe.0.borrow_mut().to_server.extend([frame(0x1, PING).repeat(5), frame(0x1, PING)]);
+    pipe.0.borrow_mut().to_server.extend([frame(0x81, PING).repeat(5), frame(0x81, PING)]);
     (0..3).for_each(|_| poll(&mut host));
     assert_eq!(host.shard().stats().totals.messages_in, 3, "more than a quarter of its outbox waits");
     assert_eq!(pipe.0.borrow().reads, 1);

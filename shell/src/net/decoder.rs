@@ -300,23 +300,8 @@ fn bytes_of(length: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parlor_core::test_support::client_frame as frame;
     use tungstenite::error::{CapacityError, Error, ProtocolError};
-
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match u16::try_from(payload.len()) {
-            Ok(length @ 0..126) => frame.push(0x80 | length as u8),
-            Ok(length) => frame.extend([0x80 | 126, (length >> 8) as u8, length as u8]),
-            Err(_) => {
-                frame.push(0x80 | 127);
-                frame.extend((payload.len() as u64).to_be_bytes());
-            }
-        }
-        let mask = [1, 2, 3, 4];
-        frame.extend(mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        frame
-    }
 
     fn is_half_read(decoder: &Decoder) -> bool {
         matches!(decoder.state, DecoderState::HalfRead(_))

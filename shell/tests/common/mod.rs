@@ -9,6 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};
 use parlor::server::Server;
 use parlor_core::CloseCause;
+pub use parlor_core::test_support::client_frame as frame;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -174,26 +175,6 @@ pub fn upgrade_request(path: &str, headers: &str) -> Vec<u8> {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     )
     .into_bytes()
-}
-
-/// One frame from a client: `first` is FIN, RSV and opcode.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ 0..126 => frame.push(0x80 | length as u8),
-        length @ 126..65_536 => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    let mask = [0x12, 0x34, 0x56, 0x78];
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }
 
 /// A WebSocket, from the client's side.

@@ -2,6 +2,7 @@
 
 use crate::rng::Rng;
 use parlor_core::Violation;
+use parlor_core::test_support::client_frame as frame;
 
 const FIN: u8 = 0x80;
 const CONTINUATION: u8 = 0x0;
@@ -52,23 +53,4 @@ pub(super) fn violation(rule: Violation, begun: bool, message_bytes: usize) -> V
         Violation::Utf8 => frame(last, b"\xff"),
         Violation::TooLarge => frame(last, &vec![b'x'; message_bytes + 1]),
     }
-}
-
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-    let mut bytes = vec![first];
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ 0..126), _) => bytes.push(0x80 | short),
-        (_, Ok(medium)) => {
-            bytes.push(0x80 | 126);
-            bytes.extend(medium.to_be_bytes());
-        }
-        _ => {
-            bytes.push(0x80 | 127);
-            bytes.extend((payload.len() as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(MASK);
-    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    bytes
 }

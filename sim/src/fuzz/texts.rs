@@ -86,7 +86,10 @@ const CALLS: &[(&str, &str)] = &[
     ("publish", r#"{"channel":"ROOM","data":1,"idempotency_key":"k"}"#),
     ("publish", r#"{"channel":"ROOM","data":1,"skip_history":true,"tags":{"a":"b"}}"#),
     ("broadcast", r##"{"channels":["r0","r1","ROOM","#u0"],"data":{"type":"a"}}"##),
-    ("batch", r#"{"commands":[{"publish":{"channel":"ROOM","data":1}},{"disconnect":{"user":"USER"}},{"info":{}}]}"#),
+    (
+        "batch",
+        r#"{"commands":[{"publish":{"channel":"ROOM","data":1}},{"disconnect":{"user":"USER"}},{"info":{}},{"limits":{}}]}"#,
+    ),
     (
         "batch",
         r#"{"commands":[{"subscribe":{"user":"USER","channel":"ROOM"}},{"presence":{"channel":"ROOM"}},{"unsubscribe":{"user":"USER","channel":"ROOM"}}]}"#,
@@ -111,3 +114,19 @@ const CALLS: &[(&str, &str)] = &[
     ("channels", r#"{"pattern":"r*"}"#),
     ("connections", r#"{"channel":"ROOM"}"#),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_core::api::json::METHODS;
+
+    #[test]
+    fn every_method_of_the_api_has_a_text() {
+        let has_text = |method: &str| {
+            let part = format!("{{\"{method}\":");
+            CALLS.iter().any(|(called, body)| *called == method || body.contains(&part))
+        };
+        let without: Vec<&str> = METHODS.iter().map(|method| method.name).filter(|name| !has_text(name)).collect();
+        assert!(without.is_empty(), "{without:?} are never called");
+    }
+}

@@ -66,6 +66,14 @@ pub struct SubscribeOptions {
     pub token: Option<String>,
 }
 
+impl SubscribeOptions {
+    /// To be told who comes and goes.
+    #[must_use]
+    pub fn watching() -> Self {
+        Self { watch: true, ..Self::default() }
+    }
+}
+
 impl ClientMessage {
     /// Whether it says who a client is.
     #[must_use]

@@ -1,60 +1,55 @@
-//! The actions that are commands of a client in the json protocol: recovery, history, presence and tokens.
+//! Commands of clients that take more than a text: what they have missed, and several at once.
 
 use crate::guarantees::Failure;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Client, RecoverySince};
+use crate::world::action::{Batch, Client, Credential, Payload, RecoverySince, Room};
 use crate::world::client_message::SubscribeOptions;
 use crate::world::names::{room_name, user_name};
 use crate::world::state::World;
 use crate::world::{client_texts, history_request};
 
 impl<S: Subject> World<S> {
-    /// Sends the command of a json client; `None` where the action is none of these.
-    pub(super) fn command(&mut self, action: &Action) -> Option<Result<(), Failure>> {
-        let (client, speech) = match *action {
-            Action::Recover(client, room, since) => {
-                let want = history_request::want(since, &self.place(room.index()));
-                (
-                    client,
-                    client_texts::subscribe(room.index(), SubscribeOptions { want, ..SubscribeOptions::default() }),
-                )
+    pub(super) fn connect(&mut self, client: Client, credential: Credential) -> Result<(), Failure> {
+        match credential {
+            Credential::Return => self.come_back(client, RecoverySince::Two),
+            Credential::ReturnOrNot => self.come_back(client, RecoverySince::AllOrNothing),
+            Credential::Token | Credential::Nothing => {
+                let token = (credential == Credential::Token).then(|| self.token(client, None));
+                let speech = client_texts::connect(self.is_json(client), token);
+                self.say(client, speech)
             }
-            Action::Watch(client, room) => (
-                client,
-                client_texts::subscribe(room.index(), SubscribeOptions { watch: true, ..SubscribeOptions::default() }),
-            ),
-            Action::RecoverAndWatch(client, room, since) => {
-                let want = history_request::want(since, &self.place(room.index()));
-                (client, client_texts::subscribe(room.index(), SubscribeOptions { want, watch: true, token: None }))
-            }
-            Action::RecoverByToken(client, room, since) => {
-                let want = history_request::want(since, &self.place(room.index()));
-                let token = Some(self.token(client, Some(room.index())));
-                (client, client_texts::subscribe(room.index(), SubscribeOptions { want, watch: true, token }))
-            }
-            Action::JoinByToken(client, room) => {
-                let token = Some(self.token(client, Some(room.index())));
-                (
-                    client,
-                    client_texts::subscribe(room.index(), SubscribeOptions { token, ..SubscribeOptions::default() }),
-                )
-            }
-            Action::SubRefresh(client, room) => {
-                (client, client_texts::sub_refresh(room.index(), self.token(client, Some(room.index()))))
-            }
-            Action::Refresh(client) => (client, client_texts::refresh(self.token(client, None))),
-            Action::History(client, room, part) => {
-                (client, client_texts::history(room.index(), history_request::query(part, &self.place(room.index()))))
-            }
-            Action::Presence(client, room) => (client, client_texts::presence(room.index(), false)),
-            Action::PresenceStats(client, room) => (client, client_texts::presence(room.index(), true)),
-            _ => return None,
-        };
-        Some(self.say(client, speech))
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, client: Client, room: Room, options: SubscribeOptions) -> Result<(), Failure> {
+        self.say(client, client_texts::subscribe(room.index(), options))
+    }
+
+    /// The same with what the client has missed since then.
+    pub(super) fn recover(
+        &mut self,
+        client: Client,
+        room: Room,
+        since: RecoverySince,
+        options: SubscribeOptions,
+    ) -> Result<(), Failure> {
+        let want = history_request::want(since, &self.place(room.index()));
+        self.subscribe(client, room, SubscribeOptions { want, ..options })
+    }
+
+    /// Several commands in one text.
+    pub(super) fn together(&mut self, client: Client, batch: Batch) -> Result<(), Failure> {
+        let number = self.messages;
+        let data = [self.data(Payload::Small), self.data(Payload::Small)];
+        if batch != Batch::PublishTwice {
+            self.messages = number;
+        }
+        let token = self.token(client, None);
+        self.say(client, client_texts::together(batch, &self.setup, token, data))
     }
 
     /// `connect` of a client that was here before.
-    pub(super) fn come_back(&mut self, client: Client, since: RecoverySince) -> Result<(), Failure> {
+    fn come_back(&mut self, client: Client, since: RecoverySince) -> Result<(), Failure> {
         let rooms = usize::from(self.room_count());
         let users = usize::try_from(self.setup.users).expect("a few users");
         let own = (0..users).map(|user| (rooms + user, format!("#{}", user_name(user))));

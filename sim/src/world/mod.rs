@@ -1,11 +1,12 @@
 //! The simulated world: what can happen in it, and everything around a subject: clients, sockets, backends and the clock.
 //!
 //! - [`setup`] says what a world is like, [`action`] what can happen, and a [`trace`] has both: all that repeats a run.
-//! - `preconditions` says whether an action makes sense where it stands, `perform` carries it out, and `turn` hands inputs
-//!   in and has what comes of them checked. `state` is what all of that works on.
+//! - The table in [`action`] has a row for each action: its word, how often it comes, when it makes sense and what it does.
+//!   `preconditions` has what rows ask before, `perform` carries them out, and `turn` hands inputs in and has what comes of
+//!   them checked. `state` is what all of that works on.
 //! - `clients` is what clients and the driver do with connections and [sockets](socket); `commands` and [`client_texts`] are
 //!   what clients say, [`client_message`] what it means, `tokens` what their tokens say.
-//! - `api` has the calls of backends: every action of theirs, the bodies and the meaning.
+//! - `api` has what the calls of backends are made of: their bodies, and those calls that are more than a body.
 //! - `heal` ends the faults of a random run and checks that everything comes right.
 //! - What a client receives is read by [`frames`], and written down in a [`transcript`]; `second_reader` reads it again.
 

@@ -1,96 +1,74 @@
-//! Actions carried out: each becomes inputs of the subject, or a change of the world around it.
+//! Actions carried out, as their rows say: each becomes inputs of the subject, or a change of the world around it.
 
 use crate::goals::Goal;
 use crate::guarantees::Failure;
+use crate::reference::api_call::ApiCall;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Batch, Cause, Client, Credential, Jump, Payload, RecoverySince, Span, WriteBudget};
-use crate::world::payload::Data;
+use crate::world::action::{Action, Bundle, Cause, Client, Jump, RecoverySince, Span, WriteBudget, action_table};
+use crate::world::api::{bodies, selected};
+use crate::world::client_message::SubscribeOptions;
 use crate::world::state::{HOUR_MS, SECOND, World};
-use crate::world::{client_texts, clients};
+use crate::world::{client_texts, clients, history_request};
 use parlor_core::{Input, Lost};
 
+macro_rules! performed {
+    ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal, $frequency:expr,
+        if |$judged:ident| $makes_sense:expr => |$changed:ident| $done:expr;)*) => {
+        impl<S: Subject> World<S> {
+            #[expect(unused_variables, reason = "few rows look at all of their arguments")]
+            fn makes_sense(&self, action: &Action) -> bool {
+                match *action {
+                    $(Action::$name($($field),*) => {
+                        let $judged = self;
+                        $makes_sense
+                    })*
+                }
+            }
+
+            fn perform(&mut self, action: &Action) -> Result<(), Failure> {
+                match *action {
+                    $(Action::$name($($field),*) => {
+                        let $changed = self;
+                        $done
+                    })*
+                }
+            }
+        }
+    };
+}
+
+action_table!(performed);
+
 impl<S: Subject> World<S> {
+    /// Whether the action makes sense here. One that does not changes nothing.
+    #[must_use]
+    pub fn can(&self, action: &Action) -> bool {
+        action.fits(&self.setup) && (!S::HAS_DRIVER || self.can_come_about(action)) && self.makes_sense(action)
+    }
+
     /// Carries out an action, and checks what comes of it. Returns whether it made sense.
     ///
     /// # Errors
     /// A guarantee that was broken.
     pub fn act(&mut self, action: &Action) -> Result<bool, Failure> {
-        if !self.can(action) {
-            return Ok(false);
+        let makes_sense = self.can(action);
+        if makes_sense {
+            self.perform(action)?;
         }
-        match *action {
-            Action::Accept(client, endpoint, rooms) => self.accept(client, endpoint, rooms),
-            Action::AcceptSince(client, rooms, since) => self.accept_since(client, rooms, since),
-            Action::Upgrade(client) => self.upgrade(client),
-            Action::Enter(client, rooms) => self.enter(client, rooms),
-            Action::Decide(client, verdict, user) => self.decide(client, verdict, user),
-            Action::Ping(client) => self.ping(client),
-            Action::Pong(client) => self.pong(client),
-            Action::Frames(client, frames) => self.frames(client, frames),
-            Action::Close(client, farewell) => self.close_stream(client, clients::code_of(farewell)),
-            Action::Violate(client, rule) => self.violate(client, rule),
-            Action::Lose(client, cause) => self.lose(client, if cause == Cause::Eof { Lost::Eof } else { Lost::Read }),
-            Action::Break(client) => self.fault(|world| world.connection_mut(client).socket.broken = true),
-            Action::Vanish(client) => self.fault(|world| world.connection_mut(client).vanished = true),
-            Action::Stall(client) => self.fault(|world| world.connection_mut(client).socket.stalled = true),
-            Action::Narrow(client) => self.fault(|world| world.connection_mut(client).socket.narrow = true),
-            Action::Resume(client) => {
-                self.connection_mut(client).socket.resume();
-                Ok(())
-            }
-            Action::Calendar(jump) => self.fault(|world| {
-                world.goals.reach(Goal::CalendarStep);
-                world.calendar += if jump == Jump::Ahead { HOUR_MS } else { -HOUR_MS };
-            }),
-            Action::Write(client, budget) => self.write(client, budget),
-            Action::Flush() => {
-                let writable: Vec<Client> = self.clients().filter(|client| self.is_writable(*client)).collect();
-                writable.into_iter().try_for_each(|client| self.write(client, WriteBudget::All))
-            }
-            Action::Respond() => self.clients().try_for_each(|client| self.respond(client)),
-            Action::Advance(span) => self.advance(span),
-            Action::Stale(client, late) => self.stale(client, late),
-            Action::Shutdown() => self.turn(Input::Shutdown, &Stimulus::Shutdown),
-            Action::Heal() => self.heal(),
-            _ => self.say_or_call(action),
-        }?;
-        Ok(true)
+        Ok(makes_sense)
     }
 
-    /// The actions that are words of a client or of a backend.
-    fn say_or_call(&mut self, action: &Action) -> Result<(), Failure> {
-        match *action {
-            Action::Connect(client, Credential::Return) => self.come_back(client, RecoverySince::Two),
-            Action::Connect(client, Credential::ReturnOrNot) => self.come_back(client, RecoverySince::AllOrNothing),
-            Action::Connect(client, credential) => {
-                let token = (credential == Credential::Token).then(|| self.token(client, None));
-                let speech = client_texts::connect(self.is_json(client), token);
-                self.say(client, speech)
-            }
-            Action::Join(client, room) => self.say(client, client_texts::join(room.index())),
-            Action::Leave(client, room) => self.say(client, client_texts::leave(room.index())),
-            Action::Publish(client, room, payload) => {
-                let data = self.data(payload);
-                self.say(client, client_texts::publish(self.is_json(client), room.index(), data))
-            }
-            Action::Together(client, batch) => {
-                let number = self.messages;
-                let data = [self.data(Payload::Small), self.data(Payload::Small)];
-                if batch != Batch::PublishTwice {
-                    self.messages = number;
-                }
-                let token = self.token(client, None);
-                self.say(client, client_texts::together(batch, &self.setup, token, data))
-            }
-            Action::Select(client, filter) => self.say(client, client_texts::select(filter, &self.setup)),
-            Action::Say(client, saying) => {
-                let data = Data::new(Payload::Small, 0, &self.setup);
-                let speech = client_texts::say(self.is_json(client), saying, &self.setup, data);
-                self.say(client, speech.expect("it makes sense"))
-            }
-            _ => self.command(action).unwrap_or_else(|| self.api_call(action)),
-        }
+    fn flush(&mut self) -> Result<(), Failure> {
+        let writable: Vec<Client> = self.clients().filter(|client| self.is_writable(*client)).collect();
+        writable.into_iter().try_for_each(|client| self.write(client, WriteBudget::All))
+    }
+
+    fn jump(&mut self, jump: Jump) -> Result<(), Failure> {
+        self.fault(|world| {
+            world.goals.reach(Goal::CalendarStep);
+            world.calendar += if jump == Jump::Ahead { HOUR_MS } else { -HOUR_MS };
+        })
     }
 
     fn fault(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 mod argument;
 mod frequency;
 mod numbers;
+mod table;
 mod words;
 use crate::world::setup::Setup;
 use argument::{Argument, Others};
@@ -15,6 +16,7 @@ use frequency::{Family, NEVER, OFTEN, OFTEN_OF_THOSE_WHO_STAY, TIME, always, fau
 pub use numbers::*;
 use std::fmt;
 use std::str::FromStr;
+pub(super) use table::action_table;
 pub use words::*;
 
 impl Action {
@@ -33,7 +35,8 @@ impl Action {
 }
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal, $frequency:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident($($field:ident: $type:ty),*) = $word:literal, $frequency:expr,
+        if |$judged:ident| $makes_sense:expr => |$changed:ident| $done:expr;)*) => {
         /// One thing that happens.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Action { $($(#[$doc])* $name($($type),*),)* }
@@ -125,142 +128,7 @@ macro_rules! actions {
     };
 }
 
-actions! {
-    /// An upgrade request comes; `rooms` are those of a `plain` URL.
-    Accept(client: Client, endpoint: Endpoint, rooms: Rooms) = "accept", always(60);
-    /// The last byte of the 101 is written.
-    Upgrade(client: Client) = "upgrade", always(60);
-    /// `connect` in json, where it has not come yet; `auth` in plain.
-    Connect(client: Client, credential: Credential) = "connect", always(60);
-    /// The shell has checked the token that it was asked to check.
-    Decide(client: Client, verdict: Verdict, user: User) = "decide", always(40);
-    /// A json client joins a room.
-    Join(client: Client, room: Room) = "join", always(50);
-    /// A json client joins a room and wants what it has missed.
-    Recover(client: Client, room: Room, since: RecoverySince) = "recover", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client joins a room and wants to know who comes and goes.
-    Watch(client: Client, room: Room) = "watch", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client joins a room and wants both.
-    RecoverAndWatch(client: Client, room: Room, since: RecoverySince) = "recover-and-watch", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client shows a token for a room and wants both.
-    RecoverByToken(client: Client, room: Room, since: RecoverySince) = "recover-by-token", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client shows a token for a room.
-    JoinByToken(client: Client, room: Room) = "join-by-token", OFTEN_OF_THOSE_WHO_STAY.times(3);
-    /// A json client shows another token for a room.
-    SubRefresh(client: Client, room: Room) = "sub-refresh", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client shows another token.
-    Refresh(client: Client) = "refresh", OFTEN_OF_THOSE_WHO_STAY.times(3);
-    /// A json client reads a log.
-    History(client: Client, room: Room, part: Part) = "history", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client asks who is in a room.
-    Presence(client: Client, room: Room) = "presence", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client asks how many are in a room.
-    PresenceStats(client: Client, room: Room) = "presence-stats", OFTEN_OF_THOSE_WHO_STAY;
-    /// A json client leaves a room.
-    Leave(client: Client, room: Room) = "leave", OFTEN;
-    /// A client publishes.
-    Publish(client: Client, room: Room, payload: Payload) = "publish", always(40);
-    /// A json client sends several commands at once.
-    Together(client: Client, batch: Batch) = "together", OFTEN;
-    /// A plain client says which events it wants.
-    Select(client: Client, filter: Filter) = "select", OFTEN;
-    /// A client says something else.
-    Say(client: Client, saying: Saying) = "say", OFTEN.or_fault(Family::Unruly);
-    /// A Ping frame comes.
-    Ping(client: Client) = "ping", OFTEN;
-    /// A Pong frame comes.
-    Pong(client: Client) = "pong", OFTEN;
-    /// A Close frame comes.
-    Close(client: Client, farewell: Farewell) = "close", fault(Family::Unruly);
-    /// A rule of the framing is broken.
-    Violate(client: Client, rule: Rule) = "violate", fault(Family::Unruly);
-    /// Reading finds the socket gone.
-    Lose(client: Client, cause: Cause) = "lose", fault(Family::Lost);
-    /// From now on the next write fails.
-    Break(client: Client) = "break", fault(Family::Lost);
-    /// The client dies without a word; its socket still takes bytes.
-    Vanish(client: Client) = "vanish", fault(Family::Vanished);
-    /// From now on the socket takes nothing.
-    Stall(client: Client) = "stall", fault(Family::Slow);
-    /// From now on the socket takes half of what waits, at most.
-    Narrow(client: Client) = "narrow", fault(Family::Slow);
-    /// The socket takes everything again.
-    Resume(client: Client) = "resume", OFTEN.or_fault(Family::Slow);
-    /// The driver writes to one socket.
-    Write(client: Client, budget: WriteBudget) = "write", OFTEN.times(3).or_fault(Family::Slow);
-    /// The driver writes to every socket.
-    Flush() = "flush", always(60);
-    /// Every client that still can answers the pings and the Close that it has read.
-    Respond() = "respond", always(30);
-    /// A backend publishes to a room.
-    ApiPublish(room: Room, payload: Payload) = "api-publish", always(40);
-    /// A backend publishes to a room, once for each key.
-    ApiPublishOnce(room: Room, key: Key) = "api-publish-once", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend reads a log.
-    ApiHistory(room: Room, part: Part) = "api-history", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend removes what a log retains.
-    ApiHistoryRemove(room: Room) = "api-history-remove", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend asks who is in a room.
-    ApiPresence(room: Room) = "api-presence", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend asks how many are in a room.
-    ApiPresenceStats(room: Room) = "api-presence-stats", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend puts a user's connections into a room, with what they have missed.
-    ApiSubscribe(user: User, room: Room, since: RecoverySince) = "api-subscribe", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend takes a user's connections out of a room.
-    ApiUnsubscribe(user: User, room: Room) = "api-unsubscribe", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend changes when a user's connections expire.
-    ApiRefresh(user: User, renewal: Renewal) = "api-refresh", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend asks for several things in one call.
-    ApiBatch(bundle: Bundle, user: User, room: Room) = "api-batch", OFTEN_OF_THOSE_WHO_STAY;
-    /// A backend publishes to every room.
-    ApiBroadcast(payload: Payload) = "api-broadcast", OFTEN;
-    /// A backend sends to one connection.
-    ApiSend(client: Client, payload: Payload) = "api-send", OFTEN;
-    /// A backend publishes to a user.
-    ApiPublishUser(user: User, payload: Payload) = "api-publish-user", OFTEN;
-    /// A backend publishes to everybody.
-    ApiPublishAll(payload: Payload) = "api-publish-all", OFTEN;
-    /// A backend closes the connections of a user.
-    ApiDisconnectUser(user: User) = "api-disconnect-user", fault(Family::Dismissed);
-    /// A backend closes one connection.
-    ApiDisconnectClient(client: Client) = "api-disconnect-client", fault(Family::Dismissed);
-    /// A backend looks.
-    ApiLook(look: Look) = "api-look", OFTEN;
-    /// A backend asks for what cannot be.
-    ApiMisuse(call: BadCall) = "api-misuse", OFTEN;
-    /// Time passes, and the driver says so.
-    Advance(span: Span) = "advance", TIME;
-    /// An input comes for a connection that has ended.
-    Stale(client: Client, late: Late) = "stale", fault(Family::Lost);
-    /// The server is asked to stop.
-    Shutdown() = "shutdown", fault(Family::Shutdown);
-    /// The faults stop, what is dead goes, what is alive gets everything, and then everybody leaves.
-    Heal() = "heal", NEVER;
-    /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,
-    /// known to be one of them by a token in the URL.
-    Enter(client: Client, rooms: Rooms) = "enter", NEVER;
-    /// The calendar is set by an hour; the clock goes on as before.
-    Calendar(jump: Jump) = "calendar", fault(Family::Calendar);
-    /// A backend closes one connection with a code of its own.
-    ApiDisconnectWith(client: Client, dismissal: Dismissal) = "api-disconnect-with", fault(Family::Dismissed);
-    /// Several frames come at once.
-    Frames(client: Client, frames: Frames) = "frames", fault(Family::Unruly);
-    /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token too,
-    /// and was in its user's own room.
-    AcceptSince(client: Client, rooms: Rooms, since: RecoverySince) = "accept-since", seldom(30, 60);
-    /// A backend closes some connections with a code of its own.
-    ApiDisconnectSome(client: Client, selector: Selector, code: Code) = "api-disconnect-some", seldom(20, 60);
-    /// A backend puts some connections into a room, with what they have missed.
-    ApiSubscribeSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some", seldom(20, 30);
-    /// A backend takes some connections out of a room.
-    ApiUnsubscribeSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some", seldom(20, 20);
-    /// A backend changes when some connections expire.
-    ApiRefreshSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some", seldom(20, 20);
-    /// A backend lists rooms or connections.
-    ApiList(listing: Listing, user: User, room: Room) = "api-list", seldom(20, 40);
-    /// A backend asks for many things in one call.
-    ApiMuch(many: Many, user: User, room: Room) = "api-much", seldom(8, 3);
-}
+action_table!(actions);
 
 /// No action has more arguments.
 const ARGUMENTS: usize = 3;

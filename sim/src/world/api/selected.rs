@@ -24,7 +24,7 @@ struct Selected {
 
 impl<S: Subject> World<S> {
     fn selected(&mut self, client: Client, selector: Selector) -> Selected {
-        let client_id = self.public_id(client).expect("it makes sense");
+        let client_id = self.known_id(client);
         let users = usize::from(self.user_count());
         let own = self.reference.conns[client.index()].as_ref().and_then(|conn| conn.user);
         let own = own.unwrap_or(client.index() % users);
@@ -48,7 +48,12 @@ impl<S: Subject> World<S> {
         Selected { fields, user, meant }
     }
 
-    pub(super) fn disconnect_some(&mut self, client: Client, selector: Selector, code: Code) -> Result<(), Failure> {
+    pub(in crate::world) fn disconnect_some(
+        &mut self,
+        client: Client,
+        selector: Selector,
+        code: Code,
+    ) -> Result<(), Failure> {
         let Selected { mut fields, user, meant } = self.selected(client, selector);
         let number: u16 = code.number();
         fields["disconnect"] = json!({ "code": number, "reason": "so" });
@@ -60,7 +65,7 @@ impl<S: Subject> World<S> {
     }
 
     /// A call that needs a user, and knows no exceptions.
-    pub(super) fn call_for<'a>(
+    pub(in crate::world) fn call_for<'a>(
         &mut self,
         client: Client,
         selector: Selector,
@@ -80,7 +85,7 @@ impl<S: Subject> World<S> {
         self.call(method, &body.to_string(), ApiCall::Selected(meant, &call))
     }
 
-    pub(super) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
+    pub(in crate::world) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
         let long = "*".repeat(self.setup.limits.room_name_bytes + 1);
         let one = format!("?{room}");
         let pattern = match listing {

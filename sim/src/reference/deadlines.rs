@@ -39,8 +39,8 @@ impl ReferenceModel {
     pub(super) fn due(&mut self, client: usize, timer: ExpectedTimer, at: u64) {
         let clock = self.clock;
         let interval = nanos(self.config.limits.ping_interval);
-        if matches!(timer, ExpectedTimer::Pong | ExpectedTimer::Message) && self.is_paused(client) {
-            // It is not listened to, and cannot have answered, nor come to an end.
+        if matches!(timer, ExpectedTimer::Pong | ExpectedTimer::Message) && self.is_paused_now(client) {
+            // It is not listened to, and cannot have answered, nor come to an end. What this tick has told it counts too.
             return self.stand_still(client, timer);
         }
         let conn = self.conn(client).expect("its timer is armed");
@@ -75,6 +75,10 @@ impl ReferenceModel {
                 }
             }
         }
+    }
+
+    fn is_paused_now(&mut self, client: usize) -> bool {
+        self.is_paused(client) || self.is_high(client)
     }
 
     pub(super) fn send_ping(&mut self, client: usize) {

@@ -157,7 +157,7 @@ close_causes! {
     /// The client sent too many frames, or too many of its commands were refused for their rate.
     Rate = "too_many_requests", Server, 3013, "too many requests", HalfWritten;
     /// The unfinished input of all clients exceeds `inbound_bytes_total`, and this connection has most of it.
-    Hoards = "inbound_bytes", Server, 3013, "too much is unfinished", HalfWritten;
+    Hoards = "inbound_bytes", Server, 3013, "too much unfinished input", HalfWritten;
     /// The user has `connections_per_user` already, and `user_limit` is `refuse`; a later attempt may succeed.
     UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;
     /// A token is required and missing.

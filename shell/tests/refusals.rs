@@ -141,7 +141,7 @@ fn why_a_token_failed_is_a_line_at_debug() {
     assert_eq!(program.end().code(), Some(0));
     let log = program.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] == "a token proves nothing").collect();
+    let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] == "token refused").collect();
     assert!(lines.iter().all(|line| line["level"] == "DEBUG"), "{lines:?}");
     let whys: Vec<&Value> = lines.iter().map(|line| &line["fields"]["why"]).collect();
     assert_eq!(whys, ["its exp has passed", "its claim sub is of the wrong type"]);

@@ -156,7 +156,7 @@ impl Routes {
         }
         let history = value(&query, "history").map(|text| history(&text, limits)).transpose()?.unwrap_or(0);
         if !since.is_empty() && history > 0 {
-            return Err(RouteError::Bad("since and history exclude each other".into()));
+            return Err(RouteError::Bad("use since or history, not both".into()));
         }
         Ok(Target::Plain(Plain {
             rooms,
@@ -210,7 +210,7 @@ impl Routes {
             Ok([room]) => Ok((room, Arc::from(SUBSCRIBED))),
             Err(_) if is_id_too_long => Err(RouteError::over(
                 Limit::RouteIdBytes,
-                &format!("what stands for {PLACEHOLDER} has at most {most} bytes"),
+                &format!("the segment that stands for {PLACEHOLDER} must have at most {most} bytes"),
             )),
             Err(_) => Err(RouteError::NotFound),
         }
@@ -246,7 +246,7 @@ fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError
     if query.bytes().filter(|byte| *byte == b'&').count() < most {
         return Ok(());
     }
-    Err(RouteError::over(Limit::UrlParameters, &format!("a URL has at most {most} parameters")))
+    Err(RouteError::over(Limit::UrlParameters, &format!("the URL has too many parameters; at most {most} are allowed")))
 }
 
 /// Returns the rooms without duplicates, in order.
@@ -271,7 +271,7 @@ fn bad_name(wrong: BadName) -> RouteError {
 }
 
 fn too_many_rooms(limits: &Limits) -> RouteError {
-    let words = format!("at most {} rooms for one connection", limits.rooms_per_connection);
+    let words = format!("too many rooms; a connection may be in at most {}", limits.rooms_per_connection);
     RouteError::over(Limit::RoomsPerConnection, &words)
 }
 
@@ -280,19 +280,19 @@ fn position(text: &str, rooms: &[RoomName], limits: &Limits) -> Result<(RoomName
     let mut parts = text.rsplitn(3, ':');
     let offset = parts.next().and_then(|offset| offset.parse().ok());
     let (Some(offset), Some(epoch)) = (offset, parts.next()) else {
-        return Err(RouteError::Bad("since is <epoch>:<offset> or <room>:<epoch>:<offset>".into()));
+        return Err(RouteError::Bad("since must be <epoch>:<offset> or <room>:<epoch>:<offset>".into()));
     };
     let room = match (parts.next(), rooms) {
         (Some(room), _) => RoomName::parse(room, limits.room_name_bytes).map_err(bad_name)?,
         (None, [room]) => room.clone(),
-        (None, _) => return Err(RouteError::Bad("with several rooms since is <room>:<epoch>:<offset>".into())),
+        (None, _) => return Err(RouteError::Bad("with several rooms since must be <room>:<epoch>:<offset>".into())),
     };
     Ok((room, Position { epoch: epoch.into(), offset }))
 }
 
 fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
     let most = limits.url_history;
-    let words = format!("history is a number up to {most}");
+    let words = format!("history must be a whole number from 0 to {most}");
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(count) if count <= most => Ok(count),
@@ -308,14 +308,14 @@ fn check_parameters(path: &str, query: &[Parameter<'_>]) -> Result<(), RouteErro
     for Parameter { name, .. } in query {
         if name == ROOM && path != "/ws" {
             return Err(RouteError::Bad(
-                "the path names the room already; several are /ws?room=<room>&room=<room>".into(),
+                "the path already names a room; for several use /ws?room=<room>&room=<room>".into(),
             ));
         }
         if PARAMETERS.contains(&&**name) {
             continue;
         }
         if let Some(meant) = PARAMETERS.iter().find(|known| is_mistyped(name, known)) {
-            return Err(RouteError::Bad(format!("{name} is no parameter of the URL; did you mean {meant}?")));
+            return Err(RouteError::Bad(format!("unknown parameter {name} in the URL; did you mean {meant}?")));
         }
     }
     Ok(())
@@ -352,7 +352,7 @@ fn switch(query: &[Parameter<'_>], key: &str, default: bool) -> Result<bool, Rou
         None => Ok(default),
         Some("on") => Ok(true),
         Some("off") => Ok(false),
-        Some(_) => Err(RouteError::Bad(format!("{key} is on or off"))),
+        Some(_) => Err(RouteError::Bad(format!("{key} must be on or off"))),
     }
 }
 

@@ -56,7 +56,7 @@ impl Hub {
                 match members.and_then(|members| centrifuge::presence(id, &members, most)) {
                     Some(reply) => hub.enqueue_text(slot, &reply),
                     None => {
-                        let words = "there are too many members to list";
+                        let words = "the list of members does not fit into one reply";
                         hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
                     }
                 }

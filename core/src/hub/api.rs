@@ -128,7 +128,7 @@ impl Hub {
         let tags = (!tags.is_empty()).then(|| Json::encode(&tags));
         let draft = Draft { data, tags, info: None, skip_history, shared: false };
         if draft.payload_bytes() > self.config.limits.publication_bytes {
-            let words = "data and tags are too large";
+            let words = "data and tags together are too large";
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words));
         }
         Ok((draft, idempotency_key))

@@ -227,7 +227,7 @@ impl Hub {
         self.readable(wanted.data)?;
         let room = self.may_name(slot, &wanted.channel)?;
         if wanted.join_leave && !self.config.policy.allow_presence {
-            let words = "permission denied: join_leave (allow_presence)";
+            let words = "permission denied: join_leave needs allow_presence";
             return Err(Error::new(ErrorCode::PermissionDenied, words).into());
         }
         self.check_join_rate(slot)?;
@@ -295,7 +295,8 @@ impl Hub {
         }
         readable::check(&data, &self.config.limits).map_err(|wrong| wrong.error("data"))?;
         if raw::has_type(&data, |kind| self.config.routes.sends_type(kind)) {
-            let words = "data: its type is one that the server itself uses: plain clients could not tell the two apart";
+            let words =
+                "data: this type is reserved for frames of the server, and plain clients could not tell the two apart";
             return Err(Error::new(ErrorCode::BadRequest, words));
         }
         self.check_publish_rate(slot)?;

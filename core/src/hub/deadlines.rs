@@ -60,7 +60,7 @@ impl Hub {
         match &self.conns[slot].phase {
             Phase::Open(open) => {
                 if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
-                    self.token_refused(slot, "none came within authenticate_timeout");
+                    self.token_refused(slot, "no token arrived within authenticate_timeout");
                 }
                 self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);
             }

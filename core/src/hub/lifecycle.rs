@@ -89,7 +89,7 @@ impl Hub {
     /// Ends a connection, or does nothing where that is under way.
     pub(super) fn close(&mut self, slot: Slot, cause: CloseCause) {
         if cause == CloseCause::TokenRequired {
-            self.token_refused(slot, "there is none, and one is required");
+            self.token_refused(slot, "a token is required, and none was sent");
         }
         self.close_with(slot, cause, cause.reason());
     }

@@ -199,7 +199,7 @@ impl Hub {
         };
         let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let wrong = if identity.user != open.info.user {
-            Some("the token is another user's")
+            Some("the token belongs to another user")
         } else if identity.channel.as_deref() != Some(room) {
             Some("the token is not for this room")
         } else {

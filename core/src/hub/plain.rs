@@ -187,9 +187,9 @@ impl Hub {
         let limits = &self.config.limits;
         let (most, longest) = (limits.filter_events, limits.filter_event_bytes);
         let refused = if events.len() > most {
-            Some((Limit::FilterEvents, format!("at most {most} events")))
+            Some((Limit::FilterEvents, format!("too many events; at most {most} are allowed")))
         } else if events.iter().any(|event| event.len() > longest) {
-            Some((Limit::FilterEventBytes, format!("an event has at most {longest} bytes")))
+            Some((Limit::FilterEventBytes, format!("an event must have at most {longest} bytes")))
         } else {
             None
         };
@@ -212,7 +212,8 @@ impl Hub {
             (Some(room), _) => room,
             (None, [only]) => String::from(only.as_str()),
             (None, _) => {
-                let error = Error::new(ErrorCode::BadRequest, "publish needs a room: the connection has several");
+                let error =
+                    Error::new(ErrorCode::BadRequest, "publish must name its room, since the connection has several");
                 return self.answer_plain(slot, id.as_deref(), &error);
             }
         };

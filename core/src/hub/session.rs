@@ -99,7 +99,7 @@ impl Hub {
 
     /// Ends a connection whose token is of another user than it has.
     pub(super) fn close_as_anothers(&mut self, slot: Slot) {
-        const WHY: &str = "the token is another user's";
+        const WHY: &str = "the token belongs to another user";
         self.token_refused(slot, WHY);
         self.close_because(slot, CloseCause::BadRequest, WHY);
     }

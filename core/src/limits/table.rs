@@ -250,15 +250,15 @@ limits! {
     /// Such sockets of one address, which is one of IPv4 or an IPv6 /64; those of trusted_proxies are not counted, nor in development mode those of loopback addresses.
     http_connections_per_ip HttpConnectionsPerIp: OptionalCount = count(1000), "429";
 
-    /// How long the head of a socket's first request, and then the body of any, may take.
+    /// Longest time in which the head of a socket's first request, and the body of any request, has to arrive.
     request_timeout RequestTimeout: Duration = seconds(5), "408";
     requires at_least (1 ms) because "no request comes in no time";
 
-    /// How long a socket may stay open between two requests.
+    /// Longest time that a socket stays open between two requests.
     idle_timeout IdleTimeout: Duration = seconds(75), "the socket is closed";
     requires at_least (1 ms) because "an answer takes time to be written";
 
-    /// How long a socket that is no WebSocket may take to read the last answer, from when that is written.
+    /// Longest time that a socket that is no WebSocket stays open after its last answer is written, so that the client can read it.
     linger_timeout LingerTimeout: Duration = seconds(1), "the socket is dropped";
     requires at_least (1 ms) because "a socket that is dropped with bytes unread may lose the answer";
 
@@ -297,52 +297,52 @@ limits! {
     route_id_bytes RouteIdBytes: Bytes = 64, "400";
     requires at_least (1) because "no room could be reached by a route with {id}";
 
-    /// From the accepted upgrade request until the last byte of its answer is written.
+    /// Longest time in which the answer to an accepted upgrade request has to be written.
     handshake_timeout HandshakeTimeout: Duration = seconds(5), "the socket is dropped";
     requires at_least (1 ms) because "an answer takes time to be written";
     simulated in 50 percent [1];
 
-    /// From the upgrade until the client has authenticated.
+    /// Longest time from the upgrade until the client has authenticated.
     authenticate_timeout AuthenticateTimeout: Duration = seconds(10), "close 3502";
     requires at_least (1 ms) because "no client says who it is in no time";
     simulated in 50 percent [2];
 
-    /// Between two pings of one connection, whatever the traffic.
+    /// Time between two pings of one connection, whatever the traffic.
     ping_interval PingInterval: Duration = seconds(25), "a ping";
     requires at_most (20 d)
         because "SDKs are told of it, and count to the next ping in milliseconds of 31 bits";
     simulated in 66 percent [11, 60];
 
-    /// From a ping until any complete frame comes from the client.
+    /// Longest time from a ping until a complete frame comes from the client.
     pong_timeout PongTimeout: Duration = seconds(10), "close 3012";
     requires at_least (1 ms) because "no answer comes in no time";
     requires less_than (ping_interval) because "one ping at a time waits for its answer";
     simulated in 50 percent [3];
 
-    /// From the first bytes of a message, or of any frame, until the last.
+    /// Longest time from the first byte of a message, or of any frame, until its last byte.
     message_timeout MessageTimeout: Duration = seconds(30), "close 3012";
     requires at_least (1 ms) because "no message comes in no time";
     simulated in 50 percent [1, 4];
 
-    /// How long a socket may refuse bytes before its connection is given up.
+    /// Longest time that a socket may refuse bytes before its connection is closed.
     write_timeout WriteTimeout: Duration = seconds(5), "close 3009";
     requires at_least (1 ms) because "a socket that takes a frame in two parts would be given up between them";
     simulated in 66 percent [1, 9];
 
-    /// From the decision to close a connection until its socket is dropped.
+    /// Longest time from the decision to close a connection until its socket is dropped.
     close_timeout CloseTimeout: Duration = seconds(5), "the socket is dropped";
     requires at_least (1 ms) because "a Close frame takes time to be written";
     simulated in 50 percent [1];
 
-    /// How long after its token's expiry a connection is closed.
+    /// Time after a token's expiry at which its connection is closed.
     expiry_grace ExpiryGrace: Duration = seconds(25), "close 3005; a room: unsubscribe 2501";
     simulated in 50 percent [0];
 
-    /// How long before its nbf and after its exp a token is good, as clocks differ.
+    /// Time before its nbf and after its exp for which a token is still accepted, since clocks differ.
     token_leeway TokenLeeway: Duration = seconds(10), "error 109; refresh: close 3005";
     simulated in 50 percent [0];
 
-    /// Over how long connections are closed at shutdown.
+    /// Time over which connections are closed at shutdown.
     drain_timeout DrainTimeout: Duration = seconds(30), "close 3001, paced";
     requires at_least (close_timeout * 2)
         because "closes are paced over its first half, and the last connection has close_timeout to answer";
@@ -355,12 +355,12 @@ limits! {
         because "SDKs send the connect and a subscribe for every room in one message, and never come back after 1009";
     simulated 4096;
 
-    /// Messages of one client that wait for their time.
+    /// Messages of one client that wait to be handled.
     waiting_messages WaitingMessages: Count = 256, "close 3501";
     requires at_least (1) because "a message may come while a token is being checked";
     simulated in 20 percent [1, 2];
 
-    /// Bytes of all that is unfinished: messages of which a part came, commands that wait, bodies of API calls.
+    /// Bytes of all unfinished input: messages that have arrived in part, commands that wait, bodies of API calls.
     inbound_bytes_total InboundBytesTotal: Bytes = 256 << 20, "close 3013 for the connection with most of it; a body: 503";
     requires at_least (message_bytes) because "one message could not be read";
     requires at_least (api_body_bytes) because "one body could not be read";
@@ -439,27 +439,27 @@ limits! {
     simulated in 20 percent [1, 2];
 
     /// Messages that a room retains; 0 for no history.
-    history_messages HistoryMessages: Count = 100, "the oldest message goes";
+    history_messages HistoryMessages: Count = 100, "the room's oldest message is dropped";
     simulated in 83 percent [0, 1, 2, 2, 10];
 
-    /// How long a room retains a message; 0s for no history.
-    history_age HistoryAge: Duration = seconds(300), "the message goes";
+    /// Longest time that a room retains a message; 0s for no history.
+    history_age HistoryAge: Duration = seconds(300), "the message is dropped";
     simulated in 50 percent [0, 3, 30];
 
     /// Bytes that all rooms retain together, where a payload that several of them retain counts once; 0 for no history.
-    history_bytes HistoryBytes: Bytes = 256 << 20, "the oldest messages of the fullest room go";
+    history_bytes HistoryBytes: Bytes = 256 << 20, "the oldest messages of the fullest room are dropped";
     simulated in 30 percent [60, 100, 250, 400, 1000];
 
     /// Bytes that one room retains; 0 for no history.
-    history_bytes_per_room HistoryBytesPerRoom: Bytes = 4 << 20, "the room's oldest messages go";
+    history_bytes_per_room HistoryBytesPerRoom: Bytes = 4 << 20, "the room's oldest messages are dropped";
     simulated in 20 percent [40, 100, 200, 600];
 
-    /// How long a room's log is remembered that retains nothing, from the moment the room lost its last member or was published to; by default as long as history_age.
-    log_memory LogMemory: Duration = seconds(300), "the log goes: a client that comes back is not recovered";
+    /// Time for which the log of a room is remembered although it retains nothing, counted from when the room lost its last member or was last published to; by default as long as history_age.
+    log_memory LogMemory: Duration = seconds(300), "the log is dropped: a client that comes back does not recover";
     simulated in 66 percent [0, 2, 30, 900];
 
-    /// Logs that are remembered; and rooms that have members.
-    logs Logs: Count = 250_000, "the log idle for the longest goes; a join: error 106 or close 3004";
+    /// Logs that are remembered, and rooms that have members, each.
+    logs Logs: Count = 250_000, "the log that was idle for the longest is dropped; a join: error 106 or close 3004";
     requires at_least (connections * 2)
         because "whoever comes back after an interruption finds the log of its user's room and of another that it was alone in";
     simulated in 80 percent [2, 4, 4];
@@ -473,7 +473,7 @@ limits! {
     requires at_most (frame_bytes / 2) because "a reply is one frame, which has more in it than publications";
     simulated 8192 in 20 percent [30, 60, 90, 200, 700];
 
-    /// How long an idempotency key is remembered; 0s for not at all.
+    /// Time for which an idempotency key is remembered; 0s for not at all.
     idempotency_window IdempotencyWindow: Duration = seconds(300), "the key is forgotten";
     simulated in 20 percent [2];
 

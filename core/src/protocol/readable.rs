@@ -30,9 +30,10 @@ impl Unreadable {
                 let words = format!("{field} has a number of more than {most} digits");
                 Error::limit(ErrorCode::BadRequest, Limit::JsonNumberDigits, &words)
             }
-            Self::Surrogate => {
-                Error::new(ErrorCode::BadRequest, format!("{field} has a surrogate without the other half of its pair"))
-            }
+            Self::Surrogate => Error::new(
+                ErrorCode::BadRequest,
+                format!("{field} contains half of a surrogate pair, which is not valid text"),
+            ),
         }
     }
 }

@@ -36,7 +36,7 @@ impl fmt::Display for BadToken {
             Self::Algorithm => f.write_str("its algorithm is not HS256"),
             Self::Signature => f.write_str("its signature is wrong"),
             Self::Claim(name) => write!(f, "its claim {name} is of the wrong type"),
-            Self::Audience => f.write_str("its aud does not have token_audience"),
+            Self::Audience => f.write_str("its aud does not contain token_audience"),
             Self::Issuer => f.write_str("its iss is not token_issuer"),
         }
     }

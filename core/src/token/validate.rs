@@ -138,7 +138,7 @@ impl TokenVerdict {
     pub fn of_connection(self) -> Self {
         match self {
             Self::Good(Identity { channel: Some(_), .. }) => {
-                Self::Bad(Flaw::content("it has a channel, so it is a room's and no connection's"))
+                Self::Bad(Flaw::content("it has the claim channel, so it is valid for a room and not for a connection"))
             }
             other => other,
         }
@@ -148,7 +148,7 @@ impl TokenVerdict {
     pub fn failure(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Good(_) => None,
-            Self::Untimely(Untimely::Early) => Some(&"its nbf is to come"),
+            Self::Untimely(Untimely::Early) => Some(&"its nbf is in the future"),
             Self::Untimely(Untimely::Late) => Some(&"its exp has passed"),
             Self::Bad(flaw) => Some(flaw),
         }

@@ -107,10 +107,10 @@ fn what_is_unfinished_is_bounded_for_the_node() {
     }
     assert!(world.shard.can_take_body(100_000));
     world.input(Input::BodyBegun { bytes: 100_000 });
-    assert_eq!(world.read_close(second), Some((3013, "too much is unfinished (inbound_bytes_total)".into())));
+    assert_eq!(world.read_close(second), Some((3013, "too much unfinished input (inbound_bytes_total)".into())));
     assert!(!world.shard.can_take_body(100_001), "what clients have sent gives way, other bodies do not");
     world.input(Input::HalfFrame { conn: fourth, bytes: 60_001 });
-    assert_eq!(world.read_close(fourth), Some((3013, "too much is unfinished (inbound_bytes_total)".into())));
+    assert_eq!(world.read_close(fourth), Some((3013, "too much unfinished input (inbound_bytes_total)".into())));
     world.input(Input::BodyEnded { bytes: 100_000 });
     // What has ended is not kept.
     world.say(first, "{}");

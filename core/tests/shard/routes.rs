@@ -48,11 +48,11 @@ fn paths_lead_to_rooms() {
         ("/ws?room=", "must not be empty"),
         ("/ws/a?since=x", "since is <epoch>:<offset>"),
         ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
-        ("/ws?room=a&room=b&since=x:1", "with several rooms since is <room>:<epoch>:<offset>"),
+        ("/ws?room=a&room=b&since=x:1", "with several rooms since must be <room>:<epoch>:<offset>"),
         ("/ws/a?since=x:1&history=5", "exclude each other"),
         ("/ws/a?history=x", "a number up to 100"),
-        ("/ws/a?positions=1", "positions is on or off"),
-        ("/ws/a?greeting=no", "greeting is on or off"),
+        ("/ws/a?positions=1", "positions must be on or off"),
+        ("/ws/a?greeting=no", "greeting must be on or off"),
     ] {
         let Err(RouteError::Bad(message)) = rooms(&routes, target) else { panic!("{target} is bad") };
         assert!(message.contains(words), "{target}: {message}");
@@ -88,7 +88,10 @@ fn what_stands_for_an_id_is_bounded() {
     let Err(RouteError::Limit(limit, words)) = rooms(&routes, &format!("/ws/pipeline/{longest}x")) else {
         panic!("a byte too many")
     };
-    assert_eq!((limit, &*words), (Limit::RouteIdBytes, "what stands for {id} has at most 64 bytes (route_id_bytes)"));
+    assert_eq!(
+        (limit, &*words),
+        (Limit::RouteIdBytes, "the segment that stands for {id} must have at most 64 bytes (route_id_bytes)")
+    );
     assert_eq!(rooms(&routes, "/ws/pipeline/a%20b"), Err(RouteError::NotFound), "no id at all");
 }
 

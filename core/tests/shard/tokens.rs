@@ -362,7 +362,7 @@ fn a_token_that_is_not_valid_yet_is_never_final() {
 fn a_rooms_token_is_never_a_connections() {
     let of_room = || Claims { channel: Some("a".into()), ..claims("ann") };
     let mut world = with(Limits::default(), Policy::closed());
-    let words = "invalid token: it has a channel, so it is a room's and no connection's";
+    let words = "invalid token: it has the claim channel, so it is valid for a room and not for a connection";
     for target in ["/connection/websocket", "/ws/a?token=t"] {
         let conn = world.open(target);
         if target.starts_with("/c") {
@@ -428,7 +428,7 @@ fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() 
     for (claims, why) in [
         (Claims { exp: Some(NOW - 60), ..of_room("a", "ann") }, "its exp has passed"),
         (of_room("b", "ann"), "the token is not for this room"),
-        (of_room("a", "eve"), "the token is another user's"),
+        (of_room("a", "eve"), "the token belongs to another user"),
     ] {
         world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
         world.prove(claims);
@@ -436,13 +436,13 @@ fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() 
     }
     world.say(conn, r#"{"id":3,"refresh":{"token":"t"}}"#);
     world.prove(claims("eve"));
-    assert_eq!(refused(&mut world), ["the token is another user's"], "at a refresh");
+    assert_eq!(refused(&mut world), ["the token belongs to another user"], "at a refresh");
     let without = world.open("/connection/websocket");
     world.say(without, r#"{"id":1,"connect":{}}"#);
-    assert_eq!(refused(&mut world), ["there is none, and one is required"]);
+    assert_eq!(refused(&mut world), ["a token is required, and none was sent"]);
     let _silent = world.open("/ws/a");
     world.pass(Limits::default().authenticate_timeout);
-    assert_eq!(refused(&mut world), ["none came within authenticate_timeout"]);
+    assert_eq!(refused(&mut world), ["no token arrived within authenticate_timeout"]);
 }
 
 #[test]

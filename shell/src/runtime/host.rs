@@ -410,7 +410,7 @@ impl<T: Transport> Environment<T> {
                 let entry = self.connections.get(conn);
                 let (client, address) =
                     (entry.as_ref().map(|entry| entry.client), entry.and_then(|entry| entry.address));
-                debug!(%conn, client = client.map(display), %why, "a token proves nothing");
+                debug!(%conn, client = client.map(display), %why, "token refused");
                 let before = self.refused_tokens.take().map_or(0, |refused| refused.count);
                 self.refused_tokens = Some(RefusedTokens { count: before + 1, why, address });
             }

@@ -195,7 +195,7 @@ pub fn unfinished_beyond_the_node() {
             client
         })
         .into();
-    assert_eq!(clients[1].close(), (3013, "too much is unfinished (inbound_bytes_total)".into()), "it has most");
+    assert_eq!(clients[1].close(), (3013, "too much unfinished input (inbound_bytes_total)".into()), "it has most");
     assert_eq!(hits(world.address, "inbound_bytes_total"), 1);
     let mut body = TcpStream::connect(world.address).unwrap();
     let head = "POST /api/info HTTP/1.1\r\nHost: localhost\r\nX-API-Key: test-key-test-key\r\n";

@@ -20,7 +20,7 @@ def request(at, method, path, *headers):
     return "\r\n".join(lines).encode()
 
 
-def look_in(at, orders, source, distance_s):
+def probe(at, orders, source, distance_s):
     """Asks for an upgrade, a call and /health/live, one after the other, until it is told to stop; then it tells what
     each was answered, and how long a round took at most. From connecting to asking a client far away needs some time."""
     seen, longest, rounds = set(), 0.0, 0
@@ -55,7 +55,7 @@ class Others:
         context = multiprocessing.get_context("spawn")
         self.stage, self.distance_s = stage, distance_s
         self.orders, theirs = context.Pipe()
-        self.process = context.Process(target=look_in, args=(stage.at, theirs, "127.0.0.2", distance_s), daemon=True)
+        self.process = context.Process(target=probe, args=(stage.at, theirs, "127.0.0.2", distance_s), daemon=True)
 
     def __enter__(self):
         self.process.start()
@@ -125,7 +125,7 @@ class Flood:
             for key, _ in self.selector.select(0.005):
                 self.read(key.fileobj)
 
-    def told(self, stage):
+    def report(self, stage):
         statuses = {status.decode(): count for status, count in self.statuses.items()}
         stage.figures.append(f"{self.sent} requests, answers {json.dumps(statuses)}, {self.ended} sockets ended")
         return set(statuses)
@@ -210,7 +210,7 @@ def pipelined(method, path, status, sockets, per_second):
         flood = Flood(stage, sockets, request(stage.at, method, path))
         yield
         flood.run(2, per_second)
-        stage.check("statuses", flood.told(stage), {status})
+        stage.check("statuses", flood.report(stage), {status})
 
     return steps
 

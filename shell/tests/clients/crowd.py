@@ -78,36 +78,36 @@ class Member:
     end: object = None
     faults: list = field(default_factory=list)
 
-    def got(self, what):
+    def count_of(self, what):
         return self.next.get(what.encode(), 0) if what not in ("joins", "leaves") else getattr(self, what)
 
     def fault(self, what):
         if len(self.faults) < 3:
             self.faults.append(f"{self.name} {what}")
 
-    def say(self, bytes):
+    def send(self, bytes):
         # What it says is an answer of few bytes to a server that reads, or that is about to end the connection.
         with contextlib.suppress(OSError):
             self.socket.send(bytes)
 
-    def take(self, came, now):
+    def receive(self, came, now):
         """Judges what came; returns the longest time that a publication of these took, in nanoseconds."""
         longest = 0
         for opcode, payload in self.parser.frames(came):
             if opcode == TEXT:
-                longest = max(longest, self.text(payload, now))
+                longest = max(longest, self.check_text(payload, now))
             elif opcode == PING:
-                self.say(frame(payload, PONG))
+                self.send(frame(payload, PONG))
             elif opcode == CLOSE:
                 self.end = f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}".strip()
                 self.fault(f"was closed with {self.end}")
-                self.say(frame(payload, CLOSE))
+                self.send(frame(payload, CLOSE))
         return longest
 
-    def text(self, payload, now):
+    def check_text(self, payload, now):
         longest = 0
         if payload == b"{}":
-            self.say(frame("{}"))
+            self.send(frame("{}"))
         for found in NUMBERED.finditer(payload):
             stream, number = found[1], int(found[2])
             expected = self.next.get(stream, 0)
@@ -155,17 +155,17 @@ class _Process:
             for key, _ in self.selector.select(max(0, sleep_s)):
                 self.read(key)
             self.publish()
-            self.settle()
+            self.answer_expectation()
 
     def read(self, key):
         if key.data is None:
             self.order(*self.orders.recv())
         elif key.data == "api":
-            self.hear_api()
+            self.read_api()
         else:
-            self.hear(key.data)
+            self.read_member(key.data)
 
-    def hear(self, member):
+    def read_member(self, member):
         try:
             came = member.socket.recv(CHUNK)
         except BlockingIOError:
@@ -173,7 +173,7 @@ class _Process:
         except OSError as broken:
             came, member.end = b"", member.end or type(broken).__name__
         if came:
-            self.lap.worst = max(self.lap.worst, member.take(came, time.monotonic_ns()) / 1e6)
+            self.lap.worst = max(self.lap.worst, member.receive(came, time.monotonic_ns()) / 1e6)
             return
         self.selector.unregister(member.socket)
         if not member.end:
@@ -199,7 +199,7 @@ class _Process:
             commands = [command(n, "subscribe", **room) for n, room in enumerate(rooms, 2)]
             one.sendall(b"".join([command(1, "connect"), *commands] if rooms else []))
             one.setblocking(False)
-            member.take(rest, time.monotonic_ns())
+            member.receive(rest, time.monotonic_ns())
             self.members.append(member)
             self.selector.register(one, selectors.EVENT_READ, member)
         return len(self.members)
@@ -246,7 +246,7 @@ class _Process:
                 self.faults.append(f"publishing broke after {self.sent} messages: {broken}")
                 self.room = None
 
-    def hear_api(self):
+    def read_api(self):
         try:
             came = self.api.recv(CHUNK)
         except OSError:
@@ -260,7 +260,7 @@ class _Process:
             if status != 200:
                 self.faults.append(f"a publication was answered {status} {body[:120].decode()}")
 
-    def settle(self):
+    def answer_expectation(self):
         if not self.waiting:
             return
         demands, until = self.waiting
@@ -278,7 +278,7 @@ class _Process:
         lacking = []
         for what, count in demands.items():
             for member in self.members:
-                got = member.got(what)
+                got = member.count_of(what)
                 if not member.end and (got < count or (what in EXACT and got > count)):
                     lacking.append(f"{member.name} has {got} of {count} of {what}")
                     if len(lacking) == 3:

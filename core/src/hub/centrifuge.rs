@@ -11,7 +11,7 @@ use crate::ids::{ConnId, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin, PresenceQuery};
-use crate::protocol::centrifuge::{self, Command, Method};
+use crate::protocol::centrifuge::{self, ClientCommand, CommandName};
 use crate::protocol::{raw, readable};
 use crate::publication::Draft;
 use crate::token::validate::TokenVerdict;
@@ -134,21 +134,21 @@ impl Hub {
         }
     }
 
-    fn command(&mut self, slot: Slot, command: &Command<'_>) {
+    fn command(&mut self, slot: Slot, command: &ClientCommand<'_>) {
         let id = match command {
-            Command::Pong => 0,
-            Command::Unknown { id } | Command::Method { id, .. } => *id,
+            ClientCommand::Pong => 0,
+            ClientCommand::Unknown { id } | ClientCommand::Known { id, .. } => *id,
         };
         let outcome = self.check_command_rate(slot).map_err(Refusal::from).and_then(|()| match command {
-            Command::Pong => Ok(()),
-            Command::Unknown { id } => self.admit(slot, *id).and(Err(ErrorCode::MethodNotFound.into())),
-            Command::Method { id, method: Method::Connect, params } => self.connect(slot, *id, params),
-            Command::Method { id: 0, method: Method::Send, .. } => self.admit(slot, 1),
-            Command::Method { id, method, params } => {
-                self.admit(slot, *id).and_then(|()| self.method(slot, *id, *method, params))
+            ClientCommand::Pong => Ok(()),
+            ClientCommand::Unknown { id } => self.admit(slot, *id).and(Err(ErrorCode::MethodNotFound.into())),
+            ClientCommand::Known { id, name: CommandName::Connect, params } => self.connect(slot, *id, params),
+            ClientCommand::Known { id: 0, name: CommandName::Send, .. } => self.admit(slot, 1),
+            ClientCommand::Known { id, name, params } => {
+                self.admit(slot, *id).and_then(|()| self.ready_command(slot, *id, *name, params))
             }
         });
-        if let (Err(Refusal::Error(_)), Command::Method { method: Method::Connect, .. }) = (&outcome, command) {
+        if let (Err(Refusal::Error(_)), ClientCommand::Known { name: CommandName::Connect, .. }) = (&outcome, command) {
             self.connect_refused(slot);
         }
         match outcome {
@@ -168,12 +168,13 @@ impl Hub {
         }
     }
 
-    fn method(&mut self, slot: Slot, id: u64, method: Method, params: &RawValue) -> Result<(), Refusal> {
-        match method {
-            Method::Subscribe => self.subscribe(slot, id, params),
-            Method::Unsubscribe => self.unsubscribe(slot, id, params),
-            Method::Publish => self.publish(slot, id, params),
-            Method::Refresh => {
+    /// Carries out a command of a connection that is ready.
+    fn ready_command(&mut self, slot: Slot, id: u64, name: CommandName, params: &RawValue) -> Result<(), Refusal> {
+        match name {
+            CommandName::Subscribe => self.subscribe(slot, id, params),
+            CommandName::Unsubscribe => self.unsubscribe(slot, id, params),
+            CommandName::Publish => self.publish(slot, id, params),
+            CommandName::Refresh => {
                 let centrifuge::Refresh { token, .. } = read(params)?;
                 if token.is_empty() {
                     return Err(Refusal::Close(CloseCause::TokenRequired));
@@ -181,17 +182,17 @@ impl Hub {
                 self.authenticate(slot, token, PendingAuth::Refresh { id });
                 Ok(())
             }
-            Method::SubRefresh => self.sub_refresh(slot, id, params),
-            Method::History => self.history(slot, id, params),
-            Method::Presence => self.presence(slot, id, PresenceQuery::Members, params),
-            Method::PresenceStats => self.presence(slot, id, PresenceQuery::Counts, params),
-            Method::Ping => {
+            CommandName::SubRefresh => self.sub_refresh(slot, id, params),
+            CommandName::History => self.history(slot, id, params),
+            CommandName::Presence => self.presence(slot, id, PresenceQuery::Members, params),
+            CommandName::PresenceStats => self.presence(slot, id, PresenceQuery::Counts, params),
+            CommandName::Ping => {
                 self.enqueue_text(slot, &centrifuge::done(id, "ping"));
                 Ok(())
             }
-            Method::Send => Ok(()),
-            Method::Connect => Err(Refusal::Close(CloseCause::BadRequest)),
-            Method::Rpc => Err(ErrorCode::NotAvailable.into()),
+            CommandName::Send => Ok(()),
+            CommandName::Connect => Err(Refusal::Close(CloseCause::BadRequest)),
+            CommandName::Rpc => Err(ErrorCode::NotAvailable.into()),
         }
     }
 

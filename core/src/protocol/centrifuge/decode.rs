@@ -14,18 +14,18 @@ use serde_json::value::RawValue;
 
 /// One object of a client's text frame.
 #[derive(Debug)]
-pub(crate) enum Command<'a> {
+pub(crate) enum ClientCommand<'a> {
     /// The answer to a ping: `{}`.
     Pong,
     /// A command; `id` is 0 when the object has none.
-    Method { id: u64, method: Method, params: &'a RawValue },
-    /// An object without a known method.
+    Known { id: u64, name: CommandName, params: &'a RawValue },
+    /// An object without a known command.
     Unknown { id: u64 },
 }
 
 /// The commands of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub(crate) enum CommandName {
     Connect,
     Subscribe,
     Unsubscribe,
@@ -40,8 +40,8 @@ pub(crate) enum Method {
     SubRefresh,
 }
 
-impl Method {
-    fn named(name: &str) -> Option<Self> {
+impl CommandName {
+    fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "connect" => Self::Connect,
             "subscribe" => Self::Subscribe,
@@ -63,13 +63,13 @@ impl Method {
 /// Decodes the first object of `text`. Returns it with the number of bytes read; `None` at the end of the text.
 ///
 /// Objects are separated by white space or by nothing; a line break inside an object separates nothing.
-pub(crate) fn next_command(text: &str) -> Option<Result<(Command<'_>, usize), serde_json::Error>> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Command<'_>>();
+pub(crate) fn next_command(text: &str) -> Option<Result<(ClientCommand<'_>, usize), serde_json::Error>> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<ClientCommand<'_>>();
     let command = values.next()?;
     Some(command.map(|command| (command, values.byte_offset())))
 }
 
-impl<'de> Deserialize<'de> for Command<'de> {
+impl<'de> Deserialize<'de> for ClientCommand<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(CommandVisitor)
     }
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Command<'de> {
 struct CommandVisitor;
 
 impl<'de> Visitor<'de> for CommandVisitor {
-    type Value = Command<'de>;
+    type Value = ClientCommand<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a command object")
@@ -86,26 +86,26 @@ impl<'de> Visitor<'de> for CommandVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut id = 0;
-        let mut method = None;
+        let mut known = None;
         let mut empty = true;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             empty = false;
             if key == "id" {
                 id = map.next_value::<Option<u64>>()?.unwrap_or_default();
-            } else if let Some(named) = Method::named(&key) {
+            } else if let Some(named) = CommandName::parse(&key) {
                 let params = map.next_value::<&RawValue>()?;
-                // Typed clients send `null` for the methods that are not called.
-                if method.is_none_or(|(_, meant): (_, &RawValue)| meant.get() == "null") {
-                    method = Some((named, params));
+                // Typed clients send `null` for the commands that are not meant.
+                if known.is_none_or(|(_, meant): (_, &RawValue)| meant.get() == "null") {
+                    known = Some((named, params));
                 }
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(match method {
-            Some((method, params)) => Command::Method { id, method, params },
-            None if empty => Command::Pong,
-            None => Command::Unknown { id },
+        Ok(match known {
+            Some((name, params)) => ClientCommand::Known { id, name, params },
+            None if empty => ClientCommand::Pong,
+            None => ClientCommand::Unknown { id },
         })
     }
 }

@@ -3,7 +3,7 @@
 use crate::api::Position;
 use crate::limits::{Limit, Limits};
 use crate::names::{BadName, RoomName};
-use crate::protocol::plain::Word;
+use crate::protocol::plain::MessageType;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -81,7 +81,7 @@ struct Template {
 }
 
 /// The default `type` of the answer to `subscribe`.
-const SUBSCRIBED: &str = Word::Subscribed.text();
+const SUBSCRIBED: &str = MessageType::Subscribed.text();
 /// The placeholder for one segment of a path, and for that segment's text in the room's name.
 const PLACEHOLDER: &str = "{id}";
 /// The parameter that names a room.
@@ -126,7 +126,7 @@ impl Routes {
     /// Returns `true` when the server sends frames with this `type` on one of the paths. O(n) in the templates.
     pub(crate) fn sends_type(&self, kind: &str) -> bool {
         let own = self.templates.iter().map(|template| &*template.subscribed);
-        Word::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
+        MessageType::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
     }
 
     /// Finds the destination of a request target (path and query, RFC 9112 section 3.2.1).

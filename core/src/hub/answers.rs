@@ -38,7 +38,7 @@ impl Hub {
             }),
             Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
                 if let Ok(Page { position: Some(position), .. }) = result {
-                    hub.enqueue_text(slot, &plain::position(plain::Word::Position, room, position));
+                    hub.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, position));
                 }
             }),
         }

@@ -45,7 +45,7 @@ impl Hub {
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
     pub(super) fn deliver(&mut self, room: &RoomName, publication: &Publication) {
         self.totals.published += 1;
-        let mut message = Message::new(&publication.draft.data, || centrifuge::publication(room, publication));
+        let mut message = SharedMessage::new(&publication.draft.data, || centrifuge::publication(room, publication));
         if publication.offset > 0 {
             message.place = Some((room, LogPosition { epoch: publication.epoch, offset: publication.offset }));
         }
@@ -58,7 +58,7 @@ impl Hub {
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
-        let mut message = Message::new(data, || centrifuge::message(data));
+        let mut message = SharedMessage::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
         for conn in self.conns.iter_mut().filter(|conn| conn.ready().is_some()) {
             fanout.deliver(conn, &mut message);
@@ -68,7 +68,7 @@ impl Hub {
 
     /// Puts a message that belongs to no room into one connection's outbox.
     pub(super) fn deliver_to(&mut self, slot: Slot, data: &str) {
-        let mut message = Message::new(data, || centrifuge::message(data));
+        let mut message = SharedMessage::new(data, || centrifuge::message(data));
         let mut fanout = fanout!(self);
         fanout.deliver(&mut self.conns[slot], &mut message);
         self.budget.take(message.frames());
@@ -103,7 +103,7 @@ impl Hub {
 }
 
 impl Fanout<'_> {
-    fn deliver<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut Message<'_, F>) {
+    fn deliver<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut SharedMessage<'_, F>) {
         match conn.open() {
             Some(open) if message.is_for(open) => {}
             _ => return,
@@ -138,7 +138,7 @@ impl Fanout<'_> {
 }
 
 /// A message, with the frames of it that a receiver has needed so far.
-struct Message<'a, F> {
+struct SharedMessage<'a, F> {
     data: &'a str,
     json: F,
     json_frame: Option<Frame>,
@@ -149,7 +149,7 @@ struct Message<'a, F> {
     event: Option<Option<String>>,
 }
 
-impl<'a, F: Fn() -> String> Message<'a, F> {
+impl<'a, F: Fn() -> String> SharedMessage<'a, F> {
     fn new(data: &'a str, json: F) -> Self {
         Self { data, json, json_frame: None, plain_frame: None, place: None, position_frame: None, event: None }
     }
@@ -182,7 +182,7 @@ impl<'a, F: Fn() -> String> Message<'a, F> {
     /// The frame that tells its place, for a connection that wants to know.
     fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
         let (Some((room, position)), Protocol::Plain(url)) = (self.place, protocol) else { return None };
-        let encode = || Frame::text(&plain::position(plain::Word::Position, room, position));
+        let encode = || Frame::text(&plain::position(plain::MessageType::Position, room, position));
         url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
     }
 }

@@ -365,17 +365,17 @@ impl Hub {
         let Protocol::Plain(url) = &self.conns[slot].protocol else { return };
         let positions = url.positions;
         if replay.recovered == Some(false) {
-            self.enqueue_text(slot, &plain::position(plain::Word::Gap, room, position));
+            self.enqueue_text(slot, &plain::position(plain::MessageType::Gap, room, position));
         }
         for publication in &replay.publications {
             self.enqueue_text(slot, &publication.draft.data);
             if positions {
                 let at = LogPosition { offset: publication.offset, ..position };
-                self.enqueue_text(slot, &plain::position(plain::Word::Position, room, at));
+                self.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, at));
             }
         }
         if positions && replay.publications.is_empty() {
-            self.enqueue_text(slot, &plain::position(plain::Word::Position, room, position));
+            self.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, position));
         }
     }
 

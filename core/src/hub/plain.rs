@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::names::RoomName;
-use crate::protocol::plain::{self, Message, Wrong};
+use crate::protocol::plain::{self, BadMessage, ClientMessage};
 use crate::publication::Replay;
 use crate::token::validate::{Flaw, Identity, TokenVerdict, Untimely};
 use alloc::boxed::Box;
@@ -27,7 +27,7 @@ const INVALID_TOKEN: &str = "invalid token";
 const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
 /// What a plain connection enters its first rooms with: the replays that it wants, and the reasons for each room.
-type Entry = (PendingConnect, Vec<(RoomName, Reasons)>);
+type FirstRooms = (PendingConnect, Vec<(RoomName, Reasons)>);
 
 impl Hub {
     /// Handles the opening of a connection: without a token it is ready at once, where none is required.
@@ -51,14 +51,14 @@ impl Hub {
         let Some(open) = self.conns[slot].open() else { return };
         match (message, &open.stage) {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
-            (Ok(Message::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
-            (Ok(Message::Auth { token }), _) => {
+            (Ok(ClientMessage::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
+            (Ok(ClientMessage::Auth { token }), _) => {
                 let connect = PendingConnect { plain_id: id, ..PendingConnect::default() };
                 self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect)));
             }
             (Ok(_), _) => self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED),
-            (Err(Wrong::NotJson), _) => self.enqueue_plain_error(slot, None, "Invalid JSON format"),
-            (Err(Wrong::Field(error)), _) => self.answer_plain(slot, id.as_deref(), &error),
+            (Err(BadMessage::NotJson), _) => self.enqueue_plain_error(slot, None, "Invalid JSON format"),
+            (Err(BadMessage::Field(error)), _) => self.answer_plain(slot, id.as_deref(), &error),
         }
     }
 
@@ -119,7 +119,7 @@ impl Hub {
 
     /// Greets a client, and refuses the rooms of its URL that it may not join. Returns those that it is to enter, with those
     /// that come with the user; `None` for a connection that was closed.
-    fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<Entry> {
+    fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<FirstRooms> {
         let Protocol::Plain(url) = self.conns[slot].protocol.clone() else { return None };
         let Plain { rooms: named, greeting, since, history, .. } = *url;
         let authenticated = identity.is_some();
@@ -154,23 +154,23 @@ impl Hub {
 
     /// Enters the rooms of a client that was greeted. All else that it is told on connecting is in its outbox by now: how
     /// much that is decides whether a replay waits until it has read.
-    fn enter_plain(&mut self, slot: Slot, entry: Option<Entry>) {
+    fn enter_plain(&mut self, slot: Slot, entry: Option<FirstRooms>) {
         if let Some((connect, rooms)) = entry {
             self.enter(slot, connect, &rooms);
         }
     }
 
-    fn plain_command(&mut self, slot: Slot, id: Option<Json>, message: Message) {
+    fn plain_command(&mut self, slot: Slot, id: Option<Json>, message: ClientMessage) {
         match message {
-            Message::Auth { token } if token.is_empty() => {
+            ClientMessage::Auth { token } if token.is_empty() => {
                 self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED)
             }
-            Message::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
-            Message::Ping => self.enqueue_text(slot, &plain::pong(self.now.unix_ms)),
-            Message::Subscribe { events } => self.filter(slot, id.as_deref(), events),
-            Message::Publish { room, data } => self.plain_publish(slot, room, data, id),
-            Message::Position => self.send_positions(slot),
-            Message::Unknown => self.totals.unknown_types += 1,
+            ClientMessage::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
+            ClientMessage::Ping => self.enqueue_text(slot, &plain::pong(self.now.unix_ms)),
+            ClientMessage::Subscribe { events } => self.filter(slot, id.as_deref(), events),
+            ClientMessage::Publish { room, data } => self.plain_publish(slot, room, data, id),
+            ClientMessage::Position => self.send_positions(slot),
+            ClientMessage::Unknown => self.totals.unknown_types += 1,
         }
     }
 

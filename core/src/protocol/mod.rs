@@ -7,4 +7,4 @@ pub(crate) mod raw;
 pub(crate) mod readable;
 pub(crate) mod shapes;
 
-pub use plain::Word;
+pub use plain::MessageType;

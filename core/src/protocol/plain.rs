@@ -13,18 +13,18 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-macro_rules! words {
+macro_rules! message_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// The `type` of a frame of the server's own. Publications are sent between such frames as they were published,
         /// so a client's publication must not have one of these types.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Word { $($(#[$doc])* $name,)* }
+        pub enum MessageType { $($(#[$doc])* $name,)* }
 
-        impl Word {
-            /// All words. A route may replace [`Word::Subscribed`] by a word of its own.
+        impl MessageType {
+            /// All types. A route may replace [`MessageType::Subscribed`] by one of its own.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Returns the word as it is sent.
+            /// Returns the type as it is sent.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
@@ -33,7 +33,7 @@ macro_rules! words {
     };
 }
 
-words! {
+message_types! {
     /// The first frame of a connection.
     Connection = "connection",
     /// The answer to `ping`.
@@ -54,10 +54,10 @@ words! {
 
 /// A message of a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub(crate) enum ClientMessage {
     /// Presents a token.
     Auth { token: String },
-    /// Asks for a [`Word::Pong`].
+    /// Asks for a [`MessageType::Pong`].
     Ping,
     /// Sets the event filter; an empty list lets all events pass.
     Subscribe { events: Vec<String> },
@@ -70,7 +70,7 @@ pub(crate) enum Message {
 }
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct MessageFields<'a> {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
@@ -95,12 +95,12 @@ pub(crate) struct Incoming {
     /// The `id` that the answer repeats: any JSON text.
     pub id: Option<Json>,
     /// The message, or the error in it.
-    pub message: Result<Message, Wrong>,
+    pub message: Result<ClientMessage, BadMessage>,
 }
 
 /// The error in a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum BadMessage {
     /// The text is not a JSON object.
     NotJson,
     /// A field of a message of a known type is malformed or missing; the error names it.
@@ -110,36 +110,36 @@ pub(crate) enum Wrong {
 /// Decodes a client's message. An `id` that is no readable JSON (see [`readable`]) is an error like that of a field.
 pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     let Ok(Envelope { kind, id }) = object::<Envelope<'_>>(text) else {
-        return Incoming { id: None, message: Err(Wrong::NotJson) };
+        return Incoming { id: None, message: Err(BadMessage::NotJson) };
     };
     let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
     let Some(kind) = kind.map(RawValue::get).filter(|kind| known.contains(kind)) else {
-        return Incoming { id: None, message: Ok(Message::Unknown) };
+        return Incoming { id: None, message: Ok(ClientMessage::Unknown) };
     };
     match id.map(|id| readable::check(id.get(), limits)) {
-        Some(Err(wrong)) => Incoming { id: None, message: Err(Wrong::Field(wrong.error("id"))) },
-        _ => Incoming { id: id.map(Json::from), message: known_message(kind, text).map_err(Wrong::Field) },
+        Some(Err(wrong)) => Incoming { id: None, message: Err(BadMessage::Field(wrong.error("id"))) },
+        _ => Incoming { id: id.map(Json::from), message: known_message(kind, text).map_err(BadMessage::Field) },
     }
 }
 
-fn known_message(kind: &str, text: &str) -> Result<Message, Error> {
+fn known_message(kind: &str, text: &str) -> Result<ClientMessage, Error> {
     let bad = |words: Cow<'static, str>| Error::new(ErrorCode::BadRequest, words);
-    let fields: Fields<'_> = object(text).map_err(|words| bad(words.into()))?;
+    let fields: MessageFields<'_> = object(text).map_err(|words| bad(words.into()))?;
     Ok(match kind {
-        "\"auth\"" => Message::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
-        "\"ping\"" => Message::Ping,
-        "\"position\"" => Message::Position,
-        "\"subscribe\"" => Message::Subscribe { events: fields.events.unwrap_or_default() },
+        "\"auth\"" => ClientMessage::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
+        "\"ping\"" => ClientMessage::Ping,
+        "\"position\"" => ClientMessage::Position,
+        "\"subscribe\"" => ClientMessage::Subscribe { events: fields.events.unwrap_or_default() },
         _ => {
             let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
-            Message::Publish { room: fields.room, data: Json::from(data) }
+            ClientMessage::Publish { room: fields.room, data: Json::from(data) }
         }
     })
 }
 
 /// Encodes the first frame of a connection.
 pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> String {
-    let mut out = open(Word::Connection);
+    let mut out = open(MessageType::Connection);
     out.push_str(",\"message\":");
     push_string(&mut out, &alloc::format!("Connected to {rooms}"));
     push_timestamp(&mut out, unix_ms);
@@ -152,15 +152,15 @@ pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: 
 
 /// Encodes the answer to `ping`.
 pub(crate) fn pong(unix_ms: u64) -> String {
-    let mut out = open(Word::Pong);
+    let mut out = open(MessageType::Pong);
     push_timestamp(&mut out, unix_ms);
     out.push('}');
     out
 }
 
 /// Encodes the answer to `subscribe`, whose `type` the route may choose.
-pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String {
-    let mut out = open_as(word);
+pub(crate) fn subscribed(kind: &str, events: &[String], unix_ms: u64) -> String {
+    let mut out = open_as(kind);
     out.push_str(",\"events\":[");
     for (at, event) in events.iter().enumerate() {
         if at > 0 {
@@ -176,7 +176,7 @@ pub(crate) fn subscribed(word: &str, events: &[String], unix_ms: u64) -> String 
 
 /// Encodes the answer to a later `auth` that was accepted.
 pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
-    let mut out = open(Word::Authenticated);
+    let mut out = open(MessageType::Authenticated);
     out.push_str(",\"user\":");
     push_string(&mut out, user);
     push_timestamp(&mut out, unix_ms);
@@ -186,7 +186,7 @@ pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
 
 /// Encodes the answer to a `publish` that had an `id`.
 pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> String {
-    let mut out = open(Word::Published);
+    let mut out = open(MessageType::Published);
     out.push_str(",\"id\":");
     out.push_str(id);
     out.push_str(",\"room\":");
@@ -196,10 +196,10 @@ pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> Strin
     out
 }
 
-/// Encodes the position of the connection in a room's log ([`Word::Position`]), or that after missed publications
-/// ([`Word::Gap`]).
-pub(crate) fn position(word: Word, room: &str, position: LogPosition) -> String {
-    let mut out = open(word);
+/// Encodes the position of the connection in a room's log ([`MessageType::Position`]), or that after missed publications
+/// ([`MessageType::Gap`]).
+pub(crate) fn position(kind: MessageType, room: &str, position: LogPosition) -> String {
+    let mut out = open(kind);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
     push_position(&mut out, &position.into());
@@ -209,7 +209,7 @@ pub(crate) fn position(word: Word, room: &str, position: LogPosition) -> String 
 
 /// Encodes the report of an error in a client's message.
 pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, unix_ms: u64) -> String {
-    let mut out = open(Word::Error);
+    let mut out = open(MessageType::Error);
     if let Some(code) = code {
         out.push_str(",\"code\":");
         push_number(&mut out, code.number());
@@ -232,14 +232,14 @@ fn push_position(out: &mut String, position: &api::Position) {
     push_number(out, position.offset);
 }
 
-fn open(word: Word) -> String {
-    open_as(word.text())
+fn open(kind: MessageType) -> String {
+    open_as(kind.text())
 }
 
 /// Begins a frame with a `type` that a route may have chosen.
-fn open_as(word: &str) -> String {
+fn open_as(kind: &str) -> String {
     let mut out = String::from("{\"type\":");
-    push_string(&mut out, word);
+    push_string(&mut out, kind);
     out
 }
 
@@ -256,20 +256,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_list_the_types_of_all_frames_of_the_server() {
+    fn message_types_list_those_of_all_frames_of_the_server() {
         let at = LogPosition { epoch: 1, offset: 1 };
         let frames = [
             greeting("a", false, "c", 0),
             pong(0),
-            subscribed(Word::Subscribed.text(), &[], 0),
+            subscribed(MessageType::Subscribed.text(), &[], 0),
             authenticated("ann", 0),
             published("1", "a", &at.into()),
-            position(Word::Position, "a", at),
-            position(Word::Gap, "a", at),
+            position(MessageType::Position, "a", at),
+            position(MessageType::Gap, "a", at),
             error("no", None, None, 0),
         ];
         let types: Vec<String> =
             frames.iter().filter_map(|frame| Some(crate::protocol::raw::event_type(frame)?.into_owned())).collect();
-        assert_eq!(types, Word::ALL.iter().map(|word| word.text()).collect::<Vec<_>>());
+        assert_eq!(types, MessageType::ALL.iter().map(|kind| kind.text()).collect::<Vec<_>>());
     }
 }

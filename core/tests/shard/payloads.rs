@@ -2,7 +2,7 @@
 
 use crate::world::{World, claims, raw, routes, with, with_config, world};
 use parlor_core::limits::Rate;
-use parlor_core::protocol::Word;
+use parlor_core::protocol::MessageType;
 use parlor_core::{Claims, Config, ConnId, Limits, Policy};
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ fn published(world: &mut World, [json, plain]: [ConnId; 2], member: ConnId, data
 
 #[test]
 fn a_client_publishes_no_frame_that_only_the_server_sends() {
-    let told: Vec<&str> = Word::ALL.iter().map(|word| word.text()).chain(["seen"]).collect();
+    let told: Vec<&str> = MessageType::ALL.iter().map(|word| word.text()).chain(["seen"]).collect();
     let routes = routes(&[("/ws/other", "other", Some("seen"))]);
     let limits = Limits { client_publishes: Rate::OFF, client_commands: Rate::OFF, ..Limits::default() };
     let mut world = with_config(Config { limits, routes, policy: Policy::open(), ..Config::default() });

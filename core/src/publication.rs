@@ -69,7 +69,7 @@ pub(crate) fn epoch_text(epoch: u64) -> String {
 
 /// A page of a log.
 #[derive(Clone, Debug)]
-pub(crate) struct Page {
+pub(crate) struct LogPage {
     /// The publications, in the requested order.
     pub publications: Vec<Arc<Publication>>,
     /// The position of the newest publication; `None` when there is no log.

@@ -291,7 +291,7 @@ pub enum Reply {
     /// A page of the connections.
     Connections {
         /// The connections, in the order of the public ids.
-        connections: Vec<Connection>,
+        connections: Vec<ConnectionInfo>,
         /// The last connection of the page, when more follow.
         next: Option<ClientId>,
     },
@@ -301,7 +301,7 @@ pub enum Reply {
 
 /// A connection, as the API returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct ConnectionInfo {
     /// The public id.
     pub client: ClientId,
     /// The user; empty for an anonymous connection.

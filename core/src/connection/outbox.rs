@@ -30,7 +30,7 @@ pub(crate) const PART: usize = 4;
 
 /// The result of a write to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct FlushProgress {
     /// The number of frames that this write completed.
     pub frames: u64,
     /// `true` when the queue is empty now.
@@ -117,7 +117,7 @@ impl Outbox {
 
     /// Records that the socket took `bytes` bytes of the queue, all of which it was offered. O(n) in the frames taken.
     #[inline]
-    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
+    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> FlushProgress {
         self.0.flushed(bytes, refused)
     }
 }
@@ -129,7 +129,7 @@ impl Sealed {
     }
 
     /// Records that the socket took `bytes` bytes. O(n) in the frames taken.
-    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
+    pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> FlushProgress {
         self.0.flushed(bytes, refused)
     }
 
@@ -221,7 +221,7 @@ impl Queue {
         );
     }
 
-    fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> Progress {
+    fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> FlushProgress {
         assert!(bytes <= self.bytes, "more bytes were written than were pending");
         if self.refused {
             self.let_go(bytes, refused);
@@ -253,7 +253,7 @@ impl Queue {
         } else if !self.refused {
             self.refuse(refused);
         }
-        Progress { frames, empty }
+        FlushProgress { frames, empty }
     }
 
     /// Marks the queue as refused and counts its frames as refused. O(n) in the frames.
@@ -335,22 +335,22 @@ mod tests {
         assert_eq!(outbox.push(text("12345678"), &limits(), &mut refused), Ok(false), "exactly outbox_bytes");
         assert_eq!(outbox.push(text("1234567"), &limits(), &mut refused), Ok(false), "nobody has offered them yet");
         assert!(outbox.is_high(&limits()));
-        assert_eq!(outbox.flushed(10, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(10, &mut refused), FlushProgress { frames: 1, empty: false });
         assert_eq!(
             outbox.push(text(""), &limits(), &mut refused),
             Err(Full(Limit::OutboxBytes)),
             "it was offered, and is left"
         );
-        assert_eq!(outbox.flushed(8, &mut refused), Progress { frames: 0, empty: false });
+        assert_eq!(outbox.flushed(8, &mut refused), FlushProgress { frames: 0, empty: false });
         outbox.queue().audit();
-        assert_eq!(outbox.flushed(11, &mut refused), Progress { frames: 2, empty: true });
+        assert_eq!(outbox.flushed(11, &mut refused), FlushProgress { frames: 2, empty: true });
         assert!(!outbox.is_high(&limits()));
         (0..3).for_each(|_| {
             assert!(outbox.push(text("12345678"), &limits(), &mut refused).is_ok(), "it takes everything again")
         });
-        assert_eq!(outbox.flushed(10, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(10, &mut refused), FlushProgress { frames: 1, empty: false });
         assert_eq!(outbox.push(text(""), &limits(), &mut refused), Err(Full(Limit::OutboxBytes)), "even the smallest");
-        assert_eq!(outbox.flushed(11, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(11, &mut refused), FlushProgress { frames: 1, empty: false });
         assert_eq!(outbox.push(text("123456789"), &limits(), &mut refused), Err(Full(Limit::FrameBytes)));
         assert_eq!(outbox.push(text("12345"), &limits(), &mut refused), Ok(false));
         assert_eq!(
@@ -418,12 +418,12 @@ mod tests {
         assert_eq!(outbox.pong(Frame::pong(b"2"), &mut refused), (false, true));
         let expected = [&text("ab").bytes()[1..], Frame::pong(b"2").bytes(), text("cd").bytes()].concat();
         assert_eq!(written(outbox.queue()), expected);
-        assert_eq!(outbox.flushed(4, &mut refused), Progress { frames: 1, empty: false });
+        assert_eq!(outbox.flushed(4, &mut refused), FlushProgress { frames: 1, empty: false });
         outbox.queue().audit();
         outbox.pong(Frame::pong(b"3"), &mut refused);
         let expected = [&Frame::pong(b"2").bytes()[1..], Frame::pong(b"3").bytes(), text("cd").bytes()].concat();
         assert_eq!(written(outbox.queue()), expected, "a Pong that has begun is finished first");
-        assert_eq!(outbox.flushed(expected.len(), &mut refused), Progress { frames: 3, empty: true });
+        assert_eq!(outbox.flushed(expected.len(), &mut refused), FlushProgress { frames: 3, empty: true });
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::map::Keys;
 use crate::names::RoomName;
 use crate::protocol::shapes::{publication_bytes, replayed_bytes};
-use crate::publication::{LogPosition, Page, Publication, Replay, Replayed, epoch_text};
+use crate::publication::{LogPage, LogPosition, Publication, Replay, Replayed, epoch_text};
 use crate::time::{Deadline, Instant};
 use crate::timers::Armed;
 use alloc::collections::VecDeque;
@@ -175,7 +175,7 @@ impl Log {
     ///
     /// # Errors
     /// Returns 112 when the position is of another epoch.
-    pub fn page(&self, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
+    pub fn page(&self, query: &HistoryQuery, limits: &Limits) -> Result<LogPage, Error> {
         let since = query.since.as_ref();
         if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != epoch_text(self.epoch)) {
             return Err(ErrorCode::Unrecoverable.into());
@@ -202,7 +202,7 @@ impl Log {
             let above = since.map_or(0, |since| since.offset);
             all.skip_while(|publication| publication.offset <= above).take(most).take_while(fits).cloned().collect()
         };
-        Ok(Page { publications, position: Some(self.position()) })
+        Ok(LogPage { publications, position: Some(self.position()) })
     }
 
     /// Returns the time at which the oldest retained publication reaches `age`; none when none is retained.

@@ -18,7 +18,7 @@ use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::link::{JoinId, PresenceQuery};
 use crate::map::{Keys, Map};
 use crate::names::RoomName;
-use crate::publication::{Draft, LogPosition, Page, Publication, Replay};
+use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
@@ -271,10 +271,10 @@ impl Home {
         }
     }
 
-    fn history(&self, room: &RoomName, query: &HistoryQuery, limits: &Limits) -> Result<Page, Error> {
+    fn history(&self, room: &RoomName, query: &HistoryQuery, limits: &Limits) -> Result<LogPage, Error> {
         match self.find(room) {
             Some(at) => self.logs[at as usize].page(query, limits),
-            None => Ok(Page { position: None, ..self.new_log(room).page(query, limits)? }),
+            None => Ok(LogPage { position: None, ..self.new_log(room).page(query, limits)? }),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::link::{Caller, Origin};
 use crate::names::RoomName;
 use crate::protocol::centrifuge;
 use crate::protocol::plain;
-use crate::publication::{LogPosition, Page, Publication};
+use crate::publication::{LogPage, LogPosition, Publication};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -29,7 +29,7 @@ impl Hub {
     }
 
     /// The home has read a log.
-    pub(super) fn history_read(&mut self, from: Origin, room: &RoomName, result: Result<Page, Error>) {
+    pub(super) fn history_read(&mut self, from: Origin, room: &RoomName, result: Result<LogPage, Error>) {
         match from {
             Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
             Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
@@ -37,7 +37,7 @@ impl Hub {
                 Err(error) => hub.fail(slot, id, &error),
             }),
             Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
-                if let Ok(Page { position: Some(position), .. }) = result {
+                if let Ok(LogPage { position: Some(position), .. }) = result {
                     hub.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, position));
                 }
             }),
@@ -96,7 +96,7 @@ impl Hub {
     }
 }
 
-fn history_reply(page: Page) -> Reply {
+fn history_reply(page: LogPage) -> Reply {
     let publication = |publication: &Arc<Publication>| PublicationView {
         offset: publication.offset,
         data: publication.draft.data.clone(),

@@ -4,7 +4,7 @@ use super::Hub;
 use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
-use crate::connection::outbox::{Progress, Queue};
+use crate::connection::outbox::{FlushProgress, Queue};
 use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
-    fn watch_progress(&mut self, slot: Slot, bytes: usize, progress: Progress) {
+    fn watch_progress(&mut self, slot: Slot, bytes: usize, progress: FlushProgress) {
         let armed = self.conns[slot].deadlines.get(Timer::Write).is_set();
         if progress.empty {
             if armed {

@@ -7,7 +7,7 @@ use super::Hub;
 use super::agenda::Work;
 use super::walk::{COMPARED_PER_PLACE, Found, PLACES_PER_STEP, Walk, WalkOver};
 use crate::api::json::{connection_bytes, room_bytes};
-use crate::api::{Connection, Reply};
+use crate::api::{ConnectionInfo, Reply};
 use crate::connection::{Conn, Protocol};
 use crate::glob::Glob;
 use crate::ids::{ClientId, Slot};
@@ -109,8 +109,8 @@ impl Hub {
         self.registry.membership_states(conn.id.slot).filter(|(_, member)| *member).map(|(room, _)| room)
     }
 
-    fn describe(&self, conn: &Conn) -> Connection {
-        Connection {
+    fn describe(&self, conn: &Conn) -> ConnectionInfo {
+        ConnectionInfo {
             client: conn.client,
             user: user_of(conn).cloned().unwrap_or_else(UserId::anonymous),
             protocol: protocol(conn),

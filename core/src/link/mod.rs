@@ -6,7 +6,7 @@ use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::CallId;
 use crate::json::Json;
 use crate::names::RoomName;
-use crate::publication::{Draft, LogPosition, Page, Publication, Replay, Replayed};
+use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,7 +44,7 @@ pub(crate) enum HomeEvent {
     /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
     Published { from: Origin, room: RoomName, position: Option<LogPosition> },
     /// A page of the log.
-    History { from: Origin, room: RoomName, result: Result<Page, Error> },
+    History { from: Origin, room: RoomName, result: Result<LogPage, Error> },
     /// The members of the room; `None` when their list exceeds the bound of the answer.
     Presence { from: Origin, members: Option<Vec<Arc<ClientInfo>>> },
     /// The number of connections in the room and the number of their users; all anonymous connections count as one

@@ -67,7 +67,7 @@ pub struct Claims {
 
 /// The claims that are used, as JSON text.
 #[derive(Deserialize)]
-struct Written<'a> {
+struct RawClaims<'a> {
     #[serde(borrow, default)]
     sub: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -101,7 +101,7 @@ impl Claims {
     /// Returns [`BadToken::Malformed`] when the payload is not a JSON object or has a claim twice, [`BadToken::Claim`]
     /// when a claim has the wrong type.
     pub fn parse(json: &str) -> Result<Self, BadToken> {
-        let written: Written<'_> = raw::object(json).map_err(|_| BadToken::Malformed)?;
+        let written: RawClaims<'_> = raw::object(json).map_err(|_| BadToken::Malformed)?;
         let aud = match claim::<Audience>("aud", written.aud)? {
             None => Vec::new(),
             Some(Audience::One(one)) => alloc::vec![one],

@@ -1,6 +1,6 @@
 //! The bodies of answers.
 
-use crate::api::{Connection, Info, Position, PublicationView, Reply};
+use crate::api::{ConnectionInfo, Info, Position, PublicationView, Reply};
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo};
 use crate::limits::LimitRow;
@@ -145,9 +145,9 @@ fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>)
     push_cursor(out, next);
 }
 
-fn push_connections(out: &mut String, connections: &[Connection], next: Option<ClientId>) {
+fn push_connections(out: &mut String, connections: &[ConnectionInfo], next: Option<ClientId>) {
     out.push_str("{\"connections\":");
-    push_map(out, connections, |out, Connection { client, user, protocol, channels }| {
+    push_map(out, connections, |out, ConnectionInfo { client, user, protocol, channels }| {
         out.push('"');
         push_number(out, client);
         out.push_str("\":{\"user\":");

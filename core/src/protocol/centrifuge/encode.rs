@@ -6,7 +6,7 @@ use crate::ids::ClientInfo;
 use crate::names::RoomName;
 use crate::protocol::raw::{push_number, push_string};
 use crate::protocol::shapes::{push_info, push_members_within, push_position, push_publication, push_publications};
-use crate::publication::{Page, Publication};
+use crate::publication::{LogPage, Publication};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -89,7 +89,7 @@ pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
 }
 
 /// Encodes the reply to `history`.
-pub(crate) fn history(id: u64, page: &Page) -> String {
+pub(crate) fn history(id: u64, page: &LogPage) -> String {
     let mut out = open_reply(id, "history");
     out.push('{');
     push_publications(&mut out, &page.publications);

@@ -49,7 +49,7 @@ fn paths_lead_to_rooms() {
         ("/ws/a?since=x", "since is <epoch>:<offset>"),
         ("/ws/a?since=x:-1", "since is <epoch>:<offset>"),
         ("/ws?room=a&room=b&since=x:1", "with several rooms since must be <room>:<epoch>:<offset>"),
-        ("/ws/a?since=x:1&history=5", "exclude each other"),
+        ("/ws/a?since=x:1&history=5", "use since or history, not both"),
         ("/ws/a?history=x", "a number up to 100"),
         ("/ws/a?positions=1", "positions must be on or off"),
         ("/ws/a?greeting=no", "greeting must be on or off"),

@@ -100,8 +100,8 @@ fn a_parameter_that_would_be_passed_over_is_refused() {
     let mut routes = Routes::default();
     routes.add("/ws/pipeline/{id}", "pipeline_{id}", None).expect("a good route");
     for (query, words) in [
-        ("position=on", "position is no parameter of the URL; did you mean positions?"),
-        ("a=b&Positions=on", "Positions is no parameter of the URL; did you mean positions?"),
+        ("position=on", "unknown parameter position in the URL; did you mean positions?"),
+        ("a=b&Positions=on", "unknown parameter Positions in the URL; did you mean positions?"),
         ("positoins=on", "did you mean positions?"),
         ("histroy=5", "did you mean history?"),
         ("sinse=a:1", "did you mean since?"),
@@ -109,7 +109,7 @@ fn a_parameter_that_would_be_passed_over_is_refused() {
         ("greetings=off", "did you mean greeting?"),
         ("reeting=off", "did you mean greeting?"),
         ("rooms=b", "did you mean room?"),
-        ("room=b", "the path names the room already"),
+        ("room=b", "the path already names a room"),
     ] {
         for path in ["/ws/a", "/ws/pipeline/7"] {
             let Err(RouteError::Bad(message)) = rooms(&routes, &format!("{path}?{query}")) else {

@@ -1,4 +1,5 @@
-//! The layout of the sources: no file imports in a circle, and no word is in use that another one has replaced.
+//! The layout of the sources: no file imports in a circle, no word is in use that another one has replaced, and no two types
+//! share a name.
 //!
 //! Two files that need each other are one idea in two places, or share a third one that has no name yet.
 //!
@@ -97,6 +98,28 @@ fn replaced_words_are_no_identifiers() {
             }
         }
     }
+}
+
+/// Names that two types have by design: HTTP's word for where a page is from, and the link's for who asks.
+const SHARED: &[&str] = &["Origin"];
+
+#[test]
+fn no_two_types_of_the_workspace_share_a_name() {
+    let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in ["core", "shell", "sim"] {
+        for file in Package::read(package).files.values() {
+            let words: Vec<&str> =
+                file.code.split(|character| !is_word(character)).filter(|word| !word.is_empty()).collect();
+            let is_type =
+                |two: &&[&str]| ["struct", "enum", "trait"].contains(&two[0]) && two[1].starts_with(char::is_uppercase);
+            for two in words.windows(2).filter(is_type) {
+                owners.entry(two[1].into()).or_default().insert(format!("{package}: {}", file.name));
+            }
+        }
+    }
+    let shared: BTreeMap<_, _> =
+        owners.into_iter().filter(|(name, files)| files.len() > 1 && !SHARED.contains(&name.as_str())).collect();
+    assert!(shared.is_empty(), "{shared:#?}");
 }
 
 #[test]

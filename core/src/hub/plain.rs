@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::names::RoomName;
-use crate::protocol::plain::{self, BadMessage, ClientMessage};
+use crate::protocol::plain::{self, BadMessage, PlainMessage};
 use crate::publication::Replay;
 use crate::token::validate::{Flaw, Identity, TokenVerdict, Untimely};
 use alloc::boxed::Box;
@@ -51,8 +51,8 @@ impl Hub {
         let Some(open) = self.conns[slot].open() else { return };
         match (message, &open.stage) {
             (Ok(message), Stage::Ready) => self.plain_command(slot, id, message),
-            (Ok(ClientMessage::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
-            (Ok(ClientMessage::Auth { token }), _) => {
+            (Ok(PlainMessage::Auth { token }), _) if token.is_empty() => self.close(slot, CloseCause::TokenRequired),
+            (Ok(PlainMessage::Auth { token }), _) => {
                 let connect = PendingConnect { plain_id: id, ..PendingConnect::default() };
                 self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect)));
             }
@@ -160,17 +160,17 @@ impl Hub {
         }
     }
 
-    fn plain_command(&mut self, slot: Slot, id: Option<Json>, message: ClientMessage) {
+    fn plain_command(&mut self, slot: Slot, id: Option<Json>, message: PlainMessage) {
         match message {
-            ClientMessage::Auth { token } if token.is_empty() => {
+            PlainMessage::Auth { token } if token.is_empty() => {
                 self.enqueue_plain_error(slot, id.as_deref(), TOKEN_REQUIRED)
             }
-            ClientMessage::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
-            ClientMessage::Ping => self.enqueue_text(slot, &plain::pong(self.now.unix_ms)),
-            ClientMessage::Subscribe { events } => self.filter(slot, id.as_deref(), events),
-            ClientMessage::Publish { room, data } => self.plain_publish(slot, room, data, id),
-            ClientMessage::Position => self.send_positions(slot),
-            ClientMessage::Unknown => self.totals.unknown_types += 1,
+            PlainMessage::Auth { token } => self.authenticate(slot, token, PendingAuth::Auth { id }),
+            PlainMessage::Ping => self.enqueue_text(slot, &plain::pong(self.now.unix_ms)),
+            PlainMessage::Subscribe { events } => self.filter(slot, id.as_deref(), events),
+            PlainMessage::Publish { room, data } => self.plain_publish(slot, room, data, id),
+            PlainMessage::Position => self.send_positions(slot),
+            PlainMessage::Unknown => self.totals.unknown_types += 1,
         }
     }
 

@@ -54,7 +54,7 @@ message_types! {
 
 /// A message of a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ClientMessage {
+pub(crate) enum PlainMessage {
     /// Presents a token.
     Auth { token: String },
     /// Asks for a [`MessageType::Pong`].
@@ -95,7 +95,7 @@ pub(crate) struct Incoming {
     /// The `id` that the answer repeats: any JSON text.
     pub id: Option<Json>,
     /// The message, or the error in it.
-    pub message: Result<ClientMessage, BadMessage>,
+    pub message: Result<PlainMessage, BadMessage>,
 }
 
 /// The error in a message.
@@ -114,7 +114,7 @@ pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     };
     let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
     let Some(kind) = kind.map(RawValue::get).filter(|kind| known.contains(kind)) else {
-        return Incoming { id: None, message: Ok(ClientMessage::Unknown) };
+        return Incoming { id: None, message: Ok(PlainMessage::Unknown) };
     };
     match id.map(|id| readable::check(id.get(), limits)) {
         Some(Err(wrong)) => Incoming { id: None, message: Err(BadMessage::Field(wrong.error("id"))) },
@@ -122,17 +122,17 @@ pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
     }
 }
 
-fn known_message(kind: &str, text: &str) -> Result<ClientMessage, Error> {
+fn known_message(kind: &str, text: &str) -> Result<PlainMessage, Error> {
     let bad = |words: Cow<'static, str>| Error::new(ErrorCode::BadRequest, words);
     let fields: MessageFields<'_> = object(text).map_err(|words| bad(words.into()))?;
     Ok(match kind {
-        "\"auth\"" => ClientMessage::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
-        "\"ping\"" => ClientMessage::Ping,
-        "\"position\"" => ClientMessage::Position,
-        "\"subscribe\"" => ClientMessage::Subscribe { events: fields.events.unwrap_or_default() },
+        "\"auth\"" => PlainMessage::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
+        "\"ping\"" => PlainMessage::Ping,
+        "\"position\"" => PlainMessage::Position,
+        "\"subscribe\"" => PlainMessage::Subscribe { events: fields.events.unwrap_or_default() },
         _ => {
             let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
-            ClientMessage::Publish { room: fields.room, data: Json::from(data) }
+            PlainMessage::Publish { room: fields.room, data: Json::from(data) }
         }
     })
 }

@@ -11,7 +11,7 @@ type LogId = (String, String);
 
 /// Messages that clients and backends have published.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedMessages {
     /// Each message with its payload, and the rooms that it is for; the one without a name is for those told without one.
     sent: BTreeMap<u64, (Value, Vec<String>)>,
     /// Which message is known to be at which place.
@@ -29,7 +29,7 @@ pub(super) fn broken(expected: impl std::fmt::Display, saw: impl std::fmt::Displ
     Err(Failure::new(Guarantee::G5, expected, saw))
 }
 
-impl Accepted {
+impl AcceptedMessages {
     /// Records a publication.
     pub(super) fn put_in(&mut self, room: &str, data: &Value) {
         let (_, rooms) = self.sent.entry(number(data)).or_insert_with(|| (data.clone(), Vec::new()));

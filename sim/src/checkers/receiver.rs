@@ -1,6 +1,6 @@
 //! Publications that come to one connection, room by room.
 
-use super::accepted::{Accepted, broken, number};
+use super::accepted::{AcceptedMessages, broken, number};
 use crate::checkers::checker::Checked;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// It reads that it is in a room, and what it has missed there.
-    pub(super) fn enters(&mut self, room: &str, place: &Value, accepted: &mut Accepted) -> Checked {
+    pub(super) fn enters(&mut self, room: &str, place: &Value, accepted: &mut AcceptedMessages) -> Checked {
         let run = self.runs.entry(room.into()).or_default();
         let epoch = place["epoch"].as_str().unwrap_or_default();
         if run.epoch != epoch {
@@ -76,7 +76,7 @@ impl Receiver {
     }
 
     /// A message of a room comes, and says so.
-    pub(super) fn gets(&mut self, room: &str, publication: &Value, accepted: &mut Accepted) -> Checked {
+    pub(super) fn gets(&mut self, room: &str, publication: &Value, accepted: &mut AcceptedMessages) -> Checked {
         let data = &publication["data"];
         let Some(run) = self.runs.get_mut(room) else {
             return broken("messages of rooms that it is in alone", format_args!("{data} in {room:?}"));
@@ -99,7 +99,7 @@ impl Receiver {
     }
 
     /// A message comes as it was published: which room it is of, only its number tells.
-    pub(super) fn gets_plain(&mut self, data: &Value, accepted: &Accepted) -> Checked {
+    pub(super) fn gets_plain(&mut self, data: &Value, accepted: &AcceptedMessages) -> Checked {
         let number = number(data);
         let Some((sent, rooms)) = accepted.sent(number) else { return broken("what was put in", data) };
         if sent != data {
@@ -121,7 +121,7 @@ impl Receiver {
     }
 
     /// Whether no message came more often than there are rooms that it was put into.
-    fn comes_once(&mut self, data: &Value, accepted: &Accepted) -> Checked {
+    fn comes_once(&mut self, data: &Value, accepted: &AcceptedMessages) -> Checked {
         let times = self.times.entry(number(data)).or_default();
         *times += 1;
         let most = accepted.sent(number(data)).map_or(0, |(_, rooms)| rooms.len());
@@ -129,7 +129,7 @@ impl Receiver {
     }
 
     /// Its socket is offered so much: with the last byte of it, it has all that was accepted until now.
-    pub(super) fn is_offered(&mut self, bytes: usize, accepted: &Accepted) {
+    pub(super) fn is_offered(&mut self, bytes: usize, accepted: &AcceptedMessages) {
         let runs = self.runs.iter().filter(|_| !self.ended);
         let due = |(room, run): (&String, &RoomStream)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
@@ -140,7 +140,7 @@ impl Receiver {
     }
 
     /// Its socket took so much.
-    pub(super) fn took(&mut self, client: usize, bytes: usize, accepted: &Accepted) -> Checked {
+    pub(super) fn took(&mut self, client: usize, bytes: usize, accepted: &AcceptedMessages) -> Checked {
         let Some(due) = &mut self.due else { return Ok(()) };
         due.bytes = due.bytes.saturating_sub(bytes);
         if due.bytes > 0 {
@@ -151,14 +151,14 @@ impl Receiver {
     }
 
     /// Whether it has all that was accepted in its rooms.
-    pub(super) fn lacks_nothing(&self, client: usize, accepted: &Accepted) -> Checked {
+    pub(super) fn lacks_nothing(&self, client: usize, accepted: &AcceptedMessages) -> Checked {
         self.runs.iter().try_for_each(|(room, run)| {
             let top = accepted.top(&(room.clone(), run.epoch.clone()));
             self.lacks(client, &run.debt(room, top), accepted)
         })
     }
 
-    fn lacks(&self, client: usize, debt: &Debt, accepted: &Accepted) -> Checked {
+    fn lacks(&self, client: usize, debt: &Debt, accepted: &AcceptedMessages) -> Checked {
         let Debt { room, epoch, top, owed } = debt;
         let is_sure = |run: &&RoomStream| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
         let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
@@ -176,7 +176,7 @@ impl Receiver {
     }
 
     /// Whether a plain client got what is known to be between these places.
-    fn has(&self, room: &str, after: u64, to: u64, accepted: &Accepted) -> Checked {
+    fn has(&self, room: &str, after: u64, to: u64, accepted: &AcceptedMessages) -> Checked {
         let Some(run) = self.runs.get(room).filter(|_| !self.blurred) else { return Ok(()) };
         let log = (room.to_owned(), run.epoch.clone());
         match accepted.between(&log, after, to).find(|number| !self.times.contains_key(number)) {

@@ -1,7 +1,7 @@
 //! G5, as a receiver can state it: in each room, from its join to its leave, it receives what was accepted meanwhile, as
 //! it was put in, once, in one order for all, and without a hole; only a close ends that early.
 
-use super::accepted::{Accepted, number};
+use super::accepted::{AcceptedMessages, number};
 use super::calls::parts;
 use super::receiver::Receiver;
 use crate::checkers::checker::{Checked, Checker};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// The streams of all clients.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
-    accepted: Accepted,
+    accepted: AcceptedMessages,
     receivers: BTreeMap<usize, Receiver>,
 }
 

@@ -64,10 +64,10 @@ impl Hub {
     /// The token that came with `connect` was checked.
     pub(super) fn json_authenticated(&mut self, slot: Slot, mut connect: PendingConnect, verdict: TokenVerdict) {
         match verdict {
-            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
-            TokenVerdict::Untimely(untimely) => {
+            TokenVerdict::Bad(error) => self.refuse_token(slot, &error),
+            TokenVerdict::OutsideValidity(outside) => {
                 self.connect_refused(slot);
-                self.fail(slot, connect.id, &untimely.error());
+                self.fail(slot, connect.id, &outside.error());
             }
             TokenVerdict::Good(identity) => {
                 connect.ttl = identity.ttl();
@@ -83,9 +83,9 @@ impl Hub {
     /// The token that came with `refresh` was checked.
     pub(super) fn json_refreshed(&mut self, slot: Slot, id: u64, verdict: TokenVerdict) {
         match verdict {
-            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
+            TokenVerdict::Bad(error) => self.refuse_token(slot, &error),
             // SDKs take an error here for final; closed, they come back with a token that is new.
-            TokenVerdict::Untimely(untimely) => self.close_untimely(slot, untimely),
+            TokenVerdict::OutsideValidity(outside) => self.close_outside_validity(slot, outside),
             TokenVerdict::Good(identity) => {
                 let Some(open) = self.conns[slot].open() else { return };
                 if open.info.user != identity.user {

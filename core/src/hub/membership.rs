@@ -22,7 +22,7 @@ use crate::protocol::centrifuge::PresenceEvent;
 use crate::protocol::plain;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
-use crate::token::validate::{Flaw, TokenVerdict};
+use crate::token::validate::{TokenError, TokenVerdict};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -166,7 +166,7 @@ impl Hub {
 
     /// The token that came with a `sub_refresh` was checked.
     pub(super) fn room_refreshed(&mut self, slot: Slot, id: u64, room: &RoomName, verdict: TokenVerdict) {
-        if matches!(verdict, TokenVerdict::Untimely(_)) {
+        if matches!(verdict, TokenVerdict::OutsideValidity(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
         }
@@ -194,8 +194,8 @@ impl Hub {
     fn grant_for(&mut self, slot: Slot, room: &RoomName, verdict: TokenVerdict) -> Result<Grant, Error> {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
-            TokenVerdict::Untimely(untimely) => return Err(untimely.error()),
-            TokenVerdict::Bad(flaw) => return Err(flaw.error()),
+            TokenVerdict::OutsideValidity(outside) => return Err(outside.error()),
+            TokenVerdict::Bad(error) => return Err(error.error()),
         };
         let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let wrong = if identity.user != open.info.user {
@@ -207,7 +207,7 @@ impl Hub {
         };
         if let Some(wrong) = wrong {
             self.token_refused(slot, wrong);
-            return Err(Flaw::content(wrong).error());
+            return Err(TokenError::content(wrong).error());
         }
         let (until, ttl) = (identity.until, identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));

@@ -15,7 +15,7 @@ use crate::link::{HomeRequest, Origin};
 use crate::names::RoomName;
 use crate::protocol::plain::{self, BadMessage, PlainMessage};
 use crate::publication::Replay;
-use crate::token::validate::{Flaw, Identity, TokenVerdict, Untimely};
+use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -74,9 +74,11 @@ impl Hub {
                 self.enqueue_token_error(slot, id, &verdict);
                 self.enter_plain(slot, rooms);
             }
-            TokenVerdict::Bad(flaw) => self.refuse_token(slot, &flaw),
-            TokenVerdict::Untimely(Untimely::Early) => self.close_untimely(slot, Untimely::Early),
-            TokenVerdict::Untimely(Untimely::Late) => self.close(slot, CloseCause::InvalidToken),
+            TokenVerdict::Bad(error) => self.refuse_token(slot, &error),
+            TokenVerdict::OutsideValidity(OutsideValidity::NotYetValid) => {
+                self.close_outside_validity(slot, OutsideValidity::NotYetValid)
+            }
+            TokenVerdict::OutsideValidity(OutsideValidity::Expired) => self.close(slot, CloseCause::InvalidToken),
         }
     }
 
@@ -86,8 +88,8 @@ impl Hub {
         let identity = match verdict {
             TokenVerdict::Good(identity) => identity,
             // As in json: closed, it comes back with a token that is new.
-            TokenVerdict::Untimely(untimely) if !open.info.user.is_anonymous() => {
-                return self.close_untimely(slot, untimely);
+            TokenVerdict::OutsideValidity(outside) if !open.info.user.is_anonymous() => {
+                return self.close_outside_validity(slot, outside);
             }
             verdict => return self.enqueue_token_error(slot, id, &verdict),
         };
@@ -101,11 +103,11 @@ impl Hub {
     /// Enqueues the error of a token that is not valid, with the limit that it exceeds.
     fn enqueue_token_error(&mut self, slot: Slot, id: Option<&str>, verdict: &TokenVerdict) {
         match verdict {
-            TokenVerdict::Bad(flaw @ Flaw::Content { .. }) => {
-                flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
-                self.enqueue_plain_error(slot, id, &format!("{INVALID_TOKEN}: {flaw}"));
+            TokenVerdict::Bad(error @ TokenError::Content { .. }) => {
+                error.limit().into_iter().for_each(|limit| self.count_limit(limit));
+                self.enqueue_plain_error(slot, id, &format!("{INVALID_TOKEN}: {error}"));
             }
-            TokenVerdict::Untimely(untimely) => self.answer_plain(slot, id, &untimely.error()),
+            TokenVerdict::OutsideValidity(outside) => self.answer_plain(slot, id, &outside.error()),
             _ => self.enqueue_plain_error(slot, id, INVALID_TOKEN),
         }
     }

@@ -16,7 +16,7 @@ use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::names::{RoomName, UserId};
 use crate::publication::Replay;
-use crate::token::validate::{Flaw, Identity, Untimely, Validator};
+use crate::token::validate::{Identity, OutsideValidity, TokenError, Validator};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -105,14 +105,14 @@ impl Hub {
     }
 
     /// Ends a connection that has shown a token which proves nothing.
-    pub(super) fn refuse_token(&mut self, slot: Slot, flaw: &Flaw) {
-        flaw.limit().into_iter().for_each(|limit| self.count_limit(limit));
-        self.close_with(slot, CloseCause::InvalidToken, flaw.close_reason());
+    pub(super) fn refuse_token(&mut self, slot: Slot, error: &TokenError) {
+        error.limit().into_iter().for_each(|limit| self.count_limit(limit));
+        self.close_with(slot, CloseCause::InvalidToken, error.close_reason());
     }
 
     /// Ends a connection whose token is not valid at this moment.
-    pub(super) fn close_untimely(&mut self, slot: Slot, untimely: Untimely) {
-        self.close_with(slot, CloseCause::Expired, untimely.close_reason());
+    pub(super) fn close_outside_validity(&mut self, slot: Slot, outside: OutsideValidity) {
+        self.close_with(slot, CloseCause::Expired, outside.close_reason());
     }
 
     /// Gives a connection to its user. Returns the rooms that it is put into because of that, each with the reasons

@@ -20,26 +20,26 @@ use core::time::Duration;
 pub(crate) enum TokenVerdict {
     Good(Identity),
     /// Not valid at the current time; a new token, or the same one later, may be valid.
-    Untimely(Untimely),
+    OutsideValidity(OutsideValidity),
     /// Never valid.
-    Bad(Flaw),
+    Bad(TokenError),
 }
 
 /// The reason for which a token is not valid at the current time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Untimely {
+pub(crate) enum OutsideValidity {
     /// The `nbf` is in the future.
-    Early,
+    NotYetValid,
     /// The `exp` is in the past.
-    Late,
+    Expired,
 }
 
-impl Untimely {
+impl OutsideValidity {
     /// Returns the error for a command with this token: SDKs get a new token and repeat the command.
     pub fn error(self) -> Error {
         match self {
-            Self::Early => Error::new(ErrorCode::TokenExpired, "token is not valid yet"),
-            Self::Late => ErrorCode::TokenExpired.into(),
+            Self::NotYetValid => Error::new(ErrorCode::TokenExpired, "token is not valid yet"),
+            Self::Expired => ErrorCode::TokenExpired.into(),
         }
     }
 
@@ -47,22 +47,22 @@ impl Untimely {
     /// token.
     pub fn close_reason(self) -> CloseReason {
         match self {
-            Self::Early => CloseReason::fixed(CloseCause::Expired.reason().code(), "token is not valid yet"),
-            Self::Late => CloseCause::Expired.reason(),
+            Self::NotYetValid => CloseReason::fixed(CloseCause::Expired.reason().code(), "token is not valid yet"),
+            Self::Expired => CloseCause::Expired.reason(),
         }
     }
 }
 
 /// The reason for which a token is never valid.
 #[derive(Debug)]
-pub(crate) enum Flaw {
+pub(crate) enum TokenError {
     /// The verifier rejects the token. The client is not told the reason, which would help to forge one.
     Unverified(BadToken),
     /// A claim has a value that is not allowed.
     Content { words: Cow<'static, str>, limit: Option<Limit> },
 }
 
-impl Flaw {
+impl TokenError {
     pub fn content(words: impl Into<Cow<'static, str>>) -> Self {
         Self::Content { words: words.into(), limit: None }
     }
@@ -104,7 +104,7 @@ impl Flaw {
     }
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unverified(why) => write!(f, "{why}"),
@@ -137,9 +137,9 @@ impl TokenVerdict {
     /// Returns the verdict for a use as a connection token, which must not have a `channel`.
     pub fn of_connection(self) -> Self {
         match self {
-            Self::Good(Identity { channel: Some(_), .. }) => {
-                Self::Bad(Flaw::content("it has the claim channel, so it is valid for a room and not for a connection"))
-            }
+            Self::Good(Identity { channel: Some(_), .. }) => Self::Bad(TokenError::content(
+                "it has the claim channel, so it is valid for a room and not for a connection",
+            )),
             other => other,
         }
     }
@@ -148,9 +148,9 @@ impl TokenVerdict {
     pub fn failure(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Good(_) => None,
-            Self::Untimely(Untimely::Early) => Some(&"its nbf is in the future"),
-            Self::Untimely(Untimely::Late) => Some(&"its exp has passed"),
-            Self::Bad(flaw) => Some(flaw),
+            Self::OutsideValidity(OutsideValidity::NotYetValid) => Some(&"its nbf is in the future"),
+            Self::OutsideValidity(OutsideValidity::Expired) => Some(&"its exp has passed"),
+            Self::Bad(error) => Some(error),
         }
     }
 }
@@ -167,53 +167,54 @@ impl Validator<'_> {
     pub fn evaluate(self, verified: Result<VerifiedClaims, BadToken>) -> TokenVerdict {
         let claims = match verified {
             Ok(claims) => claims.into_claims(),
-            Err(why) => return TokenVerdict::Bad(Flaw::Unverified(why)),
+            Err(why) => return TokenVerdict::Bad(TokenError::Unverified(why)),
         };
-        if let Some(untimely) = self.untimely(&claims) {
-            return TokenVerdict::Untimely(untimely);
+        if let Some(outside) = self.check_validity(&claims) {
+            return TokenVerdict::OutsideValidity(outside);
         }
         match self.identity(claims) {
             Ok(identity) => TokenVerdict::Good(identity),
-            Err(flaw) => TokenVerdict::Bad(flaw),
+            Err(error) => TokenVerdict::Bad(error),
         }
     }
 
     /// Clocks differ, so a token is valid from `token_leeway` before its `nbf` until `token_leeway` after its `exp`.
-    fn untimely(self, claims: &Claims) -> Option<Untimely> {
+    fn check_validity(self, claims: &Claims) -> Option<OutsideValidity> {
         let now = i128::from(self.now.unix_ms);
         let leeway = i128::try_from(self.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
         let at = |seconds: i64| i128::from(seconds) * 1000;
         if claims.exp.is_some_and(|exp| at(exp) + leeway <= now) {
-            Some(Untimely::Late)
+            Some(OutsideValidity::Expired)
         } else if claims.nbf.is_some_and(|nbf| at(nbf) > now + leeway) {
-            Some(Untimely::Early)
+            Some(OutsideValidity::NotYetValid)
         } else {
             None
         }
     }
 
-    fn identity(self, claims: Claims) -> Result<Identity, Flaw> {
+    fn identity(self, claims: Claims) -> Result<Identity, TokenError> {
         let max = self.limits.room_name_bytes;
         let user = if claims.sub.is_empty() { Ok(UserId::anonymous()) } else { UserId::parse(&claims.sub, max) };
-        let user = user.map_err(|wrong| Flaw::of_name("sub", wrong))?;
+        let user = user.map_err(|wrong| TokenError::of_name("sub", wrong))?;
         let mut known = BTreeSet::new();
         let mut channels: Vec<RoomName> = Vec::new();
         for channel in &claims.channels {
-            let room = RoomName::parse_for_client(channel, max).map_err(|wrong| Flaw::of_name("channels", wrong))?;
+            let room =
+                RoomName::parse_for_client(channel, max).map_err(|wrong| TokenError::of_name("channels", wrong))?;
             if known.insert(room.clone()) {
                 channels.push(room);
             }
         }
         if let Some(channel) = &claims.channel {
-            RoomName::parse_for_client(channel, max).map_err(|wrong| Flaw::of_name("channel", wrong))?;
+            RoomName::parse_for_client(channel, max).map_err(|wrong| TokenError::of_name("channel", wrong))?;
         }
         let info = claims.info.as_deref().unwrap_or_default();
         let most = self.limits.info_bytes;
         if info.len() > most {
             let words = format!("info has more than {most} bytes");
-            return Err(Flaw::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
+            return Err(TokenError::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
         }
-        readable::check(info, self.limits).map_err(|wrong| Flaw::of_error(wrong.error("info")))?;
+        readable::check(info, self.limits).map_err(|wrong| TokenError::of_error(wrong.error("info")))?;
         let left = claims.exp.map(|exp| self.time_to(exp));
         let until = Deadline::from_option(claims.exp.map(|exp| self.end_of(exp)));
         Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })

@@ -46,8 +46,8 @@ fn a_violation_is_followed_by_a_close_and_the_end_of_the_stream_at_once() {
         (vec![0x81, 2, b'{', b'}'], CloseCause::Protocol),
         (frame(0x80 | BINARY, b"x"), CloseCause::Binary),
         (frame(0x80 | TEXT, b"\xff"), CloseCause::Utf8),
-        (frame(0x80 | TEXT, &[b' '; 4097]), CloseCause::TooLarge),
-        (frame(0x80 | CLOSE, &999_u16.to_be_bytes()), CloseCause::Protocol),
+        (frame(0x80 | TEXT, [b' '; 4097]), CloseCause::TooLarge),
+        (frame(0x80 | CLOSE, 999_u16.to_be_bytes()), CloseCause::Protocol),
         (frame(0x80 | CLOSE, b"\x03"), CloseCause::Protocol),
     ] {
         let mut world =
@@ -56,7 +56,7 @@ fn a_violation_is_followed_by_a_close_and_the_end_of_the_stream_at_once() {
         let start = Instant::now();
         client.send_raw(&broken);
         // What is on its way already, and must not make the server reset the stream.
-        client.send_raw(&frame(0x80 | TEXT, &[b'x'; 100_000]));
+        client.send_raw(&frame(0x80 | TEXT, [b'x'; 100_000]));
         let bytes = rest(&mut client);
         assert_eq!((opcodes(&bytes), &bytes[2..4]), (vec![CLOSE], &cause.reason().code().to_be_bytes()[..]));
         client.send_close(cause.reason().code());
@@ -104,7 +104,7 @@ fn a_close_of_the_client_is_answered_and_followed_by_the_end_of_the_stream() {
     let world = World::new();
     let mut client = Client::connect(world.address, "/ws/room?greeting=off");
     // More than one read takes, behind the Close: what is not read would reset the stream.
-    client.send_raw(&[frame(0x80 | CLOSE, &1000_u16.to_be_bytes()), frame(0x80 | TEXT, &[b'x'; 60_000])].concat());
+    client.send_raw(&[frame(0x80 | CLOSE, 1000_u16.to_be_bytes()), frame(0x80 | TEXT, [b'x'; 60_000])].concat());
     assert_eq!(rest(&mut client), [0x88, 2, 0x03, 0xe8]);
     drop(client);
     is_empty(&world);

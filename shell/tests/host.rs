@@ -259,7 +259,7 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
 #[test]
 fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
     let mut scene = Scene::open();
-    scene.sends(&frame(0x88, &[0x03, 0xe9]));
+    scene.sends(&frame(0x88, [0x03, 0xe9]));
     scene.sends(&frame(0x81, PING));
     assert_eq!((scene.pipe.0.borrow().reads, scene.host.shard().stats().totals.messages_in), (2, 0));
     scene.gets(1000);

@@ -335,7 +335,7 @@ mod tests {
             frame(0x00, b""),
             frame(0x80, b"in parts"),
             frame(0x81, b""),
-            frame(0x81, &[b'y'; 300]),
+            frame(0x81, [b'y'; 300]),
             frame(0x81, long.as_bytes()),
             frame(0x8a, b""),
         ] {
@@ -388,7 +388,7 @@ mod tests {
             }
             told
         };
-        let long = frame(0x81, &[b'x'; 300]);
+        let long = frame(0x81, [b'x'; 300]);
         assert!(told(&long, long.len()).is_empty(), "it is complete");
         assert_eq!(told(&long, 8), [308], "once, when its header is");
         assert_eq!(told(&long, 7), [14, 308]);
@@ -400,8 +400,8 @@ mod tests {
 
     #[test]
     fn a_skipping_decoder_sees_the_close_frame_and_keeps_nothing() {
-        let long = frame(0x81, &[b'x'; 70_000]);
-        let close = frame(0x88, &[0x03, 0xe8, b'o', b'k']);
+        let long = frame(0x81, [b'x'; 70_000]);
+        let close = frame(0x88, [0x03, 0xe8, b'o', b'k']);
         for (what, before, after, expected) in [
             ("between messages", &b""[..], close.clone(), Some(Some(1000))),
             ("in the middle of a frame", &long[..40_000], [&long[40_000..], &close].concat(), Some(Some(1000))),
@@ -446,11 +446,11 @@ mod tests {
         let error = Decoder::new(10).next(&mut unmasked).unwrap_err();
         assert!(matches!(error, Error::Protocol(ProtocolError::UnmaskedFrameFromClient)), "{error}");
 
-        let eleven = frame(0x81, &[b'x'; 11]);
+        let eleven = frame(0x81, [b'x'; 11]);
         let error = Decoder::new(10).next(&mut &eleven[..]).unwrap_err();
         assert!(matches!(error, Error::Capacity(CapacityError::MessageTooLong { .. })), "{error}");
 
-        let in_parts = [frame(0x01, &[b'x'; 6]), frame(0x80, &[b'x'; 6])].concat();
+        let in_parts = [frame(0x01, [b'x'; 6]), frame(0x80, [b'x'; 6])].concat();
         let (mut decoder, mut unread) = (Decoder::new(10), &in_parts[..]);
         assert_eq!(decoder.next(&mut unread).unwrap(), Decoded::Fragment { bytes: 6 });
         let error = decoder.next(&mut unread).unwrap_err();

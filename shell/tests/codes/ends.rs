@@ -22,7 +22,7 @@ pub fn reserved_bit() {
 }
 
 pub fn forbidden_close_code() {
-    closes(World::new(), &frame(0x80 | CLOSE, &1005_u16.to_be_bytes()), CloseCause::Protocol);
+    closes(World::new(), &frame(0x80 | CLOSE, 1005_u16.to_be_bytes()), CloseCause::Protocol);
 }
 
 pub fn binary_message() {
@@ -36,13 +36,13 @@ pub fn invalid_utf8() {
 pub fn oversize_message() {
     let world =
         World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
-    closes(world, &frame(0x80 | TEXT, &[b' '; 4097]), CloseCause::TooLarge);
+    closes(world, &frame(0x80 | TEXT, [b' '; 4097]), CloseCause::TooLarge);
 }
 
 pub fn oversize_in_fragments() {
     let world =
         World::with(|settings| (settings.limits.message_bytes, settings.limits.rooms_per_connection) = (4096, 4));
-    closes(world, &[frame(TEXT, &[b' '; 3000]), frame(0x80, &[b' '; 3000])].concat(), CloseCause::TooLarge);
+    closes(world, &[frame(TEXT, [b' '; 3000]), frame(0x80, [b' '; 3000])].concat(), CloseCause::TooLarge);
 }
 
 pub fn shutdown() {
@@ -157,7 +157,7 @@ pub fn frames_without_end() {
 
 pub fn unfinished_message() {
     let mut world = World::with(|settings| settings.limits.message_timeout = Duration::from_millis(300));
-    let (fragment, whole) = (frame(TEXT, &[b' '; 64_000]), frame(0x80 | TEXT, &[b' '; 64_000]));
+    let (fragment, whole) = (frame(TEXT, [b' '; 64_000]), frame(0x80 | TEXT, [b' '; 64_000]));
     for (what, begun) in [
         ("a fragment without end", &fragment[..]),
         ("half a frame", &whole[..30_000]),
@@ -185,7 +185,7 @@ pub fn unfinished_beyond_the_node() {
         settings.limits.inbound_bytes_total = 150_000;
         settings.limits.api_body_bytes = 100_000;
     });
-    let half = |length: usize| frame(TEXT, &vec![b' '; length]);
+    let half = |length: usize| frame(TEXT, vec![b' '; length]);
     let mut clients: Vec<Client> = [60_000, 70_000, 50_000]
         .map(|length| {
             let mut client = Client::connect(world.address, "/connection/websocket");

@@ -226,7 +226,7 @@ impl Client {
     }
 
     pub fn send_close(&mut self, code: u16) {
-        self.send_raw(&frame(FIN | CLOSE, &code.to_be_bytes()));
+        self.send_raw(&frame(FIN | CLOSE, code.to_be_bytes()));
     }
 
     /// Sends a command and returns its reply.

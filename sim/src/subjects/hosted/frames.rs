@@ -41,7 +41,7 @@ pub(super) fn pong() -> Vec<u8> {
 }
 
 pub(super) fn close(code: Option<u16>) -> Vec<u8> {
-    frame(FIN | CLOSE, &code.map_or(vec![], |code| [&code.to_be_bytes()[..], b"bye"].concat()))
+    frame(FIN | CLOSE, code.map_or(vec![], |code| [&code.to_be_bytes()[..], b"bye"].concat()))
 }
 
 /// Bytes that break this rule, in a message of their own or in one that has `begun`.
@@ -51,6 +51,6 @@ pub(super) fn violation(rule: Violation, begun: bool, message_bytes: usize) -> V
         Violation::Protocol => vec![FIN | TEXT, 1, b'x'],
         Violation::Binary => frame(FIN | BINARY, b"x"),
         Violation::Utf8 => frame(last, b"\xff"),
-        Violation::TooLarge => frame(last, &vec![b'x'; message_bytes + 1]),
+        Violation::TooLarge => frame(last, vec![b'x'; message_bytes + 1]),
     }
 }

@@ -47,7 +47,10 @@ pub static METHODS: &[Method] = &[
         summary: "Publishes to a room",
         result: "`offset`, `epoch`: the position in the room's log; with `skip_history` the offset is 0, and where nobody is there and nothing is retained the epoch is empty too",
         failures: &[],
-        parse: requests::publish,
+        parse: |mut body, limits| {
+            let command = Command::Publish { channel: body.room(limits)?, message: body.message(limits)? };
+            body.finish(command)
+        },
         request: |_| schema::publish(),
         answer: || schema::result(schema::reference("position")),
     },
@@ -65,7 +68,10 @@ pub static METHODS: &[Method] = &[
         summary: "Publishes to the personal room of a user",
         result: "as `publish`, in the user's personal room",
         failures: &[],
-        parse: requests::publish_user,
+        parse: |mut body, limits| {
+            let command = Command::PublishUser { user: body.user(limits)?, message: body.message(limits)? };
+            body.finish(command)
+        },
         request: |_| schema::publish_user(),
         answer: || schema::result(schema::reference("position")),
     },
@@ -74,7 +80,10 @@ pub static METHODS: &[Method] = &[
         summary: "Sends a payload to every connection",
         result: "nothing; goes to every connection",
         failures: &[],
-        parse: requests::publish_all,
+        parse: |mut body, limits| {
+            let data = body.data(limits)?;
+            body.finish(Command::PublishAll { data })
+        },
         request: |_| schema::publish_all(),
         answer: schema::done,
     },
@@ -110,7 +119,11 @@ pub static METHODS: &[Method] = &[
         summary: "Unsubscribes the connections of a user from a room",
         result: "nothing; takes them out",
         failures: &[(403, "The room is reserved: 103.")],
-        parse: requests::unsubscribe,
+        parse: |mut body, limits| {
+            let (user, client) = body.user_and_selection(limits)?;
+            let channel = body.client_room(limits)?;
+            body.finish(Command::Unsubscribe { user, client, channel })
+        },
         request: |_| schema::unsubscribe(),
         answer: schema::done,
     },
@@ -137,7 +150,10 @@ pub static METHODS: &[Method] = &[
         summary: "Lists the members of a room",
         result: "`presence`: by client id, with `user` and what the tokens say",
         failures: &[],
-        parse: requests::presence,
+        parse: |mut body, limits| {
+            let channel = body.room(limits)?;
+            body.finish(Command::Presence { channel })
+        },
         request: |_| schema::in_room(),
         answer: || schema::result(schema::presence_result()),
     },
@@ -146,7 +162,10 @@ pub static METHODS: &[Method] = &[
         summary: "Counts the members of a room",
         result: "`num_clients`, `num_users`",
         failures: &[],
-        parse: requests::presence_stats,
+        parse: |mut body, limits| {
+            let channel = body.room(limits)?;
+            body.finish(Command::PresenceStats { channel })
+        },
         request: |_| schema::in_room(),
         answer: || schema::result(schema::count_fields(&["num_clients", "num_users"])),
     },
@@ -164,7 +183,10 @@ pub static METHODS: &[Method] = &[
         summary: "Drops what a room's log retains",
         result: "nothing; the log forgets what it retains",
         failures: &[],
-        parse: requests::history_remove,
+        parse: |mut body, limits| {
+            let channel = body.room(limits)?;
+            body.finish(Command::HistoryRemove { channel })
+        },
         request: |_| schema::in_room(),
         answer: schema::done,
     },
@@ -191,7 +213,7 @@ pub static METHODS: &[Method] = &[
         summary: "Returns the counts of the node",
         result: "`nodes`: name, version and counts",
         failures: &[],
-        parse: requests::info,
+        parse: |body, _| body.finish(Command::Info),
         request: |_| schema::nothing(),
         answer: || schema::result(schema::nodes()),
     },
@@ -200,7 +222,7 @@ pub static METHODS: &[Method] = &[
         summary: "Lists all limits",
         result: "`limits`: every limit with its value",
         failures: &[],
-        parse: requests::limits,
+        parse: |body, _| body.finish(Command::Limits),
         request: |_| schema::nothing(),
         answer: || schema::result(schema::map_of("limits", schema::text_fields(&["value", "answer"]))),
     },

@@ -1,4 +1,4 @@
-//! What each method reads from its body.
+//! What a method reads from its body, where its row in the table would be too long for it.
 
 use super::body::{Body, bad, no_connection};
 use crate::api::{Command, Expiry, Page, Position, Selection};
@@ -15,11 +15,6 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(super) fn publish(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::Publish { channel: body.room(limits)?, message: body.message(limits)? };
-    body.finish(command)
-}
-
 pub(super) fn broadcast(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let channels = body.list("channels", Limit::BroadcastChannels, limits.broadcast_channels)?;
     let command = Command::Broadcast { channels, message: body.message(limits)? };
@@ -34,17 +29,6 @@ pub(super) fn send(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error
     }
     body.finish(())?;
     ClientId::parse(&id).map(|client| Command::Send { client, data }).ok_or_else(|| no_connection(&id))
-}
-
-pub(super) fn publish_user(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let user = body.user(limits)?;
-    let command = Command::PublishUser { user, message: body.message(limits)? };
-    body.finish(command)
-}
-
-pub(super) fn publish_all(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::PublishAll { data: body.data(limits)? };
-    body.finish(command)
 }
 
 pub(super) fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
@@ -108,12 +92,6 @@ pub(super) fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, 
     body.finish(Command::Subscribe { user, client, channel, since })
 }
 
-pub(super) fn unsubscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.user_and_selection(limits)?;
-    let command = Command::Unsubscribe { user, client, channel: body.client_room(limits)? };
-    body.finish(command)
-}
-
 pub(super) fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let (user, client) = body.user_and_selection(limits)?;
     let expired: bool = body.optional("expired")?.unwrap_or_default();
@@ -125,32 +103,9 @@ pub(super) fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Er
     body.finish(Command::Refresh { user, client, expiry })
 }
 
-pub(super) fn presence(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::Presence { channel: body.room(limits)? };
-    body.finish(command)
-}
-
-pub(super) fn presence_stats(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::PresenceStats { channel: body.room(limits)? };
-    body.finish(command)
-}
-
 pub(super) fn history(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
     let channel = body.room(limits)?;
     let limit = body.integer("limit")?;
     let fields = HistoryFields { limit, since: body.object("since")?, reverse: body.optional("reverse")? };
     body.finish(Command::History { channel, query: fields.query()? })
-}
-
-pub(super) fn history_remove(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let command = Command::HistoryRemove { channel: body.room(limits)? };
-    body.finish(command)
-}
-
-pub(super) fn limits(body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    body.finish(Command::Limits)
-}
-
-pub(super) fn info(body: Body<'_>, _: &Limits) -> Result<Command, Error> {
-    body.finish(Command::Info)
 }

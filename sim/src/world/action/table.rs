@@ -43,7 +43,7 @@ macro_rules! action_table {
             world.recover(client, room, since, SubscribeOptions { token, ..SubscribeOptions::watching() })
         };
     /// A json client shows a token for a room.
-    JoinByToken(client: Client, room: Room) = "join-by-token", OFTEN_OF_THOSE_WHO_STAY.times(3),
+    JoinByToken(client: Client, room: Room) = "join-by-token", OFTEN_OF_THOSE_WHO_STAY.times(6),
         if |world| world.may_ask(client) => |world| {
             let token = Some(world.token(client, Some(room.index())));
             world.subscribe(client, room, SubscribeOptions { token, ..SubscribeOptions::default() })

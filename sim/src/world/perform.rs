@@ -5,7 +5,9 @@ use crate::guarantees::Failure;
 use crate::reference::api_call::ApiCall;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::{Action, Bundle, Cause, Client, Jump, RecoverySince, Span, WriteBudget, action_table};
+use crate::world::action::{
+    Action, Argument, Bundle, Cause, Client, Jump, RecoverySince, Span, WriteBudget, action_table,
+};
 use crate::world::api::{bodies, selected};
 use crate::world::client_message::SubscribeOptions;
 use crate::world::state::{HOUR_MS, SECOND, World};

@@ -220,7 +220,7 @@ macro_rules! action_table {
         };
     /// A backend looks.
     ApiLook(look: Look) = "api-look", OFTEN,
-        if |world| true => |world| world.call(look.method(), "{}", ApiCall::Look(look));
+        if |world| true => |world| world.call(&look.word(), "{}", ApiCall::Look(look));
     /// A backend asks for what cannot be.
     ApiMisuse(call: BadCall) = "api-misuse", OFTEN, if |world| true => |world| world.misuse(call);
     /// Time passes, and the driver says so.

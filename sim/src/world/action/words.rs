@@ -356,7 +356,7 @@ words! {
         /// Everything.
         All = "all",
     }
-    /// A call of a backend that only reads.
+    /// A call of a backend without parameters, by its method.
     Look {
         /// The rooms.
         Channels = "channels",

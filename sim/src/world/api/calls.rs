@@ -4,7 +4,7 @@ use crate::guarantees::{Failure, Guarantee, equal};
 use crate::reference::api_call::ApiCall;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::Subject;
-use crate::world::action::{BadCall, Client, Dismissal, Key, Look, Part, Payload, Renewal};
+use crate::world::action::{BadCall, Client, Dismissal, Key, Part, Payload, Renewal};
 use crate::world::api::bodies;
 use crate::world::history_request;
 use crate::world::payload::Data;
@@ -104,17 +104,6 @@ impl<S: Subject> World<S> {
             .map_err(|error| Failure::new(Guarantee::P1, format_args!("{method} {body} to be understood"), error))?;
         self.calls += 1;
         self.turn(Input::Call { call: CallId(self.calls), command }, &Stimulus::Call(call))
-    }
-}
-
-impl Look {
-    pub(in crate::world) fn method(self) -> &'static str {
-        match self {
-            Self::Channels => "channels",
-            Self::Connections => "connections",
-            Self::Info => "info",
-            Self::Limits => "limits",
-        }
     }
 }
 

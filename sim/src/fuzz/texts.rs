@@ -1,6 +1,9 @@
 //! Texts of clients and backends with placeholders, for runs in which only the effects matter.
 
-use parlor_core::{ClientId, Snapshot};
+use parlor_core::api::json::{METHODS, Method};
+use parlor_core::{ClientId, Limits, Snapshot};
+use serde_json::json;
+use std::sync::LazyLock;
 
 /// Values for the placeholders of a text.
 pub(super) struct Places {
@@ -42,8 +45,22 @@ pub(super) fn message(what: u8, places: &Places) -> String {
 
 /// A method of the API, with its body.
 pub(super) fn call(what: u8, places: &Places) -> (&'static str, String) {
-    let (method, body) = CALLS[usize::from(what) % CALLS.len()];
+    let (method, body) = ALL_CALLS[usize::from(what) % ALL_CALLS.len()];
     (method, places.fill(body))
+}
+
+/// Those below, and each other method that needs no parameters.
+static ALL_CALLS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let limits = Limits::default();
+    let needs_nothing = |method: &&Method| method.request(&limits)["required"] == json!([]);
+    let others = METHODS.iter().filter(|method| !has_text(method.name)).filter(needs_nothing);
+    CALLS.iter().copied().chain(others.map(|method| (method.name, "{}"))).collect()
+});
+
+/// Whether a method is called below, by itself or in a batch.
+fn has_text(method: &str) -> bool {
+    let part = format!("{{\"{method}\":");
+    CALLS.iter().any(|(called, body)| *called == method || body.contains(&part))
 }
 
 const MESSAGES: &[&str] = &[
@@ -118,15 +135,11 @@ const CALLS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_core::api::json::METHODS;
 
     #[test]
     fn every_method_of_the_api_has_a_text() {
-        let has_text = |method: &str| {
-            let part = format!("{{\"{method}\":");
-            CALLS.iter().any(|(called, body)| *called == method || body.contains(&part))
-        };
-        let without: Vec<&str> = METHODS.iter().map(|method| method.name).filter(|name| !has_text(name)).collect();
+        let is_called = |method: &str| has_text(method) || ALL_CALLS.iter().any(|(called, _)| *called == method);
+        let without: Vec<&str> = METHODS.iter().map(|method| method.name).filter(|name| !is_called(name)).collect();
         assert!(without.is_empty(), "{without:?} are never called");
     }
 }

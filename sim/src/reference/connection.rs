@@ -264,7 +264,7 @@ impl ExpectedEnd {
 pub(crate) struct ExpectedJoin {
     pub room: usize,
     pub want: RecoverFrom,
-    pub seat: ExpectedMembership,
+    pub membership: ExpectedMembership,
 }
 
 /// The command or request that a token came with.

@@ -57,7 +57,7 @@ impl ReferenceModel {
             ExpectedTimer::Message => self.close(client, CloseCause::Unfinished),
             ExpectedTimer::Write => self.close(client, CloseCause::WriteTimeout),
             ExpectedTimer::Expiry => self.close(client, CloseCause::Expired),
-            ExpectedTimer::RoomExpiry => self.seats_due(client),
+            ExpectedTimer::RoomExpiry => self.memberships_due(client),
             ExpectedTimer::Close => {
                 let ExpectedPhase::Closing { cause, code, client: side } = conn.phase else {
                     unreachable!("only then is it armed")

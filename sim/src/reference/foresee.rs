@@ -39,16 +39,16 @@ impl ReferenceModel {
         let is_waiting = |client: usize| self.conns[client].as_ref().is_some_and(has_more);
         let before = may_be_open(stimulus, is_waiting).then(|| self.clone());
         let result = self.go(stimulus, outcome);
-        let mut way = std::mem::take(&mut self.ways);
+        let mut way = std::mem::take(&mut self.alternatives);
         let Some(before) = before.filter(|_| result.is_err()) else { return result };
         for _ in 0..MOST_WAYS {
             let Some(next) = way.next() else { break };
-            let mut other = Self { ways: next, ..before.clone() };
+            let mut other = Self { alternatives: next, ..before.clone() };
             if other.go(stimulus, outcome).is_ok() {
-                *self = Self { ways: Alternatives::default(), ..other };
+                *self = Self { alternatives: Alternatives::default(), ..other };
                 return Ok(());
             }
-            way = other.ways;
+            way = other.alternatives;
         }
         result
     }
@@ -96,6 +96,6 @@ impl ReferenceModel {
 
     /// Whether something is more than this, which is open where it is somewhere between two sizes.
     pub(super) fn exceeds(&mut self, (least, most): (usize, usize), limit: usize) -> bool {
-        least > limit || (most > limit && self.ways.ask())
+        least > limit || (most > limit && self.alternatives.ask())
     }
 }

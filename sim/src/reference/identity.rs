@@ -37,8 +37,8 @@ impl ReferenceModel {
             let want = wants.iter().find(|(of, _)| *of == room).map_or(RecoverFrom::Nothing, |(_, want)| want.clone());
             let is_strict = matches!(want, RecoverFrom::Since { refuse: true, .. });
             let info = self.info(client, room);
-            let seat = ExpectedMembership::because(self.wish(token, room));
-            let Ok(mut replay) = self.join(client, room, &want.or_without(), seat) else {
+            let membership = ExpectedMembership::because(self.reason(token, room));
+            let Ok(mut replay) = self.join(client, room, &want.or_without(), membership) else {
                 self.overloaded(client);
                 rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, client, *room));
                 return;
@@ -149,7 +149,7 @@ impl ReferenceModel {
     }
 
     /// Why a connection is put into this room that comes with its token.
-    pub(super) fn wish(&self, token: &TokenOutcome, room: usize) -> MembershipReason {
+    pub(super) fn reason(&self, token: &TokenOutcome, room: usize) -> MembershipReason {
         if token.channels.contains(&room) { MembershipReason::Token } else { MembershipReason::Own }
     }
 

@@ -18,8 +18,8 @@ pub(crate) struct ExpectedMembership {
 
 impl ExpectedMembership {
     /// A place for this reason, with nothing special about it.
-    pub(super) fn because(wish: MembershipReason) -> Self {
-        Self { wanted: BTreeSet::from([wish]), ..Self::default() }
+    pub(super) fn because(reason: MembershipReason) -> Self {
+        Self { wanted: BTreeSet::from([reason]), ..Self::default() }
     }
 }
 

@@ -30,7 +30,7 @@ pub struct ReferenceModel {
     /// The members of each room.
     pub(crate) rooms: Vec<Vec<usize>>,
     /// The membership of each client in each of its rooms.
-    pub(crate) seats: BTreeMap<(usize, usize), ExpectedMembership>,
+    pub(crate) memberships: BTreeMap<(usize, usize), ExpectedMembership>,
     pub(super) keys: RememberedKeys,
     pub(super) arrivals: Bucket,
     /// The same for each address.
@@ -53,7 +53,7 @@ pub struct ReferenceModel {
     /// Which connections the call at hand means.
     pub(super) meant: ConnectionSelection,
     pub(super) told: SubjectChoices,
-    pub(super) ways: Alternatives,
+    pub(super) alternatives: Alternatives,
     pub(super) overlooked: Guarantees,
 }
 
@@ -68,7 +68,7 @@ impl ReferenceModel {
         Self {
             config: Arc::new(setup.config()),
             rooms: vec![Vec::new(); names.len()],
-            seats: BTreeMap::new(),
+            memberships: BTreeMap::new(),
             keys: RememberedKeys::default(),
             arrivals: Bucket::default(),
             addresses: Default::default(),
@@ -90,7 +90,7 @@ impl ReferenceModel {
             turn: ExpectedTurn::default(),
             meant: ConnectionSelection::All,
             told: SubjectChoices::default(),
-            ways: Alternatives::default(),
+            alternatives: Alternatives::default(),
             overlooked: if setup.checked_by != CheckedBy::All {
                 Guarantees::of(Guarantee::ALL)
             } else {

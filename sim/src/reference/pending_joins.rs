@@ -60,8 +60,8 @@ impl ReferenceModel {
         self.hear_waiting(client);
     }
 
-    fn enter(&mut self, client: usize, ExpectedJoin { room, want, seat }: ExpectedJoin) {
-        let Ok(replay) = self.join(client, room, &want, seat) else { return self.overloaded(client) };
+    fn enter(&mut self, client: usize, ExpectedJoin { room, want, membership }: ExpectedJoin) {
+        let Ok(replay) = self.join(client, room, &want, membership) else { return self.overloaded(client) };
         let conn = self.conns[client].as_mut().expect("it is open");
         conn.recoveries += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());
         if conn.recoveries > 1 && !conn.entry.json {
@@ -91,29 +91,29 @@ impl ReferenceModel {
     pub(super) fn stop_entering(&mut self, client: usize, room: usize) -> Option<ExpectedMembership> {
         let conn = self.conn(client)?;
         let at = conn.entering.iter().position(|entering| entering.room == room)?;
-        let seat = conn.entering.remove(at)?.seat;
+        let membership = conn.entering.remove(at)?.membership;
         self.turn.to_hear.push(client);
-        Some(seat)
+        Some(membership)
     }
 
     /// The membership of a connection in a room, or the one that it waits for.
-    pub(super) fn seat(&self, client: usize, room: usize) -> Option<&ExpectedMembership> {
+    pub(super) fn membership(&self, client: usize, room: usize) -> Option<&ExpectedMembership> {
         let entering = self.conns[client].iter().flat_map(|conn| &conn.entering);
-        let on_its_way = entering.filter(|entering| entering.room == room).map(|entering| &entering.seat).next();
-        self.seats.get(&(room, client)).or(on_its_way)
+        let on_its_way = entering.filter(|entering| entering.room == room).map(|entering| &entering.membership).next();
+        self.memberships.get(&(room, client)).or(on_its_way)
     }
 
     /// The same, to change who wants it there.
-    pub(super) fn wishes(&mut self, client: usize, room: usize) -> Option<&mut BTreeSet<MembershipReason>> {
-        if let Some(seat) = self.seats.get_mut(&(room, client)) {
-            return Some(&mut seat.wanted);
+    pub(super) fn reasons_mut(&mut self, client: usize, room: usize) -> Option<&mut BTreeSet<MembershipReason>> {
+        if let Some(membership) = self.memberships.get_mut(&(room, client)) {
+            return Some(&mut membership.wanted);
         }
         let entering = &mut self.conns[client].as_mut()?.entering;
-        entering.iter_mut().find(|entering| entering.room == room).map(|entering| &mut entering.seat.wanted)
+        entering.iter_mut().find(|entering| entering.room == room).map(|entering| &mut entering.membership.wanted)
     }
 
     /// How many rooms a connection is in, or on its way to.
-    pub(super) fn seat_count(&self, client: usize) -> usize {
+    pub(super) fn membership_count(&self, client: usize) -> usize {
         let on_its_way = self.conns[client].as_ref().map_or(0, |conn| conn.entering.len());
         self.rooms.iter().filter(|members| members.contains(&client)).count() + on_its_way
     }

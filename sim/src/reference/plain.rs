@@ -72,10 +72,10 @@ impl ReferenceModel {
         let is_named = entry.rooms.contains(&room);
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
         let in_url = if is_named { entry.want.clone() } else { RecoverFrom::Nothing };
-        let mut seat = ExpectedMembership::default();
-        seat.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(MembershipReason::Client));
-        seat.wanted.extend(self.placed(token).contains(&room).then(|| self.wish(token, room)));
-        ExpectedJoin { room, want: before.unwrap_or(in_url), seat }
+        let mut membership = ExpectedMembership::default();
+        membership.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(MembershipReason::Client));
+        membership.wanted.extend(self.placed(token).contains(&room).then(|| self.reason(token, room)));
+        ExpectedJoin { room, want: before.unwrap_or(in_url), membership }
     }
 
     /// Position to recover from in the personal room that a later token puts a client into; its URL may name one.

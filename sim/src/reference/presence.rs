@@ -13,7 +13,7 @@ impl ReferenceModel {
     pub(super) fn info(&self, client: usize, room: usize) -> Value {
         let conn = self.conns[client].as_ref().expect("members exist");
         let mut info = self.info_of(client, conn.user, conn.info.as_deref());
-        if let Some(text) = self.seats.get(&(room, client)).and_then(|seat| seat.info.as_ref()) {
+        if let Some(text) = self.memberships.get(&(room, client)).and_then(|membership| membership.info.as_ref()) {
             info["chan_info"] = parsed(text);
         }
         info
@@ -32,19 +32,19 @@ impl ReferenceModel {
     /// Records that a member has joined or left, for those that watch the room.
     pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
         let info = self.info(client, room);
-        self.turn.news.push_back(MembershipEvent { room, client, info, came });
+        self.turn.events.push_back(MembershipEvent { room, client, info, came });
     }
 
     /// The same for a connection that was closed before it had joined.
     pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
         for came in [true, false] {
-            self.turn.news.push_back(MembershipEvent { room, client, info: info.clone(), came });
+            self.turn.events.push_back(MembershipEvent { room, client, info: info.clone(), came });
         }
     }
 
     /// Whether a member has left a room and no watcher was told yet.
     pub(super) fn is_being_left(&self, room: usize) -> bool {
-        self.turn.news.iter().any(|news| news.room == room && !news.came)
+        self.turn.events.iter().any(|event| event.room == room && !event.came)
     }
 
     /// Sends the watchers all new events, in order. A watcher whose outbox is full is closed, which is an event too.
@@ -55,12 +55,13 @@ impl ReferenceModel {
 
     /// Tells them the first thing that is new. False where there is nothing.
     pub(super) fn tell_next(&mut self) -> bool {
-        let Some(MembershipEvent { room, client, info, came }) = self.turn.news.pop_front() else { return false };
+        let Some(MembershipEvent { room, client, info, came }) = self.turn.events.pop_front() else { return false };
         if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.vacated(room);
             return true;
         }
-        let watches = |member: &usize| self.seats.get(&(room, *member)).is_some_and(|seat| seat.watches);
+        let watches =
+            |member: &usize| self.memberships.get(&(room, *member)).is_some_and(|membership| membership.watches);
         let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
         let kind = if came { "join" } else { "leave" };
         let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });

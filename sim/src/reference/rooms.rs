@@ -18,7 +18,7 @@ impl ReferenceModel {
         client: usize,
         room: usize,
         want: &RecoverFrom,
-        seat: ExpectedMembership,
+        membership: ExpectedMembership,
     ) -> Result<ExpectedReplay, ApiRefusal> {
         if !self.may_occupy(room) {
             self.hit(Limit::Logs);
@@ -40,8 +40,8 @@ impl ReferenceModel {
             }
         }
         self.rooms[room].push(client);
-        self.seats.insert((room, client), seat);
-        self.arm_seats(client);
+        self.memberships.insert((room, client), membership);
+        self.arm_memberships(client);
         self.announce_member(room, client, true);
         Ok(replay)
     }
@@ -52,13 +52,13 @@ impl ReferenceModel {
         client: usize,
         room: usize,
         want: &RecoverFrom,
-        seat: ExpectedMembership,
+        membership: ExpectedMembership,
     ) -> ExpectedReplay {
         self.goals.reach(Goal::JoinedAgain);
-        let before = self.seats.remove(&(room, client)).expect("it is there");
-        let wanted = &before.wanted | &seat.wanted;
-        self.seats.insert((room, client), ExpectedMembership { wanted, ..seat });
-        self.arm_seats(client);
+        let before = self.memberships.remove(&(room, client)).expect("it is there");
+        let wanted = &before.wanted | &membership.wanted;
+        self.memberships.insert((room, client), ExpectedMembership { wanted, ..membership });
+        self.arm_memberships(client);
         self.replay(room, &want.clone().or_without()).expect("it is no reason to refuse")
     }
 
@@ -85,8 +85,8 @@ impl ReferenceModel {
         }
         self.announce_member(room, client, false);
         self.rooms[room].retain(|member| *member != client);
-        self.seats.remove(&(room, client));
-        self.arm_seats(client);
+        self.memberships.remove(&(room, client));
+        self.arm_memberships(client);
     }
 
     /// The home has heard that the last member of a room is gone.

@@ -26,19 +26,19 @@ impl ReferenceModel {
             Some(token) => self.ask(client, token, TokenPurpose::Subscribe(id, room, asking.clone())),
             None if !self.config.policy.allow_subscribe => self.refuse(client, id, 103),
             None => {
-                let seat = ExpectedMembership {
+                let membership = ExpectedMembership {
                     watches: asking.watch,
                     ..ExpectedMembership::because(MembershipReason::Client)
                 };
-                self.enter_asked((client, id), room, &asking.want, seat, None);
+                self.enter_asked((client, id), room, &asking.want, membership, None);
             }
         }
     }
 
     /// Why a connection cannot be put into a room.
     pub(super) fn obstacle(&mut self, client: usize, room: usize) -> Option<u16> {
-        if let Some(seat) = self.seat(client, room) {
-            return seat.wanted.contains(&MembershipReason::Client).then_some(105);
+        if let Some(membership) = self.membership(client, room) {
+            return membership.wanted.contains(&MembershipReason::Client).then_some(105);
         }
         let is_full = self.is_full(client);
         if is_full {
@@ -49,7 +49,7 @@ impl ReferenceModel {
 
     /// Whether it is in as many rooms as it may be.
     pub(super) fn is_full(&self, client: usize) -> bool {
-        self.seat_count(client) >= self.config.limits.rooms_per_connection
+        self.membership_count(client) >= self.config.limits.rooms_per_connection
     }
 
     /// Joins a room that was asked for, and answers. True where something was missed and is there.
@@ -58,19 +58,19 @@ impl ReferenceModel {
         (client, id): (usize, u64),
         room: usize,
         want: &RecoverFrom,
-        seat: ExpectedMembership,
+        membership: ExpectedMembership,
         exp: Option<u64>,
     ) -> bool {
-        let watches = seat.watches;
+        let watches = membership.watches;
         let mut for_others = false;
         let joined = if self.rooms[room].contains(&client) {
-            Ok(self.join_again(client, room, want, seat))
+            Ok(self.join_again(client, room, want, membership))
         } else if let Some(before) = self.stop_entering(client, room) {
             for_others = true;
-            let seat = ExpectedMembership { wanted: &before.wanted | &seat.wanted, ..seat };
-            self.join(client, room, &want.clone().or_without(), seat)
+            let membership = ExpectedMembership { wanted: &before.wanted | &membership.wanted, ..membership };
+            self.join(client, room, &want.clone().or_without(), membership)
         } else {
-            self.join(client, room, want, seat)
+            self.join(client, room, want, membership)
         };
         match joined {
             Err(_) if for_others => {

@@ -103,7 +103,7 @@ impl ReferenceModel {
         let conn = self.conns[client].as_ref().expect("it has asked");
         let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
-        let wanted = |room: &usize| self.seat(client, *room).map(|seat| &seat.wanted);
+        let wanted = |room: &usize| self.membership(client, *room).map(|membership| &membership.wanted);
         let is_in = |room: &usize| wanted(room).is_some();
         let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&MembershipReason::Token));
         let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
@@ -113,7 +113,7 @@ impl ReferenceModel {
         let given: Vec<usize> =
             token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
         let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
-        let count = self.seat_count(client) - gone.len() + given.len() + usize::from(own.is_some());
+        let count = self.membership_count(client) - gone.len() + given.len() + usize::from(own.is_some());
         if token.crowded || count > self.config.limits.rooms_per_connection {
             self.hit(Limit::RoomsPerConnection);
             let of_token = token.channels.len() + usize::from(token.user.is_some());
@@ -127,12 +127,12 @@ impl ReferenceModel {
         let fits = self.enqueue(client, answer);
         let fits = self.leave_taken_rooms(client, &taken, &gone, fits);
         for room in &token.channels {
-            if let Some(wishes) = self.wishes(client, *room) {
-                wishes.insert(MembershipReason::Token);
+            if let Some(reasons) = self.reasons_mut(client, *room) {
+                reasons.insert(MembershipReason::Token);
             }
         }
         // A room that is empty now makes place for those that it is put into.
-        for _ in 0..self.turn.news.len() {
+        for _ in 0..self.turn.events.len() {
             self.tell_next();
         }
         self.rename(client, token);
@@ -149,7 +149,7 @@ impl ReferenceModel {
     fn leave_taken_rooms(&mut self, client: usize, taken: &[usize], gone: &[usize], mut fits: bool) -> bool {
         for &room in taken {
             if !gone.contains(&room) {
-                self.wishes(client, room).expect("it is in it").remove(&MembershipReason::Token);
+                self.reasons_mut(client, room).expect("it is in it").remove(&MembershipReason::Token);
                 continue;
             }
             self.goals.reach(Goal::TokenTookAway);
@@ -169,9 +169,9 @@ impl ReferenceModel {
             .map(|room| (*room, MembershipReason::Token))
             .chain(own.map(|room| (room, MembershipReason::Own)))
             .collect();
-        for (room, wish) in new {
+        for (room, reason) in new {
             let want =
-                if wish == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
+                if reason == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
             if !self.is_open(client) {
                 // A slow consumer is not put into a room of which it wants more than what is new.
                 if want == RecoverFrom::Nothing {
@@ -179,11 +179,11 @@ impl ReferenceModel {
                 }
                 continue;
             }
-            if wish == MembershipReason::Token {
+            if reason == MembershipReason::Token {
                 self.goals.reach(Goal::TokenGave);
             }
             self.goals.reach(Goal::PutIn);
-            self.put_into(client, ExpectedJoin { room, want, seat: ExpectedMembership::because(wish) });
+            self.put_into(client, ExpectedJoin { room, want, membership: ExpectedMembership::because(reason) });
         }
     }
 
@@ -254,13 +254,13 @@ impl ReferenceModel {
         let until = self.expiry(token.exp);
         let info = token.info.clone();
         self.goals.reach(Goal::JoinedByToken);
-        let seat = ExpectedMembership {
+        let membership = ExpectedMembership {
             watches: asking.watch,
             info,
             until,
             ..ExpectedMembership::because(MembershipReason::Client)
         };
-        if self.enter_asked((client, id), room, &asking.want, seat, token.exp) {
+        if self.enter_asked((client, id), room, &asking.want, membership, token.exp) {
             self.goals.reach(Goal::RecoveredByToken);
         }
     }
@@ -276,9 +276,9 @@ impl ReferenceModel {
             return self.refuse(client, id, 103);
         }
         let until = self.expiry(token.exp);
-        let seat = self.seats.get_mut(&(room, client)).expect("it is in it");
-        (seat.until, seat.info) = (until, token.info.clone());
-        self.arm_seats(client);
+        let membership = self.memberships.get_mut(&(room, client)).expect("it is in it");
+        (membership.until, membership.info) = (until, token.info.clone());
+        self.arm_memberships(client);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
         self.add_ttl(&mut reply, token.exp);
@@ -304,21 +304,26 @@ impl ReferenceModel {
     }
 
     /// Arms the deadline of the first of a connection's rooms to expire.
-    pub(super) fn arm_seats(&mut self, client: usize) {
-        let earliest = self.seats.iter().filter(|((_, of), _)| *of == client).filter_map(|(_, seat)| seat.until).min();
+    pub(super) fn arm_memberships(&mut self, client: usize) {
+        let earliest = self
+            .memberships
+            .iter()
+            .filter(|((_, of), _)| *of == client)
+            .filter_map(|(_, membership)| membership.until)
+            .min();
         if let Some(conn) = self.conn(client) {
             conn.timers[ExpectedTimer::RoomExpiry as usize] = earliest;
         }
     }
 
     /// Takes a connection out of the rooms of which the tokens are no good any more.
-    pub(super) fn seats_due(&mut self, client: usize) {
+    pub(super) fn memberships_due(&mut self, client: usize) {
         let clock = self.clock;
-        let is_due = |seat: &ExpectedMembership| seat.until.is_some_and(|until| until <= clock);
+        let is_due = |membership: &ExpectedMembership| membership.until.is_some_and(|until| until <= clock);
         let due: Vec<usize> = self
-            .seats
+            .memberships
             .iter()
-            .filter(|((_, of), seat)| *of == client && is_due(seat))
+            .filter(|((_, of), membership)| *of == client && is_due(membership))
             .map(|((room, _), _)| *room)
             .collect();
         for room in due {
@@ -329,18 +334,18 @@ impl ReferenceModel {
 
     /// Ends what a room's token has given. A connection that is there for another reason stays.
     fn room_token_ended(&mut self, client: usize, room: usize) {
-        let Some(seat) = self.seats.get_mut(&(room, client)) else { return };
-        if seat.wanted.iter().all(|wish| *wish == MembershipReason::Client) {
+        let Some(membership) = self.memberships.get_mut(&(room, client)) else { return };
+        if membership.wanted.iter().all(|reason| *reason == MembershipReason::Client) {
             return self.take_out(client, room, 2501, "subscription expired");
         }
-        seat.wanted.remove(&MembershipReason::Client);
-        (seat.until, seat.info) = (None, None);
-        self.arm_seats(client);
+        membership.wanted.remove(&MembershipReason::Client);
+        (membership.until, membership.info) = (None, None);
+        self.arm_memberships(client);
         self.goals.reach(Goal::StayedForOthers);
     }
 
     fn take_out(&mut self, client: usize, room: usize, code: u16, reason: &str) {
-        if self.seat(client, room).is_none() {
+        if self.membership(client, room).is_none() {
             return;
         }
         self.leave(client, room);
@@ -369,13 +374,13 @@ impl ReferenceModel {
     /// A backend puts a user's connections into a room.
     pub(super) fn put_in(&mut self, user: usize, room: usize, want: &RecoverFrom) -> Result<(), ApiRefusal> {
         let (there, new): (Vec<usize>, Vec<usize>) =
-            self.ready_of(user).into_iter().partition(|client| self.seat(*client, room).is_some());
+            self.ready_of(user).into_iter().partition(|client| self.membership(*client, room).is_some());
         if new.iter().any(|client| self.is_full(*client)) {
             self.hit(Limit::RoomsPerConnection);
             return Err(ApiRefusal::by("rooms_per_connection"));
         }
         for client in there {
-            self.wishes(client, room).expect("it is in it").insert(MembershipReason::Backend);
+            self.reasons_mut(client, room).expect("it is in it").insert(MembershipReason::Backend);
         }
         for client in new {
             if !self.is_open(client) {
@@ -384,7 +389,11 @@ impl ReferenceModel {
             self.goals.reach(Goal::PutIn);
             self.put_into(
                 client,
-                ExpectedJoin { room, want: want.clone(), seat: ExpectedMembership::because(MembershipReason::Backend) },
+                ExpectedJoin {
+                    room,
+                    want: want.clone(),
+                    membership: ExpectedMembership::because(MembershipReason::Backend),
+                },
             );
             if matches!(self.meant, ConnectionSelection::One(_)) {
                 self.goals.reach(Goal::PutInOne);
@@ -417,7 +426,7 @@ impl ReferenceModel {
     /// A backend takes a user's connections out of a room.
     pub(super) fn take_user_out(&mut self, user: usize, room: usize) {
         for client in self.ready_of(user) {
-            if matches!(self.meant, ConnectionSelection::One(_)) && self.seat(client, room).is_some() {
+            if matches!(self.meant, ConnectionSelection::One(_)) && self.membership(client, room).is_some() {
                 self.goals.reach(Goal::TookOutOne);
             }
             self.take_out(client, room, 2000, "server unsubscribe");

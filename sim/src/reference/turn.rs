@@ -30,7 +30,7 @@ pub(super) struct ExpectedTurn {
     /// Rooms and users that may begin and end within the turn: a connection was closed on its way in.
     pub(super) flashes: Vec<RoomOrUser>,
     /// Who came and went, and was not told of yet.
-    pub(super) news: VecDeque<MembershipEvent>,
+    pub(super) events: VecDeque<MembershipEvent>,
     /// Whose clients may be heard again when all else is done.
     pub(super) to_hear: Vec<usize>,
 }

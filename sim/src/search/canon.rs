@@ -93,17 +93,17 @@ impl<S: Subject> Reader<'_, S> {
             TokenPurpose::Subscribe(..) => 2,
             TokenPurpose::SubRefresh(..) => 3,
         });
-        for ((room, _), seat) in self.reference.seats.iter().filter(|((_, of), _)| *of == client) {
+        for ((room, _), membership) in self.reference.memberships.iter().filter(|((_, of), _)| *of == client) {
             out.extend([
                 u8::try_from(*room).expect("a few rooms"),
-                u8::from(seat.watches),
-                u8::from(seat.info.is_some()),
+                u8::from(membership.watches),
+                u8::from(membership.info.is_some()),
             ]);
-            out.extend(seat.wanted.iter().map(|wish| *wish as u8));
+            out.extend(membership.wanted.iter().map(|reason| *reason as u8));
         }
         for entering in &conn.entering {
             out.extend([0xFD, u8::try_from(entering.room).expect("a few rooms")]);
-            out.extend(entering.seat.wanted.iter().map(|wish| *wish as u8));
+            out.extend(entering.membership.wanted.iter().map(|reason| *reason as u8));
             self.want(&entering.want, &mut out);
         }
         out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));

@@ -82,10 +82,31 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
 
     #[test]
-    fn timers_are_told_apart_by_name() {
-        let names = Timer::ALL.map(Timer::name);
-        assert_eq!(names, ["phase", "ping", "pong", "message", "write", "expiry", "room_expiry"], "as they fire");
+    fn the_earliest_timer_fires_first_and_equal_ones_in_order() {
+        let mut deadlines = Deadlines::NONE;
+        for timer in Timer::ALL.into_iter().rev() {
+            deadlines.set(timer, Instant(if timer == Timer::Write { 4 } else { 5 }).into());
+        }
+        assert_eq!(deadlines.due(Instant(3)), None);
+        assert_eq!(deadlines.earliest().time(), Some(Instant(4)));
+        let fired: Vec<Timer> = core::iter::from_fn(|| {
+            let timer = deadlines.due(Instant(5))?;
+            deadlines.set(timer, Deadline::NONE);
+            Some(timer)
+        })
+        .collect();
+        assert_eq!(fired[0], Timer::Write);
+        let others = Timer::ALL.into_iter().filter(|timer| *timer != Timer::Write);
+        assert!(fired[1..].iter().copied().eq(others), "{fired:?}");
+    }
+
+    #[test]
+    fn timers_have_names_of_their_own() {
+        let names: BTreeSet<&str> = Timer::ALL.into_iter().map(Timer::name).collect();
+        assert_eq!(names.len(), Timer::ALL.len());
     }
 }

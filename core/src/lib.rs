@@ -99,7 +99,8 @@
 //! | [`admission`] | Addresses, and the routes of upgrade requests. |
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
-//! | [`config`], [`close`], [`error`], [`ids`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, names, time, counts, and the state as plain data. |
+//! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
+//! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
 //! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in
 //! `hub/slow_consumers.rs`, and a token is validated in `token/validate.rs`.

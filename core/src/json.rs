@@ -1,4 +1,4 @@
-//! JSON values that are passed on as they were written.
+//! JSON values that are passed on without being encoded again.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -6,11 +6,11 @@ use core::fmt;
 use core::ops::Deref;
 use serde_json::value::RawValue;
 
-/// A JSON value as it was written, in one line; clones share the text.
+/// A JSON value as it was written but for its line breaks; clones share the text.
 ///
 /// Clients split a frame into messages at its line breaks, and a value is copied into frames without being encoded again:
-/// text that were not JSON, or had a line break, would make frames unreadable for every member of a room. So the only
-/// ways to create one are to parse it and to encode it.
+/// text that were not JSON, or had a line break, would make frames unreadable for every member of a room. So a
+/// value is only created by parsing or encoding it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
 
@@ -28,7 +28,7 @@ impl Json {
         Self(serde_json::to_string(value).expect("maps with text for keys can be encoded").into())
     }
 
-    /// Creates a value of text that may be none, for an example that echoes what it is sent.
+    /// Creates a value of text that may not be JSON, for an example that echoes what it is sent.
     #[cfg(feature = "test-support")]
     #[must_use]
     pub fn unchecked(text: &str) -> Self {

@@ -1,15 +1,15 @@
 //! The state machine of Parlor, a room server for WebSockets: [`Input`] → [`Shard`] → [`Effect`]. It has no clock, no
-//! randomness, no I/O and no threads, so a run is fully determined by its inputs: it can be recorded, replayed, and
-//! searched for every way in which it could go wrong.
+//! I/O and no threads, and its only random bytes are given to it when it is created, so a run is fully determined by its
+//! inputs: it can be recorded, replayed and searched.
 //!
 //! # The turn contract
 //!
-//! 1. An upgrade request becomes a connection by [`Shard::accept`], which returns its id or the limit that it exceeds.
+//! 1. An upgrade request becomes a connection by [`Shard::accept`], which returns its id or the reason for refusing it.
 //! 2. Whatever happens to a connection, a call or the clock is an [`Input`] for [`Shard::handle`]. One input is handled to
-//!    its end, or to the end of its work budget: that is a turn.
+//!    its end, unless it queues so much or looks at so much that the rest is put off: that is a turn.
 //! 3. The turn returns its effects. The caller carries them out in order, all of them, before the next input.
 //! 4. [`Effect::Wake`] names a connection that has something to write. The caller writes what [`Shard::pending`] shows, as
-//!    much as the socket takes, and reports how much with [`Input::Flushed`]. A connection that must not be written to has
+//!    much as the socket takes, and reports how much with [`Pending::consumed`]. A connection that must not be written to has
 //!    nothing pending.
 //! 5. Where [`Shard::is_spent`] or [`Shard::has_work`] says so, the caller first offers everything that is pending to the
 //!    sockets, says so with [`Shard::all_offered`], and calls [`Shard::resume`], which is a turn as well.
@@ -28,7 +28,7 @@
 //! ```
 //! use parlor_core::{Config, Effect, Input, Instant, Now, Shard, Upgrade};
 //!
-//! let mut shard = Shard::new(Config::default(), [0; 32]); // 32 random bytes
+//! let mut shard = Shard::new(Config::default(), [0; 32]); // in a server: 32 random bytes, for hashes and epochs
 //! let now = Now { mono: Instant(0), unix_ms: 1_767_225_600_000 };
 //!
 //! // A complete upgrade request came: it leads somewhere, so it becomes a connection.
@@ -58,9 +58,9 @@
 //!     assert_eq!(shard.handle(now, pending.consumed(written)).count(), 0);
 //! }
 //!
-//! // A large call is done in several turns, between which the sockets are written to.
-//! shard.all_offered();
+//! // A large call is done in several turns. Before each, the sockets are offered what waits, as above.
 //! while shard.has_work() {
+//!     shard.all_offered();
 //!     for effect in shard.resume(now) { /* as above */ }
 //! }
 //!
@@ -90,16 +90,17 @@
 //! |---|---|
 //! | `shard`, `input`, `effect` | The machine, what goes in and what comes out. |
 //! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
-//! | `hub` | The connections of a shard: who is in which room and belongs to which user, fan-out, commands, calls, turns. |
+//! | `hub` | The connections of a shard: who is admitted, who is in which room and belongs to which user, fan-out, slow consumers, commands, calls, turns. |
 //! | `home` | The rooms: the log that orders a room's publications, its members, idempotency keys. |
 //! | `link` | The messages between hub and home. |
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |
 //! | [`api`] | The commands of the HTTP API and their replies, and both as JSON. |
-//! | [`admission`] | Addresses, and the routes of upgrade requests. |
+//! | [`admission`] | Addresses as they are counted, and the routes of upgrade requests. The limits are applied in `hub/admission.rs`. |
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
+//! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
 //! For example: a publication gets its offset in `home/mod.rs` (`publish`), a slow connection is closed in

@@ -8,8 +8,8 @@ use core::fmt;
 
 /// The name of a room: shared, immutable, and created only by the constructors below.
 ///
-/// It contains no character that makes it look like another name or breaks the line that it is displayed in: no control
-/// character, line separator, bidirectional character or zero-width character.
+/// It contains no control character, no line separator, and none of the characters that are invisible or reverse the text
+/// around them: U+061C, U+200B, U+200E, U+200F, U+202A to U+202E, U+2060, U+2066 to U+2069 and U+FEFF.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Arc<str>);
 
@@ -67,7 +67,7 @@ impl UserId {
         self.0.is_empty()
     }
 
-    /// Returns the name of the user's personal room.
+    /// Returns the name of the user's personal room. The anonymous user has none.
     #[must_use]
     pub fn personal_room(&self) -> RoomName {
         let mut room = String::with_capacity(self.len() + 1);

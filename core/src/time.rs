@@ -21,7 +21,7 @@ impl Instant {
     }
 }
 
-/// The time at which something is due, or that it is not. In order, what is not due comes last.
+/// The time at which something is due, or none. In order, no deadline comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deadline(u64);
 
@@ -58,8 +58,8 @@ impl From<Instant> for Deadline {
 
 /// The monotonic time and the wall-clock time of an input.
 ///
-/// Deadlines depend on `mono` alone, which the shard never lets go back. `unix_ms` is the timestamp of messages, and
-/// turns a token's `exp` into a deadline once, when the token is accepted.
+/// Deadlines depend on `mono` alone, which the shard never lets go back. `unix_ms` is the timestamp of messages; a
+/// token is validated against it, and its `exp` becomes a deadline once, when the token is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// The monotonic time.

@@ -1,4 +1,4 @@
-//! A queue of deadlines. Each owner has one entry at most: the earliest of its own deadlines.
+//! A queue of deadlines. Each owner has one entry at most, for the earliest of its own deadlines, which it computes.
 
 use crate::time::{Deadline, Instant};
 use alloc::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl<Owner: Ord + Copy> Timers<Owner> {
         armed.0 = to;
     }
 
-    /// Returns an owner whose deadline is at or before `now`. Its entry stays until the owner rearms it.
+    /// Returns the first owner whose deadline is at or before `now`. Its entry stays until the owner rearms it.
     pub fn due(&self, now: Instant) -> Option<Owner> {
         self.queue.first().filter(|(at, _)| *at <= now).map(|(_, owner)| *owner)
     }

@@ -17,7 +17,7 @@ pub struct Method {
     pub name: &'static str,
     /// What the method does, in a few words.
     pub summary: &'static str,
-    /// What its answer has, as the README says it.
+    /// What its answer has and what it does, as the README says it.
     pub result: &'static str,
     /// The statuses that not all methods have, each with its meaning.
     pub failures: &'static [(u16, &'static str)],
@@ -139,7 +139,7 @@ pub static METHODS: &[Method] = &[
     Method {
         name: "refresh",
         summary: "Changes the expiry of connections of a user",
-        result: "nothing; the connections end at `expire_at`, in seconds since 1970, at once where `expired` is true, or not at all",
+        result: "nothing; the connections end at `expire_at`, in seconds since 1970, at once where `expired` is true, and not at all without either",
         failures: &[],
         parse: requests::refresh,
         request: |_| schema::refresh(),
@@ -233,8 +233,11 @@ const BATCH: &str = "batch";
 
 /// Reads the body of `POST /api/<method>`.
 ///
-/// Returns 104 for a method that is not in [`METHODS`]; 107 for a body that is not a JSON object and for a field that
-/// is missing, malformed or unknown; 106 for a payload over `publication_bytes` and for a list over its limit.
+/// # Errors
+/// Returns 104 (method not found) for a method that is not in [`METHODS`]; 107 (bad request) for a body that is not a JSON
+/// object and for a field that is missing, malformed or unknown; 106 (limit exceeded) for a payload over
+/// `publication_bytes` and for a list over its limit; 103 (permission denied) for a reserved room where clients could
+/// not join it; 102 (unknown) for a `send` to what is no public id.
 pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Error> {
     let Some(known) = METHODS.iter().find(|known| known.name == method) else {
         let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();

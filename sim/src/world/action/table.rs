@@ -218,10 +218,10 @@ macro_rules! action_table {
             let body = format!(r#"{{"user":"","client":"{}"}}"#, world.known_id(client));
             world.call("disconnect", &body, ApiCall::DisconnectClient(client.index(), 3503))
         };
-    /// A backend looks.
+    /// A backend makes a call without parameters.
     ApiLook(look: Look) = "api-look", OFTEN,
         if |world| true => |world| world.call(&look.word(), "{}", ApiCall::Look(look));
-    /// A backend asks for what cannot be.
+    /// A backend makes a call that is refused before the machine sees it.
     ApiMisuse(call: BadCall) = "api-misuse", OFTEN, if |world| true => |world| world.misuse(call);
     /// Time passes, and the driver says so.
     Advance(span: Span) = "advance", TIME, if |world| world.may_advance(span) => |world| world.advance(span);

@@ -104,7 +104,7 @@ fn is_deceptive(char: char) -> bool {
     char.is_control() || separates || directs || has_no_width
 }
 
-/// What both kinds of names have in common with text.
+/// Implements what both kinds of names share: access, display and lookup as text.
 macro_rules! as_text {
     ($($name:ident, $expected:literal);*) => {$(
         impl $name {

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,8 +236,11 @@ def carry_out(command, run, folder):
         text=True,
         start_new_session=True,
     )
+    # A server that prints nothing would be waited for without end.
+    overdue = threading.Timer(PATIENCE_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     try:
         if run.serves:
+            overdue.start()
             said = ""
             while run.prints not in said and (line := process.stdout.readline()):
                 said += line
@@ -247,6 +251,7 @@ def carry_out(command, run, folder):
     except subprocess.TimeoutExpired:
         raise Failed(f"{text}: not done after {PATIENCE_SECONDS} s") from None
     finally:
+        overdue.cancel()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     if run.prints not in said or (process.returncode != run.exit_code and not run.serves):

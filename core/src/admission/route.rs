@@ -126,7 +126,7 @@ impl Routes {
     /// Returns `true` when the server sends frames with this `type` on one of the paths. O(n) in the templates.
     pub(crate) fn sends_type(&self, kind: &str) -> bool {
         let own = self.templates.iter().map(|template| &*template.subscribed);
-        MessageType::ALL.iter().map(|word| word.text()).chain(own).any(|word| word == kind)
+        MessageType::ALL.iter().map(|known| known.text()).chain(own).any(|known| known == kind)
     }
 
     /// Finds the destination of a request target (path and query, RFC 9112 section 3.2.1).

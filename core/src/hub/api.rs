@@ -230,10 +230,10 @@ impl Hub {
     }
 
     /// The ready connections of a user that a call names. O(connections of the user).
-    fn ready_of(&mut self, user: &UserId, which: Selection) -> Vec<Slot> {
+    fn ready_of(&mut self, user: &UserId, selection: Selection) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
         let ready = |slot: &Slot| self.conns[*slot].ready().is_some();
-        let named = |slot: &Slot| match which {
+        let named = |slot: &Slot| match selection {
             Selection::All => true,
             Selection::One(client) => self.conns[*slot].client == client,
             Selection::NoMatch => false,
@@ -250,8 +250,8 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    fn disconnect(&mut self, user: &UserId, which: Selection, whitelist: &[ClientId], reason: &CloseReason) {
-        let slots: Vec<Slot> = match which {
+    fn disconnect(&mut self, user: &UserId, selection: Selection, whitelist: &[ClientId], reason: &CloseReason) {
+        let slots: Vec<Slot> = match selection {
             Selection::One(client) => self.clients.get(&client).copied().into_iter().collect(),
             Selection::All => self.registry.connections_of(user).collect(),
             Selection::NoMatch => Vec::new(),

@@ -81,7 +81,7 @@ impl Hub {
     /// unless the last is not answered yet.
     fn ping(&mut self, slot: Slot) {
         let interval = u64::try_from(self.config.limits.ping_interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let Some(due) = self.conns[slot].deadlines.get(Timer::Ping).time() else { return };
+        let due = self.conns[slot].deadlines.get(Timer::Ping).time().expect("the ping that fires has a deadline");
         let missed = (self.now.mono.0 - due.0) / interval;
         self.set(slot, Timer::Ping, Instant(due.0.saturating_add((missed + 1).saturating_mul(interval))).into());
         self.send_ping(slot);

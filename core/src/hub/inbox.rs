@@ -130,9 +130,9 @@ impl Hub {
         }
     }
 
-    /// Puts the messages that wait at a connection on the agenda: whether they can be heard by then shows once all that
-    /// this command does has been done.
-    pub(super) fn hear_waiting(&mut self, slot: Slot) {
+    /// Puts the messages that wait at a connection on the agenda. They are not taken up at once: what is left of this
+    /// command may fill the outbox, and then they have to wait on.
+    pub(super) fn schedule_waiting(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
         if conn.open().is_some_and(|open| open.inbound.has_waiting()) {
             self.agenda.then(Work::Waiting(conn.id));

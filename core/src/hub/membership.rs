@@ -239,7 +239,7 @@ impl Hub {
             let positioned = keeps_history(&self.config.limits);
             self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
         }
-        self.hear_waiting(slot);
+        self.schedule_waiting(slot);
     }
 
     fn json_joined(&mut self, slot: Slot, room: RoomName, reason: JoinReason, subscribed: Subscribed) {
@@ -264,7 +264,7 @@ impl Hub {
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, id, &error);
-                    hub.hear_waiting(slot);
+                    hub.schedule_waiting(slot);
                 }
                 JoinReason::ClientRequest { .. } | JoinReason::OnConnect(_) | JoinReason::ServerSide(_) => {
                     hub.count_error(&error);
@@ -284,7 +284,7 @@ impl Hub {
             open.joins.retain(|pending| pending.join != left.join);
             open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
-            self.hear_waiting(slot);
+            self.schedule_waiting(slot);
         }
         if left.was_member {
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join });

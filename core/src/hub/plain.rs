@@ -26,7 +26,7 @@ const INVALID_TOKEN: &str = "invalid token";
 /// The error for a first message that is not `auth`.
 const TOKEN_REQUIRED: &str = "a token is required: {\"type\":\"auth\",\"token\":…}";
 
-/// What a plain connection enters its first rooms with: the replays that it wants, and the reasons for each room.
+/// The replays that a plain connection wants in its first rooms, and the rooms with the reasons for each.
 type FirstRooms = (PendingConnect, Vec<(RoomName, Reasons)>);
 
 impl Hub {
@@ -34,10 +34,7 @@ impl Hub {
     pub(super) fn plain_opened(&mut self, slot: Slot, token: Option<String>) {
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
-            None if self.config.policy.allow_anonymous => {
-                let rooms = self.greet_plain(slot, None);
-                self.enter_plain(slot, rooms);
-            }
+            None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
             None => {}
         }
     }
@@ -65,10 +62,7 @@ impl Hub {
     /// The first token was checked.
     pub(super) fn plain_authenticated(&mut self, slot: Slot, id: Option<&str>, verdict: TokenVerdict) {
         match verdict {
-            TokenVerdict::Good(identity) => {
-                let rooms = self.greet_plain(slot, Some(identity));
-                self.enter_plain(slot, rooms);
-            }
+            TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
             verdict if self.config.policy.allow_anonymous => {
                 let rooms = self.greet_plain(slot, None);
                 self.enqueue_token_error(slot, id, &verdict);
@@ -117,6 +111,12 @@ impl Hub {
         self.count_error(error);
         let frame = plain::error(&error.message, Some(error.code), id, self.now.unix_ms);
         self.enqueue_error(slot, &frame);
+    }
+
+    /// Greets a client, and enters the rooms of its URL and those that come with the user.
+    fn admit_plain(&mut self, slot: Slot, identity: Option<Identity>) {
+        let rooms = self.greet_plain(slot, identity);
+        self.enter_plain(slot, rooms);
     }
 
     /// Greets a client, and refuses the rooms of its URL that it may not join. Returns those that it is to enter, with those

@@ -88,7 +88,7 @@ impl Hub {
             PendingAuth::Subscribe(asked) => self.subscribe_with(slot, *asked, verdict),
             PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, verdict),
         }
-        self.hear_waiting(slot);
+        self.schedule_waiting(slot);
     }
 
     /// Reports the reason for which a token was refused.

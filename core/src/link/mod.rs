@@ -73,7 +73,7 @@ pub(crate) enum Origin {
     Plain { conn: ConnId, id: Option<Json> },
 }
 
-/// What is asked of the members of a room.
+/// A question about the members of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PresenceQuery {
     /// All of them.

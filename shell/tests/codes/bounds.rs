@@ -1,4 +1,4 @@
-//! What is bounded and has no code of its own to tell: bounds of calls, of payloads, of what is retained and of what waits.
+//! Limits that have no code of their own: of calls, of payloads, of history and of queues.
 
 use super::*;
 use parlor::config::Route;
@@ -221,7 +221,7 @@ pub fn large_filter() {
     world.is_unaffected();
 }
 
-/// What is retained of a room's messages.
+/// The payloads that a room's log retains.
 fn retained(world: &World, room: &str) -> Vec<Value> {
     let answer = api(world.address, "history", &json!({"channel": room, "limit": -1})).json();
     let publications = answer["result"]["publications"].as_array().unwrap();

@@ -14,19 +14,12 @@ use serde_json::{Value, json};
 /// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
 #[must_use]
 pub fn encode(result: &Result<Reply, Error>) -> String {
+    let mut out = String::new();
     match result {
-        Ok(Reply::Batch(replies)) => {
-            let mut out = String::from("{\"replies\":");
-            push_list(&mut out, replies, |out, (method, reply)| push_outcome(out, method, reply));
-            out.push('}');
-            out
-        }
-        _ => {
-            let mut out = String::new();
-            push_outcome(&mut out, "result", result);
-            out
-        }
+        Ok(batch @ Reply::Batch(_)) => push_reply(&mut out, batch),
+        _ => push_outcome(&mut out, "result", result),
     }
+    out
 }
 
 /// Returns the bytes of a reply as [`encode`] writes it, without the object around it. O(n) in the reply.

@@ -1,6 +1,6 @@
 //! The fields of a request's body, read one by one. Those that remain in the end are unknown and refused.
 
-use crate::api::{Message, Selection};
+use crate::api::{Command, Message, Selection};
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientId;
 use crate::json::Json;
@@ -156,6 +156,12 @@ impl<'a> Body<'a> {
     pub fn room(&mut self, limits: &Limits) -> Result<RoomName, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
         room(&name, limits)
+    }
+
+    /// Reads the whole body of a command that takes nothing but a room.
+    pub fn only_room(mut self, limits: &Limits, command: fn(RoomName) -> Command) -> Result<Command, Error> {
+        let room = self.room(limits)?;
+        self.finish(command(room))
     }
 
     /// Reads a room that connections may be subscribed to and unsubscribed from, which a personal room is not.

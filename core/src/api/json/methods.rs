@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 pub struct Method {
     /// The name.
     pub name: &'static str,
-    /// What the method does, in a few words.
+    /// Summary in a few words, third person.
     pub summary: &'static str,
-    /// What its answer has and what it does, as the README says it.
+    /// Fields of its answer, and its effect, as the README's table has them.
     pub result: &'static str,
     /// The statuses that not all methods have, each with its meaning.
     pub failures: &'static [(u16, &'static str)],
@@ -150,10 +150,7 @@ pub static METHODS: &[Method] = &[
         summary: "Lists the members of a room",
         result: "`presence`: by client id, with `user` and what the tokens say",
         failures: &[],
-        parse: |mut body, limits| {
-            let channel = body.room(limits)?;
-            body.finish(Command::Presence { channel })
-        },
+        parse: |body, limits| body.only_room(limits, |channel| Command::Presence { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::presence_result()),
     },
@@ -162,10 +159,7 @@ pub static METHODS: &[Method] = &[
         summary: "Counts the members of a room",
         result: "`num_clients`, `num_users`",
         failures: &[],
-        parse: |mut body, limits| {
-            let channel = body.room(limits)?;
-            body.finish(Command::PresenceStats { channel })
-        },
+        parse: |body, limits| body.only_room(limits, |channel| Command::PresenceStats { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::count_fields(&["num_clients", "num_users"])),
     },
@@ -183,10 +177,7 @@ pub static METHODS: &[Method] = &[
         summary: "Drops what a room's log retains",
         result: "nothing; the log forgets what it retains",
         failures: &[],
-        parse: |mut body, limits| {
-            let channel = body.room(limits)?;
-            body.finish(Command::HistoryRemove { channel })
-        },
+        parse: |body, limits| body.only_room(limits, |channel| Command::HistoryRemove { channel }),
         request: |_| schema::in_room(),
         answer: schema::done,
     },

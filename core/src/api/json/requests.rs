@@ -1,4 +1,4 @@
-//! What a method reads from its body, where its row in the table would be too long for it.
+//! Parsers of requests that are too long for their rows in the table of methods.
 
 use super::body::{Body, bad, no_connection};
 use crate::api::{Command, Expiry, Page, Position, Selection};

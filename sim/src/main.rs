@@ -6,33 +6,38 @@ use cli::{Flags, PREY, canary, complain, exhaustive, fuzzed, hunt, print, random
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-parlor-sim                                     one run of a new seed
-parlor-sim --seed N [--steps M]                one run
+parlor-sim                                     one random run of a new seed
+parlor-sim --seed N [--steps M]                the random run of seed N, with M steps
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
-           --driver                            the same with the server's own driver over invented sockets
-           --judge checkers|NAME               the same judged by the checkers of properties alone, or by one of them
+           --driver                            the same with the server's own driver over simulated sockets
+           --judge checkers|NAME               the same, checked only by the property checkers, or only by one of them
 parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
            --scope presence                    [--conns N] [--queue N]
-                                               every possibility; --states N: give up after so many, --raw: clients that
-                                               could change places tell states apart (they always do in presence)
+                                               every state of a small world. --states N: give up after N states.
+                                               --raw: treat two states as different if they only differ in which of
+                                               several equal clients is which (always so in presence)
 parlor-sim replay FILE [--subject parlor|driver|v0|v1|canary|seeded:NAME]
-                                               a trace, step by step; - is standard input
+                                               run a trace and print it step by step; FILE - is standard input
 parlor-sim shrink FILE [--subject parlor|v0|v1|canary|seeded:NAME]
-                                               a trace that breaks something, made as short as it gets
-parlor-sim fuzz TARGET FILE                    what one input of a fuzz target stands for, and what comes of it
-parlor-sim hunt v0|v1|parlor                   what is wrong with the historic connection manager, before and after its
-                                               fix, by the shortest way to each defect; Parlor has none of them
-parlor-sim hunt seeded                         every defect that was put in on purpose
-parlor-sim hunt seeded:NAME                    one of them, by a trace that is made short
-           --keep FOLDER                       the short trace of one stored there, or of each that has none there
+                                               shorten a trace that breaks a guarantee
+parlor-sim fuzz TARGET FILE                    print the meaning of one input of a fuzz target, and its result
+parlor-sim hunt v0|v1|parlor                   look for the shortest trace of each known defect of the historic
+                                               connection manager: before its fix (v0), after it (v1), or in Parlor,
+                                               which must have none of them
+parlor-sim hunt seeded                         look for every defect that was put in on purpose
+parlor-sim hunt seeded:NAME                    look for one of them, and shorten its trace
+           --keep FOLDER                       store the short trace of this defect in FOLDER, or, with hunt seeded,
+                                               the traces that FOLDER does not have
+           --judge checkers|each|NAME          look with the property checkers only; each: print which of them notice it
 parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
-                                               a batch of runs of a subject that is wrong in one of a thousand
+                                               a batch of a subject that misbehaves in one run of a thousand
 
-Exit codes: 0 clean, 1 safety is broken, 2 liveness, 3 a batch of 10,000 seeds or more missed a goal, 4 nondeterminism,
-5 a scope did not end, 64 bad usage, 74 nobody takes what is printed. Of a hunt: 0 every defect was found, 1 one was not,
-which for parlor is as it should be. Of the canary: 0 it was found, 1 it was not.";
+Exit codes: 0 clean, 1 a safety guarantee is broken, 2 a liveness guarantee is broken, 3 a batch of 10,000 seeds or more
+missed a goal, 4 two runs of one seed differ, 5 a scope was not searched to its end, 64 bad usage, 74 standard output
+cannot be written. Of a hunt: 0 every defect was found, 1 one was not found, which is expected of hunt parlor.
+Of the canary: 0 it was found, 1 it was not found.";
 
 const BAD_USAGE: u8 = 64;
 

@@ -174,6 +174,22 @@ pub enum Command {
     Info,
 }
 
+impl Command {
+    /// Returns `true` when the call only reads. The length of its answer is known no sooner than the answer.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Presence { .. }
+                | Self::PresenceStats { .. }
+                | Self::History { .. }
+                | Self::Limits
+                | Self::Channels { .. }
+                | Self::Connections { .. }
+                | Self::Info
+        )
+    }
+}
+
 /// A page of an ordered list. An item that exists throughout is in exactly one of consecutive pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {

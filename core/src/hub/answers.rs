@@ -7,7 +7,7 @@ use crate::ids::ClientInfo;
 use crate::limits::Limit;
 use crate::link::{Caller, Origin};
 use crate::names::RoomName;
-use crate::protocol::centrifuge;
+use crate::protocol::centrifuge::{self, CommandName};
 use crate::protocol::plain;
 use crate::publication::{LogPage, LogPosition, Publication};
 use alloc::sync::Arc;
@@ -19,7 +19,7 @@ impl Hub {
         match from {
             Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Origin::Json { conn, id } => {
-                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::done(id, "publish")));
+                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::done(id, CommandName::Publish)));
             }
             Origin::Plain { conn, id: Some(id) } => self.with(conn, |hub, slot| {
                 hub.enqueue_text(slot, &plain::published(&id, room, &Position::of(position)));

@@ -187,7 +187,7 @@ impl Hub {
             CommandName::Presence => self.presence(slot, id, PresenceQuery::Members, params),
             CommandName::PresenceStats => self.presence(slot, id, PresenceQuery::Counts, params),
             CommandName::Ping => {
-                self.enqueue_text(slot, &centrifuge::done(id, "ping"));
+                self.enqueue_text(slot, &centrifuge::done(id, CommandName::Ping));
                 Ok(())
             }
             CommandName::Send => Ok(()),
@@ -270,7 +270,7 @@ impl Hub {
         if let Some(left) = self.registry.leave(slot, &room) {
             self.left(slot, left);
         }
-        self.enqueue_text(slot, &centrifuge::done(id, "unsubscribe"));
+        self.enqueue_text(slot, &centrifuge::done(id, CommandName::Unsubscribe));
         Ok(())
     }
 

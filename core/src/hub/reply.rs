@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorCode};
 use crate::limits::Limit;
 use crate::link::Caller;
 use alloc::format;
+
 impl Hub {
     /// Keeps room for the answer to a command before it is carried out. What is read takes its room when it is there.
     pub(super) fn reserve(&mut self, caller: Caller, command: &Command) -> Result<(), Error> {
@@ -15,7 +16,7 @@ impl Hub {
             Command::Broadcast { channels, .. } => channels.len().saturating_mul(WRITE_BYTES),
             // Each of its parts keeps its own.
             Command::Batch(_) => 0,
-            command if is_read(command) => 0,
+            command if command.only_reads() => 0,
             _ => WRITE_BYTES,
         };
         self.take(caller, bytes)
@@ -61,20 +62,6 @@ impl Hub {
         }
         too_long(self.config.limits.api_reply_bytes)
     }
-}
-
-/// Whether a command only reads: how long its answer is shows when it is there.
-fn is_read(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Presence { .. }
-            | Command::PresenceStats { .. }
-            | Command::History { .. }
-            | Command::Limits
-            | Command::Channels { .. }
-            | Command::Connections { .. }
-            | Command::Info
-    )
 }
 
 fn too_long(most: usize) -> Error {

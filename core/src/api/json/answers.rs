@@ -1,7 +1,6 @@
-//! The bodies of answers.
+//! Encoders of answers that are too long for the file with the table of methods.
 
-use crate::api::{ConnectionInfo, Info, Position, PublicationView, Reply};
-use crate::error::Error;
+use crate::api::{ConnectionInfo, Info, Position, PublicationView};
 use crate::ids::{ClientId, ClientInfo};
 use crate::limits::LimitRow;
 use crate::names::{RoomName, UserId};
@@ -10,24 +9,6 @@ use crate::protocol::shapes::{push_members, push_publication_fields};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use serde_json::{Value, json};
-
-/// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
-#[must_use]
-pub fn encode(result: &Result<Reply, Error>) -> String {
-    let mut out = String::new();
-    match result {
-        Ok(batch @ Reply::Batch(_)) => push_reply(&mut out, batch),
-        _ => push_outcome(&mut out, "result", result),
-    }
-    out
-}
-
-/// Returns the bytes of a reply as [`encode`] writes it, without the object around it. O(n) in the reply.
-pub(crate) fn reply_bytes(reply: &Reply) -> usize {
-    let mut out = String::new();
-    push_reply(&mut out, reply);
-    out.len()
-}
 
 /// Returns the bytes of one room in the answer to `channels`, with the comma that follows.
 pub(crate) fn room_bytes(name: &RoomName, members: usize) -> usize {
@@ -44,51 +25,8 @@ pub(crate) fn connection_bytes<'a>(user: &UserId, protocol: &str, rooms: impl It
 /// The bytes of a public id: 32 digits and four hyphens.
 const CLIENT_DIGITS: usize = 36;
 
-fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
-    match outcome {
-        Ok(reply) => {
-            out.push_str("{\"");
-            out.push_str(key);
-            out.push_str("\":");
-            push_reply(out, reply);
-            out.push('}');
-        }
-        Err(error) => {
-            let mut fields = json!({ "code": error.code.number(), "message": error.message });
-            if let Some(limit) = error.limit {
-                fields["limit"] = limit.name().into();
-            }
-            out.push_str(&json!({ "error": fields }).to_string());
-        }
-    }
-}
-
-fn push_reply(out: &mut String, reply: &Reply) {
-    let value = match reply {
-        Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
-        Reply::Done => json!({}),
-        Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
-        Reply::Channels { rooms, next } => return push_rooms(out, rooms, next.as_deref()),
-        Reply::Connections { connections, next } => return push_connections(out, connections, *next),
-        Reply::Limits(rows) => return push_limits(out, rows),
-        Reply::Info(info) => json!({ "nodes": [info_value(info)] }),
-        Reply::Presence(members) => return push_presence(out, members),
-        Reply::History { publications, position } => return push_history(out, publications, position),
-        Reply::Broadcast(responses) => {
-            out.push_str("{\"responses\":");
-            push_list(out, responses, |out, response| push_outcome(out, "result", response));
-            return out.push('}');
-        }
-        Reply::Batch(replies) => {
-            out.push_str("{\"replies\":");
-            push_list(out, replies, |out, (method, reply)| push_outcome(out, method, reply));
-            return out.push('}');
-        }
-    };
-    out.push_str(&value.to_string());
-}
-
-fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+/// Appends a list; `push` appends one item.
+pub(super) fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
     out.push('[');
     push_items(out, items, push);
     out.push(']');
@@ -110,13 +48,13 @@ fn push_items<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) 
     }
 }
 
-fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
+pub(super) fn push_presence(out: &mut String, members: &[Arc<ClientInfo>]) {
     out.push_str("{\"presence\":");
     push_members(out, members);
     out.push('}');
 }
 
-fn push_history(out: &mut String, publications: &[PublicationView], Position { epoch, offset }: &Position) {
+pub(super) fn push_history(out: &mut String, publications: &[PublicationView], Position { epoch, offset }: &Position) {
     out.push_str("{\"publications\":");
     push_list(out, publications, |out, publication| {
         let PublicationView { offset, data, tags, info } = publication;
@@ -127,7 +65,7 @@ fn push_history(out: &mut String, publications: &[PublicationView], Position { e
     out.push_str(&top[1..]);
 }
 
-fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>) {
+pub(super) fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>) {
     out.push_str("{\"channels\":");
     push_map(out, rooms, |out, (name, members)| {
         push_string(out, name);
@@ -138,7 +76,7 @@ fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Option<&str>)
     push_cursor(out, next);
 }
 
-fn push_connections(out: &mut String, connections: &[ConnectionInfo], next: Option<ClientId>) {
+pub(super) fn push_connections(out: &mut String, connections: &[ConnectionInfo], next: Option<ClientId>) {
     out.push_str("{\"connections\":");
     push_map(out, connections, |out, ConnectionInfo { client, user, protocol, channels }| {
         out.push('"');
@@ -154,7 +92,7 @@ fn push_connections(out: &mut String, connections: &[ConnectionInfo], next: Opti
     push_cursor(out, next.map(|client| client.to_string()).as_deref());
 }
 
-fn push_limits(out: &mut String, rows: &[LimitRow]) {
+pub(super) fn push_limits(out: &mut String, rows: &[LimitRow]) {
     out.push_str("{\"limits\":");
     push_map(out, rows, |out, LimitRow { key, value, answer }| {
         push_string(out, key);
@@ -176,7 +114,7 @@ fn push_cursor(out: &mut String, cursor: Option<&str>) {
     out.push('}');
 }
 
-fn info_value(info: &Info) -> Value {
+pub(super) fn info_value(info: &Info) -> Value {
     json!({
         "uid": info.node,
         "name": info.node,

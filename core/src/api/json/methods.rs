@@ -1,11 +1,12 @@
-//! The methods of the HTTP API: one row for each.
+//! The methods of the HTTP API: one row for each, and the JSON of what they answer.
 
 use super::body::{Body, Fields, bad};
-use super::{requests, schema};
-use crate::api::Command;
+use super::{answers, requests, schema};
+use crate::api::{Command, Position, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::limits::{Limit, Limits};
 use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -239,6 +240,68 @@ pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Erro
     let body = if body.is_empty() { b"{}" } else { body };
     let body = core::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
     (known.parse)(Body::read(body)?, limits)
+}
+
+/// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
+#[must_use]
+pub fn encode(result: &Result<Reply, Error>) -> String {
+    let mut out = String::new();
+    match result {
+        Ok(batch @ Reply::Batch(_)) => push_reply(&mut out, batch),
+        _ => push_outcome(&mut out, "result", result),
+    }
+    out
+}
+
+/// Returns the bytes of a reply as [`encode`] writes it, without the object around it. O(n) in the reply.
+pub(crate) fn reply_bytes(reply: &Reply) -> usize {
+    let mut out = String::new();
+    push_reply(&mut out, reply);
+    out.len()
+}
+
+fn push_reply(out: &mut String, reply: &Reply) {
+    let value = match reply {
+        Reply::Published(Position { epoch, offset }) => json!({ "offset": offset, "epoch": epoch }),
+        Reply::Done => json!({}),
+        Reply::PresenceStats { clients, users } => json!({ "num_clients": clients, "num_users": users }),
+        Reply::Channels { rooms, next } => return answers::push_rooms(out, rooms, next.as_deref()),
+        Reply::Connections { connections, next } => return answers::push_connections(out, connections, *next),
+        Reply::Limits(rows) => return answers::push_limits(out, rows),
+        Reply::Info(info) => json!({ "nodes": [answers::info_value(info)] }),
+        Reply::Presence(members) => return answers::push_presence(out, members),
+        Reply::History { publications, position } => return answers::push_history(out, publications, position),
+        Reply::Broadcast(responses) => {
+            out.push_str("{\"responses\":");
+            answers::push_list(out, responses, |out, response| push_outcome(out, "result", response));
+            return out.push('}');
+        }
+        Reply::Batch(replies) => {
+            out.push_str("{\"replies\":");
+            answers::push_list(out, replies, |out, (method, reply)| push_outcome(out, method, reply));
+            return out.push('}');
+        }
+    };
+    out.push_str(&value.to_string());
+}
+
+fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
+    match outcome {
+        Ok(reply) => {
+            out.push_str("{\"");
+            out.push_str(key);
+            out.push_str("\":");
+            push_reply(out, reply);
+            out.push('}');
+        }
+        Err(error) => {
+            let mut fields = json!({ "code": error.code.number(), "message": error.message });
+            if let Some(limit) = error.limit {
+                fields["limit"] = limit.name().into();
+            }
+            out.push_str(&json!({ "error": fields }).to_string());
+        }
+    }
 }
 
 fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {

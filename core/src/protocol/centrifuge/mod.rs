@@ -1,10 +1,14 @@
 //! The `json` protocol: version 2 of the Centrifuge client protocol in its JSON encoding, as its SDKs implement it.
 
+mod commands;
 mod decode;
-mod encode;
+mod parts;
+mod pushes;
+mod unsupported;
 
+pub(crate) use commands::*;
 pub(crate) use decode::*;
-pub(crate) use encode::*;
+pub(crate) use pushes::*;
 
 /// The bytes of one room in a connect reply beside its name and its replay, and of a subscribe reply, at most.
 pub(crate) const ROOM_BYTES: usize = 256;

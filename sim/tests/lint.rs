@@ -51,6 +51,17 @@ fn the_reference_model_shares_no_code_with_core() {
     assert!(read >= 4, "the reference model was found");
 }
 
+/// What a call does in the model is written in the row of its action, where the model is all that there is to ask.
+#[test]
+fn the_rows_of_actions_share_no_code_with_core_and_see_no_subject() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/world/action/table.rs");
+    let text = fs::read_to_string(table).expect("the table of actions is a file");
+    assert!(text.contains("|model|"), "a row has what a call does in the model");
+    for word in ["parlor_core", "subject", "answered"] {
+        assert!(!text.contains(word), "the table of actions: {word}");
+    }
+}
+
 /// What it expects it knows by itself: the state and the counts of a subject are there to be compared, in `compare.rs`. What a
 /// subject makes up is read in `choices.rs`: the epochs of its logs, and the order of its events.
 #[test]

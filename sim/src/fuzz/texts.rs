@@ -1,8 +1,8 @@
 //! Texts of clients and backends with placeholders, for runs in which only the effects matter.
 
-use parlor_core::api::json::{METHODS, Method};
+use parlor_core::api::json::METHODS;
 use parlor_core::{ClientId, Limits, Snapshot};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 /// Values for the placeholders of a text.
@@ -45,17 +45,33 @@ pub(super) fn message(what: u8, places: &Places) -> String {
 
 /// A method of the API, with its body.
 pub(super) fn call(what: u8, places: &Places) -> (&'static str, String) {
-    let (method, body) = ALL_CALLS[usize::from(what) % ALL_CALLS.len()];
+    let (method, body) = &ALL_CALLS[usize::from(what) % ALL_CALLS.len()];
     (method, places.fill(body))
 }
 
-/// Those below, and each other method that needs no parameters.
-static ALL_CALLS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
-    let limits = Limits::default();
-    let needs_nothing = |method: &&Method| method.request(&limits)["required"] == json!([]);
-    let others = METHODS.iter().filter(|method| !has_text(method.name)).filter(needs_nothing);
-    CALLS.iter().copied().chain(others.map(|method| (method.name, "{}"))).collect()
+/// Those below, and each other method with no more than it requires.
+static ALL_CALLS: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    let others = METHODS.iter().filter(|method| !has_text(method.name));
+    let others = others.filter_map(|method| Some((method.name, least_body(&method.request(&Limits::default()))?)));
+    CALLS.iter().map(|(method, body)| (*method, (*body).to_owned())).chain(others).collect()
 });
+
+/// A body with a placeholder for each field that a schema requires; `None` where one of them has none.
+fn least_body(schema: &Value) -> Option<String> {
+    let fields = schema["required"].as_array()?.iter().filter_map(Value::as_str);
+    let filled = fields.map(|field| {
+        let reference = schema["properties"][field]["$ref"].as_str()?;
+        let value = match reference.rsplit_once('/')?.1 {
+            "room" | "open_room" => json!("ROOM"),
+            "user" => json!("USER"),
+            "client" => json!("CLIENT"),
+            "data" => json!(6),
+            _ => return None,
+        };
+        Some((field.to_owned(), value))
+    });
+    Some(Value::Object(filled.collect::<Option<_>>()?).to_string())
+}
 
 /// Whether a method is called below, by itself or in a batch.
 fn has_text(method: &str) -> bool {
@@ -135,6 +151,18 @@ const CALLS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_has_what_its_schema_requires() {
+        let body = |method: &str| {
+            let known = METHODS.iter().find(|known| known.name == method).expect("a method");
+            least_body(&known.request(&Limits::default()))
+        };
+        assert_eq!(body("info").as_deref(), Some("{}"));
+        assert_eq!(body("unsubscribe").as_deref(), Some(r#"{"channel":"ROOM","user":"USER"}"#));
+        assert_eq!(body("send").as_deref(), Some(r#"{"client":"CLIENT","data":6}"#));
+        assert_eq!(body("broadcast"), None, "a list of rooms");
+    }
 
     #[test]
     fn every_method_of_the_api_has_a_text() {

@@ -1,9 +1,9 @@
 //! Connections that come in: who is accepted, who is refused and why.
 
+use super::arrival::Arrival;
 use super::bucket::ClientRates;
 use super::connection::{ExpectedConnection, ExpectedPhase, ExpectedTimer, TokenPurpose};
 use super::model::ReferenceModel;
-use super::stimulus::Arrival;
 use super::time::nanos;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};

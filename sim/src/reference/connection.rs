@@ -1,9 +1,9 @@
 //! One connection as it must be: its phase, deadlines, what waits to be heard and what must come out of its socket.
 
+use super::arrival::Arrival;
 use super::bucket::ClientRates;
 use super::expect::ExpectedFrame;
 use super::membership::ExpectedMembership;
-use super::stimulus::Arrival;
 use crate::world::client_message::{ClientMessage, SubscribeOptions};
 use crate::world::frames::ReceivedFrame;
 use crate::world::history_request::RecoverFrom;

@@ -4,7 +4,6 @@
 //! alternative: what came of a turn is right where one of them leads to it.
 
 use super::alternatives::Alternatives;
-use super::api_call::ApiCall;
 use super::connection::ExpectedConnection;
 use super::model::ReferenceModel;
 use super::outcome::Outcome;
@@ -19,10 +18,7 @@ const MOST_WAYS: usize = 1000;
 /// looked at, and how long a token is good may take one digit or two.
 fn may_be_open(stimulus: &Stimulus<'_>, is_waiting: impl Fn(usize) -> bool) -> bool {
     match stimulus {
-        Stimulus::Text(..)
-        | Stimulus::Decided(..)
-        | Stimulus::Upgraded(_)
-        | Stimulus::Call(ApiCall::Refresh(..) | ApiCall::Selected(..) | ApiCall::Batch(_)) => true,
+        Stimulus::Text(..) | Stimulus::Decided(..) | Stimulus::Upgraded(_) | Stimulus::Call(_) => true,
         Stimulus::Flushed(client, _) => is_waiting(*client),
         _ => false,
     }
@@ -82,7 +78,7 @@ impl ReferenceModel {
             Stimulus::Lost(client, cause) => self.lost(*client, *cause),
             Stimulus::Flushed(client, bytes) => self.flushed(*client, *bytes),
             Stimulus::Decided(client, token) => self.decided(*client, token),
-            Stimulus::Call(call) => self.call(call),
+            Stimulus::Call(call) => self.turn.answer = Some(call.carry_out(self)),
             Stimulus::Tick => self.tick(),
             Stimulus::Shutdown => self.shutdown(),
             Stimulus::Stale => self.counted.stale += 1,

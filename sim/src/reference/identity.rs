@@ -1,10 +1,10 @@
 //! Who a connection is: its user, its user's other connections, and the rooms that it begins in.
 
+use super::arrival::TokenOutcome;
 use super::connection::{ExpectedConnection, ExpectedTimer};
 use super::log::ExpectedReplay;
 use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
-use super::stimulus::TokenOutcome;
 use super::time::nanos;
 use super::turn::RoomOrUser;
 use crate::goals::Goal;

@@ -1,10 +1,10 @@
 //! Which connections a backend means, and what it lists: some of them, in parts, by pattern.
 
-use super::api_call::{ConnectionSelection, ListQuery};
 use super::connection::ExpectedConnection;
 use super::expect::CURSOR;
 use super::model::ReferenceModel;
 use super::names::user_text;
+use super::selection::{ConnectionSelection, ListQuery};
 use crate::goals::Goal;
 use serde_json::{Map, Value, json};
 

@@ -1,12 +1,12 @@
 //! Texts of clients: which commands are heard at once, which wait, and what each json command does.
 
+use super::arrival::TokenOutcome;
 use super::connection::{ExpectedEnd, ExpectedPhase, TokenPurpose, WaitingText};
 use super::model::ReferenceModel;
-use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
 use crate::world::client_message::{ClientMessage, NamedRoom};
 use parlor_core::{CloseCause, Limit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 impl ReferenceModel {
     pub(super) fn text(&mut self, client: usize, text: &str, messages: &[ClientMessage]) {
@@ -129,16 +129,7 @@ impl ReferenceModel {
             ClientMessage::Unknown(id, code) => self.refuse(client, *id, *code),
             ClientMessage::Subscribe(id, NamedRoom::Room(room), asking) => self.subscribe(client, *id, *room, asking),
             ClientMessage::History(id, room, query) => self.ask_history(client, *id, *room, query),
-            ClientMessage::Presence(id, room, only_counts) => self.ask_presence(client, *id, *room, *only_counts),
-            ClientMessage::Refresh(id, token) => self.ask(client, token, TokenPurpose::Refresh(*id)),
-            ClientMessage::SubRefresh(id, room, _) if !self.rooms[*room].contains(&client) => {
-                self.refuse(client, *id, 103)
-            }
-            ClientMessage::SubRefresh(id, room, token) => self.ask(client, token, TokenPurpose::SubRefresh(*id, *room)),
-            ClientMessage::Unsubscribe(id, room) => {
-                self.leave(client, *room);
-                self.reply(client, *id, "unsubscribe", json!({}));
-            }
+            ClientMessage::Command(id, name, params) => self.command(client, *id, name, params),
             ClientMessage::Publish(id, room, data) => self.client_publish(client, *id, *room, data.as_deref()),
             ClientMessage::Ping => self.reply(client, 2, "ping", json!({})),
             ClientMessage::Pong | ClientMessage::Send => {}
@@ -149,6 +140,25 @@ impl ReferenceModel {
             | ClientMessage::Select(_)
             | ClientMessage::SelectTooMuch(_)
             | ClientMessage::Position => self.close(client, CloseCause::BadRequest),
+        }
+    }
+
+    /// Carries out a command whose name and parameters say it all.
+    fn command(&mut self, client: usize, id: u64, name: &str, params: &Value) {
+        let named = self.names.iter().position(|name| params["channel"] == **name);
+        let room = || named.expect("it names a room of the scenario");
+        let token = || params["token"].as_str().expect("it has a token");
+        match name {
+            "unsubscribe" => {
+                self.leave(client, room());
+                self.reply(client, id, name, json!({}));
+            }
+            "presence" => self.ask_presence(client, id, room(), false),
+            "presence_stats" => self.ask_presence(client, id, room(), true),
+            "refresh" => self.ask(client, token(), TokenPurpose::Refresh(id)),
+            "sub_refresh" if !self.rooms[room()].contains(&client) => self.refuse(client, id, 103),
+            "sub_refresh" => self.ask(client, token(), TokenPurpose::SubRefresh(id, room())),
+            _ => panic!("no client sends {name}"),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! It shares nothing with the core but the types that go in and come out, and reads neither the state nor the counts of a
 //! subject before it compares them. It may be wrong, but not together with the core.
 //!
-//! 1. [`stimulus`] tells it of an input, [`api_call`] of a backend's call.
+//! 1. [`stimulus`] tells it of an input, [`arrival`] of what comes with a connection. An [`api_call`] of a backend comes with what
+//!    it does in the model; [`calls`] has those that several actions make.
 //! 2. `foresee` works out what must come of it, in [`model`]: connections (`connection`, `lifecycle`, `deadlines`, `outbox`,
 //!    `identity`, `tokens`), rooms (`membership`, `rooms`, `presence`), logs (`log`, `logs`, `retained`, `recovery`), what
 //!    clients say (`messages`, `replies`, `subscribe`, `publish`, `plain`), calls (`calls`, `lists`) and rates.
@@ -17,8 +18,9 @@ mod admission;
 mod alternatives;
 mod answer;
 pub mod api_call;
+pub mod arrival;
 mod bucket;
-mod calls;
+pub mod calls;
 mod choices;
 mod compare;
 pub(crate) mod connection;
@@ -48,6 +50,7 @@ mod recovery;
 mod replies;
 mod retained;
 mod rooms;
+pub mod selection;
 pub mod stimulus;
 mod subscribe;
 mod time;

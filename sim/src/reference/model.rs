@@ -1,12 +1,12 @@
 //! The reference model: all that it holds to be so, and what others may ask of it.
 
 use super::alternatives::Alternatives;
-use super::api_call::ConnectionSelection;
 use super::bucket::{AddressRate, Bucket};
 use super::connection::{ExpectedConnection, ExpectedPhase};
 use super::keys::RememberedKeys;
 use super::log::{EmptyLog, ExpectedLog, RoomPast};
 use super::membership::ExpectedMembership;
+use super::selection::ConnectionSelection;
 use super::turn::{ExpectedTotals, ExpectedTurn, SubjectChoices};
 use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantee, Guarantees};

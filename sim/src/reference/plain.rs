@@ -1,11 +1,11 @@
 //! The plain protocol: what a connection says and is told.
 
+use super::arrival::TokenOutcome;
 use super::connection::{ExpectedJoin, TokenPurpose};
 use super::expect::{ExpectedFrame, WORDS};
 use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
 use super::names::user_text;
-use super::stimulus::TokenOutcome;
 use crate::goals::Goal;
 use crate::world::client_message::ClientMessage;
 use crate::world::history_request::RecoverFrom;

@@ -1,8 +1,8 @@
-//! The reference model's view of one input, and of the request that a connection comes with.
+//! The reference model's view of one input.
 
 use super::api_call::ApiCall;
+use super::arrival::TokenOutcome;
 use crate::world::client_message::ClientMessage;
-use crate::world::history_request::RecoverFrom;
 use parlor_core::CloseCause;
 
 /// One input, as the reference model is told of it.
@@ -33,61 +33,11 @@ pub enum Stimulus<'a> {
     /// The token has been looked at.
     Decided(usize, TokenOutcome),
     /// A backend's call.
-    Call(ApiCall<'a>),
+    Call(&'a ApiCall<'a>),
     /// Time may have passed.
     Tick,
     /// The server is to stop.
     Shutdown,
     /// Something for a connection that has ended.
     Stale,
-}
-
-/// Result of checking a token.
-#[derive(Clone, Debug, Default)]
-pub struct TokenOutcome {
-    /// It says nothing: its signature is wrong.
-    pub forged: bool,
-    /// When it begins, in seconds since 1970.
-    pub nbf: Option<u64>,
-    /// The user; `None` for an anonymous token.
-    pub user: Option<usize>,
-    /// When it ends, in seconds since 1970.
-    pub exp: Option<u64>,
-    /// Information about its user, as JSON.
-    pub info: Option<String>,
-    /// The rooms it puts the connection in.
-    pub channels: Vec<usize>,
-    /// It names more rooms than a connection may be in.
-    pub crowded: bool,
-    /// It says more of its user than it may.
-    pub wordy: bool,
-    /// It names a room by a name that is too long.
-    pub long: bool,
-    /// The room it is for.
-    pub channel: Option<usize>,
-    /// Its information about the user is nested deeper than is allowed.
-    pub unreadable: bool,
-}
-
-/// How a connection came in.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Whether it speaks json.
-    pub json: bool,
-    /// Whether pings are Ping frames.
-    pub frame_pings: bool,
-    /// Whether it is greeted.
-    pub greeting: bool,
-    /// The rooms of the URL.
-    pub rooms: Vec<usize>,
-    /// The token in the request.
-    pub token: Option<String>,
-    /// Position to recover from in each of its rooms.
-    pub want: RecoverFrom,
-    /// Positions to recover from in rooms that are named, also in those that its token puts it in.
-    pub since: Vec<(usize, RecoverFrom)>,
-    /// Whether it is told where it is.
-    pub positions: bool,
-    /// Which of the addresses it comes from.
-    pub address: u8,
 }

@@ -1,14 +1,14 @@
 //! Tokens: what is wrong with one, how long a connection lasts, which rooms it may be in and for how long.
 
 use super::answer::ApiRefusal;
-use super::api_call::ConnectionSelection;
+use super::arrival::TokenOutcome;
 use super::connection::{ExpectedJoin, ExpectedTimer, TokenPurpose};
 use super::expect::{ExpectedFrame, between};
 use super::log::{ExpectedReplay, PUBLICATION};
 use super::membership::{ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
 use super::names::info_of;
-use super::stimulus::TokenOutcome;
+use super::selection::ConnectionSelection;
 use super::time::nanos;
 use crate::goals::Goal;
 use crate::world::action::Renewal;

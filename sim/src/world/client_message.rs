@@ -3,6 +3,7 @@
 use crate::world::history_request::{LogQuery, RecoverFrom};
 use crate::world::payload::Data;
 use parlor_core::Limit;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// A room as a client names it.
@@ -25,18 +26,12 @@ pub enum ClientMessage {
     Return(String, Vec<(usize, RecoverFrom)>),
     /// Reading a room's log.
     History(u64, usize, LogQuery),
-    /// Who is in a room, or only how many.
-    Presence(u64, usize, bool),
-    /// A new token.
-    Refresh(u64, String),
-    /// A new token for a room.
-    SubRefresh(u64, usize, String),
+    /// A command of json whose name and parameters say it all.
+    Command(u64, &'static str, Value),
     /// Where its rooms are, in plain.
     Position,
     /// A command without an id.
     NoId,
-    /// Leaving a room.
-    Unsubscribe(u64, usize),
     /// Publishing to a room, or nothing to it; in plain the id is optional.
     Publish(Option<u64>, usize, Option<Arc<Data>>),
     /// The protocol's ping.
@@ -88,13 +83,7 @@ impl ClientMessage {
             Self::Connect(_) | Self::Return(..) => CONNECT,
             Self::Ping => PING,
             Self::Publish(id, ..) => id.unwrap_or_default(),
-            Self::Subscribe(id, ..)
-            | Self::Unsubscribe(id, _)
-            | Self::Unknown(id, _)
-            | Self::History(id, ..)
-            | Self::Presence(id, ..)
-            | Self::Refresh(id, _)
-            | Self::SubRefresh(id, ..) => *id,
+            Self::Subscribe(id, ..) | Self::Unknown(id, _) | Self::History(id, ..) | Self::Command(id, ..) => *id,
             Self::Pong | Self::Send | Self::Nonsense | Self::NoId | Self::Position => 0,
             Self::Select(_) | Self::SelectTooMuch(_) => 0,
         }

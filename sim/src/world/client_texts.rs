@@ -10,6 +10,8 @@ use parlor_core::Limit;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+// The ids of commands. Each kind has ten, one for each room, so that the replies to two commands are not the same.
+
 const ODD: u64 = 3;
 
 const SUBSCRIBE: u64 = 10;
@@ -19,12 +21,6 @@ const UNSUBSCRIBE: u64 = 20;
 const PUBLISH: u64 = 30;
 
 const HISTORY: u64 = 40;
-
-const PRESENCE: u64 = 50;
-
-const REFRESH: u64 = 60;
-
-const SUB_REFRESH: u64 = 70;
 
 /// So many messages at once.
 const FLOOD: usize = 120;
@@ -57,9 +53,7 @@ fn subscribe_as(id: u64, name: &str, named: NamedRoom) -> Speech {
 /// `unsubscribe`.
 #[must_use]
 pub fn leave(room: usize) -> Speech {
-    let id = UNSUBSCRIBE + room as u64;
-    let text = format!(r#"{{"id":{id},"unsubscribe":{{"channel":"{}"}}}}"#, room_name(room));
-    (text, vec![ClientMessage::Unsubscribe(id, room)])
+    in_room(UNSUBSCRIBE, "unsubscribe", room)
 }
 
 /// `publish`. A plain client gives an id to every other message.
@@ -189,7 +183,7 @@ pub fn subscribe(room: usize, asking: SubscribeOptions) -> Speech {
         fields["token"] = token.as_str().into();
     }
     let id = SUBSCRIBE + room as u64;
-    command(id, "subscribe", &fields, ClientMessage::Subscribe(id, NamedRoom::Room(room), asking))
+    spoken(id, "subscribe", &fields, ClientMessage::Subscribe(id, NamedRoom::Room(room), asking))
 }
 
 /// `connect` with a token, and where the client was in the rooms of these names.
@@ -199,7 +193,7 @@ pub fn come_back(token: String, subs: Vec<(usize, String, RecoverFrom)>) -> Spee
         subs.iter().map(|(_, name, want)| (name.clone(), recovery_fields(want))).collect();
     let params = json!({ "token": token, "subs": named });
     let wants = subs.into_iter().map(|(room, _, want)| (room, want)).collect();
-    command(1, "connect", &params, ClientMessage::Return(token, wants))
+    spoken(1, "connect", &params, ClientMessage::Return(token, wants))
 }
 
 /// `history`.
@@ -208,31 +202,21 @@ pub fn history(room: usize, query: LogQuery) -> Speech {
     let mut fields = query_fields(&query);
     fields["channel"] = room_name(room).into();
     let id = HISTORY + room as u64;
-    command(id, "history", &fields, ClientMessage::History(id, room, query))
+    spoken(id, "history", &fields, ClientMessage::History(id, room, query))
 }
 
-/// `presence`, or `presence_stats`.
+/// A command that names a room alone; `id` is the first of its kind.
 #[must_use]
-pub fn presence(room: usize, only_counts: bool) -> Speech {
-    let id = PRESENCE + room as u64;
-    let method = if only_counts { "presence_stats" } else { "presence" };
-    command(id, method, &json!({ "channel": room_name(room) }), ClientMessage::Presence(id, room, only_counts))
+pub fn in_room(id: u64, name: &'static str, room: usize) -> Speech {
+    command(id + room as u64, name, json!({ "channel": room_name(room) }))
 }
 
-/// `refresh`.
+/// A command whose name and parameters say it all.
 #[must_use]
-pub fn refresh(token: String) -> Speech {
-    command(REFRESH, "refresh", &json!({ "token": token }), ClientMessage::Refresh(REFRESH, token))
+pub fn command(id: u64, name: &'static str, params: Value) -> Speech {
+    spoken(id, name, &params, ClientMessage::Command(id, name, params.clone()))
 }
 
-/// `sub_refresh`.
-#[must_use]
-pub fn sub_refresh(room: usize, token: String) -> Speech {
-    let id = SUB_REFRESH + room as u64;
-    let params = json!({ "channel": room_name(room), "token": token });
-    command(id, "sub_refresh", &params, ClientMessage::SubRefresh(id, room, token))
-}
-
-fn command(id: u64, method: &str, params: &Value, message: ClientMessage) -> Speech {
-    (json!({ "id": id, method: params }).to_string(), vec![message])
+fn spoken(id: u64, name: &str, params: &Value, message: ClientMessage) -> Speech {
+    (json!({ "id": id, name: params }).to_string(), vec![message])
 }

@@ -6,7 +6,8 @@ use super::turn::caught;
 use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee};
-use crate::reference::stimulus::{Arrival, Stimulus};
+use crate::reference::arrival::Arrival;
+use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{
     Client, Endpoint, Farewell, Frames, Late, RecoverySince, Rooms, Rule, User, Verdict, WriteBudget,

@@ -108,7 +108,8 @@ pub(super) fn recovery_fields(want: &RecoverFrom) -> Value {
     }
 }
 
-pub(super) fn query_fields(query: &LogQuery) -> Value {
+/// The fields of a request for this.
+pub(crate) fn query_fields(query: &LogQuery) -> Value {
     let mut fields = json!({});
     if let Some(limit) = query.limit {
         fields["limit"] = limit.into();

@@ -2,8 +2,8 @@
 
 use crate::checkers::Checkers;
 use crate::goals::{Goal, Goals};
+use crate::reference::arrival::TokenOutcome;
 use crate::reference::model::ReferenceModel;
-use crate::reference::stimulus::TokenOutcome;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Payload, User};
 use crate::world::connection::{Connection, SimulatedClient};

@@ -2,8 +2,9 @@
 
 use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
+use crate::reference::arrival::TokenOutcome;
 use crate::reference::model::ReferenceModel;
-use crate::reference::stimulus::{Stimulus, TokenOutcome};
+use crate::reference::stimulus::Stimulus;
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};

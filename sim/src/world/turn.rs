@@ -9,7 +9,6 @@ use crate::reference::outcome::Outcome;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{Subject, TurnReport, ask};
 use crate::world::action::Client;
-use crate::world::api::bodies;
 use crate::world::connection::{Connection, SimulatedClient};
 use crate::world::setup::CheckedBy;
 use crate::world::state::{START_UNIX_MS, World};
@@ -102,7 +101,9 @@ impl<S: Subject> World<S> {
     }
 
     pub(super) fn history(&self, now: Now, want: &RecoveryRequest, twin: Option<&mut Shard>) -> Value {
-        let body = bodies::history_since(&want.room, &want.epoch, want.offset);
+        // An empty epoch is any.
+        let since = json!({ "epoch": want.epoch, "offset": want.offset });
+        let body = json!({ "channel": want.room, "limit": -1, "since": since }).to_string();
         let command = json::parse("history", body.as_bytes(), &self.setup.limits);
         let answer = command.ok().zip(twin).and_then(|(command, twin)| ask(twin, now, command));
         let nothing = json!({ "error": "it cannot be asked" });

@@ -2,8 +2,9 @@
 //!
 //! A row is `Name(arguments) = "word", how often, if |world| when it makes sense => |world| what it does;`. The word is that of
 //! traces, and how often is said by a [`Frequency`](super::Frequency). What a client says is a text beside its meaning
-//! (`client_texts`); a call of a backend is its method, its body (`bodies`) and what the reference model is told of it
-//! (`ApiCall`).
+//! (`client_texts`), with an id that no other command has. A call of a backend
+//! ([`ApiCall`](crate::reference::api_call::ApiCall)) is its method, its body and what it does in the reference model; `calls`
+//! has those that several rows make.
 //!
 //! A new row goes to the end, so that the bytes of a fuzzer that stand for those before it keep their meaning.
 
@@ -52,12 +53,13 @@ macro_rules! action_table {
     SubRefresh(client: Client, room: Room) = "sub-refresh", OFTEN_OF_THOSE_WHO_STAY,
         if |world| world.may_ask(client) => |world| {
             let token = world.token(client, Some(room.index()));
-            world.say(client, client_texts::sub_refresh(room.index(), token))
+            let params = json!({ "channel": room_name(room.index()), "token": token });
+            world.say(client, client_texts::command(70 + u64::from(room.0), "sub_refresh", params))
         };
     /// A json client shows another token.
     Refresh(client: Client) = "refresh", OFTEN_OF_THOSE_WHO_STAY.times(3), if |world| world.may_ask(client) => |world| {
         let token = world.token(client, None);
-        world.say(client, client_texts::refresh(token))
+        world.say(client, client_texts::command(60, "refresh", json!({ "token": token })))
     };
     /// A json client reads a log.
     History(client: Client, room: Room, part: Part) = "history", OFTEN_OF_THOSE_WHO_STAY,
@@ -67,10 +69,12 @@ macro_rules! action_table {
         };
     /// A json client asks who is in a room.
     Presence(client: Client, room: Room) = "presence", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| world.may_ask(client) => |world| world.say(client, client_texts::presence(room.index(), false));
+        if |world| world.may_ask(client) =>
+        |world| world.say(client, client_texts::in_room(50, "presence", room.index()));
     /// A json client asks how many are in a room.
     PresenceStats(client: Client, room: Room) = "presence-stats", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| world.may_ask(client) => |world| world.say(client, client_texts::presence(room.index(), true));
+        if |world| world.may_ask(client) =>
+        |world| world.say(client, client_texts::in_room(50, "presence_stats", room.index()));
     /// A json client leaves a room.
     Leave(client: Client, room: Room) = "leave", OFTEN,
         if |world| world.may_ask(client) => |world| world.say(client, client_texts::leave(room.index()));
@@ -141,8 +145,7 @@ macro_rules! action_table {
     /// A backend publishes to a room.
     ApiPublish(room: Room, payload: Payload) = "api-publish", always(40), if |world| world.may_publish(1) => |world| {
         let data = world.data(payload);
-        let call = ApiCall::Publish(room.index(), &data);
-        world.publish_call(bodies::publish(&[room.index()], &data), call, &data)
+        world.publish_call(&calls::publish(room.index(), &data), &data)
     };
     /// A backend publishes to a room, once for each key.
     ApiPublishOnce(room: Room, key: Key) = "api-publish-once", OFTEN_OF_THOSE_WHO_STAY,
@@ -151,36 +154,28 @@ macro_rules! action_table {
     ApiHistory(room: Room, part: Part) = "api-history", OFTEN_OF_THOSE_WHO_STAY,
         if |world| true => |world| world.read_history(room.index(), part);
     /// A backend removes what a log retains.
-    ApiHistoryRemove(room: Room) = "api-history-remove", OFTEN_OF_THOSE_WHO_STAY, if |world| true => |world| {
-        world.call("history_remove", &bodies::channel(room.index()), ApiCall::HistoryRemove(room.index()))
-    };
+    ApiHistoryRemove(room: Room) = "api-history-remove", OFTEN_OF_THOSE_WHO_STAY,
+        if |world| true => |world| world.call(&calls::history_remove(room.index()));
     /// A backend asks who is in a room.
     ApiPresence(room: Room) = "api-presence", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| true =>
-        |world| world.call("presence", &bodies::channel(room.index()), ApiCall::Presence(room.index()));
+        if |world| true => |world| world.call(&calls::presence(room.index()));
     /// A backend asks how many are in a room.
-    ApiPresenceStats(room: Room) = "api-presence-stats", OFTEN_OF_THOSE_WHO_STAY, if |world| true => |world| {
-        world.call("presence_stats", &bodies::channel(room.index()), ApiCall::PresenceStats(room.index()))
-    };
+    ApiPresenceStats(room: Room) = "api-presence-stats", OFTEN_OF_THOSE_WHO_STAY,
+        if |world| true => |world| world.call(&calls::presence_stats(room.index()));
     /// A backend puts a user's connections into a room, with what they have missed.
     ApiSubscribe(user: User, room: Room, since: RecoverySince) = "api-subscribe", OFTEN_OF_THOSE_WHO_STAY,
         if |world| world.setup.users > 0 => |world| {
             let want = history_request::want(since, &world.place(room.index())).or_without();
-            let call = ApiCall::Subscribe(user.index(), room.index(), &want);
-            world.call("subscribe", &bodies::subscribe(user.index(), room.index(), &want), call)
+            world.call(&calls::subscribe(user.index(), room.index(), &want))
         };
     /// A backend takes a user's connections out of a room.
     ApiUnsubscribe(user: User, room: Room) = "api-unsubscribe", OFTEN_OF_THOSE_WHO_STAY,
-        if |world| world.setup.users > 0 => |world| {
-            let call = ApiCall::Unsubscribe(user.index(), room.index());
-            world.call("unsubscribe", &bodies::unsubscribe(user.index(), room.index()), call)
-        };
+        if |world| world.setup.users > 0 => |world| world.call(&calls::unsubscribe(user.index(), room.index()));
     /// A backend changes when a user's connections expire.
     ApiRefresh(user: User, renewal: Renewal) = "api-refresh", OFTEN_OF_THOSE_WHO_STAY,
         if |world| world.setup.users > 0 => |world| {
             let exp = world.expiry_of(renewal);
-            let call = ApiCall::Refresh(user.index(), renewal, exp);
-            world.call("refresh", &bodies::refresh(user.index(), renewal, exp), call)
+            world.call(&calls::refresh(user.index(), renewal, exp))
         };
     /// A backend asks for several things in one call.
     ApiBatch(bundle: Bundle, user: User, room: Room) = "api-batch", OFTEN_OF_THOSE_WHO_STAY,
@@ -193,34 +188,33 @@ macro_rules! action_table {
     ApiSend(client: Client, payload: Payload) = "api-send", OFTEN,
         if |world| world.public_id(client).is_some() && world.may_publish(1) => |world| {
             let data = world.data(payload);
-            let (method, body, call) = world.send_to(client, &data);
-            world.publish_call((method, body), call, &data)
+            world.publish_call(&world.send_to(client, &data), &data)
         };
     /// A backend publishes to a user.
     ApiPublishUser(user: User, payload: Payload) = "api-publish-user", OFTEN,
         if |world| world.may_publish(1) => |world| {
             let data = world.data(payload);
-            let call = ApiCall::PublishUser(user.index(), &data);
-            world.publish_call(bodies::publish_user(user.index(), &data), call, &data)
+            world.publish_call(&calls::publish_user(user.index(), &data), &data)
         };
     /// A backend publishes to everybody.
     ApiPublishAll(payload: Payload) = "api-publish-all", OFTEN, if |world| world.may_publish(1) => |world| {
         let data = world.data(payload);
-        world.publish_call(bodies::publish_all(&data), ApiCall::PublishAll(&data), &data)
+        world.publish_call(&calls::publish_all(&data), &data)
     };
     /// A backend closes the connections of a user.
-    ApiDisconnectUser(user: User) = "api-disconnect-user", fault(Family::Dismissed), if |world| true => |world| {
-        world.call("disconnect", &bodies::disconnect(user.index()), ApiCall::DisconnectUser(user.index()))
-    };
+    ApiDisconnectUser(user: User) = "api-disconnect-user", fault(Family::Dismissed),
+        if |world| true => |world| world.call(&calls::disconnect(user.index()));
     /// A backend closes one connection.
     ApiDisconnectClient(client: Client) = "api-disconnect-client", fault(Family::Dismissed),
         if |world| world.public_id(client).is_some() => |world| {
-            let body = format!(r#"{{"user":"","client":"{}"}}"#, world.known_id(client));
-            world.call("disconnect", &body, ApiCall::DisconnectClient(client.index(), 3503))
+            let body = json!({ "user": "", "client": world.known_id(client).to_string() });
+            world.call(&calls::disconnect_client(client.index(), 3503, &body))
         };
     /// A backend makes a call without parameters.
     ApiLook(look: Look) = "api-look", OFTEN,
-        if |world| true => |world| world.call(&look.word(), "{}", ApiCall::Look(look));
+        if |world| true => |world| {
+            world.call(&ApiCall::asking(&look.word(), "{}", Guarantee::G8, |model| model.look(look)))
+        };
     /// A backend makes a call that is refused before the machine sees it.
     ApiMisuse(call: BadCall) = "api-misuse", OFTEN, if |world| true => |world| world.misuse(call);
     /// Time passes, and the driver says so.
@@ -243,9 +237,9 @@ macro_rules! action_table {
     /// A backend closes one connection with a code of its own.
     ApiDisconnectWith(client: Client, dismissal: Dismissal) = "api-disconnect-with", fault(Family::Dismissed),
         if |world| world.public_id(client).is_some() => |world| {
-            let (id, code) = (world.known_id(client), dismissal.code());
-            let body = format!(r#"{{"client":"{id}","disconnect":{{"code":{code},"reason":"so"}}}}"#);
-            world.call("disconnect", &body, ApiCall::DisconnectClient(client.index(), code))
+            let (id, code) = (world.known_id(client).to_string(), dismissal.code());
+            let body = json!({ "client": id, "disconnect": { "code": code, "reason": "so" } });
+            world.call(&calls::disconnect_client(client.index(), code, &body))
         };
     /// Several frames come at once.
     Frames(client: Client, frames: Frames) = "frames", fault(Family::Unruly),
@@ -262,24 +256,17 @@ macro_rules! action_table {
     ApiSubscribeSome(client: Client, selector: Selector, room: Room) = "api-subscribe-some", seldom(20, 30),
         if |world| world.may_select(client) => |world| {
             let want = history_request::want(RecoverySince::One, &world.place(room.index())).or_without();
-            world.call_for(client, selector, "subscribe", |user| {
-                (bodies::subscribe(user, room.index(), &want), ApiCall::Subscribe(user, room.index(), &want))
-            })
+            world.call_for(client, selector, |user| calls::subscribe(user, room.index(), &want))
         };
     /// A backend takes some connections out of a room.
     ApiUnsubscribeSome(client: Client, selector: Selector, room: Room) = "api-unsubscribe-some", seldom(20, 20),
-        if |world| world.may_select(client) => |world| {
-            world.call_for(client, selector, "unsubscribe", |user| {
-                (bodies::unsubscribe(user, room.index()), ApiCall::Unsubscribe(user, room.index()))
-            })
-        };
+        if |world| world.may_select(client) =>
+        |world| world.call_for(client, selector, |user| calls::unsubscribe(user, room.index()));
     /// A backend changes when some connections expire.
     ApiRefreshSome(client: Client, selector: Selector, renewal: Renewal) = "api-refresh-some", seldom(20, 20),
         if |world| world.may_select(client) => |world| {
             let exp = world.expiry_of(renewal);
-            world.call_for(client, selector, "refresh", |user| {
-                (bodies::refresh(user, renewal, exp), ApiCall::Refresh(user, renewal, exp))
-            })
+            world.call_for(client, selector, |user| calls::refresh(user, renewal, exp))
         };
     /// A backend lists rooms or connections.
     ApiList(listing: Listing, user: User, room: Room) = "api-list", seldom(20, 40),

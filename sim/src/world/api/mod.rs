@@ -1,7 +1,6 @@
-//! The calls of backends in one place: what each action of theirs asks for ([`bodies`]), and what it means to the reference
-//! model ([`ApiCall`](crate::reference::api_call::ApiCall)).
+//! The calls of backends that are more than a row in the table of actions: what is asked before them, and those that are about
+//! some of many. What each is, and what must come of it, is in [`calls`](crate::reference::calls).
 
 mod batches;
-pub mod bodies;
 mod calls;
 pub(super) mod selected;

@@ -2,7 +2,9 @@
 
 use crate::goals::Goal;
 use crate::guarantees::Failure;
-use crate::reference::api_call::{ApiCall, ConnectionSelection, ListQuery};
+use crate::reference::api_call::ApiCall;
+use crate::reference::calls;
+use crate::reference::selection::{ConnectionSelection, ListQuery};
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Code, Listing, Selector};
 use crate::world::names::{room_name, user_name};
@@ -61,7 +63,7 @@ impl<S: Subject> World<S> {
         if matches!(code, Code::TooLow | Code::TooHigh) {
             return self.refused_call("disconnect", &fields.to_string(), 107);
         }
-        self.call("disconnect", &fields.to_string(), ApiCall::DisconnectSelected(user, meant, number))
+        self.call(&calls::disconnect_selected(user, meant, number, &fields))
     }
 
     /// A call that needs a user, and knows no exceptions.
@@ -69,20 +71,19 @@ impl<S: Subject> World<S> {
         &mut self,
         client: Client,
         selector: Selector,
-        method: &str,
-        call: impl FnOnce(usize) -> (String, ApiCall<'a>),
+        call: impl FnOnce(usize) -> ApiCall<'a>,
     ) -> Result<(), Failure> {
         let Selected { fields, user, meant } = self.selected(client, selector);
-        let (body, call) = call(user.unwrap_or(0));
-        let mut body: Value = serde_json::from_str(&body).expect("a body is JSON");
+        let call = call(user.unwrap_or(0));
+        let mut body: Value = serde_json::from_str(&call.body).expect("a body is JSON");
         fields.as_object().into_iter().flatten().for_each(|(name, value)| body[name] = value.clone());
         if user.is_none() {
             body["user"] = Value::Null;
         }
         if user.is_none() || matches!(selector, Selector::AllBut | Selector::AllButNobody) {
-            return self.refused_call(method, &body.to_string(), 107);
+            return self.refused_call(&call.method, &body.to_string(), 107);
         }
-        self.call(method, &body.to_string(), ApiCall::Selected(meant, &call))
+        self.call(&call.of(meant, &body))
     }
 
     pub(in crate::world) fn list(&mut self, listing: Listing, user: usize, room: usize) -> Result<(), Failure> {
@@ -121,14 +122,14 @@ impl<S: Subject> World<S> {
         if listing == Listing::OddCursor {
             body["cursor"] = "odd".into();
         }
-        let method = if of_rooms { "channels" } else { "connections" };
+        let call = calls::list(list, &body);
         let is_refused =
             matches!(listing, Listing::LongPattern | Listing::OfNone | Listing::TooMany | Listing::OddCursor);
         if is_refused {
-            return self.refused_call(method, &body.to_string(), 107);
+            return self.refused_call(&call.method, &call.body, 107);
         }
-        self.call(method, &body.to_string(), ApiCall::ListQuery(list))?;
-        self.turn_page(of_rooms, method);
+        self.call(&call)?;
+        self.turn_page(of_rooms, &call.method);
         Ok(())
     }
 

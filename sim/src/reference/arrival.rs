@@ -1,0 +1,53 @@
+//! What comes with a connection: its request, and what is found of its token.
+
+use crate::world::history_request::RecoverFrom;
+
+/// How a connection came in.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Whether it speaks json.
+    pub json: bool,
+    /// Whether pings are Ping frames.
+    pub frame_pings: bool,
+    /// Whether it is greeted.
+    pub greeting: bool,
+    /// The rooms of the URL.
+    pub rooms: Vec<usize>,
+    /// The token in the request.
+    pub token: Option<String>,
+    /// Position to recover from in each of its rooms.
+    pub want: RecoverFrom,
+    /// Positions to recover from in rooms that are named, also in those that its token puts it in.
+    pub since: Vec<(usize, RecoverFrom)>,
+    /// Whether it is told where it is.
+    pub positions: bool,
+    /// Which of the addresses it comes from.
+    pub address: u8,
+}
+
+/// Result of checking a token.
+#[derive(Clone, Debug, Default)]
+pub struct TokenOutcome {
+    /// It says nothing: its signature is wrong.
+    pub forged: bool,
+    /// When it begins, in seconds since 1970.
+    pub nbf: Option<u64>,
+    /// The user; `None` for an anonymous token.
+    pub user: Option<usize>,
+    /// When it ends, in seconds since 1970.
+    pub exp: Option<u64>,
+    /// Information about its user, as JSON.
+    pub info: Option<String>,
+    /// The rooms it puts the connection in.
+    pub channels: Vec<usize>,
+    /// It names more rooms than a connection may be in.
+    pub crowded: bool,
+    /// It says more of its user than it may.
+    pub wordy: bool,
+    /// It names a room by a name that is too long.
+    pub long: bool,
+    /// The room it is for.
+    pub channel: Option<usize>,
+    /// Its information about the user is nested deeper than is allowed.
+    pub unreadable: bool,
+}

@@ -1,49 +1,10 @@
 //! The configuration of a shard, which does not change after its creation.
 
-use crate::admission::route::Routes;
+use crate::admission::route::{RouteError, Routes, Target};
 use crate::limits::Limits;
+use crate::names::{BadName, RoomName};
+use crate::policy::{Namespaces, Permissions, Policy};
 use alloc::string::String;
-
-/// The permissions that hold without a token that grants them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// A connection needs no token. It is then anonymous: user `""`.
-    pub allow_anonymous: bool,
-    /// A client may join a room by naming it.
-    pub allow_subscribe: bool,
-    /// A member of a room may publish to it.
-    pub allow_publish: bool,
-    /// A member of a room may read its history.
-    pub allow_history: bool,
-    /// A member of a room may read its presence.
-    pub allow_presence: bool,
-}
-
-impl Policy {
-    /// Returns the policy for development: every permission is granted.
-    #[must_use]
-    pub fn open() -> Self {
-        Self {
-            allow_anonymous: true,
-            allow_subscribe: true,
-            allow_publish: true,
-            allow_history: true,
-            allow_presence: true,
-        }
-    }
-
-    /// Returns the policy for production: a token is required, and clients may only join and receive.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self {
-            allow_anonymous: false,
-            allow_subscribe: true,
-            allow_publish: false,
-            allow_history: false,
-            allow_presence: false,
-        }
-    }
-}
 
 /// The treatment of a connection that exceeds `connections_per_user`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,8 +26,10 @@ pub const NODE_BYTES: usize = 200;
 pub struct Config {
     /// The limits.
     pub limits: Limits,
-    /// The permissions.
-    pub policy: Policy,
+    /// `true` when a connection needs no token. It is then anonymous: user `""`.
+    pub allow_anonymous: bool,
+    /// What holds in which rooms.
+    pub namespaces: Namespaces,
     /// The treatment of connections above `connections_per_user`.
     pub user_limit: UserLimit,
     /// `true` when `new_connections_per_ip` does not apply to loopback addresses.
@@ -83,11 +46,50 @@ pub struct Config {
     pub version: String,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// Returns the policy that holds in a room.
+    pub(crate) fn policy(&self, room: &RoomName) -> &Policy {
+        self.namespaces.get(room.policy())
+    }
+
+    /// Returns `true` when the log of a room retains publications.
+    pub(crate) fn keeps_history(&self, room: &RoomName) -> bool {
+        self.policy(room).keeps_history(&self.limits)
+    }
+
+    /// Finds the destination of a request target: see [`Routes::resolve`].
+    ///
+    /// # Errors
+    /// As [`Routes::resolve`].
+    pub fn resolve(&self, target: &str) -> Result<Target, RouteError> {
+        self.routes.resolve(target, &self.limits, &self.namespaces)
+    }
+
+    /// Validates the name of a room, reserved or not, and finds its policy.
+    ///
+    /// # Errors
+    /// Returns the first rule that the name breaks.
+    pub fn room(&self, name: &str) -> Result<RoomName, BadName> {
+        RoomName::parse(name, self.limits.room_name_bytes, &self.namespaces)
+    }
+
+    /// Validates the name of a room that a client may join by name, and finds its policy.
+    ///
+    /// # Errors
+    /// Returns the first rule that the name breaks.
+    pub fn client_room(&self, name: &str) -> Result<RoomName, BadName> {
+        RoomName::parse_for_client(name, self.limits.room_name_bytes, &self.namespaces)
+    }
+
+    /// Returns a configuration without namespaces: these limits and permissions hold in all rooms, and all else is as
+    /// [`Config::default`] has it.
+    #[must_use]
+    pub fn uniform(limits: Limits, allow_anonymous: bool, permissions: Permissions) -> Self {
+        let policy = Policy::new(permissions, &limits);
         Self {
-            limits: Limits::default(),
-            policy: Policy::open(),
+            limits,
+            allow_anonymous,
+            namespaces: Namespaces::none(policy.clone(), policy),
             user_limit: UserLimit::default(),
             spares_loopback: false,
             bounded_turns: true,
@@ -95,5 +97,19 @@ impl Default for Config {
             node: String::from("parlor"),
             version: concat!("parlor ", env!("CARGO_PKG_VERSION")).into(),
         }
+    }
+}
+
+/// The configuration of development mode with other limits.
+impl From<Limits> for Config {
+    fn from(limits: Limits) -> Self {
+        Self::uniform(limits, true, Permissions::open())
+    }
+}
+
+/// The configuration of development mode.
+impl Default for Config {
+    fn default() -> Self {
+        Limits::default().into()
     }
 }

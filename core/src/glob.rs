@@ -4,14 +4,23 @@ use alloc::string::String;
 
 /// A pattern in which `*` stands for any characters and `?` for one character.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glob(String);
+pub struct Glob(String);
 
 impl Glob {
+    /// Creates a pattern.
+    #[must_use]
     pub fn new(pattern: String) -> Self {
         Self(pattern)
     }
 
+    /// Returns the pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns whether a name matches, and the number of characters compared: at most the product of both lengths.
+    #[must_use]
     pub fn matches(&self, name: &str) -> (bool, usize) {
         let pattern = self.0.as_str();
         let (mut p, mut n) = (0, 0);

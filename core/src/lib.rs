@@ -33,7 +33,7 @@
 //!
 //! // A complete upgrade request came: it leads somewhere, so it becomes a connection.
 //! let config = shard.config();
-//! let target = config.routes.resolve("/ws/lobby", &config.limits).expect("a path of a room");
+//! let target = config.resolve("/ws/lobby").expect("a path of a room");
 //! let conn = shard.accept(now, Upgrade { client: [0; 16], target, token: None, address: None }).expect("within the limits");
 //!
 //! // The 101 is written. Every input is handled to the end, and its effects are carried out before the next.
@@ -100,6 +100,7 @@
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
+//! | [`policy`] | What holds in a room, by the prefix of its name; who may do what there is decided in `policy/access.rs`. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!
@@ -129,6 +130,7 @@ pub mod limits;
 mod link;
 mod map;
 pub mod names;
+pub mod policy;
 pub mod protocol;
 mod publication;
 mod shard;
@@ -144,13 +146,14 @@ mod token;
 
 pub use admission::address::Address;
 pub use close::{CloseCause, EndedBy};
-pub use config::{Config, Policy, UserLimit};
+pub use config::{Config, UserLimit};
 pub use effect::{Change, Effect, End, Event, Turn};
 pub use ids::{ClientId, ConnId};
 pub use input::{CallId, Input, Lost, Refused, Upgrade, Violation};
 pub use json::Json;
 pub use limits::{Limit, Limits};
 pub use names::{RoomName, UserId};
+pub use policy::{CapabilityClaim, Namespaces, Permissions, Policy, Who};
 pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;
 pub use stats::Stats;

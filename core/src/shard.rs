@@ -76,10 +76,12 @@ impl Shard {
     /// same ones to repeat a run.
     ///
     /// # Panics
-    /// Panics when the limits contradict each other: see [`crate::Limits::validate`].
+    /// Panics when limits or policies contradict each other: see [`crate::Limits::validate`] and
+    /// [`crate::Policy::validate`].
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        if let Err(wrong) = config.limits.validate() {
+        let valid = config.namespaces.policies().try_for_each(|policy| policy.validate(&config.limits));
+        if let Err(wrong) = config.limits.validate().and(valid) {
             panic!("{wrong}");
         }
         let word = |at: usize| {
@@ -119,7 +121,7 @@ impl Shard {
         let mono = self.hub.begin(now);
         self.hub.begin_turn();
         if matches!(input, Input::Tick) {
-            self.home.tick(mono, &self.config.limits);
+            self.home.tick(mono, &self.config);
         }
         self.hub.handle(input);
         self.run_turn(mono);
@@ -194,7 +196,7 @@ impl Shard {
     /// Panics when one does not hold, with its name.
     pub fn audit(&self) {
         self.hub.audit();
-        self.home.audit(&self.config.limits);
+        self.home.audit(&self.config);
         for room in self.hub.room_views() {
             assert_eq!(
                 self.home.member_count(&room.name),
@@ -236,7 +238,7 @@ impl Shard {
             if let Some(event) = self.home.events.pop_front() {
                 self.hub.on_home_event(event);
             } else if let Some(request) = self.hub.requests.pop_front() {
-                self.home.handle(now, request, &self.config.limits);
+                self.home.handle(now, request, &self.config);
             } else if !self.hub.next_command() && !self.hub.relieve() {
                 break;
             }
@@ -245,7 +247,6 @@ impl Shard {
 
     fn log_view(&self, log: &Log) -> LogView {
         let position = log.position();
-        let limits = &self.config.limits;
         LogView {
             name: log.name.clone(),
             epoch: epoch_text(position.epoch),
@@ -254,8 +255,8 @@ impl Shard {
                 .publications()
                 .map(|publication| (publication.offset, String::from(&*publication.draft.data)))
                 .collect(),
-            ages_out: log.ages_out(limits.history_age).time(),
-            forgotten_at: log.forgotten_at(limits.log_memory).time(),
+            ages_out: log.ages_out(self.config.policy(&log.name).history_age).time(),
+            forgotten_at: log.forgotten_at(self.config.limits.log_memory).time(),
             members: log.members.clients().collect(),
         }
     }
@@ -280,7 +281,7 @@ mod tests {
     /// Creates a shard with a member in a room with a publication, and a publication in another room.
     fn busy() -> Shard {
         let mut shard = Shard::new(Config::default(), [7; 32]);
-        let target = shard.config().routes.resolve("/ws/a", &shard.config().limits).expect("a path that is served");
+        let target = shard.config().resolve("/ws/a").expect("a path that is served");
         let now = Now::default();
         let conn =
             shard.accept(now, Upgrade { client: [1; 16], target, token: None, address: None }).expect("there is room");

@@ -45,7 +45,7 @@ pub fn publication(offset: u64, data: &str) -> Arc<Publication> {
 
 /// Accepts an upgrade request for this URL from a loopback address.
 pub fn accept_from_loopback(hub: &mut Hub, config: &Config, client: u8, url: &str) -> ConnId {
-    let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
+    let target = config.resolve(url).expect("a path that is served");
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     hub.accept(Upgrade { client: [client; 16], target, token: None, address }).expect("there is room")
 }

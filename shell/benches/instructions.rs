@@ -10,7 +10,7 @@ use parlor::runtime::host::Host;
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
 use parlor_core::test_support::client_frame;
-use parlor_core::{Config, ConnId, Json, Limits, Now, RoomName, Upgrade};
+use parlor_core::{Config, ConnId, Json, Limits, Now, Upgrade};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
@@ -54,11 +54,11 @@ fn host_with(members: u32, reads: &[Vec<u8>]) -> (Host<Sink>, ConnId) {
         ..Limits::default()
     };
     let limits = Limits { client_publishes: Rate::OFF, ..off };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
+    let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
     let mut last = None;
     for client in 0..members {
         let config = host.shard().config();
-        let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).expect("a path that is served");
+        let target = config.resolve("/ws/room?greeting=off").expect("a path that is served");
         let client = u128::from(client).to_be_bytes();
         let accepted =
             host.accept(Now::default(), Upgrade { client, target, token: None, address: None }).expect("accepted");
@@ -84,7 +84,7 @@ fn published(publications: usize) -> Host<Sink> {
     for _ in 0..publications {
         let data = Json::parse(&format!("\"{}\"", "@".repeat(126))).expect("JSON");
         let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
-        let command = Command::Publish { channel: RoomName::parse("room", 200).expect("a name"), message };
+        let command = Command::Publish { channel: Config::default().room("room").expect("a name"), message };
         drop(host.call(Now::default(), command));
     }
     host

@@ -2,6 +2,7 @@
 
 use parlor::config::{ApiErrorMode, LogFormat, Settings};
 use parlor_core::limits::Rate;
+use parlor_core::{Permissions, Who};
 use std::ffi::OsString;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -45,12 +46,17 @@ fn wrong(name: &str, text: &str) -> String {
     load(&["--config", file.path()], &[]).unwrap_err()
 }
 
+/// Who may do what in a room without a namespace.
+fn permissions(settings: &Settings) -> Permissions {
+    settings.core().unwrap().namespaces.of("room").unwrap().permissions
+}
+
 #[test]
 fn nothing_has_to_be_set() {
     let settings = load(&[], &[("PATH", "/bin")]).unwrap();
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
     assert!(settings.is_dev());
-    assert!(settings.core().unwrap().policy.allow_anonymous);
+    assert!(settings.core().unwrap().allow_anonymous);
 }
 
 #[test]
@@ -111,8 +117,8 @@ fn all_three_say_the_same_things() {
         assert_eq!(settings.limits.connections, 5);
         assert_eq!(settings.allowed_origins, "https://a,https://b".parse().unwrap());
         assert_eq!(settings.limits.history_age, Duration::from_secs(90));
-        let policy = settings.core().unwrap().policy;
-        assert!(policy.allow_anonymous && !policy.allow_publish);
+        assert!(settings.core().unwrap().allow_anonymous);
+        assert_eq!(permissions(&settings).publish, Who::Token);
     }
 }
 
@@ -392,7 +398,7 @@ fn an_address_that_others_can_reach_needs_a_key() {
         assert!(error.contains("--api-key") && error.contains("PARLOR_API_KEY"), "{error}");
         let settings = load(&[&listen, KEY], &[]).unwrap();
         assert!(!settings.is_dev());
-        assert!(!settings.core().unwrap().policy.allow_anonymous);
+        assert!(!settings.core().unwrap().allow_anonymous);
         let error = load(&[&listen, KEY, "--dev=true"], &[]).unwrap_err();
         assert!(error.contains("loopback"), "{error}");
     }
@@ -407,7 +413,7 @@ fn development_mode_ends_where_a_server_for_others_begins() {
             let name = public.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");
             let settings = load(&[public, listen], &[]).unwrap();
             assert!(!settings.is_dev() && settings.mode() == format!("production mode, since {name} is set"));
-            assert!(!settings.core().unwrap().policy.allow_publish);
+            assert_eq!(permissions(&settings).publish, Who::Token);
             assert!(load(&[public, listen, "--dev=true"], &[]).unwrap().is_dev());
             assert!(load(&[listen], &[]).unwrap().is_dev());
         }
@@ -419,7 +425,8 @@ fn development_mode_ends_where_a_server_for_others_begins() {
 fn a_generated_key_does_not_count_as_set() {
     let mut settings = load(&[], &[]).unwrap();
     settings.generate_key();
-    assert!(settings.is_dev() && settings.key().is_some() && settings.core().unwrap().policy.allow_publish);
+    assert!(settings.is_dev() && settings.key().is_some());
+    assert_eq!(permissions(&settings).publish, Who::Members);
     let mut production = load(&["--dev=false"], &[]).unwrap();
     production.generate_key();
     assert!(production.key().is_none());

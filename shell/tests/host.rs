@@ -5,7 +5,7 @@ use parlor::net::driver::{Handshake, Transport};
 use parlor::runtime::host::{Answer, Host, Progress};
 use parlor_core::api::{Command, Message, Reply};
 use parlor_core::test_support::client_frame as frame;
-use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Now, RoomName, Upgrade};
+use parlor_core::{CloseCause, Config, ConnId, Instant, Json, Limits, Now, Upgrade};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -108,7 +108,7 @@ struct Scene {
 /// Takes a connection in, to the room `room`, and gives it a socket.
 fn open(host: &mut Host<Pipe>, client: u8, early: &[u8]) -> (ConnId, Pipe) {
     let config = host.shard().config();
-    let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
+    let target = config.resolve("/ws/room?greeting=off").unwrap();
     let upgrade = Upgrade { client: [client; 16], target, token: None, address: None };
     let accepted = host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
@@ -183,7 +183,7 @@ fn a_refused_token_is_told_with_its_own_clients_address() {
     let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
     let accepted = [1, 2].map(|client| {
         let config = host.shard().config();
-        let target = config.routes.resolve("/ws/room?token=forged", &config.limits).unwrap();
+        let target = config.resolve("/ws/room?token=forged").unwrap();
         let address = Some([10, 0, 0, client].into());
         host.accept(Now::default(), Upgrade { client: [client; 16], target, token: None, address }).unwrap()
     });
@@ -324,7 +324,7 @@ struct Room {
 
 impl Room {
     fn new(limits: Limits) -> Self {
-        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
+        let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
         let members: Vec<(ConnId, Pipe)> = (1..=8).map(|client| open(&mut host, client, b"")).collect();
         for (conn, pipe) in &members {
             pipe.0.borrow_mut().room = usize::MAX;
@@ -339,7 +339,7 @@ impl Room {
         for _ in 0..times {
             let data = Json::parse(data).expect("JSON");
             let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
-            let channel = RoomName::parse("room", 200).expect("a name");
+            let channel = Config::default().room("room").expect("a name");
             drop(self.host.call(Now::default(), Command::Publish { channel, message }));
         }
     }
@@ -463,7 +463,7 @@ fn answers_to_one_who_asks_for_much_are_written_in_between() {
     room.publish(4, &format!("\"{}\"", "x".repeat(60_000)));
     room.host.flush(Now::default(), usize::MAX);
     let config = room.host.shard().config();
-    let target = config.routes.resolve("/connection/websocket", &config.limits).unwrap();
+    let target = config.resolve("/connection/websocket").unwrap();
     let upgrade = Upgrade { client: [9; 16], target, token: None, address: None };
     let accepted = room.host.accept(Now::default(), upgrade).unwrap();
     let pipe = Pipe::default();
@@ -488,7 +488,7 @@ fn batch(publications: usize) -> Command {
         skip_history: false,
         idempotency_key: None,
     };
-    let channel = || RoomName::parse("room", 200).unwrap();
+    let channel = || Config::default().room("room").unwrap();
     let publish = |number| ("publish", Ok(Command::Publish { channel: channel(), message: message(number) }));
     Command::Batch((0..publications).map(publish).collect())
 }
@@ -504,7 +504,7 @@ struct UnderWay {
 impl UnderWay {
     fn new() -> Self {
         let limits = Limits { outbox_frames: 16, ..Limits::default() };
-        let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
+        let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
         let [(reader, reads), (slow, pipe)] = [1, 2].map(|client| open(&mut host, client, b""));
         reads.0.borrow_mut().room = usize::MAX;
         pipe.0.borrow_mut().room = RESPONSE.len();
@@ -596,7 +596,7 @@ fn texts(pipe: &Pipe) -> Vec<u8> {
 #[test]
 fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
     let limits = Limits { outbox_frames: 16, ..Limits::default() };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
+    let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
     let (reader, reads) = open(&mut host, 1, b"");
     let (slow, takes) = open(&mut host, 2, b"");
     reads.0.borrow_mut().room = usize::MAX;
@@ -632,7 +632,7 @@ fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
 #[test]
 fn a_client_that_does_not_read_is_not_read_from() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
-    let mut host = Host::new(Config { limits, ..Config::default() }, [7; 32], TokenVerifier::new(None));
+    let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
     let (conn, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = RESPONSE.len();
     let wakes = Arc::<Wakes>::default();

@@ -3,7 +3,7 @@
 use parlor_core::api::{Command, Message};
 use parlor_core::limits::Rate;
 use parlor_core::{
-    CallId, Config, ConnId, Effect, Input, Instant, Json, Limits, Lost, Now, Policy, RoomName, Shard, Upgrade,
+    CallId, Config, ConnId, Effect, Input, Instant, Json, Limits, Lost, Now, Permissions, Shard, Upgrade, Who,
 };
 use std::collections::BTreeMap;
 
@@ -72,17 +72,17 @@ pub fn busy(protocol: Protocol, publications: usize) -> Scene {
 impl Scene {
     /// Nobody is there.
     pub fn empty() -> Self {
-        Self::with(Policy::open())
+        Self::with(Permissions::open())
     }
 
     /// A room with a member, who may not publish.
     pub fn closed_to_publishers(protocol: Protocol) -> Self {
-        let mut scene = Self::with(Policy { allow_publish: false, ..Policy::open() });
+        let mut scene = Self::with(Permissions { publish: Who::Token, ..Permissions::open() });
         scene.fill(protocol, 1);
         scene
     }
 
-    fn with(policy: Policy) -> Self {
+    fn with(permissions: Permissions) -> Self {
         let limits = Limits {
             new_connections: Rate::OFF,
             new_connections_per_ip: Rate::OFF,
@@ -91,7 +91,7 @@ impl Scene {
             client_publishes: Rate::OFF,
             ..Limits::default()
         };
-        let config = Config { limits, policy, ..Config::default() };
+        let config = Config::uniform(limits, true, permissions);
         let shard = Shard::new(config, [7; 32]);
         Self { shard, members: Vec::new(), woken: Vec::new(), clients: 0, expected: (0, "") }
     }
@@ -111,7 +111,7 @@ impl Scene {
     fn upgrade(&mut self, url: &str) -> Upgrade {
         self.clients += 1;
         let config = self.shard.config();
-        let target = config.routes.resolve(url, &config.limits).expect("a path that is served");
+        let target = config.resolve(url).expect("a path that is served");
         let client = u128::from(self.clients).to_be_bytes();
         Upgrade { client, target, token: None, address: None }
     }
@@ -143,7 +143,7 @@ impl Scene {
             skip_history: false,
             idempotency_key: None,
         };
-        let channel = RoomName::parse("room", 200).expect("a name");
+        let channel = self.shard.config().room("room").expect("a name");
         Input::Call { call: CallId(1), command: Command::Publish { channel, message } }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::api::Position;
 use crate::limits::{Limit, Limits};
-use crate::names::{BadName, RoomName};
+use crate::names::{self, BadName, RoomName};
+use crate::policy::Namespaces;
 use crate::protocol::plain::MessageType;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
@@ -73,6 +74,13 @@ pub struct Routes {
     templates: Vec<Template>,
 }
 
+/// What a URL has to conform to.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    limits: &'a Limits,
+    namespaces: &'a Namespaces,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Template {
     segments: Vec<String>,
@@ -115,7 +123,8 @@ impl Routes {
         if room.contains(PLACEHOLDER) && placeholders == 0 {
             return Err(format!("the room {room:?} uses {PLACEHOLDER}, which its route {path:?} does not have"));
         }
-        if let Err(wrong) = RoomName::parse_for_client(room, usize::MAX) {
+        let reserved = if room.starts_with('#') { Err(BadName::Reserved) } else { Ok(()) };
+        if let Err(wrong) = names::check(room, usize::MAX).and(reserved) {
             return Err(format!("the room {room:?} of the route {path:?}: {wrong}"));
         }
         let subscribed = Arc::from(subscribed.unwrap_or(SUBSCRIBED));
@@ -136,25 +145,26 @@ impl Routes {
     /// # Errors
     /// Returns [`RouteError::NotFound`] for an unknown path, [`RouteError::Bad`] or [`RouteError::Limit`] for an
     /// invalid path or query, and [`RouteError::Forbidden`] for a reserved room.
-    pub fn resolve(&self, target: &str, limits: &Limits) -> Result<Target, RouteError> {
+    pub fn resolve(&self, target: &str, limits: &Limits, namespaces: &Namespaces) -> Result<Target, RouteError> {
+        let rules = Rules { limits, namespaces };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
-        check_size(path, query, limits)?;
+        check_size(path, query, rules)?;
         let query: Vec<Parameter<'_>> = query.split('&').filter(|pair| !pair.is_empty()).map(Parameter::of).collect();
         if path == JSON_PATH {
             let frame_pings = value(&query, FRAME_PINGS).is_some_and(|on| on == "true");
             return Ok(Target::Json { frame_pings });
         }
         check_parameters(path, &query)?;
-        let (rooms, subscribed) = self.rooms_of(path, &query, limits)?;
-        let since = values(&query, "since").map(|text| position(&text, &rooms, limits));
+        let (rooms, subscribed) = self.rooms_of(path, &query, rules)?;
+        let since = values(&query, "since").map(|text| position(&text, &rooms, rules));
         // One position above the limit is enough to refuse all of them, so the rest is not parsed.
         let since: Vec<(RoomName, Position)> =
-            since.take(limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
-        if since.len() > limits.rooms_per_connection {
-            return Err(too_many_rooms(limits));
+            since.take(rules.limits.rooms_per_connection.saturating_add(1)).collect::<Result<_, _>>()?;
+        if since.len() > rules.limits.rooms_per_connection {
+            return Err(too_many_rooms(rules));
         }
-        let history = value(&query, "history").map(|text| history(&text, limits)).transpose()?.unwrap_or(0);
+        let history = value(&query, "history").map(|text| history(&text, rules)).transpose()?.unwrap_or(0);
         if !since.is_empty() && history > 0 {
             return Err(RouteError::Bad("use since or history, not both".into()));
         }
@@ -173,31 +183,31 @@ impl Routes {
         &self,
         path: &str,
         query: &[Parameter<'_>],
-        limits: &Limits,
+        rules: Rules<'_>,
     ) -> Result<(Vec<RoomName>, Arc<str>), RouteError> {
         if path == "/ws" {
             match query.iter().filter(|parameter| parameter.name == ROOM).count() {
                 0 => return Err(RouteError::Bad("name a room: /ws/<room> or /ws?room=<room>".into())),
                 // Duplicates are not removed first: the bound also limits the work for one URL.
-                count if count > limits.rooms_per_connection => return Err(too_many_rooms(limits)),
+                count if count > rules.limits.rooms_per_connection => return Err(too_many_rooms(rules)),
                 _ => {}
             }
-            let rooms = distinct(values(query, ROOM), limits)?;
+            let rooms = distinct(values(query, ROOM), rules)?;
             return Ok((rooms, Arc::from(SUBSCRIBED)));
         }
-        let (room, subscribed) = self.room_of(path, limits)?;
-        Ok((distinct([Cow::from(room)].into_iter(), limits)?, subscribed))
+        let (room, subscribed) = self.room_of(path, rules)?;
+        Ok((distinct([Cow::from(room)].into_iter(), rules)?, subscribed))
     }
 
     /// Returns the room that the path names, and the `type` of the answer to `subscribe`.
-    fn room_of(&self, path: &str, limits: &Limits) -> Result<(String, Arc<str>), RouteError> {
+    fn room_of(&self, path: &str, rules: Rules<'_>) -> Result<(String, Arc<str>), RouteError> {
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let longest = self.templates.iter().map(|template| template.segments.len()).fold(1, usize::max);
         if rest.split('/').take(longest + 1).count() > longest {
             return Err(RouteError::NotFound);
         }
         let segments = decode(rest)?;
-        let most = limits.route_id_bytes;
+        let most = rules.limits.route_id_bytes;
         let mut is_id_too_long = false;
         for template in &self.templates {
             let Some(id) = template.id_in(&segments) else { continue };
@@ -238,11 +248,11 @@ impl Template {
 
 /// Checks that the path is one of a WebSocket and that the query is within `url_parameters`, before anything is
 /// decoded.
-fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError> {
+fn check_size(path: &str, query: &str, rules: Rules<'_>) -> Result<(), RouteError> {
     if path != JSON_PATH && path != "/ws" && !path.starts_with("/ws/") {
         return Err(RouteError::NotFound);
     }
-    let most = limits.url_parameters;
+    let most = rules.limits.url_parameters;
     if query.bytes().filter(|byte| *byte == b'&').count() < most {
         return Ok(());
     }
@@ -250,11 +260,12 @@ fn check_size(path: &str, query: &str, limits: &Limits) -> Result<(), RouteError
 }
 
 /// Returns the rooms without duplicates, in order.
-fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, limits: &Limits) -> Result<Vec<RoomName>, RouteError> {
+fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, rules: Rules<'_>) -> Result<Vec<RoomName>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
     for room in named {
-        let room = RoomName::parse_for_client(&room, limits.room_name_bytes).map_err(bad_name)?;
+        let room =
+            RoomName::parse_for_client(&room, rules.limits.room_name_bytes, rules.namespaces).map_err(bad_name)?;
         if known.insert(room.clone()) {
             rooms.push(room);
         }
@@ -270,28 +281,28 @@ fn bad_name(wrong: BadName) -> RouteError {
     }
 }
 
-fn too_many_rooms(limits: &Limits) -> RouteError {
-    let words = format!("too many rooms; a connection may be in at most {}", limits.rooms_per_connection);
+fn too_many_rooms(rules: Rules<'_>) -> RouteError {
+    let words = format!("too many rooms; a connection may be in at most {}", rules.limits.rooms_per_connection);
     RouteError::over(Limit::RoomsPerConnection, &words)
 }
 
 /// Parses a position with its room, which is the only room of the URL when it is not named.
-fn position(text: &str, rooms: &[RoomName], limits: &Limits) -> Result<(RoomName, Position), RouteError> {
+fn position(text: &str, rooms: &[RoomName], rules: Rules<'_>) -> Result<(RoomName, Position), RouteError> {
     let mut parts = text.rsplitn(3, ':');
     let offset = parts.next().and_then(|offset| offset.parse().ok());
     let (Some(offset), Some(epoch)) = (offset, parts.next()) else {
         return Err(RouteError::Bad("since must be <epoch>:<offset> or <room>:<epoch>:<offset>".into()));
     };
     let room = match (parts.next(), rooms) {
-        (Some(room), _) => RoomName::parse(room, limits.room_name_bytes).map_err(bad_name)?,
+        (Some(room), _) => RoomName::parse(room, rules.limits.room_name_bytes, rules.namespaces).map_err(bad_name)?,
         (None, [room]) => room.clone(),
         (None, _) => return Err(RouteError::Bad("with several rooms since must be <room>:<epoch>:<offset>".into())),
     };
     Ok((room, Position { epoch: epoch.into(), offset }))
 }
 
-fn history(text: &str, limits: &Limits) -> Result<usize, RouteError> {
-    let most = limits.url_history;
+fn history(text: &str, rules: Rules<'_>) -> Result<usize, RouteError> {
+    let most = rules.limits.url_history;
     let words = format!("history must be a whole number from 0 to {most}");
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {

@@ -30,6 +30,7 @@ use crate::limits::Limits;
 use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
 use crate::names::RoomName;
+use crate::policy::capabilities::{Capabilities, Rights};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -102,6 +103,8 @@ pub(crate) struct Open {
     pub inbound: Inbound,
     /// The grants of its rooms that were joined with a room token.
     pub grants: Vec<Grant>,
+    /// The rights that its token grants.
+    pub capabilities: Capabilities,
     /// The rooms that its token lists in `channels`, whether it is still a member of them or not.
     pub granted: Vec<RoomName>,
     /// The state of the rate limits.
@@ -150,6 +153,7 @@ impl Handshaking {
             inbound: Inbound::default(),
             pending_auth: None,
             grants: Vec::new(),
+            capabilities: Capabilities::default(),
             granted: Vec::new(),
             rates: RateLimits::default(),
         }
@@ -213,6 +217,12 @@ impl Open {
     pub fn info_in(&self, room: &str) -> &Arc<ClientInfo> {
         let own = self.grants.iter().find(|grant| grant.room.as_str() == room).and_then(|grant| grant.info.as_ref());
         own.unwrap_or(&self.info)
+    }
+
+    /// Returns the rights that its tokens grant in a room. O(n) in the grants and the capabilities.
+    pub fn granted_in(&self, room: &RoomName) -> Rights {
+        let of_room = self.grants.iter().find(|grant| grant.room == *room);
+        of_room.map_or(Rights::NONE, |grant| grant.rights).union(self.capabilities.granted(room))
     }
 
     /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that

@@ -6,6 +6,7 @@ use crate::json::Json;
 use crate::limits::Limits;
 use crate::link::JoinId;
 use crate::names::RoomName;
+use crate::policy::capabilities::Rights;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
@@ -135,6 +136,8 @@ pub(crate) struct Grant {
     pub until: Deadline,
     /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
+    /// The rights: to subscribe, and what the token's `allow` lists.
+    pub rights: Rights,
 }
 
 /// The set of reasons for which a connection is a member of a room.

@@ -3,6 +3,7 @@
 use super::charges::Charges;
 use super::members::Members;
 use crate::api::{HistoryLimit, HistoryQuery};
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::map::Keys;
@@ -91,14 +92,15 @@ impl Log {
         self.members.is_empty().then_some(self.touched.1)
     }
 
-    /// Retains the newest publication, and drops the oldest ones above `history_messages` and [`Limits::largest_log`].
+    /// Retains the newest publication, and drops the oldest ones above `history_messages` and [`Policy::largest_log`].
     /// A publication that exceeds the bytes alone leaves the log empty.
-    pub fn retain(&mut self, now: Instant, publication: Arc<Publication>, limits: &Limits, charges: &mut Charges) {
+    pub fn retain(&mut self, now: Instant, publication: Arc<Publication>, config: &Config, charges: &mut Charges) {
+        let policy = config.policy(&self.name);
         assert_eq!(publication.offset, self.top, "G5: a log is appended to in order");
         self.bytes += publication.draft.bytes();
         charges.charge(&publication.draft);
         self.retained.push_back(Retained { at: now, publication });
-        while self.retained.len() > limits.history_messages || self.bytes > limits.largest_log() {
+        while self.retained.len() > policy.history_messages || self.bytes > policy.largest_log(&config.limits) {
             self.drop_oldest(charges);
         }
     }
@@ -230,10 +232,11 @@ impl Log {
     }
 
     /// Asserts that bounds, order and counts hold. O(n) in the members and publications.
-    pub fn audit(&self, limits: &Limits) {
+    pub fn audit(&self, config: &Config) {
+        let policy = config.policy(&self.name);
         self.members.audit();
-        assert!(self.retained.len() <= limits.history_messages, "G6: a log is bounded in publications");
-        assert!(self.bytes <= limits.largest_log(), "G6: a log is bounded in bytes");
+        assert!(self.retained.len() <= policy.history_messages, "G6: a log is bounded in publications");
+        assert!(self.bytes <= policy.largest_log(&config.limits), "G6: a log is bounded in bytes");
         let offsets = self.publications().map(|publication| publication.offset);
         let first = self.top - self.retained.len() as u64 + 1;
         let newest_known =
@@ -256,20 +259,22 @@ mod tests {
         let mut log = Log::new(RoomName::from("a"), 7, Keys(1, 2));
         for data in ["1", "22", "333"] {
             let offset = log.next_offset();
-            log.retain(Instant(offset), publication(offset, data), &Limits::default(), &mut Charges::new(Keys(1, 2)));
+            log.retain(Instant(offset), publication(offset, data), &Config::default(), &mut Charges::new(Keys(1, 2)));
         }
         log
     }
 
     #[test]
     fn its_audit_finds_what_is_wrong() {
-        let make = || (log(), Limits { history_messages: 3, ..Limits::default() });
+        fn bounded(history_messages: usize, history_bytes_per_room: usize) -> Config {
+            Config::from(Limits { history_messages, history_bytes_per_room, ..Limits::default() })
+        }
         audit_finds(
-            make,
-            |(log, limits)| log.audit(limits),
+            || (log(), bounded(3, 9999)),
+            |(log, config)| log.audit(config),
             &[
-                ("G6: a log is bounded in publications", |(_, limits)| limits.history_messages = 2),
-                ("G6: a log is bounded in bytes", |(_, limits)| limits.history_bytes_per_room = 5),
+                ("G6: a log is bounded in publications", |(_, config): &mut (Log, Config)| *config = bounded(2, 9999)),
+                ("G6: a log is bounded in bytes", |(_, config)| *config = bounded(3, 5)),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.remove(1))),
                 ("G5: a log has no hole", |(log, _)| drop(log.retained.pop_back())),
                 ("G5: a log has no hole", |(log, _)| log.top += 1),

@@ -11,6 +11,7 @@ mod members;
 pub(crate) use log::Log;
 
 use crate::api::HistoryQuery;
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::{Limit, Limits};
@@ -82,21 +83,21 @@ impl Home {
     }
 
     /// Handles one request and appends its answers to [`Home::events`].
-    pub fn handle(&mut self, now: Instant, request: HomeRequest, limits: &Limits) {
+    pub fn handle(&mut self, now: Instant, request: HomeRequest, config: &Config) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
-                if let Err(error) = self.join(conn, Member { info: member, join }, room, &replay, limits) {
+                if let Err(error) = self.join(conn, Member { info: member, join }, room, &replay, config) {
                     self.events.push_back(HomeEvent::JoinRefused { conn, join, error });
                 }
             }
-            HomeRequest::Leave { room, client, join } => self.leave(now, &room, client, join, limits),
+            HomeRequest::Leave { room, client, join } => self.leave(now, &room, client, join, config),
             HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
             HomeRequest::Publish { from, room, draft, idempotency_key } => {
-                let position = self.publish_once(now, &room, draft, idempotency_key, limits);
+                let position = self.publish_once(now, &room, draft, idempotency_key, config);
                 self.events.push_back(HomeEvent::Published { from, room, position });
             }
             HomeRequest::History { from, room, query } => {
-                let result = self.history(&room, &query, limits);
+                let result = self.history(&room, &query, config);
                 self.events.push_back(HomeEvent::History { from, room, result });
             }
             HomeRequest::Presence { from, room, query } => {
@@ -109,7 +110,7 @@ impl Home {
                     },
                     None => HomeEvent::Presence { from, members: Some(Vec::new()) },
                     Some(members) => {
-                        let fits = members.least_bytes() <= presence_bytes(&from, limits);
+                        let fits = members.least_bytes() <= presence_bytes(&from, &config.limits);
                         let members = fits.then(|| members.infos().map(Arc::clone).collect());
                         HomeEvent::Presence { from, members }
                     }
@@ -119,7 +120,7 @@ impl Home {
                 if let Some(at) = self.find(&room) {
                     self.logs[at as usize].drop_all(&mut self.charges);
                     self.update_fullness(at);
-                    self.evict_or_arm(now, at, limits);
+                    self.evict_or_arm(now, at, config);
                 }
                 self.events.push_back(HomeEvent::HistoryRemoved { from });
             }
@@ -127,12 +128,13 @@ impl Home {
     }
 
     /// Drops the publications that have reached `history_age`, and evicts the logs that have reached `log_memory`.
-    pub fn tick(&mut self, now: Instant, limits: &Limits) {
+    pub fn tick(&mut self, now: Instant, config: &Config) {
         let mut lighter = Vec::new();
         while let Some(at) = self.timers.due(now) {
-            self.logs[at as usize].drop_older(now, limits.history_age, &mut self.charges);
+            let log = &mut self.logs[at as usize];
+            log.drop_older(now, config.policy(&log.name).history_age, &mut self.charges);
             lighter.push(at);
-            self.evict_or_arm(now, at, limits);
+            self.evict_or_arm(now, at, config);
         }
         // The result must not depend on the order of slots in memory.
         lighter.retain(|at| self.logs.contains(*at as usize));
@@ -168,12 +170,12 @@ impl Home {
 
     /// Asserts that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8). O(n) in the
     /// logs, members and publications.
-    pub fn audit(&self, limits: &Limits) {
-        self.idempotency.audit(limits);
+    pub fn audit(&self, config: &Config) {
+        self.idempotency.audit(&config.limits);
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: every log has one name");
-        assert!(self.numbered <= limits.logs, "G6: logs are bounded");
-        assert!(self.occupied <= limits.logs, "G6: rooms are bounded");
-        assert!(self.bytes() <= limits.history_bytes, "G6: history is bounded");
+        assert!(self.numbered <= config.limits.logs, "G6: logs are bounded");
+        assert!(self.occupied <= config.limits.logs, "G6: rooms are bounded");
+        assert!(self.bytes() <= config.limits.history_bytes, "G6: history is bounded");
         let mut armed = 0;
         for (at, log) in &self.logs {
             assert_eq!(self.find(&log.name), Some(index(at)), "G3: a log is found by its name");
@@ -186,12 +188,12 @@ impl Home {
                 log.eviction_order(),
                 "G3: an idle log is at its position in the order of eviction"
             );
-            assert_eq!(log.armed.deadline(), Self::deadline(log, limits), "G6: the deadline of a log is armed");
+            assert_eq!(log.armed.deadline(), Self::deadline(log, config), "G6: the deadline of a log is armed");
             if log.armed.deadline().is_set() {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
             }
-            log.audit(limits);
+            log.audit(config);
         }
         let count = |which: fn(&Log) -> bool| self.logs.iter().filter(|(_, log)| which(log)).count();
         assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no evicted log is idle");
@@ -208,18 +210,18 @@ impl Home {
         member: Member,
         room: RoomName,
         replay: &Replay,
-        limits: &Limits,
+        config: &Config,
     ) -> Result<(), Error> {
         let found = self.find(&room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
-        if is_empty && self.occupied >= limits.logs {
+        if is_empty && self.occupied >= config.limits.logs {
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many rooms on this node"));
         }
         let (at, replay) = match found {
-            Some(at) => (at, self.logs[at as usize].replay(replay, limits)?),
+            Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits)?),
             None => {
                 let log = self.new_log(&room);
-                let replay = log.replay(replay, limits)?;
+                let replay = log.replay(replay, &config.limits)?;
                 (self.insert(log), replay)
             }
         };
@@ -229,7 +231,7 @@ impl Home {
         let position = log.position();
         if is_empty {
             self.occupied += 1;
-            self.arm(at, limits);
+            self.arm(at, config);
             self.events.push_back(HomeEvent::Occupied(room.clone()));
         }
         self.events.push_back(HomeEvent::Joined {
@@ -246,7 +248,7 @@ impl Home {
         Ok(())
     }
 
-    fn leave(&mut self, now: Instant, room: &RoomName, client: ClientId, join: JoinId, limits: &Limits) {
+    fn leave(&mut self, now: Instant, room: &RoomName, client: ClientId, join: JoinId, config: &Config) {
         let Some(at) = self.find(room) else { return };
         let log = &mut self.logs[at as usize];
         let Some(member) = log.members.remove(client, join) else { return };
@@ -254,7 +256,7 @@ impl Home {
             self.occupied -= 1;
             self.events.push_back(HomeEvent::Vacated(room.clone()));
             self.touch(now, at);
-            self.evict_or_arm(now, at, limits);
+            self.evict_or_arm(now, at, config);
         } else {
             self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: member.info });
         }
@@ -271,10 +273,10 @@ impl Home {
         }
     }
 
-    fn history(&self, room: &RoomName, query: &HistoryQuery, limits: &Limits) -> Result<LogPage, Error> {
+    fn history(&self, room: &RoomName, query: &HistoryQuery, config: &Config) -> Result<LogPage, Error> {
         match self.find(room) {
-            Some(at) => self.logs[at as usize].page(query, limits),
-            None => Ok(LogPage { position: None, ..self.new_log(room).page(query, limits)? }),
+            Some(at) => self.logs[at as usize].page(query, &config.limits),
+            None => Ok(LogPage { position: None, ..self.new_log(room).page(query, &config.limits)? }),
         }
     }
 
@@ -285,22 +287,22 @@ impl Home {
         room: &RoomName,
         draft: Draft,
         key: Option<String>,
-        limits: &Limits,
+        config: &Config,
     ) -> Option<LogPosition> {
-        let Some(key) = key else { return self.publish(now, room, draft, limits) };
+        let Some(key) = key else { return self.publish(now, room, draft, config) };
         if let Some(position) = self.idempotency.find(room, &key) {
             return position;
         }
-        let position = self.publish(now, room, draft, limits);
-        self.idempotency.remember(now, room, key, position, limits);
+        let position = self.publish(now, room, draft, config);
+        self.idempotency.remember(now, room, key, position, &config.limits);
         position
     }
 
     /// Publishes a draft: gives it a position and has it delivered, which never fails. Returns `None` when the room has
     /// neither a member nor a log that retains it, so that it gets no position.
-    fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, limits: &Limits) -> Option<LogPosition> {
+    fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, config: &Config) -> Option<LogPosition> {
         let found = self.find(room);
-        if draft.skip_history || (found.is_none() && !self.may_begin_log(&draft, limits)) {
+        if draft.skip_history || (found.is_none() && !self.may_begin_log(room, &draft, config)) {
             return self.deliver_unlogged(room, found, draft);
         }
         let at = found.unwrap_or_else(|| self.insert(self.new_log(room)));
@@ -309,29 +311,29 @@ impl Home {
         let offset = log.next_offset();
         let position = log.position();
         let publication = Arc::new(Publication { epoch: position.epoch, offset, draft });
-        if keeps_history(limits) {
-            log.retain(now, Arc::clone(&publication), limits, &mut self.charges);
+        if config.keeps_history(room) {
+            log.retain(now, Arc::clone(&publication), config, &mut self.charges);
             self.update_fullness(at);
-            self.enforce_history_bytes(now, at, limits);
+            self.enforce_history_bytes(now, at, config);
         }
         if found.is_none() && !self.logs[at as usize].retains() {
             self.evict_log(at);
             return self.deliver_unlogged(room, None, Draft { skip_history: true, ..publication.draft.clone() });
         }
-        if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > limits.logs) {
+        if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > config.limits.logs) {
             self.evict_log(oldest);
         }
         self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
         self.touch(now, at);
-        self.evict_or_arm(now, at, limits);
+        self.evict_or_arm(now, at, config);
         Some(position)
     }
 
     /// Returns `true` when a log may begin with this draft in a room without members: it will be retained, and the
     /// number of logs is below `logs` or an idle log can be evicted.
-    fn may_begin_log(&self, draft: &Draft, limits: &Limits) -> bool {
-        let fits = keeps_history(limits) && draft.bytes() <= limits.largest_log();
-        fits && (self.numbered < limits.logs || self.idle.oldest().is_some())
+    fn may_begin_log(&self, room: &RoomName, draft: &Draft, config: &Config) -> bool {
+        let fits = config.keeps_history(room) && draft.bytes() <= config.policy(room).largest_log(&config.limits);
+        fits && (self.numbered < config.limits.logs || self.idle.oldest().is_some())
     }
 
     /// Delivers a draft that gets no offset. When no log exists for it to be numbered in, although the draft asks for
@@ -350,15 +352,15 @@ impl Home {
 
     /// Drops the oldest publications of the fullest logs until all are within `history_bytes`. The deadline of `at`,
     /// which has just been published to, is armed by the caller.
-    fn enforce_history_bytes(&mut self, now: Instant, at: u32, limits: &Limits) {
-        while self.bytes() > limits.history_bytes {
+    fn enforce_history_bytes(&mut self, now: Instant, at: u32, config: &Config) {
+        while self.bytes() > config.limits.history_bytes {
             let fullest = self.fullness.fullest().expect("retained bytes belong to a log");
-            while self.bytes() > limits.history_bytes && self.fullness.fullest() == Some(fullest) {
+            while self.bytes() > config.limits.history_bytes && self.fullness.fullest() == Some(fullest) {
                 self.logs[fullest as usize].drop_oldest(&mut self.charges);
                 self.update_fullness(fullest);
             }
             if fullest != at {
-                self.evict_or_arm(now, fullest, limits);
+                self.evict_or_arm(now, fullest, config);
             }
         }
     }
@@ -386,24 +388,24 @@ impl Home {
     }
 
     /// Evicts a log that has reached `log_memory`, otherwise arms its next deadline.
-    fn evict_or_arm(&mut self, now: Instant, at: u32, limits: &Limits) {
-        if self.logs[at as usize].forgotten_at(limits.log_memory).is_due(now) {
+    fn evict_or_arm(&mut self, now: Instant, at: u32, config: &Config) {
+        if self.logs[at as usize].forgotten_at(config.limits.log_memory).is_due(now) {
             self.evict_log(at);
         } else {
-            self.arm(at, limits);
+            self.arm(at, config);
         }
     }
 
     /// Arms the next deadline of a log and updates its position in the order of eviction.
-    fn arm(&mut self, at: u32, limits: &Limits) {
+    fn arm(&mut self, at: u32, config: &Config) {
         let log = &mut self.logs[at as usize];
-        let (deadline, place) = (Self::deadline(log, limits), log.eviction_order());
+        let (deadline, place) = (Self::deadline(log, config), log.eviction_order());
         self.timers.rearm(at, &mut log.armed, deadline);
         self.idle.set(at, &mut log.idle_order, place);
     }
 
-    fn deadline(log: &Log, limits: &Limits) -> Deadline {
-        log.ages_out(limits.history_age).min(log.forgotten_at(limits.log_memory))
+    fn deadline(log: &Log, config: &Config) -> Deadline {
+        log.ages_out(config.policy(&log.name).history_age).min(log.forgotten_at(config.limits.log_memory))
     }
 
     fn evict_log(&mut self, at: u32) {
@@ -433,11 +435,6 @@ fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
     }
 }
 
-/// Returns `true` when the limits allow logs to retain publications.
-pub(crate) fn keeps_history(limits: &Limits) -> bool {
-    limits.history_messages > 0 && !limits.history_age.is_zero() && limits.largest_log() > 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,31 +442,31 @@ mod tests {
     use crate::timers::Armed;
 
     /// Creates a home with a room that has a member, a room that only its log keeps, and an idempotency key.
-    fn busy() -> (Home, Limits) {
-        let limits = Limits::default();
+    fn busy() -> (Home, Config) {
+        let config = Config::default();
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
         let joins =
             HomeRequest::Join { conn, join, room: RoomName::from("a"), member: client_info(1), replay: Replay::None };
-        home.handle(Instant(1), joins, &limits);
+        home.handle(Instant(1), joins, &config);
         for room in ["a", "b"].map(RoomName::from) {
-            home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &limits);
+            home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &config);
         }
-        (home, limits)
+        (home, config)
     }
 
     #[test]
     fn its_audit_finds_what_is_wrong() {
         audit_finds(
             busy,
-            |(home, limits)| home.audit(limits),
+            |(home, config)| home.audit(config),
             &[
-                ("G6: idempotency keys are bounded", |(_, limits)| limits.idempotency_keys = 1),
+                ("G6: idempotency keys are bounded", |(_, config)| config.limits.idempotency_keys = 1),
                 ("G3: every log has one name", |(home, _)| drop(home.by_name.pop())),
-                ("G6: logs are bounded", |(_, limits)| limits.logs = 1),
-                ("G6: history is bounded", |(_, limits)| limits.history_bytes = 1),
+                ("G6: logs are bounded", |(_, config)| config.limits.logs = 1),
+                ("G6: history is bounded", |(_, config)| config.limits.history_bytes = 1),
                 ("G3: a log is found by its name", |(home, _)| home.logs[0].name = RoomName::from("c")),
-                ("G6: rooms are bounded", |(home, limits)| home.occupied = limits.logs + 1),
+                ("G6: rooms are bounded", |(home, config)| home.occupied = config.limits.logs + 1),
                 ("is kept without members and offsets", |(home, _)| {
                     home.logs[1] = home.new_log(&RoomName::from("b"));
                 }),

@@ -118,7 +118,7 @@ mod tests {
             ),
             (Limits { new_connections_per_ip: Rate { per_second: 5, burst: 5 }, ..Limits::default() }, 1),
         ] {
-            let config = Rc::new(Config { limits, ..Config::default() });
+            let config = Rc::new(Config::from(limits));
             let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
             accept_from_loopback(&mut hub, &config, 1, "/ws/a");
             assert_eq!(hub.addresses.len(), kept);

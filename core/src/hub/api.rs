@@ -13,13 +13,13 @@ use crate::connection::pending::Reasons;
 use crate::connection::{Phase, Protocol};
 use crate::effect::Effect;
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
-use crate::home::keeps_history;
 use crate::ids::{ClientId, Slot};
 use crate::input::CallId;
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{Caller, HomeRequest, Origin, PresenceQuery};
 use crate::names::{RoomName, UserId};
+use crate::policy::access::{self, Actor, Operation};
 use crate::protocol::centrifuge;
 use crate::publication::{Draft, Replay};
 use crate::time::Deadline;
@@ -113,7 +113,7 @@ impl Hub {
     }
 
     fn call_publish(&mut self, caller: Caller, room: RoomName, message: Message) {
-        match self.draft(message) {
+        match self.draft(message).and_then(|message| self.check_size(&room, &message.0).map(|()| message)) {
             Ok((draft, idempotency_key)) => {
                 let from = Origin::Call(caller);
                 self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
@@ -127,20 +127,28 @@ impl Hub {
         let Message { data, tags, skip_history, idempotency_key } = message;
         let tags = (!tags.is_empty()).then(|| Json::encode(&tags));
         let draft = Draft { data, tags, info: None, skip_history, shared: false };
-        if draft.payload_bytes() > self.config.limits.publication_bytes {
-            let words = "data and tags together are too large";
-            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words));
-        }
         Ok((draft, idempotency_key))
     }
 
+    /// Checks the size of a backend's publication against `publication_bytes` of the room.
+    pub(super) fn check_size(&self, room: &RoomName, draft: &Draft) -> Result<(), Error> {
+        if draft.payload_bytes() <= self.config.policy(room).publication_bytes {
+            return Ok(());
+        }
+        let words = "data and tags together are too large";
+        Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words))
+    }
+
     fn call_presence(&mut self, caller: Caller, room: RoomName, query: PresenceQuery) {
+        if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::Presence) {
+            return self.resolve(caller, Err(error));
+        }
         self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, query });
     }
 
     fn call_history(&mut self, caller: Caller, room: RoomName, query: HistoryQuery) {
-        if !keeps_history(&self.config.limits) {
-            return self.resolve(caller, Err(ErrorCode::NotAvailable.into()));
+        if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::History) {
+            return self.resolve(caller, Err(error));
         }
         self.requests.push_back(HomeRequest::History { from: Origin::Call(caller), room, query });
     }

@@ -164,7 +164,7 @@ mod tests {
     use core::num::NonZeroUsize;
 
     fn config(limits: Limits) -> Rc<Config> {
-        Rc::new(Config { limits: Limits { connections_per_ip: NonZeroUsize::new(10), ..limits }, ..Config::default() })
+        Rc::new(Config::from(Limits { connections_per_ip: NonZeroUsize::new(10), ..limits }))
     }
 
     /// A member, and one whose handshake is not through.

@@ -6,11 +6,12 @@ use crate::close::CloseCause;
 use crate::connection::pending::{JoinLeave, PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
-use crate::home::keeps_history;
 use crate::ids::{ConnId, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin, PresenceQuery};
+use crate::policy::access::{self, Operation};
+use crate::policy::capabilities::Rights;
 use crate::protocol::centrifuge::{self, ClientCommand, CommandName};
 use crate::protocol::{raw, readable};
 use crate::publication::Draft;
@@ -216,7 +217,7 @@ impl Hub {
         let connect = PendingConnect { id, replays, ..PendingConnect::default() };
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::new(connect))),
-            None if self.config.policy.allow_anonymous => self.enter(slot, connect, &[]),
+            None if access::admits_anonymous(&self.config) => self.enter(slot, connect, &[]),
             None => return Err(Refusal::Close(CloseCause::TokenRequired)),
         }
         Ok(())
@@ -227,19 +228,14 @@ impl Hub {
         refuse_unsupported(wanted.unsupported())?;
         self.readable(wanted.data)?;
         let room = self.may_name(slot, &wanted.channel)?;
-        if wanted.join_leave && !self.config.policy.allow_presence {
-            let words = "permission denied: join_leave needs allow_presence";
-            return Err(Error::new(ErrorCode::PermissionDenied, words).into());
-        }
         self.check_join_rate(slot)?;
         let join_leave = if wanted.join_leave { JoinLeave::Told } else { JoinLeave::Untold };
         let asked = PendingSubscribe { id, room, replay: wanted.replay(), join_leave };
-        if !wanted.token.is_empty() {
-            self.authenticate(slot, wanted.token, PendingAuth::Subscribe(Box::new(asked)));
-        } else if self.config.policy.allow_subscribe {
+        if wanted.token.is_empty() {
+            self.permit_subscribe(slot, &asked, Rights::NONE)?;
             self.join_requested(slot, asked, None);
         } else {
-            return Err(token_required());
+            self.authenticate(slot, wanted.token, PendingAuth::Subscribe(Box::new(asked)));
         }
         Ok(())
     }
@@ -249,8 +245,8 @@ impl Hub {
         refuse_unsupported(refresh.unsupported())?;
         let centrifuge::Refresh { channel, token, .. } = refresh;
         let room = self.room(&channel)?;
-        // Nobody may be in a personal room for a while only.
-        if room.is_reserved() || !self.registry.is_member(slot, &room) {
+        self.permit(slot, &room, Operation::Unsubscribe)?;
+        if !self.registry.is_member(slot, &room) {
             return Err(ErrorCode::PermissionDenied.into());
         }
         if token.is_empty() {
@@ -263,10 +259,7 @@ impl Hub {
     fn unsubscribe(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
-        // Whoever left its personal room would not be reached by what is published to the user.
-        if room.is_reserved() {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
+        self.permit(slot, &room, Operation::Unsubscribe)?;
         if let Some(left) = self.registry.leave(slot, &room) {
             self.left(slot, left);
         }
@@ -286,10 +279,8 @@ impl Hub {
     /// Publishes for a client, if it may.
     pub(super) fn publish_from(&mut self, slot: Slot, room: &str, data: Json, from: Origin) -> Result<(), Error> {
         let room = self.room(room)?;
-        if !self.config.policy.allow_publish || !self.registry.is_member(slot, &room) {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
-        let max = self.config.limits.publication_bytes;
+        self.permit(slot, &room, Operation::Publish)?;
+        let max = self.config.policy(&room).publication_bytes;
         if data.len() > max {
             let words = format!("data has more than {max} bytes");
             return Err(Error::limit(ErrorCode::BadRequest, Limit::PublicationBytes, &words));
@@ -310,12 +301,7 @@ impl Hub {
     fn history(&mut self, slot: Slot, id: u64, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::History { channel, query } = read(params)?;
         let room = self.room(&channel)?;
-        if !self.config.policy.allow_history || !self.registry.is_member(slot, &room) {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
-        if !keeps_history(&self.config.limits) {
-            return Err(ErrorCode::NotAvailable.into());
-        }
+        self.permit(slot, &room, Operation::History)?;
         let from = self.asking(slot, id);
         let query = query.query()?;
         self.requests.push_back(HomeRequest::History { from, room, query });
@@ -325,9 +311,7 @@ impl Hub {
     fn presence(&mut self, slot: Slot, id: u64, query: PresenceQuery, params: &RawValue) -> Result<(), Refusal> {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
-        if !self.config.policy.allow_presence || !self.registry.is_member(slot, &room) {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
+        self.permit(slot, &room, Operation::Presence)?;
         let from = self.asking(slot, id);
         self.requests.push_back(HomeRequest::Presence { from, room, query });
         Ok(())

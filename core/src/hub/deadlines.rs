@@ -8,6 +8,7 @@ use crate::connection::frame::Frame;
 use crate::connection::{Phase, Protocol};
 use crate::ids::Slot;
 use crate::limits::Limit;
+use crate::policy::access;
 use crate::protocol::centrifuge::PING;
 use crate::time::{Deadline, Instant};
 use core::time::Duration;
@@ -59,7 +60,7 @@ impl Hub {
     fn phase_over(&mut self, slot: Slot) {
         match &self.conns[slot].phase {
             Phase::Open(open) => {
-                if !self.config.policy.allow_anonymous && open.pending_auth.is_none() {
+                if !access::admits_anonymous(&self.config) && open.pending_auth.is_none() {
                     self.token_refused(slot, "no token arrived within authenticate_timeout");
                 }
                 self.close_for(slot, Limit::AuthenticateTimeout, CloseCause::Stale);

@@ -11,7 +11,6 @@ use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, Pendi
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
-use crate::home::keeps_history;
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
@@ -49,11 +48,11 @@ impl Hub {
     /// # Errors
     /// 107 with the rule that the name breaks; a command that names none has an empty one.
     pub(super) fn room(&self, name: &str) -> Result<RoomName, Error> {
-        RoomName::parse(name, self.config.limits.room_name_bytes).map_err(|wrong| match wrong {
+        self.config.room(name).map_err(|wrong| match wrong {
             BadName::TooLong(_) => {
                 Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "channel: the room's name is too long")
             }
-            wrong => Error::new(ErrorCode::BadRequest, format!("channel: {wrong}")),
+            wrong => Error::new(wrong.code(), format!("channel: {wrong}")),
         })
     }
 
@@ -158,7 +157,8 @@ impl Hub {
     pub(super) fn subscribe_with(&mut self, slot: Slot, asked: PendingSubscribe, verdict: TokenVerdict) {
         // The backend may have put it into rooms meanwhile.
         let may_join = self.may_name(slot, &asked.room).map(|_| ());
-        match may_join.and_then(|()| self.grant_for(slot, &asked.room, verdict)) {
+        let grant = may_join.and_then(|()| self.grant_for(slot, &asked.room, verdict));
+        match grant.and_then(|grant| self.permit_subscribe(slot, &asked, grant.rights).map(|()| grant)) {
             Ok(grant) => self.join_requested(slot, asked, Some(Box::new(grant))),
             Err(error) => self.fail(slot, asked.id, &error),
         }
@@ -211,7 +211,7 @@ impl Hub {
         }
         let (until, ttl) = (identity.until, identity.ttl());
         let info = identity.info.map(|info| Arc::new(ClientInfo { room_info: Some(info), ..(*open.info).clone() }));
-        Ok(Grant { room: room.clone(), info, until, ttl })
+        Ok(Grant { room: room.clone(), info, until, ttl, rights: identity.allow })
     }
 
     /// The home has made the connection a member.
@@ -236,7 +236,7 @@ impl Hub {
         if let Protocol::Plain(_) = self.conns[slot].protocol {
             self.plain_joined(slot, &room, position, &replay);
         } else {
-            let positioned = keeps_history(&self.config.limits);
+            let positioned = self.config.keeps_history(&room);
             self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
         }
         self.schedule_waiting(slot);

@@ -14,6 +14,7 @@ mod groups;
 mod inbox;
 mod lifecycle;
 mod membership;
+mod permissions;
 mod plain;
 mod rates;
 mod registry;

@@ -13,6 +13,7 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, Origin};
 use crate::names::RoomName;
+use crate::policy::access::{self, Operation};
 use crate::protocol::plain::{self, BadMessage, PlainMessage};
 use crate::publication::Replay;
 use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict};
@@ -34,7 +35,7 @@ impl Hub {
     pub(super) fn plain_opened(&mut self, slot: Slot, token: Option<String>) {
         match token {
             Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
-            None if self.config.policy.allow_anonymous => self.admit_plain(slot, None),
+            None if access::admits_anonymous(&self.config) => self.admit_plain(slot, None),
             None => {}
         }
     }
@@ -63,7 +64,7 @@ impl Hub {
     pub(super) fn plain_authenticated(&mut self, slot: Slot, id: Option<&str>, verdict: TokenVerdict) {
         match verdict {
             TokenVerdict::Good(identity) => self.admit_plain(slot, Some(identity)),
-            verdict if self.config.policy.allow_anonymous => {
+            verdict if access::admits_anonymous(&self.config) => {
                 let rooms = self.greet_plain(slot, None);
                 self.enqueue_token_error(slot, id, &verdict);
                 self.enter_plain(slot, rooms);
@@ -139,15 +140,14 @@ impl Hub {
         replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
         for room in named {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
-            if let Some((_, wanted)) = placed {
-                if self.config.policy.allow_subscribe {
-                    *wanted = wanted.union(Reasons::CLIENT);
+            match (self.permit(slot, &room, Operation::Subscribe), placed) {
+                (Ok(()), Some((_, wanted))) => *wanted = wanted.union(Reasons::CLIENT),
+                (Ok(()), None) => rooms.push((room, Reasons::CLIENT)),
+                (Err(_), Some(_)) => {}
+                (Err(error), None) => {
+                    let message = format!("{} ({room})", error.message);
+                    self.answer_plain(slot, None, &Error::new(error.code, message));
                 }
-            } else if self.config.policy.allow_subscribe {
-                rooms.push((room, Reasons::CLIENT));
-            } else {
-                let message = format!("permission denied: {room}");
-                self.answer_plain(slot, None, &Error::new(ErrorCode::PermissionDenied, message));
             }
         }
         let connect = PendingConnect { replays, ..PendingConnect::default() };

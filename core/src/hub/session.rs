@@ -52,7 +52,7 @@ impl RoomChanges {
 impl Hub {
     /// Validates tokens at the time of this turn.
     pub(super) fn validator(&self) -> Validator<'_> {
-        Validator { now: self.now, limits: &self.config.limits }
+        Validator { now: self.now, config: &self.config }
     }
 
     /// Has a token's signature checked. What the client says meanwhile waits.
@@ -118,7 +118,7 @@ impl Hub {
     /// Gives a connection to its user. Returns the rooms that it is put into because of that, each with the reasons
     /// there; `None` when the user has too many connections, and this one is closed.
     pub(super) fn identify(&mut self, slot: Slot, identity: Identity) -> Option<Vec<(RoomName, Reasons)>> {
-        let Identity { user, info, channels, until, .. } = identity;
+        let Identity { user, info, channels, capabilities, until, .. } = identity;
         if !self.admit_user(slot, &user) {
             return None;
         }
@@ -128,6 +128,7 @@ impl Hub {
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
             open.granted = channels;
+            open.capabilities = capabilities;
             if !user.is_anonymous() || info.is_some() {
                 open.info = Arc::new(ClientInfo { client, user: user.clone(), info, room_info: None });
             }
@@ -145,7 +146,7 @@ impl Hub {
     /// The user must be the one that the connection has, or it must have none.
     pub(super) fn renew(&mut self, slot: Slot, identity: Identity, answer: &str) {
         let Some(open) = self.conns[slot].open() else { return };
-        let Identity { user, info, channels, until, .. } = identity;
+        let Identity { user, info, channels, capabilities, until, .. } = identity;
         let is_new = open.info.user != user;
         let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
         let most = self.config.limits.rooms_per_connection;
@@ -171,7 +172,9 @@ impl Hub {
         }
         if let Some(open) = self.conns[slot].open_mut() {
             open.granted = channels;
+            open.capabilities = capabilities;
         }
+        self.end_forbidden_subscriptions(slot);
         self.rename(slot, user.clone(), info);
         for (room, reason) in &changes.new {
             let replay = self.wanted_of(slot, room);

@@ -11,7 +11,6 @@ use crate::connection::{Conn, Protocol};
 use crate::error::Error;
 use crate::ids::{ConnId, Slot};
 use crate::link::{Caller, HomeRequest, Origin};
-use crate::names::RoomName;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -123,8 +122,12 @@ impl Hub {
     }
 
     fn next_of_broadcast(&mut self, part: Caller, room: &str, message: Result<(Draft, Option<String>), Error>) {
-        let name = RoomName::parse(room, self.config.limits.room_name_bytes);
-        match name.map_err(|wrong| bad_room(room, wrong)).and_then(|name| Ok((name, message?))) {
+        let name = self.config.room(room);
+        match name.map_err(|wrong| bad_room(room, &wrong)).and_then(|name| {
+            let message = message?;
+            self.check_size(&name, &message.0)?;
+            Ok((name, message))
+        }) {
             Ok((room, (draft, idempotency_key))) => {
                 let from = Origin::Call(part);
                 self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });

@@ -93,11 +93,6 @@ impl Limits {
         self.reply_bytes.saturating_add(rooms).saturating_add(CONNECT_BYTES)
     }
 
-    /// Returns the bytes that the log of one room may retain.
-    pub(crate) fn largest_log(&self) -> usize {
-        self.history_bytes_per_room.min(self.history_bytes)
-    }
-
     /// Returns half of the burst of `client_joins`.
     pub(crate) const fn half_of_joins(&self) -> usize {
         burst(self.client_joins) / 2

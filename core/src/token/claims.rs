@@ -1,6 +1,7 @@
 //! The claims of a JSON Web Token (RFC 7519), and the proof that a verifier has checked them.
 
 use crate::json::Json;
+use crate::policy::capabilities::CapabilityClaim;
 use crate::protocol::raw;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -59,6 +60,10 @@ pub struct Claims {
     pub channels: Vec<String>,
     /// The room of a room token; absent in a connection token. An empty one counts as absent.
     pub channel: Option<String>,
+    /// The rights that a connection token grants in rooms (`caps`).
+    pub caps: Vec<CapabilityClaim>,
+    /// The rights that a room token grants besides joining (`allow`).
+    pub allow: Vec<String>,
     /// The audience (`aud`).
     pub aud: Vec<String>,
     /// The issuer (`iss`).
@@ -80,6 +85,10 @@ struct RawClaims<'a> {
     channels: Option<&'a RawValue>,
     #[serde(borrow, default)]
     channel: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    caps: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    allow: Option<&'a RawValue>,
     #[serde(borrow, default)]
     aud: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -114,6 +123,8 @@ impl Claims {
             info: written.info.map(Json::from),
             channels: claim("channels", written.channels)?.unwrap_or_default(),
             channel: claim("channel", written.channel)?.filter(|channel: &String| !channel.is_empty()),
+            caps: capabilities(written.caps)?,
+            allow: claim("allow", written.allow)?.unwrap_or_default(),
             aud,
             iss: claim("iss", written.iss)?,
         })
@@ -123,6 +134,12 @@ impl Claims {
 /// Reads one claim; `None` when it is absent.
 fn claim<'a, T: Deserialize<'a>>(name: &'static str, written: Option<&'a RawValue>) -> Result<Option<T>, BadToken> {
     written.map(|json| serde_json::from_str(json.get()).map_err(|_| BadToken::Claim(name))).transpose()
+}
+
+/// Reads the entries of `caps`; a derived `Deserialize` alone would accept an array for an entry too.
+fn capabilities(written: Option<&RawValue>) -> Result<Vec<CapabilityClaim>, BadToken> {
+    let entries: Vec<&RawValue> = claim("caps", written)?.unwrap_or_default();
+    entries.into_iter().map(|entry| raw::object(entry.get()).map_err(|_| BadToken::Claim("caps"))).collect()
 }
 
 /// Truncates a NumericDate, which may have a fraction (RFC 7519 section 2), to whole seconds.
@@ -163,7 +180,8 @@ mod tests {
     #[test]
     fn claims_are_read_as_tokens_have_them() {
         let text = r#"{"sub":"ada","exp":1700000000.9,"nbf":5,"info":{ "n":
-            1 },"channels":["a"],"channel":"b","aud":"x","iss":"y","iat":1}"#;
+            1 },"channels":["a"],"channel":"b",
+            "caps":[{"channels":["news:*"],"match":"wildcard","allow":["sub"]}],"allow":["pub"],"aud":"x","iss":"y","iat":1}"#;
         let expected = Claims {
             sub: "ada".into(),
             exp: Some(1_700_000_000),
@@ -171,6 +189,12 @@ mod tests {
             info: Json::parse(r#"{ "n":            1 }"#).ok(),
             channels: vec!["a".into()],
             channel: Some("b".into()),
+            caps: vec![CapabilityClaim {
+                channels: vec!["news:*".into()],
+                matching: Some("wildcard".into()),
+                allow: vec!["sub".into()],
+            }],
+            allow: vec!["pub".into()],
             aud: vec!["x".into()],
             iss: Some("y".into()),
         };
@@ -182,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_null_is_absent() {
-        for name in ["sub", "exp", "nbf", "info", "channels", "channel", "aud", "iss", "jti"] {
+        for name in ["sub", "exp", "nbf", "info", "channels", "channel", "caps", "allow", "aud", "iss", "jti"] {
             assert_eq!(Claims::parse(&alloc::format!("{{\"{name}\":null}}")), Ok(Claims::default()), "{name}");
         }
     }
@@ -196,6 +220,10 @@ mod tests {
             ("channels", "\"a\""),
             ("channels", "[null]"),
             ("channel", "[\"a\"]"),
+            ("caps", "{}"),
+            ("caps", "[[[\"a\"],null,[\"sub\"]]]"),
+            ("caps", r#"[{"channels":"a","allow":["sub"]}]"#),
+            ("allow", "\"pub\""),
             ("aud", "7"),
             ("iss", "{}"),
         ] {

@@ -2,10 +2,12 @@
 
 use super::claims::{BadToken, Claims, VerifiedClaims};
 use crate::close::{CloseCause, CloseReason};
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::json::Json;
-use crate::limits::{Limit, Limits};
+use crate::limits::Limit;
 use crate::names::{BadName, RoomName, UserId};
+use crate::policy::capabilities::{Capabilities, Rights};
 use crate::protocol::readable;
 use crate::time::{Deadline, Instant, Now};
 use alloc::borrow::Cow;
@@ -67,7 +69,7 @@ impl TokenError {
         Self::Content { words: words.into(), limit: None }
     }
 
-    fn of_name(what: &str, wrong: BadName) -> Self {
+    fn of_name(what: &str, wrong: &BadName) -> Self {
         let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
         Self::Content { words: format!("{what}: {wrong}").into(), limit }
     }
@@ -120,6 +122,10 @@ pub(crate) struct Identity {
     pub channels: Vec<RoomName>,
     /// The room of a room token.
     pub channel: Option<String>,
+    /// The rights by name of a room.
+    pub capabilities: Capabilities,
+    /// The rights in the room of a room token.
+    pub allow: Rights,
     /// The time until the token expires; zero when only the leeway remains.
     pub left: Option<Duration>,
     /// The time at which the connection or the membership ends.
@@ -159,7 +165,7 @@ impl TokenVerdict {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validator<'a> {
     pub now: Now,
-    pub limits: &'a Limits,
+    pub config: &'a Config,
 }
 
 impl Validator<'_> {
@@ -181,7 +187,7 @@ impl Validator<'_> {
     /// Clocks differ, so a token is valid from `token_leeway` before its `nbf` until `token_leeway` after its `exp`.
     fn check_validity(self, claims: &Claims) -> Option<OutsideValidity> {
         let now = i128::from(self.now.unix_ms);
-        let leeway = i128::try_from(self.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
+        let leeway = i128::try_from(self.config.limits.token_leeway.as_millis()).unwrap_or(i128::MAX / 2);
         let at = |seconds: i64| i128::from(seconds) * 1000;
         if claims.exp.is_some_and(|exp| at(exp) + leeway <= now) {
             Some(OutsideValidity::Expired)
@@ -193,31 +199,33 @@ impl Validator<'_> {
     }
 
     fn identity(self, claims: Claims) -> Result<Identity, TokenError> {
-        let max = self.limits.room_name_bytes;
+        let max = self.config.limits.room_name_bytes;
         let user = if claims.sub.is_empty() { Ok(UserId::anonymous()) } else { UserId::parse(&claims.sub, max) };
-        let user = user.map_err(|wrong| TokenError::of_name("sub", wrong))?;
+        let user = user.map_err(|wrong| TokenError::of_name("sub", &wrong))?;
         let mut known = BTreeSet::new();
         let mut channels: Vec<RoomName> = Vec::new();
         for channel in &claims.channels {
-            let room =
-                RoomName::parse_for_client(channel, max).map_err(|wrong| TokenError::of_name("channels", wrong))?;
+            let room = self.config.client_room(channel).map_err(|wrong| TokenError::of_name("channels", &wrong))?;
             if known.insert(room.clone()) {
                 channels.push(room);
             }
         }
         if let Some(channel) = &claims.channel {
-            RoomName::parse_for_client(channel, max).map_err(|wrong| TokenError::of_name("channel", wrong))?;
+            self.config.client_room(channel).map_err(|wrong| TokenError::of_name("channel", &wrong))?;
         }
         let info = claims.info.as_deref().unwrap_or_default();
-        let most = self.limits.info_bytes;
+        let most = self.config.limits.info_bytes;
         if info.len() > most {
             let words = format!("info has more than {most} bytes");
             return Err(TokenError::of_error(Error::limit(ErrorCode::BadRequest, Limit::InfoBytes, &words)));
         }
-        readable::check(info, self.limits).map_err(|wrong| TokenError::of_error(wrong.error("info")))?;
+        readable::check(info, &self.config.limits).map_err(|wrong| TokenError::of_error(wrong.error("info")))?;
         let left = claims.exp.map(|exp| self.time_to(exp));
         let until = Deadline::from_option(claims.exp.map(|exp| self.end_of(exp)));
-        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, left, until })
+        let capabilities = Capabilities::read(claims.caps).map_err(TokenError::content)?;
+        let allow = Rights::parse(&claims.allow).map_err(TokenError::content)?;
+        let allow = if claims.channel.is_some() { allow.union(Rights::SUBSCRIBE) } else { Rights::NONE };
+        Ok(Identity { user, info: claims.info, channels, channel: claims.channel, capabilities, allow, left, until })
     }
 
     /// Returns the time from this turn to a time in seconds since 1970; zero when that is past.
@@ -229,7 +237,7 @@ impl Validator<'_> {
     /// `expiry_grace` later, but not while the token is valid, since the client would reconnect with the same token at
     /// once.
     pub fn end_of(self, unix_seconds: i64) -> Instant {
-        let limits = self.limits;
+        let limits = &self.config.limits;
         let grace = limits.expiry_grace.max(limits.token_leeway);
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let left = unix_ms(unix_seconds).saturating_add(grace).saturating_sub(self.now.unix_ms);

@@ -1,15 +1,15 @@
 //! The HTTP API's bodies, and what the calls do.
 
-use crate::world::{claims, with, world};
+use crate::world::{Rules, claims, with, world};
 use parlor_core::api::{Command, Selection};
 use parlor_core::close::CloseReason;
-use parlor_core::{Claims, CloseCause, Input, Limits, Lost, Policy, UserId};
+use parlor_core::{Claims, CloseCause, Input, Limits, Lost, UserId};
 use serde_json::json;
 use tungstenite::Message;
 
 #[test]
 fn a_broadcast_answers_for_each_room() {
-    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     let conn = world.json();
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"subscribe":{"channel":"b"}}"#);
     world.read(conn);
@@ -153,7 +153,7 @@ fn who_and_what_is_there_can_be_asked() {
 #[test]
 fn what_is_wrong_is_named() {
     let limits = Limits { publication_bytes: 8, room_name_bytes: 4, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let cases = [
         ("publish", "", 107, "channel is missing"),
         ("publish", "nonsense", 107, "the body must be a JSON object"),
@@ -226,7 +226,7 @@ fn integers_may_have_a_fraction_of_zero_and_objects_are_no_arrays() {
 
 #[test]
 fn an_idempotency_key_may_have_just_so_many_bytes() {
-    let mut world = with(Limits { idempotency_key_bytes: 4, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { idempotency_key_bytes: 4, ..Limits::default() }, Rules::open());
     let mut publish =
         |key: &str| world.api("publish", &json!({"channel": "a", "data": 1, "idempotency_key": key}).to_string());
     assert_eq!(publish("\u{e9}12")["result"]["offset"], 1);

@@ -1,8 +1,8 @@
 //! What one call of a backend may be and may be answered.
 
-use crate::world::{World, with, world};
+use crate::world::{Rules, World, with, world};
 use parlor_core::api::{Command, HistoryLimit, HistoryQuery, Reply};
-use parlor_core::{Limits, Policy, RoomName};
+use parlor_core::{Config, Limits};
 use serde_json::{Value, json};
 
 /// Asserts that a call is refused because of this limit.
@@ -22,7 +22,7 @@ fn top(world: &mut World, room: &str) -> Value {
 
 #[test]
 fn a_call_of_too_many_parts_is_refused_whole() {
-    let mut world = with(Limits { broadcast_channels: 2, batch_commands: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { broadcast_channels: 2, batch_commands: 2, ..Limits::default() }, Rules::open());
     let broadcast = |rooms: &[&str]| json!({"channels": rooms, "data": 1}).to_string();
     refused(&world.api("broadcast", &broadcast(&["a", "b", "c"])), "broadcast_channels");
     let publish = json!({"publish": {"channel": "a", "data": 1}});
@@ -50,7 +50,7 @@ fn a_pattern_is_no_longer_than_a_name() {
 
 #[test]
 fn what_is_read_fits_the_answer_or_is_refused() {
-    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     for number in 0..4 {
         world.plain(&format!("/ws?room=a&room={number}{}", "x".repeat(100)));
         world.api("publish", &json!({"channel": "a", "data": "y".repeat(220)}).to_string());
@@ -83,7 +83,7 @@ fn what_is_read_fits_the_answer_or_is_refused() {
 fn an_answer_has_exactly_as_many_bytes_as_it_may_have() {
     // Found by what is said of it: a byte less, and the same call is refused.
     let ask = |most: usize, method: &str| {
-        let mut world = with(Limits { api_reply_bytes: most, ..Limits::default() }, Policy::open());
+        let mut world = with(Limits { api_reply_bytes: most, ..Limits::default() }, Rules::open());
         for number in 0..9 {
             world.plain(&format!("/ws?room=a&room={number}%22%C3%A4{}", "x".repeat(100)));
         }
@@ -100,7 +100,7 @@ fn an_answer_has_exactly_as_many_bytes_as_it_may_have() {
 
 #[test]
 fn room_for_the_answer_to_a_write_is_kept_before_it_is_done() {
-    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     let rooms = |count: usize| json!({"channels": vec!["a"; count], "data": 1}).to_string();
     refused(&world.api("broadcast", &rooms(10)), "api_reply_bytes");
     assert_eq!(top(&mut world, "a"), 0);
@@ -110,7 +110,7 @@ fn room_for_the_answer_to_a_write_is_kept_before_it_is_done() {
 
 #[test]
 fn the_answer_to_a_batch_is_bounded_however_much_of_it_is_refused() {
-    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     let publish = json!({"publish_user": {"user": "u", "data": 1}});
     let parts = batch(&mut world, &json!(vec![publish; 1000]));
     let bytes = Value::from(parts).to_string().len();
@@ -119,7 +119,7 @@ fn the_answer_to_a_batch_is_bounded_however_much_of_it_is_refused() {
 
 #[test]
 fn from_the_first_part_that_does_not_fit_nothing_is_done() {
-    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     world.api("publish", &json!({"channel": "long", "data": "y".repeat(900)}).to_string());
     let publish = json!({"publish": {"channel": "a", "data": 1}});
     let history = json!({"history": {"channel": "long", "limit": 1}});
@@ -142,7 +142,7 @@ fn the_publications_of_a_broadcast_share_their_payload() {
     world.api("broadcast", r#"{"channels":["a","b"],"data":{"n":1},"tags":{"k":"v"}}"#);
     let mut read = |room: &str| {
         let query = HistoryQuery { limit: HistoryLimit::Unlimited, ..HistoryQuery::default() };
-        match world.call(Command::History { channel: RoomName::parse(room, 200).expect("a name"), query }) {
+        match world.call(Command::History { channel: Config::default().room(room).expect("a name"), query }) {
             Ok(Reply::History { publications, .. }) => publications[0].clone(),
             other => panic!("{other:?}"),
         }

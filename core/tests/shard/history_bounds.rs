@@ -1,9 +1,9 @@
 //! What rooms retain is bounded, and no bound on it holds up what is delivered.
 
-use crate::world::{World, claims, raw, with};
+use crate::world::{Rules, World, claims, raw, with};
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::LogView;
-use parlor_core::{Input, Limit, Limits, Lost, Policy};
+use parlor_core::{Input, Limit, Limits, Lost};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn recovers(world: &mut World, room: &str, epoch: &Value, offset: u64) -> Value 
 }
 
 fn bounded(history_bytes: usize) -> World {
-    with(Limits { history_bytes, ..Limits::default() }, Policy::open())
+    with(Limits { history_bytes, ..Limits::default() }, Rules::open())
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_member_who_fills_the_history_loses_its_own_and_stops_nobody() {
         client_commands: Rate::OFF,
         ..Limits::default()
     };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let listener = world.plain("/ws/live");
     for number in 1..=3 {
         publish(&mut world, "quiet", number, 100);
@@ -100,7 +100,7 @@ fn a_member_who_fills_the_history_loses_its_own_and_stops_nobody() {
 
 #[test]
 fn a_room_retains_so_many_bytes_and_gives_up_its_own_oldest() {
-    let mut world = with(Limits { history_bytes_per_room: 100, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_bytes_per_room: 100, ..Limits::default() }, Rules::open());
     publish(&mut world, "other", 1, 90);
     for number in 1..=4 {
         publish(&mut world, "a", number, 40);
@@ -154,7 +154,7 @@ fn what_finds_no_place_is_delivered_and_takes_what_was_there_along() {
         Limits { history_bytes: 100, ..Limits::default() },
         Limits { history_bytes_per_room: 100, ..Limits::default() },
     ] {
-        let mut world = with(limits, Policy::open());
+        let mut world = with(limits, Rules::open());
         let member = world.plain("/ws/a");
         publish(&mut world, "other", 1, 50);
         let first = publish(&mut world, "a", 2, 40);
@@ -177,7 +177,7 @@ fn what_finds_no_place_is_delivered_and_takes_what_was_there_along() {
 fn what_finds_no_place_and_nobody_makes_no_log_and_displaces_none() {
     let nowhere = json!({"offset": 0, "epoch": ""});
     let limits = Limits { history_bytes: 100, logs: 2, connections: 1, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     for (number, room) in [(1, "kept"), (2, "other")] {
         publish(&mut world, room, number, 20);
     }
@@ -196,7 +196,7 @@ fn what_finds_no_place_and_nobody_makes_no_log_and_displaces_none() {
 
 #[test]
 fn who_has_missed_what_found_no_place_is_told() {
-    let mut world = with(Limits { history_bytes: 100, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_bytes: 100, ..Limits::default() }, Rules::open());
     let member = world.open("/ws/a?greeting=off&positions=on");
     let at = world.read_json(member).remove(0);
     world.input(Input::Lost { conn: member, cause: Lost::Eof });
@@ -208,7 +208,7 @@ fn who_has_missed_what_found_no_place_is_told() {
 
 #[test]
 fn the_log_that_was_idle_for_the_longest_goes_and_no_other() {
-    let mut world = with(Limits { logs: 3, connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 3, connections: 1, ..Limits::default() }, Rules::open());
     for (number, room) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
         publish(&mut world, room, number, 10);
     }
@@ -224,7 +224,7 @@ fn the_log_that_was_idle_for_the_longest_goes_and_no_other() {
 
 #[test]
 fn joining_and_leaving_rooms_costs_no_log_its_place() {
-    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 10);
     publish(&mut world, "b", 2, 10);
     let before = (log(&world, "a"), log(&world, "b"));
@@ -315,7 +315,7 @@ fn what_is_retained_is_bounded_counted_once_and_taken_from_the_fullest() {
             ..Limits::default()
         };
         let (per_room, all_logs) = (limits.history_bytes_per_room, limits.logs == 100);
-        let mut world = with(limits, Policy::open());
+        let mut world = with(limits, Rules::open());
         for number in 0..120 {
             let before = all_held(&world);
             let meant = step(&mut world, &mut draws, number);

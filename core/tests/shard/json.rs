@@ -1,9 +1,9 @@
 //! The `json` protocol as an SDK sees it.
 
-use crate::world::{World, claims, raw, with, world};
+use crate::world::{Rules, World, claims, raw, with, world};
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, Input, Instant, Limits, Policy};
+use parlor_core::{Claims, Input, Instant, Limits};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn a_publication_reaches_every_member_once_and_the_publisher_before_its_reply() 
 #[test]
 fn errors_have_their_codes() {
     let limits = Limits { rooms_per_connection: 2, room_name_bytes: 8, publication_bytes: 4, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.json();
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.read(conn);
@@ -139,7 +139,7 @@ fn unsubscribing_ends_a_membership_and_is_answered_either_way() {
 
 #[test]
 fn a_token_proves_a_user() {
-    let mut world = with(Limits::default(), Policy::closed());
+    let mut world = with(Limits::default(), Rules::closed());
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"ping":{}}"#);
     world.say(conn, r#"{"id":3,"ping":{}}"#);
@@ -237,7 +237,7 @@ fn what_is_not_the_protocol_closes_behind_a_refused_connect_too() {
 #[test]
 fn a_client_whose_connect_came_too_fast_may_try_again() {
     let client_commands = Rate { per_second: 1, burst: 2 };
-    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Rules::open());
     let conn = world.open("/connection/websocket");
     world.say(conn, "{}{}");
     world.say(conn, r#"{"id":1,"connect":{}}"#);
@@ -251,7 +251,7 @@ fn a_client_whose_connect_came_too_fast_may_try_again() {
 
 #[test]
 fn a_client_that_sends_too_much_before_it_is_ready_is_closed() {
-    let mut world = with(Limits { message_bytes: 1024, rooms_per_connection: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { message_bytes: 1024, rooms_per_connection: 1, ..Limits::default() }, Rules::open());
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
     world.say(conn, &" ".repeat(1000));
@@ -329,7 +329,7 @@ fn pings_keep_their_schedule_and_any_frame_answers_them() {
 #[test]
 fn a_ping_that_was_late_is_waited_for_before_the_next() {
     let limits = Limits { ping_interval: Duration::from_secs(11), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.json();
     world.pass(Duration::from_secs(12));
     assert_eq!(world.read(conn), ["{}"]);
@@ -344,7 +344,7 @@ fn a_ping_that_was_late_is_waited_for_before_the_next() {
 /// Were each ping that nobody was there to send gone through, this would take minutes.
 #[test]
 fn a_server_that_slept_for_a_century_sends_one_ping() {
-    let mut world = with(Limits { ping_interval: Duration::from_secs(11), ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { ping_interval: Duration::from_secs(11), ..Limits::default() }, Rules::open());
     let conn = world.json();
     let intervals = 286_908_509;
     world.pass(Duration::from_secs(11 * intervals + 3));

@@ -1,10 +1,10 @@
 //! The table of `LIFECYCLE.md`, cell by cell: what every event does in every phase.
 
-use crate::world::{World, parse, raw, with};
+use crate::world::{Rules, World, parse, raw, with};
 use parlor_core::api::{Command, Selection};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Policy, Upgrade, UserId, Violation};
+use parlor_core::{Claims, ClientId, ConnId, Input, Limit, Limits, Lost, Upgrade, UserId, Violation};
 use std::time::Duration;
 use tungstenite::Message;
 
@@ -24,9 +24,9 @@ fn a_turn_knows_how_many_effects_it_has() {
 fn those_who_come_together_are_not_pinged_together() {
     let limits = Limits::default();
     let interval = limits.ping_interval;
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let config = world.shard.config().clone();
-    let target = || config.routes.resolve("/connection/websocket", &config.limits).expect("a route");
+    let target = || config.resolve("/connection/websocket").expect("a route");
     let conns: Vec<ConnId> = (0..64u8)
         .map(|number| {
             let mut client = [number; 16];
@@ -69,7 +69,7 @@ fn every_event_in_every_phase_does_what_the_table_says() {
 }
 
 fn play(phase: &str, event: &str) -> String {
-    let mut world = with(Limits { outbox_frames: 4, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { outbox_frames: 4, ..Limits::default() }, Rules::open());
     let conn = bring_to(&mut world, phase);
     world.finished.clear();
     let before = world.shard.stats().totals;
@@ -246,7 +246,7 @@ fn a_message_that_has_begun_ends_in_time() {
         (&[fragment, text, second, second, second], true),
         (&[half, text, second, second, second, second], true),
     ] {
-        let mut world = with(Limits { message_timeout, ..Limits::default() }, Policy::open());
+        let mut world = with(Limits { message_timeout, ..Limits::default() }, Rules::open());
         let conn = world.json();
         acts.iter().for_each(|act| act(&mut world, conn));
         let expected = (!stays).then(|| (3012, "unfinished message (message_timeout)".into()));

@@ -1,8 +1,8 @@
 //! Rates, bounds by user and by address, and the table of all limits.
 
-use crate::world::{World, claims, with, with_config, world};
+use crate::world::{Rules, World, claims, with, with_config, world};
 use parlor_core::limits::{Rate, ValueMut};
-use parlor_core::{Config, ConnId, Input, Limit, Limits, Lost, Policy, Refused, UserLimit};
+use parlor_core::{Config, ConnId, Input, Limit, Limits, Lost, Refused, UserLimit};
 use serde_json::json;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn a_client_that_joins_too_fast_is_told_so_and_stays() {
     let client_joins = Rate { per_second: 1, burst: 2 };
     let limits =
         Limits { client_joins, rooms_per_connection: 1, client_refusals: NonZeroUsize::new(1), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.json();
     let come_and_go = |world: &mut World| {
         world.say(conn, "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n{\"id\":3,\"unsubscribe\":{\"channel\":\"a\"}}");
@@ -44,7 +44,7 @@ fn frames_come_at_a_rate_whatever_is_in_them() {
     let client_frames = Rate { per_second: 2, burst: 6 };
     let limits = Limits { client_frames, rooms_per_connection: 5, ..Limits::default() };
     for frame in IDLE_FRAMES {
-        let mut world = with(limits.clone(), Policy::open());
+        let mut world = with(limits.clone(), Rules::open());
         let conn = world.json();
         (0..5).for_each(|_| frame(&mut world, conn));
         world.pass(Duration::from_secs(1));
@@ -72,7 +72,7 @@ fn a_client_that_sends_frames_at_the_rate_stays() {
 #[test]
 fn what_waits_for_a_token_counts_before_it_is_heard() {
     let client_frames = Rate { per_second: 1, burst: 3 };
-    let mut world = with(Limits { client_frames, rooms_per_connection: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { client_frames, rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
     (0..2).for_each(|_| world.say(conn, " "));
@@ -84,7 +84,7 @@ fn what_waits_for_a_token_counts_before_it_is_heard() {
 #[test]
 fn a_fragment_is_a_sign_of_life() {
     let limits = Limits { message_timeout: Duration::from_secs(1000), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
     for _ in 0..4 {
         world.pass(Limits::default().ping_interval);
@@ -102,7 +102,7 @@ fn few_commands(burst: u32) -> Limits {
 
 #[test]
 fn commands_come_at_a_rate() {
-    let mut world = with(few_commands(3), Policy::open());
+    let mut world = with(few_commands(3), Rules::open());
     let conn = world.json();
     for _ in 0..2 {
         world.say(conn, r#"{"id":2,"ping":{}}"#);
@@ -127,7 +127,7 @@ fn commands_come_at_a_rate() {
 #[test]
 fn publications_come_at_a_rate_of_their_own() {
     let mut world =
-        with(Limits { client_publishes: Rate { per_second: 1, burst: 1 }, ..Limits::default() }, Policy::open());
+        with(Limits { client_publishes: Rate { per_second: 1, burst: 1 }, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     world.say(conn, r#"{"type":"publish","data":1}"#);
     world.say(conn, r#"{"type":"publish","data":2,"id":"x"}"#);
@@ -138,7 +138,7 @@ fn publications_come_at_a_rate_of_their_own() {
 
 #[test]
 fn a_client_that_does_not_slow_down_is_closed() {
-    let mut world = with(few_commands(2), Policy::open());
+    let mut world = with(few_commands(2), Rules::open());
     let conn = world.json();
     for _ in 0..100 {
         world.say(conn, "{}");
@@ -153,7 +153,7 @@ fn a_client_that_does_not_slow_down_is_closed() {
     assert_eq!(hits(&world, Limit::ClientRefusals), 1);
     for (client_refusals, refused) in [(1, 1), (3, 3), (0, 1000)] {
         let mut world =
-            with(Limits { client_refusals: NonZeroUsize::new(client_refusals), ..few_commands(2) }, Policy::open());
+            with(Limits { client_refusals: NonZeroUsize::new(client_refusals), ..few_commands(2) }, Rules::open());
         let conn = world.json();
         (0..refused).for_each(|_| world.say(conn, "{}"));
         assert!(world.read_close(conn).is_none(), "{client_refusals}");
@@ -166,7 +166,7 @@ fn a_client_that_does_not_slow_down_is_closed() {
 fn the_close_names_the_limit_that_was_in_the_way() {
     let client_publishes = Rate { per_second: 1, burst: 1 };
     let limits = Limits { client_publishes, client_commands: Rate::OFF, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.json();
     let publish = r#"{"id":3,"publish":{"channel":"a","data":1}}"#;
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
@@ -179,7 +179,7 @@ fn the_close_names_the_limit_that_was_in_the_way() {
 #[test]
 fn a_user_has_so_many_connections() {
     let limits = Limits { connections_per_user: NonZeroUsize::new(1), ..Limits::default() };
-    let mut world = with_config(Config { limits, user_limit: UserLimit::Refuse, ..Config::default() });
+    let mut world = with_config(Config { user_limit: UserLimit::Refuse, ..Config::from(limits) });
     let first = world.open("/ws/a?token=t");
     world.prove(claims("ada"));
     let second = world.open("/ws/a?token=t");
@@ -200,7 +200,7 @@ fn a_user_has_so_many_connections() {
 
 #[test]
 fn an_address_has_so_many_connections() {
-    let mut world = with(Limits { connections_per_ip: NonZeroUsize::new(1), ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { connections_per_ip: NonZeroUsize::new(1), ..Limits::default() }, Rules::open());
     world.address = Some([10, 0, 0, 1].into());
     let first = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::ConnectionsPerIp)));
@@ -218,7 +218,7 @@ fn an_address_has_so_many_connections() {
 #[test]
 fn an_address_of_ipv6_is_all_of_its_network() {
     let rate = Rate { per_second: 1, burst: 2 };
-    let mut world = with(Limits { new_connections_per_ip: rate, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { new_connections_per_ip: rate, ..Limits::default() }, Rules::open());
     let mut come = |address: &str| {
         world.address = Some(address.parse().unwrap());
         world.try_accept("/ws/a").map(drop)
@@ -239,7 +239,7 @@ fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
         (true, [192, 0, 2, 1], 1, Limit::NewConnectionsPerIp),
         (false, [127, 0, 0, 1], 1, Limit::NewConnectionsPerIp),
     ] {
-        let mut world = with_config(Config { limits: limits.clone(), spares_loopback, ..Config::default() });
+        let mut world = with_config(Config { spares_loopback, ..Config::from(limits.clone()) });
         world.address = Some(address.into());
         assert!((0..passed).all(|_| world.try_accept("/ws/a").is_ok()), "{address:?}");
         assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(limit)), "{address:?}");
@@ -253,7 +253,7 @@ fn where_few_may_come() -> World {
         new_connections_per_ip: Rate { per_second: 1, burst: 1 },
         ..Limits::default()
     };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     world.address = Some([10, 0, 0, 1].into());
     world
 }
@@ -293,7 +293,7 @@ fn new_connections_come_at_a_rate() {
 
 #[test]
 fn every_limit_can_be_read() {
-    let mut world = with(Limits { new_connections: Rate::OFF, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { new_connections: Rate::OFF, ..Limits::default() }, Rules::open());
     let limits = world.api("limits", "")["result"]["limits"].clone();
     assert_eq!(limits["message_bytes"], json!({"value": "131072", "answer": "close 1009"}));
     assert_eq!(limits["ping_interval"]["value"], "25s");
@@ -373,7 +373,7 @@ fn extremes(limit: Limit) -> [Limits; 2] {
 /// Asserts that clients of both kinds connect, get a message, and stay as long as they answer pings.
 fn serves(limits: Limits, what: &str) {
     let (ping, pong) = (limits.ping_interval, limits.pong_timeout);
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conns = [world.json(), world.plain("/ws/a")];
     world.say(conns[0], r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.flush(conns[0]);
@@ -410,7 +410,7 @@ fn no_limit_can_be_set_to_what_makes_a_server_that_does_not_work() {
 
 #[test]
 fn a_room_name_that_is_too_long_counts_for_its_limit() {
-    let mut world = with(Limits { room_name_bytes: 4, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { room_name_bytes: 4, ..Limits::default() }, Rules::open());
     let answer = world.api("broadcast", r#"{"channels":["a","12345",""],"data":1}"#);
     assert_eq!(answer["result"]["responses"][1]["error"]["code"], 107);
     assert_eq!(hits(&world, Limit::RoomNameBytes), 1, "not for the one without a name");

@@ -12,6 +12,7 @@ mod names;
 mod node_bounds;
 mod payloads;
 mod plain;
+mod policies;
 mod presence;
 mod recovery;
 mod rooms;

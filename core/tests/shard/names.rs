@@ -1,8 +1,8 @@
 //! Names of rooms and users: what they may be, wherever they come from.
 
-use crate::world::{World, claims, raw, with, world};
+use crate::world::{Rules, World, claims, raw, with, world};
 use parlor_core::admission::route::{RouteError, Routes};
-use parlor_core::{Claims, ConnId, Limits, Policy};
+use parlor_core::{Claims, Config, ConnId, Limits};
 use serde_json::{Value, json};
 
 /// One of each kind of character that no name has.
@@ -21,15 +21,15 @@ fn code(world: &mut World, conn: ConnId, command: &Value) -> Value {
 
 #[test]
 fn a_url_names_no_room_that_could_be_taken_for_another() {
-    let routes = Routes::default();
+    let config = Config::default();
     for char in BAD {
         let coded: String = char.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
         for target in [format!("/ws/a{coded}b"), format!("/ws?room=a{coded}b")] {
-            let refused = routes.resolve(&target, &Limits::default());
+            let refused = config.resolve(&target);
             assert!(matches!(&refused, Err(RouteError::Bad(why)) if why.contains("U+")), "{target}: {refused:?}");
         }
     }
-    assert!(routes.resolve("/ws/%F0%9F%91%A9%E2%80%8D%F0%9F%92%BB", &Limits::default()).is_ok(), "an emoji is a name");
+    assert!(config.resolve("/ws/%F0%9F%91%A9%E2%80%8D%F0%9F%92%BB").is_ok(), "an emoji is a name");
 }
 
 #[test]
@@ -66,7 +66,7 @@ const COMMANDS: [(&str, &str); 7] = [
 
 #[test]
 fn a_command_without_a_room_is_malformed() {
-    let mut world = with(Limits::default(), Policy { allow_anonymous: true, ..Policy::closed() });
+    let mut world = with(Limits::default(), Rules { anonymous: true, ..Rules::closed() });
     let conn = world.json();
     for (method, more) in COMMANDS {
         let params: Value = serde_json::from_str(more).expect("an object");

@@ -1,9 +1,9 @@
 //! What all connections of a node together may keep waiting.
 
-use crate::world::{World, claims, with};
+use crate::world::{Rules, World, claims, with};
 use parlor_core::close::CloseCause;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{ConnId, Input, Limit, Limits, Policy};
+use parlor_core::{ConnId, Input, Limit, Limits};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ fn what_sockets_refuse_is_bounded_for_the_node() {
         write_timeout: Duration::from_secs(100),
         ..Limits::default()
     };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let deaf: Vec<ConnId> = (0..4).map(|n| world.plain(&format!("/ws/own-{n}"))).collect();
     let reader = world.plain("/ws?room=own-0&room=own-1&room=own-2&room=own-3");
     for round in 0..25 {
@@ -62,7 +62,7 @@ fn what_sockets_refuse_is_bounded_for_the_node() {
 #[test]
 fn a_frame_that_many_wait_for_counts_once() {
     let limits = Limits { outbox_bytes_total: 1 << 20, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let deaf: Vec<ConnId> = (0..50).map(|_| world.plain("/ws/a")).collect();
     for _ in 0..50 {
         publish(&mut world, "a", 'x');
@@ -78,7 +78,7 @@ fn a_frame_that_many_wait_for_counts_once() {
 #[test]
 fn what_nobody_was_offered_closes_nobody() {
     let limits = Limits { outbox_bytes_total: 1 << 20, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..200).map(|n| world.plain(&format!("/ws/own-{n}"))).collect();
     (0..200).for_each(|n| publish(&mut world, &format!("own-{n}"), 'x'));
     assert!(world.shard.stats().gauges.outbox_bytes > 1 << 20);
@@ -95,7 +95,7 @@ fn what_is_unfinished_is_bounded_for_the_node() {
         message_timeout: Duration::from_secs(100),
         ..Limits::default()
     };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..4).map(|_| world.plain("/ws/a")).collect();
     let [first, second, third, fourth] = conns[..] else { panic!("four") };
     world.input(Input::HalfFrame { conn: first, bytes: 60_000 });
@@ -129,7 +129,7 @@ fn what_is_unfinished_is_bounded_for_the_node() {
 #[test]
 fn so_many_texts_wait_while_a_token_is_checked() {
     let limits = Limits { waiting_messages: 3, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
     world.begin(Input::Message { conn, text: r#"{"type":"auth","token":"t"}"#.into() });
     (0..3).for_each(|_| world.begin(Input::Message { conn, text: "{}".into() }));

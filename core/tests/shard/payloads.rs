@@ -1,16 +1,16 @@
 //! Payloads that could end a client, or fool it: who may publish what.
 
-use crate::world::{World, claims, raw, routes, with, with_config, world};
+use crate::world::{Rules, World, claims, raw, routes, with, with_config, world};
 use parlor_core::limits::Rate;
 use parlor_core::protocol::MessageType;
-use parlor_core::{Claims, Config, ConnId, Limits, Policy};
+use parlor_core::{Claims, Config, ConnId, Limits, Who};
 use serde_json::{Value, json};
 
 const LIMITS: (usize, usize) = (5, 20);
 
 fn small() -> World {
     let (json_depth, json_number_digits) = LIMITS;
-    with(Limits { json_depth, json_number_digits, ..Limits::default() }, Policy::open())
+    with(Limits { json_depth, json_number_digits, ..Limits::default() }, Rules::open())
 }
 
 fn nested(depth: usize) -> String {
@@ -128,7 +128,7 @@ fn a_client_publishes_no_frame_that_only_the_server_sends() {
     let told: Vec<&str> = MessageType::ALL.iter().map(|word| word.text()).chain(["seen"]).collect();
     let routes = routes(&[("/ws/other", "other", Some("seen"))]);
     let limits = Limits { client_publishes: Rate::OFF, client_commands: Rate::OFF, ..Limits::default() };
-    let mut world = with_config(Config { limits, routes, policy: Policy::open(), ..Config::default() });
+    let mut world = with_config(Config { routes, ..Config::from(limits) });
     let json = world.json();
     world.say(json, r#"{"id":2,"subscribe":{"channel":"r"}}"#);
     world.read(json);
@@ -188,7 +188,7 @@ fn null_is_a_payload_like_any_other() {
 
 #[test]
 fn what_is_asked_for_and_not_done_is_refused_by_name() {
-    let mut world = with(Limits::default(), Policy { allow_presence: false, ..Policy::open() });
+    let mut world = with(Limits::default(), Rules { presence: Who::Token, ..Rules::open() });
     let conn = world.json();
     let filter = json!({"op": "", "key": "a", "cmp": "eq", "val": "b"});
     let cases = [
@@ -245,7 +245,7 @@ fn zero_values_of_typed_clients_ask_for_nothing() {
 #[test]
 fn every_refusal_of_a_plain_command_with_an_id_carries_it() {
     let limits = Limits { filter_events: 1, filter_event_bytes: 2, publication_bytes: 20, ..Limits::default() };
-    let mut world = with(limits, Policy { allow_history: false, ..Policy::open() });
+    let mut world = with(limits, Rules { history: Who::Token, ..Rules::open() });
     let conn = world.plain("/ws?room=a&room=b");
     let ids = [json!(7), json!("x"), json!({"a": [1]})];
     let refused = [
@@ -275,7 +275,7 @@ fn every_refusal_of_a_plain_command_with_an_id_carries_it() {
         assert_eq!(&world.read_json(conn)[0]["id"], id);
     }
     let client_commands = Rate { per_second: 1, burst: 2 };
-    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Policy::closed());
+    let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Rules::closed());
     let conn = world.open("/ws/a");
     for expected in [Value::Null, Value::Null, json!(111)] {
         world.say(conn, r#"{"type":"ping","id":9}"#);

@@ -1,7 +1,7 @@
 //! The `plain` protocol as a page with `new WebSocket(url)` sees it.
 
-use crate::world::{World, claims, routes, with, with_config, world};
-use parlor_core::{Claims, Config, ConnId, Limits, Policy};
+use crate::world::{Rules, World, claims, routes, with, with_config, world};
+use parlor_core::{Claims, Config, ConnId, Limits, Who};
 use serde_json::{Value, json};
 
 fn one(world: &mut World, conn: ConnId) -> Value {
@@ -27,7 +27,7 @@ fn it_greets_and_delivers_what_was_published_as_it_was() {
 
 #[test]
 fn it_answers_what_it_is_asked() {
-    let mut world = with(Limits { publication_bytes: 8, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { publication_bytes: 8, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     let at = "2023-11-14T22:13:20.000Z";
     let epoch = world.shard.snapshot().logs[0].epoch.clone();
@@ -42,7 +42,7 @@ fn it_answers_what_it_is_asked() {
         ("[1]", json!({"type": "error", "message": "Invalid JSON format", "timestamp": at})),
         (
             r#"{"type":"publish","room":"b","data":1,"id":[7]}"#,
-            json!({"type": "error", "code": 103, "message": "permission denied", "id": [7], "timestamp": at}),
+            json!({"type": "error", "code": 103, "message": "permission denied: only members of the room may publish", "id": [7], "timestamp": at}),
         ),
         (
             r#"{"type":"publish","data":123456789}"#,
@@ -156,7 +156,7 @@ fn what_waited_for_the_token_is_heard_in_order_one_at_a_time() {
     world.prove(claims("ada"));
     let frames = world.read_json(conn);
     assert_eq!((&frames[0], &frames[1]["code"]), (&json!(1), &json!(103)), "the answer to the second is the second");
-    let mut world = with(Limits { outbox_frames: 4, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { outbox_frames: 4, ..Limits::default() }, Rules::open());
     let conn = world.open("/ws/a?token=t");
     for said in ["nonsense", "nonsense", r#"{"type":"auth","token":"u"}"#] {
         world.say(conn, said);
@@ -180,7 +180,7 @@ fn a_bad_token_leaves_anonymous_where_that_is_allowed() {
 
 #[test]
 fn where_a_token_is_required_nothing_happens_before_it() {
-    let mut world = with(Limits::default(), Policy::closed());
+    let mut world = with(Limits::default(), Rules::closed());
     let conn = world.open("/ws/a");
     assert!(world.read(conn).is_empty());
     world.api("publish", r#"{"channel":"a","data":1}"#);
@@ -221,11 +221,11 @@ fn a_later_token_sets_the_user_once() {
 
 #[test]
 fn rooms_that_a_client_may_not_name_come_with_its_token() {
-    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::open() });
+    let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::open() });
     let conn = world.open("/ws?room=a&room=b&token=t");
     world.prove(Claims { channels: vec!["a".into()], ..claims("ada") });
     let frames = world.read_json(conn);
-    assert_eq!(frames[1]["message"], "permission denied: b");
+    assert_eq!(frames[1]["message"], "permission denied: a token for this room is required (b)");
     world.api("broadcast", r#"{"channels":["a","b"],"data":1}"#);
     assert_eq!(world.read(conn), ["1"]);
 }

@@ -1,7 +1,7 @@
 //! Who is in a room, who comes and goes, and subscriptions that the server or a token decides on.
 
-use crate::world::{World, claims, raw, with, world};
-use parlor_core::{BadToken, Claims, ConnId, Input, Limit, Limits, Policy};
+use crate::world::{Rules, World, claims, raw, with, world};
+use parlor_core::{BadToken, Claims, ConnId, Input, Limit, Limits, Who};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn members_are_listed_and_counted() {
 #[test]
 fn a_presence_reply_is_bounded_by_its_list_as_encoded() {
     let list_of = |reply_bytes| {
-        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Policy::open());
+        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Rules::open());
         let a = world.json();
         ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
         world.plain("/ws/x");
@@ -109,7 +109,7 @@ fn a_plain_client_that_says_who_it_is_is_renamed_in_its_rooms() {
 
 #[test]
 fn what_a_policy_forbids_is_refused() {
-    let policy = Policy { allow_anonymous: true, ..Policy::closed() };
+    let policy = Rules { anonymous: true, ..Rules::closed() };
     let mut world = with(Limits::default(), policy);
     let a = world.json();
     world.say(a, r#"{"id":2,"subscribe":{"channel":"x","join_leave":true}}"#);
@@ -128,7 +128,7 @@ fn what_a_policy_forbids_is_refused() {
 
 #[test]
 fn a_rooms_own_token_lets_in_and_says_who_it_is_there() {
-    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::open() });
+    let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::open() });
     let a = user(&mut world, "ada");
     assert_eq!(ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}))["error"]["code"], 103);
     let with_token = r#"{"id":3,"subscribe":{"channel":"x","token":"s"}}{"id":4,"publish":{"channel":"x","data":1}}"#;
@@ -234,7 +234,7 @@ fn leaving_a_room_disarms_its_expiry() {
 
 #[test]
 fn a_backend_puts_a_user_into_a_room_and_takes_it_out() {
-    let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let (a, b) = (user(&mut world, "ada"), user(&mut world, "ada"));
     world.api("publish", r#"{"channel":"x","data":1}"#);
     let answer = world.api("subscribe", r#"{"user":"ada","channel":"x","recover_since":{"offset":0,"epoch":""}}"#);
@@ -322,7 +322,7 @@ fn a_batch_runs_one_after_the_other() {
 
 #[test]
 fn what_changed_while_a_rooms_token_was_checked_counts() {
-    let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let a = user(&mut world, "ada");
     let good = || Claims { channel: Some("x".into()), ..claims("ada") };
     world.say(a, r#"{"id":2,"subscribe":{"channel":"x","token":"s"}}"#);

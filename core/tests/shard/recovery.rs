@@ -1,7 +1,7 @@
 //! What a client that was away gets back: recovery, history, positions.
 
-use crate::world::{World, claims, with, world};
-use parlor_core::{Claims, Input, Limits, Lost, Policy};
+use crate::world::{Rules, World, claims, with, world};
+use parlor_core::{Claims, Input, Limits, Lost};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_client_that_comes_back_gets_what_it_missed_and_then_the_rest() {
 #[test]
 fn recovery_succeeds_exactly_when_all_of_it_is_there() {
     let limits = Limits { history_messages: 3, reply_messages: 3, reply_bytes: 72, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     publish(&mut world, "a", 1, 5);
     let epoch = epoch(&world, "a");
     let cases = [
@@ -77,7 +77,7 @@ fn recovery_succeeds_exactly_when_all_of_it_is_there() {
     world.api("publish", &json!({"channel": "a", "data": "x".repeat(60)}).to_string());
     let too_large = subscribe(&mut world, json!({"epoch": epoch, "offset": 5}));
     assert!(too_large["subscribe"].get("recovered").is_none(), "more than reply_bytes");
-    let mut world = with(Limits { reply_messages: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { reply_messages: 2, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 3);
     assert!(
         subscribe(&mut world, json!({"offset": 0}))["subscribe"].get("recovered").is_none(),
@@ -119,7 +119,7 @@ fn server_side_subscriptions_recover_in_the_connect_reply() {
 
 #[test]
 fn recoveries_that_are_too_much_together_are_left_out_from_the_first_that_does_not_fit() {
-    let mut world = with(Limits { reply_bytes: 30, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { reply_bytes: 30, ..Limits::default() }, Rules::open());
     for room in ["a", "b", "c"] {
         world.api("publish", &json!({"channel": room, "data": 123}).to_string());
     }
@@ -243,7 +243,7 @@ fn a_plain_client_goes_on_in_each_of_its_rooms() {
 fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
     let limits =
         Limits { history_age: Duration::from_secs(10), log_memory: Duration::from_secs(60), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
     publish(&mut world, "a", 1, 1);
     let epoch = epoch(&world, "a");
@@ -271,7 +271,7 @@ fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
 
 #[test]
 fn what_a_log_retains_outlives_its_memory() {
-    let mut world = with(Limits { log_memory: Duration::ZERO, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { log_memory: Duration::ZERO, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     publish(&mut world, "a", 1, 1);
     world.input(Input::Lost { conn, cause: Lost::Eof });
@@ -285,7 +285,7 @@ fn what_a_log_retains_outlives_its_memory() {
 
 #[test]
 fn joining_and_leaving_rooms_displaces_no_log() {
-    let mut world = with(Limits { logs: 40, connections: 20, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 40, connections: 20, ..Limits::default() }, Rules::open());
     (0..40).for_each(|n| publish(&mut world, &format!("kept-{n}"), 1, 1));
     let epochs = |world: &World| -> Vec<String> { (0..40).map(|n| epoch(world, &format!("kept-{n}"))).collect() };
     let before = epochs(&world);
@@ -301,14 +301,14 @@ fn joining_and_leaving_rooms_displaces_no_log() {
 #[test]
 fn a_publication_that_leaves_no_trace_makes_no_log() {
     let nowhere = json!({"result": {"offset": 0, "epoch": ""}});
-    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "b", 1, 1);
     publish(&mut world, "c", 1, 1);
     let skipped = r#"{"channel":"a","data":1,"skip_history":true,"idempotency_key":"k"}"#;
     assert_eq!(world.api("publish", skipped), nowhere);
     assert_eq!(world.api("publish", skipped), nowhere, "the same answer again");
     assert_eq!(epoch(&world, "b").len(), 16, "b keeps its log");
-    let mut world = with(Limits { history_messages: 0, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_messages: 0, ..Limits::default() }, Rules::open());
     let conn = world.open("/ws/a?greeting=off&positions=on");
     let (epoch, offset) = at(&world.read_json(conn)[0]);
     world.input(Input::Lost { conn, cause: Lost::Eof });
@@ -319,7 +319,7 @@ fn a_publication_that_leaves_no_trace_makes_no_log() {
 
 #[test]
 fn the_log_that_was_idle_for_the_longest_makes_room() {
-    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 1);
     publish(&mut world, "b", 1, 1);
     publish(&mut world, "a", 2, 2);
@@ -342,7 +342,7 @@ fn a_quiet_room_can_be_asked_for_by_its_epoch() {
 #[test]
 fn history_is_read_as_it_is_asked_for() {
     let limits = Limits { history_messages: 5, reply_messages: 4, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     publish(&mut world, "a", 1, 7);
     let epoch = epoch(&world, "a");
     let conn = world.json();
@@ -394,7 +394,7 @@ fn a_history_reply_is_cut_at_the_last_message_that_fits() {
         (51, vec![1, 2], vec![3, 2]),
         (73, vec![1, 2, 3], vec![3, 2, 1]),
     ] {
-        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Policy::open());
+        let mut world = with(Limits { reply_bytes, ..Limits::default() }, Rules::open());
         for data in ["1234", "123456", "1"] {
             world.api("publish", &format!(r#"{{"channel":"a","data":{data}}}"#));
         }
@@ -412,7 +412,7 @@ fn history_of_nothing_is_empty_and_without_history_not_available() {
     assert_eq!(world.api("history", r#"{"channel":"a","limit":5}"#), empty);
     let foreign = r#"{"channel":"a","limit":5,"since":{"offset":1,"epoch":"x"}}"#;
     assert_eq!(world.api("history", foreign)["error"]["code"], 112);
-    let mut world = with(Limits { history_messages: 0, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_messages: 0, ..Limits::default() }, Rules::open());
     assert_eq!(world.api("history", r#"{"channel":"a"}"#)["error"]["code"], 108);
     let reply = subscribe(&mut world, json!({"offset": 0}));
     assert_eq!(reply["subscribe"], json!({}), "there is nothing to be positioned in");
@@ -459,7 +459,7 @@ fn a_plain_client_recovers_by_its_url() {
 
 #[test]
 fn a_plain_client_may_have_the_last_messages_first() {
-    let mut world = with(Limits { history_messages: 3, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_messages: 3, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 5);
     publish(&mut world, "b", 8, 9);
     let conn = world.open("/ws?room=a&room=b&greeting=off&history=2");
@@ -483,7 +483,7 @@ fn a_filter_does_not_hide_positions_of_what_it_lets_through() {
 
 #[test]
 fn the_same_idempotency_key_is_published_once() {
-    let mut world = with(Limits { idempotency_keys: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { idempotency_keys: 2, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     let body = |key: &str, room: &str| json!({"channel": room, "data": 1, "idempotency_key": key}).to_string();
     let first = world.api("publish", &body("k", "a"));
@@ -511,7 +511,7 @@ fn narrow() -> World {
         rooms_per_connection: 4,
         ..Limits::default()
     };
-    with(limits, Policy::open())
+    with(limits, Rules::open())
 }
 
 /// All that there is for a client, read as it comes; at no time waits more than so many bytes.
@@ -578,7 +578,7 @@ fn what_a_plain_client_has_missed_in_many_rooms_does_not_close_it_as_slow() {
 
 /// Somebody who reads nothing, and comes back to two rooms of which the first fills a quarter of an outbox.
 fn behind() -> (World, parlor_core::ConnId) {
-    let mut world = with(Limits { outbox_frames: 200, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { outbox_frames: 200, ..Limits::default() }, Rules::open());
     for room in ["a", "b"] {
         publish(&mut world, room, 1, 100);
     }
@@ -695,7 +695,7 @@ fn unpaced() -> Limits {
 fn a_connect_reply_of_many_rooms_fits_its_frame() {
     let data = "1".repeat(40);
     for (rooms, by_client) in [(60, true), (127, false)] {
-        let mut world = with(Limits { client_publishes: parlor_core::limits::Rate::OFF, ..unpaced() }, Policy::open());
+        let mut world = with(Limits { client_publishes: parlor_core::limits::Rate::OFF, ..unpaced() }, Rules::open());
         let names: Vec<String> = (0..rooms).map(|n| format!("room-{n}")).collect();
         if by_client {
             let conn = world.json();
@@ -731,7 +731,7 @@ fn a_connect_reply_of_many_rooms_fits_its_frame() {
 #[test]
 fn a_long_log_of_short_messages_fits_its_frame() {
     let limits = Limits { history_messages: 10_000, reply_messages: 10_000, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     for _ in 0..20 {
         let one = json!({"publish": {"channel": "a", "data": "1234567890"}});
         world.api("batch", &json!({"commands": vec![one; 500]}).to_string());
@@ -773,7 +773,7 @@ fn replies_are_within_their_bounds_whatever_is_in_them() {
             reply_messages: [3, 20, 1000][random.below(3) as usize],
             ..Limits::default()
         };
-        let mut world = with(limits.clone(), Policy::open());
+        let mut world = with(limits.clone(), Rules::open());
         let names: Vec<String> = (0..=random.below(9)).map(|n| format!("\"{n}\\")).collect();
         for room in &names {
             for n in 0..random.below(40) {

@@ -1,19 +1,19 @@
 //! Rooms, users, slow members and the end of things.
 
-use crate::world::{claims, with, world};
+use crate::world::{Rules, claims, with, world};
 use parlor_core::{
-    BadToken, Change, Claims, CloseCause, Input, Limit, Limits, Lost, Policy, Refused, RoomName, UserId,
+    BadToken, Change, Claims, CloseCause, Config, Input, Limit, Limits, Lost, Refused, RoomName, UserId,
 };
 use serde_json::json;
 use std::time::Duration;
 
 fn name(name: &str) -> RoomName {
-    RoomName::parse(name, name.len()).expect("a name")
+    Config::default().room(name).expect("a name")
 }
 
 #[test]
 fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
-    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Rules::open());
     let conn = world.open("/ws?room=a&room=b&token=t&greeting=off");
     world.tokens.pop_front().expect("a token is being checked");
     for _ in 0..2 {
@@ -35,7 +35,7 @@ fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
 #[test]
 fn the_last_member_that_dies_during_a_send_takes_the_room_with_it() {
     let limits = Limits { outbox_frames: 1, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":1}"#);
     world.input(Input::Flushed { conn, bytes: 0 });
@@ -49,7 +49,7 @@ fn the_last_member_that_dies_during_a_send_takes_the_room_with_it() {
 #[test]
 fn a_slow_member_is_closed_and_the_others_miss_nothing() {
     let limits = Limits { outbox_frames: 2, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let members: Vec<_> = (0..5).map(|_| world.plain("/ws/a")).collect();
     for n in 1..=3 {
         world.api("publish", &format!(r#"{{"channel":"a","data":{n}}}"#));
@@ -68,7 +68,7 @@ fn a_slow_member_is_closed_and_the_others_miss_nothing() {
 #[test]
 fn a_half_written_frame_is_finished_before_a_slow_member_is_told() {
     let limits = Limits { outbox_frames: 2, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":"first"}"#);
     let head: Vec<u8> = world.shard.pending(conn).unwrap().slices().flatten().copied().take(3).collect();
@@ -106,7 +106,7 @@ fn rooms_and_users_come_and_go_in_numbered_pairs() {
 
 #[test]
 fn a_log_outlives_its_room_while_it_retains_something() {
-    let mut world = with(Limits { history_messages: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { history_messages: 2, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     for n in 1..=3 {
         world.api("publish", &format!(r#"{{"channel":"a","data":{n}}}"#));
@@ -143,7 +143,7 @@ fn ageing_out_keeps_the_position_while_somebody_is_there() {
 
 #[test]
 fn logs_without_members_make_room_for_new_ones() {
-    let mut world = with(Limits { logs: 4, connections: 2, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { logs: 4, connections: 2, ..Limits::default() }, Rules::open());
     let conn = world.json();
     let subscribe = |room: &str| json!({"id": 2, "subscribe": {"channel": room}}).to_string();
     world.say(conn, &subscribe("kept"));
@@ -202,7 +202,7 @@ fn a_pong_waits_alone() {
 
 #[test]
 fn a_pong_that_has_begun_and_one_that_waits_come_on_top_of_a_full_outbox() {
-    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":1}"#);
     world.input(Input::Ping { conn, payload: vec![1] });
@@ -230,7 +230,7 @@ fn a_slot_is_used_again_under_another_id() {
 
 #[test]
 fn connections_are_bounded() {
-    let mut world = with(Limits { connections: 1, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { connections: 1, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::Connections)));
     world.input(Input::Lost { conn, cause: Lost::Eof });
@@ -241,7 +241,7 @@ fn connections_are_bounded() {
 #[test]
 fn a_shutdown_tells_everyone_in_paced_steps() {
     let (drain_timeout, close_timeout) = (Duration::from_millis(400), Duration::from_millis(200));
-    let mut world = with(Limits { drain_timeout, close_timeout, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { drain_timeout, close_timeout, ..Limits::default() }, Rules::open());
     let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
     world.input(Input::Shutdown);
     world.input(Input::Shutdown);

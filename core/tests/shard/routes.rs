@@ -2,10 +2,11 @@
 
 use crate::world::routes;
 use parlor_core::admission::route::{RouteError, Routes, Target};
-use parlor_core::{Limit, Limits};
+use parlor_core::{Config, Limit, Limits};
 
 fn rooms(routes: &Routes, target: &str) -> Result<Vec<String>, RouteError> {
-    match routes.resolve(target, &Limits { rooms_per_connection: 3, ..Limits::default() })? {
+    let limits = Limits { rooms_per_connection: 3, ..Limits::default() };
+    match (Config { routes: routes.clone(), ..Config::from(limits) }).resolve(target)? {
         Target::Json { .. } => Ok(vec!["json".into()]),
         Target::Plain(plain) => Ok(plain.rooms.iter().map(|room| room.to_string()).collect()),
     }
@@ -128,7 +129,7 @@ fn a_parameter_that_would_be_passed_over_is_refused() {
 
 #[test]
 fn a_query_says_how() {
-    let resolve = |target| Routes::default().resolve(target, &Limits::default()).expect("a route");
+    let resolve = |target| Config::default().resolve(target).expect("a route");
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=true"), Target::Json { frame_pings: true });
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
     let Target::Plain(plain) = resolve("/ws/a?token=x%20y&greeting=off") else { panic!("plain") };

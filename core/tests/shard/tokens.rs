@@ -1,7 +1,7 @@
 //! What tokens give and take: users, rooms and infos, for as long as they are valid.
 
-use crate::world::{World, claims, raw, with, with_config, world};
-use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, Policy, RoomName, UserId, UserLimit};
+use crate::world::{Rules, World, claims, raw, with, with_config, world};
+use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, UserId, UserLimit, Who};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -124,7 +124,7 @@ fn a_room_that_the_client_wants_too_survives_the_token() {
 
 #[test]
 fn a_refreshed_token_with_too_many_rooms_closes_as_at_connect() {
-    let mut world = with(Limits { rooms_per_connection: 3, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { rooms_per_connection: 3, ..Limits::default() }, Rules::open());
     let conn = connected(&mut world, ann(&["a", "b"]));
     assert_eq!(refresh(&mut world, conn, ann(&["b", "c"])).len(), 3, "what is left makes room");
     world.say(conn, r#"{"id":7,"refresh":{"token":"u"}}"#);
@@ -208,7 +208,7 @@ fn a_client_that_asks_for_a_room_where_it_is_may_watch_it() {
 #[test]
 fn a_rooms_token_takes_away_only_what_it_gave() {
     let limits = Limits { expiry_grace: Duration::ZERO, token_leeway: Duration::ZERO, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let room_token = || Claims { channel: Some("a".into()), exp: Some(NOW + 5), info: Some(raw("5")), ..claims("ann") };
     let conn = connected(&mut world, ann(&[]));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
@@ -230,7 +230,7 @@ fn a_rooms_token_takes_away_only_what_it_gave() {
 
 #[test]
 fn a_token_says_only_so_much_of_its_user() {
-    let mut world = with(Limits { info_bytes: 20, ..Limits::default() }, Policy::open());
+    let mut world = with(Limits { info_bytes: 20, ..Limits::default() }, Rules::open());
     let info = |bytes: usize| Claims { info: Some(raw(&format!("\"{}\"", "x".repeat(bytes - 2)))), ..ann(&[]) };
     let conn = connected(&mut world, info(20));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
@@ -250,7 +250,7 @@ fn nobody_is_sent_away_with_a_token_that_would_be_taken_again() {
     let seconds = Duration::from_secs;
     for (grace, leeway, lives) in [(1, 10, 15), (25, 10, 30), (0, 0, 5)] {
         let limits = Limits { expiry_grace: seconds(grace), token_leeway: seconds(leeway), ..Limits::default() };
-        let mut world = with(Limits { ping_interval: seconds(600), ..limits }, Policy::open());
+        let mut world = with(Limits { ping_interval: seconds(600), ..limits }, Rules::open());
         let conn = connected(&mut world, Claims { exp: Some(NOW + 5), ..claims("ann") });
         world.pass(seconds(lives) - Duration::from_millis(1));
         assert!(world.shard.pending(conn).is_none(), "grace {grace}, leeway {leeway}");
@@ -317,7 +317,7 @@ fn a_token_of_a_clock_that_differs_is_good_within_the_leeway() {
 #[test]
 fn a_token_that_has_ended_is_good_to_the_end_of_the_leeway() {
     let limits = Limits { expiry_grace: Duration::from_secs(1), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.open("/connection/websocket");
     world.say(conn, CONNECT);
     world.prove(Claims { exp: Some(NOW - 4), ..claims("ann") });
@@ -332,7 +332,7 @@ fn a_token_that_has_ended_is_good_to_the_end_of_the_leeway() {
 fn a_token_that_is_not_valid_yet_is_never_final() {
     let early =
         |channel: Option<&str>| Claims { nbf: Some(NOW + 60), channel: channel.map(Into::into), ..claims("ann") };
-    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::closed() });
+    let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::closed() });
     let conn = world.open("/connection/websocket");
     world.say(conn, CONNECT);
     world.prove(early(None));
@@ -361,7 +361,7 @@ fn a_token_that_is_not_valid_yet_is_never_final() {
 #[test]
 fn a_rooms_token_is_never_a_connections() {
     let of_room = || Claims { channel: Some("a".into()), ..claims("ann") };
-    let mut world = with(Limits::default(), Policy::closed());
+    let mut world = with(Limits::default(), Rules::closed());
     let words = "invalid token: it has the claim channel, so it is valid for a room and not for a connection";
     for target in ["/connection/websocket", "/ws/a?token=t"] {
         let conn = world.open(target);
@@ -387,7 +387,7 @@ fn a_limit_that_a_token_breaks_is_named() {
     let long = "x".repeat(300);
     let in_channels = Claims { channels: vec![long.clone()], ..claims("ann") };
     for claims in [in_channels.clone(), claims(&long), Claims { channel: Some(long.clone()), ..claims("ann") }] {
-        let mut world = with(Limits::default(), Policy::closed());
+        let mut world = with(Limits::default(), Rules::closed());
         let conn = world.open("/connection/websocket");
         world.say(conn, CONNECT);
         world.prove(claims);
@@ -418,7 +418,7 @@ fn refused(world: &mut World) -> Vec<String> {
 fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() {
     let late = || Claims { exp: Some(NOW - 60), ..claims("ann") };
     let of_room = |room: &str, user: &str| Claims { channel: Some(room.into()), ..claims(user) };
-    let mut world = with(Limits::default(), Policy::closed());
+    let mut world = with(Limits::default(), Rules::closed());
     let conn = world.open("/connection/websocket");
     world.say(conn, CONNECT);
     world.prove(late());
@@ -448,7 +448,7 @@ fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() 
 #[test]
 fn whoever_needs_a_token_is_told_so() {
     let required = Some((3500, String::from("a token is required")));
-    let mut world = with(Limits::default(), Policy { allow_subscribe: false, ..Policy::closed() });
+    let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::closed() });
     for text in [r#"{"id":1,"connect":{}}"#, r#"{"id":1,"connect":{"token":""}}"#] {
         let conn = world.open("/connection/websocket");
         world.say(conn, text);
@@ -469,7 +469,7 @@ fn whoever_needs_a_token_is_told_so() {
 
 #[test]
 fn json_takes_the_token_of_its_request_where_connect_brings_none() {
-    let mut world = with(Limits::default(), Policy::closed());
+    let mut world = with(Limits::default(), Rules::closed());
     world.token = Some("in-header".into());
     let conn = world.open("/connection/websocket");
     assert!(world.tokens.is_empty(), "it says first what it wants");
@@ -485,7 +485,7 @@ fn json_takes_the_token_of_its_request_where_connect_brings_none() {
 
 fn limited(most: usize, user_limit: UserLimit) -> World {
     let limits = Limits { connections_per_user: NonZeroUsize::new(most), ..Limits::default() };
-    with_config(Config { limits, user_limit, ..Config::default() })
+    with_config(Config { user_limit, ..Config::from(limits) })
 }
 
 #[test]
@@ -510,7 +510,7 @@ fn a_user_who_is_replaced_has_not_been_away() {
     connected(&mut world, ann(&["a"]));
     connected(&mut world, ann(&["a"]));
     let changes: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
-    let [own, room] = ["#ann", "a"].map(|name| RoomName::parse(name, 9).expect("a name"));
+    let [own, room] = ["#ann", "a"].map(|name| Config::default().room(name).expect("a name"));
     let user = UserId::parse("ann", 9).expect("an id");
     assert_eq!(changes, [&Change::Online(user), &Change::Occupied(room), &Change::Occupied(own)]);
 }
@@ -518,7 +518,7 @@ fn a_user_who_is_replaced_has_not_been_away() {
 #[test]
 fn one_that_is_not_let_in_replaces_nobody() {
     let limits = Limits { connections_per_user: NonZeroUsize::new(1), rooms_per_connection: 2, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let first = connected(&mut world, claims("ann"));
     let conn = world.open("/connection/websocket");
     world.say(conn, CONNECT);

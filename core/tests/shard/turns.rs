@@ -1,14 +1,14 @@
 //! How much one turn does, and what becomes of the rest: whoever reads gets all of it, in order.
 
-use crate::world::{World, with, world};
-use parlor_core::{CallId, ConnId, Input, Limits, Lost, Policy};
+use crate::world::{Rules, World, with, world};
+use parlor_core::{CallId, ConnId, Input, Limits, Lost};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Begins a call, which may be answered later.
 fn begin(world: &mut World, method: &str, body: &Value) {
-    let limits = world.shard.config().limits.clone();
-    let command = parlor_core::api::json::parse(method, body.to_string().as_bytes(), &limits).expect("a good call");
+    let config = world.shard.config();
+    let command = parlor_core::api::json::parse(method, body.to_string().as_bytes(), config).expect("a good call");
     world.begin(Input::Call { call: CallId(1), command });
 }
 
@@ -55,7 +55,7 @@ fn members(world: &mut World, url: &str) -> Vec<ConnId> {
 }
 
 fn with_large_calls() -> World {
-    with(Limits { batch_commands: 5000, ..Limits::default() }, Policy::open())
+    with(Limits { batch_commands: 5000, ..Limits::default() }, Rules::open())
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn commands_wait_until_their_client_has_read() {
 fn a_client_that_is_not_listened_to_is_not_ended_for_its_silence() {
     let limits = Limits { write_timeout: Duration::from_secs(60), ..Limits::default() };
     let (interval, timeout) = (limits.ping_interval, limits.pong_timeout);
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conn = world.json();
     for _ in 0..300 {
         world.api("publish_all", r#"{"data":1}"#);
@@ -218,7 +218,7 @@ fn an_end_is_heard_of_by_whoever_was_not_listened_to() {
 #[test]
 fn of_very_many_deadlines_a_turn_sees_to_some() {
     let limits = Limits { authenticate_timeout: Duration::from_secs(5), ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..250).map(|_| world.open("/connection/websocket")).collect();
     let ended = |world: &World| conns.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
     world.pass(Duration::from_secs(5));
@@ -232,7 +232,7 @@ fn of_very_many_deadlines_a_turn_sees_to_some() {
 #[test]
 fn a_message_of_many_commands_is_put_off_in_its_middle() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let (speaker, hearer) = (world.json(), world.plain("/ws/a"));
     world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.read(speaker);
@@ -258,7 +258,7 @@ fn a_message_of_many_commands_is_put_off_in_its_middle() {
 #[test]
 fn whoever_ends_while_something_of_it_is_put_off_is_forgotten() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
-    let mut world = with(limits, Policy::open());
+    let mut world = with(limits, Rules::open());
     let speaker = world.json();
     world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.read(speaker);

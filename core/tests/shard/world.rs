@@ -5,7 +5,7 @@ use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
-use parlor_core::{Input, Json, Limits, Now, Policy, Shard, Upgrade, VerifiedClaims};
+use parlor_core::{Input, Json, Limits, Now, Permissions, Shard, Upgrade, VerifiedClaims, Who};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{Cursor, ErrorKind};
@@ -34,11 +34,37 @@ pub struct World {
 }
 
 pub fn world() -> World {
-    with(Limits::default(), Policy::open())
+    with(Limits::default(), Rules::open())
 }
 
-pub fn with(limits: Limits, policy: Policy) -> World {
-    with_config(Config { limits, policy, ..Config::default() })
+/// Who may do what, in a configuration without namespaces.
+pub struct Rules {
+    pub anonymous: bool,
+    pub subscribe: Who,
+    pub publish: Who,
+    pub history: Who,
+    pub presence: Who,
+}
+
+impl Rules {
+    /// Those of development mode.
+    pub fn open() -> Self {
+        Self::new(true, Permissions::open())
+    }
+
+    /// Those of production mode.
+    pub fn closed() -> Self {
+        Self::new(false, Permissions::closed())
+    }
+
+    fn new(anonymous: bool, Permissions { subscribe, publish, history, presence }: Permissions) -> Self {
+        Self { anonymous, subscribe, publish, history, presence }
+    }
+}
+
+pub fn with(limits: Limits, rules: Rules) -> World {
+    let Rules { anonymous, subscribe, publish, history, presence } = rules;
+    with_config(Config::uniform(limits, anonymous, Permissions { subscribe, publish, history, presence }))
 }
 
 pub fn with_config(config: Config) -> World {
@@ -68,7 +94,7 @@ impl World {
     pub fn try_accept(&mut self, target: &str) -> Result<ConnId, parlor_core::Refused> {
         self.clients += 1;
         let config = self.shard.config();
-        let target = config.routes.resolve(target, &config.limits).expect("a route");
+        let target = config.resolve(target).expect("a route");
         let request = Upgrade { client: [self.clients; 16], target, token: self.token.take(), address: self.address };
         self.shard.accept(self.now, request)
     }
@@ -172,8 +198,8 @@ impl World {
 
     /// A call as it comes over HTTP, with its answer as JSON.
     pub fn api(&mut self, method: &str, body: &str) -> Value {
-        let limits = self.shard.config().limits.clone();
-        let result = json::parse(method, body.as_bytes(), &limits).and_then(|command| self.call(command));
+        let command = json::parse(method, body.as_bytes(), self.shard.config());
+        let result = command.and_then(|command| self.call(command));
         serde_json::from_str(&json::encode(&result)).expect("JSON")
     }
 

@@ -20,8 +20,8 @@ impl<T: Transport> Session<T> {
     /// A connection whose 101 is still to be written.
     pub fn new(limits: Limits, transport: T, handshake: Handshake) -> Self {
         let message_bytes = limits.message_bytes;
-        let config = Config { limits, ..Config::default() };
-        let target = config.routes.resolve("/ws/echo?greeting=off", &config.limits).expect("a path of a room");
+        let config = Config::from(limits);
+        let target = config.resolve("/ws/echo?greeting=off").expect("a path of a room");
         let mut shard = Shard::new(config, [0; 32]);
         let upgrade = Upgrade { client: CLIENT, target, token: None, address: None };
         let conn = shard.accept(Now::default(), upgrade).expect("the first connection is within all limits");

@@ -3,10 +3,10 @@
 use super::route::Route;
 use super::sources::{self, LoadError};
 use super::table::Settings;
-use parlor_core::RoomName;
 use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
-use parlor_core::{Config, Policy};
+use parlor_core::names;
+use parlor_core::{Config, Permissions, Who};
 use std::ffi::OsString;
 
 impl Settings {
@@ -44,7 +44,7 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
-        if self.token_secret.is_none() && !self.policy().allow_anonymous {
+        if self.token_secret.is_none() && !self.admits_anonymous() {
             warnings.push("no client can connect: set token_secret, or allow_anonymous = true".into());
         }
         if self.api_key.is_none() && !self.is_dev() {
@@ -77,14 +77,12 @@ impl Settings {
     pub fn core(&self) -> Result<Config, String> {
         self.check()?;
         Ok(Config {
-            bounded_turns: true,
-            limits: self.limits.clone(),
-            policy: self.policy(),
             user_limit: self.user_limit,
             spares_loopback: self.is_dev(),
             routes: self.paths()?,
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
+            ..self.rules()
         })
     }
 
@@ -94,7 +92,7 @@ impl Settings {
         if bytes > NODE_BYTES {
             return Err(format!("node_name has {bytes} bytes; it must have at most {NODE_BYTES}"));
         }
-        RoomName::parse(&self.node_name, NODE_BYTES).map(drop).map_err(|wrong| format!("node_name: {wrong}"))
+        names::check(&self.node_name, NODE_BYTES).map_err(|wrong| format!("node_name: {wrong}"))
     }
 
     /// Checks that `public_hosts` names hosts by which pages are served.
@@ -111,16 +109,26 @@ impl Settings {
         }
     }
 
-    /// The policy of every room: as set, else the default of the mode.
-    fn policy(&self) -> Policy {
-        let default = if self.is_dev() { Policy::open() } else { Policy::closed() };
-        Policy {
-            allow_anonymous: self.allow_anonymous.unwrap_or(default.allow_anonymous),
-            allow_subscribe: self.allow_subscribe.unwrap_or(default.allow_subscribe),
-            allow_publish: self.allow_publish.unwrap_or(default.allow_publish),
-            allow_history: self.allow_history.unwrap_or(default.allow_history),
-            allow_presence: self.allow_presence.unwrap_or(default.allow_presence),
-        }
+    /// Whether a client may be connected without a token: as set, else only in development mode.
+    fn admits_anonymous(&self) -> bool {
+        self.allow_anonymous.unwrap_or(self.is_dev())
+    }
+
+    /// The limits, and what holds in every room: as set, else the default of the mode.
+    fn rules(&self) -> Config {
+        let default = if self.is_dev() { Permissions::open() } else { Permissions::closed() };
+        let who = |allowed: Option<bool>, if_allowed, default| match allowed {
+            None => default,
+            Some(true) => if_allowed,
+            Some(false) => Who::Token,
+        };
+        let permissions = Permissions {
+            subscribe: who(self.allow_subscribe, Who::Anyone, default.subscribe),
+            publish: who(self.allow_publish, Who::Members, default.publish),
+            history: who(self.allow_history, Who::Members, default.history),
+            presence: who(self.allow_presence, Who::Members, default.presence),
+        };
+        Config::uniform(self.limits.clone(), self.admits_anonymous(), permissions)
     }
 
     /// Checks that a route can match, behind the routes before it, and that its room is valid.
@@ -135,7 +143,8 @@ impl Settings {
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
             return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
-        RoomName::parse_for_client(&room.replace("{id}", "x"), self.limits.room_name_bytes)
+        self.rules()
+            .client_room(&room.replace("{id}", "x"))
             .map_err(|wrong| format!("the room {room:?} of the route {path:?} is not valid: {wrong}"))?;
         Ok(())
     }

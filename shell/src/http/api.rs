@@ -178,7 +178,7 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
 
 /// Parses and makes a call. None when an invariant broke, before the call or during it.
 async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
-    let command = match api::json::parse(method, body, &shard.settings.limits) {
+    let command = match api::json::parse(method, body, &shard.config) {
         Ok(command) => command,
         Err(error) => {
             // The core counts only what reaches it.

@@ -67,7 +67,7 @@ fn resolve(shard: &ShardRuntime, request: &Request<Incoming>) -> Result<Target, 
         request.uri().path_and_query().filter(|_| is_get).map_or(request.uri().path(), |target| target.as_str());
     let resolved = shard.enter(|host, _| {
         let config = host.shard().config();
-        config.routes.resolve(target, &config.limits)
+        config.resolve(target)
     });
     match resolved {
         Some(Err(RouteError::NotFound)) => Err(not_found().into()),

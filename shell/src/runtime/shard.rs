@@ -13,6 +13,7 @@ use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
 use crate::observe::rates::Rates;
+use parlor_core::Config;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ use tracing::error;
 /// [`ShardRuntime::enter`] alone.
 pub(crate) struct ShardRuntime {
     pub(crate) settings: Arc<Settings>,
+    /// The configuration of the core, by which calls are parsed.
+    pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -71,10 +74,11 @@ impl ShardRuntime {
         let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
         let verifier =
             TokenVerifier::new(secret).requiring(settings.token_audience.as_deref(), settings.token_issuer.as_deref());
-        let host = Host::new(config, auth::random(), verifier);
+        let host = Host::new(config.clone(), auth::random(), verifier);
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,
+            config,
             clock,
             sockets: Rc::default(),
             rounds: Rc::default(),

@@ -140,9 +140,9 @@ struct Bare {
 impl Bare {
     /// A shard with one connection, whose upgrade request is not answered yet.
     fn new(limits: Limits) -> Self {
-        let mut shard = Shard::new(Config { limits, ..Config::default() }, [7; 32]);
+        let mut shard = Shard::new(Config::from(limits), [7; 32]);
         let config = shard.config();
-        let target = config.routes.resolve("/ws/room?greeting=off", &config.limits).unwrap();
+        let target = config.resolve("/ws/room?greeting=off").unwrap();
         let upgrade = Upgrade { client: [1; 16], target, token: None, address: None };
         let conn = shard.accept(Now::default(), upgrade).unwrap();
         Self { shard, conn }

@@ -7,7 +7,8 @@ use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
-use parlor_core::{Claims, Config, Input, Limits, Now, Policy};
+use crate::world::setup::Allowed;
+use parlor_core::{Claims, Input, Limits, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Permission denied.
@@ -15,7 +16,7 @@ const DENIED: u64 = 103;
 
 /// Rooms, user and tokens of one connection, as far as they were seen.
 #[derive(Clone, Debug, Default)]
-struct Standing {
+struct SeenClient {
     shown: Vec<ShownToken>,
     rooms: BTreeSet<String>,
     /// It came with a token.
@@ -27,33 +28,32 @@ struct Standing {
 /// The table.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    policy: Policy,
+    allowed: Allowed,
     limits: Limits,
-    standings: BTreeMap<usize, Standing>,
+    standings: BTreeMap<usize, SeenClient>,
 }
 
 impl Access {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { policy: config.policy.clone(), limits: config.limits.clone(), standings: BTreeMap::new() }
+    pub(super) fn new(allowed: Allowed, limits: Limits) -> Self {
+        Self { allowed, limits, standings: BTreeMap::new() }
     }
 
     /// Whether a client may have what this command asks for, with what it is and has shown.
-    fn may(&self, standing: &Standing, command: &SentCommand) -> bool {
-        let Policy { allow_anonymous, allow_subscribe, allow_publish, allow_history, allow_presence } =
-            self.policy.clone();
+    fn may(&self, standing: &SeenClient, command: &SentCommand) -> bool {
+        let allowed = self.allowed;
         let room = command.text("channel");
         let is_member = standing.rooms.contains(room);
         let has_token = |room: Option<&str>| self.has_shown(standing, room);
         match command.method.as_str() {
-            "connect" => allow_anonymous || has_token(None),
+            "connect" => allowed.anonymous || has_token(None),
             "subscribe" if room.starts_with('#') => false,
-            "subscribe" if command.params["join_leave"] == true && !allow_presence => false,
+            "subscribe" if command.params["join_leave"] == true && !allowed.presence => false,
             "subscribe" if command.params["token"].is_string() => has_token(Some(room)),
-            "subscribe" => allow_subscribe,
+            "subscribe" => allowed.subscribe,
             "unsubscribe" => !room.starts_with('#'),
-            "publish" => allow_publish && is_member,
-            "history" => allow_history && is_member,
-            "presence" | "presence_stats" => allow_presence && is_member,
+            "publish" => allowed.publish && is_member,
+            "history" => allowed.history && is_member,
+            "presence" | "presence_stats" => allowed.presence && is_member,
             "refresh" => has_token(None),
             "sub_refresh" => is_member && has_token(Some(room)),
             _ => true,
@@ -61,7 +61,7 @@ impl Access {
     }
 
     /// Whether it has shown a token that counts for this: for a room, or for the connection.
-    fn has_shown(&self, standing: &Standing, room: Option<&str>) -> bool {
+    fn has_shown(&self, standing: &SeenClient, room: Option<&str>) -> bool {
         let is_its = |shown: &ShownToken| {
             let claims = shown.claims.as_ref().filter(|_| room.is_some());
             claims.zip(standing.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
@@ -109,7 +109,7 @@ impl Checker for Access {
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
         match *what {
             Observed::Came { client, answer: Ok(_), upgrade } => {
-                let standing = Standing { in_header: upgrade.token.is_some(), ..Standing::default() };
+                let standing = SeenClient { in_header: upgrade.token.is_some(), ..SeenClient::default() };
                 self.standings.insert(client, standing);
             }
             Observed::Turn(turn) => self.turned(*now, &turn),

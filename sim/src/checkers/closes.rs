@@ -37,7 +37,7 @@ impl Closes {
     pub(super) fn new(config: &Config, by_driver: bool) -> Self {
         Self {
             limits: config.limits.clone(),
-            allow_anonymous: config.policy.allow_anonymous,
+            allow_anonymous: config.allow_anonymous,
             conducts: BTreeMap::new(),
             refreshes: false,
             places: false,

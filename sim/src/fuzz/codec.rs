@@ -163,8 +163,8 @@ struct Line {
 
 impl Line {
     fn open(target: &str) -> Self {
-        let config = Config { limits: limits(), ..Config::default() };
-        let target = config.routes.resolve(target, &config.limits).expect("a path that is served");
+        let config = Config::from(limits());
+        let target = config.resolve(target).expect("a path that is served");
         let mut host = Host::observed(config, [7; 32], TokenVerifier::new(None), Ear::default());
         let upgrade = Upgrade { client: [1; 16], target, token: None, address: None };
         let accepted = host.accept(NOW, upgrade).expect("within the limits");

@@ -123,7 +123,7 @@ impl<'a> Bench<'a> {
             _ => format!("/ws/r0?since=x:{}", which >> 4),
         };
         // What a URL may not say is not this machine's business.
-        let Ok(target) = self.config.routes.resolve(&target, &self.config.limits) else { return };
+        let Ok(target) = self.config.resolve(&target) else { return };
         (self.tell)(format_args!("at {} ns: accept {target:?}", self.clock));
         let mut client = [0; 16];
         client[..8].copy_from_slice(&(self.ids.len() as u64).to_be_bytes());
@@ -167,7 +167,7 @@ impl<'a> Bench<'a> {
     fn call(&mut self, who: u8, what: u8, which: u8) -> Option<Input> {
         let (method, body) = texts::call(what, &Places::new(which, who, &self.shard.snapshot()));
         self.calls += 1;
-        let command = json::parse(method, body.as_bytes(), &self.config.limits).ok()?;
+        let command = json::parse(method, body.as_bytes(), &self.config).ok()?;
         Some(Input::Call { call: CallId(self.calls), command })
     }
 

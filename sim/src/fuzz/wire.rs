@@ -10,7 +10,7 @@ use parlor_core::api::Reply;
 use parlor_core::api::json;
 use parlor_core::error::Error;
 use parlor_core::{
-    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Policy, Shard, Upgrade,
+    BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Limits, Lost, Now, Permissions, Shard, Upgrade,
 };
 use serde_json::Value;
 
@@ -95,8 +95,9 @@ struct ConnectedShard {
 impl ConnectedShard {
     /// With a member in room `a`, which has a message in its log.
     fn new(variant: u8, target: &str) -> Self {
-        let policy = if variant & 1 == 0 { Policy::open() } else { Policy::closed() };
-        let mut config = Config { limits: limits(), policy, ..Config::default() };
+        let (anonymous, permissions) =
+            if variant & 1 == 0 { (true, Permissions::open()) } else { (false, Permissions::closed()) };
+        let mut config = Config::uniform(limits(), anonymous, permissions);
         config.routes = routes();
         let mut shard = Shard::new(config, [7; 32]);
         let other = accept(&mut shard, 1, "/ws/a?greeting=off");
@@ -138,7 +139,7 @@ impl ConnectedShard {
     }
 
     fn called(&mut self, method: &str, body: &str) {
-        let command = json::parse(method, body.as_bytes(), &self.shard.config().limits).expect("a good body");
+        let command = json::parse(method, body.as_bytes(), self.shard.config()).expect("a good body");
         self.input(Input::Call { call: CallId(0), command }).expect("an answer").expect("a good one");
     }
 
@@ -164,7 +165,7 @@ impl ConnectedShard {
 }
 
 fn accept(shard: &mut Shard, client: u8, target: &str) -> ConnId {
-    let target = shard.config().routes.resolve(target, &shard.config().limits).expect("a path that is served");
+    let target = shard.config().resolve(target).expect("a path that is served");
     shard.accept(NOW, Upgrade { client: [client; 16], target, token: None, address: None }).expect("within the limits")
 }
 
@@ -210,8 +211,8 @@ fn call(variant: u8, body: &[u8]) {
     let conn = place.conn;
     place.input(Input::Message { conn, text: CONNECT_AS_U.into() });
     place.receive();
-    let parsed = json::parse(method, body, &place.shard.config().limits);
-    assert_eq!(parsed, json::parse(method, body, &place.shard.config().limits), "G9: the same text means the same");
+    let parsed = json::parse(method, body, place.shard.config());
+    assert_eq!(parsed, json::parse(method, body, place.shard.config()), "G9: the same text means the same");
     let result = parsed.and_then(|command| {
         let call = CallId(1);
         place.input(Input::Call { call, command }).expect("P1: a call is answered")
@@ -259,13 +260,17 @@ fn routes() -> Routes {
 }
 
 fn route(variant: u8, bytes: &[u8]) {
-    let limits = Limits { room_name_bytes: 40, ..limits() };
+    let config = Config::from(Limits { room_name_bytes: 40, ..limits() });
     let target = target_of(variant, bytes);
     let routes = routes();
-    let found = routes.resolve(&target, &limits);
-    assert_eq!(found, routes.resolve(&target, &limits), "G9: the same target leads to the same");
+    let found = routes.resolve(&target, &config.limits, &config.namespaces);
+    assert_eq!(
+        found,
+        routes.resolve(&target, &config.limits, &config.namespaces),
+        "G9: the same target leads to the same"
+    );
     match &found {
-        Ok(Target::Plain(plain)) => is_possible(plain, &limits),
+        Ok(Target::Plain(plain)) => is_possible(plain, &config.limits),
         Ok(Target::Json { .. }) => {}
         Err(error) => assert!(format!("{error:?}").len() <= ESCAPED * target.len() + ANSWER, "G6: {error:?}"),
     }

@@ -306,8 +306,10 @@ impl ReferenceModel {
     }
 
     pub(super) fn change(&self, subject: RoomOrUser, began: bool) -> Change {
-        let room =
-            |room: usize| RoomName::parse(&self.names[room], usize::MAX).expect("what the scenario calls a room");
+        let room = |room: usize| {
+            let name = RoomName::parse(&self.names[room], usize::MAX, &self.config.namespaces);
+            name.expect("what the scenario calls a room")
+        };
         let user = |user: usize| UserId::parse(&user_name(user), usize::MAX).expect("what the scenario calls a user");
         match (subject, began) {
             (RoomOrUser::Room(of), true) => Change::Occupied(room(of)),

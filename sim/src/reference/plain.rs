@@ -17,7 +17,7 @@ impl ReferenceModel {
         let token = self.conn(client).and_then(|conn| conn.entry.token.clone());
         match token {
             Some(token) => self.ask(client, &token, TokenPurpose::Identity),
-            None if self.config.policy.allow_anonymous => self.greet(client, None, None),
+            None if self.allowed.anonymous => self.greet(client, None, None),
             None => {}
         }
     }
@@ -29,7 +29,7 @@ impl ReferenceModel {
         let named = entry.rooms.clone();
         let anonymous = TokenOutcome::default();
         let (authenticated, token) = (token.is_some(), token.unwrap_or(&anonymous));
-        let allowed = self.config.policy.allow_subscribe;
+        let allowed = self.allowed.subscribe;
         let mut rooms = self.placed(token);
         let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
         rooms.extend(asked.iter().filter(|_| allowed));
@@ -73,7 +73,7 @@ impl ReferenceModel {
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
         let in_url = if is_named { entry.want.clone() } else { RecoverFrom::Nothing };
         let mut membership = ExpectedMembership::default();
-        membership.wanted.extend((is_named && self.config.policy.allow_subscribe).then_some(MembershipReason::Client));
+        membership.wanted.extend((is_named && self.allowed.subscribe).then_some(MembershipReason::Client));
         membership.wanted.extend(self.placed(token).contains(&room).then(|| self.reason(token, room)));
         ExpectedJoin { room, want: before.unwrap_or(in_url), membership }
     }
@@ -104,7 +104,7 @@ impl ReferenceModel {
         match (self.flaw_of_connection(token), ready) {
             (Some(109), true) if user.is_some() => self.close(client, CloseCause::Expired),
             (Some(flaw), true) => self.complain_of_token(client, flaw),
-            (Some(flaw), false) if self.config.policy.allow_anonymous => {
+            (Some(flaw), false) if self.allowed.anonymous => {
                 self.greet(client, None, Some(flaw));
             }
             (Some(109), false) if self.is_early(token) && !self.is_expired(token) => {

@@ -100,7 +100,7 @@ impl ReferenceModel {
 
     /// Answers `presence` and `presence_stats` of a client.
     pub(super) fn ask_presence(&mut self, client: usize, id: u64, room: usize, only_counts: bool) {
-        if !self.config.policy.allow_presence || !self.rooms[room].contains(&client) {
+        if !self.allowed.presence || !self.rooms[room].contains(&client) {
             return self.refuse(client, id, 103);
         }
         if only_counts {

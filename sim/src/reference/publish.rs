@@ -17,7 +17,7 @@ impl ReferenceModel {
         let too_large = data.is_some_and(|data| data.too_large);
         let refused = if data.is_none() {
             Some(107)
-        } else if !self.rooms[room].contains(&client) || !self.config.policy.allow_publish {
+        } else if !self.rooms[room].contains(&client) || !self.allowed.publish {
             Some(103)
         } else if too_large {
             self.hit(Limit::PublicationBytes);

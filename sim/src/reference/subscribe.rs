@@ -16,15 +16,12 @@ impl ReferenceModel {
         if let Some(code) = self.obstacle(client, room) {
             return self.refuse(client, id, code);
         }
-        if asking.watch && !self.config.policy.allow_presence {
-            return self.refuse(client, id, 103);
-        }
         if !self.may_join(client) {
             return self.refuse(client, id, 111);
         }
         match &asking.token {
             Some(token) => self.ask(client, token, TokenPurpose::Subscribe(id, room, asking.clone())),
-            None if !self.config.policy.allow_subscribe => self.refuse(client, id, 103),
+            None if !self.allowed.subscribe || asking.watch && !self.allowed.presence => self.refuse(client, id, 103),
             None => {
                 let membership = ExpectedMembership {
                     watches: asking.watch,
@@ -95,7 +92,7 @@ impl ReferenceModel {
     }
 
     pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &LogQuery) {
-        let refused = if !self.config.policy.allow_history || !self.rooms[room].contains(&client) {
+        let refused = if !self.allowed.history || !self.rooms[room].contains(&client) {
             Some(103)
         } else if !self.keeps_history() {
             Some(108)

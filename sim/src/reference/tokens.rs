@@ -251,6 +251,9 @@ impl ReferenceModel {
         if let Some(code) = self.obstacle(client, room).or_else(|| self.flaw(client, room, token)) {
             return self.refuse(client, id, code);
         }
+        if asking.watch && !self.allowed.presence {
+            return self.refuse(client, id, 103);
+        }
         let until = self.expiry(token.exp);
         let info = token.info.clone();
         self.goals.reach(Goal::JoinedByToken);

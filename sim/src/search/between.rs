@@ -110,7 +110,7 @@ struct PartsWorld {
 pub fn run(seed: u64) -> Result<PartsReport, Failure> {
     let mut rng = Rng::stream(seed, "between");
     let limits = Limits { outbox_frames: rng.pick(&[8, 16, 64]), ..Limits::default() };
-    let shard = Shard::new(Config { limits, ..Config::default() }, [seed.to_le_bytes()[0]; 32]);
+    let shard = Shard::new(Config::from(limits), [seed.to_le_bytes()[0]; 32]);
     let mut world = PartsWorld {
         shard,
         rng,
@@ -247,7 +247,7 @@ impl PartsWorld {
     fn call(&mut self, method: &str, body: &Value) -> Result<(), Failure> {
         self.calls += 1;
         self.open.insert(self.calls);
-        let command = json::parse(method, body.to_string().as_bytes(), &self.shard.config().limits.clone());
+        let command = json::parse(method, body.to_string().as_bytes(), self.shard.config());
         let command = command.expect("a good call");
         self.handle(Input::Call { call: CallId(self.calls), command })
     }

@@ -4,7 +4,7 @@ use crate::checkers::names;
 use crate::guarantees::Guarantees;
 use crate::rng::Rng;
 use parlor_core::limits::{Rate, Value, ValueMut};
-use parlor_core::{Config, Limit, Limits, Policy, UserLimit};
+use parlor_core::{Config, Limit, Limits, Permissions, UserLimit, Who};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -268,33 +268,62 @@ setup! {
     messages = u64::MAX, up to u64::MAX, never ();
     /// Deadlines further away than this are not waited for by `advance due`.
     patience = u64::MAX, up to u64::MAX, never ();
-    /// `Policy::allow_anonymous`.
+    /// `Config::allow_anonymous`.
     allow_anonymous = 1, up to 1, in (80 of 100);
-    /// `Policy::allow_subscribe`.
+    /// Whether anyone may join a room by its name.
     allow_subscribe = 1, up to 1, in (95 of 100);
-    /// `Policy::allow_publish`.
+    /// Whether members may publish.
     allow_publish = 1, up to 1, in (85 of 100);
-    /// `Policy::allow_history`.
+    /// Whether members may read history.
     allow_history = 1, up to 1, in (90 of 100);
-    /// `Policy::allow_presence`.
+    /// Whether members may read presence.
     allow_presence = 1, up to 1, in (90 of 100);
     /// Whether `Config::user_limit` is `Refuse`.
     refuse_user = 0, up to 1, in (40 of 100);
 }
 
+/// What is allowed without a token, in all rooms.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// To be connected.
+    pub anonymous: bool,
+    /// To join a room.
+    pub subscribe: bool,
+    /// To publish as a member.
+    pub publish: bool,
+    /// To read history as a member.
+    pub history: bool,
+    /// To read presence as a member.
+    pub presence: bool,
+}
+
 impl Setup {
+    /// What is allowed without a token.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        Allowed {
+            anonymous: self.allow_anonymous == 1,
+            subscribe: self.allow_subscribe == 1,
+            publish: self.allow_publish == 1,
+            history: self.allow_history == 1,
+            presence: self.allow_presence == 1,
+        }
+    }
+
     /// The subject's configuration.
     #[must_use]
     pub fn config(&self) -> Config {
-        let policy = Policy {
-            allow_anonymous: self.allow_anonymous == 1,
-            allow_subscribe: self.allow_subscribe == 1,
-            allow_publish: self.allow_publish == 1,
-            allow_history: self.allow_history == 1,
-            allow_presence: self.allow_presence == 1,
+        let open = Permissions::open();
+        let who = |is_allowed, who| if is_allowed { who } else { Who::Token };
+        let allowed = self.allowed();
+        let permissions = Permissions {
+            subscribe: who(allowed.subscribe, open.subscribe),
+            publish: who(allowed.publish, open.publish),
+            history: who(allowed.history, open.history),
+            presence: who(allowed.presence, open.presence),
         };
         let user_limit = if self.refuse_user == 1 { UserLimit::Refuse } else { UserLimit::Replace };
-        Config { limits: self.limits.clone(), policy, user_limit, ..Config::default() }
+        Config { user_limit, ..Config::uniform(self.limits.clone(), allowed.anonymous, permissions) }
     }
 
     /// The same with settings that are drawn by its seed, each from a stream of its own, but for the limits.

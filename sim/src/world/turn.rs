@@ -104,7 +104,7 @@ impl<S: Subject> World<S> {
         // An empty epoch is any.
         let since = json!({ "epoch": want.epoch, "offset": want.offset });
         let body = json!({ "channel": want.room, "limit": -1, "since": since }).to_string();
-        let command = json::parse("history", body.as_bytes(), &self.setup.limits);
+        let command = json::parse("history", body.as_bytes(), &self.setup.config());
         let answer = command.ok().zip(twin).and_then(|(command, twin)| ask(twin, now, command));
         let nothing = json!({ "error": "it cannot be asked" });
         answer.and_then(|body| serde_json::from_str(&body).ok()).unwrap_or(nothing)

@@ -1,6 +1,7 @@
 //! The fields of a request's body, read one by one. Those that remain in the end are unknown and refused.
 
 use crate::api::{Command, Message, Selection};
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientId;
 use crate::json::Json;
@@ -153,46 +154,46 @@ impl<'a> Body<'a> {
         Ok((limit, cursor.filter(|cursor| !cursor.is_empty())))
     }
 
-    pub fn room(&mut self, limits: &Limits) -> Result<RoomName, Error> {
+    pub fn room(&mut self, config: &Config) -> Result<RoomName, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
-        room(&name, limits)
+        room(&name, config)
     }
 
     /// Reads the whole body of a command that takes nothing but a room.
-    pub fn only_room(mut self, limits: &Limits, command: fn(RoomName) -> Command) -> Result<Command, Error> {
-        let room = self.room(limits)?;
+    pub fn only_room(mut self, config: &Config, command: fn(RoomName) -> Command) -> Result<Command, Error> {
+        let room = self.room(config)?;
         self.finish(command(room))
     }
 
     /// Reads a room that connections may be subscribed to and unsubscribed from, which a personal room is not.
-    pub fn client_room(&mut self, limits: &Limits) -> Result<RoomName, Error> {
+    pub fn client_room(&mut self, config: &Config) -> Result<RoomName, Error> {
         let name: Cow<'a, str> = self.required("channel")?;
-        RoomName::parse_for_client(&name, limits.room_name_bytes).map_err(|wrong| bad_room(&name, wrong))
+        config.client_room(&name).map_err(|wrong| bad_room(&name, &wrong))
     }
 
-    pub fn user(&mut self, limits: &Limits) -> Result<UserId, Error> {
+    pub fn user(&mut self, config: &Config) -> Result<UserId, Error> {
         let user: Cow<'a, str> = self.required("user")?;
         if user.is_empty() {
             return Err(bad("user: the anonymous user cannot be addressed"));
         }
-        self::user(&user, limits)
+        self::user(&user, config)
     }
 
     /// Reads the user of a filter; an empty name counts as absent.
-    pub fn maybe_user(&mut self, limits: &Limits) -> Result<Option<UserId>, Error> {
+    pub fn maybe_user(&mut self, config: &Config) -> Result<Option<UserId>, Error> {
         let user: Option<Cow<'a, str>> = self.optional("user")?;
-        user.filter(|user| !user.is_empty()).map(|user| self::user(&user, limits)).transpose()
+        user.filter(|user| !user.is_empty()).map(|user| self::user(&user, config)).transpose()
     }
 
     /// Reads the room of a filter; an empty name counts as absent.
-    pub fn maybe_room(&mut self, limits: &Limits) -> Result<Option<RoomName>, Error> {
+    pub fn maybe_room(&mut self, config: &Config) -> Result<Option<RoomName>, Error> {
         let name: Option<Cow<'a, str>> = self.optional("channel")?;
-        name.filter(|name| !name.is_empty()).map(|name| room(&name, limits)).transpose()
+        name.filter(|name| !name.is_empty()).map(|name| room(&name, config)).transpose()
     }
 
     /// Reads the user and the selection of the user's connections.
-    pub fn user_and_selection(&mut self, limits: &Limits) -> Result<(UserId, Selection), Error> {
-        let user = self.user(limits)?;
+    pub fn user_and_selection(&mut self, config: &Config) -> Result<(UserId, Selection), Error> {
+        let user = self.user(config)?;
         Ok((user, self.selection()?))
     }
 
@@ -211,23 +212,23 @@ impl<'a> Body<'a> {
         Ok(selection)
     }
 
-    pub fn data(&mut self, limits: &Limits) -> Result<Json, Error> {
+    pub fn data(&mut self, config: &Config) -> Result<Json, Error> {
         let raw = self.0.remove(DATA).ok_or_else(|| bad("data is missing"))?;
-        let data = within(DATA, Json::from(raw), limits)?;
-        readable::check(&data, limits).map_err(|wrong| wrong.error(DATA))?;
+        let data = within(DATA, Json::from(raw), &config.limits)?;
+        readable::check(&data, &config.limits).map_err(|wrong| wrong.error(DATA))?;
         Ok(data)
     }
 
-    pub fn message(&mut self, limits: &Limits) -> Result<Message, Error> {
+    pub fn message(&mut self, config: &Config) -> Result<Message, Error> {
         let idempotency_key: Option<String> = self.optional("idempotency_key")?;
         let idempotency_key = idempotency_key.filter(|key| !key.is_empty());
-        let most = limits.idempotency_key_bytes;
+        let most = config.limits.idempotency_key_bytes;
         if idempotency_key.as_ref().is_some_and(|key| key.len() > most) {
             let words = format!("idempotency_key has more than {most} bytes");
             return Err(Error::limit(ErrorCode::BadRequest, Limit::IdempotencyKeyBytes, &words));
         }
         Ok(Message {
-            data: self.data(limits)?,
+            data: self.data(config)?,
             tags: self.optional::<Fields<String>>("tags")?.unwrap_or_default().0,
             skip_history: self.optional("skip_history")?.unwrap_or_default(),
             idempotency_key,
@@ -242,23 +243,22 @@ impl<'a> Body<'a> {
     }
 }
 
-fn room(name: &str, limits: &Limits) -> Result<RoomName, Error> {
-    RoomName::parse(name, limits.room_name_bytes).map_err(|wrong| bad_room(name, wrong))
+fn room(name: &str, config: &Config) -> Result<RoomName, Error> {
+    config.room(name).map_err(|wrong| bad_room(name, &wrong))
 }
 
-fn user(id: &str, limits: &Limits) -> Result<UserId, Error> {
-    UserId::parse(id, limits.room_name_bytes).map_err(|wrong| bad_name("user", id, wrong))
+fn user(id: &str, config: &Config) -> Result<UserId, Error> {
+    UserId::parse(id, config.limits.room_name_bytes).map_err(|wrong| bad_name("user", id, &wrong))
 }
 
 /// Returns the error of a backend's call with an invalid room name.
-pub(crate) fn bad_room(name: &str, wrong: BadName) -> Error {
+pub(crate) fn bad_room(name: &str, wrong: &BadName) -> Error {
     bad_name("channel", name, wrong)
 }
 
-fn bad_name(field: &str, name: &str, wrong: BadName) -> Error {
-    let code = if wrong == BadName::Reserved { ErrorCode::PermissionDenied } else { ErrorCode::BadRequest };
+fn bad_name(field: &str, name: &str, wrong: &BadName) -> Error {
     let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
-    Error { limit, ..Error::new(code, format!("{field} {name:?}: {wrong}")) }
+    Error { limit, ..Error::new(wrong.code(), format!("{field} {name:?}: {wrong}")) }
 }
 
 /// Returns the error of `send` to a connection that does not exist.

@@ -3,6 +3,7 @@
 use super::body::{Body, Fields, bad};
 use super::{answers, requests, schema};
 use crate::api::{Command, Position, Reply};
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::limits::{Limit, Limits};
 use alloc::format;
@@ -22,7 +23,7 @@ pub struct Method {
     pub result: &'static str,
     /// The statuses that not all methods have, each with its meaning.
     pub failures: &'static [(u16, &'static str)],
-    parse: fn(Body<'_>, &Limits) -> Result<Command, Error>,
+    parse: fn(Body<'_>, &Config) -> Result<Command, Error>,
     request: fn(&Limits) -> Value,
     answer: fn() -> Value,
 }
@@ -48,8 +49,8 @@ pub static METHODS: &[Method] = &[
         summary: "Publishes to a room",
         result: "`offset`, `epoch`: the position in the room's log; with `skip_history` the offset is 0, and where nobody is there and nothing is retained the epoch is empty too",
         failures: &[],
-        parse: |mut body, limits| {
-            let command = Command::Publish { channel: body.room(limits)?, message: body.message(limits)? };
+        parse: |mut body, config| {
+            let command = Command::Publish { channel: body.room(config)?, message: body.message(config)? };
             body.finish(command)
         },
         request: |_| schema::publish(),
@@ -69,8 +70,8 @@ pub static METHODS: &[Method] = &[
         summary: "Publishes to the personal room of a user",
         result: "as `publish`, in the user's personal room",
         failures: &[],
-        parse: |mut body, limits| {
-            let command = Command::PublishUser { user: body.user(limits)?, message: body.message(limits)? };
+        parse: |mut body, config| {
+            let command = Command::PublishUser { user: body.user(config)?, message: body.message(config)? };
             body.finish(command)
         },
         request: |_| schema::publish_user(),
@@ -81,8 +82,8 @@ pub static METHODS: &[Method] = &[
         summary: "Sends a payload to every connection",
         result: "nothing; goes to every connection",
         failures: &[],
-        parse: |mut body, limits| {
-            let data = body.data(limits)?;
+        parse: |mut body, config| {
+            let data = body.data(config)?;
             body.finish(Command::PublishAll { data })
         },
         request: |_| schema::publish_all(),
@@ -120,9 +121,9 @@ pub static METHODS: &[Method] = &[
         summary: "Unsubscribes the connections of a user from a room",
         result: "nothing; takes them out",
         failures: &[(403, "The room is reserved: 103.")],
-        parse: |mut body, limits| {
-            let (user, client) = body.user_and_selection(limits)?;
-            let channel = body.client_room(limits)?;
+        parse: |mut body, config| {
+            let (user, client) = body.user_and_selection(config)?;
+            let channel = body.client_room(config)?;
             body.finish(Command::Unsubscribe { user, client, channel })
         },
         request: |_| schema::unsubscribe(),
@@ -151,7 +152,7 @@ pub static METHODS: &[Method] = &[
         summary: "Lists the members of a room",
         result: "`presence`: by client id, with `user` and what the tokens say",
         failures: &[],
-        parse: |body, limits| body.only_room(limits, |channel| Command::Presence { channel }),
+        parse: |body, config| body.only_room(config, |channel| Command::Presence { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::presence_result()),
     },
@@ -160,7 +161,7 @@ pub static METHODS: &[Method] = &[
         summary: "Counts the members of a room",
         result: "`num_clients`, `num_users`",
         failures: &[],
-        parse: |body, limits| body.only_room(limits, |channel| Command::PresenceStats { channel }),
+        parse: |body, config| body.only_room(config, |channel| Command::PresenceStats { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::count_fields(&["num_clients", "num_users"])),
     },
@@ -178,7 +179,7 @@ pub static METHODS: &[Method] = &[
         summary: "Drops what a room's log retains",
         result: "nothing; the log forgets what it retains",
         failures: &[],
-        parse: |body, limits| body.only_room(limits, |channel| Command::HistoryRemove { channel }),
+        parse: |body, config| body.only_room(config, |channel| Command::HistoryRemove { channel }),
         request: |_| schema::in_room(),
         answer: schema::done,
     },
@@ -230,7 +231,7 @@ const BATCH: &str = "batch";
 /// object and for a field that is missing, malformed or unknown; 106 (limit exceeded) for a payload over
 /// `publication_bytes` and for a list over its limit; 103 (permission denied) for a reserved room where clients could
 /// not join it; 102 (unknown) for a `send` to what is no public id.
-pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Error> {
+pub fn parse(method: &str, body: &[u8], config: &Config) -> Result<Command, Error> {
     let Some(known) = METHODS.iter().find(|known| known.name == method) else {
         let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
         let words = format!("unknown method {method:?}; the methods are {}", known.join(", "));
@@ -239,7 +240,7 @@ pub fn parse(method: &str, body: &[u8], limits: &Limits) -> Result<Command, Erro
     // A method without parameters may be called without a body.
     let body = if body.is_empty() { b"{}" } else { body };
     let body = core::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?;
-    (known.parse)(Body::read(body)?, limits)
+    (known.parse)(Body::read(body)?, config)
 }
 
 /// Encodes the body of the answer: `{"result": …}` or `{"error": {"code", "message"}}`; for a batch `{"replies": […]}`.
@@ -304,17 +305,17 @@ fn push_outcome(out: &mut String, key: &str, outcome: &Result<Reply, Error>) {
     }
 }
 
-fn batch(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let commands: Vec<Fields<&RawValue>> = body.list("commands", Limit::BatchCommands, limits.batch_commands)?;
+fn batch(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let commands: Vec<Fields<&RawValue>> = body.list("commands", Limit::BatchCommands, config.limits.batch_commands)?;
     // The calls run one after the other, which is a valid order for `parallel` too.
     body.optional::<bool>("parallel")?;
-    let commands = commands.iter().map(|command| batched(command, limits)).collect::<Result<_, _>>()?;
+    let commands = commands.iter().map(|command| batched(command, config)).collect::<Result<_, _>>()?;
     body.finish(Command::Batch(commands))
 }
 
 type Batched = (&'static str, Result<Command, Error>);
 
-fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Error> {
+fn batched(command: &Fields<&RawValue>, config: &Config) -> Result<Batched, Error> {
     // Typed clients send `null` for the methods that are not called; a single method is called even with `null`
     // parameters.
     let is_null = |params: &RawValue| params.get() == "null";
@@ -325,7 +326,7 @@ fn batched(command: &Fields<&RawValue>, limits: &Limits) -> Result<Batched, Erro
     let params = if is_null(params) { "{}" } else { params.get() };
     let known = METHODS.iter().find(|known| known.name == method && known.name != BATCH);
     let known = known.ok_or_else(|| bad(format!("commands: {method:?} cannot be part of a batch")))?;
-    Ok((known.name, Body::read(params).and_then(|body| (known.parse)(body, limits))))
+    Ok((known.name, Body::read(params).and_then(|body| (known.parse)(body, config))))
 }
 
 fn batch_schema(limits: &Limits) -> Value {

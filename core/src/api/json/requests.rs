@@ -3,9 +3,10 @@
 use super::body::{Body, bad, no_connection};
 use crate::api::{Command, Expiry, Page, Position, Selection};
 use crate::close::{CloseCause, CloseReason};
+use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientId;
-use crate::limits::{Limit, Limits};
+use crate::limits::Limit;
 use crate::names::UserId;
 use crate::protocol::history::{HistoryFields, Since};
 use crate::protocol::raw::{integer, or_default};
@@ -15,15 +16,15 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(super) fn broadcast(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let channels = body.list("channels", Limit::BroadcastChannels, limits.broadcast_channels)?;
-    let command = Command::Broadcast { channels, message: body.message(limits)? };
+pub(super) fn broadcast(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let channels = body.list("channels", Limit::BroadcastChannels, config.limits.broadcast_channels)?;
+    let command = Command::Broadcast { channels, message: body.message(config)? };
     body.finish(command)
 }
 
-pub(super) fn send(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+pub(super) fn send(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
     let id: String = body.required("client")?;
-    let data = body.data(limits)?;
+    let data = body.data(config)?;
     if id.is_empty() {
         return Err(bad("client must not be empty"));
     }
@@ -31,7 +32,7 @@ pub(super) fn send(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error
     ClientId::parse(&id).map(|client| Command::Send { client, data }).ok_or_else(|| no_connection(&id))
 }
 
-pub(super) fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+pub(super) fn disconnect(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct With {
@@ -40,7 +41,7 @@ pub(super) fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command,
         #[serde(default, deserialize_with = "or_default")]
         reason: String,
     }
-    let user = body.maybe_user(limits)?.unwrap_or_else(UserId::anonymous);
+    let user = body.maybe_user(config)?.unwrap_or_else(UserId::anonymous);
     let client = body.selection()?;
     if user.is_anonymous() && client == Selection::All {
         return Err(bad("user is missing; the anonymous user can only be addressed by client"));
@@ -59,10 +60,10 @@ pub(super) fn disconnect(mut body: Body<'_>, limits: &Limits) -> Result<Command,
     body.finish(Command::Disconnect { user, client, whitelist, reason })
 }
 
-pub(super) fn channels(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+pub(super) fn channels(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
     let pattern: Option<String> = body.optional("pattern")?;
     let pattern = pattern.filter(|pattern| !pattern.is_empty());
-    let most = limits.room_name_bytes;
+    let most = config.limits.room_name_bytes;
     if pattern.as_ref().is_some_and(|pattern| pattern.len() > most) {
         let words = format!("pattern has more than {most} bytes");
         return Err(Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, &words));
@@ -71,10 +72,10 @@ pub(super) fn channels(mut body: Body<'_>, limits: &Limits) -> Result<Command, E
     body.finish(Command::Channels { pattern, page: Page { limit, after: cursor } })
 }
 
-pub(super) fn connections(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
+pub(super) fn connections(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
     // `cent` always sends this field, empty when it is not used.
     body.ignore_empty("expression");
-    let (user, channel) = (body.maybe_user(limits)?, body.maybe_room(limits)?);
+    let (user, channel) = (body.maybe_user(config)?, body.maybe_room(config)?);
     let (limit, cursor) = body.paging()?;
     let after = cursor.map(|cursor| ClientId::parse(&cursor).ok_or_else(bad_cursor)).transpose()?;
     body.finish(Command::Connections { user, channel, page: Page { limit, after } })
@@ -84,16 +85,16 @@ fn bad_cursor() -> Error {
     bad("cursor must be one that this method has returned")
 }
 
-pub(super) fn subscribe(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.user_and_selection(limits)?;
-    let channel = body.client_room(limits)?;
+pub(super) fn subscribe(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let (user, client) = body.user_and_selection(config)?;
+    let channel = body.client_room(config)?;
     let since: Option<Since> = body.object("recover_since")?;
     let since = since.map(Position::from);
     body.finish(Command::Subscribe { user, client, channel, since })
 }
 
-pub(super) fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let (user, client) = body.user_and_selection(limits)?;
+pub(super) fn refresh(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let (user, client) = body.user_and_selection(config)?;
     let expired: bool = body.optional("expired")?.unwrap_or_default();
     let expiry = match body.integer("expire_at")? {
         _ if expired => Expiry::Now,
@@ -103,8 +104,8 @@ pub(super) fn refresh(mut body: Body<'_>, limits: &Limits) -> Result<Command, Er
     body.finish(Command::Refresh { user, client, expiry })
 }
 
-pub(super) fn history(mut body: Body<'_>, limits: &Limits) -> Result<Command, Error> {
-    let channel = body.room(limits)?;
+pub(super) fn history(mut body: Body<'_>, config: &Config) -> Result<Command, Error> {
+    let channel = body.room(config)?;
     let limit = body.integer("limit")?;
     let fields = HistoryFields { limit, since: body.object("since")?, reverse: body.optional("reverse")? };
     body.finish(Command::History { channel, query: fields.query()? })

@@ -151,7 +151,7 @@ impl Subject for DefectiveMachine {
 
 /// A name that is one for sure.
 pub(super) fn known(name: &str) -> RoomName {
-    RoomName::parse(name, name.len()).expect("a name")
+    RoomName::parse(name, name.len(), &Config::default().namespaces).expect("a name")
 }
 
 /// The same of a user.

@@ -149,12 +149,12 @@ defects! {
     }
     a_log_that_retains_too_much: LongLog breaks G5 within 20 seeds {
         fn configure(&self, config: &mut Config) {
-            config.limits.history_messages *= 2;
+            config.namespaces.policies_mut().for_each(|policy| policy.history_messages *= 2);
         }
     }
     a_log_that_ages_late: OldLog breaks G7 | G3 within 20 seeds {
         fn configure(&self, config: &mut Config) {
-            config.limits.history_age *= 2;
+            config.namespaces.policies_mut().for_each(|policy| policy.history_age *= 2);
         }
     }
     a_log_that_forgets_nothing_when_told: NotRemoved breaks G3 | G5 within 20 seeds {
@@ -426,7 +426,7 @@ defects! {
     }
     a_room_that_retains_without_bounds: Glutton breaks P1 | G3 | G5 | G8 within 150 seeds {
         fn configure(&self, config: &mut Config) {
-            config.limits.history_bytes_per_room = usize::MAX;
+            config.namespaces.policies_mut().for_each(|policy| policy.history_bytes_per_room = usize::MAX);
         }
     }
     a_hoarder_who_keeps_what_others_lose: Greedy breaks P1 | G2 | G3 | G5 | G7 | G8 within 100 seeds {

@@ -78,7 +78,7 @@ impl<S: Subject> World<S> {
 
     /// A call that may be refused by the reader of bodies, or by the machine.
     pub(in crate::world) fn refused_call(&mut self, method: &str, body: &str, code: u16) -> Result<(), Failure> {
-        match json::parse(method, body.as_bytes(), &self.setup.config().limits) {
+        match json::parse(method, body.as_bytes(), &self.setup.config()) {
             Err(error) => {
                 equal(Guarantee::P1, &format!("{method} {body} to be refused with"), &code, &error.code.number())
             }
@@ -92,7 +92,7 @@ impl<S: Subject> World<S> {
     }
 
     pub(in crate::world) fn call(&mut self, call: &ApiCall<'_>) -> Result<(), Failure> {
-        let command = json::parse(&call.method, call.body.as_bytes(), &self.setup.config().limits)
+        let command = json::parse(&call.method, call.body.as_bytes(), &self.setup.config())
             .map_err(|error| Failure::new(Guarantee::P1, format_args!("{call:?} to be understood"), error))?;
         self.calls += 1;
         self.turn(Input::Call { call: CallId(self.calls), command }, &Stimulus::Call(call))

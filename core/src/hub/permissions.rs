@@ -1,0 +1,55 @@
+//! The permissions of connections, as [`access`] decides them by the connection's standing in a room.
+
+use super::Hub;
+use crate::connection::pending::{JoinLeave, PendingSubscribe, Reasons};
+use crate::error::{Error, ErrorCode, UnsubscribeReason};
+use crate::ids::Slot;
+use crate::names::RoomName;
+use crate::policy::access::{self, Actor, Operation, Standing};
+use crate::policy::capabilities::Rights;
+use alloc::vec::Vec;
+
+impl Hub {
+    /// Decides whether a connection may do something in a room.
+    ///
+    /// # Errors
+    /// Returns the refusal, with which the command is answered.
+    pub(super) fn permit(&self, slot: Slot, room: &RoomName, operation: Operation) -> Result<(), Error> {
+        self.permit_with(slot, room, operation, Rights::NONE)
+    }
+
+    /// Decides whether a connection may join a room as its client asks. `granted` are the rights of the room token that
+    /// came along.
+    ///
+    /// # Errors
+    /// Returns the refusal, with which the command is answered.
+    pub(super) fn permit_subscribe(&self, slot: Slot, asked: &PendingSubscribe, granted: Rights) -> Result<(), Error> {
+        self.permit_with(slot, &asked.room, Operation::Subscribe, granted)?;
+        match asked.join_leave {
+            JoinLeave::Told => self.permit_with(slot, &asked.room, Operation::JoinLeave, granted),
+            JoinLeave::Untold => Ok(()),
+        }
+    }
+
+    fn permit_with(&self, slot: Slot, room: &RoomName, operation: Operation, granted: Rights) -> Result<(), Error> {
+        let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+        let standing = Standing {
+            is_member: self.registry.is_member(slot, room),
+            is_user: !open.info.user.is_anonymous(),
+            granted: granted.union(open.granted_in(room)),
+        };
+        access::decide(&self.config, room, Actor::Client(standing), operation)
+    }
+
+    /// Ends the subscriptions of a connection that it may not have any more, because a later token lacks the capability
+    /// that allowed them. A membership that a backend or the token itself wants as well stays. O(rooms of the
+    /// connection).
+    pub(super) fn end_forbidden_subscriptions(&mut self, slot: Slot) {
+        let of_client = self.registry.with_reason(slot, Reasons::CLIENT);
+        let is_forbidden = |room: &&RoomName| self.permit(slot, room, Operation::Subscribe).is_err();
+        let forbidden: Vec<RoomName> = of_client.map(|(room, _)| room).filter(is_forbidden).cloned().collect();
+        for room in &forbidden {
+            self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::SERVER);
+        }
+    }
+}

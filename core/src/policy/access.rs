@@ -1,0 +1,106 @@
+//! The one place that decides who may do what. No other line asks a permission, a grant or a mode.
+
+use super::capabilities::Rights;
+use super::{Policy, Who};
+use crate::config::Config;
+use crate::error::{Error, ErrorCode};
+use crate::names::RoomName;
+use alloc::format;
+
+/// An operation in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// To join the room by its name.
+    Subscribe,
+    /// To leave the room, or to be in it until another time.
+    Unsubscribe,
+    /// To publish.
+    Publish,
+    /// To read the history.
+    History,
+    /// To list or count the members.
+    Presence,
+    /// To be told who joins and leaves, as a member.
+    JoinLeave,
+}
+
+/// The one who acts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Actor {
+    /// A backend, whose API key was checked.
+    Backend,
+    /// A connection.
+    Client(Standing),
+}
+
+/// The standing of a connection in a room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// `true` once the home has confirmed that the connection is a member.
+    pub is_member: bool,
+    /// `true` when the connection has a user.
+    pub is_user: bool,
+    /// The rights that its tokens grant in the room.
+    pub granted: Rights,
+}
+
+/// Decides whether an actor may do something in a room.
+///
+/// # Errors
+/// Returns 103 for what the policy does not permit to this actor, and 108 for what it offers to no actor.
+pub(crate) fn decide(config: &Config, room: &RoomName, actor: Actor, operation: Operation) -> Result<(), Error> {
+    // Only the server joins and leaves a personal room: a user outside of it would not be reached.
+    if room.is_reserved() && matches!(operation, Operation::Subscribe | Operation::Unsubscribe) {
+        return Err(ErrorCode::PermissionDenied.into());
+    }
+    let policy = config.policy(room);
+    if let Actor::Client(standing) = actor {
+        permit(policy, standing, operation)?;
+    }
+    match operation {
+        Operation::History if !policy.keeps_history(&config.limits) => Err(ErrorCode::NotAvailable.into()),
+        Operation::Presence if !policy.presence_list => Err(ErrorCode::NotAvailable.into()),
+        Operation::JoinLeave if !policy.join_leave => {
+            Err(Error::new(ErrorCode::NotAvailable, "join_leave is not available in this room"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Decides whether a connection may be ready without a token.
+pub(crate) fn admits_anonymous(config: &Config) -> bool {
+    config.allow_anonymous
+}
+
+fn permit(policy: &Policy, standing: Standing, operation: Operation) -> Result<(), Error> {
+    let permissions = &policy.permissions;
+    let (who, right, what) = match operation {
+        Operation::Unsubscribe => return Ok(()),
+        Operation::Subscribe => (permissions.subscribe, Rights::SUBSCRIBE, "subscribe"),
+        Operation::Publish => (permissions.publish, Rights::PUBLISH, "publish"),
+        Operation::History => (permissions.history, Rights::HISTORY, "read history"),
+        Operation::Presence => (permissions.presence, Rights::PRESENCE, "read presence"),
+        Operation::JoinLeave => (permissions.presence, Rights::PRESENCE, "read presence, which join_leave needs"),
+    };
+    // Presence events come to members only.
+    let is_member = standing.is_member || operation == Operation::JoinLeave;
+    let is_granted = standing.granted.contains(right);
+    let is_permitted = match who {
+        Who::Nobody => false,
+        Who::Token => is_granted,
+        Who::Members => is_granted || is_member,
+        Who::Users => is_granted || is_member || standing.is_user,
+        Who::Anyone => true,
+    };
+    if is_permitted {
+        return Ok(());
+    }
+    let words = match who {
+        Who::Token if operation == Operation::Subscribe => "a token for this room is required".into(),
+        Who::Token => format!("a token has to grant to {what}"),
+        Who::Members => format!("only members of the room may {what}"),
+        Who::Users => format!("only authenticated connections may {what}"),
+        Who::Nobody | Who::Anyone => format!("only backends may {what}"),
+    };
+    Err(Error::new(ErrorCode::PermissionDenied, format!("{}: {words}", ErrorCode::PermissionDenied.message())))
+}

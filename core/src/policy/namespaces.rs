@@ -1,0 +1,94 @@
+//! The namespaces of rooms: which policy holds for which name.
+
+use super::Policy;
+use crate::map::{Keys, Map};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Identifies a policy among those of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyId(u16);
+
+impl PolicyId {
+    /// The policy of names without a prefix, and of all names where no namespace is configured.
+    pub(crate) const UNPREFIXED: Self = Self(0);
+    /// The policy of personal rooms.
+    pub(crate) const PERSONAL: Self = Self(1);
+}
+
+/// The policies of a configuration: one for names without a prefix, one for personal rooms, and one for each namespace.
+///
+/// A name's prefix is what it has before its first `:`.
+#[derive(Clone, Debug)]
+pub struct Namespaces {
+    policies: Vec<Policy>,
+    /// `None` where no namespace is configured: prefixes mean nothing then.
+    by_prefix: Option<Map<Box<str>, PolicyId>>,
+}
+
+impl Namespaces {
+    /// The greatest number of namespaces.
+    pub const MOST: usize = 1000;
+
+    /// Creates the policies of a configuration without namespaces: a name's prefix means nothing.
+    #[must_use]
+    pub fn none(all: Policy, personal: Policy) -> Self {
+        Self { policies: alloc::vec![all, personal], by_prefix: None }
+    }
+
+    /// Creates the policies of a configuration with namespaces: other prefixes than these are refused.
+    ///
+    /// # Panics
+    /// Panics with more than [`Self::MOST`] namespaces, and when a prefix occurs twice.
+    #[must_use]
+    pub fn with(unprefixed: Policy, personal: Policy, namespaces: impl IntoIterator<Item = (String, Policy)>) -> Self {
+        let mut policies = alloc::vec![unprefixed, personal];
+        // The prefixes come from the operator, so nobody chooses them to collide.
+        let mut by_prefix = Map::with_hasher(Keys(0, 0));
+        for (prefix, policy) in namespaces {
+            let id = u16::try_from(policies.len()).expect("there are at most MOST namespaces");
+            assert!(by_prefix.len() < Self::MOST, "there are at most {} namespaces", Self::MOST);
+            let before = by_prefix.insert(prefix.into_boxed_str(), PolicyId(id));
+            assert!(before.is_none(), "a namespace is configured once");
+            policies.push(policy);
+        }
+        Self { policies, by_prefix: Some(by_prefix) }
+    }
+
+    /// Returns the policy of a name. O(length of the prefix).
+    ///
+    /// # Errors
+    /// Returns the prefix when namespaces are configured, and this is not one of them.
+    pub(crate) fn find<'n>(&self, name: &'n str) -> Result<PolicyId, &'n str> {
+        if name.starts_with('#') {
+            return Ok(PolicyId::PERSONAL);
+        }
+        match (&self.by_prefix, name.split_once(':')) {
+            (None, _) | (_, None) => Ok(PolicyId::UNPREFIXED),
+            (Some(by_prefix), Some((prefix, _))) => by_prefix.get(prefix).copied().ok_or(prefix),
+        }
+    }
+
+    /// Returns the policy of a name; `None` for one with the prefix of no namespace. O(length of the prefix).
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&Policy> {
+        self.find(name).ok().map(|id| self.get(id))
+    }
+
+    /// Returns the policy with this id.
+    #[must_use]
+    pub fn get(&self, id: PolicyId) -> &Policy {
+        &self.policies[usize::from(id.0)]
+    }
+
+    /// Returns all policies, in no order that means anything.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter()
+    }
+
+    /// Returns all policies, to change them.
+    pub fn policies_mut(&mut self) -> impl Iterator<Item = &mut Policy> {
+        self.policies.iter_mut()
+    }
+}

@@ -1,0 +1,236 @@
+//! Namespaces, permissions and capabilities: what holds in a room by the prefix of its name, and who may do what there.
+
+use crate::world::{World, claims, with_config};
+use parlor_core::policy::Glob;
+use parlor_core::{CapabilityClaim, Claims, Config, Namespaces, Permissions, Policy, Who};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A policy in which only a token grants anything.
+fn by_token() -> Permissions {
+    Permissions { subscribe: Who::Token, publish: Who::Token, history: Who::Token, presence: Who::Token }
+}
+
+/// A shard whose namespace `open` permits everything to members, `token` only what a token grants, and `off` nothing.
+fn namespaced() -> World {
+    let config = Config::default();
+    let open = Policy::new(Permissions::open(), &config.limits);
+    let token = Policy { permissions: by_token(), ..open.clone() };
+    let nobody =
+        Permissions { subscribe: Who::Nobody, publish: Who::Nobody, history: Who::Nobody, presence: Who::Nobody };
+    let off = Policy { permissions: nobody, history_messages: 0, presence_list: false, ..open.clone() };
+    let named = [("open", open.clone()), ("token", token), ("off", off)];
+    let named = named.map(|(prefix, policy)| (prefix.into(), policy));
+    with_config(Config { namespaces: Namespaces::with(open.clone(), open, named), ..config })
+}
+
+fn capability(channels: &[&str], matching: Option<&str>, allow: &[&str]) -> CapabilityClaim {
+    let owned = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
+    CapabilityClaim { channels: owned(channels), matching: matching.map(String::from), allow: owned(allow) }
+}
+
+/// The code of the error that a command is answered with; 0 for none.
+fn code(world: &mut World, conn: parlor_core::ConnId, command: Value) -> u64 {
+    world.say(conn, &command.to_string());
+    let answers = world.read_json(conn);
+    let answer = answers.iter().find(|answer| answer["id"] == command["id"]).expect("an answer");
+    answer["error"]["code"].as_u64().unwrap_or_default()
+}
+
+fn subscribe(room: &str) -> Value {
+    json!({ "id": 2, "subscribe": { "channel": room } })
+}
+
+fn publish(room: &str) -> Value {
+    json!({ "id": 3, "publish": { "channel": room, "data": 1 } })
+}
+
+#[test]
+fn an_unknown_namespace_is_refused_by_name() {
+    let mut world = namespaced();
+    let conn = world.json_with(claims("ada")).0;
+    world.say(conn, &subscribe("chat:1").to_string());
+    let error = &world.read_json(conn)[0]["error"];
+    assert_eq!(error["code"], 102);
+    assert!(error["message"].as_str().is_some_and(|words| words.contains("no namespace \"chat\"")), "{error}");
+    let answer = world.api("publish", r#"{"channel":"chat:1","data":1}"#);
+    assert_eq!(answer["error"]["code"], 102, "{answer}");
+    assert_eq!(code(&mut world, conn, subscribe("plain")), 0, "a name without a prefix belongs to no namespace");
+    assert_eq!(code(&mut world, conn, subscribe("open:chat:1")), 0, "the prefix ends at the first colon");
+}
+
+#[test]
+fn a_prefix_means_nothing_without_namespaces() {
+    let mut world = crate::world::world();
+    let conn = world.json_with(claims("ada")).0;
+    assert_eq!(code(&mut world, conn, subscribe("chat:1")), 0);
+}
+
+#[test]
+fn what_holds_in_one_namespace_does_not_hold_in_another() {
+    let mut world = namespaced();
+    let conn = world.json_with(claims("ada")).0;
+    assert_eq!(code(&mut world, conn, subscribe("open:a")), 0);
+    assert_eq!(code(&mut world, conn, publish("open:a")), 0);
+    assert_eq!(code(&mut world, conn, subscribe("token:a")), 103);
+    assert_eq!(code(&mut world, conn, publish("token:a")), 103);
+    assert_eq!(code(&mut world, conn, subscribe("off:a")), 103);
+    for (room, history) in [("open:a", Value::Null), ("off:a", json!(108))] {
+        let body = json!({ "channel": room }).to_string();
+        assert_eq!(world.api("history", &body)["error"]["code"], history, "{room}");
+        assert_eq!(world.api("presence", &body)["error"]["code"], history, "{room}");
+        assert_eq!(world.api("presence_stats", &body)["error"]["code"], history, "{room}");
+    }
+}
+
+#[test]
+fn capabilities_permit_what_a_token_has_to_grant() {
+    let mut world = namespaced();
+    let caps = vec![
+        capability(&["token:*"], Some("wildcard"), &["sub"]),
+        capability(&["token:a"], None, &["pub", "prs", "hst"]),
+        capability(&["off:a"], None, &["sub"]),
+    ];
+    let conn = world.json_with(Claims { caps, ..claims("ada") }).0;
+    for room in ["token:a", "token:b"] {
+        let may = room == "token:a";
+        let expected = if may { 0 } else { 103 };
+        assert_eq!(code(&mut world, conn, subscribe(room)), 0, "{room}");
+        assert_eq!(code(&mut world, conn, publish(room)), expected, "{room}");
+        assert_eq!(code(&mut world, conn, json!({ "id": 4, "history": { "channel": room } })), expected, "{room}");
+        assert_eq!(code(&mut world, conn, json!({ "id": 5, "presence": { "channel": room } })), expected, "{room}");
+    }
+    assert_eq!(code(&mut world, conn, subscribe("off:a")), 103, "nobody means that no token grants it");
+}
+
+#[test]
+fn a_room_token_grants_what_it_allows() {
+    let mut world = namespaced();
+    let conn = world.json_with(claims("ada")).0;
+    for (room, allow, expected) in [("token:a", vec!["pub".into()], 0), ("token:b", vec![], 103)] {
+        let command = json!({ "id": 2, "subscribe": { "channel": room, "token": "t" } });
+        world.say(conn, &command.to_string());
+        world.prove(Claims { channel: Some(room.into()), allow, ..claims("ada") });
+        assert_eq!(world.read_json(conn)[0]["error"], Value::Null, "{room}");
+        assert_eq!(code(&mut world, conn, publish(room)), expected, "{room}");
+    }
+}
+
+#[test]
+fn a_refreshed_token_ends_the_subscriptions_that_only_its_capability_allowed() {
+    let mut world = namespaced();
+    let caps = vec![capability(&["token:*"], Some("wildcard"), &["sub", "pub"])];
+    let conn = world.json_with(Claims { caps, channels: vec!["token:c".into()], ..claims("ada") }).0;
+    for room in ["token:a", "token:c", "open:a"] {
+        assert!([0, 105].contains(&code(&mut world, conn, subscribe(room))), "{room}");
+    }
+    world.say(conn, r#"{"id":9,"refresh":{"token":"t"}}"#);
+    world.prove(Claims { channels: vec!["token:c".into()], ..claims("ada") });
+    let frames = world.read_json(conn);
+    let ended: Vec<&Value> = frames.iter().filter(|frame| frame["push"]["unsubscribe"].is_object()).collect();
+    assert_eq!(ended.len(), 1, "{frames:?}");
+    assert_eq!(ended[0]["push"]["channel"], "token:a");
+    assert_eq!(ended[0]["push"]["unsubscribe"]["code"], 2000);
+    assert_eq!(code(&mut world, conn, publish("token:c")), 103, "the right to publish is over, the membership is not");
+    assert_eq!(code(&mut world, conn, publish("open:a")), 0);
+}
+
+#[test]
+fn the_subscribe_reply_tells_per_room_whether_it_can_be_recovered() {
+    let config = Config::default();
+    let open = Policy::new(Permissions::open(), &config.limits);
+    let off = Policy { history_messages: 0, ..open.clone() };
+    let namespaces = Namespaces::with(open.clone(), open, [("off".into(), off)]);
+    let mut world = with_config(Config { namespaces, ..config });
+    let conn = world.json_with(claims("ada")).0;
+    for (room, positioned) in [("a", json!(true)), ("off:a", Value::Null)] {
+        world.say(conn, &subscribe(room).to_string());
+        let reply = world.read_json(conn).remove(0);
+        assert_eq!(reply["subscribe"]["positioned"], positioned, "{room}");
+        assert_eq!(reply["subscribe"]["recoverable"], positioned, "{room}");
+    }
+}
+
+#[test]
+fn who_may_publish_is_a_scale() {
+    let config = Config::default();
+    let policy = |publish| {
+        let permissions = Permissions { publish, ..Permissions::open() };
+        Policy::new(permissions, &config.limits)
+    };
+    for who in Who::ALL {
+        let namespaces = Namespaces::none(policy(*who), policy(Who::Nobody));
+        let mut world = with_config(Config { namespaces, ..config.clone() });
+        let granted = Claims { caps: vec![capability(&["a"], None, &["pub"])], ..claims("ada") };
+        let mut outcomes = vec![];
+        for (claims, is_member) in
+            [(Some(granted), false), (Some(claims("ada")), true), (Some(claims("ada")), false), (None, false)]
+        {
+            let conn = match claims {
+                Some(claims) => world.json_with(claims).0,
+                None => world.json(),
+            };
+            if is_member {
+                assert_eq!(code(&mut world, conn, subscribe("a")), 0);
+            }
+            outcomes.push(code(&mut world, conn, publish("a")) == 0);
+        }
+        let includes = |at: Who| *who >= at;
+        let expected = [Who::Token, Who::Members, Who::Users, Who::Anyone].map(includes);
+        assert_eq!(outcomes, expected, "publish = {}", who.word());
+    }
+}
+
+#[test]
+fn the_size_of_a_publication_is_bounded_by_its_room() {
+    let config = Config::default();
+    let open = Policy::new(Permissions::open(), &config.limits);
+    let small = Policy { publication_bytes: 4, ..open.clone() };
+    let namespaces = Namespaces::with(open.clone(), open, [("small".into(), small)]);
+    let mut world = with_config(Config { namespaces, ..config });
+    let conn = world.json();
+    for (room, expected, of_api) in [("a", 0, Value::Null), ("small:a", 107, json!(106))] {
+        assert_eq!(code(&mut world, conn, subscribe(room)), 0);
+        let command = json!({ "id": 3, "publish": { "channel": room, "data": 12345 } });
+        assert_eq!(code(&mut world, conn, command), expected, "{room}");
+        let body = json!({ "channel": room, "data": 12345 });
+        assert_eq!(world.api("publish", &body.to_string())["error"]["code"], of_api, "{room}");
+        let body = json!({ "channels": [room], "data": 12345 });
+        let answer = world.api("broadcast", &body.to_string());
+        assert_eq!(answer["result"]["responses"][0]["error"]["code"], of_api, "{room}");
+    }
+}
+
+#[test]
+fn a_name_has_to_match_the_pattern_of_its_namespace() {
+    let config = Config::default();
+    let open = Policy::new(Permissions::open(), &config.limits);
+    let numbered = Policy { name_pattern: Some(Glob::new("n:?".into())), ..open.clone() };
+    let namespaces = Namespaces::with(open.clone(), open, [("n".into(), numbered)]);
+    let mut world = with_config(Config { namespaces, ..config });
+    let conn = world.json();
+    assert_eq!(code(&mut world, conn, subscribe("n:1")), 0);
+    assert_eq!(code(&mut world, conn, subscribe("n:12")), 107);
+    assert_eq!(world.api("publish", r#"{"channel":"n:12","data":1}"#)["error"]["code"], 107);
+}
+
+#[test]
+fn history_is_retained_as_the_namespace_has_it() {
+    let config = Config::default();
+    let open = Policy::new(Permissions::open(), &config.limits);
+    let short = Policy { history_messages: 2, history_age: Duration::from_secs(10), ..open.clone() };
+    let namespaces = Namespaces::with(open.clone(), open, [("short".into(), short)]);
+    let mut world = with_config(Config { namespaces, ..config });
+    let retained = |world: &mut World, room| {
+        let answer = world.api("history", &json!({ "channel": room, "limit": -1 }).to_string());
+        answer["result"]["publications"].as_array().map(Vec::len)
+    };
+    for room in ["a", "short:a"] {
+        for _ in 0..3 {
+            world.api("publish", &json!({ "channel": room, "data": 1 }).to_string());
+        }
+    }
+    assert_eq!((retained(&mut world, "a"), retained(&mut world, "short:a")), (Some(3), Some(2)));
+    world.pass(Duration::from_secs(10));
+    assert_eq!((retained(&mut world, "a"), retained(&mut world, "short:a")), (Some(3), Some(0)));
+}

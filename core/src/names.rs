@@ -289,8 +289,8 @@ mod tests {
             assert_eq!(RoomName::parse(&name, 200, &namespaces).map(drop), expected, "{name:?}");
             assert_eq!(UserId::parse(&name, 200).map(drop), expected, "{name:?}");
         }
-        let told = BadName::Character('\u{202E}').to_string();
-        assert!(told.starts_with("a name must not contain U+202E"), "{told}");
+        let message = BadName::Character('\u{202E}').to_string();
+        assert!(message.starts_with("a name must not contain U+202E"), "{message}");
     }
 
     #[test]

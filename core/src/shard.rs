@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong_between_hub_and_home() {
+    fn the_audit_reports_each_difference_between_hub_and_home() {
         audit_finds(
             busy,
             Shard::audit,
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_retains_something_says_until_when() {
+    fn a_log_with_publications_has_a_time_at_which_they_age_out() {
         let shard = busy();
         let ages_out: Vec<Option<Instant>> = shard.snapshot().logs.iter().map(|log| log.ages_out).collect();
         let age = shard.config().limits.history_age;

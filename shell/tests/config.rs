@@ -82,7 +82,7 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
-fn all_three_say_the_same_things() {
+fn flags_environment_and_file_set_the_same_settings() {
     let file = File::new(
         "same",
         "listen = '127.0.0.1:9'\ndev = false\nlog_format = 'json'\napi_error_mode = 'body'\nconnections = 5\n\
@@ -135,7 +135,7 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
-fn a_name_that_was_cut_leads_to_the_whole_one() {
+fn a_shortened_variable_is_answered_with_the_whole_name() {
     for (name, meant) in [
         ("PARLOR_LOG", "PARLOR_LOG_LEVEL"),
         ("PARLOR_LOGS_", "PARLOR_LOGS"),
@@ -201,7 +201,7 @@ fn a_secret_and_a_file_for_it_exclude_each_other() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_with_the_setting_that_names_it() {
+fn an_unreadable_file_is_reported_with_its_setting() {
     for (flags, environment, start) in [
         (&[][..], &[("PARLOR_CONFIG", "")][..], "PARLOR_CONFIG is empty"),
         (&["--config="], &[], "--config is empty"),
@@ -218,7 +218,7 @@ fn a_file_that_cannot_be_read_is_told_with_the_setting_that_names_it() {
 }
 
 #[test]
-fn a_flag_without_its_value_is_told_what_it_needs() {
+fn a_flag_without_a_value_is_an_error_that_says_what_it_needs() {
     for (flags, said) in [
         (&["--dev"][..], "--dev needs a value: true or false; write --dev true"),
         (&["--dev", "--listen", "9"], "--dev needs a value: true or false; write --dev true"),
@@ -230,7 +230,7 @@ fn a_flag_without_its_value_is_told_what_it_needs() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_services_is_left_alone() {
+fn variables_that_kubernetes_sets_are_ignored() {
     let environment = [
         ("PARLOR_PORT", "tcp://10.0.0.1:80"),
         ("PARLOR_PORT_80_TCP_ADDR", "10.0.0.1"),
@@ -264,7 +264,7 @@ fn a_mistyped_variable_is_an_error_beside_those_of_kubernetes() {
 }
 
 #[test]
-fn bad_values_name_what_is_allowed() {
+fn a_bad_value_is_an_error_that_says_what_is_allowed() {
     for (key, value, allowed) in [
         ("listen", "localhost", "an IP address and a port such as 127.0.0.1:8000"),
         ("ping_interval", "25", "a duration with its unit such as 25s"),
@@ -304,7 +304,7 @@ fn bad_values_name_what_is_allowed() {
 }
 
 #[test]
-fn what_the_file_writes_in_a_form_of_its_own_is_not_taken_for_text() {
+fn a_toml_value_of_the_wrong_type_is_refused() {
     let key = "1234567890123456";
     for (text, allowed) in [
         (format!("api_key = ['{key}', '{key}']"), "api_key must be text in quotes, not a TOML array"),
@@ -336,7 +336,7 @@ fn origins_that_name_nothing_are_refused() {
 }
 
 #[test]
-fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
+fn rates_and_optional_limits_are_read_in_the_form_in_which_they_are_shown() {
     let file = File::new(
         "rates",
         "client_commands = '7/s burst 9'\nrooms_per_connection = 8\nconnections_per_ip = 3\nnew_connections = 'off'",
@@ -351,7 +351,7 @@ fn rates_and_bounds_that_can_be_off_are_written_as_they_are_shown() {
 }
 
 #[test]
-fn every_limit_can_be_set_to_what_its_row_says() {
+fn every_limit_accepts_its_default_as_displayed() {
     let settings = Settings::default();
     let rows = settings.limits.rows();
     let flags: Vec<String> = rows.iter().map(|row| format!("--{}={}", row.key.replace('_', "-"), row.value)).collect();
@@ -360,7 +360,7 @@ fn every_limit_can_be_set_to_what_its_row_says() {
 }
 
 #[test]
-fn a_log_is_remembered_as_long_as_history_unless_it_is_said() {
+fn log_memory_defaults_to_history_age() {
     let memory = |flags: &[&str]| load(flags, &[]).unwrap().limits.log_memory.as_secs();
     assert_eq!(memory(&[]), 300);
     assert_eq!(memory(&["--history-age=90s"]), 90);
@@ -532,7 +532,7 @@ fn origins_that_can_never_match_are_refused_with_the_right_form() {
 }
 
 #[test]
-fn what_would_surprise_is_said() {
+fn surprising_settings_are_warned_of() {
     let warnings = |flags: &[&str]| load(flags, &[]).unwrap().warnings().join("; ");
     assert_eq!(warnings(&[]), "");
     assert_eq!(warnings(&["--allowed-origins=https://a", KEY, SECRET]), "");

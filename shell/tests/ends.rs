@@ -41,7 +41,7 @@ fn is_empty(world: &World) {
 }
 
 #[test]
-fn a_violation_is_followed_by_a_close_and_the_end_of_the_stream_at_once() {
+fn a_violation_is_followed_at_once_by_a_close_and_the_end_of_the_stream() {
     for (broken, cause) in [
         (vec![0x81, 2, b'{', b'}'], CloseCause::Protocol),
         (frame(0x80 | BINARY, b"x"), CloseCause::Binary),
@@ -157,7 +157,7 @@ fn a_reset_is_not_a_stalled_write() {
 }
 
 #[test]
-fn a_client_that_is_given_up_is_reset() {
+fn a_client_whose_close_timeout_has_passed_is_reset() {
     let world = World::with(|settings| settings.limits.write_timeout = Duration::from_millis(100));
     let mut client = Client::connect(world.address, "/ws/talk?greeting=off");
     let line = json!("x".repeat(60_000));
@@ -180,7 +180,7 @@ fn a_ping_behind_a_close_is_not_answered() {
 /// The kernel holds little for a client that does not read: what waits for it waits where it is bounded.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_a_client_does_not_read_soon_waits_in_its_outbox() {
+fn frames_that_a_client_does_not_read_wait_in_its_outbox() {
     let world = World::new();
     let client = Client::connect(world.address, "/ws/talk?greeting=off");
     socket2::SockRef::from(&client.socket).set_recv_buffer_size(32 << 10).unwrap();

@@ -29,7 +29,7 @@ fn a_request_without_a_host_or_with_two_is_refused() {
 }
 
 #[test]
-fn a_host_that_is_none_is_refused() {
+fn an_invalid_host_is_refused() {
     let world = World::new();
     let asks = "Connection: Upgrade\r\nUpgrade: websocket";
     for host in ["", "a b/c", "a\tb", "u:password@a", "[::1", "a:b", "b\u{fc}cher.example", "http://a"] {
@@ -46,7 +46,7 @@ fn a_host_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_upgrade_is_read_from_all_lines_that_ask_for_it() {
+fn upgrade_headers_may_have_several_lines_and_values() {
     let world = World::new();
     for lines in [
         "Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket",
@@ -62,7 +62,7 @@ fn an_upgrade_is_read_from_all_lines_that_ask_for_it() {
 }
 
 #[test]
-fn a_protobuf_client_is_told_at_the_upgrade() {
+fn a_protobuf_client_is_refused_at_the_upgrade() {
     let world = World::new();
     let ask = |query: &str, headers: &str| {
         let headers = format!(

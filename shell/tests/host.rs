@@ -179,7 +179,7 @@ impl Scene {
 }
 
 #[test]
-fn a_refused_token_is_told_with_its_own_clients_address() {
+fn a_refused_token_is_logged_with_the_address_of_its_client() {
     let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
     let accepted = [1, 2].map(|client| {
         let config = host.shard().config();
@@ -199,7 +199,7 @@ fn a_refused_token_is_told_with_its_own_clients_address() {
 }
 
 #[test]
-fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_the_request() {
+fn a_101_written_byte_by_byte_is_followed_by_replies_to_early_frames() {
     let mut scene = Scene::new(&frame(0x81, PING));
     for length in 1..RESPONSE.len() {
         scene.gets(1);
@@ -213,7 +213,7 @@ fn a_101_that_leaves_byte_by_byte_is_followed_by_the_answer_to_what_came_with_th
 }
 
 #[test]
-fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
+fn a_full_socket_is_not_written_to_until_it_is_writable() {
     let mut scene = Scene::open();
     let woken = scene.wakes.0.load(Ordering::Relaxed);
     scene.sends(&[frame(0x81, PING), frame(0x81, PING)].concat());
@@ -231,7 +231,7 @@ fn a_full_socket_is_left_alone_until_it_takes_bytes_again() {
 }
 
 #[test]
-fn frames_that_wait_leave_together() {
+fn waiting_frames_are_written_together() {
     let mut scene = Scene::open();
     scene.sends(&frame(0x81, PING).repeat(60));
     let writes = scene.pipe.0.borrow().writes;
@@ -241,7 +241,7 @@ fn frames_that_wait_leave_together() {
 }
 
 #[test]
-fn after_a_violation_everything_is_read_and_nothing_is_understood() {
+fn after_a_violation_everything_is_read_and_ignored() {
     let mut scene = Scene::open();
     scene.pipe.0.borrow_mut().room = 1000;
     scene.sends(&[frame(0x82, b"binary"), frame(0x81, PING)].concat());
@@ -257,7 +257,7 @@ fn after_a_violation_everything_is_read_and_nothing_is_understood() {
 }
 
 #[test]
-fn after_a_close_nothing_is_understood_and_the_socket_ends_in_peace() {
+fn after_a_close_input_is_ignored_and_the_socket_ends_normally() {
     let mut scene = Scene::open();
     scene.sends(&frame(0x88, [0x03, 0xe9]));
     scene.sends(&frame(0x81, PING));
@@ -293,7 +293,7 @@ fn the_rest_of_a_frame_follows_the_end_of_the_clients_stream() {
 }
 
 #[test]
-fn one_that_always_has_more_to_say_gives_way() {
+fn a_client_that_always_has_more_input_yields_to_others() {
     let mut scene = Scene::open();
     let often = std::iter::repeat_n(frame(0x81, b"{}"), 100);
     scene.pipe.0.borrow_mut().to_server.extend(often);
@@ -307,7 +307,7 @@ fn one_that_always_has_more_to_say_gives_way() {
 }
 
 #[test]
-fn a_101_that_does_not_leave_ends_the_connection() {
+fn a_101_that_cannot_be_written_ends_the_connection() {
     let mut scene = Scene::new(b"");
     assert!(!scene.run());
     let due = scene.host.shard().poll_timeout().unwrap();
@@ -372,7 +372,7 @@ fn small_frames_are_sent_as_one_slice_and_large_ones_are_not_copied() {
 }
 
 #[test]
-fn frames_that_are_sent_together_come_out_whole_however_little_the_socket_takes() {
+fn frames_written_together_arrive_whole_for_any_write_size() {
     let mut room = Room::new(Limits::default());
     let mut expected = Vec::new();
     for number in 0..100 {
@@ -399,7 +399,7 @@ fn frames_that_are_sent_together_come_out_whole_however_little_the_socket_takes(
 }
 
 #[test]
-fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
+fn a_client_is_not_slow_because_the_host_has_not_written_yet() {
     let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
     room.publish(1000, "1");
     room.has_given(1000);
@@ -415,7 +415,7 @@ fn nobody_is_slow_because_the_host_did_not_get_round_to_writing() {
 }
 
 #[test]
-fn what_waits_for_a_flush_is_bounded_however_many_calls_come() {
+fn bytes_that_wait_for_a_flush_are_bounded_for_any_number_of_calls() {
     let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
     room.publish(1000, "1");
     let waiting = room.host.shard().stats().gauges.outbox_bytes;
@@ -423,7 +423,7 @@ fn what_waits_for_a_flush_is_bounded_however_many_calls_come() {
 }
 
 #[test]
-fn nobody_is_slow_because_of_bytes_that_the_host_did_not_get_round_to_writing() {
+fn a_client_is_not_slow_because_of_bytes_that_the_host_has_not_written_yet() {
     let limits = Limits::default();
     let data = format!("\"{}\"", "x".repeat(limits.publication_bytes - 2));
     let mut room = Room::new(limits);
@@ -432,7 +432,7 @@ fn nobody_is_slow_because_of_bytes_that_the_host_did_not_get_round_to_writing() 
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_slow_and_the_others_are_not() {
+fn a_client_that_reads_nothing_is_slow_and_the_others_are_not() {
     let mut room = Room::new(Limits { outbox_frames: 16, ..Limits::default() });
     let (slow, pipe) = room.members[0].clone();
     pipe.0.borrow_mut().room = 0;
@@ -448,7 +448,7 @@ fn a_client_that_takes_nothing_is_slow_and_the_others_are_not() {
 }
 
 #[test]
-fn few_messages_leave_in_one_write() {
+fn a_few_messages_are_sent_in_one_write() {
     let mut room = Room::new(Limits::default());
     let before = room.writes();
     room.publish(60, "1");
@@ -458,7 +458,7 @@ fn few_messages_leave_in_one_write() {
 }
 
 #[test]
-fn answers_to_one_who_asks_for_much_are_written_in_between() {
+fn answers_to_a_client_with_many_commands_are_written_between_them() {
     let mut room = Room::new(Limits::default());
     room.publish(4, &format!("\"{}\"", "x".repeat(60_000)));
     room.host.flush(Now::default(), usize::MAX);
@@ -521,7 +521,7 @@ fn poll_once(host: &mut Host<Pipe>, conn: ConnId) {
 }
 
 #[test]
-fn nobody_is_waited_for_who_has_gone() {
+fn a_call_does_not_wait_for_a_connection_that_has_ended() {
     let UnderWay { mut host, mut answer, slow, pipe } = UnderWay::new();
     pipe.0.borrow_mut().reset = true;
     poll_once(&mut host, slow);
@@ -549,7 +549,7 @@ fn calls_under_way_at_once_are_each_given_their_own_answer() {
 }
 
 #[test]
-fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
+fn a_flush_writes_the_longest_waiting_connections_up_to_its_limit() {
     let mut room = Room::new(Limits::default());
     let before: Vec<usize> = room.members.iter().map(|(_, pipe)| pipe.0.borrow().writes).collect();
     let order = [3, 0, 7, 1];
@@ -571,7 +571,7 @@ fn who_waits_longest_is_written_first_and_no_more_than_were_asked_for() {
 }
 
 #[test]
-fn a_task_that_outlives_its_connection_leaves_the_next_one_of_its_slot_alone() {
+fn a_task_that_outlives_its_connection_does_not_affect_the_slots_next_one() {
     let mut host = Host::new(Config::default(), [7; 32], TokenVerifier::new(None));
     let (old, pipe) = open(&mut host, 1, b"");
     pipe.0.borrow_mut().room = usize::MAX;
@@ -594,7 +594,7 @@ fn texts(pipe: &Pipe) -> Vec<u8> {
 }
 
 #[test]
-fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
+fn a_call_waits_between_its_parts_for_a_socket_that_refuses_bytes() {
     let limits = Limits { outbox_frames: 16, ..Limits::default() };
     let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
     let (reader, reads) = open(&mut host, 1, b"");
@@ -630,7 +630,7 @@ fn who_refuses_bytes_is_waited_for_between_the_parts_of_a_call_for_a_while() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_not_read_from() {
+fn a_client_that_does_not_read_its_replies_is_not_read_from() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
     let mut host = Host::new(Config::from(limits), [7; 32], TokenVerifier::new(None));
     let (conn, pipe) = open(&mut host, 1, b"");

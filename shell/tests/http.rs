@@ -23,7 +23,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_document_is_served_and_describes_what_health_says() {
+fn the_document_is_served_and_describes_health() {
     let world = World::new();
     let answer = get(world.address, "/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{}", answer.head);
@@ -34,7 +34,7 @@ fn the_document_is_served_and_describes_what_health_says() {
 }
 
 #[test]
-fn all_limits_are_listed_wherever_they_are_asked_for() {
+fn health_and_the_api_list_all_limits() {
     let server = start(|settings| settings.limits.connections_per_ip = NonZeroUsize::new(7));
     let alone = api(server.address(), "limits", &json!({})).json();
     let batched = api(server.address(), "batch", &json!({"commands": [{"info": {}}, {"limits": {}}]})).json();
@@ -42,15 +42,15 @@ fn all_limits_are_listed_wherever_they_are_asked_for() {
     assert_eq!(limits["connections_per_ip"], json!({"value": "7", "answer": "429"}));
     assert_eq!(limits["http_connections"], json!({"value": "10000", "answer": "503"}));
     assert_eq!(&batched["replies"][1]["limits"]["limits"], limits);
-    let told = health(server.address())["limits"].clone();
-    for (limit, value) in told.as_object().unwrap() {
+    let limits = health(server.address())["limits"].clone();
+    for (limit, value) in limits.as_object().unwrap() {
         assert_eq!(&limits[limit]["value"], value, "{limit}");
     }
-    assert!(keys(&told).contains("new_connections_per_ip"), "{told}");
+    assert!(keys(&limits).contains("new_connections_per_ip"), "{limits}");
 }
 
 #[test]
-fn a_limit_is_counted_wherever_it_is_noticed() {
+fn a_limit_is_counted_at_every_place_that_checks_it() {
     let server = start(|settings| settings.limits.publication_bytes = 100);
     let publish = |message: Value| {
         let answer = api(server.address(), "publish", &message);
@@ -128,7 +128,7 @@ fn a_configured_error_mode_gives_way_to_that_of_the_request() {
 }
 
 #[test]
-fn a_browser_that_asks_for_an_icon_is_not_told_of_an_error() {
+fn a_request_for_a_favicon_is_not_an_error() {
     let server = start(|_| ());
     let answer = get(server.address(), "/favicon.ico");
     assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{answer:?}");
@@ -201,7 +201,7 @@ fn rest(mut socket: TcpStream) -> String {
 }
 
 #[test]
-fn sockets_make_room_those_first_that_showed_least() {
+fn sockets_without_requests_are_displaced_first() {
     let server = start(|settings| settings.limits.http_connections = 3);
     let address = server.address();
     let call = format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 2\r\n\r\n{{}}");
@@ -211,8 +211,8 @@ fn sockets_make_room_those_first_that_showed_least() {
     // What has just come is given a while to say what it wants.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let second = idle(address, LOOK);
-    let told = rest(mute);
-    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("http_connections"), "{told}");
+    let answer = rest(mute);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("http_connections"), "{answer}");
     let mut third = idle(address, LOOK);
     assert_eq!(rest(first), "", "it was answered, and has asked for nothing");
     let _fourth = idle(address, LOOK);
@@ -230,7 +230,7 @@ fn hits_by(socket: &mut TcpStream) -> u64 {
 }
 
 #[test]
-fn a_wrong_key_earns_no_place() {
+fn a_socket_with_a_wrong_key_is_displaced() {
     let server = start(|settings| settings.limits.http_connections = 2);
     let address = server.address();
     let call = |key| format!("POST /api/info HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 2\r\n\r\n{{}}");
@@ -253,7 +253,7 @@ fn a_socket_that_goes_on_asking_stays_beyond_request_timeout() {
 }
 
 #[test]
-fn sockets_of_one_who_asks_once_lock_nobody_out() {
+fn sockets_with_one_request_do_not_exclude_others() {
     let server = start(|settings| settings.limits.http_connections = 20);
     let address = server.address();
     for request in [LOOK, b"", b"GET /health/live HTTP/1.1\r\nHo"] {
@@ -300,7 +300,7 @@ fn sockets_of_a_trusted_proxy_are_not_counted_and_its_clients_are() {
 }
 
 #[test]
-fn refused_upgrades_leave_the_rate_to_others() {
+fn refused_upgrades_do_not_use_the_rate_of_new_connections() {
     let server = start(|settings| {
         settings.limits.connections_per_ip = NonZeroUsize::new(1);
         settings.limits.new_connections = Rate { per_second: 1, burst: 2 };
@@ -344,12 +344,12 @@ fn the_table_of_methods_in_the_readme_is_that_of_the_server() {
         let request = method.request(&limits);
         let required: Vec<&str> =
             request["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-        let is_told = |name: &str, schema: &Value| {
+        let is_in_table = |name: &str, schema: &Value| {
             let description = schema["description"].as_str().unwrap_or_default();
             !required.contains(&name) && !description.starts_with("Not supported")
         };
         let all = request["properties"].as_object().unwrap().iter();
-        let optional = all.filter(|(name, schema)| is_told(name, schema)).map(|(name, _)| format!("`{name}`?"));
+        let optional = all.filter(|(name, schema)| is_in_table(name, schema)).map(|(name, _)| format!("`{name}`?"));
         let body: Vec<String> = required.iter().map(|name| format!("`{name}`")).chain(optional).collect();
         table += &format!("| `{}` | {} | {} |\n", method.name, body.join(", "), method.result);
     }

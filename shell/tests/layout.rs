@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn no_file_imports_in_a_circle() {
+fn no_modules_import_each_other_in_a_circle() {
     for name in ["core", "shell", "sim"] {
         let circles = Package::read(name).circles();
         assert!(circles.is_empty(), "files of {name} import each other: {circles:#?}");

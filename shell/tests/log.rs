@@ -61,7 +61,7 @@ fn a_log_whose_reader_is_gone_costs_lines_only() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
+fn an_unread_log_stops_nothing() {
     let (_unread, writer) = pipe().unwrap();
     let program = Program::start_with(VERBOSE, writer);
     // Far more lines than the pipe and the queue hold.
@@ -77,7 +77,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn a_log_that_is_read_again_tells_what_it_lost() {
+fn a_log_that_is_read_again_says_how_many_lines_were_lost() {
     let (mut reader, writer) = pipe().unwrap();
     let mut program = Program::start_with(VERBOSE, writer);
     for _ in 0..8 {

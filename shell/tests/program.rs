@@ -44,7 +44,7 @@ fn the_first_line_says_which_mode_it_is_and_why() {
 }
 
 #[test]
-fn an_http_page_does_not_get_into_an_https_site() {
+fn a_page_served_over_http_cannot_connect_to_an_https_site() {
     let page = |program: &Program, scheme: &str, host: &str| {
         let origin = format!("Origin: {scheme}://{}\r\n", host.trim_end_matches(":443"));
         let request = String::from_utf8(upgrade_request("/ws/room", &origin)).unwrap();
@@ -77,7 +77,7 @@ fn a_configured_key_is_not_printed() {
 }
 
 #[test]
-fn both_signals_end_it_in_order() {
+fn both_signals_end_the_server_in_order() {
     for signal in ["TERM", "INT"] {
         let mut program = Program::start(&["--drain-timeout", "10s"]);
         let mut clients: Vec<_> =
@@ -99,7 +99,7 @@ fn both_signals_end_it_in_order() {
 }
 
 #[test]
-fn clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most() {
+fn silent_clients_delay_the_end_by_at_most_drain_timeout() {
     let mut program = Program::start(&["--drain-timeout", "500ms", "--close-timeout", "250ms"]);
     let mut client = Client::connect(program.address, "/ws/room");
     program.signal("TERM");
@@ -108,7 +108,7 @@ fn clients_that_do_not_answer_hold_it_up_for_drain_timeout_at_most() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_server_at_once() {
     let mut program = Program::start(&["--drain-timeout", "2h", "--close-timeout", "1h"]);
     let mut client = Client::connect(program.address, "/ws/room");
     let asked = Instant::now();
@@ -120,7 +120,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn what_is_wrong_is_said_on_standard_error() {
+fn errors_at_the_start_go_to_standard_error() {
     for (flags, words) in [
         (&["--listen", "0.0.0.0:0"][..], "--api-key"),
         (&["--lisen", "127.0.0.1:0"], "--listen"),
@@ -169,7 +169,7 @@ fn an_address_that_is_taken_in_one_family_is_taken() {
 }
 
 #[test]
-fn a_restart_does_not_wait_for_the_sockets_of_the_run_before() {
+fn a_restart_does_not_wait_for_sockets_of_the_previous_run() {
     let mut program = Program::start(&[]);
     let mut client = Client::connect(program.address, "/ws/room?greeting=off");
     program.signal("TERM");
@@ -238,7 +238,7 @@ fn the_log_tells_of_the_start_and_of_the_end() {
 }
 
 #[test]
-fn a_hangup_does_not_end_it_while_it_starts() {
+fn a_hangup_does_not_end_a_starting_server() {
     let fifo = std::env::temp_dir().join(format!("parlor-{}-hangup.toml", std::process::id()));
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
@@ -259,7 +259,7 @@ fn a_hangup_does_not_end_it_while_it_starts() {
 
 /// A machine that is suspended, or moved to another host, notices afterwards that every deadline is over.
 #[test]
-fn nobody_is_ended_for_a_silence_that_was_the_servers() {
+fn a_pause_of_the_server_ends_no_connection() {
     let flags = ["--dev", "true", "--ping-interval", "2s", "--pong-timeout", "1s"];
     let mut program = Program::start(&flags);
     let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(program.address, "/ws/room?greeting=off")).collect();
@@ -296,7 +296,7 @@ fn cpu_ms_of_a_while(program: &Program) -> u64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_has_nothing_to_do_takes_no_cpu_time() {
+fn an_idle_server_takes_no_cpu_time() {
     let program = Program::start(&["--ping-interval", "2s", "--pong-timeout", "1s"]);
     let mut client = Client::connect(program.address, "/ws/room?greeting=off");
     assert_eq!(client.frame().unwrap(), (common::PING, vec![]), "a deadline has passed");
@@ -321,7 +321,7 @@ fn a_client_that_does_not_read_takes_no_cpu_time() {
 }
 
 #[test]
-fn no_limit_is_too_large_for_what_is_reckoned_with_it() {
+fn the_largest_value_of_every_limit_overflows_no_calculation() {
     let limits = Settings::default().limits;
     for limit in Limit::ALL {
         let most = match limits.value(*limit) {
@@ -349,7 +349,7 @@ fn no_limit_is_too_large_for_what_is_reckoned_with_it() {
 }
 
 #[test]
-fn a_hangup_never_ends_it() {
+fn a_hangup_never_ends_the_server() {
     let mut program = Program::start(&[]);
     let mut member = Client::connect(program.address, "/ws/room?greeting=off");
     for _ in 0..3 {

@@ -39,7 +39,7 @@ fn says(answer: &Answer, status: u16, word: &str) {
 }
 
 #[test]
-fn a_foreign_origin_is_told_with_its_host() {
+fn a_foreign_origin_is_logged_with_the_host() {
     let program = Program::start(PRODUCTION);
     let headers = "Origin: http://evil.example\r\n";
     says(&raw_http(program.address, &upgrade_request("/ws/room?token=a.b.c", headers)), 403, "allowed_origins");
@@ -51,7 +51,7 @@ fn a_foreign_origin_is_told_with_its_host() {
 }
 
 #[test]
-fn a_page_opened_from_a_file_is_told_how_to_serve_it() {
+fn a_page_opened_from_a_file_is_refused_with_advice() {
     let program = Program::start(&[]);
     let answer = raw_http(program.address, &upgrade_request("/ws/room", "Origin: null\r\n"));
     says(&answer, 403, "python3 -m http.server");
@@ -71,7 +71,7 @@ fn refusals_that_repeat_are_one_line_together_however_long_they_are() {
 }
 
 #[test]
-fn a_path_that_leads_nowhere_is_told_without_its_query() {
+fn an_unknown_path_is_logged_without_its_query() {
     let program = Program::start(PRODUCTION);
     says(&get(program.address, "/socket.io?token=secret"), 404, "/ws/<room>");
     says(&get(program.address, "/health/alive"), 404, "/ws/<room>");
@@ -82,7 +82,7 @@ fn a_path_that_leads_nowhere_is_told_without_its_query() {
 }
 
 #[test]
-fn a_wrong_key_is_told_by_its_header_and_never_itself() {
+fn a_wrong_key_is_logged_by_its_header_and_never_itself() {
     let program = Program::start(PRODUCTION);
     let call = |headers: &str| http(program.address, "POST", "/api/info", headers, "{}");
     says(&call(""), 401, "api_key");
@@ -98,7 +98,7 @@ fn a_wrong_key_is_told_by_its_header_and_never_itself() {
 }
 
 #[test]
-fn a_token_that_proves_nothing_is_told_once_and_never_itself() {
+fn an_invalid_token_is_logged_once_and_never_itself() {
     let program = Program::start(PRODUCTION);
     let forged = format!("{}x", token(&json!({"sub": "ann"})));
     let mut json = Client::connect(program.address, "/connection/websocket");
@@ -148,7 +148,7 @@ fn why_a_token_failed_is_a_line_at_debug() {
 }
 
 #[test]
-fn a_full_server_is_told_beside_a_flood_of_other_refusals() {
+fn a_full_server_is_logged_beside_many_other_refusals() {
     let program = Program::start(&[PRODUCTION, &["--connections", "1", "--allow-anonymous", "true"]].concat());
     let _first = Client::connect(program.address, "/ws/room");
     let flood = format!("GET /ws/room HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
@@ -157,14 +157,14 @@ fn a_full_server_is_told_beside_a_flood_of_other_refusals() {
     assert_eq!(raw_http(program.address, flood.as_bytes()).status, 431);
     assert_eq!(refused(program.address, "limit"), 3);
     drop(_first);
-    let told: Vec<_> =
+    let reasons: Vec<_> =
         lines(program, "limit").iter().map(|line| (line["why"].clone(), line["count"].clone())).collect();
     let [header, connections] = ["header_bytes", "connections"].map(|limit| (json!(limit), json!(1)));
-    assert_eq!(told, [header.clone(), connections, header]);
+    assert_eq!(reasons, [header.clone(), connections, header]);
 }
 
 #[test]
-fn a_body_that_is_too_large_is_told() {
+fn a_too_large_body_is_logged() {
     let program = Program::start(&[PRODUCTION, &["--api-body-bytes", "10"]].concat());
     let answer = http(program.address, "POST", "/api/info", &format!("X-API-Key: {KEY}\r\n"), &" ".repeat(11));
     assert_eq!(answer.status, 413);
@@ -185,7 +185,7 @@ fn requests_that_are_no_upgrade_say_what_proxies_do() {
 }
 
 #[test]
-fn a_password_in_an_origin_or_a_host_is_not_told() {
+fn a_password_in_an_origin_or_a_host_is_not_logged() {
     let mut program = Program::start(PRODUCTION);
     let long = format!("https://{}PW", "u:".repeat(300));
     let places = [
@@ -212,7 +212,7 @@ fn a_password_in_an_origin_or_a_host_is_not_told() {
 }
 
 #[test]
-fn what_a_proxy_has_dropped_is_told_with_what_to_set() {
+fn headers_that_a_proxy_dropped_are_logged_with_advice() {
     let program = Program::start(PRODUCTION);
     let whole = String::from_utf8(upgrade_request("/ws/room", "")).unwrap();
     let ask = |request: &str| raw_http(program.address, request.as_bytes());
@@ -249,7 +249,7 @@ fn frames_behind_a_refused_upgrade_are_no_requests() {
 }
 
 #[test]
-fn a_limit_is_told_by_its_name() {
+fn a_reached_limit_is_logged_by_its_name() {
     let program = Program::start(&[PRODUCTION, &["--connections", "1"]].concat());
     let path = format!("/ws/room?token={}", token(&json!({"sub": "ann"})));
     let _first = Client::connect(program.address, &path);
@@ -274,7 +274,7 @@ fn warned_of_proxies(mut program: Program) -> usize {
 }
 
 #[test]
-fn a_client_behind_a_trusted_proxy_is_counted_and_told_by_its_own_address() {
+fn a_client_behind_a_trusted_proxy_is_counted_and_logged_by_its_own_address() {
     let flags = ["--trusted-proxies", "127.0.0.1, 10.0.0.0/8", "--connections-per-ip", "1"];
     let program = Program::start(&[PRODUCTION, &flags].concat());
     let path = format!("/ws/room?token={}", token(&json!({"sub": "ann"})));
@@ -299,7 +299,7 @@ fn a_client_behind_a_trusted_proxy_is_counted_and_told_by_its_own_address() {
 }
 
 #[test]
-fn an_ipv4_address_is_told_the_same_whichever_socket_it_comes_through() {
+fn an_ipv4_address_is_logged_the_same_through_an_ipv6_socket() {
     let program = Program::start_at(":0", PRODUCTION);
     let address = SocketAddr::from(([127, 0, 0, 1], program.address.port()));
     says(&get(address, "/nowhere"), 404, "/ws/<room>");
@@ -308,7 +308,7 @@ fn an_ipv4_address_is_told_the_same_whichever_socket_it_comes_through() {
 }
 
 #[test]
-fn the_scheme_is_what_a_trusted_proxy_says() {
+fn the_scheme_is_taken_from_a_trusted_proxy() {
     let flags =
         ["--api-key", KEY, "--token-secret", SECRET, "--trusted-proxies", "127.0.0.1", "--allow-anonymous", "true"];
     let program = Program::start(&flags);
@@ -329,7 +329,7 @@ fn says_of_scheme(answer: &Answer) {
 }
 
 #[test]
-fn forwarded_headers_of_who_is_not_trusted_are_warned_of_once_a_minute() {
+fn untrusted_forwarded_headers_are_warned_of_once_a_minute() {
     for (flags, warnings) in [
         (&[][..], 1),
         (&["--trusted-proxies", "192.0.2.0/24"], 1),
@@ -361,7 +361,7 @@ fn a_line_about_a_refusal_is_one_line() {
 }
 
 #[test]
-fn what_is_no_http_is_told() {
+fn input_that_is_not_http_is_logged() {
     let program = Program::start(PRODUCTION);
     // A browser that was sent to wss:// begins so.
     let mut socket = std::net::TcpStream::connect(program.address).unwrap();

@@ -80,7 +80,7 @@ fn every_route_of_the_service_that_is_replaced_leads_to_its_room() {
 }
 
 #[test]
-fn one_call_for_each_way_to_address_clients() {
+fn clients_can_be_addressed_by_room_user_connection_and_all_together() {
     let world = World::new();
     let address = world.address;
     let mut plain = Client::connect(address, &format!("/ws/room?token={}", token(&json!({"sub": "ann"}))));
@@ -152,7 +152,7 @@ impl Readers {
 }
 
 #[test]
-fn one_that_stops_reading_costs_the_others_nothing() {
+fn a_client_that_stops_reading_does_not_delay_others() {
     let without = Readers::new().read_all();
     let readers = Readers::new();
     let address = readers.server.address();
@@ -173,7 +173,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[test]
-fn those_who_never_stop_talking_cost_the_others_little() {
+fn clients_that_send_without_pause_hardly_delay_others() {
     let unlimited = |settings: &mut Settings| {
         settings.limits.client_commands = Rate::OFF;
         settings.limits.client_frames = Rate::OFF;
@@ -260,7 +260,7 @@ fn a_close_without_a_code_is_answered_in_kind() {
 
 /// A frame of a `plain` client, and the error frame that answers it while the connection goes on.
 #[test]
-fn nonsense_of_a_plain_client_is_answered_and_forgiven() {
+fn invalid_messages_of_a_plain_client_are_answered_and_do_not_close() {
     let mut world = World::with(|settings| settings.allow_publish = Some(false));
     let mut client = Client::connect(world.address, "/ws/room?greeting=off");
     for nonsense in ["{\"type\":", "[1, 2]", "42", ""] {

@@ -114,7 +114,7 @@ fn unfinished_requests(program: &Program) -> [TcpStream; 2] {
 }
 
 #[test]
-fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
+fn an_endless_request_delays_the_end_by_at_most_request_timeout() {
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1s"]].concat());
     let unfinished = unfinished_requests(&program);
     let asked = Instant::now();
@@ -128,7 +128,7 @@ fn a_request_that_never_ends_holds_it_up_for_request_timeout_at_most() {
 }
 
 #[test]
-fn a_request_that_never_ends_holds_it_up_for_drain_timeout_at_most() {
+fn an_endless_request_delays_the_end_by_at_most_drain_timeout() {
     let drained = ["--drain-timeout", "1s", "--close-timeout", "500ms"];
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"], &drained].concat());
     let unfinished = unfinished_requests(&program);
@@ -179,7 +179,7 @@ fn requests_under_way_are_answered_after_a_time_without_any() {
 }
 
 #[test]
-fn a_client_that_takes_its_time_to_close_is_waited_for() {
+fn the_end_waits_for_a_client_that_closes_slowly() {
     let mut program = Program::start(FLAGS);
     let mut client = Client::connect(program.address, "/ws/room?greeting=off");
     program.signal("TERM");
@@ -193,7 +193,7 @@ fn a_client_that_takes_its_time_to_close_is_waited_for() {
 }
 
 #[test]
-fn sockets_that_ask_nothing_do_not_hold_it_up() {
+fn sockets_without_requests_do_not_delay_the_end() {
     let mut program = Program::start(&[FLAGS, &["--request-timeout", "1m"]].concat());
     let _silent = begin(&program, "");
     let mut kept = begin(&program, LIVE);
@@ -206,7 +206,7 @@ fn sockets_that_ask_nothing_do_not_hold_it_up() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_does_not_take_its_answer_back() {
+fn an_unread_body_does_not_prevent_its_answer() {
     let mut program = Program::start(&[FLAGS, &["--close-timeout", "1m", "--drain-timeout", "3m"]].concat());
     let mut member = Client::connect(program.address, "/ws/room?greeting=off");
     program.signal("TERM");

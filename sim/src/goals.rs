@@ -257,8 +257,8 @@ mod tests {
         assert_eq!(coverage.count(Goal::Delivered), 2);
         assert_eq!(coverage.missed().len(), Goal::ALL.len() - 1);
         assert_eq!(coverage.reached(), 1);
-        let told = coverage.to_string();
-        assert_eq!(told.lines().count(), Goal::ALL.len());
-        assert_eq!(told.lines().last(), Some("       2  a publication reached a member"), "the rarest come first");
+        let report = coverage.to_string();
+        assert_eq!(report.lines().count(), Goal::ALL.len());
+        assert_eq!(report.lines().last(), Some("       2  a publication reached a member"), "the rarest come first");
     }
 }

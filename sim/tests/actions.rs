@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn none_does_where_everything_is_scarce(actions in actions(&tiny())) {
+    fn no_list_of_actions_breaks_a_guarantee_with_tiny_limits(actions in actions(&tiny())) {
         check(&tiny(), actions)?;
     }
 

@@ -3,7 +3,7 @@
 use parlor_sim::search::between::{PartsReport, run};
 
 #[test]
-fn what_comes_between_the_parts_of_a_call_costs_nobody_a_message() {
+fn inputs_between_the_parts_of_a_call_lose_no_message() {
     let mut all = PartsReport::default();
     for seed in 0..40 {
         let done = run(seed).unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));

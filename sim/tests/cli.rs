@@ -67,7 +67,7 @@ fn a_broken_guarantee_ends_with_1_and_its_steps_are_shown() {
 }
 
 #[test]
-fn what_never_comes_right_ends_with_2() {
+fn a_broken_liveness_guarantee_ends_with_2() {
     let text = "setup conns=1 rooms=1 users=0 overlooked=G2+G3+G4+G5+G6+G7+G8+P1\nenter 0 1\nvanish 0\nheal\n";
     let stays = file("stays.trace", text);
     let stays = stays.to_str().expect("a path");
@@ -76,7 +76,7 @@ fn what_never_comes_right_ends_with_2() {
 }
 
 #[test]
-fn what_does_not_repeat_ends_with_4() {
+fn nondeterminism_ends_with_4() {
     // This subject does every third turn of its process in another order, so two runs of five turns are never alike.
     let text = "setup conns=2 rooms=1 users=0\naccept 0 json 0\naccept 1 json 0\nupgrade 1\nupgrade 0\n\
                 advance little\nadvance little\nadvance due\n";
@@ -114,7 +114,7 @@ fn a_trace_that_is_stored_is_not_stored_again() {
 }
 
 #[test]
-fn a_seeded_defect_is_told_by_a_short_trace() {
+fn a_seeded_defect_is_shown_by_a_short_trace() {
     let world = "proved minimal in this world";
     let parts = ["found G4 by seed ", "^ G4", "repeat: ", "--subject seeded:an_event_that_is_told_twice", world];
     ends(&["hunt", "seeded:an_event_that_is_told_twice"], 0, &parts);
@@ -131,8 +131,8 @@ fn a_trace_is_made_short_and_saved_with_the_command_that_repeats_it() {
         "saved:  ",
     ];
     ends(&words, 1, &parts);
-    let (_, told) = parlor_sim(&words);
-    let saved = told.lines().find_map(|line| line.strip_prefix("saved:  ")).expect("the file is named");
+    let (_, output) = parlor_sim(&words);
+    let saved = output.lines().find_map(|line| line.strip_prefix("saved:  ")).expect("the file is named");
     ends(&["replay", saved, "--subject", "v0"], 1, &["G3: No empty room"]);
 }
 
@@ -163,7 +163,7 @@ fn bad_usage_ends_with_64() {
 }
 
 #[test]
-fn what_a_command_does_not_read_it_does_not_take() {
+fn a_command_refuses_flags_that_it_does_not_read() {
     for (words, refusal) in [
         (&["--seeds", "20", "--subject", "v0"][..], "a random run does not take --subject; it takes --seed, --seeds, "),
         (&["canary", "--driver"], "canary does not take --driver; it takes --seeds, --seed, --steps"),
@@ -184,7 +184,7 @@ fn what_a_command_does_not_read_it_does_not_take() {
 }
 
 #[test]
-fn what_is_out_of_bounds_is_told_with_its_bounds() {
+fn a_value_out_of_bounds_is_an_error_that_names_the_bounds() {
     for (words, refusal) in [
         (&["--seeds", "0"][..], "--seeds is 0, but must be at least 1 and at most "),
         (&["--steps", "99999999999"], "--steps is 99999999999, but must be at least 0 and at most 1000000"),
@@ -198,7 +198,7 @@ fn what_is_out_of_bounds_is_told_with_its_bounds() {
 }
 
 #[test]
-fn what_is_missing_is_asked_for() {
+fn a_missing_argument_is_an_error_that_names_it() {
     for (words, missing) in [
         (&["hunt"][..], "hunt wants to know in what: it is v0, v1, parlor, seeded, or seeded: with a name"),
         (&["replay"], "replay wants the file of a trace first, or - for standard input"),
@@ -245,10 +245,10 @@ fn a_search_that_does_not_end_is_not_a_broken_guarantee() {
 fn every_find_of_a_hunt_is_repeated_by_the_command_it_prints() {
     let mut repeated = 0;
     for subject in ["v0", "v1"] {
-        let (_, told) = parlor_sim(&["hunt", subject]);
+        let (_, output) = parlor_sim(&["hunt", subject]);
         let guarantees =
-            told.lines().filter_map(|line| line.strip_prefix("   ")?.split_once(": ")).map(|(name, _)| name);
-        let repeats = told.lines().filter_map(|line| line.trim().strip_prefix("repeat    echo \""));
+            output.lines().filter_map(|line| line.strip_prefix("   ")?.split_once(": ")).map(|(name, _)| name);
+        let repeats = output.lines().filter_map(|line| line.trim().strip_prefix("repeat    echo \""));
         for (guarantee, repeat) in guarantees.filter(|name| name.starts_with('G')).zip(repeats) {
             let (trace, command) = repeat.split_once("\" | cargo run --release -p parlor-sim -- ").expect("a pipe");
             let (status, text) = read_from(&command.split(' ').collect::<Vec<_>>(), trace);
@@ -261,7 +261,7 @@ fn every_find_of_a_hunt_is_repeated_by_the_command_it_prints() {
 }
 
 #[test]
-fn whoever_stops_reading_ends_the_program_and_it_says_nothing() {
+fn a_closed_standard_output_ends_the_program_silently() {
     let mut child = program(&["--seeds", "20", "--seed", "1", "--steps", "20"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -274,7 +274,7 @@ fn whoever_stops_reading_ends_the_program_and_it_says_nothing() {
 }
 
 #[test]
-fn an_input_of_a_fuzzer_is_told_in_full() {
+fn an_input_of_a_fuzzer_is_printed_in_full() {
     for (target, parts) in [
         ("transitions", &["setup conns=", "at 1000000000 ns: accept "][..]),
         ("wire_decode", &["a body of the API's publish: \"{}\""]),
@@ -300,21 +300,21 @@ fn an_input_of_a_fuzzer_is_told_in_full() {
 }
 
 #[test]
-fn an_input_that_is_a_trace_is_told_as_one() {
+fn a_fuzz_input_of_actions_is_printed_as_a_trace() {
     let bytes: Vec<u8> = (0..28).map(|_| 0).chain((0..80_u8).map(|byte| byte.wrapping_mul(7))).collect();
     let path = file("trace-of-bytes", "");
     std::fs::write(&path, &bytes).expect("there is a place for it");
     for target in ["actions", "driver"] {
-        let (status, told) = parlor_sim(&["fuzz", target, path.to_str().expect("a path")]);
-        assert_eq!(status, Some(0), "{told}");
-        assert_eq!(told.strip_suffix("clean\n"), Some(fuzz::trace(&bytes).to_string().as_str()));
-        let trace = told.strip_suffix("clean\n").expect("it is clean");
+        let (status, output) = parlor_sim(&["fuzz", target, path.to_str().expect("a path")]);
+        assert_eq!(status, Some(0), "{output}");
+        assert_eq!(output.strip_suffix("clean\n"), Some(fuzz::trace(&bytes).to_string().as_str()));
+        let trace = output.strip_suffix("clean\n").expect("it is clean");
         assert_eq!(read_from(&["replay", "-"], trace).0, Some(0), "{trace}");
     }
 }
 
 #[test]
-fn what_is_called_proved_was_searched_to_its_length() {
+fn a_proved_trace_was_searched_to_its_length() {
     let twice = "accept 0 json 0; lose 0 eof; ".repeat(6);
     let trace = format!("setup conns=1 rooms=1; {twice}");
     let subject = "seeded:a_user_who_outlives_the_connections";

@@ -14,7 +14,7 @@ use parlor_sim::world::trace::Trace;
 const SEEDS: u64 = 100;
 
 #[test]
-fn the_driver_hands_in_what_has_happened_and_writes_what_waits() {
+fn the_driver_reports_events_and_writes_waiting_frames() {
     let mut goals = Goals::default();
     for seed in 0..SEEDS {
         let options = Options::draw(seed, 300);

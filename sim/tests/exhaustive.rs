@@ -153,7 +153,7 @@ fn a_plain_client_and_a_log_of_one() {
 }
 
 #[test]
-fn two_who_watch_and_one_who_tells_late() {
+fn presence_in_json_and_plain() {
     is_pinned_with(
         &Scope::presence(2, 4),
         &[Goal::SawJoin, Goal::SawLeave, Goal::Renamed, Goal::PresenceRead],
@@ -180,7 +180,7 @@ fn a_search_by_name_finds_the_same() {
 
 /// A search goes no further where it takes a state for one that it knows: so that one must go on in the same way.
 #[test]
-fn states_that_are_taken_for_one_have_one_future() {
+fn states_that_are_treated_as_equal_have_equal_successors() {
     for (name, scope, least) in [
         ("plain rooms", Scope::rooms(ScopeProtocol::Plain, 1, 2, 1, 2), 100),
         ("two plain clients", Scope::rooms(ScopeProtocol::Plain, 2, 1, 1, 1), 1000),
@@ -206,18 +206,18 @@ fn a_cap_is_a_failure() {
 }
 
 #[test]
-fn a_search_says_where_it_is() {
-    let mut told = Vec::new();
+fn a_search_reports_its_progress() {
+    let mut reports = Vec::new();
     let mut tell = |found: &Explored, waiting| {
-        told.push((found.states, waiting, found.progress(waiting, Duration::from_secs(1))));
+        reports.push((found.states, waiting, found.progress(waiting, Duration::from_secs(1))));
     };
     let found = explore_watched::<Shard>(&Scope::rooms(ScopeProtocol::Plain, 1, 1, 1, 1), &mut tell).expect("clean");
-    assert_eq!(told.len(), found.states, "once for each");
-    let (states, waiting, line) = told.last().expect("there is one");
+    assert_eq!(reports.len(), found.states, "once for each");
+    let (states, waiting, line) = reports.last().expect("there is one");
     assert_eq!((*states, *waiting), (found.states, 0), "at the end nothing waits");
     assert!(
         line.starts_with(&format!("{states} states, 0 of them to be gone on from, depth {}, ", found.depth)),
         "{line}"
     );
-    assert!(told[0].1 > 0, "at the beginning something does");
+    assert!(reports[0].1 > 0, "at the beginning something does");
 }

@@ -52,7 +52,7 @@ fn a_membership_that_outlives_its_token() {
 }
 
 #[test]
-fn a_member_whom_others_want_there_when_its_token_ends() {
+fn a_membership_with_another_reason_when_its_token_ends() {
     reaches(
         Goal::StayedForOthers,
         "setup users=1 expiry_grace=0 token_leeway=0
@@ -70,7 +70,7 @@ fn a_member_whom_others_want_there_when_its_token_ends() {
 }
 
 #[test]
-fn a_client_that_is_put_into_a_room_when_it_has_read() {
+fn a_client_that_joins_a_room_after_it_has_read() {
     let behind = "setup users=1
         accept 0 json 1
         upgrade 0
@@ -180,7 +180,7 @@ const TWO_OF_ONE: &str = "setup conns=3 rooms=3 users=2
         flush";
 
 #[test]
-fn one_connection_of_a_user_is_meant_by_its_id() {
+fn one_connection_of_a_user_is_selected_by_its_id() {
     for (goal, more) in [
         (Goal::MeantOne, "api-disconnect-some 0 session 4999"),
         (Goal::ChosenCode, "api-disconnect-some 0 session-alone 3000"),
@@ -195,7 +195,7 @@ fn one_connection_of_a_user_is_meant_by_its_id() {
 }
 
 #[test]
-fn lists_come_in_parts_that_follow_each_other() {
+fn lists_come_in_successive_parts() {
     for (goal, more) in [
         (Goal::ListedInParts, "api-list connections-first 0 0"),
         (Goal::ListedOn, "api-list connections-first 0 0\nlose 0 reset\napi-list connections-next 0 0"),
@@ -208,7 +208,7 @@ fn lists_come_in_parts_that_follow_each_other() {
 }
 
 #[test]
-fn what_was_missed_in_several_rooms_comes_at_once() {
+fn recoveries_of_several_rooms_are_sent_together() {
     let plain = "setup conns=2 rooms=3
         enter 0 7
         api-broadcast small
@@ -253,7 +253,7 @@ fn a_text_that_is_larger_than_a_message_may_be() {
 }
 
 #[test]
-fn a_token_that_says_what_others_cannot_read() {
+fn a_token_with_an_info_that_others_cannot_read() {
     reaches(
         Goal::UnreadableToken,
         "setup users=1

@@ -35,12 +35,12 @@ fn are_found<S: Subject + Clone>(defects: &[HistoricDefect], finds: &[Find]) {
 }
 
 #[test]
-fn before_the_fix() {
+fn the_known_defects_are_found_before_the_fix() {
     are_found::<V0>(&hunt::v0(), &[GHOST, CLOSED_HANDLE, EMPTY_ROOM, CHANGED_SET]);
 }
 
 #[test]
-fn after_the_fix() {
+fn the_known_defects_are_found_after_the_fix() {
     are_found::<V1>(&hunt::v1(), &[GHOST, CLOSED_HANDLE, STALE_USER, CHANGED_DICT, KEY_ERROR]);
 }
 
@@ -75,7 +75,7 @@ fn replay<S: Subject + Clone>(setup: &str, actions: &str) -> RunReport {
 /// Two of the four went: the room that stayed empty is gone, though its own line ends in a `KeyError`, and a set that
 /// changes during a send is no matter any more.
 #[test]
-fn what_the_fix_has_fixed() {
+fn fixed_defects_are_not_found_after_the_fix() {
     let setup = "setup conns=3 rooms=1 users=0 history_messages=0 log_memory=0";
     let (_, failure) = replay::<V1>(setup, EMPTY_ROOM.1).failure.expect("the KeyError");
     assert_eq!(failure.guarantee, Guarantee::G10);
@@ -86,7 +86,7 @@ fn what_the_fix_has_fixed() {
 /// Where nothing goes wrong they do all that the reference model wants of them, so that what it finds is theirs and not the
 /// harness's.
 #[test]
-fn on_a_good_day_both_do_what_parlor_does() {
+fn without_faults_the_historic_subjects_match_the_reference_model() {
     let setup = "setup conns=3 rooms=2 users=2 history_messages=0 log_memory=0";
     let day = "enter 0 1; enter 1 1; api-publish 0 small; write 0 all; write 1 all; api-publish-user 1 small; \
                write 1 half; write 1 all; api-send 0 small; write 0 all; enter 2 2; api-publish-all small; \
@@ -101,7 +101,7 @@ fn on_a_good_day_both_do_what_parlor_does() {
 
 /// What is printed is enough to understand a defect by.
 #[test]
-fn a_find_is_told_step_by_step() {
+fn a_found_defect_is_printed_step_by_step() {
     let defects = hunt::v0();
     let (text, found) = hunt::tell::<V0>("v0", &defects);
     assert_eq!(found, defects.len(), "{text}");
@@ -118,7 +118,7 @@ fn a_find_is_told_step_by_step() {
         "   repeat    echo \"setup conns=3 rooms=1 users=0 ids_repeat=1 messages=1 history_messages=0 log_memory=0; enter 0 1; enter 1 1; \
          api-publish 0 small; enter 2 1; write 0 all\" | cargo run --release -p parlor-sim -- replay - --subject v0",
     ] {
-        assert!(text.lines().any(|told| told == line), "{line:?} is not in\n{text}");
+        assert!(text.lines().any(|seen| seen == line), "{line:?} is not in\n{text}");
     }
     let (_, none) = hunt::tell::<Shard>("parlor", &defects[..1]);
     assert_eq!(hunt::count("parlor", none, 1), "parlor: none of the 1 defects found, as it should be");
@@ -126,7 +126,7 @@ fn a_find_is_told_step_by_step() {
 
 /// An entrance is an action like every other, with a text and without a user where there are none.
 #[test]
-fn a_client_enters_at_one_stroke() {
+fn enter_is_one_action_with_and_without_users() {
     for (setup, users) in [("setup users=0", 0), ("setup users=1", 1)] {
         let setup: Setup = setup.parse().expect("a setup");
         let actions = ["enter 0 1", "enter 3 2", "enter 0 1"].map(|text| text.parse().expect("an action"));

@@ -83,8 +83,8 @@ fn the_reference_model_foresees_nothing_from_the_counts_or_phases_of_the_subject
         }
     }
     assert!(!source("foresee.rs").contains("outcome."), "it is handed on");
-    let told = source("choices.rs");
-    let read: Vec<&str> = told.match_indices("outcome.").map(|(at, _)| rest_of_path(&told[at..])).collect();
+    let choices = source("choices.rs");
+    let read: Vec<&str> = choices.match_indices("outcome.").map(|(at, _)| rest_of_path(&choices[at..])).collect();
     assert!(
         read.iter().all(|path| path.starts_with("outcome.effects.") || path.starts_with("outcome.after.logs.")),
         "{read:?}"

@@ -29,12 +29,12 @@ fn stay_whole<S: Subject>(folder: &str, subject: &str) {
 }
 
 #[test]
-fn what_was_broken_once_stays_whole() {
+fn stored_traces_of_fixed_defects_pass() {
     stay_whole::<Shard>("tests/regressions", "parlor");
 }
 
 #[cfg(feature = "driver")]
 #[test]
-fn what_was_broken_once_with_the_driver_stays_whole() {
+fn stored_traces_of_fixed_driver_defects_pass() {
     stay_whole::<parlor_sim::subjects::hosted::Hosted>("tests/regressions/driver", "driver");
 }

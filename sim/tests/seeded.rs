@@ -87,7 +87,7 @@ fn every_stored_trace_is_of_a_seeded_defect() {
 }
 
 #[test]
-fn each_guarantee_is_broken_by_one() {
+fn each_guarantee_is_broken_by_a_seeded_defect() {
     // C1 is about a batch of runs, not about what the subject does.
     for guarantee in Guarantee::ALL.iter().filter(|guarantee| **guarantee != Guarantee::C1) {
         assert!(all().any(|seeded| seeded.breaks[0] == *guarantee), "{guarantee}");

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let mut inbound = Inbound::default();
             inbound.wait("1".into(), &Limits::default()).expect("there is room");

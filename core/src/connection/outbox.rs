@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let mut refused = refused();
             let mut outbox = Outbox::default();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let frame = Frame::text("abc");
         let make = || {
             let mut refused = RefusedFrames::new(Keys(1, 2));

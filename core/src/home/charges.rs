@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let both = shared("22");
             let retained = [draft("1"), both.clone(), both];

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let mut fullness = Fullness::default();
             [4, 5, 1].into_iter().zip(0..).for_each(|(bytes, log)| fullness.set(log, bytes));

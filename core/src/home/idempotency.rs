@@ -77,7 +77,7 @@ mod tests {
     use crate::testing::audit_finds;
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let limits = Limits { idempotency_keys: 2, ..Limits::default() };
             let mut keys = Idempotency::new(Keys(1, 2));

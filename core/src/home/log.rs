@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         fn bounded(history_messages: usize, history_bytes_per_room: usize) -> Config {
             Config::from(Limits { history_messages, history_bytes_per_room, ..Limits::default() })
         }

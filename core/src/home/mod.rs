@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         audit_finds(
             busy,
             |(home, config)| home.audit(config),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn it_finds_what_is_wrong_with_a_hub() {
+    fn the_audit_reports_each_broken_invariant_of_a_hub() {
         audit_finds(
             busy,
             Hub::audit,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn it_finds_what_is_wrong_with_a_connection() {
+    fn the_audit_reports_each_broken_invariant_of_a_connection() {
         audit_finds(
             busy,
             Hub::audit,

@@ -415,7 +415,7 @@ mod tests {
 
     /// A home on another node would leave joins under way for longer than a turn.
     #[test]
-    fn who_leaves_one_room_is_still_waited_for_in_another() {
+    fn leaving_one_room_keeps_the_pending_join_of_another() {
         let config = Rc::new(Config::default());
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
         let conn = accept_from_loopback(&mut hub, &config, 1, "/ws?room=a&room=b");

@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_there_from_its_first_member_to_its_last() {
+    fn a_room_exists_from_its_first_member_to_its_last() {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_that_was_given_up_is_not_confirmed() {
+    fn a_cancelled_join_is_not_confirmed() {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn leaving_keeps_every_index_of_those_who_stay() {
+    fn leaving_keeps_every_index_of_the_remaining_members() {
         let mut registry = registry();
         for (number, (slot, room)) in
             [(0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "b"), (2, "a")].into_iter().enumerate()
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn its_audit_finds_what_is_wrong() {
+    fn the_audit_reports_each_broken_invariant() {
         let make = || {
             let mut registry = registry();
             join(&mut registry, 0, "a", 1);

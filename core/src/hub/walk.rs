@@ -93,7 +93,7 @@ mod tests {
     use alloc::vec;
 
     #[test]
-    fn parts_that_follow_each_other_have_each_item_once() {
+    fn successive_parts_of_a_list_have_each_item_once() {
         let part = |limit, after| {
             let mut found = Found::new(limit);
             [5, 3, 9, 1, 7].iter().filter(|key| **key > after).for_each(|key| found.add(key, 1));

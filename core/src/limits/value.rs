@@ -89,7 +89,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn a_time_is_written_as_settings_take_it() {
+    fn a_duration_is_displayed_in_the_form_that_settings_accept() {
         for (nanos, text) in [
             (0, "0s"),
             (25_000_000_000, "25s"),

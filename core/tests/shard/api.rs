@@ -61,7 +61,7 @@ fn tags_travel_beside_the_payload() {
 }
 
 #[test]
-fn a_user_is_disconnected_everywhere_but_where_it_is_spared() {
+fn disconnecting_a_user_keeps_the_whitelisted_connections() {
     let mut world = world();
     let conns: Vec<_> = (0..3)
         .map(|_| {
@@ -87,7 +87,7 @@ fn a_user_is_disconnected_everywhere_but_where_it_is_spared() {
 }
 
 #[test]
-fn what_was_published_before_a_disconnect_is_delivered_whatever_its_code() {
+fn publications_before_a_disconnect_are_delivered_for_every_code() {
     for code in [3000, 3005, 3008, 3100, 3499, 3500, 3503, 3999, 4000, 4500, 4999] {
         let mut world = world();
         let conn = world.plain("/ws/a");
@@ -125,7 +125,7 @@ fn ends_are_counted_by_cause_however_many_codes_there_are() {
 }
 
 #[test]
-fn who_and_what_is_there_can_be_asked() {
+fn members_rooms_and_connections_can_be_listed() {
     let mut world = world();
     let a = world.open("/ws/x?token=t");
     world.prove(Claims { channels: vec!["y1".into()], ..claims("ada") });
@@ -151,7 +151,7 @@ fn who_and_what_is_there_can_be_asked() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn an_invalid_call_is_answered_with_the_reason() {
     let limits = Limits { publication_bytes: 8, room_name_bytes: 4, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let cases = [
@@ -225,7 +225,7 @@ fn integers_may_have_a_fraction_of_zero_and_objects_are_no_arrays() {
 }
 
 #[test]
-fn an_idempotency_key_may_have_just_so_many_bytes() {
+fn an_idempotency_key_is_bounded_by_idempotency_key_bytes() {
     let mut world = with(Limits { idempotency_key_bytes: 4, ..Limits::default() }, Rules::open());
     let mut publish =
         |key: &str| world.api("publish", &json!({"channel": "a", "data": 1, "idempotency_key": key}).to_string());
@@ -234,7 +234,7 @@ fn an_idempotency_key_may_have_just_so_many_bytes() {
 }
 
 #[test]
-fn an_id_that_nobody_can_have_names_nobody() {
+fn an_impossible_client_or_session_id_selects_no_connection() {
     let mut world = world();
     let (conn, connected) = world.json_with(claims("ada"));
     let session = connected["connect"]["session"].as_str().expect("a session").to_owned();
@@ -273,8 +273,8 @@ fn an_empty_filter_is_none() {
         let channels = world.api("channels", &pattern.to_string());
         assert_eq!(channels["result"]["channels"].as_object().map(|all| all.len()), Some(2), "{pattern}");
     }
-    for nobody in [r#"{"user":"ada","client":""}"#, r#"{"user":"ada","client":null,"session":""}"#] {
-        let body = nobody.replace('}', r#","expire_at":null}"#);
+    for selection in [r#"{"user":"ada","client":""}"#, r#"{"user":"ada","client":null,"session":""}"#] {
+        let body = selection.replace('}', r#","expire_at":null}"#);
         assert_eq!(world.api("refresh", &body), json!({"result": {}}), "{body}");
     }
 }

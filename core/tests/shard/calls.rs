@@ -49,7 +49,7 @@ fn a_pattern_is_no_longer_than_a_name() {
 }
 
 #[test]
-fn what_is_read_fits_the_answer_or_is_refused() {
+fn a_read_that_does_not_fit_the_answer_is_refused() {
     let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     for number in 0..4 {
         world.plain(&format!("/ws?room=a&room={number}{}", "x".repeat(100)));
@@ -80,7 +80,7 @@ fn what_is_read_fits_the_answer_or_is_refused() {
 }
 
 #[test]
-fn an_answer_has_exactly_as_many_bytes_as_it_may_have() {
+fn an_answer_may_have_exactly_api_reply_bytes() {
     // Found by what is said of it: a byte less, and the same call is refused.
     let ask = |most: usize, method: &str| {
         let mut world = with(Limits { api_reply_bytes: most, ..Limits::default() }, Rules::open());
@@ -99,7 +99,7 @@ fn an_answer_has_exactly_as_many_bytes_as_it_may_have() {
 }
 
 #[test]
-fn room_for_the_answer_to_a_write_is_kept_before_it_is_done() {
+fn a_write_is_done_only_if_its_answer_fits() {
     let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     let rooms = |count: usize| json!({"channels": vec!["a"; count], "data": 1}).to_string();
     refused(&world.api("broadcast", &rooms(10)), "api_reply_bytes");
@@ -109,7 +109,7 @@ fn room_for_the_answer_to_a_write_is_kept_before_it_is_done() {
 }
 
 #[test]
-fn the_answer_to_a_batch_is_bounded_however_much_of_it_is_refused() {
+fn the_answer_to_a_batch_is_bounded_for_any_number_of_refusals() {
     let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     let publish = json!({"publish_user": {"user": "u", "data": 1}});
     let parts = batch(&mut world, &json!(vec![publish; 1000]));
@@ -118,7 +118,7 @@ fn the_answer_to_a_batch_is_bounded_however_much_of_it_is_refused() {
 }
 
 #[test]
-fn from_the_first_part_that_does_not_fit_nothing_is_done() {
+fn after_the_first_part_that_does_not_fit_no_part_is_done() {
     let mut world = with(Limits { api_reply_bytes: 1000, ..Limits::default() }, Rules::open());
     world.api("publish", &json!({"channel": "long", "data": "y".repeat(900)}).to_string());
     let publish = json!({"publish": {"channel": "a", "data": 1}});
@@ -169,7 +169,7 @@ fn pages(world: &mut World, method: &str, field: &str, mut between: impl FnMut(&
 }
 
 #[test]
-fn a_list_in_parts_has_what_is_there_throughout_exactly_once() {
+fn a_list_in_parts_has_each_lasting_item_exactly_once() {
     let mut world = world();
     let rooms = ["b", "d", "f", "h", "ä"];
     for room in rooms {
@@ -193,7 +193,7 @@ fn a_list_in_parts_has_what_is_there_throughout_exactly_once() {
 }
 
 #[test]
-fn a_part_that_cannot_be_is_refused() {
+fn an_impossible_part_of_a_list_is_refused() {
     let mut world = world();
     assert_eq!(world.api("connections", r#"{"cursor":"x"}"#)["error"]["code"], 107);
     for body in [r#"{"limit":0}"#, r#"{"limit":1001}"#, r#"{"limit":-1}"#, r#"{"cursor":7}"#] {

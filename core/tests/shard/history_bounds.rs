@@ -58,7 +58,7 @@ fn bounded(history_bytes: usize) -> World {
 }
 
 #[test]
-fn a_member_who_fills_the_history_loses_its_own_and_stops_nobody() {
+fn a_member_that_fills_the_history_evicts_only_its_own_room() {
     let limits = Limits {
         history_bytes: 64_000,
         history_bytes_per_room: 4_000,
@@ -99,7 +99,7 @@ fn a_member_who_fills_the_history_loses_its_own_and_stops_nobody() {
 }
 
 #[test]
-fn a_room_retains_so_many_bytes_and_gives_up_its_own_oldest() {
+fn a_room_over_history_bytes_per_room_drops_its_oldest_publications() {
     let mut world = with(Limits { history_bytes_per_room: 100, ..Limits::default() }, Rules::open());
     publish(&mut world, "other", 1, 90);
     for number in 1..=4 {
@@ -127,7 +127,7 @@ fn a_payload_that_several_rooms_retain_counts_once() {
 }
 
 #[test]
-fn what_several_rooms_retain_goes_when_the_last_of_them_gives_it_up() {
+fn a_shared_payload_is_freed_when_the_last_room_drops_it() {
     let mut world = bounded(1000);
     broadcast(&mut world, &["a", "b"], 1, 600);
     publish(&mut world, "c", 2, 500);
@@ -136,7 +136,7 @@ fn what_several_rooms_retain_goes_when_the_last_of_them_gives_it_up() {
 }
 
 #[test]
-fn the_fullest_room_gives_up_its_oldest_first() {
+fn the_fullest_room_drops_its_oldest_publication_first() {
     let mut world = bounded(1000);
     for (room, number, bytes) in [("small", 1, 200), ("large", 2, 300), ("large", 3, 300), ("medium", 4, 200)] {
         publish(&mut world, room, number, bytes);
@@ -149,7 +149,7 @@ fn the_fullest_room_gives_up_its_oldest_first() {
 }
 
 #[test]
-fn what_finds_no_place_is_delivered_and_takes_what_was_there_along() {
+fn a_publication_too_large_to_retain_is_delivered_and_clears_the_log() {
     for limits in [
         Limits { history_bytes: 100, ..Limits::default() },
         Limits { history_bytes_per_room: 100, ..Limits::default() },
@@ -174,7 +174,7 @@ fn what_finds_no_place_is_delivered_and_takes_what_was_there_along() {
 }
 
 #[test]
-fn what_finds_no_place_and_nobody_makes_no_log_and_displaces_none() {
+fn a_publication_too_large_to_retain_in_an_empty_room_makes_no_log() {
     let nowhere = json!({"offset": 0, "epoch": ""});
     let limits = Limits { history_bytes: 100, logs: 2, connections: 1, ..Limits::default() };
     let mut world = with(limits, Rules::open());
@@ -195,7 +195,7 @@ fn what_finds_no_place_and_nobody_makes_no_log_and_displaces_none() {
 }
 
 #[test]
-fn who_has_missed_what_found_no_place_is_told() {
+fn missing_a_publication_that_was_too_large_to_retain_is_a_gap() {
     let mut world = with(Limits { history_bytes: 100, ..Limits::default() }, Rules::open());
     let member = world.open("/ws/a?greeting=off&positions=on");
     let at = world.read_json(member).remove(0);
@@ -207,7 +207,7 @@ fn who_has_missed_what_found_no_place_is_told() {
 }
 
 #[test]
-fn the_log_that_was_idle_for_the_longest_goes_and_no_other() {
+fn only_the_log_that_was_idle_longest_is_evicted() {
     let mut world = with(Limits { logs: 3, connections: 1, ..Limits::default() }, Rules::open());
     for (number, room) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
         publish(&mut world, room, number, 10);
@@ -223,7 +223,7 @@ fn the_log_that_was_idle_for_the_longest_goes_and_no_other() {
 }
 
 #[test]
-fn joining_and_leaving_rooms_costs_no_log_its_place() {
+fn joining_and_leaving_rooms_evicts_no_log() {
     let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 10);
     publish(&mut world, "b", 2, 10);
@@ -301,7 +301,7 @@ fn recount(world: &World) -> usize {
 }
 
 #[test]
-fn what_is_retained_is_bounded_counted_once_and_taken_from_the_fullest() {
+fn retained_bytes_are_bounded_counted_once_and_taken_from_the_fullest_room() {
     const MOST: usize = 1500;
     for seed in 0..60 {
         let mut draws = Draws(seed);
@@ -338,7 +338,7 @@ fn what_is_retained_is_bounded_counted_once_and_taken_from_the_fullest() {
 }
 
 #[test]
-fn the_same_is_true_of_what_clients_publish_under_a_name() {
+fn retained_bytes_are_bounded_for_publications_with_info() {
     let mut world = bounded(1000);
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}{"id":2,"subscribe":{"channel":"a"}}"#);

@@ -95,7 +95,7 @@ fn errors_have_their_codes() {
 }
 
 #[test]
-fn what_is_not_the_protocol_closes() {
+fn a_message_that_is_not_of_the_protocol_closes() {
     let not_ready = [
         "{",
         "5",
@@ -121,7 +121,7 @@ fn what_is_not_the_protocol_closes() {
 }
 
 #[test]
-fn what_needs_no_answer_gets_none() {
+fn a_message_that_needs_no_reply_gets_none() {
     let mut world = world();
     let conn = world.json();
     world.say(conn, "{}\n{} {\"send\":{\"data\":1}}");
@@ -192,7 +192,7 @@ fn a_token_that_proves_nothing_closes_and_one_that_expired_is_an_error() {
 /// What an SDK has sent behind a `connect` that is refused comes in the same frame, in one of its own before the answer is
 /// written, or after that, as the network will.
 #[test]
-fn what_was_sent_behind_a_refused_connect_is_passed_over() {
+fn commands_behind_a_refused_connect_are_ignored() {
     let subscribe = r#"{"id":2,"subscribe":{"channel":"a"}}"#;
     let behind = [subscribe, r#"{"id":3,"fly":{}}"#, "{}", r#"{"send":{"data":1}}"#];
     let expired = |world: &mut World| world.prove(Claims { exp: Some(1_699_999_990), ..claims("ada") });
@@ -222,7 +222,7 @@ fn what_was_sent_behind_a_refused_connect_is_passed_over() {
 }
 
 #[test]
-fn what_is_not_the_protocol_closes_behind_a_refused_connect_too() {
+fn an_invalid_message_behind_a_refused_connect_closes() {
     for text in ["{", r#"{"subscribe":{"channel":"a"}}"#, r#"{"connect":{}}"#] {
         let mut world = world();
         let conn = world.open("/connection/websocket");
@@ -235,7 +235,7 @@ fn what_is_not_the_protocol_closes_behind_a_refused_connect_too() {
 }
 
 #[test]
-fn a_client_whose_connect_came_too_fast_may_try_again() {
+fn a_rate_limited_connect_may_be_repeated() {
     let client_commands = Rate { per_second: 1, burst: 2 };
     let mut world = with(Limits { client_commands, rooms_per_connection: 1, ..Limits::default() }, Rules::open());
     let conn = world.open("/connection/websocket");
@@ -298,7 +298,7 @@ fn a_token_expires_to_the_millisecond() {
 }
 
 #[test]
-fn a_refresh_for_somebody_else_closes() {
+fn a_refresh_with_the_token_of_another_user_closes() {
     let mut world = world();
     let conn = world.json();
     world.say(conn, r#"{"id":2,"refresh":{"token":"u"}}"#);
@@ -307,7 +307,7 @@ fn a_refresh_for_somebody_else_closes() {
 }
 
 #[test]
-fn pings_keep_their_schedule_and_any_frame_answers_them() {
+fn pings_are_periodic_and_any_frame_answers_them() {
     let mut world = world();
     let conn = world.json();
     world.pass(Duration::from_secs(24));
@@ -327,7 +327,7 @@ fn pings_keep_their_schedule_and_any_frame_answers_them() {
 }
 
 #[test]
-fn a_ping_that_was_late_is_waited_for_before_the_next() {
+fn the_next_ping_waits_for_the_answer_to_a_late_one() {
     let limits = Limits { ping_interval: Duration::from_secs(11), ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.json();
@@ -343,7 +343,7 @@ fn a_ping_that_was_late_is_waited_for_before_the_next() {
 
 /// Were each ping that nobody was there to send gone through, this would take minutes.
 #[test]
-fn a_server_that_slept_for_a_century_sends_one_ping() {
+fn a_long_pause_of_the_server_leads_to_one_ping() {
     let mut world = with(Limits { ping_interval: Duration::from_secs(11), ..Limits::default() }, Rules::open());
     let conn = world.json();
     let intervals = 286_908_509;
@@ -354,7 +354,7 @@ fn a_server_that_slept_for_a_century_sends_one_ping() {
 }
 
 #[test]
-fn websocket_pings_are_sent_where_they_were_asked_for() {
+fn websocket_pings_are_sent_if_the_url_asks_for_them() {
     let mut world = world();
     let conn = world.open("/connection/websocket?cf_ws_frame_ping_pong=true");
     world.say(conn, r#"{"id":1,"connect":{}}"#);

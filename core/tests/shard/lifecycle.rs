@@ -11,7 +11,7 @@ use tungstenite::Message;
 const TABLE: &str = include_str!("../../LIFECYCLE.md");
 
 #[test]
-fn a_turn_knows_how_many_effects_it_has() {
+fn the_length_of_a_turn_is_its_number_of_effects() {
     let mut world = crate::world::world();
     world.open("/ws/a");
     world.open("/ws/b");
@@ -21,7 +21,7 @@ fn a_turn_knows_how_many_effects_it_has() {
 }
 
 #[test]
-fn those_who_come_together_are_not_pinged_together() {
+fn connections_opened_together_are_pinged_at_different_times() {
     let limits = Limits::default();
     let interval = limits.ping_interval;
     let mut world = with(limits, Rules::open());
@@ -227,7 +227,7 @@ fn describe(world: &mut World, conn: ConnId, event: &str) -> String {
 }
 
 #[test]
-fn a_message_that_has_begun_ends_in_time() {
+fn an_unfinished_message_closes_after_message_timeout() {
     type Act = fn(&mut World, ConnId);
     let fragment: Act = |world, conn| world.input(Input::Fragment { conn, bytes: 1 });
     let half: Act = |world, conn| world.input(Input::HalfFrame { conn, bytes: 10 });

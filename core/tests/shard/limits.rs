@@ -12,7 +12,7 @@ fn hits(world: &World, limit: Limit) -> u64 {
 }
 
 #[test]
-fn a_client_that_joins_too_fast_is_told_so_and_stays() {
+fn a_rate_limited_join_is_an_error_and_does_not_close() {
     let client_joins = Rate { per_second: 1, burst: 2 };
     let limits =
         Limits { client_joins, rooms_per_connection: 1, client_refusals: NonZeroUsize::new(1), ..Limits::default() };
@@ -40,7 +40,7 @@ const IDLE_FRAMES: [fn(&mut World, ConnId); 5] = [
 ];
 
 #[test]
-fn frames_come_at_a_rate_whatever_is_in_them() {
+fn frames_of_every_kind_count_for_client_frames() {
     let client_frames = Rate { per_second: 2, burst: 6 };
     let limits = Limits { client_frames, rooms_per_connection: 5, ..Limits::default() };
     for frame in IDLE_FRAMES {
@@ -70,7 +70,7 @@ fn a_client_that_sends_frames_at_the_rate_stays() {
 }
 
 #[test]
-fn what_waits_for_a_token_counts_before_it_is_heard() {
+fn frames_that_wait_for_a_token_count_when_they_arrive() {
     let client_frames = Rate { per_second: 1, burst: 3 };
     let mut world = with(Limits { client_frames, rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let conn = world.open("/connection/websocket");
@@ -101,7 +101,7 @@ fn few_commands(burst: u32) -> Limits {
 }
 
 #[test]
-fn commands_come_at_a_rate() {
+fn commands_are_limited_by_client_commands() {
     let mut world = with(few_commands(3), Rules::open());
     let conn = world.json();
     for _ in 0..2 {
@@ -125,7 +125,7 @@ fn commands_come_at_a_rate() {
 }
 
 #[test]
-fn publications_come_at_a_rate_of_their_own() {
+fn publications_are_limited_by_client_publishes() {
     let mut world =
         with(Limits { client_publishes: Rate { per_second: 1, burst: 1 }, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
@@ -137,7 +137,7 @@ fn publications_come_at_a_rate_of_their_own() {
 }
 
 #[test]
-fn a_client_that_does_not_slow_down_is_closed() {
+fn a_client_over_client_refusals_is_closed() {
     let mut world = with(few_commands(2), Rules::open());
     let conn = world.json();
     for _ in 0..100 {
@@ -163,7 +163,7 @@ fn a_client_that_does_not_slow_down_is_closed() {
 }
 
 #[test]
-fn the_close_names_the_limit_that_was_in_the_way() {
+fn the_close_reason_names_the_exceeded_limit() {
     let client_publishes = Rate { per_second: 1, burst: 1 };
     let limits = Limits { client_publishes, client_commands: Rate::OFF, ..Limits::default() };
     let mut world = with(limits, Rules::open());
@@ -177,7 +177,7 @@ fn the_close_names_the_limit_that_was_in_the_way() {
 }
 
 #[test]
-fn a_user_has_so_many_connections() {
+fn connections_of_a_user_are_limited_by_connections_per_user() {
     let limits = Limits { connections_per_user: NonZeroUsize::new(1), ..Limits::default() };
     let mut world = with_config(Config { user_limit: UserLimit::Refuse, ..Config::from(limits) });
     let first = world.open("/ws/a?token=t");
@@ -199,7 +199,7 @@ fn a_user_has_so_many_connections() {
 }
 
 #[test]
-fn an_address_has_so_many_connections() {
+fn connections_of_an_address_are_limited_by_connections_per_ip() {
     let mut world = with(Limits { connections_per_ip: NonZeroUsize::new(1), ..Limits::default() }, Rules::open());
     world.address = Some([10, 0, 0, 1].into());
     let first = world.plain("/ws/a");
@@ -216,7 +216,7 @@ fn an_address_has_so_many_connections() {
 }
 
 #[test]
-fn an_address_of_ipv6_is_all_of_its_network() {
+fn an_ipv6_address_counts_as_its_64_network() {
     let rate = Rate { per_second: 1, burst: 2 };
     let mut world = with(Limits { new_connections_per_ip: rate, ..Limits::default() }, Rules::open());
     let mut come = |address: &str| {
@@ -231,7 +231,7 @@ fn an_address_of_ipv6_is_all_of_its_network() {
 }
 
 #[test]
-fn loopback_is_spared_the_rate_of_an_address_where_that_is_said() {
+fn loopback_is_exempt_from_the_address_rate_if_configured() {
     let once = Rate { per_second: 1, burst: 1 };
     let limits = Limits { new_connections_per_ip: once, connections_per_ip: NonZeroUsize::new(3), ..Limits::default() };
     for (spares_loopback, address, passed, limit) in [
@@ -259,7 +259,7 @@ fn where_few_may_come() -> World {
 }
 
 #[test]
-fn what_an_address_is_refused_costs_the_others_nothing() {
+fn refusals_of_one_address_do_not_use_the_common_rate() {
     let mut world = where_few_may_come();
     let passed = (0..100).filter(|_| world.try_accept("/ws/a").is_ok()).count();
     assert_eq!(passed, 1);
@@ -270,7 +270,7 @@ fn what_an_address_is_refused_costs_the_others_nothing() {
 }
 
 #[test]
-fn new_connections_come_at_a_rate() {
+fn new_connections_are_limited_by_their_rate() {
     let mut world = where_few_may_come();
     let conn = world.plain("/ws/a");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::Limit(Limit::NewConnectionsPerIp)));
@@ -396,7 +396,7 @@ fn serves(limits: Limits, what: &str) {
 }
 
 #[test]
-fn no_limit_can_be_set_to_what_makes_a_server_that_does_not_work() {
+fn every_accepted_value_of_a_limit_makes_a_working_server() {
     for limit in Limit::ALL {
         for limits in extremes(*limit) {
             let what = format!("{limit} = {}", limits.value(*limit));
@@ -409,7 +409,7 @@ fn no_limit_can_be_set_to_what_makes_a_server_that_does_not_work() {
 }
 
 #[test]
-fn a_room_name_that_is_too_long_counts_for_its_limit() {
+fn a_too_long_room_name_is_counted_under_its_limit() {
     let mut world = with(Limits { room_name_bytes: 4, ..Limits::default() }, Rules::open());
     let answer = world.api("broadcast", r#"{"channels":["a","12345",""],"data":1}"#);
     assert_eq!(answer["result"]["responses"][1]["error"]["code"], 107);

@@ -20,7 +20,7 @@ fn code(world: &mut World, conn: ConnId, command: &Value) -> Value {
 }
 
 #[test]
-fn a_url_names_no_room_that_could_be_taken_for_another() {
+fn a_url_cannot_name_a_room_with_a_confusable_name() {
     let config = Config::default();
     for char in BAD {
         let coded: String = char.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -33,7 +33,7 @@ fn a_url_names_no_room_that_could_be_taken_for_another() {
 }
 
 #[test]
-fn a_route_leads_to_no_room_that_could_be_taken_for_another() {
+fn a_route_cannot_lead_to_a_room_with_a_confusable_name() {
     for name in bad_names().chain([String::new(), "#a".into()]) {
         let refused = Routes::default().add("/ws/x", &name, None);
         assert!(refused.as_ref().is_err_and(|why| why.contains("name")), "{name:?}: {refused:?}");
@@ -41,7 +41,7 @@ fn a_route_leads_to_no_room_that_could_be_taken_for_another() {
 }
 
 #[test]
-fn a_command_names_no_room_that_could_be_taken_for_another() {
+fn a_command_cannot_name_a_room_with_a_confusable_name() {
     let mut world = world();
     let conn = world.json();
     for (id, name) in (2..).zip(bad_names().chain([String::new()])) {
@@ -77,7 +77,7 @@ fn a_command_without_a_room_is_malformed() {
 }
 
 #[test]
-fn a_token_names_nobody_who_could_be_taken_for_another() {
+fn a_token_cannot_name_a_user_with_a_confusable_name() {
     for name in bad_names() {
         for bad in [claims(&name), Claims { channels: vec![name.clone()], ..claims("ann") }] {
             let mut world = world();
@@ -90,7 +90,7 @@ fn a_token_names_nobody_who_could_be_taken_for_another() {
 }
 
 #[test]
-fn a_backend_names_nothing_that_could_be_taken_for_another() {
+fn a_backend_cannot_use_a_confusable_name() {
     let mut world = world();
     for name in bad_names() {
         for (method, field, more) in [
@@ -119,7 +119,7 @@ fn a_backend_names_nothing_that_could_be_taken_for_another() {
 }
 
 #[test]
-fn nobody_leaves_a_personal_room() {
+fn a_client_cannot_leave_its_personal_room() {
     let mut world = world();
     let (conn, _) = world.json_with(claims("ann"));
     for (method, more) in [("unsubscribe", json!({})), ("sub_refresh", json!({"token": "t"})), ("subscribe", json!({}))]
@@ -135,7 +135,7 @@ fn nobody_leaves_a_personal_room() {
 }
 
 #[test]
-fn infos_may_have_joiners_and_marks() {
+fn an_info_may_contain_joiners_and_direction_marks() {
     let mut world = world();
     let conn = world.open("/connection/websocket");
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);

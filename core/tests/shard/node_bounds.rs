@@ -24,7 +24,7 @@ fn closed(world: &World, cause: CloseCause) -> u64 {
 
 /// One that has taken nothing for longer goes before one that has taken something since; who reads is asked for nothing.
 #[test]
-fn what_sockets_refuse_is_bounded_for_the_node() {
+fn bytes_that_sockets_refuse_are_bounded_by_outbox_bytes_total() {
     let limits = Limits {
         outbox_bytes: 1 << 20,
         outbox_bytes_total: 1 << 20,
@@ -60,7 +60,7 @@ fn what_sockets_refuse_is_bounded_for_the_node() {
 }
 
 #[test]
-fn a_frame_that_many_wait_for_counts_once() {
+fn a_frame_in_many_outboxes_counts_once() {
     let limits = Limits { outbox_bytes_total: 1 << 20, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let deaf: Vec<ConnId> = (0..50).map(|_| world.plain("/ws/a")).collect();
@@ -76,7 +76,7 @@ fn a_frame_that_many_wait_for_counts_once() {
 
 /// A socket that was not asked yet has refused nothing, whatever waits for it.
 #[test]
-fn what_nobody_was_offered_closes_nobody() {
+fn frames_that_no_socket_was_offered_close_no_connection() {
     let limits = Limits { outbox_bytes_total: 1 << 20, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..200).map(|n| world.plain(&format!("/ws/own-{n}"))).collect();
@@ -88,7 +88,7 @@ fn what_nobody_was_offered_closes_nobody() {
 }
 
 #[test]
-fn what_is_unfinished_is_bounded_for_the_node() {
+fn unfinished_input_is_bounded_by_inbound_bytes_total() {
     let limits = Limits {
         inbound_bytes_total: 200_000,
         api_body_bytes: 100_000,
@@ -127,7 +127,7 @@ fn what_is_unfinished_is_bounded_for_the_node() {
 }
 
 #[test]
-fn so_many_texts_wait_while_a_token_is_checked() {
+fn messages_that_wait_for_a_token_are_limited_by_waiting_messages() {
     let limits = Limits { waiting_messages: 3, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");

@@ -33,7 +33,7 @@ fn payloads() -> (Vec<String>, Vec<(String, &'static str)>) {
 }
 
 #[test]
-fn what_some_clients_cannot_read_is_published_by_nobody() {
+fn a_payload_that_some_clients_cannot_read_is_refused() {
     let mut world = small();
     let (json, plain) = (world.json(), world.plain("/ws/r"));
     world.say(json, r#"{"id":2,"subscribe":{"channel":"r"}}"#);
@@ -42,14 +42,14 @@ fn what_some_clients_cannot_read_is_published_by_nobody() {
     for (data, words) in &bad {
         world.say(json, &format!(r#"{{"id":3,"publish":{{"channel":"r","data":{data}}}}}"#));
         let reply = &world.read_json(json)[0]["error"];
-        assert!(reply["code"] == 107 && reply["message"].as_str().is_some_and(|told| told.contains(words)), "{reply}");
+        assert!(reply["code"] == 107 && reply["message"].as_str().is_some_and(|text| text.contains(words)), "{reply}");
         world.say(plain, &format!(r#"{{"type":"publish","data":{data},"id":4}}"#));
         let frame = &world.read_json(plain)[0];
         assert_eq!((&frame["type"], &frame["code"], &frame["id"]), (&json!("error"), &json!(107), &json!(4)), "{data}");
         for (method, to) in CALLS {
             let answer = world.api(method, &format!(r#"{{{to}"data":{data}}}"#));
             assert_eq!(answer["error"]["code"], 107, "{method} {data}: {answer}");
-            assert!(answer["error"]["message"].as_str().is_some_and(|told| told.contains(words)), "{answer}");
+            assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains(words)), "{answer}");
         }
     }
     let answer = world.api("history", r#"{"channel":"r","limit":-1}"#);
@@ -71,7 +71,7 @@ const CALLS: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn what_comes_along_with_a_command_can_be_read_by_every_client() {
+fn unreadable_json_beside_a_command_is_refused() {
     for (data, words) in payloads().1 {
         let mut world = small();
         let conn = world.open("/connection/websocket");
@@ -79,7 +79,7 @@ fn what_comes_along_with_a_command_can_be_read_by_every_client() {
             world.say(conn, &format!(r#"{{"id":1,"{command}":{{"channel":"r","data":{data}}}}}"#));
             let reply = &world.read_json(conn)[0]["error"];
             assert!(reply["code"] == 107, "{command}: {reply}");
-            assert!(reply["message"].as_str().is_some_and(|told| told.contains(words)), "{command}: {reply}");
+            assert!(reply["message"].as_str().is_some_and(|text| text.contains(words)), "{command}: {reply}");
             world.say(conn, r#"{"id":2,"connect":{"data":[]}}"#);
             world.read(conn);
         }
@@ -91,7 +91,7 @@ fn what_comes_along_with_a_command_can_be_read_by_every_client() {
 }
 
 #[test]
-fn a_token_with_an_info_that_some_clients_cannot_read_proves_nothing() {
+fn a_token_with_an_info_that_some_clients_cannot_read_is_invalid() {
     for (info, _) in payloads().1 {
         let bad = |claims: Claims| Claims { info: Some(raw(&info)), ..claims };
         let mut world = small();
@@ -125,7 +125,7 @@ fn published(world: &mut World, [json, plain]: [ConnId; 2], member: ConnId, data
 
 #[test]
 fn a_client_publishes_no_frame_that_only_the_server_sends() {
-    let told: Vec<&str> = MessageType::ALL.iter().map(|word| word.text()).chain(["seen"]).collect();
+    let types: Vec<&str> = MessageType::ALL.iter().map(|word| word.text()).chain(["seen"]).collect();
     let routes = routes(&[("/ws/other", "other", Some("seen"))]);
     let limits = Limits { client_publishes: Rate::OFF, client_commands: Rate::OFF, ..Limits::default() };
     let mut world = with_config(Config { routes, ..Config::from(limits) });
@@ -133,7 +133,7 @@ fn a_client_publishes_no_frame_that_only_the_server_sends() {
     world.say(json, r#"{"id":2,"subscribe":{"channel":"r"}}"#);
     world.read(json);
     let (plain, member) = (world.plain("/ws/r"), world.plain("/ws/r"));
-    for word in told {
+    for word in types {
         let first = format!("\\u{:04x}{}", u32::from(word.chars().next().expect("a letter")), &word[1..]);
         for data in [
             format!(r#"{{"type":"{word}"}}"#),
@@ -187,7 +187,7 @@ fn null_is_a_payload_like_any_other() {
 }
 
 #[test]
-fn what_is_asked_for_and_not_done_is_refused_by_name() {
+fn an_unsupported_option_is_refused_by_its_name() {
     let mut world = with(Limits::default(), Rules { presence: Who::Token, ..Rules::open() });
     let conn = world.json();
     let filter = json!({"op": "", "key": "a", "cmp": "eq", "val": "b"});

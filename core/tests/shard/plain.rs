@@ -11,7 +11,7 @@ fn one(world: &mut World, conn: ConnId) -> Value {
 }
 
 #[test]
-fn it_greets_and_delivers_what_was_published_as_it_was() {
+fn a_plain_client_gets_a_greeting_and_unchanged_payloads() {
     let mut world = world();
     let conn = world.open("/ws?room=a&room=b&room=a");
     let greeting = one(&mut world, conn);
@@ -26,7 +26,7 @@ fn it_greets_and_delivers_what_was_published_as_it_was() {
 }
 
 #[test]
-fn it_answers_what_it_is_asked() {
+fn every_plain_command_is_answered() {
     let mut world = with(Limits { publication_bytes: 8, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     let at = "2023-11-14T22:13:20.000Z";
@@ -87,7 +87,7 @@ fn with_several_rooms_a_publication_names_one() {
 }
 
 #[test]
-fn an_event_filter_lets_through_what_it_lists() {
+fn an_event_filter_passes_only_the_types_that_it_lists() {
     let mut world = world();
     let (filtering, all) = (world.plain("/ws/a"), world.plain("/ws/a"));
     world.say(filtering, r#"{"type":"subscribe","events":["up"]}"#);
@@ -120,7 +120,7 @@ fn a_filter_is_bounded() {
 }
 
 #[test]
-fn a_route_may_name_its_own_word() {
+fn a_route_may_replace_the_type_of_the_subscribe_reply() {
     let routes = routes(&[("/ws/pipeline/{id}", "pipeline_{id}", Some("subscription_confirmed"))]);
     let mut world = with_config(Config { routes, ..Config::default() });
     let conn = world.plain("/ws/pipeline/7?greeting=on");
@@ -133,7 +133,7 @@ fn a_route_may_name_its_own_word() {
 }
 
 #[test]
-fn a_token_in_the_url_goes_before_the_greeting() {
+fn a_token_in_the_url_is_checked_before_the_greeting() {
     let mut world = world();
     let conn = world.open("/ws/a?token=t");
     world.say(conn, r#"{"type":"ping"}"#);
@@ -148,7 +148,7 @@ fn a_token_in_the_url_goes_before_the_greeting() {
 }
 
 #[test]
-fn what_waited_for_the_token_is_heard_in_order_one_at_a_time() {
+fn messages_that_waited_for_the_token_are_handled_one_by_one_in_order() {
     let mut world = world();
     let conn = world.open("/ws/a?greeting=off&token=t");
     world.say(conn, r#"{"type":"publish","data":1}"#);
@@ -168,7 +168,7 @@ fn what_waited_for_the_token_is_heard_in_order_one_at_a_time() {
 }
 
 #[test]
-fn a_bad_token_leaves_anonymous_where_that_is_allowed() {
+fn a_bad_token_leaves_the_client_anonymous_if_that_is_allowed() {
     let mut world = world();
     let conn = world.open("/ws/a?token=t");
     world.judge(conn, Err(parlor_core::BadToken::Signature));
@@ -179,7 +179,7 @@ fn a_bad_token_leaves_anonymous_where_that_is_allowed() {
 }
 
 #[test]
-fn where_a_token_is_required_nothing_happens_before_it() {
+fn a_required_token_comes_before_everything_else() {
     let mut world = with(Limits::default(), Rules::closed());
     let conn = world.open("/ws/a");
     assert!(world.read(conn).is_empty());
@@ -220,7 +220,7 @@ fn a_later_token_sets_the_user_once() {
 }
 
 #[test]
-fn rooms_that_a_client_may_not_name_come_with_its_token() {
+fn a_token_grants_rooms_that_the_client_may_not_name() {
     let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::open() });
     let conn = world.open("/ws?room=a&room=b&token=t");
     world.prove(Claims { channels: vec!["a".into()], ..claims("ada") });

@@ -63,7 +63,7 @@ fn a_presence_reply_is_bounded_by_its_list_as_encoded() {
 }
 
 #[test]
-fn those_who_watch_are_told_who_comes_and_goes() {
+fn watchers_receive_joins_and_leaves() {
     let mut world = world();
     let a = user(&mut world, "ada");
     world.say(a, r#"{"id":2,"subscribe":{"channel":"x","join_leave":true}}"#);
@@ -90,7 +90,7 @@ fn those_who_watch_are_told_who_comes_and_goes() {
 }
 
 #[test]
-fn a_plain_client_that_says_who_it_is_is_renamed_in_its_rooms() {
+fn authenticating_renames_a_plain_client_in_its_rooms() {
     let mut world = world();
     let a = world.json();
     world.say(a, r#"{"id":2,"subscribe":{"channel":"x","join_leave":true}}"#);
@@ -108,7 +108,7 @@ fn a_plain_client_that_says_who_it_is_is_renamed_in_its_rooms() {
 }
 
 #[test]
-fn what_a_policy_forbids_is_refused() {
+fn commands_that_a_policy_forbids_are_refused() {
     let policy = Rules { anonymous: true, ..Rules::closed() };
     let mut world = with(Limits::default(), policy);
     let a = world.json();
@@ -127,7 +127,7 @@ fn what_a_policy_forbids_is_refused() {
 }
 
 #[test]
-fn a_rooms_own_token_lets_in_and_says_who_it_is_there() {
+fn a_room_token_allows_a_join_and_sets_the_channel_info() {
     let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::open() });
     let a = user(&mut world, "ada");
     assert_eq!(ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}))["error"]["code"], 103);
@@ -201,7 +201,7 @@ fn a_membership_that_is_renewed_with_an_expired_token_ends_at_once() {
 }
 
 #[test]
-fn a_token_that_renews_counts_whole_while_its_room_is_joined() {
+fn a_renewed_room_token_replaces_the_whole_grant() {
     let mut world = world();
     let a = user(&mut world, "ada");
     let renewal = Claims { channel: Some("x".into()), info: Some(raw("7")), ..claims("ada") };
@@ -216,9 +216,9 @@ fn a_token_that_renews_counts_whole_while_its_room_is_joined() {
     world.say(a, r#"{"id":5,"sub_refresh":{"channel":"x","token":"s"}}"#);
     world.api("unsubscribe", r#"{"user":"ada","channel":"x"}"#);
     world.prove(renewal);
-    let told = world.read_json(a);
-    let reply = told.iter().find(|reply| reply["id"] == 5).expect("an answer");
-    assert_eq!(reply["error"]["code"], 103, "it was taken out meanwhile: {told:?}");
+    let frames = world.read_json(a);
+    let reply = frames.iter().find(|reply| reply["id"] == 5).expect("an answer");
+    assert_eq!(reply["error"]["code"], 103, "it was taken out meanwhile: {frames:?}");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn leaving_a_room_disarms_its_expiry() {
 }
 
 #[test]
-fn a_backend_puts_a_user_into_a_room_and_takes_it_out() {
+fn a_backend_subscribes_and_unsubscribes_a_user() {
     let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let (a, b) = (user(&mut world, "ada"), user(&mut world, "ada"));
     world.api("publish", r#"{"channel":"x","data":1}"#);
@@ -307,7 +307,7 @@ fn a_batch_answers_each_call_under_its_name() {
 }
 
 #[test]
-fn a_batch_runs_one_after_the_other() {
+fn a_batch_runs_its_calls_in_order() {
     let mut world = world();
     let a = user(&mut world, "ada");
     ask(&mut world, a, json!({"id": 2, "subscribe": {"channel": "x"}}));
@@ -321,7 +321,7 @@ fn a_batch_runs_one_after_the_other() {
 }
 
 #[test]
-fn what_changed_while_a_rooms_token_was_checked_counts() {
+fn changes_made_while_a_room_token_is_checked_are_respected() {
     let mut world = with(Limits { rooms_per_connection: 2, ..Limits::default() }, Rules::open());
     let a = user(&mut world, "ada");
     let good = || Claims { channel: Some("x".into()), ..claims("ada") };

@@ -29,7 +29,7 @@ fn offsets(publications: &Value) -> Vec<u64> {
 }
 
 #[test]
-fn a_client_that_comes_back_gets_what_it_missed_and_then_the_rest() {
+fn a_recovering_client_gets_missed_publications_then_new_ones() {
     let mut world = world();
     publish(&mut world, "a", 1, 5);
     let epoch = epoch(&world, "a");
@@ -46,7 +46,7 @@ fn a_client_that_comes_back_gets_what_it_missed_and_then_the_rest() {
 }
 
 #[test]
-fn recovery_succeeds_exactly_when_all_of_it_is_there() {
+fn recovery_succeeds_exactly_if_all_missed_publications_are_retained() {
     let limits = Limits { history_messages: 3, reply_messages: 3, reply_bytes: 72, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     publish(&mut world, "a", 1, 5);
@@ -87,7 +87,7 @@ fn recovery_succeeds_exactly_when_all_of_it_is_there() {
 }
 
 #[test]
-fn a_room_that_never_was_has_nothing_to_recover_but_is_at_its_beginning() {
+fn a_room_without_a_log_recovers_only_from_its_beginning() {
     let mut world = world();
     let reply = subscribe(&mut world, json!({"epoch": "", "offset": 0}));
     assert_eq!(reply["subscribe"]["recovered"], true);
@@ -118,7 +118,7 @@ fn server_side_subscriptions_recover_in_the_connect_reply() {
 }
 
 #[test]
-fn recoveries_that_are_too_much_together_are_left_out_from_the_first_that_does_not_fit() {
+fn after_the_first_recovery_that_does_not_fit_a_reply_none_is_done() {
     let mut world = with(Limits { reply_bytes: 30, ..Limits::default() }, Rules::open());
     for room in ["a", "b", "c"] {
         world.api("publish", &json!({"channel": room, "data": 123}).to_string());
@@ -155,7 +155,7 @@ fn stay(world: &mut World, conn: parlor_core::ConnId, seconds: u64) {
 }
 
 #[test]
-fn a_client_that_was_alone_in_its_room_gets_what_it_missed() {
+fn the_only_member_of_a_room_recovers() {
     for (before, aged, missed) in ALONE {
         for away in [1, 250] {
             let mut world = world();
@@ -178,7 +178,7 @@ fn a_client_that_was_alone_in_its_room_gets_what_it_missed() {
 }
 
 #[test]
-fn a_user_who_was_away_gets_what_came_to_the_personal_room() {
+fn a_user_recovers_the_publications_of_its_personal_room() {
     for (before, aged, missed) in ALONE {
         let mut world = world();
         let conn = world.open("/connection/websocket?cf_ws_frame_ping_pong=true");
@@ -201,7 +201,7 @@ fn a_user_who_was_away_gets_what_came_to_the_personal_room() {
 }
 
 #[test]
-fn a_plain_client_that_was_alone_goes_on_from_where_it_was() {
+fn a_plain_client_that_was_the_only_member_recovers() {
     for (before, aged, missed) in ALONE {
         let mut world = world();
         let conn = world.open("/ws/a?greeting=off&positions=on");
@@ -218,7 +218,7 @@ fn a_plain_client_that_was_alone_goes_on_from_where_it_was() {
 
 /// A page keeps the place of each of its rooms, those that come with its token included.
 #[test]
-fn a_plain_client_goes_on_in_each_of_its_rooms() {
+fn a_plain_client_recovers_in_each_of_its_rooms() {
     let mut world = world();
     for room in ["a:b", "c", "#ada"] {
         publish(&mut world, room, 1, 3);
@@ -240,7 +240,7 @@ fn a_plain_client_goes_on_in_each_of_its_rooms() {
 }
 
 #[test]
-fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
+fn log_memory_counts_from_the_last_use_of_a_log() {
     let limits =
         Limits { history_age: Duration::from_secs(10), log_memory: Duration::from_secs(60), ..Limits::default() };
     let mut world = with(limits, Rules::open());
@@ -270,7 +270,7 @@ fn a_log_is_remembered_from_the_last_thing_that_happened_to_it() {
 }
 
 #[test]
-fn what_a_log_retains_outlives_its_memory() {
+fn retained_publications_keep_a_log_beyond_log_memory() {
     let mut world = with(Limits { log_memory: Duration::ZERO, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     publish(&mut world, "a", 1, 1);
@@ -284,7 +284,7 @@ fn what_a_log_retains_outlives_its_memory() {
 }
 
 #[test]
-fn joining_and_leaving_rooms_displaces_no_log() {
+fn joining_and_leaving_rooms_keeps_every_log() {
     let mut world = with(Limits { logs: 40, connections: 20, ..Limits::default() }, Rules::open());
     (0..40).for_each(|n| publish(&mut world, &format!("kept-{n}"), 1, 1));
     let epochs = |world: &World| -> Vec<String> { (0..40).map(|n| epoch(world, &format!("kept-{n}"))).collect() };
@@ -299,7 +299,7 @@ fn joining_and_leaving_rooms_displaces_no_log() {
 }
 
 #[test]
-fn a_publication_that_leaves_no_trace_makes_no_log() {
+fn a_publication_that_is_not_retained_makes_no_log() {
     let nowhere = json!({"result": {"offset": 0, "epoch": ""}});
     let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "b", 1, 1);
@@ -318,7 +318,7 @@ fn a_publication_that_leaves_no_trace_makes_no_log() {
 }
 
 #[test]
-fn the_log_that_was_idle_for_the_longest_makes_room() {
+fn the_log_that_was_idle_longest_makes_place_for_a_new_one() {
     let mut world = with(Limits { logs: 2, connections: 1, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 1);
     publish(&mut world, "b", 1, 1);
@@ -329,7 +329,7 @@ fn the_log_that_was_idle_for_the_longest_makes_room() {
 }
 
 #[test]
-fn a_quiet_room_can_be_asked_for_by_its_epoch() {
+fn history_since_the_epoch_of_a_room_without_publications_is_empty() {
     let mut world = world();
     let conn = world.json();
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}{"id":3,"unsubscribe":{"channel":"a"}}"#);
@@ -340,7 +340,7 @@ fn a_quiet_room_can_be_asked_for_by_its_epoch() {
 }
 
 #[test]
-fn history_is_read_as_it_is_asked_for() {
+fn history_respects_limit_since_and_reverse() {
     let limits = Limits { history_messages: 5, reply_messages: 4, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     publish(&mut world, "a", 1, 7);
@@ -406,7 +406,7 @@ fn a_history_reply_is_cut_at_the_last_message_that_fits() {
 }
 
 #[test]
-fn history_of_nothing_is_empty_and_without_history_not_available() {
+fn history_of_an_unknown_room_is_empty_and_without_history_unavailable() {
     let mut world = world();
     let empty = json!({"result": {"publications": [], "offset": 0, "epoch": ""}});
     assert_eq!(world.api("history", r#"{"channel":"a","limit":5}"#), empty);
@@ -458,7 +458,7 @@ fn a_plain_client_recovers_by_its_url() {
 }
 
 #[test]
-fn a_plain_client_may_have_the_last_messages_first() {
+fn a_plain_client_may_ask_for_the_last_messages() {
     let mut world = with(Limits { history_messages: 3, ..Limits::default() }, Rules::open());
     publish(&mut world, "a", 1, 5);
     publish(&mut world, "b", 8, 9);
@@ -469,7 +469,7 @@ fn a_plain_client_may_have_the_last_messages_first() {
 }
 
 #[test]
-fn a_filter_does_not_hide_positions_of_what_it_lets_through() {
+fn a_filter_keeps_the_positions_of_passed_publications() {
     let mut world = world();
     let conn = world.plain("/ws/a?greeting=on&positions=off");
     world.say(conn, r#"{"type":"subscribe","events":["e"]}"#);
@@ -525,7 +525,7 @@ fn read_all(world: &mut World, conn: parlor_core::ConnId, most: usize) -> Vec<Va
 }
 
 #[test]
-fn history_of_several_rooms_comes_as_the_client_reads() {
+fn history_of_several_rooms_is_sent_as_the_client_reads() {
     let mut world = narrow();
     let large = "x".repeat(3990);
     for room in ["a", "a", "b", "b", "c", "c"] {
@@ -539,7 +539,7 @@ fn history_of_several_rooms_comes_as_the_client_reads() {
 }
 
 #[test]
-fn whatever_is_retained_is_recovered_however_many_rooms_come_back_at_once() {
+fn recoveries_of_many_rooms_in_one_message_all_succeed() {
     let mut world = world();
     let payload = "x".repeat(60_000);
     let rooms: Vec<String> = (0..32).map(|n| format!("r{n}")).collect();
@@ -559,7 +559,7 @@ fn whatever_is_retained_is_recovered_however_many_rooms_come_back_at_once() {
 }
 
 #[test]
-fn what_a_plain_client_has_missed_in_many_rooms_does_not_close_it_as_slow() {
+fn a_plain_client_that_recovers_many_rooms_is_not_closed_as_slow() {
     let mut world = world();
     let rooms: Vec<String> = (0..20).map(|n| format!("r{n}")).collect();
     for room in &rooms {
@@ -589,7 +589,7 @@ fn behind() -> (World, parlor_core::ConnId) {
 }
 
 #[test]
-fn what_is_published_while_a_client_reads_comes_once_and_in_order() {
+fn publications_during_a_recovery_come_once_and_in_order() {
     let (mut world, conn) = behind();
     assert_eq!(world.api("presence_stats", r#"{"channel":"b"}"#)["result"]["num_clients"], 0, "it is not in b yet");
     publish(&mut world, "a", 101, 101);
@@ -601,7 +601,7 @@ fn what_is_published_while_a_client_reads_comes_once_and_in_order() {
 }
 
 #[test]
-fn what_a_client_says_waits_until_it_is_in_its_rooms() {
+fn commands_wait_until_all_joins_are_done() {
     let (mut world, conn) = behind();
     world.say(conn, r#"{"type":"position"}"#);
     // It reads a message now and then; meanwhile it cannot be heard answering a ping.
@@ -618,7 +618,7 @@ fn what_a_client_says_waits_until_it_is_in_its_rooms() {
 }
 
 #[test]
-fn a_room_that_a_client_waits_to_be_put_into_can_be_taken_away() {
+fn a_waiting_join_can_be_cancelled_by_an_unsubscribe() {
     let (mut world, conn) = behind();
     world.say(conn, r#"{"type":"ping"}"#);
     world.api("unsubscribe", r#"{"user":"ada","channel":"b"}"#);
@@ -628,7 +628,7 @@ fn a_room_that_a_client_waits_to_be_put_into_can_be_taken_away() {
 }
 
 #[test]
-fn a_client_may_ask_for_a_room_that_a_backend_is_putting_it_into() {
+fn a_client_may_subscribe_to_a_room_that_a_backend_is_adding() {
     let mut world = world();
     let (conn, connected) = world.json_with(claims("ada"));
     publish(&mut world, "a", 1, 2);
@@ -647,7 +647,7 @@ fn a_client_may_ask_for_a_room_that_a_backend_is_putting_it_into() {
 }
 
 #[test]
-fn what_a_backend_makes_clients_miss_in_many_rooms_does_not_close_them_as_slow() {
+fn recoveries_that_a_backend_starts_do_not_close_clients_as_slow() {
     let mut world = world();
     let (conn, _) = world.json_with(claims("ada"));
     for n in 0..12 {
@@ -664,7 +664,7 @@ fn what_a_backend_makes_clients_miss_in_many_rooms_does_not_close_them_as_slow()
 }
 
 #[test]
-fn a_server_side_subscription_is_never_refused_for_what_it_missed() {
+fn a_server_side_subscription_succeeds_although_recovery_fails() {
     let mut world = world();
     let conn = world.open("/connection/websocket");
     let subs = json!({"#ada": {"recover": true, "epoch": "gone", "offset": 9, "flag": 2}});
@@ -761,7 +761,7 @@ impl Random {
 /// Sizes, numbers of rooms and bounds at random: the messages of a reply are within its bounds as they are encoded, and one
 /// more would not be; and what comes of it is never a closed connection.
 #[test]
-fn replies_are_within_their_bounds_whatever_is_in_them() {
+fn replies_are_bounded_for_any_content() {
     let between = |text: &str, from: &str, to: &str| {
         let at = text.find(from).expect(from) + from.len();
         text[at..].find(to).expect(to)

@@ -12,7 +12,7 @@ fn name(name: &str) -> RoomName {
 }
 
 #[test]
-fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
+fn pending_joins_of_a_closed_connection_are_undone() {
     let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Rules::open());
     let conn = world.open("/ws?room=a&room=b&token=t&greeting=off");
     world.tokens.pop_front().expect("a token is being checked");
@@ -24,16 +24,16 @@ fn joins_of_somebody_who_is_closed_meanwhile_are_taken_back() {
     world.judge(conn, Err(BadToken::Signature));
     assert_eq!(world.read_close(conn), Some((3008, "slow".into())), "its socket has not taken the pong");
     assert_eq!(world.shard.stats().totals.late_joins, 2);
-    let told: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
+    let changes: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
     let (a, b) = (name("a"), name("b"));
     assert_eq!(
-        told,
+        changes,
         [&Change::Occupied(a.clone()), &Change::Occupied(b.clone()), &Change::Vacated(a), &Change::Vacated(b)]
     );
 }
 
 #[test]
-fn the_last_member_that_dies_during_a_send_takes_the_room_with_it() {
+fn a_room_ends_when_its_last_member_is_closed_by_a_send() {
     let limits = Limits { outbox_frames: 1, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
@@ -66,7 +66,7 @@ fn a_slow_member_is_closed_and_the_others_miss_nothing() {
 }
 
 #[test]
-fn a_half_written_frame_is_finished_before_a_slow_member_is_told() {
+fn a_half_written_frame_is_finished_before_the_close_of_a_slow_member() {
     let limits = Limits { outbox_frames: 2, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
@@ -83,7 +83,7 @@ fn a_half_written_frame_is_finished_before_a_slow_member_is_told() {
 }
 
 #[test]
-fn rooms_and_users_come_and_go_in_numbered_pairs() {
+fn events_of_rooms_and_users_come_in_numbered_pairs() {
     let mut world = world();
     let a = world.open("/ws/x?token=t");
     world.prove(claims("ada"));
@@ -126,7 +126,7 @@ fn a_log_outlives_its_room_while_it_retains_something() {
 }
 
 #[test]
-fn ageing_out_keeps_the_position_while_somebody_is_there() {
+fn ageing_out_keeps_the_position_of_an_occupied_room() {
     let mut world = world();
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":1}"#);
@@ -142,7 +142,7 @@ fn ageing_out_keeps_the_position_while_somebody_is_there() {
 }
 
 #[test]
-fn logs_without_members_make_room_for_new_ones() {
+fn logs_without_members_are_evicted_for_new_ones() {
     let mut world = with(Limits { logs: 4, connections: 2, ..Limits::default() }, Rules::open());
     let conn = world.json();
     let subscribe = |room: &str| json!({"id": 2, "subscribe": {"channel": room}}).to_string();
@@ -169,7 +169,7 @@ fn logs_without_members_make_room_for_new_ones() {
 }
 
 #[test]
-fn the_clock_of_a_socket_that_refuses_runs_until_it_takes_something() {
+fn write_timeout_runs_until_the_socket_accepts_bytes() {
     let mut world = world();
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":12345}"#);
@@ -190,7 +190,7 @@ fn the_clock_of_a_socket_that_refuses_runs_until_it_takes_something() {
 }
 
 #[test]
-fn a_pong_waits_alone() {
+fn at_most_one_pong_waits() {
     let mut world = world();
     let conn = world.plain("/ws/a");
     for n in 0..1000u32 {
@@ -201,7 +201,7 @@ fn a_pong_waits_alone() {
 }
 
 #[test]
-fn a_pong_that_has_begun_and_one_that_waits_come_on_top_of_a_full_outbox() {
+fn a_full_outbox_still_takes_a_half_written_and_a_waiting_pong() {
     let mut world = with(Limits { outbox_frames: 1, ..Limits::default() }, Rules::open());
     let conn = world.plain("/ws/a");
     world.api("publish", r#"{"channel":"a","data":1}"#);
@@ -214,7 +214,7 @@ fn a_pong_that_has_begun_and_one_that_waits_come_on_top_of_a_full_outbox() {
 }
 
 #[test]
-fn a_slot_is_used_again_under_another_id() {
+fn a_reused_slot_has_another_id() {
     let mut world = world();
     let first = world.plain("/ws/a");
     world.input(Input::Lost { conn: first, cause: Lost::Eof });
@@ -239,20 +239,20 @@ fn connections_are_bounded() {
 }
 
 #[test]
-fn a_shutdown_tells_everyone_in_paced_steps() {
+fn a_shutdown_closes_connections_in_steps() {
     let (drain_timeout, close_timeout) = (Duration::from_millis(400), Duration::from_millis(200));
     let mut world = with(Limits { drain_timeout, close_timeout, ..Limits::default() }, Rules::open());
     let members: Vec<_> = (0..250).map(|n| world.plain(&format!("/ws/r{n}"))).collect();
     world.input(Input::Shutdown);
     world.input(Input::Shutdown);
-    let told =
+    let closed =
         |world: &crate::world::World| members.iter().filter(|conn| world.shard.pending(**conn).is_some()).count();
-    assert_eq!(told(&world), 125, "two steps in the first half of drain_timeout");
+    assert_eq!(closed(&world), 125, "two steps in the first half of drain_timeout");
     assert_eq!(world.try_accept("/ws/a"), Err(Refused::ShuttingDown));
     world.pass(Duration::from_millis(99));
-    assert_eq!(told(&world), 125);
+    assert_eq!(closed(&world), 125);
     world.pass(Duration::from_millis(1));
-    assert_eq!(told(&world), 250);
+    assert_eq!(closed(&world), 250);
     assert_eq!(world.read_close(members[0]), Some((3001, "shutdown".into())));
     for conn in members {
         world.flush(conn);
@@ -264,7 +264,7 @@ fn a_shutdown_tells_everyone_in_paced_steps() {
 }
 
 #[test]
-fn time_that_goes_back_is_held() {
+fn a_clock_that_goes_back_stands_still() {
     let mut world = world();
     world.plain("/ws/a");
     world.pass(Duration::from_secs(25));

@@ -81,7 +81,7 @@ fn paths_lead_to_rooms() {
 }
 
 #[test]
-fn what_stands_for_an_id_is_bounded() {
+fn the_id_in_a_path_is_bounded_by_route_id_bytes() {
     let mut routes = Routes::default();
     routes.add("/ws/pipeline/{id}", "pipeline_{id}", None).expect("a good route");
     let longest = "x".repeat(64);
@@ -97,7 +97,7 @@ fn what_stands_for_an_id_is_bounded() {
 }
 
 #[test]
-fn a_parameter_that_would_be_passed_over_is_refused() {
+fn a_parameter_that_resembles_a_known_one_is_refused() {
     let mut routes = Routes::default();
     routes.add("/ws/pipeline/{id}", "pipeline_{id}", None).expect("a good route");
     for (query, words) in [
@@ -128,7 +128,7 @@ fn a_parameter_that_would_be_passed_over_is_refused() {
 }
 
 #[test]
-fn a_query_says_how() {
+fn query_parameters_choose_how_to_connect() {
     let resolve = |target| Config::default().resolve(target).expect("a route");
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=true"), Target::Json { frame_pings: true });
     assert_eq!(resolve("/connection/websocket?cf_ws_frame_ping_pong=1"), Target::Json { frame_pings: false });
@@ -141,7 +141,7 @@ fn a_query_says_how() {
 }
 
 #[test]
-fn a_template_that_cannot_be_is_refused_with_a_reason() {
+fn an_invalid_template_is_refused_with_a_reason() {
     let cases = [
         ("/live/{id}", "a", "must start with /ws/"),
         ("/ws/{id}/{id}", "a", "more than one"),

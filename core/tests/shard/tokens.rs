@@ -44,7 +44,7 @@ fn publish(world: &mut World, room: &str) {
 }
 
 #[test]
-fn a_refreshed_token_counts_whole() {
+fn a_refreshed_token_replaces_the_whole_grant() {
     let mut world = world();
     let watcher = world.json();
     for room in ["old", "kept", "new"] {
@@ -80,7 +80,7 @@ fn a_refreshed_token_counts_whole() {
 }
 
 #[test]
-fn a_refreshed_token_without_channels_takes_all_that_only_the_old_one_gave() {
+fn a_refreshed_token_without_channels_ends_the_old_tokens_memberships() {
     let mut world = world();
     let conn = connected(&mut world, ann(&["a", "b", "c"]));
     world.api("subscribe", r#"{"user":"ann","channel":"b"}"#);
@@ -92,7 +92,7 @@ fn a_refreshed_token_without_channels_takes_all_that_only_the_old_one_gave() {
 }
 
 #[test]
-fn a_room_that_was_left_stays_left_until_a_token_names_it_anew() {
+fn a_room_that_was_left_is_joined_again_only_if_a_new_token_adds_it() {
     let mut world = world();
     let conn = connected(&mut world, ann(&["a", "b"]));
     world.say(conn, r#"{"id":2,"unsubscribe":{"channel":"a"}}"#);
@@ -106,7 +106,7 @@ fn a_room_that_was_left_stays_left_until_a_token_names_it_anew() {
 }
 
 #[test]
-fn a_room_that_the_client_wants_too_survives_the_token() {
+fn a_room_that_the_client_subscribed_to_outlives_the_token() {
     let mut world = world();
     let conn = connected(&mut world, ann(&[]));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
@@ -167,7 +167,7 @@ fn a_refreshed_tokens_info_is_seen_in_presence_and_in_what_is_published() {
 }
 
 #[test]
-fn a_client_may_ask_for_a_room_that_others_have_put_it_into() {
+fn a_client_may_subscribe_to_a_room_that_it_was_subscribed_to() {
     let mut world = world();
     let watcher = world.json();
     world.say(watcher, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true}}"#);
@@ -194,7 +194,7 @@ fn a_client_may_ask_for_a_room_that_others_have_put_it_into() {
 }
 
 #[test]
-fn a_client_that_asks_for_a_room_where_it_is_may_watch_it() {
+fn subscribing_again_may_turn_on_joins_and_leaves() {
     let mut world = world();
     let conn = connected(&mut world, ann(&["a"]));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true,"recover":true,"epoch":"x","flag":2}}"#);
@@ -206,7 +206,7 @@ fn a_client_that_asks_for_a_room_where_it_is_may_watch_it() {
 }
 
 #[test]
-fn a_rooms_token_takes_away_only_what_it_gave() {
+fn an_expired_room_token_ends_only_its_own_grant() {
     let limits = Limits { expiry_grace: Duration::ZERO, token_leeway: Duration::ZERO, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let room_token = || Claims { channel: Some("a".into()), exp: Some(NOW + 5), info: Some(raw("5")), ..claims("ann") };
@@ -229,7 +229,7 @@ fn a_rooms_token_takes_away_only_what_it_gave() {
 }
 
 #[test]
-fn a_token_says_only_so_much_of_its_user() {
+fn the_info_in_a_token_is_bounded_by_info_bytes() {
     let mut world = with(Limits { info_bytes: 20, ..Limits::default() }, Rules::open());
     let info = |bytes: usize| Claims { info: Some(raw(&format!("\"{}\"", "x".repeat(bytes - 2)))), ..ann(&[]) };
     let conn = connected(&mut world, info(20));
@@ -246,7 +246,7 @@ fn a_token_says_only_so_much_of_its_user() {
 }
 
 #[test]
-fn nobody_is_sent_away_with_a_token_that_would_be_taken_again() {
+fn a_connection_is_not_closed_while_its_token_would_still_be_accepted() {
     let seconds = Duration::from_secs;
     for (grace, leeway, lives) in [(1, 10, 15), (25, 10, 30), (0, 0, 5)] {
         let limits = Limits { expiry_grace: seconds(grace), token_leeway: seconds(leeway), ..Limits::default() };
@@ -260,7 +260,7 @@ fn nobody_is_sent_away_with_a_token_that_would_be_taken_again() {
 }
 
 #[test]
-fn a_plain_refresh_that_is_too_early_or_too_late_is_closed_as_in_json() {
+fn a_plain_refresh_with_an_invalid_token_closes_with_the_same_code_as_json() {
     for claims_now in [Claims { nbf: Some(NOW + 60), ..claims("ann") }, Claims { exp: Some(NOW - 60), ..claims("ann") }]
     {
         let mut world = world();
@@ -279,7 +279,7 @@ fn a_plain_refresh_that_is_too_early_or_too_late_is_closed_as_in_json() {
 }
 
 #[test]
-fn a_rooms_refreshed_token_counts_whole() {
+fn a_refreshed_room_token_replaces_the_whole_grant() {
     let mut world = world();
     let conn = connected(&mut world, claims("ann"));
     let token = |info: &str| Claims { channel: Some("a".into()), info: Some(raw(info)), ..claims("ann") };
@@ -295,7 +295,7 @@ fn a_rooms_refreshed_token_counts_whole() {
 }
 
 #[test]
-fn a_token_of_a_clock_that_differs_is_good_within_the_leeway() {
+fn a_token_whose_nbf_is_ahead_is_accepted_within_the_leeway() {
     for (nbf, exp, code) in [
         (Some(NOW + 10), None, None),
         (Some(NOW + 11), None, Some(109)),
@@ -315,7 +315,7 @@ fn a_token_of_a_clock_that_differs_is_good_within_the_leeway() {
 }
 
 #[test]
-fn a_token_that_has_ended_is_good_to_the_end_of_the_leeway() {
+fn an_expired_token_is_accepted_until_the_leeway_ends() {
     let limits = Limits { expiry_grace: Duration::from_secs(1), ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.open("/connection/websocket");
@@ -359,7 +359,7 @@ fn a_token_that_is_not_valid_yet_is_never_final() {
 }
 
 #[test]
-fn a_rooms_token_is_never_a_connections() {
+fn a_room_token_is_refused_as_a_connection_token() {
     let of_room = || Claims { channel: Some("a".into()), ..claims("ann") };
     let mut world = with(Limits::default(), Rules::closed());
     let words = "invalid token: it has the claim channel, so it is valid for a room and not for a connection";
@@ -415,7 +415,7 @@ fn refused(world: &mut World) -> Vec<String> {
 }
 
 #[test]
-fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() {
+fn every_refused_token_is_reported_to_the_operator() {
     let late = || Claims { exp: Some(NOW - 60), ..claims("ann") };
     let of_room = |room: &str, user: &str| Claims { channel: Some(room.into()), ..claims(user) };
     let mut world = with(Limits::default(), Rules::closed());
@@ -446,7 +446,7 @@ fn the_operator_is_told_of_every_token_that_does_not_do_what_it_was_shown_for() 
 }
 
 #[test]
-fn whoever_needs_a_token_is_told_so() {
+fn a_missing_required_token_is_reported_to_the_client() {
     let required = Some((3500, String::from("a token is required")));
     let mut world = with(Limits::default(), Rules { subscribe: Who::Token, ..Rules::closed() });
     for text in [r#"{"id":1,"connect":{}}"#, r#"{"id":1,"connect":{"token":""}}"#] {
@@ -468,7 +468,7 @@ fn whoever_needs_a_token_is_told_so() {
 }
 
 #[test]
-fn json_takes_the_token_of_its_request_where_connect_brings_none() {
+fn json_uses_the_token_of_the_request_if_connect_has_none() {
     let mut world = with(Limits::default(), Rules::closed());
     world.token = Some("in-header".into());
     let conn = world.open("/connection/websocket");
@@ -505,7 +505,7 @@ fn a_users_oldest_connection_makes_room_for_a_new_one() {
 }
 
 #[test]
-fn a_user_who_is_replaced_has_not_been_away() {
+fn replacing_a_users_connection_keeps_the_user_online() {
     let mut world = limited(1, UserLimit::Replace);
     connected(&mut world, ann(&["a"]));
     connected(&mut world, ann(&["a"]));
@@ -516,7 +516,7 @@ fn a_user_who_is_replaced_has_not_been_away() {
 }
 
 #[test]
-fn one_that_is_not_let_in_replaces_nobody() {
+fn a_refused_connection_replaces_no_other() {
     let limits = Limits { connections_per_user: NonZeroUsize::new(1), rooms_per_connection: 2, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let first = connected(&mut world, claims("ann"));
@@ -529,7 +529,7 @@ fn one_that_is_not_let_in_replaces_nobody() {
 }
 
 #[test]
-fn a_connection_that_is_refused_has_the_others_asked_whether_they_live() {
+fn refusing_a_connection_pings_the_users_other_connections() {
     let mut world = limited(2, UserLimit::Refuse);
     let [alive, dead] = [0; 2].map(|_| connected(&mut world, claims("ann")));
     let refused = world.open("/connection/websocket");
@@ -548,7 +548,7 @@ fn a_connection_that_is_refused_has_the_others_asked_whether_they_live() {
 }
 
 #[test]
-fn whoever_made_a_token_up_is_not_told_what_is_wrong_with_it() {
+fn a_client_with_a_forged_token_does_not_learn_the_reason() {
     for why in [BadToken::Signature, BadToken::Audience, BadToken::Claim("exp"), BadToken::NoSecret] {
         let mut world = world();
         let conn = world.open("/connection/websocket");

@@ -59,7 +59,7 @@ fn with_large_calls() -> World {
 }
 
 #[test]
-fn a_batch_of_any_length_overflows_nobody_who_reads() {
+fn a_batch_of_any_length_overflows_no_reading_client() {
     let mut world = with_large_calls();
     let members = members(&mut world, "/ws/a");
     let commands: Vec<Value> = (0..1025).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
@@ -71,7 +71,7 @@ fn a_batch_of_any_length_overflows_nobody_who_reads() {
 }
 
 #[test]
-fn a_broadcast_that_names_a_room_many_times_overflows_nobody_who_reads() {
+fn a_broadcast_that_repeats_a_room_overflows_no_reading_client() {
     let mut world = world();
     let members: Vec<ConnId> = (0..5).map(|_| world.open("/ws/a?positions=on&greeting=off")).collect();
     members.iter().for_each(|conn| drop(world.flush(*conn)));
@@ -82,7 +82,7 @@ fn a_broadcast_that_names_a_room_many_times_overflows_nobody_who_reads() {
 }
 
 #[test]
-fn a_large_broadcast_to_all_rooms_of_a_connection_overflows_nobody_who_reads() {
+fn a_large_broadcast_to_all_rooms_of_a_connection_overflows_no_reading_client() {
     let mut world = world();
     let rooms: Vec<String> = (0..17).map(|n| format!("r{n}")).collect();
     let members = members(&mut world, &format!("/ws?room={}", rooms.join("&room=")));
@@ -93,7 +93,7 @@ fn a_large_broadcast_to_all_rooms_of_a_connection_overflows_nobody_who_reads() {
 }
 
 #[test]
-fn many_messages_to_everybody_overflow_nobody_who_reads() {
+fn many_messages_to_all_connections_overflow_no_reading_client() {
     let mut world = with_large_calls();
     let members = members(&mut world, "/ws/a");
     let commands: Vec<Value> = (0..1025).map(|n| json!({"publish_all": {"data": n}})).collect();
@@ -103,7 +103,7 @@ fn many_messages_to_everybody_overflow_nobody_who_reads() {
 }
 
 #[test]
-fn what_comes_in_goes_before_what_was_put_off() {
+fn new_input_is_handled_before_deferred_work() {
     let mut world = with_large_calls();
     let (a, b) = (world.plain("/ws/a"), world.plain("/ws/b"));
     let commands: Vec<Value> = (0..600).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
@@ -119,7 +119,7 @@ fn what_comes_in_goes_before_what_was_put_off() {
 }
 
 #[test]
-fn two_calls_that_were_put_off_take_turns() {
+fn two_deferred_calls_take_turns() {
     let mut world = with_large_calls();
     let (a, b) = (world.plain("/ws/a"), world.plain("/ws/b"));
     for room in ["a", "b"] {
@@ -136,7 +136,7 @@ fn two_calls_that_were_put_off_take_turns() {
 }
 
 #[test]
-fn a_socket_that_takes_nothing_ends_its_connection_and_no_other() {
+fn a_socket_that_accepts_nothing_ends_only_its_own_connection() {
     let mut world = with_large_calls();
     let (reader, stalled) = (world.plain("/ws/a"), world.plain("/ws/a"));
     let commands: Vec<Value> = (0..2000).map(|n| json!({"publish": {"channel": "a", "data": n}})).collect();
@@ -179,7 +179,7 @@ fn commands_wait_until_their_client_has_read() {
 }
 
 #[test]
-fn a_client_that_is_not_listened_to_is_not_ended_for_its_silence() {
+fn a_paused_connection_is_not_closed_for_a_missing_pong() {
     let limits = Limits { write_timeout: Duration::from_secs(60), ..Limits::default() };
     let (interval, timeout) = (limits.ping_interval, limits.pong_timeout);
     let mut world = with(limits, Rules::open());
@@ -205,7 +205,7 @@ fn a_client_that_is_not_listened_to_is_not_ended_for_its_silence() {
 }
 
 #[test]
-fn an_end_is_heard_of_by_whoever_was_not_listened_to() {
+fn a_paused_connection_is_read_again_when_it_closes() {
     let mut world = world();
     let conn = world.json();
     (0..300).for_each(|_| drop(world.api("publish_all", r#"{"data":1}"#)));
@@ -216,7 +216,7 @@ fn an_end_is_heard_of_by_whoever_was_not_listened_to() {
 }
 
 #[test]
-fn of_very_many_deadlines_a_turn_sees_to_some() {
+fn a_turn_handles_a_bounded_number_of_deadlines() {
     let limits = Limits { authenticate_timeout: Duration::from_secs(5), ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conns: Vec<ConnId> = (0..250).map(|_| world.open("/connection/websocket")).collect();
@@ -230,7 +230,7 @@ fn of_very_many_deadlines_a_turn_sees_to_some() {
 }
 
 #[test]
-fn a_message_of_many_commands_is_put_off_in_its_middle() {
+fn a_message_of_many_commands_is_handled_over_several_turns() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let (speaker, hearer) = (world.json(), world.plain("/ws/a"));
@@ -256,7 +256,7 @@ fn a_message_of_many_commands_is_put_off_in_its_middle() {
 }
 
 #[test]
-fn whoever_ends_while_something_of_it_is_put_off_is_forgotten() {
+fn the_deferred_work_of_an_ended_connection_is_dropped() {
     let limits = Limits { outbox_frames: 8, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let speaker = world.json();
@@ -273,7 +273,7 @@ fn whoever_ends_while_something_of_it_is_put_off_is_forgotten() {
 }
 
 #[test]
-fn calls_that_look_at_many_connections_are_put_off_though_nobody_is_told_anything() {
+fn calls_that_visit_many_connections_are_spread_over_turns() {
     let mut world = world();
     for _ in 0..100 {
         world.open("/ws/a?token=t");
@@ -314,7 +314,7 @@ fn looked_through(
 }
 
 #[test]
-fn a_look_at_every_room_is_spread_over_turns_and_misses_none_that_stays() {
+fn a_list_of_all_rooms_is_spread_over_turns_and_misses_no_lasting_room() {
     let mut world = world();
     let conns: Vec<ConnId> = (0..90).map(|n| with_rooms(&mut world, &format!("r{n}"), 120)).collect();
     let (all, turns) = looked_through(&mut world, "channels", &json!({}), |_| ());
@@ -350,7 +350,7 @@ fn a_pattern_costs_as_many_turns_as_it_takes_comparisons() {
 }
 
 #[test]
-fn a_look_at_every_connection_is_spread_over_turns() {
+fn a_list_of_all_connections_is_spread_over_turns() {
     let mut world = world();
     let conns: Vec<ConnId> = (0..30).map(|_| world.open("/ws/a")).collect();
     let commands: Vec<Value> = (0..30).map(|_| json!({"connections": {}})).collect();
@@ -364,7 +364,7 @@ fn a_look_at_every_connection_is_spread_over_turns() {
 }
 
 #[test]
-fn what_a_batch_reads_is_spread_over_turns() {
+fn the_reads_of_a_batch_are_spread_over_turns() {
     let mut world = world();
     let commands: Vec<Value> = (0..300).map(|_| json!({"limits": {}})).collect();
     begin(&mut world, "batch", &json!({ "commands": commands }));

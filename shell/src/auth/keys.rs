@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_key_is_the_key() {
+    fn only_the_complete_key_is_accepted() {
         let key = "a key of 16 bytes";
         for length in 0..key.len() {
             assert!(!is_key(&key.as_bytes()[..length], &key.into()), "the first {length} bytes");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn audience_and_issuer_are_demanded_where_they_are_set() {
+    fn audience_and_issuer_are_checked_if_they_are_set() {
         let both = tokens(Some("chat"), Some("https://login.example"));
         for (claims, verdict_of_both) in [
             (json!({"aud": "chat", "iss": "https://login.example"}), Ok(())),

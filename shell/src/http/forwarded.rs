@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untrusted_address_speaks_for_itself() {
+    fn headers_of_an_untrusted_address_are_ignored() {
         for name in ["forwarded", "x-forwarded-for"] {
             let lines = [(name, "for=203.0.113.7, 203.0.113.7"), ("x-forwarded-proto", "https")];
             assert_eq!(ask("192.0.2.1", &lines), ("192.0.2.1".into(), None));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_warned_of_once_a_minute_and_never_of_trusted_proxies() {
+    fn ignored_headers_are_warned_of_once_a_minute_except_from_trusted_proxies() {
         let headers = HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static("https"))]);
         let (warned, trusted) = (ProxyWarning::default(), "10.0.0.0/8".parse().unwrap());
         let at = |seconds| Instant(0).after(Duration::from_secs(seconds));

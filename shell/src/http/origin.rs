@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn where_origins_are_allowed_no_other_is() {
+    fn with_allowed_origins_every_other_origin_is_refused() {
         let rows = [
             ("chat.example.com", "https://app.example.com", Ok(())),
             ("any.example", "https://APP.example.com:443", Ok(())),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_scheme_is_another_page_where_the_scheme_is_known() {
+    fn a_page_of_another_scheme_is_refused_if_the_scheme_is_known() {
         let rows = [
             ("chat.example.com", "https://chat.example.com", Some(Scheme::Https), Ok(())),
             ("chat.example.com", "http://chat.example.com", Some(Scheme::Http), Ok(())),

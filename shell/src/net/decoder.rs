@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_make_no_difference_and_nothing_stays_between_messages() {
+    fn decoding_does_not_depend_on_pieces_and_keeps_nothing_between_messages() {
         let long = "x".repeat(70_000);
         let mut bytes = Vec::new();
         for part in [
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fragment_is_told_of_before_what_follows_it() {
+    fn every_fragment_is_reported_before_the_next_frame() {
         let ping = frame(0x89, b"");
         let bytes =
             [frame(0x01, b"a"), frame(0x00, b""), ping.clone(), frame(0x00, b"b"), frame(0x80, b""), ping].concat();
@@ -378,24 +378,24 @@ mod tests {
     }
 
     #[test]
-    fn how_long_a_frame_will_be_is_told_as_soon_as_it_is_known() {
-        let told = |bytes: &[u8], size: usize| {
+    fn the_length_of_a_frame_is_reported_when_its_header_is_complete() {
+        let reported = |bytes: &[u8], size: usize| {
             let mut decoder = Decoder::new(1 << 20);
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for mut piece in bytes.chunks(size) {
                 while decoder.next(&mut piece).is_ok() {}
-                told.extend(decoder.take_half_frame());
+                reported.extend(decoder.take_half_frame());
             }
-            told
+            reported
         };
         let long = frame(0x81, [b'x'; 300]);
-        assert!(told(&long, long.len()).is_empty(), "it is complete");
-        assert_eq!(told(&long, 8), [308], "once, when its header is");
-        assert_eq!(told(&long, 7), [14, 308]);
-        assert_eq!(told(&frame(0x89, b"abc"), 1), [14, 9]);
+        assert!(reported(&long, long.len()).is_empty(), "it is complete");
+        assert_eq!(reported(&long, 8), [308], "once, when its header is");
+        assert_eq!(reported(&long, 7), [14, 308]);
+        assert_eq!(reported(&frame(0x89, b"abc"), 1), [14, 9]);
         let parts = [frame(0x01, b"ab"), frame(0x80, b"c")].concat();
-        assert_eq!(told(&parts, 1), [14, 8, 14, 7], "each frame for itself");
-        assert_eq!(told(&[long.clone(), long[..10].to_vec()].concat(), 1000), [308]);
+        assert_eq!(reported(&parts, 1), [14, 8, 14, 7], "each frame for itself");
+        assert_eq!(reported(&[long.clone(), long[..10].to_vec()].concat(), 1000), [308]);
     }
 
     #[test]
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_kept() {
+    fn violations_of_the_protocol_are_errors() {
         let mut unmasked: &[u8] = &[0x81, 0x01, b'x'];
         let error = Decoder::new(10).next(&mut unmasked).unwrap_err();
         assert!(matches!(error, Error::Protocol(ProtocolError::UnmaskedFrameFromClient)), "{error}");

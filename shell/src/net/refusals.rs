@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_told_at_once_and_the_others_once_a_minute() {
+    fn the_first_refusal_is_logged_at_once_and_the_others_once_a_minute() {
         let refusals = Refusals::default();
         let note = |seconds, reason| refusals.record(at(seconds), reason, RefusalDetails::default());
         note(0, RefusalReason::Origin);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frequent_does_not_hide_what_is_rare() {
+    fn a_frequent_refusal_does_not_hide_a_rare_one() {
         let refusals = Refusals::default();
         let note = |why: &str| {
             refusals.record(
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_told_of_whatever_others_are_refused() {
+    fn every_refused_origin_is_logged_beside_other_refusals() {
         let refusals = Refusals::default();
         let note = |seconds, origin: &str| {
             let origin = Some(origin.into());

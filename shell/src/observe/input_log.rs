@@ -93,16 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn the_last_inputs_are_kept_and_no_others() {
+    fn only_the_last_inputs_are_kept() {
         let mut log = InputLog::default();
         (0..1000).for_each(|now| log.before(at(now), &Input::Tick));
-        let told = log.to_string();
-        let told: Vec<&str> = told.split(", ").collect();
-        assert_eq!((told.len(), told[0], told[KEPT - 1]), (KEPT, "936ns tick", "999ns tick"));
+        let entries = log.to_string();
+        let entries: Vec<&str> = entries.split(", ").collect();
+        assert_eq!((entries.len(), entries[0], entries[KEPT - 1]), (KEPT, "936ns tick", "999ns tick"));
     }
 
     #[test]
-    fn a_run_of_flushes_is_one_entry_and_what_was_said_is_in_none() {
+    fn consecutive_flushes_are_one_entry_and_no_entry_has_a_payload() {
         let mut log = InputLog::default();
         let conn = ConnId::from_parts(1, 2);
         log.before(at(1), &Input::Message { conn, text: "secret".into() });

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_costs_its_lines_and_what_comes_later_is_whole() {
+    fn a_full_disk_loses_its_lines_and_later_lines_are_complete() {
         let disk = Disk::with_room_for(8);
         let queue = LogQueue::new(disk.clone()).unwrap();
         for line in ["one\n", "second\n", "third\n"] {

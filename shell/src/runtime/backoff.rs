@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_until_it_is_quiet() {
+    fn restart_pauses_double_up_to_the_longest_until_a_quiet_time() {
         let mut backoff = Backoff::default();
         let mut pauses = |lived| backoff.after(Duration::from_secs(lived)).as_millis();
         let ten: Vec<u128> = (0..10).map(|_| pauses(59)).collect();

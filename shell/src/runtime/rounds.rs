@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_take_one_share_of_a_round() {
+    fn all_tasks_together_take_one_share_of_a_round() {
         let most = SHARE_BYTES + 999;
         let seen = taken(&[(1000, 3000); 40]);
         assert!(seen.iter().all(|round| *round <= 2 * most), "{:?}", seen.iter().max());
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_make_up_for_what_takes_more_than_a_share() {
+    fn a_task_over_its_share_is_followed_by_empty_rounds() {
         let seen = taken(&[(10 * SHARE_BYTES, 3)]);
         assert_eq!(seen.iter().sum::<usize>(), 30 * SHARE_BYTES);
         assert!(seen.iter().all(|round| *round <= 10 * SHARE_BYTES), "{seen:?}");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_given_up_is_passed_over() {
+    fn a_cancelled_wait_is_skipped() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {
             let rounds = Rc::new(Rounds::default());
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_needed_is_there_for_others() {
+    fn an_unused_share_is_returned() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {
             let rounds = Rc::new(Rounds::default());

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_shard_restarts_only_its_health_is_told() {
+    fn only_health_is_answered_while_a_shard_restarts() {
         let server = Broken::start();
         for pauses in 1..=3 {
             server.wait_until_ready();

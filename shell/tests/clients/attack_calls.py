@@ -98,7 +98,7 @@ def batch_of_publish_all(stage):
 
 # Up to an outbox of each reader may wait, of one payload that all share.
 @attack("a broadcast of 64 KB to 17 rooms reaches whoever is in all 17, 17 times", memory=CALL_MIB + READERS)
-def broadcast_to_who_is_everywhere(stage):
+def broadcast_to_a_member_of_all_rooms(stage):
     rooms = [f"wide-{n}" for n in range(17)]
     crowd = readers(stage, *rooms)
     yield

@@ -72,8 +72,8 @@ def joins_and_leaves(stage):
         time.sleep(0.002)
     joined = sum("subscribe" in reply for reply in replies)
     refused = [reply["error"] for reply in replies if "client_joins" in reply.get("error", {}).get("message", "")]
-    told = {(error["code"], error.get("temporary")) for error in refused}
-    stage.check("what joins that are too many are told", told, {(111, True)})
+    errors = {(error["code"], error.get("temporary")) for error in refused}
+    stage.check("what joins that are too many are told", errors, {(111, True)})
     stage.check("ends of clients that join too often", {client.end for client in clients}, {None})
     stage.figures.append(f"{joined} joins and leaves for 400 who watch")
     stage.faults += watchers.faults(joins=joined, leaves=joined)

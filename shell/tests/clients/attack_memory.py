@@ -147,7 +147,7 @@ def bodies_that_are_parsed(stage):
 
 
 @attack("200 sockets that ask for /openapi.json again and again and read nothing take little memory")
-def answers_that_nobody_reads(stage):
+def unread_answers(stage):
     asks = request(stage.at, "GET", "/openapi.json") * 100
     sockets = [stage.held(connect(stage.at, receive=4096)) for _ in range(200)]
     yield

@@ -30,8 +30,8 @@ def resubscribes(stage):
     epochs = [response["result"]["epoch"] for response in last[1]["result"]["responses"]]
     yield
     clients = [Client(stage, JSON) for _ in range(2)]
-    told = lambda n: {"channel": names[n], "recover": True, "epoch": epochs[n], "offset": 0}
-    lines = [{"id": 1, "connect": {}}] + [{"id": 2 + n, "subscribe": told(n)} for n in range(rooms)]
+    recovery = lambda n: {"channel": names[n], "recover": True, "epoch": epochs[n], "offset": 0}
+    lines = [{"id": 1, "connect": {}}] + [{"id": 2 + n, "subscribe": recovery(n)} for n in range(rooms)]
     for client in clients:
         client.send(frame("\n".join(json.dumps(line) for line in lines)))
     recovered, until = {client: [] for client in clients}, time.monotonic() + 20
@@ -162,14 +162,14 @@ def history_hoarder(stage):
 
 @attack("who joins and leaves rooms displaces no log", *["--logs", "1000", "--connections", "400"])
 def displaced_logs(stage):
-    told = [stage.call("publish", {"channel": "small", "data": n})[1]["result"] for n in range(10)]
+    positions = [stage.call("publish", {"channel": "small", "data": n})[1]["result"] for n in range(10)]
     yield
     for first in range(0, 3000, 100):
         names = "&".join(f"room=passing-{n}" for n in range(first, first + 100))
         websocket(stage.at, f"/ws?{names}").close()
     history = stage.call("history", {"channel": "small", "limit": 100})[1]["result"]
     seen = ([publication["data"] for publication in history["publications"]], history["epoch"])
-    stage.check("what the small room retains, and its epoch", seen, (list(range(10)), told[0]["epoch"]))
+    stage.check("what the small room retains, and its epoch", seen, (list(range(10)), positions[0]["epoch"]))
 
 
 # Each of the ten has an outbox of one MiB.

@@ -60,7 +60,7 @@ async function publishBothWays() {
   [ann, bob].forEach(({ centrifuge }) => centrifuge.disconnect());
 }
 
-async function whoHasAToken() {
+async function clientsWithTokens() {
   const claims = { sub: 'js-ann', exp: now() + 600, info: { name: 'Ann' }, channels: ['js-news'] };
   const { centrifuge, seen, codes } = client({ token: token(claims) });
   const room = subscribe(centrifuge, 'js-token');
@@ -105,7 +105,7 @@ async function whoHasAToken() {
 }
 
 // Two connections of one user, of which the backend puts one in a room, then both.
-async function whatTheBackendSubscribes() {
+async function subscriptionsByTheBackend() {
   const mine = token({ sub: 'js-bob' });
   const clients = [client({ token: mine }), client({ token: mine })];
   const [one, two] = clients.map((client) => serverSide(client, 'js-given'));
@@ -219,8 +219,8 @@ run(async () => {
   idle.catch(() => {});
   await roomsSentWithTheConnect();
   await publishBothWays();
-  await whoHasAToken();
-  await whatTheBackendSubscribes();
+  await clientsWithTokens();
+  await subscriptionsByTheBackend();
   await refusals();
   await idle;
 });

@@ -57,7 +57,7 @@ async def publish_both_ways():
     await asyncio.gather(ann.disconnect(), bob.disconnect())
 
 
-async def who_has_a_token():
+async def clients_with_tokens():
     claims = {"sub": "py-ann", "exp": int(time.time()) + 600, "info": {"name": "Ann"}, "channels": ["py-news"]}
     one, heard = client(token=token(**claims))
     subscription, room = await subscribe(one, "py-token")
@@ -86,7 +86,7 @@ async def who_has_a_token():
     done("py: a backend disconnects, for good and not for good")
 
 
-async def what_the_backend_subscribes():
+async def subscriptions_by_the_backend():
     """Two connections of one user, of which the backend puts one in a room, then both."""
     clients = [client(token=token(sub="py-bob")) for _ in range(2)]
     one, two = (heard.room("py-given") for _, heard in clients)
@@ -171,8 +171,8 @@ async def main():
     idle = asyncio.create_task(idle_in_a_busy_room())
     await rooms_before_connect()
     await publish_both_ways()
-    await who_has_a_token()
-    await what_the_backend_subscribes()
+    await clients_with_tokens()
+    await subscriptions_by_the_backend()
     await refusals()
     await idle
 

@@ -34,7 +34,7 @@ SAID = b'{"type":"said"'
 EXACT = ("said", "joins", "leaves")
 JOINED, LEFT = b'"join":{', b'"leave":{'
 # What tells a member that it was refused something, or that it missed something.
-TOLD = re.compile(rb'"error":|"type":"error"|"type":"gap"|"unsubscribe":\{"code"|"recovered":false')
+ERRORS_AND_GAPS = re.compile(rb'"error":|"type":"error"|"type":"gap"|"unsubscribe":\{"code"|"recovered":false')
 # How long it sleeps at most, and how long it may take over an order.
 BEAT_S = 0.02
 WELCOME_S = 30
@@ -120,7 +120,7 @@ class Member:
         if JOINED in payload or LEFT in payload:
             self.joins += payload.count(JOINED)
             self.leaves += payload.count(LEFT)
-        if TOLD.search(payload, 0, 4096):
+        if ERRORS_AND_GAPS.search(payload, 0, 4096):
             self.fault(f"was told {payload[:120].decode(errors='replace')}")
         return longest
 

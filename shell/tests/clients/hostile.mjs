@@ -22,7 +22,7 @@ async function allThatIsAllowedArrives() {
   done('js: all that is allowed arrives, and what could end another is refused');
 }
 
-async function whatIsNotDoneIsRefused() {
+async function unsupportedOptionsAreRefused() {
   const one = client();
   one.centrifuge.connect();
   await one.centrifuge.ready(5000);
@@ -36,5 +36,5 @@ async function whatIsNotDoneIsRefused() {
 
 run(async () => {
   await allThatIsAllowedArrives();
-  await whatIsNotDoneIsRefused();
+  await unsupportedOptionsAreRefused();
 });

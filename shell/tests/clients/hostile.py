@@ -51,7 +51,7 @@ async def backend(data):
     return status, answer.get("error", {}).get("code")
 
 
-async def nobody_ends_another():
+async def one_client_cannot_end_another():
     victim, heard = client()
     await victim.connect()
     subscription, room = await subscribe(victim, ROOM)
@@ -79,7 +79,7 @@ async def nobody_ends_another():
     done("python: no member ends another by what it publishes, and all that is allowed arrives")
 
 
-async def nobody_ends_another_by_its_info():
+async def one_client_cannot_end_another_by_its_info():
     victim, heard = client()
     await victim.connect()
     _, room = await subscribe(victim, ROOM, join_leave=True)
@@ -98,7 +98,7 @@ async def nobody_ends_another_by_its_info():
     done("python: no member ends another by the info of its token")
 
 
-async def nobody_leaves_its_personal_room():
+async def personal_room_cannot_be_left():
     me, heard = client(token=token(sub="py-home"))
     await me.connect()
     await eventually("connections", lambda: len(heard.connected), 1)
@@ -116,9 +116,9 @@ async def nobody_leaves_its_personal_room():
 
 
 async def main():
-    await nobody_ends_another()
-    await nobody_ends_another_by_its_info()
-    await nobody_leaves_its_personal_room()
+    await one_client_cannot_end_another()
+    await one_client_cannot_end_another_by_its_info()
+    await personal_room_cannot_be_left()
 
 
 run(main)

@@ -65,16 +65,16 @@ async def floods(at):
     expect("the code that json ends with", code, 3013)
     # The connect itself was one of them.
     passed("commands that passed", len(seen) - len(errors) + 1, COMMANDS, COMMANDS_PER_S, begun)
-    told = {(error["code"], error["temporary"], "client_commands" in error["message"]) for error in errors}
-    expect("what the others were told", (told, len(errors) <= REFUSALS), ({(111, True, True)}, True))
+    kinds = {(error["code"], error["temporary"], "client_commands" in error["message"]) for error in errors}
+    expect("what the others were told", (kinds, len(errors) <= REFUSALS), ({(111, True, True)}, True))
 
     begun = time.monotonic()
     seen, code = await flood("/ws/flood", at, '{"type":"ping"}', lambda _: '{"type":"ping"}')
     errors = [frame for frame in seen if frame["type"] == "error"]
     expect("the code that plain ends with", code, 3013)
     passed("pings that passed", len(seen) - len(errors), COMMANDS, COMMANDS_PER_S, begun)
-    told = {(error["code"], "client_commands" in error["message"]) for error in errors}
-    expect("what the others were told", (told, len(errors) <= REFUSALS), ({(111, True)}, True))
+    kinds = {(error["code"], "client_commands" in error["message"]) for error in errors}
+    expect("what the others were told", (kinds, len(errors) <= REFUSALS), ({(111, True)}, True))
     done(f"limits: a flood of commands is told 111, and ends with 3013 after {REFUSALS} refusals")
 
 

@@ -16,12 +16,12 @@ async function member(user, options) {
 // Of all the ways in which the SDK names them.
 const who = ({ client, user, connInfo }) => ({ client, user, connInfo });
 
-async function whoIsThere() {
+async function joinsLeavesAndPresence() {
   const ann = await member('js-ann', { joinLeave: true });
   const again = await member('js-ann');
   const bob = await member('js-bob', { joinLeave: true });
-  const nobody = await member('');
-  const everyone = [ann, again, bob, nobody];
+  const anonymous = await member('');
+  const everyone = [ann, again, bob, anonymous];
   const { clients } = await ann.room.subscription.presence();
   const seen = Object.fromEntries(Object.entries(clients).map(([id, info]) => [id, who(info)]));
   expect('presence', seen, Object.fromEntries(everyone.map(({ info }) => [info.client, info])));
@@ -29,15 +29,15 @@ async function whoIsThere() {
   expect('presence_stats', await bob.room.subscription.presenceStats(), stats);
   expect('presence of the API', (await api('presence_stats', { channel: ROOM })).num_clients, 4);
 
-  nobody.centrifuge.disconnect();
+  anonymous.centrifuge.disconnect();
   again.room.subscription.unsubscribe();
-  const left = [nobody, again].map(({ info }) => ['leave', info]);
+  const left = [anonymous, again].map(({ info }) => ['leave', info]);
   const heard = ({ room }) => room.comings.map(([what, info]) => [what, who(info)]);
   const sorted = (comings) => comings.sort(([, a], [, b]) => a.client.localeCompare(b.client));
   const joined = (members) => members.map(({ info }) => ['join', info]);
   await eventually('joins, as ann was told', () => heard(ann).slice(0, 4), joined(everyone));
   await eventually('leaves, as ann was told', () => sorted(heard(ann).slice(4)), sorted(left));
-  await eventually('joins, as bob was told', () => heard(bob).slice(0, 2), joined([bob, nobody]));
+  await eventually('joins, as bob was told', () => heard(bob).slice(0, 2), joined([bob, anonymous]));
   await eventually('leaves, as bob was told', () => sorted(heard(bob).slice(2)), sorted(left));
   expect('what one is told that did not ask', again.room.comings, []);
   expect('presence_stats of who stayed', await ann.room.subscription.presenceStats(), { numClients: 2, numUsers: 2 });
@@ -52,7 +52,7 @@ async function whoIsThere() {
   everyone.forEach(({ centrifuge }) => centrifuge.disconnect());
 }
 
-async function whatWasSaid() {
+async function historyRequests() {
   const one = client({ token: token({ sub: 'js-reader' }) });
   const room = subscribe(one.centrifuge, 'js-said');
   one.centrifuge.connect();
@@ -98,6 +98,6 @@ async function whatWasSaid() {
 }
 
 run(async () => {
-  await whoIsThere();
-  await whatWasSaid();
+  await joinsLeavesAndPresence();
+  await historyRequests();
 });

@@ -20,22 +20,22 @@ async def member(user, **options):
     return one, subscription, room, info
 
 
-async def who_is_there():
+async def joins_leaves_and_presence():
     ann = await member("py-ann", join_leave=True)
     again = await member("py-ann")
     bob = await member("py-bob", join_leave=True)
-    nobody = await member("")
-    everyone = [ann, again, bob, nobody]
+    anonymous = await member("")
+    everyone = [ann, again, bob, anonymous]
     infos = [info for _, _, _, info in everyone]
     presence = await ann[1].presence()
     expect("presence", presence.clients, {info.client: info for info in infos})
     stats = await bob[1].presence_stats()
     expect("presence_stats", (stats.num_clients, stats.num_users), (4, 3))
 
-    await nobody[0].disconnect()
+    await anonymous[0].disconnect()
     await again[1].unsubscribe()
     by_client = lambda comings: sorted(comings, key=lambda coming: coming[1].client)
-    left = by_client([("leave", info) for info in (again[3], nobody[3])])
+    left = by_client([("leave", info) for info in (again[3], anonymous[3])])
     for who, room, joined in (("ann", ann[2], infos), ("bob", bob[2], infos[2:])):
         count = len(joined)
         await eventually(f"joins and leaves that {who} was told", lambda: len(room.comings), count + 2)
@@ -48,7 +48,7 @@ async def who_is_there():
     await asyncio.gather(*(one.disconnect() for one, _, _, _ in everyone))
 
 
-async def what_was_said():
+async def history_requests():
     one, heard = client(token=token(sub="py-reader"))
     subscription, room = await subscribe(one, "py-said")
     await one.connect()
@@ -93,8 +93,8 @@ async def what_was_said():
 
 
 async def main():
-    await who_is_there()
-    await what_was_said()
+    await joins_leaves_and_presence()
+    await history_requests()
 
 
 run(main)

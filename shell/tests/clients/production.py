@@ -10,7 +10,7 @@ from harness import address, binary, done, eventually, expect, run, token
 from sdk import client, code_of, subscribe
 
 
-async def who_gets_in():
+async def admission():
     for what, options in (("without a token", {}), ("with a forged token", {"token": "a.b.c"})):
         refused, heard = client(**options)
         await refused.connect()
@@ -77,7 +77,7 @@ def starts_that_are_refused():
 
 async def main():
     starts_that_are_refused()
-    await who_gets_in()
+    await admission()
     await origins()
 
 

@@ -224,8 +224,8 @@ async def as_in_the_readme(proxies, make):
             expect(f"{what}, through {proxy.name}", proxy.upgrade(plain, **options)[0], status)
         expect("health", proxy.request("/health/live")[0], 200)
         expect("a path that is not there", proxy.request("/forged", Forwarded=f"for={FORGED};proto=http")[0], 404)
-        told = lambda: [FORGED in line for line in server.output if "/forged" in line]
-        await eventually("whether the log believes who forges", told, [False])
+        forged_in_log = lambda: [FORGED in line for line in server.output if "/forged" in line]
+        await eventually("whether the log believes who forges", forged_in_log, [False])
 
         async with proxy.connect(plain) as socket:
             await socket.recv()

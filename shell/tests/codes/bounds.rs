@@ -154,8 +154,8 @@ impl Bare {
 
     fn note(&self) {
         let totals = self.shard.stats().totals;
-        totals.limits.keys().for_each(|limit| note(Told::Limit(limit.name().into())));
-        totals.closed.keys().for_each(|cause| note(Told::Cause(cause.name().into())));
+        totals.limits.keys().for_each(|limit| note(Observed::Limit(limit.name().into())));
+        totals.closed.keys().for_each(|cause| note(Observed::Cause(cause.name().into())));
     }
 }
 

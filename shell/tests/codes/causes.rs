@@ -35,8 +35,8 @@ fn ended_by(cause: CloseCause) -> fn() {
 
 #[test]
 fn every_cause_ends_a_connection_and_is_counted_by_its_name() {
-    let tests = CloseCause::ALL.iter().map(|cause| (Some(Told::Cause(cause.name().into())), ended_by(*cause)));
-    each_is_told(tests.collect());
+    let tests = CloseCause::ALL.iter().map(|cause| (Some(Observed::Cause(cause.name().into())), ended_by(*cause)));
+    each_is_observed(tests.collect());
 }
 
 fn client_that_closes() {

@@ -212,7 +212,7 @@ pub fn unfinished_beyond_the_node() {
 
 /// A reconnecting SDK stays far below the rate of frames.
 #[test]
-fn frames_as_they_come_close_nobody() {
+fn usual_numbers_of_frames_stay_below_client_frames() {
     let mut world = World::new();
     let mut client = world.client();
     let [whole, part, rest] = [frame(0x80 | PONG, b""), frame(TEXT, b"{"), frame(0x80, b"}")];

@@ -73,6 +73,6 @@ fn refuses_nothing(limit: Limit) -> bool {
 
 #[test]
 fn every_limit_is_reached_and_counted_by_its_name() {
-    let count = |limit: Limit| (!refuses_nothing(limit)).then(|| Told::Limit(limit.name().into()));
-    each_is_told(Limit::ALL.iter().map(|limit| (count(*limit), reached_by(*limit))).collect());
+    let count = |limit: Limit| (!refuses_nothing(limit)).then(|| Observed::Limit(limit.name().into()));
+    each_is_observed(Limit::ALL.iter().map(|limit| (count(*limit), reached_by(*limit))).collect());
 }

@@ -23,8 +23,8 @@ use ends::*;
 use memberships::*;
 use requests::*;
 
-use common::told::Told::{self, Api, Close, Command, Http, Unsubscribe};
-use common::told::{note, was_told};
+use common::observed::Observed::{self, Api, Close, Command, Http, Unsubscribe};
+use common::observed::{note, was_observed};
 use common::{
     BINARY, CLOSE, Client, PATIENCE, PING, PONG, TEXT, World, api, ask, closed, connect_from, frame, get, health, hits,
     http, publish, raw_http, read_head, token, unix, upgrade_request, wait_until,
@@ -44,7 +44,7 @@ use std::time::Duration;
 
 macro_rules! rows {
     ($($code:ident($number:literal), $trigger:literal => $test:ident;)*) => {
-        const ROWS: &[(Told, &str)] = &[$(($code($number), $trigger)),*];
+        const ROWS: &[(Observed, &str)] = &[$(($code($number), $trigger)),*];
 
         mod row {
             $(
@@ -52,7 +52,7 @@ macro_rules! rows {
                 fn $test() {
                     super::$test();
                     let code = super::$code($number);
-                    assert!(super::was_told(&code), "{code:?} did not come");
+                    assert!(super::was_observed(&code), "{code:?} did not come");
                 }
             )*
         }
@@ -150,7 +150,7 @@ rows! {
 
 #[test]
 fn every_code_has_a_row() {
-    let rows: BTreeSet<&Told> = ROWS.iter().map(|(code, _)| code).collect();
+    let rows: BTreeSet<&Observed> = ROWS.iter().map(|(code, _)| code).collect();
     let mut missing = Vec::new();
     // Who does not read cannot be told that it is too late: this code is only counted.
     let causes = CloseCause::ALL.iter().filter(|cause| **cause != CloseCause::WriteTimeout);
@@ -189,17 +189,17 @@ fn produced(code: ErrorCode) -> (bool, bool) {
 }
 
 /// Runs tests side by side, in each of which this has to be told, if anything.
-fn each_is_told(tests: Vec<(Option<Told>, fn())>) {
+fn each_is_observed(tests: Vec<(Option<Observed>, fn())>) {
     let tests = Mutex::new(tests.into_iter());
     let next = || tests.lock().unwrap().next();
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                while let Some((told, test)) = next() {
-                    println!("{told:?}");
-                    common::told::forget();
+                while let Some((observed, test)) = next() {
+                    println!("{observed:?}");
+                    common::observed::forget();
                     test();
-                    assert!(told.iter().all(was_told), "{told:?} did not come");
+                    assert!(observed.iter().all(was_observed), "{observed:?} did not come");
                 }
             });
         }

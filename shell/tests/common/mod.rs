@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "every test uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
 
+pub mod observed;
 pub mod program;
-pub mod told;
 
 use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};
@@ -116,7 +116,7 @@ pub fn ask(socket: &mut TcpStream, request: &[u8]) -> Answer {
     socket.read_exact(&mut body).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let answer = Answer { status, head, body: String::from_utf8(body).unwrap() };
-    told::note_answer(&answer);
+    observed::note_answer(&answer);
     answer
 }
 
@@ -154,7 +154,7 @@ pub fn publish(address: SocketAddr, room: &str, data: &Value) {
 
 pub fn health(address: SocketAddr) -> Value {
     let health = get(address, "/health").json();
-    told::note_health(&health);
+    observed::note_health(&health);
     health
 }
 
@@ -198,7 +198,7 @@ impl Client {
         socket.write_all(&request).unwrap();
         let head = read_head(&mut socket);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        told::note(told::Told::Http(101));
+        observed::note(observed::Observed::Http(101));
         Self { socket, head }
     }
 
@@ -275,7 +275,7 @@ impl Client {
     pub fn receive(&mut self) -> Value {
         let text = self.text();
         let message = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
-        told::note_message(&message);
+        observed::note_message(&message);
         message
     }
 
@@ -286,7 +286,7 @@ impl Client {
             if opcode == CLOSE {
                 let (code, reason) = payload.split_at(2);
                 let code = u16::from_be_bytes(code.try_into().unwrap());
-                told::note(told::Told::Close(code));
+                observed::note(observed::Observed::Close(code));
                 return (code, String::from_utf8(reason.into()).unwrap());
             }
         }
@@ -314,7 +314,7 @@ impl Client {
 /// A server, and a member of a room who must not notice what others do to it.
 pub struct World {
     /// Dropped first, while the server is there.
-    _last_look: told::LastLook,
+    _last_look: observed::LastLook,
     pub server: Server,
     pub address: SocketAddr,
     bystander: Receiver<Value>,
@@ -345,7 +345,7 @@ impl World {
                 }
             }
         });
-        Self { _last_look: told::LastLook(address), server, address, bystander, published: 0 }
+        Self { _last_look: observed::LastLook(address), server, address, bystander, published: 0 }
     }
 
     /// Checks that publications reach the bystander, once and in order, and that nothing else does.

@@ -17,7 +17,7 @@ pub(super) struct AcceptedMessages {
     /// Which message is known to be at which place.
     logs: BTreeMap<LogId, BTreeMap<u64, u64>>,
     /// Positions that calls with an idempotency key were answered.
-    told: BTreeSet<(LogId, u64)>,
+    keyed_positions: BTreeSet<(LogId, u64)>,
 }
 
 /// The number of a payload, which no other payload of a run has.
@@ -49,7 +49,7 @@ impl AcceptedMessages {
         let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
         let (epoch, offset) =
             (place["epoch"].as_str().unwrap_or_default(), place["offset"].as_u64().unwrap_or_default());
-        if sent.keyed && !self.told.insert(((room.into(), epoch.into()), offset)) {
+        if sent.keyed && !self.keyed_positions.insert(((room.into(), epoch.into()), offset)) {
             return Ok(None);
         }
         self.put_in(room, &data);

@@ -63,7 +63,7 @@ impl Closes {
         if let Some(conduct) = turn.client.and_then(|client| self.conducts.get_mut(&client)) {
             conduct.notes(now, turn.input);
         }
-        for (client, effect) in turn.told {
+        for (client, effect) in turn.client_effects {
             let (Effect::Closed { end, .. }, Some(conduct)) = (effect, self.conducts.get(client)) else { continue };
             if !self.is_due(now, conduct, end) {
                 let why = format_args!("client {client} to be closed for what has happened: {conduct:?}");

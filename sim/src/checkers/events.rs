@@ -15,7 +15,7 @@ type KnownMembers = BTreeMap<(String, String), bool>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     /// The number of the last event.
-    told: u64,
+    last_seq: u64,
     /// Which rooms and users are there.
     there: BTreeSet<String>,
     /// Whom each client knows to be where.
@@ -30,9 +30,9 @@ impl Events {
             Change::Online(user) => (true, format!("user {user}")),
             Change::Offline(user) => (false, format!("user {user}")),
         };
-        self.told += 1;
-        if event.seq != self.told {
-            return Err(Failure::new(Guarantee::G4, format_args!("event {}", self.told), event.seq));
+        self.last_seq += 1;
+        if event.seq != self.last_seq {
+            return Err(Failure::new(Guarantee::G4, format_args!("event {}", self.last_seq), event.seq));
         }
         let is_new = if began { self.there.insert(name.clone()) } else { self.there.remove(&name) };
         if is_new { Ok(()) } else { twice(&name, began) }

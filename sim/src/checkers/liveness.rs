@@ -18,10 +18,10 @@ struct PendingAnswers {
     /// Its stream is over: nothing more is answered.
     ended: bool,
     /// It has read a Close frame, and its stream was not ended yet.
-    is_told: bool,
+    read_close: bool,
 }
 
-/// Who is there, as far as that was told.
+/// The connections, rooms and users that effects have reported.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     conns: BTreeMap<ConnId, usize>,
@@ -51,12 +51,12 @@ impl Liveness {
     }
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Checked {
-        turn.effects.iter().try_for_each(|effect| self.is_told(effect))?;
+        turn.effects.iter().try_for_each(|effect| self.note_effect(effect))?;
         let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
-            (Input::Flushed { .. }, Some(side)) if side.is_told => {
+            (Input::Flushed { .. }, Some(side)) if side.read_close => {
                 let client = turn.client.unwrap_or_default();
                 let expected = format_args!("the stream to client {client} to end with its Close frame");
                 return broken(Guarantee::G1, expected, "it goes on");
@@ -72,12 +72,12 @@ impl Liveness {
             _ => {}
         }
         let Gauges { connections, rooms, users, .. } = turn.stats.gauges;
-        let told = (self.conns.len(), self.rooms, self.users);
-        equal(Guarantee::G8, "connections, rooms and users as they were told:", &told, &(connections, rooms, users))
+        let counted = (self.conns.len(), self.rooms, self.users);
+        equal(Guarantee::G8, "connections, rooms and users as they were told:", &counted, &(connections, rooms, users))
     }
 
     /// Records what is told of a connection, a room or a user.
-    fn is_told(&mut self, effect: &Effect) -> Checked {
+    fn note_effect(&mut self, effect: &Effect) -> Checked {
         if let Some(conn) = conn_of(effect)
             && !self.conns.contains_key(&conn)
         {
@@ -89,9 +89,9 @@ impl Liveness {
         match effect {
             Effect::Closed { conn, .. } => {
                 self.conns.remove(conn);
-                self.side(client).is_told = false;
+                self.side(client).read_close = false;
             }
-            Effect::Finish(_) => self.side(client).is_told = false,
+            Effect::Finish(_) => self.side(client).read_close = false,
             Effect::Authenticate { .. } => self.side(client).tokens += 1,
             Effect::Event(event) => match event.change {
                 Change::Occupied(_) => self.rooms += 1,
@@ -119,7 +119,7 @@ impl Checker for Liveness {
             Observed::Turn(turn) => return self.turned(*now, &turn),
             Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => {
                 let side = self.side(client);
-                (side.ended, side.is_told) = (true, true);
+                (side.ended, side.read_close) = (true, true);
             }
             Observed::Unanswered { client, command } if self.side(client).tokens == 0 && !self.side(client).ended => {
                 return broken(Guarantee::L1, format_args!("client {client} to be answered {command:?}"), "nothing");

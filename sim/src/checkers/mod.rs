@@ -115,7 +115,7 @@ impl Checkers {
             Effect::Closed { conn, .. } | Effect::Authenticate { conn, .. } => self.clients.get(conn).copied(),
             _ => None,
         };
-        let told: Vec<(usize, &Effect)> =
+        let client_effects: Vec<(usize, &Effect)> =
             effects.iter().filter_map(|effect| Some((client_of(effect)?, effect))).collect();
         let client = input.conn().and_then(|conn| self.clients.get(&conn).copied());
         let judged = self.saw(
@@ -123,7 +123,7 @@ impl Checkers {
             Observed::Turn(ObservedTurn {
                 input,
                 client,
-                told: &told,
+                client_effects: &client_effects,
                 effects,
                 answer: answer.as_ref(),
                 stats,

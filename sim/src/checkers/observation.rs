@@ -14,7 +14,7 @@ pub struct ObservedTurn<'a> {
     /// The client that it is about, if it is about one.
     pub client: Option<usize>,
     /// The effects that are about a client's connection, with the client.
-    pub told: &'a [(usize, &'a Effect)],
+    pub client_effects: &'a [(usize, &'a Effect)],
     /// All effects.
     pub effects: &'a [Effect],
     /// The body of the answer to a call; null where it is one that puts nothing in.

@@ -11,8 +11,8 @@ pub(super) struct RoomStream {
     epoch: String,
     /// The place of the last message, where it was told one.
     last: Option<u64>,
-    /// It is told where its messages are.
-    is_told: bool,
+    /// The client receives the positions of its messages.
+    has_positions: bool,
     /// Messages without a place that are to come.
     pub owed: Vec<u64>,
 }
@@ -60,7 +60,7 @@ impl Receiver {
         if run.epoch != epoch {
             *run = RoomStream { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..RoomStream::default() };
         }
-        run.is_told = true;
+        run.has_positions = true;
         let mut last = place["offset"].as_u64();
         for publication in place["publications"].as_array().into_iter().flatten() {
             let (offset, data) = (publication["offset"].as_u64(), &publication["data"]);
@@ -160,13 +160,13 @@ impl Receiver {
 
     fn lacks(&self, client: usize, debt: &Debt, accepted: &AcceptedMessages) -> Checked {
         let Debt { room, epoch, top, owed } = debt;
-        let is_sure = |run: &&RoomStream| !self.ended && (run.is_told || !self.blurred) && run.epoch == *epoch;
+        let is_sure = |run: &&RoomStream| !self.ended && (run.has_positions || !self.blurred) && run.epoch == *epoch;
         let Some(run) = self.runs.get(room).filter(is_sure) else { return Ok(()) };
         if let Some(number) = owed.iter().find(|number| run.owed.contains(number)) {
             return broken(format_args!("client {client} to get message {number} in {room:?}"), "it never came");
         }
         match run.last {
-            Some(last) if last < *top && run.is_told => broken(
+            Some(last) if last < *top && run.has_positions => broken(
                 format_args!("client {client} to get what is in {room} up to {top}"),
                 format_args!("nothing behind {last}"),
             ),

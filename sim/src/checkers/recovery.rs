@@ -71,10 +71,10 @@ impl Recovery {
                 Err(UNRECOVERABLE) if is_small && seen.len() == 1 => is_due(want, histories)?,
                 Ok(result) => {
                     let place = if command.method == "connect" { &result["subs"][&want.room] } else { result };
-                    let is_told = place["recoverable"] == true;
+                    let is_recoverable = place["recoverable"] == true;
                     match place["recovered"].as_bool().unwrap_or_default() {
                         true => is_right(want, histories, place)?,
-                        false if is_told && is_small => is_due(want, histories)?,
+                        false if is_recoverable && is_small => is_due(want, histories)?,
                         false => {}
                     }
                 }

@@ -11,7 +11,7 @@ pub fn fuzzed(target: &str, file: &str) -> Result<ExitCode, String> {
     let known = TARGETS.iter().find(|known| known.name == target);
     let known = known.ok_or_else(|| format!("{target:?} is no fuzz target: there are {}", targets()))?;
     let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
-    Ok(told(known, &bytes))
+    Ok(report_input(known, &bytes))
 }
 
 /// The names of all targets.
@@ -19,7 +19,7 @@ pub fn targets() -> String {
     TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ")
 }
 
-fn told(target: &FuzzTarget, bytes: &[u8]) -> ExitCode {
+fn report_input(target: &FuzzTarget, bytes: &[u8]) -> ExitCode {
     // What a panic says is told below, as what it is.
     set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(|| {
@@ -49,11 +49,11 @@ mod tests {
     use super::*;
 
     fn code_of(run: fn(&[u8])) -> ExitCode {
-        told(&FuzzTarget { name: "invented", run, tell: |bytes, tell| tell(format_args!("{bytes:?}")) }, &[1])
+        report_input(&FuzzTarget { name: "invented", run, tell: |bytes, tell| tell(format_args!("{bytes:?}")) }, &[1])
     }
 
     #[test]
-    fn a_panic_ends_with_the_code_of_what_it_names() {
+    fn a_panic_exits_with_the_code_of_its_guarantee() {
         assert_eq!(code_of(|_| {}), ExitCode::SUCCESS);
         assert_eq!(code_of(|_| panic!("G9: a clone does the same")), ExitCode::from(4));
         assert_eq!(code_of(|bytes| assert!(bytes.is_empty(), "L2: {bytes:?} stay")), ExitCode::from(2));

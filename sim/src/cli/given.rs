@@ -128,14 +128,14 @@ fn keep(subject: &str, folder: &str, checked_by: CheckedBy) -> Result<ExitCode, 
     std::panic::set_hook(Box::new(|_| {}));
     let mut stored = 0;
     for seeded in &meant {
-        let told = match seeded.store(folder, checked_by) {
+        let result = match seeded.store(folder, checked_by) {
             Ok(file) => {
                 stored += 1;
                 file.display().to_string()
             }
             Err(instead) => format!("not stored: {instead}"),
         };
-        say!("{:48} {told}", seeded.name);
+        say!("{:48} {result}", seeded.name);
     }
     say!("{stored} of {} traces stored", meant.len());
     Ok(ExitCode::from(u8::from(stored < meant.len())))
@@ -150,8 +150,8 @@ fn hunt_seeded(checked_by: CheckedBy) -> ExitCode {
         let find = hunted(seeded, checked_by);
         count += 1;
         found += usize::from(find.is_ok());
-        let told = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
-        say!("{:48} {told}", seeded.name);
+        let result = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
+        say!("{:48} {result}", seeded.name);
     }
     say!("{} ({:.1} s)", hunt::count("seeded", found, count), started.elapsed().as_secs_f64());
     ExitCode::from(u8::from(found < count))

@@ -31,7 +31,7 @@ pub fn wall_clock() -> Instant {
 /// Says where a long run is, on standard error and not too often.
 pub struct ProgressLine {
     started: Instant,
-    told: Instant,
+    last_line: Instant,
 }
 
 impl ProgressLine {
@@ -39,13 +39,13 @@ impl ProgressLine {
 
     pub fn new() -> Self {
         let started = wall_clock();
-        Self { started, told: started }
+        Self { started, last_line: started }
     }
 
     /// Tells this, if it is time to. The words are about the time since the beginning.
     pub fn tell(&mut self, words: impl FnOnce(Duration) -> String) {
-        if self.told.elapsed() >= Self::EVERY {
-            self.told = wall_clock();
+        if self.last_line.elapsed() >= Self::EVERY {
+            self.last_line = wall_clock();
             complain(format_args!("{}", words(self.started.elapsed())));
         }
     }

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_is_gone_once() {
+    fn every_alternative_is_tried_once() {
         let mut gone = Vec::new();
         let mut way = Some(Alternatives::default());
         while let Some(mut ways) = way {

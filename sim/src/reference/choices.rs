@@ -8,7 +8,7 @@ use parlor_core::{Change, Effect};
 use std::sync::Arc;
 
 impl ReferenceModel {
-    pub(super) fn told_in(&self, outcome: &Outcome<'_>) -> SubjectChoices {
+    pub(super) fn choices_in(&self, outcome: &Outcome<'_>) -> SubjectChoices {
         let room = |name: &str| self.names.iter().position(|known| **known == *name);
         let vacated = outcome.effects.iter().filter_map(|effect| match effect {
             Effect::Event(event) => match &event.change {

@@ -261,7 +261,7 @@ impl ReferenceModel {
     fn compare_epochs(&mut self) -> Result<(), Failure> {
         for room in 0..self.logs.len() {
             let Some(log) = &self.logs[room] else { continue };
-            let (known, now) = (&log.epoch, &self.told.epochs[room]);
+            let (known, now) = (&log.epoch, &self.choices.epochs[room]);
             equal(Guarantee::G5, &format!("the epoch of {:?}", self.names[room]), known, now)?;
             let Some(epoch) = now.clone() else { continue };
             let is_new = !self.epochs.contains(&epoch);

@@ -336,7 +336,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_pattern_fits_what_it_stands_for() {
+    fn a_pattern_matches_only_equal_values_and_its_freedoms() {
         let want = json!({"id": 1, "message": WORDS, "ttl": between(19, 20)});
         assert!(fits(&want, &json!({"id": 1, "message": "x", "ttl": 20})));
         assert!(!fits(&want, &json!({"id": 2, "message": "x", "ttl": 20})));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_has_what_is_wanted_and_no_more() {
+    fn an_object_matches_only_with_the_expected_fields() {
         let want = json!({"a": {"b": 1}});
         assert!(fits(&want, &json!({"a": {"b": 1}})));
         assert!(!fits(&want, &json!({"a": {"b": 1}, "d": 2})));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_pattern_is_that_of_what_fits_it() {
+    fn the_size_of_a_pattern_is_that_of_a_matching_value() {
         let size = |want| ExpectedFrame::json(want, 0).size;
         assert_eq!(size(json!({"a": "xy"})), (12, 12));
         assert_eq!(size(json!({"a": EPOCH})), (26, 26));

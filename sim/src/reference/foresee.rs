@@ -50,7 +50,7 @@ impl ReferenceModel {
     }
 
     fn go(&mut self, stimulus: &Stimulus<'_>, outcome: &Outcome<'_>) -> Result<(), Failure> {
-        self.told = self.told_in(outcome);
+        self.choices = self.choices_in(outcome);
         self.foresee(stimulus);
         self.compare(outcome)
     }

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_stands_for_names() {
+    fn a_glob_pattern_matches_names() {
         for (pattern, name, expected) in [
             ("r*", "r0", true),
             ("r*", "#u0", false),

@@ -22,8 +22,8 @@ impl ReferenceModel {
     pub(super) fn stamp_vacated(&mut self, room: usize, stamp: u64) {
         let before = self.turn.vacated.iter().filter(|of| **of == room).count();
         self.turn.vacated.push(room);
-        let told = self.told.vacated.iter().enumerate().filter(|(_, of)| **of == room);
-        let place = told.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
+        let places = self.choices.vacated.iter().enumerate().filter(|(_, of)| **of == room);
+        let place = places.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
         let clock = self.clock;
         if let Some(log) = &mut self.logs[room] {
             (log.touched, log.idle) = (clock, (stamp, place));
@@ -63,10 +63,10 @@ impl ReferenceModel {
 
     /// The epoch that the room's log had before it numbered anything, or else one that is new: the subject says which.
     pub(super) fn epoch_of_new_log(&mut self, room: usize) -> Option<Arc<str>> {
-        let told = self.told.epochs[room].clone();
+        let chosen = self.choices.epochs[room].clone();
         let moved = self.quiet.iter().filter(|quiet| quiet.has_moved).count();
         let quiet = &mut self.quiet[room];
-        let is_other = quiet.epoch.is_some() && told.is_some() && told != quiet.epoch;
+        let is_other = quiet.epoch.is_some() && chosen.is_some() && chosen != quiet.epoch;
         if is_other && quiet.is_doubtful && (quiet.has_moved || moved < COINCIDENCES) {
             (quiet.epoch, quiet.has_moved) = (None, true);
         }
@@ -74,12 +74,12 @@ impl ReferenceModel {
             return quiet.epoch.clone();
         }
         self.turn.began.push(room);
-        *quiet = EmptyLog { epoch: told.clone(), is_doubtful: false, ..*quiet };
+        *quiet = EmptyLog { epoch: chosen.clone(), is_doubtful: false, ..*quiet };
         self.past[room].logs += 1;
         if self.past[room].logs > 1 {
             self.goals.reach(Goal::LogReplaced);
         }
-        told
+        chosen
     }
 
     /// The epoch that the log of a room without one would have, where that is known.

@@ -53,7 +53,7 @@ pub struct ReferenceModel {
     pub(super) turn: ExpectedTurn,
     /// Which connections the call at hand means.
     pub(super) meant: ConnectionSelection,
-    pub(super) told: SubjectChoices,
+    pub(super) choices: SubjectChoices,
     pub(super) alternatives: Alternatives,
     pub(super) overlooked: Guarantees,
 }
@@ -91,7 +91,7 @@ impl ReferenceModel {
             goals: Goals::default(),
             turn: ExpectedTurn::default(),
             meant: ConnectionSelection::All,
-            told: SubjectChoices::default(),
+            choices: SubjectChoices::default(),
             alternatives: Alternatives::default(),
             overlooked: if setup.checked_by != CheckedBy::All {
                 Guarantees::of(Guarantee::ALL)

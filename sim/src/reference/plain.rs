@@ -40,9 +40,9 @@ impl ReferenceModel {
             // What it is told before that is dropped with the close; it does not have to fit for that.
             self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
             let refusals = asked.iter().filter(|_| !allowed).map(|_| self.plain_error(None, 103));
-            let told: Vec<ExpectedFrame> =
+            let frames: Vec<ExpectedFrame> =
                 self.greeting(client, &named, authenticated).into_iter().chain(refusals).collect();
-            let _ = told.into_iter().all(|expect| self.enqueue(client, expect));
+            let _ = frames.into_iter().all(|expect| self.enqueue(client, expect));
             return self.turn_away(client, token, CloseCause::Rooms);
         }
         let displaced = self.displaced_by(token);
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_have_their_dates() {
+    fn a_number_of_days_is_converted_to_its_date() {
         assert_eq!(civil(0), (1970, 1, 1));
         assert_eq!(civil(58), (1970, 2, 28));
         assert_eq!(civil(20_779), (2026, 11, 22));

@@ -123,7 +123,7 @@ mod tests {
     use parlor_core::Shard;
 
     #[test]
-    fn a_batch_says_where_it_is() {
+    fn a_batch_reports_its_progress() {
         let batch = RunBatch { first: 0, count: 4, steps: 20, checked_by: CheckedBy::All };
         let mut lines = Vec::new();
         let done =

@@ -17,7 +17,7 @@ pub type StateKey = u128;
 
 const SECOND: u64 = 1_000_000_000;
 /// How a client id that is not the connection's own is written in a signature, before clients have their labels.
-const SOMEBODY: u8 = 0xFE;
+const OTHER_CLIENT: u8 = 0xFE;
 const SELF: u8 = 0xFF;
 
 /// The key of a world. `symmetric`: clients that could change places without consequence do not tell states apart.
@@ -206,13 +206,13 @@ impl<S: Subject> Reader<'_, S> {
     fn client(&self, own: ClientId, text: &str, labels: Option<&[u8]>) -> u8 {
         match (ClientId::parse(text), labels) {
             (Some(id), _) if id == own => SELF,
-            (Some(id), Some(labels)) => self.client_of(id).map_or(SOMEBODY, |client| labels[client]),
-            _ => SOMEBODY,
+            (Some(id), Some(labels)) => self.client_of(id).map_or(OTHER_CLIENT, |client| labels[client]),
+            _ => OTHER_CLIENT,
         }
     }
 
     fn rooms(&self, labels: &[u8], out: &mut Vec<u8>) {
-        let label = |client: Option<usize>| client.map_or(SOMEBODY, |client| labels[client]);
+        let label = |client: Option<usize>| client.map_or(OTHER_CLIENT, |client| labels[client]);
         let of =
             |id: &ConnId| self.reference.conns.iter().position(|conn| conn.as_ref().is_some_and(|conn| conn.id == *id));
         for room in &self.snapshot.rooms {

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_more_changes_the_steps_that_it_wins_and_no_others() {
+    fn adding_an_action_changes_only_the_steps_that_it_takes() {
         for seed in 0..RUNS {
             let (with, without) = (picks(seed, &[20, 10, 30, 5]), picks(seed, &[20, 0, 30, 5]));
             let others = with.iter().zip(&without).filter(|(pick, _)| pick.is_some_and(|pick| pick.kind != 1));

@@ -25,8 +25,8 @@ pub fn steps<S: Subject>(trace: &Trace) -> String {
         let _ = writeln!(text, "{number:4}  {:40} | {}", format!("{action}{note}"), states.join(" | "));
         let rooms = world.describe_rooms();
         if rooms != before {
-            let told = if rooms.is_empty() { "no rooms, users and logs".into() } else { rooms.join(", ") };
-            let _ = writeln!(text, "      {told}");
+            let summary = if rooms.is_empty() { "no rooms, users and logs".into() } else { rooms.join(", ") };
+            let _ = writeln!(text, "      {summary}");
             before = rooms;
         }
         if let Err(failure) = result {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_personal_room_is_explained_where_there_is_one() {
+    fn a_personal_room_in_a_failure_is_explained() {
         let trace = |users: u64| format!("setup conns=1 rooms=1 users={users}; enter 0 1").parse().expect("a trace");
         let failure = |users| super::failure::<Shard>(&Failure::new(Guarantee::G2, "", ""), &trace(users), "");
         assert!(failure(1).contains("[r0 #u0]") && failure(1).contains("\n#u0 is the personal room of user u0\n"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_tells_what_to_do_with_it() {
+    fn a_failure_says_how_to_repeat_it() {
         let trace: Trace = "setup conns=1 rooms=1 users=0\nenter 0 1\nviolate 0 binary".parse().expect("a trace");
         let (_, failure) = crate::search::run::run::<V0>(&trace.setup, &trace.actions).failure.expect("a ghost");
         let text = shrunk::<V0>(&failure, &trace, Minimality::Minimal(3), "parlor-sim replay ghost.trace --subject v0");

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_loses_all_that_it_does_not_need() {
+    fn shrinking_removes_every_unneeded_action() {
         let expected = "setup conns=1 rooms=1 users=0 history_messages=0 log_memory=0
             enter 0 1
             api-publish 0 small
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_enough_is_proved_minimal() {
+    fn a_small_trace_is_proved_minimal() {
         let Shrunk { proof, .. } = shrunk();
         assert!(matches!(proof, Minimality::Minimal(states) if states > 2), "{proof}");
         assert!(proof.to_string().starts_with("proved minimal in this world: with this setup "), "{proof}");
     }
 
     #[test]
-    fn a_subject_that_goes_by_what_was_counted_is_searched_by_it() {
+    fn states_of_a_subject_that_depends_on_counts_differ_by_the_counts() {
         seeded::named("a_user_who_outlives_the_connections").expect("a defect").choose();
         let six = "accept 0 json 0\nlose 0 eof\n".repeat(6);
         let trace: Trace = format!("setup conns=1 rooms=1\n{six}").parse().expect("a trace");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_proved_says_why() {
+    fn a_missing_proof_is_explained() {
         let open = |text: &str, guarantee| prove::<V0>(text.parse().expect("a trace"), guarantee).proof;
         let too_large = open("setup conns=9\nenter 0 1", Guarantee::G3);
         assert_eq!(too_large.to_string(), "not proved minimal: the world is too large to search");

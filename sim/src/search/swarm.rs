@@ -250,7 +250,7 @@ mod tests {
 
     /// A run without one of its words is the same run in every step but those that this word has won.
     #[test]
-    fn a_word_less_changes_no_step_of_another() {
+    fn removing_an_action_changes_no_step_of_another() {
         for seed in 0..40 {
             let options = Options::draw(seed, 200);
             let actions = options.actions();

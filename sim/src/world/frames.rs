@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_frame_is_found_before_it_comes() {
+    fn the_end_of_a_frame_is_known_before_all_its_bytes_arrive() {
         let mut parser = Parser::default();
         assert_eq!(parser.to_frame_end(&[0x81, 2, b'h', b'i', 0x89, 0]), 4);
         assert_eq!(parser.count(&[0x81, 2, b'h', b'i', 0x89, 0]), 2);

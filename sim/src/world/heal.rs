@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_not_read_the_newest_message_has_missed_it() {
+    fn a_client_without_the_newest_message_fails_the_healing() {
         let mut world = world(&["enter 0 1", "enter 1 2"]);
         let announce = Action::ApiPublish(Room(0), Payload::Small);
         let receivers = world.receivers(&[Client(0), Client(1)], Some(0));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_filters_is_not_waited_for() {
+    fn a_client_with_a_filter_does_not_fail_the_healing() {
         let world = world(&["enter 0 1", "select 0 a"]);
         assert_eq!(world.receivers(&[Client(0)], Some(0)), []);
     }

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_named_with_its_bound() {
+    fn a_too_large_setup_is_an_error_that_names_the_bound() {
         let wrong = |text: &str| text.parse::<Setup>().expect_err("it is too large");
         assert_eq!(wrong("setup new_connections=5000000000"), "new_connections=5000000000 must be at most 1000000");
         assert_eq!(wrong("setup history_age=99999999999999"), "history_age=99999999999999 must be at most 100000000");
@@ -450,7 +450,7 @@ mod tests {
 
     /// Each setting alone at its most, where the others allow that.
     #[test]
-    fn what_is_as_large_as_it_may_be_can_be_run() {
+    fn the_largest_setup_can_be_run() {
         const DAY: &str = "enter 0 1; enter 1 1; api-publish 0 small; api-publish-once 0 a; flush; advance due; \
                            accept 2 json 0; upgrade 2; connect 2 token; decide 2 good 0; join 2 0; flush; advance far";
         let actions: Vec<_> = DAY.split("; ").map(|text| text.parse().expect("an action")).collect();

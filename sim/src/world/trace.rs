@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_world_does_not_have_is_named_with_what_it_has() {
+    fn an_unknown_client_room_or_user_is_an_error_that_names_the_known_ones() {
         let checked = |text: &str| text.parse::<Trace>().expect("a trace").check_names();
         assert_eq!(checked("setup conns=1 rooms=1 users=1; enter 0 1; decide 0 good 0"), Ok(()));
         for wrong in ["enter 1 1", "enter 0 2", "decide 0 good 1", "join 0 1"] {

@@ -132,7 +132,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn it_has_every_method_and_nothing_else() {
+    fn the_document_has_every_method_and_health_path_and_no_other() {
         let document = document(&Settings::default());
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_once() {
+    fn the_document_is_built_once() {
         let (served, settings) = (Document::default(), Settings::default());
         let (first, second) = (served.bytes(&settings), served.bytes(&settings));
         assert_eq!(first, document(&settings).to_string());
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_has_a_target() {
         let document = document(&Settings::default());
         let mut places = vec![&document];
         let mut references = 0;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_those_that_are_configured() {
+    fn bounds_in_the_document_are_the_configured_ones() {
         let mut settings = Settings::default();
         settings.limits.room_name_bytes = 77;
         let document = document(&settings);

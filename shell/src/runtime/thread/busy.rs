@@ -132,7 +132,7 @@ fn long_calls_wait_for_a_round_and_short_ones_do_not() {
 }
 
 #[test]
-fn a_body_of_a_refused_call_is_passed_over_in_rounds() {
+fn the_body_of_a_refused_call_is_skipped_in_rounds() {
     let running = Running::start(|_| (), use_up_the_rounds);
     running.keep_busy();
     // More than the system takes for a socket that is not read from.
@@ -172,7 +172,7 @@ fn frame(socket: &mut Socket) -> (u8, Vec<u8>) {
 }
 
 #[test]
-fn no_client_is_closed_for_a_silence_that_was_the_servers() {
+fn a_pause_of_the_server_closes_no_client() {
     const PING: u8 = 9;
     const CLOSE: u8 = 8;
     let quick = |settings: &mut Settings| {

@@ -113,14 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_has_one_name() {
+    fn connection_ids_are_replaced_by_names_of_sockets() {
         let sockets = BTreeSet::from([ConnId::from_parts(1, 0), ConnId::from_parts(11, 0)]);
         let words = "1 frames for 1.0: [ConnId { slot: 11, generation: 0 }] 11.0 ws1.0 21.0 1.05 1.0";
         assert_eq!(with_names(words, &sockets), "1 frames for ws1.0: [ws11.0] ws11.0 ws1.0 21.0 1.05 ws1.0");
     }
 
     #[test]
-    fn to_find_nothing_is_as_it_should_be_in_one_subject_only() {
+    fn finding_nothing_is_expected_of_parlor_only() {
         assert_eq!(count("parlor", 0, 7), "parlor: none of the 7 defects found, as it should be");
         assert_eq!(count("v0", 0, 4), "v0: none of the 4 defects found");
     }

@@ -205,11 +205,11 @@ impl Hosted {
     /// Tells the machine what a socket has refused; without that, a client that takes nothing would never be slow.
     fn judge_refusals(&mut self, turns: &[TurnReport], input: &Input) {
         let inputs = || turns.iter().map(|seen| seen.follow_up.as_ref().unwrap_or(input));
-        let told = inputs().filter(|input| matches!(input, Input::Flushed { bytes: 0, .. })).count();
+        let reported = inputs().filter(|input| matches!(input, Input::Flushed { bytes: 0, .. })).count();
         let refusals = self.pipes.iter().map(|(conn, pipe)| (pipe.take_refusals(), self.answering.contains(conn)));
         // What is refused of a 101 is nothing to the machine.
         let refused: usize = refusals.filter(|(_, is_answering)| !is_answering).map(|(count, _)| count).sum();
-        assert!(told >= refused, "G6: sockets refused {refused} times, which is told {told} times");
+        assert!(reported >= refused, "G6: sockets refused {refused} times, which is told {reported} times");
         for input in inputs() {
             if let Input::Upgraded { conn } = input {
                 self.answering.remove(conn);

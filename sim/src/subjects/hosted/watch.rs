@@ -23,7 +23,7 @@ impl Watch {
         if let Input::Call { call, .. } = input {
             self.call.set(call.0);
         }
-        *self.expected.borrow_mut() = Some(told(input));
+        *self.expected.borrow_mut() = Some(summary(input));
     }
 
     /// The turns since this was last asked.
@@ -47,7 +47,7 @@ impl Observer for Watch {
 
     fn after(&mut self, shard: &Shard) {
         let input = self.input.take().expect("a turn has an input");
-        let is_it = self.expected.borrow().as_ref().is_some_and(|expected| *expected == told(&input));
+        let is_it = self.expected.borrow().as_ref().is_some_and(|expected| *expected == summary(&input));
         if is_it {
             *self.expected.borrow_mut() = None;
         }
@@ -59,7 +59,7 @@ impl Observer for Watch {
 }
 
 /// An input in words that are the same for two that are the same. Calls are told apart by the host's own numbers.
-fn told(input: &Input) -> String {
+fn summary(input: &Input) -> String {
     match input {
         Input::Call { command, .. } => format!("{command:?}"),
         other => format!("{other:?}"),

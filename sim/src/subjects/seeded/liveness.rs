@@ -50,7 +50,7 @@ mod tests {
     use parlor_core::Shard;
 
     #[test]
-    fn the_machine_itself_comes_right() {
+    fn the_correct_machine_passes_the_liveness_trace() {
         let day: Trace = DAY.parse().expect("a trace");
         assert_eq!(run::<Shard>(&day.setup, &day.actions).failure, None);
     }

@@ -1,5 +1,5 @@
-//! What a test was told by servers: the codes that its clients read, and the counts that `/health` showed. A test that
-//! promises a code can so be held to it, however it comes by the code.
+//! What a test has observed of servers: the codes that its clients received, and the counts that `/health` showed. A test
+//! that promises a code is checked by this, whatever way the code came.
 
 use super::Answer;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
+pub enum Observed {
     /// The code of a Close frame.
     Close(u16),
     /// The code of an unsubscribe push.
@@ -28,21 +28,21 @@ pub enum Told {
 }
 
 thread_local! {
-    static TOLD: RefCell<BTreeSet<Told>> = RefCell::default();
+    static OBSERVED: RefCell<BTreeSet<Observed>> = RefCell::default();
 }
 
-pub fn note(told: Told) {
-    TOLD.with_borrow_mut(|all| all.insert(told));
+pub fn note(observed: Observed) {
+    OBSERVED.with_borrow_mut(|all| all.insert(observed));
 }
 
-/// Whether the test of this thread was told this.
-pub fn was_told(told: &Told) -> bool {
-    TOLD.with_borrow(|all| all.contains(told))
+/// Whether the test of this thread has observed this.
+pub fn was_observed(observed: &Observed) -> bool {
+    OBSERVED.with_borrow(|all| all.contains(observed))
 }
 
-/// Lets what comes from here on be told from what came before.
+/// Forgets what was observed so far.
 pub fn forget() {
-    TOLD.take();
+    OBSERVED.take();
 }
 
 fn code(error: &Value) -> Option<u16> {
@@ -50,17 +50,17 @@ fn code(error: &Value) -> Option<u16> {
 }
 
 pub fn note_answer(answer: &Answer) {
-    note(Told::Http(answer.status));
+    note(Observed::Http(answer.status));
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    code(&body["error"]).into_iter().for_each(|code| note(Told::Api(code)));
-    body["error"]["limit"].as_str().into_iter().for_each(|limit| note(Told::Limit(limit.into())));
+    code(&body["error"]).into_iter().for_each(|code| note(Observed::Api(code)));
+    body["error"]["limit"].as_str().into_iter().for_each(|limit| note(Observed::Limit(limit.into())));
 }
 
 /// Notes the codes of a message to a client of either protocol.
 pub fn note_message(message: &Value) {
     let error = if message["type"] == "error" { message } else { &message["error"] };
-    code(error).into_iter().for_each(|code| note(Told::Command(code)));
-    code(&message["push"]["unsubscribe"]).into_iter().for_each(|code| note(Told::Unsubscribe(code)));
+    code(error).into_iter().for_each(|code| note(Observed::Command(code)));
+    code(&message["push"]["unsubscribe"]).into_iter().for_each(|code| note(Observed::Unsubscribe(code)));
 }
 
 /// Notes the limits and causes that were counted.
@@ -69,8 +69,8 @@ pub fn note_health(health: &Value) {
         let counts = counts.as_object().into_iter().flatten();
         counts.filter(|(_, count)| **count != 0).map(|(name, _)| name.clone()).collect()
     };
-    counted(&health["totals"]["limits"]).into_iter().for_each(|limit| note(Told::Limit(limit)));
-    counted(&health["totals"]["closed"]).into_iter().for_each(|cause| note(Told::Cause(cause)));
+    counted(&health["totals"]["limits"]).into_iter().for_each(|limit| note(Observed::Limit(limit)));
+    counted(&health["totals"]["closed"]).into_iter().for_each(|cause| note(Observed::Cause(cause)));
 }
 
 /// Notes the counts of a server when its test is done with it, unless it has stopped.

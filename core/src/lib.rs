@@ -96,7 +96,7 @@
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |
 //! | [`api`] | The commands of the HTTP API and their replies, and both as JSON. |
-//! | [`admission`] | Addresses as they are counted, and the routes of upgrade requests. The limits are applied in `hub/admission.rs`. |
+//! | [`admission`] | Addresses as they are counted, and the routes of upgrade requests. The limits are applied in `hub/accept.rs`. |
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |

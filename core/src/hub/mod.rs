@@ -1,6 +1,6 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
-mod admission;
+mod accept;
 mod agenda;
 mod answers;
 mod api;

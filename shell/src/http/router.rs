@@ -3,7 +3,7 @@
 use super::forwarded::{self, Source};
 use super::response::{self, LoggedRefusal, ResponseBody, restarting};
 use super::session::HttpSession;
-use super::{api, head, health, upgrade};
+use super::{api, head, public_paths, upgrade};
 use crate::net::refusals::{RefusalDetails, truncated};
 use crate::runtime::shard::ShardRuntime;
 use hyper::body::{Body as _, Incoming};
@@ -59,7 +59,7 @@ async fn route(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let path = request.uri().path();
-    let is_public = health::is_public(path);
+    let is_public = public_paths::is_public(path);
     if shard.is_stopping() && !is_public {
         return response::stopping();
     }
@@ -74,7 +74,7 @@ async fn route(
         return api::answer(shard, &method, request, session).await;
     }
     if is_public {
-        return health::answer(shard, &request);
+        return public_paths::answer(shard, &request);
     }
     match upgrade::accept(shard, source, &request) {
         Ok((conn, handshake)) => {

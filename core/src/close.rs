@@ -205,13 +205,6 @@ impl CloseCause {
         CloseReason::fixed(row.code, row.text)
     }
 
-    /// Returns `true` when queued frames are written before the Close frame. Otherwise only a half-written one is
-    /// finished.
-    #[must_use]
-    pub const fn is_orderly(self) -> bool {
-        matches!(self.before_close(), BeforeClose::Queued)
-    }
-
     pub(crate) const fn before_close(self) -> BeforeClose {
         self.row().before_close
     }
@@ -221,7 +214,6 @@ impl CloseCause {
 mod tests {
     use super::*;
     use alloc::collections::BTreeSet;
-    use alloc::vec::Vec;
 
     #[test]
     fn a_reason_is_cut_between_characters_where_a_close_frame_ends() {
@@ -236,10 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn causes_have_unique_names_and_the_planned_ends_are_orderly() {
+    fn causes_have_unique_names() {
         let names: BTreeSet<&str> = CloseCause::ALL.iter().map(|cause| cause.name()).collect();
         assert_eq!(names.len(), CloseCause::ALL.len());
-        let orderly: Vec<CloseCause> = CloseCause::ALL.iter().copied().filter(|cause| cause.is_orderly()).collect();
-        assert_eq!(orderly, [CloseCause::Shutdown, CloseCause::Expired, CloseCause::Backend]);
     }
 }

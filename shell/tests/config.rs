@@ -1,50 +1,19 @@
 //! Settings: three ways to say the same, and what is refused.
 
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::settings::{File, load, wrong};
 use parlor::config::{ApiErrorMode, LogFormat, Settings};
 use parlor_core::limits::Rate;
 use parlor_core::{Permissions, Who};
-use std::ffi::OsString;
-use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// As long as they have to be in production.
 const KEY: &str = "--api-key=0123456789abcdef";
 const SECRET: &str = "--token-secret=0123456789abcdef0123456789abcdef";
-
-fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
-    let flags = ["parlor"].iter().chain(flags).map(OsString::from);
-    let environment = environment.iter().map(|(name, text)| (OsString::from(name), OsString::from(text)));
-    Settings::load(flags, environment)
-}
-
-/// A configuration file that lives as long as its test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("parlor-{}-{name}.toml", std::process::id()));
-        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// The error about a file with this text.
-fn wrong(name: &str, text: &str) -> String {
-    let file = File::new(name, text);
-    load(&["--config", file.path()], &[]).unwrap_err()
-}
 
 /// Who may do what in a room without a namespace.
 fn permissions(settings: &Settings) -> Permissions {

@@ -1,9 +1,14 @@
 //! Settings: read from flags, the environment and a file, checked, and turned into the configuration of the core.
 
+mod file;
 mod kubernetes;
 mod listen;
 mod mode;
+mod namespaces;
+mod nearest;
 mod origin;
+mod place;
+mod policy_table;
 mod proxies;
 mod route;
 mod settings;
@@ -15,6 +20,8 @@ pub use listen::Listen;
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub(crate) use origin::is_authority;
 pub use origin::{Origin, Origins};
+pub use place::Place;
+pub use policy_table::PolicyTable;
 pub use proxies::Proxies;
 pub use route::Route;
 pub use table::Settings;

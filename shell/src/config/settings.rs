@@ -1,12 +1,13 @@
 //! The settings as a whole: loaded, checked against each other, and turned into the configuration of the core.
 
+use super::namespaces::can_begin;
 use super::route::Route;
 use super::sources::{self, LoadError};
 use super::table::Settings;
+use parlor_core::Config;
 use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
-use parlor_core::names;
-use parlor_core::{Config, Permissions, Who};
+use parlor_core::names::{self, BadName};
 use std::ffi::OsString;
 
 impl Settings {
@@ -20,12 +21,14 @@ impl Settings {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
-        let settings = sources::load(arguments, environment).map_err(|stop| match stop {
+        let (settings, wrongs) = sources::load(arguments, environment).map_err(|stop| match stop {
             LoadError::Clap(message) => message.exit(),
             LoadError::Invalid(message) => message,
         })?;
-        settings.check()?;
-        Ok(settings)
+        match wrongs.into_iter().next() {
+            Some(wrong) => Err(wrong),
+            None => settings.check().map(|()| settings),
+        }
     }
 
     /// Checks the settings against each other.
@@ -33,11 +36,17 @@ impl Settings {
     /// # Errors
     /// A sentence that names the settings that contradict each other, and what to set.
     pub fn check(&self) -> Result<(), String> {
-        self.check_mode()?;
-        self.check_public_hosts()?;
-        self.check_node_name()?;
-        self.limits.validate()?;
-        self.paths().map(drop)
+        self.contradictions().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything in the settings that contradicts itself: a sentence for each.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<String> {
+        let alone = [self.check_mode(), self.check_public_hosts(), self.check_node_name(), self.limits.validate()];
+        let mut wrongs: Vec<String> = alone.into_iter().filter_map(Result::err).collect();
+        wrongs.extend(self.check_policies());
+        wrongs.extend(self.paths(&self.rules()).1);
+        wrongs
     }
 
     /// Warnings about valid settings that probably do not do what was meant: a sentence for each.
@@ -76,13 +85,14 @@ impl Settings {
     /// As [`Settings::check`].
     pub fn core(&self) -> Result<Config, String> {
         self.check()?;
+        let rules = self.rules();
         Ok(Config {
             user_limit: self.user_limit,
             spares_loopback: self.is_dev(),
-            routes: self.paths()?,
+            routes: self.paths(&rules).0,
             node: self.node_name.clone(),
             version: crate::VERSION.into(),
-            ..self.rules()
+            ..rules
         })
     }
 
@@ -114,25 +124,17 @@ impl Settings {
         self.allow_anonymous.unwrap_or(self.is_dev())
     }
 
-    /// The limits, and what holds in every room: as set, else the default of the mode.
+    /// The limits, and what holds in which rooms.
     fn rules(&self) -> Config {
-        let default = if self.is_dev() { Permissions::open() } else { Permissions::closed() };
-        let who = |allowed: Option<bool>, if_allowed, default| match allowed {
-            None => default,
-            Some(true) => if_allowed,
-            Some(false) => Who::Token,
-        };
-        let permissions = Permissions {
-            subscribe: who(self.allow_subscribe, Who::Anyone, default.subscribe),
-            publish: who(self.allow_publish, Who::Members, default.publish),
-            history: who(self.allow_history, Who::Members, default.history),
-            presence: who(self.allow_presence, Who::Members, default.presence),
-        };
-        Config::uniform(self.limits.clone(), self.admits_anonymous(), permissions)
+        Config {
+            allow_anonymous: self.admits_anonymous(),
+            namespaces: self.policies(),
+            ..Config::from(self.limits.clone())
+        }
     }
 
     /// Checks that a route can match, behind the routes before it, and that its room is valid.
-    fn check_route(&self, route: &Route, before: &[Route]) -> Result<(), String> {
+    fn check_route(rules: &Config, route: &Route, before: &[Route]) -> Result<(), String> {
         let Route { path, room, .. } = route;
         let whole = |path: &str| String::from(path.trim_end_matches('/'));
         if let Some(character) = path.chars().find(|character| matches!(character, '?' | '#' | '%')) {
@@ -143,19 +145,24 @@ impl Settings {
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
             return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
-        self.rules()
-            .client_room(&room.replace("{id}", "x"))
-            .map_err(|wrong| format!("the room {room:?} of the route {path:?} is not valid: {wrong}"))?;
-        Ok(())
+        let (start, has_id) = room.split_once("{id}").map_or((&**room, false), |(start, _)| (start, true));
+        match rules.client_room(&room.replace("{id}", "x")) {
+            Ok(_) => Ok(()),
+            // Another id may lead to a name that matches.
+            Err(BadName::Pattern(pattern)) if has_id && can_begin(&pattern, start, |_| true) => Ok(()),
+            Err(wrong) => Err(format!("the room {room:?} of the route {path:?} is not valid: {wrong}")),
+        }
     }
 
-    /// Checks the routes. Returns the table that paths are looked up in.
-    fn paths(&self) -> Result<Routes, String> {
+    /// The table that paths are looked up in, and what is wrong with the routes: a sentence for each.
+    fn paths(&self, rules: &Config) -> (Routes, Vec<String>) {
         let mut routes = Routes::default();
+        let mut wrongs = Vec::new();
         for (index, route) in self.routes.iter().enumerate() {
-            self.check_route(route, &self.routes[..index])?;
-            routes.add(&route.path, &route.room, route.subscribed.as_deref())?;
+            let added = Self::check_route(rules, route, &self.routes[..index])
+                .and_then(|()| routes.add(&route.path, &route.room, route.subscribed.as_deref()));
+            wrongs.extend(added.err());
         }
-        Ok(routes)
+        (routes, wrongs)
     }
 }

@@ -1,49 +1,55 @@
 //! The sources of settings: the file, then the environment, then flags. Each overrides the one before.
 
 use super::kubernetes::is_for_a_service;
+use super::nearest::nearest;
+use super::place::{PREFIX, Place, flag, variable};
 use super::table::Setting;
-use super::value::{Form, SettingValue as _};
-use super::{Route, Settings, mode};
+use super::value::SettingValue as _;
+use super::{Settings, file, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::path::Path;
 use std::time::Duration;
-use toml::{Table, Value as Toml};
+
+/// The settings, and a sentence for each value that is wrong and therefore is not in them.
+pub(super) type Loaded = (Settings, Vec<String>);
 
 /// Loads the settings from a command line, an environment, and the file that they name.
 ///
 /// # Errors
-/// A sentence that names the setting that is wrong; also the text of `--help` and `--version`.
+/// A sentence about a command line or an environment that names no settings; also the text of `--help` and `--version`.
 pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Settings, LoadError> {
+) -> Result<Loaded, LoadError> {
     let flags = command().try_get_matches_from(arguments).map_err(explain)?;
     let environment = known_variables(environment)?;
     let mut settings = Settings::default();
+    let mut wrongs = Vec::new();
     settings.limits.log_memory = UNSET;
     let in_environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str());
-    let in_flags = flags.get_one::<String>(CONFIG).map(|file| (file.as_str(), format!("--{}", flag(CONFIG))));
-    let file = in_flags.or_else(|| in_environment(CONFIG).map(|file| (file, variable(CONFIG))));
+    let in_flags = flags.get_one::<String>(CONFIG).map(|file| (file.as_str(), Place::Flag(CONFIG)));
+    let file = in_flags.or_else(|| in_environment(CONFIG).map(|file| (file, Place::Variable(CONFIG))));
     if let Some((file, place)) = file {
-        read_file(&mut settings, file, &place)?;
+        match text_in(file, &place.to_string()) {
+            Ok(text) => wrongs.extend(file::read(&mut settings, file, &text)),
+            Err(wrong) => wrongs.push(wrong),
+        }
     }
     for key in Setting::all() {
         if let Some(text) = in_environment(key.name) {
-            set(&mut settings, &key, text, variable(key.name))?;
+            wrongs.extend(key.assign(&mut settings, text, Place::Variable(key.name)).err());
         }
         if let Some(text) = flags.get_one::<String>(key.name) {
-            set(&mut settings, &key, text, format!("--{}", flag(key.name)))?;
+            wrongs.extend(key.assign(&mut settings, text, Place::Flag(key.name)).err());
         }
     }
-    read_secrets(&mut settings)?;
+    wrongs.extend(read_secrets(&mut settings).err());
     if settings.limits.log_memory == UNSET {
         settings.limits.log_memory = settings.limits.history_age;
     }
-    Ok(settings)
+    Ok((settings, wrongs))
 }
 
 /// Stands for a default that follows from another setting. No limit may be as long as this.
@@ -65,15 +71,6 @@ impl From<String> for LoadError {
 }
 
 const CONFIG: &str = "config";
-const PREFIX: &str = "PARLOR_";
-
-fn flag(name: &str) -> String {
-    name.replace('_', "-")
-}
-
-fn variable(name: &str) -> String {
-    format!("{PREFIX}{}", name.to_ascii_uppercase())
-}
 
 /// The command line: a flag for each setting, and `--config`.
 fn command() -> Command {
@@ -101,7 +98,8 @@ fn command() -> Command {
 fn known_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(&'static str, String)>, String> {
-    let names = || Setting::all().map(|key| key.name).chain([CONFIG]);
+    let names: Vec<_> = Setting::all().map(|key| key.name).chain([CONFIG]).collect();
+    let names = || names.iter().copied();
     let mut known = Vec::new();
     for (name, text) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
@@ -139,100 +137,13 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
         }
         let text = text_in(&file, &place)?;
         let key = Setting::all().find(|key| key.name == name).expect("it is a setting");
-        set(settings, &key, &text, format!("{place} ({file})"))?;
+        key.assign(settings, &text, Place::Secret { name, file })?;
     }
     Ok(())
-}
-
-/// Sets everything that the file names.
-fn read_file(settings: &mut Settings, file: &str, place: &str) -> Result<(), String> {
-    let (text, path) = (text_in(file, place)?, Path::new(file));
-    let table: Table = text.parse().map_err(|error| malformed(path, &text, &error))?;
-    for (name, value) in table {
-        if name == "routes" {
-            settings.routes = routes(value).map_err(|error| format!("{}: {error}", path.display()))?;
-            continue;
-        }
-        let Some(key) = Setting::all().find(|key| key.name == name) else {
-            let nearest = nearest(&name, Setting::all().map(|key| key.name).chain(["routes"]));
-            return Err(format!("{}: unknown key {name:?}; did you mean {nearest:?}?", path.display()));
-        };
-        let place = format!("{}: {name}", path.display());
-        let (form, kind) = (key.form(), value.type_str());
-        let text =
-            text_of(value, form).ok_or_else(|| format!("{place} must be {}, not a TOML {kind}", form.allowed()))?;
-        set(settings, &key, &text, place)?;
-    }
-    Ok(())
-}
-
-/// The error message about a malformed file, with the line's number. The library would quote the line, which may have a
-/// secret in it.
-fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> String {
-    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    format!("{}: line {line}: {}", path.display(), error.message())
-}
-
-fn routes(value: Toml) -> Result<Vec<Route>, String> {
-    let Toml::Array(routes) = value else { return Err("routes are written as [[routes]], once for each".into()) };
-    routes.into_iter().map(|route| route.try_into().map_err(|error| format!("in [[routes]]: {error}"))).collect()
-}
-
-/// A value of the file as a flag would write it. None where the form is not allowed.
-fn text_of(value: Toml, form: Form) -> Option<String> {
-    match value {
-        Toml::String(text) => Some(text),
-        Toml::Array(parts) if form == Form::List => {
-            let texts: Option<Vec<&str>> = parts.iter().map(Toml::as_str).collect();
-            Some(texts?.join(","))
-        }
-        Toml::Integer(number) if form == Form::Word => Some(number.to_string()),
-        Toml::Float(number) if form == Form::Word => Some(number.to_string()),
-        Toml::Boolean(truth) if form == Form::Word => Some(truth.to_string()),
-        _ => None,
-    }
-}
-
-/// Sets one setting from text; `place` is named in the error.
-fn set(settings: &mut Settings, key: &Setting, text: &str, place: impl Display) -> Result<(), String> {
-    let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
-    if trimmed.is_some() {
-        // `echo` and editors end a file with a newline. No value ends with one.
-        settings.notes.push(format!("{place} ends with a newline, which is left out"));
-    }
-    key.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))
 }
 
 /// The error message about a word where a flag is expected.
 const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes\n";
-
-/// Names that other programs have for some of the settings.
-const FAMILIAR: &[(&str, &str)] = &[
-    ("port", "listen"),
-    ("host", "listen"),
-    ("address", "listen"),
-    ("addr", "listen"),
-    ("bind", "listen"),
-    ("secret", "token_secret"),
-    ("jwt_secret", "token_secret"),
-    ("key", "api_key"),
-    ("log", "log_level"),
-    ("origins", "allowed_origins"),
-    ("cors_origins", "allowed_origins"),
-];
-
-/// The known name that was most probably meant. O(known names).
-fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    if let Some((_, setting)) = FAMILIAR.iter().find(|(familiar, _)| *familiar == name) {
-        return setting;
-    }
-    // A name that is one letter away comes first, then one that was written without its last words, then the nearest.
-    let is_cut = |known: &str| known.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('_'));
-    let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
-    known.min_by_key(|known| (distance(known) > 1 && !is_cut(known), distance(known))).expect("the table is not empty")
-}
 
 /// The error about a command line. The library does not know which values a flag without one allows.
 fn explain(error: clap::Error) -> LoadError {
@@ -267,7 +178,8 @@ fn suggest(mut error: clap::Error) -> clap::Error {
         && error.kind() == ErrorKind::UnknownArgument
         && let Some(name) = name.strip_prefix("--")
     {
-        let nearest = flag(nearest(name, Setting::all().map(|key| key.name).chain([CONFIG])));
+        let known: Vec<_> = Setting::all().map(|key| key.name).chain([CONFIG]).collect();
+        let nearest = flag(nearest(name, known.iter().copied()));
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{nearest}")));
     }
     error
@@ -282,7 +194,7 @@ mod tests {
         match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
             Err(LoadError::Clap(error)) => error.to_string(),
             Err(LoadError::Invalid(wrong)) => wrong,
-            Ok(settings) => format!("{settings:?}"),
+            Ok((settings, wrongs)) => format!("{wrongs:?} {settings:?}"),
         }
     }
 
@@ -290,7 +202,7 @@ mod tests {
     fn no_error_shows_a_secret_of_the_command_line() {
         for flag in ["--api-key", "--token-secret"] {
             for secret in ["--s3cret", "-s3cret", "--", "--s3cret=s3cret"] {
-                let settings = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
+                let (settings, _) = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
                 let secrets = [settings.api_key, settings.token_secret];
                 assert!(secrets.iter().flatten().any(|known| known.expose() == secret), "{flag} {secret}");
             }
@@ -320,14 +232,6 @@ mod tests {
             for value in [None, Some("tcp://10.0.0.1:80")] {
                 assert!(!is_for_a_service(&variable(key.name), value), "{}", key.name);
             }
-        }
-    }
-
-    #[test]
-    fn familiar_names_lead_to_settings_that_there_are() {
-        for (familiar, setting) in FAMILIAR {
-            assert!(Setting::all().any(|key| key.name == *setting), "{setting}");
-            assert!(!Setting::all().any(|key| key.name == *familiar), "{familiar}");
         }
     }
 }

@@ -4,9 +4,11 @@
 #![allow(rustdoc::bare_urls, reason = "the docs of settings are the text of --help, too")]
 
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
-use super::{Listen, Origins, Proxies, Route};
+use super::{Listen, Origins, Place, PolicyTable, Proxies, Route};
 use crate::auth::Secret;
-use parlor_core::{Limit, Limits, UserLimit};
+use parlor_core::policy::Glob;
+use parlor_core::{Limit, Limits, UserLimit, Who};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// One row of the table.
@@ -52,11 +54,26 @@ impl Setting {
     ///
     /// # Errors
     /// A sentence that says what is wrong, and what is allowed.
-    pub(super) fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+    fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match self.kind {
             SettingKind::Field { set, .. } => set(settings, text),
             SettingKind::Limit(limit) => value::parse_limit(settings.limits.value_mut(limit), text),
         }
+    }
+
+    /// Sets it to what was written at a place, and remembers the place.
+    ///
+    /// # Errors
+    /// A sentence that says where it was, what is wrong, and what is allowed.
+    pub(super) fn assign(&self, settings: &mut Settings, text: &str, place: Place) -> Result<(), String> {
+        let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+        if trimmed.is_some() {
+            // `echo` and editors end a file with a newline. No value ends with one.
+            settings.notes.push(format!("{place} ends with a newline, which is left out"));
+        }
+        self.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))?;
+        settings.places.insert(self.name, place);
+        Ok(())
     }
 
     /// The form of its value in the file.
@@ -113,6 +130,13 @@ macro_rules! settings {
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
+            /// What holds in rooms whose names have a prefix, or have none (`""`); in the file only, as
+            /// `[namespaces.chat]`.
+            pub namespaces: BTreeMap<String, PolicyTable>,
+            /// What holds in personal rooms; in the file only, as `[personal]`.
+            pub personal: PolicyTable,
+            /// Where each setting was written, by its name; without those that were not.
+            pub places: BTreeMap<&'static str, Place>,
             /// The API key that the server generated, see [`Settings::generate_key`].
             pub generated_key: Option<Secret<String>>,
             /// Changes that loading made to values as they were written: a sentence for each.
@@ -125,6 +149,9 @@ macro_rules! settings {
                     $($key: $default,)+
                     limits: Limits::default(),
                     routes: Vec::new(),
+                    namespaces: BTreeMap::new(),
+                    personal: PolicyTable::default(),
+                    places: BTreeMap::new(),
                     generated_key: None,
                     notes: Vec::new(),
                 }
@@ -180,6 +207,20 @@ settings! {
     allow_history: Option<bool> = None,
     /// Whether members of a room may see who is in it; by default only in development mode.
     allow_presence: Option<bool> = None,
+    /// Who may join a room by naming it: nobody, token, users or anyone; by default anyone. The same as allow_subscribe, with more values.
+    subscribe: Option<Who> = None,
+    /// Who may publish to a room; by default members in development mode, else token. The same as allow_publish, with more values.
+    publish: Option<Who> = None,
+    /// Who may read the history of a room; by default members in development mode, else token. The same as allow_history, with more values.
+    history: Option<Who> = None,
+    /// Who may see who is in a room; by default members in development mode, else token. The same as allow_presence, with more values.
+    presence: Option<Who> = None,
+    /// Whether the members of a room can be listed and counted.
+    presence_list: bool = true,
+    /// Whether members of a room may be told who joins and leaves.
+    join_leave: bool = true,
+    /// Pattern that names of rooms must match, except those of personal rooms, with * for any characters and ? for one; by default none.
+    name_pattern: Option<Glob> = None,
     /// Origins of web pages that may connect, such as https://app.example.com, and no others; * is any.
     allowed_origins: Origins = Origins::default(),
     /// Hosts of this server, such as https://rooms.example.com: without allowed_origins, pages of these hosts may connect to them.

@@ -1,8 +1,9 @@
 //! The kinds of values that settings have, each written the same in a flag, in the environment and in the file.
 
 use crate::auth::Secret;
-use parlor_core::UserLimit;
 use parlor_core::limits::{Rate, Value, ValueMut};
+use parlor_core::policy::Glob;
+use parlor_core::{UserLimit, Who};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -210,6 +211,31 @@ impl<V: SettingValue> SettingValue for Option<V> {
 
     fn to_text(&self) -> Option<String> {
         self.as_ref().and_then(V::to_text)
+    }
+}
+
+impl SettingValue for Who {
+    const ALLOWED: &'static str = "nobody, token, members, users or anyone";
+
+    fn parse_value(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|who| who.word() == text)
+    }
+
+    fn to_text(&self) -> Option<String> {
+        Some(self.word().into())
+    }
+}
+
+impl SettingValue for Glob {
+    const ALLOWED: &'static str = "a pattern such as chat:*, with * for any characters and ? for one";
+    const FORM: Form = Form::Text;
+
+    fn parse_value(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::new(text.into()))
+    }
+
+    fn to_text(&self) -> Option<String> {
+        Some(self.as_str().into())
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod observed;
 pub mod program;
+pub mod settings;
 
 use jsonwebtoken::{EncodingKey, Header};
 use parlor::config::{LogLevel, Settings};

@@ -1,0 +1,190 @@
+//! Settings of namespaces: what holds in which rooms, and what is refused.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::settings::{File, load, wrong};
+use parlor::config::Settings;
+use parlor_core::{Permissions, Policy, Who};
+use std::time::Duration;
+
+const EXAMPLE: &str = r#"
+publish = "token"
+history_messages = 50
+presence_list = false
+
+[namespaces.chat]
+publish = "members"
+history_age = "1h"
+name_pattern = "chat:?*"
+
+[namespaces."two words"]
+subscribe = "token"
+history_bytes_per_room = 1000
+
+[namespaces.""]
+join_leave = false
+
+[personal]
+publication_bytes = 100
+history_messages = 1
+"#;
+
+fn settings(name: &str, text: &str) -> Settings {
+    let file = File::new(name, text);
+    load(&["--config", file.path()], &[]).unwrap()
+}
+
+/// What holds in a room.
+fn policy(settings: &Settings, room: &str) -> Policy {
+    settings.core().unwrap().namespaces.of(room).unwrap().clone()
+}
+
+#[test]
+fn a_namespace_inherits_what_it_does_not_say() {
+    let settings = settings("inherits", EXAMPLE);
+    let chat = policy(&settings, "chat:7");
+    assert_eq!((chat.permissions.publish, chat.permissions.history), (Who::Members, Who::Members));
+    assert_eq!((chat.history_messages, chat.history_age), (50, Duration::from_secs(3600)));
+    assert!(!chat.presence_list && chat.join_leave);
+    assert_eq!(chat.name_pattern.as_ref().unwrap().as_str(), "chat:?*");
+    let words = policy(&settings, "two words:7");
+    assert_eq!((words.permissions.subscribe, words.permissions.publish), (Who::Token, Who::Token));
+    assert_eq!((words.history_bytes_per_room, words.history_age), (1000, settings.limits.history_age));
+    let unprefixed = policy(&settings, "lobby");
+    assert!(!unprefixed.join_leave && unprefixed.permissions.publish == Who::Token);
+    let personal = policy(&settings, "#ada");
+    assert_eq!((personal.publication_bytes, personal.history_messages, personal.join_leave), (100, 1, true));
+}
+
+#[test]
+fn only_with_a_namespace_are_other_prefixes_unknown() {
+    for (text, is_known) in [
+        ("", true),
+        ("publish = 'users'\n[personal]\npublish = 'nobody'", true),
+        ("[namespaces.chat]", false),
+        ("[namespaces.'']", false),
+    ] {
+        let config = settings("unknown-prefix", text).core().unwrap();
+        assert_eq!(config.room("news:7").is_ok(), is_known, "{text}");
+        assert!(config.room("lobby").is_ok() && config.room("#ada").is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn the_top_level_is_set_in_three_ways() {
+    let file = File::new(
+        "three-ways",
+        "subscribe = 'users'\npublish = 'nobody'\nhistory = 'anyone'\npresence = 'token'\njoin_leave = false\n\
+         presence_list = false\nname_pattern = 'a*'",
+    );
+    let flags = [
+        "--subscribe=users",
+        "--publish=nobody",
+        "--history=anyone",
+        "--presence=token",
+        "--join-leave=false",
+        "--presence-list=false",
+        "--name-pattern=a*",
+    ];
+    let environment = [
+        ("PARLOR_SUBSCRIBE", "users"),
+        ("PARLOR_PUBLISH", "nobody"),
+        ("PARLOR_HISTORY", "anyone"),
+        ("PARLOR_PRESENCE", "token"),
+        ("PARLOR_JOIN_LEAVE", "false"),
+        ("PARLOR_PRESENCE_LIST", "false"),
+        ("PARLOR_NAME_PATTERN", "a*"),
+    ];
+    for settings in [load(&["--config", file.path()], &[]), load(&flags, &[]), load(&[], &environment)] {
+        let room = policy(&settings.unwrap(), "a7");
+        let permissions =
+            Permissions { subscribe: Who::Users, publish: Who::Nobody, history: Who::Anyone, presence: Who::Token };
+        assert_eq!(room.permissions, permissions);
+        assert!(!room.join_leave && !room.presence_list && room.name_pattern.is_some());
+    }
+}
+
+#[test]
+fn a_setting_and_its_older_name_exclude_each_other() {
+    for name in ["subscribe", "publish", "history", "presence"] {
+        let flags = [format!("--allow-{name}=true"), format!("--{name}=token")];
+        let error = load(&[&flags[0], &flags[1]], &[]).unwrap_err();
+        assert!(error.starts_with(&format!("allow_{name} and {name} are both set")), "{error}");
+        assert!(error.contains(&format!("--allow-{name}; --{name}")), "{error}");
+        load(&[&flags[0]], &[]).unwrap();
+        load(&[&flags[1]], &[]).unwrap();
+    }
+}
+
+#[test]
+fn a_personal_room_is_not_opened_by_a_wide_top_level() {
+    let wide = "publish = 'anyone'\nhistory = 'users'\npresence = 'anyone'\nname_pattern = 'a*'\n";
+    let personal = policy(&settings("wide", wide), "#ada");
+    let Permissions { publish, history, presence, .. } = personal.permissions;
+    assert_eq!((publish, history, presence), (Who::Members, Who::Members, Who::Members));
+    assert!(personal.name_pattern.is_none());
+    let narrow = policy(&settings("narrow", "history = 'token'"), "#ada");
+    assert_eq!(narrow.permissions.history, Who::Token);
+    let said = policy(&settings("said", &format!("{wide}[personal]\nhistory = 'users'")), "#ada");
+    assert_eq!((said.permissions.history, said.permissions.presence), (Who::Users, Who::Members));
+}
+
+#[test]
+fn what_cannot_hold_is_refused_with_its_line() {
+    for (text, line, said) in [
+        ("\npublish = 'everyone'", 2, "publish: expected nobody, token, members, users or anyone"),
+        ("\nsubscribe = 'members'", 2, "subscribe: expected nobody, token, users or anyone, not \"members\""),
+        ("name_pattern = '#*'", 1, "name_pattern: \"#*\" matches only names that begin with '#'"),
+        ("[namespaces.chat]\npublish = 'x'", 2, "[namespaces.chat] publish: expected nobody, token, members"),
+        ("[namespaces.chat]\njoin_leave = 1", 2, "[namespaces.chat] join_leave: expected true or false"),
+        ("[namespaces.chat]\nname_pattern = 1", 2, "[namespaces.chat] name_pattern must be text in quotes"),
+        ("[namespaces.chat]\nsubscribe = 'members'", 2, "[namespaces.chat] subscribe: expected nobody, token, users"),
+        (
+            "[namespaces.chat]\n\npublishes = 'x'",
+            3,
+            "[namespaces.chat] unknown key \"publishes\"; did you mean \"publish\"?",
+        ),
+        ("[personal]\nsubscribe = 'anyone'", 2, "[personal] subscribe: only the server puts users"),
+        ("[personal]\nname_pattern = '#*'", 2, "[personal] name_pattern: the names of personal rooms follow"),
+        ("[personal]\nhistry = 'token'", 2, "[personal] unknown key \"histry\"; did you mean \"history\"?"),
+        ("[personal]\npublication_bytes = 65537", 2, "[personal] publication_bytes: expected at most 65536"),
+        ("[namespaces.a]\npublication_bytes = 65537", 2, "[namespaces.a] publication_bytes: expected at most 65536"),
+        (
+            "[namespaces.a]\nhistory_bytes_per_room = 268435457",
+            2,
+            "[namespaces.a] history_bytes_per_room: expected at most 268435456",
+        ),
+        ("[namespaces.a]\nname_pattern = 'b:*'", 2, "[namespaces.a] name_pattern: \"b:*\" matches no name that begins"),
+        ("name_pattern = 'b*'\n[namespaces.a]", 2, "[namespaces.a] inherits name_pattern, and \"b*\" matches no name"),
+        ("[namespaces.'']\nname_pattern = 'b:*'", 2, "[namespaces.\"\"] name_pattern: \"b:*\" matches no name without"),
+        ("[namespaces.'a:b']", 1, "[namespaces.\"a:b\"]: the name of a namespace has no ':'"),
+        ("[namespaces.'#a']", 1, "[namespaces.\"#a\"]: the name of a namespace does not begin with '#'"),
+        ("[namespaces]\na = 1", 2, "[namespaces.a] is a table of keys"),
+        ("namespaces = 1", 1, "namespaces: namespaces are written as [namespaces.chat]"),
+        ("[namespace.chat]", 1, "unknown key \"namespace\"; did you mean \"namespaces\"?"),
+    ] {
+        let error = wrong("refused", text);
+        assert!(error.contains(&format!(".toml: line {line}: {said}")), "{text}: {error}");
+    }
+    let long = "a".repeat(200);
+    assert!(wrong("long", &format!("[namespaces.{long}]")).contains("a room's name has at most 200 bytes"));
+    let many: String = (0..1001).map(|number| format!("[namespaces.n{number}]\n")).collect();
+    assert!(wrong("many", &many).contains("there are 1001 namespaces; expected at most 1000"));
+}
+
+#[test]
+fn a_route_leads_into_a_namespace_that_there_is() {
+    let route = |room: &str| format!("[[routes]]\npath = '/ws/{{id}}'\nroom = '{room}'\n");
+    let chat = "[namespaces.chat]\nname_pattern = 'chat:??'\n";
+    assert!(wrong("route", &(route("news:{id}") + chat)).contains("there is no namespace \"news\" on this server"));
+    assert!(wrong("route", &(route("chat:7") + chat)).contains("must match \"chat:??\" (name_pattern)"));
+    settings("route", &(route("chat:{id}") + chat));
+}
+
+#[test]
+fn a_namespace_is_refused_only_for_what_it_says_itself() {
+    let inherited = "history_bytes = 1000\n[namespaces.a]\npublish = 'token'";
+    assert_eq!(policy(&settings("inherited", inherited), "a:1").history_bytes_per_room, 4 << 20);
+}

@@ -2,7 +2,7 @@
 
 use mimalloc::MiMalloc;
 use parlor::auth::Secret;
-use parlor::config::Settings;
+use parlor::config::Invocation;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};
 use std::io;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let result = run();
     log::finish();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(wrong) => {
             log::print(io::stderr(), format!("parlor: {wrong}\n"));
             ExitCode::FAILURE
@@ -30,14 +30,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the server from start to stop.
-fn run() -> Result<(), String> {
+/// Does what the command line says: runs the server from start to stop, or tells about its settings.
+fn run() -> Result<ExitCode, String> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let entered = runtime.enter();
     let no_signals = |error: io::Error| format!("cannot wait for signals: {error}");
     // Before anything that takes time: SIGHUP is not meant to end the process.
     let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let mut settings = Settings::load(std::env::args_os(), std::env::vars_os())?;
+    let mut settings = match Invocation::load(std::env::args_os(), std::env::vars_os())? {
+        Invocation::Serve(settings) => *settings,
+        Invocation::Print { text, is_right } => {
+            log::print(io::stdout(), text);
+            return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    };
     // After loading: while a file of settings cannot be read to its end, a signal must still end the process.
     let mut signals = Signals::new(hangup).map_err(no_signals)?;
     drop(entered);
@@ -58,7 +64,7 @@ fn run() -> Result<(), String> {
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
         info!("stopped");
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
 }
 

@@ -7,6 +7,7 @@ mod common;
 use common::settings::{File, load, wrong};
 use parlor::config::Settings;
 use parlor_core::{Permissions, Policy, Who};
+use std::process::Command;
 use std::time::Duration;
 
 const EXAMPLE: &str = r#"
@@ -187,4 +188,121 @@ fn a_route_leads_into_a_namespace_that_there_is() {
 fn a_namespace_is_refused_only_for_what_it_says_itself() {
     let inherited = "history_bytes = 1000\n[namespaces.a]\npublish = 'token'";
     assert_eq!(policy(&settings("inherited", inherited), "a:1").history_bytes_per_room, 4 << 20);
+}
+
+/// What the program prints for a command, and its exit code.
+fn run(arguments: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).output().unwrap();
+    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.code())
+}
+
+#[test]
+fn config_check_tells_everything_that_is_wrong() {
+    let file = File::new(
+        "check",
+        "listen = 'everywhere'\npong_timeout = '40s'\nframe_bytes = 600000\nlisen = 1\n\
+         [[routes]]\npath = '/ws/a'\nroom = 'news:1'\n[[routes]]\npath = '/ws/a?b'\nroom = 'a'\n\
+         [namespaces.chat]\npublish = 'x'\nsubscribe = 'members'\n[personal]\nname_pattern = 'a'",
+    );
+    let (said, code) = run(&["config", "check", "--config", file.path(), "--log-level=loud"]);
+    assert_eq!(code, Some(1), "{said}");
+    let place = |line: u32| format!("{}: line {line}: ", file.path());
+    for words in [
+        place(1) + "listen: expected an IP address",
+        "pong_timeout = 40s must be less than ping_interval".into(),
+        format!("({}pong_timeout)", place(2)),
+        format!("({}frame_bytes)", place(3)),
+        place(4) + "unknown key \"lisen\"; did you mean \"listen\"?",
+        place(5)
+            + "[[routes]]: the room \"news:1\" of the route \"/ws/a\" is not valid: there is no namespace \"news\"",
+        place(8) + "[[routes]]: the route \"/ws/a?b\" never matches",
+        place(12) + "[namespaces.chat] publish: expected nobody, token, members, users or anyone",
+        place(13) + "[namespaces.chat] subscribe: expected nobody, token, users or anyone",
+        place(15) + "[personal] name_pattern: the names of personal rooms follow",
+        "--log-level: expected error, warn, info".into(),
+    ] {
+        assert_eq!(said.matches(&words).count(), 1, "{words}: {said}");
+    }
+    let unknown = Command::new(env!("CARGO_BIN_EXE_parlor"))
+        .args(["config", "check", "--log-level=loud"])
+        .envs([("PARLOR_LISTN", "1"), ("PARLOR_LOGZ", "1")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(unknown.stdout).unwrap();
+    assert!(["PARLOR_LISTN", "PARLOR_LOGZ", "--log-level"].iter().all(|name| said.contains(name)), "{said}");
+    let right = File::new("right", EXAMPLE);
+    assert_eq!(run(&["--config", right.path(), "config", "check"]), ("the settings are right\n".into(), Some(0)));
+    let (said, code) = run(&["config", "check", "--dev=false"]);
+    assert!(said.contains("warning: no client can connect") && code == Some(0), "{said}");
+}
+
+#[test]
+fn config_show_prints_settings_that_mean_the_same() {
+    let file = File::new(
+        "show",
+        &format!(
+            "allow_history = false\nallowed_origins = ['https://a', 'https://b']\nnode_name = 'a\"\\b'\n{EXAMPLE}"
+        ),
+    );
+    let flags = [
+        "--config",
+        file.path(),
+        "--api-key=s3cret-s3cret-s3cret",
+        "--client-joins=off",
+        "--history-age=90s",
+        "--presence=users",
+    ];
+    let (said, code) = run(&[&["config", "show"][..], &flags].concat());
+    assert!(code == Some(0) && !said.contains("s3cret"), "{said}");
+    assert!(said.contains("# api_key is set, and not shown # --api-key\n"), "{said}");
+    assert!(said.contains("presence = \"users\" # --presence\n"), "{said}");
+    assert!(said.contains(&format!("history = \"token\" # {}: line 1: allow_history\n", file.path())), "{said}");
+    assert!(said.contains("publication_bytes = 65536 # default\n"), "{said}");
+    let (first, shown) = (load(&flags, &[]).unwrap(), File::new("shown", &said));
+    let second = load(&["--config", shown.path(), "--api-key=s3cret-s3cret-s3cret"], &[]).unwrap();
+    assert_eq!(first.limits.rows(), second.limits.rows());
+    assert_eq!(
+        (first.mode(), &first.node_name),
+        (second.mode().replace("dev = false", "api_key and allowed_origins are set"), &second.node_name)
+    );
+    assert_eq!(first.allowed_origins, second.allowed_origins);
+    for room in ["lobby", "chat:7", "two words:7", "#ada"] {
+        assert_eq!(policy(&first, room), policy(&second, room), "{room}");
+    }
+}
+
+#[test]
+fn config_explain_says_what_holds_and_why() {
+    let file = File::new("explain", &format!("allow_presence = false\n{EXAMPLE}"));
+    let explain = |room: &str| {
+        let arguments = ["config", "explain", room, "--config", file.path(), "--history=anyone", "--dev=true"];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).env("PARLOR_JOIN_LEAVE", "true").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let line = |line: u32| format!("{}: line {line}: ", file.path());
+    let chat = explain("chat:7");
+    for words in [
+        "\"chat:7\": [namespaces.chat] holds here, in development mode\n".into(),
+        "may join by name: all connections".into(),
+        "may publish: members of the room, connections whose token grants it, and backends\n".into(),
+        "members are not listed".into(),
+        "subscribe = \"anyone\" # the top level: default of development mode\n".into(),
+        format!("publish = \"members\" # {}[namespaces.chat] publish\n", line(8)),
+        "history = \"anyone\" # the top level: --history\n".into(),
+        format!("presence = \"token\" # the top level: {}allow_presence\n", line(1)),
+        format!("history_messages = 50 # the top level: {}history_messages\n", line(4)),
+        "join_leave = true # the top level: PARLOR_JOIN_LEAVE\n".into(),
+        "publication_bytes = 65536 # the top level: default\n".into(),
+    ] {
+        assert!(chat.contains(&words), "{words}: {chat}");
+    }
+    let personal = explain("#ada");
+    assert!(personal.starts_with("\"#ada\": [personal] holds here"), "{personal}");
+    assert!(personal.contains("history = \"members\" # as in all personal rooms\n"), "{personal}");
+    assert!(explain("lobby").starts_with("\"lobby\": [namespaces.\"\"] holds here"));
+    let (said, code) = run(&["config", "explain", "news:7", "--config", file.path()]);
+    assert!(code == Some(1) && said.contains("there is no namespace \"news\" on this server (102)"), "{said}");
+    let (said, _) = run(&["config", "explain", "news:7"]);
+    assert!(said.starts_with("\"news:7\": the top level holds here"), "{said}");
 }

@@ -4,6 +4,7 @@ use super::value::Written;
 use super::{Rate, Relation, Simulated, Value, ValueMut};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
 
@@ -222,9 +223,17 @@ macro_rules! limits {
             /// # Errors
             /// Returns a sentence about the first relation that does not hold, with both values and the reason.
             pub fn validate(&self) -> Result<(), String> {
+                self.contradictions().into_iter().next().map_or(Ok(()), Err)
+            }
+
+            /// Returns a sentence about each relation between the limits that does not hold, with both values and the
+            /// reason.
+            #[must_use]
+            pub fn contradictions(&self) -> Vec<String> {
+                let mut wrongs = Vec::new();
                 for limit in Limit::ALL {
                     if let Value::Duration(time) = self.value(*limit) && time > LONGEST {
-                        return Err(format!("{limit} = {} must be at most 36500 d: whatever is longer has no end", Written(time)));
+                        wrongs.push(format!("{limit} = {} must be at most 36500 d: whatever is longer has no end", Written(time)));
                     }
                 }
                 $($(
@@ -233,10 +242,10 @@ macro_rules! limits {
                         let rule = concat!(words!($demand), named!($($bound)+));
                         let which_is = which_is!(self, $($bound)+);
                         let value = self.value(Limit::$variant);
-                        return Err(format!("{name} = {value} must be {rule}{which_is}: {}", $reason));
+                        wrongs.push(format!("{name} = {value} must be {rule}{which_is}: {}", $reason));
                     }
                 )*)+
-                Ok(())
+                wrongs
             }
         }
     };

@@ -27,10 +27,10 @@ pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<Strin
     let mut wrongs = Vec::new();
     for (name, value) in table {
         let result = match &*name {
-            "routes" => routes(value).map(|routes| settings.routes = routes).map_err(|wrong| {
-                let place = source.place(&[&name], String::new());
-                format!("{place}{wrong}")
-            }),
+            "routes" => {
+                wrongs.extend(source.routes(settings, value));
+                Ok(())
+            }
             "namespaces" => {
                 wrongs.extend(source.namespaces(settings, value));
                 Ok(())
@@ -79,6 +79,26 @@ impl SettingsFile<'_> {
         key.assign(settings, &text_of(value, key.form(), &place)?, place)
     }
 
+    /// Reads `[[routes]]`.
+    fn routes(&self, settings: &mut Settings, value: Toml) -> Vec<String> {
+        let Toml::Array(routes) = value else {
+            let place = self.place(&["routes"], "routes".into());
+            return vec![format!("{place}: routes are written as [[routes]], once for each")];
+        };
+        let spans = self.spans.get_ref().get("routes").and_then(|routes| routes.get_ref().as_array());
+        let starts: Vec<usize> = spans.into_iter().flatten().map(|route| route.span().start).collect();
+        let mut wrongs = Vec::new();
+        for (value, start) in routes.into_iter().zip(starts) {
+            let (file, line) = (self.file.into(), line_at(self.text, start));
+            let place = Place::Line { file, line, key: "[[routes]]".into() };
+            match value.try_into::<Route>() {
+                Ok(route) => settings.routes.push(Route { place: Some(place), ..route }),
+                Err(error) => wrongs.push(format!("{place}: {error}")),
+            }
+        }
+        wrongs
+    }
+
     /// Reads `[namespaces.…]`.
     fn namespaces(&self, settings: &mut Settings, value: Toml) -> Vec<String> {
         const NAMESPACES: &str = "namespaces";
@@ -122,11 +142,6 @@ impl SettingsFile<'_> {
 /// The number of the line that a byte is on, from 1.
 fn line_at(text: &str, byte: usize) -> usize {
     text.get(..byte).unwrap_or_default().matches('\n').count() + 1
-}
-
-fn routes(value: Toml) -> Result<Vec<Route>, String> {
-    let Toml::Array(routes) = value else { return Err("routes are written as [[routes]], once for each".into()) };
-    routes.into_iter().map(|route| route.try_into().map_err(|error| format!("in [[routes]]: {error}"))).collect()
 }
 
 /// A value of the file as a flag would write it.

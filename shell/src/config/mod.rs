@@ -1,6 +1,8 @@
 //! Settings: read from flags, the environment and a file, checked, and turned into the configuration of the core.
 
+mod command;
 mod file;
+mod inspect;
 mod kubernetes;
 mod listen;
 mod mode;
@@ -16,6 +18,7 @@ mod sources;
 mod table;
 mod value;
 
+pub use command::Invocation;
 pub use listen::Listen;
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub(crate) use origin::is_authority;

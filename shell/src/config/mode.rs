@@ -99,33 +99,34 @@ impl Settings {
         }
     }
 
-    /// Checks that the mode fits the address, and the secrets fit the mode.
-    pub(super) fn check_mode(&self) -> Result<(), String> {
+    /// What is wrong with the address and the secrets in this mode: a sentence for each contradiction.
+    pub(super) fn check_mode(&self) -> Vec<String> {
         let listen = self.listen;
-        if !self.listen.is_loopback() && self.dev == Some(true) {
-            return Err(format!("dev = true is allowed on loopback addresses only, and {listen} is not one"));
+        let mut wrongs = Vec::new();
+        if !listen.is_loopback() && self.dev == Some(true) {
+            wrongs.push(format!("dev = true is allowed on loopback addresses only, and {listen} is not one"));
         }
-        if !self.listen.is_loopback() && self.api_key.is_none() {
-            return Err(format!(
+        if !listen.is_loopback() && self.api_key.is_none() {
+            wrongs.push(format!(
                 "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file; \
                  --listen localhost:{} is for this machine only",
                 listen.port()
             ));
         }
         if let Some(key) = &self.api_key {
-            check_header("api_key", key)?;
+            wrongs.extend(check_header("api_key", key).err());
             let (length, most) = (key.expose().len(), self.limits.header_bytes);
             if length >= most {
-                return Err(format!(
+                wrongs.push(format!(
                     "api_key has {length} bytes; it must have fewer than header_bytes = {most}, which bound the head of a call"
                 ));
             }
         }
-        if self.is_dev() {
-            return Ok(());
+        if !self.is_dev() {
+            wrongs.extend(check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES).err());
+            wrongs.extend(check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES).err());
         }
-        check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES)?;
-        check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES)
+        wrongs
     }
 }
 

@@ -23,7 +23,7 @@ impl Settings {
     }
 
     /// The policy that is inherited: as set, else the default of the mode.
-    fn top_level(&self) -> Policy {
+    pub(super) fn top_level(&self) -> Policy {
         let default = if self.is_dev() { Permissions::open() } else { Permissions::closed() };
         let who = |who: Option<Who>, allowed: Option<bool>, if_allowed, default| match (who, allowed) {
             (Some(who), _) => who,

@@ -14,6 +14,8 @@ pub(super) struct PolicyKey {
     pub(super) form: Form,
     /// Parses the value and stores it, or says what is wrong with it and what is allowed.
     set: fn(&mut Policy, &str) -> Result<(), String>,
+    /// The value as a file has it. None where nothing is set.
+    pub(super) to_text: fn(&Policy) -> Option<String>,
 }
 
 /// Defines the keys: the name, the kind of the value, and the field of the policy.
@@ -27,6 +29,7 @@ macro_rules! keys {
                 policy.$($field).+ = <$kind as SettingValue>::parse_or_explain(text)?;
                 Ok(())
             },
+            to_text: |policy| policy.$($field).+.to_text(),
         },)+];
     };
 }
@@ -57,7 +60,7 @@ pub struct PolicyTable {
 #[derive(Clone, Debug)]
 pub(super) struct WrittenValue {
     pub(super) key: PolicyKey,
-    text: String,
+    pub(super) text: String,
     pub(super) place: Place,
 }
 

@@ -1,5 +1,7 @@
 //! The table `[[routes]]` of the file: paths that lead to rooms.
 
+use super::place::Place;
+
 /// A path that leads to a room.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,4 +13,7 @@ pub struct Route {
     /// The `type` of the answer to `subscribe`.
     #[serde(default)]
     pub subscribed: Option<String>,
+    /// Where the file has it.
+    #[serde(skip)]
+    pub place: Option<Place>,
 }

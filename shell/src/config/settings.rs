@@ -1,13 +1,15 @@
 //! The settings as a whole: loaded, checked against each other, and turned into the configuration of the core.
 
 use super::namespaces::can_begin;
+use super::place::Place;
 use super::route::Route;
-use super::sources::{self, LoadError};
+use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
 use parlor_core::Config;
 use parlor_core::admission::route::Routes;
 use parlor_core::config::NODE_BYTES;
 use parlor_core::names::{self, BadName};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 impl Settings {
@@ -21,10 +23,7 @@ impl Settings {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
-        let (settings, wrongs) = sources::load(arguments, environment).map_err(|stop| match stop {
-            LoadError::Clap(message) => message.exit(),
-            LoadError::Invalid(message) => message,
-        })?;
+        let Loaded { settings, wrongs, .. } = sources::load(arguments, environment).map_err(LoadError::told)?;
         match wrongs.into_iter().next() {
             Some(wrong) => Err(wrong),
             None => settings.check().map(|()| settings),
@@ -42,11 +41,30 @@ impl Settings {
     /// Everything in the settings that contradicts itself: a sentence for each.
     #[must_use]
     pub fn contradictions(&self) -> Vec<String> {
-        let alone = [self.check_mode(), self.check_public_hosts(), self.check_node_name(), self.limits.validate()];
-        let mut wrongs: Vec<String> = alone.into_iter().filter_map(Result::err).collect();
+        let mut wrongs = self.check_mode();
+        wrongs.extend(self.check_public_hosts().err());
+        wrongs.extend(self.check_node_name().err());
+        wrongs.extend(self.limits.contradictions());
+        let mut wrongs: Vec<String> = wrongs.into_iter().map(|wrong| self.with_lines(wrong)).collect();
         wrongs.extend(self.check_policies());
         wrongs.extend(self.paths(&self.rules()).1);
         wrongs
+    }
+
+    /// A sentence with the lines of the file that set what it names.
+    fn with_lines(&self, mut sentence: String) -> String {
+        let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let words: BTreeSet<&str> = sentence.split(|character| !is_word(character)).collect();
+        let lines: Vec<String> = words
+            .into_iter()
+            .filter_map(|word| self.places.get(word))
+            .filter(|place| matches!(place, Place::Line { .. }))
+            .map(Place::to_string)
+            .collect();
+        if !lines.is_empty() {
+            sentence += &format!(" ({})", lines.join("; "));
+        }
+        sentence
     }
 
     /// Warnings about valid settings that probably do not do what was meant: a sentence for each.
@@ -161,7 +179,8 @@ impl Settings {
         for (index, route) in self.routes.iter().enumerate() {
             let added = Self::check_route(rules, route, &self.routes[..index])
                 .and_then(|()| routes.add(&route.path, &route.room, route.subscribed.as_deref()));
-            wrongs.extend(added.err());
+            let place = route.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+            wrongs.extend(added.err().map(|wrong| place + &wrong));
         }
         (routes, wrongs)
     }

@@ -11,8 +11,27 @@ use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The settings, and a sentence for each value that is wrong and therefore is not in them.
-pub(super) type Loaded = (Settings, Vec<String>);
+/// What a command line, an environment and a file say.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) settings: Settings,
+    /// A sentence for each value that is wrong and therefore is not in the settings.
+    pub(super) wrongs: Vec<String>,
+    pub(super) command: ProgramCommand,
+}
+
+/// What the program is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ProgramCommand {
+    /// Run the server.
+    Serve,
+    /// Tell everything that is wrong with the settings.
+    Check,
+    /// Print the settings.
+    Show,
+    /// Print what holds in the room with this name.
+    Explain(String),
+}
 
 /// Loads the settings from a command line, an environment, and the file that they name.
 ///
@@ -22,10 +41,20 @@ pub(super) fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, LoadError> {
-    let flags = command().try_get_matches_from(arguments).map_err(explain)?;
-    let environment = known_variables(environment)?;
+    let mut flags = command().try_get_matches_from(arguments).map_err(explain)?;
+    let (environment, mut wrongs) = known_variables(environment);
+    let mut command = ProgramCommand::Serve;
+    while let Some((name, mut inner)) = flags.remove_subcommand() {
+        command = match &*name {
+            CHECK => ProgramCommand::Check,
+            SHOW => ProgramCommand::Show,
+            EXPLAIN => ProgramCommand::Explain(inner.remove_one(ROOM).expect("it is required")),
+            _ => command,
+        };
+        // Flags that stand before the command are among those of the command.
+        flags = inner;
+    }
     let mut settings = Settings::default();
-    let mut wrongs = Vec::new();
     settings.limits.log_memory = UNSET;
     let in_environment =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str());
@@ -49,7 +78,7 @@ pub(super) fn load(
     if settings.limits.log_memory == UNSET {
         settings.limits.log_memory = settings.limits.history_age;
     }
-    Ok((settings, wrongs))
+    Ok(Loaded { settings, wrongs, command })
 }
 
 /// Stands for a default that follows from another setting. No limit may be as long as this.
@@ -64,6 +93,16 @@ pub(super) enum LoadError {
     Invalid(String),
 }
 
+impl LoadError {
+    /// The sentence; where clap has more to say, it is printed, and the process ends.
+    pub(super) fn told(self) -> String {
+        match self {
+            Self::Clap(message) => message.exit(),
+            Self::Invalid(message) => message,
+        }
+    }
+}
+
 impl From<String> for LoadError {
     fn from(wrong: String) -> Self {
         Self::Invalid(wrong)
@@ -71,6 +110,11 @@ impl From<String> for LoadError {
 }
 
 const CONFIG: &str = "config";
+const CHECK: &str = "check";
+const SHOW: &str = "show";
+const EXPLAIN: &str = "explain";
+/// The argument of `explain`.
+const ROOM: &str = "ROOM";
 
 /// The command line: a flag for each setting, and `--config`.
 fn command() -> Command {
@@ -84,23 +128,34 @@ fn command() -> Command {
         let help = format!("{}{default} [env: {}]", key.help(), variable(key.name));
         let arg = Arg::new(key.name).long(flag(key.name)).value_name("VALUE").help(help).help_heading(key.heading);
         // A secret may begin with hyphens. As an unknown flag, it would be shown in the error.
-        arg.allow_hyphen_values(key.is_secret())
+        arg.allow_hyphen_values(key.is_secret()).global(true)
     });
+    let inner = |name, about| Command::new(name).about(about);
+    let room = Arg::new(ROOM).required(true).help("Name of a room, such as chat:7");
+    let commands = [
+        inner(CHECK, "Tells everything that is wrong with the settings; the exit code is 1 where something is"),
+        inner(SHOW, "Prints all settings in effect as TOML, without secrets"),
+        inner(EXPLAIN, "Prints what holds in a room, who may do what there, and where each value comes from").arg(room),
+    ];
+    let commands =
+        inner(CONFIG, "Checks and explains the settings, and ends").subcommand_required(true).subcommands(commands);
     Command::new("parlor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted room server for WebSockets. Without settings it runs in development mode on loopback.")
         .after_help(mode::help())
-        .arg(config)
+        .arg(config.global(true))
         .args(settings)
+        .disable_help_subcommand(true)
+        .subcommand(commands.disable_help_subcommand(true))
 }
 
-/// The environment variables that are settings, by the setting's name.
+/// The environment variables that are settings, by the setting's name, and a sentence for each that cannot be one.
 fn known_variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Vec<(&'static str, String)>, String> {
+) -> (Vec<(&'static str, String)>, Vec<String>) {
     let names: Vec<_> = Setting::all().map(|key| key.name).chain([CONFIG]).collect();
     let names = || names.iter().copied();
-    let mut known = Vec::new();
+    let (mut known, mut wrongs) = (Vec::new(), Vec::new());
     for (name, text) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Some(key) = names().find(|key| variable(key) == name) else {
@@ -108,12 +163,15 @@ fn known_variables(
                 continue;
             }
             let nearest = variable(nearest(&name[PREFIX.len()..], names()));
-            return Err(format!("unknown environment variable {name}; did you mean {nearest}?"));
+            wrongs.push(format!("unknown environment variable {name}; did you mean {nearest}?"));
+            continue;
         };
-        let text = text.into_string().map_err(|_| format!("{name} is not UTF-8"))?;
-        known.push((key, text));
+        match text.into_string() {
+            Ok(text) => known.push((key, text)),
+            Err(_) => wrongs.push(format!("{name} is not UTF-8")),
+        }
     }
-    Ok(known)
+    (known, wrongs)
 }
 
 /// Reads the file that a setting names.
@@ -143,7 +201,8 @@ fn read_secrets(settings: &mut Settings) -> Result<(), String> {
 }
 
 /// The error message about a word where a flag is expected.
-const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes\n";
+const NO_FLAG: &str = "found a word that is neither a flag nor the value of one; put a value with spaces in quotes; the \
+                       commands are config check, config show and config explain with the name of a room\n";
 
 /// The error about a command line. The library does not know which values a flag without one allows.
 fn explain(error: clap::Error) -> LoadError {
@@ -168,10 +227,11 @@ fn explain(error: clap::Error) -> LoadError {
 fn suggest(mut error: clap::Error) -> clap::Error {
     let is_flag =
         |name: &str| name.starts_with("--") && name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase());
-    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg)
-        && error.kind() == ErrorKind::UnknownArgument
-        && !is_flag(name)
-    {
+    let is_word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => error.kind() == ErrorKind::UnknownArgument && !is_flag(name),
+        _ => error.kind() == ErrorKind::InvalidSubcommand,
+    };
+    if is_word {
         return clap::Error::raw(ErrorKind::UnknownArgument, NO_FLAG).with_cmd(&command());
     }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg)
@@ -194,7 +254,7 @@ mod tests {
         match load(["parlor"].iter().chain(arguments).map(OsString::from), []) {
             Err(LoadError::Clap(error)) => error.to_string(),
             Err(LoadError::Invalid(wrong)) => wrong,
-            Ok((settings, wrongs)) => format!("{wrongs:?} {settings:?}"),
+            Ok(loaded) => format!("{loaded:?}"),
         }
     }
 
@@ -202,7 +262,7 @@ mod tests {
     fn no_error_shows_a_secret_of_the_command_line() {
         for flag in ["--api-key", "--token-secret"] {
             for secret in ["--s3cret", "-s3cret", "--", "--s3cret=s3cret"] {
-                let (settings, _) = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
+                let Loaded { settings, .. } = load(["parlor", flag, secret].map(OsString::from), []).unwrap();
                 let secrets = [settings.api_key, settings.token_secret];
                 assert!(secrets.iter().flatten().any(|known| known.expose() == secret), "{flag} {secret}");
             }
@@ -222,7 +282,7 @@ mod tests {
         }
         assert!(said(&["--lisen=1"]).contains("--listen"));
         let file = [(OsString::from("PARLOR_TOKEN_SECRET_FIL"), OsString::from("s3cret"))];
-        let Err(LoadError::Invalid(wrong)) = load([OsString::from("parlor")], file) else { panic!("it is not known") };
+        let wrong = load([OsString::from("parlor")], file).unwrap().wrongs.remove(0);
         assert!(wrong.contains("did you mean PARLOR_TOKEN_SECRET_FILE?") && !wrong.contains("s3cret"), "{wrong}");
     }
 

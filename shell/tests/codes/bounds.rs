@@ -54,7 +54,8 @@ pub fn large_api_reply() {
 pub fn long_route_id() {
     let mut world = World::with(|settings| {
         settings.limits.route_id_bytes = 3;
-        settings.routes = vec![Route { path: "/ws/game/{id}".into(), room: "game_{id}".into(), subscribed: None }];
+        settings.routes =
+            vec![Route { path: "/ws/game/{id}".into(), room: "game_{id}".into(), subscribed: None, place: None }];
     });
     assert_eq!(raw_http(world.address, &upgrade_request("/ws/game/123", "")).status, 101);
     let answer = raw_http(world.address, &upgrade_request("/ws/game/1234", ""));

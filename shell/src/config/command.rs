@@ -1,0 +1,54 @@
+//! What the program is to do: run the server, or tell about the settings.
+
+use super::Settings;
+use super::inspect;
+use super::sources::{self, LoadError, Loaded, ProgramCommand};
+use std::ffi::OsString;
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the server with these settings.
+    Serve(Box<Settings>),
+    /// Print this text, and end.
+    Print {
+        /// Lines.
+        text: String,
+        /// Whether the settings are right.
+        is_right: bool,
+    },
+}
+
+impl Invocation {
+    /// Loads the settings from the command line, the environment and the file that they name, and does what the command
+    /// says with them.
+    ///
+    /// On `--help`, `--version` and an invalid command line, prints the text and ends the process.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and what is allowed.
+    pub fn load(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, String> {
+        let Loaded { settings, mut wrongs, command } =
+            sources::load(arguments, environment).map_err(LoadError::told)?;
+        wrongs.extend(settings.contradictions());
+        if command == ProgramCommand::Check {
+            let warnings = settings.warnings().into_iter().map(|warning| format!("warning: {warning}"));
+            let is_right = wrongs.is_empty();
+            let last = if is_right { "the settings are right" } else { "the settings are wrong" };
+            let lines: Vec<String> = wrongs.into_iter().chain(warnings).chain([last.into()]).collect();
+            return Ok(Self::Print { text: lines.join("\n") + "\n", is_right });
+        }
+        if let Some(wrong) = wrongs.into_iter().next() {
+            return Err(wrong);
+        }
+        let text = match command {
+            ProgramCommand::Serve | ProgramCommand::Check => return Ok(Self::Serve(Box::new(settings))),
+            ProgramCommand::Show => inspect::show(&settings),
+            ProgramCommand::Explain(room) => inspect::explain(&settings, &room)?,
+        };
+        Ok(Self::Print { text, is_right: true })
+    }
+}

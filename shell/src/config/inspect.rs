@@ -1,0 +1,161 @@
+//! The settings in effect, for a person to read: all of them, or what holds in one room.
+
+use super::Settings;
+use super::policy_table::{KEYS, PolicyKey, PolicyTable, WrittenValue, header};
+use super::table::Setting;
+use super::value::Form;
+use parlor_core::Who;
+
+/// All settings in effect as TOML, each with the place that it comes from. Secrets are hidden.
+pub(super) fn show(settings: &Settings) -> String {
+    let mut text = format!("# {}\n", settings.mode());
+    let all = settings.top_level();
+    for setting in Setting::all() {
+        let name = setting.name;
+        let is_older = name.strip_prefix("allow_").is_some_and(|name| key(name).is_some());
+        // The names of files with secrets are in what is said of the secrets.
+        if is_older || name.ends_with("_file") {
+            continue;
+        }
+        let value = match (key(name), name) {
+            (Some(key), _) => (key.to_text)(&all),
+            (None, "dev") => Some(settings.is_dev().to_string()),
+            (None, "allow_anonymous") => settings.core().ok().map(|config| config.allow_anonymous.to_string()),
+            (None, _) => setting.to_text(settings),
+        };
+        let source = source(settings, name);
+        text += &if setting.is_secret() && settings.places.contains_key(name) {
+            format!("# {name} is set, and not shown # {source}\n")
+        } else {
+            line(name, value, setting.form(), &source)
+        };
+    }
+    for route in &settings.routes {
+        let quoted = |text: &str| written(text, Form::Text);
+        text += &format!("\n[[routes]]\npath = {}\nroom = {}\n", quoted(&route.path), quoted(&route.room));
+        if let Some(word) = &route.subscribed {
+            text += &format!("subscribed = {}\n", quoted(word));
+        }
+    }
+    for (name, table) in &settings.namespaces {
+        text += &format!("\n{}\n{}", header(name), values(table));
+    }
+    if settings.personal.place().is_some() {
+        text += &format!("\n[personal]\n{}", values(&settings.personal));
+    }
+    text
+}
+
+/// What holds in a room, who may do what there, and where each value comes from.
+///
+/// # Errors
+/// A sentence that says why there is no such room.
+pub(super) fn explain(settings: &Settings, room: &str) -> Result<String, String> {
+    let config = settings.core()?;
+    let name =
+        config.room(room).map_err(|wrong| format!("{room:?} is no room: {wrong} ({})", wrong.code().number()))?;
+    let policy = config.namespaces.get(name.policy());
+    let none = PolicyTable::default();
+    let unprefixed = || (settings.namespaces.get("").unwrap_or(&none), "the top level".into());
+    let (table, kind) = match name.split_once(':') {
+        _ if name.is_reserved() => (&settings.personal, "[personal]".into()),
+        Some((prefix, _)) => match settings.namespaces.get(prefix) {
+            Some(table) => (table, header(prefix)),
+            None => unprefixed(),
+        },
+        None if settings.namespaces.contains_key("") => (&settings.namespaces[""], header("")),
+        None => unprefixed(),
+    };
+    let all = settings.top_level();
+    let mut text = format!("{name:?}: {kind} holds here, in {}\n", mode(settings));
+    for (what, key, who) in [
+        ("join by name", "subscribe", policy.permissions.subscribe),
+        ("publish", "publish", policy.permissions.publish),
+        ("read history", "history", policy.permissions.history),
+        ("see presence", "presence", policy.permissions.presence),
+    ] {
+        let who = if name.is_reserved() && key == "subscribe" {
+            "only the server, for the user's connections"
+        } else {
+            words(who)
+        };
+        text += &format!("may {what}: {who}\n");
+    }
+    if !policy.keeps_history(&config.limits) {
+        text += "nothing is retained: history is answered with 108, and nobody recovers\n";
+    }
+    if !policy.presence_list {
+        text += "members are not listed: presence is answered with 108\n";
+    }
+    if !policy.join_leave {
+        text += "members are not told who joins and leaves\n";
+    }
+    for key in KEYS {
+        let (value, at_top) = ((key.to_text)(policy), (key.to_text)(&all));
+        let source = match table.place_of(key.name) {
+            Some(place) => place.to_string(),
+            None if name.is_reserved() && value != at_top => "as in all personal rooms".into(),
+            None => format!("the top level: {}", source(settings, key.name)),
+        };
+        text += &line(key.name, value, key.form, &source);
+    }
+    Ok(text)
+}
+
+/// A line with a setting, and where its value comes from.
+fn line(name: &str, value: Option<String>, form: Form, source: &str) -> String {
+    match value {
+        Some(value) => format!("{name} = {} # {source}\n", written(&value, form)),
+        None => format!("# {name} is not set\n"),
+    }
+}
+
+/// Those who may, in words.
+fn words(who: Who) -> &'static str {
+    match who {
+        Who::Nobody => "only backends, by the API",
+        Who::Token => "connections whose token grants it, and backends",
+        Who::Members => "members of the room, connections whose token grants it, and backends",
+        Who::Users => "authenticated connections, and backends",
+        Who::Anyone => "all connections, and backends",
+    }
+}
+
+/// The key of policies with this name.
+fn key(name: &str) -> Option<&'static PolicyKey> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+fn mode(settings: &Settings) -> &'static str {
+    if settings.is_dev() { "development mode" } else { "production mode" }
+}
+
+/// Where the value of a setting comes from.
+fn source(settings: &Settings, name: &str) -> String {
+    let depends_on_mode = ["subscribe", "publish", "history", "presence", "allow_anonymous", "dev"].contains(&name);
+    let older = Setting::all().find(|setting| setting.name.strip_prefix("allow_") == Some(name));
+    let place = settings.places.get(name).or_else(|| settings.places.get(older?.name));
+    match place {
+        Some(place) => place.to_string(),
+        None if depends_on_mode => format!("default of {}", mode(settings)),
+        None => "default".into(),
+    }
+}
+
+/// The values that a table of the file has.
+fn values(table: &PolicyTable) -> String {
+    let line = |WrittenValue { key, text, place }: &WrittenValue| {
+        line(key.name, Some(text.clone()), key.form, &place.to_string())
+    };
+    table.values().iter().map(line).collect()
+}
+
+/// A value as the file has it.
+fn written(value: &str, form: Form) -> String {
+    let is_bare = form == Form::Word && (value.parse::<i64>().is_ok() || value.parse::<bool>().is_ok());
+    if is_bare {
+        return value.into();
+    }
+    // TOML reads the escapes of JSON, and wants one more character escaped.
+    serde_json::Value::from(value).to_string().replace('\u{7f}', "\\u007f")
+}

@@ -306,3 +306,61 @@ fn config_explain_says_what_holds_and_why() {
     let (said, _) = run(&["config", "explain", "news:7"]);
     assert!(said.starts_with("\"news:7\": the top level holds here"), "{said}");
 }
+
+/// The rows of a table of the README, without its head: the cells of each.
+fn table(name: &str) -> Vec<Vec<String>> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, table) = readme.split_once(&format!("<!-- {name}: checked by shell/tests/namespaces.rs -->")).unwrap();
+    let table = table.split_once(&format!("<!-- {name} end -->")).unwrap().0.trim();
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
+    table.lines().filter(|row| !row.starts_with("|---")).map(cells).collect()
+}
+
+#[test]
+fn the_readme_says_what_older_settings_and_modes_mean() {
+    let rows = table("permissions");
+    let (head, rows) = rows.split_first().unwrap();
+    assert_eq!((rows.len(), &head[1..]), (4, &["subscribe", "publish", "history", "presence"].map(String::from)[..]));
+    for row in rows {
+        for (key, expected) in head.iter().zip(row).skip(1) {
+            let (modes, allow) = match &*row[0] {
+                "nothing, in development mode" => (&["--dev=true"][..], None),
+                "nothing, in production mode" => (&["--dev=false"][..], None),
+                allow => (&["--dev=true", "--dev=false"][..], allow.strip_prefix("allow_… = ")),
+            };
+            assert!(allow.is_some() || row[0].starts_with("nothing"), "{row:?}");
+            for mode in modes {
+                let allow = allow.map(|value| format!("--allow-{key}={value}"));
+                let flags: Vec<&str> = [*mode].into_iter().chain(allow.as_deref()).collect();
+                let Permissions { subscribe, publish, history, presence } =
+                    policy(&load(&flags, &[]).unwrap(), "room").permissions;
+                let who = match &**key {
+                    "subscribe" => subscribe,
+                    "publish" => publish,
+                    "history" => history,
+                    _ => presence,
+                };
+                assert_eq!(who.word(), expected, "{key} with {flags:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_key_of_a_namespace() {
+    let named: Vec<String> = table("keys").into_iter().skip(1).map(|row| row[0].clone()).collect();
+    let (explained, _) = run(&["config", "explain", "lobby", "--name-pattern=*"]);
+    let known = explained.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    assert_eq!(named, known.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_readme_has_settings_that_can_be_used() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, section) = readme.split_once("## Namespaces and permissions").unwrap();
+    let example = section.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let settings = settings("readme", example);
+    assert_eq!(policy(&settings, "status:1").history_messages, 1);
+    assert_eq!(policy(&settings, "private:1").permissions.subscribe, Who::Token);
+    assert_eq!(policy(&settings, "chat:1").permissions.subscribe, Who::Users);
+}

@@ -1,0 +1,132 @@
+"""Three namespaces on one server, as PyPI `centrifuge-python` sees them: what is allowed and what is refused in each."""
+
+import asyncio
+import pathlib
+import tempfile
+import time
+
+from harness import Server, call as answered, done, eventually, expect, run, token
+from sdk import call, client, code_of, subscribe
+
+SETTINGS = """
+[namespaces.chat]
+publish = "members"
+
+[namespaces.status]
+publish = "nobody"
+history_messages = 1
+
+[namespaces.private]
+subscribe = "token"
+publish = "token"
+history_messages = 0
+presence_list = false
+"""
+LONG_S, SHORT_S = 600, 2
+
+
+def signed(seconds=LONG_S, **claims):
+    return token(sub="py-ann", exp=int(time.time()) + seconds, **claims)
+
+
+def caps(*allow):
+    return [{"channels": ["private:*"], "match": "wildcard", "allow": list(allow)}]
+
+
+async def positions(room):
+    await eventually("the answer to subscribe", lambda: len(room.subscribed), 1)
+    return room.subscribed[0].positioned
+
+
+async def chat(at):
+    one, _ = client(at, token=signed())
+    await one.connect()
+    subscription, room = await subscribe(one, "chat:1")
+    expect("positioned in chat", await positions(room), True)
+    await subscription.publish("hello")
+    await eventually("what a member published", lambda: room.data, ["hello"])
+    expect("messages of the history", len((await subscription.history(limit=10)).publications), 1)
+    done("py: members of a chat room publish and read its history")
+    await one.disconnect()
+
+
+async def status(at):
+    one, _ = client(at, token=signed())
+    await one.connect()
+    subscription, room = await subscribe(one, "status:1")
+    expect("positioned in status", await positions(room), True)
+    expect("code of a member's publish", await code_of(subscription.publish("mine")), 103)
+    for number in (1, 2):
+        await call("publish", {"channel": "status:1", "data": number}, at)
+    await eventually("what the backend published", lambda: room.data, [1, 2])
+    kept = (await subscription.history(limit=10)).publications
+    expect("the history", [publication.data for publication in kept], [2])
+    done("py: only the backend publishes a status, and the last one is kept")
+    await one.disconnect()
+
+
+async def private(at):
+    plain, _ = client(at, token=signed())
+    await plain.connect()
+    _, refused = await subscribe(plain, "private:1")
+    await eventually("the code of a join without a grant", lambda: refused.ended, [103])
+    await plain.disconnect()
+    one, _ = client(at, token=signed(caps=caps("sub")))
+    await one.connect()
+    subscription, room = await subscribe(one, "private:1")
+    expect("positioned where nothing is retained", await positions(room), False)
+    expect("code of a publish that no cap allows", await code_of(subscription.publish("mine")), 103)
+    await one.disconnect()
+    writer, _ = client(at, token=signed(caps=caps("sub", "pub", "hst", "prs")))
+    await writer.connect()
+    subscription, room = await subscribe(writer, "private:1")
+    await positions(room)
+    await subscription.publish("allowed")
+    await eventually("what a cap allowed to publish", lambda: room.data, ["allowed"])
+    expect("code of the history that is not kept", await code_of(subscription.history(limit=1)), 108)
+    expect("code of the presence that is not kept", await code_of(subscription.presence()), 108)
+    await writer.disconnect()
+    done("py: a private room is joined and written to only where a cap says so")
+
+
+async def taken_away(at):
+    tokens = [signed(SHORT_S, caps=caps("sub")), signed()]
+
+    async def get_token(*_):
+        return tokens.pop(0)
+
+    one, heard = client(at, get_token=get_token)
+    await one.connect()
+    _, kept = await subscribe(one, "chat:2")
+    _, room = await subscribe(one, "private:2")
+    await eventually("both rooms", lambda: [len(kept.subscribed), len(room.subscribed)], [1, 1])
+    await eventually("the code of the room whose cap is gone", lambda: room.ended, [2000])
+    expect("the other room, connections made", (kept.ended, len(heard.connected)), ([], 1))
+    await one.disconnect()
+    done("py: a refreshed token that lacks a cap ends what only the cap had allowed")
+
+
+async def unknown(at):
+    one, _ = client(at, token=signed())
+    await one.connect()
+    _, room = await subscribe(one, "news:1")
+    await eventually("the code of an unknown prefix", lambda: room.ended, [102])
+    _, known = await subscribe(one, "lobby")
+    await positions(known)
+    _, answer = await asyncio.to_thread(answered, "publish", {"channel": "news:1", "data": 1}, at)
+    expect("code of a call, and whether it names the prefix", (answer["error"]["code"], "news" in answer["error"]["message"]), (102, True))
+    done("py: an unknown prefix is 102, and a name without one is not unknown")
+    await one.disconnect()
+
+
+async def steps():
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "parlor.toml")
+        file.write_text(SETTINGS)
+        server = await asyncio.to_thread(Server, "--config", str(file))
+        for step in (chat, status, private, taken_away, unknown):
+            await step(server.address)
+        await asyncio.to_thread(server.stop)
+
+
+run(steps)

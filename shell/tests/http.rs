@@ -42,11 +42,11 @@ fn health_and_the_api_list_all_limits() {
     assert_eq!(limits["connections_per_ip"], json!({"value": "7", "answer": "429"}));
     assert_eq!(limits["http_connections"], json!({"value": "10000", "answer": "503"}));
     assert_eq!(&batched["replies"][1]["limits"]["limits"], limits);
-    let limits = health(server.address())["limits"].clone();
-    for (limit, value) in limits.as_object().unwrap() {
+    let in_health = health(server.address())["limits"].clone();
+    for (limit, value) in in_health.as_object().unwrap() {
         assert_eq!(&limits[limit]["value"], value, "{limit}");
     }
-    assert!(keys(&limits).contains("new_connections_per_ip"), "{limits}");
+    assert!(keys(&in_health).contains("new_connections_per_ip"), "{in_health}");
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl SettingsFile<'_> {
             let place = Place::Line { file, line, key: "[[routes]]".into() };
             match value.try_into::<Route>() {
                 Ok(route) => settings.routes.push(Route { place: Some(place), ..route }),
-                Err(error) => wrongs.push(format!("{place}: {error}")),
+                Err(error) => wrongs.push(format!("{place}: {}", error.message())),
             }
         }
         wrongs

@@ -31,7 +31,7 @@ pub(super) fn help() -> String {
            dev = true is refused on an address that others can reach. In development mode\n  \
            - clients need no token, and may join any room whose name does not begin with # (allow_anonymous);\n  \
            - members of a room may publish to it, read its history and see who is in it \
-             (allow_publish, allow_history, allow_presence);\n  \
+             (allow_publish, allow_history, allow_presence, or with more values publish, history, presence);\n  \
            - pages from localhost, *.localhost or a loopback address may connect, and those that allowed_origins names; \
              programs, which send no Origin, may connect, too;\n  \
            - limits by address do not count sockets and new connections from loopback addresses \

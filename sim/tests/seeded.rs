@@ -49,7 +49,7 @@ fn every_seeded_defect_is_noticed_in_its_stored_trace() {
 
 /// What no random run draws, and what nothing but the healing of a world notices.
 #[test]
-fn four_defects_have_their_trace_beside_them_in_the_source() {
+fn five_defects_have_their_trace_beside_them_in_the_source() {
     let others = all().filter(|seeded| !seeded.is_stored());
     let names: Vec<&str> =
         others.map(|seeded| seeded.hunt().map(|_| seeded.name).expect("its trace shows it")).collect();
@@ -59,7 +59,8 @@ fn four_defects_have_their_trace_beside_them_in_the_source() {
             "a_filter_that_is_passed_over",
             "a_publication_that_never_comes",
             "dead_who_stay",
-            "a_room_that_is_kept_for_ever"
+            "a_room_that_is_kept_for_ever",
+            "a_pattern_that_names_personal_rooms"
         ]
     );
 }

@@ -76,7 +76,7 @@ pub struct Routes {
 
 /// What a URL has to conform to.
 #[derive(Clone, Copy)]
-struct Rules<'a> {
+struct UrlRules<'a> {
     limits: &'a Limits,
     namespaces: &'a Namespaces,
 }
@@ -146,7 +146,7 @@ impl Routes {
     /// Returns [`RouteError::NotFound`] for an unknown path, [`RouteError::Bad`] or [`RouteError::Limit`] for an
     /// invalid path or query, and [`RouteError::Forbidden`] for a reserved room.
     pub fn resolve(&self, target: &str, limits: &Limits, namespaces: &Namespaces) -> Result<Target, RouteError> {
-        let rules = Rules { limits, namespaces };
+        let rules = UrlRules { limits, namespaces };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
         check_size(path, query, rules)?;
@@ -183,7 +183,7 @@ impl Routes {
         &self,
         path: &str,
         query: &[Parameter<'_>],
-        rules: Rules<'_>,
+        rules: UrlRules<'_>,
     ) -> Result<(Vec<RoomName>, Arc<str>), RouteError> {
         if path == "/ws" {
             match query.iter().filter(|parameter| parameter.name == ROOM).count() {
@@ -200,7 +200,7 @@ impl Routes {
     }
 
     /// Returns the room that the path names, and the `type` of the answer to `subscribe`.
-    fn room_of(&self, path: &str, rules: Rules<'_>) -> Result<(String, Arc<str>), RouteError> {
+    fn room_of(&self, path: &str, rules: UrlRules<'_>) -> Result<(String, Arc<str>), RouteError> {
         let rest = path.strip_prefix("/ws/").ok_or(RouteError::NotFound)?;
         let longest = self.templates.iter().map(|template| template.segments.len()).fold(1, usize::max);
         if rest.split('/').take(longest + 1).count() > longest {
@@ -248,7 +248,7 @@ impl Template {
 
 /// Checks that the path is one of a WebSocket and that the query is within `url_parameters`, before anything is
 /// decoded.
-fn check_size(path: &str, query: &str, rules: Rules<'_>) -> Result<(), RouteError> {
+fn check_size(path: &str, query: &str, rules: UrlRules<'_>) -> Result<(), RouteError> {
     if path != JSON_PATH && path != "/ws" && !path.starts_with("/ws/") {
         return Err(RouteError::NotFound);
     }
@@ -260,7 +260,7 @@ fn check_size(path: &str, query: &str, rules: Rules<'_>) -> Result<(), RouteErro
 }
 
 /// Returns the rooms without duplicates, in order.
-fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, rules: Rules<'_>) -> Result<Vec<RoomName>, RouteError> {
+fn distinct<'q>(named: impl Iterator<Item = Cow<'q, str>>, rules: UrlRules<'_>) -> Result<Vec<RoomName>, RouteError> {
     let mut known = BTreeSet::new();
     let mut rooms = Vec::new();
     for room in named {
@@ -281,13 +281,13 @@ fn bad_name(wrong: BadName) -> RouteError {
     }
 }
 
-fn too_many_rooms(rules: Rules<'_>) -> RouteError {
+fn too_many_rooms(rules: UrlRules<'_>) -> RouteError {
     let words = format!("too many rooms; a connection may be in at most {}", rules.limits.rooms_per_connection);
     RouteError::over(Limit::RoomsPerConnection, &words)
 }
 
 /// Parses a position with its room, which is the only room of the URL when it is not named.
-fn position(text: &str, rooms: &[RoomName], rules: Rules<'_>) -> Result<(RoomName, Position), RouteError> {
+fn position(text: &str, rooms: &[RoomName], rules: UrlRules<'_>) -> Result<(RoomName, Position), RouteError> {
     let mut parts = text.rsplitn(3, ':');
     let offset = parts.next().and_then(|offset| offset.parse().ok());
     let (Some(offset), Some(epoch)) = (offset, parts.next()) else {
@@ -301,7 +301,7 @@ fn position(text: &str, rooms: &[RoomName], rules: Rules<'_>) -> Result<(RoomNam
     Ok((room, Position { epoch: epoch.into(), offset }))
 }
 
-fn history(text: &str, rules: Rules<'_>) -> Result<usize, RouteError> {
+fn history(text: &str, rules: UrlRules<'_>) -> Result<usize, RouteError> {
     let most = rules.limits.url_history;
     let words = format!("history must be a whole number from 0 to {most}");
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

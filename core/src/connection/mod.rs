@@ -219,10 +219,9 @@ impl Open {
         own.unwrap_or(&self.info)
     }
 
-    /// Returns the rights that its tokens grant in a room. O(n) in the grants and the capabilities.
-    pub fn granted_in(&self, room: &RoomName) -> Rights {
-        let of_room = self.grants.iter().find(|grant| grant.room == *room);
-        of_room.map_or(Rights::NONE, |grant| grant.rights).union(self.capabilities.granted(room))
+    /// Returns the rights that the token of a room grants there. O(n) in the grants.
+    pub fn granted_by_token_of(&self, room: &RoomName) -> Rights {
+        self.grants.iter().find(|grant| grant.room == *room).map_or(Rights::NONE, |grant| grant.rights)
     }
 
     /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that

@@ -15,28 +15,29 @@ impl Hub {
     /// # Errors
     /// Returns the refusal, with which the command is answered.
     pub(super) fn permit(&self, slot: Slot, room: &RoomName, operation: Operation) -> Result<(), Error> {
-        self.permit_with(slot, room, operation, Rights::NONE)
+        let of_room = self.conns[slot].open().map_or(Rights::NONE, |open| open.granted_by_token_of(room));
+        self.permit_with(slot, room, operation, of_room)
     }
 
-    /// Decides whether a connection may join a room as its client asks. `granted` are the rights of the room token that
-    /// came along.
+    /// Decides whether a connection may join a room as its client asks. `of_room` are the rights of the room token that
+    /// came along; an earlier one of the room is over.
     ///
     /// # Errors
     /// Returns the refusal, with which the command is answered.
-    pub(super) fn permit_subscribe(&self, slot: Slot, asked: &PendingSubscribe, granted: Rights) -> Result<(), Error> {
-        self.permit_with(slot, &asked.room, Operation::Subscribe, granted)?;
+    pub(super) fn permit_subscribe(&self, slot: Slot, asked: &PendingSubscribe, of_room: Rights) -> Result<(), Error> {
+        self.permit_with(slot, &asked.room, Operation::Subscribe, of_room)?;
         match asked.join_leave {
-            JoinLeave::Told => self.permit_with(slot, &asked.room, Operation::JoinLeave, granted),
+            JoinLeave::Told => self.permit_with(slot, &asked.room, Operation::JoinLeave, of_room),
             JoinLeave::Untold => Ok(()),
         }
     }
 
-    fn permit_with(&self, slot: Slot, room: &RoomName, operation: Operation, granted: Rights) -> Result<(), Error> {
+    fn permit_with(&self, slot: Slot, room: &RoomName, operation: Operation, of_room: Rights) -> Result<(), Error> {
         let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let standing = Standing {
             is_member: self.registry.is_member(slot, room),
             is_user: !open.info.user.is_anonymous(),
-            granted: granted.union(open.granted_in(room)),
+            granted: of_room.union(open.capabilities.granted(room)),
         };
         access::decide(&self.config, room, Actor::Client(standing), operation)
     }

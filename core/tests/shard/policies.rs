@@ -234,3 +234,13 @@ fn history_is_retained_as_the_namespace_has_it() {
     world.pass(Duration::from_secs(10));
     assert_eq!((retained(&mut world, "a"), retained(&mut world, "short:a")), (Some(3), Some(0)));
 }
+
+#[test]
+fn a_subscription_without_a_token_needs_more_than_an_earlier_token_of_the_room() {
+    let mut world = namespaced();
+    let (conn, _) = world.json_with(Claims { channels: vec!["token:a".into()], ..claims("ada") });
+    world.say(conn, r#"{"id":4,"sub_refresh":{"channel":"token:a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("token:a".into()), ..claims("ada") });
+    assert_eq!(world.read_json(conn)[0]["error"], Value::Null);
+    assert_eq!(code(&mut world, conn, subscribe("token:a")), 103);
+}

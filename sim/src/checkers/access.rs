@@ -7,9 +7,11 @@ use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
-use crate::world::setup::Allowed;
-use parlor_core::{Claims, Input, Limits, Now};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::world::names::prefix;
+use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, Right, SUBSCRIBE};
+use crate::world::setup::Setup;
+use parlor_core::{CapabilityClaim, Claims, Input, Now};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Permission denied.
 const DENIED: u64 = 103;
@@ -18,6 +20,8 @@ const DENIED: u64 = 103;
 #[derive(Clone, Debug, Default)]
 struct SeenClient {
     shown: Vec<ShownToken>,
+    /// Capabilities of its connection tokens: of the one that counts, then of those that were shown after it.
+    caps: VecDeque<Vec<CapabilityClaim>>,
     rooms: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
@@ -28,36 +32,52 @@ struct SeenClient {
 /// The table.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    allowed: Allowed,
-    limits: Limits,
+    setup: Setup,
     standings: BTreeMap<usize, SeenClient>,
 }
 
 impl Access {
-    pub(super) fn new(allowed: Allowed, limits: Limits) -> Self {
-        Self { allowed, limits, standings: BTreeMap::new() }
+    pub(super) fn new(setup: &Setup) -> Self {
+        Self { setup: setup.clone(), standings: BTreeMap::new() }
     }
 
-    /// Whether a client may have what this command asks for, with what it is and has shown.
-    fn may(&self, standing: &SeenClient, command: &SentCommand) -> bool {
-        let allowed = self.allowed;
+    /// Whether a client may have what this command asks for, with what it is and has shown. Where that cannot be told, the
+    /// answer is that of `benefit`.
+    fn may(&self, seen: &SeenClient, command: &SentCommand, benefit: bool) -> bool {
         let room = command.text("channel");
-        let is_member = standing.rooms.contains(room);
-        let has_token = |room: Option<&str>| self.has_shown(standing, room);
+        let rules = self.setup.rules(prefix(room));
+        let has_token = |room: Option<&str>| self.has_shown(seen, room);
+        let has = |right: Right, is_member: bool| self.has_right(seen, room, right, is_member, benefit);
+        let is_member = seen.rooms.contains(room);
         match command.method.as_str() {
-            "connect" => allowed.anonymous || has_token(None),
-            "subscribe" if room.starts_with('#') => false,
-            "subscribe" if command.params["join_leave"] == true && !allowed.presence => false,
-            "subscribe" if command.params["token"].is_string() => has_token(Some(room)),
-            "subscribe" => allowed.subscribe,
-            "unsubscribe" => !room.starts_with('#'),
-            "publish" => allowed.publish && is_member,
-            "history" => allowed.history && is_member,
-            "presence" | "presence_stats" => allowed.presence && is_member,
+            "connect" => self.setup.allow_anonymous == 1 || has_token(None),
+            "subscribe" | "unsubscribe" if room.starts_with('#') => false,
+            "subscribe" if command.params["join_leave"] == true && !(rules.join_leave && has(PRESENCE, true)) => false,
+            "subscribe" if command.params["token"].is_string() => has_token(Some(room)) && has(SUBSCRIBE, false),
+            "subscribe" => has(SUBSCRIBE, false),
+            "publish" => has(PUBLISH, is_member),
+            "history" => rules.history_messages > 0 && has(HISTORY, is_member),
+            "presence" | "presence_stats" => rules.presence_list && has(PRESENCE, is_member),
             "refresh" => has_token(None),
             "sub_refresh" => is_member && has_token(Some(room)),
             _ => true,
         }
+    }
+
+    /// Whether a client has a right in a room, by the rules there or by a token.
+    fn has_right(&self, seen: &SeenClient, room: &str, right: Right, is_member: bool, benefit: bool) -> bool {
+        let is_user = seen.user.as_ref().map_or(benefit, |user| !user.is_empty());
+        let of_room = seen.shown.iter().filter(|shown| shown.counts(&self.setup.limits, Some(room)));
+        let by_room = of_room
+            .filter_map(|shown| shown.claims.as_ref())
+            .any(|claims| right == SUBSCRIBE || claims.allow.iter().any(|allowed| allowed == right));
+        let in_caps = |caps: &Vec<CapabilityClaim>| caps.iter().any(|entry| entry_grants(entry, right, room));
+        let by_caps = if benefit {
+            seen.caps.iter().any(in_caps)
+        } else {
+            !seen.caps.is_empty() && seen.caps.iter().all(in_caps)
+        };
+        self.setup.rules(prefix(room)).may(right, by_room && benefit || by_caps, is_member, is_user)
     }
 
     /// Whether it has shown a token that counts for this: for a room, or for the connection.
@@ -66,7 +86,7 @@ impl Access {
             let claims = shown.claims.as_ref().filter(|_| room.is_some());
             claims.zip(standing.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
         };
-        standing.shown.iter().any(|shown| is_its(shown) && shown.counts(&self.limits, room))
+        standing.shown.iter().any(|shown| is_its(shown) && shown.counts(&self.setup.limits, room))
     }
 
     /// Who a client is, and where it may be put, at its connect.
@@ -88,12 +108,32 @@ impl Access {
         }
     }
 
+    /// A token counts until the next one is accepted; one that came with a refused `connect` never does.
+    fn supersede(&mut self, client: usize, command: &SentCommand, is_done: bool) {
+        if matches!((command.method.as_str(), is_done), ("refresh", true) | ("connect", false)) {
+            self.standings.entry(client).or_default().caps.pop_front();
+        }
+    }
+
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
         if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
-            self.standings.entry(client).or_default().shown.push(ShownToken { claims, unix_ms: now.unix_ms });
+            let seen = self.standings.entry(client).or_default();
+            if let Some(claims) = claims.as_ref().filter(|claims| claims.channel.is_none()) {
+                seen.caps.push_back(claims.caps.clone());
+            }
+            seen.shown.push(ShownToken { claims, unix_ms: now.unix_ms });
         }
     }
+}
+
+/// Whether an entry of `caps` grants a right in a room. A pattern of the simulator has one star, at its end.
+fn entry_grants(CapabilityClaim { channels, matching, allow }: &CapabilityClaim, right: Right, room: &str) -> bool {
+    let is_for = |name: &String| match (matching, name.strip_suffix('*')) {
+        (Some(_), Some(beginning)) => room.starts_with(beginning) && !room.starts_with('#'),
+        _ => name == room,
+    };
+    allow.iter().any(|allowed| allowed == right) && channels.iter().any(is_for)
 }
 
 fn denied(client: usize, command: &SentCommand, expected: &str, saw: &str) -> Result<(), Failure> {
@@ -118,14 +158,16 @@ impl Checker for Access {
             }
             Observed::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
             Observed::Answered { client, command, answer } => {
-                let Some(standing) = self.standings.get(&client) else { return Ok(()) };
-                match (answer, self.may(standing, command)) {
-                    (Ok(_), false) => return denied(client, command, "refused", "it was done"),
+                let Some(seen) = self.standings.get(&client) else { return Ok(()) };
+                let (is_possible, is_certain) = (self.may(seen, command, true), self.may(seen, command, false));
+                self.supersede(client, command, answer.is_ok());
+                match answer {
+                    Ok(_) if !is_possible => return denied(client, command, "refused", "it was done"),
                     // Of several tokens it may have been any that was refused.
-                    (Err(DENIED), true) if !command.params["token"].is_string() => {
+                    Err(DENIED) if is_certain && !command.params["token"].is_string() => {
                         return denied(client, command, "allowed", "it was refused");
                     }
-                    (Ok(result), _) if command.method == "connect" => {
+                    Ok(result) if command.method == "connect" => {
                         let subs = result["subs"].as_object().into_iter().flatten();
                         let rooms: Vec<String> = subs.map(|(room, _)| room.clone()).collect();
                         return self.connected(client, command, &rooms);

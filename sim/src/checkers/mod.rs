@@ -75,7 +75,7 @@ impl Checkers {
             streams: Streams::default(),
             recovery: Recovery::new(&config.limits),
             closes: Closes::new(&config, by_driver),
-            access: Access::new(setup.allowed(), config.limits.clone()),
+            access: Access::new(setup),
             bounds: Bounds::new(&config.limits),
             events: Events::default(),
             liveness: Liveness::default(),

@@ -1,6 +1,7 @@
 //! What comes with a connection: its request, and what is found of its token.
 
 use crate::world::history_request::RecoverFrom;
+use crate::world::rules::Right;
 
 /// How a connection came in.
 #[derive(Clone, Debug)]
@@ -25,6 +26,27 @@ pub struct Arrival {
     pub address: u8,
 }
 
+/// Rights in some rooms.
+#[derive(Clone, Debug)]
+pub struct TokenCapability {
+    /// The beginning of the names of the rooms, or a whole name.
+    pub name: String,
+    /// Whether it is the beginning.
+    pub is_prefix: bool,
+    /// The rights.
+    pub rights: Vec<Right>,
+}
+
+impl TokenCapability {
+    /// Whether it grants a right in a room. No pattern is for a personal room.
+    #[must_use]
+    pub fn grants(&self, right: Right, room: &str) -> bool {
+        let is_for =
+            if self.is_prefix { room.starts_with(&self.name) && !room.starts_with('#') } else { room == self.name };
+        is_for && self.rights.contains(&right)
+    }
+}
+
 /// Result of checking a token.
 #[derive(Clone, Debug, Default)]
 pub struct TokenOutcome {
@@ -46,6 +68,10 @@ pub struct TokenOutcome {
     pub wordy: bool,
     /// It names a room by a name that is too long.
     pub long: bool,
+    /// The rights that it grants in rooms, where it is a connection's.
+    pub caps: Vec<TokenCapability>,
+    /// The rights that it grants in its room, where it is a room's.
+    pub allow: Vec<Right>,
     /// The room it is for.
     pub channel: Option<usize>,
     /// Its information about the user is nested deeper than is allowed.

@@ -94,13 +94,17 @@ pub fn history_remove(room: usize) -> ApiCall<'static> {
 /// Asks who is in a room.
 #[must_use]
 pub fn presence(room: usize) -> ApiCall<'static> {
-    ApiCall::asking("presence", in_room(room), Guarantee::G2, move |model| json!({ "presence": model.presence(room) }))
+    ApiCall::new("presence", in_room(room), Guarantee::G2, move |model| {
+        model.if_listed(room, |model| json!({ "presence": model.presence(room) }))
+    })
 }
 
 /// Asks how many are in a room.
 #[must_use]
 pub fn presence_stats(room: usize) -> ApiCall<'static> {
-    ApiCall::asking("presence_stats", in_room(room), Guarantee::G2, move |model| model.presence_stats(room))
+    ApiCall::new("presence_stats", in_room(room), Guarantee::G2, move |model| {
+        model.if_listed(room, |model| model.presence_stats(room))
+    })
 }
 
 /// Puts a user's connections into a room, with what they have missed.
@@ -270,8 +274,13 @@ impl ReferenceModel {
         answer
     }
 
+    /// What is asked of a room's members, where they can be listed.
+    fn if_listed(&self, room: usize, answer: impl Fn(&Self) -> Value) -> Value {
+        if self.rules[room].presence_list { result(answer(self)) } else { error(108) }
+    }
+
     fn history(&mut self, room: usize, query: &LogQuery) -> Value {
-        if !self.keeps_history() {
+        if !self.keeps_history(room) {
             return error(if query.is_impossible() { 107 } else { 108 });
         }
         match self.read(room, query) {

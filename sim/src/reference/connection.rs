@@ -1,6 +1,6 @@
 //! One connection as it must be: its phase, deadlines, what waits to be heard and what must come out of its socket.
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, TokenCapability};
 use super::bucket::ClientRates;
 use super::expect::ExpectedFrame;
 use super::membership::ExpectedMembership;
@@ -38,6 +38,8 @@ pub(crate) struct ExpectedConnection {
     pub(super) known: u64,
     /// The rooms that its token names.
     pub granted: Vec<usize>,
+    /// The rights that its token grants.
+    pub caps: Vec<TokenCapability>,
     pub filter: Vec<&'static str>,
     /// Texts that came while a token was being checked.
     pub waiting: VecDeque<WaitingText>,

@@ -94,6 +94,7 @@ impl ReferenceModel {
         (conn.ready, conn.asked) = (true, false);
         conn.timers[ExpectedTimer::Expiry as usize] = expiry;
         conn.granted.clone_from(&token.channels);
+        conn.caps.clone_from(&token.caps);
         conn.info.clone_from(&token.info);
         if token.user.is_some() && is_new {
             (conn.user, conn.known) = (token.user, turn);

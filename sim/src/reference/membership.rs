@@ -1,5 +1,6 @@
 //! One connection in one room: why it is there, what it is told, and the events of its coming and going.
 
+use crate::world::rules::Right;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -14,6 +15,8 @@ pub(crate) struct ExpectedMembership {
     pub info: Option<String>,
     /// When the room's token is no good any more.
     pub until: Option<u64>,
+    /// What the room's token grants; `None` where there is none.
+    pub granted: Option<Vec<Right>>,
 }
 
 impl ExpectedMembership {

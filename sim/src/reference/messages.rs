@@ -98,7 +98,9 @@ impl ReferenceModel {
                 self.conn(client).expect("it is open").wants.clear();
                 self.ask(client, &token, TokenPurpose::Identity);
             }
-            ClientMessage::Connect(None) if self.allowed.anonymous => self.welcome(client, &TokenOutcome::default()),
+            ClientMessage::Connect(None) if self.config.allow_anonymous => {
+                self.welcome(client, &TokenOutcome::default())
+            }
             ClientMessage::Connect(None) => self.close(client, CloseCause::TokenRequired),
             ClientMessage::Pong => {}
             ClientMessage::Nonsense | ClientMessage::NoId => self.close(client, CloseCause::BadRequest),

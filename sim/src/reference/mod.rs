@@ -42,6 +42,7 @@ mod names;
 mod outbox;
 pub mod outcome;
 mod pending_joins;
+mod permissions;
 mod plain;
 mod presence;
 mod publish;

@@ -10,8 +10,9 @@ use super::selection::ConnectionSelection;
 use super::turn::{ExpectedTotals, ExpectedTurn, SubjectChoices};
 use crate::goals::Goals;
 use crate::guarantees::{Failure, Guarantee, Guarantees};
-use crate::world::names::{room_name, user_name};
-use crate::world::setup::{Allowed, CheckedBy, Setup};
+use crate::world::names::{prefix, room_name, user_name};
+use crate::world::rules::Rules;
+use crate::world::setup::{CheckedBy, Setup};
 use parlor_core::Config;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ReferenceModel {
     pub(super) config: Arc<Config>,
-    pub(super) allowed: Allowed,
+    /// What holds in each room.
+    pub(super) rules: Arc<[Rules]>,
     /// Names of the rooms that clients may name, then of the users' personal ones.
     pub(super) names: Arc<[Arc<str>]>,
     pub(super) users: usize,
@@ -68,7 +70,7 @@ impl ReferenceModel {
         let names: Vec<Arc<str>> = (0..rooms).map(room_name).chain(own).map(Arc::from).collect();
         Self {
             config: Arc::new(setup.config()),
-            allowed: setup.allowed(),
+            rules: names.iter().map(|name| setup.rules(prefix(name))).collect(),
             rooms: vec![Vec::new(); names.len()],
             memberships: BTreeMap::new(),
             keys: RememberedKeys::default(),

@@ -17,7 +17,7 @@ impl ReferenceModel {
         let token = self.conn(client).and_then(|conn| conn.entry.token.clone());
         match token {
             Some(token) => self.ask(client, &token, TokenPurpose::Identity),
-            None if self.allowed.anonymous => self.greet(client, None, None),
+            None if self.config.allow_anonymous => self.greet(client, None, None),
             None => {}
         }
     }
@@ -29,17 +29,17 @@ impl ReferenceModel {
         let named = entry.rooms.clone();
         let anonymous = TokenOutcome::default();
         let (authenticated, token) = (token.is_some(), token.unwrap_or(&anonymous));
-        let allowed = self.allowed.subscribe;
         let mut rooms = self.placed(token);
-        let asked: Vec<usize> = named.iter().copied().filter(|room| !rooms.contains(room)).collect();
-        rooms.extend(asked.iter().filter(|_| allowed));
+        let asked = named.iter().copied().filter(|room| !rooms.contains(room));
+        let (allowed, refused): (Vec<usize>, Vec<usize>) = asked.partition(|room| self.lets_in(token, *room));
+        rooms.extend(allowed);
         if self.refuses_user(client, token) {
             return;
         }
         if self.is_crowded(token, &rooms) {
             // What it is told before that is dropped with the close; it does not have to fit for that.
-            self.counted.errors += if allowed { 0 } else { asked.len() as u64 };
-            let refusals = asked.iter().filter(|_| !allowed).map(|_| self.plain_error(None, 103));
+            self.counted.errors += refused.len() as u64;
+            let refusals = refused.iter().map(|_| self.plain_error(None, 103));
             let frames: Vec<ExpectedFrame> =
                 self.greeting(client, &named, authenticated).into_iter().chain(refusals).collect();
             let _ = frames.into_iter().all(|expect| self.enqueue(client, expect));
@@ -47,7 +47,7 @@ impl ReferenceModel {
         }
         let displaced = self.displaced_by(token);
         self.greeting(client, &named, authenticated).into_iter().for_each(|greeting| self.tell(client, greeting));
-        for _ in asked.iter().filter(|_| !allowed) {
+        for _ in refused {
             self.refuse_plain(client, None, 103);
         }
         if let Some(flaw) = flaw {
@@ -73,7 +73,7 @@ impl ReferenceModel {
         let before = entry.since.iter().find(|(of, _)| *of == room).map(|(_, want)| want.clone());
         let in_url = if is_named { entry.want.clone() } else { RecoverFrom::Nothing };
         let mut membership = ExpectedMembership::default();
-        membership.wanted.extend((is_named && self.allowed.subscribe).then_some(MembershipReason::Client));
+        membership.wanted.extend((is_named && self.lets_in(token, room)).then_some(MembershipReason::Client));
         membership.wanted.extend(self.placed(token).contains(&room).then(|| self.reason(token, room)));
         ExpectedJoin { room, want: before.unwrap_or(in_url), membership }
     }
@@ -104,7 +104,7 @@ impl ReferenceModel {
         match (self.flaw_of_connection(token), ready) {
             (Some(109), true) if user.is_some() => self.close(client, CloseCause::Expired),
             (Some(flaw), true) => self.complain_of_token(client, flaw),
-            (Some(flaw), false) if self.allowed.anonymous => {
+            (Some(flaw), false) if self.config.allow_anonymous => {
                 self.greet(client, None, Some(flaw));
             }
             (Some(109), false) if self.is_early(token) && !self.is_expired(token) => {

@@ -5,6 +5,7 @@ use super::membership::MembershipEvent;
 use super::model::ReferenceModel;
 use super::names::user_text;
 use crate::goals::Goal;
+use crate::world::rules;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Map, Value, json};
 
@@ -100,8 +101,11 @@ impl ReferenceModel {
 
     /// Answers `presence` and `presence_stats` of a client.
     pub(super) fn ask_presence(&mut self, client: usize, id: u64, room: usize, only_counts: bool) {
-        if !self.allowed.presence || !self.rooms[room].contains(&client) {
+        if !self.may(client, room, rules::PRESENCE) {
             return self.refuse(client, id, 103);
+        }
+        if !self.rules[room].presence_list {
+            return self.refuse(client, id, 108);
         }
         if only_counts {
             let stats = self.presence_stats(room);

@@ -6,6 +6,7 @@ use super::log::{ExpectedPosition, LoggedPublication, PUBLICATION, PublisherInfo
 use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::world::payload::Data;
+use crate::world::rules;
 use parlor_core::{CloseCause, Limit};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ impl ReferenceModel {
         let too_large = data.is_some_and(|data| data.too_large);
         let refused = if data.is_none() {
             Some(107)
-        } else if !self.rooms[room].contains(&client) || !self.allowed.publish {
+        } else if !self.may(client, room, rules::PUBLISH) {
             Some(103)
         } else if too_large {
             self.hit(Limit::PublicationBytes);
@@ -114,7 +115,7 @@ impl ReferenceModel {
         (log.touched, log.idle) = (at, (stamp, 0));
         let offset = log.top;
         body["offset"] = offset.into();
-        if self.keeps_history() {
+        if self.keeps_history(room) {
             let encoded = body.to_string().len() - "null".len() + data.line.len();
             let mut whole = body.clone();
             whole["data"] = serde_json::from_str(&data.line).expect("payloads are JSON");

@@ -116,7 +116,7 @@ impl ReferenceModel {
     pub(super) fn start(&self, room: usize, replay: &ExpectedReplay) -> Value {
         let missed = replay.entries.len() as u64;
         let mut start = self.position(room);
-        if let Some(recovered) = replay.recovered.filter(|_| self.keeps_history()) {
+        if let Some(recovered) = replay.recovered.filter(|_| self.keeps_history(room)) {
             start["was_recovering"] = true.into();
             if recovered {
                 // Before the first of the publications: each of them moves the client on.

@@ -6,10 +6,10 @@ use crate::goals::Goal;
 use std::collections::BTreeMap;
 
 impl ReferenceModel {
-    /// Whether rooms keep what they say.
-    pub(super) fn keeps_history(&self) -> bool {
+    /// Whether a room keeps what is said there.
+    pub(super) fn keeps_history(&self, room: usize) -> bool {
         let limits = &self.config.limits;
-        limits.history_messages > 0 && self.most_of_a_room() > 0 && !limits.history_age.is_zero()
+        self.rules[room].history_messages > 0 && self.most_of_a_room() > 0 && !limits.history_age.is_zero()
     }
 
     fn most_of_a_room(&self) -> usize {
@@ -24,7 +24,7 @@ impl ReferenceModel {
 
     /// Whether the log of a room that has none may begin with a message of this size, while it has no member.
     pub(super) fn may_begin(&mut self, room: usize, bytes: usize) -> bool {
-        if !self.keeps_history() {
+        if !self.keeps_history(room) {
             return false;
         }
         let is_too_large = bytes > self.most_of_a_room();
@@ -39,7 +39,7 @@ impl ReferenceModel {
 
     /// A log retains one message more, and all of them together no more than they may.
     pub(super) fn retain(&mut self, room: usize, entry: LoggedPublication) {
-        let (most, messages) = (self.most_of_a_room(), self.config.limits.history_messages);
+        let (most, messages) = (self.most_of_a_room(), self.rules[room].history_messages);
         if self.logs.iter().flatten().flat_map(|log| &log.entries).any(|other| other.number == entry.number) {
             self.goals.reach(Goal::RetainedTwice);
         }

@@ -7,6 +7,7 @@ use super::model::ReferenceModel;
 use crate::goals::Goal;
 use crate::world::client_message::SubscribeOptions;
 use crate::world::history_request::{LogQuery, RecoverFrom};
+use crate::world::rules;
 use parlor_core::Limit;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,8 +22,10 @@ impl ReferenceModel {
         }
         match &asking.token {
             Some(token) => self.ask(client, token, TokenPurpose::Subscribe(id, room, asking.clone())),
-            None if !self.allowed.subscribe || asking.watch && !self.allowed.presence => self.refuse(client, id, 103),
             None => {
+                if let Some(code) = self.forbidden(client, room, asking.watch, None) {
+                    return self.refuse(client, id, code);
+                }
                 let membership = ExpectedMembership {
                     watches: asking.watch,
                     ..ExpectedMembership::because(MembershipReason::Client)
@@ -92,9 +95,9 @@ impl ReferenceModel {
     }
 
     pub(super) fn ask_history(&mut self, client: usize, id: u64, room: usize, query: &LogQuery) {
-        let refused = if !self.allowed.history || !self.rooms[room].contains(&client) {
+        let refused = if !self.may(client, room, rules::HISTORY) {
             Some(103)
-        } else if !self.keeps_history() {
+        } else if !self.keeps_history(room) {
             Some(108)
         } else {
             None
@@ -102,8 +105,10 @@ impl ReferenceModel {
         match refused.map_or_else(|| self.read(room, query), Err) {
             Err(code) => self.refuse(client, id, code),
             Ok(entries) => {
-                let (page, lines) =
-                    (self.page(room, &entries), entries.iter().map(|entry| Arc::clone(&entry.line)).collect());
+                let lines = entries.iter().map(|entry| Arc::clone(&entry.line)).collect();
+                // One who is not in the room may ask for the history of a room that has no log.
+                let is_somewhere = self.logs[room].is_some();
+                let page = if is_somewhere { self.page(room, &entries) } else { json!({ "publications": [] }) };
                 self.reply_with(client, id, "history", page, lines);
             }
         }
@@ -111,7 +116,7 @@ impl ReferenceModel {
 
     /// The position in the answer to a subscription.
     pub(super) fn position(&self, room: usize) -> Value {
-        if !self.keeps_history() {
+        if !self.keeps_history(room) {
             return json!({});
         }
         let log = self.logs[room].as_ref().expect("a joined room has a log");

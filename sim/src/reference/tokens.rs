@@ -131,6 +131,7 @@ impl ReferenceModel {
                 reasons.insert(MembershipReason::Token);
             }
         }
+        let fits = self.end_what_capabilities_allowed(client, token, fits);
         // A room that is empty now makes place for those that it is put into.
         for _ in 0..self.turn.events.len() {
             self.tell_next();
@@ -251,8 +252,8 @@ impl ReferenceModel {
         if let Some(code) = self.obstacle(client, room).or_else(|| self.flaw(client, room, token)) {
             return self.refuse(client, id, code);
         }
-        if asking.watch && !self.allowed.presence {
-            return self.refuse(client, id, 103);
+        if let Some(code) = self.forbidden(client, room, asking.watch, Some(&token.allow)) {
+            return self.refuse(client, id, code);
         }
         let until = self.expiry(token.exp);
         let info = token.info.clone();
@@ -261,6 +262,7 @@ impl ReferenceModel {
             watches: asking.watch,
             info,
             until,
+            granted: Some(token.allow.clone()),
             ..ExpectedMembership::because(MembershipReason::Client)
         };
         if self.enter_asked((client, id), room, &asking.want, membership, token.exp) {
@@ -281,6 +283,7 @@ impl ReferenceModel {
         let until = self.expiry(token.exp);
         let membership = self.memberships.get_mut(&(room, client)).expect("it is in it");
         (membership.until, membership.info) = (until, token.info.clone());
+        membership.granted = Some(token.allow.clone());
         self.arm_memberships(client);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
@@ -342,7 +345,7 @@ impl ReferenceModel {
             return self.take_out(client, room, 2501, "subscription expired");
         }
         membership.wanted.remove(&MembershipReason::Client);
-        (membership.until, membership.info) = (None, None);
+        (membership.until, membership.info, membership.granted) = (None, None, None);
         self.arm_memberships(client);
         self.goals.reach(Goal::StayedForOthers);
     }
@@ -358,7 +361,7 @@ impl ReferenceModel {
         }
     }
 
-    fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> ExpectedFrame {
+    pub(super) fn unsubscribe_push(&self, room: usize, code: u16, reason: &str) -> ExpectedFrame {
         let push =
             json!({ "push": { "channel": *self.names[room], "unsubscribe": { "code": code, "reason": reason } } });
         let tag = 17 << 56 | (room as u64) << 48 | u64::from(code);

@@ -116,7 +116,11 @@ impl Options {
 
     fn entrance(&self, client: Client, credential: Credential) -> [Action; 4] {
         let plain = self.protocols == ProtocolMix::Plain || (self.protocols == ProtocolMix::Mixed && client.0 % 3 == 2);
-        let verdict = if self.comes_back { Verdict::Placed } else { Verdict::Good };
+        let verdict = match self.setup.namespaces {
+            _ if self.comes_back => Verdict::Placed,
+            0 => Verdict::Good,
+            _ => Verdict::Capable,
+        };
         let every_room = Rooms(u8::try_from((1 << self.setup.rooms) - 1).expect("a few rooms"));
         let accept = match credential {
             Credential::Return if plain && self.misses_all => {
@@ -155,14 +159,11 @@ impl Options {
             }
             // Most clients are who they were before, and most tokens are good: else hardly anyone would stay.
             Action::Decide(client, verdict, user) => {
-                let often = [
-                    Verdict::OtherRoom,
-                    Verdict::Placed,
-                    Verdict::Both,
-                    Verdict::Moved,
-                    Verdict::Expiring,
-                    Verdict::Expiring,
-                ];
+                let (other, moved, expiring) = match self.setup.namespaces {
+                    0 => (Verdict::OtherRoom, Verdict::Moved, Verdict::Expiring),
+                    _ => (Verdict::Allowing, Verdict::CapableOfAll, Verdict::Capable),
+                };
+                let often = [other, Verdict::Placed, Verdict::Both, moved, Verdict::Expiring, expiring];
                 let verdict = often.get(usize::from(d >> 5)).copied().unwrap_or(verdict);
                 Action::Decide(client, verdict, if d % 8 == 0 { user } else { self.own_user(client) })
             }

@@ -6,7 +6,7 @@ use crate::world::history_request::{LogQuery, RecoverFrom, query_fields, recover
 use crate::world::names::room_name;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
-use parlor_core::Limit;
+use parlor_core::{Limit, Who};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -153,11 +153,19 @@ fn say_json(saying: Saying, setup: &Setup, data: Data) -> Option<Speech> {
             format!(r#"{{"id":{PUBLISH},"publish":{{"channel":"r0"}}}}"#),
             vec![ClientMessage::Publish(Some(PUBLISH), 0, None)],
         ),
-        Saying::Elsewhere => {
-            let text = format!(r#"{{"id":{ODD},"publish":{{"channel":"elsewhere","data":{}}}}}"#, data.sent);
-            (text, vec![ClientMessage::Unknown(ODD, 103)])
-        }
+        Saying::Elsewhere if setup.namespaces == 1 => publish_elsewhere("c:other", 102, &data),
+        // A token may grant it in all rooms but those of users.
+        Saying::Elsewhere => publish_elsewhere("#other", 103, &data),
+        // Some rules let every user, or everybody, publish to every user.
+        Saying::AnothersRoom if setup.rules("#").publish >= Who::Users => return None,
+        Saying::AnothersRoom => publish_elsewhere("#other", 103, &data),
     })
+}
+
+/// A publication to a room that is none of the scenario's, and is refused with this error.
+fn publish_elsewhere(room: &str, code: u16, data: &Data) -> Speech {
+    let text = format!(r#"{{"id":{ODD},"publish":{{"channel":"{room}","data":{}}}}}"#, data.sent);
+    (text, vec![ClientMessage::Unknown(ODD, code)])
 }
 
 fn say_plain(saying: Saying) -> Option<Speech> {

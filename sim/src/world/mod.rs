@@ -25,6 +25,7 @@ pub mod names;
 pub mod payload;
 mod perform;
 mod preconditions;
+pub mod rules;
 pub(crate) mod second_reader;
 pub mod setup;
 pub mod socket;

@@ -1,10 +1,11 @@
 //! The setup of a simulated world: everything that is fixed before the first action.
 
+use super::rules::Rules;
 use crate::checkers::names;
 use crate::guarantees::Guarantees;
 use crate::rng::Rng;
 use parlor_core::limits::{Rate, Value, ValueMut};
-use parlor_core::{Config, Limit, Limits, Permissions, UserLimit, Who};
+use parlor_core::{Config, Limit, Limits, Namespaces, UserLimit, Who};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -278,52 +279,60 @@ setup! {
     allow_history = 1, up to 1, in (90 of 100);
     /// Whether members may read presence.
     allow_presence = 1, up to 1, in (90 of 100);
+    /// Whether the prefixes of rooms are namespaces, each with rules of its own.
+    namespaces = 0, up to 1, in (40 of 100);
+    /// The rules of names without a prefix, where there are namespaces: see `Rules::drawn`.
+    rules_of_rest = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
+    /// The rules of the namespace `s`.
+    rules_of_s = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
+    /// The rules of the namespace `t`.
+    rules_of_t = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
+    /// The rules of personal rooms.
+    rules_of_personal = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
     /// Whether `Config::user_limit` is `Refuse`.
     refuse_user = 0, up to 1, in (40 of 100);
 }
 
-/// What is allowed without a token, in all rooms.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowed {
-    /// To be connected.
-    pub anonymous: bool,
-    /// To join a room.
-    pub subscribe: bool,
-    /// To publish as a member.
-    pub publish: bool,
-    /// To read history as a member.
-    pub history: bool,
-    /// To read presence as a member.
-    pub presence: bool,
-}
-
 impl Setup {
-    /// What is allowed without a token.
+    /// What holds in rooms of this prefix: `s`, `t`, `#` for personal rooms, or empty for others.
     #[must_use]
-    pub fn allowed(&self) -> Allowed {
-        Allowed {
-            anonymous: self.allow_anonymous == 1,
-            subscribe: self.allow_subscribe == 1,
-            publish: self.allow_publish == 1,
-            history: self.allow_history == 1,
-            presence: self.allow_presence == 1,
+    pub fn rules(&self, prefix: &str) -> Rules {
+        if self.namespaces == 1 {
+            let number = match prefix {
+                "s" => self.rules_of_s,
+                "t" => self.rules_of_t,
+                "#" => self.rules_of_personal,
+                _ => self.rules_of_rest,
+            };
+            return Rules::drawn(number, &self.limits);
+        }
+        let who = |is_allowed, who| if is_allowed == 1 { who } else { Who::Token };
+        Rules {
+            subscribe: who(self.allow_subscribe, Who::Anyone),
+            publish: who(self.allow_publish, Who::Members),
+            history: who(self.allow_history, Who::Members),
+            presence: who(self.allow_presence, Who::Members),
+            history_messages: self.limits.history_messages,
+            presence_list: true,
+            join_leave: true,
         }
     }
 
     /// The subject's configuration.
     #[must_use]
     pub fn config(&self) -> Config {
-        let open = Permissions::open();
-        let who = |is_allowed, who| if is_allowed { who } else { Who::Token };
-        let allowed = self.allowed();
-        let permissions = Permissions {
-            subscribe: who(allowed.subscribe, open.subscribe),
-            publish: who(allowed.publish, open.publish),
-            history: who(allowed.history, open.history),
-            presence: who(allowed.presence, open.presence),
-        };
         let user_limit = if self.refuse_user == 1 { UserLimit::Refuse } else { UserLimit::Replace };
-        Config { user_limit, ..Config::uniform(self.limits.clone(), allowed.anonymous, permissions) }
+        let policy = |prefix| self.rules(prefix).policy(&self.limits);
+        let namespaces = match self.namespaces {
+            0 => Namespaces::none(policy(""), policy("#")),
+            _ => Namespaces::with(policy(""), policy("#"), ["s", "t"].map(|prefix| (prefix.into(), policy(prefix)))),
+        };
+        Config {
+            user_limit,
+            allow_anonymous: self.allow_anonymous == 1,
+            namespaces,
+            ..Config::from(self.limits.clone())
+        }
     }
 
     /// The same with settings that are drawn by its seed, each from a stream of its own, but for the limits.

@@ -2,14 +2,15 @@
 
 use super::state::World;
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::reference::arrival::TokenOutcome;
+use crate::reference::arrival::{TokenCapability, TokenOutcome};
 use crate::reference::model::ReferenceModel;
 use crate::reference::stimulus::Stimulus;
 use crate::rng::Rng;
 use crate::subjects::subject::{Subject, vouch};
 use crate::world::action::{Client, User, Verdict};
 use crate::world::names;
-use parlor_core::{BadToken, Claims, Input, Json, VerifiedClaims};
+use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, SUBSCRIBE};
+use parlor_core::{BadToken, CapabilityClaim, Claims, Input, Json, VerifiedClaims};
 
 impl<S: Subject> World<S> {
     /// A token that this client shows, for a room if there is one.
@@ -81,6 +82,20 @@ impl<S: Subject> World<S> {
             crowded: verdict == Verdict::Crowded,
             long: verdict == Verdict::LongRoom,
             wordy: verdict == Verdict::LongInfo,
+            caps: match verdict {
+                Verdict::Capable => vec![
+                    TokenCapability { name: "s:".into(), is_prefix: true, rights: vec![SUBSCRIBE, PUBLISH] },
+                    TokenCapability { name: "t:r2".into(), is_prefix: false, rights: vec![SUBSCRIBE, HISTORY] },
+                    TokenCapability { name: "r0".into(), is_prefix: false, rights: vec![SUBSCRIBE] },
+                ],
+                Verdict::CapableOfAll => vec![TokenCapability {
+                    name: String::new(),
+                    is_prefix: true,
+                    rights: vec![SUBSCRIBE, PUBLISH, PRESENCE, HISTORY],
+                }],
+                _ => vec![],
+            },
+            allow: if verdict == Verdict::Allowing { vec![PUBLISH, PRESENCE, HISTORY] } else { vec![] },
             channel: match (verdict, asked) {
                 (Verdict::OtherRoom, _) | (Verdict::Misplaced, Some(_)) => None,
                 (Verdict::Misplaced, None) => Some(0),
@@ -108,9 +123,20 @@ impl<S: Subject> World<S> {
                 (None, Verdict::OtherRoom) => asked.map(|_| "elsewhere".into()),
                 (None, _) => None,
             },
+            caps: outcome.caps.iter().map(claim).collect(),
+            allow: outcome.allow.iter().map(|right| String::from(*right)).collect(),
             ..Claims::default()
         };
         let verdict = if outcome.forged { Err(BadToken::Signature) } else { Ok(claims) };
         (outcome, verdict)
+    }
+}
+
+/// A capability as a token has it.
+fn claim(TokenCapability { name, is_prefix, rights }: &TokenCapability) -> CapabilityClaim {
+    CapabilityClaim {
+        channels: vec![if *is_prefix { format!("{name}*") } else { name.clone() }],
+        matching: is_prefix.then(|| "wildcard".into()),
+        allow: rights.iter().map(|right| String::from(*right)).collect(),
     }
 }

@@ -15,10 +15,11 @@ use parlor::auth::TokenVerifier;
 use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Progress};
 use parlor_core::{
-    BadToken, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, Shard, Snapshot, Stats, Upgrade,
+    BadToken, CapabilityClaim, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, Shard, Snapshot,
+    Stats, Upgrade,
 };
 use pipe::Pipe;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -133,7 +134,17 @@ fn mint(verdict: &Result<Claims, BadToken>) -> String {
     };
     let mut fields = json!({ "sub": claims.sub, "channels": claims.channels });
     let info = claims.info.map(|info| serde_json::from_str(&info).expect("it is JSON"));
+    let entry = |entry: &CapabilityClaim| {
+        let mut fields = json!({ "channels": entry.channels, "allow": entry.allow });
+        if let Some(matching) = &entry.matching {
+            fields["match"] = matching.as_str().into();
+        }
+        fields
+    };
+    let caps: Vec<Value> = claims.caps.iter().map(entry).collect();
     let rest = [
+        ("caps", (!caps.is_empty()).then(|| caps.into())),
+        ("allow", (!claims.allow.is_empty()).then(|| claims.allow.into())),
         ("exp", claims.exp.map(Into::into)),
         ("nbf", claims.nbf.map(Into::into)),
         ("channel", claims.channel.map(Into::into)),

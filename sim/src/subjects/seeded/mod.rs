@@ -6,6 +6,7 @@ mod defect;
 mod hunt;
 mod liveness;
 mod machine;
+mod policies;
 mod session;
 mod stored;
 
@@ -14,7 +15,7 @@ pub use hunt::{Find, LEAST, OTHERWISE};
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Seeded> {
-    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL)
+    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL).chain(policies::ALL)
 }
 
 /// The one of this name.

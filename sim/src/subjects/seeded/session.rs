@@ -24,7 +24,7 @@ fn reword(input: &mut Input, from: &str, to: &str) {
 }
 
 /// Changes what a token says.
-fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
+pub(super) fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
     if let Input::Authenticated { verdict: Ok(verified), .. } = input {
         let mut claims = verified.claims().clone();
         reword(&mut claims);
@@ -33,7 +33,7 @@ fn retell(input: &mut Input, reword: impl FnOnce(&mut Claims)) {
 }
 
 /// The rooms of a connection that shows a token once more, but for its user's own.
-fn rooms_at_renewal(shard: &Shard, input: &Input) -> Option<Vec<String>> {
+pub(super) fn rooms_at_renewal(shard: &Shard, input: &Input) -> Option<Vec<String>> {
     let Input::Authenticated { conn, verdict: Ok(verified) } = input else { return None };
     let snapshot = shard.snapshot();
     let view = snapshot.conns.iter().find(|view| view.id == *conn)?;

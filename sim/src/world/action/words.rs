@@ -198,6 +198,12 @@ words! {
         LongRoom = "long-room",
         /// Who it is, with a byte too many about it.
         LongInfo = "long-info",
+        /// Who it is, and rights in some rooms.
+        Capable = "capable",
+        /// Who it is, and all rights in all rooms that a pattern can name.
+        CapableOfAll = "capable-of-all",
+        /// Who it is, and, where it is for a room, all rights there.
+        Allowing = "allowing",
     }
     /// A publication's payload.
     Payload {
@@ -292,7 +298,7 @@ words! {
         Reserved = "reserved-name",
         /// Publishing nothing.
         NoData = "no-data",
-        /// Publishing to a room that the client is not in.
+        /// Publishing to a room that the client is not in, of a namespace that there is not where there are any.
         Elsewhere = "publish-elsewhere",
         /// Joining a room whose name turns the text around it.
         BidiName = "bidi-name",
@@ -302,6 +308,8 @@ words! {
         NoChannel = "no-channel",
         /// Joining a room with a filter by tags.
         Filtered = "tags-filter",
+        /// Publishing to the personal room of somebody else.
+        AnothersRoom = "publish-to-another",
     }
     /// The Close frame of a client.
     Farewell {

@@ -1,0 +1,84 @@
+//! Who may do what in a room, as the README has it: by the rules of the room, and by what tokens grant.
+
+use super::arrival::TokenOutcome;
+use super::membership::MembershipReason;
+use super::model::ReferenceModel;
+use crate::goals::Goal;
+use crate::world::rules::{self, Right};
+
+impl ReferenceModel {
+    /// Whether a connection has a right in a room.
+    pub(super) fn may(&mut self, client: usize, room: usize, right: Right) -> bool {
+        let by_room = self.membership(client, room).and_then(|membership| membership.granted.as_ref());
+        let by_room = by_room.is_some_and(|granted| right == rules::SUBSCRIBE || granted.contains(&right));
+        self.has_right(client, room, right, by_room)
+    }
+
+    fn has_right(&mut self, client: usize, room: usize, right: Right, by_room: bool) -> bool {
+        let conn = self.conns[client].as_ref().expect("it is there");
+        let by_caps = conn.caps.iter().any(|capability| capability.grants(right, &self.names[room]));
+        let (is_member, is_user) = (self.rooms[room].contains(&client), conn.user.is_some());
+        let may = self.rules[room].may(right, by_room || by_caps, is_member, is_user);
+        if may && by_caps && !self.rules[room].may(right, by_room, is_member, is_user) {
+            self.goals.reach(Goal::CapabilityUsed);
+        }
+        may
+    }
+
+    /// Why a connection may not join a room as it asks; `by_room` is what the token for the room grants that it has shown.
+    pub(super) fn forbidden(
+        &mut self,
+        client: usize,
+        room: usize,
+        watches: bool,
+        by_room: Option<&[Right]>,
+    ) -> Option<u16> {
+        if !self.has_right(client, room, rules::SUBSCRIBE, by_room.is_some()) {
+            return Some(103);
+        }
+        if !watches {
+            return None;
+        }
+        let is_granted = by_room.is_some_and(|granted| granted.contains(&rules::PRESENCE));
+        // Members only are told who comes and goes, and it is about to be one.
+        let as_member = self.rules[room].may(rules::PRESENCE, false, true, false);
+        if !as_member && !self.has_right(client, room, rules::PRESENCE, is_granted) {
+            return Some(103);
+        }
+        (!self.rules[room].join_leave).then_some(108)
+    }
+
+    /// Whether a room lets a connection in that shows this token with its request.
+    pub(super) fn lets_in(&self, token: &TokenOutcome, room: usize) -> bool {
+        let by_caps = token.caps.iter().any(|capability| capability.grants(rules::SUBSCRIBE, &self.names[room]));
+        self.rules[room].may(rules::SUBSCRIBE, by_caps, false, token.user.is_some())
+    }
+
+    /// Takes a connection out of rooms that it has joined by a capability which a later token lacks. Returns whether its outbox
+    /// had room for what it is told; `fits` is whether it had for what came before.
+    pub(super) fn end_what_capabilities_allowed(
+        &mut self,
+        client: usize,
+        token: &TokenOutcome,
+        mut fits: bool,
+    ) -> bool {
+        self.conns[client].as_mut().expect("it is there").caps.clone_from(&token.caps);
+        for room in 0..self.rooms.len() {
+            let wanted = self.membership(client, room).map(|membership| membership.wanted.clone()).unwrap_or_default();
+            if !wanted.contains(&MembershipReason::Client) || self.may(client, room, rules::SUBSCRIBE) {
+                continue;
+            }
+            if wanted.len() > 1 {
+                self.reasons_mut(client, room).expect("it is in it").remove(&MembershipReason::Client);
+                continue;
+            }
+            self.goals.reach(Goal::CapabilityLost);
+            self.leave(client, room);
+            if self.is_json(client) {
+                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
+                fits = fits && self.enqueue(client, push);
+            }
+        }
+        fits
+    }
+}

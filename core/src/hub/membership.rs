@@ -187,6 +187,7 @@ impl Hub {
         let room = grant.room.clone();
         open.grants.retain(|old| old.room != room);
         open.grants.push(grant);
+        self.end_forbidden_watch(slot, &room);
         self.rename_in(slot, &room);
     }
 
@@ -329,6 +330,7 @@ impl Hub {
         let Some(open) = self.conns[slot].open_mut() else { return };
         let Some(at) = open.grants.iter().position(|grant| grant.room == *room) else { return };
         open.grants.swap_remove(at);
+        self.end_forbidden_watch(slot, room);
         self.rename_in(slot, room);
         self.arm_room_expiry(slot);
     }

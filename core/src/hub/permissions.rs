@@ -15,8 +15,8 @@ impl Hub {
     /// # Errors
     /// Returns the refusal, with which the command is answered.
     pub(super) fn permit(&self, slot: Slot, room: &RoomName, operation: Operation) -> Result<(), Error> {
-        let of_room = self.conns[slot].open().map_or(Rights::NONE, |open| open.granted_by_token_of(room));
-        self.permit_with(slot, room, operation, of_room)
+        let of_room = || self.conns[slot].open().map_or(Rights::NONE, |open| open.granted_by_token_of(room));
+        self.permit_with(slot, room, operation, &of_room)
     }
 
     /// Decides whether a connection may join a room as its client asks. `of_room` are the rights of the room token that
@@ -25,19 +25,25 @@ impl Hub {
     /// # Errors
     /// Returns the refusal, with which the command is answered.
     pub(super) fn permit_subscribe(&self, slot: Slot, asked: &PendingSubscribe, of_room: Rights) -> Result<(), Error> {
-        self.permit_with(slot, &asked.room, Operation::Subscribe, of_room)?;
+        self.permit_with(slot, &asked.room, Operation::Subscribe, &|| of_room)?;
         match asked.join_leave {
-            JoinLeave::Told => self.permit_with(slot, &asked.room, Operation::JoinLeave, of_room),
+            JoinLeave::Told => self.permit_with(slot, &asked.room, Operation::JoinLeave, &|| of_room),
             JoinLeave::Untold => Ok(()),
         }
     }
 
-    fn permit_with(&self, slot: Slot, room: &RoomName, operation: Operation, of_room: Rights) -> Result<(), Error> {
+    fn permit_with(
+        &self,
+        slot: Slot,
+        room: &RoomName,
+        operation: Operation,
+        of_room: &dyn Fn() -> Rights,
+    ) -> Result<(), Error> {
         let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
         let standing = Standing {
-            is_member: self.registry.is_member(slot, room),
-            is_user: !open.info.user.is_anonymous(),
-            granted: of_room.union(open.capabilities.granted(room)),
+            is_member: &|| self.registry.is_member(slot, room),
+            is_user: &|| self.registry.has_user(slot),
+            granted: &|| of_room().union(open.capabilities.granted(room)),
         };
         access::decide(&self.config, room, Actor::Client(standing), operation)
     }
@@ -51,6 +57,15 @@ impl Hub {
         let forbidden: Vec<RoomName> = of_client.map(|(room, _)| room).filter(is_forbidden).cloned().collect();
         for room in &forbidden {
             self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::SERVER);
+        }
+        let rooms: Vec<RoomName> = self.registry.membership_states(slot).map(|(room, _)| room.clone()).collect();
+        rooms.iter().for_each(|room| self.end_forbidden_watch(slot, room));
+    }
+
+    /// No longer tells a connection who joins and leaves, where a later token lacks the right to it.
+    pub(super) fn end_forbidden_watch(&mut self, slot: Slot, room: &RoomName) {
+        if self.registry.is_told(slot, room) && self.permit(slot, room, Operation::JoinLeave).is_err() {
+            self.registry.set_join_leave(slot, room, JoinLeave::Untold);
         }
     }
 }

@@ -116,6 +116,16 @@ impl Registry {
         Some(membership.join)
     }
 
+    /// Whether a connection that is in a room, or joining it, is told of its presence events.
+    pub fn is_told(&self, slot: Slot, room: &str) -> bool {
+        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()].memberships[at].watches)
+    }
+
+    /// Whether a connection has a user.
+    pub fn has_user(&self, slot: Slot) -> bool {
+        self.slots.get(slot.index()).is_some_and(|entry| entry.user.is_some())
+    }
+
     /// Whether a connection is a member by this join.
     pub fn is_joined(&self, slot: Slot, join: JoinId) -> bool {
         let member = |membership: &&Membership| {

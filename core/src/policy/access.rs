@@ -25,30 +25,30 @@ pub(crate) enum Operation {
 }
 
 /// The one who acts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Actor {
+#[derive(Clone, Copy)]
+pub(crate) enum Actor<'a> {
     /// A backend, whose API key was checked.
     Backend,
     /// A connection.
-    Client(Standing),
+    Client(Standing<'a>),
 }
 
-/// The standing of a connection in a room.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    /// `true` once the home has confirmed that the connection is a member.
-    pub is_member: bool,
-    /// `true` when the connection has a user.
-    pub is_user: bool,
-    /// The rights that its tokens grant in the room.
-    pub granted: Rights,
+/// The standing of a connection in a room, each part looked up only where it decides.
+#[derive(Clone, Copy)]
+pub(crate) struct Standing<'a> {
+    /// Returns `true` once the home has confirmed that the connection is a member.
+    pub is_member: &'a dyn Fn() -> bool,
+    /// Returns `true` when the connection has a user.
+    pub is_user: &'a dyn Fn() -> bool,
+    /// Returns the rights that its tokens grant in the room. It looks at every pattern of a token.
+    pub granted: &'a dyn Fn() -> Rights,
 }
 
 /// Decides whether an actor may do something in a room.
 ///
 /// # Errors
 /// Returns 103 for what the policy does not permit to this actor, and 108 for what it offers to no actor.
-pub(crate) fn decide(config: &Config, room: &RoomName, actor: Actor, operation: Operation) -> Result<(), Error> {
+pub(crate) fn decide(config: &Config, room: &RoomName, actor: Actor<'_>, operation: Operation) -> Result<(), Error> {
     // Only the server joins and leaves a personal room: a user outside of it would not be reached.
     if room.is_reserved() && matches!(operation, Operation::Subscribe | Operation::Unsubscribe) {
         return Err(ErrorCode::PermissionDenied.into());
@@ -72,7 +72,7 @@ pub(crate) fn admits_anonymous(config: &Config) -> bool {
     config.allow_anonymous
 }
 
-fn permit(policy: &Policy, standing: Standing, operation: Operation) -> Result<(), Error> {
+fn permit(policy: &Policy, standing: Standing<'_>, operation: Operation) -> Result<(), Error> {
     let permissions = &policy.permissions;
     let (who, right, what) = match operation {
         Operation::Unsubscribe => return Ok(()),
@@ -83,23 +83,22 @@ fn permit(policy: &Policy, standing: Standing, operation: Operation) -> Result<(
         Operation::JoinLeave => (permissions.presence, Rights::PRESENCE, "read presence, which join_leave needs"),
     };
     // Presence events come to members only.
-    let is_member = standing.is_member || operation == Operation::JoinLeave;
-    let is_granted = standing.granted.contains(right);
-    let is_permitted = match who {
-        Who::Nobody => false,
-        Who::Token => is_granted,
-        Who::Members => is_granted || is_member,
-        Who::Users => is_granted || is_member || standing.is_user,
+    let is_member = || operation == Operation::JoinLeave || (standing.is_member)();
+    let is_among = match who {
+        Who::Nobody | Who::Token => false,
+        Who::Members => is_member(),
+        Who::Users => (standing.is_user)() || is_member(),
         Who::Anyone => true,
     };
-    if is_permitted {
+    if is_among || who != Who::Nobody && (standing.granted)().contains(right) {
         return Ok(());
     }
     let words = match who {
         Who::Token if operation == Operation::Subscribe => "a token for this room is required".into(),
         Who::Token => format!("a token has to grant to {what}"),
-        Who::Members => format!("only members of the room may {what}"),
+        Who::Members => format!("only members of the room, and those whose token grants it, may {what}"),
         Who::Users => format!("only authenticated connections may {what}"),
+        // Nobody is left: all others include every connection.
         Who::Nobody | Who::Anyone => format!("only backends may {what}"),
     };
     Err(Error::new(ErrorCode::PermissionDenied, format!("{}: {words}", ErrorCode::PermissionDenied.message())))

@@ -42,7 +42,7 @@ fn every_plain_command_is_answered() {
         ("[1]", json!({"type": "error", "message": "Invalid JSON format", "timestamp": at})),
         (
             r#"{"type":"publish","room":"b","data":1,"id":[7]}"#,
-            json!({"type": "error", "code": 103, "message": "permission denied: only members of the room may publish", "id": [7], "timestamp": at}),
+            json!({"type": "error", "code": 103, "message": "permission denied: only members of the room, and those whose token grants it, may publish", "id": [7], "timestamp": at}),
         ),
         (
             r#"{"type":"publish","data":123456789}"#,

@@ -1,6 +1,7 @@
 //! Namespaces, permissions and capabilities: what holds in a room by the prefix of its name, and who may do what there.
 
 use crate::world::{World, claims, with_config};
+use parlor_core::api::json::METHODS;
 use parlor_core::policy::Glob;
 use parlor_core::{CapabilityClaim, Claims, Config, Namespaces, Permissions, Policy, Who};
 use serde_json::{Value, json};
@@ -243,4 +244,55 @@ fn a_subscription_without_a_token_needs_more_than_an_earlier_token_of_the_room()
     world.prove(Claims { channel: Some("token:a".into()), ..claims("ada") });
     assert_eq!(world.read_json(conn)[0]["error"], Value::Null);
     assert_eq!(code(&mut world, conn, subscribe("token:a")), 103);
+}
+
+#[test]
+fn a_connection_without_the_right_any_more_is_not_told_who_joins_and_leaves() {
+    let config = Config::default();
+    let permissions = Permissions { presence: Who::Token, ..Permissions::open() };
+    let mut world = with_config(Config::uniform(config.limits, true, permissions));
+    let caps = vec![capability(&["a"], None, &["prs"])];
+    let (by_caps, _) = world.json_with(Claims { caps, ..claims("ada") });
+    world.say(by_caps, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true}}"#);
+    let (by_room, _) = world.json_with(claims("bob"));
+    world.say(by_room, r#"{"id":2,"subscribe":{"channel":"a","join_leave":true,"token":"t"}}"#);
+    world.prove(Claims { channel: Some("a".into()), allow: vec!["prs".into()], ..claims("bob") });
+    let is_told = |world: &mut World| {
+        let (other, _) = world.json_with(claims("eve"));
+        assert_eq!(code(world, other, subscribe("a")), 0);
+        [by_caps, by_room].map(|conn| world.read_json(conn).iter().any(|frame| frame["push"]["join"].is_object()))
+    };
+    assert_eq!(is_told(&mut world), [true, true]);
+    world.say(by_caps, r#"{"id":3,"refresh":{"token":"t"}}"#);
+    world.prove(claims("ada"));
+    assert_eq!(is_told(&mut world), [false, true]);
+    world.say(by_room, r#"{"id":3,"sub_refresh":{"channel":"a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("a".into()), ..claims("bob") });
+    assert_eq!(is_told(&mut world), [false, false]);
+}
+
+#[test]
+fn an_anonymous_member_by_a_capability_stays_where_users_may_be() {
+    let permissions = Permissions { subscribe: Who::Users, ..Permissions::open() };
+    let mut world = with_config(Config::uniform(Config::default().limits, true, permissions));
+    let conn = world.open("/ws/a?token=t&greeting=off");
+    world.prove(Claims { caps: vec![capability(&["a"], None, &["sub"])], ..Claims::default() });
+    world.say(conn, r#"{"type":"auth","token":"t"}"#);
+    world.prove(claims("ann"));
+    world.read(conn);
+    world.api("publish", r#"{"channel":"a","data":1}"#);
+    assert_eq!(world.read(conn), ["1"]);
+}
+
+#[test]
+fn every_call_about_a_room_documents_that_its_namespace_may_be_unknown() {
+    let mut world = namespaced();
+    for method in METHODS.iter().filter(|method| !["broadcast", "batch"].contains(&method.name)) {
+        let bodies = [json!({}), json!({ "data": 1 }), json!({ "user": "ada" })].map(|mut body| {
+            body["channel"] = "x:1".into();
+            world.api(method.name, &body.to_string())["error"]["code"] == 102
+        });
+        let is_documented = method.failures.iter().any(|(status, words)| *status == 404 && words.contains("namespace"));
+        assert_eq!(bodies.contains(&true), is_documented, "{}", method.name);
+    }
 }

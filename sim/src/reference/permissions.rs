@@ -15,9 +15,14 @@ impl ReferenceModel {
     }
 
     fn has_right(&mut self, client: usize, room: usize, right: Right, by_room: bool) -> bool {
+        let is_user = self.conns[client].as_ref().expect("it is there").user.is_some();
+        self.has_right_as(client, room, right, by_room, is_user)
+    }
+
+    fn has_right_as(&mut self, client: usize, room: usize, right: Right, by_room: bool, is_user: bool) -> bool {
         let conn = self.conns[client].as_ref().expect("it is there");
         let by_caps = conn.caps.iter().any(|capability| capability.grants(right, &self.names[room]));
-        let (is_member, is_user) = (self.rooms[room].contains(&client), conn.user.is_some());
+        let is_member = self.rooms[room].contains(&client);
         let may = self.rules[room].may(right, by_room || by_caps, is_member, is_user);
         if may && by_caps && !self.rules[room].may(right, by_room, is_member, is_user) {
             self.goals.reach(Goal::CapabilityUsed);
@@ -54,6 +59,16 @@ impl ReferenceModel {
         self.rules[room].may(rules::SUBSCRIBE, by_caps, false, token.user.is_some())
     }
 
+    /// A connection that may not read presence any more is not told who comes and goes.
+    pub(super) fn end_forbidden_watch(&mut self, client: usize, room: usize) {
+        let Some(membership) = self.memberships.get(&(room, client)) else { return };
+        let by_room = membership.granted.as_ref().is_some_and(|granted| granted.contains(&rules::PRESENCE));
+        let as_member = self.rules[room].may(rules::PRESENCE, false, true, false);
+        if membership.watches && !as_member && !self.has_right(client, room, rules::PRESENCE, by_room) {
+            self.memberships.get_mut(&(room, client)).expect("it is there").watches = false;
+        }
+    }
+
     /// Takes a connection out of rooms that it has joined by a capability which a later token lacks. Returns whether its outbox
     /// had room for what it is told; `fits` is whether it had for what came before.
     pub(super) fn end_what_capabilities_allowed(
@@ -65,11 +80,15 @@ impl ReferenceModel {
         self.conns[client].as_mut().expect("it is there").caps.clone_from(&token.caps);
         for room in 0..self.rooms.len() {
             let wanted = self.membership(client, room).map(|membership| membership.wanted.clone()).unwrap_or_default();
-            if !wanted.contains(&MembershipReason::Client) || self.may(client, room, rules::SUBSCRIBE) {
+            let has_token = self.membership(client, room).is_some_and(|membership| membership.granted.is_some());
+            let may_stay = self.has_right_as(client, room, rules::SUBSCRIBE, has_token, token.user.is_some());
+            if !wanted.contains(&MembershipReason::Client) || may_stay {
+                self.end_forbidden_watch(client, room);
                 continue;
             }
             if wanted.len() > 1 {
                 self.reasons_mut(client, room).expect("it is in it").remove(&MembershipReason::Client);
+                self.end_forbidden_watch(client, room);
                 continue;
             }
             self.goals.reach(Goal::CapabilityLost);

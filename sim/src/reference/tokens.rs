@@ -285,6 +285,7 @@ impl ReferenceModel {
         (membership.until, membership.info) = (until, token.info.clone());
         membership.granted = Some(token.allow.clone());
         self.arm_memberships(client);
+        self.end_forbidden_watch(client, room);
         self.goals.reach(Goal::RoomRefreshed);
         let mut reply = json!({});
         self.add_ttl(&mut reply, token.exp);
@@ -347,6 +348,7 @@ impl ReferenceModel {
         membership.wanted.remove(&MembershipReason::Client);
         (membership.until, membership.info, membership.granted) = (None, None, None);
         self.arm_memberships(client);
+        self.end_forbidden_watch(client, room);
         self.goals.reach(Goal::StayedForOthers);
     }
 

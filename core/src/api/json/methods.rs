@@ -42,13 +42,16 @@ impl Method {
     }
 }
 
+/// The failure of a call about a room whose name has a prefix that is no namespace.
+const NO_NAMESPACE: (u16, &str) = (404, "There is no such namespace: 102.");
+
 /// All methods, in the order in which they are documented.
 pub static METHODS: &[Method] = &[
     Method {
         name: "publish",
         summary: "Publishes to a room",
         result: "`offset`, `epoch`: the position in the room's log; with `skip_history` the offset is 0, and where nobody is there and nothing is retained the epoch is empty too",
-        failures: &[],
+        failures: &[NO_NAMESPACE],
         parse: |mut body, config| {
             let command = Command::Publish { channel: body.room(config)?, message: body.message(config)? };
             body.finish(command)
@@ -111,7 +114,7 @@ pub static METHODS: &[Method] = &[
         name: "subscribe",
         summary: "Subscribes the connections of a user to a room",
         result: "nothing; puts the user's connections into a room, and with `recover_since` `{epoch, offset}` sends what they missed there",
-        failures: &[(403, "The room is reserved: 103.")],
+        failures: &[(403, "The room is reserved: 103."), NO_NAMESPACE],
         parse: requests::subscribe,
         request: |_| schema::subscribe(),
         answer: schema::done,
@@ -120,7 +123,7 @@ pub static METHODS: &[Method] = &[
         name: "unsubscribe",
         summary: "Unsubscribes the connections of a user from a room",
         result: "nothing; takes them out",
-        failures: &[(403, "The room is reserved: 103.")],
+        failures: &[(403, "The room is reserved: 103."), NO_NAMESPACE],
         parse: |mut body, config| {
             let (user, client) = body.user_and_selection(config)?;
             let channel = body.client_room(config)?;
@@ -151,7 +154,7 @@ pub static METHODS: &[Method] = &[
         name: "presence",
         summary: "Lists the members of a room",
         result: "`presence`: by client id, with `user` and what the tokens say",
-        failures: &[],
+        failures: &[NO_NAMESPACE],
         parse: |body, config| body.only_room(config, |channel| Command::Presence { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::presence_result()),
@@ -160,7 +163,7 @@ pub static METHODS: &[Method] = &[
         name: "presence_stats",
         summary: "Counts the members of a room",
         result: "`num_clients`, `num_users`",
-        failures: &[],
+        failures: &[NO_NAMESPACE],
         parse: |body, config| body.only_room(config, |channel| Command::PresenceStats { channel }),
         request: |_| schema::in_room(),
         answer: || schema::result(schema::count_fields(&["num_clients", "num_users"])),
@@ -169,7 +172,7 @@ pub static METHODS: &[Method] = &[
         name: "history",
         summary: "Reads a part of a room's log",
         result: "`publications`, `offset`, `epoch`; without `limit` only the position; `since` is `{epoch, offset}`",
-        failures: &[(416, "The position is in another log: 112.")],
+        failures: &[NO_NAMESPACE, (416, "The position is in another log: 112.")],
         parse: requests::history,
         request: |_| schema::history(),
         answer: || schema::result(schema::history_result()),
@@ -178,7 +181,7 @@ pub static METHODS: &[Method] = &[
         name: "history_remove",
         summary: "Drops what a room's log retains",
         result: "nothing; the log forgets what it retains",
-        failures: &[],
+        failures: &[NO_NAMESPACE],
         parse: |body, config| body.only_room(config, |channel| Command::HistoryRemove { channel }),
         request: |_| schema::in_room(),
         answer: schema::done,
@@ -196,7 +199,7 @@ pub static METHODS: &[Method] = &[
         name: "connections",
         summary: "Lists the connections",
         result: "`connections`: by client id, with user and rooms; `cursor`?",
-        failures: &[],
+        failures: &[NO_NAMESPACE],
         parse: requests::connections,
         request: |_| schema::connections(),
         answer: || schema::result(schema::paged_result("connections", schema::connection())),

@@ -2,7 +2,7 @@
 //!
 //! A room's [`Policy`] is found once, when its name is parsed ([`RoomName::parse`](crate::RoomName::parse)), by the prefix
 //! of the name before its first `:`. The name then carries the policy's [`PolicyId`], so nothing searches for it again.
-//! [`access`] decides who may do what.
+//! `access.rs` decides who may do what.
 
 pub(crate) mod access;
 pub(crate) mod capabilities;

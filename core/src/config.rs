@@ -28,7 +28,7 @@ pub struct Config {
     pub limits: Limits,
     /// `true` when a connection needs no token. It is then anonymous: user `""`.
     pub allow_anonymous: bool,
-    /// What holds in which rooms.
+    /// The policies of rooms, by the prefix of their names.
     pub namespaces: Namespaces,
     /// The treatment of connections above `connections_per_user`.
     pub user_limit: UserLimit,

@@ -100,7 +100,7 @@
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
-//! | [`policy`] | What holds in a room, by the prefix of its name; who may do what there is decided in `policy/access.rs`. |
+//! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
 //!

@@ -37,7 +37,7 @@ fn settings(name: &str, text: &str) -> Settings {
     load(&["--config", file.path()], &[]).unwrap()
 }
 
-/// What holds in a room.
+/// The policy of a room.
 fn policy(settings: &Settings, room: &str) -> Policy {
     settings.core().unwrap().namespaces.of(room).unwrap().clone()
 }
@@ -190,7 +190,7 @@ fn a_namespace_is_refused_only_for_what_it_says_itself() {
     assert_eq!(policy(&settings("inherited", inherited), "a:1").history_bytes_per_room, 4 << 20);
 }
 
-/// What the program prints for a command, and its exit code.
+/// Runs the program. Returns what it prints, and its exit code.
 fn run(arguments: &[&str]) -> (String, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).output().unwrap();
     (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.code())

@@ -74,7 +74,7 @@ pub struct Routes {
     templates: Vec<Template>,
 }
 
-/// What a URL has to conform to.
+/// The limits and the namespaces that a URL is checked against.
 #[derive(Clone, Copy)]
 struct UrlRules<'a> {
     limits: &'a Limits,

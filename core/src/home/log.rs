@@ -92,7 +92,7 @@ impl Log {
         self.members.is_empty().then_some(self.touched.1)
     }
 
-    /// Retains the newest publication, and drops the oldest ones above `history_messages` and [`Policy::largest_log`].
+    /// Retains the newest publication, and drops the oldest ones above `history_messages` and [`Policy::largest_log`](crate::policy::Policy::largest_log).
     /// A publication that exceeds the bytes alone leaves the log empty.
     pub fn retain(&mut self, now: Instant, publication: Arc<Publication>, config: &Config, charges: &mut Charges) {
         let policy = config.policy(&self.name);

@@ -27,7 +27,7 @@ pub(super) enum Work {
     /// A call that looks at every room or connection.
     Walk(Box<Walk>),
     /// The rooms of a broadcast from this one on, which share one payload.
-    Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: Result<(Draft, Option<String>), Error> },
+    Broadcast { gather: u64, at: usize, rooms: vec::IntoIter<String>, message: (Draft, Option<String>) },
 }
 
 /// The work of this turn, and the work that earlier turns have put off, first in, first out.

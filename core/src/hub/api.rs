@@ -113,30 +113,25 @@ impl Hub {
     }
 
     fn call_publish(&mut self, caller: Caller, room: RoomName, message: Message) {
-        match self.draft(message).and_then(|message| self.check_size(&room, &message.0).map(|()| message)) {
-            Ok((draft, idempotency_key)) => {
-                let from = Origin::Call(caller);
-                self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
-            }
-            Err(error) => self.resolve(caller, Err(error)),
-        }
+        let (draft, idempotency_key) = draft(message);
+        self.publish_for(caller, room, draft, idempotency_key);
     }
 
-    /// A message as it is published, and its idempotency key.
-    fn draft(&self, message: Message) -> Result<(Draft, Option<String>), Error> {
-        let Message { data, tags, skip_history, idempotency_key } = message;
-        let tags = (!tags.is_empty()).then(|| Json::encode(&tags));
-        let draft = Draft { data, tags, info: None, skip_history, shared: false };
-        Ok((draft, idempotency_key))
-    }
-
-    /// Checks the size of a backend's publication against `publication_bytes` of the room.
-    pub(super) fn check_size(&self, room: &RoomName, draft: &Draft) -> Result<(), Error> {
-        if draft.payload_bytes() <= self.config.policy(room).publication_bytes {
-            return Ok(());
+    /// Asks the home to publish for a backend, within `publication_bytes` of the room.
+    pub(super) fn publish_for(
+        &mut self,
+        caller: Caller,
+        room: RoomName,
+        draft: Draft,
+        idempotency_key: Option<String>,
+    ) {
+        if draft.payload_bytes() > self.config.policy(&room).publication_bytes {
+            let words = "data and tags together are too large";
+            let error = Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words);
+            return self.resolve(caller, Err(error));
         }
-        let words = "data and tags together are too large";
-        Err(Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words))
+        let from = Origin::Call(caller);
+        self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
     }
 
     fn call_presence(&mut self, caller: Caller, room: RoomName, query: PresenceQuery) {
@@ -156,10 +151,8 @@ impl Hub {
     /// Publishes to several rooms, which share one payload.
     fn broadcast(&mut self, caller: Caller, channels: Vec<String>, message: Message) {
         let gather = self.begin_gather(caller, None, channels.len());
-        let mut message = self.draft(message);
-        if let Ok((draft, _)) = &mut message {
-            draft.shared = channels.len() > 1;
-        }
+        let mut message = draft(message);
+        message.0.shared = channels.len() > 1;
         self.agenda.first(Work::Broadcast { gather, at: 0, rooms: channels.into_iter(), message });
     }
 
@@ -276,4 +269,11 @@ impl Hub {
             }
         }
     }
+}
+
+/// Returns a message as it is published, and its idempotency key.
+fn draft(message: Message) -> (Draft, Option<String>) {
+    let Message { data, tags, skip_history, idempotency_key } = message;
+    let tags = (!tags.is_empty()).then(|| Json::encode(&tags));
+    (Draft { data, tags, info: None, skip_history, shared: false }, idempotency_key)
 }

@@ -48,9 +48,9 @@ impl Hub {
         access::decide(&self.config, room, Actor::Client(standing), operation)
     }
 
-    /// Ends the subscriptions of a connection that it may not have any more, because a later token lacks the capability
-    /// that allowed them. A membership that a backend or the token itself wants as well stays. O(rooms of the
-    /// connection).
+    /// Ends the subscriptions and the presence events of a connection that a later token does not allow any more, because
+    /// it lacks the capability that did. A membership that a backend or the token itself wants as well stays. O(rooms of
+    /// the connection).
     pub(super) fn end_forbidden_subscriptions(&mut self, slot: Slot) {
         let of_client = self.registry.with_reason(slot, Reasons::CLIENT);
         let is_forbidden = |room: &&RoomName| self.permit(slot, room, Operation::Subscribe).is_err();
@@ -62,7 +62,7 @@ impl Hub {
         rooms.iter().for_each(|room| self.end_forbidden_watch(slot, room));
     }
 
-    /// No longer tells a connection who joins and leaves, where a later token lacks the right to it.
+    /// Ends the presence events of a connection in a room where its tokens do not grant them any more.
     pub(super) fn end_forbidden_watch(&mut self, slot: Slot, room: &RoomName) {
         if self.registry.is_told(slot, room) && self.permit(slot, room, Operation::JoinLeave).is_err() {
             self.registry.set_join_leave(slot, room, JoinLeave::Untold);

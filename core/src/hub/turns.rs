@@ -8,9 +8,8 @@ use super::Hub;
 use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, TurnBudget, VISITS_PER_TURN, Work};
 use crate::api::json::bad_room;
 use crate::connection::{Conn, Protocol};
-use crate::error::Error;
 use crate::ids::{ConnId, Slot};
-use crate::link::{Caller, HomeRequest, Origin};
+use crate::link::Caller;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -121,18 +120,10 @@ impl Hub {
         }
     }
 
-    fn next_of_broadcast(&mut self, part: Caller, room: &str, message: Result<(Draft, Option<String>), Error>) {
-        let name = self.config.room(room);
-        match name.map_err(|wrong| bad_room(room, &wrong)).and_then(|name| {
-            let message = message?;
-            self.check_size(&name, &message.0)?;
-            Ok((name, message))
-        }) {
-            Ok((room, (draft, idempotency_key))) => {
-                let from = Origin::Call(part);
-                self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
-            }
-            Err(error) => self.resolve(part, Err(error)),
+    fn next_of_broadcast(&mut self, part: Caller, room: &str, (draft, key): (Draft, Option<String>)) {
+        match self.config.room(room) {
+            Ok(name) => self.publish_for(part, name, draft, key),
+            Err(wrong) => self.resolve(part, Err(bad_room(room, &wrong))),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The one place that decides who may do what. No other line asks a permission, a grant or a mode.
+//! The decision who may do what: no other file asks a permission or a grant. Only reserved names are refused earlier, where
+//! they are parsed.
 
 use super::capabilities::Rights;
 use super::{Policy, Who};
@@ -98,7 +99,7 @@ fn permit(policy: &Policy, standing: Standing<'_>, operation: Operation) -> Resu
         Who::Token => format!("a token has to grant to {what}"),
         Who::Members => format!("only members of the room, and those whose token grants it, may {what}"),
         Who::Users => format!("only authenticated connections may {what}"),
-        // Nobody is left: all others include every connection.
+        // `anyone` permits every connection, so only `nobody` comes here.
         Who::Nobody | Who::Anyone => format!("only backends may {what}"),
     };
     Err(Error::new(ErrorCode::PermissionDenied, format!("{}: {words}", ErrorCode::PermissionDenied.message())))

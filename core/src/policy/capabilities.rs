@@ -1,4 +1,4 @@
-//! What tokens grant in rooms: the claim `caps` of a connection token, the claim `allow` of a room token.
+//! Rights that tokens grant in rooms: the claim `caps` of a connection token, the claim `allow` of a room token.
 
 use crate::glob::Glob;
 use crate::names::RoomName;

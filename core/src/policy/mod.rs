@@ -1,4 +1,4 @@
-//! What holds in a room: who may do what there, what its log retains, and what members are told of each other.
+//! Policies of rooms: who may do what there, what their logs retain, and what members are told of each other.
 //!
 //! A room's [`Policy`] is found once, when its name is parsed ([`RoomName::parse`](crate::RoomName::parse)), by the prefix
 //! of the name before its first `:`. The name then carries the policy's [`PolicyId`], so nothing searches for it again.
@@ -24,7 +24,7 @@ pub enum Who {
     Nobody,
     /// Clients with a token that grants it.
     Token,
-    /// Members of the room. A room that is joined has no members yet who could, so this is no value of `subscribe`.
+    /// Members of the room. It is no value of `subscribe`: nobody would be the first member.
     Members,
     /// Authenticated connections.
     Users,
@@ -77,7 +77,7 @@ impl Permissions {
     }
 }
 
-/// What holds in the rooms of a namespace.
+/// The policy of the rooms of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Who may do what.

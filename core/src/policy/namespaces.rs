@@ -77,6 +77,9 @@ impl Namespaces {
     }
 
     /// Returns the policy with this id.
+    ///
+    /// # Panics
+    /// Panics when the id is of a name that was parsed with other namespaces, of which there were more.
     #[must_use]
     pub fn get(&self, id: PolicyId) -> &Policy {
         &self.policies[usize::from(id.0)]

@@ -1,11 +1,11 @@
-//! What the program is to do: run the server, or tell about the settings.
+//! Commands of the program: to run the server, or to print something about the settings.
 
 use super::Settings;
 use super::inspect;
 use super::sources::{self, LoadError, Loaded, ProgramCommand};
 use std::ffi::OsString;
 
-/// What the program is to do.
+/// A command with the settings that it applies to.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run the server with these settings.
@@ -32,7 +32,7 @@ impl Invocation {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
         let Loaded { settings, mut wrongs, command } =
-            sources::load(arguments, environment).map_err(LoadError::told)?;
+            sources::load(arguments, environment).map_err(LoadError::into_message)?;
         wrongs.extend(settings.contradictions());
         if command == ProgramCommand::Check {
             let warnings = settings.warnings().into_iter().map(|warning| format!("warning: {warning}"));

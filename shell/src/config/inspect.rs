@@ -46,7 +46,7 @@ pub(super) fn show(settings: &Settings) -> String {
     text
 }
 
-/// What holds in a room, who may do what there, and where each value comes from.
+/// Explains the policy of a room: who may do what there, and where each value comes from.
 ///
 /// # Errors
 /// A sentence that says why there is no such room.
@@ -56,15 +56,12 @@ pub(super) fn explain(settings: &Settings, room: &str) -> Result<String, String>
         config.room(room).map_err(|wrong| format!("{room:?} is no room: {wrong} ({})", wrong.code().number()))?;
     let policy = config.namespaces.get(name.policy());
     let none = PolicyTable::default();
-    let unprefixed = || (settings.namespaces.get("").unwrap_or(&none), "the top level".into());
-    let (table, kind) = match name.split_once(':') {
+    let prefix = name.split_once(':').map_or("", |(prefix, _)| prefix);
+    // A name with the prefix of no namespace is no room, unless there are no namespaces at all.
+    let (table, kind) = match settings.namespaces.get(prefix) {
         _ if name.is_reserved() => (&settings.personal, "[personal]".into()),
-        Some((prefix, _)) => match settings.namespaces.get(prefix) {
-            Some(table) => (table, header(prefix)),
-            None => unprefixed(),
-        },
-        None if settings.namespaces.contains_key("") => (&settings.namespaces[""], header("")),
-        None => unprefixed(),
+        Some(table) => (table, header(prefix)),
+        None => (&none, "the top level".into()),
     };
     let all = settings.top_level();
     let mut text = format!("{name:?}: {kind} holds here, in {}\n", mode(settings));

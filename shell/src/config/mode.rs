@@ -99,7 +99,7 @@ impl Settings {
         }
     }
 
-    /// What is wrong with the address and the secrets in this mode: a sentence for each contradiction.
+    /// Checks the address and the secrets against the mode. Returns a sentence for each contradiction.
     pub(super) fn check_mode(&self) -> Vec<String> {
         let listen = self.listen;
         let mut wrongs = Vec::new();

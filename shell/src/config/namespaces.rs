@@ -1,4 +1,4 @@
-//! What holds in which rooms: the top level, `[namespaces.chat]` and `[personal]`, as policies of the core.
+//! Policies of rooms: the top level, `[namespaces.chat]` and `[personal]`, as the core has them.
 
 use super::Settings;
 use super::place::Place;
@@ -7,7 +7,7 @@ use parlor_core::{Limit, Namespaces, Permissions, Policy, Who, names};
 use std::fmt::Write as _;
 
 impl Settings {
-    /// What holds in which rooms.
+    /// The policies of rooms, by the prefix of their names.
     pub(super) fn policies(&self) -> Namespaces {
         let all = self.top_level();
         let personal = self.personal.over(personal(&all));
@@ -45,7 +45,7 @@ impl Settings {
         }
     }
 
-    /// What is wrong with who may do what, and with the namespaces: a sentence for each contradiction.
+    /// Checks permissions and namespaces. Returns a sentence for each contradiction.
     pub(super) fn check_policies(&self) -> Vec<String> {
         let mut wrongs = self.check_top_level();
         let most = Namespaces::MOST;
@@ -162,7 +162,7 @@ impl Settings {
     }
 }
 
-/// What is wrong with `subscribe = "members"`.
+/// The refusal of `subscribe = "members"`.
 const JOINERS: &str = "expected nobody, token, users or anyone, not \"members\": a room without members would stay so";
 
 /// The policy that personal rooms inherit. What is wider than `members` counts as that: a personal room is not to be read

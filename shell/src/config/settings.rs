@@ -23,7 +23,7 @@ impl Settings {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
-        let Loaded { settings, wrongs, .. } = sources::load(arguments, environment).map_err(LoadError::told)?;
+        let Loaded { settings, wrongs, .. } = sources::load(arguments, environment).map_err(LoadError::into_message)?;
         match wrongs.into_iter().next() {
             Some(wrong) => Err(wrong),
             None => settings.check().map(|()| settings),
@@ -142,7 +142,7 @@ impl Settings {
         self.allow_anonymous.unwrap_or(self.is_dev())
     }
 
-    /// The limits, and what holds in which rooms.
+    /// The configuration as far as limits and policies go.
     fn rules(&self) -> Config {
         Config {
             allow_anonymous: self.admits_anonymous(),

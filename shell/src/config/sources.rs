@@ -11,7 +11,7 @@ use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What a command line, an environment and a file say.
+/// Settings and command, as read from a command line, an environment and a file.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) settings: Settings,
@@ -20,7 +20,7 @@ pub(super) struct Loaded {
     pub(super) command: ProgramCommand,
 }
 
-/// What the program is to do.
+/// A command of the program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ProgramCommand {
     /// Run the server.
@@ -95,7 +95,7 @@ pub(super) enum LoadError {
 
 impl LoadError {
     /// The sentence; where clap has more to say, it is printed, and the process ends.
-    pub(super) fn told(self) -> String {
+    pub(super) fn into_message(self) -> String {
         match self {
             Self::Clap(message) => message.exit(),
             Self::Invalid(message) => message,

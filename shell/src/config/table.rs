@@ -130,10 +130,10 @@ macro_rules! settings {
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
-            /// What holds in rooms whose names have a prefix, or have none (`""`); in the file only, as
+            /// Policies of rooms whose names have a prefix, or have none (`""`); in the file only, as
             /// `[namespaces.chat]`.
             pub namespaces: BTreeMap<String, PolicyTable>,
-            /// What holds in personal rooms; in the file only, as `[personal]`.
+            /// Policy of personal rooms; in the file only, as `[personal]`.
             pub personal: PolicyTable,
             /// Where each setting was written, by its name; without those that were not.
             pub places: BTreeMap<&'static str, Place>,

@@ -33,16 +33,18 @@ def caps(*allow):
     return [{"channels": ["private:*"], "match": "wildcard", "allow": list(allow)}]
 
 
-async def positions(room):
+async def joined(at, name, **claims):
+    """A client with these claims that has joined a room; its subscription; what is heard of the room."""
+    one, _ = client(at, token=signed(**claims))
+    await one.connect()
+    subscription, room = await subscribe(one, name)
     await eventually("the answer to subscribe", lambda: len(room.subscribed), 1)
-    return room.subscribed[0].positioned
+    return one, subscription, room
 
 
 async def chat(at):
-    one, _ = client(at, token=signed())
-    await one.connect()
-    subscription, room = await subscribe(one, "chat:1")
-    expect("positioned in chat", await positions(room), True)
+    one, subscription, room = await joined(at, "chat:1")
+    expect("positioned in chat", room.subscribed[0].positioned, True)
     await subscription.publish("hello")
     await eventually("what a member published", lambda: room.data, ["hello"])
     expect("messages of the history", len((await subscription.history(limit=10)).publications), 1)
@@ -51,10 +53,8 @@ async def chat(at):
 
 
 async def status(at):
-    one, _ = client(at, token=signed())
-    await one.connect()
-    subscription, room = await subscribe(one, "status:1")
-    expect("positioned in status", await positions(room), True)
+    one, subscription, room = await joined(at, "status:1")
+    expect("positioned in status", room.subscribed[0].positioned, True)
     expect("code of a member's publish", await code_of(subscription.publish("mine")), 103)
     for number in (1, 2):
         await call("publish", {"channel": "status:1", "data": number}, at)
@@ -71,16 +71,11 @@ async def private(at):
     _, refused = await subscribe(plain, "private:1")
     await eventually("the code of a join without a grant", lambda: refused.ended, [103])
     await plain.disconnect()
-    one, _ = client(at, token=signed(caps=caps("sub")))
-    await one.connect()
-    subscription, room = await subscribe(one, "private:1")
-    expect("positioned where nothing is retained", await positions(room), False)
+    one, subscription, room = await joined(at, "private:1", caps=caps("sub"))
+    expect("positioned where nothing is retained", room.subscribed[0].positioned, False)
     expect("code of a publish that no cap allows", await code_of(subscription.publish("mine")), 103)
     await one.disconnect()
-    writer, _ = client(at, token=signed(caps=caps("sub", "pub", "hst", "prs")))
-    await writer.connect()
-    subscription, room = await subscribe(writer, "private:1")
-    await positions(room)
+    writer, subscription, room = await joined(at, "private:1", caps=caps("sub", "pub", "hst", "prs"))
     await subscription.publish("allowed")
     await eventually("what a cap allowed to publish", lambda: room.data, ["allowed"])
     expect("code of the history that is not kept", await code_of(subscription.history(limit=1)), 108)
@@ -112,7 +107,7 @@ async def unknown(at):
     _, room = await subscribe(one, "news:1")
     await eventually("the code of an unknown prefix", lambda: room.ended, [102])
     _, known = await subscribe(one, "lobby")
-    await positions(known)
+    await eventually("the answer to subscribe", lambda: len(known.subscribed), 1)
     _, answer = await asyncio.to_thread(answered, "publish", {"channel": "news:1", "data": 1}, at)
     expect("code of a call, and whether it names the prefix", (answer["error"]["code"], "news" in answer["error"]["message"]), (102, True))
     done("py: an unknown prefix is 102, and a name without one is not unknown")

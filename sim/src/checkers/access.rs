@@ -33,12 +33,12 @@ struct SeenClient {
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     setup: Setup,
-    standings: BTreeMap<usize, SeenClient>,
+    clients: BTreeMap<usize, SeenClient>,
 }
 
 impl Access {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), standings: BTreeMap::new() }
+        Self { setup: setup.clone(), clients: BTreeMap::new() }
     }
 
     /// Whether a client may have what this command asks for, with what it is and has shown. Where that cannot be told, the
@@ -81,24 +81,24 @@ impl Access {
     }
 
     /// Whether it has shown a token that counts for this: for a room, or for the connection.
-    fn has_shown(&self, standing: &SeenClient, room: Option<&str>) -> bool {
+    fn has_shown(&self, seen: &SeenClient, room: Option<&str>) -> bool {
         let is_its = |shown: &ShownToken| {
             let claims = shown.claims.as_ref().filter(|_| room.is_some());
-            claims.zip(standing.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
+            claims.zip(seen.user.as_ref()).is_none_or(|(claims, user)| claims.sub == *user)
         };
-        standing.shown.iter().any(|shown| is_its(shown) && shown.counts(&self.setup.limits, room))
+        seen.shown.iter().any(|shown| is_its(shown) && shown.counts(&self.setup.limits, room))
     }
 
     /// Who a client is, and where it may be put, at its connect.
     fn connected(&mut self, client: usize, command: &SentCommand, rooms: &[String]) -> Result<(), Failure> {
-        let standing = self.standings.entry(client).or_default();
-        let shown = standing.shown.iter().filter_map(|shown| shown.claims.clone());
+        let seen = self.clients.entry(client).or_default();
+        let shown = seen.shown.iter().filter_map(|shown| shown.claims.clone());
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
-        if !command.params["token"].is_string() && !standing.in_header || whole.is_empty() {
+        if !command.params["token"].is_string() && !seen.in_header || whole.is_empty() {
             whole = vec![Claims::default()];
         }
         // What it reads comes after what it has shown: of several tokens it may have been any.
-        standing.user = Some(whole[0].sub.clone()).filter(|user| whole.iter().all(|claims| claims.sub == *user));
+        seen.user = Some(whole[0].sub.clone()).filter(|user| whole.iter().all(|claims| claims.sub == *user));
         let is_its = |room: &String| {
             whole.iter().any(|claims| claims.channels.contains(room) || *room == format!("#{}", claims.sub))
         };
@@ -111,14 +111,14 @@ impl Access {
     /// A token counts until the next one is accepted; one that came with a refused `connect` never does.
     fn supersede(&mut self, client: usize, command: &SentCommand, is_done: bool) {
         if matches!((command.method.as_str(), is_done), ("refresh", true) | ("connect", false)) {
-            self.standings.entry(client).or_default().caps.pop_front();
+            self.clients.entry(client).or_default().caps.pop_front();
         }
     }
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
         if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
-            let seen = self.standings.entry(client).or_default();
+            let seen = self.clients.entry(client).or_default();
             if let Some(claims) = claims.as_ref().filter(|claims| claims.channel.is_none()) {
                 seen.caps.push_back(claims.caps.clone());
             }
@@ -149,16 +149,16 @@ impl Checker for Access {
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
         match *what {
             Observed::Came { client, answer: Ok(_), upgrade } => {
-                let standing = SeenClient { in_header: upgrade.token.is_some(), ..SeenClient::default() };
-                self.standings.insert(client, standing);
+                let seen = SeenClient { in_header: upgrade.token.is_some(), ..SeenClient::default() };
+                self.clients.insert(client, seen);
             }
             Observed::Turn(turn) => self.turned(*now, &turn),
             Observed::Entered { client, room, .. } => {
-                self.standings.entry(client).or_default().rooms.insert(room.into());
+                self.clients.entry(client).or_default().rooms.insert(room.into());
             }
-            Observed::Left { client, room } => drop(self.standings.entry(client).or_default().rooms.remove(room)),
+            Observed::Left { client, room } => drop(self.clients.entry(client).or_default().rooms.remove(room)),
             Observed::Answered { client, command, answer } => {
-                let Some(seen) = self.standings.get(&client) else { return Ok(()) };
+                let Some(seen) = self.clients.get(&client) else { return Ok(()) };
                 let (is_possible, is_certain) = (self.may(seen, command, true), self.may(seen, command, false));
                 self.supersede(client, command, answer.is_ok());
                 match answer {

@@ -1,4 +1,4 @@
-//! What comes with a connection: its request, and what is found of its token.
+//! Arrivals: the request that a connection comes with, and the outcome of checking its token.
 
 use crate::world::history_request::RecoverFrom;
 use crate::world::rules::Right;

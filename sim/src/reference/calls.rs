@@ -211,7 +211,7 @@ fn in_room(room: usize) -> Value {
     json!({ "channel": room_name(room) })
 }
 
-/// What a publication has beside its payload.
+/// Fields of a publication beside its payload.
 fn beside(data: &Data) -> &'static str {
     match (data.tagged, data.unlogged) {
         (true, _) => r#","tags":{"k":"v"}"#,
@@ -274,7 +274,7 @@ impl ReferenceModel {
         answer
     }
 
-    /// What is asked of a room's members, where they can be listed.
+    /// Answers a question about a room's members, where they can be listed.
     fn if_listed(&self, room: usize, answer: impl Fn(&Self) -> Value) -> Value {
         if self.rules[room].presence_list { result(answer(self)) } else { error(108) }
     }
@@ -321,7 +321,7 @@ impl ReferenceModel {
         }
     }
 
-    /// What a call without parameters shows.
+    /// The result of a call without parameters.
     pub(crate) fn look(&self, look: Look) -> Value {
         let occupied = || (0..self.rooms.len()).filter(|room| !self.rooms[*room].is_empty());
         let ready: Vec<&ExpectedConnection> = self.conns.iter().flatten().filter(|conn| conn.ready).collect();

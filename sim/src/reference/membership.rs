@@ -15,7 +15,7 @@ pub(crate) struct ExpectedMembership {
     pub info: Option<String>,
     /// When the room's token is no good any more.
     pub until: Option<u64>,
-    /// What the room's token grants; `None` where there is none.
+    /// The rights that the room's token grants; `None` without one.
     pub granted: Option<Vec<Right>>,
 }
 

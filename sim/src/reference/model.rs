@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ReferenceModel {
     pub(super) config: Arc<Config>,
-    /// What holds in each room.
+    /// The rules of each room.
     pub(super) rules: Arc<[Rules]>,
     /// Names of the rooms that clients may name, then of the users' personal ones.
     pub(super) names: Arc<[Arc<str>]>,

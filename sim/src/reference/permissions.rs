@@ -41,16 +41,18 @@ impl ReferenceModel {
         if !self.has_right(client, room, rules::SUBSCRIBE, by_room.is_some()) {
             return Some(103);
         }
-        if !watches {
-            return None;
-        }
-        let is_granted = by_room.is_some_and(|granted| granted.contains(&rules::PRESENCE));
-        // Members only are told who comes and goes, and it is about to be one.
-        let as_member = self.rules[room].may(rules::PRESENCE, false, true, false);
-        if !as_member && !self.has_right(client, room, rules::PRESENCE, is_granted) {
+        if watches && !self.may_watch(client, room, by_room) {
             return Some(103);
         }
-        (!self.rules[room].join_leave).then_some(108)
+        (watches && !self.rules[room].join_leave).then_some(108)
+    }
+
+    /// Whether a connection may be told who comes and goes. Only members are, so that it counts as one; `by_room` is what its
+    /// token for the room grants.
+    fn may_watch(&mut self, client: usize, room: usize, by_room: Option<&[Right]>) -> bool {
+        let is_granted = by_room.is_some_and(|granted| granted.contains(&rules::PRESENCE));
+        let as_member = self.rules[room].may(rules::PRESENCE, false, true, false);
+        as_member || self.has_right(client, room, rules::PRESENCE, is_granted)
     }
 
     /// Whether a room lets a connection in that shows this token with its request.
@@ -59,14 +61,14 @@ impl ReferenceModel {
         self.rules[room].may(rules::SUBSCRIBE, by_caps, false, token.user.is_some())
     }
 
-    /// A connection that may not read presence any more is not told who comes and goes.
+    /// Tells a connection no more who comes and goes, where its tokens do not grant it any more.
     pub(super) fn end_forbidden_watch(&mut self, client: usize, room: usize) {
-        let Some(membership) = self.memberships.get(&(room, client)) else { return };
-        let by_room = membership.granted.as_ref().is_some_and(|granted| granted.contains(&rules::PRESENCE));
-        let as_member = self.rules[room].may(rules::PRESENCE, false, true, false);
-        if membership.watches && !as_member && !self.has_right(client, room, rules::PRESENCE, by_room) {
-            self.memberships.get_mut(&(room, client)).expect("it is there").watches = false;
-        }
+        let Some(membership) = self.memberships.get(&(room, client)).filter(|membership| membership.watches) else {
+            return;
+        };
+        let by_room = membership.granted.clone();
+        let may_watch = self.may_watch(client, room, by_room.as_deref());
+        self.memberships.get_mut(&(room, client)).expect("it is there").watches = may_watch;
     }
 
     /// Takes a connection out of rooms that it has joined by a capability which a later token lacks. Returns whether its outbox
@@ -82,12 +84,11 @@ impl ReferenceModel {
             let wanted = self.membership(client, room).map(|membership| membership.wanted.clone()).unwrap_or_default();
             let has_token = self.membership(client, room).is_some_and(|membership| membership.granted.is_some());
             let may_stay = self.has_right_as(client, room, rules::SUBSCRIBE, has_token, token.user.is_some());
-            if !wanted.contains(&MembershipReason::Client) || may_stay {
-                self.end_forbidden_watch(client, room);
-                continue;
-            }
-            if wanted.len() > 1 {
+            let loses = wanted.contains(&MembershipReason::Client) && !may_stay;
+            if loses && wanted.len() > 1 {
                 self.reasons_mut(client, room).expect("it is in it").remove(&MembershipReason::Client);
+            }
+            if !loses || wanted.len() > 1 {
                 self.end_forbidden_watch(client, room);
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What of much a call is about: some of a user's connections, or a part of a list.
+//! Selections of calls: some of a user's connections, or a part of a list.
 
 use parlor_core::ClientId;
 

@@ -1,4 +1,4 @@
-//! What holds in a room, as the README has it: who may do what there, and what is kept.
+//! Rules of a room, as the README has them: who may do what there, and what is kept.
 
 use parlor_core::{Limits, Permissions, Policy, Who};
 
@@ -14,7 +14,7 @@ pub const PRESENCE: Right = "prs";
 /// To read history.
 pub const HISTORY: Right = "hst";
 
-/// What holds in the rooms of one namespace.
+/// The rules of the rooms of one namespace.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Who may join.
@@ -37,7 +37,7 @@ impl Rules {
     /// How many different ones [`Rules::drawn`] can draw.
     pub const DRAWN: u64 = 5 * 5 * 5 * 5 * 4 * 4 * 4;
 
-    /// What a number below [`Rules::DRAWN`] stands for.
+    /// Returns the rules that a number below [`Rules::DRAWN`] stands for.
     #[must_use]
     pub fn drawn(mut number: u64, limits: &Limits) -> Self {
         let mut digit = |base: u64| {
@@ -45,7 +45,7 @@ impl Rules {
             number /= base;
             usize::try_from(digit).expect("a digit")
         };
-        // Nobody is a member before joining: that a room can only be joined by those who are in it would be an error.
+        // `members` is no value of `subscribe`.
         let joined_by = [Who::Anyone, Who::Users, Who::Token, Who::Token, Who::Nobody];
         Self {
             subscribe: joined_by[digit(5)],

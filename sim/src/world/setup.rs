@@ -294,7 +294,7 @@ setup! {
 }
 
 impl Setup {
-    /// What holds in rooms of this prefix: `s`, `t`, `#` for personal rooms, or empty for others.
+    /// Returns the rules of rooms with this prefix: `s`, `t`, `#` for personal rooms, or empty for others.
     #[must_use]
     pub fn rules(&self, prefix: &str) -> Rules {
         if self.namespaces == 1 {

@@ -1,6 +1,7 @@
 //! Namespaces, permissions and capabilities: what holds in a room by the prefix of its name, and who may do what there.
 
 use crate::world::{World, claims, with_config};
+use parlor_core::admission::route::RouteError;
 use parlor_core::api::json::METHODS;
 use parlor_core::policy::Glob;
 use parlor_core::{CapabilityClaim, Claims, Config, Namespaces, Permissions, Policy, Who};
@@ -295,4 +296,22 @@ fn every_call_about_a_room_documents_that_its_namespace_may_be_unknown() {
         let is_documented = method.failures.iter().any(|(status, words)| *status == 404 && words.contains("namespace"));
         assert_eq!(bodies.contains(&true), is_documented, "{}", method.name);
     }
+}
+
+#[test]
+fn every_entry_refuses_an_unknown_namespace() {
+    let mut world = namespaced();
+    for (target, prefix) in [("/ws/x:1", "x"), ("/ws?room=x:1", "x"), ("/ws/:x", "")] {
+        let refused = world.shard.config().resolve(target);
+        let words = format!("there is no namespace {prefix:?}");
+        assert!(matches!(&refused, Err(RouteError::Bad(why)) if why.contains(&words)), "{target}: {refused:?}");
+    }
+    let (conn, _) = world.json_with(claims("ada"));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"token:a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("x:1".into()), ..claims("ada") });
+    assert_eq!(world.read_json(conn)[0]["error"]["code"], 103, "a room token is of no use");
+    let conn = world.open("/connection/websocket");
+    world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    world.prove(Claims { channels: vec!["x:1".into()], ..claims("ada") });
+    assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3500));
 }

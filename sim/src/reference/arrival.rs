@@ -1,4 +1,4 @@
-//! Arrivals: the request that a connection comes with, and the outcome of checking its token.
+//! Arrivals: the request that a connection comes with, and the result of checking its token.
 
 use crate::world::history_request::RecoverFrom;
 use crate::world::rules::Right;

@@ -84,6 +84,20 @@ async def private(at):
     done("py: a private room is joined and written to only where a cap says so")
 
 
+async def by_room_token(at):
+    one, _ = client(at, token=signed())
+    await one.connect()
+    for number, allow, expected in ((1, ["pub"], "no error"), (2, ["hst"], 103), (3, [], 103)):
+        name = f"private:by-token-{number}"
+        subscription, room = await subscribe(one, name, token=signed(channel=name, allow=allow))
+        await eventually(f"a join by the room's token with {allow}", lambda: len(room.subscribed), 1)
+        expect(f"code of a publish with {allow}", await code_of(subscription.publish("allowed")), expected)
+    _, refused = await subscribe(one, "private:another", token=signed(channel="private:by-token-1", allow=["pub"]))
+    await eventually("the code of a join by another room's token", lambda: refused.ended, [103])
+    await one.disconnect()
+    done("py: a room's token admits to its room, and to what its allow says there")
+
+
 async def taken_away(at):
     tokens = [signed(SHORT_S, caps=caps("sub")), signed()]
 
@@ -119,7 +133,7 @@ async def steps():
         file = pathlib.Path(folder, "parlor.toml")
         file.write_text(SETTINGS)
         server = await asyncio.to_thread(Server, "--config", str(file))
-        for step in (chat, status, private, taken_away, unknown):
+        for step in (chat, status, private, by_room_token, taken_away, unknown):
             await step(server.address)
         await asyncio.to_thread(server.stop)
 

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 
 import websockets
 
 from harness import HERE, ROOT, Failed, Server, done, eventually, expect, http, run, token
+from sdk import client, code_of, subscribe
 
 README = (ROOT / "README.md").read_text()
 KEY = "my-own-api-key-0"
@@ -105,11 +107,48 @@ async def the_configuration():
     done("readme: the configuration file")
 
 
+async def in_private_room(at, claims, room, of_room=""):
+    """What a user with these claims may do in a room: the codes of a join, a publish, the history and the presence."""
+    one, _ = client(at, token=token(SECRET, exp=int(time.time()) + 600, **claims))
+    await one.connect()
+    try:
+        subscription, heard = await subscribe(one, room, token=of_room)
+        await eventually(f"the answer to subscribe in {room}", lambda: len(heard.subscribed) + len(heard.ended), 1)
+        if heard.ended:
+            return heard.ended
+        steps = subscription.publish("said"), subscription.history(limit=1), subscription.presence()
+        return ["no error", *[await code_of(step) for step in steps]]
+    finally:
+        await one.disconnect()
+
+
+async def the_tokens():
+    """The namespaces of the README, in production mode, and its two tokens."""
+    claims = json.loads(block("json", '{"sub": "ann", "caps"'))
+    of_room = re.findall(r'`({"sub": "ann", "channel": .*?})`', README)
+    expect("tokens of a room in the README", len(of_room), 1)
+    of_room = json.loads(of_room[0])
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(block("toml", 'subscribe = "users"'))
+        file.flush()
+        flags = ["--dev", "false", "--listen", "127.0.0.1:0", "--api-key", KEY, "--token-secret", SECRET]
+        with Server("--config", file.name, *flags, defaults=False) as server:
+            may = lambda *with_what: in_private_room(server.address, *with_what)
+            yes = "no error"
+            expect("of caps, in private:7", await may(claims, "private:7"), [yes, yes, yes, 103])
+            expect("of caps, in private:8", await may(claims, "private:8"), [yes, 103, yes, 103])
+            expect("without a token that grants it", await may({"sub": "ann"}, "private:7"), [103])
+            signed = token(SECRET, exp=int(time.time()) + 600, **of_room)
+            expect("of a room's token", await may({"sub": "ann"}, "private:7", signed), [yes, yes, 103, 103])
+    done("readme: the namespaces, and what its two tokens grant there")
+
+
 async def main():
     await first_start()
     await a_key_of_ones_own()
     await the_four_calls()
     await the_configuration()
+    await the_tokens()
 
 
 run(main)

@@ -185,6 +185,38 @@ fn a_route_leads_into_a_namespace_that_there_is() {
 }
 
 #[test]
+fn a_route_whose_path_names_the_namespace_can_lead_to_one() {
+    let route = |room: &str| format!("[[routes]]\npath = '/ws/{{id}}'\nroom = '{room}'\n");
+    let named =
+        "[namespaces.'']\n[namespaces.chat]\n[namespaces.'two words']\n[namespaces.a-a]\nname_pattern = '*:?'\n";
+    for room in ["{id}:main", "c{id}t:main", "{id}:{id}", "{id}-{id}:m"] {
+        let config = settings("prefix", &(route(room) + named)).core().unwrap();
+        let refused = config.resolve("/ws/unknown").unwrap_err();
+        assert!(format!("{refused:?}").contains("there is no namespace"), "{room}: {refused:?}");
+    }
+    let config = settings("prefix", &(route("{id}:main") + named)).core().unwrap();
+    assert!(config.resolve("/ws/chat").is_ok());
+    for (room, why) in [
+        ("{id}s:main", "no segment of a path makes \"{id}s\" one of the namespaces"),
+        ("two{id}words:main", "no segment of a path makes \"two{id}words\" one of the namespaces"),
+        ("a-{id}:main", "must match \"*:?\" (name_pattern)"),
+    ] {
+        let error = wrong("prefix", &(route(room) + named));
+        assert!(error.contains(&format!("line 1: [[routes]]: the room {room:?}")) && error.contains(why), "{error}");
+    }
+    settings("prefix", &route("{id}s:main"));
+}
+
+#[test]
+fn a_log_is_remembered_for_as_long_as_any_namespace_retains() {
+    let memory = |text: &str| settings("memory", text).limits.log_memory.as_secs();
+    assert_eq!(memory("[namespaces.chat]\nhistory_age = '1h'\n[namespaces.news]\nhistory_age = '2s'"), 3600);
+    assert_eq!(memory("history_age = '90s'\n[personal]\nhistory_age = '2h'"), 7200);
+    assert_eq!(memory("history_age = '90s'\n[namespaces.news]\nhistory_age = '2s'"), 90);
+    assert_eq!(memory("log_memory = '5s'\n[namespaces.chat]\nhistory_age = '1h'"), 5);
+}
+
+#[test]
 fn a_namespace_is_refused_only_for_what_it_says_itself() {
     let inherited = "history_bytes = 1000\n[namespaces.a]\npublish = 'token'";
     assert_eq!(policy(&settings("inherited", inherited), "a:1").history_bytes_per_room, 4 << 20);

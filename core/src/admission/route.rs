@@ -367,7 +367,9 @@ fn switch(query: &[Parameter<'_>], key: &str, default: bool) -> Result<bool, Rou
     }
 }
 
-fn is_id(segment: &str) -> bool {
+/// Returns `true` when a segment of a path is one that the placeholder of a template can stand for.
+#[must_use]
+pub fn is_id(segment: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     !segment.is_empty() && segment.bytes().all(allowed)
 }

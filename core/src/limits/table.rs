@@ -463,7 +463,7 @@ limits! {
     history_bytes_per_room HistoryBytesPerRoom: Bytes = 4 << 20, "the room's oldest messages are dropped";
     simulated in 20 percent [40, 100, 200, 600];
 
-    /// Time for which the log of a room is remembered although it retains nothing, counted from when the room lost its last member or was last published to; by default as long as history_age.
+    /// Time for which the log of a room is remembered although it retains nothing, counted from when the room lost its last member or was last published to; by default as long as the longest history_age of a namespace.
     log_memory LogMemory: Duration = seconds(300), "the log is dropped: a client that comes back does not recover";
     simulated in 66 percent [0, 2, 30, 900];
 

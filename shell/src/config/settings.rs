@@ -6,7 +6,7 @@ use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
 use parlor_core::Config;
-use parlor_core::admission::route::Routes;
+use parlor_core::admission::route::{Routes, is_id};
 use parlor_core::config::NODE_BYTES;
 use parlor_core::names::{self, BadName};
 use std::collections::BTreeSet;
@@ -152,7 +152,7 @@ impl Settings {
     }
 
     /// Checks that a route can match, behind the routes before it, and that its room is valid.
-    fn check_route(rules: &Config, route: &Route, before: &[Route]) -> Result<(), String> {
+    fn check_route(&self, rules: &Config, route: &Route, before: &[Route]) -> Result<(), String> {
         let Route { path, room, .. } = route;
         let whole = |path: &str| String::from(path.trim_end_matches('/'));
         if let Some(character) = path.chars().find(|character| matches!(character, '?' | '#' | '%')) {
@@ -163,8 +163,12 @@ impl Settings {
         if before.iter().any(|other| whole(&other.path) == whole(path)) {
             return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
-        let (start, has_id) = room.split_once("{id}").map_or((&**room, false), |(start, _)| (start, true));
-        match rules.client_room(&room.replace("{id}", "x")) {
+        let prefix = room.split_once(':').map_or("", |(prefix, _)| prefix);
+        if prefix.contains(ID) && !self.namespaces.is_empty() {
+            return self.check_prefix_of_route(rules, route, prefix);
+        }
+        let (start, has_id) = room.split_once(ID).map_or((&**room, false), |(start, _)| (start, true));
+        match rules.client_room(&room.replace(ID, "x")) {
             Ok(_) => Ok(()),
             // Another id may lead to a name that matches.
             Err(BadName::Pattern(pattern)) if has_id && can_begin(&pattern, start, |_| true) => Ok(()),
@@ -172,16 +176,43 @@ impl Settings {
         }
     }
 
+    /// Checks that the prefix of a route's room, which depends on the path, is a namespace for some path. A request whose
+    /// path makes it another one is refused.
+    fn check_prefix_of_route(&self, rules: &Config, route: &Route, prefix: &str) -> Result<(), String> {
+        let Route { path, room, .. } = route;
+        let mut why = format!("no segment of a path makes {prefix:?} one of the namespaces");
+        for id in self.namespaces.keys().filter_map(|name| id_that_makes(prefix, name)) {
+            match rules.client_room(&room.replace(ID, id)) {
+                Ok(_) => return Ok(()),
+                Err(wrong) => why = wrong.to_string(),
+            }
+        }
+        Err(format!("the room {room:?} of the route {path:?} is not valid: {why}"))
+    }
+
     /// The table that paths are looked up in, and what is wrong with the routes: a sentence for each.
     fn paths(&self, rules: &Config) -> (Routes, Vec<String>) {
         let mut routes = Routes::default();
         let mut wrongs = Vec::new();
         for (index, route) in self.routes.iter().enumerate() {
-            let added = Self::check_route(rules, route, &self.routes[..index])
+            let added = self
+                .check_route(rules, route, &self.routes[..index])
                 .and_then(|()| routes.add(&route.path, &route.room, route.subscribed.as_deref()));
             let place = route.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
             wrongs.extend(added.err().map(|wrong| place + &wrong));
         }
         (routes, wrongs)
     }
+}
+
+/// Stands in a route for a segment of the path, and in its room for that segment's text.
+const ID: &str = "{id}";
+
+/// The segment of a path that makes a text with [`ID`] in it this name.
+fn id_that_makes<'n>(text: &str, name: &'n str) -> Option<&'n str> {
+    let count = text.matches(ID).count();
+    let bytes = name.len().checked_sub(text.len() - count * ID.len())?.checked_div(count)?;
+    let start = text.find(ID)?;
+    let id = name.get(start..start + bytes)?;
+    (is_id(id) && text.replace(ID, id) == name).then_some(id)
 }

@@ -76,7 +76,8 @@ pub(super) fn load(
     }
     wrongs.extend(read_secrets(&mut settings).err());
     if settings.limits.log_memory == UNSET {
-        settings.limits.log_memory = settings.limits.history_age;
+        let ages = settings.policies().policies().map(|policy| policy.history_age).max();
+        settings.limits.log_memory = ages.unwrap_or(settings.limits.history_age);
     }
     Ok(Loaded { settings, wrongs, command })
 }

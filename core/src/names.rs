@@ -256,6 +256,9 @@ impl fmt::Display for BadName {
                 write!(f, "a name must not contain U+{:04X}, nor any of the {kinds}", u32::from(*char))
             }
             Self::Reserved => f.write_str("names that start with '#' are reserved"),
+            Self::Namespace(prefix) if prefix.is_empty() => f.write_str(
+                "the name begins with a colon, so its prefix is empty, and no namespace has an empty prefix",
+            ),
             Self::Namespace(prefix) => write!(f, "there is no namespace {prefix:?} on this server"),
             Self::Pattern(pattern) => write!(f, "names in this namespace must match {pattern:?} (name_pattern)"),
         }

@@ -57,6 +57,10 @@ fn an_unknown_namespace_is_refused_by_name() {
     assert!(error["message"].as_str().is_some_and(|words| words.contains("no namespace \"chat\"")), "{error}");
     let answer = world.api("publish", r#"{"channel":"chat:1","data":1}"#);
     assert_eq!(answer["error"]["code"], 102, "{answer}");
+    let answer = world.api("publish", r#"{"channel":":1","data":1}"#);
+    let words =
+        "channel \":1\": the name begins with a colon, so its prefix is empty, and no namespace has an empty prefix";
+    assert_eq!(answer["error"], json!({ "code": 102, "message": words }));
     assert_eq!(code(&mut world, conn, subscribe("plain")), 0, "a name without a prefix belongs to no namespace");
     assert_eq!(code(&mut world, conn, subscribe("open:chat:1")), 0, "the prefix ends at the first colon");
 }
@@ -301,10 +305,10 @@ fn every_call_about_a_room_documents_that_its_namespace_may_be_unknown() {
 #[test]
 fn every_entry_refuses_an_unknown_namespace() {
     let mut world = namespaced();
-    for (target, prefix) in [("/ws/x:1", "x"), ("/ws?room=x:1", "x"), ("/ws/:x", "")] {
+    let (unknown, empty) = ("there is no namespace \"x\"", "the name begins with a colon, so its prefix is empty");
+    for (target, words) in [("/ws/x:1", unknown), ("/ws?room=x:1", unknown), ("/ws/:x", empty)] {
         let refused = world.shard.config().resolve(target);
-        let words = format!("there is no namespace {prefix:?}");
-        assert!(matches!(&refused, Err(RouteError::Bad(why)) if why.contains(&words)), "{target}: {refused:?}");
+        assert!(matches!(&refused, Err(RouteError::Bad(why)) if why.contains(words)), "{target}: {refused:?}");
     }
     let (conn, _) = world.json_with(claims("ada"));
     world.say(conn, r#"{"id":2,"subscribe":{"channel":"token:a","token":"t"}}"#);

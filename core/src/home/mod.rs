@@ -23,6 +23,7 @@ use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -215,7 +216,8 @@ impl Home {
         let found = self.find(&room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
         if is_empty && self.occupied >= config.limits.logs {
-            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, "too many rooms on this node"));
+            let words = format!("too many rooms on this node; at most {} may have members", config.limits.logs);
+            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
         let (at, replay) = match found {
             Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits)?),

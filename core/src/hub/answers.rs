@@ -10,6 +10,7 @@ use crate::names::RoomName;
 use crate::protocol::centrifuge::{self, CommandName};
 use crate::protocol::plain;
 use crate::publication::{LogPage, LogPosition, Publication};
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -56,8 +57,8 @@ impl Hub {
                 match members.and_then(|members| centrifuge::presence(id, &members, most)) {
                     Some(reply) => hub.enqueue_text(slot, &reply),
                     None => {
-                        let words = "the list of members does not fit into one reply";
-                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, words));
+                        let words = format!("the list of members has more than {most} bytes");
+                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, &words));
                     }
                 }
             }),

@@ -125,9 +125,10 @@ impl Hub {
         draft: Draft,
         idempotency_key: Option<String>,
     ) {
-        if draft.payload_bytes() > self.config.policy(&room).publication_bytes {
-            let words = "data and tags together are too large";
-            let error = Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, words);
+        let (bytes, most) = (draft.payload_bytes(), self.config.policy(&room).publication_bytes);
+        if bytes > most {
+            let words = format!("data and tags together have {bytes} bytes, at most {most} are allowed");
+            let error = Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, &words);
             return self.resolve(caller, Err(error));
         }
         let from = Origin::Call(caller);

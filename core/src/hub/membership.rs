@@ -48,18 +48,18 @@ impl Hub {
     /// # Errors
     /// 107 with the rule that the name breaks; a command that names none has an empty one.
     pub(super) fn room(&self, name: &str) -> Result<RoomName, Error> {
-        self.config.room(name).map_err(|wrong| match wrong {
-            BadName::TooLong(_) => {
-                Error::limit(ErrorCode::BadRequest, Limit::RoomNameBytes, "channel: the room's name is too long")
-            }
-            wrong => Error::new(wrong.code(), format!("channel: {wrong}")),
+        self.config.room(name).map_err(|wrong| {
+            let limit = matches!(wrong, BadName::TooLong(_)).then_some(Limit::RoomNameBytes);
+            Error { limit, ..Error::new(wrong.code(), format!("channel: {wrong}")) }
         })
     }
 
     /// Whether a connection may be put into one more room.
     pub(super) fn check_room_count(&self, slot: Slot) -> Result<(), Error> {
-        if self.registry.membership_count(slot) >= self.config.limits.rooms_per_connection {
-            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::RoomsPerConnection, "too many rooms"));
+        let most = self.config.limits.rooms_per_connection;
+        if self.registry.membership_count(slot) >= most {
+            let words = format!("too many rooms; a connection may be in at most {most}");
+            return Err(Error::limit(ErrorCode::LimitExceeded, Limit::RoomsPerConnection, &words));
         }
         Ok(())
     }

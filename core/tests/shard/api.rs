@@ -164,7 +164,12 @@ fn an_invalid_call_is_answered_with_the_reason() {
         ("publish", r#"{"channel":"","data":1}"#, 107, "must not be empty"),
         ("publish", r#"{"channel":"12345","data":1}"#, 107, "at most 4 bytes"),
         ("publish", r#"{"channel":"a","data":123456789}"#, 106, "publication_bytes"),
-        ("publish", r#"{"channel":"a","data":1,"tags":{"a":"b"}}"#, 106, "publication_bytes"),
+        (
+            "publish",
+            r#"{"channel":"a","data":1,"tags":{"a":"b"}}"#,
+            106,
+            "have 10 bytes, at most 8 are allowed (publication_bytes)",
+        ),
         ("publish", r#"{"channel":"a","data":1,"tags":{"a":1}}"#, 107, "tags: invalid type"),
         ("publish", r#"{"channel":"a","data":1,"b64data":"x"}"#, 107, "b64data is not supported"),
         ("broadcast", r#"{"channels":"a","data":1}"#, 107, "channels: invalid type"),

@@ -3,7 +3,7 @@
 use crate::world::{Rules, World, claims, raw, with, world};
 use parlor_core::limits::Rate;
 use parlor_core::snapshot::PhaseView;
-use parlor_core::{Claims, Input, Instant, Limits};
+use parlor_core::{Claims, Input, Instant, Limit, Limits};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -89,9 +89,18 @@ fn errors_have_their_codes() {
         assert_eq!((&replies[0]["id"], &replies[0]["error"]["code"]), (&json!(9), &json!(code)), "{command}");
         assert!(!text(&replies[0], "/error/message").is_empty(), "{command}");
     }
-    world.say(conn, r#"{"id":3,"subscribe":{"channel":"b"}}{"id":9,"subscribe":{"channel":"c"}}"#);
-    assert_eq!(world.read_json(conn)[1]["error"]["code"], 106);
-    assert_eq!(world.shard.stats().totals.errors, cases.len() as u64 + 1);
+    let mut refused = |command: &str| {
+        world.say(conn, command);
+        let error = world.read_json(conn).pop().expect("a reply")["error"].take();
+        (error["code"].as_u64().unwrap(), String::from(error["message"].as_str().unwrap()))
+    };
+    let words = "too many rooms; a connection may be in at most 2 (rooms_per_connection)";
+    let join = r#"{"id":3,"subscribe":{"channel":"b"}}{"id":9,"subscribe":{"channel":"c"}}"#;
+    assert_eq!(refused(join), (106, words.into()));
+    let words = "channel: a room's name has at most 8 bytes (room_name_bytes)";
+    assert_eq!(refused(r#"{"id":9,"subscribe":{"channel":"123456789"}}"#), (107, words.into()));
+    assert_eq!(world.shard.stats().totals.limits[&Limit::RoomNameBytes], 2);
+    assert_eq!(world.shard.stats().totals.errors, cases.len() as u64 + 2);
 }
 
 #[test]

@@ -205,9 +205,11 @@ fn help_says_what_development_mode_allows() {
     for setting in ["api_key", "token_secret", "allowed_origins", "public_hosts", "trusted_proxies"] {
         assert!(development.contains(setting) && production.contains(setting), "{setting}");
     }
-    for setting in ["allow_anonymous", "allow_publish", "allow_history", "allow_presence"] {
+    for setting in ["allow_anonymous", "allow_subscribe", "allow_publish", "allow_history", "allow_presence"] {
         assert!(development.contains(setting) && production.contains(setting), "{setting}");
     }
+    assert!(development.contains("These are the defaults. A setting that is named here changes"), "{development}");
+    assert!(production.contains("By default, clients need") && production.contains("Settings change each of these:"));
     assert!(development.contains("localhost, *.localhost or a loopback address"), "{development}");
     assert!(words(&help).contains("localhost:8000 or 8000 for this machine only, or :8000 for every address"));
 }

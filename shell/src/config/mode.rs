@@ -29,7 +29,8 @@ pub(super) fn help() -> String {
         "Development mode\n  \
            It is on where dev = true, else where the server listens on loopback and none of {public} is set. \
            dev = true is refused on an address that others can reach. In development mode\n  \
-           - clients need no token, and may join any room whose name does not begin with # (allow_anonymous);\n  \
+           - clients need no token, and may join any room whose name does not begin with # \
+             (allow_anonymous, and allow_subscribe or subscribe);\n  \
            - members of a room may publish to it, read its history and see who is in it \
              (allow_publish, allow_history, allow_presence, or with more values publish, history, presence);\n  \
            - pages from localhost, *.localhost or a loopback address may connect, and those that allowed_origins names; \
@@ -39,10 +40,13 @@ pub(super) fn help() -> String {
            - an API key is generated and printed where api_key is not set;\n  \
            - api_key and token_secret may be short;\n  \
            - there is no warning about a low limit of open files.\n  \
-           A setting holds in both modes: allow_publish = false also holds in development mode.\n\n\
+           These are the defaults. A setting that is named here changes what it is named for, and holds in both modes: \
+           allow_publish = false also holds in development mode.\n\n\
          Production mode\n  \
-           It is on everywhere else. Clients need a token and only receive, unless allow_anonymous, allow_publish, \
-           allow_history or allow_presence is true. trusted_proxies report the addresses of clients. A page may connect if \
+           It is on everywhere else. By default, clients need a token, may join any room whose name does not begin with #, \
+           and only receive. Settings change each of these: allow_anonymous, allow_subscribe, allow_publish, allow_history \
+           and allow_presence, or with more values subscribe, publish, history and presence. \
+           trusted_proxies report the addresses of clients. A page may connect if \
            allowed_origins names its origin; without that setting, if its origin is one of public_hosts and the host that \
            it connects to; without either, if its host and port are those in the request's Host. API calls need api_key, of \
            at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; token_secret has at \

@@ -76,15 +76,19 @@ pub struct Event {
 }
 
 /// A change of a room or a user. For each name, the two changes of a pair alternate, beginning with the first.
+///
+/// Where a policy has a `presence_grace`, a user whose connection ends is *absent* from each room that it was in, unless
+/// the user has another connection there: for that time, or until the user is in that room again, the room is not vacated
+/// and the user is not offline. Nothing is delivered to who is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// A room got its first member.
+    /// A room got its first member, and nobody was absent from it.
     Occupied(RoomName),
-    /// A room lost its last member.
+    /// A room lost its last member or, if that was later, the last who was absent from it.
     Vacated(RoomName),
-    /// A user got the first connection.
+    /// A user got the first connection, and was absent from no room.
     Online(UserId),
-    /// A user lost the last connection.
+    /// A user lost the last connection and is absent from no room.
     Offline(UserId),
 }
 

@@ -6,13 +6,15 @@ use crate::connection::outbox::Queue;
 use crate::effect::{Effect, Turn};
 use crate::home::{Home, Log};
 use crate::hub::Hub;
-use crate::ids::ConnId;
+use crate::ids::{ClientInfo, ConnId};
 use crate::input::{Input, Refused, Upgrade};
 use crate::map::Keys;
+use crate::names::{RoomName, UserId};
 use crate::publication::epoch_text;
-use crate::snapshot::{LogView, Snapshot};
+use crate::snapshot::{AbsenceView, LogView, Snapshot};
 use crate::stats::{Gauges, Stats};
 use crate::time::{Instant, Now};
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -205,15 +207,32 @@ impl Shard {
                 room.name
             );
         }
-        let occupied = self.home.logs().filter(|log| !log.members.is_empty()).count();
-        assert_eq!(occupied, self.hub.gauges().rooms, "G3: the home has no member that the hub does not know");
+        let with_members = self.home.logs().filter(|log| !log.members.is_empty()).count();
+        assert_eq!(with_members, self.hub.room_count(), "G3: the home has no member that the hub does not know");
+        assert_eq!(self.home.occupied(), self.hub.gauges().rooms, "G8: the hub counts the rooms that are occupied");
+        self.audit_absences();
         assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
+    }
+
+    /// Asserts that hub and home agree on the number of each user's absences (G8).
+    fn audit_absences(&self) {
+        let mut counted: BTreeMap<&UserId, u32> = BTreeMap::new();
+        for (_, former, _) in self.home.absences().iter() {
+            *counted.entry(&former.user).or_default() += 1;
+        }
+        let known: BTreeMap<&UserId, u32> = self.hub.absent_users().collect();
+        assert_eq!(known, counted, "G8: hub and home agree on absences");
     }
 
     /// Returns the gauges and totals.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let gauges = Gauges { logs: self.home.numbered(), history_bytes: self.home.bytes(), ..self.hub.gauges() };
+        let gauges = Gauges {
+            logs: self.home.numbered(),
+            history_bytes: self.home.bytes(),
+            absences: self.home.absences().len(),
+            ..self.hub.gauges()
+        };
         Stats { gauges, totals: self.hub.totals().clone() }
     }
 
@@ -222,11 +241,20 @@ impl Shard {
     pub fn snapshot(&self) -> Snapshot {
         let mut logs: Vec<LogView> = self.home.logs().map(|log| self.log_view(log)).collect();
         logs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let absence = |(room, former, until): (&RoomName, &ClientInfo, Instant)| AbsenceView {
+            room: room.clone(),
+            user: former.user.clone(),
+            client: former.client,
+            until,
+        };
+        let mut absences: Vec<AbsenceView> = self.home.absences().iter().map(absence).collect();
+        absences.sort_unstable();
         Snapshot {
             conns: self.hub.conn_views(),
             rooms: self.hub.room_views(),
             users: self.hub.user_views(),
             logs,
+            absences,
             shutting_down: self.hub.is_draining(),
         }
     }
@@ -257,6 +285,7 @@ impl Shard {
                 .collect(),
             ages_out: log.ages_out(self.config.policy(&log.name).history_age).time(),
             forgotten_at: log.forgotten_at(self.config.limits.log_memory).time(),
+            idle_order: log.eviction_order(),
             members: log.members.clients().collect(),
         }
     }

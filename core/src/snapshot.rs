@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub users: Vec<(UserId, Vec<ConnId>)>,
     /// The logs, by the name of their room: those of rooms with members and those that have numbered a publication.
     pub logs: Vec<LogView>,
+    /// The absences, by room and user.
+    pub absences: Vec<AbsenceView>,
     /// `true` after [`crate::Input::Shutdown`].
     pub shutting_down: bool,
 }
@@ -73,6 +75,19 @@ pub struct RoomView {
     pub members: Vec<ConnId>,
 }
 
+/// A user who stays listed in a room after the end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AbsenceView {
+    /// The name of the room.
+    pub room: RoomName,
+    /// The user.
+    pub user: UserId,
+    /// The public id of the connection that has ended.
+    pub client: ClientId,
+    /// The time at which the user is no longer listed.
+    pub until: Instant,
+}
+
 /// The log of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogView {
@@ -88,6 +103,9 @@ pub struct LogView {
     pub ages_out: Option<Instant>,
     /// The time at which the log is evicted, if it has neither members nor retained publications.
     pub forgotten_at: Option<Instant>,
+    /// The position in the order of eviction, less than those of logs that are evicted later; `None` while there are
+    /// members.
+    pub idle_order: Option<u64>,
     /// The members according to the home.
     pub members: Vec<ClientId>,
 }

@@ -11,10 +11,12 @@ pub struct Gauges {
     pub connections: usize,
     /// Open connections that are authenticated.
     pub ready: usize,
-    /// Users with a connection, without the anonymous user.
+    /// Users with a connection or an absence, without the anonymous user.
     pub users: usize,
-    /// Rooms with a member.
+    /// Rooms with a member or an absence.
     pub rooms: usize,
+    /// Absences: users who stay listed after the end of a connection, once for each room.
+    pub absences: usize,
     /// Memberships in all rooms.
     pub memberships: usize,
     /// Logs that have numbered a publication.

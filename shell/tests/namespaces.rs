@@ -78,7 +78,7 @@ fn the_top_level_is_set_in_three_ways() {
     let file = File::new(
         "three-ways",
         "subscribe = 'users'\npublish = 'nobody'\nhistory = 'anyone'\npresence = 'token'\njoin_leave = false\n\
-         presence_list = false\nname_pattern = 'a*'",
+         presence_list = false\npresence_grace = '3s'\nname_pattern = 'a*'",
     );
     let flags = [
         "--subscribe=users",
@@ -87,6 +87,7 @@ fn the_top_level_is_set_in_three_ways() {
         "--presence=token",
         "--join-leave=false",
         "--presence-list=false",
+        "--presence-grace=3s",
         "--name-pattern=a*",
     ];
     let environment = [
@@ -96,6 +97,7 @@ fn the_top_level_is_set_in_three_ways() {
         ("PARLOR_PRESENCE", "token"),
         ("PARLOR_JOIN_LEAVE", "false"),
         ("PARLOR_PRESENCE_LIST", "false"),
+        ("PARLOR_PRESENCE_GRACE", "3s"),
         ("PARLOR_NAME_PATTERN", "a*"),
     ];
     for settings in [load(&["--config", file.path()], &[]), load(&flags, &[]), load(&[], &environment)] {
@@ -104,6 +106,7 @@ fn the_top_level_is_set_in_three_ways() {
             Permissions { subscribe: Who::Users, publish: Who::Nobody, history: Who::Anyone, presence: Who::Token };
         assert_eq!(room.permissions, permissions);
         assert!(!room.join_leave && !room.presence_list && room.name_pattern.is_some());
+        assert_eq!(room.presence_grace.as_secs(), 3);
     }
 }
 
@@ -140,6 +143,8 @@ fn what_cannot_hold_is_refused_with_its_line() {
         ("name_pattern = '#*'", 1, "name_pattern: \"#*\" matches only names that begin with '#'"),
         ("[namespaces.chat]\npublish = 'x'", 2, "[namespaces.chat] publish: expected nobody, token, members"),
         ("[namespaces.chat]\njoin_leave = 1", 2, "[namespaces.chat] join_leave: expected true or false"),
+        ("presence_grace = '16s'", 1, "presence_grace: expected 0s to 15s"),
+        ("[namespaces.chat]\npresence_grace = '1m'", 2, "[namespaces.chat] presence_grace: expected 0s to 15s"),
         ("[namespaces.chat]\nname_pattern = 1", 2, "[namespaces.chat] name_pattern must be text in quotes"),
         ("[namespaces.chat]\nsubscribe = 'members'", 2, "[namespaces.chat] subscribe: expected nobody, token, users"),
         (

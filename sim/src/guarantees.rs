@@ -25,8 +25,8 @@ macro_rules! guarantees {
 
 guarantees! {
     G1 = "No frame is enqueued for, and no byte written to, a handle after its close; one Close at most, last",
-    G2 = "A connection is in a room exactly when the room has it as a member, and every member is open",
-    G3 = "No empty room, no user without a connection, no entry of any index survives the turn that emptied it",
+    G2 = "A connection is in a room exactly when the room has it as a member, and every member is open; a user who is absent from a room is no member",
+    G3 = "No empty room, no user without a connection, no entry of any index survives the turn that emptied it; a user who is absent keeps both for presence_grace",
     G4 = "occupied/vacated and online/offline alternate strictly, once per real change, numbered",
     G5 = "What a connection receives from a room is a run of the room's log without hole, repeat or swap",
     G6 = "Every queue is bounded; one slow or hostile connection costs the others nothing",

@@ -20,6 +20,7 @@ const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
     ("access", ["a_room_token_for_any_room", "a_clock_that_is_trusted_too_far"]),
     ("bounds", ["an_outbox_without_bounds", "history_without_bounds"]),
     ("events", ["an_event_that_is_not_told", "an_event_that_is_told_twice"]),
+    ("absences", ["a_grace_that_is_not_kept", "a_grace_that_is_too_short"]),
     ("liveness", ["a_second_end", "an_end_that_is_not_told"]),
 ];
 

@@ -73,6 +73,11 @@ impl Members {
         self.users.len()
     }
 
+    /// Returns `true` when a connection of this user is a member.
+    pub fn has_user(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// Returns a lower bound of the bytes of the encoded list of members.
     pub fn least_bytes(&self) -> usize {
         self.bytes

@@ -1,5 +1,6 @@
 //! The home: the one place on a node that orders each room, with its log, its members and its presence.
 
+mod absences;
 mod charges;
 mod epochs;
 mod fullness;
@@ -18,10 +19,11 @@ use crate::limits::{Limit, Limits};
 use crate::link::{HomeEvent, HomeRequest, Origin};
 use crate::link::{JoinId, PresenceQuery};
 use crate::map::{Keys, Map};
-use crate::names::RoomName;
+use crate::names::{RoomName, UserId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
+use absences::Absences;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
@@ -34,6 +36,10 @@ use idempotency::Idempotency;
 use idle::Idle;
 use members::{Member, Members};
 use slab::Slab;
+
+/// Absences that one turn ends. The rest is due at once again: not all of them are told of between two writes of those
+/// who are told.
+const ABSENCES_PER_TURN: usize = 100;
 
 /// The logs and the members of all rooms.
 ///
@@ -55,6 +61,9 @@ pub(crate) struct Home {
     /// The number of logs that have numbered a publication.
     numbered: usize,
     /// The number of rooms that have a member.
+    with_members: usize,
+    absences: Absences,
+    /// The number of rooms that have a member or an absence.
     occupied: usize,
     epochs: Epochs,
     idempotency: Idempotency,
@@ -75,6 +84,8 @@ impl Home {
             charges: Charges::new(keys),
             touches: 0,
             numbered: 0,
+            with_members: 0,
+            absences: Absences::new(keys),
             occupied: 0,
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
@@ -91,7 +102,10 @@ impl Home {
                     self.events.push_back(HomeEvent::JoinRefused { conn, join, error });
                 }
             }
-            HomeRequest::Leave { room, client, join } => self.leave(now, &room, client, join, config),
+            HomeRequest::Leave { room, client, join, absent } => {
+                let left = self.leave(now, &room, client, join, config);
+                self.tell_left(now, &room, left, absent, config);
+            }
             HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
             HomeRequest::Publish { from, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, config);
@@ -102,20 +116,8 @@ impl Home {
                 self.events.push_back(HomeEvent::History { from, room, result });
             }
             HomeRequest::Presence { from, room, query } => {
-                let members = self.find(&room).map(|at| &self.logs[at as usize].members);
-                self.events.push_back(match members {
-                    _ if query == PresenceQuery::Counts => HomeEvent::PresenceStats {
-                        from,
-                        clients: members.map_or(0, Members::len),
-                        users: members.map_or(0, Members::users),
-                    },
-                    None => HomeEvent::Presence { from, members: Some(Vec::new()) },
-                    Some(members) => {
-                        let fits = members.least_bytes() <= presence_bytes(&from, &config.limits);
-                        let members = fits.then(|| members.infos().map(Arc::clone).collect());
-                        HomeEvent::Presence { from, members }
-                    }
-                });
+                let event = self.presence(from, &room, query, &config.limits);
+                self.events.push_back(event);
             }
             HomeRequest::RemoveHistory { from, room } => {
                 if let Some(at) = self.find(&room) {
@@ -142,11 +144,18 @@ impl Home {
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
         lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
+        for _ in 0..ABSENCES_PER_TURN {
+            if self.absences.next_deadline().is_none_or(|until| until > now) {
+                break;
+            }
+            self.end_first_absence();
+        }
     }
 
     /// Returns the time at which [`Home::tick`] is due; `None` when nothing is timed.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next().into_iter().chain(self.idempotency.next_deadline()).min()
+        let others = self.idempotency.next_deadline().into_iter().chain(self.absences.next_deadline());
+        self.timers.next().into_iter().chain(others).min()
     }
 
     /// Returns the logs, in no particular order.
@@ -164,6 +173,16 @@ impl Home {
         self.charges.bytes()
     }
 
+    /// Returns the number of rooms that have a member or an absence.
+    pub fn occupied(&self) -> usize {
+        self.occupied
+    }
+
+    /// Returns the absences.
+    pub fn absences(&self) -> &Absences {
+        &self.absences
+    }
+
     /// Returns the number of members of a room.
     pub fn member_count(&self, room: &str) -> usize {
         self.find(room).map_or(0, |at| self.logs[at as usize].members.len())
@@ -175,7 +194,9 @@ impl Home {
         self.idempotency.audit(&config.limits);
         assert_eq!(self.by_name.len(), self.logs.len(), "G3: every log has one name");
         assert!(self.numbered <= config.limits.logs, "G6: logs are bounded");
-        assert!(self.occupied <= config.limits.logs, "G6: rooms are bounded");
+        assert!(self.with_members <= config.limits.logs, "G6: rooms are bounded");
+        assert!(self.absences.len() <= config.limits.absences, "G6: absences are bounded");
+        self.absences.audit();
         assert!(self.bytes() <= config.limits.history_bytes, "G6: history is bounded");
         let mut armed = 0;
         for (at, log) in &self.logs {
@@ -200,7 +221,14 @@ impl Home {
         assert_eq!(self.idle.len(), count(|log| log.members.is_empty()), "G3: no evicted log is idle");
         assert_eq!(self.timers.len(), armed, "G3: no evicted log has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
-        assert_eq!(self.occupied, count(|log| !log.members.is_empty()), "G8: rooms are counted");
+        assert_eq!(self.with_members, count(|log| !log.members.is_empty()), "G8: rooms are counted");
+        let is_deserted = |room: &&RoomName| self.member_count(room) == 0;
+        let deserted = self.absences.rooms().filter(is_deserted).count();
+        assert_eq!(self.occupied, self.with_members + deserted, "G8: occupied rooms are counted");
+        for (room, former, _) in self.absences.iter() {
+            let is_back = self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(&former.user));
+            assert!(!is_back, "G2: a user who is in a room is not absent from it");
+        }
         self.charges.audit(self.logs().flat_map(Log::publications).map(|publication| &publication.draft));
         self.fullness.audit(self.logs.iter().map(|(at, log)| (index(at), log.bytes())));
     }
@@ -215,7 +243,7 @@ impl Home {
     ) -> Result<(), Error> {
         let found = self.find(&room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
-        if is_empty && self.occupied >= config.limits.logs {
+        if is_empty && self.with_members >= config.limits.logs {
             let words = format!("too many rooms on this node; at most {} may have members", config.limits.logs);
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
@@ -232,13 +260,19 @@ impl Home {
         let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
-            self.occupied += 1;
+            self.with_members += 1;
             self.arm(at, config);
-            self.events.push_back(HomeEvent::Occupied(room.clone()));
+            if !self.absences.has_room(&room) {
+                self.occupied += 1;
+                self.events.push_back(HomeEvent::Occupied(room.clone()));
+            }
         }
+        // A newcomer is not told of what was before.
+        let absence = self.absences.end(&room, &info.user);
+        absence.iter().for_each(|former| self.departed(&room, Arc::clone(former)));
         self.events.push_back(HomeEvent::Joined {
             conn,
-            client: info.client,
+            member: Arc::clone(&info),
             join,
             room: room.clone(),
             position,
@@ -247,21 +281,79 @@ impl Home {
         if !is_there {
             self.events.push_back(HomeEvent::MemberJoined { room, member: info });
         }
+        // Last, so that the user is there all the time.
+        absence.iter().for_each(|former| self.events.push_back(HomeEvent::AbsenceOver { user: former.user.clone() }));
         Ok(())
     }
 
-    fn leave(&mut self, now: Instant, room: &RoomName, client: ClientId, join: JoinId, config: &Config) {
-        let Some(at) = self.find(room) else { return };
+    /// Removes the member of this join. Returns it, or `None` when there is no such member.
+    fn leave(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        client: ClientId,
+        join: JoinId,
+        config: &Config,
+    ) -> Option<Arc<ClientInfo>> {
+        let at = self.find(room)?;
         let log = &mut self.logs[at as usize];
-        let Some(member) = log.members.remove(client, join) else { return };
+        let member = log.members.remove(client, join)?;
         if log.members.is_empty() {
-            self.occupied -= 1;
-            self.events.push_back(HomeEvent::Vacated(room.clone()));
+            self.with_members -= 1;
             self.touch(now, at);
             self.evict_or_arm(now, at, config);
-        } else {
-            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: member.info });
         }
+        Some(member.info)
+    }
+
+    /// Tells that a member has left, unless its user is absent from now on, which the hub has asked for if `absent` is
+    /// set. A user who has another member in the room is there and not absent.
+    fn tell_left(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        left: Option<Arc<ClientInfo>>,
+        absent: Option<UserId>,
+        config: &Config,
+    ) {
+        let has_other = |user| self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(user));
+        match (left, absent) {
+            (Some(member), Some(user)) if !has_other(&user) => {
+                let until = now.after(config.policy(room).presence_grace);
+                self.absences.begin(room, member, until);
+                while self.absences.len() > config.limits.absences {
+                    self.end_first_absence();
+                }
+            }
+            (left, absent) => {
+                left.into_iter().for_each(|member| self.departed(room, member));
+                absent.into_iter().for_each(|user| self.events.push_back(HomeEvent::AbsenceOver { user }));
+            }
+        }
+    }
+
+    /// Tells that nobody is listed for this former member any more. Where nobody else is either, the room is vacated.
+    fn departed(&mut self, room: &RoomName, member: Arc<ClientInfo>) {
+        if self.member_count(room) > 0 {
+            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member });
+        } else if !self.absences.has_room(room) {
+            self.occupied -= 1;
+            self.events.push_back(HomeEvent::Vacated(room.clone()));
+        }
+    }
+
+    /// Ends the absence that would end first, and tells of it.
+    fn end_first_absence(&mut self) {
+        if let Some((room, user)) = self.absences.first() {
+            self.end_absence(&room, &user);
+        }
+    }
+
+    /// Ends the absence of a user in a room, if there is one, and tells of it.
+    fn end_absence(&mut self, room: &RoomName, user: &UserId) {
+        let Some(member) = self.absences.end(room, user) else { return };
+        self.departed(room, member);
+        self.events.push_back(HomeEvent::AbsenceOver { user: user.clone() });
     }
 
     /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
@@ -270,9 +362,25 @@ impl Home {
         let Some(at) = self.find(room) else { return };
         let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
         if before.user != info.user {
+            self.end_absence(room, &info.user);
             self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: before });
             self.events.push_back(HomeEvent::MemberJoined { room: room.clone(), member: info });
         }
+    }
+
+    /// Answers a question about the members of a room and the users who are absent from it.
+    fn presence(&self, from: Origin, room: &RoomName, query: PresenceQuery, limits: &Limits) -> HomeEvent {
+        let members = self.find(room).map(|at| &self.logs[at as usize].members);
+        if query == PresenceQuery::Counts {
+            // A user who is absent is no member's.
+            let absent = self.absences.count(room);
+            let (clients, users) = members.map_or((0, 0), |members| (members.len(), members.users()));
+            return HomeEvent::PresenceStats { from, clients: clients + absent, users: users + absent };
+        }
+        let least_bytes = members.map_or(0, Members::least_bytes) + self.absences.least_bytes(room);
+        let infos = || members.into_iter().flat_map(Members::infos).chain(self.absences.infos(room));
+        let fits = least_bytes <= presence_bytes(&from, limits);
+        HomeEvent::Presence { from, members: fits.then(|| infos().map(Arc::clone).collect()) }
     }
 
     fn history(&self, room: &RoomName, query: &HistoryQuery, config: &Config) -> Result<LogPage, Error> {
@@ -468,7 +576,7 @@ mod tests {
                 ("G6: logs are bounded", |(_, config)| config.limits.logs = 1),
                 ("G6: history is bounded", |(_, config)| config.limits.history_bytes = 1),
                 ("G3: a log is found by its name", |(home, _)| home.logs[0].name = RoomName::from("c")),
-                ("G6: rooms are bounded", |(home, config)| home.occupied = config.limits.logs + 1),
+                ("G6: rooms are bounded", |(home, config)| home.with_members = config.limits.logs + 1),
                 ("is kept without members and offsets", |(home, _)| {
                     home.logs[1] = home.new_log(&RoomName::from("b"));
                 }),
@@ -485,7 +593,8 @@ mod tests {
                     home.timers.rearm(9, &mut { Armed::NO }, Instant(9).into());
                 }),
                 ("G8: logs are counted", |(home, _)| home.numbered -= 1),
-                ("G8: rooms are counted", |(home, _)| home.occupied += 1),
+                ("G8: rooms are counted", |(home, _)| home.with_members += 1),
+                ("G8: occupied rooms are counted", |(home, _)| home.occupied += 1),
                 ("G8: history counts its bytes", |(home, _)| home.charges.charge(&draft("1"))),
                 ("G8: a log is in the bucket of its bytes", |(home, _)| home.fullness.set(0, 9)),
             ],

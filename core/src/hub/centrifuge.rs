@@ -261,7 +261,7 @@ impl Hub {
         let room = self.room(&channel)?;
         self.permit(slot, &room, Operation::Unsubscribe)?;
         if let Some(left) = self.registry.leave(slot, &room) {
-            self.left(slot, left);
+            self.left(slot, left, None);
         }
         self.enqueue_text(slot, &centrifuge::done(id, CommandName::Unsubscribe));
         Ok(())

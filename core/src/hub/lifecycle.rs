@@ -7,7 +7,7 @@ use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::{Phase, Protocol, Stage};
-use crate::effect::{Change, Effect, End};
+use crate::effect::{Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
 use crate::time::Deadline;
@@ -173,11 +173,12 @@ impl Hub {
 
     /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
     fn leave_everything(&mut self, slot: Slot) {
+        let user = self.registry.user_of(slot).cloned();
         while let Some(left) = self.registry.leave_one(slot) {
-            self.left(slot, left);
+            self.left_at_end(slot, left, user.as_ref());
         }
         if let Some(user) = self.registry.clear_user(slot) {
-            self.event(Change::Offline(user));
+            self.offline_unless_there(user);
         }
     }
 

@@ -11,11 +11,11 @@ use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, Pendi
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
-use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
+use crate::ids::{ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::link::JoinId;
-use crate::names::{BadName, RoomName};
+use crate::names::{BadName, RoomName, UserId};
 use crate::protocol::centrifuge;
 use crate::protocol::centrifuge::PresenceEvent;
 use crate::protocol::plain;
@@ -219,16 +219,19 @@ impl Hub {
     pub(super) fn joined(
         &mut self,
         conn: ConnId,
-        client: ClientId,
+        member: &ClientInfo,
         join: JoinId,
         room: RoomName,
         position: LogPosition,
         replay: Replayed,
     ) {
-        let waits = self.find(conn).is_some();
-        if !waits || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
+        let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
+        if !is_open || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
-            return self.requests.push_back(HomeRequest::Leave { room, client, join });
+            // A user who was there a moment ago, and whose new connection ended on its way in, is still absent.
+            let user = (!is_open && self.is_online(&member.user)).then_some(&member.user);
+            let absent = user.and_then(|user| self.begin_absence(&room, user));
+            return self.requests.push_back(HomeRequest::Leave { room, client: member.client, join, absent });
         }
         let slot = conn.slot;
         let Some(pending) = self.take_pending(slot, join) else { return };
@@ -277,8 +280,9 @@ impl Hub {
         });
     }
 
-    /// A membership or a join is over: the home has to know, unless it will ask when it confirms.
-    pub(super) fn left(&mut self, slot: Slot, left: Left) {
+    /// A membership or a join is over: the home has to know, unless it will ask when it confirms. `absent` is the user who
+    /// stays listed.
+    pub(super) fn left(&mut self, slot: Slot, left: Left, absent: Option<UserId>) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
@@ -288,7 +292,7 @@ impl Hub {
             self.schedule_waiting(slot);
         }
         if left.was_member {
-            self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join });
+            self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, absent });
         }
     }
 
@@ -307,7 +311,7 @@ impl Hub {
     }
 
     fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
-        self.left(slot, left);
+        self.left(slot, left, None);
         if let Protocol::Json { .. } = self.conns[slot].protocol {
             self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
         }

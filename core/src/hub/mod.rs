@@ -1,5 +1,6 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
+mod absent;
 mod accept;
 mod agenda;
 mod answers;
@@ -74,6 +75,12 @@ pub(crate) struct Hub {
     drain: Option<Drain>,
     joins: u64,
     events: u64,
+    /// The absences of each user, by their number, at least one.
+    absent: Map<UserId, u32>,
+    /// The number of users who have a connection or an absence.
+    online: usize,
+    /// The number of rooms that have a member or an absence.
+    occupied: usize,
     anonymous: UserId,
     totals: Totals,
     /// Connections that are ready.
@@ -130,6 +137,9 @@ impl Hub {
             drain: None,
             joins: 0,
             events: 0,
+            absent: Map::with_hasher(keys),
+            online: 0,
+            occupied: 0,
             anonymous: UserId::anonymous(),
             totals: Totals::default(),
             ready: 0,
@@ -188,8 +198,8 @@ impl Hub {
     /// Handles what the home has to say.
     pub fn on_home_event(&mut self, event: HomeEvent) {
         match event {
-            HomeEvent::Joined { conn, client, join, room, position, replay } => {
-                self.joined(conn, client, join, room, position, replay);
+            HomeEvent::Joined { conn, member, join, room, position, replay } => {
+                self.joined(conn, &member, join, room, position, replay);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),
@@ -200,6 +210,7 @@ impl Hub {
             HomeEvent::HistoryRemoved { from } => self.history_removed(&from),
             HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Join),
             HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Leave),
+            HomeEvent::AbsenceOver { user } => self.absence_over(user),
             HomeEvent::Occupied(room) => self.event(Change::Occupied(room)),
             HomeEvent::Vacated(room) => self.event(Change::Vacated(room)),
         }
@@ -231,6 +242,12 @@ impl Hub {
 
     fn event(&mut self, change: Change) {
         self.events += 1;
+        match &change {
+            Change::Occupied(_) => self.occupied += 1,
+            Change::Vacated(_) => self.occupied -= 1,
+            Change::Online(_) => self.online += 1,
+            Change::Offline(_) => self.online -= 1,
+        }
         self.effects.push(Effect::Event(Box::new(Event { seq: self.events, change })));
     }
 

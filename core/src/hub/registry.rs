@@ -237,6 +237,12 @@ impl Registry {
         first
     }
 
+    /// Returns the user of a connection.
+    pub fn user_of(&self, slot: Slot) -> Option<&UserId> {
+        let owned = self.slots.get(slot.index())?.user?;
+        Some(self.users.name(owned.link))
+    }
+
     /// Takes a connection from its user. Returns whose it was, if it was the last.
     pub fn clear_user(&mut self, slot: Slot) -> Option<UserId> {
         let Owned { link, .. } = self.slots.get_mut(slot.index())?.user.take()?;

@@ -8,7 +8,7 @@ use crate::connection::deadlines::Timer;
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::pending::{JoinReason, PendingAuth, PendingConnect};
 use crate::connection::{Open, Protocol, Stage};
-use crate::effect::{Change, Effect};
+use crate::effect::Effect;
 use crate::error::UnsubscribeReason;
 use crate::ids::{ClientInfo, Slot};
 use crate::json::Json;
@@ -216,7 +216,7 @@ impl Hub {
 
     fn give_to_user(&mut self, slot: Slot, user: UserId) {
         if self.registry.set_user(slot, &user) {
-            self.event(Change::Online(user));
+            self.online_unless_absent(user);
         }
     }
 

@@ -36,6 +36,16 @@ impl Hub {
         users
     }
 
+    /// The number of rooms that have a member.
+    pub fn room_count(&self) -> usize {
+        self.registry.room_count()
+    }
+
+    /// The number of absences of each user who has one, in no order that means anything.
+    pub fn absent_users(&self) -> impl Iterator<Item = (&UserId, u32)> {
+        self.absent.iter().map(|(user, rooms)| (user, *rooms))
+    }
+
     /// Whether a shutdown is under way.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()
@@ -46,8 +56,8 @@ impl Hub {
         Gauges {
             connections: self.conns.len(),
             ready: self.ready,
-            users: self.registry.user_count(),
-            rooms: self.registry.room_count(),
+            users: self.online,
+            rooms: self.occupied,
             memberships: self.registry.memberships(),
             outbox_bytes: self.outbox_bytes,
             ..Gauges::default()

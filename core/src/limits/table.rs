@@ -473,6 +473,10 @@ limits! {
         because "whoever comes back after an interruption finds the log of its user's room and of another that it was alone in";
     simulated in 80 percent [2, 4, 4];
 
+    /// Users whose connection has ended and whom `presence_grace` keeps listed, counted once for each room; 0 for none.
+    absences Absences: Count = 100_000, "the one who would leave next leaves at once";
+    simulated in 20 percent [0, 1, 2];
+
     /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.
     reply_messages ReplyMessages: Count = 300, "recovered: false; history is cut";
     simulated in 20 percent [1, 2, 3];

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::CallId;
 use crate::json::Json;
-use crate::names::RoomName;
+use crate::names::{RoomName, UserId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -17,8 +17,10 @@ pub(crate) enum HomeRequest {
     /// Makes the connection a member, starting at a position. Answered by [`HomeEvent::Joined`] or
     /// [`HomeEvent::JoinRefused`].
     Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay },
-    /// Ends a membership. Not answered.
-    Leave { room: RoomName, client: ClientId, join: JoinId },
+    /// Ends a membership. With `absent` its connection has ended, and this user stays listed for the room's
+    /// `presence_grace`: answered by exactly one [`HomeEvent::AbsenceOver`], at once where the user is not to be listed.
+    /// Without it, it is not answered.
+    Leave { room: RoomName, client: ClientId, join: JoinId, absent: Option<UserId> },
     /// Replaces the user and the info of the member of this join. Not answered.
     Rename { room: RoomName, join: JoinId, member: Arc<ClientInfo> },
     /// Publishes a draft, at most once for each idempotency key. Answered by [`HomeEvent::Published`].
@@ -36,7 +38,14 @@ pub(crate) enum HomeRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection became a member. All later publications of the room on the link come after `position` in its log.
-    Joined { conn: ConnId, client: ClientId, join: JoinId, room: RoomName, position: LogPosition, replay: Replayed },
+    Joined {
+        conn: ConnId,
+        member: Arc<ClientInfo>,
+        join: JoinId,
+        room: RoomName,
+        position: LogPosition,
+        replay: Replayed,
+    },
     /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A publication to be delivered to all members of the room.
@@ -56,9 +65,11 @@ pub(crate) enum HomeEvent {
     MemberJoined { room: RoomName, member: Arc<ClientInfo> },
     /// A member left the room.
     MemberLeft { room: RoomName, member: Arc<ClientInfo> },
-    /// The room got its first member.
+    /// A user is not listed for an ended connection any more.
+    AbsenceOver { user: UserId },
+    /// The room got its first member, and nobody is absent from it.
     Occupied(RoomName),
-    /// The room lost its last member.
+    /// The room has no member any more, and nobody is absent from it.
     Vacated(RoomName),
 }
 

@@ -92,6 +92,9 @@ pub struct Policy {
     pub presence_list: bool,
     /// `true` when members may be told who joins and leaves.
     pub join_leave: bool,
+    /// The time for which a user whose connection has ended stays listed, at most [`Policy::LONGEST_GRACE`]: see
+    /// [`crate::Change`]. Zero for no time.
+    pub presence_grace: Duration,
     /// The greatest number of bytes of a publication's payload, at most the limit of this name.
     pub publication_bytes: usize,
     /// The pattern that names of rooms have to match, if any.
@@ -99,6 +102,9 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The greatest `presence_grace`.
+    pub const LONGEST_GRACE: Duration = Duration::from_secs(15);
+
     /// Returns the policy with these permissions that has the limits for values.
     #[must_use]
     pub fn new(permissions: Permissions, limits: &Limits) -> Self {
@@ -109,6 +115,7 @@ impl Policy {
             history_bytes_per_room: limits.history_bytes_per_room,
             presence_list: true,
             join_leave: true,
+            presence_grace: Duration::ZERO,
             publication_bytes: limits.publication_bytes,
             name_pattern: None,
         }
@@ -125,6 +132,9 @@ impl Policy {
         if self.publication_bytes > limits.publication_bytes {
             let most = limits.publication_bytes;
             return Err(format!("publication_bytes is {}; the limit allows at most {most}", self.publication_bytes));
+        }
+        if self.presence_grace > Self::LONGEST_GRACE {
+            return Err(format!("presence_grace is {:?}; it must be at most 15s", self.presence_grace));
         }
         Ok(())
     }

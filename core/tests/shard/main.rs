@@ -14,6 +14,7 @@ mod payloads;
 mod plain;
 mod policies;
 mod presence;
+mod presence_grace;
 mod recovery;
 mod rooms;
 mod routes;

@@ -40,6 +40,7 @@ impl Settings {
         Policy {
             presence_list: self.presence_list,
             join_leave: self.join_leave,
+            presence_grace: self.presence_grace,
             name_pattern: self.name_pattern.clone(),
             ..Policy::new(permissions, &self.limits)
         }
@@ -90,6 +91,9 @@ impl Settings {
         }
         if self.subscribe == Some(Who::Members) {
             wrongs.push(format!("{}: {JOINERS}", self.written("subscribe")));
+        }
+        if self.presence_grace > Policy::LONGEST_GRACE {
+            wrongs.push(format!("{}: {LONGEST_GRACE}", self.written("presence_grace")));
         }
         match &self.name_pattern {
             Some(pattern) if !can_begin(pattern.as_str(), "", |character| character != '#') => {
@@ -151,6 +155,7 @@ impl Settings {
             }
         };
         check("subscribe", policy.permissions.subscribe == Who::Members, JOINERS.into());
+        check("presence_grace", policy.presence_grace > Policy::LONGEST_GRACE, LONGEST_GRACE.into());
         let at_most = |limit: Limit, most: usize, value: usize| {
             (value > most, format!("expected at most {most}, as the limit {limit} says, not {value}"))
         };
@@ -164,6 +169,9 @@ impl Settings {
 
 /// The refusal of `subscribe = "members"`.
 const JOINERS: &str = "expected nobody, token, users or anyone, not \"members\": a room without members would stay so";
+
+/// The refusal of a `presence_grace` that is too long.
+const LONGEST_GRACE: &str = "expected 0s to 15s: who has left would be listed for too long";
 
 /// The policy that personal rooms inherit. What is wider than `members` counts as that: a personal room is not to be read
 /// by others because rooms that all share are.

@@ -44,6 +44,7 @@ keys! {
     history_bytes_per_room: usize = history_bytes_per_room;
     presence_list: bool = presence_list;
     join_leave: bool = join_leave;
+    presence_grace: Duration = presence_grace;
     publication_bytes: usize = publication_bytes;
     name_pattern: Option<Glob> = name_pattern;
 }

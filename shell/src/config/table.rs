@@ -10,6 +10,7 @@ use parlor_core::policy::Glob;
 use parlor_core::{Limit, Limits, UserLimit, Who};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
 /// One row of the table.
 #[derive(Clone, Copy)]
@@ -219,6 +220,8 @@ settings! {
     presence_list: bool = true,
     /// Whether members of a room may be told who joins and leaves.
     join_leave: bool = true,
+    /// Time for which a user whose connection has ended stays listed in its rooms, at most 15s; 0s for none.
+    presence_grace: Duration = Duration::ZERO,
     /// Pattern that names of rooms must match, except those of personal rooms, with * for any characters and ? for one; by default none.
     name_pattern: Option<Glob> = None,
     /// Origins of web pages that may connect, such as https://app.example.com, and no others; * is any.

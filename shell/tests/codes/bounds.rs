@@ -282,6 +282,20 @@ pub fn forgotten_log() {
     assert!(!recovers_after(1000));
 }
 
+pub fn too_many_absences() {
+    let mut world = World::with(|settings| {
+        settings.presence_grace = Duration::from_secs(15);
+        settings.limits.absences = 1;
+    });
+    let before = health(world.address)["connections"].clone();
+    let mut client = world.client();
+    subscribe(&mut client, "room");
+    drop(client);
+    wait_until("its end", || health(world.address)["connections"] == before);
+    assert_eq!(health(world.address)["absences"], 1, "of this room and the user's own, one");
+    world.is_unaffected();
+}
+
 pub fn long_reply() {
     let mut world = World::with(|settings| settings.limits.reply_messages = 2);
     (1..=3).for_each(|number| publish(world.address, "room", &json!(number)));

@@ -46,6 +46,7 @@ fn reached_by(limit: Limit) -> fn() {
         Limit::HistoryBytesPerRoom => history_of_a_room,
         Limit::LogMemory => forgotten_log,
         Limit::Logs => overloaded,
+        Limit::Absences => too_many_absences,
         Limit::ReplyMessages => long_reply,
         Limit::ReplyBytes => large_reply,
         Limit::IdempotencyWindow => late_repetition,
@@ -68,7 +69,7 @@ fn reached_by(limit: Limit) -> fn() {
 fn refuses_nothing(limit: Limit) -> bool {
     use Limit::*;
     matches!(limit, PingInterval | TokenLeeway | HistoryMessages | HistoryAge | HistoryBytes | HistoryBytesPerRoom)
-        || matches!(limit, LogMemory | FrameBytes | ReplyMessages | IdempotencyWindow | IdempotencyKeys)
+        || matches!(limit, LogMemory | Absences | FrameBytes | ReplyMessages | IdempotencyWindow | IdempotencyKeys)
 }
 
 #[test]

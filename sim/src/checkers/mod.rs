@@ -5,6 +5,7 @@
 //! which frames a client read. `dialogue` adds what follows from the client protocol alone: which command a
 //! frame answers, and which room a client takes itself to be in.
 
+mod absences;
 mod accepted;
 mod access;
 mod bounds;
@@ -31,6 +32,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::want::RecoveryRequest;
 use crate::guarantees::{Failure, Guarantees};
 use crate::world::setup::{CheckedBy, Setup};
+use absences::EarlyLeaves;
 use access::Access;
 use bounds::Bounds;
 use closes::Closes;
@@ -58,6 +60,7 @@ pub struct Checkers {
     access: Access,
     bounds: Bounds,
     events: Events,
+    absences: EarlyLeaves,
     liveness: Liveness,
 }
 
@@ -78,6 +81,7 @@ impl Checkers {
             access: Access::new(setup),
             bounds: Bounds::new(&config.limits),
             events: Events::default(),
+            absences: EarlyLeaves::new(setup),
             liveness: Liveness::default(),
         }
     }
@@ -157,11 +161,13 @@ impl Checkers {
             access,
             bounds,
             events,
+            absences,
             liveness,
             ..
         } = self;
         let mut tell = |what: Observed<'_>| {
-            let all: [&mut dyn Checker; NAMES.len()] = [streams, recovery, closes, access, bounds, events, liveness];
+            let all: [&mut dyn Checker; NAMES.len()] =
+                [streams, recovery, closes, access, bounds, events, absences, liveness];
             for checker in all {
                 let name = checker.name();
                 if !checked_by.has(name) || noticed.contains(&name) {

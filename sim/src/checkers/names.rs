@@ -1,4 +1,4 @@
 //! The names of all checkers, which `--judge` and traces take.
 
 /// The names of all checkers.
-pub const NAMES: [&str; 7] = ["streams", "recovery", "closes", "access", "bounds", "events", "liveness"];
+pub const NAMES: [&str; 8] = ["streams", "recovery", "closes", "access", "bounds", "events", "absences", "liveness"];

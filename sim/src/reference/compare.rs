@@ -20,7 +20,7 @@ impl ReferenceModel {
     /// The first difference.
     pub(super) fn compare(&mut self, outcome: &Outcome<'_>) -> Result<(), Failure> {
         type Check = fn(&mut ReferenceModel, &Outcome<'_>) -> Result<(), Failure>;
-        const CHECKS: [Check; 12] = [
+        const CHECKS: [Check; 13] = [
             |reference, outcome| reference.compare_ends(outcome.effects),
             |reference, outcome| reference.compare_connections(outcome.after),
             |reference, outcome| reference.compare_queues(outcome.after),
@@ -30,6 +30,7 @@ impl ReferenceModel {
             |reference, outcome| reference.compare_wakes(outcome.effects),
             |reference, outcome| reference.compare_rooms(outcome.after),
             |reference, outcome| reference.compare_logs(outcome.after),
+            |reference, outcome| reference.compare_absences(outcome.after),
             |reference, outcome| reference.compare_events(outcome.effects),
             |reference, outcome| reference.compare_deadlines(outcome.after, outcome.timeout),
             |reference, outcome| reference.compare_stats(outcome.stats, outcome.after),
@@ -257,6 +258,25 @@ impl ReferenceModel {
         self.compare_epochs()
     }
 
+    fn compare_absences(&self, after: &Snapshot) -> Result<(), Failure> {
+        let mut expected: Vec<(&str, String, &str, u64)> = self
+            .absences
+            .iter()
+            .map(|absence| {
+                let client = absence.info["client"].as_str().expect("an id");
+                (&*self.names[absence.room], user_name(absence.user), client, absence.until)
+            })
+            .collect();
+        expected.sort_unstable();
+        let clients: Vec<String> = after.absences.iter().map(|view| view.client.to_string()).collect();
+        let views = after.absences.iter().zip(&clients);
+        let mut saw: Vec<(&str, String, &str, u64)> = views
+            .map(|(view, client)| (view.room.as_str(), view.user.to_string(), client.as_str(), view.until.0))
+            .collect();
+        saw.sort_unstable();
+        equal(Guarantee::G2, "the absences", &expected, &saw)
+    }
+
     /// A log keeps its epoch, and no two logs ever have the same.
     fn compare_epochs(&mut self) -> Result<(), Failure> {
         for room in 0..self.logs.len() {
@@ -351,12 +371,10 @@ impl ReferenceModel {
         let conns = || self.conns.iter().flatten();
         count("connections:", conns().count(), gauges.connections)?;
         count("ready:", conns().filter(|conn| conn.ready).count(), gauges.ready)?;
-        count(
-            "users:",
-            (0..self.users).filter(|user| conns().any(|conn| conn.user == Some(*user))).count(),
-            gauges.users,
-        )?;
-        count("rooms:", self.rooms.iter().filter(|members| !members.is_empty()).count(), gauges.rooms)?;
+        count("users:", (0..self.users).filter(|user| self.is_online(*user)).count(), gauges.users)?;
+        let is_occupied = |room: &usize| !self.rooms[*room].is_empty() || self.has_absences(*room);
+        count("rooms:", (0..self.rooms.len()).filter(is_occupied).count(), gauges.rooms)?;
+        count("absences:", self.absences.len(), gauges.absences)?;
         count("memberships:", self.rooms.iter().map(Vec::len).sum(), gauges.memberships)?;
         count("logs:", self.numbered(), gauges.logs)?;
         count("history bytes:", self.history_bytes(), gauges.history_bytes)?;

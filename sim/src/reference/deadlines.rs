@@ -15,12 +15,14 @@ impl ReferenceModel {
         timers
             .chain(self.logs.iter().flatten().filter_map(|log| self.ages_out(log)))
             .chain((0..self.logs.len()).filter_map(|room| self.forgotten_at(room)))
+            .chain(self.absences.iter().map(|absence| absence.until))
             .chain(self.keys.next())
             .chain(self.next_forgotten())
             .min()
     }
 
     pub(super) fn tick(&mut self) {
+        self.end_absences();
         for client in 0..self.conns.len() {
             while let Some((at, timer)) = self.conn(client).and_then(|conn| conn.next_timer()) {
                 if at > self.clock {

@@ -99,7 +99,7 @@ impl ReferenceModel {
         if token.user.is_some() && is_new {
             (conn.user, conn.known) = (token.user, turn);
         }
-        if let Some(user) = token.user.filter(|_| others == 0) {
+        if let Some(user) = token.user.filter(|user| others == 0 && !self.has_absence(*user)) {
             self.turn.changes.push((RoomOrUser::User(user), true));
         }
     }
@@ -175,7 +175,7 @@ impl ReferenceModel {
 
     /// Closes a connection on its way in. Its user and rooms may come to life with it, and must cease to be with it.
     pub(super) fn turn_away(&mut self, client: usize, token: &TokenOutcome, cause: CloseCause) {
-        let user = token.user.filter(|user| !self.conns.iter().flatten().any(|conn| conn.user == Some(*user)));
+        let user = token.user.filter(|user| !self.is_online(*user));
         let in_url = self.conns[client].as_ref().map(|conn| conn.entry.rooms.clone()).unwrap_or_default();
         let mut rooms: Vec<usize> = self.placed(token).into_iter().chain(in_url).collect();
         rooms.sort_unstable();

@@ -4,7 +4,6 @@ use super::connection::{ClientSide, ExpectedConnection, ExpectedEnd, ExpectedPha
 use super::expect::ExpectedFrame;
 use super::model::ReferenceModel;
 use super::time::nanos;
-use super::turn::RoomOrUser;
 use crate::goals::Goal;
 use parlor_core::{CloseCause, Limit};
 
@@ -217,15 +216,13 @@ impl ReferenceModel {
     /// The one way out of being open: every room and the user.
     pub(super) fn leave_everything(&mut self, client: usize) {
         for room in 0..self.rooms.len() {
-            self.leave(client, room);
+            self.leave_at_end(client, room);
         }
         if let Some(conn) = self.conn(client) {
             conn.entering.clear();
         }
         let Some(user) = self.conn(client).and_then(|conn| conn.user.take()) else { return };
-        if !self.conns.iter().flatten().any(|conn| conn.user == Some(user)) {
-            self.turn.changes.push((RoomOrUser::User(user), false));
-        }
+        self.offline_unless_there(user);
     }
 }
 

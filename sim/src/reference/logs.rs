@@ -17,13 +17,10 @@ impl ReferenceModel {
         self.logs.iter().flatten().filter(|log| log.top > 0).count()
     }
 
-    /// From now on this room's log has no members. Of rooms that lose their last one at once, the events tell which was
-    /// the first.
+    /// From now on this room's log has no members. Of rooms that lose their last one at once, the state after the turn
+    /// tells which was the first; one that is gone by then was the first of all.
     pub(super) fn stamp_vacated(&mut self, room: usize, stamp: u64) {
-        let before = self.turn.vacated.iter().filter(|of| **of == room).count();
-        self.turn.vacated.push(room);
-        let places = self.choices.vacated.iter().enumerate().filter(|(_, of)| **of == room);
-        let place = places.map(|(place, _)| place).nth(before).unwrap_or(usize::MAX);
+        let place = self.choices.idle.iter().position(|of| *of == room).map_or(0, |place| place + 1);
         let clock = self.clock;
         if let Some(log) = &mut self.logs[room] {
             (log.touched, log.idle) = (clock, (stamp, place));

@@ -45,5 +45,62 @@ pub(super) struct MembershipEvent {
     pub(super) room: usize,
     pub(super) client: usize,
     pub(super) info: Value,
-    pub(super) came: bool,
+    /// The way in which it has left; `None` when it has joined.
+    pub(super) left: Option<Departure>,
+}
+
+/// The way in which a member has left.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Departure {
+    /// Its connection goes on.
+    Left,
+    /// Its connection has ended, and this user may be absent from now on.
+    Ended { user: usize },
+    /// It is gone since its connection ended, and this user is not absent any more. `newcomer` is the client that has
+    /// joined in its place, and is not told.
+    AbsenceOver { user: usize, newcomer: Option<usize> },
+}
+
+impl Departure {
+    /// The user who is absent, may be, or was.
+    pub(super) fn user(self) -> Option<usize> {
+        match self {
+            Self::Left => None,
+            Self::Ended { user } | Self::AbsenceOver { user, .. } => Some(user),
+        }
+    }
+}
+
+impl MembershipEvent {
+    /// Whether the home holds a member of this room until it has heard of this.
+    pub(super) fn is_leave(&self, room: usize) -> bool {
+        self.room == room && matches!(self.left, Some(Departure::Left | Departure::Ended { .. }))
+    }
+
+    /// The same for a connection of this user.
+    pub(super) fn is_leave_of(&self, room: usize, user: &str) -> bool {
+        self.is_leave(room) && self.info["user"] == user
+    }
+}
+
+/// A user who is absent from a room.
+#[derive(Clone, Debug)]
+pub(crate) struct ExpectedAbsence {
+    pub room: usize,
+    pub user: usize,
+    /// The client whose connection has ended.
+    pub(super) client: usize,
+    /// Who the connection was in the room.
+    pub(super) info: Value,
+    pub until: u64,
+    /// The turn in which it began.
+    pub(super) began: u64,
+}
+
+impl ExpectedAbsence {
+    /// Announces its end.
+    pub(super) fn over(self, newcomer: Option<usize>) -> MembershipEvent {
+        let Self { room, user, client, info, .. } = self;
+        MembershipEvent { room, client, info, left: Some(Departure::AbsenceOver { user, newcomer }) }
+    }
 }

@@ -6,7 +6,7 @@
 //! 1. [`stimulus`] tells it of an input, [`arrival`] of what comes with a connection. An [`api_call`] of a backend comes with what
 //!    it does in the model; [`calls`] has those that several actions make.
 //! 2. `foresee` works out what must come of it, in [`model`]: connections (`connection`, `lifecycle`, `deadlines`, `outbox`,
-//!    `identity`, `tokens`), rooms (`membership`, `rooms`, `presence`), logs (`log`, `logs`, `retained`, `recovery`), what
+//!    `identity`, `tokens`), rooms (`membership`, `rooms`, `presence`, `absences`), logs (`log`, `logs`, `retained`, `recovery`), what
 //!    clients say (`messages`, `replies`, `subscribe`, `publish`, `plain`), calls (`calls`, `lists`) and rates.
 //! 3. `compare` compares that with the [`outcome`]: effects, state, figures and deadlines. Where the rules leave the subject
 //!    free, `choices` reads which way it has gone, and `alternatives` tries every way that nothing tells.
@@ -14,6 +14,7 @@
 //!
 //! A file has either types or what the model does with them, so that no two files import each other.
 
+mod absences;
 mod admission;
 mod alternatives;
 mod answer;

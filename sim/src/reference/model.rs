@@ -5,7 +5,7 @@ use super::bucket::{AddressRate, Bucket};
 use super::connection::{ExpectedConnection, ExpectedPhase};
 use super::keys::RememberedKeys;
 use super::log::{EmptyLog, ExpectedLog, RoomPast};
-use super::membership::ExpectedMembership;
+use super::membership::{ExpectedAbsence, ExpectedMembership};
 use super::selection::ConnectionSelection;
 use super::turn::{ExpectedTotals, ExpectedTurn, SubjectChoices};
 use crate::goals::Goals;
@@ -34,6 +34,7 @@ pub struct ReferenceModel {
     pub(crate) rooms: Vec<Vec<usize>>,
     /// The membership of each client in each of its rooms.
     pub(crate) memberships: BTreeMap<(usize, usize), ExpectedMembership>,
+    pub(crate) absences: Vec<ExpectedAbsence>,
     pub(super) keys: RememberedKeys,
     pub(super) arrivals: Bucket,
     /// The same for each address.
@@ -73,6 +74,7 @@ impl ReferenceModel {
             rules: names.iter().map(|name| setup.rules(prefix(name))).collect(),
             rooms: vec![Vec::new(); names.len()],
             memberships: BTreeMap::new(),
+            absences: Vec::new(),
             keys: RememberedKeys::default(),
             arrivals: Bucket::default(),
             addresses: Default::default(),

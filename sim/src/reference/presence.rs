@@ -1,7 +1,7 @@
 //! Who is in a room, as those who ask are answered and those who watch are told.
 
 use super::expect::ExpectedFrame;
-use super::membership::MembershipEvent;
+use super::membership::{Departure, MembershipEvent};
 use super::model::ReferenceModel;
 use super::names::user_text;
 use crate::goals::Goal;
@@ -31,21 +31,21 @@ impl ReferenceModel {
     }
 
     /// Records that a member has joined or left, for those that watch the room.
-    pub(super) fn announce_member(&mut self, room: usize, client: usize, came: bool) {
+    pub(super) fn announce_member(&mut self, room: usize, client: usize, left: Option<Departure>) {
         let info = self.info(client, room);
-        self.turn.events.push_back(MembershipEvent { room, client, info, came });
+        self.turn.events.push_back(MembershipEvent { room, client, info, left });
     }
 
     /// The same for a connection that was closed before it had joined.
     pub(super) fn announce_in_vain(&mut self, room: usize, client: usize, info: &Value) {
-        for came in [true, false] {
-            self.turn.events.push_back(MembershipEvent { room, client, info: info.clone(), came });
+        for left in [None, Some(Departure::Left)] {
+            self.turn.events.push_back(MembershipEvent { room, client, info: info.clone(), left });
         }
     }
 
     /// Whether a member has left a room and no watcher was told yet.
     pub(super) fn is_being_left(&self, room: usize) -> bool {
-        self.turn.events.iter().any(|event| event.room == room && !event.came)
+        self.turn.events.iter().any(|event| event.is_leave(room))
     }
 
     /// Sends the watchers all new events, in order. A watcher whose outbox is full is closed, which is an event too.
@@ -56,13 +56,41 @@ impl ReferenceModel {
 
     /// Tells them the first thing that is new. False where there is nothing.
     pub(super) fn tell_next(&mut self) -> bool {
-        let Some(MembershipEvent { room, client, info, came }) = self.turn.events.pop_front() else { return false };
-        if !came && self.rooms[room].is_empty() && !self.is_being_left(room) {
-            self.vacated(room);
+        let Some(event) = self.next_event() else { return false };
+        let room = event.room;
+        let is_empty = self.rooms[room].is_empty() && !self.is_being_left(room);
+        if is_empty && matches!(event.left, Some(Departure::Left | Departure::Ended { .. })) {
+            self.emptied(room);
+        }
+        let is_absent = match event.left {
+            Some(Departure::Ended { user }) => self.begin_absence(&event, user),
+            _ => false,
+        };
+        if is_absent {
             return true;
         }
-        let watches =
-            |member: &usize| self.memberships.get(&(room, *member)).is_some_and(|membership| membership.watches);
+        if event.left.is_some() && is_empty {
+            self.vacate_unless_absent(room);
+        } else {
+            self.tell_watchers(&event);
+        }
+        if let Some(user) = event.left.and_then(Departure::user) {
+            self.offline_unless_there(user);
+        }
+        true
+    }
+
+    fn tell_watchers(&mut self, event: &MembershipEvent) {
+        let MembershipEvent { room, client, ref info, left } = *event;
+        let came = left.is_none();
+        let untold = match left {
+            Some(Departure::AbsenceOver { newcomer, .. }) => newcomer,
+            _ => None,
+        };
+        let watches = |member: &usize| {
+            let membership = self.memberships.get(&(room, *member));
+            untold != Some(*member) && membership.is_some_and(|membership| membership.watches)
+        };
         let watchers: Vec<usize> = self.rooms[room].iter().copied().filter(watches).collect();
         let kind = if came { "join" } else { "leave" };
         let push = json!({ "push": { "channel": *self.names[room], kind: { "info": info } } });
@@ -78,7 +106,6 @@ impl ReferenceModel {
             }
         }
         slow.into_iter().for_each(|watcher| self.close(watcher, CloseCause::Slow));
-        true
     }
 
     /// Who is in a room, by client id.
@@ -87,7 +114,10 @@ impl ReferenceModel {
             let client_id = self.conns[*client].as_ref().expect("members exist").client_id;
             (client_id.to_string(), self.info(*client, room))
         });
-        Value::Object(members.collect::<Map<String, Value>>())
+        let absent = self.absences.iter().filter(|absence| absence.room == room);
+        let absent =
+            absent.map(|absence| (String::from(absence.info["client"].as_str().expect("an id")), absence.info.clone()));
+        Value::Object(members.chain(absent).collect::<Map<String, Value>>())
     }
 
     /// How many connections and users are in a room.
@@ -96,7 +126,9 @@ impl ReferenceModel {
             self.rooms[room].iter().filter_map(|client| Some(self.conns[*client].as_ref()?.user)).collect();
         users.sort_unstable();
         users.dedup();
-        json!({ "num_clients": self.rooms[room].len(), "num_users": users.len() })
+        // Who is absent has no connection there.
+        let absent = self.absences.iter().filter(|absence| absence.room == room).count();
+        json!({ "num_clients": self.rooms[room].len() + absent, "num_users": users.len() + absent })
     }
 
     /// Answers `presence` and `presence_stats` of a client.

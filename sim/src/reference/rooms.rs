@@ -2,7 +2,7 @@
 
 use super::answer::ApiRefusal;
 use super::log::ExpectedReplay;
-use super::membership::ExpectedMembership;
+use super::membership::{Departure, ExpectedMembership};
 use super::model::ReferenceModel;
 use super::turn::RoomOrUser;
 use crate::goals::Goal;
@@ -32,7 +32,7 @@ impl ReferenceModel {
             }
             return Err(ApiRefusal::from(112));
         };
-        if self.rooms[room].is_empty() && !self.is_being_left(room) {
+        if self.rooms[room].is_empty() && !self.is_being_left(room) && !self.has_absences(room) {
             self.turn.changes.push((RoomOrUser::Room(room), true));
             self.past[room].occupied += 1;
             if self.past[room].occupied > 1 {
@@ -42,7 +42,9 @@ impl ReferenceModel {
         self.rooms[room].push(client);
         self.memberships.insert((room, client), membership);
         self.arm_memberships(client);
-        self.announce_member(room, client, true);
+        let user = self.conns[client].as_ref().and_then(|conn| conn.user);
+        self.is_back(room, user, Some(client));
+        self.announce_member(room, client, None);
         Ok(replay)
     }
 
@@ -68,6 +70,9 @@ impl ReferenceModel {
             return;
         }
         self.counted.late_joins += 1;
+        if let Some(user) = self.absent_in_vain(info, room) {
+            return self.join_to_be_absent(info, client, room, user);
+        }
         // A member that leaves it in this turn is there until the home has heard of that.
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
             self.turn.flashes.push(RoomOrUser::Room(room));
@@ -79,21 +84,37 @@ impl ReferenceModel {
     }
 
     pub(super) fn leave(&mut self, client: usize, room: usize) {
+        self.depart(client, room, Departure::Left);
+    }
+
+    /// Takes a connection that ends out of a room, from which its user may be absent then.
+    pub(super) fn leave_at_end(&mut self, client: usize, room: usize) {
+        let user = self.absent_after(client, room);
+        self.depart(client, room, user.map_or(Departure::Left, |user| Departure::Ended { user }));
+    }
+
+    fn depart(&mut self, client: usize, room: usize, how: Departure) {
         if !self.rooms[room].contains(&client) {
             self.stop_entering(client, room);
             return;
         }
-        self.announce_member(room, client, false);
+        self.announce_member(room, client, Some(how));
         self.rooms[room].retain(|member| *member != client);
         self.memberships.remove(&(room, client));
         self.arm_memberships(client);
     }
 
     /// The home has heard that the last member of a room is gone.
-    pub(super) fn vacated(&mut self, room: usize) {
-        self.turn.changes.push((RoomOrUser::Room(room), false));
+    pub(super) fn emptied(&mut self, room: usize) {
         self.stamp_vacated(room, self.stamps);
         self.end_log(room);
+    }
+
+    /// Nobody is in a room: it is vacated, unless somebody is absent from it.
+    pub(super) fn vacate_unless_absent(&mut self, room: usize) {
+        if !self.has_absences(room) {
+            self.turn.changes.push((RoomOrUser::Room(room), false));
+        }
     }
 
     /// Whether this room may have a member: so many rooms may.

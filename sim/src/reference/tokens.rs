@@ -5,7 +5,7 @@ use super::arrival::TokenOutcome;
 use super::connection::{ExpectedJoin, ExpectedTimer, TokenPurpose};
 use super::expect::{ExpectedFrame, between};
 use super::log::{ExpectedReplay, PUBLICATION};
-use super::membership::{ExpectedMembership, MembershipReason};
+use super::membership::{Departure, ExpectedMembership, MembershipReason};
 use super::model::ReferenceModel;
 use super::names::info_of;
 use super::selection::ConnectionSelection;
@@ -199,11 +199,12 @@ impl ReferenceModel {
             return self.identify(client, token);
         }
         for room in &rooms {
-            self.announce_member(*room, client, false);
+            self.is_back(*room, token.user, None);
+            self.announce_member(*room, client, Some(Departure::Left));
         }
         self.identify(client, token);
         for room in &rooms {
-            self.announce_member(*room, client, true);
+            self.announce_member(*room, client, None);
         }
     }
 

@@ -25,8 +25,6 @@ pub(super) struct ExpectedTurn {
     pub(super) were_cut: Vec<bool>,
     /// Rooms of which a log began.
     pub(super) began: Vec<usize>,
-    /// Rooms that have lost their last member.
-    pub(super) vacated: Vec<usize>,
     /// Rooms and users that may begin and end within the turn: a connection was closed on its way in.
     pub(super) flashes: Vec<RoomOrUser>,
     /// Who came and went, and was not told of yet.
@@ -65,6 +63,8 @@ pub(super) struct ExpectedTotals {
 pub(super) struct SubjectChoices {
     /// The epoch of each room's log, where there is one after the turn.
     pub epochs: Vec<Option<Arc<str>>>,
-    /// Rooms that lost their last member, in the order in which the events tell it.
-    pub vacated: Vec<usize>,
+    /// Rooms whose logs have no member after the turn, in the order in which they would be evicted.
+    pub idle: Vec<usize>,
+    /// Rooms, users who are absent from them after the turn, and the clients of their last connections.
+    pub absent: Vec<(usize, usize, String)>,
 }

@@ -230,6 +230,10 @@ impl<S: Subject> Reader<'_, S> {
             out.extend(self.reference.remembered_until(&log.name).map_or(0, |at| self.ahead(at)).to_le_bytes());
             out.extend(log.members.iter().map(|id| label(self.client_of(*id))));
         }
+        for absence in &self.snapshot.absences {
+            out.extend([0xFE, name_tag(&absence.room), name_tag(&absence.user), label(self.client_of(absence.client))]);
+            out.extend(self.ahead(absence.until.0).to_le_bytes());
+        }
     }
 
     fn rest(&self, out: &mut Vec<u8>) {

@@ -176,8 +176,10 @@ impl<S: Subject> World<S> {
             self.act(&Action::Close(*client, Farewell::Normal))?;
         }
         self.settle()?;
-        let limits = self.config().limits;
-        let longest = limits.history_age.max(limits.log_memory).max(limits.idempotency_window);
+        let config = self.config();
+        let (limits, policies) = (&config.limits, config.namespaces.policies());
+        let grace = policies.map(|policy| policy.presence_grace).max().unwrap_or_default();
+        let longest = limits.history_age.max(limits.log_memory).max(limits.idempotency_window).max(grace);
         self.wait(longest, |world| world.subject().poll_timeout().is_some())?;
         let (gauges, after) = (self.subject().stats().gauges, self.subject().snapshot());
         let timeout = self.subject().poll_timeout();

@@ -1,6 +1,7 @@
 //! Rules of a room, as the README has them: who may do what there, and what is kept.
 
 use parlor_core::{Limits, Permissions, Policy, Who};
+use std::time::Duration;
 
 /// The rights that a token may grant, by their words there.
 pub type Right = &'static str;
@@ -31,15 +32,17 @@ pub struct Rules {
     pub presence_list: bool,
     /// Whether members can be told who comes and goes.
     pub join_leave: bool,
+    /// How long a user whose connection has ended stays listed.
+    pub presence_grace: Duration,
 }
 
 impl Rules {
     /// How many different ones [`Rules::drawn`] can draw.
     pub const DRAWN: u64 = 5 * 5 * 5 * 5 * 4 * 4 * 4;
 
-    /// Returns the rules that a number below [`Rules::DRAWN`] stands for.
+    /// Returns the rules that a number below [`Rules::DRAWN`] stands for, with this grace.
     #[must_use]
-    pub fn drawn(mut number: u64, limits: &Limits) -> Self {
+    pub fn drawn(mut number: u64, grace: Duration, limits: &Limits) -> Self {
         let mut digit = |base: u64| {
             let digit = number % base;
             number /= base;
@@ -59,15 +62,17 @@ impl Rules {
             },
             presence_list: digit(4) != 0,
             join_leave: digit(4) != 0,
+            presence_grace: grace,
         }
     }
 
     /// The policy that says the same.
     #[must_use]
     pub fn policy(&self, limits: &Limits) -> Policy {
-        let Self { subscribe, publish, history, presence, history_messages, presence_list, join_leave } = *self;
+        let Self { subscribe, publish, history, presence, history_messages, presence_list, join_leave, presence_grace } =
+            *self;
         let permissions = Permissions { subscribe, publish, history, presence };
-        Policy { history_messages, presence_list, join_leave, ..Policy::new(permissions, limits) }
+        Policy { history_messages, presence_list, join_leave, presence_grace, ..Policy::new(permissions, limits) }
     }
 
     /// Who has a right.

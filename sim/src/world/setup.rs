@@ -289,6 +289,11 @@ setup! {
     rules_of_t = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
     /// The rules of personal rooms.
     rules_of_personal = 0, up to Rules::DRAWN - 1, from (0 to 39_999);
+    /// Whether rooms have the `presence_grace` below.
+    has_grace = 0, up to 1, in (50 of 100);
+    /// The `presence_grace` of rooms in the namespace `s` and of personal rooms, in seconds; that of other rooms is a third
+    /// of it.
+    presence_grace = 6, up to 15, from (0 to 15);
     /// Whether `Config::user_limit` is `Refuse`.
     refuse_user = 0, up to 1, in (40 of 100);
 }
@@ -297,6 +302,7 @@ impl Setup {
     /// Returns the rules of rooms with this prefix: `s`, `t`, `#` for personal rooms, or empty for others.
     #[must_use]
     pub fn rules(&self, prefix: &str) -> Rules {
+        let presence_grace = self.grace(prefix);
         if self.namespaces == 1 {
             let number = match prefix {
                 "s" => self.rules_of_s,
@@ -304,7 +310,7 @@ impl Setup {
                 "#" => self.rules_of_personal,
                 _ => self.rules_of_rest,
             };
-            return Rules::drawn(number, &self.limits);
+            return Rules::drawn(number, presence_grace, &self.limits);
         }
         let who = |is_allowed, who| if is_allowed == 1 { who } else { Who::Token };
         Rules {
@@ -315,7 +321,17 @@ impl Setup {
             history_messages: self.limits.history_messages,
             presence_list: true,
             join_leave: true,
+            presence_grace,
         }
+    }
+
+    fn grace(&self, prefix: &str) -> Duration {
+        Duration::from_secs(match prefix {
+            _ if self.has_grace == 0 => 0,
+            "#" => self.presence_grace,
+            "s" if self.namespaces == 1 => self.presence_grace,
+            _ => self.presence_grace / 3,
+        })
     }
 
     /// The subject's configuration.

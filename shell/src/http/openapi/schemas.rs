@@ -25,6 +25,7 @@ fn health() -> Value {
         "users",
         "rooms",
         "memberships",
+        "absences",
         "logs",
         "history_bytes",
         "outbox_bytes",

@@ -18,6 +18,7 @@ impl<V: Version> Naive<V> {
             rooms: self.rooms(),
             users: users.map(|(user, members)| (user.clone(), members.iter().copied().collect())).collect(),
             logs: self.rooms().into_iter().map(|room| self.log_view(room)).collect(),
+            absences: Vec::new(),
             shutting_down: false,
         }
     }
@@ -133,6 +134,7 @@ impl<V: Version> Naive<V> {
             entries: vec![],
             ages_out: None,
             forgotten_at: None,
+            idle_order: None,
             members: room.members.iter().map(|conn| self.sockets.get(*conn).client).collect(),
             name: room.name,
         }

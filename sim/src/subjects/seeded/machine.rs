@@ -9,7 +9,7 @@ use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, No
 use std::cell::Cell;
 
 /// Where the frames of these bytes begin, if the first of them is whole.
-fn frames(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub(super) fn frames(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut frames = Vec::new();
     let mut at = 0;
     while let Some([0x81 | 0x88..=0x8A, length, rest @ ..]) = bytes.get(at..) {
@@ -221,7 +221,7 @@ defects! {
             shard.poll_timeout().filter(|_| !shard.snapshot().conns.iter().any(closing))
         }
     }
-    a_deadline_that_comes_late: LateDeadline breaks G7 | G3 | G10 within 20 seeds {
+    a_deadline_that_comes_late: LateDeadline breaks G7 | G3 | G10 | G2 within 20 seeds {
         fn handle(&self, shard: &mut Shard, mut now: Now, input: Input) -> Vec<Effect> {
             if shard.poll_timeout() == Some(now.mono) {
                 now.mono.0 -= 1;

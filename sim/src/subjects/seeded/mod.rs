@@ -2,6 +2,7 @@
 //! is noticed: the real machine with one small change each, in how it is configured, in what it understands, in what it
 //! does, or in what it says of itself.
 
+mod absences;
 mod defect;
 mod hunt;
 mod liveness;
@@ -15,7 +16,7 @@ pub use hunt::{Find, LEAST, OTHERWISE};
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Seeded> {
-    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL).chain(policies::ALL)
+    machine::ALL.iter().chain(session::ALL).chain(liveness::ALL).chain(policies::ALL).chain(absences::ALL)
 }
 
 /// The one of this name.

@@ -69,3 +69,33 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::input::Input;
+    use crate::link::{HomeEvent, HomeRequest};
+    use crate::map::Keys;
+    use crate::publication::{LogPosition, Replayed};
+    use crate::testing::accept_from_loopback;
+    use alloc::rc::Rc;
+
+    /// A home on another node would leave a join under way for longer than a turn.
+    #[test]
+    fn a_connection_has_the_rights_of_members_once_its_join_is_confirmed() {
+        let config = Rc::new(Config::default());
+        let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
+        let conn = accept_from_loopback(&mut hub, &config, 1, "/ws?room=a");
+        hub.handle(Input::Upgraded { conn });
+        let Some(HomeRequest::Join { join, room, member, .. }) = hub.requests.pop_front() else { panic!("it joins") };
+        let may = |hub: &Hub| {
+            [Operation::Publish, Operation::History, Operation::Presence]
+                .map(|operation| hub.permit(conn.slot, &room, operation).is_ok())
+        };
+        assert_eq!(may(&hub), [false; 3], "its join is under way");
+        let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
+        hub.on_home_event(HomeEvent::Joined { conn, member, join, room: room.clone(), position, replay });
+        assert_eq!(may(&hub), [true; 3]);
+    }
+}

@@ -21,6 +21,10 @@ subscribe = "token"
 publish = "token"
 history_messages = 0
 presence_list = false
+
+[namespaces.lobby]
+presence = "members"
+presence_grace = "3s"
 """
 LONG_S, SHORT_S = 600, 2
 
@@ -115,6 +119,30 @@ async def taken_away(at):
     done("py: a refreshed token that lacks a cap ends what only the cap had allowed")
 
 
+async def reloaded(at):
+    """A page that is loaded again is a connection that ends, and another one."""
+    watcher, _ = client(at, token=token(sub="py-bob", exp=int(time.time()) + LONG_S))
+    await watcher.connect()
+    subscription, room = await subscribe(watcher, "lobby:1", join_leave=True)
+    comings = lambda: [(coming, info.user, info.client) for coming, info in room.comings][1:]
+    clients = []
+    for _ in range(2):
+        page, heard = client(at, token=signed())
+        await page.connect()
+        _, seen = await subscribe(page, "lobby:1")
+        await eventually("the answer to subscribe", lambda: len(seen.subscribed), 1)
+        clients.append(heard.connected[0])
+        await page.disconnect()
+    first, second = clients
+    reload = [("join", "py-ann", first), ("leave", "py-ann", first), ("join", "py-ann", second)]
+    await eventually("what a member is told of a reload", comings, reload)
+    expect("who is listed meanwhile", (await subscription.presence_stats()).num_users, 2)
+    await eventually("the leave once the grace is over", comings, [*reload, ("leave", "py-ann", second)])
+    expect("who is listed then", (await subscription.presence_stats()).num_users, 1)
+    await watcher.disconnect()
+    done("py: a page reload is a leave and a join at once, and who does not come back leaves after presence_grace")
+
+
 async def unknown(at):
     one, _ = client(at, token=signed())
     await one.connect()
@@ -133,7 +161,7 @@ async def steps():
         file = pathlib.Path(folder, "parlor.toml")
         file.write_text(SETTINGS)
         server = await asyncio.to_thread(Server, "--config", str(file))
-        for step in (chat, status, private, by_room_token, taken_away, unknown):
+        for step in (chat, status, private, by_room_token, taken_away, reloaded, unknown):
             await step(server.address)
         await asyncio.to_thread(server.stop)
 

@@ -15,9 +15,8 @@ use crate::api::HistoryQuery;
 use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
-use crate::limits::{Limit, Limits};
-use crate::link::{HomeEvent, HomeRequest, Origin};
-use crate::link::{JoinId, PresenceQuery};
+use crate::limits::Limit;
+use crate::link::{HomeEvent, HomeRequest, JoinId, PresenceQuery, Ticket};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
@@ -107,25 +106,25 @@ impl Home {
                 self.tell_left(now, &room, left, absent, config);
             }
             HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
-            HomeRequest::Publish { from, room, draft, idempotency_key } => {
+            HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, config);
-                self.events.push_back(HomeEvent::Published { from, room, position });
+                self.events.push_back(HomeEvent::Published { ticket, position });
             }
-            HomeRequest::History { from, room, query } => {
+            HomeRequest::History { ticket, room, query } => {
                 let result = self.history(&room, &query, config);
-                self.events.push_back(HomeEvent::History { from, room, result });
+                self.events.push_back(HomeEvent::History { ticket, result });
             }
-            HomeRequest::Presence { from, room, query } => {
-                let event = self.presence(from, &room, query, &config.limits);
+            HomeRequest::Presence { ticket, room, query } => {
+                let event = self.presence(ticket, &room, query);
                 self.events.push_back(event);
             }
-            HomeRequest::RemoveHistory { from, room } => {
+            HomeRequest::RemoveHistory { ticket, room } => {
                 if let Some(at) = self.find(&room) {
                     self.logs[at as usize].drop_all(&mut self.charges);
                     self.update_fullness(at);
                     self.evict_or_arm(now, at, config);
                 }
-                self.events.push_back(HomeEvent::HistoryRemoved { from });
+                self.events.push_back(HomeEvent::HistoryRemoved { ticket });
             }
         }
     }
@@ -369,18 +368,18 @@ impl Home {
     }
 
     /// Answers a question about the members of a room and the users who are absent from it.
-    fn presence(&self, from: Origin, room: &RoomName, query: PresenceQuery, limits: &Limits) -> HomeEvent {
+    fn presence(&self, ticket: Ticket, room: &RoomName, query: PresenceQuery) -> HomeEvent {
         let members = self.find(room).map(|at| &self.logs[at as usize].members);
-        if query == PresenceQuery::Counts {
+        let PresenceQuery::Members { most_bytes } = query else {
             // A user who is absent is no member's.
             let absent = self.absences.count(room);
             let (clients, users) = members.map_or((0, 0), |members| (members.len(), members.users()));
-            return HomeEvent::PresenceStats { from, clients: clients + absent, users: users + absent };
-        }
+            return HomeEvent::PresenceStats { ticket, clients: clients + absent, users: users + absent };
+        };
         let least_bytes = members.map_or(0, Members::least_bytes) + self.absences.least_bytes(room);
         let infos = || members.into_iter().flat_map(Members::infos).chain(self.absences.infos(room));
-        let fits = least_bytes <= presence_bytes(&from, limits);
-        HomeEvent::Presence { from, members: fits.then(|| infos().map(Arc::clone).collect()) }
+        let fits = least_bytes <= most_bytes;
+        HomeEvent::Presence { ticket, members: fits.then(|| infos().map(Arc::clone).collect()) }
     }
 
     fn history(&self, room: &RoomName, query: &HistoryQuery, config: &Config) -> Result<LogPage, Error> {
@@ -534,14 +533,6 @@ impl Home {
 
     fn find(&self, room: &str) -> Option<u32> {
         self.by_name.get(room).copied()
-    }
-}
-
-/// Returns the bound in bytes for a list of members, which depends on the protocol of the answer.
-fn presence_bytes(from: &Origin, limits: &Limits) -> usize {
-    match from {
-        Origin::Call(_) => limits.api_reply_bytes,
-        Origin::Json { .. } | Origin::Plain { .. } => limits.reply_bytes,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Delivery of the home's answers to the connections and calls that wait for them.
 
 use super::Hub;
+use super::gather::Caller;
+use super::tickets::Asker;
 use crate::api::{Position, PublicationView, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientInfo;
 use crate::limits::Limit;
-use crate::link::{Caller, Origin};
-use crate::names::RoomName;
+use crate::link::Ticket;
 use crate::protocol::centrifuge::{self, CommandName};
 use crate::protocol::plain;
 use crate::publication::{LogPage, LogPosition, Publication};
@@ -16,43 +17,45 @@ use alloc::vec::Vec;
 
 impl Hub {
     /// The home has published what it was asked to.
-    pub(super) fn published(&mut self, from: Origin, room: &RoomName, position: Option<LogPosition>) {
-        match from {
-            Origin::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
-            Origin::Json { conn, id } => {
+    pub(super) fn published(&mut self, ticket: Ticket, position: Option<LogPosition>) {
+        match self.tickets.complete(ticket) {
+            Asker::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
+            Asker::Command { conn, id } => {
                 self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::done(id, CommandName::Publish)));
             }
-            Origin::Plain { conn, id: Some(id) } => self.with(conn, |hub, slot| {
-                hub.enqueue_text(slot, &plain::published(&id, room, &Position::of(position)));
+            Asker::PlainPublish { conn, id: Some(id), room } => self.with(conn, |hub, slot| {
+                hub.enqueue_text(slot, &plain::published(&id, &room, &Position::of(position)));
             }),
-            Origin::Plain { id: None, .. } => {}
+            Asker::PlainPublish { id: None, .. } => {}
+            other @ Asker::PlainPosition { .. } => not_asked(&other),
         }
     }
 
     /// The home has read a log.
-    pub(super) fn history_read(&mut self, from: Origin, room: &RoomName, result: Result<LogPage, Error>) {
-        match from {
-            Origin::Call(caller) => self.resolve(caller, result.map(history_reply)),
-            Origin::Json { conn, id } => self.with(conn, |hub, slot| match result {
+    pub(super) fn history_read(&mut self, ticket: Ticket, result: Result<LogPage, Error>) {
+        match self.tickets.complete(ticket) {
+            Asker::Call(caller) => self.resolve(caller, result.map(history_reply)),
+            Asker::Command { conn, id } => self.with(conn, |hub, slot| match result {
                 Ok(page) => hub.enqueue_text(slot, &centrifuge::history(id, &page)),
                 Err(error) => hub.fail(slot, id, &error),
             }),
-            Origin::Plain { conn, .. } => self.with(conn, |hub, slot| {
+            Asker::PlainPosition { conn, room } => self.with(conn, |hub, slot| {
                 if let Ok(LogPage { position: Some(position), .. }) = result {
-                    hub.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, position));
+                    hub.enqueue_text(slot, &plain::position(plain::MessageType::Position, &room, position));
                 }
             }),
+            other @ Asker::PlainPublish { .. } => not_asked(&other),
         }
     }
 
     /// The home has told who is in a room.
-    pub(super) fn presence_read(&mut self, from: Origin, members: Option<Vec<Arc<ClientInfo>>>) {
-        match from {
-            Origin::Call(caller) => {
+    pub(super) fn presence_read(&mut self, ticket: Ticket, members: Option<Vec<Arc<ClientInfo>>>) {
+        match self.tickets.complete(ticket) {
+            Asker::Call(caller) => {
                 let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply(caller));
                 self.resolve(caller, result);
             }
-            Origin::Json { conn, id } => self.with(conn, |hub, slot| {
+            Asker::Command { conn, id } => self.with(conn, |hub, slot| {
                 let most = hub.config.limits.reply_bytes;
                 match members.and_then(|members| centrifuge::presence(id, &members, most)) {
                     Some(reply) => hub.enqueue_text(slot, &reply),
@@ -62,25 +65,26 @@ impl Hub {
                     }
                 }
             }),
-            Origin::Plain { .. } => {}
+            other => not_asked(&other),
         }
     }
 
     /// The home has counted who is in a room.
-    pub(super) fn presence_counted(&mut self, from: Origin, clients: usize, users: usize) {
-        match from {
-            Origin::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
-            Origin::Json { conn, id } => {
+    pub(super) fn presence_counted(&mut self, ticket: Ticket, clients: usize, users: usize) {
+        match self.tickets.complete(ticket) {
+            Asker::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
+            Asker::Command { conn, id } => {
                 self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::presence_stats(id, clients, users)));
             }
-            Origin::Plain { .. } => {}
+            other => not_asked(&other),
         }
     }
 
     /// The home has forgotten what a log retained.
-    pub(super) fn history_removed(&mut self, from: &Origin) {
-        if let Origin::Call(caller) = from {
-            self.resolve(*caller, Ok(Reply::Done));
+    pub(super) fn history_removed(&mut self, ticket: Ticket) {
+        match self.tickets.complete(ticket) {
+            Asker::Call(caller) => self.resolve(caller, Ok(Reply::Done)),
+            other => not_asked(&other),
         }
     }
 
@@ -108,4 +112,9 @@ fn history_reply(page: LogPage) -> Reply {
         publications: page.publications.iter().map(publication).collect(),
         position: Position::of(page.position),
     }
+}
+
+/// A home has answered a question that this receiver never asks.
+fn not_asked(asker: &Asker) -> ! {
+    panic!("P1: an answer is one to the question: {asker:?}")
 }

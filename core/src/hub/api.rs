@@ -2,7 +2,9 @@
 
 use super::Hub;
 use super::agenda::Work;
+use super::gather::Caller;
 use super::gather::{Gather, ReplyBudget};
+use super::tickets::Asker;
 use super::walk::Walk;
 use crate::api::json::no_connection;
 use crate::api::{Command, Expiry, HistoryQuery, Info, Message, Position, Reply, Selection};
@@ -17,7 +19,7 @@ use crate::ids::{ClientId, Slot};
 use crate::input::CallId;
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{Caller, HomeRequest, Origin, PresenceQuery};
+use crate::link::{HomeRequest, PresenceQuery};
 use crate::names::{RoomName, UserId};
 use crate::policy::access::{self, Actor, Operation};
 use crate::protocol::centrifuge;
@@ -43,10 +45,13 @@ impl Hub {
             Command::Batch(commands) => return self.batch(caller, commands),
             Command::History { channel, query } => return self.call_history(caller, channel, query),
             Command::HistoryRemove { channel } => {
-                let from = Origin::Call(caller);
-                return self.requests.push_back(HomeRequest::RemoveHistory { from, room: channel });
+                let ticket = self.tickets.issue(Asker::Call(caller));
+                return self.requests.push_back(HomeRequest::RemoveHistory { ticket, room: channel });
             }
-            Command::Presence { channel } => return self.call_presence(caller, channel, PresenceQuery::Members),
+            Command::Presence { channel } => {
+                let most_bytes = self.config.limits.api_reply_bytes;
+                return self.call_presence(caller, channel, PresenceQuery::Members { most_bytes });
+            }
             Command::PresenceStats { channel } => return self.call_presence(caller, channel, PresenceQuery::Counts),
             Command::Send { client, data } => self.send(client, &data),
             Command::PublishAll { data } => {
@@ -131,22 +136,24 @@ impl Hub {
             let error = Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, &words);
             return self.resolve(caller, Err(error));
         }
-        let from = Origin::Call(caller);
-        self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key });
+        let ticket = self.tickets.issue(Asker::Call(caller));
+        self.requests.push_back(HomeRequest::Publish { ticket, room, draft, idempotency_key });
     }
 
     fn call_presence(&mut self, caller: Caller, room: RoomName, query: PresenceQuery) {
         if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::Presence) {
             return self.resolve(caller, Err(error));
         }
-        self.requests.push_back(HomeRequest::Presence { from: Origin::Call(caller), room, query });
+        let ticket = self.tickets.issue(Asker::Call(caller));
+        self.requests.push_back(HomeRequest::Presence { ticket, room, query });
     }
 
     fn call_history(&mut self, caller: Caller, room: RoomName, query: HistoryQuery) {
         if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::History) {
             return self.resolve(caller, Err(error));
         }
-        self.requests.push_back(HomeRequest::History { from: Origin::Call(caller), room, query });
+        let ticket = self.tickets.issue(Asker::Call(caller));
+        self.requests.push_back(HomeRequest::History { ticket, room, query });
     }
 
     /// Publishes to several rooms, which share one payload.

@@ -1,13 +1,13 @@
 //! The checks of a hub that cost as much as it holds.
 
 use super::agenda::Work;
+use super::gather::Caller;
 use super::{Hub, Owner};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::Reasons;
 use crate::connection::{Conn, Open, Phase};
 use crate::ids::Slot;
-use crate::link::Caller;
 use alloc::vec::Vec;
 
 impl Hub {

@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::agenda::Work;
+use super::tickets::Asker;
 use crate::close::CloseCause;
 use crate::connection::pending::{JoinLeave, PendingAuth, PendingConnect, PendingSubscribe};
 use crate::connection::{Protocol, Stage};
@@ -9,7 +10,8 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::{ConnId, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{HomeRequest, Origin, PresenceQuery};
+use crate::link::{HomeRequest, PresenceQuery, Ticket};
+use crate::names::RoomName;
 use crate::policy::access::{self, Operation};
 use crate::policy::capabilities::Rights;
 use crate::protocol::centrifuge::{self, ClientCommand, CommandName};
@@ -185,7 +187,9 @@ impl Hub {
             }
             CommandName::SubRefresh => self.sub_refresh(slot, id, params),
             CommandName::History => self.history(slot, id, params),
-            CommandName::Presence => self.presence(slot, id, PresenceQuery::Members, params),
+            CommandName::Presence => {
+                self.presence(slot, id, PresenceQuery::Members { most_bytes: self.config.limits.reply_bytes }, params)
+            }
             CommandName::PresenceStats => self.presence(slot, id, PresenceQuery::Counts, params),
             CommandName::Ping => {
                 self.enqueue_text(slot, &centrifuge::done(id, CommandName::Ping));
@@ -271,13 +275,19 @@ impl Hub {
         let publish: centrifuge::Publish<'_> = read(params)?;
         refuse_unsupported(publish.unsupported())?;
         let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
-        let from = self.asking(slot, id);
-        self.publish_from(slot, &publish.channel, data, from)?;
+        let conn = self.conns[slot].id;
+        self.publish_from(slot, &publish.channel, data, |_| Asker::Command { conn, id })?;
         Ok(())
     }
 
-    /// Publishes for a client, if it may.
-    pub(super) fn publish_from(&mut self, slot: Slot, room: &str, data: Json, from: Origin) -> Result<(), Error> {
+    /// Publishes for a client, if it may. `asker` is who is answered.
+    pub(super) fn publish_from(
+        &mut self,
+        slot: Slot,
+        room: &str,
+        data: Json,
+        asker: impl FnOnce(&RoomName) -> Asker,
+    ) -> Result<(), Error> {
         let room = self.room(room)?;
         self.permit(slot, &room, Operation::Publish)?;
         let max = self.config.policy(&room).publication_bytes;
@@ -294,7 +304,8 @@ impl Hub {
         self.check_publish_rate(slot)?;
         let info = self.conns[slot].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data, tags: None, info, skip_history: false, shared: false };
-        self.requests.push_back(HomeRequest::Publish { from, room, draft, idempotency_key: None });
+        let ticket = self.tickets.issue(asker(&room));
+        self.requests.push_back(HomeRequest::Publish { ticket, room, draft, idempotency_key: None });
         Ok(())
     }
 
@@ -302,9 +313,9 @@ impl Hub {
         let centrifuge::History { channel, query } = read(params)?;
         let room = self.room(&channel)?;
         self.permit(slot, &room, Operation::History)?;
-        let from = self.asking(slot, id);
         let query = query.query()?;
-        self.requests.push_back(HomeRequest::History { from, room, query });
+        let ticket = self.asking(slot, id);
+        self.requests.push_back(HomeRequest::History { ticket, room, query });
         Ok(())
     }
 
@@ -312,8 +323,8 @@ impl Hub {
         let centrifuge::InRoom { channel } = read(params)?;
         let room = self.room(&channel)?;
         self.permit(slot, &room, Operation::Presence)?;
-        let from = self.asking(slot, id);
-        self.requests.push_back(HomeRequest::Presence { from, room, query });
+        let ticket = self.asking(slot, id);
+        self.requests.push_back(HomeRequest::Presence { ticket, room, query });
         Ok(())
     }
 
@@ -323,8 +334,9 @@ impl Hub {
         checked.map_err(|wrong| wrong.error("data"))
     }
 
-    fn asking(&self, slot: Slot, id: u64) -> Origin {
-        Origin::Json { conn: self.conns[slot].id, id }
+    fn asking(&mut self, slot: Slot, id: u64) -> Ticket {
+        let conn = self.conns[slot].id;
+        self.tickets.issue(Asker::Command { conn, id })
     }
 }
 

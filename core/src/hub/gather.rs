@@ -2,8 +2,17 @@
 
 use crate::api::Reply;
 use crate::error::Error;
-use crate::link::Caller;
+use crate::input::CallId;
 use alloc::vec::Vec;
+
+/// The call of a backend that waits for an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller {
+    /// A call that makes one request.
+    Whole(CallId),
+    /// Part `at` of a call that makes several requests and gathers their answers under the number `gather`.
+    Part { gather: u64, at: usize },
+}
 
 /// A call whose parts are answered one by one.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ mod reply;
 mod session;
 mod shutdown;
 mod slow_consumers;
+mod tickets;
 mod turns;
 mod view;
 mod visit;
@@ -39,7 +40,7 @@ use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
 use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
-use crate::link::{Caller, HomeEvent, HomeRequest};
+use crate::link::{HomeEvent, HomeRequest};
 use crate::map::{Keys, Map};
 use crate::names::UserId;
 use crate::protocol::centrifuge::PresenceEvent;
@@ -52,7 +53,8 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use connections::Connections;
-use gather::Gather;
+use gather::{Caller, Gather};
+use tickets::Tickets;
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ pub(crate) struct Hub {
     slow: Vec<ConnId>,
     agenda: Agenda,
     budget: TurnBudget,
+    tickets: Tickets,
     gathers: Map<u64, Gather>,
     gathered: u64,
     addresses: Map<Address, AddressUse>,
@@ -130,6 +133,7 @@ impl Hub {
             slow: Vec::new(),
             agenda: Agenda::default(),
             budget: TurnBudget::default(),
+            tickets: Tickets::default(),
             gathers: Map::with_hasher(keys),
             gathered: 0,
             addresses: Map::with_hasher(keys),
@@ -203,11 +207,11 @@ impl Hub {
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),
-            HomeEvent::Published { from, room, position } => self.published(from, &room, position),
-            HomeEvent::History { from, room, result } => self.history_read(from, &room, result),
-            HomeEvent::Presence { from, members } => self.presence_read(from, members),
-            HomeEvent::PresenceStats { from, clients, users } => self.presence_counted(from, clients, users),
-            HomeEvent::HistoryRemoved { from } => self.history_removed(&from),
+            HomeEvent::Published { ticket, position } => self.published(ticket, position),
+            HomeEvent::History { ticket, result } => self.history_read(ticket, result),
+            HomeEvent::Presence { ticket, members } => self.presence_read(ticket, members),
+            HomeEvent::PresenceStats { ticket, clients, users } => self.presence_counted(ticket, clients, users),
+            HomeEvent::HistoryRemoved { ticket } => self.history_removed(ticket),
             HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Join),
             HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Leave),
             HomeEvent::AbsenceOver { user } => self.absence_over(user),

@@ -1,6 +1,7 @@
 //! Messages of connections of the `plain` protocol.
 
 use super::Hub;
+use super::tickets::Asker;
 use crate::admission::route::Plain;
 use crate::api::{HistoryQuery, Position};
 use crate::close::CloseCause;
@@ -11,7 +12,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::Slot;
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{HomeRequest, Origin};
+use crate::link::HomeRequest;
 use crate::names::RoomName;
 use crate::policy::access::{self, Operation};
 use crate::protocol::plain::{self, BadMessage, PlainMessage};
@@ -180,8 +181,9 @@ impl Hub {
     fn send_positions(&mut self, slot: Slot) {
         let conn = self.conns[slot].id;
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
-            let from = Origin::Plain { conn, id: None };
-            self.requests.push_back(HomeRequest::History { from, room: room.clone(), query: HistoryQuery::default() });
+            let room = room.clone();
+            let ticket = self.tickets.issue(Asker::PlainPosition { conn, room: room.clone() });
+            self.requests.push_back(HomeRequest::History { ticket, room, query: HistoryQuery::default() });
         }
     }
 
@@ -219,8 +221,9 @@ impl Hub {
                 return self.answer_plain(slot, id.as_deref(), &error);
             }
         };
-        let from = Origin::Plain { conn: conn.id, id: id.clone() };
-        if let Err(error) = self.publish_from(slot, &room, data, from) {
+        let (conn, asked) = (conn.id, id.clone());
+        let asker = |room: &RoomName| Asker::PlainPublish { conn, id: asked, room: room.clone() };
+        if let Err(error) = self.publish_from(slot, &room, data, asker) {
             self.answer_plain(slot, id.as_deref(), &error);
         }
     }

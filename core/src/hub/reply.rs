@@ -1,12 +1,12 @@
 //! The bounds of the answer to a backend's call.
 
 use super::Hub;
+use super::gather::Caller;
 use super::gather::{ReplyBudget, WRITE_BYTES};
 use crate::api::json::reply_bytes;
 use crate::api::{Command, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limit;
-use crate::link::Caller;
 use alloc::format;
 
 impl Hub {

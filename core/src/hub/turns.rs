@@ -6,10 +6,10 @@
 
 use super::Hub;
 use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, TurnBudget, VISITS_PER_TURN, Work};
+use super::gather::Caller;
 use crate::api::json::bad_room;
 use crate::connection::{Conn, Protocol};
 use crate::ids::{ConnId, Slot};
-use crate::link::Caller;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;

@@ -1,9 +1,9 @@
 //! Calls that look at every room or every connection: how far each has come, and what it has found.
 
+use super::gather::Caller;
 use crate::api::Page;
 use crate::glob::Glob;
 use crate::ids::ClientId;
-use crate::link::Caller;
 use crate::names::{RoomName, UserId};
 use alloc::collections::BTreeSet;
 use alloc::string::String;

@@ -1,10 +1,14 @@
-//! The messages between hubs and homes. Both directions are first in, first out.
+//! The messages between hubs and homes, and their contract:
+//!
+//! 1. Both directions are first in, first out.
+//! 2. After [`HomeEvent::Joined`] with a position, the next publication of that room is the one after it.
+//! 3. Each [`Ticket`] is completed exactly once, by the answer to the request that carries it.
+//! 4. A [`HomeRequest::Leave`] with an absent user is answered by exactly one [`HomeEvent::AbsenceOver`], when that ends.
+//! 5. Nothing of a client protocol crosses the link: a home knows rooms, members and publications.
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
-use crate::input::CallId;
-use crate::json::Json;
 use crate::names::{RoomName, UserId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::string::String;
@@ -24,14 +28,14 @@ pub(crate) enum HomeRequest {
     /// Replaces the user and the info of the member of this join. Not answered.
     Rename { room: RoomName, join: JoinId, member: Arc<ClientInfo> },
     /// Publishes a draft, at most once for each idempotency key. Answered by [`HomeEvent::Published`].
-    Publish { from: Origin, room: RoomName, draft: Draft, idempotency_key: Option<String> },
+    Publish { ticket: Ticket, room: RoomName, draft: Draft, idempotency_key: Option<String> },
     /// Reads the log. Answered by [`HomeEvent::History`].
-    History { from: Origin, room: RoomName, query: HistoryQuery },
+    History { ticket: Ticket, room: RoomName, query: HistoryQuery },
     /// Reads the members of the room, or only their number. Answered by [`HomeEvent::Presence`] or
     /// [`HomeEvent::PresenceStats`].
-    Presence { from: Origin, room: RoomName, query: PresenceQuery },
+    Presence { ticket: Ticket, room: RoomName, query: PresenceQuery },
     /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
-    RemoveHistory { from: Origin, room: RoomName },
+    RemoveHistory { ticket: Ticket, room: RoomName },
 }
 
 /// An event that the home tells a hub.
@@ -51,16 +55,16 @@ pub(crate) enum HomeEvent {
     /// A publication to be delivered to all members of the room.
     Publication { room: RoomName, publication: Arc<Publication> },
     /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
-    Published { from: Origin, room: RoomName, position: Option<LogPosition> },
+    Published { ticket: Ticket, position: Option<LogPosition> },
     /// A page of the log.
-    History { from: Origin, room: RoomName, result: Result<LogPage, Error> },
+    History { ticket: Ticket, result: Result<LogPage, Error> },
     /// The members of the room; `None` when their list exceeds the bound of the answer.
-    Presence { from: Origin, members: Option<Vec<Arc<ClientInfo>>> },
+    Presence { ticket: Ticket, members: Option<Vec<Arc<ClientInfo>>> },
     /// The number of connections in the room and the number of their users; all anonymous connections count as one
     /// user.
-    PresenceStats { from: Origin, clients: usize, users: usize },
+    PresenceStats { ticket: Ticket, clients: usize, users: usize },
     /// The retained publications were dropped.
-    HistoryRemoved { from: Origin },
+    HistoryRemoved { ticket: Ticket },
     /// A member joined the room.
     MemberJoined { room: RoomName, member: Arc<ClientInfo> },
     /// A member left the room.
@@ -73,33 +77,22 @@ pub(crate) enum HomeEvent {
     Vacated(RoomName),
 }
 
-/// The receiver of the home's answer.
-#[derive(Clone, Debug)]
-pub(crate) enum Origin {
-    /// A call of a backend.
-    Call(Caller),
-    /// A command with this id of a `json` client.
-    Json { conn: ConnId, id: u64 },
-    /// A message of a `plain` client; it is answered only when it had an `id`, which is any JSON text.
-    Plain { conn: ConnId, id: Option<Json> },
+/// Identifies a request among those whose answer has not come. It means something to the hub that has issued it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// The place among the hub's open requests.
+    pub at: u32,
+    /// The number of the request, which tells those at one place apart.
+    pub serial: u32,
 }
 
 /// A question about the members of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PresenceQuery {
-    /// All of them.
-    Members,
+    /// All of them, unless their list surely has more bytes than this.
+    Members { most_bytes: usize },
     /// How many they are. O(1).
     Counts,
-}
-
-/// The call of a backend that waits for an answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Caller {
-    /// A call that makes one request.
-    Whole(CallId),
-    /// Part `at` of a call that makes several requests and gathers their answers under the number `gather`.
-    Part { gather: u64, at: usize },
 }
 
 /// The number of an attempt to join. The number of an attempt that was given up matches no later one, so its late

@@ -125,6 +125,7 @@ goals! {
     UserLimit = "a user's oldest connection made room for a new one",
     UserRefused = "a user's new connection was refused because there are too many",
     TokenGave = "a later token put a connection into a room",
+    RoomOpenedByToken = "a later token let a plain connection into a room of its URL",
     TokenTookAway = "a later token took a connection out of a room",
     CapabilityUsed = "a capability of a token allowed what the room's rules alone did not",
     CapabilityLost = "a later token lacked the capability by which a connection was in a room",

@@ -31,6 +31,7 @@ use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
 use crate::names::RoomName;
 use crate::policy::capabilities::{Capabilities, Rights};
+use crate::publication::Replay;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -61,7 +62,16 @@ pub(crate) enum Protocol {
     /// Centrifuge JSON; `frame_pings` selects WebSocket Pings instead of the protocol's own.
     Json { frame_pings: bool },
     /// The `plain` protocol.
-    Plain(Box<Plain>),
+    Plain(Box<PlainOptions>),
+}
+
+/// The options of a `plain` connection.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainOptions {
+    /// The options from the URL.
+    pub url: Plain,
+    /// The rooms of the URL that it may not join, each with what is to be replayed when a later token permits it.
+    pub refused: Vec<(RoomName, Replay)>,
 }
 
 /// The phase of a connection.

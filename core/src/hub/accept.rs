@@ -4,12 +4,13 @@ use super::{Hub, Owner};
 use crate::admission::address::{Address, AddressUse};
 use crate::admission::route::Target;
 use crate::connection::deadlines::{Deadlines, Timer};
-use crate::connection::{Conn, Handshaking, Phase, Protocol};
+use crate::connection::{Conn, Handshaking, Phase, PlainOptions, Protocol};
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
 use crate::limits::{Limit, Rate};
 use crate::time::Deadline;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 impl Hub {
     /// Makes a connection of an upgrade request.
@@ -19,7 +20,7 @@ impl Hub {
             Target::Json { frame_pings } => (Protocol::Json { frame_pings }, None),
             Target::Plain(mut plain) => {
                 let token = plain.token.take();
-                (Protocol::Plain(Box::new(plain)), token)
+                (Protocol::Plain(Box::new(PlainOptions { url: plain, refused: Vec::new() })), token)
             }
         };
         let client = ClientId(request.client);

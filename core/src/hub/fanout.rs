@@ -181,8 +181,8 @@ impl<'a, F: Fn() -> String> SharedMessage<'a, F> {
 
     /// The frame that tells its place, for a connection that wants to know.
     fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
-        let (Some((room, position)), Protocol::Plain(url)) = (self.place, protocol) else { return None };
+        let (Some((room, position)), Protocol::Plain(options)) = (self.place, protocol) else { return None };
         let encode = || Frame::text(&plain::position(plain::MessageType::Position, room, position));
-        url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
+        options.url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
     }
 }

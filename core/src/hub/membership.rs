@@ -368,8 +368,8 @@ impl Hub {
 
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
     fn plain_joined(&mut self, slot: Slot, room: &RoomName, position: LogPosition, replay: &Replayed) {
-        let Protocol::Plain(url) = &self.conns[slot].protocol else { return };
-        let positions = url.positions;
+        let Protocol::Plain(options) = &self.conns[slot].protocol else { return };
+        let positions = options.url.positions;
         if replay.recovered == Some(false) {
             self.enqueue_text(slot, &plain::position(plain::MessageType::Gap, room, position));
         }

@@ -1,12 +1,14 @@
 //! The permissions of connections, as [`access`] decides them by the connection's standing in a room.
 
 use super::Hub;
+use crate::connection::Protocol;
 use crate::connection::pending::{JoinLeave, PendingSubscribe, Reasons};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::Slot;
-use crate::names::RoomName;
+use crate::names::{RoomName, UserId};
 use crate::policy::access::{self, Actor, Operation, Standing};
-use crate::policy::capabilities::Rights;
+use crate::policy::capabilities::{Capabilities, Rights};
+use crate::publication::Replay;
 use alloc::vec::Vec;
 
 impl Hub {
@@ -48,18 +50,77 @@ impl Hub {
         access::decide(&self.config, room, Actor::Client(standing), operation)
     }
 
+    /// Takes out the rooms of a `plain` URL that were refused so far and that a token of this user with these capabilities
+    /// permits, in the order of the URL. O(rooms of the URL).
+    pub(super) fn take_opened(
+        &mut self,
+        slot: Slot,
+        user: &UserId,
+        capabilities: &Capabilities,
+    ) -> Vec<(RoomName, Replay)> {
+        let Protocol::Plain(options) = &mut self.conns[slot].protocol else { return Vec::new() };
+        let refused = core::mem::take(&mut options.refused);
+        let is_permitted = |(room, _): &(RoomName, Replay)| self.is_opened_by(room, user, capabilities);
+        let (mut opened, refused): (Vec<_>, Vec<_>) = refused.into_iter().partition(is_permitted);
+        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
+            opened.sort_by_key(|(room, _)| options.url.rooms.iter().position(|named| named == room));
+            options.refused = refused;
+        }
+        opened
+    }
+
+    /// Returns the number of rooms that a new connection with such a token is in from the start.
+    pub(super) fn count_first_rooms(
+        &self,
+        slot: Slot,
+        user: &UserId,
+        channels: &[RoomName],
+        capabilities: &Capabilities,
+    ) -> usize {
+        let of_token = channels.len() + usize::from(!user.is_anonymous());
+        let Protocol::Plain(options) = &self.conns[slot].protocol else { return of_token };
+        let named = options.url.rooms.iter().filter(|room| !channels.contains(room));
+        of_token + named.filter(|room| self.is_opened_by(room, user, capabilities)).count()
+    }
+
+    /// Returns `true` when a token of this user with these capabilities permits to join a room.
+    fn is_opened_by(&self, room: &RoomName, user: &UserId, capabilities: &Capabilities) -> bool {
+        let standing = Standing {
+            is_member: &|| false,
+            is_user: &|| !user.is_anonymous(),
+            granted: &|| capabilities.granted(room),
+        };
+        access::decide(&self.config, room, Actor::Client(standing), Operation::Subscribe).is_ok()
+    }
+
     /// Ends the subscriptions and the presence events of a connection that a later token does not allow any more, because
     /// it lacks the capability that did. A membership that a backend or the token itself wants as well stays. O(rooms of
     /// the connection).
     pub(super) fn end_forbidden_subscriptions(&mut self, slot: Slot) {
         let of_client = self.registry.with_reason(slot, Reasons::CLIENT);
-        let is_forbidden = |room: &&RoomName| self.permit(slot, room, Operation::Subscribe).is_err();
-        let forbidden: Vec<RoomName> = of_client.map(|(room, _)| room).filter(is_forbidden).cloned().collect();
-        for room in &forbidden {
-            self.withdraw_reason(slot, room, Reasons::CLIENT, UnsubscribeReason::SERVER);
+        let refusal = |(room, _): (&RoomName, Reasons)| {
+            let error = self.permit(slot, room, Operation::Subscribe).err()?;
+            Some((room.clone(), error))
+        };
+        let forbidden: Vec<(RoomName, Error)> = of_client.filter_map(refusal).collect();
+        for (room, error) in forbidden {
+            self.withdraw_reason(slot, &room, Reasons::CLIENT, UnsubscribeReason::SERVER);
+            self.forbid_url_room(slot, room, &error);
         }
         let rooms: Vec<RoomName> = self.registry.membership_states(slot).map(|(room, _)| room.clone()).collect();
         rooms.iter().for_each(|room| self.end_forbidden_watch(slot, room));
+    }
+
+    /// Keeps a room of a `plain` URL for a later token, and tells the client if it has left the room: no other message of
+    /// the protocol would.
+    fn forbid_url_room(&mut self, slot: Slot, room: RoomName, error: &Error) {
+        let Protocol::Plain(_) = self.conns[slot].protocol else { return };
+        if !self.registry.has_membership(slot, &room) {
+            self.refuse_url_room(slot, &room, error);
+        }
+        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
+            options.refused.push((room, Replay::None));
+        }
     }
 
     /// Ends the presence events of a connection in a room where its tokens do not grant them any more.

@@ -121,11 +121,11 @@ impl Hub {
         self.enter_plain(slot, rooms);
     }
 
-    /// Greets a client, and refuses the rooms of its URL that it may not join. Returns those that it is to enter, with those
+    /// Greets a client, and refuses the rooms of its URL that it may not join, until a later token permits it. Returns those that it is to enter, with those
     /// that come with the user; `None` for a connection that was closed.
     fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<FirstRooms> {
-        let Protocol::Plain(url) = self.conns[slot].protocol.clone() else { return None };
-        let Plain { rooms: named, greeting, since, history, .. } = *url;
+        let Protocol::Plain(options) = self.conns[slot].protocol.clone() else { return None };
+        let Plain { rooms: named, greeting, since, history, .. } = options.url;
         let authenticated = identity.is_some();
         let mut rooms = Vec::new();
         if let Some(identity) = identity {
@@ -139,20 +139,33 @@ impl Hub {
         let mut replays: Vec<(RoomName, Replay)> =
             since.into_iter().map(|(room, since)| (room, after(since))).collect();
         replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
+        let mut refused = Vec::new();
         for room in named {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
             match (self.permit(slot, &room, Operation::Subscribe), placed) {
                 (Ok(()), Some((_, wanted))) => *wanted = wanted.union(Reasons::CLIENT),
                 (Ok(()), None) => rooms.push((room, Reasons::CLIENT)),
-                (Err(_), Some(_)) => {}
+                // What is to be replayed there is replayed now.
+                (Err(_), Some(_)) => refused.push((room, Replay::None)),
                 (Err(error), None) => {
-                    let message = format!("{} ({room})", error.message);
-                    self.answer_plain(slot, None, &Error::new(error.code, message));
+                    self.refuse_url_room(slot, &room, &error);
+                    let wanted = replays.iter().find(|(name, _)| *name == room);
+                    let replay = wanted.map_or(Replay::None, |(_, replay)| replay.clone());
+                    refused.push((room, replay));
                 }
             }
         }
+        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
+            options.refused = refused;
+        }
         let connect = PendingConnect { replays, ..PendingConnect::default() };
         self.admit_rooms(slot, &rooms).then_some((connect, rooms))
+    }
+
+    /// Tells a client that it is not in a room of its URL, and why.
+    pub(super) fn refuse_url_room(&mut self, slot: Slot, room: &RoomName, error: &Error) {
+        let message = format!("{} ({room})", error.message);
+        self.answer_plain(slot, None, &Error::new(error.code, message));
     }
 
     /// Enters the rooms of a client that was greeted. All else that it is told on connecting is in its outbox by now: how
@@ -201,8 +214,8 @@ impl Hub {
             return self.answer_plain(slot, id, &Error::limit(ErrorCode::BadRequest, limit, &words));
         }
         let conn = &mut self.conns[slot];
-        let Protocol::Plain(url) = &conn.protocol else { return };
-        let answer = plain::subscribed(&url.subscribed, &events, self.now.unix_ms);
+        let Protocol::Plain(options) = &conn.protocol else { return };
+        let answer = plain::subscribed(&options.url.subscribed, &events, self.now.unix_ms);
         if let Some(open) = conn.open_mut() {
             open.events = events;
         }
@@ -211,8 +224,8 @@ impl Hub {
 
     fn plain_publish(&mut self, slot: Slot, room: Option<String>, data: Json, id: Option<Json>) {
         let conn = &self.conns[slot];
-        let Protocol::Plain(url) = &conn.protocol else { return };
-        let room = match (room, url.rooms.as_slice()) {
+        let Protocol::Plain(options) = &conn.protocol else { return };
+        let room = match (room, options.url.rooms.as_slice()) {
             (Some(room), _) => room,
             (None, [only]) => String::from(only.as_str()),
             (None, _) => {
@@ -230,8 +243,8 @@ impl Hub {
 
     /// The replay that a plain connection wants of a room that a later token puts it into.
     pub(super) fn wanted_of(&self, slot: Slot, room: &RoomName) -> Replay {
-        let Protocol::Plain(url) = &self.conns[slot].protocol else { return Replay::None };
-        let since = url.since.iter().find(|(name, _)| name == room && name.is_reserved());
+        let Protocol::Plain(options) = &self.conns[slot].protocol else { return Replay::None };
+        let since = options.url.since.iter().find(|(name, _)| name == room && name.is_reserved());
         since.map_or(Replay::None, |(_, since)| after(since.clone()))
     }
 

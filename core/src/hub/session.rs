@@ -35,15 +35,29 @@ struct RoomChanges {
 }
 
 impl RoomChanges {
-    /// After a token with these `channels`, for a user that the connection does not have yet if there is one.
-    fn after(open: &Open, registry: &Registry, slot: Slot, channels: &[RoomName], user: Option<&UserId>) -> Self {
+    /// After a token with these `channels`, for a user that the connection does not have yet if there is one. `opened` are
+    /// the rooms of its URL that it may join only now.
+    fn after(
+        open: &Open,
+        registry: &Registry,
+        slot: Slot,
+        channels: &[RoomName],
+        user: Option<&UserId>,
+        opened: &[(RoomName, Replay)],
+    ) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.difference(Reasons::TOKEN).is_none()).count();
         let is_new = |room: &&RoomName| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
         let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));
-        let new: Vec<(RoomName, Reasons)> = granted.chain(personal).collect();
+        let mut new: Vec<(RoomName, Reasons)> = granted.chain(personal).collect();
+        for (room, _) in opened.iter().filter(|(room, _)| !registry.has_membership(slot, room)) {
+            match new.iter_mut().find(|(name, _)| name == room) {
+                Some((_, wanted)) => *wanted = wanted.union(Reasons::CLIENT),
+                None => new.push((room.clone(), Reasons::CLIENT)),
+            }
+        }
         let count = registry.membership_count(slot) - left + new.len();
         Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
     }
@@ -145,15 +159,19 @@ impl Hub {
     ///
     /// The user must be the one that the connection has, or it must have none.
     pub(super) fn renew(&mut self, slot: Slot, identity: Identity, answer: &str) {
-        let Some(open) = self.conns[slot].open() else { return };
         let Identity { user, info, channels, capabilities, until, .. } = identity;
+        let opened = self.take_opened(slot, &user, &capabilities);
+        for (room, _) in &opened {
+            self.registry.add_reason(slot, room, Reasons::CLIENT);
+        }
+        let Some(open) = self.conns[slot].open() else { return };
         let is_new = open.info.user != user;
-        let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user));
+        let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user), &opened);
         let most = self.config.limits.rooms_per_connection;
         if changes.count > most {
-            // Where it is what the client has joined that is too much, a new connection has place for what the token names.
-            let of_token = channels.len() + usize::from(!user.is_anonymous());
-            let cause = if of_token > most { CloseCause::Rooms } else { CloseCause::Overloaded };
+            // Where it is what the client has joined that is too much, a new connection has place for what it begins with.
+            let first = self.count_first_rooms(slot, &user, &channels, &capabilities);
+            let cause = if first > most { CloseCause::Rooms } else { CloseCause::Overloaded };
             return self.close_over(slot, Limit::RoomsPerConnection, cause);
         }
         if is_new && !self.admit_user(slot, &user) {
@@ -176,9 +194,16 @@ impl Hub {
         }
         self.end_forbidden_subscriptions(slot);
         self.rename(slot, user.clone(), info);
-        for (room, reason) in &changes.new {
-            let replay = self.wanted_of(slot, room);
-            self.server_join(slot, room, JoinReason::ServerSide(*reason), replay);
+        let with_replay = |(room, reasons): (RoomName, Reasons)| {
+            let of_url = opened.iter().find(|(name, _)| *name == room).map(|(_, replay)| replay.clone());
+            let replay = of_url.unwrap_or_else(|| self.wanted_of(slot, &room));
+            (room, reasons, replay)
+        };
+        let mut new: Vec<(RoomName, Reasons, Replay)> = changes.new.into_iter().map(with_replay).collect();
+        // Those of which nothing is to be replayed wait for nothing.
+        new.sort_by_key(|(.., replay)| *replay != Replay::None);
+        for (room, reasons, replay) in new {
+            self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
         }
         self.close_oldest_of(&user);
     }

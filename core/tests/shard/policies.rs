@@ -109,6 +109,78 @@ fn capabilities_permit_what_a_token_has_to_grant() {
     assert_eq!(code(&mut world, conn, subscribe("off:a")), 103, "nobody means that no token grants it");
 }
 
+/// The rooms that a connection is in.
+fn rooms(world: &mut World, conn: parlor_core::ConnId) -> Vec<String> {
+    let list = world.api("channels", "{}")["result"]["channels"].as_object().cloned().unwrap_or_default();
+    let client = world.shard.snapshot().conns.iter().find(|view| view.id == conn).expect("it is there").client;
+    let is_in = |world: &mut World, room: &String| {
+        let present = world.api("presence", &json!({ "channel": room }).to_string());
+        present["result"]["presence"].get(client.to_string()).is_some()
+    };
+    list.into_iter().map(|(room, _)| room).filter(|room| is_in(world, room)).collect()
+}
+
+/// Shows a later token of a plain client that proves this. Returns the frames that follow.
+fn auth(world: &mut World, conn: parlor_core::ConnId, claims: Claims) -> Vec<Value> {
+    world.say(conn, r#"{"type":"auth","token":"t"}"#);
+    world.prove(claims);
+    world.read_json(conn)
+}
+
+#[test]
+fn a_plain_connection_joins_the_rooms_of_its_url_when_a_token_permits_it() {
+    let mut world = namespaced();
+    world.api("publish", r#"{"channel":"token:a","data":"before"}"#);
+    let conn = world.open("/ws?room=token:a&room=open:a&room=token:b&history=5");
+    let refused = world.read_json(conn);
+    let codes: Vec<&Value> =
+        refused.iter().filter(|frame| frame["type"] == "error").map(|frame| &frame["code"]).collect();
+    assert_eq!(codes, [103, 103], "{refused:?}");
+    assert_eq!(rooms(&mut world, conn), ["open:a"]);
+    let caps = vec![capability(&["token:a"], None, &["sub"])];
+    let frames = auth(&mut world, conn, Claims { caps, ..claims("ada") });
+    assert_eq!(rooms(&mut world, conn), ["#ada", "open:a", "token:a"]);
+    assert_eq!(frames.last(), Some(&json!("before")), "the history that its URL wants");
+    let frames = auth(&mut world, conn, claims("ada"));
+    assert_eq!(rooms(&mut world, conn), ["#ada", "open:a"]);
+    let error = &frames[1];
+    assert_eq!((frames.len(), &error["type"], &error["code"]), (2, &json!("error"), &json!(103)), "{frames:?}");
+    assert!(error["message"].as_str().is_some_and(|words| words.ends_with("(token:a)")), "{error}");
+    let caps = vec![capability(&["token:*"], Some("wildcard"), &["sub"])];
+    let frames = auth(&mut world, conn, Claims { caps: caps.clone(), ..claims("ada") });
+    assert_eq!(rooms(&mut world, conn), ["#ada", "open:a", "token:a", "token:b"]);
+    assert_eq!(frames.len(), 1, "nothing is replayed twice: {frames:?}");
+    world.api("unsubscribe", r#"{"channel":"token:b","user":"ada"}"#);
+    auth(&mut world, conn, Claims { caps, ..claims("ada") });
+    assert_eq!(rooms(&mut world, conn), ["#ada", "open:a", "token:a"], "a backend has taken it out");
+}
+
+#[test]
+fn a_room_of_a_url_stays_when_a_capability_replaces_the_token_that_put_it_there() {
+    let mut world = namespaced();
+    let conn = world.open("/ws/token:a");
+    world.read(conn);
+    auth(&mut world, conn, Claims { channels: vec!["token:a".into()], ..claims("ada") });
+    let events = world.events.len();
+    auth(&mut world, conn, Claims { caps: vec![capability(&["token:a"], None, &["sub"])], ..claims("ada") });
+    assert_eq!(rooms(&mut world, conn), ["#ada", "token:a"]);
+    assert_eq!(world.events.len(), events, "it has not left meanwhile");
+}
+
+#[test]
+fn a_plain_connection_is_closed_for_good_when_a_token_opens_too_many_rooms_of_its_url() {
+    let mut world = namespaced();
+    let most = world.shard.config().limits.rooms_per_connection;
+    let named: Vec<String> = (0..most).map(|number| format!("room=token:{number}")).collect();
+    let conn = world.open(&format!("/ws?{}", named.join("&")));
+    world.read(conn);
+    let caps = vec![capability(&["token:*"], Some("wildcard"), &["sub"])];
+    world.say(conn, r#"{"type":"auth","token":"t"}"#);
+    world.prove(Claims { caps, ..claims("ada") });
+    let code = world.read_close(conn).map(|(code, _)| code);
+    assert_eq!(code, Some(3505), "a new connection would have no place either");
+}
+
 #[test]
 fn a_room_token_grants_what_it_allows() {
     let mut world = namespaced();

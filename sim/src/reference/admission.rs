@@ -91,6 +91,7 @@ impl ReferenceModel {
             info: None,
             known: 0,
             granted: Vec::new(),
+            kept_out: Vec::new(),
             caps: Vec::new(),
             filter: Vec::new(),
             ask: TokenPurpose::Identity,

@@ -38,6 +38,8 @@ pub(crate) struct ExpectedConnection {
     pub(super) known: u64,
     /// The rooms that its token names.
     pub granted: Vec<usize>,
+    /// The rooms of its URL that it may not join, each with what it wants of that once a later token lets it in.
+    pub kept_out: Vec<(usize, RecoverFrom)>,
     /// The rights that its token grants.
     pub caps: Vec<TokenCapability>,
     pub filter: Vec<&'static str>,
@@ -160,6 +162,7 @@ impl ExpectedConnection {
         self.wants.clear();
         self.ask = TokenPurpose::Identity;
         self.granted.clear();
+        self.kept_out.clear();
         (self.ready, self.asked, self.user, self.info) = (false, false, None, None);
     }
 }

@@ -4,6 +4,7 @@ use super::arrival::TokenOutcome;
 use super::membership::MembershipReason;
 use super::model::ReferenceModel;
 use crate::goals::Goal;
+use crate::world::history_request::RecoverFrom;
 use crate::world::rules::{self, Right};
 
 impl ReferenceModel {
@@ -61,6 +62,19 @@ impl ReferenceModel {
         self.rules[room].may(rules::SUBSCRIBE, by_caps, false, token.user.is_some())
     }
 
+    /// Takes out the rooms of a client's URL that were refused so far and into which this token lets it, in the order of the
+    /// URL.
+    pub(super) fn take_opened(&mut self, client: usize, token: &TokenOutcome) -> Vec<(usize, RecoverFrom)> {
+        let conn = self.conns[client].as_mut().expect("it is there");
+        let named = conn.entry.rooms.clone();
+        let kept_out = std::mem::take(&mut conn.kept_out);
+        let (mut opened, kept_out): (Vec<_>, Vec<_>) =
+            kept_out.into_iter().partition(|(room, _)| self.lets_in(token, *room));
+        opened.sort_by_key(|(room, _)| named.iter().position(|of_url| of_url == room));
+        self.conns[client].as_mut().expect("it is there").kept_out = kept_out;
+        opened
+    }
+
     /// Tells a connection no more who comes and goes, where its tokens do not grant it any more.
     pub(super) fn end_forbidden_watch(&mut self, client: usize, room: usize) {
         let Some(membership) = self.memberships.get(&(room, client)).filter(|membership| membership.watches) else {
@@ -85,6 +99,11 @@ impl ReferenceModel {
             let has_token = self.membership(client, room).is_some_and(|membership| membership.granted.is_some());
             let may_stay = self.has_right_as(client, room, rules::SUBSCRIBE, has_token, token.user.is_some());
             let loses = wanted.contains(&MembershipReason::Client) && !may_stay;
+            let is_json = self.is_json(client);
+            if loses && !is_json {
+                // It is let in again by a token that allows it.
+                self.conns[client].as_mut().expect("it is there").kept_out.push((room, RecoverFrom::Nothing));
+            }
             if loses && wanted.len() > 1 {
                 self.reasons_mut(client, room).expect("it is in it").remove(&MembershipReason::Client);
             }
@@ -94,10 +113,13 @@ impl ReferenceModel {
             }
             self.goals.reach(Goal::CapabilityLost);
             self.leave(client, room);
-            if self.is_json(client) {
-                let push = self.unsubscribe_push(room, 2000, "server unsubscribe");
-                fits = fits && self.enqueue(client, push);
-            }
+            let told = if is_json {
+                self.unsubscribe_push(room, 2000, "server unsubscribe")
+            } else {
+                self.count_error(client);
+                self.plain_error(None, 103)
+            };
+            fits = fits && self.enqueue(client, told);
         }
         fits
     }

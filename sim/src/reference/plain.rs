@@ -33,6 +33,11 @@ impl ReferenceModel {
         let asked = named.iter().copied().filter(|room| !rooms.contains(room));
         let (allowed, refused): (Vec<usize>, Vec<usize>) = asked.partition(|room| self.lets_in(token, *room));
         rooms.extend(allowed);
+        // What it wants of a room where its token puts it comes at once.
+        let placed = named.iter().copied().filter(|room| self.placed(token).contains(room));
+        let mut kept_out: Vec<(usize, RecoverFrom)> =
+            placed.filter(|room| !self.lets_in(token, *room)).map(|room| (room, RecoverFrom::Nothing)).collect();
+        kept_out.extend(refused.iter().map(|room| (*room, self.entering(client, token, *room).want)));
         if self.refuses_user(client, token) {
             return;
         }
@@ -63,6 +68,7 @@ impl ReferenceModel {
             return self.displace(displaced);
         }
         self.identify(client, token);
+        self.conn(client).expect("it is open").kept_out = kept_out;
         self.put_into_all(client, rooms, displaced);
     }
 
@@ -186,7 +192,7 @@ impl ReferenceModel {
         }
     }
 
-    fn plain_error(&self, id: Option<u64>, code: u16) -> ExpectedFrame {
+    pub(super) fn plain_error(&self, id: Option<u64>, code: u16) -> ExpectedFrame {
         let mut error = json!({ "type": "error", "message": WORDS, "timestamp": self.timestamp(), "code": code });
         if let Some(id) = id {
             error["id"] = id.into();

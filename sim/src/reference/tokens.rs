@@ -100,6 +100,12 @@ impl ReferenceModel {
 
     /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
     pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: ExpectedFrame) {
+        let opened = self.take_opened(client, token);
+        for (room, _) in &opened {
+            if let Some(reasons) = self.reasons_mut(client, *room) {
+                reasons.insert(MembershipReason::Client);
+            }
+        }
         let conn = self.conns[client].as_ref().expect("it has asked");
         let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
@@ -113,11 +119,15 @@ impl ReferenceModel {
         let given: Vec<usize> =
             token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
         let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
-        let count = self.membership_count(client) - gone.len() + given.len() + usize::from(own.is_some());
+        let is_only_opened = |room: &usize| !is_in(room) && !given.contains(room);
+        let only_opened = opened.iter().filter(|(room, _)| is_only_opened(room)).count();
+        let count = self.membership_count(client) - gone.len() + given.len() + usize::from(own.is_some()) + only_opened;
         if token.crowded || count > self.config.limits.rooms_per_connection {
+            let of_url = conn.entry.rooms.iter().filter(|room| !token.channels.contains(room));
+            let of_url = of_url.filter(|room| self.lets_in(token, **room)).count();
+            let first = token.channels.len() + usize::from(token.user.is_some()) + of_url;
+            let is_final = token.crowded || first > self.config.limits.rooms_per_connection;
             self.hit(Limit::RoomsPerConnection);
-            let of_token = token.channels.len() + usize::from(token.user.is_some());
-            let is_final = token.crowded || of_token > self.config.limits.rooms_per_connection;
             return self.close(client, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
         }
         if is_new && self.refuses_user(client, token) {
@@ -141,8 +151,16 @@ impl ReferenceModel {
         if !fits {
             self.close(client, CloseCause::Slow);
         }
-        self.enter_given_rooms(client, &given, own, &info);
-        self.displace(displaced);
+        let new = self.new_rooms(client, &given, own, &opened);
+        if self.is_open(client) {
+            self.put_into_all(client, new, displaced);
+        } else {
+            // A slow consumer is not put into a room of which it wants more than what is new.
+            let at_once = new.iter().filter(|joined| joined.want == RecoverFrom::Nothing);
+            let at_once: Vec<usize> = at_once.map(|joined| joined.room).collect();
+            self.join_all_in_vain(&info, client, &at_once);
+            self.displace(displaced);
+        }
     }
 
     /// Takes a connection out of the rooms that a later token names no more, but for those where it is for another reason too.
@@ -163,29 +181,43 @@ impl ReferenceModel {
         fits
     }
 
-    /// Puts a connection into the rooms that a later token adds, and into the room of a user that it adds.
-    fn enter_given_rooms(&mut self, client: usize, given: &[usize], own: Option<usize>, info: &Value) {
-        let new: Vec<(usize, MembershipReason)> = given
-            .iter()
-            .map(|room| (*room, MembershipReason::Token))
-            .chain(own.map(|room| (room, MembershipReason::Own)))
-            .collect();
-        for (room, reason) in new {
+    /// The rooms that a later token adds, of which one may be the room of a user that it adds, and those of the client's URL
+    /// into which only this token lets it.
+    fn new_rooms(
+        &mut self,
+        client: usize,
+        given: &[usize],
+        own: Option<usize>,
+        opened: &[(usize, RecoverFrom)],
+    ) -> Vec<ExpectedJoin> {
+        let reasons = given.iter().map(|room| (*room, MembershipReason::Token));
+        let reasons: Vec<_> = reasons.chain(own.map(|room| (room, MembershipReason::Own))).collect();
+        let mut new: Vec<ExpectedJoin> = Vec::new();
+        for (room, reason) in reasons {
             let want =
                 if reason == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
-            if !self.is_open(client) {
-                // A slow consumer is not put into a room of which it wants more than what is new.
-                if want == RecoverFrom::Nothing {
-                    self.join_in_vain(info, client, room);
-                }
-                continue;
-            }
             if reason == MembershipReason::Token {
                 self.goals.reach(Goal::TokenGave);
             }
-            self.goals.reach(Goal::PutIn);
-            self.put_into(client, ExpectedJoin { room, want, membership: ExpectedMembership::because(reason) });
+            new.push(ExpectedJoin { room, want, membership: ExpectedMembership::because(reason) });
         }
+        for (room, want) in opened {
+            if self.membership(client, *room).is_some() {
+                continue;
+            }
+            self.goals.reach(Goal::RoomOpenedByToken);
+            if let Some(joined) = new.iter_mut().find(|joined| joined.room == *room) {
+                joined.want = want.clone();
+                joined.membership.wanted.insert(MembershipReason::Client);
+                continue;
+            }
+            let membership = ExpectedMembership::because(MembershipReason::Client);
+            new.push(ExpectedJoin { room: *room, want: want.clone(), membership });
+        }
+        if !new.is_empty() {
+            self.goals.reach(Goal::PutIn);
+        }
+        new
     }
 
     /// Announces the user of a connection that had none before to its rooms; other changes are not announced.

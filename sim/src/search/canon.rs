@@ -107,6 +107,10 @@ impl<S: Subject> Reader<'_, S> {
             self.want(&entering.want, &mut out);
         }
         out.extend(conn.granted.iter().map(|room| u8::try_from(*room).expect("a few rooms")));
+        for (room, want) in &conn.kept_out {
+            out.extend([0xFC, u8::try_from(*room).expect("a few rooms")]);
+            self.want(want, &mut out);
+        }
         out.extend([0xFB, u8::from(conn.info.is_some()), self.reference.age_among_equals(client)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");

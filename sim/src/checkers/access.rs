@@ -1,5 +1,5 @@
-//! Who may do what, as the README has it, judged on answers: what is done for a client is allowed, and what is refused for
-//! a lack of permission is not. A client reads its answers in the order in which the server gave them, so that at each it
+//! Who may do what, as the README has it, judged on answers and on presence events: what is done for a client, or told to
+//! it, is allowed, and what is refused for a lack of permission is not. A client reads its answers in the order in which the server gave them, so that at each it
 //! knows which rooms it was in.
 
 use super::shown::ShownToken;
@@ -11,6 +11,7 @@ use crate::world::names::prefix;
 use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, Right, SUBSCRIBE};
 use crate::world::setup::Setup;
 use parlor_core::{CapabilityClaim, Claims, Input, Now};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Permission denied.
@@ -78,6 +79,19 @@ impl Access {
             !seen.caps.is_empty() && seen.caps.iter().all(in_caps)
         };
         self.setup.rules(prefix(room)).may(right, by_room && benefit || by_caps, is_member, is_user)
+    }
+
+    /// A client that is told who joins or leaves a room may know it when it reads that: a push that was sent before a later
+    /// token counted comes before the answer to that token.
+    fn told(&self, client: usize, push: &Value) -> Result<(), Failure> {
+        let is_event = push["join"].is_object() || push["leave"].is_object();
+        let (Some(room), Some(seen)) = (push["channel"].as_str(), self.clients.get(&client)) else { return Ok(()) };
+        let is_told = || self.setup.rules(prefix(room)).join_leave;
+        if !is_event || is_told() && self.has_right(seen, room, PRESENCE, true, true) {
+            return Ok(());
+        }
+        let expected = format_args!("client {client} not to be told who joins and leaves {room:?}");
+        Err(Failure::new(Guarantee::P1, expected, push.to_string()))
     }
 
     /// Whether it has shown a token that counts for this: for a room, or for the connection.
@@ -153,6 +167,7 @@ impl Checker for Access {
                 self.clients.insert(client, seen);
             }
             Observed::Turn(turn) => self.turned(*now, &turn),
+            Observed::Read { client, text, .. } => return self.told(client, &text["push"]),
             Observed::Entered { client, room, .. } => {
                 self.clients.entry(client).or_default().rooms.insert(room.into());
             }

@@ -15,6 +15,10 @@ fn everything_in(channels: Vec<String>) -> CapabilityClaim {
 const ANOTHERS_ROOM: &str = "setup conns=1 rooms=1 users=1
 accept 0 json 0; upgrade 0; connect 0 token; decide 0 capable-of-all 0; say 0 publish-to-another; flush";
 
+const EVENTS_AFTER_A_RIGHT: &str = "setup conns=2 rooms=1 users=1 allow_presence=0 judges=access
+accept 0 json 0; upgrade 0; connect 0 token; decide 0 capable-of-all 0; watch 0 0; refresh 0; decide 0 good 0; flush
+accept 1 json 0; upgrade 1; connect 1 nothing; join 1 0; flush";
+
 defects! {
     a_rule_of_another_namespace: OtherNamespace breaks P1 | G5 | G2 | G8 within 100 seeds {
         fn configure(&self, config: &mut Config) {
@@ -28,6 +32,15 @@ defects! {
         fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             if let Some(rooms) = rooms_at_renewal(shard, &input) {
                 retell(&mut input, |claims| claims.caps.push(everything_in(rooms)));
+            }
+            shard.handle(now, input).collect()
+        }
+    }
+    a_watch_that_outlives_its_right: OutlivingWatch breaks P1 by EVENTS_AFTER_A_RIGHT {
+        fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
+            if let Some(channels) = rooms_at_renewal(shard, &input) {
+                let presence = CapabilityClaim { channels, matching: None, allow: vec![PRESENCE.into()] };
+                retell(&mut input, |claims| claims.caps.push(presence));
             }
             shard.handle(now, input).collect()
         }

@@ -22,32 +22,36 @@ impl Glob {
     /// Returns whether a name matches, and the number of characters compared: at most the product of both lengths.
     #[must_use]
     pub fn matches(&self, name: &str) -> (bool, usize) {
-        let pattern = self.0.as_str();
-        let (mut p, mut n) = (0, 0);
-        // The positions to continue from when the last `*` has to stand for one more character.
-        let mut retry = None;
-        let mut compared = 0;
-        while let Some(c) = name[n..].chars().next() {
-            compared += 1;
-            match pattern[p..].chars().next() {
-                Some('*') => {
-                    p += 1;
-                    retry = Some((p, n));
-                }
-                Some(wanted) if wanted == '?' || wanted == c => {
-                    p += wanted.len_utf8();
-                    n += c.len_utf8();
-                }
-                _ => {
-                    let Some((after, from)) = retry else { return (false, compared) };
-                    let next = from + name[from..].chars().next().map_or(0, char::len_utf8);
-                    (p, n) = (after, next);
-                    retry = Some((after, next));
-                }
+        matches(&self.0, name)
+    }
+}
+
+/// Returns whether a name matches a pattern, as [`Glob::matches`].
+pub(crate) fn matches(pattern: &str, name: &str) -> (bool, usize) {
+    let (mut p, mut n) = (0, 0);
+    // The positions to continue from when the last `*` has to stand for one more character.
+    let mut retry = None;
+    let mut compared = 0;
+    while let Some(c) = name[n..].chars().next() {
+        compared += 1;
+        match pattern[p..].chars().next() {
+            Some('*') => {
+                p += 1;
+                retry = Some((p, n));
+            }
+            Some(wanted) if wanted == '?' || wanted == c => {
+                p += wanted.len_utf8();
+                n += c.len_utf8();
+            }
+            _ => {
+                let Some((after, from)) = retry else { return (false, compared) };
+                let next = from + name[from..].chars().next().map_or(0, char::len_utf8);
+                (p, n) = (after, next);
+                retry = Some((after, next));
             }
         }
-        (pattern[p..].chars().all(|c| c == '*'), compared)
     }
+    (pattern[p..].chars().all(|c| c == '*'), compared)
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ goals! {
     TokenTookAway = "a later token took a connection out of a room",
     CapabilityUsed = "a capability of a token allowed what the room's rules alone did not",
     CapabilityLost = "a later token lacked the capability by which a connection was in a room",
+    TokenTooCapable = "a token named more in its capabilities than it may",
     TokenTooWordy = "a token said too much of its user",
     StayedForOthers = "a room's token ended, and its bearer stayed for another reason",
     JoinRate = "a client was refused one more room for coming too fast",

@@ -398,6 +398,10 @@ limits! {
         because "a frame holds what a connection's token says of a publisher and what the room's says, beside the publication";
     simulated 512;
 
+    /// Bytes of all names and patterns of rooms in the `caps` of a token, with which rooms are compared; 0 for none.
+    caps_bytes CapsBytes: Bytes = 4 << 10, "close 3500; a room's token: error 103";
+    simulated in 10 percent [0, 4];
+
     /// Bytes of one frame to a client, header included.
     frame_bytes FrameBytes: Bytes = 512 << 10, "close 3008";
     requires at_most (outbox_bytes / 2) because "a client that is about to read one frame may be sent another";

@@ -1,6 +1,8 @@
 //! Rights that tokens grant in rooms: the claim `caps` of a connection token, the claim `allow` of a room token.
 
-use crate::glob::Glob;
+use crate::error::{Error, ErrorCode};
+use crate::glob;
+use crate::limits::{Limit, Limits};
 use crate::names::RoomName;
 use alloc::boxed::Box;
 use alloc::format;
@@ -61,55 +63,78 @@ pub struct CapabilityClaim {
     pub allow: Vec<String>,
 }
 
-/// The rights that a connection token grants, by name of a room. A set of rights is the union over all entries.
+/// The rights that a connection token grants, by name of a room. A set of rights is the union over all names and patterns
+/// that match.
+///
+/// A connection keeps it for as long as its token counts, so it is one text and a row for each name, not a text for each.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Capabilities(Option<Box<[Capability]>>);
+pub(crate) struct Capabilities(Option<Box<Table>>);
 
 #[derive(Clone, Debug)]
-struct Capability {
-    channels: Channels,
-    rights: Rights,
+struct Table {
+    /// All names and patterns, one after the other; at most `caps_bytes`.
+    text: Box<str>,
+    /// None is empty, so that `caps_bytes` bounds their number too.
+    names: Box<[Name]>,
 }
 
-#[derive(Clone, Debug)]
-enum Channels {
-    Exact(Vec<String>),
-    Wildcard(Vec<Glob>),
+/// A name or a pattern in the text of a [`Table`]. It begins where the one before it ends.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    end: usize,
+    is_pattern: bool,
+    rights: Rights,
 }
 
 impl Capabilities {
     /// Reads the claim.
     ///
     /// # Errors
-    /// Returns a sentence that says what is wrong, and what is allowed.
-    pub fn read(claims: Vec<CapabilityClaim>) -> Result<Self, String> {
-        let read = |CapabilityClaim { channels, matching, allow }| {
-            let rights = Rights::parse(&allow).map_err(|wrong| format!("caps: {wrong}"))?;
-            let channels = match matching.as_deref() {
-                None | Some("") => Channels::Exact(channels),
-                Some("wildcard") => Channels::Wildcard(channels.into_iter().map(Glob::new).collect()),
+    /// Returns an error that says what is wrong and what is allowed, with the limit where more than `caps_bytes` are named.
+    pub fn read(claims: &[CapabilityClaim], limits: &Limits) -> Result<Self, Error> {
+        let most = limits.caps_bytes;
+        let bytes: usize = claims.iter().flat_map(|claim| &claim.channels).map(String::len).sum();
+        if bytes > most {
+            let words = format!("caps has {bytes} bytes of names and patterns, at most {most} are allowed");
+            return Err(Error::limit(ErrorCode::BadRequest, Limit::CapsBytes, &words));
+        }
+        let bad = |words: String| Error::new(ErrorCode::BadRequest, format!("caps: {words}"));
+        let (mut text, mut names) = (String::with_capacity(bytes), Vec::new());
+        for CapabilityClaim { channels, matching, allow } in claims {
+            let rights = Rights::parse(allow).map_err(bad)?;
+            let is_pattern = match matching.as_deref() {
+                None | Some("") => false,
+                Some("wildcard") => true,
                 Some(other) => {
-                    return Err(format!(
-                        "caps: match is {other:?}, which this server does not do; it may be absent, or \"wildcard\""
-                    ));
+                    let allowed = "it may be absent, or \"wildcard\"";
+                    return Err(bad(format!("match is {other:?}, which this server does not do; {allowed}")));
                 }
             };
-            Ok(Capability { channels, rights })
-        };
-        let read: Vec<Capability> = claims.into_iter().map(read).collect::<Result<_, String>>()?;
-        Ok(Self((!read.is_empty()).then(|| read.into_boxed_slice())))
+            // No room has an empty name.
+            for name in channels.iter().filter(|name| !name.is_empty()) {
+                text.push_str(name);
+                names.push(Name { end: text.len(), is_pattern, rights });
+            }
+        }
+        let table = || Box::new(Table { text: text.into_boxed_str(), names: names.into_boxed_slice() });
+        Ok(Self((bytes > 0).then(table)))
     }
 
-    /// Returns the rights in a room. No pattern matches the name of a personal room. O(n) in the bytes of the claim, times the length
-    /// of the name.
+    /// Returns the rights in a room. No pattern matches the name of a personal room. O(`caps_bytes`), times the length of the
+    /// name.
     pub fn granted(&self, room: &RoomName) -> Rights {
-        let entries = self.0.as_deref().unwrap_or_default();
-        let of_room = entries.iter().filter(|entry| match &entry.channels {
-            Channels::Exact(names) => names.iter().any(|name| name == room.as_str()),
-            Channels::Wildcard(_) if room.is_reserved() => false,
-            Channels::Wildcard(patterns) => patterns.iter().any(|pattern| pattern.matches(room).0),
-        });
-        of_room.fold(Rights::NONE, |rights, entry| rights.union(entry.rights))
+        let Some(Table { text, names }) = self.0.as_deref() else { return Rights::NONE };
+        let (mut rights, mut begin) = (Rights::NONE, 0);
+        for name in names {
+            let own = &text[begin..name.end];
+            begin = name.end;
+            let is_for =
+                if name.is_pattern { !room.is_reserved() && glob::matches(own, room).0 } else { own == room.as_str() };
+            if is_for {
+                rights = rights.union(name.rights);
+            }
+        }
+        rights
     }
 }
 
@@ -123,14 +148,31 @@ mod tests {
         CapabilityClaim { channels: owned(channels), matching: matching.map(String::from), allow: owned(allow) }
     }
 
+    fn read(claims: Vec<CapabilityClaim>) -> Capabilities {
+        Capabilities::read(&claims, &Limits::default()).expect("a valid claim")
+    }
+
+    #[test]
+    fn a_claim_is_bounded_in_bytes_and_so_in_names() {
+        let limits = Limits { caps_bytes: 8, ..Limits::default() };
+        let (four, five) = (claim(&["four"], None, &["sub"]), claim(&["fi*ve"], Some("wildcard"), &["sub"]));
+        let Capabilities(table) =
+            Capabilities::read(&[four.clone(), four.clone()], &limits).expect("as many as may be");
+        assert_eq!(table.map(|table| (String::from(table.text), table.names.len())), Some(("fourfour".into(), 2)));
+        let refused = Capabilities::read(&[four, five], &limits).expect_err("a byte more");
+        assert_eq!(refused.limit, Some(Limit::CapsBytes));
+        assert_eq!(refused.message, "caps has 9 bytes of names and patterns, at most 8 are allowed (caps_bytes)");
+        let empty = claim(&[""; 100], Some("wildcard"), &["sub"]);
+        assert!(Capabilities::read(&[empty], &limits).is_ok_and(|caps| caps.0.is_none()), "they name no room");
+    }
+
     #[test]
     fn rights_are_the_union_over_all_entries_that_match() {
-        let caps = Capabilities::read(vec![
+        let caps = read(vec![
             claim(&["news:*"], Some("wildcard"), &["sub", "hst"]),
-            claim(&["news:1", "other"], None, &["pub"]),
+            claim(&["news:1", "", "other"], None, &["pub"]),
             claim(&["*"], None, &["prs"]),
-        ])
-        .expect("a valid claim");
+        ]);
         let granted = |room: &str| caps.granted(&RoomName::from(room));
         let of_news = Rights::SUBSCRIBE.union(Rights::HISTORY);
         assert_eq!(granted("news:1"), of_news.union(Rights::PUBLISH));
@@ -144,7 +186,7 @@ mod tests {
     fn only_its_exact_name_grants_anything_in_a_personal_room() {
         let every = claim(&["*", "#*", "#ada"], Some("wildcard"), &["sub", "pub", "prs", "hst"]);
         let exact = claim(&["#bob"], None, &["pub"]);
-        let caps = Capabilities::read(vec![every, exact]).expect("a valid claim");
+        let caps = read(vec![every, exact]);
         assert_eq!(caps.granted(&RoomName::from("#ada")), Rights::NONE);
         assert_eq!(caps.granted(&RoomName::from("#bob")), Rights::PUBLISH);
         assert!(caps.granted(&RoomName::from("ada")).contains(Rights::SUBSCRIBE));
@@ -152,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_named_with_those_that_are_allowed() {
-        let refused = |entry| Capabilities::read(vec![entry]).expect_err("it is refused");
+        let refused = |entry| Capabilities::read(&[entry], &Limits::default()).expect_err("it is refused").message;
         assert!(refused(claim(&["a"], Some("regex"), &["sub"])).contains("match is \"regex\""));
         assert!(
             refused(claim(&["a"], None, &["subscribe"])).contains("\"subscribe\"; it may have sub, pub, prs and hst")

@@ -222,7 +222,7 @@ impl Validator<'_> {
         readable::check(info, &self.config.limits).map_err(|wrong| TokenError::of_error(wrong.error("info")))?;
         let left = claims.exp.map(|exp| self.time_to(exp));
         let until = Deadline::from_option(claims.exp.map(|exp| self.end_of(exp)));
-        let capabilities = Capabilities::read(claims.caps).map_err(TokenError::content)?;
+        let capabilities = Capabilities::read(&claims.caps, &self.config.limits).map_err(TokenError::of_error)?;
         let allow = Rights::parse(&claims.allow).map_err(TokenError::content)?;
         let allow = if claims.channel.is_some() { allow.union(Rights::SUBSCRIBE) } else { Rights::NONE };
         Ok(Identity { user, info: claims.info, channels, channel: claims.channel, capabilities, allow, left, until })

@@ -1,7 +1,7 @@
 //! What tokens give and take: users, rooms and infos, for as long as they are valid.
 
 use crate::world::{Rules, World, claims, raw, with, with_config, world};
-use parlor_core::{BadToken, Change, Claims, Config, ConnId, Limit, Limits, UserId, UserLimit, Who};
+use parlor_core::{BadToken, CapabilityClaim, Change, Claims, Config, ConnId, Limit, Limits, UserId, UserLimit, Who};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -243,6 +243,30 @@ fn the_info_in_a_token_is_bounded_by_info_bytes() {
     let (code, reason) = world.read_close(conn).expect("a Close");
     assert_eq!(code, 3500);
     assert!(reason.contains("info_bytes"), "{reason}");
+}
+
+#[test]
+fn the_capabilities_in_a_token_are_bounded_by_caps_bytes() {
+    let mut world = with(Limits { caps_bytes: 20, ..Limits::default() }, Rules::open());
+    let caps = |bytes: usize| {
+        let entry = |channels, matching: Option<&str>| CapabilityClaim {
+            channels,
+            matching: matching.map(String::from),
+            allow: vec!["sub".into()],
+        };
+        let caps = vec![entry(vec!["x".repeat(8)], None), entry(vec!["*".repeat(bytes - 8)], Some("wildcard"))];
+        Claims { caps, ..ann(&[]) }
+    };
+    let words = "caps has 21 bytes of names and patterns, at most 20 are allowed (caps_bytes)";
+    let conn = connected(&mut world, caps(20));
+    world.say(conn, r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    world.prove(Claims { channel: Some("a".into()), ..caps(21) });
+    let error = json!({"code": 103, "message": format!("permission denied: {words}")});
+    assert_eq!(world.read_json(conn)[0]["error"], error);
+    world.say(conn, r#"{"id":3,"refresh":{"token":"t"}}"#);
+    world.prove(caps(21));
+    assert_eq!(world.read_close(conn), Some((3500, format!("invalid token: {words}"))));
+    assert_eq!(world.shard.stats().totals.limits[&Limit::CapsBytes], 2);
 }
 
 #[test]

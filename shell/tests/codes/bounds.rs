@@ -132,6 +132,12 @@ pub fn large_info() {
     connect_closes(world, json!({"token": token(&claims)}), 3500);
 }
 
+pub fn many_capabilities() {
+    let world = World::with(|settings| settings.limits.caps_bytes = 10);
+    let caps = json!([{"channels": ["news:*", "chat:*"], "match": "wildcard", "allow": ["sub"]}]);
+    connect_closes(world, json!({"token": token(&json!({"sub": "client", "caps": caps}))}), 3500);
+}
+
 /// A shard without a server, for what no client over sockets can reach.
 struct Bare {
     shard: Shard,

@@ -33,6 +33,7 @@ fn reached_by(limit: Limit) -> fn() {
         Limit::JsonDepth => deep_payload,
         Limit::JsonNumberDigits => long_number,
         Limit::InfoBytes => large_info,
+        Limit::CapsBytes => many_capabilities,
         Limit::FrameBytes => large_frame,
         Limit::OutboxBytes => slow_client,
         Limit::OutboxFrames => full_outbox,

@@ -20,7 +20,9 @@ impl ShownToken {
         let has_begun = claims.nbf.is_none_or(|nbf| ms(nbf) <= now + leeway);
         let has_ended = claims.exp.is_some_and(|exp| ms(exp) + leeway <= now);
         let info = claims.info.as_deref().unwrap_or_default();
-        let is_readable = info.len() <= limits.info_bytes && depth(info) <= limits.json_depth;
+        let named = claims.caps.iter().flat_map(|entry| &entry.channels).map(String::len).sum::<usize>();
+        let is_within = info.len() <= limits.info_bytes && named <= limits.caps_bytes;
+        let is_readable = is_within && depth(info) <= limits.json_depth;
         has_begun && !has_ended && is_readable && claims.channel.as_deref() == room
     }
 }

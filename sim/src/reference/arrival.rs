@@ -38,6 +38,12 @@ pub struct TokenCapability {
 }
 
 impl TokenCapability {
+    /// The bytes of the name or pattern that a token has for it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.name.len() + usize::from(self.is_prefix)
+    }
+
     /// Whether it grants a right in a room. No pattern is for a personal room.
     #[must_use]
     pub fn grants(&self, right: Right, room: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Tokens: what is wrong with one, how long a connection lasts, which rooms it may be in and for how long.
 
 use super::answer::ApiRefusal;
-use super::arrival::TokenOutcome;
+use super::arrival::{TokenCapability, TokenOutcome};
 use super::connection::{ExpectedJoin, ExpectedTimer, TokenPurpose};
 use super::expect::{ExpectedFrame, between};
 use super::log::{ExpectedReplay, PUBLICATION};
@@ -261,6 +261,11 @@ impl ReferenceModel {
         if token.long {
             self.hit(Limit::RoomNameBytes);
             self.goals.reach(Goal::TokenTooLong);
+            return Some(103);
+        }
+        if token.caps.iter().map(TokenCapability::bytes).sum::<usize>() > self.config.limits.caps_bytes {
+            self.hit(Limit::CapsBytes);
+            self.goals.reach(Goal::TokenTooCapable);
             return Some(103);
         }
         None

@@ -115,6 +115,8 @@ pub(crate) struct Open {
     pub grants: Vec<Grant>,
     /// The rights that its token grants.
     pub capabilities: Capabilities,
+    /// `true` while rooms are left to be looked at that its latest token may forbid.
+    pub is_unchecked: bool,
     /// The rooms that its token lists in `channels`, whether it is still a member of them or not.
     pub granted: Vec<RoomName>,
     /// The state of the rate limits.
@@ -164,6 +166,7 @@ impl Handshaking {
             pending_auth: None,
             grants: Vec::new(),
             capabilities: Capabilities::default(),
+            is_unchecked: false,
             granted: Vec::new(),
             rates: RateLimits::default(),
         }
@@ -235,9 +238,10 @@ impl Open {
     }
 
     /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that
-    /// answers keep their order.
+    /// answers keep their order. They wait as well while rooms are looked at that a token may forbid: no command is allowed
+    /// for being in such a room, and no later token makes more of this work.
     pub fn awaits_answer(&self) -> bool {
-        self.pending_auth.is_some() || !self.joins.is_empty()
+        self.pending_auth.is_some() || !self.joins.is_empty() || self.is_unchecked
     }
 
     /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.

@@ -1,12 +1,13 @@
 //! The work of a turn and of later ones, and how much of it one turn carries out.
 
-use super::walk::Walk;
+use super::walk::{COMPARED_PER_PLACE, Walk};
 use crate::api::Command;
 use crate::connection::frame::Frame;
 use crate::connection::outbox::PART;
 use crate::error::Error;
 use crate::ids::ConnId;
 use crate::limits::Limits;
+use crate::names::RoomName;
 use crate::publication::Draft;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -22,6 +23,8 @@ pub(super) enum Work {
     Waiting(ConnId),
     /// The joins that wait for a connection's client to read.
     Enter(ConnId),
+    /// The rooms of a connection that its latest token may forbid. There is at most one of a connection.
+    Check { conn: ConnId, rooms: vec::IntoIter<RoomName> },
     /// The parts of a backend's batch from this one on. Each sees what those before it have done.
     Batch { gather: u64, at: usize, commands: vec::IntoIter<Result<Command, Error>> },
     /// A call that looks at every room or connection.
@@ -74,7 +77,7 @@ pub(super) struct TurnBudget {
     pub bytes: usize,
     /// The number of frames that had been queued when the turn began, for all connections.
     pub queued_before: u64,
-    /// Connections and rooms that calls of this turn have looked at.
+    /// Connections and rooms that calls of this turn have looked at, and what has been compared with patterns.
     pub visited: usize,
     /// Bytes of what calls of this turn have read.
     pub answered: usize,
@@ -103,6 +106,11 @@ impl TurnBudget {
     /// Counts the connections or rooms that a call visits.
     pub fn visit(&mut self, places: usize) {
         self.visited += places;
+    }
+
+    /// Counts compared characters of patterns.
+    pub fn compare(&mut self, characters: usize) {
+        self.visited += characters.div_ceil(COMPARED_PER_PLACE);
     }
 
     /// Counts the bytes that a call has read for its answer.

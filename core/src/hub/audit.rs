@@ -85,7 +85,7 @@ impl Hub {
                 Caller::Part { gather, .. } => Some(gather),
                 Caller::Whole(_) => None,
             },
-            Work::Text { .. } | Work::Waiting(_) | Work::Enter(_) => None,
+            Work::Text { .. } | Work::Waiting(_) | Work::Enter(_) | Work::Check { .. } => None,
         };
         let mut put_off: Vec<u64> = self.agenda.put_off().filter_map(gather).collect();
         put_off.sort_unstable();
@@ -124,6 +124,12 @@ impl Hub {
                 assert!(
                     !open.has_deferred() || !open.outbox.queue().is_empty() || self.agenda.put_off().any(goes_on),
                     "G7: a join waits for a client to read, or for its turn"
+                );
+                let is_check = |work: &&Work| matches!(work, Work::Check { conn: id, .. } if *id == conn.id);
+                assert_eq!(
+                    self.agenda.put_off().filter(is_check).count(),
+                    usize::from(open.is_unchecked),
+                    "G7: rooms that a token may forbid are looked at, once"
                 );
                 let mut named = self.registry.with_reason(slot, Reasons::TOKEN);
                 assert!(

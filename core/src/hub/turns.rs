@@ -5,7 +5,7 @@
 //! written to, and [`Hub::resume`] goes on. So an outbox never grows beyond what its socket was offered but by one turn (G6).
 
 use super::Hub;
-use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, TurnBudget, VISITS_PER_TURN, Work};
+use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, VISITS_PER_TURN, Work};
 use super::gather::Caller;
 use crate::api::json::bad_room;
 use crate::connection::{Conn, Protocol};
@@ -35,9 +35,13 @@ impl Hub {
     /// Whether this turn is to begin nothing more.
     fn has_done_enough(&self) -> bool {
         let queued = self.totals.frames_queued - self.budget.queued_before;
-        let TurnBudget { visited, answered, .. } = self.budget;
-        let is_long = queued >= FRAMES_PER_TURN || visited >= VISITS_PER_TURN || answered >= ANSWERS_PER_TURN;
-        self.is_spent() || (self.config.bounded_turns && is_long)
+        let is_long = queued >= FRAMES_PER_TURN || self.budget.answered >= ANSWERS_PER_TURN;
+        self.is_spent() || self.has_looked_enough() || (self.config.bounded_turns && is_long)
+    }
+
+    /// Whether this turn is to look at nothing more.
+    pub(super) fn has_looked_enough(&self) -> bool {
+        self.config.bounded_turns && self.budget.visited >= VISITS_PER_TURN
     }
 
     /// Whether something was put off.
@@ -78,7 +82,8 @@ impl Hub {
             Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
             Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.resume_waiting(conn.slot),
             Some(Work::Enter(conn)) if self.find(conn).is_some() => self.enter_next(conn.slot),
-            Some(Work::Waiting(_) | Work::Enter(_)) => {}
+            Some(Work::Check { conn, rooms }) if self.find(conn).is_some() => self.end_forbidden(conn.slot, rooms),
+            Some(Work::Waiting(_) | Work::Enter(_) | Work::Check { .. }) => {}
             Some(Work::Walk(walk)) => self.walk_on(walk),
             Some(Work::Batch { gather, at, mut commands }) => {
                 let command = commands.next();

@@ -4,7 +4,7 @@ use crate::world::{World, claims, with_config};
 use parlor_core::admission::route::RouteError;
 use parlor_core::api::json::METHODS;
 use parlor_core::policy::Glob;
-use parlor_core::{CapabilityClaim, Claims, Config, Namespaces, Permissions, Policy, Who};
+use parlor_core::{CapabilityClaim, Claims, Config, Input, Lost, Namespaces, Permissions, Policy, VerifiedClaims, Who};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -390,4 +390,89 @@ fn every_entry_refuses_an_unknown_namespace() {
     world.say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
     world.prove(Claims { channels: vec!["x:1".into()], ..claims("ada") });
     assert_eq!(world.read_close(conn).map(|(code, _)| code), Some(3500));
+}
+
+/// Patterns that take long to compare with a name of many `a`, and match none, and what they are compared with.
+fn long_capabilities() -> (CapabilityClaim, impl Fn(usize) -> String) {
+    let pattern = format!("*{}b", "a".repeat(20));
+    let patterns = vec![pattern.as_str(); 4096 / pattern.len()];
+    let room = |n: usize| format!("token:{}{n:03}", "a".repeat(190));
+    (capability(&patterns, Some("wildcard"), &["sub", "pub"]), room)
+}
+
+#[test]
+fn commands_that_compare_many_patterns_are_spread_over_turns() {
+    let mut world = namespaced();
+    let (slow, room) = long_capabilities();
+    let conn = world.json_with(Claims { caps: vec![slow], ..claims("ada") }).0;
+    let commands: Vec<String> =
+        (2..7).map(|id| json!({ "id": id, "publish": { "channel": room(0), "data": 1 } }).to_string()).collect();
+    world.begin(Input::Message { conn, text: commands.join("\n") });
+    let mut turns = 1;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    assert_eq!(turns, commands.len(), "each of them compares as much as a turn may");
+    let answers = world.read_json(conn);
+    assert_eq!(answers.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    assert!(answers.iter().all(|answer| answer["error"]["code"] == 103), "{answers:?}");
+}
+
+#[test]
+fn a_refreshed_token_with_many_patterns_is_judged_room_by_room_over_turns() {
+    let mut world = namespaced();
+    let (slow, room) = long_capabilities();
+    let all = capability(&["token:*"], Some("wildcard"), &["sub", "pub"]);
+    let conn = world.json_with(Claims { caps: vec![all], ..claims("ada") }).0;
+    let rooms = 10;
+    for n in 0..rooms {
+        assert_eq!(code(&mut world, conn, subscribe(&room(n))), 0);
+    }
+    world.say(conn, r#"{"id":8,"refresh":{"token":"t"}}"#);
+    world.tokens.clear();
+    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+    let verdict = Ok(VerifiedClaims::vouched_for_by_verifier(Claims { caps: vec![slow], ..claims("ada") }));
+    world.begin(Input::Authenticated { conn, verdict });
+    let is_in = |world: &World| world.shard.snapshot().logs.iter().filter(|log| !log.members.is_empty()).count();
+    assert_eq!(is_in(&world), rooms, "the personal room and all but one");
+    world.begin(Input::Message { conn, text: publish(&room(rooms - 1)).to_string() });
+    let mut turns = 1;
+    while world.shard.has_work() {
+        world.resume();
+        turns += 1;
+    }
+    assert!((rooms..=rooms + 1).contains(&turns), "{turns}: each room compares as much as a turn may");
+    assert_eq!(is_in(&world), 1, "the personal room");
+    let frames = world.read_json(conn);
+    let ended = frames.iter().filter(|frame| frame["push"]["unsubscribe"]["code"] == 2000).count();
+    assert_eq!(ended, rooms, "{frames:?}");
+    let last = frames.last().expect("an answer");
+    assert_eq!(
+        (&last["id"], &last["error"]["code"]),
+        (&json!(3), &json!(103)),
+        "it waited until the room was looked at"
+    );
+}
+
+#[test]
+fn the_connection_whose_rooms_are_looked_at_may_end() {
+    let mut world = namespaced();
+    let (slow, room) = long_capabilities();
+    let all = capability(&["token:*"], Some("wildcard"), &["sub"]);
+    let conn = world.json_with(Claims { caps: vec![all], ..claims("ada") }).0;
+    for n in 0..3 {
+        assert_eq!(code(&mut world, conn, subscribe(&room(n))), 0);
+    }
+    world.say(conn, r#"{"id":8,"refresh":{"token":"t"}}"#);
+    world.tokens.clear();
+    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+    let verdict = Ok(VerifiedClaims::vouched_for_by_verifier(Claims { caps: vec![slow], ..claims("ada") }));
+    world.begin(Input::Authenticated { conn, verdict });
+    assert!(world.shard.has_work());
+    world.begin(Input::Lost { conn, cause: Lost::Eof });
+    while world.shard.has_work() {
+        world.resume();
+    }
+    assert_eq!(world.shard.stats().gauges.connections, 0);
 }

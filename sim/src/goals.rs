@@ -69,7 +69,7 @@ goals! {
     Absent = "a user whose connection had ended stayed listed in a room",
     BackInTime = "a user came back to a room that it was absent from",
     AbsenceOver = "a user did not come back to a room in time",
-    AbsenceEvicted = "an absence ended because there were too many",
+    AbsenceRefused = "a user left at once because too many are absent",
     LeftByOneOfSeveral = "a connection ended and its user had another in the room",
     RoomReoccupied = "a room came to life for the second time",
     LogReplaced = "a log began where another had ended",

@@ -1,7 +1,8 @@
 //! The absences: users whose connection ended lately, and who stay listed in its rooms until `presence_grace` is over or
 //! they are back.
 //!
-//! An absence holds presence and occupancy, and nothing else: it is no member, keeps no log, and no other limit counts it.
+//! An absence holds presence and occupancy, and nothing else: it is no member, keeps no log, and no other limit counts it, but for the bytes
+//! of a list of members.
 //! A user has at most one absence in a room, and none where it has a member.
 
 use crate::ids::ClientInfo;
@@ -71,9 +72,9 @@ impl Absences {
         Some(member)
     }
 
-    /// Returns the absence that ends first.
-    pub fn first(&self) -> Option<(RoomName, UserId)> {
-        self.ends.first_key_value().map(|(_, whose)| whose.clone())
+    /// Returns the room and the user of the first absence that ends at or before `now`.
+    pub fn due(&self, now: Instant) -> Option<(RoomName, UserId)> {
+        self.ends.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, whose)| whose.clone())
     }
 
     /// Returns the time at which the first absence ends.
@@ -161,7 +162,8 @@ mod tests {
     fn the_absence_that_ends_first_comes_first_and_of_two_the_older() {
         let mut absences = absences();
         let mut order = Vec::new();
-        while let Some((room, user)) = absences.first() {
+        assert!(absences.due(Instant(2)).is_none());
+        while let Some((room, user)) = absences.due(Instant(5)) {
             assert!(absences.end(&room, &user).is_some());
             absences.audit();
             order.push((room, user));

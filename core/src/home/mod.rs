@@ -36,10 +36,6 @@ use idle::Idle;
 use members::{Member, Members};
 use slab::Slab;
 
-/// Absences that one turn ends. The rest is due at once again: not all of them are told of between two writes of those
-/// who are told.
-const ABSENCES_PER_TURN: usize = 100;
-
 /// The logs and the members of all rooms.
 ///
 /// The home holds a log while its room has a member, and after that for `log_memory` when it has numbered a
@@ -103,7 +99,7 @@ impl Home {
             }
             HomeRequest::Leave { room, client, join, absent } => {
                 let left = self.leave(now, &room, client, join, config);
-                self.tell_left(now, &room, left, absent, config);
+                self.begin_absence_or_tell(now, &room, left, absent, config);
             }
             HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
             HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
@@ -143,12 +139,14 @@ impl Home {
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
         lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
-        for _ in 0..ABSENCES_PER_TURN {
-            if self.absences.next_deadline().is_none_or(|until| until > now) {
-                break;
-            }
-            self.end_first_absence();
-        }
+    }
+
+    /// Ends one of the absences that are due. Returns `false` when none is.
+    pub fn end_due_absence(&mut self, now: Instant) -> bool {
+        let due = self.absences.due(now);
+        let is_any = due.is_some();
+        due.into_iter().for_each(|(room, user)| self.end_absence(&room, &user));
+        is_any
     }
 
     /// Returns the time at which [`Home::tick`] is due; `None` when nothing is timed.
@@ -267,21 +265,26 @@ impl Home {
             }
         }
         // A newcomer is not told of what was before.
-        let absence = self.absences.end(&room, &info.user);
-        absence.iter().for_each(|former| self.departed(&room, Arc::clone(former)));
+        let ended_absence = self.absences.end(&room, &info.user);
+        let (client, was_absent) = (info.client, ended_absence.is_some());
+        if let Some(former) = ended_absence {
+            self.departed(&room, former);
+        }
         self.events.push_back(HomeEvent::Joined {
             conn,
-            member: Arc::clone(&info),
+            client,
             join,
+            was_absent: was_absent.then(|| info.user.clone()),
             room: room.clone(),
             position,
             replay,
         });
+        let user = was_absent.then(|| info.user.clone());
         if !is_there {
             self.events.push_back(HomeEvent::MemberJoined { room, member: info });
         }
-        // Last, so that the user is there all the time.
-        absence.iter().for_each(|former| self.events.push_back(HomeEvent::AbsenceOver { user: former.user.clone() }));
+        // After `Joined`: where that comes too late, the hub asks for the next absence, and the user is online throughout.
+        user.into_iter().for_each(|user| self.events.push_back(HomeEvent::AbsenceOver { user }));
         Ok(())
     }
 
@@ -306,8 +309,9 @@ impl Home {
     }
 
     /// Tells that a member has left, unless its user is absent from now on, which the hub has asked for if `absent` is
-    /// set. A user who has another member in the room is there and not absent.
-    fn tell_left(
+    /// set. A user who has another member in the room is there and not absent. Where there is no place for an absence, the
+    /// user has left: no leave is the reason for another one.
+    fn begin_absence_or_tell(
         &mut self,
         now: Instant,
         room: &RoomName,
@@ -316,13 +320,10 @@ impl Home {
         config: &Config,
     ) {
         let has_other = |user| self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(user));
+        let has_place = self.absences.len() < config.limits.absences;
         match (left, absent) {
-            (Some(member), Some(user)) if !has_other(&user) => {
-                let until = now.after(config.policy(room).presence_grace);
-                self.absences.begin(room, member, until);
-                while self.absences.len() > config.limits.absences {
-                    self.end_first_absence();
-                }
+            (Some(member), Some(user)) if has_place && !has_other(&user) => {
+                self.absences.begin(room, member, now.after(config.policy(room).presence_grace));
             }
             (left, absent) => {
                 left.into_iter().for_each(|member| self.departed(room, member));
@@ -338,13 +339,6 @@ impl Home {
         } else if !self.absences.has_room(room) {
             self.occupied -= 1;
             self.events.push_back(HomeEvent::Vacated(room.clone()));
-        }
-    }
-
-    /// Ends the absence that would end first, and tells of it.
-    fn end_first_absence(&mut self) {
-        if let Some((room, user)) = self.absences.first() {
-            self.end_absence(&room, &user);
         }
     }
 
@@ -371,7 +365,7 @@ impl Home {
     fn presence(&self, ticket: Ticket, room: &RoomName, query: PresenceQuery) -> HomeEvent {
         let members = self.find(room).map(|at| &self.logs[at as usize].members);
         let PresenceQuery::Members { most_bytes } = query else {
-            // A user who is absent is no member's.
+            // No user is both absent and a member, so nobody counts twice.
             let absent = self.absences.count(room);
             let (clients, users) = members.map_or((0, 0), |members| (members.len(), members.users()));
             return HomeEvent::PresenceStats { ticket, clients: clients + absent, users: users + absent };

@@ -15,16 +15,17 @@ impl Hub {
         self.left(slot, left, absent);
     }
 
-    /// Counts an absence of a user from a room, if the room's policy has a grace. Returns who is absent then.
+    /// Counts an absence of a user from a room, if the room's policy has a grace. Returns who is absent then. Nobody is while
+    /// the server shuts down, since nobody can come back.
     pub(super) fn begin_absence(&mut self, room: &RoomName, user: &UserId) -> Option<UserId> {
-        if self.config.policy(room).presence_grace.is_zero() {
+        if self.drain.is_some() || self.config.policy(room).presence_grace.is_zero() {
             return None;
         }
         *self.absent.entry(user.clone()).or_default() += 1;
         Some(user.clone())
     }
 
-    /// The home lists a user for one ended connection less in one room.
+    /// The home has answered a request that asked for an absence: it is over, or has not begun.
     pub(super) fn absence_over(&mut self, user: UserId) {
         let rooms = self.absent.get_mut(&user).expect("G8: absences are counted");
         *rooms -= 1;

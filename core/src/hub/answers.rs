@@ -116,5 +116,5 @@ fn history_reply(page: LogPage) -> Reply {
 
 /// A home has answered a question that this receiver never asks.
 fn not_asked(asker: &Asker) -> ! {
-    panic!("P1: an answer is one to the question: {asker:?}")
+    panic!("G7: a home answers the question that it was asked: {asker:?}")
 }

@@ -186,7 +186,15 @@ mod tests {
             panic!("it joins")
         };
         let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
-        hub.on_home_event(HomeEvent::Joined { conn, member, join, room, position, replay });
+        hub.on_home_event(HomeEvent::Joined {
+            conn,
+            client: member.client,
+            join,
+            room,
+            position,
+            replay,
+            was_absent: None,
+        });
         hub
     }
 

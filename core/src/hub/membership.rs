@@ -11,7 +11,7 @@ use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, Pendi
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
-use crate::ids::{ClientInfo, ConnId, Slot};
+use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::link::JoinId;
@@ -219,19 +219,18 @@ impl Hub {
     pub(super) fn joined(
         &mut self,
         conn: ConnId,
-        member: &ClientInfo,
-        join: JoinId,
+        (client, join): (ClientId, JoinId),
         room: RoomName,
         position: LogPosition,
         replay: Replayed,
+        was_absent: Option<UserId>,
     ) {
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
         if !is_open || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
-            // A user who was there a moment ago, and whose new connection ended on its way in, is still absent.
-            let user = (!is_open && self.is_online(&member.user)).then_some(&member.user);
-            let absent = user.and_then(|user| self.begin_absence(&room, user));
-            return self.requests.push_back(HomeRequest::Leave { room, client: member.client, join, absent });
+            // A user who was absent, and whose new connection has ended on its way in, is absent once more.
+            let absent = was_absent.filter(|_| !is_open).and_then(|user| self.begin_absence(&room, &user));
+            return self.requests.push_back(HomeRequest::Leave { room, client, join, absent });
         }
         let slot = conn.slot;
         let Some(pending) = self.take_pending(slot, join) else { return };

@@ -78,7 +78,7 @@ pub(crate) struct Hub {
     drain: Option<Drain>,
     joins: u64,
     events: u64,
-    /// The absences of each user, by their number, at least one.
+    /// How many absences each user has, counted from the request on; no user is kept with none.
     absent: Map<UserId, u32>,
     /// The number of users who have a connection or an absence.
     online: usize,
@@ -202,8 +202,8 @@ impl Hub {
     /// Handles what the home has to say.
     pub fn on_home_event(&mut self, event: HomeEvent) {
         match event {
-            HomeEvent::Joined { conn, member, join, room, position, replay } => {
-                self.joined(conn, &member, join, room, position, replay);
+            HomeEvent::Joined { conn, client, join, room, position, replay, was_absent } => {
+                self.joined(conn, (client, join), room, position, replay, was_absent);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),

@@ -191,7 +191,15 @@ mod tests {
         };
         assert_eq!(may(&mut hub), [false; 3], "its join is under way");
         let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
-        hub.on_home_event(HomeEvent::Joined { conn, member, join, room: room.clone(), position, replay });
+        hub.on_home_event(HomeEvent::Joined {
+            conn,
+            client: member.client,
+            join,
+            room: room.clone(),
+            position,
+            replay,
+            was_absent: None,
+        });
         assert_eq!(may(&mut hub), [true; 3]);
     }
 }

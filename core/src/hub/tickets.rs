@@ -1,5 +1,5 @@
-//! Tickets: who waits for which answer of a home. A home knows nothing of clients, protocols and calls: a request carries
-//! a ticket, and so does its answer.
+//! Tickets: who waits for which answer of a home. A home does not know that: a request carries a ticket, and so does its
+//! answer.
 
 use super::gather::Caller;
 use crate::ids::{ConnId, index};

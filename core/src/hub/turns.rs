@@ -33,7 +33,7 @@ impl Hub {
     }
 
     /// Whether this turn is to begin nothing more.
-    fn has_done_enough(&self) -> bool {
+    pub fn has_done_enough(&self) -> bool {
         let queued = self.totals.frames_queued - self.budget.queued_before;
         let is_long = queued >= FRAMES_PER_TURN || self.budget.answered >= ANSWERS_PER_TURN;
         self.is_spent() || self.has_looked_enough() || (self.config.bounded_turns && is_long)

@@ -1,10 +1,10 @@
 //! The messages between hubs and homes, and their contract:
 //!
 //! 1. Both directions are first in, first out.
-//! 2. After [`HomeEvent::Joined`] with a position, the next publication of that room is the one after it.
+//! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
 //! 3. Each [`Ticket`] is completed exactly once, by the answer to the request that carries it.
 //! 4. A [`HomeRequest::Leave`] with an absent user is answered by exactly one [`HomeEvent::AbsenceOver`], when that ends.
-//! 5. Nothing of a client protocol crosses the link: a home knows rooms, members and publications.
+//! 5. A home does not know who waits for an answer, nor by which protocol.
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
@@ -44,11 +44,13 @@ pub(crate) enum HomeEvent {
     /// The connection became a member. All later publications of the room on the link come after `position` in its log.
     Joined {
         conn: ConnId,
-        member: Arc<ClientInfo>,
+        client: ClientId,
         join: JoinId,
         room: RoomName,
         position: LogPosition,
         replay: Replayed,
+        /// The user, if the join has ended the user's absence from the room.
+        was_absent: Option<UserId>,
     },
     /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
@@ -71,13 +73,13 @@ pub(crate) enum HomeEvent {
     MemberLeft { room: RoomName, member: Arc<ClientInfo> },
     /// A user is not listed for an ended connection any more.
     AbsenceOver { user: UserId },
-    /// The room got its first member, and nobody is absent from it.
+    /// The room got its first member, and nobody was absent from it.
     Occupied(RoomName),
     /// The room has no member any more, and nobody is absent from it.
     Vacated(RoomName),
 }
 
-/// Identifies a request among those whose answer has not come. It means something to the hub that has issued it alone.
+/// Identifies a request among those whose answer has not come. It means something only to the hub that issued it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// The place among the hub's open requests.

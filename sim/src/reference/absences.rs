@@ -12,20 +12,17 @@ impl ReferenceModel {
     /// The user who is absent from a room when this connection ends, if anybody is.
     pub(super) fn absent_after(&self, client: usize, room: usize) -> Option<usize> {
         let user = self.conns[client].as_ref()?.user?;
-        (!self.rules[room].presence_grace.is_zero()).then_some(user)
+        (!self.shutting_down && !self.rules[room].presence_grace.is_zero()).then_some(user)
     }
 
-    /// The user who is absent from a room when a connection has ended on its way into it: one who was there a moment ago.
+    /// The user who is absent from a room once more when a connection has ended on its way into it.
     pub(super) fn absent_in_vain(&self, info: &Value, room: usize) -> Option<usize> {
-        let user = (0..self.users).find(|user| info["user"] == *user_text(Some(*user)))?;
-        (!self.rules[room].presence_grace.is_zero() && self.is_online(user)).then_some(user)
+        let is_it = |absence: &&ExpectedAbsence| absence.room == room && info["user"] == absence.info["user"];
+        self.absences.iter().find(is_it).map(|absence| absence.user).filter(|_| !self.shutting_down)
     }
 
     /// A connection of this user has ended on its way into a room: the home has it join and leave.
     pub(super) fn join_to_be_absent(&mut self, info: &Value, client: usize, room: usize, user: usize) {
-        if self.rooms[room].is_empty() && !self.is_being_left(room) && !self.has_absences(room) {
-            self.turn.changes.push((RoomOrUser::Room(room), true));
-        }
         self.is_back(room, Some(user), None);
         for left in [None, Some(Departure::Ended { user })] {
             self.turn.events.push_back(MembershipEvent { room, client, info: info.clone(), left });
@@ -60,21 +57,18 @@ impl ReferenceModel {
             self.goals.reach(Goal::LeftByOneOfSeveral);
             return false;
         }
+        // Of those that end together, the state after the turn tells who got the last places.
+        let most = self.config.limits.absences;
+        let is_its =
+            |(of, whose, who): &(usize, usize, String)| (*of, *whose) == (room, user) && info["client"] == **who;
+        let is_anothers = self.choices.absent.len() >= most && !self.choices.absent.iter().any(is_its);
+        if self.absences.len() >= most || is_anothers {
+            self.goals.reach(Goal::AbsenceRefused);
+            return false;
+        }
         self.goals.reach(Goal::Absent);
         let until = self.clock + nanos(self.rules[room].presence_grace);
-        self.absences.push(ExpectedAbsence { room, user, client, info: info.clone(), until, began: self.turns });
-        while self.absences.len() > self.config.limits.absences {
-            self.goals.reach(Goal::AbsenceEvicted);
-            // Of those that began and would end at once, the state after the turn tells which was the first.
-            let remains = |absence: &ExpectedAbsence| {
-                let is_it = |(room, user, _): &(usize, usize, String)| (*room, *user) == (absence.room, absence.user);
-                self.choices.absent.iter().any(is_it)
-            };
-            let key = |absence: &ExpectedAbsence| (absence.until, absence.began, remains(absence));
-            let first = (0..self.absences.len()).min_by_key(|at| key(&self.absences[*at])).expect("there is one");
-            let absence = self.absences.remove(first);
-            self.turn.events.push_front(absence.over(None));
-        }
+        self.absences.push(ExpectedAbsence { room, user, client, info: info.clone(), until });
         true
     }
 

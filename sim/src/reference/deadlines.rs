@@ -22,7 +22,6 @@ impl ReferenceModel {
     }
 
     pub(super) fn tick(&mut self) {
-        self.end_absences();
         for client in 0..self.conns.len() {
             while let Some((at, timer)) = self.conn(client).and_then(|conn| conn.next_timer()) {
                 if at > self.clock {
@@ -36,6 +35,9 @@ impl ReferenceModel {
         if self.keys.forget(self.clock) {
             self.goals.reach(Goal::KeyForgotten);
         }
+        // They go one after the other, when all else is done.
+        self.settle();
+        self.end_absences();
     }
 
     pub(super) fn due(&mut self, client: usize, timer: ExpectedTimer, at: u64) {

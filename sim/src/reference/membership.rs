@@ -93,8 +93,6 @@ pub(crate) struct ExpectedAbsence {
     /// Who the connection was in the room.
     pub(super) info: Value,
     pub until: u64,
-    /// The turn in which it began.
-    pub(super) began: u64,
 }
 
 impl ExpectedAbsence {

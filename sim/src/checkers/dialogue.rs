@@ -95,6 +95,11 @@ impl ClientDialogue {
 
     fn is_answered(&mut self, client: usize, reply: &Value, tell: Tell<'_>) -> Result<(), Failure> {
         let id = reply["id"].as_u64();
+        let waits_to_connect = |first: &&SentCommand| first.method == "connect" && Some(first.id) != id;
+        if !self.connected && self.asked.front().filter(waits_to_connect).is_some() {
+            // What was said behind a refused connect is passed over, unless it comes too fast. Its id may be another's.
+            return Ok(());
+        }
         let Some(at) = self.asked.iter().position(|command| Some(command.id) == id) else { return Ok(()) };
         let command = self.asked.remove(at).expect("it was found");
         let (method, error) = (command.method.as_str(), reply["error"]["code"].as_u64());

@@ -400,6 +400,15 @@ fn long_capabilities() -> (CapabilityClaim, impl Fn(usize) -> String) {
     (capability(&patterns, Some("wildcard"), &["sub", "pub"]), room)
 }
 
+/// Refreshes the token of a connection to one with this capability, and takes one turn for it.
+fn begin_refresh(world: &mut World, conn: parlor_core::ConnId, capability: CapabilityClaim) {
+    world.say(conn, r#"{"id":8,"refresh":{"token":"t"}}"#);
+    world.tokens.clear();
+    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
+    let verdict = Ok(VerifiedClaims::vouched_for_by_verifier(Claims { caps: vec![capability], ..claims("ada") }));
+    world.begin(Input::Authenticated { conn, verdict });
+}
+
 #[test]
 fn commands_that_compare_many_patterns_are_spread_over_turns() {
     let mut world = namespaced();
@@ -429,11 +438,7 @@ fn a_refreshed_token_with_many_patterns_is_judged_room_by_room_over_turns() {
     for n in 0..rooms {
         assert_eq!(code(&mut world, conn, subscribe(&room(n))), 0);
     }
-    world.say(conn, r#"{"id":8,"refresh":{"token":"t"}}"#);
-    world.tokens.clear();
-    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
-    let verdict = Ok(VerifiedClaims::vouched_for_by_verifier(Claims { caps: vec![slow], ..claims("ada") }));
-    world.begin(Input::Authenticated { conn, verdict });
+    begin_refresh(&mut world, conn, slow);
     let is_in = |world: &World| world.shard.snapshot().logs.iter().filter(|log| !log.members.is_empty()).count();
     assert_eq!(is_in(&world), rooms, "the personal room and all but one");
     world.begin(Input::Message { conn, text: publish(&room(rooms - 1)).to_string() });
@@ -464,11 +469,7 @@ fn the_connection_whose_rooms_are_looked_at_may_end() {
     for n in 0..3 {
         assert_eq!(code(&mut world, conn, subscribe(&room(n))), 0);
     }
-    world.say(conn, r#"{"id":8,"refresh":{"token":"t"}}"#);
-    world.tokens.clear();
-    #[expect(clippy::disallowed_methods, reason = "the test is the verifier")]
-    let verdict = Ok(VerifiedClaims::vouched_for_by_verifier(Claims { caps: vec![slow], ..claims("ada") }));
-    world.begin(Input::Authenticated { conn, verdict });
+    begin_refresh(&mut world, conn, slow);
     assert!(world.shard.has_work());
     world.begin(Input::Lost { conn, cause: Lost::Eof });
     while world.shard.has_work() {

@@ -34,7 +34,7 @@ fn lose(world: &mut World, conn: ConnId) {
     world.input(Input::Lost { conn, cause: Lost::Read });
 }
 
-/// What a watcher was told: whether it was a join, and of which user.
+/// Returns the presence events that a watcher has read: `true` for a join, and the user.
 fn told(world: &mut World, watcher: ConnId) -> Vec<(bool, String)> {
     let pushes = world.read_json(watcher);
     let of = |push: &Value| {
@@ -158,6 +158,30 @@ fn only_an_ended_connection_leaves_an_absence() {
     let plain = world.plain("/ws/x");
     lose(&mut world, plain);
     assert_eq!(told(&mut world, watcher), [joined(""), left("")], "anonymous connections have no grace");
+}
+
+#[test]
+fn a_call_of_the_backend_ends_no_absence() {
+    let mut world = gracious(Limits::default());
+    let ada = member(&mut world, "ada");
+    world.api("disconnect", r#"{"user":"ada"}"#);
+    assert_eq!(world.read_close(ada).map(|(code, _)| code), Some(3503));
+    world.api("unsubscribe", r#"{"user":"ada","channel":"x"}"#);
+    let listed = world.api("presence", r#"{"channel":"x"}"#);
+    let users: Vec<&str> =
+        listed["result"]["presence"].as_object().unwrap().values().filter_map(|info| info["user"].as_str()).collect();
+    assert_eq!(users, ["ada"]);
+}
+
+#[test]
+fn nobody_is_absent_while_the_server_shuts_down() {
+    let mut world = gracious(Limits::default());
+    member(&mut world, "ada");
+    changes(&mut world);
+    world.input(Input::Shutdown);
+    let mut changes = changes(&mut world);
+    changes.sort();
+    assert_eq!(changes, ["offline ada", "vacated #ada", "vacated x"]);
 }
 
 #[test]

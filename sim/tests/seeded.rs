@@ -48,7 +48,8 @@ fn every_seeded_defect_is_noticed_in_its_stored_trace() {
     assert!(missed.is_empty(), "{command} stores a trace that is missing: {missed:#?}");
 }
 
-/// What no random run draws, what nothing but the healing of a world notices, and what one checker is to notice alone.
+/// Lists the defects that random runs do not draw, that only the healing of a world notices, or that one checker is to
+/// notice alone.
 #[test]
 fn six_defects_have_their_trace_beside_them_in_the_source() {
     let others = all().filter(|seeded| !seeded.is_stored());

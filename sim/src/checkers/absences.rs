@@ -1,5 +1,5 @@
-//! A page reload is no leave: for the `presence_grace` of a room after a user's last connection there was lost, the members are
-//! not told that the user has left, the room is not vacated and the user is not offline.
+//! A page reload is no leave: for the `presence_grace` of a room after a user's last connection there was lost, the members
+//! are not told that the user has left, the room is not vacated and the user is not offline.
 //!
 //! It judges only where all is known from outside: the user of a connection that read that it is in the room, and that
 //! nothing but the end can have taken it out.
@@ -147,7 +147,7 @@ impl Checker for EarlyLeaves {
         self.clock = self.clock.max(seen.now.mono.0);
         let clock = self.clock;
         self.gone.retain(|gone| gone.until > clock);
-        // Where some of them have to go early, nobody is sure to stay.
+        // Where there may be no place for all, nobody is sure to stay listed.
         let most = self.setup.users * (self.setup.rooms + 1);
         if (self.setup.limits.absences as u64) < most {
             return Ok(());

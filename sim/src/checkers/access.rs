@@ -1,6 +1,6 @@
 //! Who may do what, as the README has it, judged on answers and on presence events: what is done for a client, or told to
-//! it, is allowed, and what is refused for a lack of permission is not. A client reads its answers in the order in which the server gave them, so that at each it
-//! knows which rooms it was in.
+//! it, is allowed, and what is refused for a lack of permission is not. A client reads its answers in the order in which
+//! the server gave them, so that at each it knows which rooms it was in.
 
 use super::shown::ShownToken;
 use crate::checkers::checker::Checker;

@@ -17,8 +17,8 @@ impl ReferenceModel {
 
     /// The user who is absent from a room once more when a connection has ended on its way into it.
     pub(super) fn absent_in_vain(&self, info: &Value, room: usize) -> Option<usize> {
-        let is_it = |absence: &&ExpectedAbsence| absence.room == room && info["user"] == absence.info["user"];
-        self.absences.iter().find(is_it).map(|absence| absence.user).filter(|_| !self.shutting_down)
+        let is_it = |absence: &&ExpectedAbsence| info["user"] == absence.info["user"];
+        self.absences_of(room).find(is_it).map(|absence| absence.user).filter(|_| !self.shutting_down)
     }
 
     /// A connection of this user has ended on its way into a room: the home has it join and leave.
@@ -112,10 +112,15 @@ impl ReferenceModel {
             || self.turn.events.iter().any(|event| event.left.is_some_and(|left| left.user() == Some(user)))
     }
 
+    /// The absences from a room.
+    pub(super) fn absences_of(&self, room: usize) -> impl Iterator<Item = &ExpectedAbsence> {
+        self.absences.iter().filter(move |absence| absence.room == room)
+    }
+
     /// Whether anybody is absent from a room, of those who have not yet been told to have left.
     pub(super) fn has_absences(&self, room: usize) -> bool {
         let is_over =
             |event: &MembershipEvent| event.room == room && matches!(event.left, Some(Departure::AbsenceOver { .. }));
-        self.absences.iter().any(|absence| absence.room == room) || self.turn.events.iter().any(is_over)
+        self.absences_of(room).next().is_some() || self.turn.events.iter().any(is_over)
     }
 }

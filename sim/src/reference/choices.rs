@@ -1,5 +1,5 @@
-//! The subject's own choices, read from its output: the epochs of logs, and which of the rooms that empty at once
-//! is the first, or has its absence ended first. Nothing else of a turn is known when it is foreseen.
+//! The subject's own choices, read from its output: the epochs of logs, which of the rooms that empty at once is
+//! the first, and which of the users who go at once are absent. Nothing else of a turn is known when it is foreseen.
 
 use super::model::ReferenceModel;
 use super::outcome::Outcome;

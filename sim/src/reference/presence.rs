@@ -114,9 +114,10 @@ impl ReferenceModel {
             let client_id = self.conns[*client].as_ref().expect("members exist").client_id;
             (client_id.to_string(), self.info(*client, room))
         });
-        let absent = self.absences.iter().filter(|absence| absence.room == room);
-        let absent =
-            absent.map(|absence| (String::from(absence.info["client"].as_str().expect("an id")), absence.info.clone()));
+        let absent = self.absences_of(room).map(|absence| {
+            let client_id = absence.info["client"].as_str().expect("an id");
+            (String::from(client_id), absence.info.clone())
+        });
         Value::Object(members.chain(absent).collect::<Map<String, Value>>())
     }
 
@@ -127,7 +128,7 @@ impl ReferenceModel {
         users.sort_unstable();
         users.dedup();
         // Who is absent has no connection there.
-        let absent = self.absences.iter().filter(|absence| absence.room == room).count();
+        let absent = self.absences_of(room).count();
         json!({ "num_clients": self.rooms[room].len() + absent, "num_users": users.len() + absent })
     }
 

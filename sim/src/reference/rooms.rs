@@ -110,7 +110,7 @@ impl ReferenceModel {
         self.end_log(room);
     }
 
-    /// Nobody is in a room: it is vacated, unless somebody is absent from it.
+    /// Vacates a room without members, unless a user is absent from it.
     pub(super) fn vacate_unless_absent(&mut self, room: usize) {
         if !self.has_absences(room) {
             self.turn.changes.push((RoomOrUser::Room(room), false));

@@ -91,7 +91,7 @@
 //! | `shard`, `input`, `effect` | The machine, what goes in and what comes out. |
 //! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
 //! | `hub` | The connections of a shard: who is admitted, who is in which room and belongs to which user, fan-out, slow consumers, commands, calls, turns. |
-//! | `home` | The rooms: the log that orders a room's publications, its members, idempotency keys. |
+//! | `home` | The rooms: the log that orders a room's publications, its members, the users who are absent, idempotency keys. |
 //! | `link` | The messages between hub and home. |
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |

@@ -225,7 +225,6 @@ impl Shard {
         assert_eq!(self.home.occupied(), self.hub.gauges().rooms, "G8: the hub counts the rooms that are occupied");
         self.audit_absences();
         assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
-        assert!(!self.hub.waits_for_answers(), "G7: every ticket is completed");
     }
 
     /// Asserts that hub and home agree on the number of each user's absences (G8).
@@ -326,9 +325,9 @@ mod tests {
     use crate::api::{Command, Message};
     use crate::input::CallId;
     use crate::json::Json;
-    use crate::link::HomeEvent;
-    use crate::names::RoomName;
-    use crate::testing::audit_finds;
+    use crate::link::{HomeEvent, HomeRequest, JoinId};
+    use crate::publication::Replay;
+    use crate::testing::{audit_finds, client_info};
     use alloc::collections::BTreeMap;
 
     const KEYS: Keys = Keys(1, 2);
@@ -354,6 +353,19 @@ mod tests {
         shard
     }
 
+    /// Returns the home with an absence that no hub has asked for.
+    fn with_absence(home: &Home, room: &str) -> Home {
+        let (mut home, config, room) = (home.clone(), Config::default(), RoomName::from(room));
+        let member = ClientInfo { user: UserId::from("ada"), ..(*client_info(9)).clone() };
+        let (conn, client, join, absent) =
+            (ConnId::from_parts(9, 0), member.client, JoinId(9), Some(member.user.clone()));
+        let joins = HomeRequest::Join { conn, join, room: room.clone(), member: member.into(), replay: Replay::None };
+        home.handle(Instant(1), joins, &config);
+        home.handle(Instant(1), HomeRequest::Leave { room, client, join, absent }, &config);
+        home.events.clear();
+        home
+    }
+
     #[test]
     fn the_audit_reports_each_difference_between_hub_and_home() {
         audit_finds(
@@ -364,6 +376,10 @@ mod tests {
                 ("G3: the home has no member that the hub does not know", |shard| {
                     shard.hub = Hub::new(Rc::clone(&shard.config), KEYS);
                 }),
+                ("G8: the hub counts the rooms that are occupied", |shard| {
+                    shard.home = with_absence(&shard.home, "c");
+                }),
+                ("G8: hub and home agree on absences", |shard| shard.home = with_absence(&shard.home, "a")),
                 ("a turn ends with nothing undone", |shard| {
                     shard.home.events.push_back(HomeEvent::Occupied(RoomName::from("a")))
                 }),

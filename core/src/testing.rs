@@ -5,8 +5,9 @@ use crate::hub::Hub;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::input::Upgrade;
 use crate::json::Json;
+use crate::link::{HomeEvent, HomeRequest};
 use crate::names::UserId;
-use crate::publication::{Draft, Publication};
+use crate::publication::{Draft, LogPosition, Publication, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr};
@@ -48,4 +49,20 @@ pub fn accept_from_loopback(hub: &mut Hub, config: &Config, client: u8, url: &st
     let target = config.resolve(url).expect("a path that is served");
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     hub.accept(Upgrade { client: [client; 16], target, token: None, address }).expect("there is room")
+}
+
+/// Confirms the first join that a hub has asked the home for.
+pub fn confirm_join(hub: &mut Hub) {
+    let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
+        panic!("a connection joins")
+    };
+    hub.on_home_event(HomeEvent::Joined {
+        conn,
+        client: member.client,
+        join,
+        room,
+        position: LogPosition { epoch: 7, offset: 0 },
+        replay: Replayed::default(),
+        was_absent: None,
+    });
 }

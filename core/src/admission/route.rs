@@ -91,7 +91,7 @@ struct Template {
 /// The default `type` of the answer to `subscribe`.
 const SUBSCRIBED: &str = MessageType::Subscribed.text();
 /// The placeholder for one segment of a path, and for that segment's text in the room's name.
-const PLACEHOLDER: &str = "{id}";
+pub const PLACEHOLDER: &str = "{id}";
 /// The parameter that names a room.
 const ROOM: &str = "room";
 /// The parameters of a `plain` URL.

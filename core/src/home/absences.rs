@@ -1,9 +1,8 @@
 //! The absences: users whose connection ended lately, and who stay listed in its rooms until `presence_grace` is over or
 //! they are back.
 //!
-//! An absence holds presence and occupancy, and nothing else: it is no member, keeps no log, and no other limit counts it, but for the bytes
-//! of a list of members.
-//! A user has at most one absence in a room, and none where it has a member.
+//! An absence holds presence and occupancy, and nothing else: it is no member, keeps no log, and no other limit counts it,
+//! but for the bytes of a list of members. A user has at most one absence in a room, and none where it has a member.
 
 use crate::ids::ClientInfo;
 use crate::map::{Keys, Map};

@@ -2,8 +2,7 @@
 
 use super::Hub;
 use super::agenda::Work;
-use super::gather::Caller;
-use super::gather::{Gather, ReplyBudget};
+use super::gather::{Caller, Gather, ReplyBudget};
 use super::tickets::Asker;
 use super::walk::Walk;
 use crate::api::json::no_connection;

@@ -57,6 +57,7 @@ impl Hub {
             self.conns.len() + usize::from(draining.is_some()) + addresses_waiting,
             "G3: deadlines are somebody's"
         );
+        assert!(self.tickets.is_empty(), "G7: every ticket is completed");
         assert!(self.agenda.is_done() && self.slow.is_empty(), "a turn ends with nothing undone but what it puts off");
         self.audit_put_off();
     }
@@ -155,15 +156,15 @@ mod tests {
     use crate::config::Config;
     use crate::connection::pending::{Deferred, JoinReason, PendingJoin};
     use crate::connection::pending::{JoinLeave, Reasons};
+    use crate::hub::tickets::Asker;
     use crate::ids::ConnId;
-    use crate::input::Input;
+    use crate::input::{CallId, Input};
     use crate::limits::Limits;
     use crate::link::JoinId;
-    use crate::link::{HomeEvent, HomeRequest};
     use crate::map::Keys;
     use crate::names::{RoomName, UserId};
-    use crate::publication::{LogPosition, Replay, Replayed};
-    use crate::testing::{accept_from_loopback, audit_finds};
+    use crate::publication::Replay;
+    use crate::testing::{accept_from_loopback, audit_finds, confirm_join};
     use crate::time::{Deadline, Instant};
     use crate::timers::Armed;
     use alloc::boxed::Box;
@@ -182,19 +183,7 @@ mod tests {
         let conn = accept_from_loopback(&mut hub, &config, 1, "/ws/a");
         hub.handle(Input::Upgraded { conn });
         accept_from_loopback(&mut hub, &config, 2, "/ws/a");
-        let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
-            panic!("it joins")
-        };
-        let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
-        hub.on_home_event(HomeEvent::Joined {
-            conn,
-            client: member.client,
-            join,
-            room,
-            position,
-            replay,
-            was_absent: None,
-        });
+        confirm_join(&mut hub);
         hub
     }
 
@@ -232,6 +221,9 @@ mod tests {
                 ("G3: deadlines are somebody's", |hub| {
                     hub.timers.rearm(Owner::Drain, &mut { Armed::NO }, Instant(9).into())
                 }),
+                ("G7: every ticket is completed", |hub| {
+                    hub.tickets.issue(Asker::Call(Caller::Whole(CallId(1))));
+                }),
                 ("a turn ends with nothing undone but what it puts off", |hub| hub.slow.push(ConnId::from_parts(0, 0))),
             ],
         );
@@ -264,6 +256,9 @@ mod tests {
                 ("G7: what has begun has a deadline", |hub| {
                     hub.change_inbound(Slot::at(0), |inbound| inbound.frame_begun(0));
                     hub.inbound_bytes = 1;
+                }),
+                ("G7: rooms that a token may forbid are looked at, once", |hub| {
+                    hub.conns[Slot::at(0)].open_mut().expect("it is open").is_unchecked = true;
                 }),
                 ("G2: every join that was begun is waited for", |hub| {
                     hub.registry.begin_join(

@@ -47,14 +47,21 @@ impl Hub {
     // A decision is not interrupted. The default limits bound one to 700,000 comparisons, 1.5 ms as measured. A plain client
     // has several in one command, for the rooms of its URL: `header_bytes` bounds their names together.
     fn permit_with(&mut self, slot: Slot, room: &RoomName, operation: Operation, of_room: Rights) -> Result<(), Error> {
-        let Some(open) = self.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+        self.charged(|hub, compared| {
+            let Some(open) = hub.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
+            let standing = Standing {
+                is_member: &|| hub.registry.is_member(slot, room),
+                is_user: &|| hub.registry.has_user(slot),
+                granted: &|| of_room.union(granted(&open.capabilities, room, compared)),
+            };
+            access::decide(&hub.config, room, Actor::Client(standing), operation)
+        })
+    }
+
+    /// Counts what a decision compares with a token's patterns for the budget of the turn.
+    fn charged<T>(&mut self, decide: impl FnOnce(&Self, &Cell<usize>) -> T) -> T {
         let compared = Cell::new(0);
-        let standing = Standing {
-            is_member: &|| self.registry.is_member(slot, room),
-            is_user: &|| self.registry.has_user(slot),
-            granted: &|| of_room.union(granted(&open.capabilities, room, &compared)),
-        };
-        let decision = access::decide(&self.config, room, Actor::Client(standing), operation);
+        let decision = decide(self, &compared);
         self.budget.compare(compared.get());
         decision
     }
@@ -95,15 +102,14 @@ impl Hub {
 
     /// Returns `true` when a token of this user with these capabilities permits to join a room.
     fn is_opened_by(&mut self, room: &RoomName, user: &UserId, capabilities: &Capabilities) -> bool {
-        let compared = Cell::new(0);
-        let standing = Standing {
-            is_member: &|| false,
-            is_user: &|| !user.is_anonymous(),
-            granted: &|| granted(capabilities, room, &compared),
-        };
-        let decision = access::decide(&self.config, room, Actor::Client(standing), Operation::Subscribe);
-        self.budget.compare(compared.get());
-        decision.is_ok()
+        self.charged(|hub, compared| {
+            let standing = Standing {
+                is_member: &|| false,
+                is_user: &|| !user.is_anonymous(),
+                granted: &|| granted(capabilities, room, compared),
+            };
+            access::decide(&hub.config, room, Actor::Client(standing), Operation::Subscribe).is_ok()
+        })
     }
 
     /// Begins to end the subscriptions and the presence events of a connection that a later token does not allow any more,
@@ -171,10 +177,9 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::input::Input;
-    use crate::link::{HomeEvent, HomeRequest};
+    use crate::link::HomeRequest;
     use crate::map::Keys;
-    use crate::publication::{LogPosition, Replayed};
-    use crate::testing::accept_from_loopback;
+    use crate::testing::{accept_from_loopback, confirm_join};
     use alloc::rc::Rc;
 
     /// A home on another node would leave a join under way for longer than a turn.
@@ -184,22 +189,13 @@ mod tests {
         let mut hub = Hub::new(Rc::clone(&config), Keys(1, 2));
         let conn = accept_from_loopback(&mut hub, &config, 1, "/ws?room=a");
         hub.handle(Input::Upgraded { conn });
-        let Some(HomeRequest::Join { join, room, member, .. }) = hub.requests.pop_front() else { panic!("it joins") };
+        let Some(HomeRequest::Join { room, .. }) = hub.requests.front().cloned() else { panic!("it joins") };
         let may = |hub: &mut Hub| {
             [Operation::Publish, Operation::History, Operation::Presence]
                 .map(|operation| hub.permit(conn.slot, &room, operation).is_ok())
         };
         assert_eq!(may(&mut hub), [false; 3], "its join is under way");
-        let (position, replay) = (LogPosition { epoch: 7, offset: 0 }, Replayed::default());
-        hub.on_home_event(HomeEvent::Joined {
-            conn,
-            client: member.client,
-            join,
-            room: room.clone(),
-            position,
-            replay,
-            was_absent: None,
-        });
+        confirm_join(&mut hub);
         assert_eq!(may(&mut hub), [true; 3]);
     }
 }

@@ -121,8 +121,8 @@ impl Hub {
         self.enter_plain(slot, rooms);
     }
 
-    /// Greets a client, and refuses the rooms of its URL that it may not join, until a later token permits it. Returns those that it is to enter, with those
-    /// that come with the user; `None` for a connection that was closed.
+    /// Greets a client, and refuses the rooms of its URL that it may not join, until a later token permits it. Returns those
+    /// that it is to enter, with those that come with the user; `None` for a connection that was closed.
     fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<FirstRooms> {
         let Protocol::Plain(options) = self.conns[slot].protocol.clone() else { return None };
         let Plain { rooms: named, greeting, since, history, .. } = options.url;

@@ -1,8 +1,7 @@
 //! The bounds of the answer to a backend's call.
 
 use super::Hub;
-use super::gather::Caller;
-use super::gather::{ReplyBudget, WRITE_BYTES};
+use super::gather::{Caller, ReplyBudget, WRITE_BYTES};
 use crate::api::json::reply_bytes;
 use crate::api::{Command, Reply};
 use crate::error::{Error, ErrorCode};

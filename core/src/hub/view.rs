@@ -46,11 +46,6 @@ impl Hub {
         self.absent.iter().map(|(user, rooms)| (user, *rooms))
     }
 
-    /// Whether an answer of the home is waited for.
-    pub fn waits_for_answers(&self) -> bool {
-        !self.tickets.is_empty()
-    }
-
     /// Whether a shutdown is under way.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()

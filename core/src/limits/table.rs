@@ -478,7 +478,7 @@ limits! {
     simulated in 80 percent [2, 4, 4];
 
     /// Users whose connection has ended and whom `presence_grace` keeps listed, counted once for each room; 0 for none.
-    absences Absences: Count = 250_000, "whose connection ends has left at once";
+    absences Absences: Count = 250_000, "a user whose connection ends leaves at once";
     simulated in 20 percent [0, 1, 2];
 
     /// Publications in one reply to a recovery, of all its rooms together, or to a request for history; 0 for none.

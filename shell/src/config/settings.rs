@@ -6,7 +6,7 @@ use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
 use parlor_core::Config;
-use parlor_core::admission::route::{Routes, is_id};
+use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
 use parlor_core::config::NODE_BYTES;
 use parlor_core::names::{self, BadName};
 use std::collections::BTreeSet;
@@ -164,11 +164,11 @@ impl Settings {
             return Err(format!("the route {path:?} is written twice; only the first one would match"));
         }
         let prefix = room.split_once(':').map_or("", |(prefix, _)| prefix);
-        if prefix.contains(ID) && !self.namespaces.is_empty() {
+        if prefix.contains(PLACEHOLDER) && !self.namespaces.is_empty() {
             return self.check_prefix_of_route(rules, route, prefix);
         }
-        let (start, has_id) = room.split_once(ID).map_or((&**room, false), |(start, _)| (start, true));
-        match rules.client_room(&room.replace(ID, "x")) {
+        let (start, has_id) = room.split_once(PLACEHOLDER).map_or((&**room, false), |(start, _)| (start, true));
+        match rules.client_room(&room.replace(PLACEHOLDER, "x")) {
             Ok(_) => Ok(()),
             // Another id may lead to a name that matches.
             Err(BadName::Pattern(pattern)) if has_id && can_begin(&pattern, start, |_| true) => Ok(()),
@@ -182,7 +182,7 @@ impl Settings {
         let Route { path, room, .. } = route;
         let mut why = format!("no segment of a path makes {prefix:?} one of the namespaces");
         for id in self.namespaces.keys().filter_map(|name| id_that_makes(prefix, name)) {
-            match rules.client_room(&room.replace(ID, id)) {
+            match rules.client_room(&room.replace(PLACEHOLDER, id)) {
                 Ok(_) => return Ok(()),
                 Err(wrong) => why = wrong.to_string(),
             }
@@ -205,14 +205,11 @@ impl Settings {
     }
 }
 
-/// Stands in a route for a segment of the path, and in its room for that segment's text.
-const ID: &str = "{id}";
-
-/// The segment of a path that makes a text with [`ID`] in it this name.
+/// The segment of a path that makes a text with [`PLACEHOLDER`] in it this name.
 fn id_that_makes<'n>(text: &str, name: &'n str) -> Option<&'n str> {
-    let count = text.matches(ID).count();
-    let bytes = name.len().checked_sub(text.len() - count * ID.len())?.checked_div(count)?;
-    let start = text.find(ID)?;
+    let count = text.matches(PLACEHOLDER).count();
+    let bytes = name.len().checked_sub(text.len() - count * PLACEHOLDER.len())?.checked_div(count)?;
+    let start = text.find(PLACEHOLDER)?;
     let id = name.get(start..start + bytes)?;
-    (is_id(id) && text.replace(ID, id) == name).then_some(id)
+    (is_id(id) && text.replace(PLACEHOLDER, id) == name).then_some(id)
 }

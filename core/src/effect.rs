@@ -86,9 +86,9 @@ pub enum Change {
     Occupied(RoomName),
     /// A room lost its last member or, if that was later, the last who was absent from it.
     Vacated(RoomName),
-    /// A user got the first connection, and was absent from no room.
+    /// A user's personal room was occupied.
     Online(UserId),
-    /// A user lost the last connection and is absent from no room.
+    /// A user's personal room was vacated.
     Offline(UserId),
 }
 

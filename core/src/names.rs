@@ -51,6 +51,12 @@ impl RoomName {
         self.starts_with('#')
     }
 
+    /// Returns the user whose personal room this is, if it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        self.strip_prefix('#').map(|user| UserId { name: Arc::from(user) })
+    }
+
     /// Returns the id of the policy that holds in the room.
     #[must_use]
     pub fn policy(&self) -> PolicyId {
@@ -294,6 +300,13 @@ mod tests {
         }
         let message = BadName::Character('\u{202E}').to_string();
         assert!(message.starts_with("a name must not contain U+202E"), "{message}");
+    }
+
+    #[test]
+    fn a_personal_room_leads_back_to_its_user() {
+        let user = UserId::from("ada");
+        assert_eq!(user.personal_room().user(), Some(user));
+        assert_eq!(RoomName::from("ada").user(), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub struct Gauges {
     pub connections: usize,
     /// Open connections that are authenticated.
     pub ready: usize,
-    /// Users with a connection or an absence, without the anonymous user.
+    /// Users whose personal room is occupied, which are those with a connection or an absence.
     pub users: usize,
     /// Rooms with a member or an absence.
     pub rooms: usize,

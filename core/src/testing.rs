@@ -63,6 +63,5 @@ pub fn confirm_join(hub: &mut Hub) {
         room,
         position: LogPosition { epoch: 7, offset: 0 },
         replay: Replayed::default(),
-        was_absent: None,
     });
 }

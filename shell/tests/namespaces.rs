@@ -145,6 +145,11 @@ fn what_cannot_hold_is_refused_with_its_line() {
         ("[namespaces.chat]\njoin_leave = 1", 2, "[namespaces.chat] join_leave: expected true or false"),
         ("presence_grace = '16s'", 1, "presence_grace: expected 0s to 15s"),
         ("[namespaces.chat]\npresence_grace = '1m'", 2, "[namespaces.chat] presence_grace: expected 0s to 15s"),
+        (
+            "[personal]\npresence_grace = '2s'\n[namespaces.chat]\npresence_grace = '3s'",
+            2,
+            "[personal] presence_grace: expected at least 3s, the longest of all rooms",
+        ),
         ("[namespaces.chat]\nname_pattern = 1", 2, "[namespaces.chat] name_pattern must be text in quotes"),
         ("[namespaces.chat]\nsubscribe = 'members'", 2, "[namespaces.chat] subscribe: expected nobody, token, users"),
         (

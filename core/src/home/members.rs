@@ -24,6 +24,8 @@ pub(crate) struct Member {
     pub info: Arc<ClientInfo>,
     /// The number of the attempt that made it a member.
     pub join: JoinId,
+    /// `true` when its join has ended an absence of its user.
+    pub was_absent: bool,
 }
 
 impl Members {
@@ -133,7 +135,7 @@ mod tests {
     fn member(client: u8, user: &str, join: u64) -> Member {
         let user = if user.is_empty() { UserId::anonymous() } else { UserId::from(user) };
         let info = ClientInfo { user, ..(*client_info(client)).clone() };
-        Member { info: Arc::new(info), join: JoinId(join) }
+        Member { info: Arc::new(info), join: JoinId(join), was_absent: false }
     }
 
     fn members() -> Members {

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::Limit;
-use crate::link::{HomeEvent, HomeRequest, JoinId, PresenceQuery, Ticket};
+use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
@@ -90,13 +90,14 @@ impl Home {
     pub fn handle(&mut self, now: Instant, request: HomeRequest, config: &Config) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
-                if let Err(error) = self.join(conn, Member { info: member, join }, room, &replay, config) {
+                if let Err(error) = self.join(conn, (member, join), room, &replay, config) {
                     self.events.push_back(HomeEvent::JoinRefused { conn, join, error });
                 }
             }
-            HomeRequest::Leave { room, client, join, absent } => {
-                let left = self.leave(now, &room, client, join, config);
-                self.begin_absence_or_tell(now, &room, left, absent, config);
+            HomeRequest::Leave { room, client, join, reason } => {
+                if let Some(member) = self.leave(now, &room, client, join, config) {
+                    self.begin_absence_or_tell(now, &room, member, reason, config);
+                }
             }
             HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
             HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
@@ -166,9 +167,10 @@ impl Home {
         self.charges.bytes()
     }
 
-    /// Returns the number of rooms that have a member or an absence. O(n) in the rooms with an absence.
-    pub fn occupied(&self) -> usize {
-        self.with_members + self.absences.rooms().filter(|room| self.member_count(room) == 0).count()
+    /// Returns the rooms that have a member or an absence, in no particular order. O(n) in the logs.
+    pub fn occupied(&self) -> impl Iterator<Item = &RoomName> {
+        let with_members = self.logs().filter(|log| !log.members.is_empty()).map(|log| &log.name);
+        with_members.chain(self.absences.rooms().filter(|room| self.member_count(room) == 0))
     }
 
     /// Returns the absences.
@@ -226,7 +228,7 @@ impl Home {
     fn join(
         &mut self,
         conn: ConnId,
-        member: Member,
+        (info, join): (Arc<ClientInfo>, JoinId),
         room: RoomName,
         replay: &Replay,
         config: &Config,
@@ -245,20 +247,19 @@ impl Home {
                 (self.insert(log), replay)
             }
         };
+        // A newcomer is not told of what was before.
+        let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
-        let (info, join) = (Arc::clone(&member.info), member.join);
+        let member = Member { info: Arc::clone(&info), join, was_absent: former.is_some() };
         let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
             self.with_members += 1;
             self.arm(at, config);
-            if !self.absences.has_room(&room) {
+            if former.is_none() && !self.absences.has_room(&room) {
                 self.events.push_back(HomeEvent::Occupied(room.clone()));
             }
         }
-        // A newcomer is not told of what was before.
-        let former = self.absences.end(&room, &info.user);
-        let was_absent = former.as_ref().map(|former| former.user.clone());
         if let Some(former) = former {
             self.departed(&room, former);
         }
@@ -269,14 +270,9 @@ impl Home {
             room: room.clone(),
             position,
             replay,
-            was_absent: was_absent.clone(),
         });
         if !is_there {
             self.events.push_back(HomeEvent::MemberJoined { room, member: info });
-        }
-        // After `Joined`: where that comes too late, the hub asks for the next absence, and the user is online throughout.
-        if let Some(user) = was_absent {
-            self.events.push_back(HomeEvent::AbsenceOver { user });
         }
         Ok(())
     }
@@ -289,7 +285,7 @@ impl Home {
         client: ClientId,
         join: JoinId,
         config: &Config,
-    ) -> Option<Arc<ClientInfo>> {
+    ) -> Option<Member> {
         let at = self.find(room)?;
         let log = &mut self.logs[at as usize];
         let member = log.members.remove(client, join)?;
@@ -298,30 +294,32 @@ impl Home {
             self.touch(now, at);
             self.evict_or_arm(now, at, config);
         }
-        Some(member.info)
+        Some(member)
     }
 
-    /// Tells that a member has left, unless its user is absent from now on, which the hub has asked for if `absent` is
-    /// set. A user who has another member in the room is there and not absent. Where there is no place for an absence, the
-    /// user has left: no leave is the reason for another one.
+    /// Tells that a member has left, unless its user is absent from now on. A user who has another member in the room is
+    /// there and not absent. Where there is no place for an absence, the user has left: no leave is the reason for another
+    /// one.
     fn begin_absence_or_tell(
         &mut self,
         now: Instant,
         room: &RoomName,
-        left: Option<Arc<ClientInfo>>,
-        absent: Option<UserId>,
+        Member { info, was_absent, .. }: Member,
+        reason: LeaveReason,
         config: &Config,
     ) {
-        let has_other = |user| self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(user));
-        let has_place = self.absences.len() < config.limits.absences;
-        match (left, absent) {
-            (Some(member), Some(user)) if has_place && !has_other(&user) => {
-                self.absences.begin(room, member, now.after(config.policy(room).presence_grace));
-            }
-            (left, absent) => {
-                left.into_iter().for_each(|member| self.departed(room, member));
-                absent.into_iter().for_each(|user| self.events.push_back(HomeEvent::AbsenceOver { user }));
-            }
+        let grace = config.policy(room).presence_grace;
+        let may_be_absent = match reason {
+            LeaveReason::Left => false,
+            LeaveReason::Ended => true,
+            LeaveReason::EndedUnconfirmed => was_absent,
+        } && !grace.is_zero()
+            && !info.user.is_anonymous();
+        let has_other = || self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(&info.user));
+        if may_be_absent && self.absences.len() < config.limits.absences && !has_other() {
+            self.absences.begin(room, info, now.after(grace));
+        } else {
+            self.departed(room, info);
         }
     }
 
@@ -336,9 +334,9 @@ impl Home {
 
     /// Ends the absence of a user in a room, if there is one, and tells of it.
     fn end_absence(&mut self, room: &RoomName, user: &UserId) {
-        let Some(member) = self.absences.end(room, user) else { return };
-        self.departed(room, member);
-        self.events.push_back(HomeEvent::AbsenceOver { user: user.clone() });
+        if let Some(member) = self.absences.end(room, user) {
+            self.departed(room, member);
+        }
     }
 
     /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
@@ -581,7 +579,7 @@ mod tests {
                     home.absences.begin(&RoomName::from("b"), ada(), Instant(9));
                 }),
                 ("G2: a user who is in a room is not absent from it", |(home, _)| {
-                    home.logs[0].members.insert(Member { info: ada(), join: JoinId(2) });
+                    home.logs[0].members.insert(Member { info: ada(), join: JoinId(2), was_absent: false });
                     home.absences.begin(&RoomName::from("a"), ada(), Instant(9));
                 }),
                 ("G8: history counts its bytes", |(home, _)| home.charges.charge(&draft("1"))),

@@ -38,8 +38,6 @@ impl Hub {
         assert_eq!(self.anonymous_count(), anonymous, "G8: who has a user and is there is ready");
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
-        let absent_only = self.absent.keys().filter(|user| self.registry.connection_count(user) == 0).count();
-        assert_eq!(self.online, self.registry.user_count() + absent_only, "G8: users who are online are counted");
         let most = self.config.limits.connections_per_user;
         let is_within = |(_, count): (_, usize)| most.is_none_or(|most| count <= most.get());
         assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
@@ -209,9 +207,6 @@ mod tests {
                 ("G8: those who are ready are counted", |hub| hub.ready += 1),
                 ("G8: who has a user and is there is ready", |hub| {
                     hub.registry.set_user(Slot::at(0), &UserId::from("ada"));
-                }),
-                ("G8: users who are online are counted", |hub| {
-                    hub.absent.insert(UserId::from("ada"), 1);
                 }),
                 ("G8: connections are counted by address", |hub| hub.addresses[0].connections += 1),
                 ("G3: no address is kept for nothing", |hub| {

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::{ConnId, Slot};
 use crate::json::Json;
 use crate::limits::Limit;
-use crate::link::{HomeRequest, PresenceQuery, Ticket};
+use crate::link::{HomeRequest, LeaveReason, PresenceQuery, Ticket};
 use crate::names::RoomName;
 use crate::policy::access::{self, Operation};
 use crate::policy::capabilities::Rights;
@@ -265,7 +265,7 @@ impl Hub {
         let room = self.room(&channel)?;
         self.permit(slot, &room, Operation::Unsubscribe)?;
         if let Some(left) = self.registry.leave(slot, &room) {
-            self.left(slot, left, None);
+            self.left(slot, left, LeaveReason::Left);
         }
         self.enqueue_text(slot, &centrifuge::done(id, CommandName::Unsubscribe));
         Ok(())

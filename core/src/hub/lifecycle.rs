@@ -10,6 +10,7 @@ use crate::connection::{Phase, Protocol, Stage};
 use crate::effect::{Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
+use crate::link::LeaveReason;
 use crate::time::Deadline;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -173,13 +174,10 @@ impl Hub {
 
     /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
     fn leave_everything(&mut self, slot: Slot) {
-        let user = self.registry.user_of(slot).cloned();
         while let Some(left) = self.registry.leave_one(slot) {
-            self.left_at_end(slot, left, user.as_ref());
+            self.left(slot, left, self.at_end(LeaveReason::Ended));
         }
-        if let Some(user) = self.registry.clear_user(slot) {
-            self.offline_unless_there(user);
-        }
+        self.registry.clear_user(slot);
     }
 
     /// Makes the slot vacant: the one terminal effect of the connection (G7).

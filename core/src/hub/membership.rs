@@ -13,9 +13,8 @@ use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
-use crate::link::HomeRequest;
-use crate::link::JoinId;
-use crate::names::{BadName, RoomName, UserId};
+use crate::link::{HomeRequest, JoinId, LeaveReason};
+use crate::names::{BadName, RoomName};
 use crate::protocol::centrifuge;
 use crate::protocol::centrifuge::PresenceEvent;
 use crate::protocol::plain;
@@ -223,14 +222,12 @@ impl Hub {
         room: RoomName,
         position: LogPosition,
         replay: Replayed,
-        was_absent: Option<UserId>,
     ) {
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
         if !is_open || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
             self.totals.late_joins += 1;
-            // A user who was absent, and whose new connection has ended on its way in, is absent once more.
-            let absent = was_absent.filter(|_| !is_open).and_then(|user| self.begin_absence(&room, &user));
-            return self.requests.push_back(HomeRequest::Leave { room, client, join, absent });
+            let reason = if is_open { LeaveReason::Left } else { self.at_end(LeaveReason::EndedUnconfirmed) };
+            return self.requests.push_back(HomeRequest::Leave { room, client, join, reason });
         }
         let slot = conn.slot;
         let Some(pending) = self.take_pending(slot, join) else { return };
@@ -279,9 +276,14 @@ impl Hub {
         });
     }
 
-    /// A membership or a join is over: the home has to know, unless it will ask when it confirms. `absent` is the user who
-    /// stays listed.
-    pub(super) fn left(&mut self, slot: Slot, left: Left, absent: Option<UserId>) {
+    /// The way in which a membership ends with its connection. While the server shuts down, nobody can come back, and so
+    /// nobody is absent.
+    pub(super) fn at_end(&self, reason: LeaveReason) -> LeaveReason {
+        if self.drain.is_some() { LeaveReason::Left } else { reason }
+    }
+
+    /// A membership or a join is over: the home has to know, unless it will ask when it confirms.
+    pub(super) fn left(&mut self, slot: Slot, left: Left, reason: LeaveReason) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
@@ -291,7 +293,7 @@ impl Hub {
             self.schedule_waiting(slot);
         }
         if left.was_member {
-            self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, absent });
+            self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, reason });
         }
     }
 
@@ -310,7 +312,7 @@ impl Hub {
     }
 
     fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
-        self.left(slot, left, None);
+        self.left(slot, left, LeaveReason::Left);
         if let Protocol::Json { .. } = self.conns[slot].protocol {
             self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
         }

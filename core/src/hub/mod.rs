@@ -1,6 +1,5 @@
 //! The connections of one shard: their lives, what waits to be written to them, and what they ask for.
 
-mod absent;
 mod accept;
 mod agenda;
 mod answers;
@@ -78,9 +77,7 @@ pub(crate) struct Hub {
     drain: Option<Drain>,
     joins: u64,
     events: u64,
-    /// How many absences each user has, counted from the request on; no user is kept with none.
-    absent: Map<UserId, u32>,
-    /// The number of users who have a connection or an absence.
+    /// The number of users whose personal room is occupied.
     online: usize,
     /// The number of rooms that have a member or an absence.
     occupied: usize,
@@ -141,7 +138,6 @@ impl Hub {
             drain: None,
             joins: 0,
             events: 0,
-            absent: Map::with_hasher(keys),
             online: 0,
             occupied: 0,
             anonymous: UserId::anonymous(),
@@ -202,8 +198,8 @@ impl Hub {
     /// Handles what the home has to say.
     pub fn on_home_event(&mut self, event: HomeEvent) {
         match event {
-            HomeEvent::Joined { conn, client, join, room, position, replay, was_absent } => {
-                self.joined(conn, (client, join), room, position, replay, was_absent);
+            HomeEvent::Joined { conn, client, join, room, position, replay } => {
+                self.joined(conn, (client, join), room, position, replay);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
             HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),
@@ -214,9 +210,16 @@ impl Hub {
             HomeEvent::HistoryRemoved { ticket } => self.history_removed(ticket),
             HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Join),
             HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Leave),
-            HomeEvent::AbsenceOver { user } => self.absence_over(user),
-            HomeEvent::Occupied(room) => self.event(Change::Occupied(room)),
-            HomeEvent::Vacated(room) => self.event(Change::Vacated(room)),
+            HomeEvent::Occupied(room) => {
+                let user = room.user();
+                self.event(Change::Occupied(room));
+                user.into_iter().for_each(|user| self.event(Change::Online(user)));
+            }
+            HomeEvent::Vacated(room) => {
+                let user = room.user();
+                self.event(Change::Vacated(room));
+                user.into_iter().for_each(|user| self.event(Change::Offline(user)));
+            }
         }
     }
 

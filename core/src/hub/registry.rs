@@ -224,35 +224,26 @@ impl Registry {
         self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
-    /// Gives a connection to a user. Returns whether it is the user's first.
-    pub fn set_user(&mut self, slot: Slot, user: &UserId) -> bool {
+    /// Gives a connection to a user.
+    pub fn set_user(&mut self, slot: Slot, user: &UserId) {
         assert!(!user.is_anonymous(), "the anonymous user has no index");
-        let first = self.users.of(user).is_empty();
         let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
         self.owners += 1;
         self.owned += 1;
         let since = self.owned;
         let before = self.slot_entry(slot).user.replace(Owned { link, since });
         assert!(before.is_none(), "a connection has one user, once");
-        first
     }
 
-    /// Returns the user of a connection.
-    pub fn user_of(&self, slot: Slot) -> Option<&UserId> {
-        let owned = self.slots.get(slot.index())?.user?;
-        Some(self.users.name(owned.link))
-    }
-
-    /// Takes a connection from its user. Returns whose it was, if it was the last.
-    pub fn clear_user(&mut self, slot: Slot) -> Option<UserId> {
-        let Owned { link, .. } = self.slots.get_mut(slot.index())?.user.take()?;
+    /// Takes a connection from its user, if it has one.
+    pub fn clear_user(&mut self, slot: Slot) {
+        let owned = self.slots.get_mut(slot.index()).and_then(|entry| entry.user.take());
+        let Some(Owned { link, .. }) = owned else { return };
         self.owners -= 1;
-        let user = self.users.name(link).clone();
         if let Some(moved) = self.users.remove(link) {
             let owned = self.slots[moved.slot.index()].user.as_mut().expect("G2: a connection knows its user");
             owned.link = link;
         }
-        self.users.of(&user).is_empty().then_some(user)
     }
 
     /// The connections of a user.
@@ -564,20 +555,20 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_online_from_the_first_connection_to_the_last() {
+    fn a_user_has_connections_until_the_last_is_taken() {
         let mut registry = registry();
         let ada = UserId::from("ada");
-        assert!(registry.set_user(Slot::at(0), &ada));
-        assert!(!registry.set_user(Slot::at(1), &ada));
-        assert!(!registry.set_user(Slot::at(2), &ada));
+        [0, 1, 2].map(Slot::at).into_iter().for_each(|slot| registry.set_user(slot, &ada));
         registry.audit();
-        assert_eq!(registry.clear_user(Slot::at(0)), None);
+        registry.clear_user(Slot::at(0));
         registry.audit();
         assert_eq!(registry.connections_of("ada").map(Slot::index).collect::<Vec<_>>(), [2, 1]);
         assert_eq!((registry.oldest_of("ada"), registry.connection_count("ada")), (Some(Slot::at(1)), 2));
-        assert_eq!(registry.clear_user(Slot::at(2)), None);
-        assert_eq!(registry.clear_user(Slot::at(2)), None, "a connection is taken from its user once");
-        assert_eq!(registry.clear_user(Slot::at(1)), Some(ada));
+        registry.clear_user(Slot::at(2));
+        registry.clear_user(Slot::at(2));
+        assert_eq!(registry.connection_count("ada"), 1, "a connection is taken from its user once");
+        registry.clear_user(Slot::at(1));
         registry.audit();
+        assert_eq!(registry.user_count(), 0);
     }
 }

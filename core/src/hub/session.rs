@@ -149,7 +149,7 @@ impl Hub {
         }
         if !user.is_anonymous() {
             rooms.push((user.personal_room(), Reasons::PERSONAL));
-            self.give_to_user(slot, user);
+            self.registry.set_user(slot, &user);
         }
         Some(rooms)
     }
@@ -186,7 +186,7 @@ impl Hub {
             self.registry.add_reason(slot, room, Reasons::TOKEN);
         }
         if is_new {
-            self.give_to_user(slot, user.clone());
+            self.registry.set_user(slot, &user);
         }
         if let Some(open) = self.conns[slot].open_mut() {
             open.granted = channels;
@@ -237,12 +237,6 @@ impl Hub {
     fn is_user_full(&self, user: &UserId, more: usize) -> bool {
         let is_full = |most: NonZeroUsize| self.registry.connection_count(user) >= most.get().saturating_add(more);
         !user.is_anonymous() && self.config.limits.connections_per_user.is_some_and(is_full)
-    }
-
-    fn give_to_user(&mut self, slot: Slot, user: UserId) {
-        if self.registry.set_user(slot, &user) {
-            self.online_unless_absent(user);
-        }
     }
 
     /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.

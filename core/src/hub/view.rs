@@ -41,11 +41,6 @@ impl Hub {
         self.registry.room_count()
     }
 
-    /// The number of absences of each user who has one, in no order that means anything.
-    pub fn absent_users(&self) -> impl Iterator<Item = (&UserId, u32)> {
-        self.absent.iter().map(|(user, rooms)| (user, *rooms))
-    }
-
     /// Whether a shutdown is under way.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()

@@ -3,13 +3,12 @@
 //! 1. Both directions are first in, first out.
 //! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
 //! 3. Each [`Ticket`] is completed exactly once, by the answer to the request that carries it.
-//! 4. A [`HomeRequest::Leave`] with an absent user is answered by exactly one [`HomeEvent::AbsenceOver`], when that ends.
-//! 5. A home does not know who waits for an answer, nor by which protocol.
+//! 4. A home does not know who waits for an answer, nor by which protocol.
 
 use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
-use crate::names::{RoomName, UserId};
+use crate::names::RoomName;
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -21,10 +20,8 @@ pub(crate) enum HomeRequest {
     /// Makes the connection a member, starting at a position. Answered by [`HomeEvent::Joined`] or
     /// [`HomeEvent::JoinRefused`].
     Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay },
-    /// Ends a membership. With `absent` its connection has ended, and this user stays listed for the room's
-    /// `presence_grace`: answered by exactly one [`HomeEvent::AbsenceOver`], at once where the user is not to be listed.
-    /// Without it, it is not answered.
-    Leave { room: RoomName, client: ClientId, join: JoinId, absent: Option<UserId> },
+    /// Ends a membership. Not answered.
+    Leave { room: RoomName, client: ClientId, join: JoinId, reason: LeaveReason },
     /// Replaces the user and the info of the member of this join. Not answered.
     Rename { room: RoomName, join: JoinId, member: Arc<ClientInfo> },
     /// Publishes a draft, at most once for each idempotency key. Answered by [`HomeEvent::Published`].
@@ -42,16 +39,7 @@ pub(crate) enum HomeRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection became a member. All later publications of the room on the link come after `position` in its log.
-    Joined {
-        conn: ConnId,
-        client: ClientId,
-        join: JoinId,
-        room: RoomName,
-        position: LogPosition,
-        replay: Replayed,
-        /// The user, if the join has ended the user's absence from the room.
-        was_absent: Option<UserId>,
-    },
+    Joined { conn: ConnId, client: ClientId, join: JoinId, room: RoomName, position: LogPosition, replay: Replayed },
     /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
     /// A publication to be delivered to all members of the room.
@@ -71,8 +59,6 @@ pub(crate) enum HomeEvent {
     MemberJoined { room: RoomName, member: Arc<ClientInfo> },
     /// A member left the room.
     MemberLeft { room: RoomName, member: Arc<ClientInfo> },
-    /// A user is not listed for an ended connection any more.
-    AbsenceOver { user: UserId },
     /// The room got its first member, and nobody was absent from it.
     Occupied(RoomName),
     /// The room has no member any more, and nobody is absent from it.
@@ -86,6 +72,17 @@ pub(crate) struct Ticket {
     pub at: u32,
     /// The number of the request, which tells those at one place apart.
     pub serial: u32,
+}
+
+/// The way in which a membership ends, which says whether its user may be absent from the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaveReason {
+    /// The connection goes on, or nobody can come back: the user has left.
+    Left,
+    /// The connection has ended: its user is absent, for the room's `presence_grace`.
+    Ended,
+    /// The connection has ended before the join was confirmed: its user is absent only if it was so before the join.
+    EndedUnconfirmed,
 }
 
 /// A question about the members of a room.

@@ -5,6 +5,7 @@ use crate::map::{Keys, Map};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Identifies a policy among those of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,8 @@ impl PolicyId {
 
 /// The policies of a configuration: one for names without a prefix, one for personal rooms, and one for each namespace.
 ///
-/// A name's prefix is what it has before its first `:`.
+/// A name's prefix is what it has before its first `:`. A user is online while the personal room is occupied, so personal
+/// rooms have the longest `presence_grace` of all rooms: who is absent from a room is online.
 #[derive(Clone, Debug)]
 pub struct Namespaces {
     policies: Vec<Policy>,
@@ -34,7 +36,7 @@ impl Namespaces {
     /// Creates the policies of a configuration without namespaces: a name's prefix means nothing.
     #[must_use]
     pub fn none(all: Policy, personal: Policy) -> Self {
-        Self { policies: alloc::vec![all, personal], by_prefix: None }
+        Self { policies: alloc::vec![all, personal], by_prefix: None }.with_longest_grace()
     }
 
     /// Creates the policies of a configuration with namespaces: other prefixes than these are refused.
@@ -53,7 +55,14 @@ impl Namespaces {
             assert!(before.is_none(), "a namespace is configured once");
             policies.push(policy);
         }
-        Self { policies, by_prefix: Some(by_prefix) }
+        Self { policies, by_prefix: Some(by_prefix) }.with_longest_grace()
+    }
+
+    /// Gives personal rooms the longest grace.
+    fn with_longest_grace(mut self) -> Self {
+        let longest = self.longest_grace();
+        self.policies[usize::from(PolicyId::PERSONAL.0)].presence_grace = longest;
+        self
     }
 
     /// Returns the policy of a name. O(length of the prefix).
@@ -83,6 +92,12 @@ impl Namespaces {
     #[must_use]
     pub fn get(&self, id: PolicyId) -> &Policy {
         &self.policies[usize::from(id.0)]
+    }
+
+    /// Returns the longest `presence_grace` of all policies.
+    #[must_use]
+    pub fn longest_grace(&self) -> Duration {
+        self.policies().map(|policy| policy.presence_grace).max().unwrap_or_default()
     }
 
     /// Returns all policies, in no order that means anything.

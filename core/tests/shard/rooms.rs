@@ -94,12 +94,12 @@ fn events_of_rooms_and_users_come_in_numbered_pairs() {
     let (x, personal, ada) = (name("x"), name("#ada"), UserId::parse("ada", 9).expect("an id"));
     let seen: Vec<_> = world.events.iter().map(|event| (event.seq, event.change.clone())).collect();
     let expected = [
-        (1, Change::Online(ada.clone())),
-        (2, Change::Occupied(personal.clone())),
+        (1, Change::Occupied(personal.clone())),
+        (2, Change::Online(ada.clone())),
         (3, Change::Occupied(x.clone())),
-        (4, Change::Offline(ada)),
-        (5, Change::Vacated(x)),
-        (6, Change::Vacated(personal)),
+        (4, Change::Vacated(x)),
+        (5, Change::Vacated(personal)),
+        (6, Change::Offline(ada)),
     ];
     assert_eq!(seen, expected);
 }

@@ -66,7 +66,17 @@ impl Settings {
             wrongs.push(format!("{}: {why}; leave it out", value.place));
         }
         wrongs.extend(self.check_values(&self.personal));
+        wrongs.extend(self.check_personal_grace());
         wrongs
+    }
+
+    /// Checks that the `presence_grace` of personal rooms, where it is set, is the longest of all.
+    fn check_personal_grace(&self) -> Option<String> {
+        let place = self.personal.place_of("presence_grace")?;
+        let (set, longest) = (self.personal.over(self.top_level()).presence_grace, self.policies().longest_grace());
+        let words =
+            "the longest of all rooms: a user who is absent from a room is online, and so is in the personal room";
+        (set < longest).then(|| format!("{place}: expected at least {longest:?}, {words}"))
     }
 
     /// The place that a setting was written at, as the start of a sentence about it.

@@ -4,7 +4,6 @@ use super::membership::{Departure, ExpectedAbsence, MembershipEvent};
 use super::model::ReferenceModel;
 use super::names::user_text;
 use super::time::nanos;
-use super::turn::RoomOrUser;
 use crate::goals::Goal;
 use serde_json::Value;
 
@@ -93,23 +92,10 @@ impl ReferenceModel {
         }
     }
 
-    /// A user has lost a connection or an absence: the last of both is the end of being online.
-    pub(super) fn offline_unless_there(&mut self, user: usize) {
-        if !self.is_online(user) {
-            self.turn.changes.push((RoomOrUser::User(user), false));
-        }
-    }
-
-    /// Whether a user has a connection, or an absence that is not over.
+    /// Whether a user's personal room is occupied.
     pub(super) fn is_online(&self, user: usize) -> bool {
-        let has_connection = self.conns.iter().flatten().any(|conn| conn.user == Some(user));
-        has_connection || self.has_absence(user)
-    }
-
-    /// Whether a user is absent, or will be when the home has heard of an end.
-    pub(super) fn has_absence(&self, user: usize) -> bool {
-        self.absences.iter().any(|absence| absence.user == user)
-            || self.turn.events.iter().any(|event| event.left.is_some_and(|left| left.user() == Some(user)))
+        let room = self.own_room(user);
+        !self.rooms[room].is_empty() || self.has_absences(room)
     }
 
     /// The absences from a room.

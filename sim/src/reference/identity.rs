@@ -99,9 +99,6 @@ impl ReferenceModel {
         if token.user.is_some() && is_new {
             (conn.user, conn.known) = (token.user, turn);
         }
-        if let Some(user) = token.user.filter(|user| others == 0 && !self.has_absence(*user)) {
-            self.turn.changes.push((RoomOrUser::User(user), true));
-        }
     }
 
     /// Turns a connection away whose user has too many, where newer ones are refused. One that has not answered a ping of

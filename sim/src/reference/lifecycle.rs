@@ -220,9 +220,8 @@ impl ReferenceModel {
         }
         if let Some(conn) = self.conn(client) {
             conn.entering.clear();
+            conn.user = None;
         }
-        let Some(user) = self.conn(client).and_then(|conn| conn.user.take()) else { return };
-        self.offline_unless_there(user);
     }
 }
 

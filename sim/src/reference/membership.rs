@@ -58,17 +58,7 @@ pub(super) enum Departure {
     Ended { user: usize },
     /// It is gone since its connection ended, and this user is not absent any more. `newcomer` is the client that has
     /// joined in its place, and is not told.
-    AbsenceOver { user: usize, newcomer: Option<usize> },
-}
-
-impl Departure {
-    /// The user who is absent, may be, or was.
-    pub(super) fn user(self) -> Option<usize> {
-        match self {
-            Self::Left => None,
-            Self::Ended { user } | Self::AbsenceOver { user, .. } => Some(user),
-        }
-    }
+    AbsenceOver { newcomer: Option<usize> },
 }
 
 impl MembershipEvent {
@@ -98,7 +88,7 @@ pub(crate) struct ExpectedAbsence {
 impl ExpectedAbsence {
     /// Announces its end.
     pub(super) fn over(self, newcomer: Option<usize>) -> MembershipEvent {
-        let Self { room, user, client, info, .. } = self;
-        MembershipEvent { room, client, info, left: Some(Departure::AbsenceOver { user, newcomer }) }
+        let Self { room, client, info, .. } = self;
+        MembershipEvent { room, client, info, left: Some(Departure::AbsenceOver { newcomer }) }
     }
 }

@@ -74,9 +74,6 @@ impl ReferenceModel {
         } else {
             self.tell_watchers(&event);
         }
-        if let Some(user) = event.left.and_then(Departure::user) {
-            self.offline_unless_there(user);
-        }
         true
     }
 
@@ -84,7 +81,7 @@ impl ReferenceModel {
         let MembershipEvent { room, client, ref info, left } = *event;
         let came = left.is_none();
         let untold = match left {
-            Some(Departure::AbsenceOver { newcomer, .. }) => newcomer,
+            Some(Departure::AbsenceOver { newcomer }) => newcomer,
             _ => None,
         };
         let watches = |member: &usize| {

@@ -33,7 +33,7 @@ impl ReferenceModel {
             return Err(ApiRefusal::from(112));
         };
         if self.rooms[room].is_empty() && !self.is_being_left(room) && !self.has_absences(room) {
-            self.turn.changes.push((RoomOrUser::Room(room), true));
+            self.changes(room, true);
             self.past[room].occupied += 1;
             if self.past[room].occupied > 1 {
                 self.goals.reach(Goal::RoomReoccupied);
@@ -75,7 +75,8 @@ impl ReferenceModel {
         }
         // A member that leaves it in this turn is there until the home has heard of that.
         if self.rooms[room].is_empty() && !self.is_being_left(room) {
-            self.turn.flashes.push(RoomOrUser::Room(room));
+            let user = self.owner_of(room).map(RoomOrUser::User);
+            self.turn.flashes.extend([RoomOrUser::Room(room)].into_iter().chain(user));
             // It leaves with those who are settled next.
             self.stamp_vacated(room, self.stamps + 1);
         } else {
@@ -113,8 +114,19 @@ impl ReferenceModel {
     /// Vacates a room without members, unless a user is absent from it.
     pub(super) fn vacate_unless_absent(&mut self, room: usize) {
         if !self.has_absences(room) {
-            self.turn.changes.push((RoomOrUser::Room(room), false));
+            self.changes(room, false);
         }
+    }
+
+    /// A room is occupied or vacated, and with a personal one its user is online or offline.
+    fn changes(&mut self, room: usize, began: bool) {
+        let user = self.owner_of(room).map(RoomOrUser::User);
+        self.turn.changes.extend([RoomOrUser::Room(room)].into_iter().chain(user).map(|subject| (subject, began)));
+    }
+
+    /// The user whose personal room this is.
+    fn owner_of(&self, room: usize) -> Option<usize> {
+        (0..self.users).find(|user| self.own_room(*user) == room)
     }
 
     /// Whether this room may have a member: so many rooms may.

@@ -16,7 +16,6 @@ pub(crate) mod pending;
 pub(crate) mod refused;
 
 use crate::admission::address::Address;
-use crate::admission::route::Plain;
 use crate::close::{CloseCause, CloseReason, NO_STATUS};
 use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Deadlines;
@@ -31,7 +30,7 @@ use crate::limits::gcra::Gcra;
 use crate::link::JoinId;
 use crate::names::RoomName;
 use crate::policy::capabilities::{Capabilities, Rights};
-use crate::publication::Replay;
+use crate::protocol::Protocol;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -54,24 +53,6 @@ pub(crate) struct Conn {
     pub phase: Phase,
     /// The deadlines of the timers.
     pub deadlines: Deadlines,
-}
-
-/// The protocol of a connection with its options from the URL.
-#[derive(Clone, Debug)]
-pub(crate) enum Protocol {
-    /// Centrifuge JSON; `frame_pings` selects WebSocket Pings instead of the protocol's own.
-    Json { frame_pings: bool },
-    /// The `plain` protocol.
-    Plain(Box<PlainOptions>),
-}
-
-/// The options of a `plain` connection.
-#[derive(Clone, Debug)]
-pub(crate) struct PlainOptions {
-    /// The options from the URL.
-    pub url: Plain,
-    /// The rooms of the URL that it may not join, each with what is to be replayed when a later token permits it.
-    pub refused: Vec<(RoomName, Replay)>,
 }
 
 /// The phase of a connection.

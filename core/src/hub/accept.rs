@@ -2,27 +2,19 @@
 
 use super::{Hub, Owner};
 use crate::admission::address::{Address, AddressUse};
-use crate::admission::route::Target;
 use crate::connection::deadlines::{Deadlines, Timer};
-use crate::connection::{Conn, Handshaking, Phase, PlainOptions, Protocol};
+use crate::connection::{Conn, Handshaking, Phase};
 use crate::ids::{ClientId, ConnId};
 use crate::input::{Refused, Upgrade};
 use crate::limits::{Limit, Rate};
+use crate::protocol::Protocol;
 use crate::time::Deadline;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 impl Hub {
     /// Makes a connection of an upgrade request.
     pub fn accept(&mut self, request: Upgrade) -> Result<ConnId, Refused> {
         let address = self.admit_new(request.address.map(Address::from)).inspect_err(|_| self.totals.refused += 1)?;
-        let (protocol, in_url) = match request.target {
-            Target::Json { frame_pings } => (Protocol::Json { frame_pings }, None),
-            Target::Plain(mut plain) => {
-                let token = plain.token.take();
-                (Protocol::Plain(Box::new(PlainOptions { url: plain, refused: Vec::new() })), token)
-            }
-        };
+        let (protocol, in_url) = Protocol::of(request.target);
         let client = ClientId(request.client);
         let phase = Phase::Handshaking(Handshaking { token: request.token.or(in_url) });
         let make = |id| Conn { id, client, address, protocol, phase, deadlines: Deadlines::NONE };

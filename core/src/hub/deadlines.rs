@@ -3,12 +3,13 @@
 use super::lifecycle::abnormal;
 use super::{Hub, Owner};
 use crate::close::CloseCause;
+use crate::connection::Phase;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
-use crate::connection::{Phase, Protocol};
 use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::policy::access;
+use crate::protocol::Protocol;
 use crate::protocol::centrifuge::PING;
 use crate::time::{Deadline, Instant};
 use core::time::Duration;

@@ -4,12 +4,12 @@ use super::Hub;
 use crate::connection::frame::Frame;
 use crate::connection::outbox::Full;
 use crate::connection::refused::RefusedFrames;
-use crate::connection::{Conn, Open, Protocol};
+use crate::connection::{Conn, Open};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
 use crate::names::RoomName;
-use crate::protocol::{centrifuge, plain, raw};
+use crate::protocol::{Protocol, centrifuge, plain, raw};
 use crate::publication::{LogPosition, Publication};
 use crate::stats::Totals;
 use alloc::string::String;
@@ -181,8 +181,8 @@ impl<'a, F: Fn() -> String> SharedMessage<'a, F> {
 
     /// The frame that tells its place, for a connection that wants to know.
     fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
-        let (Some((room, position)), Protocol::Plain(options)) = (self.place, protocol) else { return None };
+        let (room, position) = self.place?;
         let encode = || Frame::text(&plain::position(plain::MessageType::Position, room, position));
-        options.url.positions.then(|| self.position_frame.get_or_insert_with(encode).clone())
+        protocol.tells_positions().then(|| self.position_frame.get_or_insert_with(encode).clone())
     }
 }

@@ -6,11 +6,12 @@ use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
-use crate::connection::{Phase, Protocol, Stage};
+use crate::connection::{Phase, Stage};
 use crate::effect::{Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
 use crate::link::LeaveReason;
+use crate::protocol::Start;
 use crate::time::Deadline;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -36,11 +37,15 @@ impl Hub {
         self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
         let token = token.filter(|token| !token.is_empty());
         let conn = &mut self.conns[slot];
-        if let Protocol::Plain(_) = conn.protocol {
-            self.arm_first_ping(slot);
-            self.plain_opened(slot, token);
-        } else if let Some(open) = conn.open_mut() {
-            open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str), refused: false };
+        match conn.protocol.start() {
+            Start::AtOnce => {
+                self.arm_first_ping(slot);
+                self.plain_opened(slot, token);
+            }
+            Start::OnConnect => {
+                let Some(open) = conn.open_mut() else { return };
+                open.stage = Stage::Unauthenticated { token: token.map(String::into_boxed_str), refused: false };
+            }
         }
     }
 

@@ -4,17 +4,18 @@ use super::Hub;
 use super::agenda::Work;
 use super::registry::Left;
 use crate::close::CloseCause;
+use crate::connection::Stage;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
 use crate::connection::pending::Subscribed;
 use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe};
 use crate::connection::pending::{JoinLeave, Reasons};
-use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, JoinId, LeaveReason};
 use crate::names::{BadName, RoomName};
+use crate::protocol::Protocol;
 use crate::protocol::centrifuge;
 use crate::protocol::centrifuge::PresenceEvent;
 use crate::protocol::plain;
@@ -370,7 +371,7 @@ impl Hub {
     /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
     fn plain_joined(&mut self, slot: Slot, room: &RoomName, position: LogPosition, replay: &Replayed) {
         let Protocol::Plain(options) = &self.conns[slot].protocol else { return };
-        let positions = options.url.positions;
+        let positions = options.positions;
         if replay.recovered == Some(false) {
             self.enqueue_text(slot, &plain::position(plain::MessageType::Gap, room, position));
         }

@@ -2,7 +2,6 @@
 
 use super::Hub;
 use super::agenda::Work;
-use crate::connection::Protocol;
 use crate::connection::pending::{JoinLeave, PendingSubscribe, Reasons};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::Slot;
@@ -66,7 +65,7 @@ impl Hub {
         decision
     }
 
-    /// Takes out the rooms of a `plain` URL that were refused so far and that a token of this user with these capabilities
+    /// Takes out the rooms of the URL that were refused so far and that a token of this user with these capabilities
     /// permits, in the order of the URL. O(rooms of the URL).
     pub(super) fn take_opened(
         &mut self,
@@ -74,13 +73,13 @@ impl Hub {
         user: &UserId,
         capabilities: &Capabilities,
     ) -> Vec<(RoomName, Replay)> {
-        let Protocol::Plain(options) = &mut self.conns[slot].protocol else { return Vec::new() };
-        let refused = mem::take(&mut options.refused);
+        let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() else { return Vec::new() };
+        let refused = mem::take(&mut rooms.refused);
         let is_permitted = |(room, _): &(RoomName, Replay)| self.is_opened_by(room, user, capabilities);
         let (mut opened, refused): (Vec<_>, Vec<_>) = refused.into_iter().partition(is_permitted);
-        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
-            opened.sort_by_key(|(room, _)| options.url.rooms.iter().position(|named| named == room));
-            options.refused = refused;
+        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
+            opened.sort_by_key(|(room, _)| rooms.named.iter().position(|named| named == room));
+            rooms.refused = refused;
         }
         opened
     }
@@ -94,8 +93,8 @@ impl Hub {
         capabilities: &Capabilities,
     ) -> usize {
         let of_token = channels.len() + usize::from(!user.is_anonymous());
-        let Protocol::Plain(options) = &self.conns[slot].protocol else { return of_token };
-        let named = options.url.rooms.iter().filter(|room| !channels.contains(room));
+        let Some(rooms) = self.conns[slot].protocol.url_rooms() else { return of_token };
+        let named = rooms.named.iter().filter(|room| !channels.contains(room));
         let named: Vec<RoomName> = named.cloned().collect();
         of_token + named.iter().filter(|room| self.is_opened_by(room, user, capabilities)).count()
     }
@@ -145,15 +144,16 @@ impl Hub {
         }
     }
 
-    /// Keeps a room of a `plain` URL for a later token, and tells the client if it has left the room: no other message of
-    /// the protocol would.
+    /// Keeps a room of the URL for a later token, and tells the client if it has left the room: no other message would.
     fn forbid_url_room(&mut self, slot: Slot, room: &RoomName, error: &Error) {
-        let Protocol::Plain(_) = self.conns[slot].protocol else { return };
+        if self.conns[slot].protocol.url_rooms().is_none() {
+            return;
+        }
         if !self.registry.has_membership(slot, room) {
             self.refuse_url_room(slot, room, error);
         }
-        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
-            options.refused.push((room.clone(), Replay::None));
+        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
+            rooms.refused.push((room.clone(), Replay::None));
         }
     }
 

@@ -2,12 +2,11 @@
 
 use super::Hub;
 use super::tickets::Asker;
-use crate::admission::route::Plain;
-use crate::api::{HistoryQuery, Position};
+use crate::api::HistoryQuery;
 use crate::close::CloseCause;
+use crate::connection::Stage;
 use crate::connection::pending::Reasons;
 use crate::connection::pending::{PendingAuth, PendingConnect};
-use crate::connection::{Protocol, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::ids::Slot;
 use crate::json::Json;
@@ -15,6 +14,7 @@ use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::names::RoomName;
 use crate::policy::access::{self, Operation};
+use crate::protocol::Protocol;
 use crate::protocol::plain::{self, BadMessage, PlainMessage};
 use crate::publication::Replay;
 use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict};
@@ -125,7 +125,7 @@ impl Hub {
     /// that it is to enter, with those that come with the user; `None` for a connection that was closed.
     fn greet_plain(&mut self, slot: Slot, identity: Option<Identity>) -> Option<FirstRooms> {
         let Protocol::Plain(options) = self.conns[slot].protocol.clone() else { return None };
-        let Plain { rooms: named, greeting, since, history, .. } = options.url;
+        let plain::PlainOptions { rooms: url, greeting, .. } = *options;
         let authenticated = identity.is_some();
         let mut rooms = Vec::new();
         if let Some(identity) = identity {
@@ -133,14 +133,12 @@ impl Hub {
         }
         if greeting {
             let client = self.conns[slot].client;
-            let frame = plain::greeting(&named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
+            let frame = plain::greeting(&url.named.join(", "), authenticated, &format!("{client}"), self.now.unix_ms);
             self.enqueue_text(slot, &frame);
         }
-        let mut replays: Vec<(RoomName, Replay)> =
-            since.into_iter().map(|(room, since)| (room, after(since))).collect();
-        replays.extend(named.iter().filter(|_| history > 0).map(|room| (room.clone(), Replay::Last(history))));
+        let replays: Vec<(RoomName, Replay)> = url.replays().collect();
         let mut refused = Vec::new();
-        for room in named {
+        for room in url.named {
             let placed = rooms.iter_mut().find(|(name, _)| *name == room);
             match (self.permit(slot, &room, Operation::Subscribe), placed) {
                 (Ok(()), Some((_, wanted))) => *wanted = wanted.union(Reasons::CLIENT),
@@ -155,8 +153,8 @@ impl Hub {
                 }
             }
         }
-        if let Protocol::Plain(options) = &mut self.conns[slot].protocol {
-            options.refused = refused;
+        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
+            rooms.refused = refused;
         }
         let connect = PendingConnect { replays, ..PendingConnect::default() };
         self.admit_rooms(slot, &rooms).then_some((connect, rooms))
@@ -215,7 +213,7 @@ impl Hub {
         }
         let conn = &mut self.conns[slot];
         let Protocol::Plain(options) = &conn.protocol else { return };
-        let answer = plain::subscribed(&options.url.subscribed, &events, self.now.unix_ms);
+        let answer = plain::subscribed(&options.subscribed, &events, self.now.unix_ms);
         if let Some(open) = conn.open_mut() {
             open.events = events;
         }
@@ -225,7 +223,7 @@ impl Hub {
     fn plain_publish(&mut self, slot: Slot, room: Option<String>, data: Json, id: Option<Json>) {
         let conn = &self.conns[slot];
         let Protocol::Plain(options) = &conn.protocol else { return };
-        let room = match (room, options.url.rooms.as_slice()) {
+        let room = match (room, options.rooms.named.as_slice()) {
             (Some(room), _) => room,
             (None, [only]) => String::from(only.as_str()),
             (None, _) => {
@@ -243,17 +241,11 @@ impl Hub {
 
     /// The replay that a plain connection wants of a room that a later token puts it into.
     pub(super) fn wanted_of(&self, slot: Slot, room: &RoomName) -> Replay {
-        let Protocol::Plain(options) = &self.conns[slot].protocol else { return Replay::None };
-        let since = options.url.since.iter().find(|(name, _)| name == room && name.is_reserved());
-        since.map_or(Replay::None, |(_, since)| after(since.clone()))
+        self.conns[slot].protocol.url_rooms().map_or(Replay::None, |rooms| rooms.replay_of_later(room))
     }
 
     fn enqueue_plain_error(&mut self, slot: Slot, id: Option<&str>, message: &str) {
         let frame = plain::error(message, None, id, self.now.unix_ms);
         self.enqueue_error(slot, &frame);
     }
-}
-
-fn after(Position { epoch, offset }: Position) -> Replay {
-    Replay::Since { epoch, offset, or_refuse: false }
 }

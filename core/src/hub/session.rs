@@ -7,7 +7,7 @@ use crate::config::UserLimit;
 use crate::connection::deadlines::Timer;
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::connection::pending::{JoinReason, PendingAuth, PendingConnect};
-use crate::connection::{Open, Protocol, Stage};
+use crate::connection::{Open, Stage};
 use crate::effect::Effect;
 use crate::error::UnsubscribeReason;
 use crate::ids::{ClientInfo, Slot};
@@ -15,6 +15,7 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::names::{RoomName, UserId};
+use crate::protocol::Start;
 use crate::publication::Replay;
 use crate::token::validate::{Identity, OutsideValidity, TokenError, Validator};
 use crate::token::{BadToken, VerifiedClaims};
@@ -91,7 +92,7 @@ impl Hub {
             let why = why.to_string();
             self.token_refused(slot, &why);
         }
-        let plain = matches!(self.conns[slot].protocol, Protocol::Plain(_));
+        let plain = self.conns[slot].protocol.start() == Start::AtOnce;
         match pending {
             PendingAuth::Connect(connect) if plain => {
                 self.plain_authenticated(slot, connect.plain_id.as_deref(), verdict)
@@ -266,7 +267,7 @@ impl Hub {
     pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(RoomName, Reasons)]) {
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
-        let is_json = matches!(self.conns[slot].protocol, Protocol::Json { .. });
+        let is_json = self.conns[slot].protocol.start() == Start::OnConnect;
         let Some(open) = self.conns[slot].open_mut() else { return };
         open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_json);

@@ -8,7 +8,7 @@ use super::agenda::Work;
 use super::walk::{COMPARED_PER_PLACE, Found, PLACES_PER_STEP, Walk, WalkOver};
 use crate::api::json::{connection_bytes, room_bytes};
 use crate::api::{ConnectionInfo, Reply};
-use crate::connection::{Conn, Protocol};
+use crate::connection::Conn;
 use crate::glob::Glob;
 use crate::ids::{ClientId, Slot};
 use crate::names::{RoomName, UserId};
@@ -84,7 +84,7 @@ impl Hub {
             let Some(own) = user_of(conn).filter(|own| user.is_none_or(|user| *own == user)) else { continue };
             let is_later = after.is_none_or(|after| conn.client > after);
             if is_later && channel.is_none_or(|channel| self.registry.is_member(Slot::at(slot), channel)) {
-                found.add(&conn.client, connection_bytes(own, protocol(conn), self.rooms_of_connection(conn)));
+                found.add(&conn.client, connection_bytes(own, conn.protocol.name(), self.rooms_of_connection(conn)));
             }
         }
         (PLACES_PER_STEP, PLACES_PER_STEP)
@@ -113,7 +113,7 @@ impl Hub {
         ConnectionInfo {
             client: conn.client,
             user: user_of(conn).cloned().unwrap_or_else(UserId::anonymous),
-            protocol: protocol(conn),
+            protocol: conn.protocol.name(),
             channels: self.rooms_of_connection(conn).cloned().collect(),
         }
     }
@@ -121,11 +121,4 @@ impl Hub {
 
 fn user_of(conn: &Conn) -> Option<&UserId> {
     conn.open().map(|open| &open.info.user)
-}
-
-fn protocol(conn: &Conn) -> &'static str {
-    match conn.protocol {
-        Protocol::Json { .. } => "json",
-        Protocol::Plain(_) => "plain",
-    }
 }

@@ -6,9 +6,11 @@ use crate::json::Json;
 use crate::limits::Limits;
 use crate::protocol::raw::{object, present, push_number, push_string};
 use crate::protocol::readable;
+use crate::protocol::start::UrlRooms;
 use crate::publication::LogPosition;
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -50,6 +52,19 @@ message_types! {
     Gap = "gap",
     /// The report of an error in a client's message.
     Error = "error",
+}
+
+/// The options of a connection, from its URL and its route.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainOptions {
+    /// The rooms.
+    pub rooms: UrlRooms,
+    /// The `type` of the answer to `subscribe`.
+    pub subscribed: Arc<str>,
+    /// `true` when a greeting is sent.
+    pub greeting: bool,
+    /// `true` when messages are followed by their positions.
+    pub positions: bool,
 }
 
 /// A message of a client.

@@ -11,6 +11,7 @@ parlor-sim --seed N [--steps M]                the random run of seed N, with M 
 parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals that it reached
            --driver                            the same with the server's own driver over simulated sockets
            --judge checkers|NAME               the same, checked only by the property checkers, or only by one of them
+           --unforeseen                        the same without the reference model, which is not even asked what makes sense
 parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
@@ -31,6 +32,7 @@ parlor-sim hunt seeded:NAME                    look for one of them, and shorten
            --keep FOLDER                       store the short trace of this defect in FOLDER, or, with hunt seeded,
                                                the traces that FOLDER does not have
            --judge checkers|each|NAME          look with the property checkers only; each: print which of them notice it
+           --unforeseen                        look in worlds without the reference model
 parlor-sim canary [--seeds N] [--seed FIRST] [--steps M]
                                                a batch of a subject that misbehaves in one run of a thousand
 
@@ -70,11 +72,11 @@ fn obey(words: &[&str]) -> Result<ExitCode, String> {
         ["hunt", subject @ ("v0" | "v1" | "parlor"), rest @ ..] => {
             hunt(subject, &Flags::of(&format!("hunt {subject}"), rest, &[])?)
         }
-        ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge", "keep"])?),
+        ["hunt", subject, rest @ ..] => hunt(subject, &Flags::of("hunt", rest, &["judge", "keep", "unforeseen"])?),
         ["hunt"] => Err(format!("hunt wants to know in what: {PREY}")),
         ["canary", rest @ ..] => canary(&Flags::of("canary", rest, &["seeds", "seed", "steps"])?),
         ["exhaustive", rest @ ..] => exhaustive(rest),
         [command, ..] if !command.starts_with("--") => Err(format!("{command:?} is no command")),
-        rest => random(&Flags::of("a random run", rest, &["seed", "seeds", "steps", "driver", "judge"])?),
+        rest => random(&Flags::of("a random run", rest, &["seed", "seeds", "steps", "driver", "judge", "unforeseen"])?),
     }
 }

@@ -91,7 +91,7 @@ fn two_hundred_seeds_are_clean_and_reach_what_they_must() {
 /// Were this batch clean, no batch that is clean would mean anything.
 #[test]
 fn a_batch_finds_what_one_run_of_a_thousand_shows() {
-    let batch = RunBatch { first: 0, count: 6_000, steps: 30, checked_by: CheckedBy::All };
+    let batch = RunBatch { first: 0, count: 6_000, steps: 30, checked_by: CheckedBy::All, foreseen: true };
     let mut clean = 0;
     let found = batch.run::<Canary>(|done| clean = done.seeds).expect_err("the canary lives");
     assert_eq!(found.failure.guarantee, Guarantee::G7, "{found}");

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-/// `--name value`, and `--raw` and `--driver`, which have none.
+/// `--name value`, and those of [`ALONE`], which have none.
 pub struct Flags<'a>(Vec<(&'a str, &'a str)>);
 
-const ALONE: [&str; 2] = ["raw", "driver"];
+const ALONE: [&str; 3] = ["raw", "driver", "unforeseen"];
 const WITH_VALUE: [&str; 14] = [
     "seed", "seeds", "steps", "scope", "protocol", "conns", "rooms", "queue", "history", "messages", "states",
     "subject", "judge", "keep",

@@ -93,6 +93,7 @@ pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         return table_of_witnesses(subject);
     }
     let checked_by = checked_by(flags)?;
+    let foreseen = flags.text("unforeseen").is_none();
     if let Some(folder) = flags.text("keep") {
         return keep(subject, folder, checked_by);
     }
@@ -100,9 +101,9 @@ pub fn hunt(subject: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
         "v0" => Ok(hunt_in::<V0>(subject, &hunt::v0())),
         "v1" => Ok(hunt_in::<V1>(subject, &hunt::v1())),
         "parlor" => Ok(hunt_in::<Shard>(subject, &hunt::all())),
-        "seeded" => Ok(hunt_seeded(checked_by)),
+        "seeded" => Ok(hunt_seeded(checked_by, foreseen)),
         other => match seeded(other) {
-            Some(seeded) => Ok(hunt_one(seeded, other, checked_by)),
+            Some(seeded) => Ok(hunt_one(seeded, other, checked_by, foreseen)),
             None => Err(format!("{other:?} is nothing to hunt in: {PREY}")),
         },
     }
@@ -141,13 +142,13 @@ fn keep(subject: &str, folder: &str, checked_by: CheckedBy) -> Result<ExitCode, 
     Ok(ExitCode::from(u8::from(stored < meant.len())))
 }
 
-fn hunt_seeded(checked_by: CheckedBy) -> ExitCode {
+fn hunt_seeded(checked_by: CheckedBy, foreseen: bool) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let started = wall_clock();
     let (mut found, mut count) = (0, 0);
     for seeded in seeded::all() {
-        let find = hunted(seeded, checked_by);
+        let find = hunted(seeded, checked_by, foreseen);
         count += 1;
         found += usize::from(find.is_ok());
         let result = find.map_or_else(|instead| format!("not found: {instead}"), |find| find.to_string());
@@ -179,17 +180,17 @@ fn table_of_witnesses(subject: &str) -> Result<ExitCode, String> {
 }
 
 /// Looks for a defect. A checker may name another guarantee than the reference model does.
-fn hunted(seeded: &Seeded, checked_by: CheckedBy) -> Result<Find, String> {
-    match checked_by {
-        CheckedBy::All => seeded.hunt(),
-        _ => seeded.hunt_with(checked_by),
+fn hunted(seeded: &Seeded, checked_by: CheckedBy, foreseen: bool) -> Result<Find, String> {
+    match (checked_by, foreseen) {
+        (CheckedBy::All, true) => seeded.hunt(),
+        _ => seeded.hunt_with(checked_by, foreseen),
     }
 }
 
-fn hunt_one(seeded: &Seeded, subject: &str, checked_by: CheckedBy) -> ExitCode {
+fn hunt_one(seeded: &Seeded, subject: &str, checked_by: CheckedBy, foreseen: bool) -> ExitCode {
     // A subject that panics is a find, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    match hunted(seeded, checked_by) {
+    match hunted(seeded, checked_by, foreseen) {
         Ok(find) => {
             say!("found {find}");
             fail::<DefectiveMachine>(

@@ -196,11 +196,6 @@ impl ReferenceModel {
         (0..self.logs.len()).filter(is_known).map(|room| u8::try_from(room).expect("a few rooms"))
     }
 
-    /// The name of a room.
-    pub(crate) fn name_of(&self, room: usize) -> &str {
-        &self.names[room]
-    }
-
     /// The name of the room that has no log, and would have one of this epoch.
     pub(crate) fn quiet_room(&self, epoch: &str) -> Option<&str> {
         let is_it = |room: &usize| self.logs[*room].is_none() && self.quiet_epoch(*room).as_deref() == Some(epoch);

@@ -21,6 +21,8 @@ pub struct RunBatch {
     pub steps: usize,
     /// What checks them.
     pub checked_by: CheckedBy,
+    /// Whether the reference model foresees each turn.
+    pub foreseen: bool,
 }
 
 /// Progress of a batch so far.
@@ -50,6 +52,15 @@ pub struct FailedRun {
 }
 
 impl RunBatch {
+    /// The options of a seed in this batch.
+    #[must_use]
+    pub fn options(&self, seed: u64) -> Options {
+        let mut options = Options::draw(seed, self.steps);
+        options.setup.checked_by = self.checked_by;
+        options.setup.foreseen = u64::from(self.foreseen);
+        options
+    }
+
     /// Runs every seed twice, up to the first that breaks a guarantee; `watch` is told after each.
     ///
     /// # Errors
@@ -63,8 +74,7 @@ impl RunBatch {
             coverage: Coverage::default(),
         };
         while done.seeds < self.count {
-            let mut options = Options::draw(self.first.wrapping_add(done.seeds), self.steps);
-            options.setup.checked_by = self.checked_by;
+            let options = self.options(self.first.wrapping_add(done.seeds));
             let actions = options.actions();
             let RunReport { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
@@ -124,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_batch_reports_its_progress() {
-        let batch = RunBatch { first: 0, count: 4, steps: 20, checked_by: CheckedBy::All };
+        let batch = RunBatch { first: 0, count: 4, steps: 20, checked_by: CheckedBy::All, foreseen: true };
         let mut lines = Vec::new();
         let done =
             batch.run::<Shard>(|done| lines.push(done.progress(Duration::from_secs(done.seeds)))).expect("clean");

@@ -289,8 +289,8 @@ fn entrances(protocol: ScopeProtocol, client: Client, rooms: u8) -> Vec<Action> 
 /// Whether a well-behaved client would do this here. What is refused, ignored or answered with an error changes nothing
 /// that others see, but every answer that waits in an outbox is another state.
 pub(crate) fn is_sensible<S: Subject>(world: &World<S>, action: &Action) -> bool {
-    let is_in = |client: Client, room: Room| world.reference().rooms[room.index()].contains(&client.index());
-    let is_ready = |client: Client| world.reference().is_ready(client.index());
+    let is_in = |client: Client, room: Room| world.is_in(client, room.index());
+    let is_ready = |client: Client| world.is_ready(client);
     match *action {
         Action::Connect(client, _) if world.reference().is_json(client.index()) => {
             world.reference().is_waited_for(client.index())

@@ -63,6 +63,10 @@ impl Subject for Canary {
         Subject::pending(&self.shard, conn)
     }
 
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.shard.is_paused(conn)
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.shard.snapshot()
     }

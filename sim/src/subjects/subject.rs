@@ -68,6 +68,8 @@ pub trait Subject {
     fn poll_timeout(&self) -> Option<Instant>;
     /// The bytes that wait for a connection's socket; `None` when there are none or no such connection.
     fn pending(&self, conn: ConnId) -> Option<Vec<u8>>;
+    /// Whether a connection is not to be read from for now.
+    fn is_paused(&self, conn: ConnId) -> bool;
     /// Its state.
     fn snapshot(&self) -> Snapshot;
     /// Its counts.
@@ -133,6 +135,10 @@ impl Subject for Shard {
         let mut bytes = Vec::with_capacity(pending.len());
         pending.slices().for_each(|slice| bytes.extend_from_slice(slice));
         Some(bytes)
+    }
+
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.is_paused(conn)
     }
 
     fn snapshot(&self) -> Snapshot {

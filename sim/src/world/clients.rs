@@ -36,8 +36,8 @@ impl<S: Subject> World<S> {
         let has_token = client.0 % 2 == 1 && users > 0;
         let token = has_token.then(|| self.token(client, None));
         let entry = self.entry(client, Endpoint::PlainPlaces, rooms);
-        let own = has_token.then(|| self.reference.own_room(client.index() % users));
-        let place = |room: usize| (room, history_request::want(since, &self.reference.place_of(room)).or_without());
+        let own = has_token.then(|| self.own_room(client.index() % users));
+        let place = |room: usize| (room, history_request::want(since, &self.place(room)).or_without());
         let since = entry.rooms.iter().copied().chain(own).map(place);
         // A URL has at most as many of them as there may be rooms.
         let since = since.take(self.setup.limits.rooms_per_connection).collect();
@@ -77,7 +77,7 @@ impl<S: Subject> World<S> {
         let target = self.target(endpoint, &entry);
         let upgrade = Upgrade { client: client_id.0, target, token: in_header, address: Some(address) };
         let now = self.now();
-        self.reference.time(now.mono.0, now.unix_ms);
+        self.time(now);
         let answer = caught(|| self.subject.accept(now, upgrade.clone()))?;
         self.note(|| format!("{answer:?}"));
         let json = entry.json;
@@ -102,7 +102,7 @@ impl<S: Subject> World<S> {
         let has_token = matches!(endpoint, Endpoint::JsonHeader | Endpoint::PlainToken | Endpoint::PlainHeader);
         let token = has_token.then(|| self.token(client, None));
         let rooms: Vec<usize> = (0..8).filter(|room| !json && rooms.0 & 1 << room != 0).collect();
-        let since = |since| history_request::want(since, &self.reference.place_of(rooms[0]));
+        let since = |since| history_request::want(since, &self.place(rooms[0]));
         let want = match endpoint {
             Endpoint::PlainSince => since(RecoverySince::One),
             Endpoint::PlainElse => since(RecoverySince::Else),
@@ -140,7 +140,7 @@ impl<S: Subject> World<S> {
         }
         for (room, want) in &entry.since {
             let RecoverFrom::Since { epoch, offset, .. } = want else { continue };
-            query.push(format!("since={}:{epoch}:{offset}", self.reference.name_of(*room).replace('#', "%23")));
+            query.push(format!("since={}:{epoch}:{offset}", self.name_of(*room).replace('#', "%23")));
         }
         query.extend((!entry.greeting).then(|| "greeting=off".into()));
         query.extend(entry.positions.then(|| "positions=on".into()));
@@ -200,6 +200,7 @@ impl<S: Subject> World<S> {
         }
         let connection = self.connection_mut(client);
         (connection.fragmented, connection.half) = (false, false);
+        connection.introduced |= messages.iter().any(ClientMessage::is_connect);
         let stimulus = Stimulus::Text(client.index(), &text, &messages);
         self.turn(Input::Message { conn: self.id(client), text: text.clone() }, &stimulus)
     }

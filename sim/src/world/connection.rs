@@ -14,6 +14,10 @@ pub(super) struct Connection {
     pub(super) socket: Socket,
     /// Its token waits to be checked.
     pub(super) asked: bool,
+    /// The room that this token is for, where the token tells.
+    pub(super) asked_for: Option<usize>,
+    /// It has said who it is, whatever came of it.
+    pub(super) introduced: bool,
     /// The driver decodes no more: the client has sent a Close, or broken a rule.
     pub(super) deaf: bool,
     /// The client has ended its stream.
@@ -43,6 +47,8 @@ impl Connection {
             socket,
             upgraded: false,
             asked: false,
+            asked_for: None,
+            introduced: false,
             deaf: false,
             ended: false,
             fragmented: false,

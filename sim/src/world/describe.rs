@@ -10,7 +10,7 @@ impl<S: Subject> World<S> {
     /// Where every client's connection is, in a few words each.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
-        (0..self.clients.len()).map(|client| self.reference.describe(client)).collect()
+        self.clients().map(|client| self.describe_client(client)).collect()
     }
 
     /// The subject's rooms with their members, its users with their connections, and its logs with

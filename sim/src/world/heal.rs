@@ -46,7 +46,7 @@ impl<S: Subject> World<S> {
     fn bring_in(&mut self) -> Result<(), Failure> {
         let users = self.user_count();
         for client in self.clients().filter(|client| !self.is_alive(*client)).collect::<Vec<_>>() {
-            let user = User(client.0.checked_rem(users).unwrap_or(0));
+            let user = self.own_user(client);
             let credential = if users == 0 { Credential::Nothing } else { Credential::Token };
             let json = [
                 Action::Accept(client, Endpoint::Json, Rooms(0)),
@@ -102,13 +102,26 @@ impl<S: Subject> World<S> {
     /// Everyone reads and answers until nothing waits.
     fn settle(&mut self) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
-            if !(self.act(&Action::Flush())? | self.act(&Action::Respond())?) {
+            if !(self.act(&Action::Flush())? | self.act(&Action::Respond())? | self.check_tokens()?) {
                 return Ok(());
             }
         }
         let left = self.describe().join(", ");
         let expected = format_args!("nothing to wait any more after {ROUNDS} rounds");
         self.heed(Err(Failure::new(Guarantee::L1, expected, left)))
+    }
+
+    /// Checks the tokens that wait for it, where nothing foresees how long: a client that has said more meanwhile is not
+    /// listened to until then, and so cannot even leave.
+    fn check_tokens(&mut self) -> Result<bool, Failure> {
+        let clients: Vec<Client> = if self.reference.is_none() { self.clients().collect() } else { Vec::new() };
+        let decide = |client| Action::Decide(client, Verdict::Good, self.own_user(client));
+        let all: Vec<Action> = clients.into_iter().map(decide).collect();
+        all.iter().try_fold(false, |is_any, decide| Ok(is_any | self.act(decide)?))
+    }
+
+    fn own_user(&self, client: Client) -> User {
+        User(client.0.checked_rem(self.user_count()).unwrap_or(0))
     }
 
     /// Publishes to every room, every user and all connections, and checks that those who are there get it.
@@ -118,7 +131,7 @@ impl<S: Subject> World<S> {
         for action in rooms.chain(users).chain([Action::ApiPublishAll(Payload::Small)]) {
             self.settle()?;
             let room = self.room_of(&action);
-            let top = |world: &Self| room.map(|room| world.reference().place_of(room).1);
+            let top = |world: &Self| room.map(|room| world.place(room).1);
             let (receivers, before) = (self.receivers(core, room), top(self));
             self.act(&action)?;
             // Where a log has no place for it, a message is refused.
@@ -136,15 +149,15 @@ impl<S: Subject> World<S> {
     fn room_of(&self, action: &Action) -> Option<usize> {
         match action {
             Action::ApiPublish(room, _) => Some(room.index()),
-            Action::ApiPublishUser(user, _) => Some(self.reference().own_room(user.index())),
+            Action::ApiPublishUser(user, _) => Some(self.own_room(user.index())),
             _ => None,
         }
     }
 
     /// Who of the core must get what is sent there, each with its connection.
     fn receivers(&self, core: &[Client], room: Option<usize>) -> Vec<(Client, ConnId)> {
-        let is_in = |client: usize| room.is_none_or(|room| self.reference().rooms[room].contains(&client));
-        let is_sent = |client: &Client| self.reference().hears_all(client.index()) && is_in(client.index());
+        let is_in = |client: Client| room.is_none_or(|room| self.is_in(client, room));
+        let is_sent = |client: &Client| self.hears_all(*client) && is_in(*client);
         let there = core.iter().filter(|client| self.is_well(**client) && is_sent(client));
         there.filter_map(|client| Some((*client, self.conn(*client)?))).collect()
     }

@@ -7,6 +7,7 @@
 //! - `clients` is what clients and the driver do with connections and [sockets](socket); `commands` and [`client_texts`] are
 //!   what clients say, [`client_message`] what it means, `tokens` what their tokens say.
 //! - `api` has what the calls of backends are made of: their bodies, and those calls that are more than a body.
+//! - `knowledge` is what a world knows of its subject, to choose what makes sense.
 //! - `heal` ends the faults of a random run and checks that everything comes right.
 //! - What a client receives is read by [`frames`], and written down in a [`transcript`]; `second_reader` reads it again.
 
@@ -21,6 +22,7 @@ mod describe;
 pub mod frames;
 mod heal;
 pub mod history_request;
+mod knowledge;
 pub mod names;
 pub mod payload;
 mod perform;

@@ -81,7 +81,7 @@ impl<S: Subject> World<S> {
             | Action::Close(client, _)
             | Action::Violate(client, _) => self.connection(client).is_some_and(|connection| connection.upgraded),
             Action::Lose(client, _) => {
-                let is_read = !self.reference.is_paused(client.index());
+                let is_read = !self.is_paused(client);
                 self.connection(client).is_some_and(|connection| connection.upgraded && !connection.ended) && is_read
             }
             Action::Decide(..) | Action::Stale(..) => false,
@@ -92,13 +92,13 @@ impl<S: Subject> World<S> {
     /// Whether what this client says now comes behind its `connect`. In plain there is none.
     pub(super) fn has_connected(&self, client: Client) -> bool {
         let json = self.talks(client, true);
-        (json || self.talks(client, false)) && !(json && self.reference.is_waited_for(client.index()))
+        (json || self.talks(client, false)) && !(json && self.is_waited_for(client))
     }
 
     /// Whether it makes sense that this client says more than who it is. An SDK does so behind its `connect`, before it knows
     /// whether that is refused.
     pub(super) fn may_command(&self, client: Client) -> bool {
-        self.has_connected(client) || (self.talks(client, true) && self.reference.was_turned_down(client.index()))
+        self.has_connected(client) || (self.talks(client, true) && self.was_turned_down(client))
     }
 
     /// The calendar is never set by more than a day in all, so that a run stays in its century.

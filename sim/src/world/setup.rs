@@ -296,6 +296,9 @@ setup! {
     presence_grace = 6, up to 15, from (0 to 15);
     /// Whether `Config::user_limit` is `Refuse`.
     refuse_user = 0, up to 1, in (40 of 100);
+    /// Whether the reference model foresees each turn. Else it is not asked, and the property checkers judge alone, with the
+    /// machine's own audits.
+    foreseen = 1, up to 1, never ();
 }
 
 impl Setup {

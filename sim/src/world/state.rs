@@ -7,11 +7,10 @@ use crate::reference::model::ReferenceModel;
 use crate::subjects::subject::Subject;
 use crate::world::action::{Client, Payload, User};
 use crate::world::connection::{Connection, SimulatedClient};
-use crate::world::history_request::KnownPosition;
 use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
-use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Now};
+use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Now, Snapshot};
 use std::sync::Arc;
 
 /// The calendar at the start of every run, in milliseconds since 1970.
@@ -26,7 +25,10 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 pub struct World<S> {
     pub(super) setup: Arc<Setup>,
     pub(super) subject: S,
-    pub(super) reference: ReferenceModel,
+    /// What foresees each turn, in a world that is foreseen.
+    pub(super) reference: Option<ReferenceModel>,
+    /// The state after the last turn, in a world that is not.
+    pub(super) seen: Snapshot,
     pub(super) clients: Vec<SimulatedClient>,
     /// Nanoseconds.
     pub(super) clock: u64,
@@ -65,9 +67,11 @@ impl<S: Subject> World<S> {
     /// A world in which nothing has happened.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
+        let subject = S::new(setup.config(), setup.subject_seed());
         Self {
-            subject: S::new(setup.config(), setup.subject_seed()),
-            reference: ReferenceModel::new(setup),
+            seen: subject.snapshot(),
+            subject,
+            reference: (setup.foreseen == 1).then(|| ReferenceModel::new(setup)),
             clients: (0..setup.conns).map(|_| SimulatedClient::default()).collect(),
             setup: Arc::new(setup.clone()),
             clock: SECOND,
@@ -117,15 +121,11 @@ impl<S: Subject> World<S> {
     /// The goals reached so far, by this world and by its subject.
     #[must_use]
     pub fn goals(&self) -> Goals {
-        self.goals | self.reference.goals()
+        self.reference.as_ref().map_or(self.goals, |reference| self.goals | reference.goals())
     }
 
     pub(crate) fn subject(&self) -> &S {
         &self.subject
-    }
-
-    pub(crate) fn reference(&self) -> &ReferenceModel {
-        &self.reference
     }
 
     /// Nanoseconds since the start of the world's clock.
@@ -230,22 +230,12 @@ impl<S: Subject> World<S> {
             .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
         // A client that has begun a message and does not end it is closed for that.
         let is_silent = self.connection(client).is_none_or(|connection| !connection.fragmented && !connection.half);
-        hears && is_silent && self.reference.is_ready(client.index())
+        hears && is_silent && self.is_ready(client)
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.
     pub(super) fn is_writable(&self, client: Client) -> bool {
         self.waits(client) && self.connection(client).is_some_and(|connection| !connection.socket.blocked)
-    }
-
-    /// Whether something waits to be written to this client.
-    pub(crate) fn waits(&self, client: Client) -> bool {
-        match self.connection(client) {
-            Some(connection) if self.is_silent() => {
-                self.subject.pending(connection.id).is_some_and(|bytes| !bytes.is_empty())
-            }
-            connection => connection.is_some() && self.reference.waits(client.index()),
-        }
     }
 
     pub(crate) fn clients(&self) -> impl Iterator<Item = Client> + use<S> {
@@ -261,13 +251,7 @@ impl<S: Subject> World<S> {
     /// Whether what this client sends comes to the machine: it says something, and is listened to.
     pub(super) fn is_heard(&self, client: Client) -> bool {
         let speaks = self.connection(client).is_some_and(|connection| !connection.deaf && !connection.vanished);
-        speaks && !self.reference.is_paused(client.index())
-    }
-
-    /// Whether a socket was not offered what waits for it, which is as much as may be kept for one that refuses: a host
-    /// offers it before it hands in anything else.
-    pub(crate) fn is_to_be_offered(&self, client: Client) -> bool {
-        self.connection(client).is_some() && self.reference.is_to_be_offered(client.index())
+        speaks && !self.is_paused(client)
     }
 
     /// How far back the clock will be at the next input, and how far the calendar is set.
@@ -292,16 +276,12 @@ impl<S: Subject> World<S> {
 
     /// Whether a client has read something that it ought to answer, and would be heard.
     pub(super) fn owes(&self, client: Client) -> bool {
-        self.connection(client).is_some_and(Connection::owes) && !self.reference.is_paused(client.index())
+        self.connection(client).is_some_and(Connection::owes) && !self.is_paused(client)
     }
 
     /// The client with this user's number, if there has been one.
     pub(super) fn receiver_of(&self, user: User) -> Option<Client> {
         let client = Client(user.0);
         (client.index() < self.clients.len() && self.public_id(client).is_some()).then_some(client)
-    }
-
-    pub(super) fn place(&self, room: usize) -> KnownPosition {
-        self.reference().place_of(room)
     }
 }

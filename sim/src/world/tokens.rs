@@ -12,10 +12,22 @@ use crate::world::names;
 use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, SUBSCRIBE};
 use parlor_core::{BadToken, CapabilityClaim, Claims, Input, Json, VerifiedClaims};
 
+/// What stands in a token before the number of its room.
+const FOR: &str = "-for-";
+
+/// The room of a token that tells it.
+pub(super) fn room_of_token(token: &str) -> Option<usize> {
+    token.rsplit_once(FOR)?.1.parse().ok()
+}
+
 impl<S: Subject> World<S> {
     /// A token that this client shows, for a room if there is one.
     pub(super) fn token(&mut self, client: Client, room: Option<usize>) -> String {
-        let Some(mint) = S::MINT else { return format!("token-of-{}", client.0) };
+        let Some(mint) = S::MINT else {
+            // Where nothing foresees it, a token tells which room it is for.
+            let room = room.filter(|_| self.reference.is_none()).map(|room| format!("{FOR}{room}"));
+            return format!("token-of-{}{}", client.0, room.unwrap_or_default());
+        };
         let mut rng = Rng::stream(self.setup.seed ^ self.minted.len() as u64, "tokens");
         let user = User(u8::try_from(rng.below(self.setup.users.max(1))).expect("a few users"));
         let verdict = if self.setup.users == 0 { Verdict::Nobody } else { rng.pick(Verdict::ALL) };
@@ -27,7 +39,7 @@ impl<S: Subject> World<S> {
 
     pub(super) fn decide(&mut self, client: Client, verdict: Verdict, user: User) -> Result<(), Failure> {
         self.connection_mut(client).asked = false;
-        let (outcome, verdict) = self.says(verdict, user, self.reference.asked_room(client.index()));
+        let (outcome, verdict) = self.says(verdict, user, self.asked_room(client));
         let verdict = vouch(verdict);
         self.turn(Input::Authenticated { conn: self.id(client), verdict }, &Stimulus::Decided(client.index(), outcome))
     }

@@ -105,6 +105,10 @@ impl Subject for Hosted {
         Subject::pending(self.host.shard(), conn)
     }
 
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.host.shard().is_paused(conn)
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.host.shard().snapshot()
     }

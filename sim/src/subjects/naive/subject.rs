@@ -56,6 +56,10 @@ impl<V: Version> Subject for Naive<V> {
         (!bytes.is_empty()).then_some(bytes)
     }
 
+    fn is_paused(&self, _: ConnId) -> bool {
+        false
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.view()
     }

@@ -124,6 +124,10 @@ impl Subject for DefectiveMachine {
         self.defect.pending(&self.shard, conn)
     }
 
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.shard.is_paused(conn)
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.defect.snapshot(&self.shard)
     }

@@ -47,21 +47,22 @@ impl Seeded {
     /// # Errors
     /// It was not found: what was seen instead.
     pub fn hunt(&self) -> Result<Find, String> {
-        let find = self.hunt_with(CheckedBy::All)?;
+        let find = self.hunt_with(CheckedBy::All, true)?;
         self.demand(&find, CheckedBy::All)?;
         Ok(find)
     }
 
-    /// Looks for it with these checks alone. Checkers have [`LEAST`] seeds in any case.
+    /// Looks for it with these checks alone, in worlds that are foreseen or not. Checkers have [`LEAST`] seeds in any case.
     ///
     /// # Errors
     /// It was not found: what was seen instead.
-    pub fn hunt_with(&self, checked_by: CheckedBy) -> Result<Find, String> {
+    pub fn hunt_with(&self, checked_by: CheckedBy, foreseen: bool) -> Result<Find, String> {
         self.choose();
         match self.search {
             FoundBy::Seeds(count) => {
-                let count = if checked_by == CheckedBy::All { count } else { count.max(LEAST) };
-                match (RunBatch { first: 0, count, steps: STEPS, checked_by }).run::<DefectiveMachine>(|_| {}) {
+                let count = if checked_by == CheckedBy::All && foreseen { count } else { count.max(LEAST) };
+                match (RunBatch { first: 0, count, steps: STEPS, checked_by, foreseen }).run::<DefectiveMachine>(|_| {})
+                {
                     Ok(_) => Err(format!("{count} seeds have not noticed it")),
                     Err(found) => {
                         Ok(Find { seed: Some(found.options.seed), trace: found.trace, failure: found.failure })
@@ -71,6 +72,7 @@ impl Seeded {
             FoundBy::Trace(text) => {
                 let mut trace: Trace = text.parse()?;
                 trace.setup.checked_by = checked_by;
+                trace.setup.foreseen = u64::from(foreseen);
                 self.show(trace)
             }
         }

@@ -43,7 +43,7 @@ impl Seeded {
     /// # Errors
     /// It was not found, or its trace cannot be written.
     pub fn store(&self, folder: &Path, checked_by: CheckedBy) -> Result<PathBuf, String> {
-        let find = self.hunt_with(checked_by)?;
+        let find = self.hunt_with(checked_by, true)?;
         self.demand(&find, checked_by)?;
         let guarantee = find.failure.guarantee;
         let trace = match checked_by {

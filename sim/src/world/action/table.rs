@@ -224,7 +224,7 @@ macro_rules! action_table {
         if |world| world.stale_id(client).is_some() => |world| world.stale(client, late);
     /// The server is asked to stop.
     Shutdown() = "shutdown", fault(Family::Shutdown),
-        if |world| !world.reference.shutting_down => |world| world.turn(Input::Shutdown, &Stimulus::Shutdown);
+        if |world| !world.is_shutting_down() => |world| world.turn(Input::Shutdown, &Stimulus::Shutdown);
     /// The faults stop, what is dead goes, what is alive gets everything, and then everybody leaves.
     Heal() = "heal", NEVER, if |world| true => |world| world.heal();
     /// A plain client without a greeting comes in at one stroke: accepted, upgraded and, where the scenario has users,

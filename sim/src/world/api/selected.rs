@@ -28,9 +28,8 @@ impl<S: Subject> World<S> {
     fn selected(&mut self, client: Client, selector: Selector) -> Selected {
         let client_id = self.known_id(client);
         let users = usize::from(self.user_count());
-        let own = self.reference.conns[client.index()].as_ref().and_then(|conn| conn.user);
-        let own = own.unwrap_or(client.index() % users);
-        if matches!(selector, Selector::Torn | Selector::Stranger) && self.reference.is_ready(client.index()) {
+        let own = self.user_of(client).unwrap_or(client.index() % users);
+        if matches!(selector, Selector::Torn | Selector::Stranger) && self.is_ready(client) {
             self.reach(Goal::MeantNobody);
         }
         let id = client_id.to_string();

@@ -160,6 +160,8 @@ close_causes! {
     Hoards = "inbound_bytes", Server, 3013, "too much unfinished input", HalfWritten;
     /// The user has `connections_per_user` already, and `user_limit` is `refuse`; a later attempt may succeed.
     UserFull = "user_full", Server, 3014, "connection limit", HalfWritten;
+    /// Publications of a room that the server has subscribed the connection to may not have reached it.
+    Gap = "gap", Server, 3010, "insufficient state", Queued;
     /// A token is required and missing.
     TokenRequired = "token_required", Server, 3500, "a token is required", HalfWritten;
     /// The token is not valid.

@@ -23,8 +23,11 @@ impl UnsubscribeReason {
     /// The room's token expired and was not renewed in time.
     pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };
 
+    /// Publications of the room may not have reached the connection.
+    pub const GAP: Self = Self { code: 2500, reason: "insufficient state" };
+
     /// All reasons.
-    pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED];
+    pub const ALL: &'static [Self] = &[Self::SERVER, Self::EXPIRED, Self::GAP];
 }
 
 /// The error of a command or an API call.

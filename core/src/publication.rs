@@ -38,7 +38,10 @@ impl Draft {
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub epoch: u64,
+    /// The name of the publication in its epoch, greater than those before it and not always the next number.
     pub offset: u64,
+    /// The offset of the publication before it in the log; 0 for the first. No client sees it.
+    pub prev: u64,
     pub draft: Draft,
 }
 

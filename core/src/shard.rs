@@ -12,7 +12,7 @@ use crate::map::Keys;
 use crate::names::RoomName;
 use crate::publication::epoch_text;
 use crate::snapshot::{AbsenceView, LogView, Snapshot};
-use crate::stats::{Gauges, Stats};
+use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -237,7 +237,7 @@ impl Shard {
             absences: self.home.absences().len(),
             ..self.hub.gauges()
         };
-        Stats { gauges, totals: self.hub.totals().clone() }
+        Stats { gauges, totals: Totals { published: self.home.published(), ..self.hub.totals().clone() } }
     }
 
     /// Returns the whole state as plain data. O(n) in the state.

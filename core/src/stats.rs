@@ -60,6 +60,10 @@ pub struct Totals {
     pub ignored_inputs: u64,
     /// Joins that the home confirmed after they were given up.
     pub late_joins: u64,
+    /// Memberships that were interrupted because publications may not have reached the hub.
+    pub gaps: u64,
+    /// Publications that reached the hub twice, and were delivered once.
+    pub repeats: u64,
     /// Times at which the clock went back and the shard kept the earlier time.
     pub clock_backsteps: u64,
 }

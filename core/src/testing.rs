@@ -41,7 +41,7 @@ pub fn draft(data: &str) -> Draft {
 
 /// Returns a publication with this offset.
 pub fn publication(offset: u64, data: &str) -> Arc<Publication> {
-    Arc::new(Publication { epoch: 7, offset, draft: draft(data) })
+    Arc::new(Publication { epoch: 7, offset, prev: offset.saturating_sub(1), draft: draft(data) })
 }
 
 /// Accepts an upgrade request for this URL from a loopback address.

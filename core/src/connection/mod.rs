@@ -22,7 +22,7 @@ use crate::connection::deadlines::Deadlines;
 use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
-use crate::connection::pending::{Deferred, Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
+use crate::connection::pending::{Grant, PendingAuth, PendingConnect, PendingJoin};
 use crate::connection::refused::RefusedFrames;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::Limits;
@@ -226,15 +226,24 @@ impl Open {
     }
 
     /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.
-    pub fn has_deferred(&self) -> bool {
-        self.joins.iter().any(|pending| pending.deferred.is_some())
+    pub fn has_unasked(&self) -> bool {
+        self.joins.iter().any(|pending| !pending.is_asked)
+    }
+
+    /// Takes a join by its number. O(n) in the joins.
+    pub fn take_join(&mut self, join: JoinId) -> Option<PendingJoin> {
+        let at = self.joins.iter().position(|pending| pending.join == join)?;
+        let pending = self.joins.remove(at);
+        if self.joins.is_empty() {
+            self.joins = Vec::new();
+        }
+        Some(pending)
     }
 
     /// Takes the first join that the home has not been asked for. O(n) in the joins.
-    pub fn take_deferred(&mut self) -> Option<(JoinId, JoinReason, Deferred)> {
-        let at = self.joins.iter().position(|pending| pending.deferred.is_some())?;
-        let PendingJoin { join, reason, deferred, .. } = self.joins.remove(at);
-        Some((join, reason, *deferred?))
+    pub fn take_unasked(&mut self) -> Option<PendingJoin> {
+        let at = self.joins.iter().position(|pending| !pending.is_asked)?;
+        Some(self.joins.remove(at))
     }
 
     /// Returns `true` while reading from the client is paused, since messages of it wait or its outbox is more than a

@@ -91,18 +91,14 @@ pub(crate) enum JoinLeave {
 pub(crate) struct PendingJoin {
     /// The number of the attempt.
     pub join: JoinId,
+    pub room: RoomName,
     pub reason: JoinReason,
+    /// The publications to replay.
+    pub replay: Replay,
     /// The grant from the room's token, if it was joined with one.
     pub grant: Option<Box<Grant>>,
-    /// The request to the home, held back until the client has read the frames it was sent.
-    pub deferred: Option<Box<Deferred>>,
-}
-
-/// A request to join that the home has not been sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Deferred {
-    pub room: RoomName,
-    pub replay: Replay,
+    /// `false` while the home is not asked, until the client has read the frames it was sent.
+    pub is_asked: bool,
 }
 
 /// The reason for which a connection joins a room.
@@ -114,6 +110,8 @@ pub(crate) enum JoinReason {
     OnConnect(Reasons),
     /// The server subscribes the connection, for these reasons.
     ServerSide(Reasons),
+    /// The connection was a member for these reasons, and may have missed publications.
+    Gap(Reasons),
 }
 
 impl JoinReason {
@@ -121,7 +119,7 @@ impl JoinReason {
     pub fn reasons(self) -> Reasons {
         match self {
             Self::ClientRequest { .. } => Reasons::CLIENT,
-            Self::OnConnect(reasons) | Self::ServerSide(reasons) => reasons,
+            Self::OnConnect(reasons) | Self::ServerSide(reasons) | Self::Gap(reasons) => reasons,
         }
     }
 }
@@ -149,7 +147,6 @@ pub(crate) struct Reasons(u8);
 
 impl Reasons {
     /// The empty set, which no membership has.
-    #[cfg(test)]
     pub const NONE: Self = Self(0);
     /// The client named the room in a `subscribe` or in its URL.
     pub const CLIENT: Self = Self(1);
@@ -184,8 +181,8 @@ impl Reasons {
 /// The start of a subscription, as the client is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribed {
-    /// The position before the replayed publications. The client advances it by one with each of them, so an SDK that
-    /// loses the connection half-way through recovers from the right position.
+    /// The position before the replayed publications. The client advances it with each of them, so an SDK that loses the
+    /// connection half-way through recovers from the right position.
     pub position: LogPosition,
     /// `true` when the room's log retains publications, so that a position is worth keeping.
     pub positioned: bool,
@@ -199,13 +196,14 @@ impl Subscribed {
     /// Returns the start of a subscription to a log whose last publication has the position `top`, with the replay that
     /// leads up to it.
     pub fn new(top: LogPosition, positioned: bool, replay: Replayed, ttl: Option<u64>) -> Self {
-        let position = LogPosition { offset: top.offset - replay.publications.len() as u64, ..top };
+        let before = replay.publications.first().map_or(top.offset, |first| first.prev);
+        let position = LogPosition { offset: before, ..top };
         Self { position, positioned, replay, ttl }
     }
 
     /// Removes the replay: the client is told that the room was not recovered, and continues from the top position.
     pub fn without_replay(self) -> Self {
-        let offset = self.position.offset + self.replay.publications.len() as u64;
+        let offset = self.replay.publications.last().map_or(self.position.offset, |last| last.offset);
         let replay = Replayed { recovered: Some(false), publications: Vec::new() };
         Self { position: LogPosition { offset, ..self.position }, replay, ..self }
     }

@@ -155,16 +155,18 @@ impl Log {
         }
     }
 
-    /// Returns all publications after a position. Returns `None` when the position is of another epoch or above the
-    /// top, when some of the publications are not retained any more, or when they exceed a reply's bounds
-    /// (`reply_messages`, `reply_bytes`).
+    /// Returns all publications after a position. Returns `None` when the position is of another epoch, when `offset` is
+    /// the name of neither a retained publication, nor of the one before the oldest, nor the top, or when what follows
+    /// exceeds a reply's bounds (`reply_messages`, `reply_bytes`). O(log n) in the retained publications.
     fn missed(&self, epoch: &str, offset: u64, limits: &Limits) -> Option<Vec<Arc<Publication>>> {
-        let missing = usize::try_from(self.top.checked_sub(offset)?).ok()?;
+        let first = self.retained.partition_point(|retained| retained.publication.offset <= offset);
+        let next = self.retained.get(first).map(|retained| retained.publication.prev);
+        let is_named = next.unwrap_or(self.top) == offset;
         let known = epoch.is_empty() || epoch == epoch_text(self.epoch);
-        if !known || missing > self.retained.len().min(limits.reply_messages) {
+        if !known || !is_named || self.retained.len() - first > limits.reply_messages {
             return None;
         }
-        let missed = self.retained.range(self.retained.len() - missing..);
+        let missed = self.retained.range(first..);
         let missed = Replayed {
             recovered: None,
             publications: missed.map(|retained| Arc::clone(&retained.publication)).collect(),
@@ -237,11 +239,14 @@ impl Log {
         self.members.audit();
         assert!(self.retained.len() <= policy.history_messages, "G6: a log is bounded in publications");
         assert!(self.bytes <= policy.largest_log(&config.limits), "G6: a log is bounded in bytes");
-        let offsets = self.publications().map(|publication| publication.offset);
-        let first = self.top - self.retained.len() as u64 + 1;
-        let newest_known =
-            self.retained.is_empty() || self.retained.back().is_some_and(|last| last.publication.offset == self.top);
-        assert!(newest_known && offsets.eq(first..=self.top), "G5: a log has no hole");
+        let is_next = |publication: &Publication, prev: &mut u64| {
+            let is_next = publication.prev == *prev && publication.offset > *prev;
+            *prev = publication.offset;
+            is_next
+        };
+        let mut prev = self.publications().next().map_or(self.top, |oldest| oldest.prev);
+        let is_chain = self.publications().all(|publication| is_next(publication, &mut prev));
+        assert!(is_chain && prev == self.top, "G5: a log has no hole");
         assert_eq!(
             self.bytes,
             self.publications().map(|publication| publication.draft.bytes()).sum::<usize>(),

@@ -60,6 +60,8 @@ pub(crate) struct Home {
     absences: Absences,
     epochs: Epochs,
     idempotency: Idempotency,
+    /// The number of publications.
+    published: u64,
     keys: Keys,
     /// The events that the hub has not taken yet.
     pub events: VecDeque<HomeEvent>,
@@ -81,6 +83,7 @@ impl Home {
             absences: Absences::new(keys),
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
+            published: 0,
             keys,
             events: VecDeque::new(),
         }
@@ -160,6 +163,11 @@ impl Home {
     /// Returns the number of logs that have numbered a publication.
     pub fn numbered(&self) -> usize {
         self.numbered
+    }
+
+    /// Returns the number of publications since the start.
+    pub fn published(&self) -> u64 {
+        self.published
     }
 
     /// Returns the bytes that all logs retain; a payload in several logs counts once.
@@ -394,6 +402,7 @@ impl Home {
     /// Publishes a draft: gives it a position and has it delivered, which never fails. Returns `None` when the room has
     /// neither a member nor a log that retains it, so that it gets no position.
     fn publish(&mut self, now: Instant, room: &RoomName, draft: Draft, config: &Config) -> Option<LogPosition> {
+        self.published += 1;
         let found = self.find(room);
         if draft.skip_history || (found.is_none() && !self.may_begin_log(room, &draft, config)) {
             return self.deliver_unlogged(room, found, draft);
@@ -401,9 +410,10 @@ impl Home {
         let at = found.unwrap_or_else(|| self.insert(self.new_log(room)));
         let log = &mut self.logs[at as usize];
         self.numbered += usize::from(!log.is_numbered());
+        let prev = log.position().offset;
         let offset = log.next_offset();
         let position = log.position();
-        let publication = Arc::new(Publication { epoch: position.epoch, offset, draft });
+        let publication = Arc::new(Publication { epoch: position.epoch, offset, prev, draft });
         if config.keeps_history(room) {
             log.retain(now, Arc::clone(&publication), config, &mut self.charges);
             self.update_fullness(at);
@@ -438,7 +448,7 @@ impl Home {
         }
         let position = found.map(|at| LogPosition { offset: 0, ..self.logs[at as usize].position() });
         let epoch = position.map_or(0, |position| position.epoch);
-        let publication = Arc::new(Publication { epoch, offset: 0, draft });
+        let publication = Arc::new(Publication { epoch, offset: 0, prev: 0, draft });
         self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
         position
     }

@@ -121,7 +121,7 @@ impl Hub {
                 assert_eq!(open.joins.len(), joining, "G2: every join that was begun is waited for");
                 let goes_on = |work: &Work| matches!(work, Work::Enter(id) if *id == conn.id);
                 assert!(
-                    !open.has_deferred() || !open.outbox.queue().is_empty() || self.agenda.put_off().any(goes_on),
+                    !open.has_unasked() || !open.outbox.queue().is_empty() || self.agenda.put_off().any(goes_on),
                     "G7: a join waits for a client to read, or for its turn"
                 );
                 let is_check = |work: &&Work| matches!(work, Work::Check { conn: id, .. } if *id == conn.id);
@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use crate::admission::address::Address;
     use crate::config::Config;
-    use crate::connection::pending::{Deferred, JoinReason, PendingJoin};
     use crate::connection::pending::{JoinLeave, Reasons};
+    use crate::connection::pending::{JoinReason, PendingJoin};
     use crate::hub::tickets::Asker;
     use crate::ids::ConnId;
     use crate::input::{CallId, Input};
@@ -165,7 +165,6 @@ mod tests {
     use crate::testing::{accept_from_loopback, audit_finds, confirm_join};
     use crate::time::{Deadline, Instant};
     use crate::timers::Armed;
-    use alloc::boxed::Box;
     use alloc::rc::Rc;
     use core::net::IpAddr;
     use core::num::NonZeroUsize;
@@ -267,9 +266,8 @@ mod tests {
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
                     let (room, join) = (RoomName::from("b"), JoinId(99));
                     hub.registry.begin_join(Slot::at(0), &room, join, JoinLeave::Untold, Reasons::API);
-                    let deferred = Some(Box::new(Deferred { room, replay: Replay::Last(1) }));
-                    let pending =
-                        PendingJoin { join, reason: JoinReason::ServerSide(Reasons::API), grant: None, deferred };
+                    let (reason, replay) = (JoinReason::ServerSide(Reasons::API), Replay::Last(1));
+                    let pending = PendingJoin { join, room, reason, replay, grant: None, is_asked: false };
                     let open = hub.conns[Slot::at(0)].open_mut().expect("it is open");
                     open.outbox = crate::connection::outbox::Outbox::default();
                     open.joins.push(pending);

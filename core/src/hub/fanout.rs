@@ -44,7 +44,6 @@ impl Hub {
     ///
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
     pub(super) fn deliver(&mut self, room: &RoomName, publication: &Publication) {
-        self.totals.published += 1;
         let mut message = SharedMessage::new(&publication.draft.data, || centrifuge::publication(room, publication));
         if publication.offset > 0 {
             message.place = Some((room, LogPosition { epoch: publication.epoch, offset: publication.offset }));

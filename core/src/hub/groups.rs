@@ -8,19 +8,20 @@ use core::fmt;
 use core::hash::Hash;
 use slab::Slab;
 
-/// Named lists that exist while they have an entry.
+/// Named lists that exist while they have an entry, each with what is known of the whole.
 #[derive(Clone, Debug)]
-pub(super) struct Groups<Name> {
+pub(super) struct Groups<Name, Known = ()> {
     pub by_name: Map<Name, u32>,
-    pub groups: Slab<Group<Name>>,
+    pub groups: Slab<Group<Name, Known>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Group<Name> {
+pub(super) struct Group<Name, Known> {
     pub name: Name,
     pub entries: Vec<Entry>,
     /// The number of entries that watch.
     pub watchers: u32,
+    pub known: Known,
 }
 
 /// The member's side of a relation: which slot, and which of its memberships.
@@ -38,14 +39,16 @@ pub(super) struct Link {
     pub at: u32,
 }
 
-impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug> Groups<Name> {
+impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Known> {
     pub fn new(keys: Keys) -> Self {
         Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
     }
 
-    pub fn add(&mut self, name: &Name, entry: Entry) -> Link {
+    /// Adds an entry. `known` is what is known of a list that begins with it.
+    pub fn add(&mut self, name: &Name, entry: Entry, known: Known) -> Link {
         let group = self.find(name.borrow()).unwrap_or_else(|| {
-            let group = index(self.groups.insert(Group { name: name.clone(), entries: Vec::new(), watchers: 0 }));
+            let group = Group { name: name.clone(), entries: Vec::new(), watchers: 0, known };
+            let group = index(self.groups.insert(group));
             self.by_name.insert(name.clone(), group);
             group
         });

@@ -8,7 +8,7 @@ use crate::connection::Stage;
 use crate::connection::deadlines::Timer;
 use crate::connection::frame::Frame;
 use crate::connection::pending::Subscribed;
-use crate::connection::pending::{Deferred, Grant, JoinReason, PendingJoin, PendingSubscribe};
+use crate::connection::pending::{Grant, JoinReason, PendingJoin, PendingSubscribe};
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
@@ -79,7 +79,7 @@ impl Hub {
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, join_leave, reason.reasons());
-        self.ask_home(slot, room, join, reason, replay, grant);
+        self.ask_home(slot, PendingJoin { join, room: room.clone(), reason, replay, grant, is_asked: true });
     }
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
@@ -91,14 +91,19 @@ impl Hub {
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, JoinLeave::Untold, reason.reasons());
+        let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, is_asked: false };
+        self.join_later(slot, pending);
+    }
+
+    /// Keeps a join until the client has read.
+    pub(super) fn join_later(&mut self, slot: Slot, pending: PendingJoin) {
         let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
-        if !open.has_deferred() {
+        if !open.has_unasked() {
             self.agenda.first(Work::Enter(id));
         }
-        let deferred = Some(Box::new(Deferred { room: room.clone(), replay }));
-        open.joins.push(PendingJoin { join, reason, grant: None, deferred });
+        open.joins.push(PendingJoin { is_asked: false, ..pending });
     }
 
     /// Asks the home for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
@@ -110,29 +115,25 @@ impl Hub {
         if open.outbox.is_behind(&self.config.limits) {
             return;
         }
-        let Some((join, reason, Deferred { room, replay })) = open.take_deferred() else { return };
-        if open.has_deferred() {
+        let Some(pending) = open.take_unasked() else { return };
+        if open.has_unasked() {
             self.agenda.first(Work::Enter(id));
         }
-        self.ask_home(slot, &room, join, reason, replay, None);
+        match pending.reason {
+            JoinReason::Gap(reasons) => self.enter_after_gap(slot, pending, reasons),
+            _ => self.ask_home(slot, pending),
+        }
     }
 
-    fn ask_home(
-        &mut self,
-        slot: Slot,
-        room: &RoomName,
-        join: JoinId,
-        reason: JoinReason,
-        replay: Replay,
-        grant: Option<Box<Grant>>,
-    ) {
+    pub(super) fn ask_home(&mut self, slot: Slot, pending: PendingJoin) {
         let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
-        let own = grant.as_ref().and_then(|grant| grant.info.as_ref());
-        let member = Arc::clone(own.unwrap_or(&open.info));
-        open.joins.push(PendingJoin { join, reason, grant, deferred: None });
-        self.requests.push_back(HomeRequest::Join { conn: id, join, room: room.clone(), member, replay });
+        let own = pending.grant.as_ref().and_then(|grant| grant.info.as_ref());
+        let member = Arc::clone(own.unwrap_or_else(|| open.info_in(&pending.room)));
+        let (join, room, replay) = (pending.join, pending.room.clone(), pending.replay.clone());
+        open.joins.push(PendingJoin { is_asked: true, ..pending });
+        self.requests.push_back(HomeRequest::Join { conn: id, join, room, member, replay });
     }
 
     /// Begins the join of a room that a client asks for. One that its token or a backend has put there
@@ -150,7 +151,8 @@ impl Hub {
             open.joins.retain(|pending| pending.join != join);
         }
         self.arm_room_expiry(slot);
-        self.ask_home(slot, &room, join, JoinReason::ClientRequest { id }, replay.or_without(), grant);
+        let (reason, replay) = (JoinReason::ClientRequest { id }, replay.or_without());
+        self.ask_home(slot, PendingJoin { join, room, reason, replay, grant, is_asked: true });
     }
 
     /// The token that came with a `subscribe` was checked.
@@ -225,13 +227,16 @@ impl Hub {
         replay: Replayed,
     ) {
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
-        if !is_open || !(self.registry.confirm(conn.slot, join) || self.registry.is_joined(conn.slot, join)) {
+        self.notice_gap_before(&room, position);
+        let is_member =
+            is_open && (self.registry.confirm(conn.slot, join, position) || self.registry.is_joined(conn.slot, join));
+        if !is_member {
             self.totals.late_joins += 1;
             let reason = if is_open { LeaveReason::Left } else { self.at_end(LeaveReason::EndedUnconfirmed) };
             return self.requests.push_back(HomeRequest::Leave { room, client, join, reason });
         }
         let slot = conn.slot;
-        let Some(pending) = self.take_pending(slot, join) else { return };
+        let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);
         if let Protocol::Plain(_) = self.conns[slot].protocol {
@@ -246,7 +251,8 @@ impl Hub {
     fn json_joined(&mut self, slot: Slot, room: RoomName, reason: JoinReason, subscribed: Subscribed) {
         match reason {
             JoinReason::ClientRequest { id } => self.enqueue_text(slot, &centrifuge::subscribed(id, &subscribed)),
-            JoinReason::ServerSide(_) => self.push_subscribe(slot, &room, subscribed),
+            // A client of this protocol is not put into the room again: it is told, and asks.
+            JoinReason::ServerSide(_) | JoinReason::Gap(_) => self.push_subscribe(slot, &room, subscribed),
             JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot].open_mut() else { return };
                 if let Stage::Joining(connect) = &mut open.stage {
@@ -260,14 +266,14 @@ impl Hub {
     /// The home has no place for the room, or cannot give what was asked for.
     pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
         self.with(conn, |hub, slot| {
-            let Some(pending) = hub.take_pending(slot, join) else { return };
+            let Some(pending) = hub.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
             let wanted = hub.registry.give_up(slot, join);
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, id, &error);
                     hub.schedule_waiting(slot);
                 }
-                JoinReason::ClientRequest { .. } | JoinReason::OnConnect(_) | JoinReason::ServerSide(_) => {
+                _ => {
                     hub.count_error(&error);
                     let reason = CloseCause::Overloaded.reason();
                     let reason = error.limit.map_or(reason.clone(), |limit| reason.naming(limit));
@@ -399,16 +405,6 @@ impl Hub {
         let Some(open) = self.conns[slot].open() else { return };
         let earliest = open.grants.iter().map(|grant| grant.until).min().unwrap_or(Deadline::NONE);
         self.set(slot, Timer::RoomExpiry, earliest);
-    }
-
-    fn take_pending(&mut self, slot: Slot, join: JoinId) -> Option<PendingJoin> {
-        let joins = &mut self.conns[slot].open_mut()?.joins;
-        let at = joins.iter().position(|pending| pending.join == join)?;
-        let pending = joins.remove(at);
-        if joins.is_empty() {
-            *joins = Vec::new();
-        }
-        Some(pending)
     }
 }
 

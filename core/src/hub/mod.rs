@@ -9,6 +9,7 @@ mod centrifuge;
 mod connections;
 mod deadlines;
 mod fanout;
+mod gaps;
 mod gather;
 mod groups;
 mod inbox;
@@ -202,7 +203,7 @@ impl Hub {
                 self.joined(conn, (client, join), room, position, replay);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
-            HomeEvent::Publication { room, publication } => self.deliver(&room, &publication),
+            HomeEvent::Publication { room, publication } => self.receive(&room, &publication),
             HomeEvent::Published { ticket, position } => self.published(ticket, position),
             HomeEvent::History { ticket, result } => self.history_read(ticket, result),
             HomeEvent::Presence { ticket, members } => self.presence_read(ticket, members),

@@ -5,14 +5,17 @@ use super::groups::{Entry, Groups, Link};
 use crate::connection::pending::{JoinLeave, Reasons};
 use crate::ids::{Slot, index};
 use crate::link::JoinId;
+use crate::link::follower::{Follower, Sequence};
 use crate::map::Keys;
 use crate::names::{RoomName, UserId};
+use crate::publication::{LogPosition, Publication};
 use alloc::vec::Vec;
+use core::mem;
 
 /// Rooms and users, by name, with their connections, by slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
-    rooms: Groups<RoomName>,
+    rooms: Groups<RoomName, Follower>,
     users: Groups<UserId>,
     /// The memberships and the user of each slot; empty for a vacant one.
     slots: Vec<SlotEntry>,
@@ -147,21 +150,49 @@ impl Registry {
         }
     }
 
+    /// The reasons for which a connection is in a room, or joining it; none where it does neither.
+    pub fn reasons(&self, slot: Slot, room: &str) -> Reasons {
+        self.find_membership(slot, room).map_or(Reasons::NONE, |at| self.slots[slot.index()].memberships[at].wanted)
+    }
+
     /// The rooms of a connection that have this reason, each with all of its reasons.
     pub fn with_reason(&self, slot: Slot, reason: Reasons) -> impl Iterator<Item = (&RoomName, Reasons)> {
         let wanted = self.memberships_of(slot).iter().filter(move |membership| membership.wanted.intersects(reason));
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
-    /// Makes the connection a member. False when this join was given up.
-    pub fn confirm(&mut self, slot: Slot, join: JoinId) -> bool {
+    /// Makes the connection a member, from this position in the room's log. False when this join was given up.
+    pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition) -> bool {
         let Some(entry) = self.slots.get_mut(slot.index()) else { return false };
         let Some(at) = entry.memberships.iter().position(|membership| membership.join == join) else { return false };
         let MembershipState::Joining(room) = &entry.memberships[at].state else { return false };
-        let link = self.rooms.add(room, Entry { slot, membership: index(at), watches: entry.memberships[at].watches });
+        let member = Entry { slot, membership: index(at), watches: entry.memberships[at].watches };
+        let link = self.rooms.add(room, member, Follower::at(position));
         entry.memberships[at].state = MembershipState::Member(link);
         self.confirmed += 1;
         true
+    }
+
+    /// Makes a member one that joins, by another join. Returns the join before.
+    pub fn interrupt(&mut self, slot: Slot, room: &str, join: JoinId) -> Option<JoinId> {
+        let at = self.find_membership(slot, room)?;
+        let MembershipState::Member(link) = self.slots[slot.index()].memberships[at].state else { return None };
+        let state = MembershipState::Joining(self.leave_group(link));
+        let membership = &mut self.slots[slot.index()].memberships[at];
+        membership.state = state;
+        Some(mem::replace(&mut membership.join, join))
+    }
+
+    /// Takes a publication for the members of a room. Returns its relation to what they had; `None` when there are none.
+    pub fn step(&mut self, room: &str, publication: &Publication) -> Option<Sequence> {
+        let group = self.rooms.find(room)?;
+        Some(self.rooms.groups[group as usize].known.step(publication))
+    }
+
+    /// Returns the position up to which the members of a room have had everything; `None` when there are none.
+    pub fn position(&self, room: &str) -> Option<LogPosition> {
+        let group = self.rooms.find(room)?;
+        Some(self.rooms.groups[group as usize].known.position())
     }
 
     /// Gives up a join that was refused. Returns who wanted it.
@@ -227,7 +258,7 @@ impl Registry {
     /// Gives a connection to a user.
     pub fn set_user(&mut self, slot: Slot, user: &UserId) {
         assert!(!user.is_anonymous(), "the anonymous user has no index");
-        let link = self.users.add(user, Entry { slot, membership: 0, watches: false });
+        let link = self.users.add(user, Entry { slot, membership: 0, watches: false }, ());
         self.owners += 1;
         self.owned += 1;
         let since = self.owned;
@@ -386,15 +417,20 @@ impl Registry {
         match membership.state {
             MembershipState::Joining(room) => Left { room, join: membership.join, was_member: false },
             MembershipState::Member(link) => {
-                let room = self.rooms.name(link).clone();
-                if let Some(moved) = self.rooms.remove(link) {
-                    self.slots[moved.slot.index()].memberships[moved.membership as usize].state =
-                        MembershipState::Member(link);
-                }
-                self.confirmed -= 1;
+                let room = self.leave_group(link);
                 Left { room, join: membership.join, was_member: true }
             }
         }
+    }
+
+    /// Takes a member out of the list of its room. Returns the room.
+    fn leave_group(&mut self, link: Link) -> RoomName {
+        let room = self.rooms.name(link).clone();
+        if let Some(moved) = self.rooms.remove(link) {
+            self.slots[moved.slot.index()].memberships[moved.membership as usize].state = MembershipState::Member(link);
+        }
+        self.confirmed -= 1;
+        room
     }
 }
 
@@ -403,6 +439,8 @@ mod tests {
     use super::*;
     use crate::testing::audit_finds;
     use alloc::vec;
+
+    const START: LogPosition = LogPosition { epoch: 7, offset: 0 };
 
     fn registry() -> Registry {
         Registry::new(Keys(1, 2))
@@ -417,7 +455,7 @@ mod tests {
             if number % 2 == 1 { JoinLeave::Told } else { JoinLeave::Untold },
             Reasons::CLIENT,
         );
-        assert!(registry.confirm(slot, JoinId(number)));
+        assert!(registry.confirm(slot, JoinId(number), START));
         registry.audit();
     }
 
@@ -430,8 +468,8 @@ mod tests {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
-        assert!(registry.confirm(Slot::at(0), JoinId(1)));
-        assert!(!registry.confirm(Slot::at(0), JoinId(1)), "a join is confirmed once");
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START));
+        assert!(!registry.confirm(Slot::at(0), JoinId(1), START), "a join is confirmed once");
         join(&mut registry, 1, "a", 2);
         assert_eq!(members(&registry, "a"), [0, 1]);
         assert_eq!(registry.memberships(), 2);
@@ -444,18 +482,32 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_member_joins_again_by_another_join() {
+        let mut registry = registry();
+        join(&mut registry, 0, "a", 1);
+        join(&mut registry, 1, "a", 2);
+        assert_eq!(registry.interrupt(Slot::at(0), "a", JoinId(3)), Some(JoinId(1)));
+        registry.audit();
+        assert_eq!((members(&registry, "a"), registry.has_membership(Slot::at(0), "a")), (vec![1], true));
+        assert_eq!(registry.interrupt(Slot::at(0), "a", JoinId(4)), None, "it is no member");
+        assert!(!registry.confirm(Slot::at(0), JoinId(1), START) && registry.confirm(Slot::at(0), JoinId(3), START));
+        registry.audit();
+        assert_eq!(members(&registry, "a"), [1, 0]);
+    }
+
+    #[test]
     fn a_cancelled_join_is_not_confirmed() {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
         assert_eq!(left, Left { room: RoomName::from("a"), join: JoinId(1), was_member: false });
-        assert!(!registry.confirm(Slot::at(0), JoinId(1)));
+        assert!(!registry.confirm(Slot::at(0), JoinId(1), START));
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), JoinLeave::Untold, Reasons::CLIENT);
         registry.give_up(Slot::at(0), JoinId(1));
         assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
         registry.give_up(Slot::at(0), JoinId(2));
         assert!(!registry.has_membership(Slot::at(0), "a"));
-        assert!(!registry.confirm(Slot::at(7), JoinId(1)), "nor for a slot that never was");
+        assert!(!registry.confirm(Slot::at(7), JoinId(1), START), "nor for a slot that never was");
         registry.audit();
     }
 

@@ -5,6 +5,8 @@
 //! 3. Each [`Ticket`] is completed exactly once, by the answer to the request that carries it.
 //! 4. A home does not know who waits for an answer, nor by which protocol.
 
+pub(crate) mod follower;
+
 use crate::api::HistoryQuery;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};

@@ -158,7 +158,7 @@ mod tests {
                     shared: false,
                 };
                 let offset = [0, 1, 10, u64::MAX][at];
-                all.push(Publication { epoch: 7, offset, draft });
+                all.push(Publication { epoch: 7, offset, prev: 0, draft });
             }
         }
         all

@@ -55,6 +55,8 @@ struct TotalsView {
     stale_inputs: u64,
     ignored_inputs: u64,
     late_joins: u64,
+    gaps: u64,
+    repeats: u64,
     clock_backsteps: u64,
     /// Refusals by a limit, by its configuration key.
     limits: BTreeMap<&'static str, u64>,
@@ -81,6 +83,8 @@ impl TotalsView {
             stale_inputs,
             ignored_inputs,
             late_joins,
+            gaps,
+            repeats,
             clock_backsteps,
         } = totals;
         let mut by_name = BTreeMap::new();
@@ -102,6 +106,8 @@ impl TotalsView {
             stale_inputs,
             ignored_inputs,
             late_joins,
+            gaps,
+            repeats,
             clock_backsteps,
             limits: by_name,
         }

@@ -94,6 +94,8 @@ impl Closes {
             CloseCause::NoPong => lasted(conduct.silence, limits.pong_timeout),
             CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
             CloseCause::Hoards => conduct.begun.is_some() || conduct.has_sent,
+            // Between one hub and one home nothing is lost.
+            CloseCause::Gap => false,
             CloseCause::Rate => conduct.has_sent,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user.is_some() && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,

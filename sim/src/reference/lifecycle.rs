@@ -237,6 +237,7 @@ fn own_code(cause: CloseCause) -> Option<u16> {
         CloseCause::Expired => 3005,
         CloseCause::Slow => 3008,
         CloseCause::WriteTimeout => 3009,
+        CloseCause::Gap => 3010,
         CloseCause::NoPong | CloseCause::Unfinished => 3012,
         CloseCause::Rate | CloseCause::Hoards => 3013,
         CloseCause::UserFull => 3014,

@@ -4,7 +4,7 @@ use crate::api::Position;
 use crate::limits::{Limit, Limits};
 use crate::names::{self, BadName, RoomName};
 use crate::policy::Namespaces;
-use crate::protocol::plain::MessageType;
+use crate::protocol::message_type::MessageType;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;

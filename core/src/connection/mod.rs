@@ -84,8 +84,8 @@ pub(crate) struct Open {
     pub stage: Stage,
     /// The user and the info that others may see; anonymous until a token is accepted.
     pub info: Arc<ClientInfo>,
-    /// The names of the `plain` events that the client receives; empty for all of them.
-    pub events: Vec<String>,
+    /// The names of the events that the client receives; empty for all of them.
+    pub events: Box<[String]>,
     /// The joins that the home has not answered or not been asked for.
     pub joins: Vec<PendingJoin>,
     /// The token that is being checked.
@@ -141,7 +141,7 @@ impl Handshaking {
             outbox: Outbox::default(),
             stage: Stage::Unauthenticated { token: None, refused: false },
             info,
-            events: Vec::new(),
+            events: Box::default(),
             joins: Vec::new(),
             inbound: Inbound::default(),
             pending_auth: None,

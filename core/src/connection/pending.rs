@@ -2,11 +2,11 @@
 //! them.
 
 use crate::ids::ClientInfo;
-use crate::json::Json;
 use crate::limits::Limits;
 use crate::link::JoinId;
 use crate::names::RoomName;
 use crate::policy::capabilities::Rights;
+use crate::protocol::CommandId;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
@@ -18,9 +18,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingConnect {
     /// The id of the command.
-    pub id: u64,
-    /// The `id` of the `auth` message of a `plain` client, as JSON text; `None` when it had none.
-    pub plain_id: Option<Json>,
+    pub id: CommandId,
     /// Seconds until the token expires, as of the moment it was accepted; `None` when it does not expire.
     pub ttl: Option<u64>,
     /// The replays that the client asks for in rooms that the server subscribes it to.
@@ -46,16 +44,14 @@ impl PendingConnect {
 /// The operation that waits for a token to be checked.
 #[derive(Clone, Debug)]
 pub(crate) enum PendingAuth {
-    /// A `connect` of a `json` client, or the first token of a `plain` client.
+    /// A first connection token.
     Connect(Box<PendingConnect>),
-    /// A later token of a `plain` client, with the `id` of its message.
-    Auth { id: Option<Json> },
-    /// A `refresh` with this command id.
-    Refresh { id: u64 },
+    /// A later connection token, presented by a command with this id.
+    Refresh { id: CommandId },
     /// A `subscribe` with a room token.
     Subscribe(Box<PendingSubscribe>),
     /// A `sub_refresh` with this command id, for this room.
-    SubRefresh { id: u64, room: RoomName },
+    SubRefresh { id: CommandId, room: RoomName },
 }
 
 impl PendingAuth {
@@ -69,7 +65,7 @@ impl PendingAuth {
 #[derive(Clone, Debug)]
 pub(crate) struct PendingSubscribe {
     /// The id of the command.
-    pub id: u64,
+    pub id: CommandId,
     pub room: RoomName,
     /// The publications to replay.
     pub replay: Replay,
@@ -102,10 +98,10 @@ pub(crate) struct PendingJoin {
 }
 
 /// The reason for which a connection joins a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JoinReason {
     /// A `subscribe` command with this id.
-    ClientRequest { id: u64 },
+    ClientRequest { id: CommandId },
     /// The room is listed in the reply to `connect`, for these reasons.
     OnConnect(Reasons),
     /// The server subscribes the connection, for these reasons.
@@ -116,10 +112,10 @@ pub(crate) enum JoinReason {
 
 impl JoinReason {
     /// Returns the reasons of the membership that follows.
-    pub fn reasons(self) -> Reasons {
+    pub fn reasons(&self) -> Reasons {
         match self {
             Self::ClientRequest { .. } => Reasons::CLIENT,
-            Self::OnConnect(reasons) | Self::ServerSide(reasons) | Self::Gap(reasons) => reasons,
+            Self::OnConnect(reasons) | Self::ServerSide(reasons) | Self::Gap(reasons) => *reasons,
         }
     }
 }

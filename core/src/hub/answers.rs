@@ -8,8 +8,7 @@ use crate::error::{Error, ErrorCode};
 use crate::ids::ClientInfo;
 use crate::limits::Limit;
 use crate::link::Ticket;
-use crate::protocol::centrifuge::{self, CommandName};
-use crate::protocol::plain;
+use crate::protocol::ServerMessage;
 use crate::publication::{LogPage, LogPosition, Publication};
 use alloc::format;
 use alloc::sync::Arc;
@@ -20,14 +19,10 @@ impl Hub {
     pub(super) fn published(&mut self, ticket: Ticket, position: Option<LogPosition>) {
         match self.tickets.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
-            Asker::Command { conn, id } => {
-                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::done(id, CommandName::Publish)));
+            Asker::Command { conn, id, room } => {
+                let message = ServerMessage::Published { id: &id, room: &room, position };
+                self.with(conn, |hub, slot| hub.tell(slot, &message));
             }
-            Asker::PlainPublish { conn, id: Some(id), room } => self.with(conn, |hub, slot| {
-                hub.enqueue_text(slot, &plain::published(&id, &room, &Position::of(position)));
-            }),
-            Asker::PlainPublish { id: None, .. } => {}
-            other @ Asker::PlainPosition { .. } => not_asked(&other),
         }
     }
 
@@ -35,16 +30,10 @@ impl Hub {
     pub(super) fn history_read(&mut self, ticket: Ticket, result: Result<LogPage, Error>) {
         match self.tickets.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, result.map(history_reply)),
-            Asker::Command { conn, id } => self.with(conn, |hub, slot| match result {
-                Ok(page) => hub.enqueue_text(slot, &centrifuge::history(id, &page)),
-                Err(error) => hub.fail(slot, id, &error),
+            Asker::Command { conn, id, room } => self.with(conn, |hub, slot| match result {
+                Ok(page) => hub.tell(slot, &ServerMessage::History { id: &id, room: &room, page: &page }),
+                Err(error) => hub.fail(slot, &id, &error),
             }),
-            Asker::PlainPosition { conn, room } => self.with(conn, |hub, slot| {
-                if let Ok(LogPage { position: Some(position), .. }) = result {
-                    hub.enqueue_text(slot, &plain::position(plain::MessageType::Position, &room, position));
-                }
-            }),
-            other @ Asker::PlainPublish { .. } => not_asked(&other),
         }
     }
 
@@ -55,17 +44,19 @@ impl Hub {
                 let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply(caller));
                 self.resolve(caller, result);
             }
-            Asker::Command { conn, id } => self.with(conn, |hub, slot| {
+            Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| {
                 let most = hub.config.limits.reply_bytes;
-                match members.and_then(|members| centrifuge::presence(id, &members, most)) {
-                    Some(reply) => hub.enqueue_text(slot, &reply),
+                let reply = members.and_then(|members| {
+                    hub.encode(slot, &ServerMessage::Presence { id: &id, members: &members, most })
+                });
+                match reply {
+                    Some(reply) => hub.enqueue(slot, reply),
                     None => {
                         let words = format!("the list of members has more than {most} bytes");
-                        hub.fail(slot, id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, &words));
+                        hub.fail(slot, &id, &Error::limit(ErrorCode::LimitExceeded, Limit::ReplyBytes, &words));
                     }
                 }
             }),
-            other => not_asked(&other),
         }
     }
 
@@ -73,10 +64,10 @@ impl Hub {
     pub(super) fn presence_counted(&mut self, ticket: Ticket, clients: usize, users: usize) {
         match self.tickets.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
-            Asker::Command { conn, id } => {
-                self.with(conn, |hub, slot| hub.enqueue_text(slot, &centrifuge::presence_stats(id, clients, users)));
+            Asker::Command { conn, id, .. } => {
+                let message = ServerMessage::PresenceStats { id: &id, clients, users };
+                self.with(conn, |hub, slot| hub.tell(slot, &message));
             }
-            other => not_asked(&other),
         }
     }
 
@@ -84,7 +75,7 @@ impl Hub {
     pub(super) fn history_removed(&mut self, ticket: Ticket) {
         match self.tickets.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::Done)),
-            other => not_asked(&other),
+            asker @ Asker::Command { .. } => panic!("G7: no client asks to remove a history: {asker:?}"),
         }
     }
 
@@ -112,9 +103,4 @@ fn history_reply(page: LogPage) -> Reply {
         publications: page.publications.iter().map(publication).collect(),
         position: Position::of(page.position),
     }
-}
-
-/// A home has answered a question that this receiver never asks.
-fn not_asked(asker: &Asker) -> ! {
-    panic!("G7: a home answers the question that it was asked: {asker:?}")
 }

@@ -21,8 +21,7 @@ use crate::limits::Limit;
 use crate::link::{HomeRequest, PresenceQuery};
 use crate::names::{RoomName, UserId};
 use crate::policy::access::{self, Actor, Operation};
-use crate::protocol::Protocol;
-use crate::protocol::centrifuge;
+use crate::protocol::ServerMessage;
 use crate::publication::{Draft, Replay};
 use crate::time::Deadline;
 use alloc::boxed::Box;
@@ -111,8 +110,8 @@ impl Hub {
         }
     }
 
-    /// Anonymous connections that are ready. Between two commands every connection with a user is ready: one of plain is at
-    /// once, and the rooms that come with a `connect` are confirmed before the next command is looked at.
+    /// Anonymous connections that are ready. Between two commands every connection with a user is ready: one without
+    /// `connect` is at once, and the rooms that come with a `connect` are confirmed before the next command is looked at.
     pub(super) fn anonymous_count(&self) -> usize {
         self.ready.saturating_sub(self.registry.owned_count())
     }
@@ -231,10 +230,8 @@ impl Hub {
             };
             let until = Deadline::from_option(expire_at.map(|at| self.validator().end_of(at)));
             self.set(slot, Timer::Expiry, until);
-            if let Protocol::Json { .. } = self.conns[slot].protocol {
-                let ttl = expire_at.map(|at| self.validator().time_to(at).as_secs().max(1));
-                self.enqueue_text(slot, &centrifuge::refresh_push(ttl));
-            }
+            let ttl = expire_at.map(|at| self.validator().time_to(at).as_secs().max(1));
+            self.tell(slot, &ServerMessage::Refresh { ttl });
         }
     }
 
@@ -255,7 +252,7 @@ impl Hub {
         let Some(slot) = ready.copied() else {
             return Err(no_connection(&format!("{client}")));
         };
-        self.deliver_to(slot, data);
+        self.deliver_to([slot], ServerMessage::Message { data });
         Ok(Reply::Done)
     }
 

@@ -5,12 +5,10 @@ use super::{Hub, Owner};
 use crate::close::CloseCause;
 use crate::connection::Phase;
 use crate::connection::deadlines::Timer;
-use crate::connection::frame::Frame;
 use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::policy::access;
-use crate::protocol::Protocol;
-use crate::protocol::centrifuge::PING;
+use crate::protocol::ServerMessage;
 use crate::time::{Deadline, Instant};
 use core::time::Duration;
 
@@ -105,12 +103,8 @@ impl Hub {
         if conn.deadlines.get(Timer::Pong).is_set() {
             return;
         }
-        let frame = match conn.protocol {
-            Protocol::Json { frame_pings: false } => Frame::text(PING),
-            _ => Frame::ping(),
-        };
         self.arm(slot, Timer::Pong, self.config.limits.pong_timeout);
-        self.enqueue(slot, frame);
+        self.tell(slot, &ServerMessage::Ping);
     }
 
     pub(super) fn arm(&mut self, slot: Slot, timer: Timer, after: Duration) {

@@ -9,8 +9,8 @@ use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
 use crate::names::RoomName;
-use crate::protocol::{Protocol, centrifuge, plain, raw};
-use crate::publication::{LogPosition, Publication};
+use crate::protocol::{Protocol, ServerMessage, raw};
+use crate::publication::Publication;
 use crate::stats::Totals;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,10 +44,7 @@ impl Hub {
     ///
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
     pub(super) fn deliver(&mut self, room: &RoomName, publication: &Publication) {
-        let mut message = SharedMessage::new(&publication.draft.data, || centrifuge::publication(room, publication));
-        if publication.offset > 0 {
-            message.place = Some((room, LogPosition { epoch: publication.epoch, offset: publication.offset }));
-        }
+        let mut message = self.shared(ServerMessage::Publication { room, publication });
         let mut fanout = fanout!(self);
         for slot in self.registry.members(room) {
             fanout.deliver(&mut self.conns[slot], &mut message);
@@ -57,7 +54,7 @@ impl Hub {
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
     pub(super) fn deliver_to_all(&mut self, data: &str) {
-        let mut message = SharedMessage::new(data, || centrifuge::message(data));
+        let mut message = self.shared(ServerMessage::Message { data });
         let mut fanout = fanout!(self);
         for conn in self.conns.iter_mut().filter(|conn| conn.ready().is_some()) {
             fanout.deliver(conn, &mut message);
@@ -65,49 +62,61 @@ impl Hub {
         self.budget.take(message.frames());
     }
 
-    /// Puts a message that belongs to no room into one connection's outbox.
-    pub(super) fn deliver_to(&mut self, slot: Slot, data: &str) {
-        let mut message = SharedMessage::new(data, || centrifuge::message(data));
+    /// Puts a message into the outbox of each of these connections.
+    pub(super) fn deliver_to(&mut self, slots: impl IntoIterator<Item = Slot>, message: ServerMessage<'_>) {
+        let mut message = self.shared(message);
         let mut fanout = fanout!(self);
-        fanout.deliver(&mut self.conns[slot], &mut message);
+        for slot in slots {
+            fanout.deliver(&mut self.conns[slot], &mut message);
+        }
         self.budget.take(message.frames());
+    }
+
+    /// Encodes a message for a client; `None` when its protocol does not have it.
+    pub(super) fn encode(&self, slot: Slot, message: &ServerMessage<'_>) -> Option<Frame> {
+        self.conns[slot].protocol.encode(message, self.now.unix_ms)
+    }
+
+    /// Tells a client something for which its protocol has a message.
+    pub(super) fn tell(&mut self, slot: Slot, message: &ServerMessage<'_>) {
+        if let Some(frame) = self.encode(slot, message) {
+            self.enqueue(slot, frame);
+        }
+    }
+
+    /// Tells a client of an error, if its connection is still open. Returns `false` where its protocol has no message for
+    /// that.
+    pub(super) fn tell_error(&mut self, slot: Slot, message: &ServerMessage<'_>) -> bool {
+        let frame = self.conns[slot].open().and_then(|_| self.encode(slot, message));
+        let is_told = frame.is_some();
+        if let Some(frame) = frame {
+            self.totals.errors += 1;
+            self.enqueue(slot, frame);
+        }
+        is_told
     }
 
     /// Puts one frame into one connection's outbox.
     pub(super) fn enqueue(&mut self, slot: Slot, frame: Frame) {
-        self.enqueue_for([slot], frame);
-    }
-
-    /// Puts the same frame into several connections' outboxes.
-    pub(super) fn enqueue_for(&mut self, slots: impl IntoIterator<Item = Slot>, frame: Frame) {
         self.budget.take([Some(&frame)]);
         let mut fanout = fanout!(self);
-        for slot in slots {
-            fanout.enqueue(&mut self.conns[slot], frame.clone());
-        }
+        fanout.enqueue(&mut self.conns[slot], frame);
     }
 
-    /// Puts one text message into one connection's outbox.
-    pub(super) fn enqueue_text(&mut self, slot: Slot, text: &str) {
-        self.enqueue(slot, Frame::text(text));
-    }
-
-    /// Enqueues an error for a client, if its connection is still open.
-    pub(super) fn enqueue_error(&mut self, slot: Slot, text: &str) {
-        if self.conns[slot].open().is_some() {
-            self.totals.errors += 1;
-            self.enqueue_text(slot, text);
-        }
+    fn shared<'a>(&self, message: ServerMessage<'a>) -> SharedMessage<'a> {
+        SharedMessage::new(message, self.now.unix_ms)
     }
 }
 
 impl Fanout<'_> {
-    fn deliver<F: Fn() -> String>(&mut self, conn: &mut Conn, message: &mut SharedMessage<'_, F>) {
+    // The loops over the receivers are what a fan-out takes its time for.
+    #[inline(always)]
+    fn deliver(&mut self, conn: &mut Conn, message: &mut SharedMessage<'_>) {
         match conn.open() {
-            Some(open) if message.is_for(open) => {}
+            Some(open) if open.events.is_empty() || message.passes_filter(open) => {}
             _ => return,
         }
-        let frame = message.frame(&conn.protocol);
+        let Some(frame) = message.frame(&conn.protocol) else { return };
         self.enqueue(conn, frame);
         if let Some(position) = message.position(&conn.protocol) {
             self.enqueue(conn, position);
@@ -136,52 +145,67 @@ impl Fanout<'_> {
     }
 }
 
-/// A message, with the frames of it that a receiver has needed so far.
-struct SharedMessage<'a, F> {
-    data: &'a str,
-    json: F,
-    json_frame: Option<Frame>,
-    plain_frame: Option<Frame>,
-    /// Its room and its position there, if a log has it.
-    place: Option<(&'a RoomName, LogPosition)>,
-    position_frame: Option<Frame>,
+/// A message, with the frames of it that a receiver has needed so far: at most one for each protocol.
+struct SharedMessage<'a> {
+    message: ServerMessage<'a>,
+    unix_ms: u64,
+    /// The frame of each protocol, which may have none.
+    frames: [Option<Option<Frame>>; Protocol::COUNT],
+    /// The frame of each protocol that tells the position of the message.
+    positions: [Option<Option<Frame>>; Protocol::COUNT],
     event: Option<Option<String>>,
 }
 
-impl<'a, F: Fn() -> String> SharedMessage<'a, F> {
-    fn new(data: &'a str, json: F) -> Self {
-        Self { data, json, json_frame: None, plain_frame: None, place: None, position_frame: None, event: None }
+impl<'a> SharedMessage<'a> {
+    fn new(message: ServerMessage<'a>, unix_ms: u64) -> Self {
+        Self { message, unix_ms, frames: Default::default(), positions: Default::default(), event: None }
     }
 
-    /// Whether the connection's event filter lets it through. The payload is parsed only for connections that filter.
-    fn is_for(&mut self, open: &Open) -> bool {
-        if open.events.is_empty() {
-            return true;
-        }
-        let data = self.data;
+    /// Whether the filter of a connection that has one lets it through. The payload is parsed only for such connections.
+    fn passes_filter(&mut self, open: &Open) -> bool {
+        let Some(data) = self.message.payload() else { return true };
         let event = self.event.get_or_insert_with(|| raw::event_type(data).map(|event| event.into_owned()));
         event.as_ref().is_some_and(|event| open.events.contains(event))
     }
 
-    fn frame(&mut self, protocol: &Protocol) -> Frame {
-        let (json, data) = (&self.json, self.data);
-        let frame = match protocol {
-            Protocol::Json { .. } => self.json_frame.get_or_insert_with(|| Frame::text(&json())),
-            Protocol::Plain(_) => self.plain_frame.get_or_insert_with(|| Frame::text(data)),
-        };
-        frame.clone()
+    #[inline]
+    fn frame(&mut self, protocol: &Protocol) -> Option<Frame> {
+        match &self.frames[protocol.number()] {
+            Some(frame) => frame.clone(),
+            None => self.encode(protocol),
+        }
+    }
+
+    // The loop over the receivers stays small without this.
+    #[cold]
+    #[inline(never)]
+    fn encode(&mut self, protocol: &Protocol) -> Option<Frame> {
+        let frame = protocol.encode(&self.message, self.unix_ms);
+        self.frames[protocol.number()].insert(frame).clone()
+    }
+
+    /// The frame that tells its place, for a connection that wants to know.
+    #[inline]
+    fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
+        if !protocol.tells_positions() {
+            return None;
+        }
+        match &self.positions[protocol.number()] {
+            Some(frame) => frame.clone(),
+            None => self.encode_position(protocol),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn encode_position(&mut self, protocol: &Protocol) -> Option<Frame> {
+        let (room, position) = self.message.place()?;
+        let frame = protocol.encode(&ServerMessage::Position { room, position }, self.unix_ms);
+        self.positions[protocol.number()].insert(frame).clone()
     }
 
     /// The frames that a connection has been given, at most.
     fn frames(&self) -> [Option<&Frame>; 2] {
-        let longest = self.json_frame.iter().chain(&self.plain_frame).max_by_key(|frame| frame.len());
-        [longest, self.position_frame.as_ref()]
-    }
-
-    /// The frame that tells its place, for a connection that wants to know.
-    fn position(&mut self, protocol: &Protocol) -> Option<Frame> {
-        let (room, position) = self.place?;
-        let encode = || Frame::text(&plain::position(plain::MessageType::Position, room, position));
-        protocol.tells_positions().then(|| self.position_frame.get_or_insert_with(encode).clone())
+        [&self.frames, &self.positions].map(|frames| frames.iter().flatten().flatten().max_by_key(|frame| frame.len()))
     }
 }

@@ -6,11 +6,13 @@ use crate::close::{ABNORMAL, CloseCause, CloseReason};
 use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
+use crate::connection::pending::{PendingAuth, PendingConnect};
 use crate::connection::{Phase, Stage};
 use crate::effect::{Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
 use crate::link::LeaveReason;
+use crate::policy::access;
 use crate::protocol::Start;
 use crate::time::Deadline;
 use alloc::boxed::Box;
@@ -40,7 +42,13 @@ impl Hub {
         match conn.protocol.start() {
             Start::AtOnce => {
                 self.arm_first_ping(slot);
-                self.plain_opened(slot, token);
+                match token {
+                    Some(token) => self.authenticate(slot, token, PendingAuth::Connect(Box::default())),
+                    None if access::admits_anonymous(&self.config) => {
+                        self.begin_session(slot, PendingConnect::default(), None, None);
+                    }
+                    None => {}
+                }
             }
             Start::OnConnect => {
                 let Some(open) = conn.open_mut() else { return };

@@ -6,7 +6,6 @@ use super::registry::Left;
 use crate::close::CloseCause;
 use crate::connection::Stage;
 use crate::connection::deadlines::Timer;
-use crate::connection::frame::Frame;
 use crate::connection::pending::Subscribed;
 use crate::connection::pending::{Grant, JoinReason, PendingJoin, PendingSubscribe};
 use crate::connection::pending::{JoinLeave, Reasons};
@@ -15,10 +14,7 @@ use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
 use crate::link::{HomeRequest, JoinId, LeaveReason};
 use crate::names::{BadName, RoomName};
-use crate::protocol::Protocol;
-use crate::protocol::centrifuge;
-use crate::protocol::centrifuge::PresenceEvent;
-use crate::protocol::plain;
+use crate::protocol::{CommandId, PresenceEvent, ServerMessage};
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
 use crate::token::validate::{TokenError, TokenVerdict};
@@ -162,12 +158,12 @@ impl Hub {
         let grant = may_join.and_then(|()| self.grant_for(slot, &asked.room, verdict));
         match grant.and_then(|grant| self.permit_subscribe(slot, &asked, grant.rights).map(|()| grant)) {
             Ok(grant) => self.join_requested(slot, asked, Some(Box::new(grant))),
-            Err(error) => self.fail(slot, asked.id, &error),
+            Err(error) => self.fail(slot, &asked.id, &error),
         }
     }
 
     /// The token that came with a `sub_refresh` was checked.
-    pub(super) fn room_refreshed(&mut self, slot: Slot, id: u64, room: &RoomName, verdict: TokenVerdict) {
+    pub(super) fn room_refreshed(&mut self, slot: Slot, id: &CommandId, room: &RoomName, verdict: TokenVerdict) {
         if matches!(verdict, TokenVerdict::OutsideValidity(_)) {
             // SDKs take the error alone for final; taken out, they subscribe again with a token that is new.
             self.room_token_ended(slot, room);
@@ -180,7 +176,7 @@ impl Hub {
         let ttl = grant.ttl;
         self.replace_grant(slot, grant);
         self.arm_room_expiry(slot);
-        self.enqueue_text(slot, &centrifuge::room_refreshed(id, ttl));
+        self.tell(slot, &ServerMessage::RoomRefreshed { id, ttl });
     }
 
     /// A later token of a room counts whole too.
@@ -239,19 +235,13 @@ impl Hub {
         let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);
-        if let Protocol::Plain(_) = self.conns[slot].protocol {
-            self.plain_joined(slot, &room, position, &replay);
-        } else {
-            let positioned = self.config.keeps_history(&room);
-            self.json_joined(slot, room, pending.reason, Subscribed::new(position, positioned, replay, ttl));
-        }
-        self.schedule_waiting(slot);
-    }
-
-    fn json_joined(&mut self, slot: Slot, room: RoomName, reason: JoinReason, subscribed: Subscribed) {
-        match reason {
-            JoinReason::ClientRequest { id } => self.enqueue_text(slot, &centrifuge::subscribed(id, &subscribed)),
-            // A client of this protocol is not put into the room again: it is told, and asks.
+        let positioned = self.config.keeps_history(&room);
+        let subscribed = Subscribed::new(position, positioned, replay, ttl);
+        match pending.reason {
+            JoinReason::ClientRequest { id } => {
+                self.tell(slot, &ServerMessage::Subscribed { id: &id, subscribed: &subscribed });
+            }
+            // A client that is told of a gap is not put into the room again: it asks.
             JoinReason::ServerSide(_) | JoinReason::Gap(_) => self.push_subscribe(slot, &room, subscribed),
             JoinReason::OnConnect(_) => {
                 let Some(open) = self.conns[slot].open_mut() else { return };
@@ -261,6 +251,7 @@ impl Hub {
                 self.ready_if_entered(slot);
             }
         }
+        self.schedule_waiting(slot);
     }
 
     /// The home has no place for the room, or cannot give what was asked for.
@@ -270,7 +261,7 @@ impl Hub {
             let wanted = hub.registry.give_up(slot, join);
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
-                    hub.fail(slot, id, &error);
+                    hub.fail(slot, &id, &error);
                     hub.schedule_waiting(slot);
                 }
                 _ => {
@@ -320,9 +311,7 @@ impl Hub {
 
     fn push_unsubscribe(&mut self, slot: Slot, room: &RoomName, left: Left, reason: UnsubscribeReason) {
         self.left(slot, left, LeaveReason::Left);
-        if let Protocol::Json { .. } = self.conns[slot].protocol {
-            self.enqueue_text(slot, &centrifuge::unsubscribe_push(room, reason));
-        }
+        self.tell(slot, &ServerMessage::Unsubscribe { room, reason });
     }
 
     /// Takes a connection out of the rooms whose tokens have expired.
@@ -361,35 +350,24 @@ impl Hub {
             return;
         }
         let watchers: Vec<Slot> = self.registry.watchers(room).collect();
-        let frame = Frame::text(&centrifuge::presence_push(room, member, event));
-        self.enqueue_for(watchers, frame);
+        self.deliver_to(watchers, ServerMessage::PresenceEvent { room, member, event });
     }
 
-    /// Pushes `subscribe` to a json client. SDKs read no publications in it, so what was missed follows.
+    /// Tells a client that the server has put it into a room, and then what it has missed there, which SDKs do not read in
+    /// the message itself. A client that is told positions learns where it is, also when it has missed nothing.
     fn push_subscribe(&mut self, slot: Slot, room: &RoomName, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
-        self.enqueue_text(slot, &centrifuge::subscribe_push(room, &subscribed));
+        self.tell(slot, &ServerMessage::Subscribe { room, subscribed: &subscribed });
+        let tells_positions = self.conns[slot].protocol.tells_positions();
         for publication in &missed {
-            self.enqueue_text(slot, &centrifuge::publication(room, publication));
-        }
-    }
-
-    /// Delivers what a plain connection gets at a join: that something is missing, what there is, and where that ends.
-    fn plain_joined(&mut self, slot: Slot, room: &RoomName, position: LogPosition, replay: &Replayed) {
-        let Protocol::Plain(options) = &self.conns[slot].protocol else { return };
-        let positions = options.positions;
-        if replay.recovered == Some(false) {
-            self.enqueue_text(slot, &plain::position(plain::MessageType::Gap, room, position));
-        }
-        for publication in &replay.publications {
-            self.enqueue_text(slot, &publication.draft.data);
-            if positions {
-                let at = LogPosition { offset: publication.offset, ..position };
-                self.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, at));
+            self.tell(slot, &ServerMessage::Publication { room, publication });
+            if tells_positions {
+                let position = LogPosition { offset: publication.offset, ..subscribed.position };
+                self.tell(slot, &ServerMessage::Position { room, position });
             }
         }
-        if positions && replay.publications.is_empty() {
-            self.enqueue_text(slot, &plain::position(plain::MessageType::Position, room, position));
+        if tells_positions && missed.is_empty() {
+            self.tell(slot, &ServerMessage::Position { room, position: subscribed.position });
         }
     }
 

@@ -144,19 +144,6 @@ impl Hub {
         }
     }
 
-    /// Keeps a room of the URL for a later token, and tells the client if it has left the room: no other message would.
-    fn forbid_url_room(&mut self, slot: Slot, room: &RoomName, error: &Error) {
-        if self.conns[slot].protocol.url_rooms().is_none() {
-            return;
-        }
-        if !self.registry.has_membership(slot, room) {
-            self.refuse_url_room(slot, room, error);
-        }
-        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
-            rooms.refused.push((room.clone(), Replay::None));
-        }
-    }
-
     /// Ends the presence events of a connection in a room where its tokens do not grant them any more.
     pub(super) fn end_forbidden_watch(&mut self, slot: Slot, room: &RoomName) {
         if self.registry.is_told(slot, room) && self.permit(slot, room, Operation::JoinLeave).is_err() {

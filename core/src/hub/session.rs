@@ -15,9 +15,10 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::HomeRequest;
 use crate::names::{RoomName, UserId};
-use crate::protocol::Start;
+use crate::policy::access;
+use crate::protocol::{CommandId, Connected, Mistake, ServerMessage, Start};
 use crate::publication::Replay;
-use crate::token::validate::{Identity, OutsideValidity, TokenError, Validator};
+use crate::token::validate::{Identity, OutsideValidity, TokenError, TokenVerdict, Validator};
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -92,18 +93,101 @@ impl Hub {
             let why = why.to_string();
             self.token_refused(slot, &why);
         }
-        let plain = self.conns[slot].protocol.start() == Start::AtOnce;
         match pending {
-            PendingAuth::Connect(connect) if plain => {
-                self.plain_authenticated(slot, connect.plain_id.as_deref(), verdict)
-            }
-            PendingAuth::Connect(connect) => self.json_authenticated(slot, *connect, verdict),
-            PendingAuth::Auth { id } => self.plain_renewed(slot, id.as_deref(), verdict),
-            PendingAuth::Refresh { id } => self.json_refreshed(slot, id, verdict),
+            PendingAuth::Connect(connect) => self.connect_authenticated(slot, *connect, verdict),
+            PendingAuth::Refresh { id } => self.refreshed(slot, &id, verdict),
             PendingAuth::Subscribe(asked) => self.subscribe_with(slot, *asked, verdict),
-            PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, id, &room, verdict),
+            PendingAuth::SubRefresh { id, room } => self.room_refreshed(slot, &id, &room, verdict),
         }
         self.schedule_waiting(slot);
+    }
+
+    /// The first token was checked.
+    fn connect_authenticated(&mut self, slot: Slot, mut connect: PendingConnect, verdict: TokenVerdict) {
+        let is_told = self.conns[slot].protocol.start() == Start::OnConnect;
+        match verdict {
+            TokenVerdict::Good(identity) => {
+                connect.ttl = identity.ttl();
+                self.begin_session(slot, connect, Some(identity), None);
+            }
+            verdict if !is_told && access::admits_anonymous(&self.config) => {
+                self.begin_session(slot, connect, None, Some(&verdict));
+            }
+            TokenVerdict::Bad(error) => self.refuse_token(slot, &error),
+            TokenVerdict::OutsideValidity(outside) if is_told => {
+                self.connect_refused(slot);
+                self.fail(slot, &connect.id, &outside.error());
+            }
+            TokenVerdict::OutsideValidity(OutsideValidity::NotYetValid) => {
+                self.close_outside_validity(slot, OutsideValidity::NotYetValid)
+            }
+            TokenVerdict::OutsideValidity(OutsideValidity::Expired) => self.close(slot, CloseCause::InvalidToken),
+        }
+    }
+
+    /// Begins the session of a connection, and puts it into the rooms of its token and of its URL. `refused` is the verdict on
+    /// a token without which the client is admitted.
+    pub(super) fn begin_session(
+        &mut self,
+        slot: Slot,
+        mut connect: PendingConnect,
+        identity: Option<Identity>,
+        refused: Option<&TokenVerdict>,
+    ) {
+        let is_authenticated = identity.is_some();
+        let mut rooms = Vec::new();
+        if let Some(identity) = identity {
+            let Some(of_token) = self.identify(slot, identity) else { return };
+            rooms = of_token;
+        }
+        let client = self.conns[slot].client;
+        self.tell(slot, &ServerMessage::Greeting { client, is_authenticated });
+        self.add_url_rooms(slot, &mut connect, &mut rooms);
+        let is_admitted = self.admit_rooms(slot, &rooms);
+        if let Some(verdict) = refused {
+            self.tell_refused(slot, &connect.id, verdict);
+        }
+        // All else that the client is told at the start is in its outbox by now: how much that is decides whether a replay
+        // waits until it has read.
+        if is_admitted {
+            self.enter(slot, connect, &rooms);
+        }
+    }
+
+    /// A later token was checked.
+    fn refreshed(&mut self, slot: Slot, id: &CommandId, verdict: TokenVerdict) {
+        let conn = &self.conns[slot];
+        let Some(open) = conn.open() else { return };
+        let may_tell_user = conn.protocol.start() == Start::AtOnce && open.info.user.is_anonymous();
+        match verdict {
+            TokenVerdict::Good(identity) if open.info.user != identity.user && !may_tell_user => {
+                self.close_as_anothers(slot)
+            }
+            TokenVerdict::Good(identity) => self.renew(slot, identity, id),
+            // SDKs take an error here for final; closed, they come back with a token that is new.
+            TokenVerdict::OutsideValidity(outside) if !may_tell_user => self.close_outside_validity(slot, outside),
+            verdict => self.tell_refused(slot, id, &verdict),
+        }
+    }
+
+    /// Tells a client that its token was refused, with the limit that it exceeds. The connection ends where the protocol has
+    /// no message for that.
+    fn tell_refused(&mut self, slot: Slot, id: &CommandId, verdict: &TokenVerdict) {
+        match verdict {
+            TokenVerdict::Good(_) => {}
+            TokenVerdict::OutsideValidity(outside) => self.fail(slot, id, &outside.error()),
+            TokenVerdict::Bad(error) => {
+                let mistake = Mistake::InvalidToken(error);
+                let Some(frame) = self.encode(slot, &ServerMessage::Mistake { id, mistake }) else {
+                    return self.refuse_token(slot, error);
+                };
+                error.limit().into_iter().for_each(|limit| self.count_limit(limit));
+                if self.conns[slot].open().is_some() {
+                    self.totals.errors += 1;
+                    self.enqueue(slot, frame);
+                }
+            }
+        }
     }
 
     /// Reports the reason for which a token was refused.
@@ -155,11 +239,12 @@ impl Hub {
         Some(rooms)
     }
 
-    /// A later token counts whole: for how long, who the connection is, and which rooms it is put into. `answer` says what
-    /// the client is told first. A membership that others want as well stays, and one that was left meanwhile stays left.
+    /// A later token counts whole: for how long, who the connection is, and which rooms it is put into. The client is told
+    /// first. A membership that others want as well stays, and one that was left meanwhile stays left.
     ///
     /// The user must be the one that the connection has, or it must have none.
-    pub(super) fn renew(&mut self, slot: Slot, identity: Identity, answer: &str) {
+    fn renew(&mut self, slot: Slot, identity: Identity, id: &CommandId) {
+        let ttl = identity.ttl();
         let Identity { user, info, channels, capabilities, until, .. } = identity;
         let opened = self.take_opened(slot, &user, &capabilities);
         for (room, _) in &opened {
@@ -179,7 +264,8 @@ impl Hub {
             return;
         }
         self.set(slot, Timer::Expiry, until);
-        self.enqueue_text(slot, answer);
+        let client = self.conns[slot].client;
+        self.tell(slot, &ServerMessage::Refreshed { id, client, user: &user, ttl });
         for room in &changes.withdrawn {
             self.withdraw_reason(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
         }
@@ -262,27 +348,27 @@ impl Hub {
         self.requests.extend(renamed);
     }
 
-    /// Puts the connection into the rooms that it starts in. One of json is ready when the home has confirmed them all: the
-    /// reply to its `connect` speaks of them. One of plain is ready at once.
-    pub(super) fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(RoomName, Reasons)]) {
+    /// Puts the connection into the rooms that it starts in. One that began with `connect` is ready when the home has confirmed
+    /// them all: the answer speaks of them. Another one is ready at once.
+    fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(RoomName, Reasons)]) {
         self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
-        let is_json = self.conns[slot].protocol.start() == Start::OnConnect;
+        let is_answered = self.conns[slot].protocol.start() == Start::OnConnect;
         let Some(open) = self.conns[slot].open_mut() else { return };
-        open.stage = if is_json { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
-        self.ready += usize::from(!is_json);
+        open.stage = if is_answered { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
+        self.ready += usize::from(!is_answered);
         let user = open.info.user.clone();
         let with_replay = |(room, reasons): &(RoomName, Reasons)| {
             let wanted = replays.iter().find(|(name, _)| name == room);
             (room.clone(), *reasons, wanted.map_or(Replay::None, |(_, replay)| replay.clone()))
         };
         let mut rooms: Vec<(RoomName, Reasons, Replay)> = rooms.iter().map(with_replay).collect();
-        if !is_json {
+        if !is_answered {
             // Those of which nothing is to be replayed wait for nothing.
             rooms.sort_by_key(|(.., replay)| *replay != Replay::None);
         }
         for (room, reasons, replay) in rooms {
-            if is_json {
+            if is_answered {
                 self.join(slot, &room, JoinReason::OnConnect(reasons), replay, JoinLeave::Untold, None);
             } else {
                 self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
@@ -293,7 +379,7 @@ impl Hub {
     }
 
     /// Closes a connection that is to start in more rooms than `rooms_per_connection`. Returns whether it may go on.
-    pub(super) fn admit_rooms(&mut self, slot: Slot, rooms: &[(RoomName, Reasons)]) -> bool {
+    fn admit_rooms(&mut self, slot: Slot, rooms: &[(RoomName, Reasons)]) -> bool {
         let is_admitted = rooms.len() <= self.config.limits.rooms_per_connection;
         if !is_admitted {
             self.close_over(slot, Limit::RoomsPerConnection, CloseCause::Rooms);
@@ -301,7 +387,7 @@ impl Hub {
         is_admitted
     }
 
-    /// Makes a connection of json ready, if no room that it starts in is still to be confirmed.
+    /// Makes a connection ready that began with `connect`, if no room that it starts in is still to be confirmed.
     pub(super) fn ready_if_entered(&mut self, slot: Slot) {
         let Some(open) = self.conns[slot].open_mut() else { return };
         if !open.joins.is_empty() {
@@ -310,9 +396,27 @@ impl Hub {
         match core::mem::replace(&mut open.stage, Stage::Ready) {
             Stage::Joining(connect) => {
                 self.ready += 1;
-                self.json_ready(slot, &connect);
+                self.tell_connected(slot, &connect);
             }
             other => open.stage = other,
         }
+    }
+
+    /// The connection is in every room that it starts in.
+    fn tell_connected(&mut self, slot: Slot, connect: &PendingConnect) {
+        let Some(open) = self.conns[slot].open() else { return };
+        let reply = Connected {
+            id: &connect.id,
+            info: &open.info,
+            version: &self.config.version,
+            node: &self.config.node,
+            ttl: connect.ttl,
+            ping_interval: self.config.limits.ping_interval,
+            subs: &connect.subs,
+        };
+        if let Some(frame) = self.encode(slot, &ServerMessage::Connected(&reply)) {
+            self.enqueue(slot, frame);
+        }
+        self.arm_first_ping(slot);
     }
 }

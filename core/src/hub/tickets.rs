@@ -3,9 +3,9 @@
 
 use super::gather::Caller;
 use crate::ids::{ConnId, index};
-use crate::json::Json;
 use crate::link::Ticket;
 use crate::names::RoomName;
+use crate::protocol::CommandId;
 use slab::Slab;
 
 /// The receiver of a home's answer.
@@ -13,12 +13,8 @@ use slab::Slab;
 pub(super) enum Asker {
     /// A call of a backend.
     Call(Caller),
-    /// A command with this id of a `json` client.
-    Command { conn: ConnId, id: u64 },
-    /// A publication of a `plain` client in this room; it is answered only when it had an `id`, which is any JSON text.
-    PlainPublish { conn: ConnId, id: Option<Json>, room: RoomName },
-    /// A `plain` client that has asked for its position in this room.
-    PlainPosition { conn: ConnId, room: RoomName },
+    /// A command with this id of a client, about this room.
+    Command { conn: ConnId, id: CommandId, room: RoomName },
 }
 
 /// The answers that are waited for. Each ticket is completed exactly once.
@@ -65,15 +61,15 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn command(id: u64) -> Asker {
-        Asker::Command { conn: ConnId::from_parts(0, 0), id }
+        Asker::Command { conn: ConnId::from_parts(0, 0), id: CommandId::Number(id), room: RoomName::from("a") }
     }
 
     #[test]
     fn an_answer_finds_the_one_who_waits_for_it() {
         let mut tickets = Tickets::default();
         let [first, second] = [1, 2].map(|id| tickets.issue(command(id)));
-        assert!(matches!(tickets.complete(second), Asker::Command { id: 2, .. }));
-        assert!(matches!(tickets.complete(first), Asker::Command { id: 1, .. }));
+        assert!(matches!(tickets.complete(second), Asker::Command { id: CommandId::Number(2), .. }));
+        assert!(matches!(tickets.complete(first), Asker::Command { id: CommandId::Number(1), .. }));
         assert!(tickets.is_empty());
     }
 

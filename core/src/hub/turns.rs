@@ -10,7 +10,6 @@ use super::gather::Caller;
 use crate::api::json::bad_room;
 use crate::connection::Conn;
 use crate::ids::{ConnId, Slot};
-use crate::protocol::Protocol;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -116,13 +115,12 @@ impl Hub {
 
     fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
         let Some(conn) = self.find(id) else { return };
-        match (conn.open(), &conn.protocol) {
-            (None, _) => {}
-            (Some(open), _) if open.awaits_answer() || open.is_paused(&self.config.limits) => {
+        match conn.open() {
+            None => {}
+            Some(open) if open.awaits_answer() || open.is_paused(&self.config.limits) => {
                 self.defer_message(id.slot, String::from(&text[at..]));
             }
-            (_, Protocol::Json { .. }) => self.json_text(id, text, at),
-            (_, Protocol::Plain(_)) => self.plain_message(id.slot, &text),
+            Some(_) => self.commands_of_text(id, text, at),
         }
     }
 

@@ -94,7 +94,7 @@ impl Hub {
                     .membership_states(conn.id.slot)
                     .map(|(room, member)| (room.clone(), member))
                     .collect(),
-                events: open.events.clone(),
+                events: open.events.to_vec(),
             },
             Phase::Closing(closing) => PhaseView::Closing { cause: closing.cause, code: closing.reason.code() },
             _ => PhaseView::Handshaking,

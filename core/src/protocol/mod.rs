@@ -1,17 +1,27 @@
 //! The protocols of clients: what a client may say and be told, and for each protocol how that is written.
 
 pub(crate) mod centrifuge;
+pub(crate) mod command;
+pub(crate) mod command_id;
 pub(crate) mod history;
+pub(crate) mod message;
+pub(crate) mod message_type;
 pub(crate) mod plain;
 pub(crate) mod raw;
 pub(crate) mod readable;
 pub(crate) mod shapes;
 pub(crate) mod start;
 
-pub use plain::MessageType;
+pub(crate) use command::{ClientCommand, Incoming, Rejected};
+pub(crate) use command_id::CommandId;
+pub(crate) use message::{Connected, Mistake, PresenceEvent, ServerMessage};
+pub use message_type::MessageType;
 pub(crate) use start::{Start, UrlRooms};
 
 use crate::admission::route::Target;
+use crate::close::CloseCause;
+use crate::connection::frame::Frame;
+use crate::limits::Limits;
 use alloc::boxed::Box;
 use alloc::string::String;
 
@@ -25,6 +35,9 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    /// The number of protocols.
+    pub const COUNT: usize = 2;
+
     /// Returns the protocol that the target of an upgrade request selects, and the token in its URL.
     pub fn of(target: Target) -> (Self, Option<String>) {
         match target {
@@ -43,6 +56,37 @@ impl Protocol {
         match self {
             Self::Json { .. } => "json",
             Self::Plain(_) => "plain",
+        }
+    }
+
+    /// Returns a number below [`Protocol::COUNT`] that no other protocol has. Connections of the same number share what is
+    /// encoded of a publication.
+    pub fn number(&self) -> usize {
+        match self {
+            Self::Json { .. } => 0,
+            Self::Plain(_) => 1,
+        }
+    }
+
+    /// Decodes the first command of a message's rest; `None` when there is none.
+    ///
+    /// # Errors
+    /// Returns the cause that ends the connection when it is not known where the next command begins.
+    pub fn decode<'a>(&self, text: &'a str, limits: &Limits) -> Result<Option<Incoming<'a>>, CloseCause> {
+        match self {
+            Self::Json { .. } => centrifuge::decode(text, limits),
+            Self::Plain(_) => Ok(Some(plain::decode(text, limits))),
+        }
+    }
+
+    /// Encodes a message at this time; `None` when the protocol does not have it.
+    ///
+    /// The frame of a publication, and of anything else that several connections are told at once, does not depend on the
+    /// options of the connection.
+    pub fn encode(&self, message: &ServerMessage<'_>, unix_ms: u64) -> Option<Frame> {
+        match self {
+            Self::Json { frame_pings } => centrifuge::encode(*frame_pings, message),
+            Self::Plain(options) => plain::encode(options, message, unix_ms),
         }
     }
 

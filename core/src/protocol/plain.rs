@@ -1,58 +1,26 @@
 //! The `plain` protocol: payloads without an envelope, for clients that only use `new WebSocket(url)`.
 
-use crate::api;
+use crate::api::Position;
+use crate::connection::frame::Frame;
 use crate::error::{Error, ErrorCode};
 use crate::json::Json;
 use crate::limits::Limits;
+use crate::protocol::command::{ClientCommand, Incoming, Rejected};
+use crate::protocol::command_id::CommandId;
+use crate::protocol::message::{Mistake, ServerMessage};
+use crate::protocol::message_type::MessageType;
 use crate::protocol::raw::{object, present, push_number, push_string};
 use crate::protocol::readable;
 use crate::protocol::start::UrlRooms;
-use crate::publication::LogPosition;
+use crate::publication::{LogPage, LogPosition};
+use crate::token::validate::TokenError;
 use alloc::borrow::Cow;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-macro_rules! message_types {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// The `type` of a frame of the server's own. Publications are sent between such frames as they were published,
-        /// so a client's publication must not have one of these types.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum MessageType { $($(#[$doc])* $name,)* }
-
-        impl MessageType {
-            /// All types. A route may replace [`MessageType::Subscribed`] by one of its own.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// Returns the type as it is sent.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-message_types! {
-    /// The first frame of a connection.
-    Connection = "connection",
-    /// The answer to `ping`.
-    Pong = "pong",
-    /// The answer to `subscribe`.
-    Subscribed = "subscribed",
-    /// The answer to a later `auth` that was accepted.
-    Authenticated = "authenticated",
-    /// The answer to a `publish` that carried an `id`.
-    Published = "published",
-    /// A position of the connection in a room's log.
-    Position = "position",
-    /// The position after publications that the connection has missed.
-    Gap = "gap",
-    /// The report of an error in a client's message.
-    Error = "error",
-}
 
 /// The options of a connection, from its URL and its route.
 #[derive(Clone, Debug)]
@@ -65,23 +33,6 @@ pub(crate) struct PlainOptions {
     pub greeting: bool,
     /// `true` when messages are followed by their positions.
     pub positions: bool,
-}
-
-/// A message of a client.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum PlainMessage {
-    /// Presents a token.
-    Auth { token: String },
-    /// Asks for a [`MessageType::Pong`].
-    Ping,
-    /// Sets the event filter; an empty list lets all events pass.
-    Subscribe { events: Vec<String> },
-    /// Publishes to a room, which may be omitted when the URL names one room only.
-    Publish { room: Option<String>, data: Json },
-    /// Asks for the positions in all rooms.
-    Position,
-    /// An object without a known `type`.
-    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -105,58 +56,100 @@ struct Envelope<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// A decoded message.
-pub(crate) struct Incoming {
-    /// The `id` that the answer repeats: any JSON text.
-    pub id: Option<Json>,
-    /// The message, or the error in it.
-    pub message: Result<PlainMessage, BadMessage>,
-}
-
-/// The error in a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum BadMessage {
-    /// The text is not a JSON object.
-    NotJson,
-    /// A field of a message of a known type is malformed or missing; the error names it.
-    Field(Error),
-}
-
 /// Decodes a client's message. An `id` that is no readable JSON (see [`readable`]) is an error like that of a field.
-pub(crate) fn parse(text: &str, limits: &Limits) -> Incoming {
+pub(crate) fn decode<'a>(text: &'a str, limits: &Limits) -> Incoming<'a> {
+    let incoming = |id, command| Incoming { id, is_connect: false, command, used: text.len() };
     let Ok(Envelope { kind, id }) = object::<Envelope<'_>>(text) else {
-        return Incoming { id: None, message: Err(BadMessage::NotJson) };
+        return incoming(CommandId::NONE, Err(Rejected::Unreadable));
     };
     let known = ["\"auth\"", "\"ping\"", "\"subscribe\"", "\"publish\"", "\"position\""];
     let Some(kind) = kind.map(RawValue::get).filter(|kind| known.contains(kind)) else {
-        return Incoming { id: None, message: Ok(PlainMessage::Unknown) };
+        return incoming(CommandId::NONE, Ok(ClientCommand::Unknown));
     };
     match id.map(|id| readable::check(id.get(), limits)) {
-        Some(Err(wrong)) => Incoming { id: None, message: Err(BadMessage::Field(wrong.error("id"))) },
-        _ => Incoming { id: id.map(Json::from), message: known_message(kind, text).map_err(BadMessage::Field) },
+        Some(Err(wrong)) => incoming(CommandId::NONE, Err(Rejected::Error(wrong.error("id")))),
+        _ => {
+            let id = id.map_or(CommandId::NONE, |id| CommandId::Json(id.into()));
+            incoming(id, known_command(kind, text).map_err(Rejected::Error))
+        }
     }
 }
 
-fn known_message(kind: &str, text: &str) -> Result<PlainMessage, Error> {
+fn known_command<'a>(kind: &str, text: &'a str) -> Result<ClientCommand<'a>, Error> {
     let bad = |words: Cow<'static, str>| Error::new(ErrorCode::BadRequest, words);
     let fields: MessageFields<'_> = object(text).map_err(|words| bad(words.into()))?;
     Ok(match kind {
-        "\"auth\"" => PlainMessage::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
-        "\"ping\"" => PlainMessage::Ping,
-        "\"position\"" => PlainMessage::Position,
-        "\"subscribe\"" => PlainMessage::Subscribe { events: fields.events.unwrap_or_default() },
+        "\"auth\"" => ClientCommand::Auth { token: fields.token.ok_or_else(|| bad("auth needs a token".into()))? },
+        "\"ping\"" => ClientCommand::Ping,
+        "\"position\"" => ClientCommand::Positions,
+        "\"subscribe\"" => ClientCommand::Filter { events: fields.events.unwrap_or_default() },
         _ => {
             let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
-            PlainMessage::Publish { room: fields.room, data: Json::from(data) }
+            ClientCommand::Publish { channel: fields.room.map(Cow::Owned), data: Json::from(data) }
         }
     })
 }
 
+/// Encodes a message; `None` when the protocol does not have it.
+pub(crate) fn encode(options: &PlainOptions, message: &ServerMessage<'_>, unix_ms: u64) -> Option<Frame> {
+    let text = match *message {
+        ServerMessage::Greeting { client, is_authenticated } if options.greeting => {
+            greeting(&options.rooms.named.join(", "), is_authenticated, &client.to_string(), unix_ms)
+        }
+        ServerMessage::Refreshed { user, .. } => authenticated(user, unix_ms),
+        ServerMessage::Published { id: CommandId::Json(id), room, position } => {
+            published(id, room, &Position::of(position))
+        }
+        // `position` asks for pages without publications.
+        ServerMessage::History { room, page: LogPage { position: Some(at), .. }, .. } => {
+            position(MessageType::Position, room, *at)
+        }
+        ServerMessage::Filtered { events } => subscribed(&options.subscribed, events, unix_ms),
+        ServerMessage::Pong { .. } => pong(unix_ms),
+        ServerMessage::Error { id, error: wrong } => error(&wrong.message, Some(wrong.code), id, unix_ms),
+        ServerMessage::Mistake { id, mistake } => error(&words(mistake), None, id, unix_ms),
+        ServerMessage::Publication { publication, .. } => return Some(Frame::text(&publication.draft.data)),
+        ServerMessage::Message { data } => return Some(Frame::text(data)),
+        ServerMessage::Position { room, position: at } => position(MessageType::Position, room, at),
+        ServerMessage::Subscribe { room, subscribed } if subscribed.replay.recovered == Some(false) => {
+            position(MessageType::Gap, room, subscribed.position)
+        }
+        ServerMessage::Ping => return Some(Frame::ping()),
+        ServerMessage::Greeting { .. }
+        | ServerMessage::Connected(_)
+        | ServerMessage::Subscribed { .. }
+        | ServerMessage::RoomRefreshed { .. }
+        | ServerMessage::Unsubscribed { .. }
+        | ServerMessage::Published { .. }
+        | ServerMessage::History { .. }
+        | ServerMessage::Presence { .. }
+        | ServerMessage::PresenceStats { .. }
+        | ServerMessage::Subscribe { .. }
+        | ServerMessage::Unsubscribe { .. }
+        | ServerMessage::PresenceEvent { .. }
+        | ServerMessage::Refresh { .. } => return None,
+    };
+    Some(Frame::text(&text))
+}
+
+/// Returns what a client is told that it has done wrong.
+fn words(mistake: Mistake<'_>) -> Cow<'static, str> {
+    match mistake {
+        Mistake::TooEarly | Mistake::TokenRequired => "a token is required: {\"type\":\"auth\",\"token\":…}".into(),
+        Mistake::Unreadable => "Invalid JSON format".into(),
+        Mistake::InvalidToken(TokenError::Unverified(_)) => INVALID_TOKEN.into(),
+        Mistake::InvalidToken(error @ TokenError::Content { .. }) => format!("{INVALID_TOKEN}: {error}").into(),
+    }
+}
+
+/// The words for a token that proves nothing.
+const INVALID_TOKEN: &str = "invalid token";
+
 /// Encodes the first frame of a connection.
-pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> String {
+fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: u64) -> String {
     let mut out = open(MessageType::Connection);
     out.push_str(",\"message\":");
-    push_string(&mut out, &alloc::format!("Connected to {rooms}"));
+    push_string(&mut out, &format!("Connected to {rooms}"));
     push_timestamp(&mut out, unix_ms);
     out.push_str(if authenticated { ",\"authenticated\":true" } else { ",\"authenticated\":false" });
     out.push_str(",\"client\":");
@@ -166,7 +159,7 @@ pub(crate) fn greeting(rooms: &str, authenticated: bool, client: &str, unix_ms: 
 }
 
 /// Encodes the answer to `ping`.
-pub(crate) fn pong(unix_ms: u64) -> String {
+fn pong(unix_ms: u64) -> String {
     let mut out = open(MessageType::Pong);
     push_timestamp(&mut out, unix_ms);
     out.push('}');
@@ -174,7 +167,7 @@ pub(crate) fn pong(unix_ms: u64) -> String {
 }
 
 /// Encodes the answer to `subscribe`, whose `type` the route may choose.
-pub(crate) fn subscribed(kind: &str, events: &[String], unix_ms: u64) -> String {
+fn subscribed(kind: &str, events: &[String], unix_ms: u64) -> String {
     let mut out = open_as(kind);
     out.push_str(",\"events\":[");
     for (at, event) in events.iter().enumerate() {
@@ -190,7 +183,7 @@ pub(crate) fn subscribed(kind: &str, events: &[String], unix_ms: u64) -> String 
 }
 
 /// Encodes the answer to a later `auth` that was accepted.
-pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
+fn authenticated(user: &str, unix_ms: u64) -> String {
     let mut out = open(MessageType::Authenticated);
     out.push_str(",\"user\":");
     push_string(&mut out, user);
@@ -200,7 +193,7 @@ pub(crate) fn authenticated(user: &str, unix_ms: u64) -> String {
 }
 
 /// Encodes the answer to a `publish` that had an `id`.
-pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> String {
+fn published(id: &str, room: &str, position: &Position) -> String {
     let mut out = open(MessageType::Published);
     out.push_str(",\"id\":");
     out.push_str(id);
@@ -213,7 +206,7 @@ pub(crate) fn published(id: &str, room: &str, position: &api::Position) -> Strin
 
 /// Encodes the position of the connection in a room's log ([`MessageType::Position`]), or that after missed publications
 /// ([`MessageType::Gap`]).
-pub(crate) fn position(kind: MessageType, room: &str, position: LogPosition) -> String {
+fn position(kind: MessageType, room: &str, position: LogPosition) -> String {
     let mut out = open(kind);
     out.push_str(",\"room\":");
     push_string(&mut out, room);
@@ -223,7 +216,7 @@ pub(crate) fn position(kind: MessageType, room: &str, position: LogPosition) -> 
 }
 
 /// Encodes the report of an error in a client's message.
-pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, unix_ms: u64) -> String {
+fn error(message: &str, code: Option<ErrorCode>, id: &CommandId, unix_ms: u64) -> String {
     let mut out = open(MessageType::Error);
     if let Some(code) = code {
         out.push_str(",\"code\":");
@@ -231,7 +224,7 @@ pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, un
     }
     out.push_str(",\"message\":");
     push_string(&mut out, message);
-    if let Some(id) = id {
+    if let CommandId::Json(id) = id {
         out.push_str(",\"id\":");
         out.push_str(id);
     }
@@ -240,7 +233,7 @@ pub(crate) fn error(message: &str, code: Option<ErrorCode>, id: Option<&str>, un
     out
 }
 
-fn push_position(out: &mut String, position: &api::Position) {
+fn push_position(out: &mut String, position: &Position) {
     out.push_str(",\"epoch\":\"");
     out.push_str(&position.epoch);
     out.push_str("\",\"offset\":");
@@ -263,7 +256,7 @@ fn push_timestamp(out: &mut String, unix_ms: u64) {
     let millis = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     out.push_str(",\"timestamp\":");
-    push_string(out, &alloc::format!("{at:.3}"));
+    push_string(out, &format!("{at:.3}"));
 }
 
 #[cfg(test)]
@@ -281,7 +274,7 @@ mod tests {
             published("1", "a", &at.into()),
             position(MessageType::Position, "a", at),
             position(MessageType::Gap, "a", at),
-            error("no", None, None, 0),
+            error("no", None, &CommandId::NONE, 0),
         ];
         let types: Vec<String> =
             frames.iter().filter_map(|frame| Some(crate::protocol::raw::event_type(frame)?.into_owned())).collect();

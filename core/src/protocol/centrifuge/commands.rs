@@ -4,10 +4,10 @@ use super::parts::{push_subscription, push_ttl, push_ttl_object};
 use super::unsupported::{UnsupportedField, unsupported};
 use crate::connection::pending::Subscribed;
 use crate::error::Error;
-use crate::ids::ClientInfo;
+use crate::ids::{ClientId, ClientInfo};
 use crate::json::Json;
-use crate::names::RoomName;
 use crate::protocol::history::HistoryFields;
+use crate::protocol::message::Connected;
 use crate::protocol::raw::{or_default, present, push_number, push_string};
 use crate::protocol::shapes::{push_members_within, push_position, push_publications};
 use crate::publication::{LogPage, Replay};
@@ -23,7 +23,7 @@ macro_rules! command_names {
     ($($name:ident = $text:literal,)*) => {
         /// The commands of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum CommandName { $($name,)* }
+        pub(super) enum CommandName { $($name,)* }
 
         impl CommandName {
             /// Returns the command of this name.
@@ -56,7 +56,7 @@ command_names! {
 
 /// The parameters of `connect`.
 #[derive(Deserialize)]
-pub(crate) struct Connect<'a> {
+pub(super) struct Connect<'a> {
     /// The connection token; empty when there is none.
     #[serde(default, deserialize_with = "or_default")]
     pub token: String,
@@ -68,61 +68,42 @@ pub(crate) struct Connect<'a> {
     pub subs: BTreeMap<Cow<'a, str>, Subscribe<'a>>,
 }
 
-/// The contents of the reply to `connect`.
-pub(crate) struct Connected<'a> {
-    /// The id of the command.
-    pub id: u64,
-    /// The user and the public id of the connection.
-    pub info: &'a ClientInfo,
-    /// The server's name and version.
-    pub version: &'a str,
-    /// The name of the node.
-    pub node: &'a str,
-    /// Seconds until the token expires; `None` when it does not expire.
-    pub ttl: Option<u64>,
-    /// Seconds between pings of the protocol; `None` when WebSocket Pings are sent instead.
-    pub ping: Option<u64>,
-    /// The server-side subscriptions with their starts.
-    pub subs: &'a [(RoomName, Subscribed)],
-}
-
-impl Connected<'_> {
-    /// Encodes the reply.
-    pub fn encode(&self) -> String {
-        let client = self.info.client_text();
-        let mut out = open_reply(self.id, CommandName::Connect);
-        out.push_str("{\"client\":");
-        push_string(&mut out, &client);
-        out.push_str(",\"version\":");
-        push_string(&mut out, self.version);
-        push_ttl(&mut out, self.ttl);
-        if !self.subs.is_empty() {
-            out.push_str(",\"subs\":");
-            for (at, (room, subscribed)) in self.subs.iter().enumerate() {
-                out.push(if at == 0 { '{' } else { ',' });
-                push_string(&mut out, room);
-                out.push(':');
-                push_subscription(&mut out, subscribed);
-            }
-            out.push('}');
+/// Encodes the reply to `connect`. `ping` are the seconds between pings of the protocol; `None` when WebSocket Pings are
+/// sent instead.
+pub(super) fn connected(id: u64, connected: &Connected<'_>, ping: Option<u64>) -> String {
+    let client = connected.info.client_text();
+    let mut out = open_reply(id, CommandName::Connect);
+    out.push_str("{\"client\":");
+    push_string(&mut out, &client);
+    out.push_str(",\"version\":");
+    push_string(&mut out, connected.version);
+    push_ttl(&mut out, connected.ttl);
+    if !connected.subs.is_empty() {
+        out.push_str(",\"subs\":");
+        for (at, (room, subscribed)) in connected.subs.iter().enumerate() {
+            out.push(if at == 0 { '{' } else { ',' });
+            push_string(&mut out, room);
+            out.push(':');
+            push_subscription(&mut out, subscribed);
         }
-        if let Some(ping) = self.ping {
-            out.push_str(",\"ping\":");
-            push_number(&mut out, ping);
-            out.push_str(",\"pong\":true");
-        }
-        out.push_str(",\"session\":");
-        push_string(&mut out, &client);
-        out.push_str(",\"node\":");
-        push_string(&mut out, self.node);
-        out.push_str("}}");
-        out
+        out.push('}');
     }
+    if let Some(ping) = ping {
+        out.push_str(",\"ping\":");
+        push_number(&mut out, ping);
+        out.push_str(",\"pong\":true");
+    }
+    out.push_str(",\"session\":");
+    push_string(&mut out, &client);
+    out.push_str(",\"node\":");
+    push_string(&mut out, connected.node);
+    out.push_str("}}");
+    out
 }
 
 /// The parameters of `subscribe`.
 #[derive(Deserialize)]
-pub(crate) struct Subscribe<'a> {
+pub(super) struct Subscribe<'a> {
     /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
@@ -190,7 +171,7 @@ impl Subscribe<'_> {
 }
 
 /// Encodes the reply to `subscribe`.
-pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
+pub(super) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
     let mut out = open_reply(id, CommandName::Subscribe);
     push_subscription(&mut out, subscribed);
     out.push('}');
@@ -199,7 +180,7 @@ pub(crate) fn subscribed(id: u64, subscribed: &Subscribed) -> String {
 
 /// The parameters of the commands that only name a room.
 #[derive(Deserialize)]
-pub(crate) struct InRoom<'a> {
+pub(super) struct InRoom<'a> {
     /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
@@ -207,7 +188,7 @@ pub(crate) struct InRoom<'a> {
 
 /// Encodes the reply to `presence`; `None` when the encoded list of members has more than `most` bytes. Encoding stops
 /// at the first member beyond.
-pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Option<String> {
+pub(super) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Option<String> {
     let mut out = open_reply(id, CommandName::Presence);
     out.push_str("{\"presence\":");
     let start = out.len();
@@ -218,7 +199,7 @@ pub(crate) fn presence(id: u64, members: &[Arc<ClientInfo>], most: usize) -> Opt
 }
 
 /// Encodes the reply to `presence_stats`.
-pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
+pub(super) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
     let mut out = open_reply(id, CommandName::PresenceStats);
     out.push_str("{\"num_clients\":");
     push_number(&mut out, clients);
@@ -230,7 +211,7 @@ pub(crate) fn presence_stats(id: u64, clients: usize, users: usize) -> String {
 
 /// The parameters of `refresh` and `sub_refresh`.
 #[derive(Deserialize)]
-pub(crate) struct Refresh<'a> {
+pub(super) struct Refresh<'a> {
     /// The room, in a `sub_refresh`.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
@@ -253,17 +234,17 @@ impl Refresh<'_> {
 }
 
 /// Encodes the reply to `refresh`.
-pub(crate) fn refreshed(id: u64, info: &ClientInfo, ttl: Option<u64>) -> String {
+pub(super) fn refreshed(id: u64, client: ClientId, ttl: Option<u64>) -> String {
     let mut out = open_reply(id, CommandName::Refresh);
     out.push_str("{\"client\":");
-    push_string(&mut out, &info.client_text());
+    push_string(&mut out, &client.to_string());
     push_ttl(&mut out, ttl);
     out.push_str("}}");
     out
 }
 
 /// Encodes the reply to `sub_refresh`.
-pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
+pub(super) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
     let mut out = open_reply(id, CommandName::SubRefresh);
     push_ttl_object(&mut out, ttl);
     out.push('}');
@@ -272,7 +253,7 @@ pub(crate) fn room_refreshed(id: u64, ttl: Option<u64>) -> String {
 
 /// The parameters of `history`.
 #[derive(Deserialize)]
-pub(crate) struct History<'a> {
+pub(super) struct History<'a> {
     /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
@@ -282,7 +263,7 @@ pub(crate) struct History<'a> {
 }
 
 /// Encodes the reply to `history`.
-pub(crate) fn history(id: u64, page: &LogPage) -> String {
+pub(super) fn history(id: u64, page: &LogPage) -> String {
     let mut out = open_reply(id, CommandName::History);
     out.push('{');
     push_publications(&mut out, &page.publications);
@@ -296,7 +277,7 @@ pub(crate) fn history(id: u64, page: &LogPage) -> String {
 
 /// The parameters of `publish`.
 #[derive(Deserialize)]
-pub(crate) struct Publish<'a> {
+pub(super) struct Publish<'a> {
     /// The room.
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub channel: Cow<'a, str>,
@@ -324,14 +305,14 @@ impl Publish<'_> {
 }
 
 /// Encodes a reply without content.
-pub(crate) fn done(id: u64, command: CommandName) -> String {
+pub(super) fn done(id: u64, command: CommandName) -> String {
     let mut out = open_reply(id, command);
     out.push_str("{}}");
     out
 }
 
 /// Encodes the reply to a command that failed.
-pub(crate) fn failed(id: u64, error: &Error) -> String {
+pub(super) fn failed(id: u64, error: &Error) -> String {
     let mut out = open_answer(id, "error");
     out.push_str("{\"code\":");
     push_number(&mut out, error.code.number());
@@ -362,8 +343,10 @@ mod tests {
     use super::*;
     use crate::names::RoomName;
     use crate::protocol::centrifuge::{CONNECT_BYTES, ROOM_BYTES};
+    use crate::protocol::command_id::CommandId;
     use crate::publication::{LogPosition, Replayed};
     use alloc::vec::Vec;
+    use core::time::Duration;
 
     #[test]
     fn the_data_of_a_room_and_of_a_connection_in_a_reply_is_bounded() {
@@ -376,9 +359,10 @@ mod tests {
         let node = "\"".repeat(crate::config::NODE_BYTES);
         let version = "v".repeat(64);
         let encode = |subs: &[(RoomName, Subscribed)]| {
-            let (version, node) = (version.as_str(), node.as_str());
-            let (ttl, ping) = (Some(most), Some(most));
-            Connected { id: most, info: &info, version, node, ttl, ping, subs }.encode().len()
+            let (version, node, ping_interval) = (version.as_str(), node.as_str(), Duration::MAX);
+            let of_command = &CommandId::Number(most);
+            let reply = Connected { id: of_command, info: &info, version, node, ttl: Some(most), ping_interval, subs };
+            connected(most, &reply, Some(most)).len()
         };
         assert!(encode(&[]) <= CONNECT_BYTES);
         let name = RoomName::from("\\".repeat(200).as_str());

@@ -2,13 +2,13 @@
 
 mod commands;
 mod decode;
+mod encode;
 mod parts;
 mod pushes;
 mod unsupported;
 
-pub(crate) use commands::*;
-pub(crate) use decode::*;
-pub(crate) use pushes::*;
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;
 
 /// The bytes of one room in a connect reply beside its name and its replay, and of a subscribe reply, at most.
 pub(crate) const ROOM_BYTES: usize = 256;

@@ -4,30 +4,22 @@ use super::parts::{push_subscription, push_ttl_object};
 use crate::connection::pending::Subscribed;
 use crate::error::UnsubscribeReason;
 use crate::ids::ClientInfo;
+use crate::protocol::message::PresenceEvent;
 use crate::protocol::raw::{push_number, push_string};
 use crate::protocol::shapes::{push_info, push_publication};
 use crate::publication::Publication;
 use alloc::string::String;
 
 /// Encodes the push of a publication in a room.
-pub(crate) fn publication(room: &str, publication: &Publication) -> String {
+pub(super) fn publication(room: &str, publication: &Publication) -> String {
     let mut out = open_push(room, "pub");
     push_publication(&mut out, publication);
     out.push_str("}}");
     out
 }
 
-/// A presence event of a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PresenceEvent {
-    /// A connection became a member.
-    Join,
-    /// A member left.
-    Leave,
-}
-
 /// Encodes the push of a presence event.
-pub(crate) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEvent) -> String {
+pub(super) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEvent) -> String {
     let key = match event {
         PresenceEvent::Join => "join",
         PresenceEvent::Leave => "leave",
@@ -40,7 +32,7 @@ pub(crate) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEven
 }
 
 /// Encodes the push of a server-side subscription.
-pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
+pub(super) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
     let mut out = open_push(room, "subscribe");
     push_subscription(&mut out, subscribed);
     out.push_str("}}");
@@ -48,7 +40,7 @@ pub(crate) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
 }
 
 /// Encodes the push of a server-side unsubscription.
-pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
+pub(super) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
     let mut out = open_push(room, "unsubscribe");
     out.push_str("{\"code\":");
     push_number(&mut out, reason.code);
@@ -59,7 +51,7 @@ pub(crate) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String 
 }
 
 /// Encodes the push of a new expiry of the connection's token.
-pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
+pub(super) fn refresh_push(ttl: Option<u64>) -> String {
     let mut out = String::from("{\"push\":{\"refresh\":");
     push_ttl_object(&mut out, ttl);
     out.push_str("}}");
@@ -67,7 +59,7 @@ pub(crate) fn refresh_push(ttl: Option<u64>) -> String {
 }
 
 /// Encodes the push of a message to one connection, outside of any room.
-pub(crate) fn message(data: &str) -> String {
+pub(super) fn message(data: &str) -> String {
     let mut out = String::with_capacity(data.len() + 40);
     out.push_str("{\"push\":{\"message\":{\"data\":");
     out.push_str(data);
@@ -76,7 +68,7 @@ pub(crate) fn message(data: &str) -> String {
 }
 
 /// The ping, which the client answers with the same text.
-pub(crate) const PING: &str = "{}";
+pub(super) const PING: &str = "{}";
 
 fn open_push(room: &str, kind: &str) -> String {
     let mut out = String::from("{\"push\":{\"channel\":");

@@ -1,0 +1,82 @@
+//! What any client may ask, whatever its protocol.
+
+use crate::close::CloseCause;
+use crate::connection::pending::JoinLeave;
+use crate::error::Error;
+use crate::json::Json;
+use crate::protocol::command_id::CommandId;
+use crate::protocol::history::HistoryFields;
+use crate::publication::Replay;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A command of a client. Rooms are as the client has named them.
+#[derive(Debug)]
+pub(crate) enum ClientCommand<'a> {
+    /// Answers a ping of the server.
+    Pong,
+    /// Begins the session, with the connection token, which is empty when there is none, and the replays of rooms that the
+    /// server puts the client into.
+    Connect { token: String, replays: Vec<(Cow<'a, str>, Replay)> },
+    /// Presents a connection token: the first, as `Connect` does, or a later one, as `Refresh` does.
+    Auth { token: String },
+    /// Renews the session with a later connection token.
+    Refresh { token: String },
+    /// Joins a room; the room token is empty when there is none.
+    Subscribe { channel: Cow<'a, str>, token: String, replay: Replay, join_leave: JoinLeave },
+    /// Renews what a room token allows.
+    SubRefresh { channel: Cow<'a, str>, token: String },
+    /// Leaves a room.
+    Unsubscribe { channel: Cow<'a, str> },
+    /// Publishes, by default to the only room of the URL.
+    Publish { channel: Option<Cow<'a, str>>, data: Json },
+    /// Reads publications of a room.
+    History { channel: Cow<'a, str>, query: HistoryFields },
+    /// Asks for the newest positions of the rooms that the client is in.
+    Positions,
+    /// Asks for the members of a room.
+    Presence { channel: Cow<'a, str> },
+    /// Asks for the number of members of a room.
+    PresenceStats { channel: Cow<'a, str> },
+    /// Sets the event filter; an empty list lets all events pass.
+    Filter { events: Vec<String> },
+    /// Asks for an answer, to see whether the server is there.
+    Ping,
+    /// Sends a message to a backend that the server does not have. It is not answered.
+    Send,
+    /// Calls a method of a backend that the server does not have.
+    Rpc,
+    /// A message that the protocol has its server ignore.
+    Unknown,
+}
+
+/// A decoded command.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    /// The id that the answer repeats.
+    pub id: CommandId,
+    /// `true` for the command that begins a session, also for one that is rejected.
+    pub is_connect: bool,
+    /// The command.
+    pub command: Result<ClientCommand<'a>, Rejected>,
+    /// The bytes of the text up to the next command.
+    pub used: usize,
+}
+
+/// The reason for which a decoder rejects a command.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    /// The command is answered with this error.
+    Error(Error),
+    /// The text is not one of the protocol, which has a message for that.
+    Unreadable,
+    /// The connection ends.
+    Close(CloseCause),
+}
+
+impl From<Error> for Rejected {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}

@@ -26,6 +26,9 @@ pub enum Target {
     },
     /// The `plain` protocol; the URL names the rooms.
     Plain(Plain),
+    /// The protocol for tests, which no URL leads to.
+    #[cfg(test)]
+    Octets {},
 }
 
 /// The parameters in a URL of the `plain` protocol.

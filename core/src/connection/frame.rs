@@ -10,6 +10,8 @@ pub(crate) struct Frame(Rc<[u8]>);
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
+#[cfg(test)]
+const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
@@ -24,6 +26,12 @@ impl Frame {
     /// Encodes a text message.
     pub fn text(payload: &str) -> Self {
         Self::encode(TEXT, payload.as_bytes())
+    }
+
+    /// Encodes a binary message. No protocol of the server has one yet.
+    #[cfg(test)]
+    pub fn binary(payload: &[u8]) -> Self {
+        Self::encode(BINARY, payload)
     }
 
     /// Encodes a Ping without a payload.

@@ -6,6 +6,8 @@ pub(crate) mod command_id;
 pub(crate) mod history;
 pub(crate) mod message;
 pub(crate) mod message_type;
+#[cfg(test)]
+mod octets;
 pub(crate) mod plain;
 pub(crate) mod raw;
 pub(crate) mod readable;
@@ -32,11 +34,14 @@ pub(crate) enum Protocol {
     Json { frame_pings: bool },
     /// The `plain` protocol.
     Plain(Box<plain::PlainOptions>),
+    /// The protocol for tests.
+    #[cfg(test)]
+    Octets {},
 }
 
 impl Protocol {
     /// The number of protocols.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = if cfg!(test) { 3 } else { 2 };
 
     /// Returns the protocol that the target of an upgrade request selects, and the token in its URL.
     pub fn of(target: Target) -> (Self, Option<String>) {
@@ -48,6 +53,8 @@ impl Protocol {
                 let options = plain::PlainOptions { rooms, subscribed, greeting, positions };
                 (Self::Plain(Box::new(options)), url.token)
             }
+            #[cfg(test)]
+            Target::Octets {} => (Self::Octets {}, None),
         }
     }
 
@@ -56,6 +63,8 @@ impl Protocol {
         match self {
             Self::Json { .. } => "json",
             Self::Plain(_) => "plain",
+            #[cfg(test)]
+            Self::Octets {} => "octets",
         }
     }
 
@@ -65,6 +74,8 @@ impl Protocol {
         match self {
             Self::Json { .. } => 0,
             Self::Plain(_) => 1,
+            #[cfg(test)]
+            Self::Octets {} => 2,
         }
     }
 
@@ -76,6 +87,8 @@ impl Protocol {
         match self {
             Self::Json { .. } => centrifuge::decode(text, limits),
             Self::Plain(_) => Ok(Some(plain::decode(text, limits))),
+            #[cfg(test)]
+            Self::Octets {} => Ok(octets::decode(text)),
         }
     }
 
@@ -87,6 +100,8 @@ impl Protocol {
         match self {
             Self::Json { frame_pings } => centrifuge::encode(*frame_pings, message),
             Self::Plain(options) => plain::encode(options, message, unix_ms),
+            #[cfg(test)]
+            Self::Octets {} => octets::encode(message),
         }
     }
 
@@ -95,30 +110,32 @@ impl Protocol {
         match self {
             Self::Json { .. } => Start::OnConnect,
             Self::Plain(_) => Start::AtOnce,
+            #[cfg(test)]
+            Self::Octets {} => Start::AtOnce,
         }
     }
 
     /// Returns the rooms that the URL names; `None` for a protocol whose URL names none.
     pub fn url_rooms(&self) -> Option<&UrlRooms> {
         match self {
-            Self::Json { .. } => None,
             Self::Plain(options) => Some(&options.rooms),
+            _ => None,
         }
     }
 
     /// Returns the rooms that the URL names; `None` for a protocol whose URL names none.
     pub fn url_rooms_mut(&mut self) -> Option<&mut UrlRooms> {
         match self {
-            Self::Json { .. } => None,
             Self::Plain(options) => Some(&mut options.rooms),
+            _ => None,
         }
     }
 
     /// Returns `true` when a message from a log is followed by its position.
     pub fn tells_positions(&self) -> bool {
         match self {
-            Self::Json { .. } => false,
             Self::Plain(options) => options.positions,
+            _ => false,
         }
     }
 }

@@ -5,7 +5,9 @@ use crate::close::{CloseCause, CloseReason};
 use crate::error::Error;
 use crate::ids::ConnId;
 use crate::input::CallId;
+use crate::link::LinkMessage;
 use crate::names::{RoomName, UserId};
+use crate::node::ShardId;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
@@ -52,6 +54,13 @@ pub enum Effect {
     },
     /// A room or a user appeared or disappeared.
     Event(Box<Event>),
+    /// A message for another shard of the node, to be handed to it as [`crate::Input::Link`], first in, first out.
+    Link {
+        /// The shard that it is for.
+        to: ShardId,
+        /// The message.
+        message: LinkMessage,
+    },
 }
 
 /// The end of a connection.

@@ -34,6 +34,8 @@ impl UnsubscribeReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum ErrorCode {
+    /// A part of the server was lost before it answered: it is not known whether the request was carried out.
+    Internal = 100,
     /// The credentials are missing or wrong.
     Unauthorized = 101,
     /// The room or the connection does not exist.
@@ -61,6 +63,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     /// All codes, in ascending order.
     pub const ALL: &'static [Self] = &[
+        Self::Internal,
         Self::Unauthorized,
         Self::UnknownRoom,
         Self::PermissionDenied,
@@ -84,6 +87,7 @@ impl ErrorCode {
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
+            Self::Internal => "internal server error",
             Self::Unauthorized => "unauthorized",
             Self::UnknownRoom => "unknown channel",
             Self::PermissionDenied => "permission denied",
@@ -101,13 +105,14 @@ impl ErrorCode {
     /// Returns `true` when the same request may succeed later.
     #[must_use]
     pub fn is_temporary(self) -> bool {
-        self == Self::TooManyRequests
+        matches!(self, Self::Internal | Self::TooManyRequests)
     }
 
     /// Returns the HTTP status of an API answer with this error.
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
+            Self::Internal => 503,
             Self::Unauthorized | Self::TokenExpired => 401,
             Self::UnknownRoom | Self::MethodNotFound => 404,
             Self::PermissionDenied => 403,

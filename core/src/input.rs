@@ -5,6 +5,8 @@ use crate::api::Command;
 use crate::close::CloseCause;
 use crate::ids::ConnId;
 use crate::limits::Limit;
+use crate::link::LinkMessage;
+use crate::node::ShardId;
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -134,6 +136,19 @@ pub enum Input {
         /// The call.
         command: Command,
     },
+    /// A message of another shard of the node, first in, first out: see [`crate::Effect::Link`].
+    Link {
+        /// The shard that has sent it.
+        from: ShardId,
+        /// The message.
+        message: LinkMessage,
+    },
+    /// Another shard of the node was lost, and one without connections and rooms takes its place. Nothing that the lost one
+    /// had sent comes after it, and nothing that this shard sent to it before arrives.
+    ShardLost {
+        /// The shard that was lost.
+        shard: ShardId,
+    },
     /// Time has passed: at [`crate::Shard::poll_timeout`] or at any other moment.
     Tick,
     /// The server shuts down: no connection is accepted any more, and each is closed with 3001, spread over
@@ -158,7 +173,13 @@ impl Input {
             | Self::Lost { conn, .. }
             | Self::Flushed { conn, .. }
             | Self::Authenticated { conn, .. } => Some(conn),
-            Self::BodyBegun { .. } | Self::BodyEnded { .. } | Self::Call { .. } | Self::Tick | Self::Shutdown => None,
+            Self::BodyBegun { .. }
+            | Self::BodyEnded { .. }
+            | Self::Call { .. }
+            | Self::Link { .. }
+            | Self::ShardLost { .. }
+            | Self::Tick
+            | Self::Shutdown => None,
         }
     }
 }

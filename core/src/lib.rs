@@ -48,6 +48,7 @@
 //!         Effect::Closed { .. } => {}             // close the socket
 //!         Effect::Reply { .. } => {}              // the answer to an Input::Call
 //!         Effect::Event(_) => {}                  // a room was occupied, a user came online, ...
+//!         Effect::Link { .. } => {}               // hand it to another shard of the node, if there is one
 //!     }
 //! }
 //!
@@ -84,7 +85,8 @@
 //! # The map
 //!
 //! A shard is one hub and one home. They talk by typed messages only, first in, first out, and [`Shard`] carries those until
-//! neither has anything left to do.
+//! neither has anything left to do. A node may have several shards ([`Shard::of_node`]): each room has its home in one of them,
+//! and what is for another shard leaves as [`Effect::Link`] and comes in there as [`Input::Link`].
 //!
 //! | folder or file | content |
 //! |---|---|
@@ -92,7 +94,7 @@
 //! | `connection` | One connection: its phases, its outbox of frames, its deadlines, its unfinished input. |
 //! | `hub` | The connections of a shard: who is admitted, who is in which room and belongs to which user, fan-out, slow consumers, commands, calls, turns. |
 //! | `home` | The rooms: the log that orders a room's publications, its members, the users who are absent, idempotency keys. |
-//! | `link` | The messages between hub and home. |
+//! | `link`, `node` | The messages between hubs and homes, and the shards of a node: which of them has the home of a room. |
 //! | `publication` | Drafts, publications, positions, and what is read of a log. |
 //! | `protocol` | The client protocols, from text to commands and from results to text. |
 //! | [`api`] | The commands of the HTTP API and their replies, and both as JSON. |
@@ -130,6 +132,7 @@ pub mod limits;
 mod link;
 mod map;
 pub mod names;
+mod node;
 pub mod policy;
 pub mod protocol;
 mod publication;
@@ -152,7 +155,9 @@ pub use ids::{ClientId, ConnId};
 pub use input::{CallId, Input, Lost, Refused, Upgrade, Violation};
 pub use json::Json;
 pub use limits::{Limit, Limits};
+pub use link::LinkMessage;
 pub use names::{RoomName, UserId};
+pub use node::{Node, ShardId};
 pub use policy::{CapabilityClaim, Namespaces, Permissions, Policy, Who};
 pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;

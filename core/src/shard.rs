@@ -8,12 +8,15 @@ use crate::home::{Home, Log};
 use crate::hub::Hub;
 use crate::ids::{ClientInfo, ConnId};
 use crate::input::{Input, Refused, Upgrade};
+use crate::link::{LinkContent, LinkMessage};
 use crate::map::Keys;
 use crate::names::RoomName;
+use crate::node::{Node, ShardId};
 use crate::publication::epoch_text;
 use crate::snapshot::{AbsenceView, LogView, Snapshot};
 use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,6 +27,8 @@ pub struct Shard {
     config: Rc<Config>,
     hub: Hub,
     home: Home,
+    id: ShardId,
+    node: Node,
     /// The time of the last [`Input::Tick`], while absences that were due then have not ended.
     absences_due: Option<Instant>,
 }
@@ -96,9 +101,24 @@ impl Shard {
         Self {
             hub: Hub::new(Rc::clone(&config), keys),
             home: Home::new(keys, Keys(word(2), word(3))),
+            id: ShardId::FIRST,
+            node: Node::SINGLE,
             absences_due: None,
             config,
         }
+    }
+
+    /// Creates a shard of a node without connections. `seed` is as in [`Shard::new`], and other bytes for each shard and each
+    /// new start.
+    ///
+    /// # Panics
+    /// As [`Shard::new`].
+    #[must_use]
+    pub fn of_node(config: Config, seed: [u8; 32], node: Node, id: ShardId) -> Self {
+        let mut shard = Self { id, node, ..Self::new(config, seed) };
+        shard.hub.node = node;
+        shard.home.shard = id;
+        shard
     }
 
     /// Returns the configuration.
@@ -128,15 +148,25 @@ impl Shard {
         assert!(self.hub.effects.is_empty(), "the effects of a turn are taken before the next one");
         let mono = self.hub.begin(now);
         self.hub.begin_turn();
-        let is_tick = matches!(input, Input::Tick);
-        if is_tick {
-            self.home.tick(mono, &self.config);
-            self.absences_due = Some(mono);
-        }
+        let ends_memberships = match &input {
+            Input::Tick => {
+                self.home.tick(mono, &self.config);
+                self.absences_due = Some(mono);
+                true
+            }
+            Input::ShardLost { shard } => {
+                self.home.lose_hub(*shard);
+                true
+            }
+            _ => false,
+        };
         self.hub.handle(input);
+        if self.hub.received.is_some() {
+            self.take_request(mono);
+        }
         self.run_turn(mono);
-        if is_tick {
-            self.end_absences(mono);
+        if ends_memberships {
+            self.end_departures(mono);
         }
         Turn { effects: self.hub.effects.drain(..) }
     }
@@ -151,7 +181,7 @@ impl Shard {
         let mono = self.hub.go_on_at(now);
         self.hub.resume();
         self.run_turn(mono);
-        self.end_absences(mono);
+        self.end_departures(mono);
         Turn { effects: self.hub.effects.drain(..) }
     }
 
@@ -160,7 +190,12 @@ impl Shard {
     /// turn is very long. Inputs that come in before that work is resumed go before it, but for those of the same client.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.hub.has_work() || self.absences_due.is_some()
+        self.hub.has_work() || self.has_departures()
+    }
+
+    /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet.
+    fn has_departures(&self) -> bool {
+        self.absences_due.is_some() || self.home.has_lost_members()
     }
 
     /// Whether a connection may have been given a quarter of `outbox_frames` or `outbox_bytes` since [`Shard::all_offered`]. No
@@ -204,28 +239,42 @@ impl Shard {
         (!queue.is_empty()).then_some(Pending { conn, queue, is_last })
     }
 
-    /// Checks every guarantee that can be seen in the state. O(n) in the state.
+    /// Checks every guarantee that can be seen in the state of this shard. O(n) in the state.
     ///
     /// # Panics
     /// Panics when one does not hold, with its name.
     pub fn audit(&self) {
         self.hub.audit();
         self.home.audit(&self.config);
-        for room in self.hub.room_views() {
-            assert_eq!(
-                self.home.member_count(&room.name),
-                room.members.len(),
-                "G2: hub and home agree on {:?}",
-                room.name
-            );
+        if self.node.shards().len() == 1 {
+            Self::audit_node(&[self]);
         }
-        let with_members = self.home.logs().filter(|log| !log.members.is_empty()).count();
-        assert_eq!(with_members, self.hub.room_count(), "G3: the home has no member that the hub does not know");
         let gauges = self.hub.gauges();
         let users = self.home.occupied().filter(|room| room.is_reserved()).count();
         assert_eq!(users, gauges.users, "G8: the hub counts the users who are online");
         assert_eq!(self.home.occupied().count(), gauges.rooms, "G8: the hub counts the rooms that are occupied");
+        assert!(self.home.sent.is_empty(), "a turn ends with everything sent");
         assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
+    }
+
+    /// Checks every guarantee that can be seen in the state of a node whose links are empty and whose shards have no work.
+    /// O(n) in the state.
+    ///
+    /// # Panics
+    /// Panics when one does not hold, with its name.
+    pub fn audit_node(shards: &[&Self]) {
+        let mut members = 0;
+        for shard in shards {
+            shard.hub.audit_settled();
+            for room in shard.hub.room_views() {
+                let home = shards[shard.node.home_of(&room.name).index()];
+                members += room.members.len();
+                let known = home.home.members_of(&room.name, shard.id);
+                assert_eq!(known, room.members.len(), "G2: hub and home agree on {:?}", room.name);
+            }
+        }
+        let at_homes: usize = shards.iter().map(|shard| shard.home.members()).sum();
+        assert_eq!(at_homes, members, "G3: the home has no member that the hub does not know");
     }
 
     /// Returns the gauges and totals.
@@ -263,30 +312,52 @@ impl Shard {
         }
     }
 
-    /// Carries messages between hub and home, first in, first out, until neither has anything left to do.
+    /// Hands the request of another hub to the home.
+    #[cold]
+    fn take_request(&mut self, now: Instant) {
+        if let Some((hub, request)) = self.hub.received.take() {
+            self.home.handle(now, hub, request, &self.config);
+        }
+    }
+
+    /// Carries messages between hub and home, first in, first out, until neither has anything left to do. Those for another
+    /// shard leave.
     fn run_turn(&mut self, now: Instant) {
         loop {
             self.hub.close_slow_consumers();
             if let Some(event) = self.home.events.pop_front() {
                 self.hub.on_home_event(event);
+            } else if let Some((hub, event)) = self.home.sent.pop_front() {
+                self.send(hub, LinkContent::Event(event));
             } else if let Some(request) = self.hub.requests.pop_front() {
-                self.home.handle(now, request, &self.config);
+                let home = self.node.home_of(request.room());
+                if home == self.id {
+                    self.home.handle(now, self.id, request, &self.config);
+                } else {
+                    self.send(home, LinkContent::Request(request));
+                }
             } else if !self.hub.next_command() && !self.hub.relieve() {
                 break;
             }
         }
     }
 
-    /// Ends the absences that were due at the last tick, one after the other, within what a turn may do.
-    fn end_absences(&mut self, now: Instant) {
-        while let Some(due) = self.absences_due
-            && !self.hub.has_done_enough()
-        {
-            if !self.home.end_due_absence(due) {
+    /// Ends the memberships of lost hubs, and the absences that were due at the last tick, one after the other, within what a
+    /// turn may do.
+    fn end_departures(&mut self, now: Instant) {
+        while self.has_departures() && !self.hub.has_done_enough() {
+            let is_one = self.home.remove_lost_member(now, &self.config)
+                || self.absences_due.is_some_and(|due| self.home.end_due_absence(due));
+            if !is_one {
                 self.absences_due = None;
             }
             self.run_turn(now);
         }
+    }
+
+    #[cold]
+    fn send(&mut self, to: ShardId, message: LinkContent) {
+        self.hub.effects.push(Effect::Link { to, message: LinkMessage(Box::new(message)) });
     }
 
     fn log_view(&self, log: &Log) -> LogView {
@@ -353,8 +424,8 @@ mod tests {
         let member = ClientInfo { user: UserId::from("ada"), ..(*client_info(9)).clone() };
         let (conn, client, join, reason) = (ConnId::from_parts(9, 0), member.client, JoinId(9), LeaveReason::Ended);
         let joins = HomeRequest::Join { conn, join, room: room.clone(), member: member.into(), replay: Replay::None };
-        home.handle(Instant(1), joins, &config);
-        home.handle(Instant(1), HomeRequest::Leave { room, client, join, reason }, &config);
+        home.handle(Instant(1), ShardId::FIRST, joins, &config);
+        home.handle(Instant(1), ShardId::FIRST, HomeRequest::Leave { room, client, join, reason }, &config);
         home.events.clear();
         home
     }
@@ -374,6 +445,9 @@ mod tests {
                 }),
                 ("G8: the hub counts the users who are online", |shard| {
                     shard.home = with_absence(&shard.home, "#ada");
+                }),
+                ("a turn ends with everything sent", |shard| {
+                    shard.home.sent.push_back((ShardId::at(1), HomeEvent::Occupied(RoomName::from("a"))));
                 }),
                 ("a turn ends with nothing undone", |shard| {
                     shard.home.events.push_back(HomeEvent::Occupied(RoomName::from("a")))

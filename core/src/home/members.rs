@@ -1,9 +1,11 @@
 //! The members of one room, the number of their users, and a lower bound of the encoded size of a list of them.
 
+use super::hubs::Hubs;
 use crate::ids::{ClientId, ClientInfo};
 use crate::link::JoinId;
 use crate::map::{Keys, Map};
 use crate::names::UserId;
+use crate::node::ShardId;
 use crate::protocol::shapes::least_member_bytes;
 use alloc::sync::Arc;
 
@@ -13,6 +15,7 @@ pub(crate) struct Members {
     by_client: Map<ClientId, Member>,
     /// The number of connections of each user in the room; all anonymous connections count as one user.
     users: Map<UserId, u32>,
+    hubs: Hubs,
     /// The lower bound in bytes that [`Members::least_bytes`] returns.
     bytes: usize,
 }
@@ -22,7 +25,9 @@ pub(crate) struct Members {
 pub(crate) struct Member {
     /// The user and the info that other members may see.
     pub info: Arc<ClientInfo>,
-    /// The number of the attempt that made it a member.
+    /// The hub that has its connection.
+    pub hub: ShardId,
+    /// The number of the hub's attempt that made it a member.
     pub join: JoinId,
     /// `true` when its join has ended an absence of its user.
     pub was_absent: bool,
@@ -31,33 +36,49 @@ pub(crate) struct Member {
 impl Members {
     /// Creates an empty list whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
-        Self { by_client: Map::with_hasher(keys), users: Map::with_hasher(keys), bytes: 0 }
+        Self { by_client: Map::with_hasher(keys), users: Map::with_hasher(keys), hubs: Hubs::default(), bytes: 0 }
     }
 
     /// Adds a member. Returns the member with the same client that it replaces.
     pub fn insert(&mut self, member: Member) -> Option<Member> {
         self.count(&member.info);
+        self.hubs.count(member.hub);
         let before = self.by_client.insert(member.info.client, member);
-        before.inspect(|before| self.uncount(&before.info))
+        before.inspect(|before| {
+            self.uncount(&before.info);
+            self.hubs.uncount(before.hub);
+        })
     }
 
-    /// Removes the member of this join. Returns `None` when the client is not a member by this join.
-    pub fn remove(&mut self, client: ClientId, join: JoinId) -> Option<Member> {
-        self.of_join(client, join)?;
+    /// Removes the member of this join of a hub. Returns `None` when the client is not a member by this join.
+    pub fn remove(&mut self, hub: ShardId, client: ClientId, join: JoinId) -> Option<Member> {
+        self.of_join(hub, client, join)?;
         let member = self.by_client.swap_remove(&client)?;
         self.uncount(&member.info);
+        self.hubs.uncount(hub);
         Some(member)
     }
 
-    /// Replaces the info of the member of this join. Returns the former info, or `None` when the client is not a member
-    /// by this join.
-    pub fn rename(&mut self, join: JoinId, info: &Arc<ClientInfo>) -> Option<Arc<ClientInfo>> {
-        self.of_join(info.client, join)?;
+    /// Replaces the info of the member of this join of a hub. Returns the former info, or `None` when the client is not a
+    /// member by this join.
+    pub fn rename(&mut self, hub: ShardId, join: JoinId, info: &Arc<ClientInfo>) -> Option<Arc<ClientInfo>> {
+        self.of_join(hub, info.client, join)?;
         let member = self.by_client.get_mut(&info.client)?;
         let before = core::mem::replace(&mut member.info, Arc::clone(info));
         self.count(info);
         self.uncount(&before);
         Some(before)
+    }
+
+    /// Returns the hubs that have a member, in no particular order.
+    pub fn hubs(&self) -> impl Iterator<Item = ShardId> + use<'_> {
+        self.hubs.iter()
+    }
+
+    /// Returns the members in a hub, in no particular order.
+    pub fn of_hub(&self, hub: ShardId) -> impl Iterator<Item = (ClientId, JoinId)> {
+        let of_hub = self.by_client.iter().filter(move |(_, member)| member.hub == hub);
+        of_hub.map(|(client, member)| (*client, member.join))
     }
 
     /// Returns the number of members.
@@ -103,10 +124,13 @@ impl Members {
         assert_eq!(connections, self.len(), "G8: connections of a room are counted by user");
         let is_known = |info: &Arc<ClientInfo>| self.users.get(&info.user).is_some_and(|count| *count > 0);
         assert!(self.infos().all(is_known), "G8: users of a room are counted");
+        let is_counted = |(hub, members): (ShardId, u32)| self.of_hub(hub).count() == members as usize;
+        let members: usize = self.hubs.counts().map(|(_, members)| members as usize).sum();
+        assert!(members == self.len() && self.hubs.counts().all(is_counted), "G8: members are counted by hub");
     }
 
-    fn of_join(&self, client: ClientId, join: JoinId) -> Option<&Member> {
-        self.by_client.get(&client).filter(|member| member.join == join)
+    fn of_join(&self, hub: ShardId, client: ClientId, join: JoinId) -> Option<&Member> {
+        self.by_client.get(&client).filter(|member| (member.hub, member.join) == (hub, join))
     }
 
     fn count(&mut self, info: &ClientInfo) {
@@ -132,10 +156,12 @@ mod tests {
     use super::*;
     use crate::testing::{audit_finds, client_info};
 
+    const HUB: ShardId = ShardId::FIRST;
+
     fn member(client: u8, user: &str, join: u64) -> Member {
         let user = if user.is_empty() { UserId::anonymous() } else { UserId::from(user) };
         let info = ClientInfo { user, ..(*client_info(client)).clone() };
-        Member { info: Arc::new(info), join: JoinId(join), was_absent: false }
+        Member { info: Arc::new(info), hub: HUB, join: JoinId(join), was_absent: false }
     }
 
     fn members() -> Members {
@@ -150,18 +176,22 @@ mod tests {
     fn users_are_counted_from_their_first_connection_to_their_last() {
         let mut members = members();
         assert_eq!((members.len(), members.users()), (3, 2));
-        assert!(members.remove(ClientId([1; 16]), JoinId(9)).is_none(), "another join is not over");
-        assert!(members.remove(ClientId([1; 16]), JoinId(1)).is_some());
+        assert!(members.remove(HUB, ClientId([1; 16]), JoinId(9)).is_none(), "another join is not over");
+        assert!(members.remove(ShardId::at(1), ClientId([1; 16]), JoinId(1)).is_none(), "it is another hub's join");
+        assert!(members.remove(HUB, ClientId([1; 16]), JoinId(1)).is_some());
         members.audit();
         assert_eq!((members.len(), members.users()), (2, 2));
-        assert_eq!(members.rename(JoinId(2), &member(2, "", 2).info).expect("it is there").user, UserId::from("ada"));
+        assert_eq!(
+            members.rename(HUB, JoinId(2), &member(2, "", 2).info).expect("it is there").user,
+            UserId::from("ada")
+        );
         members.audit();
         assert_eq!((members.len(), members.users()), (2, 1), "all the anonymous ones are one");
         assert!(members.insert(member(3, "bob", 4)).is_some(), "it replaces the one that was there");
         members.audit();
         assert_eq!((members.len(), members.users()), (2, 2));
-        members.remove(ClientId([2; 16]), JoinId(2));
-        members.remove(ClientId([3; 16]), JoinId(4));
+        members.remove(HUB, ClientId([2; 16]), JoinId(2));
+        members.remove(HUB, ClientId([3; 16]), JoinId(4));
         members.audit();
         assert!(members.is_empty() && members.users() == 0 && members.least_bytes() == 0);
     }
@@ -174,6 +204,11 @@ mod tests {
             &[
                 ("G8: a list of members counts its bytes", |members| members.bytes += 1),
                 ("G8: connections of a room are counted by user", |members| members.users[0] += 1),
+                ("G8: members are counted by hub", |members| members.hubs.count(ShardId::at(1))),
+                ("G8: members are counted by hub", |members| {
+                    members.hubs.uncount(HUB);
+                    members.hubs.count(ShardId::at(1));
+                }),
                 ("G8: users of a room are counted", |members| {
                     members.users.swap_remove(&UserId::anonymous());
                     members.users[0] += 1;

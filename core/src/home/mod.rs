@@ -4,6 +4,7 @@ mod absences;
 mod charges;
 mod epochs;
 mod fullness;
+mod hubs;
 mod idempotency;
 mod idle;
 mod log;
@@ -19,6 +20,7 @@ use crate::limits::Limit;
 use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
+use crate::node::ShardId;
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
@@ -63,8 +65,23 @@ pub(crate) struct Home {
     /// The number of publications.
     published: u64,
     keys: Keys,
-    /// The events that the hub has not taken yet.
+    /// The shard of the home, whose hub is told which rooms are occupied.
+    pub shard: ShardId,
+    /// Members of hubs that were lost, which have not left yet.
+    lost: VecDeque<LostMember>,
+    /// The events that the hub of this shard has not taken yet.
     pub events: VecDeque<HomeEvent>,
+    /// The events for hubs of other shards that have not left yet.
+    pub sent: VecDeque<(ShardId, HomeEvent)>,
+}
+
+/// A member whose hub was lost.
+#[derive(Clone, Debug)]
+struct LostMember {
+    room: RoomName,
+    hub: ShardId,
+    client: ClientId,
+    join: JoinId,
 }
 
 impl Home {
@@ -85,35 +102,38 @@ impl Home {
             idempotency: Idempotency::new(keys),
             published: 0,
             keys,
+            shard: ShardId::FIRST,
+            lost: VecDeque::new(),
             events: VecDeque::new(),
+            sent: VecDeque::new(),
         }
     }
 
-    /// Handles one request and appends its answers to [`Home::events`].
-    pub fn handle(&mut self, now: Instant, request: HomeRequest, config: &Config) {
+    /// Handles one request of a hub and appends its answers to [`Home::events`].
+    pub fn handle(&mut self, now: Instant, hub: ShardId, request: HomeRequest, config: &Config) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
-                if let Err(error) = self.join(conn, (member, join), room, &replay, config) {
-                    self.events.push_back(HomeEvent::JoinRefused { conn, join, error });
+                if let Err(error) = self.join((hub, conn), (member, join), room, &replay, config) {
+                    self.tell(hub, HomeEvent::JoinRefused { conn, join, error });
                 }
             }
             HomeRequest::Leave { room, client, join, reason } => {
-                if let Some(member) = self.leave(now, &room, client, join, config) {
+                if let Some(member) = self.leave(now, &room, hub, client, join, config) {
                     self.begin_absence_or_tell(now, &room, member, reason, config);
                 }
             }
-            HomeRequest::Rename { room, join, member } => self.rename(&room, join, member),
+            HomeRequest::Rename { room, join, member } => self.rename(&room, (hub, join), member),
             HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, config);
-                self.events.push_back(HomeEvent::Published { ticket, position });
+                self.tell(hub, HomeEvent::Published { ticket, position });
             }
             HomeRequest::History { ticket, room, query } => {
                 let result = self.history(&room, &query, config);
-                self.events.push_back(HomeEvent::History { ticket, result });
+                self.tell(hub, HomeEvent::History { ticket, result });
             }
             HomeRequest::Presence { ticket, room, query } => {
                 let event = self.presence(ticket, &room, query);
-                self.events.push_back(event);
+                self.tell(hub, event);
             }
             HomeRequest::RemoveHistory { ticket, room } => {
                 if let Some(at) = self.find(&room) {
@@ -121,7 +141,7 @@ impl Home {
                     self.update_fullness(at);
                     self.evict_or_arm(now, at, config);
                 }
-                self.events.push_back(HomeEvent::HistoryRemoved { ticket });
+                self.tell(hub, HomeEvent::HistoryRemoved { ticket });
             }
         }
     }
@@ -140,6 +160,32 @@ impl Home {
         lighter.sort_unstable_by_key(|at| self.logs[*at as usize].last_used());
         lighter.into_iter().for_each(|at| self.update_fullness(at));
         self.idempotency.tick(now);
+    }
+
+    /// Begins to remove the members of a hub that was lost: their connections have ended. O(n) in the members of all rooms.
+    pub fn lose_hub(&mut self, hub: ShardId) {
+        let of_log = |log: &Log| {
+            let members = log.members.of_hub(hub);
+            members.map(|(client, join)| (log.name.clone(), client, join)).collect::<Vec<_>>()
+        };
+        let mut lost: Vec<_> = self.logs().flat_map(of_log).collect();
+        // The order must not depend on that of slots in memory.
+        lost.sort_unstable_by(|(room, client, _), (other, another, _)| (room, client).cmp(&(other, another)));
+        self.lost.extend(lost.into_iter().map(|(room, client, join)| LostMember { room, hub, client, join }));
+    }
+
+    /// Removes one of the members of lost hubs. Returns `false` when there is none.
+    pub fn remove_lost_member(&mut self, now: Instant, config: &Config) -> bool {
+        let Some(LostMember { room, hub, client, join }) = self.lost.pop_front() else { return false };
+        if let Some(member) = self.leave(now, &room, hub, client, join, config) {
+            self.begin_absence_or_tell(now, &room, member, LeaveReason::Ended, config);
+        }
+        true
+    }
+
+    /// Returns `true` when there are members of lost hubs.
+    pub fn has_lost_members(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Ends one of the absences that are due. Returns `false` when none is.
@@ -191,6 +237,16 @@ impl Home {
         self.find(room).map_or(0, |at| self.logs[at as usize].members.len())
     }
 
+    /// Returns the number of members of a room in one hub. O(n) in the members.
+    pub fn members_of(&self, room: &str, hub: ShardId) -> usize {
+        self.find(room).map_or(0, |at| self.logs[at as usize].members.of_hub(hub).count())
+    }
+
+    /// Returns the number of members of all rooms. O(n) in the logs.
+    pub fn members(&self) -> usize {
+        self.logs().map(|log| log.members.len()).sum()
+    }
+
     /// Asserts that nothing empty is kept (G3), that every bound holds (G6) and that counts are right (G8). O(n) in the
     /// logs, members and publications.
     pub fn audit(&self, config: &Config) {
@@ -235,7 +291,7 @@ impl Home {
 
     fn join(
         &mut self,
-        conn: ConnId,
+        (hub, conn): (ShardId, ConnId),
         (info, join): (Arc<ClientInfo>, JoinId),
         room: RoomName,
         replay: &Replay,
@@ -258,7 +314,7 @@ impl Home {
         // A newcomer is not told of what was before.
         let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
-        let member = Member { info: Arc::clone(&info), join, was_absent: former.is_some() };
+        let member = Member { info: Arc::clone(&info), hub, join, was_absent: former.is_some() };
         let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
@@ -271,16 +327,10 @@ impl Home {
         if let Some(former) = former {
             self.departed(&room, former);
         }
-        self.events.push_back(HomeEvent::Joined {
-            conn,
-            client: info.client,
-            join,
-            room: room.clone(),
-            position,
-            replay,
-        });
+        let (client, name) = (info.client, room.clone());
+        self.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });
         if !is_there {
-            self.events.push_back(HomeEvent::MemberJoined { room, member: info });
+            self.tell_members(at, |room| HomeEvent::MemberJoined { room, member: Arc::clone(&info) });
         }
         Ok(())
     }
@@ -290,13 +340,14 @@ impl Home {
         &mut self,
         now: Instant,
         room: &RoomName,
+        hub: ShardId,
         client: ClientId,
         join: JoinId,
         config: &Config,
     ) -> Option<Member> {
         let at = self.find(room)?;
         let log = &mut self.logs[at as usize];
-        let member = log.members.remove(client, join)?;
+        let member = log.members.remove(hub, client, join)?;
         if log.members.is_empty() {
             self.with_members -= 1;
             self.touch(now, at);
@@ -333,10 +384,12 @@ impl Home {
 
     /// Tells that nobody is listed for this former member any more. Where nobody else is either, the room is vacated.
     fn departed(&mut self, room: &RoomName, member: Arc<ClientInfo>) {
-        if self.member_count(room) > 0 {
-            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member });
-        } else if !self.absences.has_room(room) {
-            self.events.push_back(HomeEvent::Vacated(room.clone()));
+        match self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty()) {
+            Some(at) => self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&member) }),
+            None if !self.absences.has_room(room) => {
+                self.events.push_back(HomeEvent::Vacated(room.clone()));
+            }
+            None => {}
         }
     }
 
@@ -349,13 +402,13 @@ impl Home {
 
     /// Replaces a member's info. Other members are notified only when the user changes: with the same user the room has
     /// the same members as before.
-    fn rename(&mut self, room: &RoomName, join: JoinId, info: Arc<ClientInfo>) {
+    fn rename(&mut self, room: &RoomName, (hub, join): (ShardId, JoinId), info: Arc<ClientInfo>) {
         let Some(at) = self.find(room) else { return };
-        let Some(before) = self.logs[at as usize].members.rename(join, &info) else { return };
+        let Some(before) = self.logs[at as usize].members.rename(hub, join, &info) else { return };
         if before.user != info.user {
             self.end_absence(room, &info.user);
-            self.events.push_back(HomeEvent::MemberLeft { room: room.clone(), member: before });
-            self.events.push_back(HomeEvent::MemberJoined { room: room.clone(), member: info });
+            self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&before) });
+            self.tell_members(at, |room| HomeEvent::MemberJoined { room, member: Arc::clone(&info) });
         }
     }
 
@@ -426,7 +479,7 @@ impl Home {
         if let Some(oldest) = self.idle.oldest().filter(|_| self.numbered > config.limits.logs) {
             self.evict_log(oldest);
         }
-        self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
+        self.tell_members(at, |room| HomeEvent::Publication { room, publication: Arc::clone(&publication) });
         self.touch(now, at);
         self.evict_or_arm(now, at, config);
         Some(position)
@@ -449,8 +502,32 @@ impl Home {
         let position = found.map(|at| LogPosition { offset: 0, ..self.logs[at as usize].position() });
         let epoch = position.map_or(0, |position| position.epoch);
         let publication = Arc::new(Publication { epoch, offset: 0, prev: 0, draft });
-        self.events.push_back(HomeEvent::Publication { room: room.clone(), publication });
+        if let Some(at) = found {
+            self.tell_members(at, |room| HomeEvent::Publication { room, publication: Arc::clone(&publication) });
+        }
         position
+    }
+
+    /// Tells each hub that has a member of the room of an event, once.
+    fn tell_members(&mut self, at: u32, event: impl Fn(RoomName) -> HomeEvent) {
+        let log = &self.logs[at as usize];
+        for hub in log.members.hubs() {
+            let event = event(log.name.clone());
+            if hub == self.shard {
+                self.events.push_back(event);
+            } else {
+                self.sent.push_back((hub, event));
+            }
+        }
+    }
+
+    /// Tells a hub of an event.
+    fn tell(&mut self, hub: ShardId, event: HomeEvent) {
+        if hub == self.shard {
+            self.events.push_back(event);
+        } else {
+            self.sent.push_back((hub, event));
+        }
     }
 
     /// Drops the oldest publications of the fullest logs until all are within `history_bytes`. The deadline of `at`,
@@ -548,7 +625,7 @@ mod tests {
         let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
         let joins =
             HomeRequest::Join { conn, join, room: RoomName::from("a"), member: client_info(1), replay: Replay::None };
-        home.handle(Instant(1), joins, &config);
+        home.handle(Instant(1), ShardId::FIRST, joins, &config);
         for room in ["a", "b"].map(RoomName::from) {
             home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &config);
         }
@@ -589,7 +666,12 @@ mod tests {
                     home.absences.begin(&RoomName::from("b"), ada(), Instant(9));
                 }),
                 ("G2: a user who is in a room is not absent from it", |(home, _)| {
-                    home.logs[0].members.insert(Member { info: ada(), join: JoinId(2), was_absent: false });
+                    home.logs[0].members.insert(Member {
+                        info: ada(),
+                        hub: ShardId::FIRST,
+                        join: JoinId(2),
+                        was_absent: false,
+                    });
                     home.absences.begin(&RoomName::from("a"), ada(), Instant(9));
                 }),
                 ("G8: history counts its bytes", |(home, _)| home.charges.charge(&draft("1"))),

@@ -79,6 +79,15 @@ impl Hub {
         }
     }
 
+    /// The home will not answer: it is not known whether it did what it was asked to.
+    pub(super) fn fail_asker(&mut self, asker: Asker) {
+        let error = Error::from(ErrorCode::Internal);
+        match asker {
+            Asker::Call(caller) => self.resolve(caller, Err(error)),
+            Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| hub.fail(slot, &id, &error)),
+        }
+    }
+
     /// Hands the result of a call, or of a part of one, to its caller.
     pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
         let result = self.within_reply(caller, result);

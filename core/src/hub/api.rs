@@ -44,7 +44,7 @@ impl Hub {
             Command::Batch(commands) => return self.batch(caller, commands),
             Command::History { channel, query } => return self.call_history(caller, channel, query),
             Command::HistoryRemove { channel } => {
-                let ticket = self.tickets.issue(Asker::Call(caller));
+                let ticket = self.ticket(&channel, Asker::Call(caller));
                 return self.requests.push_back(HomeRequest::RemoveHistory { ticket, room: channel });
             }
             Command::Presence { channel } => {
@@ -90,6 +90,9 @@ impl Hub {
     pub(super) fn gather(&mut self, gather: u64, at: usize, result: Result<Reply, Error>) {
         let gathering = self.gathers.get_mut(&gather).expect("a call waits for all of its parts");
         gathering.missing -= usize::from(gathering.results[at].replace(result).is_none());
+        if let Some((at, commands)) = gathering.rest.take() {
+            self.agenda.then(Work::Batch { gather, at, commands });
+        }
         self.finish_gather(gather);
     }
 
@@ -135,7 +138,7 @@ impl Hub {
             let error = Error::limit(ErrorCode::LimitExceeded, Limit::PublicationBytes, &words);
             return self.resolve(caller, Err(error));
         }
-        let ticket = self.tickets.issue(Asker::Call(caller));
+        let ticket = self.ticket(&room, Asker::Call(caller));
         self.requests.push_back(HomeRequest::Publish { ticket, room, draft, idempotency_key });
     }
 
@@ -143,7 +146,7 @@ impl Hub {
         if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::Presence) {
             return self.resolve(caller, Err(error));
         }
-        let ticket = self.tickets.issue(Asker::Call(caller));
+        let ticket = self.ticket(&room, Asker::Call(caller));
         self.requests.push_back(HomeRequest::Presence { ticket, room, query });
     }
 
@@ -151,7 +154,7 @@ impl Hub {
         if let Err(error) = access::decide(&self.config, &room, Actor::Backend, Operation::History) {
             return self.resolve(caller, Err(error));
         }
-        let ticket = self.tickets.issue(Asker::Call(caller));
+        let ticket = self.ticket(&room, Asker::Call(caller));
         self.requests.push_back(HomeRequest::History { ticket, room, query });
     }
 
@@ -172,7 +175,7 @@ impl Hub {
     fn begin_gather(&mut self, caller: Caller, methods: Option<Vec<&'static str>>, parts: usize) -> u64 {
         self.gathered += 1;
         let budget = ReplyBudget::new(self.config.limits.api_reply_bytes);
-        let gathering = Gather { caller, methods, results: vec![None; parts], missing: parts, budget };
+        let gathering = Gather { caller, methods, results: vec![None; parts], rest: None, missing: parts, budget };
         self.gathers.insert(self.gathered, gathering);
         self.finish_gather(self.gathered);
         self.gathered

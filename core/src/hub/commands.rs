@@ -300,7 +300,8 @@ impl Hub {
     fn ask_positions(&mut self, slot: Slot, id: &CommandId) {
         let conn = self.conns[slot].id;
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
-            let ticket = self.tickets.issue(Asker::Command { conn, id: id.clone(), room: room.clone() });
+            let asker = Asker::Command { conn, id: id.clone(), room: room.clone() };
+            let ticket = self.tickets.issue(self.node.home_of(room), asker);
             let query = HistoryQuery::default();
             self.requests.push_back(HomeRequest::History { ticket, room: room.clone(), query });
         }
@@ -336,7 +337,7 @@ impl Hub {
 
     fn ticket_for(&mut self, slot: Slot, id: &CommandId, room: &RoomName) -> Ticket {
         let conn = self.conns[slot].id;
-        self.tickets.issue(Asker::Command { conn, id: id.clone(), room: room.clone() })
+        self.ticket(room, Asker::Command { conn, id: id.clone(), room: room.clone() })
     }
 }
 

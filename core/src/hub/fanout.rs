@@ -40,13 +40,13 @@ macro_rules! fanout {
 }
 
 impl Hub {
-    /// Puts a message into the outbox of every member of a room.
+    /// Puts a publication into the outbox of every member of a room, which are in this list.
     ///
     /// A member that cannot take it is only noted here: it is closed after the loop, so that nothing changes under it.
-    pub(super) fn deliver(&mut self, room: &RoomName, publication: &Publication) {
+    pub(super) fn deliver(&mut self, room: &RoomName, list: u32, publication: &Publication) {
         let mut message = self.shared(ServerMessage::Publication { room, publication });
         let mut fanout = fanout!(self);
-        for slot in self.registry.members(room) {
+        for slot in self.registry.listed(list) {
             fanout.deliver(&mut self.conns[slot], &mut message);
         }
         self.budget.take(message.frames());

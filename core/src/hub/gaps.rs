@@ -9,35 +9,37 @@ use crate::ids::Slot;
 use crate::link::follower::Sequence;
 use crate::link::{HomeRequest, LeaveReason};
 use crate::names::RoomName;
+use crate::node::ShardId;
 use crate::protocol::Start;
 use crate::publication::{LogPosition, Publication, Replay, epoch_text};
 use alloc::vec::Vec;
+use core::mem;
 
 impl Hub {
     /// Delivers a publication if it is the next one for the members of the room.
     pub(super) fn receive(&mut self, room: &RoomName, publication: &Publication) {
         match self.registry.step(room, publication) {
-            Some(Sequence::Next) => self.deliver(room, publication),
-            Some(Sequence::Gap) => self.interrupt_members(room, true),
-            Some(Sequence::Repeat) => self.totals.repeats += 1,
+            Some((Sequence::Next, list)) => self.deliver(room, list, publication),
+            Some((Sequence::Gap, _)) => self.interrupt_members(room, None, true),
+            Some((Sequence::Repeat, _)) => self.totals.repeats += 1,
             // The last member has left while it was on its way.
             None => {}
         }
     }
 
-    /// The log of a room is at this position, as a new member was told: where that is not the position of the others, they
-    /// have missed something.
-    pub(super) fn notice_gap_before(&mut self, room: &RoomName, position: LogPosition) {
-        if self.registry.position(room).is_some_and(|known| known != position) {
-            self.interrupt_members(room, true);
-        }
+    /// The log of a room is at another position than the members of the room before this new one had come to: they have
+    /// missed something.
+    #[cold]
+    pub(super) fn notice_gap_before(&mut self, room: &RoomName, newcomer: Slot, position: LogPosition) {
+        self.interrupt_members(room, Some(newcomer), true);
+        self.registry.set_position(room, position);
     }
 
-    /// Takes all members of a room out of its list, so that nothing newer reaches them, and begins to tell them. `home` is
-    /// told that they have left if it is there to hear it.
-    pub(super) fn interrupt_members(&mut self, room: &RoomName, is_home_there: bool) {
+    /// Takes all members of a room but one out of its list, so that nothing newer reaches them, and begins to tell them. The
+    /// home is told that they have left if it is there to hear it.
+    fn interrupt_members(&mut self, room: &RoomName, but: Option<Slot>, is_home_there: bool) {
         let Some(last) = self.registry.position(room) else { return };
-        let members: Vec<Slot> = self.registry.members(room).collect();
+        let members: Vec<Slot> = self.registry.members(room).filter(|slot| Some(*slot) != but).collect();
         for slot in members {
             let join = self.next_join();
             let Some(before) = self.registry.interrupt(slot, room, join) else { continue };
@@ -54,6 +56,35 @@ impl Hub {
             let reason = JoinReason::Gap(self.registry.reasons(slot, room));
             let replay = Replay::Since { epoch: epoch_text(last.epoch), offset: last.offset, or_refuse: false };
             let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, is_asked: false };
+            self.join_later(slot, pending);
+        }
+    }
+
+    /// The home in this shard was lost, with all that it knew. What was asked of it is not answered, joins are asked for anew,
+    /// and the members of its rooms may have missed something. O(n) in the memberships.
+    pub(super) fn home_lost(&mut self, shard: ShardId) {
+        for asker in self.tickets.lose(shard) {
+            self.fail_asker(asker);
+        }
+        let rooms = self.registry.rooms().map(|(room, _)| room);
+        let lost: Vec<RoomName> = rooms.filter(|room| self.node.home_of(room) == shard).cloned().collect();
+        for room in lost {
+            self.interrupt_members(&room, None, false);
+        }
+        let slots: Vec<Slot> = self.conns.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.ask_again(slot, shard);
+        }
+    }
+
+    /// Has the joins that a lost home has not answered asked for once more.
+    fn ask_again(&mut self, slot: Slot, shard: ShardId) {
+        let node = self.node;
+        let Some(open) = self.conns[slot].open_mut() else { return };
+        let is_lost = |pending: &PendingJoin| pending.is_asked && node.home_of(&pending.room) == shard;
+        let (lost, kept): (Vec<_>, Vec<_>) = mem::take(&mut open.joins).into_iter().partition(is_lost);
+        open.joins = kept;
+        for pending in lost {
             self.join_later(slot, pending);
         }
     }

@@ -1,9 +1,9 @@
 //! Calls that are answered in parts, and the room that is left in such an answer.
 
-use crate::api::Reply;
+use crate::api::{Command, Reply};
 use crate::error::Error;
 use crate::input::CallId;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 
 /// The call of a backend that waits for an answer.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Gather {
     /// The method of each part, in a batch; nothing in a broadcast.
     pub methods: Option<Vec<&'static str>>,
     pub results: Vec<Option<Result<Reply, Error>>>,
+    /// The parts of a batch from this one on, while the one before it is not answered.
+    pub rest: Option<(usize, vec::IntoIter<Result<Command, Error>>)>,
     /// The number of parts that are still to come. To count them would be O(parts) each time.
     pub missing: usize,
     /// The room that is left in its answer.

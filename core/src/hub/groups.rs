@@ -90,6 +90,10 @@ impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Kno
         &self.groups[link.group as usize].name
     }
 
+    pub fn known_mut(&mut self, link: Link) -> &mut Known {
+        &mut self.groups[link.group as usize].known
+    }
+
     pub fn entry(&self, link: Link) -> Entry {
         self.groups[link.group as usize].entries[link.at as usize]
     }

@@ -223,15 +223,16 @@ impl Hub {
         replay: Replayed,
     ) {
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
-        self.notice_gap_before(&room, position);
-        let is_member =
-            is_open && (self.registry.confirm(conn.slot, join, position) || self.registry.is_joined(conn.slot, join));
-        if !is_member {
+        let confirmed = if is_open { self.registry.confirm(conn.slot, join, position) } else { None };
+        let Some(known) = confirmed else {
             self.totals.late_joins += 1;
             let reason = if is_open { LeaveReason::Left } else { self.at_end(LeaveReason::EndedUnconfirmed) };
             return self.requests.push_back(HomeRequest::Leave { room, client, join, reason });
-        }
+        };
         let slot = conn.slot;
+        if known != position {
+            self.notice_gap_before(&room, slot, position);
+        }
         let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);

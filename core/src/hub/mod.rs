@@ -39,10 +39,10 @@ use crate::ids::{ClientId, ConnId, Slot};
 use crate::input::{Input, Lost, Violation};
 use crate::limits::Limit;
 use crate::limits::gcra::Gcra;
-use crate::link::JoinId;
-use crate::link::{HomeEvent, HomeRequest};
+use crate::link::{HomeEvent, HomeRequest, JoinId, LinkContent, Ticket};
 use crate::map::{Keys, Map};
-use crate::names::UserId;
+use crate::names::{RoomName, UserId};
+use crate::node::{Node, ShardId};
 use crate::protocol::PresenceEvent;
 use crate::stats::Totals;
 use crate::time::{Instant, Now};
@@ -54,12 +54,14 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use connections::Connections;
 use gather::{Caller, Gather};
-use tickets::Tickets;
+use tickets::{Asker, Tickets};
 
 /// The connections of one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     config: Rc<Config>,
+    /// The node, which says where rooms have their homes.
+    pub node: Node,
     /// The time of the current turn.
     now: Now,
     conns: Connections,
@@ -94,6 +96,8 @@ pub(crate) struct Hub {
     inbound_bytes: usize,
     /// Bytes of the bodies of API calls that are not answered.
     bodies: usize,
+    /// A request of another hub for the home in this shard.
+    pub received: Option<(ShardId, HomeRequest)>,
     /// Requests that the home has not taken yet.
     pub requests: VecDeque<HomeRequest>,
     /// Effects that the shell has not taken yet.
@@ -123,6 +127,7 @@ impl Hub {
     pub fn new(config: Rc<Config>, keys: Keys) -> Self {
         Self {
             config,
+            node: Node::SINGLE,
             now: Now::default(),
             conns: Connections::default(),
             clients: Map::with_hasher(keys),
@@ -148,6 +153,7 @@ impl Hub {
             refused_frames: RefusedFrames::new(keys),
             inbound_bytes: 0,
             bodies: 0,
+            received: None,
             requests: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -191,6 +197,11 @@ impl Hub {
             Input::BodyBegun { bytes } => self.bodies += bytes,
             Input::BodyEnded { bytes } => self.bodies -= bytes,
             Input::Call { call, command } => self.call(Caller::Whole(call), command),
+            Input::Link { from, message } => match *message.0 {
+                LinkContent::Request(request) => self.received = Some((from, request)),
+                LinkContent::Event(event) => self.on_home_event(event),
+            },
+            Input::ShardLost { shard } => self.home_lost(shard),
             Input::Tick => self.tick(),
             Input::Shutdown => self.shutdown(),
         }
@@ -257,6 +268,11 @@ impl Hub {
             Change::Offline(_) => self.online -= 1,
         }
         self.effects.push(Effect::Event(Box::new(Event { seq: self.events, change })));
+    }
+
+    /// Issues a ticket for an answer of the home of a room.
+    fn ticket(&mut self, room: &RoomName, asker: Asker) -> Ticket {
+        self.tickets.issue(self.node.home_of(room), asker)
     }
 
     fn next_join(&mut self) -> JoinId {

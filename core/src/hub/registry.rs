@@ -129,14 +129,6 @@ impl Registry {
         self.slots.get(slot.index()).is_some_and(|entry| entry.user.is_some())
     }
 
-    /// Whether a connection is a member by this join.
-    pub fn is_joined(&self, slot: Slot, join: JoinId) -> bool {
-        let member = |membership: &&Membership| {
-            membership.join == join && matches!(membership.state, MembershipState::Member(_))
-        };
-        self.memberships_of(slot).iter().any(|membership| member(&membership))
-    }
-
     /// Takes a reason back. With the last one the connection is taken out of the room.
     pub fn withdraw_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
@@ -161,16 +153,27 @@ impl Registry {
         wanted.map(|membership| (self.room(membership), membership.wanted))
     }
 
-    /// Makes the connection a member, from this position in the room's log. False when this join was given up.
-    pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition) -> bool {
-        let Some(entry) = self.slots.get_mut(slot.index()) else { return false };
-        let Some(at) = entry.memberships.iter().position(|membership| membership.join == join) else { return false };
-        let MembershipState::Joining(room) = &entry.memberships[at].state else { return false };
+    /// Makes the connection a member, from this position in the room's log, or leaves it one by the same join. Returns the
+    /// position up to which the members before it had everything; `None` when this join was given up.
+    pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition) -> Option<LogPosition> {
+        let entry = self.slots.get_mut(slot.index())?;
+        let at = entry.memberships.iter().position(|membership| membership.join == join)?;
+        let room = match &entry.memberships[at].state {
+            MembershipState::Joining(room) => room,
+            MembershipState::Member(link) => return Some(self.rooms.known_mut(*link).position()),
+        };
         let member = Entry { slot, membership: index(at), watches: entry.memberships[at].watches };
         let link = self.rooms.add(room, member, Follower::at(position));
         entry.memberships[at].state = MembershipState::Member(link);
         self.confirmed += 1;
-        true
+        Some(self.rooms.known_mut(link).position())
+    }
+
+    /// Sets the position up to which the members of a room have had everything.
+    pub fn set_position(&mut self, room: &str, position: LogPosition) {
+        if let Some(group) = self.rooms.find(room) {
+            self.rooms.groups[group as usize].known = Follower::at(position);
+        }
     }
 
     /// Makes a member one that joins, by another join. Returns the join before.
@@ -183,10 +186,16 @@ impl Registry {
         Some(mem::replace(&mut membership.join, join))
     }
 
-    /// Takes a publication for the members of a room. Returns its relation to what they had; `None` when there are none.
-    pub fn step(&mut self, room: &str, publication: &Publication) -> Option<Sequence> {
-        let group = self.rooms.find(room)?;
-        Some(self.rooms.groups[group as usize].known.step(publication))
+    /// Takes a publication for the members of a room. Returns its relation to what they had, and their list; `None` when
+    /// there are none.
+    pub fn step(&mut self, room: &str, publication: &Publication) -> Option<(Sequence, u32)> {
+        let list = self.rooms.find(room)?;
+        Some((self.rooms.groups[list as usize].known.step(publication), list))
+    }
+
+    /// Returns the members in a list, in the order in which they are served.
+    pub fn listed(&self, list: u32) -> impl Iterator<Item = Slot> {
+        self.rooms.groups[list as usize].entries.iter().map(|entry| entry.slot)
     }
 
     /// Returns the position up to which the members of a room have had everything; `None` when there are none.
@@ -455,7 +464,7 @@ mod tests {
             if number % 2 == 1 { JoinLeave::Told } else { JoinLeave::Untold },
             Reasons::CLIENT,
         );
-        assert!(registry.confirm(slot, JoinId(number), START));
+        assert!(registry.confirm(slot, JoinId(number), START).is_some());
         registry.audit();
     }
 
@@ -468,8 +477,8 @@ mod tests {
         let mut registry = registry();
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         assert_eq!(registry.rooms().count(), 0, "who is joining is no member");
-        assert!(registry.confirm(Slot::at(0), JoinId(1), START));
-        assert!(!registry.confirm(Slot::at(0), JoinId(1), START), "a join is confirmed once");
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_some());
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_some(), "it stays a member");
         join(&mut registry, 1, "a", 2);
         assert_eq!(members(&registry, "a"), [0, 1]);
         assert_eq!(registry.memberships(), 2);
@@ -490,7 +499,8 @@ mod tests {
         registry.audit();
         assert_eq!((members(&registry, "a"), registry.has_membership(Slot::at(0), "a")), (vec![1], true));
         assert_eq!(registry.interrupt(Slot::at(0), "a", JoinId(4)), None, "it is no member");
-        assert!(!registry.confirm(Slot::at(0), JoinId(1), START) && registry.confirm(Slot::at(0), JoinId(3), START));
+        assert_eq!(registry.confirm(Slot::at(0), JoinId(1), START), None);
+        assert!(registry.confirm(Slot::at(0), JoinId(3), START).is_some());
         registry.audit();
         assert_eq!(members(&registry, "a"), [1, 0]);
     }
@@ -501,13 +511,13 @@ mod tests {
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(1), JoinLeave::Told, Reasons::CLIENT);
         let left = registry.leave(Slot::at(0), "a").unwrap();
         assert_eq!(left, Left { room: RoomName::from("a"), join: JoinId(1), was_member: false });
-        assert!(!registry.confirm(Slot::at(0), JoinId(1), START));
+        assert!(registry.confirm(Slot::at(0), JoinId(1), START).is_none());
         registry.begin_join(Slot::at(0), &RoomName::from("a"), JoinId(2), JoinLeave::Untold, Reasons::CLIENT);
         registry.give_up(Slot::at(0), JoinId(1));
         assert!(registry.has_membership(Slot::at(0), "a"), "another join is not given up");
         registry.give_up(Slot::at(0), JoinId(2));
         assert!(!registry.has_membership(Slot::at(0), "a"));
-        assert!(!registry.confirm(Slot::at(7), JoinId(1), START), "nor for a slot that never was");
+        assert!(registry.confirm(Slot::at(7), JoinId(1), START).is_none(), "nor for a slot that never was");
         registry.audit();
     }
 

@@ -5,7 +5,9 @@ use super::gather::Caller;
 use crate::ids::{ConnId, index};
 use crate::link::Ticket;
 use crate::names::RoomName;
+use crate::node::ShardId;
 use crate::protocol::CommandId;
+use alloc::vec::Vec;
 use slab::Slab;
 
 /// The receiver of a home's answer.
@@ -20,9 +22,17 @@ pub(super) enum Asker {
 /// The answers that are waited for. Each ticket is completed exactly once.
 #[derive(Clone, Debug)]
 pub(super) struct Tickets {
-    waiting: Slab<(u32, Asker)>,
+    waiting: Slab<Waiting>,
     /// The number of tickets that were ever issued, modulo 2^32.
     issued: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    serial: u32,
+    /// The shard whose home is to answer.
+    home: ShardId,
+    asker: Asker,
 }
 
 impl Default for Tickets {
@@ -33,10 +43,21 @@ impl Default for Tickets {
 }
 
 impl Tickets {
-    /// Issues a ticket for an answer.
-    pub fn issue(&mut self, asker: Asker) -> Ticket {
+    /// Issues a ticket for the answer of the home in this shard.
+    pub fn issue(&mut self, home: ShardId, asker: Asker) -> Ticket {
         self.issued = self.issued.wrapping_add(1);
-        Ticket { at: index(self.waiting.insert((self.issued, asker))), serial: self.issued }
+        let serial = self.issued;
+        Ticket { at: index(self.waiting.insert(Waiting { serial, home, asker })), serial }
+    }
+
+    /// Completes the tickets of a home that was lost. Returns those who have waited, in the order in which they asked.
+    pub fn lose(&mut self, home: ShardId) -> Vec<Asker> {
+        let lost = self.waiting.iter().filter(|(_, waiting)| waiting.home == home);
+        // Since the oldest was issued, fewer than 2^31 others were.
+        let age = |serial: u32| self.issued.wrapping_sub(serial);
+        let mut lost: Vec<(u32, usize)> = lost.map(|(at, waiting)| (age(waiting.serial), at)).collect();
+        lost.sort_unstable_by(|a, b| b.cmp(a));
+        lost.into_iter().map(|(_, at)| self.waiting.remove(at).asker).collect()
     }
 
     /// Completes a ticket. Returns the receiver of the answer.
@@ -44,9 +65,17 @@ impl Tickets {
     /// # Panics
     /// Panics when the ticket was completed before.
     pub fn complete(&mut self, Ticket { at, serial }: Ticket) -> Asker {
-        let (issued, asker) = self.waiting.try_remove(at as usize).expect("G7: a ticket is completed once");
-        assert_eq!(issued, serial, "G7: a ticket is completed once");
-        asker
+        let waiting = self.waiting.try_remove(at as usize).expect("G7: a ticket is completed once");
+        assert_eq!(waiting.serial, serial, "G7: a ticket is completed once");
+        waiting.asker
+    }
+
+    /// Returns the calls whose parts wait for an answer, once for each part.
+    pub fn gathers(&self) -> impl Iterator<Item = u64> {
+        self.waiting.iter().filter_map(|(_, waiting)| match waiting.asker {
+            Asker::Call(Caller::Part { gather, .. }) => Some(gather),
+            _ => None,
+        })
     }
 
     /// Returns `true` when no answer is waited for.
@@ -67,18 +96,38 @@ mod tests {
     #[test]
     fn an_answer_finds_the_one_who_waits_for_it() {
         let mut tickets = Tickets::default();
-        let [first, second] = [1, 2].map(|id| tickets.issue(command(id)));
+        let [first, second] = [1, 2].map(|id| tickets.issue(ShardId::FIRST, command(id)));
         assert!(matches!(tickets.complete(second), Asker::Command { id: CommandId::Number(2), .. }));
         assert!(matches!(tickets.complete(first), Asker::Command { id: CommandId::Number(1), .. }));
         assert!(tickets.is_empty());
     }
 
     #[test]
+    fn a_lost_home_completes_its_tickets_in_their_order() {
+        let mut tickets = Tickets { issued: u32::MAX - 1, ..Tickets::default() };
+        let [lost, other] = [0, 1].map(ShardId::at);
+        let first = tickets.issue(other, command(1));
+        for id in 2..5 {
+            tickets.issue(lost, command(id));
+        }
+        tickets.complete(first);
+        tickets.issue(lost, command(5));
+        let kept = tickets.issue(other, command(6));
+        let number = |asker: Asker| match asker {
+            Asker::Command { id: CommandId::Number(number), .. } => number,
+            other => panic!("a command waits: {other:?}"),
+        };
+        assert_eq!(tickets.lose(lost).into_iter().map(number).collect::<Vec<_>>(), [2, 3, 4, 5]);
+        tickets.complete(kept);
+        assert!(tickets.is_empty());
+    }
+
+    #[test]
     fn a_ticket_is_completed_once_although_its_place_is_used_again() {
         let mut tickets = Tickets::default();
-        let first = tickets.issue(command(1));
+        let first = tickets.issue(ShardId::FIRST, command(1));
         tickets.complete(first);
-        let second = tickets.issue(command(2));
+        let second = tickets.issue(ShardId::FIRST, command(2));
         assert_eq!((first.at, second.at), (0, 0));
         catch_unwind(AssertUnwindSafe(|| tickets.complete(first))).expect_err("it is another's place");
     }

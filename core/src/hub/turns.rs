@@ -7,13 +7,15 @@
 use super::Hub;
 use super::agenda::{ANSWERS_PER_TURN, FRAMES_PER_TURN, VISITS_PER_TURN, Work};
 use super::gather::Caller;
+use crate::api::Command;
 use crate::api::json::bad_room;
 use crate::connection::Conn;
+use crate::error::Error;
 use crate::ids::{ConnId, Slot};
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 use core::mem;
 impl Hub {
     /// Whether nothing more is to be begun before the sockets were offered what waits.
@@ -85,18 +87,7 @@ impl Hub {
             Some(Work::Check { conn, rooms }) if self.find(conn).is_some() => self.end_forbidden(conn.slot, rooms),
             Some(Work::Waiting(_) | Work::Enter(_) | Work::Check { .. }) => {}
             Some(Work::Walk(walk)) => self.walk_on(walk),
-            Some(Work::Batch { gather, at, mut commands }) => {
-                let command = commands.next();
-                if commands.len() > 0 {
-                    self.agenda.first(Work::Batch { gather, at: at + 1, commands });
-                }
-                let caller = Caller::Part { gather, at };
-                match command {
-                    Some(Ok(command)) => self.call(caller, command),
-                    Some(Err(error)) => self.resolve(caller, Err(error)),
-                    None => {}
-                }
-            }
+            Some(Work::Batch { gather, at, commands }) => self.next_of_batch(gather, at, commands),
             Some(Work::Broadcast { gather, at, mut rooms, message }) => {
                 if let Some(room) = rooms.next() {
                     self.next_of_broadcast(Caller::Part { gather, at }, &room, message.clone());
@@ -121,6 +112,27 @@ impl Hub {
                 self.defer_message(id.slot, String::from(&text[at..]));
             }
             Some(_) => self.commands_of_text(id, text, at),
+        }
+    }
+
+    /// Carries out a part of a batch, once the one before it is answered.
+    fn next_of_batch(&mut self, gather: u64, at: usize, mut commands: vec::IntoIter<Result<Command, Error>>) {
+        if let Some(gathering) = self.gathers.get_mut(&gather)
+            && at > 0
+            && gathering.results[at - 1].is_none()
+        {
+            gathering.rest = Some((at, commands));
+            return;
+        }
+        let command = commands.next();
+        if commands.len() > 0 {
+            self.agenda.first(Work::Batch { gather, at: at + 1, commands });
+        }
+        let caller = Caller::Part { gather, at };
+        match command {
+            Some(Ok(command)) => self.call(caller, command),
+            Some(Err(error)) => self.resolve(caller, Err(error)),
+            None => {}
         }
     }
 

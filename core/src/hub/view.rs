@@ -36,11 +36,6 @@ impl Hub {
         users
     }
 
-    /// The number of rooms that have a member.
-    pub fn room_count(&self) -> usize {
-        self.registry.room_count()
-    }
-
     /// Whether a shutdown is under way.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()

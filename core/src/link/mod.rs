@@ -1,9 +1,16 @@
 //! The messages between hubs and homes, and their contract:
 //!
-//! 1. Both directions are first in, first out.
+//! 1. For each hub and home, both directions are first in, first out.
 //! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
-//! 3. Each [`Ticket`] is completed exactly once, by the answer to the request that carries it.
+//! 3. Each [`Ticket`] is completed exactly once: by the answer to the request that carries it, or because its home was lost.
 //! 4. A home does not know who waits for an answer, nor by which protocol.
+//! 5. When a shard is lost, the others are told ([`Input::ShardLost`](crate::Input::ShardLost)). A home then removes the
+//!    members of the lost hub; a hub asks the new home anew for joins that were not answered, and tells the members of the
+//!    lost home that they may have missed something.
+//! 6. Of what was on its way from or to a lost shard nothing arrives, nor anything that is sent to it before its sender was
+//!    told of the loss. What the shard sends after its new start arrives after that.
+//!
+//! On a node with one shard the messages go through the shard's own queues, in the same turn.
 
 pub(crate) mod follower;
 
@@ -12,9 +19,28 @@ use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::names::RoomName;
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// A message of one shard of a node for another, to be carried there as [`Input::Link`](crate::Input::Link).
+#[derive(Clone, Debug)]
+pub struct LinkMessage(pub(crate) Box<LinkContent>);
+
+/// The content of a message between two shards.
+#[derive(Clone, Debug)]
+pub(crate) enum LinkContent {
+    /// Of a hub for a home.
+    Request(HomeRequest),
+    /// Of a home for a hub.
+    Event(HomeEvent),
+}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<LinkMessage>();
+};
 
 /// A request of a hub to the home of a room.
 #[derive(Clone, Debug)]
@@ -35,6 +61,21 @@ pub(crate) enum HomeRequest {
     Presence { ticket: Ticket, room: RoomName, query: PresenceQuery },
     /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
     RemoveHistory { ticket: Ticket, room: RoomName },
+}
+
+impl HomeRequest {
+    /// Returns the room that it is about, whose home it is for.
+    pub fn room(&self) -> &RoomName {
+        match self {
+            Self::Join { room, .. }
+            | Self::Leave { room, .. }
+            | Self::Rename { room, .. }
+            | Self::Publish { room, .. }
+            | Self::History { room, .. }
+            | Self::Presence { room, .. }
+            | Self::RemoveHistory { room, .. } => room,
+        }
+    }
 }
 
 /// An event that the home tells a hub.

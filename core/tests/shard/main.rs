@@ -9,6 +9,7 @@ mod json;
 mod lifecycle;
 mod limits;
 mod names;
+mod node;
 mod node_bounds;
 mod payloads;
 mod plain;

@@ -5,7 +5,7 @@ use parlor_core::api::json;
 use parlor_core::api::{Command, Reply};
 use parlor_core::error::Error;
 use parlor_core::{BadToken, CallId, Claims, Config, ConnId, Effect, End, Event};
-use parlor_core::{Input, Json, Limits, Now, Permissions, Shard, Upgrade, VerifiedClaims, Who};
+use parlor_core::{Input, Json, Limits, LinkMessage, Now, Permissions, Shard, ShardId, Upgrade, VerifiedClaims, Who};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{Cursor, ErrorKind};
@@ -30,6 +30,8 @@ pub struct World {
     pub address: Option<std::net::IpAddr>,
     /// What the next upgrade request has in a header.
     pub token: Option<String>,
+    /// Messages for other shards.
+    pub sent: VecDeque<(ShardId, LinkMessage)>,
     clients: u8,
 }
 
@@ -68,8 +70,13 @@ pub fn with(limits: Limits, rules: Rules) -> World {
 }
 
 pub fn with_config(config: Config) -> World {
+    with_shard(Shard::new(config, [7; 32]), 0)
+}
+
+/// A world around a shard, whose clients have ids above this.
+pub fn with_shard(shard: Shard, clients: u8) -> World {
     World {
-        shard: Shard::new(config, [7; 32]),
+        shard,
         now: Now { mono: parlor_core::Instant(0), unix_ms: 1_700_000_000_000 },
         ended: vec![],
         events: vec![],
@@ -81,7 +88,8 @@ pub fn with_config(config: Config) -> World {
         refused_tokens: vec![],
         address: None,
         token: None,
-        clients: 0,
+        sent: VecDeque::new(),
+        clients,
     }
 }
 
@@ -163,6 +171,7 @@ impl World {
                 Effect::Closed { conn, end } => self.ended.push((conn, *end)),
                 Effect::Reply { result, .. } => self.replies.push_back(*result),
                 Effect::Event(event) => self.events.push(*event),
+                Effect::Link { to, message } => self.sent.push_back((to, message)),
             }
         }
         self.shard.audit();
@@ -200,6 +209,18 @@ impl World {
     pub fn api(&mut self, method: &str, body: &str) -> Value {
         let command = json::parse(method, body.as_bytes(), self.shard.config());
         let result = command.and_then(|command| self.call(command));
+        serde_json::from_str(&json::encode(&result)).expect("JSON")
+    }
+
+    /// Begins a call, which may be answered later.
+    pub fn ask(&mut self, method: &str, body: &str) {
+        let command = json::parse(method, body.as_bytes(), self.shard.config()).expect("a good call");
+        self.input(Input::Call { call: CallId(1), command });
+    }
+
+    /// The next answer to a call, as JSON.
+    pub fn answer(&mut self) -> Value {
+        let result = self.replies.pop_front().expect("an answer");
         serde_json::from_str(&json::encode(&result)).expect("JSON")
     }
 

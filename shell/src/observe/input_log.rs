@@ -42,6 +42,8 @@ impl Observer for InputLog {
             Input::Flushed { conn, bytes } => ("flushed", Some(*conn), *bytes),
             Input::Authenticated { conn, .. } => ("authenticated", Some(*conn), 0),
             Input::Call { .. } => ("call", None, 0),
+            Input::Link { .. } => ("link", None, 0),
+            Input::ShardLost { .. } => ("shard lost", None, 0),
             Input::Tick => ("tick", None, 0),
             Input::Shutdown => ("shutdown", None, 0),
         };

@@ -432,6 +432,7 @@ impl<T: Transport> Environment<T> {
                 }
             }
             Effect::Event(event) => trace!(seq = event.seq, change = ?event.change, "event"),
+            Effect::Link { to, .. } => unreachable!("the node has one shard, and this is for shard {to}"),
         }
         None
     }

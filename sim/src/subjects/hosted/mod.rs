@@ -205,6 +205,7 @@ impl Hosted {
                 self.host.flush(now, usize::MAX);
             }
             Input::Call { command, .. } => drop(self.host.call(now, command)),
+            Input::Link { .. } | Input::ShardLost { .. } => unreachable!("a host has one shard"),
             Input::Tick => self.host.tick(now),
             Input::Shutdown => self.host.shut_down(now),
             Input::BodyBegun { bytes } => assert!(self.host.reserve_body(now, bytes), "there is room"),

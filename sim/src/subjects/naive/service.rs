@@ -62,6 +62,8 @@ impl<V: Version> Naive<V> {
             | Input::BodyEnded { .. }
             | Input::Ping { .. }
             | Input::Pong { .. }
+            | Input::Link { .. }
+            | Input::ShardLost { .. }
             | Input::Tick
             | Input::Shutdown => vec![],
         }

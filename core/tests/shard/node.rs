@@ -1,0 +1,214 @@
+//! Several shards of a node, and the links between them.
+
+use crate::world::{World, with_shard};
+use parlor_core::{Change, Config, ConnId, Input, LinkMessage, Lost, Node, Shard, ShardId};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+
+const SHARDS: usize = 2;
+
+/// The shards of a node with all that is on its way between them.
+struct Cluster {
+    node: Node,
+    shards: Vec<World>,
+    /// What is on its way, by sender and receiver.
+    links: [[VecDeque<LinkMessage>; SHARDS]; SHARDS],
+    starts: u8,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let node = Node::new(NonZeroU16::new(2).expect("some"), [5; 16]);
+        let mut cluster = Self { node, shards: Vec::new(), links: Default::default(), starts: 0 };
+        for at in 0..SHARDS {
+            let fresh = cluster.start(at);
+            cluster.shards.push(fresh);
+        }
+        cluster
+    }
+
+    fn start(&mut self, at: usize) -> World {
+        self.starts += 1;
+        let shard = Shard::of_node(Config::default(), [self.starts; 32], self.node, ShardId::at(at));
+        with_shard(shard, self.starts * 20)
+    }
+
+    /// Takes what the shards have sent onto the links.
+    fn collect(&mut self) {
+        for (from, links) in self.links.iter_mut().enumerate() {
+            for (to, message) in self.shards[from].sent.drain(..) {
+                links[to.index()].push_back(message);
+            }
+        }
+    }
+
+    /// Hands over the next message from one shard to the other. Returns `false` when there is none.
+    fn carry(&mut self, from: usize, to: usize) -> bool {
+        self.collect();
+        let Some(message) = self.links[from][to].pop_front() else { return false };
+        self.shards[to].input(Input::Link { from: ShardId::at(from), message });
+        true
+    }
+
+    /// Carries everything.
+    fn settle(&mut self) {
+        while self.carry(0, 1) | self.carry(1, 0) {}
+        let shards: Vec<&Shard> = self.shards.iter().map(|world| &world.shard).collect();
+        Shard::audit_node(&shards);
+    }
+
+    /// Loses a shard, and starts it anew. The other one is told.
+    fn lose(&mut self, at: usize) {
+        self.collect();
+        self.links = Default::default();
+        self.shards[at] = self.start(at);
+        self.shards[1 - at].input(Input::ShardLost { shard: ShardId::at(at) });
+    }
+
+    /// A room whose home is in this shard.
+    fn room(&self, at: usize) -> String {
+        // The home tells which rooms are occupied.
+        (0..).map(|name| format!("r{name}")).find(|name| self.home_of(name) == at).expect("there are enough names")
+    }
+
+    fn home_of(&self, room: &str) -> usize {
+        let mut shard = with_shard(Shard::of_node(Config::default(), [9; 32], self.node, ShardId::at(0)), 0);
+        shard.open(&format!("/ws/{room}"));
+        usize::from(!shard.sent.is_empty())
+    }
+
+    /// A plain connection to a shard that is in a room.
+    fn plain(&mut self, at: usize, room: &str) -> ConnId {
+        let conn = self.shards[at].plain(&format!("/ws/{room}"));
+        self.settle();
+        conn
+    }
+
+    /// A json connection to a shard that has subscribed to a room.
+    fn json(&mut self, at: usize, room: &str) -> ConnId {
+        let conn = self.shards[at].json();
+        self.shards[at].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
+        self.settle();
+        assert_eq!(self.shards[at].read_json(conn)[0]["id"], 2);
+        conn
+    }
+
+    fn publish(&mut self, at: usize, room: &str, data: u64) -> Value {
+        self.shards[at].ask("publish", &json!({"channel": room, "data": data}).to_string());
+        self.settle();
+        self.shards[at].answer()
+    }
+}
+
+#[test]
+fn a_publication_reaches_the_members_of_all_shards_in_one_order() {
+    let mut cluster = Cluster::new();
+    for home in 0..SHARDS {
+        let room = cluster.room(home);
+        let [a, b] = [0, 1].map(|at| cluster.plain(at, &room));
+        for data in 1..=4 {
+            let answer = cluster.publish(data as usize % SHARDS, &room, data);
+            assert_eq!(answer["result"]["offset"], data);
+        }
+        assert_eq!(cluster.shards[0].read(a), ["1", "2", "3", "4"]);
+        assert_eq!(cluster.shards[1].read(b), ["1", "2", "3", "4"]);
+    }
+}
+
+#[test]
+fn a_hub_is_sent_only_what_happens_in_rooms_of_its_members() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    cluster.plain(0, &room);
+    cluster.publish(0, &room, 1);
+    cluster.collect();
+    assert!(cluster.links[0][1].is_empty());
+}
+
+#[test]
+fn the_home_tells_that_a_room_is_occupied_once() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let [a, b] = [1, 0].map(|at| (at, cluster.plain(at, &room)));
+    for (at, conn) in [a, b] {
+        cluster.shards[at].input(Input::Lost { conn, cause: Lost::Read });
+        cluster.settle();
+    }
+    let changes: Vec<&Change> = cluster.shards[0].events.iter().map(|event| &event.change).collect();
+    assert!(matches!(changes[..], [Change::Occupied(_), Change::Vacated(_)]), "{changes:?}");
+    assert!(cluster.shards[1].events.is_empty());
+}
+
+#[test]
+fn a_json_client_is_told_that_the_home_of_its_room_was_lost() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = cluster.json(1, &room);
+    cluster.publish(1, &room, 1);
+    cluster.shards[1].read(conn);
+    cluster.lose(0);
+    let frames = cluster.shards[1].read_json(conn);
+    assert_eq!(frames[0]["push"]["unsubscribe"]["code"], 2500);
+    cluster.settle();
+}
+
+#[test]
+fn a_plain_client_joins_the_new_home_and_is_told_of_the_gap() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = cluster.plain(1, &room);
+    cluster.publish(1, &room, 1);
+    cluster.shards[1].read(conn);
+    cluster.lose(0);
+    cluster.settle();
+    cluster.publish(0, &room, 2);
+    cluster.publish(0, &room, 3);
+    let frames = cluster.shards[1].read(conn);
+    assert!(frames[0].contains("\"type\":\"gap\"") && frames[1..] == ["2", "3"], "{frames:?}");
+}
+
+#[test]
+fn what_a_lost_home_was_asked_is_answered_with_an_error() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    cluster.shards[1].ask("publish", &json!({"channel": room, "data": 1}).to_string());
+    let conn = cluster.shards[1].json();
+    cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
+    cluster.lose(0);
+    assert_eq!(cluster.shards[1].answer()["error"]["code"], 100);
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    assert!(frames[0]["id"] == 2 && frames[0]["subscribe"].is_object(), "the join was asked for once more: {frames:?}");
+}
+
+#[test]
+fn the_members_of_a_lost_hub_leave() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = cluster.json(0, &room);
+    cluster.shards[0].say(conn, &json!({"id": 3, "unsubscribe": {"channel": room}}).to_string());
+    cluster.shards[0].say(conn, &json!({"id": 4, "subscribe": {"channel": room, "join_leave": true}}).to_string());
+    cluster.plain(1, &room);
+    cluster.shards[0].read(conn);
+    cluster.lose(1);
+    let frames = cluster.shards[0].read_json(conn);
+    assert!(frames[0]["push"]["leave"].is_object(), "{frames:?}");
+    cluster.settle();
+}
+
+#[test]
+fn the_parts_of_a_batch_are_carried_out_in_order_wherever_the_rooms_live() {
+    let mut cluster = Cluster::new();
+    let [near, far] = [0, 1].map(|at| cluster.room(at));
+    let conn = cluster.plain(0, &near);
+    let publish = |room: &str, data: u64| json!({"publish": {"channel": room, "data": data}});
+    let commands = json!({"commands": [publish(&far, 1), publish(&near, 2), publish(&far, 3)]});
+    cluster.shards[0].ask("batch", &commands.to_string());
+    assert!(cluster.shards[0].read(conn).is_empty(), "the part before it is not answered");
+    cluster.settle();
+    assert_eq!(cluster.shards[0].read(conn), ["2"]);
+    let answer = cluster.shards[0].answer();
+    let offset = |at: usize| answer["replies"][at]["publish"]["offset"].clone();
+    assert_eq!([0, 1, 2].map(offset), [1, 1, 2], "{answer}");
+}

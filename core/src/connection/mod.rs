@@ -88,6 +88,8 @@ pub(crate) struct Open {
     pub events: Box<[String]>,
     /// The joins that the home has not answered or not been asked for.
     pub joins: Vec<PendingJoin>,
+    /// The number of answers of homes that commands of the client wait for.
+    pub asked: u32,
     /// The token that is being checked.
     pub pending_auth: Option<PendingAuth>,
     /// The client's input that is not handled yet.
@@ -144,6 +146,7 @@ impl Handshaking {
             events: Box::default(),
             joins: Vec::new(),
             inbound: Inbound::default(),
+            asked: 0,
             pending_auth: None,
             grants: Vec::new(),
             capabilities: Capabilities::default(),
@@ -218,11 +221,11 @@ impl Open {
         self.grants.iter().find(|grant| grant.room == *room).map_or(Rights::NONE, |grant| grant.rights)
     }
 
-    /// Returns `true` while a token is being checked or a join is not answered: later messages wait for it, so that
-    /// answers keep their order. They wait as well while rooms are looked at that a token may forbid: no command is allowed
+    /// Returns `true` while a token is being checked, or a home has not answered a join or another command: later messages
+    /// wait for it, so that answers keep their order. They wait as well while rooms are looked at that a token may forbid: no command is allowed
     /// for being in such a room, and no later token makes more of this work.
     pub fn awaits_answer(&self) -> bool {
-        self.pending_auth.is_some() || !self.joins.is_empty() || self.is_unchecked
+        self.pending_auth.is_some() || self.asked > 0 || !self.joins.is_empty() || self.is_unchecked
     }
 
     /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.

@@ -1,8 +1,9 @@
 //! The operations that a connection waits for: checks of tokens and joins of rooms, with the replies that depend on
 //! them.
 
+use crate::connection::frame::Frame;
 use crate::ids::ClientInfo;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::link::JoinId;
 use crate::names::RoomName;
 use crate::policy::capabilities::Rights;
@@ -25,6 +26,9 @@ pub(crate) struct PendingConnect {
     pub replays: Vec<(RoomName, Replay)>,
     /// The rooms joined so far.
     pub subs: Vec<(RoomName, Subscribed)>,
+    /// The frames that follow the reply: a client can make nothing of them before it names their rooms.
+    pub held: Vec<Frame>,
+    pub held_bytes: usize,
 }
 
 impl PendingConnect {
@@ -38,6 +42,22 @@ impl PendingConnect {
             subscribed = subscribed.without_replay();
         }
         self.subs.push((room, subscribed));
+    }
+
+    /// Keeps a frame until the reply was sent.
+    ///
+    /// # Errors
+    /// Returns the limit of an outbox that the frames exceed, which have no socket to refuse them yet.
+    pub fn hold(&mut self, frame: Frame, limits: &Limits) -> Result<(), Limit> {
+        self.held_bytes += frame.len();
+        self.held.push(frame);
+        if self.held_bytes > limits.outbox_bytes {
+            Err(Limit::OutboxBytes)
+        } else if self.held.len() > limits.outbox_frames {
+            Err(Limit::OutboxFrames)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 impl Hub {
     /// The home has published what it was asked to.
     pub(super) fn published(&mut self, ticket: Ticket, position: Option<LogPosition>) {
-        match self.tickets.complete(ticket) {
+        match self.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::Published(Position::of(position)))),
             Asker::Command { conn, id, room } => {
                 let message = ServerMessage::Published { id: &id, room: &room, position };
@@ -28,7 +28,7 @@ impl Hub {
 
     /// The home has read a log.
     pub(super) fn history_read(&mut self, ticket: Ticket, result: Result<LogPage, Error>) {
-        match self.tickets.complete(ticket) {
+        match self.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, result.map(history_reply)),
             Asker::Command { conn, id, room } => self.with(conn, |hub, slot| match result {
                 Ok(page) => hub.tell(slot, &ServerMessage::History { id: &id, room: &room, page: &page }),
@@ -39,7 +39,7 @@ impl Hub {
 
     /// The home has told who is in a room.
     pub(super) fn presence_read(&mut self, ticket: Ticket, members: Option<Vec<Arc<ClientInfo>>>) {
-        match self.tickets.complete(ticket) {
+        match self.complete(ticket) {
             Asker::Call(caller) => {
                 let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply(caller));
                 self.resolve(caller, result);
@@ -62,7 +62,7 @@ impl Hub {
 
     /// The home has counted who is in a room.
     pub(super) fn presence_counted(&mut self, ticket: Ticket, clients: usize, users: usize) {
-        match self.tickets.complete(ticket) {
+        match self.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::PresenceStats { clients, users })),
             Asker::Command { conn, id, .. } => {
                 let message = ServerMessage::PresenceStats { id: &id, clients, users };
@@ -73,15 +73,36 @@ impl Hub {
 
     /// The home has forgotten what a log retained.
     pub(super) fn history_removed(&mut self, ticket: Ticket) {
-        match self.tickets.complete(ticket) {
+        match self.complete(ticket) {
             Asker::Call(caller) => self.resolve(caller, Ok(Reply::Done)),
             asker @ Asker::Command { .. } => panic!("G7: no client asks to remove a history: {asker:?}"),
+        }
+    }
+
+    /// Completes a ticket. Returns the receiver of the answer, whose next command may be carried out behind it.
+    fn complete(&mut self, ticket: Ticket) -> Asker {
+        let asker = self.tickets.complete(ticket);
+        self.is_answered(&asker);
+        asker
+    }
+
+    /// An answer for this receiver has come.
+    fn is_answered(&mut self, asker: &Asker) {
+        let Asker::Command { conn, .. } = asker else { return };
+        if self.find(*conn).is_none() {
+            return;
+        }
+        let Some(open) = self.conns[conn.slot].open_mut() else { return };
+        open.asked -= 1;
+        if open.asked == 0 {
+            self.schedule_waiting(conn.slot);
         }
     }
 
     /// The home will not answer: it is not known whether it did what it was asked to.
     pub(super) fn fail_asker(&mut self, asker: Asker) {
         let error = Error::from(ErrorCode::Internal);
+        self.is_answered(&asker);
         match asker {
             Asker::Call(caller) => self.resolve(caller, Err(error)),
             Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| hub.fail(slot, &id, &error)),

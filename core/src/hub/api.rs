@@ -65,7 +65,7 @@ impl Hub {
                 self.server_subscribe(&user, client, &channel, since)
             }
             Command::Unsubscribe { user, client, channel } => {
-                for slot in self.ready_of(&user, client) {
+                for slot in self.present_of(&user, client) {
                     self.server_unsubscribe(slot, &channel, UnsubscribeReason::SERVER);
                 }
                 Ok(Reply::Done)
@@ -202,7 +202,7 @@ impl Hub {
         since: Option<Position>,
     ) -> Result<Reply, Error> {
         let (there, slots): (Vec<Slot>, Vec<Slot>) =
-            self.ready_of(user, client).into_iter().partition(|slot| self.registry.has_membership(*slot, room));
+            self.present_of(user, client).into_iter().partition(|slot| self.registry.has_membership(*slot, room));
         for slot in &slots {
             self.check_room_count(*slot)?;
         }
@@ -222,7 +222,7 @@ impl Hub {
     }
 
     fn refresh_user(&mut self, user: &UserId, client: Selection, expiry: Expiry) {
-        for slot in self.ready_of(user, client) {
+        for slot in self.present_of(user, client) {
             let expire_at = match expiry {
                 Expiry::Now => {
                     self.close(slot, CloseCause::Expired);
@@ -238,16 +238,16 @@ impl Hub {
         }
     }
 
-    /// The ready connections of a user that a call names. O(connections of the user).
-    fn ready_of(&mut self, user: &UserId, selection: Selection) -> Vec<Slot> {
+    /// The connections of a user that a call names, also those whose `connect` is not answered yet. O(connections of the user).
+    fn present_of(&mut self, user: &UserId, selection: Selection) -> Vec<Slot> {
         self.budget.visit(self.registry.connection_count(user));
-        let ready = |slot: &Slot| self.conns[*slot].ready().is_some();
+        let is_open = |slot: &Slot| self.conns[*slot].open().is_some();
         let named = |slot: &Slot| match selection {
             Selection::All => true,
             Selection::One(client) => self.conns[*slot].client == client,
             Selection::NoMatch => false,
         };
-        self.registry.connections_of(user).filter(ready).filter(named).collect()
+        self.registry.connections_of(user).filter(is_open).filter(named).collect()
     }
 
     fn send(&mut self, client: ClientId, data: &str) -> Result<Reply, Error> {

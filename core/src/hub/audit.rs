@@ -120,6 +120,11 @@ impl Hub {
                     conn.deadlines.get(Timer::Message).is_set(),
                     "G7: what has begun has a deadline"
                 );
+                assert_eq!(
+                    open.asked as usize,
+                    self.tickets.count_of(conn.id),
+                    "G8: answers that are waited for are counted"
+                );
                 let unready = conn.deadlines.get(Timer::Phase).is_set();
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.membership_states(slot).filter(|(_, member)| !member).count();
@@ -270,6 +275,9 @@ mod tests {
                         JoinLeave::Untold,
                         Reasons::CLIENT,
                     );
+                }),
+                ("G8: answers that are waited for are counted", |hub| {
+                    hub.conns[Slot::at(0)].open_mut().expect("it is open").asked = 1;
                 }),
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
                     let (room, join) = (RoomName::from("b"), JoinId(99));

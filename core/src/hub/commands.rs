@@ -299,11 +299,16 @@ impl Hub {
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
     fn ask_positions(&mut self, slot: Slot, id: &CommandId) {
         let conn = self.conns[slot].id;
+        let mut asked = 0;
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
             let asker = Asker::Command { conn, id: id.clone(), room: room.clone() };
             let ticket = self.tickets.issue(self.node.home_of(room), asker);
+            asked += 1;
             let query = HistoryQuery::default();
             self.requests.push_back(HomeRequest::History { ticket, room: room.clone(), query });
+        }
+        if let Some(open) = self.conns[slot].open_mut() {
+            open.asked += asked;
         }
     }
 
@@ -337,6 +342,9 @@ impl Hub {
 
     fn ticket_for(&mut self, slot: Slot, id: &CommandId, room: &RoomName) -> Ticket {
         let conn = self.conns[slot].id;
+        if let Some(open) = self.conns[slot].open_mut() {
+            open.asked += 1;
+        }
         self.ticket(room, Asker::Command { conn, id: id.clone(), room: room.clone() })
     }
 }

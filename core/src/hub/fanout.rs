@@ -4,7 +4,7 @@ use super::Hub;
 use crate::connection::frame::Frame;
 use crate::connection::outbox::Full;
 use crate::connection::refused::RefusedFrames;
-use crate::connection::{Conn, Open};
+use crate::connection::{Conn, Open, Stage};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
@@ -126,6 +126,13 @@ impl Fanout<'_> {
     fn enqueue(&mut self, conn: &mut Conn, frame: Frame) {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
+        if let Stage::Joining(connect) = &mut open.stage {
+            if let Err(limit) = connect.hold(frame, self.limits) {
+                *self.totals.limits.entry(limit).or_default() += 1;
+                self.slow.push(id);
+            }
+            return;
+        }
         let bytes = frame.len();
         match open.outbox.push(frame, self.limits, self.refused_frames) {
             Ok(was_empty) => {

@@ -249,9 +249,9 @@ impl Hub {
                 if let Stage::Joining(connect) = &mut open.stage {
                     connect.add(room, subscribed, &self.config.limits);
                 }
-                self.ready_if_entered(slot);
             }
         }
+        self.ready_if_entered(slot);
         self.schedule_waiting(slot);
     }
 
@@ -286,9 +286,14 @@ impl Hub {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
-            open.joins.retain(|pending| pending.join != left.join);
+            let pending = open.take_join(left.join);
             open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
+            if let Some(JoinReason::ClientRequest { id }) = pending.map(|pending| pending.reason) {
+                let words = "permission denied: the server has unsubscribed the client meanwhile";
+                self.fail(slot, &id, &Error::new(ErrorCode::PermissionDenied, words));
+            }
+            self.ready_if_entered(slot);
             self.schedule_waiting(slot);
         }
         if left.was_member {

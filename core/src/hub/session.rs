@@ -351,9 +351,13 @@ impl Hub {
     /// Puts the connection into the rooms that it starts in. One that began with `connect` is ready when the home has confirmed
     /// them all: the answer speaks of them. Another one is ready at once.
     fn enter(&mut self, slot: Slot, mut connect: PendingConnect, rooms: &[(RoomName, Reasons)]) {
-        self.disarm(slot, Timer::Phase);
         let replays = core::mem::take(&mut connect.replays);
         let is_answered = self.conns[slot].protocol.start() == Start::OnConnect;
+        if is_answered {
+            self.arm(slot, Timer::Phase, self.config.limits.authenticate_timeout);
+        } else {
+            self.disarm(slot, Timer::Phase);
+        }
         let Some(open) = self.conns[slot].open_mut() else { return };
         open.stage = if is_answered { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_answered);
@@ -390,15 +394,15 @@ impl Hub {
     /// Makes a connection ready that began with `connect`, if no room that it starts in is still to be confirmed.
     pub(super) fn ready_if_entered(&mut self, slot: Slot) {
         let Some(open) = self.conns[slot].open_mut() else { return };
-        if !open.joins.is_empty() {
+        if !open.joins.is_empty() || !matches!(open.stage, Stage::Joining(_)) {
             return;
         }
-        match core::mem::replace(&mut open.stage, Stage::Ready) {
-            Stage::Joining(connect) => {
-                self.ready += 1;
-                self.tell_connected(slot, &connect);
-            }
-            other => open.stage = other,
+        let Stage::Joining(connect) = core::mem::replace(&mut open.stage, Stage::Ready) else { return };
+        self.ready += 1;
+        self.disarm(slot, Timer::Phase);
+        self.tell_connected(slot, &connect);
+        for frame in connect.held {
+            self.enqueue(slot, frame);
         }
     }
 

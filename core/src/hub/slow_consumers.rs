@@ -5,7 +5,7 @@ use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::{FlushProgress, Queue};
-use crate::connection::{Conn, Phase};
+use crate::connection::{Conn, Phase, Stage};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limit;
@@ -70,7 +70,11 @@ impl Hub {
     /// Closes the connections that could not keep up.
     pub fn close_slow_consumers(&mut self) {
         while let Some(conn) = self.slow.pop() {
-            self.with(conn, |hub, slot| hub.close(slot, CloseCause::Slow));
+            self.with(conn, |hub, slot| {
+                // What waits for the reply to its `connect` waits for homes, and not for its socket.
+                let is_joining = hub.conns[slot].open().is_some_and(|open| matches!(open.stage, Stage::Joining(_)));
+                hub.close(slot, if is_joining { CloseCause::Unanswered } else { CloseCause::Slow });
+            });
         }
     }
 

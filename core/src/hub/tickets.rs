@@ -78,6 +78,12 @@ impl Tickets {
         })
     }
 
+    /// Returns the number of answers that commands of a connection wait for. O(n) in the tickets.
+    pub fn count_of(&self, conn: ConnId) -> usize {
+        let is_its = |waiting: &Waiting| matches!(waiting.asker, Asker::Command { conn: of, .. } if of == conn);
+        self.waiting.iter().filter(|(_, waiting)| is_its(waiting)).count()
+    }
+
     /// Returns `true` when no answer is waited for.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -1,7 +1,7 @@
 //! Several shards of a node, and the links between them.
 
-use crate::world::{World, with_shard};
-use parlor_core::{Change, Config, ConnId, Input, LinkMessage, Lost, Node, Shard, ShardId};
+use crate::world::{World, claims, with_shard};
+use parlor_core::{Change, Claims, Config, ConnId, Input, LinkMessage, Lost, Node, Shard, ShardId};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -211,4 +211,94 @@ fn the_parts_of_a_batch_are_carried_out_in_order_wherever_the_rooms_live() {
     let answer = cluster.shards[0].answer();
     let offset = |at: usize| answer["replies"][at]["publish"]["offset"].clone();
     assert_eq!([0, 1, 2].map(offset), [1, 1, 2], "{answer}");
+}
+
+/// A json connection to the shard 1 whose token puts it into a room of the shard 0, before the home has heard of that.
+fn connecting(cluster: &mut Cluster, room: &str) -> ConnId {
+    let conn = cluster.shards[1].open("/connection/websocket");
+    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    cluster.shards[1].prove(Claims { channels: vec![room.into()], ..claims("ada") });
+    conn
+}
+
+#[test]
+fn a_connect_that_no_home_answers_ends_in_time() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = connecting(&mut cluster, &room);
+    let timeout = cluster.shards[1].shard.config().limits.authenticate_timeout;
+    cluster.shards[1].pass(timeout);
+    assert_eq!(cluster.shards[1].read_close(conn).map(|(code, _)| code), Some(3004));
+    cluster.settle();
+}
+
+#[test]
+fn publications_wait_behind_the_reply_that_names_their_room() {
+    let mut cluster = Cluster::new();
+    let (near, far) = (cluster.room(1), cluster.room(0));
+    let conn = cluster.shards[1].open("/connection/websocket");
+    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    cluster.shards[1].prove(Claims { channels: vec![near.clone(), far], ..claims("") });
+    cluster.shards[1].api("publish", &json!({"channel": near, "data": 7}).to_string());
+    assert!(cluster.shards[1].read(conn).is_empty());
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    assert_eq!(frames[0]["connect"]["subs"].as_object().map(|subs| subs.len()), Some(2), "{frames:?}");
+    assert_eq!(frames[1]["push"]["pub"]["data"], 7);
+}
+
+#[test]
+fn a_connect_whose_last_room_is_taken_away_is_answered() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = connecting(&mut cluster, &room);
+    cluster.shards[1].api("unsubscribe", &json!({"user": "ada", "channel": room}).to_string());
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    assert!(frames[0]["connect"].is_object() && frames[0]["connect"]["subs"].get(&room).is_none(), "{frames:?}");
+}
+
+#[test]
+fn a_call_of_the_backend_reaches_a_connection_that_is_still_joining() {
+    let mut cluster = Cluster::new();
+    let (room, other) = (cluster.room(0), format!("{}-other", cluster.room(1)));
+    let conn = connecting(&mut cluster, &room);
+    cluster.shards[1].api("subscribe", &json!({"user": "ada", "channel": other}).to_string());
+    cluster.shards[1].api("refresh", &json!({"user": "ada", "expire_at": 1_800_000_000}).to_string());
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    assert!(frames[0]["connect"]["subs"].get(&room).is_some(), "{frames:?}");
+    let pushes: Vec<&Value> = frames[1..].iter().map(|frame| &frame["push"]).collect();
+    assert!(pushes.iter().any(|push| push["channel"] == *other && push["subscribe"].is_object()), "{frames:?}");
+    assert!(pushes.iter().any(|push| push["refresh"].is_object()), "{frames:?}");
+}
+
+#[test]
+fn a_subscribe_is_answered_although_the_room_is_taken_away_meanwhile() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = cluster.shards[1].open("/connection/websocket");
+    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
+    cluster.shards[1].prove(claims("ada"));
+    cluster.settle();
+    cluster.shards[1].read(conn);
+    cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
+    cluster.shards[1].api("unsubscribe", &json!({"user": "ada", "channel": room}).to_string());
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    assert_eq!((&frames[0]["id"], &frames[0]["error"]["code"]), (&json!(2), &json!(103)), "{frames:?}");
+}
+
+#[test]
+fn the_replies_of_a_connection_keep_the_order_of_its_commands() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = cluster.json(1, &room);
+    let publish = |id: u64| json!({"id": id, "publish": {"channel": room, "data": id}});
+    let ping = json!({"id": 5, "ping": {}});
+    cluster.shards[1].say(conn, &format!("{}\n{ping}\n{}", publish(4), publish(6)));
+    cluster.settle();
+    let frames = cluster.shards[1].read_json(conn);
+    let ids: Vec<u64> = frames.iter().filter_map(|frame| frame["id"].as_u64()).collect();
+    assert_eq!(ids, [4, 5, 6]);
 }

@@ -95,7 +95,7 @@ impl Closes {
             CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
             CloseCause::Hoards => conduct.begun.is_some() || conduct.has_sent,
             // Between one hub and one home nothing is lost.
-            CloseCause::Gap => false,
+            CloseCause::Gap | CloseCause::Unanswered => false,
             CloseCause::Rate => conduct.has_sent,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user.is_some() && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,

@@ -233,7 +233,7 @@ fn own_code(cause: CloseCause) -> Option<u16> {
         CloseCause::Utf8 => 1007,
         CloseCause::TooLarge => 1009,
         CloseCause::Shutdown => 3001,
-        CloseCause::Overloaded => 3004,
+        CloseCause::Overloaded | CloseCause::Unanswered => 3004,
         CloseCause::Expired => 3005,
         CloseCause::Slow => 3008,
         CloseCause::WriteTimeout => 3009,

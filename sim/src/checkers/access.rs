@@ -110,6 +110,8 @@ impl Access {
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
         if !command.params["token"].is_string() && !seen.in_header || whole.is_empty() {
             whole = vec![Claims::default()];
+            // What grants nothing counts until a later token is accepted.
+            seen.caps.push_front(Vec::new());
         }
         // What it reads comes after what it has shown: of several tokens it may have been any.
         seen.user = Some(whole[0].sub.clone()).filter(|user| whole.iter().all(|claims| claims.sub == *user));

@@ -3,6 +3,7 @@
 use crate::close::CloseCause;
 use crate::limits::Limit;
 use alloc::collections::BTreeMap;
+use core::ops::AddAssign;
 
 /// The sizes of a shard's present state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,4 +76,90 @@ pub struct Stats {
     pub gauges: Gauges,
     /// The events since the start.
     pub totals: Totals,
+}
+
+impl AddAssign<&Self> for Gauges {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { connections, ready, users, rooms, absences, memberships, logs, history_bytes, outbox_bytes } =
+            *other;
+        self.connections += connections;
+        self.ready += ready;
+        self.users += users;
+        self.rooms += rooms;
+        self.absences += absences;
+        self.memberships += memberships;
+        self.logs += logs;
+        self.history_bytes += history_bytes;
+        self.outbox_bytes += outbox_bytes;
+    }
+}
+
+impl AddAssign<&Self> for Totals {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            accepted,
+            refused,
+            closed,
+            messages_in,
+            published,
+            frames_queued,
+            frames_written,
+            frames_dropped,
+            bytes_written,
+            limits,
+            errors,
+            unknown_types,
+            stale_inputs,
+            ignored_inputs,
+            late_joins,
+            clock_backsteps,
+            gaps,
+            repeats,
+        } = other;
+        self.accepted += accepted;
+        self.refused += refused;
+        closed.iter().for_each(|(cause, count)| *self.closed.entry(*cause).or_default() += count);
+        self.messages_in += messages_in;
+        self.published += published;
+        self.frames_queued += frames_queued;
+        self.frames_written += frames_written;
+        self.frames_dropped += frames_dropped;
+        self.bytes_written += bytes_written;
+        limits.iter().for_each(|(limit, count)| *self.limits.entry(*limit).or_default() += count);
+        self.errors += errors;
+        self.unknown_types += unknown_types;
+        self.stale_inputs += stale_inputs;
+        self.ignored_inputs += ignored_inputs;
+        self.late_joins += late_joins;
+        self.clock_backsteps += clock_backsteps;
+        self.gaps += gaps;
+        self.repeats += repeats;
+    }
+}
+
+/// Adds what another shard of the same node counts.
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        self.gauges += &other.gauges;
+        self.totals += &other.totals;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stats_of_two_shards_are_added() {
+        let mut stats = Stats::default();
+        stats.gauges.rooms = 2;
+        stats.totals.accepted = 3;
+        stats.totals.closed.insert(CloseCause::Slow, 1);
+        stats.totals.limits.insert(Limit::Logs, 4);
+        let one = stats.clone();
+        stats += &one;
+        assert_eq!((stats.gauges.rooms, stats.totals.accepted), (4, 6));
+        assert_eq!(stats.totals.closed, [(CloseCause::Slow, 2)].into());
+        assert_eq!(stats.totals.limits, [(Limit::Logs, 8)].into());
+    }
 }

@@ -159,6 +159,15 @@ goals! {
     FilterTooLong = "a filter of too long a name was refused",
     TextTooLarge = "a text was larger than a message may be",
     NarrowFrames = "a client read in a world of small frames",
+    LinkLate = "a message between shards came after a tick that was later",
+    AnsweredLater = "a call was answered after a later one had come",
+    CalledWhileJoining = "a backend called while a client's join was under way",
+    DecidedWhileJoining = "a token was checked while a client's join was under way",
+    LeftWhileJoining = "a client left while a join of it was under way",
+    ShardLostWithMembers = "a shard was lost with members of rooms",
+    ShardLostWhileJoining = "a shard was lost while a client of another one joined",
+    ShardLostWithCalls = "a shard was lost with calls that it had not answered",
+    HomeLost = "a shard was lost with rooms that clients of others were in",
 }
 
 impl fmt::Display for Goal {
@@ -166,6 +175,19 @@ impl fmt::Display for Goal {
         f.write_str(self.sentence())
     }
 }
+
+/// Goals that only a node of several shards reaches.
+pub const OF_SHARDS: [Goal; 9] = [
+    Goal::LinkLate,
+    Goal::AnsweredLater,
+    Goal::CalledWhileJoining,
+    Goal::DecidedWhileJoining,
+    Goal::LeftWhileJoining,
+    Goal::ShardLostWithMembers,
+    Goal::ShardLostWhileJoining,
+    Goal::ShardLostWithCalls,
+    Goal::HomeLost,
+];
 
 /// The goals that one run has reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

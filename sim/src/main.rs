@@ -12,6 +12,9 @@ parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals 
            --driver                            the same with the server's own driver over simulated sockets
            --judge checkers|NAME               the same, checked only by the property checkers, or only by one of them
            --unforeseen                        the same without the reference model, which is not even asked what makes sense
+           --shards N                          the same on a node of N shards; without it each seed draws how many
+           --links prompt|slow|drawn           with messages between shards that come at once, or when an action delivers them,
+                                               or as each seed draws
 parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]
@@ -77,6 +80,10 @@ fn obey(words: &[&str]) -> Result<ExitCode, String> {
         ["canary", rest @ ..] => canary(&Flags::of("canary", rest, &["seeds", "seed", "steps"])?),
         ["exhaustive", rest @ ..] => exhaustive(rest),
         [command, ..] if !command.starts_with("--") => Err(format!("{command:?} is no command")),
-        rest => random(&Flags::of("a random run", rest, &["seed", "seeds", "steps", "driver", "judge", "unforeseen"])?),
+        rest => random(&Flags::of(
+            "a random run",
+            rest,
+            &["seed", "seeds", "steps", "driver", "judge", "unforeseen", "shards", "links"],
+        )?),
     }
 }

@@ -11,7 +11,15 @@ const SEEDS: u64 = 100;
 
 #[test]
 fn a_hundred_seeds_are_clean_and_end_with_somebody_to_serve() {
-    let batch = RunBatch { first: 0, count: SEEDS, steps: 300, checked_by: CheckedBy::All, foreseen: false };
+    let batch = RunBatch {
+        first: 0,
+        count: SEEDS,
+        steps: 300,
+        checked_by: CheckedBy::All,
+        foreseen: false,
+        shards: None,
+        slow_links: None,
+    };
     let done = batch.run::<Shard>(|_| {}).map_err(|failed| format!("{failed}\n{}", failed.trace)).expect("clean");
     let (served, all) = (done.coverage.count(Goal::ServedInTheEnd), done.seeds);
     assert!(served * 4 >= all * 3, "only {served} of {all} runs end with somebody to serve");

@@ -45,12 +45,14 @@ pub(super) struct EarlyLeaves {
     setup: Setup,
     clients: BTreeMap<usize, SeenConnection>,
     gone: Vec<Gone>,
+    /// Calls that may take connections out of rooms and are not answered.
+    taking_out: usize,
     clock: u64,
 }
 
 impl EarlyLeaves {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), clients: BTreeMap::new(), gone: Vec::new(), clock: 0 }
+        Self { setup: setup.clone(), clients: BTreeMap::new(), gone: Vec::new(), taking_out: 0, clock: 0 }
     }
 
     fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
@@ -63,7 +65,8 @@ impl EarlyLeaves {
                 }
             }
             Input::Call { command, .. } if takes_out(command) => {
-                self.clients.values_mut().for_each(|seen| seen.is_doubtful = true);
+                self.taking_out += 1;
+                self.doubt_all();
             }
             Input::PeerClosed { .. } | Input::Lost { .. } => {
                 if let Some(seen) = turn.client.and_then(|client| self.clients.get_mut(&client)) {
@@ -91,7 +94,7 @@ impl EarlyLeaves {
         let (Some(user), Some(id)) = (users.first().filter(|user| users.len() == 1 && !user.is_empty()), id) else {
             return;
         };
-        if is_doubtful || self.clients.values().any(|other| other.users.contains(user)) {
+        if is_doubtful || self.taking_out > 0 || self.clients.values().any(|other| other.users.contains(user)) {
             return;
         }
         for room in rooms {
@@ -99,6 +102,10 @@ impl EarlyLeaves {
             let until = ended.unwrap_or(self.clock) + u64::try_from(grace.as_nanos()).expect("a few seconds");
             self.gone.push(Gone { room, user: user.clone(), id: id.clone(), until });
         }
+    }
+
+    fn doubt_all(&mut self) {
+        self.clients.values_mut().for_each(|seen| seen.is_doubtful = true);
     }
 
     fn tells(&self, change: &Change) -> Checked {
@@ -157,6 +164,16 @@ impl Checker for EarlyLeaves {
                 drop(self.clients.insert(client, SeenConnection::default()));
             }
             Observed::Turn(turn) => return self.turned(&turn),
+            Observed::Returned { command, .. } if takes_out(command) => {
+                self.taking_out = self.taking_out.saturating_sub(1);
+                self.doubt_all();
+            }
+            // Whom the lost shard has listed it lists no more.
+            Observed::ShardLost { clients, .. } => {
+                clients.iter().for_each(|client| drop(self.clients.remove(client)));
+                self.gone.clear();
+                self.doubt_all();
+            }
             Observed::Asked { client, command } => self.asks(client, command),
             Observed::Answered { client, command, answer: Ok(result) } if command.method == "connect" => {
                 self.clients.entry(client).or_default().id = result["client"].as_str().map(String::from);

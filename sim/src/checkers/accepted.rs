@@ -43,16 +43,26 @@ impl AcceptedMessages {
         }
     }
 
-    /// A backend was told that a message was accepted. Returns its number, if it is for sure without a place.
+    /// It was not put in this room after all, once.
+    pub(super) fn withdraw(&mut self, room: &str, number: u64) {
+        if let Some((_, rooms)) = self.sent.get_mut(&number)
+            && let Some(at) = rooms.iter().position(|known| known == room)
+        {
+            rooms.swap_remove(at);
+        }
+    }
+
+    /// A backend was told that a message, which it has put in, was accepted. Returns its number, if it is for sure without a
+    /// place.
     pub(super) fn called(&mut self, sent: &Sent<'_>, place: &Value) -> Result<Option<u64>, Failure> {
         let room = sent.room.as_deref().unwrap_or_default();
         let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
         let (epoch, offset) =
             (place["epoch"].as_str().unwrap_or_default(), place["offset"].as_u64().unwrap_or_default());
         if sent.keyed && !self.keyed_positions.insert(((room.into(), epoch.into()), offset)) {
+            self.withdraw(room, number(&data));
             return Ok(None);
         }
-        self.put_in(room, &data);
         if offset > 0 {
             self.learn(room, epoch, offset, &data)?;
         }

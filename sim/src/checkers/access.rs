@@ -24,6 +24,10 @@ struct SeenClient {
     /// Capabilities of its connection tokens: of the one that counts, then of those that were shown after it.
     caps: VecDeque<Vec<CapabilityClaim>>,
     rooms: BTreeSet<String>,
+    /// Rooms that it has left since a command that waits for its answer: where answers come later, it was a member then.
+    left: BTreeSet<String>,
+    /// Commands that wait for their answers.
+    waiting: usize,
     /// It came with a token.
     in_header: bool,
     /// Its user, once it is known.
@@ -49,7 +53,7 @@ impl Access {
         let rules = self.setup.rules(prefix(room));
         let has_token = |room: Option<&str>| self.has_shown(seen, room);
         let has = |right: Right, is_member: bool| self.has_right(seen, room, right, is_member, benefit);
-        let is_member = seen.rooms.contains(room);
+        let is_member = seen.rooms.contains(room) || benefit && seen.left.contains(room);
         match command.method.as_str() {
             "connect" => self.setup.allow_anonymous == 1 || has_token(None),
             "subscribe" | "unsubscribe" if room.starts_with('#') => false,
@@ -131,6 +135,14 @@ impl Access {
         }
     }
 
+    fn answers(&mut self, client: usize) {
+        let seen = self.clients.entry(client).or_default();
+        seen.waiting = seen.waiting.saturating_sub(1);
+        if seen.waiting == 0 {
+            seen.left.clear();
+        }
+    }
+
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
         if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
@@ -173,11 +185,18 @@ impl Checker for Access {
             Observed::Entered { client, room, .. } => {
                 self.clients.entry(client).or_default().rooms.insert(room.into());
             }
-            Observed::Left { client, room } => drop(self.clients.entry(client).or_default().rooms.remove(room)),
+            Observed::Asked { client, .. } => self.clients.entry(client).or_default().waiting += 1,
+            Observed::Left { client, room } => {
+                let is_late = self.setup.slow_links == 1;
+                let seen = self.clients.entry(client).or_default();
+                seen.rooms.remove(room);
+                seen.left.extend((is_late && seen.waiting > 0).then(|| room.into()));
+            }
             Observed::Answered { client, command, answer } => {
                 let Some(seen) = self.clients.get(&client) else { return Ok(()) };
                 let (is_possible, is_certain) = (self.may(seen, command, true), self.may(seen, command, false));
                 self.supersede(client, command, answer.is_ok());
+                self.answers(client);
                 match answer {
                     Ok(_) if !is_possible => return denied(client, command, "refused", "it was done"),
                     // Of several tokens it may have been any that was refused.

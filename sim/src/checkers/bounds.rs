@@ -27,6 +27,10 @@ const EACH: u64 = 8;
 pub(super) struct Bounds {
     limits: Limits,
     rates: RequestRates,
+    /// Each shard has the limits for itself.
+    shards: u64,
+    /// The parts of the largest input so far: what another shard answers may let all of them go on.
+    most_parts: u64,
     /// Connections and rooms before this turn, and the number of frames queued until then.
     conns: u64,
     queued: u64,
@@ -45,9 +49,9 @@ fn at_most(most: u64, what: &str, saw: u64) -> Checked {
 }
 
 impl Bounds {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, shards: u64) -> Self {
         let (limits, rates) = (limits.clone(), RequestRates::new(limits));
-        Self { limits, rates, conns: 0, queued: 0, is_full: false, left: BTreeMap::new() }
+        Self { shards, most_parts: 1, limits, rates, conns: 0, queued: 0, is_full: false, left: BTreeMap::new() }
     }
 
     /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
@@ -66,6 +70,8 @@ impl Bounds {
     fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
         let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
         let (now, parts) = (gauges.connections as u64, parts_of(turn.input));
+        self.most_parts = self.most_parts.max(parts);
+        let parts = if self.shards > 1 { self.most_parts } else { parts };
         let conns = now.max(std::mem::replace(&mut self.conns, now));
         self.is_full |= totals.limits.contains_key(&Limit::InboundBytesTotal);
         // One who comes to a room, or goes, is told to each of its members, and may do so in every room; and it gets what a
@@ -75,9 +81,9 @@ impl Bounds {
         let most = ((EACH + 2 * parts) * (1 + conns)).saturating_add(limits.history_messages as u64);
         at_most(most.saturating_mul(rooms), "frames queued for one input", queued)?;
         at_most(EACH * (1 + conns) + 2 * queued + 2 * parts, "effects of one input", turn.effects.len() as u64)?;
-        at_most(limits.history_bytes as u64, "bytes of history", gauges.history_bytes as u64)?;
-        at_most(limits.logs as u64, "logs", gauges.logs as u64)?;
-        at_most(limits.connections as u64, "connections", gauges.connections as u64)?;
+        at_most(self.shards * limits.history_bytes as u64, "bytes of history", gauges.history_bytes as u64)?;
+        at_most(self.shards * limits.logs as u64, "logs", gauges.logs as u64)?;
+        at_most(self.shards * limits.connections as u64, "connections", gauges.connections as u64)?;
         // One that takes what it is offered is given all that an input brings it; every other is given no more than fits.
         let brought = parts * rooms * limits.frame_bytes as u64;
         at_most(conns * (limits.outbox_bytes as u64 + brought), "bytes to wait", gauges.outbox_bytes as u64)
@@ -130,6 +136,7 @@ impl Checker for Bounds {
             {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
+            Observed::ShardLost { clients, .. } => self.left.retain(|client, _| !clients.contains(client)),
             Observed::Turn(turn) => {
                 if let (Some(client), true) = (turn.client, is_frame(turn.input)) {
                     self.rates.framed(client);

@@ -1,6 +1,5 @@
 //! The calls of a backend as it sees them: each part with what it was answered.
 
-use parlor_core::Input;
 use parlor_core::api::{Command, Message};
 use serde_json::Value;
 
@@ -22,11 +21,12 @@ pub(super) struct Sent<'a> {
     pub keyed: bool,
     /// Its result, if it was accepted: `epoch` and `offset`.
     pub place: Option<&'a Value>,
+    /// The number of the error, if it was not.
+    pub code: Option<u64>,
 }
 
 /// Whether this is a call that puts messages in, or one of several parts that may.
-pub(super) fn puts_in(input: &Input) -> bool {
-    let Input::Call { command, .. } = input else { return false };
+pub(super) fn puts_in(command: &Command) -> bool {
     matches!(
         command,
         Command::Batch(_)
@@ -36,6 +36,15 @@ pub(super) fn puts_in(input: &Input) -> bool {
             | Command::PublishAll { .. }
             | Command::Send { .. }
     )
+}
+
+/// What a call asks for, part by part.
+pub(super) fn commands(command: &Command) -> impl Iterator<Item = &Command> {
+    let (alone, parts) = match command {
+        Command::Batch(parts) => (None, parts.as_slice()),
+        command => (Some(command), &[][..]),
+    };
+    alone.into_iter().chain(parts.iter().filter_map(|(_, part)| part.as_ref().ok()))
 }
 
 /// The parts of a call.
@@ -60,23 +69,28 @@ fn judged<'a>(answer: &'a Value, name: &str) -> Result<&'a Value, &'a Value> {
 impl<'a> CallPart<'a> {
     /// Messages that it has published.
     pub(super) fn sent(&self) -> Vec<Sent<'a>> {
-        let place = self.answer.ok();
-        let message = |room: &str, message: &'a Message, place| Sent {
+        let answer = self.answer;
+        let message = |room: &str, message: &'a Message, answer: Result<&'a Value, &'a Value>| Sent {
             room: Some(room.into()),
             data: &message.data,
             keyed: message.idempotency_key.is_some(),
-            place,
+            place: answer.ok(),
+            code: answer.err().and_then(|error| error["code"].as_u64()),
         };
         match self.command {
-            Command::Publish { channel, message: sent } => vec![message(channel, sent, place)],
-            Command::PublishUser { user, message: sent } => vec![message(&format!("#{user}"), sent, place)],
+            Command::Publish { channel, message: sent } => vec![message(channel, sent, answer)],
+            Command::PublishUser { user, message: sent } => vec![message(&format!("#{user}"), sent, answer)],
             Command::Broadcast { channels, message: sent } => {
-                let responses = place.and_then(|place| place["responses"].as_array());
-                let place = |at: usize| responses.and_then(|all| judged(all.get(at)?, "result").ok());
-                channels.iter().enumerate().map(|(at, room)| message(room, sent, place(at))).collect()
+                let responses = answer.ok().and_then(|place| place["responses"].as_array());
+                let each = |at: usize| match responses.and_then(|all| all.get(at)) {
+                    Some(response) => judged(response, "result"),
+                    None => Err(answer.err().unwrap_or(&Value::Null)),
+                };
+                channels.iter().enumerate().map(|(at, room)| message(room, sent, each(at))).collect()
             }
             Command::PublishAll { data } | Command::Send { data, .. } => {
-                vec![Sent { room: None, data, keyed: false, place }]
+                let code = answer.err().and_then(|error| error["code"].as_u64());
+                vec![Sent { room: None, data, keyed: false, place: answer.ok(), code }]
             }
             _ => vec![],
         }

@@ -1,7 +1,7 @@
 //! A connection is closed for what it, its backend or the time has given rise to: for slowness only where its socket has
 //! refused bytes since nothing waited for it, and for everything else by a cause that was seen to come.
 
-use super::calls::parts;
+use super::calls::commands;
 use super::conduct::Conduct;
 use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
@@ -27,21 +27,29 @@ pub(super) struct Closes {
     /// Effects of backends' calls on connections so far.
     refreshes: bool,
     places: bool,
+    /// Calls that are not answered.
+    calls: Vec<Command>,
     shutdown: bool,
+    shard_lost: bool,
+    /// Shards answer each other later.
+    is_late: bool,
     clock: Instant,
     /// A driver offers sockets what waits without being seen to.
     by_driver: bool,
 }
 
 impl Closes {
-    pub(super) fn new(config: &Config, by_driver: bool) -> Self {
+    pub(super) fn new(config: &Config, is_late: bool, by_driver: bool) -> Self {
         Self {
             limits: config.limits.clone(),
             allow_anonymous: config.allow_anonymous,
             conducts: BTreeMap::new(),
             refreshes: false,
             places: false,
+            calls: Vec::new(),
             shutdown: false,
+            shard_lost: false,
+            is_late,
             clock: Instant(0),
             by_driver,
         }
@@ -51,16 +59,25 @@ impl Closes {
         self.conducts.values_mut().for_each(|conduct| conduct.lasts(now));
         match turn.input {
             Input::Call { command, .. } => {
-                for part in parts(command, turn.answer.unwrap_or_default()) {
-                    self.conducts.values_mut().for_each(|conduct| conduct.is_called(part.command));
-                    self.refreshes |= matches!(part.command, Command::Refresh { .. });
-                    self.places |= matches!(part.command, Command::Subscribe { .. });
+                for part in commands(command) {
+                    self.refreshes |= matches!(part, Command::Refresh { .. });
+                    self.places |= matches!(part, Command::Subscribe { .. });
                 }
+                self.calls.push(command.clone());
+                self.is_called();
+            }
+            // While a call is not answered, it may mean who comes or says who it is.
+            Input::Authenticated { .. } => {
+                if let Some(conduct) = turn.client.and_then(|client| self.conducts.get_mut(&client)) {
+                    conduct.notes(now, turn.input);
+                }
+                self.is_called();
             }
             Input::Shutdown => self.shutdown = true,
             _ => {}
         }
-        if let Some(conduct) = turn.client.and_then(|client| self.conducts.get_mut(&client)) {
+        let is_noted = matches!(turn.input, Input::Authenticated { .. });
+        if let Some(conduct) = turn.client.and_then(|client| self.conducts.get_mut(&client)).filter(|_| !is_noted) {
             conduct.notes(now, turn.input);
         }
         for (client, effect) in turn.client_effects {
@@ -71,6 +88,13 @@ impl Closes {
             }
         }
         Ok(())
+    }
+
+    /// Records that calls mean those whom they mean now.
+    fn is_called(&mut self) {
+        let Self { calls, conducts, .. } = self;
+        let all = || calls.iter().flat_map(commands);
+        conducts.values_mut().for_each(|conduct| all().for_each(|command| conduct.is_called(command)));
     }
 
     /// Whether this end has a cause that was seen.
@@ -95,7 +119,10 @@ impl Closes {
             CloseCause::Unfinished => lasted(conduct.unfinished, limits.message_timeout),
             CloseCause::Hoards => conduct.begun.is_some() || conduct.has_sent,
             // Between one hub and one home nothing is lost.
-            CloseCause::Gap | CloseCause::Unanswered => false,
+            // What a lost shard knew may be missing.
+            CloseCause::Gap => self.shard_lost,
+            // On one shard every answer comes in the turn of its question.
+            CloseCause::Unanswered => self.is_late,
             CloseCause::Rate => conduct.has_sent,
             CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user.is_some() && proved,
             CloseCause::TokenRequired => !self.allow_anonymous,
@@ -126,7 +153,13 @@ impl Checker for Closes {
         let now = Now { mono: self.clock, ..*now };
         match *what {
             Observed::Came { client, upgrade, answer: Ok(_) } => {
-                drop(self.conducts.insert(client, Conduct::of(now, upgrade)))
+                self.conducts.insert(client, Conduct::of(now, upgrade));
+                self.is_called();
+            }
+            Observed::Returned { command, .. } => {
+                self.is_called();
+                let at = self.calls.iter().position(|call| call == command);
+                at.map(|at| self.calls.swap_remove(at));
             }
             Observed::Offered { client, waiting, taken, .. } => {
                 self.conducts.entry(client).or_default().is_offered(now, waiting, taken);
@@ -139,6 +172,7 @@ impl Checker for Closes {
                     return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
                 }
             }
+            Observed::ShardLost { .. } => self.shard_lost = true,
             Observed::Turn(turn) => return self.turned(now, &turn),
             _ => {}
         }

@@ -6,7 +6,7 @@ use crate::checkers::observation::{Observation, Observed};
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::{Change, Effect, Event};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Of each member of a room, as a client knows them, whether it came last, or went.
 type KnownMembers = BTreeMap<(String, String), bool>;
@@ -14,27 +14,31 @@ type KnownMembers = BTreeMap<(String, String), bool>;
 /// Events that were told so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
-    /// The number of the last event.
-    last_seq: u64,
-    /// Which rooms and users are there.
-    there: BTreeSet<String>,
+    /// The number of the last event of each shard.
+    last_seq: BTreeMap<usize, u64>,
+    /// Which rooms and users are there, and which shard has told it.
+    there: BTreeMap<String, usize>,
     /// Whom each client knows to be where.
     seen: BTreeMap<usize, KnownMembers>,
 }
 
 impl Events {
-    fn tells(&mut self, event: &Event) -> Checked {
+    fn tells(&mut self, shard: usize, event: &Event) -> Checked {
         let (began, name) = match &event.change {
             Change::Occupied(room) => (true, format!("room {room}")),
             Change::Vacated(room) => (false, format!("room {room}")),
             Change::Online(user) => (true, format!("user {user}")),
             Change::Offline(user) => (false, format!("user {user}")),
         };
-        self.last_seq += 1;
-        if event.seq != self.last_seq {
-            return Err(Failure::new(Guarantee::G4, format_args!("event {}", self.last_seq), event.seq));
+        let last_seq = self.last_seq.entry(shard).or_default();
+        *last_seq += 1;
+        if event.seq != *last_seq {
+            return Err(Failure::new(Guarantee::G4, format_args!("event {last_seq}"), event.seq));
         }
-        let is_new = if began { self.there.insert(name.clone()) } else { self.there.remove(&name) };
+        let is_new = match began {
+            true => self.there.insert(name.clone(), shard).is_none(),
+            false => self.there.remove(&name).is_some(),
+        };
         if is_new { Ok(()) } else { twice(&name, began) }
     }
 
@@ -73,7 +77,11 @@ impl Checker for Events {
                     Effect::Event(event) => Some(event),
                     _ => None,
                 });
-                return events.try_for_each(|event| self.tells(event));
+                return events.try_for_each(|event| self.tells(turn.shard, event));
+            }
+            Observed::ShardLost { shard, .. } => {
+                self.last_seq.remove(&shard);
+                self.there.retain(|_, of| *of != shard);
             }
             Observed::Entered { client, room, .. } | Observed::Left { client, room } => {
                 self.seen.entry(client).or_default().retain(|(known, _), _| known != room);

@@ -25,8 +25,8 @@ struct PendingAnswers {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     conns: BTreeMap<ConnId, usize>,
-    rooms: usize,
-    users: usize,
+    /// Rooms and users, as each shard has told them.
+    told: BTreeMap<usize, (usize, usize)>,
     sides: BTreeMap<usize, PendingAnswers>,
 }
 
@@ -51,7 +51,7 @@ impl Liveness {
     }
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Checked {
-        turn.effects.iter().try_for_each(|effect| self.note_effect(effect))?;
+        turn.effects.iter().try_for_each(|effect| self.note_effect(turn.shard, effect))?;
         let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
@@ -66,18 +66,16 @@ impl Liveness {
                     return broken(Guarantee::G10, format_args!("a deadline after {}", now.mono.0), at.0);
                 }
             }
-            (Input::Call { command, .. }, _) if turn.answer.is_none() => {
-                return broken(Guarantee::L1, format_args!("{command:?} to be answered"), "nothing");
-            }
             _ => {}
         }
         let Gauges { connections, rooms, users, .. } = turn.stats.gauges;
-        let counted = (self.conns.len(), self.rooms, self.users);
+        let told = self.told.values().fold((0, 0), |sum, told| (sum.0 + told.0, sum.1 + told.1));
+        let counted = (self.conns.len(), told.0, told.1);
         equal(Guarantee::G8, "connections, rooms and users as they were told:", &counted, &(connections, rooms, users))
     }
 
     /// Records what is told of a connection, a room or a user.
-    fn note_effect(&mut self, effect: &Effect) -> Checked {
+    fn note_effect(&mut self, shard: usize, effect: &Effect) -> Checked {
         if let Some(conn) = conn_of(effect)
             && !self.conns.contains_key(&conn)
         {
@@ -93,12 +91,15 @@ impl Liveness {
             }
             Effect::Finish(_) => self.side(client).read_close = false,
             Effect::Authenticate { .. } => self.side(client).tokens += 1,
-            Effect::Event(event) => match event.change {
-                Change::Occupied(_) => self.rooms += 1,
-                Change::Vacated(_) => self.rooms = self.rooms.saturating_sub(1),
-                Change::Online(_) => self.users += 1,
-                Change::Offline(_) => self.users = self.users.saturating_sub(1),
-            },
+            Effect::Event(event) => {
+                let (rooms, users) = self.told.entry(shard).or_default();
+                match event.change {
+                    Change::Occupied(_) => *rooms += 1,
+                    Change::Vacated(_) => *rooms = rooms.saturating_sub(1),
+                    Change::Online(_) => *users += 1,
+                    Change::Offline(_) => *users = users.saturating_sub(1),
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -123,6 +124,14 @@ impl Checker for Liveness {
             }
             Observed::Unanswered { client, command } if self.side(client).tokens == 0 && !self.side(client).ended => {
                 return broken(Guarantee::L1, format_args!("client {client} to be answered {command:?}"), "nothing");
+            }
+            Observed::Unreturned { command } => {
+                return broken(Guarantee::L1, format_args!("{command:?} to be answered"), "nothing");
+            }
+            Observed::ShardLost { shard, clients } => {
+                self.told.remove(&shard);
+                self.conns.retain(|_, client| !clients.contains(client));
+                clients.iter().for_each(|client| self.side(*client).read_close = false);
             }
             Observed::Outlived { well } => {
                 let stay: BTreeSet<usize> =

@@ -31,6 +31,7 @@ use crate::checkers::names::NAMES;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::want::RecoveryRequest;
 use crate::guarantees::{Failure, Guarantees};
+use crate::subjects::subject::TurnReport;
 use crate::world::setup::{CheckedBy, Setup};
 use absences::EarlyLeaves;
 use access::Access;
@@ -39,7 +40,8 @@ use closes::Closes;
 use dialogue::Dialogue;
 use events::Events;
 use liveness::Liveness;
-use parlor_core::{ConnId, Effect, Input, Instant, Now, Stats};
+use parlor_core::api::Command;
+use parlor_core::{CallId, ConnId, Effect, Input, Now};
 use recovery::Recovery;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -53,6 +55,10 @@ pub struct Checkers {
     /// Those that have noticed something, where that ends nothing.
     noticed: Vec<&'static str>,
     clients: BTreeMap<ConnId, usize>,
+    /// Whether there are several shards, which answer later.
+    has_shards: bool,
+    /// Calls that are not answered, each with the shard that has it.
+    calls: BTreeMap<u64, (usize, Command)>,
     dialogue: Dialogue,
     streams: Streams,
     recovery: Recovery,
@@ -74,12 +80,14 @@ impl Checkers {
             overlooked: setup.overlooked,
             noticed: Vec::new(),
             clients: BTreeMap::new(),
+            has_shards: setup.shards > 1,
+            calls: BTreeMap::new(),
             dialogue: Dialogue::default(),
-            streams: Streams::default(),
+            streams: Streams::new(setup),
             recovery: Recovery::new(&config.limits),
-            closes: Closes::new(&config, by_driver),
+            closes: Closes::new(&config, setup.slow_links == 1, by_driver),
             access: Access::new(setup),
-            bounds: Bounds::new(&config.limits),
+            bounds: Bounds::new(&config.limits, setup.shards),
             events: Events::default(),
             absences: EarlyLeaves::new(setup),
             liveness: Liveness::default(),
@@ -100,6 +108,27 @@ impl Checkers {
         self.dialogue.wants(client, text)
     }
 
+    /// Recoveries that any client may get: those that all wait for, and those that this input asks for.
+    #[must_use]
+    pub fn all_wants(&self, input: Option<&Input>) -> Vec<RecoveryRequest> {
+        let mut wants: Vec<RecoveryRequest> =
+            self.clients.values().flat_map(|client| self.dialogue.wants(*client, "")).collect();
+        wants.extend(input.map(|input| self.wants(input)).unwrap_or_default());
+        wants.sort_unstable();
+        wants.dedup();
+        wants
+    }
+
+    /// Takes in that a shard was lost.
+    ///
+    /// # Errors
+    /// As [`Self::saw`].
+    pub fn shard_lost(&mut self, now: Now, shard: usize, clients: &[usize]) -> Result<(), Failure> {
+        self.clients.retain(|_, client| !clients.contains(client));
+        self.calls.retain(|_, (of, _)| *of != shard);
+        self.saw(now, Observed::ShardLost { shard, clients })
+    }
+
     /// Takes in a turn.
     ///
     /// # Errors
@@ -108,13 +137,13 @@ impl Checkers {
         &mut self,
         now: Now,
         input: &Input,
-        effects: &[Effect],
-        answer: Option<&str>,
-        (stats, timeout): (&Stats, Option<Instant>),
+        turn: &TurnReport,
+        answers: &[(CallId, String)],
     ) -> Result<(), Failure> {
-        let answer = answer.map(|body| {
-            if calls::puts_in(input) { serde_json::from_str(body).unwrap_or_default() } else { Value::Null }
-        });
+        let TurnReport { shard, effects, stats, timeout, .. } = turn;
+        if let Input::Call { call, command } = input {
+            self.calls.insert(call.0, (*shard, command.clone()));
+        }
         let client_of = |effect: &Effect| match effect {
             Effect::Closed { conn, .. } | Effect::Authenticate { conn, .. } => self.clients.get(conn).copied(),
             _ => None,
@@ -129,17 +158,37 @@ impl Checkers {
                 client,
                 client_effects: &client_effects,
                 effects,
-                answer: answer.as_ref(),
+                shard: *shard,
                 stats,
-                timeout,
+                timeout: *timeout,
             }),
         );
+        let judged = judged.and_then(|()| self.returned(now, answers));
         for effect in effects {
             if let Effect::Closed { conn, .. } = effect {
                 self.clients.remove(conn);
             }
         }
         judged
+    }
+
+    /// Takes in answers to calls.
+    fn returned(&mut self, now: Now, answers: &[(CallId, String)]) -> Result<(), Failure> {
+        for (call, body) in answers {
+            // A driver gives calls numbers of its own.
+            let known = self.calls.remove(&call.0).or_else(|| self.calls.pop_first().map(|(_, command)| command));
+            let Some((_, command)) = known else { continue };
+            let puts_in = calls::puts_in(&command);
+            let answer = if puts_in { serde_json::from_str(body).unwrap_or_default() } else { Value::Null };
+            self.saw(now, Observed::Returned { command: &command, answer: &answer })?;
+        }
+        if self.has_shards { Ok(()) } else { self.demand_answers(now) }
+    }
+
+    fn demand_answers(&mut self, now: Now) -> Result<(), Failure> {
+        std::mem::take(&mut self.calls)
+            .values()
+            .try_for_each(|(_, command)| self.saw(now, Observed::Unreturned { command }))
     }
 
     /// Takes in what was seen.
@@ -149,6 +198,9 @@ impl Checkers {
     pub fn saw(&mut self, now: Now, what: Observed<'_>) -> Result<(), Failure> {
         if let Observed::Came { client, answer: Ok(conn), .. } = what {
             self.clients.insert(conn, client);
+        }
+        if let Observed::Healed { .. } = what {
+            self.demand_answers(now)?;
         }
         let Self {
             checked_by,

@@ -3,6 +3,7 @@
 use crate::checkers::sent_command::SentCommand;
 use crate::checkers::want::RecoveryRequest;
 use crate::world::frames::ReceivedFrame;
+use parlor_core::api::Command;
 use parlor_core::stats::Gauges;
 use parlor_core::{ConnId, Effect, Input, Instant, Now, Refused, Stats, Upgrade};
 use serde_json::Value;
@@ -17,11 +18,11 @@ pub struct ObservedTurn<'a> {
     pub client_effects: &'a [(usize, &'a Effect)],
     /// All effects.
     pub effects: &'a [Effect],
-    /// The body of the answer to a call; null where it is one that puts nothing in.
-    pub answer: Option<&'a Value>,
+    /// The shard that had it.
+    pub shard: usize,
     /// The figures afterwards.
     pub stats: &'a Stats,
-    /// The next deadline afterwards.
+    /// The next deadline of that shard afterwards.
     pub timeout: Option<Instant>,
 }
 
@@ -44,6 +45,12 @@ pub enum Observed<'a> {
     Asked { client: usize, command: &'a SentCommand },
     /// A turn has ended.
     Turn(ObservedTurn<'a>),
+    /// A call of a backend is answered: with this body, which is null for a call that puts nothing in.
+    Returned { command: &'a Command, answer: &'a Value },
+    /// This call waits for its answer where it should not.
+    Unreturned { command: &'a Command },
+    /// A shard was lost, and with it the connections of these clients. Another one is in its place.
+    ShardLost { shard: usize, clients: &'a [usize] },
     /// A socket was offered `waiting` bytes of so many frames, and takes `taken` of them.
     Offered { client: usize, waiting: usize, frames: usize, taken: usize },
     /// A client read a frame; `text` is its JSON, or null.

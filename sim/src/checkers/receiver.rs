@@ -13,6 +13,8 @@ pub(super) struct RoomStream {
     last: Option<u64>,
     /// The client receives the positions of its messages.
     has_positions: bool,
+    /// A shard was lost since it was entered: it may be left without its client having read that.
+    pub is_unsure: bool,
     /// Messages without a place that are to come.
     pub owed: Vec<u64>,
 }
@@ -60,7 +62,7 @@ impl Receiver {
         if run.epoch != epoch {
             *run = RoomStream { epoch: epoch.into(), owed: std::mem::take(&mut run.owed), ..RoomStream::default() };
         }
-        run.has_positions = true;
+        (run.has_positions, run.is_unsure) = (true, false);
         let mut last = place["offset"].as_u64();
         for publication in place["publications"].as_array().into_iter().flatten() {
             let (offset, data) = (publication["offset"].as_u64(), &publication["data"]);
@@ -73,6 +75,16 @@ impl Receiver {
         }
         run.last = run.last.max(last);
         Ok(())
+    }
+
+    /// A shard was lost: what was accepted there may never come, and a plain client is told of it without a room's name.
+    pub(super) fn is_unsure(&mut self) {
+        self.blurred = true;
+        self.due = None;
+        self.runs.values_mut().for_each(|run| {
+            run.owed.clear();
+            run.is_unsure = true;
+        });
     }
 
     /// A message of a room comes, and says so.

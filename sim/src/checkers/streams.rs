@@ -2,21 +2,29 @@
 //! it was put in, once, in one order for all, and without a hole; only a close ends that early.
 
 use super::accepted::{AcceptedMessages, number};
-use super::calls::parts;
+use super::calls::{CallPart, commands, parts};
 use super::receiver::Receiver;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::world::frames::ReceivedFrame;
+use crate::world::setup::Setup;
 use parlor_core::{Input, api};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The error of what may have been done and may not.
+const UNCERTAIN: u64 = 100;
+
 /// The streams of all clients.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Streams {
     accepted: AcceptedMessages,
     receivers: BTreeMap<usize, Receiver>,
+    /// There are several shards: one of them may be lost with what it has done and not told.
+    has_shards: bool,
+    /// What one shard has accepted comes to the clients of another later.
+    is_late: bool,
 }
 
 impl Checker for Streams {
@@ -28,22 +36,29 @@ impl Checker for Streams {
         match seen.what {
             Observed::Came { client, answer: Ok(_), .. } => drop(self.receivers.insert(client, Receiver::default())),
             Observed::Asked { client, command } => self.is_asked(client, command),
-            Observed::Answered { command, answer: Err(_), .. } if command.method == "publish" => {
+            Observed::Answered { command, answer: Err(code), .. }
+                if command.method == "publish" && !self.is_uncertain(Some(code)) =>
+            {
                 self.accepted.refused(command.text("channel"), number(&command.params["data"]));
             }
             Observed::Turn(turn) => return self.turned(&turn),
-            Observed::Offered { client, waiting, .. } => {
-                let Self { accepted, receivers } = self;
+            Observed::Returned { command, answer } => return self.called(command, answer),
+            Observed::ShardLost { clients, .. } => {
+                self.receivers.values_mut().for_each(Receiver::is_unsure);
+                clients.iter().for_each(|client| self.receiver(*client).ended = true);
+            }
+            Observed::Offered { client, waiting, .. } if !self.is_late => {
+                let Self { accepted, receivers, .. } = self;
                 receivers.entry(client).or_default().is_offered(waiting, accepted);
             }
             Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => self.receiver(client).ended = true,
             Observed::Entered { client, room, place } => {
-                let Self { accepted, receivers } = self;
+                let Self { accepted, receivers, .. } = self;
                 return receivers.entry(client).or_default().enters(room, place, accepted);
             }
             Observed::Left { client, room } => drop(self.receiver(client).runs.remove(room)),
             Observed::Published { client, room, publication } => {
-                let Self { accepted, receivers } = self;
+                let Self { accepted, receivers, .. } = self;
                 let receiver = receivers.entry(client).or_default();
                 return match room {
                     Some(room) => receiver.gets(room, publication, accepted),
@@ -61,6 +76,19 @@ impl Checker for Streams {
 }
 
 impl Streams {
+    pub(super) fn new(setup: &Setup) -> Self {
+        Self {
+            accepted: AcceptedMessages::default(),
+            receivers: BTreeMap::new(),
+            has_shards: setup.shards > 1,
+            is_late: setup.shards > 1 && setup.slow_links == 1,
+        }
+    }
+
+    fn is_uncertain(&self, code: Option<u64>) -> bool {
+        self.has_shards && code == Some(UNCERTAIN)
+    }
+
     fn receiver(&mut self, client: usize) -> &mut Receiver {
         self.receivers.entry(client).or_default()
     }
@@ -77,7 +105,7 @@ impl Streams {
     }
 
     fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
-        let Self { accepted, receivers } = self;
+        let Self { accepted, receivers, .. } = self;
         let mut receiver = turn.client.map(|client| receivers.entry(client).or_default());
         match (turn.input, &mut receiver) {
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(receiver)) => {
@@ -87,25 +115,52 @@ impl Streams {
             (Input::Flushed { bytes, .. }, Some(receiver)) => {
                 return receiver.took(turn.client.unwrap_or_default(), *bytes, accepted);
             }
-            (Input::Call { command, .. }, _) => return self.called(command, turn.answer.unwrap_or(&Value::Null)),
+            (Input::Call { command, .. }, _) => self.is_called(command),
             _ => {}
         }
         Ok(())
     }
 
+    fn is_called(&mut self, command: &api::Command) {
+        for command in commands(command) {
+            self.blur(command);
+            for sent in (CallPart { command, answer: Err(&Value::Null) }).sent() {
+                let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
+                self.accepted.put_in(sent.room.as_deref().unwrap_or_default(), &data);
+            }
+        }
+    }
+
+    /// A plain client is not told that it is put into a room or taken out of it.
+    fn blur(&mut self, command: &api::Command) {
+        if let api::Command::Subscribe { .. } | api::Command::Unsubscribe { .. } = command {
+            self.receivers.values_mut().for_each(|receiver| receiver.blurred = true);
+        }
+    }
+
     fn called(&mut self, command: &api::Command, answer: &Value) -> Checked {
         for part in parts(command, answer) {
-            // A plain client is not told that it is put into a room or taken out of it.
-            if let api::Command::Subscribe { .. } | api::Command::Unsubscribe { .. } = part.command {
-                self.receivers.values_mut().for_each(|receiver| receiver.blurred = true);
-            }
+            self.blur(part.command);
             let is_for_one = matches!(part.command, api::Command::Send { .. });
             for sent in part.sent() {
-                let Some(place) = sent.place else { continue };
-                let Some(number) = self.accepted.called(&sent, place)?.filter(|_| !is_for_one) else { continue };
                 let room = sent.room.as_deref().unwrap_or_default();
+                let Some(place) = sent.place else {
+                    if !self.is_uncertain(sent.code) {
+                        let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
+                        self.accepted.withdraw(room, number(&data));
+                    }
+                    continue;
+                };
+                // Of two calls with one key the later one may be answered first.
+                if self.is_late && sent.keyed {
+                    continue;
+                }
+                let Some(number) = self.accepted.called(&sent, place)?.filter(|_| !is_for_one) else { continue };
+                if self.is_late {
+                    continue;
+                }
                 let runs = self.receivers.values_mut().filter_map(|receiver| receiver.runs.get_mut(room));
-                runs.for_each(|run| run.owed.push(number));
+                runs.filter(|run| !run.is_unsure).for_each(|run| run.owed.push(number));
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use parlor_sim::search::hunt::{self, HistoricDefect};
 use parlor_sim::search::report::{self, COMMAND};
 use parlor_sim::search::run::run_twice;
 use parlor_sim::subjects::canary::Canary;
+use parlor_sim::subjects::cluster::Cluster;
 use parlor_sim::subjects::naive::{V0, V1};
 use parlor_sim::subjects::seeded::{self, DefectiveMachine, Find, Seeded};
 use parlor_sim::subjects::subject::Subject;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     let trace = read(file)?;
     match flags.text("subject") {
-        None | Some("parlor") => Ok(replay_in::<Shard>(&trace)),
+        None | Some("parlor") => Ok(replay_in::<Cluster>(&trace)),
         Some("v0") => Ok(replay_in::<V0>(&trace)),
         Some("v1") => Ok(replay_in::<V1>(&trace)),
         Some("canary") => Ok(replay_in::<Canary>(&trace)),
@@ -38,7 +39,7 @@ pub fn replay(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
 pub fn shorten(file: &str, flags: &Flags<'_>) -> Result<ExitCode, String> {
     let trace = read(file)?;
     match flags.text("subject") {
-        None | Some("parlor") => Ok(shorten_in::<Shard>(NamedSubject::new::<Shard>("parlor"), file, &trace)),
+        None | Some("parlor") => Ok(shorten_in::<Cluster>(NamedSubject::new::<Cluster>("parlor"), file, &trace)),
         Some("v0") => Ok(shorten_in::<V0>(NamedSubject::new::<V0>("v0"), file, &trace)),
         Some("v1") => Ok(shorten_in::<V1>(NamedSubject::new::<V1>("v1"), file, &trace)),
         Some("canary") => Ok(shorten_in::<Canary>(NamedSubject::new::<Canary>("canary"), file, &trace)),

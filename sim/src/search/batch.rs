@@ -21,8 +21,12 @@ pub struct RunBatch {
     pub steps: usize,
     /// What checks them.
     pub checked_by: CheckedBy,
-    /// Whether the reference model foresees each turn.
+    /// Whether the reference model foresees each turn, where there is one shard.
     pub foreseen: bool,
+    /// How many shards; `None` for as many as each seed draws. A subject that has one shard has one.
+    pub shards: Option<u64>,
+    /// Whether links between them are slow; `None` for as each seed draws.
+    pub slow_links: Option<bool>,
 }
 
 /// Progress of a batch so far.
@@ -54,11 +58,11 @@ pub struct FailedRun {
 impl RunBatch {
     /// The options of a seed in this batch.
     #[must_use]
-    pub fn options(&self, seed: u64) -> Options {
+    pub fn options<S: Subject>(&self, seed: u64) -> Options {
         let mut options = Options::draw(seed, self.steps);
         options.setup.checked_by = self.checked_by;
         options.setup.foreseen = u64::from(self.foreseen);
-        options
+        if S::HAS_SHARDS { options.with_shards(self.shards, self.slow_links) } else { options }
     }
 
     /// Runs every seed twice, up to the first that breaks a guarantee; `watch` is told after each.
@@ -74,7 +78,7 @@ impl RunBatch {
             coverage: Coverage::default(),
         };
         while done.seeds < self.count {
-            let options = self.options(self.first.wrapping_add(done.seeds));
+            let options = self.options::<S>(self.first.wrapping_add(done.seeds));
             let actions = options.actions();
             let RunReport { goals, failure, clock, .. } = run_twice::<S>(&options.setup, &actions);
             if let Some((at, failure)) = failure {
@@ -134,7 +138,15 @@ mod tests {
 
     #[test]
     fn a_batch_reports_its_progress() {
-        let batch = RunBatch { first: 0, count: 4, steps: 20, checked_by: CheckedBy::All, foreseen: true };
+        let batch = RunBatch {
+            first: 0,
+            count: 4,
+            steps: 20,
+            checked_by: CheckedBy::All,
+            foreseen: true,
+            shards: None,
+            slow_links: None,
+        };
         let mut lines = Vec::new();
         let done =
             batch.run::<Shard>(|done| lines.push(done.progress(Duration::from_secs(done.seeds)))).expect("clean");

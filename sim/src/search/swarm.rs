@@ -4,8 +4,8 @@
 use crate::rng::Rng;
 use crate::search::race::{Pick, Race};
 use crate::world::action::{
-    Action, Bundle, Cause, Client, Credential, Endpoint, Payload, RecoverySince, Room, Rooms, Selector, Span, User,
-    Verdict,
+    Action, Bundle, Cause, Client, Credential, Endpoint, Frequency, Payload, RecoverySince, Room, Rooms, Selector,
+    Span, User, Verdict,
 };
 use crate::world::setup::Setup;
 use parlor_core::limits::{Limit, Simulated};
@@ -35,6 +35,8 @@ pub struct Options {
     /// Whether that is something in every room.
     misses_all: bool,
     protocols: ProtocolMix,
+    /// Whether tokens are checked seldom, so that much happens before.
+    check_tokens_late: bool,
 }
 
 /// Which protocols a run has.
@@ -46,19 +48,50 @@ enum ProtocolMix {
 }
 
 impl Options {
+    /// The same with so many shards, or as many as its seed draws, and links that are slow or not, or as it draws.
+    #[must_use]
+    pub fn with_shards(mut self, shards: Option<u64>, slow_links: Option<bool>) -> Self {
+        let draw = |name| Rng::stream(self.seed, name);
+        let shards = shards.unwrap_or_else(|| draw("shards").pick(&[1, 1, 1, 1, 1, 1, 2, 2, 3, 4]));
+        if shards == 1 {
+            return self;
+        }
+        let are_links_slow = slow_links.unwrap_or_else(|| draw("slow_links").chance(75));
+        (self.setup.shards, self.setup.foreseen, self.setup.slow_links) = (shards, 0, u64::from(are_links_slow));
+        self.check_tokens_late = draw("check_tokens_late").chance(50);
+        self.weigh();
+        self
+    }
+
+    /// Gives each kind of action its weight in this world.
+    fn weigh(&mut self) {
+        let Self { seed, is_calm, .. } = *self;
+        let Setup { shards, slow_links, .. } = self.setup;
+        let rows = || Action::WORDS.iter().zip(Action::FREQUENCIES);
+        let can_happen = |frequency: &Frequency| u64::from(frequency.can_happen(shards, slow_links == 1));
+        let weight = |(word, frequency): (&&str, &Frequency)| match *word {
+            "decide" if self.check_tokens_late => 4,
+            word => frequency.weight(seed, word, is_calm) * can_happen(frequency),
+        };
+        self.workload = rows().map(weight).collect();
+        let weight =
+            |(word, frequency): (&&str, &Frequency)| frequency.fault_weight(seed, word) * can_happen(frequency);
+        self.faults = rows().map(weight).collect();
+    }
+
     /// Draws the options of this seed, each from a stream of its own.
     #[must_use]
     pub fn draw(seed: u64, steps: usize) -> Self {
         let draw = |name| Rng::stream(seed, name);
         // Where time runs, hardly anyone lives long enough for all that a session is made of.
         let is_calm = draw("is_calm").chance(50);
-        let rows = || Action::WORDS.iter().zip(Action::FREQUENCIES);
-        Self {
+        let mut options = Self {
             seed,
             steps,
             setup: draw_setup(seed),
-            workload: rows().map(|(word, frequency)| frequency.weight(seed, word, is_calm)).collect(),
-            faults: rows().map(|(word, frequency)| frequency.fault_weight(seed, word)).collect(),
+            workload: Vec::new(),
+            faults: Vec::new(),
+            check_tokens_late: false,
             fault_percent: draw("fault_percent").pick(&[0, 2, 5, 10, 30]),
             eager: draw("eager").chance(50),
             is_calm,
@@ -70,7 +103,9 @@ impl Options {
                 ProtocolMix::Json,
                 ProtocolMix::Plain,
             ]),
-        }
+        };
+        options.weigh();
+        options
     }
 
     /// The actions of the run; the last one heals the world.
@@ -80,6 +115,9 @@ impl Options {
         let workload = Race::new(self.seed, "workload", &self.workload);
         let faults = Race::new(self.seed, "faults", &self.faults);
         let mut actions = if self.is_calm { self.opening() } else { Vec::new() };
+        if self.is_calm && self.setup.slow_links == 1 && self.eager {
+            actions.push(Action::DeliverAll());
+        }
         for step in 0..self.steps as u64 {
             let fault = if is_faulty.chance(self.fault_percent) { faults.pick(step) } else { None };
             actions.extend(fault.or_else(|| workload.pick(step)).map(|pick| self.action(pick)));

@@ -2,6 +2,7 @@
 //! machines with a defect put in.
 
 pub mod canary;
+pub mod cluster;
 #[cfg(feature = "driver")]
 pub mod hosted;
 pub mod naive;

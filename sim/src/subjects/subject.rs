@@ -6,21 +6,24 @@ use parlor_core::{
     BadToken, CallId, Claims, Config, ConnId, Effect, Input, Instant, Now, Refused, Shard, Snapshot, Stats, Upgrade,
     VerifiedClaims,
 };
+use std::num::NonZeroUsize;
 
 /// Result of one turn.
 #[derive(Clone, Debug)]
 pub struct TurnReport {
+    /// The shard that had it.
+    pub shard: usize,
     /// The input, where it is not the one that was handed in but one that followed from it.
     pub follow_up: Option<Input>,
     /// Bytes that a socket has taken, where the subject writes by itself.
     pub written: Vec<u8>,
     /// The effects.
     pub effects: Vec<Effect>,
-    /// The state afterwards.
+    /// The state afterwards; empty where there are several shards, since what they do is not foreseen.
     pub after: Snapshot,
     /// The counts afterwards.
     pub stats: Stats,
-    /// The next deadline afterwards.
+    /// The next deadline of this shard afterwards.
     pub timeout: Option<Instant>,
 }
 
@@ -28,6 +31,7 @@ impl TurnReport {
     /// The result of a turn with these effects: they, and the state of the subject afterwards.
     pub fn of(subject: &impl Subject, effects: Vec<Effect>) -> Self {
         Self {
+            shard: 0,
             follow_up: None,
             written: Vec::new(),
             effects,
@@ -47,15 +51,55 @@ pub fn vouch(verdict: Result<Claims, BadToken>) -> Result<VerifiedClaims, BadTok
     verdict.map(VerifiedClaims::vouched_for_by_verifier)
 }
 
+/// What waits on the link from one shard to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkView {
+    /// How many messages.
+    pub waiting: usize,
+    /// The first of them was sent before the last tick.
+    pub is_old: bool,
+    /// None of them is delivered but one by one.
+    pub is_held: bool,
+}
+
+/// Something that happens to the links of a subject that has several shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkWork {
+    /// The next message from the first to the second shard is delivered.
+    Deliver(usize, usize),
+    /// The next message of any link that is not held is delivered.
+    DeliverNext,
+    /// What one sends to the other waits from now on.
+    Hold(usize, usize),
+    /// It does so no more.
+    LetGo(usize, usize),
+    /// A shard is lost, and started anew.
+    Lose(usize),
+    /// Nothing is held any more.
+    LetAllGo,
+    /// From now on all is delivered within the turn.
+    Heal,
+}
+
 /// A room server without sockets, or with invented ones.
 pub trait Subject {
     /// Whether it is a driver that makes the inputs: out of bytes and out of what becomes of sockets.
     const HAS_DRIVER: bool = false;
     /// Where tokens come from, when the subject looks at them by itself.
     const MINT: Option<Mint> = None;
+    /// Whether it may have several shards.
+    const HAS_SHARDS: bool = false;
 
     /// One with nothing in it.
     fn new(config: Config, seed: [u8; 32]) -> Self;
+    /// One of so many shards, if it may have several; what they send to each other is delivered within the turn, or when the
+    /// world has it so.
+    fn with_shards(config: Config, seed: [u8; 32], _: NonZeroUsize, _are_links_slow: bool) -> Self
+    where
+        Self: Sized,
+    {
+        Self::new(config, seed)
+    }
     /// Takes in a connection.
     ///
     /// # Errors
@@ -63,6 +107,19 @@ pub trait Subject {
     fn accept(&mut self, now: Now, request: Upgrade) -> Result<ConnId, Refused>;
     /// Handles one input to the end, turn by turn: a machine alone takes one, a driver may hand in more.
     fn turns(&mut self, now: Now, input: Input) -> Vec<TurnReport>;
+
+    /// Does something to the links, and hands in what comes of it.
+    fn on_links(&mut self, _: Now, _: LinkWork) -> Vec<TurnReport> {
+        Vec::new()
+    }
+    /// The shard of a connection.
+    fn shard_of(&self, _: ConnId) -> usize {
+        0
+    }
+    /// What waits on a link.
+    fn link(&self, _from: usize, _to: usize) -> LinkView {
+        LinkView::default()
+    }
 
     /// When a tick is next useful.
     fn poll_timeout(&self) -> Option<Instant>;

@@ -7,7 +7,7 @@ use super::state::World;
 use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee, equal};
-use crate::subjects::subject::Subject;
+use crate::subjects::subject::{LinkWork, Subject};
 use crate::world::action::{Action, Client, Credential, Endpoint, Farewell, Payload, Room, Rooms, Span, User, Verdict};
 use parlor_core::ConnId;
 use std::time::Duration;
@@ -21,6 +21,11 @@ impl<S: Subject> World<S> {
     /// # Errors
     /// Something stays that should go, or does not come that should.
     pub(crate) fn heal(&mut self) -> Result<(), Failure> {
+        if self.setup.shards > 1 {
+            self.on_links(LinkWork::LetAllGo)?;
+            self.deliver_all()?;
+            self.on_links(LinkWork::Heal)?;
+        }
         self.let_die()?;
         self.bring_in()?;
         let core = self.let_die()?;
@@ -133,9 +138,9 @@ impl<S: Subject> World<S> {
             let room = self.room_of(&action);
             let top = |world: &Self| room.map(|room| world.place(room).1);
             let (receivers, before) = (self.receivers(core, room), top(self));
-            self.act(&action)?;
+            let is_sent = self.act(&action)?;
             // Where a log has no place for it, a message is refused.
-            let is_accepted = room.is_none() || top(self) != before;
+            let is_accepted = is_sent && (room.is_none() || top(self) != before);
             self.settle()?;
             self.check_receivers(if is_accepted { &receivers } else { &[] })?;
         }

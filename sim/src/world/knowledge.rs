@@ -30,7 +30,7 @@ impl<S: Subject> World<S> {
         if let PhaseView::Open { stage, .. } = view.phase { Some((stage, view)) } else { None }
     }
 
-    fn view(&self, client: Client) -> Option<&ConnView> {
+    pub(super) fn view(&self, client: Client) -> Option<&ConnView> {
         let id = self.conn(client)?;
         self.seen.conns.iter().find(|view| view.id == id)
     }

@@ -8,6 +8,7 @@
 //!   what clients say, [`client_message`] what it means, `tokens` what their tokens say.
 //! - `api` has what the calls of backends are made of: their bodies, and those calls that are more than a body.
 //! - `knowledge` is what a world knows of its subject, to choose what makes sense.
+//! - `links` is what happens between the shards of a node.
 //! - `heal` ends the faults of a random run and checks that everything comes right.
 //! - What a client receives is read by [`frames`], and written down in a [`transcript`]; `second_reader` reads it again.
 
@@ -23,6 +24,7 @@ pub mod frames;
 mod heal;
 pub mod history_request;
 mod knowledge;
+mod links;
 pub mod names;
 pub mod payload;
 mod perform;

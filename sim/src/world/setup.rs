@@ -299,6 +299,10 @@ setup! {
     /// Whether the reference model foresees each turn. Else it is not asked, and the property checkers judge alone, with the
     /// machine's own audits.
     foreseen = 1, up to 1, never ();
+    /// The shards of the node. What several do is not foreseen.
+    shards = 1, up to 8, never ();
+    /// Whether what shards send to each other waits until an action delivers it.
+    slow_links = 0, up to 1, never ();
 }
 
 impl Setup {
@@ -388,6 +392,9 @@ impl Setup {
     pub fn validate(&self) -> Result<(), String> {
         if self.rooms == 0 {
             return Err("rooms=0 must be at least 1: actions name the first room".into());
+        }
+        if self.shards == 0 || self.shards > 1 && self.foreseen == 1 {
+            return Err(format!("shards={} must be 1, or more with foreseen=0", self.shards));
         }
         for setting in SetupEntry::all() {
             setting.set(&mut self.clone(), setting.value(self))?;

@@ -11,6 +11,8 @@ use crate::world::payload::Data;
 use crate::world::setup::Setup;
 use crate::world::transcript::Transcript;
 use parlor_core::{BadToken, Claims, ClientId, ConnId, Instant, Now, Snapshot};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// The calendar at the start of every run, in milliseconds since 1970.
@@ -40,6 +42,8 @@ pub struct World<S> {
     pub(super) last: Now,
     pub(super) messages: u64,
     pub(super) calls: u64,
+    /// Calls that are not answered, each with the shard that has it.
+    pub(super) open_calls: BTreeMap<u64, usize>,
     pub(super) goals: Goals,
     pub(super) faulty: bool,
     /// The tokens of a subject that looks at them by itself, each with what it says.
@@ -67,7 +71,8 @@ impl<S: Subject> World<S> {
     /// A world in which nothing has happened.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
-        let subject = S::new(setup.config(), setup.subject_seed());
+        let shards = usize::try_from(setup.shards).ok().and_then(NonZeroUsize::new).expect("a few shards");
+        let subject = S::with_shards(setup.config(), setup.subject_seed(), shards, setup.slow_links == 1);
         Self {
             seen: subject.snapshot(),
             subject,
@@ -80,6 +85,7 @@ impl<S: Subject> World<S> {
             last: Now { mono: Instant(0), unix_ms: START_UNIX_MS },
             messages: 0,
             calls: 0,
+            open_calls: BTreeMap::new(),
             goals: Goals::default(),
             faulty: false,
             minted: Vec::new(),

@@ -7,14 +7,14 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::reference::model::ReferenceModel;
 use crate::reference::outcome::Outcome;
 use crate::reference::stimulus::Stimulus;
-use crate::subjects::subject::{Subject, TurnReport, ask};
+use crate::subjects::subject::{LinkWork, Subject, TurnReport, ask};
 use crate::world::action::Client;
 use crate::world::connection::{Connection, SimulatedClient};
 use crate::world::setup::CheckedBy;
 use crate::world::state::{START_UNIX_MS, World};
 use crate::world::tokens::room_of_token;
 use parlor_core::api::json;
-use parlor_core::{ConnId, Effect, Input, Instant, Now, Shard};
+use parlor_core::{CallId, ConnId, Effect, Input, Instant, Now, Shard};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -79,29 +79,94 @@ impl<S: Subject> World<S> {
     pub(super) fn turn(&mut self, input: Input, stimulus: &Stimulus<'_>) -> Result<(), Failure> {
         let now = self.now();
         let kept = self.checkers.as_ref().map(|_| input.clone());
-        let wants = self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.wants(&input));
-        let before = self.histories(now, &wants);
+        let call = if let Input::Call { call, .. } = &input { Some(call.0) } else { None };
+        self.note_meanwhile(&input);
+        let window = self.window(now, Some(&input));
         let turns = caught(|| self.subject.turns(now, input))?;
+        self.open_calls.extend(call.zip(turns.first().map(|first| first.shard)));
         // A driver does not ask a socket again that has refused, and writes many frames in more than one go.
         let is_written =
             matches!(stimulus, Stimulus::Flushed(client, bytes) if self.written_in_parts(*client, &turns) == *bytes);
         let is_missing = !is_written && turns.iter().all(|seen| seen.follow_up.is_some());
-        for seen in turns {
-            self.time(now);
-            match &seen.follow_up {
-                None => self.check_turn(now, &seen, stimulus, kept.as_ref()),
-                Some(input) => self.check_follow_up(now, &seen, input),
-            }?;
-            if self.reference.is_none() {
-                self.seen = seen.after;
-            }
-        }
+        self.check_turns(now, &turns, stimulus, kept.as_ref())?;
         if is_missing && !(S::HAS_DRIVER && self.is_forgotten(stimulus)) {
             let nothing =
                 Failure::new(Guarantee::L1, format_args!("{stimulus:?} to be handed in"), "nothing of the kind");
             self.heed(Err(nothing))?;
         }
-        let after = self.histories(now, &wants);
+        self.settled(now, &window)
+    }
+
+    /// Something happens to the links between shards.
+    pub(super) fn on_links(&mut self, work: LinkWork) -> Result<(), Failure> {
+        let now = self.now();
+        let window = self.window(now, None);
+        let ended = if let LinkWork::Lose(shard) = work { self.clients_of(shard) } else { Vec::new() };
+        let turns = caught(|| self.subject.on_links(now, work))?;
+        if let LinkWork::Lose(shard) = work {
+            self.lose_shard(now, shard, &ended)?;
+        }
+        self.check_turns(now, &turns, &Stimulus::Stale, None)?;
+        self.settled(now, &window)
+    }
+
+    fn clients_of(&self, shard: usize) -> Vec<usize> {
+        let is_its = |client: &Client| self.conn(*client).is_some_and(|conn| self.subject.shard_of(conn) == shard);
+        self.clients().filter(is_its).map(Client::index).collect()
+    }
+
+    /// The connections of a shard end without a word, and its calls have no answer.
+    fn lose_shard(&mut self, now: Now, shard: usize, clients: &[usize]) -> Result<(), Failure> {
+        self.note(|| format!("shard {shard} is lost, with clients {clients:?}"));
+        self.faulty = true;
+        self.open_calls.retain(|_, of| *of != shard);
+        if let Some(checkers) = &mut self.checkers {
+            checkers.shard_lost(now, shard, clients)?;
+        }
+        for client in clients {
+            let client = &mut self.clients[*client];
+            let connection = client.connection.take().expect("it was there");
+            client.former = Some((connection.id, connection.client_id));
+            connection.check_stream()?;
+        }
+        Ok(())
+    }
+
+    fn check_turns(
+        &mut self,
+        now: Now,
+        turns: &[TurnReport],
+        stimulus: &Stimulus<'_>,
+        input: Option<&Input>,
+    ) -> Result<(), Failure> {
+        for seen in turns {
+            self.time(now);
+            match &seen.follow_up {
+                None => self.check_turn(now, seen, stimulus, input),
+                Some(input) => self.check_follow_up(now, seen, input),
+            }?;
+        }
+        Ok(())
+    }
+
+    /// What clients may recover in the turns that come now, and the history of that until now.
+    fn window(&self, now: Now, input: Option<&Input>) -> Window {
+        let Some(checkers) = &self.checkers else { return Window::default() };
+        let wants = match input {
+            _ if self.setup.shards > 1 => checkers.all_wants(input),
+            Some(input) => checkers.wants(input),
+            None => Vec::new(),
+        };
+        let before = self.histories(now, &wants);
+        Window { wants, before }
+    }
+
+    /// Checks what is left of the turns of one input.
+    fn settled(&mut self, now: Now, Window { wants, before }: &Window) -> Result<(), Failure> {
+        if self.reference.is_none() {
+            self.seen = caught(|| self.subject.snapshot())?;
+        }
+        let after = self.histories(now, wants);
         for (want, (before, after)) in wants.iter().zip(before.iter().zip(&after)) {
             self.check(Observed::Histories { want, before, after })?;
         }
@@ -112,8 +177,21 @@ impl<S: Subject> World<S> {
 
     /// The history after each of these positions. A copy of the machine is asked, since reading forgets what is too old.
     fn histories(&self, now: Now, wants: &[RecoveryRequest]) -> Vec<Value> {
+        if self.setup.shards > 1 {
+            return wants.iter().map(|want| self.retained(want)).collect();
+        }
         let mut twin = if wants.is_empty() { None } else { self.subject.twin() };
         wants.iter().map(|want| self.history(now, want, twin.as_mut())).collect()
+    }
+
+    /// What a room retains after a position, wherever on the node it is.
+    fn retained(&self, want: &RecoveryRequest) -> Value {
+        let Some(log) = self.seen.logs.iter().find(|log| *log.name == *want.room) else {
+            return json!({ "result": { "publications": [], "offset": 0, "epoch": "" } });
+        };
+        let publication = |(offset, data): &(u64, String)| json!({ "offset": offset, "data": serde_json::from_str::<Value>(data).unwrap_or_default() });
+        let all: Vec<Value> = log.entries.iter().filter(|(offset, _)| *offset > want.offset).map(publication).collect();
+        json!({ "result": { "publications": all, "offset": log.top, "epoch": log.epoch } })
     }
 
     pub(super) fn history(&self, now: Now, want: &RecoveryRequest, twin: Option<&mut Shard>) -> Value {
@@ -168,18 +246,25 @@ impl<S: Subject> World<S> {
             let many = Failure::new(Guarantee::G10, format_args!("at most {bound} effects of a turn"), effects.len());
             self.heed(Err(many))?;
         }
-        let answer = self.answer(effects)?;
-        let outcome = Outcome { effects, answer: answer.as_deref(), after, stats, timeout: *timeout };
+        let answers = self.answers(effects)?;
+        let answer = answers.last().map(|(_, body)| body.as_str());
+        let outcome = Outcome { effects, answer, after, stats, timeout: *timeout };
         self.refer(|reference| reference.turn(stimulus, &outcome))?;
         if let (Some(checkers), Some(input)) = (&mut self.checkers, input) {
-            checkers.turned(now, input, effects, answer.as_deref(), (stats, *timeout))?;
+            checkers.turned(now, input, seen, &answers)?;
         }
-        self.answered = answer.unwrap_or_default();
+        let answer = answers.into_iter().find(|(call, _)| call.0 == self.calls);
+        self.answered = answer.map(|(_, body)| body).unwrap_or_default();
         self.carry_out(effects)
     }
 
     /// Checks an input that a driver hands in by itself: the result of a write, a token's claims, or a part of a message.
     fn check_follow_up(&mut self, now: Now, seen: &TurnReport, input: &Input) -> Result<(), Failure> {
+        if S::HAS_SHARDS
+            && matches!(input, Input::Link { .. } | Input::ShardLost { .. } | Input::Tick | Input::Shutdown)
+        {
+            return self.check_turn(now, seen, &Stimulus::Stale, Some(input));
+        }
         let unasked = || Failure::new(Guarantee::P1, "no input that nothing led to", format_args!("{input:?}"));
         let (Input::Flushed { conn, .. }
         | Input::Authenticated { conn, .. }
@@ -211,22 +296,25 @@ impl<S: Subject> World<S> {
         }
     }
 
-    /// The body of the answer to a call.
-    fn answer(&self, effects: &[Effect]) -> Result<Option<String>, Failure> {
-        let mut answer = None;
+    /// The bodies of the answers to calls.
+    fn answers(&mut self, effects: &[Effect]) -> Result<Vec<(CallId, String)>, Failure> {
+        let mut answers = Vec::new();
         for effect in effects {
             if let Effect::Reply { call, result } = effect {
-                if answer.is_some() || call.0 != self.calls {
+                if self.open_calls.remove(&call.0).is_none() {
                     self.heed(Err(Failure::new(
                         Guarantee::P1,
-                        format_args!("one answer to call {}", self.calls),
+                        format_args!("one answer to each call of {:?}", self.open_calls),
                         format_args!("{effect:?}"),
                     )))?;
                 }
-                answer = Some(self.subject.answer(result));
+                if call.0 != self.calls {
+                    self.goals.reach(Goal::AnsweredLater);
+                }
+                answers.push((*call, self.subject.answer(result)));
             }
         }
-        Ok(answer)
+        Ok(answers)
     }
 
     fn carry_out(&mut self, effects: &[Effect]) -> Result<(), Failure> {
@@ -297,6 +385,13 @@ impl<S: Subject> World<S> {
 
 fn numbered(client: usize) -> Client {
     Client(u8::try_from(client).expect("a few clients"))
+}
+
+/// What clients may recover in the turns of one input, and the history of each before.
+#[derive(Default)]
+pub(super) struct Window {
+    wants: Vec<RecoveryRequest>,
+    before: Vec<Value>,
 }
 
 /// Runs the subject. A panic becomes a failure.

@@ -61,7 +61,8 @@ impl Seeded {
         match self.search {
             FoundBy::Seeds(count) => {
                 let count = if checked_by == CheckedBy::All && foreseen { count } else { count.max(LEAST) };
-                match (RunBatch { first: 0, count, steps: STEPS, checked_by, foreseen }).run::<DefectiveMachine>(|_| {})
+                match (RunBatch { first: 0, count, steps: STEPS, checked_by, foreseen, shards: None, slow_links: None })
+                    .run::<DefectiveMachine>(|_| {})
                 {
                     Ok(_) => Err(format!("{count} seeds have not noticed it")),
                     Err(found) => {

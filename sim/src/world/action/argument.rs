@@ -34,6 +34,8 @@ pub enum Numbered {
     Room,
     /// A user.
     User,
+    /// A shard.
+    Shard,
 }
 
 /// Another number for all that had one.

@@ -13,6 +13,8 @@ pub struct Frequency {
     calm: (u64, u64),
     /// The faults that it belongs to, with its largest weight among them.
     fault: Option<(Family, u64)>,
+    /// Only worlds with slow links have it.
+    of_slow_links: bool,
 }
 
 /// Faults that a run has all of or none of.
@@ -32,10 +34,12 @@ pub enum Family {
     Calendar,
     /// The server is asked to stop.
     Shutdown,
+    /// Shards of a node are lost.
+    ShardLost,
 }
 
 /// Searches and healing alone do it.
-pub const NEVER: Frequency = Frequency { percent: 0, weight: (0, 0), calm: (0, 0), fault: None };
+pub const NEVER: Frequency = Frequency { percent: 0, weight: (0, 0), calm: (0, 0), fault: None, of_slow_links: false };
 /// 60 of 100 runs have it.
 pub const OFTEN: Frequency = Frequency::of(60, 1, 30);
 /// The same, with a larger weight in a calm run: it needs clients that stay.
@@ -60,13 +64,18 @@ pub const fn fault(family: Family) -> Frequency {
 
 impl Frequency {
     const fn of(percent: u64, least: u64, most: u64) -> Self {
-        Self { percent, weight: (least, most), calm: (least, most), fault: None }
+        Self { percent, weight: (least, most), calm: (least, most), fault: None, of_slow_links: false }
     }
 
     /// The same with weights that are larger by this factor.
     pub const fn times(self, factor: u64) -> Self {
         let Self { weight, calm, .. } = self;
         Self { weight: (weight.0 * factor, weight.1 * factor), calm: (calm.0 * factor, calm.1 * factor), ..self }
+    }
+
+    /// The same in worlds with slow links, and never in others.
+    pub const fn of_slow_links(self) -> Self {
+        Self { of_slow_links: true, ..self }
     }
 
     /// The same, and a fault of this family besides.
@@ -79,6 +88,13 @@ impl Frequency {
     #[must_use]
     pub fn is_drawn(self) -> bool {
         self.percent > 0 || self.fault.is_some()
+    }
+
+    /// Whether it can happen in a world of so many shards, with slow links or prompt ones.
+    #[must_use]
+    pub fn can_happen(self, shards: u64, are_links_slow: bool) -> bool {
+        let is_of_shards = matches!(self.fault, Some((Family::ShardLost, _)));
+        (!is_of_shards || shards > 1) && (!self.of_slow_links || shards > 1 && are_links_slow)
     }
 
     /// The weight of this word among what clients and backends do in the run of this seed.

@@ -50,6 +50,8 @@ numbers! {
     Room below |setup| setup.rooms, renamed by of Room;
     /// A set of rooms, a bit for each.
     Rooms below |setup| 1 << setup.rooms, renamed by of_set Room;
+    /// A shard of the node.
+    ShardNumber below |setup| setup.shards, renamed by of Shard;
     /// A user who has a name.
     User below |setup| setup.users, renamed by of User;
 }

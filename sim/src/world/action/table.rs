@@ -197,7 +197,8 @@ macro_rules! action_table {
             world.publish_call(&calls::publish_user(user.index(), &data), &data)
         };
     /// A backend publishes to everybody.
-    ApiPublishAll(payload: Payload) = "api-publish-all", OFTEN, if |world| world.may_publish(1) => |world| {
+    ApiPublishAll(payload: Payload) = "api-publish-all", OFTEN,
+        if |world| world.may_publish(1) && world.calls_reach_all() => |world| {
         let data = world.data(payload);
         world.publish_call(&calls::publish_all(&data), &data)
     };
@@ -273,7 +274,24 @@ macro_rules! action_table {
         if |world| true => |world| world.list(listing, user.index(), room.index());
     /// A backend asks for many things in one call.
     ApiMuch(many: Many, user: User, room: Room) = "api-much", seldom(8, 3),
-        if |world| world.may_publish(selected::PARTS) => |world| world.much(many, user.index(), room.index());
+        if |world| world.may_publish(selected::PARTS) && (many != Many::Messages || world.calls_reach_all()) =>
+        |world| world.much(many, user.index(), room.index());
+    /// The next message from one shard to another comes.
+    Deliver(from: ShardNumber, to: ShardNumber) = "deliver", always(40).of_slow_links(),
+        if |world| world.link(from, to).waiting > 0 => |world| world.deliver(from, to);
+    /// All messages between shards come, but for those that are held.
+    DeliverAll() = "deliver-all", always(10).of_slow_links(),
+        if |world| world.may_deliver() => |world| world.deliver_all();
+    /// What one shard sends to another waits from now on, but for what is delivered alone.
+    Hold(from: ShardNumber, to: ShardNumber) = "hold", OFTEN.of_slow_links(),
+        if |world| world.may_hold(from, to) => |world| world.on_links(LinkWork::Hold(from.index(), to.index()));
+    /// It does so no more.
+    LetGo(from: ShardNumber, to: ShardNumber) = "let-go", OFTEN.of_slow_links(),
+        if |world| world.link(from, to).is_held =>
+        |world| world.on_links(LinkWork::LetGo(from.index(), to.index()));
+    /// A shard is lost with all that it has, and another one starts in its place.
+    LoseShard(shard: ShardNumber) = "lose-shard", fault(Family::ShardLost),
+        if |world| world.setup.shards > 1 => |world| world.lose_one(shard);
         }
     };
 }

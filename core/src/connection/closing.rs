@@ -42,6 +42,8 @@ pub(crate) struct SealOutcome {
     pub waited: usize,
     /// `true` when the connection was ready ([`Stage::Ready`](super::Stage::Ready)).
     pub was_ready: bool,
+    /// `true` when it was ready and had no user.
+    pub was_anonymous: bool,
     /// `true` when reading from the client was paused.
     pub was_paused: bool,
     /// The bytes of the client's input that were kept.

@@ -190,10 +190,23 @@ impl Open {
     pub fn follow(self, limits: &Limits, refused: &mut RefusedFrames) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
+        let (was_ready, was_anonymous) = (self.is_ready(), self.is_ready_anonymous());
+        let (was_paused, inbound) = (self.is_paused(limits), self.inbound.bytes());
         let (sealed, dropped) = self.outbox.cut(refused);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (closing, SealOutcome { dropped, close: false, was_empty: false, waited, was_ready, was_paused, inbound })
+        (
+            closing,
+            SealOutcome {
+                dropped,
+                close: false,
+                was_empty: false,
+                waited,
+                was_ready,
+                was_anonymous,
+                was_paused,
+                inbound,
+            },
+        )
     }
 
     fn seal(
@@ -204,9 +217,10 @@ impl Open {
         refused: &mut RefusedFrames,
     ) -> (Sealed, SealOutcome) {
         let waited = self.outbox.queue().bytes();
-        let (was_ready, was_paused, inbound) = (self.is_ready(), self.is_paused(limits), self.inbound.bytes());
+        let (was_ready, was_anonymous) = (self.is_ready(), self.is_ready_anonymous());
+        let (was_paused, inbound) = (self.is_paused(limits), self.inbound.bytes());
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.before_close(), close, refused);
-        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_paused, inbound })
+        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_anonymous, was_paused, inbound })
     }
 
     /// Returns the user and the info of the connection in a room: those of the room's token, otherwise its own. O(n) in
@@ -258,6 +272,11 @@ impl Open {
     /// Returns `true` while reading from the client is paused until the client has read something.
     pub fn is_paused_until_read(&self, limits: &Limits) -> bool {
         self.outbox.is_high(limits) || self.inbound.has_waiting() && self.pending_auth.is_none()
+    }
+
+    /// Returns `true` when the connection is ready and has no user.
+    pub fn is_ready_anonymous(&self) -> bool {
+        self.is_ready() && self.info.user.is_anonymous()
     }
 
     /// Returns `true` once the connection is authenticated and the rooms of its `connect` are joined.

@@ -107,16 +107,10 @@ impl Hub {
             node: self.config.node.clone(),
             version: self.config.version.clone(),
             clients: self.ready,
-            users: self.registry.user_count() + usize::from(self.anonymous_count() > 0),
+            users: self.registry.user_count() + usize::from(self.ready_anonymous > 0),
             channels: self.registry.room_count(),
             memberships: self.registry.memberships(),
         }
-    }
-
-    /// Anonymous connections that are ready. Between two commands every connection with a user is ready: one without
-    /// `connect` is at once, and the rooms that come with a `connect` are confirmed before the next command is looked at.
-    pub(super) fn anonymous_count(&self) -> usize {
-        self.ready.saturating_sub(self.registry.owned_count())
     }
 
     fn call_publish(&mut self, caller: Caller, room: RoomName, message: Message) {

@@ -7,7 +7,7 @@ use crate::connection::closing::{Closing, PeerSide, SealOutcome};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
 use crate::connection::pending::{PendingAuth, PendingConnect};
-use crate::connection::{Phase, Stage};
+use crate::connection::{Open, Phase, Stage};
 use crate::effect::{Effect, End};
 use crate::ids::{ClientInfo, Slot};
 use crate::limits::Limit;
@@ -150,6 +150,7 @@ impl Hub {
         self.totals.frames_queued += u64::from(sealed.close);
         self.totals.frames_dropped += sealed.dropped;
         self.ready -= usize::from(sealed.was_ready);
+        self.ready_anonymous -= usize::from(sealed.was_anonymous);
         self.inbound_bytes -= sealed.inbound;
         self.outbox_bytes = self.outbox_bytes - sealed.waited + closing.sealed.queue().bytes();
         conn.deadlines.clear();
@@ -199,6 +200,7 @@ impl Hub {
         let mut conn = self.conns.remove(slot);
         self.timers.rearm(Owner::Conn(slot), &mut conn.deadlines.armed, Deadline::NONE);
         self.ready -= usize::from(conn.ready().is_some());
+        self.ready_anonymous -= usize::from(conn.open().is_some_and(Open::is_ready_anonymous));
         self.inbound_bytes -= conn.open().map_or(0, |open| open.inbound.bytes());
         let unsent = conn.queue();
         self.totals.frames_dropped += unsent.map_or(0, Queue::len) as u64;

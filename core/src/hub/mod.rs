@@ -88,6 +88,8 @@ pub(crate) struct Hub {
     totals: Totals,
     /// Connections that are ready.
     ready: usize,
+    /// Connections that are ready and have no user.
+    ready_anonymous: usize,
     /// Bytes that wait in all outboxes.
     outbox_bytes: usize,
     /// Frames that sockets have refused.
@@ -149,6 +151,7 @@ impl Hub {
             anonymous: UserId::anonymous(),
             totals: Totals::default(),
             ready: 0,
+            ready_anonymous: 0,
             outbox_bytes: 0,
             refused_frames: RefusedFrames::new(keys),
             inbound_bytes: 0,

@@ -340,6 +340,7 @@ impl Hub {
                 *own = Arc::new(ClientInfo { room_info: own.room_info.clone(), ..info.clone() });
             }
         }
+        self.ready_anonymous -= usize::from(open.is_ready_anonymous() && !info.user.is_anonymous());
         open.info = Arc::new(info);
         let renamed = self.registry.membership_joins(slot).map(|(room, join)| {
             let member = Arc::clone(open.info_in(room));
@@ -361,6 +362,7 @@ impl Hub {
         let Some(open) = self.conns[slot].open_mut() else { return };
         open.stage = if is_answered { Stage::Joining(Box::new(connect)) } else { Stage::Ready };
         self.ready += usize::from(!is_answered);
+        self.ready_anonymous += usize::from(open.is_ready_anonymous());
         let user = open.info.user.clone();
         let with_replay = |(room, reasons): &(RoomName, Reasons)| {
             let wanted = replays.iter().find(|(name, _)| name == room);
@@ -399,6 +401,7 @@ impl Hub {
         }
         let Stage::Joining(connect) = core::mem::replace(&mut open.stage, Stage::Ready) else { return };
         self.ready += 1;
+        self.ready_anonymous += usize::from(open.is_ready_anonymous());
         self.disarm(slot, Timer::Phase);
         self.tell_connected(slot, &connect);
         for frame in connect.held {

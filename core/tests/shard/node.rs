@@ -302,3 +302,29 @@ fn the_replies_of_a_connection_keep_the_order_of_its_commands() {
     let ids: Vec<u64> = frames.iter().filter_map(|frame| frame["id"].as_u64()).collect();
     assert_eq!(ids, [4, 5, 6]);
 }
+
+#[test]
+fn a_member_that_asks_for_its_room_once_more_waits_for_its_home() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    let conn = connecting(&mut cluster, &room);
+    cluster.settle();
+    cluster.shards[1].read(conn);
+    cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
+    assert!(cluster.shards[1].read(conn).is_empty());
+    cluster.settle();
+    assert!(cluster.shards[1].read_json(conn)[0]["subscribe"].is_object());
+}
+
+#[test]
+fn a_user_whose_connect_is_under_way_is_not_taken_for_anonymous() {
+    let mut cluster = Cluster::new();
+    let room = cluster.room(0);
+    cluster.shards[1].json();
+    connecting(&mut cluster, &room);
+    let info = cluster.shards[1].api("info", "{}");
+    assert_eq!(
+        (&info["result"]["nodes"][0]["num_clients"], &info["result"]["nodes"][0]["num_users"]),
+        (&json!(1), &json!(2))
+    );
+}

@@ -10,6 +10,7 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::world::names::prefix;
 use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, Right, SUBSCRIBE};
 use crate::world::setup::Setup;
+use parlor_core::api::Command;
 use parlor_core::{CapabilityClaim, Claims, Input, Now};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +29,8 @@ struct SeenClient {
     left: BTreeSet<String>,
     /// Commands that wait for their answers.
     waiting: usize,
+    /// The rooms that a backend has taken it out of, or may have: a `subscribe` that is under way is refused then.
+    taken_out: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
     /// Its user, once it is known.
@@ -143,7 +146,19 @@ impl Access {
         }
     }
 
+    /// Whether this is a `subscribe` to a room that a backend may have taken the client out of meanwhile. On one shard it is
+    /// answered before a backend is heard.
+    fn may_be_taken_out(&self, client: usize, command: &SentCommand) -> bool {
+        let taken_out = self.clients.get(&client).map(|seen| &seen.taken_out);
+        self.setup.shards > 1
+            && command.method == "subscribe"
+            && taken_out.is_some_and(|rooms| rooms.contains(command.text("channel")))
+    }
+
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
+        if let Input::Call { command, .. } = turn.input {
+            self.take_out(command);
+        }
         if let (Input::Authenticated { verdict, .. }, Some(client)) = (turn.input, turn.client) {
             let claims = verdict.as_ref().ok().map(|verified| verified.claims().clone());
             let seen = self.clients.entry(client).or_default();
@@ -151,6 +166,23 @@ impl Access {
                 seen.caps.push_back(claims.caps.clone());
             }
             seen.shown.push(ShownToken { claims, unix_ms: now.unix_ms });
+        }
+    }
+}
+
+impl Access {
+    /// Notes the rooms that a call takes clients out of.
+    fn take_out(&mut self, command: &Command) {
+        match command {
+            Command::Unsubscribe { channel, .. } => {
+                for seen in self.clients.values_mut() {
+                    seen.taken_out.insert(channel.to_string());
+                }
+            }
+            Command::Batch(parts) => {
+                parts.iter().filter_map(|(_, part)| part.as_ref().ok()).for_each(|part| self.take_out(part));
+            }
+            _ => {}
         }
     }
 }
@@ -200,6 +232,7 @@ impl Checker for Access {
                 match answer {
                     Ok(_) if !is_possible => return denied(client, command, "refused", "it was done"),
                     // Of several tokens it may have been any that was refused.
+                    Err(DENIED) if self.may_be_taken_out(client, command) => {}
                     Err(DENIED) if is_certain && !command.params["token"].is_string() => {
                         return denied(client, command, "allowed", "it was refused");
                     }

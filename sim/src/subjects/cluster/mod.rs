@@ -1,6 +1,6 @@
 //! A node of several shards as the subject, with the links between them.
 //!
-//! A shard is a machine as any other. What one sends to another goes over a [link](links): within the turn where links are
+//! A shard is a machine as any other. What one sends to another goes over a link (`links`): within the turn where links are
 //! prompt, else when the world has it delivered. A cluster of one shard is that shard.
 //!
 //! The ids of connections are those of the whole node (`ids`). New connections and calls go to the shards in turn.

@@ -79,8 +79,9 @@ def read_list():
 
 
 def check(defects):
-    """Makes sure that each defect can be put in, and changes something."""
+    """Makes sure that each defect can be put in and changes something, and that the test which finds it is there."""
     wrong = []
+    tests = names_of_tests()
     for defect in defects:
         try:
             defect.put_into(REPOSITORY)
@@ -88,8 +89,18 @@ def check(defects):
             wrong.append(str(error))
         if defect.find == defect.replace:
             wrong.append(f"{defect.name}: it changes nothing")
+        named = shlex.split(defect.found_by)
+        if named[1] == "test" and not any(named[-1].removesuffix("::") in test for test in tests):
+            wrong.append(f"{defect.name}: there is no test or module of tests {named[-1]}")
     if wrong:
         raise Failed("\n".join(wrong))
+
+
+def names_of_tests():
+    """The names of all functions and files of Rust, among which are those of the tests and their modules."""
+    sources = [path for folder in ("core", "shell", "sim") for path in (REPOSITORY / folder).rglob("*.rs")]
+    text = "\n".join(path.read_text() for path in sources)
+    return set(re.findall(r"fn (\w+)", text)) | {path.stem for path in sources}
 
 
 def write(path, content):

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::connection::outbox::Queue;
 use crate::effect::{Effect, Turn};
-use crate::home::{Home, Log};
+use crate::home::{Home, Log, Outgoing};
 use crate::hub::Hub;
 use crate::ids::{ClientInfo, ConnId};
 use crate::input::{Input, Refused, Upgrade};
@@ -27,8 +27,6 @@ pub struct Shard {
     config: Rc<Config>,
     hub: Hub,
     home: Home,
-    id: ShardId,
-    node: Node,
     /// The time of the last [`Input::Tick`], while absences that were due then have not ended.
     absences_due: Option<Instant>,
 }
@@ -101,8 +99,6 @@ impl Shard {
         Self {
             hub: Hub::new(Rc::clone(&config), keys),
             home: Home::new(keys, Keys(word(2), word(3))),
-            id: ShardId::FIRST,
-            node: Node::SINGLE,
             absences_due: None,
             config,
         }
@@ -115,9 +111,9 @@ impl Shard {
     /// As [`Shard::new`].
     #[must_use]
     pub fn of_node(config: Config, seed: [u8; 32], node: Node, id: ShardId) -> Self {
-        let mut shard = Self { id, node, ..Self::new(config, seed) };
+        let mut shard = Self::new(config, seed);
         shard.hub.node = node;
-        shard.home.shard = id;
+        shard.home.outgoing = Outgoing::new(id);
         shard
     }
 
@@ -193,6 +189,10 @@ impl Shard {
         self.hub.has_work() || self.has_departures()
     }
 
+    fn id(&self) -> ShardId {
+        self.home.outgoing.shard
+    }
+
     /// Returns `true` when members of lost hubs, or users whose absence was over, have not left yet.
     fn has_departures(&self) -> bool {
         self.absences_due.is_some() || self.home.has_lost_members()
@@ -246,15 +246,16 @@ impl Shard {
     pub fn audit(&self) {
         self.hub.audit();
         self.home.audit(&self.config);
-        if self.node.shards().len() == 1 {
+        if self.hub.node.shards().len() == 1 {
             Self::audit_node(&[self]);
         }
         let gauges = self.hub.gauges();
         let users = self.home.occupied().filter(|room| room.is_reserved()).count();
         assert_eq!(users, gauges.users, "G8: the hub counts the users who are online");
         assert_eq!(self.home.occupied().count(), gauges.rooms, "G8: the hub counts the rooms that are occupied");
-        assert!(self.home.sent.is_empty(), "a turn ends with everything sent");
-        assert!(self.hub.requests.is_empty() && self.home.events.is_empty(), "a turn ends with nothing undone");
+        let Outgoing { here, elsewhere, .. } = &self.home.outgoing;
+        assert!(elsewhere.is_empty(), "a turn ends with everything sent");
+        assert!(self.hub.requests.is_empty() && here.is_empty(), "a turn ends with nothing undone");
     }
 
     /// Checks every guarantee that can be seen in the state of a node whose links are empty and whose shards have no work.
@@ -267,9 +268,9 @@ impl Shard {
         for shard in shards {
             shard.hub.audit_settled();
             for room in shard.hub.room_views() {
-                let home = shards[shard.node.home_of(&room.name).index()];
+                let home = shards[shard.hub.node.home_of(&room.name).index()];
                 members += room.members.len();
-                let known = home.home.members_of(&room.name, shard.id);
+                let known = home.home.members_of(&room.name, shard.id());
                 assert_eq!(known, room.members.len(), "G2: hub and home agree on {:?}", room.name);
             }
         }
@@ -325,14 +326,14 @@ impl Shard {
     fn run_turn(&mut self, now: Instant) {
         loop {
             self.hub.close_slow_consumers();
-            if let Some(event) = self.home.events.pop_front() {
+            if let Some(event) = self.home.outgoing.here.pop_front() {
                 self.hub.on_home_event(event);
-            } else if let Some((hub, event)) = self.home.sent.pop_front() {
+            } else if let Some((hub, event)) = self.home.outgoing.elsewhere.pop_front() {
                 self.send(hub, LinkContent::Event(event));
             } else if let Some(request) = self.hub.requests.pop_front() {
-                let home = self.node.home_of(request.room());
-                if home == self.id {
-                    self.home.handle(now, self.id, request, &self.config);
+                let home = self.hub.node.home_of(request.room());
+                if home == self.id() {
+                    self.home.handle(now, home, request, &self.config);
                 } else {
                     self.send(home, LinkContent::Request(request));
                 }
@@ -426,7 +427,7 @@ mod tests {
         let joins = HomeRequest::Join { conn, join, room: room.clone(), member: member.into(), replay: Replay::None };
         home.handle(Instant(1), ShardId::FIRST, joins, &config);
         home.handle(Instant(1), ShardId::FIRST, HomeRequest::Leave { room, client, join, reason }, &config);
-        home.events.clear();
+        home.outgoing.here.clear();
         home
     }
 
@@ -447,10 +448,10 @@ mod tests {
                     shard.home = with_absence(&shard.home, "#ada");
                 }),
                 ("a turn ends with everything sent", |shard| {
-                    shard.home.sent.push_back((ShardId::at(1), HomeEvent::Occupied(RoomName::from("a"))));
+                    shard.home.outgoing.elsewhere.push_back((ShardId::at(1), HomeEvent::Occupied(RoomName::from("a"))));
                 }),
                 ("a turn ends with nothing undone", |shard| {
-                    shard.home.events.push_back(HomeEvent::Occupied(RoomName::from("a")))
+                    shard.home.outgoing.here.push_back(HomeEvent::Occupied(RoomName::from("a")))
                 }),
             ],
         );

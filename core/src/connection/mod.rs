@@ -189,24 +189,24 @@ impl Open {
     /// frame is finished.
     pub fn follow(self, limits: &Limits, refused: &mut RefusedFrames) -> (Closing, SealOutcome) {
         let cause = CloseCause::PeerEof;
-        let waited = self.outbox.queue().bytes();
-        let (was_ready, was_anonymous) = (self.is_ready(), self.is_ready_anonymous());
-        let (was_paused, inbound) = (self.is_paused(limits), self.inbound.bytes());
+        let before = self.before_close(limits);
         let (sealed, dropped) = self.outbox.cut(refused);
         let closing = Closing { sealed, cause, reason: cause.reason(), peer: PeerSide::Ended };
-        (
-            closing,
-            SealOutcome {
-                dropped,
-                close: false,
-                was_empty: false,
-                waited,
-                was_ready,
-                was_anonymous,
-                was_paused,
-                inbound,
-            },
-        )
+        (closing, SealOutcome { dropped, ..before })
+    }
+
+    /// Returns the outcome of closing as far as it depends on the state before.
+    fn before_close(&self, limits: &Limits) -> SealOutcome {
+        SealOutcome {
+            dropped: 0,
+            close: false,
+            was_empty: false,
+            waited: self.outbox.queue().bytes(),
+            was_ready: self.is_ready(),
+            was_anonymous: self.is_ready_anonymous(),
+            was_paused: self.is_paused(limits),
+            inbound: self.inbound.bytes(),
+        }
     }
 
     fn seal(
@@ -216,11 +216,9 @@ impl Open {
         limits: &Limits,
         refused: &mut RefusedFrames,
     ) -> (Sealed, SealOutcome) {
-        let waited = self.outbox.queue().bytes();
-        let (was_ready, was_anonymous) = (self.is_ready(), self.is_ready_anonymous());
-        let (was_paused, inbound) = (self.is_paused(limits), self.inbound.bytes());
+        let before = self.before_close(limits);
         let (sealed, dropped, was_empty) = self.outbox.seal(cause.before_close(), close, refused);
-        (sealed, SealOutcome { dropped, close: true, was_empty, waited, was_ready, was_anonymous, was_paused, inbound })
+        (sealed, SealOutcome { dropped, close: true, was_empty, ..before })
     }
 
     /// Returns the user and the info of the connection in a room: those of the room's token, otherwise its own. O(n) in
@@ -236,8 +234,8 @@ impl Open {
     }
 
     /// Returns `true` while a token is being checked, or a home has not answered a join or another command: later messages
-    /// wait for it, so that answers keep their order. They wait as well while rooms are looked at that a token may forbid: no command is allowed
-    /// for being in such a room, and no later token makes more of this work.
+    /// wait for it, so that answers keep their order. They wait as well while rooms are looked at that a token may forbid:
+    /// no command is allowed for being in such a room, and no later token makes more of this work.
     pub fn awaits_answer(&self) -> bool {
         self.pending_auth.is_some() || self.asked > 0 || !self.joins.is_empty() || self.is_unchecked
     }

@@ -28,10 +28,15 @@ pub(crate) struct PendingConnect {
     pub subs: Vec<(RoomName, Subscribed)>,
     /// The frames that follow the reply: a client can make nothing of them before it names their rooms.
     pub held: Vec<Frame>,
-    pub held_bytes: usize,
+    held_bytes: usize,
 }
 
 impl PendingConnect {
+    /// Creates one for a command with this id.
+    pub fn new(id: CommandId) -> Self {
+        Self { id, ..Self::default() }
+    }
+
     /// Adds a room to the reply. Its replay is left out, and the client told that the room was not recovered, when the
     /// replays of all rooms would exceed `reply_messages` or `reply_bytes`. O(n) in the publications of the reply.
     pub fn add(&mut self, room: RoomName, mut subscribed: Subscribed, limits: &Limits) {

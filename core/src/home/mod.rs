@@ -9,8 +9,10 @@ mod idempotency;
 mod idle;
 mod log;
 mod members;
+mod outgoing;
 
 pub(crate) use log::Log;
+pub(crate) use outgoing::Outgoing;
 
 use crate::api::HistoryQuery;
 use crate::config::Config;
@@ -65,14 +67,9 @@ pub(crate) struct Home {
     /// The number of publications.
     published: u64,
     keys: Keys,
-    /// The shard of the home, whose hub is told which rooms are occupied.
-    pub shard: ShardId,
     /// Members of hubs that were lost, which have not left yet.
     lost: VecDeque<LostMember>,
-    /// The events that the hub of this shard has not taken yet.
-    pub events: VecDeque<HomeEvent>,
-    /// The events for hubs of other shards that have not left yet.
-    pub sent: VecDeque<(ShardId, HomeEvent)>,
+    pub outgoing: Outgoing,
 }
 
 /// A member whose hub was lost.
@@ -102,19 +99,17 @@ impl Home {
             idempotency: Idempotency::new(keys),
             published: 0,
             keys,
-            shard: ShardId::FIRST,
             lost: VecDeque::new(),
-            events: VecDeque::new(),
-            sent: VecDeque::new(),
+            outgoing: Outgoing::new(ShardId::FIRST),
         }
     }
 
-    /// Handles one request of a hub and appends its answers to [`Home::events`].
+    /// Handles one request of a hub and appends its answers to [`Home::outgoing`].
     pub fn handle(&mut self, now: Instant, hub: ShardId, request: HomeRequest, config: &Config) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
                 if let Err(error) = self.join((hub, conn), (member, join), room, &replay, config) {
-                    self.tell(hub, HomeEvent::JoinRefused { conn, join, error });
+                    self.outgoing.tell(hub, HomeEvent::JoinRefused { conn, join, error });
                 }
             }
             HomeRequest::Leave { room, client, join, reason } => {
@@ -125,15 +120,15 @@ impl Home {
             HomeRequest::Rename { room, join, member } => self.rename(&room, (hub, join), member),
             HomeRequest::Publish { ticket, room, draft, idempotency_key } => {
                 let position = self.publish_once(now, &room, draft, idempotency_key, config);
-                self.tell(hub, HomeEvent::Published { ticket, position });
+                self.outgoing.tell(hub, HomeEvent::Published { ticket, position });
             }
             HomeRequest::History { ticket, room, query } => {
                 let result = self.history(&room, &query, config);
-                self.tell(hub, HomeEvent::History { ticket, result });
+                self.outgoing.tell(hub, HomeEvent::History { ticket, result });
             }
             HomeRequest::Presence { ticket, room, query } => {
                 let event = self.presence(ticket, &room, query);
-                self.tell(hub, event);
+                self.outgoing.tell(hub, event);
             }
             HomeRequest::RemoveHistory { ticket, room } => {
                 if let Some(at) = self.find(&room) {
@@ -141,7 +136,7 @@ impl Home {
                     self.update_fullness(at);
                     self.evict_or_arm(now, at, config);
                 }
-                self.tell(hub, HomeEvent::HistoryRemoved { ticket });
+                self.outgoing.tell(hub, HomeEvent::HistoryRemoved { ticket });
             }
         }
     }
@@ -321,14 +316,14 @@ impl Home {
             self.with_members += 1;
             self.arm(at, config);
             if former.is_none() && !self.absences.has_room(&room) {
-                self.events.push_back(HomeEvent::Occupied(room.clone()));
+                self.outgoing.here.push_back(HomeEvent::Occupied(room.clone()));
             }
         }
         if let Some(former) = former {
             self.departed(&room, former);
         }
         let (client, name) = (info.client, room.clone());
-        self.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });
+        self.outgoing.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });
         if !is_there {
             self.tell_members(at, |room| HomeEvent::MemberJoined { room, member: Arc::clone(&info) });
         }
@@ -387,7 +382,7 @@ impl Home {
         match self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty()) {
             Some(at) => self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&member) }),
             None if !self.absences.has_room(room) => {
-                self.events.push_back(HomeEvent::Vacated(room.clone()));
+                self.outgoing.here.push_back(HomeEvent::Vacated(room.clone()));
             }
             None => {}
         }
@@ -512,21 +507,7 @@ impl Home {
     fn tell_members(&mut self, at: u32, event: impl Fn(RoomName) -> HomeEvent) {
         let log = &self.logs[at as usize];
         for hub in log.members.hubs() {
-            let event = event(log.name.clone());
-            if hub == self.shard {
-                self.events.push_back(event);
-            } else {
-                self.sent.push_back((hub, event));
-            }
-        }
-    }
-
-    /// Tells a hub of an event.
-    fn tell(&mut self, hub: ShardId, event: HomeEvent) {
-        if hub == self.shard {
-            self.events.push_back(event);
-        } else {
-            self.sent.push_back((hub, event));
+            self.outgoing.tell(hub, event(log.name.clone()));
         }
     }
 

@@ -82,12 +82,12 @@ impl Hub {
     /// Completes a ticket. Returns the receiver of the answer, whose next command may be carried out behind it.
     fn complete(&mut self, ticket: Ticket) -> Asker {
         let asker = self.tickets.complete(ticket);
-        self.is_answered(&asker);
+        self.note_answer(&asker);
         asker
     }
 
-    /// An answer for this receiver has come.
-    fn is_answered(&mut self, asker: &Asker) {
+    /// Notes that an answer for this receiver has come.
+    fn note_answer(&mut self, asker: &Asker) {
         let Asker::Command { conn, .. } = asker else { return };
         if self.find(*conn).is_none() {
             return;
@@ -102,7 +102,7 @@ impl Hub {
     /// The home will not answer: it is not known whether it did what it was asked to.
     pub(super) fn fail_asker(&mut self, asker: Asker) {
         let error = Error::from(ErrorCode::Internal);
-        self.is_answered(&asker);
+        self.note_answer(&asker);
         match asker {
             Asker::Call(caller) => self.resolve(caller, Err(error)),
             Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| hub.fail(slot, &id, &error)),

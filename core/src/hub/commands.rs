@@ -201,7 +201,7 @@ impl Hub {
             _ => None,
         };
         let token = Some(token).filter(|token| !token.is_empty()).or_else(|| offered.map(String::from));
-        let mut connect = PendingConnect { id: id.clone(), ..PendingConnect::default() };
+        let mut connect = PendingConnect::new(id.clone());
         if !replays.is_empty() {
             // What no room can be called is none that it is put into.
             let named = replays.into_iter().filter_map(|(room, replay)| Some((self.room(&room).ok()?, replay)));

@@ -178,13 +178,10 @@ impl Hub {
             TokenVerdict::OutsideValidity(outside) => self.fail(slot, id, &outside.error()),
             TokenVerdict::Bad(error) => {
                 let mistake = Mistake::InvalidToken(error);
-                let Some(frame) = self.encode(slot, &ServerMessage::Mistake { id, mistake }) else {
-                    return self.refuse_token(slot, error);
-                };
-                error.limit().into_iter().for_each(|limit| self.count_limit(limit));
-                if self.conns[slot].open().is_some() {
-                    self.totals.errors += 1;
-                    self.enqueue(slot, frame);
+                if self.tell_error(slot, &ServerMessage::Mistake { id, mistake }) {
+                    error.limit().into_iter().for_each(|limit| self.count_limit(limit));
+                } else {
+                    self.refuse_token(slot, error);
                 }
             }
         }

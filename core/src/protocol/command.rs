@@ -1,4 +1,4 @@
-//! What any client may ask, whatever its protocol.
+//! The commands of clients, whatever their protocol.
 
 use crate::close::CloseCause;
 use crate::connection::pending::JoinLeave;

@@ -1,4 +1,4 @@
-//! What any client may be told, whatever its protocol.
+//! The messages of the server to clients, whatever their protocol.
 
 use crate::close::CloseCause;
 use crate::connection::pending::Subscribed;
@@ -42,7 +42,7 @@ pub(crate) enum ServerMessage<'a> {
     Pong { id: &'a CommandId },
     /// The answer to a command that failed.
     Error { id: &'a CommandId, error: &'a Error },
-    /// What the client has done wrong.
+    /// A mistake of the client.
     Mistake { id: &'a CommandId, mistake: Mistake<'a> },
     /// A publication in a room.
     Publication { room: &'a RoomName, publication: &'a Publication },

@@ -12,7 +12,7 @@ const SHARDS: usize = 2;
 struct Cluster {
     node: Node,
     shards: Vec<World>,
-    /// What is on its way, by sender and receiver.
+    /// The messages on their way, by sender and receiver.
     links: [[VecDeque<LinkMessage>; SHARDS]; SHARDS],
     starts: u8,
 }

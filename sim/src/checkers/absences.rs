@@ -4,6 +4,7 @@
 //! It judges only where all is known from outside: the user of a connection that read that it is in the room, and that
 //! nothing but the end can have taken it out.
 
+use crate::checkers::calls::commands;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
@@ -133,11 +134,7 @@ impl EarlyLeaves {
 
 /// Whether a call may take connections out of rooms that they are not told of at once.
 fn takes_out(command: &Command) -> bool {
-    match command {
-        Command::Unsubscribe { .. } => true,
-        Command::Batch(parts) => parts.iter().any(|(_, part)| part.as_ref().is_ok_and(takes_out)),
-        _ => false,
-    }
+    commands(command).any(|part| matches!(part, Command::Unsubscribe { .. }))
 }
 
 fn early(gone: &Gone, saw: impl std::fmt::Display) -> Failure {

@@ -2,6 +2,7 @@
 //! it, is allowed, and what is refused for a lack of permission is not. A client reads its answers in the order in which
 //! the server gave them, so that at each it knows which rooms it was in.
 
+use super::calls::commands;
 use super::shown::ShownToken;
 use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
@@ -168,21 +169,14 @@ impl Access {
             seen.shown.push(ShownToken { claims, unix_ms: now.unix_ms });
         }
     }
-}
 
-impl Access {
     /// Notes the rooms that a call takes clients out of.
     fn take_out(&mut self, command: &Command) {
-        match command {
-            Command::Unsubscribe { channel, .. } => {
-                for seen in self.clients.values_mut() {
-                    seen.taken_out.insert(channel.to_string());
-                }
+        for part in commands(command) {
+            let Command::Unsubscribe { channel, .. } = part else { continue };
+            for seen in self.clients.values_mut() {
+                seen.taken_out.insert(channel.to_string());
             }
-            Command::Batch(parts) => {
-                parts.iter().filter_map(|(_, part)| part.as_ref().ok()).for_each(|part| self.take_out(part));
-            }
-            _ => {}
         }
     }
 }

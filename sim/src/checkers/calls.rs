@@ -38,7 +38,7 @@ pub(super) fn puts_in(command: &Command) -> bool {
     )
 }
 
-/// What a call asks for, part by part.
+/// Lists the parts of a call.
 pub(super) fn commands(command: &Command) -> impl Iterator<Item = &Command> {
     let (alone, parts) = match command {
         Command::Batch(parts) => (None, parts.as_slice()),

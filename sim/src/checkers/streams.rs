@@ -23,7 +23,7 @@ pub(super) struct Streams {
     receivers: BTreeMap<usize, Receiver>,
     /// There are several shards: one of them may be lost with what it has done and not told.
     has_shards: bool,
-    /// What one shard has accepted comes to the clients of another later.
+    /// `true` where messages that one shard has accepted reach the clients of another later.
     is_late: bool,
 }
 

@@ -189,7 +189,10 @@ impl<S: Subject> World<S> {
         let Some(log) = self.seen.logs.iter().find(|log| *log.name == *want.room) else {
             return json!({ "result": { "publications": [], "offset": 0, "epoch": "" } });
         };
-        let publication = |(offset, data): &(u64, String)| json!({ "offset": offset, "data": serde_json::from_str::<Value>(data).unwrap_or_default() });
+        let publication = |(offset, data): &(u64, String)| {
+            let data: Value = serde_json::from_str(data).unwrap_or_default();
+            json!({ "offset": offset, "data": data })
+        };
         let all: Vec<Value> = log.entries.iter().filter(|(offset, _)| *offset > want.offset).map(publication).collect();
         json!({ "result": { "publications": all, "offset": log.top, "epoch": log.epoch } })
     }

@@ -23,31 +23,22 @@ use serde_json::value::RawValue;
 pub(crate) fn decode<'a>(text: &'a str, limits: &Limits) -> Result<Option<Incoming<'a>>, CloseCause> {
     let Some(next) = next_object(text) else { return Ok(None) };
     let (object, used) = next.map_err(|_| CloseCause::BadRequest)?;
-    // What is to be answered needs an id.
-    let no_id = || Err(Rejected::Close(CloseCause::BadRequest));
-    Ok(Some(match object {
-        CommandObject::Known { id: id @ 1.., name, params } => Incoming {
-            id: CommandId::Number(id),
-            is_connect: name == CommandName::Connect,
-            command: known_command(name, params, limits),
-            used,
-        },
-        CommandObject::Known { name: CommandName::Send, .. } => {
-            Incoming { id: CommandId::NONE, is_connect: false, command: Ok(ClientCommand::Send), used }
+    let (id, is_connect) = match object {
+        CommandObject::Known { id, name, .. } => (id, name == CommandName::Connect),
+        CommandObject::Unknown { id } => (id, false),
+        CommandObject::Pong => (0, false),
+    };
+    let command = match object {
+        CommandObject::Pong => Ok(ClientCommand::Pong),
+        CommandObject::Known { id: 0, name: CommandName::Send, .. } => Ok(ClientCommand::Send),
+        // What is to be answered needs an id.
+        CommandObject::Known { id: 0, .. } | CommandObject::Unknown { id: 0 } => {
+            Err(Rejected::Close(CloseCause::BadRequest))
         }
-        CommandObject::Known { name, .. } => {
-            let is_connect = name == CommandName::Connect;
-            Incoming { id: CommandId::NONE, is_connect, command: no_id(), used }
-        }
-        CommandObject::Pong => {
-            Incoming { id: CommandId::NONE, is_connect: false, command: Ok(ClientCommand::Pong), used }
-        }
-        CommandObject::Unknown { id: 0 } => Incoming { id: CommandId::NONE, is_connect: false, command: no_id(), used },
-        CommandObject::Unknown { id } => {
-            let command = Err(Rejected::Error(ErrorCode::MethodNotFound.into()));
-            Incoming { id: CommandId::Number(id), is_connect: false, command, used }
-        }
-    }))
+        CommandObject::Known { name, params, .. } => known_command(name, params, limits),
+        CommandObject::Unknown { .. } => Err(Rejected::Error(ErrorCode::MethodNotFound.into())),
+    };
+    Ok(Some(Incoming { id: CommandId::Number(id), is_connect, command, used }))
 }
 
 fn known_command<'a>(name: CommandName, params: &'a RawValue, limits: &Limits) -> Result<ClientCommand<'a>, Rejected> {

@@ -17,7 +17,7 @@ pub(super) fn global(conn: ConnId, shard: usize, shards: usize, starts: u32) -> 
     ConnId::from_parts(conn.slot() * shards + shard, conn.generation() + starts * START)
 }
 
-/// What an id on such a node means, and at which start of the shard.
+/// Returns the connection of a shard that an id on such a node names, and the start of the shard.
 pub(super) fn place(conn: ConnId, shards: usize) -> (ShardedConn, u32) {
     let (slot, shard) = (conn.slot() / shards, conn.slot() % shards);
     let (generation, starts) = (conn.generation() % START, conn.generation() / START);

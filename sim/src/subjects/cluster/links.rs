@@ -13,7 +13,7 @@ pub(super) enum Parcel {
     Loss,
 }
 
-/// What goes from one shard to another.
+/// The messages from one shard to another.
 #[derive(Clone, Debug, Default)]
 struct OneWayLink {
     /// Each with the number of ticks before it.

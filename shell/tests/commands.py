@@ -129,6 +129,8 @@ HOW = {
     "parlor-sim --seed 7 --steps 300": Run(),
     "parlor-sim --seeds 1000": Run("parlor-sim --seeds 20"),
     "parlor-sim --seeds 1000 --driver": Run("parlor-sim --seeds 20 --driver"),
+    "parlor-sim --seeds 1000 --shards 4": Run("parlor-sim --seeds 20 --shards 4"),
+    "parlor-sim --seeds 1000 --unforeseen": Run("parlor-sim --seeds 20 --unforeseen"),
     "parlor-sim --driver --seeds 1000": Run("parlor-sim --driver --seeds 20"),
     "parlor-sim --driver --seeds 2000 --seed 1": Run("parlor-sim --driver --seeds 20 --seed 1"),
     "parlor-sim --seeds 10000": Run("parlor-sim --seeds 20"),

@@ -166,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_with_a_fraction_of_zero_is_the_integer_that_is_written() {
+        for text in ["-4104128521873578.0", "1.0", "9007199254740991.0", "-0.0"] {
+            let read =
+                integer::<_, i64>(&mut serde_json::Deserializer::from_str(text)).map_err(|error| error.to_string());
+            let whole = text.strip_suffix(".0").and_then(|digits| digits.parse().ok()).expect("a whole number");
+            assert_eq!(read, Ok::<i64, _>(whole), "{text}");
+        }
+        assert!(integer::<_, i64>(&mut serde_json::Deserializer::from_str("1.5")).is_err());
+    }
+
+    #[test]
     fn the_text_of_a_parse_error_is_bounded_for_any_input() {
         let text = alloc::format!(r#"{{"type":{{"{}":1}}}}"#, "é".repeat(50_000));
         #[derive(Debug, Deserialize)]

@@ -112,7 +112,7 @@ impl Shard {
     #[must_use]
     pub fn of_node(config: Config, seed: [u8; 32], node: Node, id: ShardId) -> Self {
         let mut shard = Self::new(config, seed);
-        shard.hub.node = node;
+        (shard.hub.node, shard.hub.shard) = (node, id);
         shard.home.outgoing = Outgoing::new(id);
         shard
     }
@@ -267,6 +267,7 @@ impl Shard {
         let mut members = 0;
         for shard in shards {
             shard.hub.audit_settled();
+            shard.home.audit_settled();
             for room in shard.hub.room_views() {
                 let home = shards[shard.hub.node.home_of(&room.name).index()];
                 members += room.members.len();
@@ -331,7 +332,7 @@ impl Shard {
             } else if let Some((hub, event)) = self.home.outgoing.elsewhere.pop_front() {
                 self.send(hub, LinkContent::Event(event));
             } else if let Some(request) = self.hub.requests.pop_front() {
-                let home = self.hub.node.home_of(request.room());
+                let home = request.home(self.hub.node);
                 if home == self.id() {
                     self.home.handle(now, home, request, &self.config);
                 } else {

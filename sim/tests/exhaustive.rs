@@ -89,9 +89,9 @@ fn every_end_of_a_json_client() {
 fn users_in_plain() {
     is_pinned(
         &Scope::users(ScopeProtocol::Plain, 2, 2),
-        "43237 states, 347369 transitions, depth 21: accept=732 upgrade=366 connect=3283 \
-         decide=65836 close=29717 lose=56970 write=102369 api-publish-user=14367 \
-         api-disconnect-user=37143 advance=36586",
+        "44658 states, 358678 transitions, depth 21: accept=742 upgrade=371 connect=3353 \
+         decide=66836 close=31615 lose=59361 write=105560 api-publish-user=14590 api-disconnect-user=38460 \
+         advance=37790",
     );
 }
 

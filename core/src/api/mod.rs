@@ -337,8 +337,10 @@ pub struct Info {
     pub version: String,
     /// The number of authenticated connections.
     pub clients: usize,
-    /// The number of their users; all anonymous connections count as one.
+    /// The number of their users.
     pub users: usize,
+    /// The number of connections without a user, which all count as one more user in the answer.
+    pub anonymous: usize,
     /// The number of rooms with members.
     pub channels: usize,
     /// The number of memberships in all rooms.

@@ -22,7 +22,7 @@ use crate::connection::deadlines::Deadlines;
 use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
-use crate::connection::pending::{Grant, PendingAuth, PendingConnect, PendingJoin};
+use crate::connection::pending::{Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
 use crate::connection::refused::RefusedFrames;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::Limits;
@@ -238,6 +238,11 @@ impl Open {
     /// no command is allowed for being in such a room, and no later token makes more of this work.
     pub fn awaits_answer(&self) -> bool {
         self.pending_auth.is_some() || self.asked > 0 || !self.joins.is_empty() || self.is_unchecked
+    }
+
+    /// Returns `true` while the connection is to become a user's. O(n) in the joins.
+    pub fn awaits_user(&self) -> bool {
+        self.joins.iter().any(|pending| matches!(pending.reason, JoinReason::User(_)))
     }
 
     /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.

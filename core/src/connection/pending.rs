@@ -11,6 +11,7 @@ use crate::protocol::CommandId;
 use crate::protocol::shapes::replayed_bytes;
 use crate::publication::{LogPosition, Replay, Replayed};
 use crate::time::Deadline;
+use crate::token::validate::Identity;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -47,6 +48,12 @@ impl PendingConnect {
             subscribed = subscribed.without_replay();
         }
         self.subs.push((room, subscribed));
+    }
+
+    /// Returns the replay that the client asks for in a room. O(n) in the rooms that it names.
+    pub fn replay_of(&self, room: &RoomName) -> Replay {
+        let wanted = self.replays.iter().find(|(name, _)| name == room);
+        wanted.map_or(Replay::None, |(_, replay)| replay.clone())
     }
 
     /// Keeps a frame until the reply was sent.
@@ -123,8 +130,10 @@ pub(crate) struct PendingJoin {
 }
 
 /// The reason for which a connection joins a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum JoinReason {
+    /// The connection becomes a user's with this membership, which is that of the user's personal room.
+    User(Box<PendingUser>),
     /// A `subscribe` command with this id.
     ClientRequest { id: CommandId },
     /// The room is listed in the reply to `connect`, for these reasons.
@@ -139,10 +148,30 @@ impl JoinReason {
     /// Returns the reasons of the membership that follows.
     pub fn reasons(&self) -> Reasons {
         match self {
+            Self::User(_) => Reasons::PERSONAL,
             Self::ClientRequest { .. } => Reasons::CLIENT,
             Self::OnConnect(reasons) | Self::ServerSide(reasons) | Self::Gap(reasons) => *reasons,
         }
     }
+}
+
+/// A connection that becomes a user's once the home of the user's personal room has made it a member.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingUser {
+    /// The content of the token.
+    pub identity: Identity,
+    /// The user and the info that others may see.
+    pub info: Arc<ClientInfo>,
+    pub next: NextOfUser,
+}
+
+/// The operation that goes on once a connection is a user's.
+#[derive(Clone, Debug)]
+pub(crate) enum NextOfUser {
+    /// Its session begins.
+    Session(Box<PendingConnect>),
+    /// The token counts that a command with this id has brought.
+    Renewal { id: CommandId },
 }
 
 /// The rights of a connection in one room, as the room's token grants them.

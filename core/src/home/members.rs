@@ -18,6 +18,8 @@ pub(crate) struct Members {
     hubs: Hubs,
     /// The lower bound in bytes that [`Members::least_bytes`] returns.
     bytes: usize,
+    /// The number of members that there have been, modulo 2^32.
+    arrivals: u32,
 }
 
 /// A member of a room.
@@ -31,18 +33,35 @@ pub(crate) struct Member {
     pub join: JoinId,
     /// `true` when its join has ended an absence of its user.
     pub was_absent: bool,
+    /// Its number among all members that there have been, which [`Members::insert`] gives it.
+    arrival: u32,
+}
+
+impl Member {
+    /// Creates a member that is in no list yet.
+    pub fn new(info: Arc<ClientInfo>, hub: ShardId, join: JoinId, was_absent: bool) -> Self {
+        Self { info, hub, join, was_absent, arrival: 0 }
+    }
 }
 
 impl Members {
     /// Creates an empty list whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
-        Self { by_client: Map::with_hasher(keys), users: Map::with_hasher(keys), hubs: Hubs::default(), bytes: 0 }
+        Self {
+            by_client: Map::with_hasher(keys),
+            users: Map::with_hasher(keys),
+            hubs: Hubs::default(),
+            bytes: 0,
+            arrivals: 0,
+        }
     }
 
     /// Adds a member. Returns the member with the same client that it replaces.
     pub fn insert(&mut self, member: Member) -> Option<Member> {
         self.count(&member.info);
         self.hubs.count(member.hub);
+        self.arrivals = self.arrivals.wrapping_add(1);
+        let member = Member { arrival: self.arrivals, ..member };
         let before = self.by_client.insert(member.info.client, member);
         before.inspect(|before| {
             self.uncount(&before.info);
@@ -68,6 +87,18 @@ impl Members {
         self.count(info);
         self.uncount(&before);
         Some(before)
+    }
+
+    /// Returns `true` when this client is a member.
+    pub fn has(&self, client: ClientId) -> bool {
+        self.by_client.contains_key(&client)
+    }
+
+    /// Returns the member that has been in the list for the longest, with its hub and its join. O(n) in the members.
+    pub fn oldest(&self) -> Option<(ClientId, ShardId, JoinId)> {
+        // Since the oldest came, fewer than 2^32 others did.
+        let age = |(_, member): &(&ClientId, &Member)| self.arrivals.wrapping_sub(member.arrival);
+        self.by_client.iter().max_by_key(age).map(|(client, member)| (*client, member.hub, member.join))
     }
 
     /// Returns the hubs that have a member, in no particular order.
@@ -161,7 +192,7 @@ mod tests {
     fn member(client: u8, user: &str, join: u64) -> Member {
         let user = if user.is_empty() { UserId::anonymous() } else { UserId::from(user) };
         let info = ClientInfo { user, ..(*client_info(client)).clone() };
-        Member { info: Arc::new(info), hub: HUB, join: JoinId(join), was_absent: false }
+        Member::new(Arc::new(info), HUB, JoinId(join), false)
     }
 
     fn members() -> Members {

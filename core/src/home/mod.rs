@@ -3,6 +3,7 @@
 mod absences;
 mod charges;
 mod epochs;
+mod errands;
 mod fullness;
 mod hubs;
 mod idempotency;
@@ -10,6 +11,7 @@ mod idle;
 mod log;
 mod members;
 mod outgoing;
+mod user_limit;
 
 pub(crate) use log::Log;
 pub(crate) use outgoing::Outgoing;
@@ -19,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ClientId, ClientInfo, ConnId, index};
 use crate::limits::Limit;
-use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket};
+use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket, UserCommand};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
 use crate::node::ShardId;
@@ -34,6 +36,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use charges::Charges;
 use epochs::Epochs;
+use errands::Errands;
 use fullness::Fullness;
 use idempotency::Idempotency;
 use idle::Idle;
@@ -61,12 +64,15 @@ pub(crate) struct Home {
     numbered: usize,
     /// The number of rooms that have a member.
     with_members: usize,
+    /// The number of users that have a connection: personal rooms that have a member.
+    users: usize,
     absences: Absences,
     epochs: Epochs,
     idempotency: Idempotency,
     /// The number of publications.
     published: u64,
     keys: Keys,
+    errands: Errands,
     /// Members of hubs that were lost, which have not left yet.
     lost: VecDeque<LostMember>,
     pub outgoing: Outgoing,
@@ -94,11 +100,13 @@ impl Home {
             touches: 0,
             numbered: 0,
             with_members: 0,
+            users: 0,
             absences: Absences::new(keys),
             epochs: Epochs::new(epoch_keys),
             idempotency: Idempotency::new(keys),
             published: 0,
             keys,
+            errands: Errands::default(),
             lost: VecDeque::new(),
             outgoing: Outgoing::new(ShardId::FIRST),
         }
@@ -108,7 +116,7 @@ impl Home {
     pub fn handle(&mut self, now: Instant, hub: ShardId, request: HomeRequest, config: &Config) {
         match request {
             HomeRequest::Join { conn, join, room, member, replay } => {
-                if let Err(error) = self.join((hub, conn), (member, join), room, &replay, config) {
+                if let Err(error) = self.join(now, (hub, conn), (member, join), room, &replay, config) {
                     self.outgoing.tell(hub, HomeEvent::JoinRefused { conn, join, error });
                 }
             }
@@ -138,6 +146,17 @@ impl Home {
                 }
                 self.outgoing.tell(hub, HomeEvent::HistoryRemoved { ticket });
             }
+            HomeRequest::UserCommand { ticket, room, command } => self.run_errand(hub, ticket, &room, &command),
+            HomeRequest::UserCommandDone { errand, result, .. } => {
+                if let Some((asker, answer)) = self.errands.done(hub, errand, result) {
+                    self.outgoing.tell(asker, answer);
+                }
+            }
+            HomeRequest::Reach { ticket, .. } => self.outgoing.tell(hub, HomeEvent::Reached { ticket }),
+            HomeRequest::Count { ticket, .. } => {
+                let (rooms, users) = (self.with_members, self.users);
+                self.outgoing.tell(hub, HomeEvent::Counted { ticket, rooms, users });
+            }
         }
     }
 
@@ -166,6 +185,9 @@ impl Home {
         let mut lost: Vec<_> = self.logs().flat_map(of_log).collect();
         // The order must not depend on that of slots in memory.
         lost.sort_unstable_by(|(room, client, _), (other, another, _)| (room, client).cmp(&(other, another)));
+        for (asker, answer) in self.errands.lose_hub(hub) {
+            self.outgoing.tell(asker, answer);
+        }
         self.lost.extend(lost.into_iter().map(|(room, client, join)| LostMember { room, hub, client, join }));
     }
 
@@ -176,6 +198,11 @@ impl Home {
             self.begin_absence_or_tell(now, &room, member, LeaveReason::Ended, config);
         }
         true
+    }
+
+    /// Asserts what holds when nothing is on its way to or from a hub.
+    pub fn audit_settled(&self) {
+        assert!(self.errands.is_empty(), "G7: every command for a user is answered");
     }
 
     /// Returns `true` when there are members of lost hubs.
@@ -269,6 +296,8 @@ impl Home {
                 armed += 1;
                 assert!(self.timers.holds(index(at), log.armed), "G7: a deadline is in the queue");
             }
+            let most = Self::most_members(&log.name, config);
+            assert!(log.members.len() <= most, "G6: connections of a user are bounded");
             log.audit(config);
         }
         let count = |which: fn(&Log) -> bool| self.logs.iter().filter(|(_, log)| which(log)).count();
@@ -276,6 +305,8 @@ impl Home {
         assert_eq!(self.timers.len(), armed, "G3: no evicted log has a deadline");
         assert_eq!(self.numbered, count(Log::is_numbered), "G8: logs are counted");
         assert_eq!(self.with_members, count(|log| !log.members.is_empty()), "G8: rooms are counted");
+        let users = count(|log| log.name.is_reserved() && !log.members.is_empty());
+        assert_eq!(self.users, users, "G8: users are counted");
         for (room, former, _) in self.absences.iter() {
             let is_back = self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(&former.user));
             assert!(!is_back, "G2: a user who is in a room is not absent from it");
@@ -286,6 +317,7 @@ impl Home {
 
     fn join(
         &mut self,
+        now: Instant,
         (hub, conn): (ShardId, ConnId),
         (info, join): (Arc<ClientInfo>, JoinId),
         room: RoomName,
@@ -298,6 +330,9 @@ impl Home {
             let words = format!("too many rooms on this node; at most {} may have members", config.limits.logs);
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
+        if room.is_reserved() {
+            self.admit_to_user(found, &room, info.client, config)?;
+        }
         let (at, replay) = match found {
             Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits)?),
             None => {
@@ -309,11 +344,12 @@ impl Home {
         // A newcomer is not told of what was before.
         let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
-        let member = Member { info: Arc::clone(&info), hub, join, was_absent: former.is_some() };
+        let member = Member::new(Arc::clone(&info), hub, join, former.is_some());
         let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
             self.with_members += 1;
+            self.users += usize::from(room.is_reserved());
             self.arm(at, config);
             if former.is_none() && !self.absences.has_room(&room) {
                 self.outgoing.here.push_back(HomeEvent::Occupied(room.clone()));
@@ -326,6 +362,9 @@ impl Home {
         self.outgoing.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });
         if !is_there {
             self.tell_members(at, |room| HomeEvent::MemberJoined { room, member: Arc::clone(&info) });
+        }
+        if room.is_reserved() {
+            self.displace_oldest(now, &room, config);
         }
         Ok(())
     }
@@ -345,6 +384,7 @@ impl Home {
         let member = log.members.remove(hub, client, join)?;
         if log.members.is_empty() {
             self.with_members -= 1;
+            self.users -= usize::from(room.is_reserved());
             self.touch(now, at);
             self.evict_or_arm(now, at, config);
         }
@@ -503,6 +543,16 @@ impl Home {
         position
     }
 
+    /// Hands a command to each hub that has a connection of the user.
+    fn run_errand(&mut self, asker: ShardId, ticket: Ticket, room: &RoomName, command: &Arc<UserCommand>) {
+        let at = self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty());
+        let Some(at) = at else {
+            return self.outgoing.tell(asker, HomeEvent::UserCommandDone { ticket, result: Ok(()) });
+        };
+        let errand = self.errands.begin(asker, ticket, self.logs[at as usize].members.hubs().collect());
+        self.tell_members(at, |room| HomeEvent::UserCommand { room, command: Arc::clone(command), errand });
+    }
+
     /// Tells each hub that has a member of the room of an event, once.
     fn tell_members(&mut self, at: u32, event: impl Fn(RoomName) -> HomeEvent) {
         let log = &self.logs[at as usize];
@@ -591,6 +641,7 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Expiry, Selection};
     use crate::testing::{audit_finds, client_info, draft};
     use crate::timers::Armed;
 
@@ -642,22 +693,51 @@ mod tests {
                 }),
                 ("G8: logs are counted", |(home, _)| home.numbered -= 1),
                 ("G8: rooms are counted", |(home, _)| home.with_members += 1),
+                ("G8: users are counted", |(home, _)| home.users += 1),
+                ("G6: connections of a user are bounded", |(home, config)| {
+                    let log = &mut home.logs[0];
+                    home.by_name.swap_remove(&log.name);
+                    log.name = RoomName::from("#ada");
+                    log.members.insert(Member::new(ada(), ShardId::FIRST, JoinId(2), false));
+                    home.by_name.insert(log.name.clone(), 0);
+                    config.limits.connections_per_user = core::num::NonZero::new(1);
+                }),
                 ("G6: absences are bounded", |(home, config)| {
                     config.limits.absences = 0;
                     home.absences.begin(&RoomName::from("b"), ada(), Instant(9));
                 }),
                 ("G2: a user who is in a room is not absent from it", |(home, _)| {
-                    home.logs[0].members.insert(Member {
-                        info: ada(),
-                        hub: ShardId::FIRST,
-                        join: JoinId(2),
-                        was_absent: false,
-                    });
+                    home.logs[0].members.insert(Member::new(ada(), ShardId::FIRST, JoinId(2), false));
                     home.absences.begin(&RoomName::from("a"), ada(), Instant(9));
                 }),
                 ("G8: history counts its bytes", |(home, _)| home.charges.charge(&draft("1"))),
                 ("G8: a log is in the bucket of its bytes", |(home, _)| home.fullness.set(0, 9)),
             ],
+        );
+    }
+
+    #[test]
+    fn the_audit_of_a_settled_home_reports_a_command_that_nobody_answers() {
+        audit_finds(
+            || {
+                let (mut home, config) = busy();
+                let room = RoomName::from("#ada");
+                let join = HomeRequest::Join {
+                    conn: ConnId::from_parts(1, 0),
+                    join: JoinId(2),
+                    room,
+                    member: ada(),
+                    replay: Replay::None,
+                };
+                home.handle(Instant(1), ShardId::FIRST, join, &config);
+                home
+            },
+            Home::audit_settled,
+            &[("G7: every command for a user is answered", |home| {
+                let command = UserCommand::Refresh { client: Selection::All, expiry: Expiry::Never };
+                let ticket = Ticket { at: 0, serial: 1 };
+                home.run_errand(ShardId::FIRST, ticket, &RoomName::from("#ada"), &Arc::new(command));
+            })],
         );
     }
 }

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::ids::ConnId;
 use crate::limits::Limits;
 use crate::names::RoomName;
+use crate::node::ShardId;
 use crate::publication::Draft;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -49,6 +50,15 @@ impl Agenda {
     /// Adds work that goes behind all other work of this turn.
     pub fn then(&mut self, work: Work) {
         self.current.push_back(work);
+    }
+
+    /// Forgets who of a lost shard waits for the end of some work.
+    pub fn forget(&mut self, lost: ShardId) {
+        for work in self.current.iter_mut().chain(self.put_off.iter_mut().flatten()) {
+            if let Work::Walk(walk) = work {
+                walk.caller = walk.caller.without(lost);
+            }
+        }
     }
 
     /// Whether no work is left for this turn.

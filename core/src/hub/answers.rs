@@ -7,7 +7,7 @@ use crate::api::{Position, PublicationView, Reply};
 use crate::error::{Error, ErrorCode};
 use crate::ids::ClientInfo;
 use crate::limits::Limit;
-use crate::link::Ticket;
+use crate::link::{HomeRequest, Ticket};
 use crate::protocol::ServerMessage;
 use crate::publication::{LogPage, LogPosition, Publication};
 use alloc::format;
@@ -71,11 +71,11 @@ impl Hub {
         }
     }
 
-    /// The home has forgotten what a log retained.
-    pub(super) fn history_removed(&mut self, ticket: Ticket) {
+    /// A call, or a part of one, was carried out.
+    pub(super) fn done(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
         match self.complete(ticket) {
-            Asker::Call(caller) => self.resolve(caller, Ok(Reply::Done)),
-            asker @ Asker::Command { .. } => panic!("G7: no client asks to remove a history: {asker:?}"),
+            Asker::Call(caller) => self.resolve(caller, result),
+            asker @ Asker::Command { .. } => panic!("G7: no client asks for this: {asker:?}"),
         }
     }
 
@@ -112,12 +112,18 @@ impl Hub {
     /// Hands the result of a call, or of a part of one, to its caller.
     pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
         let result = self.within_reply(caller, result);
-        if let Err(error) = &result {
+        if let (Err(error), Caller::Whole(_) | Caller::Part { .. }) = (&result, caller) {
             self.count_error(error);
         }
         match caller {
             Caller::Whole(call) => self.reply(call, result),
             Caller::Part { gather, at } => self.gather(gather, at, result),
+            Caller::Hub { shard, ticket } => self.answer_hub(shard, ticket, result),
+            Caller::Home { shard: home, errand } => {
+                let result = result.map(drop);
+                self.requests.push_back(HomeRequest::UserCommandDone { home, errand, result });
+            }
+            Caller::Nobody => {}
         }
     }
 }

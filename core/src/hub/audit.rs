@@ -1,7 +1,6 @@
 //! The checks of a hub that cost as much as it holds.
 
 use super::agenda::Work;
-use super::gather::Caller;
 use super::{Hub, Owner};
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::Queue;
@@ -37,9 +36,6 @@ impl Hub {
         assert_eq!(anonymous, self.ready_anonymous, "G8: those who are ready without a user are counted");
         let settled = self.totals.frames_written + self.totals.frames_dropped + waiting;
         assert_eq!(self.totals.frames_queued, settled, "G8: a frame waits, is written or is dropped");
-        let most = self.config.limits.connections_per_user;
-        let is_within = |(_, count): (_, usize)| most.is_none_or(|most| count <= most.get());
-        assert!(self.registry.users().all(is_within), "G6: connections of a user are bounded");
         let addresses_waiting = self.addresses.values().filter(|used| used.armed.deadline().is_set()).count();
         let from_addresses: usize = self.addresses.values().map(|used| used.connections).sum();
         let with_address = self.conns.iter().filter(|(_, conn)| conn.address.is_some()).count();
@@ -79,18 +75,17 @@ impl Hub {
         assert!(self.tickets.is_empty(), "G7: every ticket is completed");
     }
 
-    /// Every call that is not answered has its next part among what was put off, or waits for the answer of a home.
+    /// Every call that is not answered has its next part among what was put off, or waits for another shard or for a part that
+    /// is a call of several parts itself.
     fn audit_put_off(&self) {
         let gather = |work: &Work| match work {
             Work::Batch { gather, .. } | Work::Broadcast { gather, .. } => Some(*gather),
-            Work::Walk(walk) => match walk.caller {
-                Caller::Part { gather, .. } => Some(gather),
-                Caller::Whole(_) => None,
-            },
+            Work::Walk(walk) => walk.caller.gather(),
             Work::Text { .. } | Work::Waiting(_) | Work::Enter(_) | Work::Check { .. } => None,
         };
         let asked = self.tickets.gathers();
-        let mut put_off: Vec<u64> = self.agenda.put_off().filter_map(gather).chain(asked).collect();
+        let inner = self.gathers.values().filter_map(|gathering| gathering.caller.gather());
+        let mut put_off: Vec<u64> = self.agenda.put_off().filter_map(gather).chain(asked).chain(inner).collect();
         put_off.sort_unstable();
         // Several parts wait for homes, and the last one that was begun may be put off beside those that follow it.
         put_off.dedup();
@@ -112,7 +107,9 @@ impl Hub {
         match &conn.phase {
             Phase::Open(open) => {
                 let limits = &self.config.limits;
-                assert!(memberships <= limits.rooms_per_connection, "G6: rooms of a connection are bounded");
+                // Whoever becomes a user's and has too many rooms then is closed when the home has answered.
+                let most = limits.rooms_per_connection + usize::from(open.awaits_user());
+                assert!(memberships <= most, "G6: rooms of a connection are bounded");
                 open.inbound.audit();
                 assert_eq!(
                     open.inbound.is_unfinished(),
@@ -166,6 +163,7 @@ mod tests {
     use crate::config::Config;
     use crate::connection::pending::JoinReason;
     use crate::connection::pending::{JoinLeave, Reasons};
+    use crate::hub::gather::Caller;
     use crate::hub::tickets::Asker;
     use crate::ids::ConnId;
     use crate::input::{CallId, Input};

@@ -4,7 +4,7 @@ use super::lifecycle::abnormal;
 use super::{Hub, Owner};
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
-use crate::connection::{Open, Phase, Stage};
+use crate::connection::{Phase, Stage};
 use crate::ids::Slot;
 use crate::limits::Limit;
 use crate::policy::access;
@@ -58,7 +58,9 @@ impl Hub {
 
     fn phase_over(&mut self, slot: Slot) {
         match &self.conns[slot].phase {
-            Phase::Open(Open { stage: Stage::Joining(_), .. }) => self.close(slot, CloseCause::Unanswered),
+            Phase::Open(open) if matches!(open.stage, Stage::Joining(_)) || open.awaits_user() => {
+                self.close(slot, CloseCause::Unanswered);
+            }
             Phase::Open(open) => {
                 if !access::admits_anonymous(&self.config) && open.pending_auth.is_none() {
                     self.token_refused(slot, "no token arrived within authenticate_timeout");

@@ -60,9 +60,11 @@ impl Hub {
         }
     }
 
-    /// The home in this shard was lost, with all that it knew. What was asked of it is not answered, joins are asked for anew,
-    /// and the members of its rooms may have missed something. O(n) in the memberships.
-    pub(super) fn home_lost(&mut self, shard: ShardId) {
+    /// A shard was lost, with all that its home knew. What was asked of it is not answered, joins are asked for anew, and the
+    /// members of its rooms may have missed something. O(n) in the memberships.
+    pub(super) fn shard_lost(&mut self, shard: ShardId) {
+        self.tickets.forget(shard);
+        self.agenda.forget(shard);
         for asker in self.tickets.lose(shard) {
             self.fail_asker(asker);
         }

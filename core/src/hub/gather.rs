@@ -1,25 +1,62 @@
 //! Calls that are answered in parts, and the room that is left in such an answer.
 
+use super::merge::Merge;
 use crate::api::{Command, Reply};
 use crate::error::Error;
 use crate::input::CallId;
+use crate::link::{ErrandId, Ticket};
+use crate::node::ShardId;
 use alloc::vec::{self, Vec};
 
-/// The call of a backend that waits for an answer.
+/// The call of a backend that waits for an answer, or what another shard waits for because of one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Caller {
     /// A call that makes one request.
     Whole(CallId),
     /// Part `at` of a call that makes several requests and gathers their answers under the number `gather`.
     Part { gather: u64, at: usize },
+    /// The hub of another shard, which asks for a part of a call that concerns the whole node.
+    Hub { shard: ShardId, ticket: Ticket },
+    /// The home of a user, which has a command carried out for the user's connections.
+    Home { shard: ShardId, errand: ErrandId },
+    /// Nobody any more: the shard that asked was lost.
+    Nobody,
+}
+
+impl Caller {
+    /// Returns who waits once a shard is lost.
+    pub fn without(self, lost: ShardId) -> Self {
+        match self {
+            Self::Hub { shard, .. } | Self::Home { shard, .. } if shard == lost => Self::Nobody,
+            other => other,
+        }
+    }
+
+    /// Returns the call that it is a part of, if it is one.
+    pub fn gather(self) -> Option<u64> {
+        match self {
+            Self::Part { gather, .. } => Some(gather),
+            _ => None,
+        }
+    }
+}
+
+/// The answer that is made of the parts.
+#[derive(Clone, Debug)]
+pub(super) enum Whole {
+    /// The answers to the rooms of a broadcast.
+    Broadcast,
+    /// The answers to the calls of a batch, with their methods.
+    Batch(Vec<&'static str>),
+    /// One answer of the answers of all shards.
+    Node(Merge),
 }
 
 /// A call whose parts are answered one by one.
 #[derive(Clone, Debug)]
 pub(super) struct Gather {
     pub caller: Caller,
-    /// The method of each part, in a batch; nothing in a broadcast.
-    pub methods: Option<Vec<&'static str>>,
+    pub whole: Whole,
     pub results: Vec<Option<Result<Reply, Error>>>,
     /// The parts of a batch from this one on, while the one before it is not answered.
     pub rest: Option<(usize, vec::IntoIter<Result<Command, Error>>)>,

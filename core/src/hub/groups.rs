@@ -1,27 +1,27 @@
-//! Named lists of connections: the members of each room, and the connections of each user.
+//! The members of each room, as a list of connections, with what the hub knows of the room.
 
 use crate::ids::{Slot, index};
+use crate::link::follower::Follower;
 use crate::map::{Keys, Map};
+use crate::names::RoomName;
 use alloc::vec::Vec;
-use core::borrow::Borrow;
-use core::fmt;
-use core::hash::Hash;
 use slab::Slab;
 
-/// Named lists that exist while they have an entry, each with what is known of the whole.
+/// Lists that exist while they have an entry, by room.
 #[derive(Clone, Debug)]
-pub(super) struct Groups<Name, Known = ()> {
-    pub by_name: Map<Name, u32>,
-    pub groups: Slab<Group<Name, Known>>,
+pub(super) struct Groups {
+    pub by_name: Map<RoomName, u32>,
+    pub groups: Slab<Group>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Group<Name, Known> {
-    pub name: Name,
+pub(super) struct Group {
+    pub name: RoomName,
     pub entries: Vec<Entry>,
     /// The number of entries that watch.
     pub watchers: u32,
-    pub known: Known,
+    /// What the members have had of the room's log.
+    pub known: Follower,
 }
 
 /// The member's side of a relation: which slot, and which of its memberships.
@@ -39,14 +39,14 @@ pub(super) struct Link {
     pub at: u32,
 }
 
-impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Known> {
+impl Groups {
     pub fn new(keys: Keys) -> Self {
         Self { by_name: Map::with_hasher(keys), groups: Slab::new() }
     }
 
     /// Adds an entry. `known` is what is known of a list that begins with it.
-    pub fn add(&mut self, name: &Name, entry: Entry, known: Known) -> Link {
-        let group = self.find(name.borrow()).unwrap_or_else(|| {
+    pub fn add(&mut self, name: &RoomName, entry: Entry, known: Follower) -> Link {
+        let group = self.find(name).unwrap_or_else(|| {
             let group = Group { name: name.clone(), entries: Vec::new(), watchers: 0, known };
             let group = index(self.groups.insert(group));
             self.by_name.insert(name.clone(), group);
@@ -71,7 +71,7 @@ impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Kno
         let removed = group.entries.swap_remove(link.at as usize);
         group.watchers -= u32::from(removed.watches);
         if group.entries.is_empty() {
-            self.by_name.swap_remove(group.name.borrow());
+            self.by_name.swap_remove(&group.name);
             self.groups.remove(link.group as usize);
             return None;
         }
@@ -86,11 +86,11 @@ impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Kno
         self.find(name).map_or(&[], |group| &self.groups[group as usize].entries)
     }
 
-    pub fn name(&self, link: Link) -> &Name {
+    pub fn name(&self, link: Link) -> &RoomName {
         &self.groups[link.group as usize].name
     }
 
-    pub fn known_mut(&mut self, link: Link) -> &mut Known {
+    pub fn known_mut(&mut self, link: Link) -> &mut Follower {
         &mut self.groups[link.group as usize].known
     }
 
@@ -102,14 +102,14 @@ impl<Name: Borrow<str> + Hash + Eq + Clone + fmt::Debug, Known> Groups<Name, Kno
         &mut self.groups[link.group as usize].entries[link.at as usize]
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, usize)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RoomName, usize)> {
         self.groups.iter().map(|(_, group)| (&group.name, group.entries.len()))
     }
 
     pub fn audit(&self) {
         assert_eq!(self.by_name.len(), self.groups.len(), "G3: names and lists are the same ones");
         for (at, group) in &self.groups {
-            assert_eq!(self.find(group.name.borrow()), Some(index(at)), "G3: a list is found by its name");
+            assert_eq!(self.find(&group.name), Some(index(at)), "G3: a list is found by its name");
             let watchers = group.entries.iter().filter(|entry| entry.watches).count();
             assert_eq!(index(watchers), group.watchers, "G8: those who watch {:?} are counted", group.name);
             assert!(!group.entries.is_empty(), "G3: {:?} is kept though nobody is in it", group.name);

@@ -186,12 +186,11 @@ impl Hub {
         }
     }
 
-    /// The one way out of `Open`: out of every room and away from the user, in the same turn (G2, G3).
+    /// The one way out of `Open`: out of every room in the same turn, that of the user among them (G2, G3).
     fn leave_everything(&mut self, slot: Slot) {
         while let Some(left) = self.registry.leave_one(slot) {
             self.left(slot, left, self.at_end(LeaveReason::Ended));
         }
-        self.registry.clear_user(slot);
     }
 
     /// Makes the slot vacant: the one terminal effect of the connection (G7).

@@ -125,7 +125,10 @@ impl Hub {
         let conn = &mut self.conns[slot];
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
-        let own = pending.grant.as_ref().and_then(|grant| grant.info.as_ref());
+        let own = match &pending.reason {
+            JoinReason::User(of_user) => Some(&of_user.info),
+            _ => pending.grant.as_ref().and_then(|grant| grant.info.as_ref()),
+        };
         let member = Arc::clone(own.unwrap_or_else(|| open.info_in(&pending.room)));
         let (join, room, replay) = (pending.join, pending.room.clone(), pending.replay.clone());
         open.joins.push(PendingJoin { is_asked: true, ..pending });
@@ -239,6 +242,7 @@ impl Hub {
         let positioned = self.config.keeps_history(&room);
         let subscribed = Subscribed::new(position, positioned, replay, ttl);
         match pending.reason {
+            JoinReason::User(of_user) => self.became_users(slot, *of_user, room, subscribed),
             JoinReason::ClientRequest { id } => {
                 self.tell(slot, &ServerMessage::Subscribed { id: &id, subscribed: &subscribed });
             }
@@ -264,6 +268,9 @@ impl Hub {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, &id, &error);
                     hub.schedule_waiting(slot);
+                }
+                JoinReason::User(_) if error.limit == Some(Limit::ConnectionsPerUser) => {
+                    hub.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
                 }
                 _ => {
                     hub.count_error(&error);
@@ -361,7 +368,7 @@ impl Hub {
 
     /// Tells a client that the server has put it into a room, and then what it has missed there, which SDKs do not read in
     /// the message itself. A client that is told positions learns where it is, also when it has missed nothing.
-    fn push_subscribe(&mut self, slot: Slot, room: &RoomName, mut subscribed: Subscribed) {
+    pub(super) fn push_subscribe(&mut self, slot: Slot, room: &RoomName, mut subscribed: Subscribed) {
         let missed = core::mem::take(&mut subscribed.replay.publications);
         self.tell(slot, &ServerMessage::Subscribe { room, subscribed: &subscribed });
         let tells_positions = self.conns[slot].protocol.tells_positions();

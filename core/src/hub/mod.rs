@@ -15,6 +15,8 @@ mod groups;
 mod inbox;
 mod lifecycle;
 mod membership;
+mod merge;
+mod node_calls;
 mod permissions;
 mod rates;
 mod registry;
@@ -27,12 +29,14 @@ mod tickets;
 mod tokens;
 mod turns;
 mod url_rooms;
+mod users;
 mod view;
 mod visit;
 mod walk;
 
 use self::registry::Registry;
 use crate::admission::address::{Address, AddressUse};
+use crate::api::Reply;
 use crate::config::Config;
 use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
@@ -64,6 +68,8 @@ pub(crate) struct Hub {
     config: Rc<Config>,
     /// The node, which says where rooms have their homes.
     pub node: Node,
+    /// Which of the node's shards this is.
+    pub shard: ShardId,
     /// The time of the current turn.
     now: Now,
     conns: Connections,
@@ -132,6 +138,7 @@ impl Hub {
         Self {
             config,
             node: Node::SINGLE,
+            shard: ShardId::FIRST,
             now: Now::default(),
             conns: Connections::default(),
             clients: Map::with_hasher(keys),
@@ -205,8 +212,10 @@ impl Hub {
             Input::Link { from, message } => match *message.0 {
                 LinkContent::Request(request) => self.received = Some((from, request)),
                 LinkContent::Event(event) => self.on_home_event(event),
+                LinkContent::Call { ticket, call } => self.call_here(Caller::Hub { shard: from, ticket }, call),
+                LinkContent::Answer { ticket, result } => self.done(ticket, result),
             },
-            Input::ShardLost { shard } => self.home_lost(shard),
+            Input::ShardLost { shard } => self.shard_lost(shard),
             Input::Tick => self.tick(),
             Input::Shutdown => self.shutdown(),
         }
@@ -219,12 +228,20 @@ impl Hub {
                 self.joined(conn, (client, join), room, position, replay);
             }
             HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
+            HomeEvent::Displaced { room, client, join } => self.displaced(&room, client, join),
+            HomeEvent::UserFull(room) => self.probe_members(&room),
             HomeEvent::Publication { room, publication } => self.receive(&room, &publication),
             HomeEvent::Published { ticket, position } => self.published(ticket, position),
             HomeEvent::History { ticket, result } => self.history_read(ticket, result),
             HomeEvent::Presence { ticket, members } => self.presence_read(ticket, members),
             HomeEvent::PresenceStats { ticket, clients, users } => self.presence_counted(ticket, clients, users),
-            HomeEvent::HistoryRemoved { ticket } => self.history_removed(ticket),
+            HomeEvent::HistoryRemoved { ticket } | HomeEvent::Reached { ticket } => self.done(ticket, Ok(Reply::Done)),
+            HomeEvent::UserCommand { room, command, errand } => self.user_command(&room, &command, errand),
+            HomeEvent::UserCommandDone { ticket, result } => self.done(ticket, result.map(|()| Reply::Done)),
+            HomeEvent::Counted { ticket, rooms, users } => {
+                let info = self.info(rooms, users);
+                self.done(ticket, Ok(Reply::Info(info)));
+            }
             HomeEvent::MemberJoined { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Join),
             HomeEvent::MemberLeft { room, member } => self.notify_watchers(&room, &member, PresenceEvent::Leave),
             HomeEvent::Occupied(room) => {

@@ -50,7 +50,7 @@ impl Hub {
             let Some(open) = hub.conns[slot].open() else { return Err(ErrorCode::PermissionDenied.into()) };
             let standing = Standing {
                 is_member: &|| hub.registry.is_member(slot, room),
-                is_user: &|| hub.registry.has_user(slot),
+                is_user: &|| !open.info.user.is_anonymous(),
                 granted: &|| of_room.union(granted(&open.capabilities, room, compared)),
             };
             access::decide(&hub.config, room, Actor::Client(standing), operation)
@@ -65,23 +65,19 @@ impl Hub {
         decision
     }
 
-    /// Takes out the rooms of the URL that were refused so far and that a token of this user with these capabilities
-    /// permits, in the order of the URL. O(rooms of the URL).
-    pub(super) fn take_opened(
+    /// Returns the rooms of the URL that were refused so far and that a token of this user with these capabilities permits,
+    /// in the order of the URL. O(rooms of the URL).
+    pub(super) fn opened_by(
         &mut self,
         slot: Slot,
         user: &UserId,
         capabilities: &Capabilities,
     ) -> Vec<(RoomName, Replay)> {
-        let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() else { return Vec::new() };
-        let refused = mem::take(&mut rooms.refused);
-        let is_permitted = |(room, _): &(RoomName, Replay)| self.is_opened_by(room, user, capabilities);
-        let (mut opened, refused): (Vec<_>, Vec<_>) = refused.into_iter().partition(is_permitted);
-        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
-            opened.sort_by_key(|(room, _)| rooms.named.iter().position(|named| named == room));
-            rooms.refused = refused;
-        }
-        opened
+        let Some(rooms) = self.conns[slot].protocol.url_rooms() else { return Vec::new() };
+        let mut refused = rooms.refused.clone();
+        refused.sort_by_key(|(room, _)| rooms.named.iter().position(|named| named == room));
+        refused.retain(|(room, _)| self.is_opened_by(room, user, capabilities));
+        refused
     }
 
     /// Returns the number of rooms that a new connection with such a token is in from the start.

@@ -1,5 +1,5 @@
-//! The index of memberships: connections in rooms, and connections of users. Both sides of every relation are kept here and nowhere
-//! else, each with the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
+//! The index of memberships: which connections are in which rooms. Both sides of the relation are kept here and nowhere else, each with
+//! the index of the other, so that joining and leaving cost the same however large a room is (G2, G3).
 
 use super::groups::{Entry, Groups, Link};
 use crate::connection::pending::{JoinLeave, Reasons};
@@ -7,37 +7,19 @@ use crate::ids::{Slot, index};
 use crate::link::JoinId;
 use crate::link::follower::{Follower, Sequence};
 use crate::map::Keys;
-use crate::names::{RoomName, UserId};
+use crate::names::RoomName;
 use crate::publication::{LogPosition, Publication};
 use alloc::vec::Vec;
 use core::mem;
 
-/// Rooms and users, by name, with their connections, by slot.
+/// Rooms, by name, with their members, by slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
-    rooms: Groups<RoomName, Follower>,
-    users: Groups<UserId>,
-    /// The memberships and the user of each slot; empty for a vacant one.
-    slots: Vec<SlotEntry>,
+    rooms: Groups,
+    /// The memberships of each slot; empty for a vacant one.
+    slots: Vec<Vec<Membership>>,
     /// Confirmed memberships over all rooms.
     confirmed: usize,
-    /// Counts the times that a connection became a user's.
-    owned: u64,
-}
-
-/// The memberships and the user of one slot.
-#[derive(Clone, Debug, Default)]
-struct SlotEntry {
-    memberships: Vec<Membership>,
-    user: Option<Owned>,
-}
-
-/// Whose connection it is.
-#[derive(Clone, Copy, Debug)]
-struct Owned {
-    link: Link,
-    /// Its place in the order in which connections became a user's.
-    since: u64,
 }
 
 /// The membership of one connection in one room, or its join.
@@ -70,13 +52,13 @@ pub(crate) struct Left {
 
 impl Registry {
     pub fn new(keys: Keys) -> Self {
-        Self { rooms: Groups::new(keys), users: Groups::new(keys), slots: Vec::new(), confirmed: 0, owned: 0 }
+        Self { rooms: Groups::new(keys), slots: Vec::new(), confirmed: 0 }
     }
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it.
     pub fn begin_join(&mut self, slot: Slot, room: &RoomName, join: JoinId, join_leave: JoinLeave, wanted: Reasons) {
         assert!(self.find_membership(slot, room).is_none(), "G2: a connection is in a room once");
-        self.slot_entry(slot).memberships.push(Membership {
+        self.memberships_mut(slot).push(Membership {
             join,
             watches: join_leave == JoinLeave::Told,
             wanted,
@@ -87,22 +69,21 @@ impl Registry {
     /// Adds a reason for a connection to be in a room, or to go on joining it. False when it does neither.
     pub fn add_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> bool {
         let Some(at) = self.find_membership(slot, room) else { return false };
-        let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
+        let wanted = &mut self.slots[slot.index()][at].wanted;
         *wanted = wanted.union(reason);
         true
     }
 
     /// Whether this reason is one of those for which a connection is in a room, or joining it.
     pub fn has_reason(&self, slot: Slot, room: &str, reason: Reasons) -> bool {
-        self.find_membership(slot, room)
-            .is_some_and(|at| self.slots[slot.index()].memberships[at].wanted.intersects(reason))
+        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()][at].wanted.intersects(reason))
     }
 
     /// Changes whether a connection that is in a room, or joining it, is told of its presence events. Returns its join.
     pub fn set_join_leave(&mut self, slot: Slot, room: &str, join_leave: JoinLeave) -> Option<JoinId> {
         let watches = join_leave == JoinLeave::Told;
         let at = self.find_membership(slot, room)?;
-        let membership = &mut self.slots[slot.index()].memberships[at];
+        let membership = &mut self.slots[slot.index()][at];
         membership.watches = watches;
         if let MembershipState::Member(link) = membership.state {
             self.rooms.set_watches(link, watches);
@@ -112,18 +93,13 @@ impl Registry {
 
     /// Whether a connection that is in a room, or joining it, is told of its presence events.
     pub fn is_told(&self, slot: Slot, room: &str) -> bool {
-        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()].memberships[at].watches)
-    }
-
-    /// Whether a connection has a user.
-    pub fn has_user(&self, slot: Slot) -> bool {
-        self.slots.get(slot.index()).is_some_and(|entry| entry.user.is_some())
+        self.find_membership(slot, room).is_some_and(|at| self.slots[slot.index()][at].watches)
     }
 
     /// Takes a reason back. With the last one the connection is taken out of the room.
     pub fn withdraw_reason(&mut self, slot: Slot, room: &str, reason: Reasons) -> Option<Left> {
         let at = self.find_membership(slot, room)?;
-        let wanted = &mut self.slots[slot.index()].memberships[at].wanted;
+        let wanted = &mut self.slots[slot.index()][at].wanted;
         match wanted.difference(reason) {
             Some(rest) => {
                 *wanted = rest;
@@ -135,7 +111,7 @@ impl Registry {
 
     /// The reasons for which a connection is in a room, or joining it; none where it does neither.
     pub fn reasons(&self, slot: Slot, room: &str) -> Reasons {
-        self.find_membership(slot, room).map_or(Reasons::NONE, |at| self.slots[slot.index()].memberships[at].wanted)
+        self.find_membership(slot, room).map_or(Reasons::NONE, |at| self.slots[slot.index()][at].wanted)
     }
 
     /// The rooms of a connection that have this reason, each with all of its reasons.
@@ -148,14 +124,14 @@ impl Registry {
     /// position up to which the members before it had everything; `None` when this join was given up.
     pub fn confirm(&mut self, slot: Slot, join: JoinId, position: LogPosition) -> Option<LogPosition> {
         let entry = self.slots.get_mut(slot.index())?;
-        let at = entry.memberships.iter().position(|membership| membership.join == join)?;
-        let room = match &entry.memberships[at].state {
+        let at = entry.iter().position(|membership| membership.join == join)?;
+        let room = match &entry[at].state {
             MembershipState::Joining(room) => room,
             MembershipState::Member(link) => return Some(self.rooms.known_mut(*link).position()),
         };
-        let member = Entry { slot, membership: index(at), watches: entry.memberships[at].watches };
+        let member = Entry { slot, membership: index(at), watches: entry[at].watches };
         let link = self.rooms.add(room, member, Follower::at(position));
-        entry.memberships[at].state = MembershipState::Member(link);
+        entry[at].state = MembershipState::Member(link);
         self.confirmed += 1;
         Some(self.rooms.known_mut(link).position())
     }
@@ -170,9 +146,9 @@ impl Registry {
     /// Makes a member one that joins, by another join. Returns the join before.
     pub fn interrupt(&mut self, slot: Slot, room: &str, join: JoinId) -> Option<JoinId> {
         let at = self.find_membership(slot, room)?;
-        let MembershipState::Member(link) = self.slots[slot.index()].memberships[at].state else { return None };
+        let MembershipState::Member(link) = self.slots[slot.index()][at].state else { return None };
         let state = MembershipState::Joining(self.leave_group(link));
-        let membership = &mut self.slots[slot.index()].memberships[at];
+        let membership = &mut self.slots[slot.index()][at];
         membership.state = state;
         Some(mem::replace(&mut membership.join, join))
     }
@@ -227,7 +203,7 @@ impl Registry {
 
     /// Whether a connection is a member of a room.
     pub fn is_member(&self, slot: Slot, room: &str) -> bool {
-        let membership = self.find_membership(slot, room).map(|at| &self.slots[slot.index()].memberships[at]);
+        let membership = self.find_membership(slot, room).map(|at| &self.slots[slot.index()][at]);
         membership.is_some_and(|membership| matches!(membership.state, MembershipState::Member(_)))
     }
 
@@ -255,42 +231,6 @@ impl Registry {
         self.memberships_of(slot).iter().map(|membership| (self.room(membership), membership.join))
     }
 
-    /// Gives a connection to a user.
-    pub fn set_user(&mut self, slot: Slot, user: &UserId) {
-        assert!(!user.is_anonymous(), "the anonymous user has no index");
-        let link = self.users.add(user, Entry { slot, membership: 0, watches: false }, ());
-        self.owned += 1;
-        let since = self.owned;
-        let before = self.slot_entry(slot).user.replace(Owned { link, since });
-        assert!(before.is_none(), "a connection has one user, once");
-    }
-
-    /// Takes a connection from its user, if it has one.
-    pub fn clear_user(&mut self, slot: Slot) {
-        let owned = self.slots.get_mut(slot.index()).and_then(|entry| entry.user.take());
-        let Some(Owned { link, .. }) = owned else { return };
-        if let Some(moved) = self.users.remove(link) {
-            let owned = self.slots[moved.slot.index()].user.as_mut().expect("G2: a connection knows its user");
-            owned.link = link;
-        }
-    }
-
-    /// The connections of a user.
-    pub fn connections_of(&self, user: &str) -> impl Iterator<Item = Slot> {
-        self.users.of(user).iter().map(|entry| entry.slot)
-    }
-
-    /// The number of a user's connections.
-    pub fn connection_count(&self, user: &str) -> usize {
-        self.users.of(user).len()
-    }
-
-    /// The connection that has been the user's for the longest. It costs as much as the user has connections.
-    pub fn oldest_of(&self, user: &str) -> Option<Slot> {
-        let since = |slot: &Slot| self.slots[slot.index()].user.map(|owned| owned.since);
-        self.connections_of(user).min_by_key(since)
-    }
-
     /// Rooms with a member, in no order that means anything.
     pub fn rooms(&self) -> impl Iterator<Item = (&RoomName, usize)> {
         self.rooms.iter()
@@ -311,21 +251,6 @@ impl Registry {
         self.rooms.of(room).len()
     }
 
-    /// Users with a connection, in no order that means anything.
-    pub fn users(&self) -> impl Iterator<Item = (&UserId, usize)> {
-        self.users.iter()
-    }
-
-    /// The number of rooms that have a member.
-    pub fn room_count(&self) -> usize {
-        self.rooms.groups.len()
-    }
-
-    /// The number of users that have a connection.
-    pub fn user_count(&self) -> usize {
-        self.users.groups.len()
-    }
-
     /// Memberships over all rooms.
     pub fn memberships(&self) -> usize {
         self.confirmed
@@ -334,11 +259,9 @@ impl Registry {
     /// Checks that both sides of every relation agree (G2) and that nothing empty is kept (G3).
     pub fn audit(&self) {
         self.rooms.audit();
-        self.users.audit();
         let mut memberships = 0;
-        let mut users = 0;
         for (slot, entry) in self.slots.iter().enumerate() {
-            for (at, membership) in entry.memberships.iter().enumerate() {
+            for (at, membership) in entry.iter().enumerate() {
                 assert!(!membership.wanted.is_none(), "G2: a membership has a reason");
                 if let MembershipState::Member(link) = membership.state {
                     memberships += 1;
@@ -350,10 +273,6 @@ impl Registry {
                     );
                 }
             }
-            if let Some(owned) = entry.user {
-                users += 1;
-                assert_eq!(self.users.entry(owned.link).slot, Slot::at(slot), "G2: a user knows its connection");
-            }
         }
         assert_eq!(memberships, self.confirmed, "G8: memberships are counted");
         assert_eq!(
@@ -361,15 +280,10 @@ impl Registry {
             self.rooms.iter().map(|(_, members)| members).sum::<usize>(),
             "G2: every member knows its room"
         );
-        assert_eq!(
-            users,
-            self.users.iter().map(|(_, conns)| conns).sum::<usize>(),
-            "G2: every connection knows its user"
-        );
     }
 
     fn memberships_of(&self, slot: Slot) -> &[Membership] {
-        self.slots.get(slot.index()).map_or(&[], |entry| &entry.memberships)
+        self.slots.get(slot.index()).map_or(&[], Vec::as_slice)
     }
 
     fn room<'a>(&'a self, membership: &'a Membership) -> &'a RoomName {
@@ -379,16 +293,16 @@ impl Registry {
         }
     }
 
-    fn slot_entry(&mut self, slot: Slot) -> &mut SlotEntry {
+    fn memberships_mut(&mut self, slot: Slot) -> &mut Vec<Membership> {
         let at = slot.index();
         if self.slots.len() <= at {
-            self.slots.resize_with(at + 1, SlotEntry::default);
+            self.slots.resize_with(at + 1, Vec::new);
         }
         &mut self.slots[at]
     }
 
     fn find_membership(&self, slot: Slot, room: &str) -> Option<usize> {
-        let memberships = &self.slots.get(slot.index())?.memberships;
+        let memberships = self.slots.get(slot.index())?;
         let known = self.rooms.find(room);
         memberships.iter().position(|membership| match &membership.state {
             MembershipState::Joining(name) => name.as_str() == room,
@@ -397,7 +311,7 @@ impl Registry {
     }
 
     fn remove_membership(&mut self, slot: Slot, at: usize) -> Left {
-        let memberships = &mut self.slots[slot.index()].memberships;
+        let memberships = &mut self.slots[slot.index()];
         let membership = memberships.swap_remove(at);
         if let Some(Membership { state: MembershipState::Member(moved), .. }) = memberships.get(at) {
             self.rooms.entry_mut(*moved).membership = index(at);
@@ -419,7 +333,7 @@ impl Registry {
     fn leave_group(&mut self, link: Link) -> RoomName {
         let room = self.rooms.name(link).clone();
         if let Some(moved) = self.rooms.remove(link) {
-            self.slots[moved.slot.index()].memberships[moved.membership as usize].state = MembershipState::Member(link);
+            self.slots[moved.slot.index()][moved.membership as usize].state = MembershipState::Member(link);
         }
         self.confirmed -= 1;
         room
@@ -567,8 +481,6 @@ mod tests {
             let mut registry = registry();
             join(&mut registry, 0, "a", 1);
             join(&mut registry, 1, "a", 2);
-            registry.set_user(Slot::at(0), &UserId::from("ada"));
-            registry.set_user(Slot::at(1), &UserId::from("ada"));
             registry
         };
         audit_finds(
@@ -578,40 +490,21 @@ mod tests {
                 ("G3: names and lists are the same ones", |registry| registry.rooms.by_name.clear()),
                 ("G3: a list is found by its name", |registry| registry.rooms.groups[0].name = RoomName::from("b")),
                 ("G8: those who watch \"a\" are counted", |registry| registry.rooms.groups[0].watchers += 1),
-                ("G3: \"ada\" is kept though nobody is in it", |registry| registry.users.groups[0].entries.clear()),
+                ("G3: \"a\" is kept though nobody is in it", |registry| {
+                    registry.rooms.groups[0].entries.clear();
+                    registry.rooms.groups[0].watchers = 0;
+                }),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries.swap(0, 1)),
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].membership = 1),
                 ("G2: a membership has a reason", |registry| {
-                    registry.slots[0].memberships[0].wanted = Reasons::NONE;
+                    registry.slots[0][0].wanted = Reasons::NONE;
                 }),
-                ("G2: a user knows its connection", |registry| registry.users.groups[0].entries.swap(0, 1)),
                 ("G8: memberships are counted", |registry| registry.confirmed += 1),
                 ("G2: every member knows its room", |registry| {
-                    registry.slots[1].memberships.clear();
+                    registry.slots[1].clear();
                     registry.confirmed -= 1;
-                }),
-                ("G2: every connection knows its user", |registry| {
-                    registry.slots[1].user = None;
                 }),
             ],
         );
-    }
-
-    #[test]
-    fn a_user_has_connections_until_the_last_is_taken() {
-        let mut registry = registry();
-        let ada = UserId::from("ada");
-        [0, 1, 2].map(Slot::at).into_iter().for_each(|slot| registry.set_user(slot, &ada));
-        registry.audit();
-        registry.clear_user(Slot::at(0));
-        registry.audit();
-        assert_eq!(registry.connections_of("ada").map(Slot::index).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!((registry.oldest_of("ada"), registry.connection_count("ada")), (Some(Slot::at(1)), 2));
-        registry.clear_user(Slot::at(2));
-        registry.clear_user(Slot::at(2));
-        assert_eq!(registry.connection_count("ada"), 1, "a connection is taken from its user once");
-        registry.clear_user(Slot::at(1));
-        registry.audit();
-        assert_eq!(registry.user_count(), 0);
     }
 }

@@ -5,7 +5,7 @@ use super::registry::Registry;
 use crate::close::CloseCause;
 use crate::connection::Open;
 use crate::connection::deadlines::Timer;
-use crate::connection::pending::{JoinReason, Reasons};
+use crate::connection::pending::{JoinReason, NextOfUser, Reasons, Subscribed};
 use crate::error::UnsubscribeReason;
 use crate::ids::{ClientInfo, Slot};
 use crate::json::Json;
@@ -22,6 +22,8 @@ use alloc::vec::Vec;
 struct RoomChanges {
     /// Rooms that only the token before this one named.
     withdrawn: Vec<RoomName>,
+    /// Rooms of its URL that it may join only now.
+    opened: Vec<(RoomName, Replay)>,
     /// Rooms to be joined, with the reasons.
     new: Vec<(RoomName, Reasons)>,
     /// The number of rooms that it will be in.
@@ -29,23 +31,20 @@ struct RoomChanges {
 }
 
 impl RoomChanges {
-    /// After a token with these `channels`, for a user that the connection does not have yet if there is one. `opened` are
-    /// the rooms of its URL that it may join only now.
+    /// After a token with these `channels`.
     fn after(
         open: &Open,
         registry: &Registry,
         slot: Slot,
         channels: &[RoomName],
-        user: Option<&UserId>,
-        opened: &[(RoomName, Replay)],
+        opened: Vec<(RoomName, Replay)>,
     ) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
         let left = withdrawn.iter().filter(|(_, wanted)| wanted.difference(Reasons::TOKEN).is_none()).count();
         let is_new = |room: &&RoomName| !open.granted.contains(room) && !registry.has_membership(slot, room);
         let granted = channels.iter().filter(is_new).map(|room| (room.clone(), Reasons::TOKEN));
-        let personal = user.map(|user| (user.personal_room(), Reasons::PERSONAL));
-        let mut new: Vec<(RoomName, Reasons)> = granted.chain(personal).collect();
+        let mut new: Vec<(RoomName, Reasons)> = granted.collect();
         for (room, _) in opened.iter().filter(|(room, _)| !registry.has_membership(slot, room)) {
             match new.iter_mut().find(|(name, _)| name == room) {
                 Some((_, wanted)) => *wanted = wanted.union(Reasons::CLIENT),
@@ -53,7 +52,7 @@ impl RoomChanges {
             }
         }
         let count = registry.membership_count(slot) - left + new.len();
-        Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
+        Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), opened, new, count }
     }
 }
 
@@ -61,47 +60,43 @@ impl Hub {
     /// A later token counts whole: for how long, who the connection is, and which rooms it is put into. The client is told
     /// first. A membership that others want as well stays, and one that was left meanwhile stays left.
     ///
-    /// The user must be the one that the connection has, or it must have none.
-    pub(super) fn renew(&mut self, slot: Slot, identity: Identity, id: &CommandId) {
+    /// The user must be the one that the connection has, or it has none and has just joined the personal room of this one.
+    pub(super) fn renew(
+        &mut self,
+        slot: Slot,
+        identity: Identity,
+        id: &CommandId,
+        personal: Option<(RoomName, Subscribed)>,
+    ) {
+        let Some(changes) = self.admit_renewal(slot, &identity, 0) else { return };
         let ttl = identity.ttl();
         let Identity { user, info, channels, capabilities, until, .. } = identity;
-        let opened = self.take_opened(slot, &user, &capabilities);
-        for (room, _) in &opened {
+        if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
+            rooms.refused.retain(|(room, _)| changes.opened.iter().all(|(opened, _)| opened != room));
+        }
+        for (room, _) in &changes.opened {
             self.registry.add_reason(slot, room, Reasons::CLIENT);
-        }
-        let Some(open) = self.conns[slot].open() else { return };
-        let is_new = open.info.user != user;
-        let changes = RoomChanges::after(open, &self.registry, slot, &channels, is_new.then_some(&user), &opened);
-        let most = self.config.limits.rooms_per_connection;
-        if changes.count > most {
-            // Where it is what the client has joined that is too much, a new connection has place for what it begins with.
-            let first = self.count_first_rooms(slot, &user, &channels, &capabilities);
-            let cause = if first > most { CloseCause::Rooms } else { CloseCause::Overloaded };
-            return self.close_over(slot, Limit::RoomsPerConnection, cause);
-        }
-        if is_new && !self.admit_user(slot, &user) {
-            return;
         }
         self.set(slot, Timer::Expiry, until);
         let client = self.conns[slot].client;
         self.tell(slot, &ServerMessage::Refreshed { id, client, user: &user, ttl });
+        if let Some((room, subscribed)) = personal {
+            self.push_subscribe(slot, &room, subscribed);
+        }
         for room in &changes.withdrawn {
             self.withdraw_reason(slot, room, Reasons::TOKEN, UnsubscribeReason::SERVER);
         }
         for room in &channels {
             self.registry.add_reason(slot, room, Reasons::TOKEN);
         }
-        if is_new {
-            self.registry.set_user(slot, &user);
-        }
         if let Some(open) = self.conns[slot].open_mut() {
             open.granted = channels;
             open.capabilities = capabilities;
         }
         self.end_forbidden_subscriptions(slot);
-        self.rename(slot, user.clone(), info);
+        self.rename(slot, user, info);
         let with_replay = |(room, reasons): (RoomName, Reasons)| {
-            let of_url = opened.iter().find(|(name, _)| *name == room).map(|(_, replay)| replay.clone());
+            let of_url = changes.opened.iter().find(|(name, _)| *name == room).map(|(_, replay)| replay.clone());
             let replay = of_url.unwrap_or_else(|| self.wanted_of(slot, &room));
             (room, reasons, replay)
         };
@@ -111,11 +106,34 @@ impl Hub {
         for (room, reasons, replay) in new {
             self.server_join(slot, &room, JoinReason::ServerSide(reasons), replay);
         }
-        self.close_oldest_of(&user);
+    }
+
+    /// Gives a connection that has no user yet to the user of a later token, if it may be in one more room then.
+    pub(super) fn ask_for_renewal(&mut self, slot: Slot, identity: Identity, id: &CommandId) {
+        if self.admit_renewal(slot, &identity, 1).is_some() {
+            self.ask_for_place(slot, identity, NextOfUser::Renewal { id: id.clone() });
+        }
+    }
+
+    /// Returns the change that a later token makes to the rooms of a connection. `None` when it would be in more than
+    /// `rooms_per_connection`, with so many `more`: it is closed.
+    fn admit_renewal(&mut self, slot: Slot, identity: &Identity, more: usize) -> Option<RoomChanges> {
+        let Identity { user, channels, capabilities, .. } = identity;
+        let opened = self.opened_by(slot, user, capabilities);
+        let changes = RoomChanges::after(self.conns[slot].open()?, &self.registry, slot, channels, opened);
+        let most = self.config.limits.rooms_per_connection;
+        if changes.count + more <= most {
+            return Some(changes);
+        }
+        // Where it is what the client has joined that is too much, a new connection has place for what it begins with.
+        let first = self.count_first_rooms(slot, user, channels, capabilities);
+        let cause = if first > most { CloseCause::Rooms } else { CloseCause::Overloaded };
+        self.close_over(slot, Limit::RoomsPerConnection, cause);
+        None
     }
 
     /// A connection is known as this from now on. The rooms that it is in learn of it if that is anything new.
-    pub(super) fn rename(&mut self, slot: Slot, user: UserId, info: Option<Json>) {
+    fn rename(&mut self, slot: Slot, user: UserId, info: Option<Json>) {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         let Some(open) = conn.open_mut() else { return };

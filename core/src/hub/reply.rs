@@ -36,18 +36,18 @@ impl Hub {
     /// Bytes that the answer to a call may still have.
     pub(super) fn left_of(&self, caller: Caller) -> usize {
         match caller {
-            Caller::Whole(_) => self.config.limits.api_reply_bytes,
             Caller::Part { gather, .. } => self.gathers.get(&gather).map_or(0, |gathering| gathering.budget.left),
+            _ => self.config.limits.api_reply_bytes,
         }
     }
 
     fn take(&mut self, caller: Caller, bytes: usize) -> Result<(), Error> {
         let most = self.config.limits.api_reply_bytes;
         let fits = match caller {
-            Caller::Whole(_) => ReplyBudget::new(most).take(bytes),
             Caller::Part { gather, .. } => {
                 self.gathers.get_mut(&gather).is_none_or(|gathering| gathering.budget.take(bytes))
             }
+            _ => ReplyBudget::new(most).take(bytes),
         };
         if fits { Ok(()) } else { Err(too_long(most)) }
     }

@@ -30,7 +30,7 @@ pub(super) struct Tickets {
 #[derive(Clone, Debug)]
 struct Waiting {
     serial: u32,
-    /// The shard whose home is to answer.
+    /// The shard that is to answer.
     home: ShardId,
     asker: Asker,
 }
@@ -60,6 +60,15 @@ impl Tickets {
         lost.into_iter().map(|(_, at)| self.waiting.remove(at).asker).collect()
     }
 
+    /// Forgets who of a lost shard waits. The tickets are completed as they would be.
+    pub fn forget(&mut self, lost: ShardId) {
+        for (_, waiting) in &mut self.waiting {
+            if let Asker::Call(caller) = &mut waiting.asker {
+                *caller = caller.without(lost);
+            }
+        }
+    }
+
     /// Completes a ticket. Returns the receiver of the answer.
     ///
     /// # Panics
@@ -73,8 +82,8 @@ impl Tickets {
     /// Returns the calls whose parts wait for an answer, once for each part.
     pub fn gathers(&self) -> impl Iterator<Item = u64> {
         self.waiting.iter().filter_map(|(_, waiting)| match waiting.asker {
-            Asker::Call(Caller::Part { gather, .. }) => Some(gather),
-            _ => None,
+            Asker::Call(caller) => caller.gather(),
+            Asker::Command { .. } => None,
         })
     }
 

@@ -54,7 +54,7 @@ impl Hub {
         match verdict {
             TokenVerdict::Good(identity) => {
                 connect.ttl = identity.ttl();
-                self.begin_session(slot, connect, Some(identity), None);
+                self.ask_for_session(slot, connect, identity);
             }
             verdict if !is_told && access::admits_anonymous(&self.config) => {
                 self.begin_session(slot, connect, None, Some(&verdict));
@@ -80,7 +80,10 @@ impl Hub {
             TokenVerdict::Good(identity) if open.info.user != identity.user && !may_tell_user => {
                 self.close_as_anothers(slot)
             }
-            TokenVerdict::Good(identity) => self.renew(slot, identity, id),
+            TokenVerdict::Good(identity) if open.info.user != identity.user => {
+                self.ask_for_renewal(slot, identity, id);
+            }
+            TokenVerdict::Good(identity) => self.renew(slot, identity, id, None),
             // SDKs take an error here for final; closed, they come back with a token that is new.
             TokenVerdict::OutsideValidity(outside) if !may_tell_user => self.close_outside_validity(slot, outside),
             verdict => self.tell_refused(slot, id, &verdict),

@@ -29,11 +29,8 @@ impl Hub {
 
     /// The users with their connections, by name.
     pub fn user_views(&self) -> Vec<(UserId, Vec<ConnId>)> {
-        let ids = |name: &UserId| self.registry.connections_of(name).map(|slot| self.conns[slot].id).collect();
-        let mut users: Vec<(UserId, Vec<ConnId>)> =
-            self.registry.users().map(|(name, _)| (name.clone(), ids(name))).collect();
-        users.sort_unstable();
-        users
+        let of_user = |room: RoomView| Some((room.name.user()?, room.members));
+        self.room_views().into_iter().filter_map(of_user).collect()
     }
 
     /// Whether a shutdown is under way.
@@ -78,7 +75,9 @@ impl Hub {
         match &conn.phase {
             Phase::Open(open) => PhaseView::Open {
                 stage: match open.stage {
-                    Stage::Unauthenticated { .. } if open.pending_auth.is_some() => "authenticating",
+                    Stage::Unauthenticated { .. } if open.pending_auth.is_some() || open.awaits_user() => {
+                        "authenticating"
+                    }
                     Stage::Unauthenticated { .. } => "unauthenticated",
                     Stage::Joining(_) => "joining",
                     Stage::Ready => "ready",

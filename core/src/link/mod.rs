@@ -4,20 +4,27 @@
 //! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
 //! 3. Each [`Ticket`] is completed exactly once: by the answer to the request that carries it, or because its home was lost.
 //! 4. A home does not know who waits for an answer, nor by which protocol.
-//! 5. When a shard is lost, the others are told ([`Input::ShardLost`](crate::Input::ShardLost)). A home then removes the
+//! 5. A command for a user goes to the home of the user's personal room, which hands it to each hub that has a connection of
+//!    the user, in order with what is published to the user, and answers it when each of them has carried it out.
+//! 6. When a shard is lost, the others are told ([`Input::ShardLost`](crate::Input::ShardLost)). A home then removes the
 //!    members of the lost hub; a hub asks the new home anew for joins that were not answered, and tells the members of the
 //!    lost home that they may have missed something.
-//! 6. Of what was on its way from or to a lost shard nothing arrives, nor anything that is sent to it before its sender was
+//! 7. Of what was on its way from or to a lost shard nothing arrives, nor anything that is sent to it before its sender was
 //!    told of the loss. What the shard sends after its new start arrives after that.
+//!
+//! What concerns all connections of a node is asked of each hub by the one that has the call.
 //!
 //! On a node with one shard the messages go through the shard's own queues, in the same turn.
 
 pub(crate) mod follower;
 
-use crate::api::HistoryQuery;
+use crate::api::{Expiry, HistoryQuery, Page, Position, Reply, Selection};
+use crate::close::CloseReason;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
-use crate::names::RoomName;
+use crate::json::Json;
+use crate::names::{RoomName, UserId};
+use crate::node::{Node, ShardId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -35,6 +42,10 @@ pub(crate) enum LinkContent {
     Request(HomeRequest),
     /// Of a home for a hub.
     Event(HomeEvent),
+    /// Of a hub for another hub, answered once.
+    Call { ticket: Ticket, call: NodeCall },
+    /// The answer of a hub to another hub.
+    Answer { ticket: Ticket, result: Result<Reply, Error> },
 }
 
 const _: () = {
@@ -61,11 +72,20 @@ pub(crate) enum HomeRequest {
     Presence { ticket: Ticket, room: RoomName, query: PresenceQuery },
     /// Drops the retained publications. Answered by [`HomeEvent::HistoryRemoved`].
     RemoveHistory { ticket: Ticket, room: RoomName },
+    /// Has a command carried out for the connections of the user whose personal room this is. Answered by
+    /// [`HomeEvent::UserCommandDone`].
+    UserCommand { ticket: Ticket, room: RoomName, command: Arc<UserCommand> },
+    /// Answers [`HomeEvent::UserCommand`]: the hub has carried it out, or could not.
+    UserCommandDone { home: ShardId, errand: ErrandId, result: Result<(), Error> },
+    /// Asks for an answer behind those to all requests for the room so far. Answered by [`HomeEvent::Reached`].
+    Reach { ticket: Ticket, room: RoomName },
+    /// Asks how many rooms and users this home has. Answered by [`HomeEvent::Counted`].
+    Count { ticket: Ticket, home: ShardId },
 }
 
 impl HomeRequest {
-    /// Returns the room that it is about, whose home it is for.
-    pub fn room(&self) -> &RoomName {
+    /// Returns the shard whose home it is for.
+    pub fn home(&self, node: Node) -> ShardId {
         match self {
             Self::Join { room, .. }
             | Self::Leave { room, .. }
@@ -73,10 +93,47 @@ impl HomeRequest {
             | Self::Publish { room, .. }
             | Self::History { room, .. }
             | Self::Presence { room, .. }
-            | Self::RemoveHistory { room, .. } => room,
+            | Self::RemoveHistory { room, .. }
+            | Self::UserCommand { room, .. }
+            | Self::Reach { room, .. } => node.home_of(room),
+            Self::UserCommandDone { home, .. } | Self::Count { home, .. } => *home,
         }
     }
 }
+
+/// A command for the connections of one user.
+#[derive(Clone, Debug)]
+pub(crate) enum UserCommand {
+    /// Closes them, but for those in `whitelist`.
+    Disconnect { client: Selection, whitelist: Vec<ClientId>, reason: CloseReason },
+    /// Subscribes them to a room. A hub has done it when the home of the room has answered all of its joins.
+    Subscribe { client: Selection, room: RoomName, since: Option<Position> },
+    /// Takes them out of a room.
+    Unsubscribe { client: Selection, room: RoomName },
+    /// Sets the time at which they expire.
+    Refresh { client: Selection, expiry: Expiry },
+}
+
+/// A call that each hub of the node carries out for its own connections.
+#[derive(Clone, Debug)]
+pub(crate) enum NodeCall {
+    /// Sends a payload to one connection.
+    Send { client: ClientId, data: Json },
+    /// Sends a payload to every authenticated connection.
+    PublishAll { data: Json },
+    /// Closes one connection, whoever its user is.
+    Disconnect { client: ClientId, reason: CloseReason },
+    /// Lists the rooms that have members.
+    Channels { pattern: Option<String>, page: Page<String> },
+    /// Lists the connections.
+    Connections { user: Option<UserId>, channel: Option<RoomName>, page: Page<ClientId> },
+    /// Counts.
+    Info,
+}
+
+/// Identifies a command for a user among those of its home that hubs are carrying out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ErrandId(pub u32);
 
 /// An event that the home tells a hub.
 #[derive(Clone, Debug)]
@@ -85,6 +142,10 @@ pub(crate) enum HomeEvent {
     Joined { conn: ConnId, client: ClientId, join: JoinId, room: RoomName, position: LogPosition, replay: Replayed },
     /// The connection did not become a member.
     JoinRefused { conn: ConnId, join: JoinId, error: Error },
+    /// The member of this join of a personal room is none any more: a newer connection of the user has taken its place.
+    Displaced { room: RoomName, client: ClientId, join: JoinId },
+    /// A connection was refused, since the user of this personal room has as many as there may be.
+    UserFull(RoomName),
     /// A publication to be delivered to all members of the room.
     Publication { room: RoomName, publication: Arc<Publication> },
     /// A publication was delivered to the link, before this event. `position` is `None` when no log numbers it.
@@ -98,6 +159,14 @@ pub(crate) enum HomeEvent {
     PresenceStats { ticket: Ticket, clients: usize, users: usize },
     /// The retained publications were dropped.
     HistoryRemoved { ticket: Ticket },
+    /// A command for the user whose personal room this is, to be carried out for each member of it in the hub.
+    UserCommand { room: RoomName, command: Arc<UserCommand>, errand: ErrandId },
+    /// Each hub that has a connection of the user has carried the command out, or one of them could not.
+    UserCommandDone { ticket: Ticket, result: Result<(), Error> },
+    /// The home has answered what it was asked before.
+    Reached { ticket: Ticket },
+    /// The number of rooms that have members, and of users that have connections.
+    Counted { ticket: Ticket, rooms: usize, users: usize },
     /// A member joined the room.
     MemberJoined { room: RoomName, member: Arc<ClientInfo> },
     /// A member left the room.

@@ -116,6 +116,7 @@ impl fmt::Display for TokenError {
 }
 
 /// The user and the rights that a valid token proves.
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub user: UserId,
     pub info: Option<Json>,

@@ -136,7 +136,7 @@ fn members_rooms_and_connections_can_be_listed() {
         json!({"#ada": {"num_clients": 1}, "x": {"num_clients": 1}, "y1": {"num_clients": 1}})
     );
     assert_eq!(world.api("channels", r#"{"pattern":"y*"}"#)["result"]["channels"], json!({"y1": {"num_clients": 1}}));
-    let ada = json!({"user": "ada", "transport": "websocket", "protocol": "plain", "channels": ["y1", "#ada", "x"]});
+    let ada = json!({"user": "ada", "transport": "websocket", "protocol": "plain", "channels": ["#ada", "y1", "x"]});
     let all = world.api("connections", r#"{"user":"","expression":""}"#);
     let client = "01010101-0101-0101-0101-010101010101";
     assert_eq!(all["result"]["connections"].as_object().unwrap().len(), 2);

@@ -1,5 +1,6 @@
 //! What a shard does, as its clients and its backend see it.
 
+mod cluster;
 mod world;
 
 mod api;
@@ -21,3 +22,4 @@ mod rooms;
 mod routes;
 mod tokens;
 mod turns;
+mod users_of_node;

@@ -1,105 +1,9 @@
 //! Several shards of a node, and the links between them.
 
-use crate::world::{World, claims, with_shard};
-use parlor_core::{Change, Claims, Config, ConnId, Input, LinkMessage, Lost, Node, Shard, ShardId};
+use crate::cluster::{Cluster, SHARDS};
+use crate::world::claims;
+use parlor_core::{Change, Claims, ConnId, Input, Lost};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::num::NonZeroU16;
-
-const SHARDS: usize = 2;
-
-/// The shards of a node with all that is on its way between them.
-struct Cluster {
-    node: Node,
-    shards: Vec<World>,
-    /// The messages on their way, by sender and receiver.
-    links: [[VecDeque<LinkMessage>; SHARDS]; SHARDS],
-    starts: u8,
-}
-
-impl Cluster {
-    fn new() -> Self {
-        let node = Node::new(NonZeroU16::new(2).expect("some"), [5; 16]);
-        let mut cluster = Self { node, shards: Vec::new(), links: Default::default(), starts: 0 };
-        for at in 0..SHARDS {
-            let fresh = cluster.start(at);
-            cluster.shards.push(fresh);
-        }
-        cluster
-    }
-
-    fn start(&mut self, at: usize) -> World {
-        self.starts += 1;
-        let shard = Shard::of_node(Config::default(), [self.starts; 32], self.node, ShardId::at(at));
-        with_shard(shard, self.starts * 20)
-    }
-
-    /// Takes what the shards have sent onto the links.
-    fn collect(&mut self) {
-        for (from, links) in self.links.iter_mut().enumerate() {
-            for (to, message) in self.shards[from].sent.drain(..) {
-                links[to.index()].push_back(message);
-            }
-        }
-    }
-
-    /// Hands over the next message from one shard to the other. Returns `false` when there is none.
-    fn carry(&mut self, from: usize, to: usize) -> bool {
-        self.collect();
-        let Some(message) = self.links[from][to].pop_front() else { return false };
-        self.shards[to].input(Input::Link { from: ShardId::at(from), message });
-        true
-    }
-
-    /// Carries everything.
-    fn settle(&mut self) {
-        while self.carry(0, 1) | self.carry(1, 0) {}
-        let shards: Vec<&Shard> = self.shards.iter().map(|world| &world.shard).collect();
-        Shard::audit_node(&shards);
-    }
-
-    /// Loses a shard, and starts it anew. The other one is told.
-    fn lose(&mut self, at: usize) {
-        self.collect();
-        self.links = Default::default();
-        self.shards[at] = self.start(at);
-        self.shards[1 - at].input(Input::ShardLost { shard: ShardId::at(at) });
-    }
-
-    /// A room whose home is in this shard.
-    fn room(&self, at: usize) -> String {
-        // The home tells which rooms are occupied.
-        (0..).map(|name| format!("r{name}")).find(|name| self.home_of(name) == at).expect("there are enough names")
-    }
-
-    fn home_of(&self, room: &str) -> usize {
-        let mut shard = with_shard(Shard::of_node(Config::default(), [9; 32], self.node, ShardId::at(0)), 0);
-        shard.open(&format!("/ws/{room}"));
-        usize::from(!shard.sent.is_empty())
-    }
-
-    /// A plain connection to a shard that is in a room.
-    fn plain(&mut self, at: usize, room: &str) -> ConnId {
-        let conn = self.shards[at].plain(&format!("/ws/{room}"));
-        self.settle();
-        conn
-    }
-
-    /// A json connection to a shard that has subscribed to a room.
-    fn json(&mut self, at: usize, room: &str) -> ConnId {
-        let conn = self.shards[at].json();
-        self.shards[at].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
-        self.settle();
-        assert_eq!(self.shards[at].read_json(conn)[0]["id"], 2);
-        conn
-    }
-
-    fn publish(&mut self, at: usize, room: &str, data: u64) -> Value {
-        self.shards[at].ask("publish", &json!({"channel": room, "data": data}).to_string());
-        self.settle();
-        self.shards[at].answer()
-    }
-}
 
 #[test]
 fn a_publication_reaches_the_members_of_all_shards_in_one_order() {
@@ -213,19 +117,21 @@ fn the_parts_of_a_batch_are_carried_out_in_order_wherever_the_rooms_live() {
     assert_eq!([0, 1, 2].map(offset), [1, 1, 2], "{answer}");
 }
 
-/// A json connection to the shard 1 whose token puts it into a room of the shard 0, before the home has heard of that.
-fn connecting(cluster: &mut Cluster, room: &str) -> ConnId {
+/// A json connection to the shard 1 whose token puts it into a room of the shard 0, before the home has heard of that, and
+/// its user, whose home is in shard 1.
+fn connecting(cluster: &mut Cluster, room: &str) -> (ConnId, String) {
+    let user = cluster.user(1);
     let conn = cluster.shards[1].open("/connection/websocket");
     cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(Claims { channels: vec![room.into()], ..claims("ada") });
-    conn
+    cluster.shards[1].prove(Claims { channels: vec![room.into()], ..claims(&user) });
+    (conn, user)
 }
 
 #[test]
 fn a_connect_that_no_home_answers_ends_in_time() {
     let mut cluster = Cluster::new();
     let room = cluster.room(0);
-    let conn = connecting(&mut cluster, &room);
+    let (conn, _) = connecting(&mut cluster, &room);
     let timeout = cluster.shards[1].shard.config().limits.authenticate_timeout;
     cluster.shards[1].pass(timeout);
     assert_eq!(cluster.shards[1].read_close(conn).map(|(code, _)| code), Some(3004));
@@ -251,8 +157,8 @@ fn publications_wait_behind_the_reply_that_names_their_room() {
 fn a_connect_whose_last_room_is_taken_away_is_answered() {
     let mut cluster = Cluster::new();
     let room = cluster.room(0);
-    let conn = connecting(&mut cluster, &room);
-    cluster.shards[1].api("unsubscribe", &json!({"user": "ada", "channel": room}).to_string());
+    let (conn, user) = connecting(&mut cluster, &room);
+    cluster.shards[1].api("unsubscribe", &json!({"user": user, "channel": room}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert!(frames[0]["connect"].is_object() && frames[0]["connect"]["subs"].get(&room).is_none(), "{frames:?}");
@@ -262,9 +168,9 @@ fn a_connect_whose_last_room_is_taken_away_is_answered() {
 fn a_call_of_the_backend_reaches_a_connection_that_is_still_joining() {
     let mut cluster = Cluster::new();
     let (room, other) = (cluster.room(0), format!("{}-other", cluster.room(1)));
-    let conn = connecting(&mut cluster, &room);
-    cluster.shards[1].api("subscribe", &json!({"user": "ada", "channel": other}).to_string());
-    cluster.shards[1].api("refresh", &json!({"user": "ada", "expire_at": 1_800_000_000}).to_string());
+    let (conn, user) = connecting(&mut cluster, &room);
+    cluster.shards[1].ask("subscribe", &json!({"user": user, "channel": other}).to_string());
+    cluster.shards[1].api("refresh", &json!({"user": user, "expire_at": 1_800_000_000}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert!(frames[0]["connect"]["subs"].get(&room).is_some(), "{frames:?}");
@@ -277,13 +183,10 @@ fn a_call_of_the_backend_reaches_a_connection_that_is_still_joining() {
 fn a_subscribe_is_answered_although_the_room_is_taken_away_meanwhile() {
     let mut cluster = Cluster::new();
     let room = cluster.room(0);
-    let conn = cluster.shards[1].open("/connection/websocket");
-    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(claims("ada"));
-    cluster.settle();
-    cluster.shards[1].read(conn);
+    let user = cluster.user(1);
+    let (conn, _) = cluster.connected(1, &user);
     cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
-    cluster.shards[1].api("unsubscribe", &json!({"user": "ada", "channel": room}).to_string());
+    cluster.shards[1].api("unsubscribe", &json!({"user": user, "channel": room}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert_eq!((&frames[0]["id"], &frames[0]["error"]["code"]), (&json!(2), &json!(103)), "{frames:?}");
@@ -307,7 +210,7 @@ fn the_replies_of_a_connection_keep_the_order_of_its_commands() {
 fn a_member_that_asks_for_its_room_once_more_waits_for_its_home() {
     let mut cluster = Cluster::new();
     let room = cluster.room(0);
-    let conn = connecting(&mut cluster, &room);
+    let (conn, _) = connecting(&mut cluster, &room);
     cluster.settle();
     cluster.shards[1].read(conn);
     cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
@@ -322,7 +225,7 @@ fn a_user_whose_connect_is_under_way_is_not_taken_for_anonymous() {
     let room = cluster.room(0);
     cluster.shards[1].json();
     connecting(&mut cluster, &room);
-    let info = cluster.shards[1].api("info", "{}");
+    let info = cluster.ask(1, "info", &json!({}));
     assert_eq!(
         (&info["result"]["nodes"][0]["num_clients"], &info["result"]["nodes"][0]["num_users"]),
         (&json!(1), &json!(2))

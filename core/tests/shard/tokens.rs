@@ -536,7 +536,7 @@ fn replacing_a_users_connection_keeps_the_user_online() {
     let changes: Vec<&Change> = world.events.iter().map(|event| &event.change).collect();
     let [own, room] = ["#ann", "a"].map(|name| Config::default().room(name).expect("a name"));
     let user = UserId::parse("ann", 9).expect("an id");
-    assert_eq!(changes, [&Change::Occupied(room), &Change::Occupied(own), &Change::Online(user)]);
+    assert_eq!(changes, [&Change::Occupied(own), &Change::Online(user), &Change::Occupied(room)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
-use parlor_core::{Input, Limit, Limits};
+use parlor_core::{Effect, Input, Limit, Limits};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -31,6 +31,8 @@ pub(super) struct Bounds {
     shards: u64,
     /// The parts of the largest input so far: what another shard answers may let all of them go on.
     most_parts: u64,
+    /// Calls that are not answered: a shard that is lost answers none of its own.
+    calls: u64,
     /// Connections and rooms before this turn, and the number of frames queued until then.
     conns: u64,
     queued: u64,
@@ -51,7 +53,17 @@ fn at_most(most: u64, what: &str, saw: u64) -> Checked {
 impl Bounds {
     pub(super) fn new(limits: &Limits, shards: u64) -> Self {
         let (limits, rates) = (limits.clone(), RequestRates::new(limits));
-        Self { shards, most_parts: 1, limits, rates, conns: 0, queued: 0, is_full: false, left: BTreeMap::new() }
+        Self {
+            shards,
+            most_parts: 1,
+            calls: 0,
+            limits,
+            rates,
+            conns: 0,
+            queued: 0,
+            is_full: false,
+            left: BTreeMap::new(),
+        }
     }
 
     /// For a socket that did not take all that it was offered no more is kept than fits, or than what it has left.
@@ -71,7 +83,13 @@ impl Bounds {
         let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
         let (now, parts) = (gauges.connections as u64, parts_of(turn.input));
         self.most_parts = self.most_parts.max(parts);
-        let parts = if self.shards > 1 { self.most_parts } else { parts };
+        let answers = turn.effects.iter().filter(|effect| matches!(effect, Effect::Reply { .. })).count() as u64;
+        self.calls = (self.calls + u64::from(matches!(turn.input, Input::Call { .. }))).saturating_sub(answers);
+        let parts = match turn.input {
+            Input::ShardLost { .. } => self.most_parts.max(self.calls + answers),
+            _ if self.shards > 1 => self.most_parts,
+            _ => parts,
+        };
         let conns = now.max(std::mem::replace(&mut self.conns, now));
         self.is_full |= totals.limits.contains_key(&Limit::InboundBytesTotal);
         // One who comes to a room, or goes, is told to each of its members, and may do so in every room; and it gets what a

@@ -1,6 +1,6 @@
 //! One connection as it must be: its phase, deadlines, what waits to be heard and what must come out of its socket.
 
-use super::arrival::{Arrival, TokenCapability};
+use super::arrival::{Arrival, TokenCapability, TokenOutcome};
 use super::bucket::ClientRates;
 use super::expect::ExpectedFrame;
 use super::membership::ExpectedMembership;
@@ -270,6 +270,8 @@ pub(crate) struct ExpectedJoin {
     pub room: usize,
     pub want: RecoverFrom,
     pub membership: ExpectedMembership,
+    /// The token that gives the connection a user with this room, and the answer to it.
+    pub renewal: Option<Box<(TokenOutcome, ExpectedFrame)>>,
 }
 
 /// The command or request that a token came with.

@@ -16,20 +16,19 @@ impl ReferenceModel {
     /// Lets a json client in.
     pub(super) fn welcome(&mut self, client: usize, token: &TokenOutcome) {
         let rooms = self.placed(token);
-        if self.refuses_user(client, token) {
-            return;
-        }
         if self.is_crowded(token, &rooms) {
             return self.turn_away(client, token, CloseCause::Rooms);
         }
+        if self.refuses_user(client, token) {
+            return;
+        }
         let displaced = self.displaced_by(token);
         self.identify(client, token);
-        self.let_in(client, token, &rooms);
-        self.displace(displaced);
+        self.let_in(client, token, &rooms, displaced);
     }
 
     /// Puts a json client into the rooms that it starts in, and answers its `connect`.
-    fn let_in(&mut self, client: usize, token: &TokenOutcome, rooms: &[usize]) {
+    fn let_in(&mut self, client: usize, token: &TokenOutcome, rooms: &[usize], displaced: Option<usize>) {
         let wants = std::mem::take(&mut self.conn(client).expect("it is open").wants);
         let (mut subs, mut lines, mut bytes, mut recovered) = (json!({}), Vec::new(), 0, 0);
         let limits = self.config.limits.clone();
@@ -40,7 +39,11 @@ impl ReferenceModel {
             let membership = ExpectedMembership::because(self.reason(token, room));
             let Ok(mut replay) = self.join(client, room, &want.or_without(), membership) else {
                 self.overloaded(client);
-                rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, client, *room));
+                // The others are asked for once the connection is in the room of its user.
+                if at > 0 || token.user.is_none() {
+                    self.displace(displaced);
+                    rooms[at + 1..].iter().for_each(|room| self.join_in_vain(&info, client, *room));
+                }
                 return;
             };
             if is_strict && replay.recovered == Some(false) {
@@ -78,6 +81,7 @@ impl ReferenceModel {
             result["subs"] = subs;
         }
         self.reply_with(client, 1, "connect", result, lines);
+        self.displace(displaced);
     }
 
     /// From now on the connection has said who it is.
@@ -161,9 +165,9 @@ impl ReferenceModel {
         self.names.len() - self.users + user
     }
 
-    /// The rooms that come with a token: those that it names, and the user's own.
+    /// The rooms that come with a token: the user's own, and those that it names.
     pub(super) fn placed(&self, token: &TokenOutcome) -> Vec<usize> {
-        token.channels.iter().copied().chain(token.user.map(|user| self.own_room(user))).collect()
+        token.user.map(|user| self.own_room(user)).into_iter().chain(token.channels.iter().copied()).collect()
     }
 
     pub(super) fn is_crowded(&self, token: &TokenOutcome, rooms: &[usize]) -> bool {

@@ -60,7 +60,10 @@ impl ReferenceModel {
         self.hear_waiting(client);
     }
 
-    fn enter(&mut self, client: usize, ExpectedJoin { room, want, membership }: ExpectedJoin) {
+    fn enter(&mut self, client: usize, ExpectedJoin { room, want, membership, renewal }: ExpectedJoin) {
+        if let Some(renewal) = renewal {
+            return self.enter_as_user(client, (room, want, membership), *renewal);
+        }
         let Ok(replay) = self.join(client, room, &want, membership) else { return self.overloaded(client) };
         let conn = self.conns[client].as_mut().expect("it is open");
         conn.recoveries += usize::from(replay.recovered == Some(true) && !replay.entries.is_empty());

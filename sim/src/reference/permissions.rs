@@ -62,17 +62,19 @@ impl ReferenceModel {
         self.rules[room].may(rules::SUBSCRIBE, by_caps, false, token.user.is_some())
     }
 
-    /// Takes out the rooms of a client's URL that were refused so far and into which this token lets it, in the order of the
-    /// URL.
-    pub(super) fn take_opened(&mut self, client: usize, token: &TokenOutcome) -> Vec<(usize, RecoverFrom)> {
-        let conn = self.conns[client].as_mut().expect("it is there");
-        let named = conn.entry.rooms.clone();
-        let kept_out = std::mem::take(&mut conn.kept_out);
-        let (mut opened, kept_out): (Vec<_>, Vec<_>) =
-            kept_out.into_iter().partition(|(room, _)| self.lets_in(token, *room));
-        opened.sort_by_key(|(room, _)| named.iter().position(|of_url| of_url == room));
-        self.conns[client].as_mut().expect("it is there").kept_out = kept_out;
+    /// The rooms of a client's URL that were refused so far and into which this token lets it, in the order of the URL.
+    pub(super) fn opened_by(&self, client: usize, token: &TokenOutcome) -> Vec<(usize, RecoverFrom)> {
+        let conn = self.conns[client].as_ref().expect("it is there");
+        let mut opened = conn.kept_out.clone();
+        opened.retain(|(room, _)| self.lets_in(token, *room));
+        opened.sort_by_key(|(room, _)| conn.entry.rooms.iter().position(|of_url| of_url == room));
         opened
+    }
+
+    /// Keeps a connection out of these rooms no more.
+    pub(super) fn take_opened(&mut self, client: usize, opened: &[(usize, RecoverFrom)]) {
+        let conn = self.conns[client].as_mut().expect("it is there");
+        conn.kept_out.retain(|(room, _)| opened.iter().all(|(opened, _)| opened != room));
     }
 
     /// Tells a connection no more who comes and goes, where its tokens do not grant it any more.

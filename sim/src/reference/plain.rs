@@ -38,6 +38,9 @@ impl ReferenceModel {
         let mut kept_out: Vec<(usize, RecoverFrom)> =
             placed.filter(|room| !self.lets_in(token, *room)).map(|room| (room, RecoverFrom::Nothing)).collect();
         kept_out.extend(refused.iter().map(|room| (*room, self.entering(client, token, *room).want)));
+        if token.user.is_some() && self.is_crowded(token, &rooms) {
+            return self.turn_away(client, token, CloseCause::Rooms);
+        }
         if self.refuses_user(client, token) {
             return;
         }
@@ -51,14 +54,26 @@ impl ReferenceModel {
             return self.turn_away(client, token, CloseCause::Rooms);
         }
         let displaced = self.displaced_by(token);
-        self.greeting(client, &named, authenticated).into_iter().for_each(|greeting| self.tell(client, greeting));
+        let own = token.user.map(|user| self.own_room(user));
+        let mut greeting = self.greeting(client, &named, authenticated);
+        if let Some(own) = own {
+            let ExpectedJoin { room, want, membership, .. } = self.entering(client, token, own);
+            self.identify(client, token);
+            let Ok(replay) = self.join(client, room, &want, membership) else { return self.overloaded(client) };
+            greeting.take().into_iter().for_each(|greeting| self.tell(client, greeting));
+            if self.is_open(client) {
+                self.tell_put_in(client, room, replay);
+            }
+        }
+        greeting.into_iter().for_each(|greeting| self.tell(client, greeting));
         for _ in refused {
             self.refuse_plain(client, None, 103);
         }
         if let Some(flaw) = flaw {
             self.complain_of_token(client, flaw);
         }
-        let rooms: Vec<ExpectedJoin> = rooms.into_iter().map(|room| self.entering(client, token, room)).collect();
+        let rooms = rooms.into_iter().filter(|room| Some(*room) != own);
+        let rooms: Vec<ExpectedJoin> = rooms.map(|room| self.entering(client, token, room)).collect();
         if !self.is_open(client) {
             let info = self.info_of(client, token.user, token.info.as_deref());
             let at_once = rooms.iter().filter(|entering| entering.want == RecoverFrom::Nothing);
@@ -67,7 +82,9 @@ impl ReferenceModel {
             self.turn_away(client, token, CloseCause::Slow);
             return self.displace(displaced);
         }
-        self.identify(client, token);
+        if own.is_none() {
+            self.identify(client, token);
+        }
         self.conn(client).expect("it is open").kept_out = kept_out;
         self.put_into_all(client, rooms, displaced);
     }
@@ -81,7 +98,7 @@ impl ReferenceModel {
         let mut membership = ExpectedMembership::default();
         membership.wanted.extend((is_named && self.lets_in(token, room)).then_some(MembershipReason::Client));
         membership.wanted.extend(self.placed(token).contains(&room).then(|| self.reason(token, room)));
-        ExpectedJoin { room, want: before.unwrap_or(in_url), membership }
+        ExpectedJoin { room, want: before.unwrap_or(in_url), membership, renewal: None }
     }
 
     /// Position to recover from in the personal room that a later token puts a client into; its URL may name one.

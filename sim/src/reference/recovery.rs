@@ -130,30 +130,32 @@ impl ReferenceModel {
 
     /// Tells a plain client that has joined about a gap, what it has missed, and its position.
     pub(super) fn start_plain(&mut self, client: usize, room: usize, replay: ExpectedReplay) {
-        let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
-        let top = self.logs[room].as_ref().map_or(0, |log| log.top);
-        if replay.recovered == Some(false) {
-            self.goals.reach(Goal::Gap);
-            self.place(client, "gap", room, top);
-        }
-        for entry in &replay.entries {
+        for frame in self.plain_start(client, room, replay) {
             if self.is_open(client) {
-                self.tell(client, ExpectedFrame::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
+                self.tell(client, frame);
             }
-            if positions {
-                self.place(client, "position", room, entry.offset);
-            }
-        }
-        if positions && replay.entries.is_empty() {
-            self.place(client, "position", room, top);
         }
     }
 
-    fn place(&mut self, client: usize, kind: &str, room: usize, offset: u64) {
-        if self.is_open(client) {
-            let expect = self.place_frame(kind, room, offset);
-            self.tell(client, expect);
+    /// The frames with which a plain client begins in a room.
+    pub(super) fn plain_start(&mut self, client: usize, room: usize, replay: ExpectedReplay) -> Vec<ExpectedFrame> {
+        let positions = self.conns[client].as_ref().expect("it is there").entry.positions;
+        let top = self.logs[room].as_ref().map_or(0, |log| log.top);
+        let mut frames = Vec::new();
+        if replay.recovered == Some(false) {
+            self.goals.reach(Goal::Gap);
+            frames.push(self.place_frame("gap", room, top));
         }
+        for entry in &replay.entries {
+            frames.push(ExpectedFrame::bare(&entry.line, 4 << 56 | (room as u64) << 48 | entry.number));
+            if positions {
+                frames.push(self.place_frame("position", room, entry.offset));
+            }
+        }
+        if positions && replay.entries.is_empty() {
+            frames.push(self.place_frame("position", room, top));
+        }
+        frames
     }
 
     /// A `position` or `gap` frame.

@@ -100,41 +100,99 @@ impl ReferenceModel {
 
     /// A later token counts whole. The client is told `answer` first, then what it leaves, then what it joins.
     pub(super) fn renew(&mut self, client: usize, token: &TokenOutcome, answer: ExpectedFrame) {
-        let opened = self.take_opened(client, token);
-        for (room, _) in &opened {
-            if let Some(reasons) = self.reasons_mut(client, *room) {
-                reasons.insert(MembershipReason::Client);
-            }
+        let is_new = self.conns[client].as_ref().is_some_and(|conn| conn.user != token.user);
+        let Some(own) = token.user.filter(|_| is_new).map(|user| self.own_room(user)) else {
+            return self.go_on_renewing(client, token, answer, None);
+        };
+        let opened = self.opened_by(client, token);
+        if self.new_rooms_or_close(client, token, &opened, 1).is_none() || self.refuses_user(client, token) {
+            return;
         }
+        let want = self.wanted_of_own(client, own);
+        let membership = ExpectedMembership::because(MembershipReason::Own);
+        let renewal = Some(Box::new((token.clone(), answer)));
+        self.put_into(client, ExpectedJoin { room: own, want, membership, renewal });
+    }
+
+    /// Puts a connection into the room of the user that a later token gives it, and lets the token count.
+    pub(super) fn enter_as_user(
+        &mut self,
+        client: usize,
+        (room, want, membership): (usize, RecoverFrom, ExpectedMembership),
+        (token, answer): (TokenOutcome, ExpectedFrame),
+    ) {
+        let displaced = self.displaced_by(&token);
+        let conn = self.conn(client).expect("it is open");
+        let before = (conn.user, conn.info.clone());
+        (conn.user, conn.info) = (token.user, token.info.clone());
+        let joined = self.join(client, room, &want, membership);
+        let conn = self.conn(client).expect("it is open");
+        (conn.user, conn.info) = before;
+        match joined {
+            Ok(replay) => self.go_on_renewing(client, &token, answer, Some((room, replay, displaced))),
+            Err(_) => self.overloaded(client),
+        }
+    }
+
+    /// The rooms that a later token takes from a connection, those where only a token wanted it, and those that it gives. None
+    /// where it would be in too many, with so many more: it is closed.
+    fn new_rooms_or_close(
+        &mut self,
+        client: usize,
+        token: &TokenOutcome,
+        opened: &[(usize, RecoverFrom)],
+        more: usize,
+    ) -> Option<(Vec<usize>, Vec<usize>, Vec<usize>)> {
         let conn = self.conns[client].as_ref().expect("it has asked");
-        let is_new = conn.user != token.user;
         let granted = conn.granted.clone();
         let wanted = |room: &usize| self.membership(client, *room).map(|membership| &membership.wanted);
         let is_in = |room: &usize| wanted(room).is_some();
         let of_token = |room: &usize| wanted(room).is_some_and(|wanted| wanted.contains(&MembershipReason::Token));
-        let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1);
+        let is_opened = |room: usize| opened.iter().any(|(opened, _)| *opened == room);
+        let only = |room: &&usize| wanted(room).is_some_and(|wanted| wanted.len() == 1) && !is_opened(**room);
         let taken: Vec<usize> =
             (0..self.rooms.len()).filter(of_token).filter(|room| !token.channels.contains(room)).collect();
         let gone: Vec<usize> = taken.iter().filter(only).copied().collect();
         let given: Vec<usize> =
             token.channels.iter().copied().filter(|room| !is_in(room) && !granted.contains(room)).collect();
-        let own = token.user.filter(|_| is_new).map(|user| self.own_room(user));
         let is_only_opened = |room: &usize| !is_in(room) && !given.contains(room);
         let only_opened = opened.iter().filter(|(room, _)| is_only_opened(room)).count();
-        let count = self.membership_count(client) - gone.len() + given.len() + usize::from(own.is_some()) + only_opened;
-        if token.crowded || count > self.config.limits.rooms_per_connection {
-            let of_url = conn.entry.rooms.iter().filter(|room| !token.channels.contains(room));
-            let of_url = of_url.filter(|room| self.lets_in(token, **room)).count();
-            let first = token.channels.len() + usize::from(token.user.is_some()) + of_url;
-            let is_final = token.crowded || first > self.config.limits.rooms_per_connection;
-            self.hit(Limit::RoomsPerConnection);
-            return self.close(client, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
+        let count = self.membership_count(client) - gone.len() + given.len() + more + only_opened;
+        if !token.crowded && count <= self.config.limits.rooms_per_connection {
+            return Some((taken, gone, given));
         }
-        if is_new && self.refuses_user(client, token) {
-            return;
+        let of_url = conn.entry.rooms.iter().filter(|room| !token.channels.contains(room));
+        let of_url = of_url.filter(|room| self.lets_in(token, **room)).count();
+        let first = token.channels.len() + usize::from(token.user.is_some()) + of_url;
+        let is_final = token.crowded || first > self.config.limits.rooms_per_connection;
+        self.hit(Limit::RoomsPerConnection);
+        self.close(client, if is_final { CloseCause::Rooms } else { CloseCause::Overloaded });
+        None
+    }
+
+    /// A later token counts, for a connection that is in the room of its user. `own` is what it has missed there, if it has just
+    /// come, and who made room for it.
+    fn go_on_renewing(
+        &mut self,
+        client: usize,
+        token: &TokenOutcome,
+        answer: ExpectedFrame,
+        own: Option<(usize, ExpectedReplay, Option<usize>)>,
+    ) {
+        let opened = self.opened_by(client, token);
+        let Some((taken, gone, given)) = self.new_rooms_or_close(client, token, &opened, 0) else { return };
+        self.take_opened(client, &opened);
+        for (room, _) in &opened {
+            if let Some(reasons) = self.reasons_mut(client, *room) {
+                reasons.insert(MembershipReason::Client);
+            }
         }
-        let displaced = if is_new { self.displaced_by(token) } else { None };
-        let fits = self.enqueue(client, answer);
+        let displaced = own.as_ref().and_then(|(.., displaced)| *displaced);
+        let mut fits = self.enqueue(client, answer);
+        if let Some((room, replay, _)) = own {
+            let frames = self.plain_start(client, room, replay);
+            fits = fits && frames.into_iter().all(|frame| self.enqueue(client, frame));
+        }
         let fits = self.leave_taken_rooms(client, &taken, &gone, fits);
         for room in &token.channels {
             if let Some(reasons) = self.reasons_mut(client, *room) {
@@ -151,7 +209,7 @@ impl ReferenceModel {
         if !fits {
             self.close(client, CloseCause::Slow);
         }
-        let new = self.new_rooms(client, &given, own, &opened);
+        let new = self.new_rooms(client, &given, &opened);
         if self.is_open(client) {
             self.put_into_all(client, new, displaced);
         } else {
@@ -181,25 +239,13 @@ impl ReferenceModel {
         fits
     }
 
-    /// The rooms that a later token adds, of which one may be the room of a user that it adds, and those of the client's URL
-    /// into which only this token lets it.
-    fn new_rooms(
-        &mut self,
-        client: usize,
-        given: &[usize],
-        own: Option<usize>,
-        opened: &[(usize, RecoverFrom)],
-    ) -> Vec<ExpectedJoin> {
-        let reasons = given.iter().map(|room| (*room, MembershipReason::Token));
-        let reasons: Vec<_> = reasons.chain(own.map(|room| (room, MembershipReason::Own))).collect();
+    /// The rooms that a later token adds, and those of the client's URL into which only this token lets it.
+    fn new_rooms(&mut self, client: usize, given: &[usize], opened: &[(usize, RecoverFrom)]) -> Vec<ExpectedJoin> {
         let mut new: Vec<ExpectedJoin> = Vec::new();
-        for (room, reason) in reasons {
-            let want =
-                if reason == MembershipReason::Own { self.wanted_of_own(client, room) } else { RecoverFrom::Nothing };
-            if reason == MembershipReason::Token {
-                self.goals.reach(Goal::TokenGave);
-            }
-            new.push(ExpectedJoin { room, want, membership: ExpectedMembership::because(reason) });
+        for room in given.iter().copied() {
+            self.goals.reach(Goal::TokenGave);
+            let membership = ExpectedMembership::because(MembershipReason::Token);
+            new.push(ExpectedJoin { room, want: RecoverFrom::Nothing, membership, renewal: None });
         }
         for (room, want) in opened {
             if self.membership(client, *room).is_some() {
@@ -212,7 +258,7 @@ impl ReferenceModel {
                 continue;
             }
             let membership = ExpectedMembership::because(MembershipReason::Client);
-            new.push(ExpectedJoin { room: *room, want: want.clone(), membership });
+            new.push(ExpectedJoin { room: *room, want: want.clone(), membership, renewal: None });
         }
         if !new.is_empty() {
             self.goals.reach(Goal::PutIn);
@@ -230,6 +276,8 @@ impl ReferenceModel {
         if conn.user == token.user {
             return self.identify(client, token);
         }
+        let own = token.user.map(|user| self.own_room(user));
+        let rooms: Vec<usize> = rooms.into_iter().filter(|room| Some(*room) != own).collect();
         for room in &rooms {
             self.is_back(*room, token.user, None);
             self.announce_member(*room, client, Some(Departure::Left));
@@ -439,6 +487,7 @@ impl ReferenceModel {
                     room,
                     want: want.clone(),
                     membership: ExpectedMembership::because(MembershipReason::Backend),
+                    renewal: None,
                 },
             );
             if matches!(self.meant, ConnectionSelection::One(_)) {

@@ -16,12 +16,6 @@ impl<S: Subject> World<S> {
         self.subject.link(from.index(), to.index())
     }
 
-    /// Whether a call about all connections reaches those of every shard. Between shards the machine carries what is about rooms
-    /// alone so far.
-    pub(super) fn calls_reach_all(&self) -> bool {
-        self.setup.shards == 1
-    }
-
     pub(super) fn may_deliver(&self) -> bool {
         let count = usize::try_from(self.setup.shards).expect("a few shards");
         let mut links = (0..count * count).map(|at| self.subject.link(at / count, at % count));

@@ -7,7 +7,7 @@ use crate::reference::calls;
 use crate::reference::stimulus::Stimulus;
 use crate::subjects::subject::{LinkWork, Subject};
 use crate::world::action::{
-    Action, Argument, Bundle, Cause, Client, Jump, Many, RecoverySince, Span, WriteBudget, action_table,
+    Action, Argument, Bundle, Cause, Client, Jump, RecoverySince, Span, WriteBudget, action_table,
 };
 use crate::world::api::selected;
 use crate::world::client_message::SubscribeOptions;

@@ -120,7 +120,7 @@ pub(super) fn info_value(info: &Info) -> Value {
         "name": info.node,
         "version": info.version,
         "num_clients": info.clients,
-        "num_users": info.users,
+        "num_users": info.users + usize::from(info.anonymous > 0),
         "num_channels": info.channels,
         "num_subs": info.memberships,
     })

@@ -198,7 +198,7 @@ macro_rules! action_table {
         };
     /// A backend publishes to everybody.
     ApiPublishAll(payload: Payload) = "api-publish-all", OFTEN,
-        if |world| world.may_publish(1) && world.calls_reach_all() => |world| {
+        if |world| world.may_publish(1) => |world| {
         let data = world.data(payload);
         world.publish_call(&calls::publish_all(&data), &data)
     };
@@ -274,7 +274,7 @@ macro_rules! action_table {
         if |world| true => |world| world.list(listing, user.index(), room.index());
     /// A backend asks for many things in one call.
     ApiMuch(many: Many, user: User, room: Room) = "api-much", seldom(8, 3),
-        if |world| world.may_publish(selected::PARTS) && (many != Many::Messages || world.calls_reach_all()) =>
+        if |world| world.may_publish(selected::PARTS) =>
         |world| world.much(many, user.index(), room.index());
     /// The next message from one shard to another comes.
     Deliver(from: ShardNumber, to: ShardNumber) = "deliver", always(40).of_slow_links(),

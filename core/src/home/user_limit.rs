@@ -1,0 +1,52 @@
+//! The bound of a user's connections, which are the members of the user's personal room.
+
+use super::Home;
+use crate::config::{Config, UserLimit};
+use crate::error::{Error, ErrorCode};
+use crate::ids::ClientId;
+use crate::limits::Limit;
+use crate::link::HomeEvent;
+use crate::names::RoomName;
+use crate::time::Instant;
+use alloc::format;
+
+impl Home {
+    /// Returns the number of members that a room may have: `connections_per_user` in a personal room.
+    pub(super) fn most_members(room: &RoomName, config: &Config) -> usize {
+        let most = config.limits.connections_per_user.filter(|_| room.is_reserved());
+        most.map_or(usize::MAX, core::num::NonZero::get)
+    }
+
+    /// Decides whether a user may have one more connection. Where not, the others are probed.
+    pub(super) fn admit_to_user(
+        &mut self,
+        found: Option<u32>,
+        room: &RoomName,
+        client: ClientId,
+        config: &Config,
+    ) -> Result<(), Error> {
+        let (Some(at), UserLimit::Refuse) = (found, config.user_limit) else { return Ok(()) };
+        let most = Self::most_members(room, config);
+        let members = &self.logs[at as usize].members;
+        if members.len() < most || members.has(client) {
+            return Ok(());
+        }
+        self.tell_members(at, HomeEvent::UserFull);
+        let words = format!("too many connections; a user may have at most {most}");
+        Err(Error::limit(ErrorCode::LimitExceeded, Limit::ConnectionsPerUser, &words))
+    }
+
+    /// Takes the connections of a user that are too many out of its personal room, the oldest first, and has them closed.
+    pub(super) fn displace_oldest(&mut self, now: Instant, room: &RoomName, config: &Config) {
+        let most = Self::most_members(room, config);
+        while self.member_count(room) > most
+            && let Some(at) = self.find(room)
+            && let Some((client, hub, join)) = self.logs[at as usize].members.oldest()
+        {
+            self.outgoing.tell(hub, HomeEvent::Displaced { room: room.clone(), client, join });
+            if let Some(member) = self.leave(now, room, hub, client, join, config) {
+                self.departed(room, member.info);
+            }
+        }
+    }
+}

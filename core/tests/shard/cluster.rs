@@ -1,7 +1,7 @@
 //! A node of several shards, with the links between them.
 
 use crate::world::{World, claims, with_shard};
-use parlor_core::{Config, ConnId, Input, LinkMessage, Node, Shard, ShardId};
+use parlor_core::{Claims, Config, ConnId, Input, LinkMessage, Node, Shard, ShardId};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -109,11 +109,17 @@ impl Cluster {
         conn
     }
 
-    /// A json connection to a shard whose token is this user's, with the answer to its connect.
-    pub fn connected(&mut self, at: usize, user: &str) -> (ConnId, Value) {
+    /// A json connection to a shard with the token of a user, of which no other shard has heard.
+    pub fn connecting(&mut self, at: usize, claims: Claims) -> ConnId {
         let conn = self.shards[at].open("/connection/websocket");
         self.shards[at].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-        self.shards[at].prove(claims(user));
+        self.shards[at].prove(claims);
+        conn
+    }
+
+    /// A json connection to a shard with the token of a user, and the answer to its connect.
+    pub fn connected(&mut self, at: usize, user: &str) -> (ConnId, Value) {
+        let conn = self.connecting(at, claims(user));
         self.settle();
         let reply = self.shards[at].read_json(conn).swap_remove(0);
         (conn, reply["connect"].clone())

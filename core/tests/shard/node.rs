@@ -121,9 +121,7 @@ fn the_parts_of_a_batch_are_carried_out_in_order_wherever_the_rooms_live() {
 /// its user, whose home is in shard 1.
 fn connecting(cluster: &mut Cluster, room: &str) -> (ConnId, String) {
     let user = cluster.user(1);
-    let conn = cluster.shards[1].open("/connection/websocket");
-    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(Claims { channels: vec![room.into()], ..claims(&user) });
+    let conn = cluster.connecting(1, Claims { channels: vec![room.into()], ..claims(&user) });
     (conn, user)
 }
 
@@ -142,9 +140,7 @@ fn a_connect_that_no_home_answers_ends_in_time() {
 fn publications_wait_behind_the_reply_that_names_their_room() {
     let mut cluster = Cluster::new();
     let (near, far) = (cluster.room(1), cluster.room(0));
-    let conn = cluster.shards[1].open("/connection/websocket");
-    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(Claims { channels: vec![near.clone(), far], ..claims("") });
+    let conn = cluster.connecting(1, Claims { channels: vec![near.clone(), far], ..claims("") });
     cluster.shards[1].api("publish", &json!({"channel": near, "data": 7}).to_string());
     assert!(cluster.shards[1].read(conn).is_empty());
     cluster.settle();

@@ -1,6 +1,7 @@
 //! Users with connections to several shards of a node, and calls that concern all of its connections.
 
 use crate::cluster::{Cluster, SHARDS};
+use crate::world::claims;
 use parlor_core::{Config, Limit, Limits, UserLimit};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
@@ -33,9 +34,7 @@ fn a_refused_connection_has_the_others_of_its_user_pinged_at_all_shards() {
     let mut cluster = limited(1, UserLimit::Refuse);
     let user = cluster.user(0);
     let (conn, _) = cluster.connected(1, &user);
-    let refused = cluster.shards[0].open("/connection/websocket");
-    cluster.shards[0].say(refused, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[0].prove(crate::world::claims(&user));
+    let refused = cluster.connecting(0, claims(&user));
     cluster.settle();
     let words = Some((3014, String::from("connection limit (connections_per_user)")));
     assert_eq!(cluster.shards[0].read_close(refused), words);
@@ -46,9 +45,7 @@ fn a_refused_connection_has_the_others_of_its_user_pinged_at_all_shards() {
 fn a_connection_becomes_its_users_although_the_home_is_lost_meanwhile() {
     let mut cluster = Cluster::new();
     let user = cluster.user(0);
-    let conn = cluster.shards[1].open("/connection/websocket");
-    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(crate::world::claims(&user));
+    let conn = cluster.connecting(1, claims(&user));
     cluster.lose(0);
     cluster.settle();
     assert!(cluster.shards[1].read_json(conn)[0]["connect"]["subs"].get(format!("#{user}")).is_some());
@@ -58,9 +55,7 @@ fn a_connection_becomes_its_users_although_the_home_is_lost_meanwhile() {
 fn a_connection_that_gets_no_answer_for_its_user_ends_in_time() {
     let mut cluster = Cluster::new();
     let user = cluster.user(0);
-    let conn = cluster.shards[1].open("/connection/websocket");
-    cluster.shards[1].say(conn, r#"{"id":1,"connect":{"token":"t"}}"#);
-    cluster.shards[1].prove(crate::world::claims(&user));
+    let conn = cluster.connecting(1, claims(&user));
     let timeout = cluster.shards[1].shard.config().limits.authenticate_timeout;
     cluster.shards[1].pass(timeout);
     assert_eq!(cluster.shards[1].read_close(conn).map(|(code, _)| code), Some(3004));
@@ -101,15 +96,15 @@ fn a_command_for_a_user_is_answered_when_each_hub_has_carried_it_out() {
 
 #[test]
 fn what_is_published_after_a_subscribe_was_answered_reaches_the_user() {
-    for home in 0..SHARDS {
+    for (home, asked) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         let mut cluster = Cluster::new();
         let (user, room) = (cluster.user(home), cluster.room(0));
         let (conn, _) = cluster.connected(1, &user);
-        cluster.shards[0].ask("subscribe", &json!({"user": user, "channel": room}).to_string());
-        while cluster.shards[0].replies.is_empty() {
+        cluster.shards[asked].ask("subscribe", &json!({"user": user, "channel": room}).to_string());
+        while cluster.shards[asked].replies.is_empty() {
             assert!(cluster.carry(0, 1) | cluster.carry(1, 0), "it is answered");
         }
-        cluster.shards[0].answer();
+        cluster.shards[asked].answer();
         cluster.publish(0, &room, 7);
         let frames = cluster.shards[1].read_json(conn);
         assert_eq!(frames.last().map(|frame| &frame["push"]["pub"]["data"]), Some(&json!(7)), "{frames:?}");

@@ -48,8 +48,8 @@ pub struct World<S> {
     pub(super) faulty: bool,
     /// The tokens of a subject that looks at them by itself, each with what it says.
     pub(super) minted: Vec<(String, TokenOutcome, Result<Claims, BadToken>)>,
-    /// The token that was looked at last.
-    pub(super) checked: String,
+    /// The token of each client that was looked at last.
+    pub(super) checked: BTreeMap<usize, String>,
     /// The body of the last answer to a call.
     pub(super) answered: String,
     /// Where the lists of connections and of rooms go on.
@@ -89,7 +89,7 @@ impl<S: Subject> World<S> {
             goals: Goals::default(),
             faulty: false,
             minted: Vec::new(),
-            checked: String::new(),
+            checked: BTreeMap::new(),
             answered: String::new(),
             pages: [None, None],
             transcript: None,

@@ -53,9 +53,9 @@ impl<S: Subject> World<S> {
         if let Some(connection) = &mut self.clients[client].connection {
             connection.asked = false;
         }
-        let known = self.minted.iter().rev().find(|(token, ..)| *token == self.checked);
-        let (_, outcome, claims) =
-            known.ok_or_else(|| Failure::new(Guarantee::P1, "a token of a client", &self.checked))?;
+        let checked = self.checked.get(&client).map_or("", String::as_str);
+        let known = self.minted.iter().rev().find(|(token, ..)| *token == checked);
+        let (_, outcome, claims) = known.ok_or_else(|| Failure::new(Guarantee::P1, "a token of a client", checked))?;
         equal(Guarantee::P1, "the token to say", &vouch(claims.clone()), verdict)?;
         Ok(outcome.clone())
     }

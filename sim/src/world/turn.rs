@@ -324,12 +324,14 @@ impl<S: Subject> World<S> {
         for effect in effects {
             match effect {
                 Effect::Authenticate { conn, token } => {
-                    let connections = self.clients.iter_mut().flat_map(|client| &mut client.connection);
-                    connections.filter(|connection| connection.id == *conn).for_each(|connection| {
+                    for (number, client) in self.clients.iter_mut().enumerate() {
+                        let Some(connection) = client.connection.as_mut().filter(|known| known.id == *conn) else {
+                            continue;
+                        };
                         (connection.asked, connection.asked_for) = (true, room_of_token(token));
-                    });
-                    if S::HAS_DRIVER {
-                        self.checked.clone_from(token);
+                        if S::HAS_DRIVER {
+                            self.checked.insert(number, token.clone());
+                        }
                     }
                 }
                 Effect::Closed { conn, .. } => self.hang_up(*conn)?,

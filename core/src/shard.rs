@@ -112,7 +112,7 @@ impl Shard {
     #[must_use]
     pub fn of_node(config: Config, seed: [u8; 32], node: Node, id: ShardId) -> Self {
         let mut shard = Self::new(config, seed);
-        (shard.hub.node, shard.hub.shard) = (node, id);
+        (shard.hub.node, shard.home.node, shard.hub.shard) = (node, node, id);
         shard.home.outgoing = Outgoing::new(id);
         shard
     }
@@ -425,7 +425,14 @@ mod tests {
         config.namespaces.policies_mut().for_each(|policy| policy.presence_grace = Policy::LONGEST_GRACE);
         let member = ClientInfo { user: UserId::from("ada"), ..(*client_info(9)).clone() };
         let (conn, client, join, reason) = (ConnId::from_parts(9, 0), member.client, JoinId(9), LeaveReason::Ended);
-        let joins = HomeRequest::Join { conn, join, room: room.clone(), member: member.into(), replay: Replay::None };
+        let joins = HomeRequest::Join {
+            conn,
+            join,
+            room: room.clone(),
+            member: member.into(),
+            replay: Replay::None,
+            is_return: false,
+        };
         home.handle(Instant(1), ShardId::FIRST, joins, &config);
         home.handle(Instant(1), ShardId::FIRST, HomeRequest::Leave { room, client, join, reason }, &config);
         home.outgoing.here.clear();

@@ -170,8 +170,8 @@ pub(crate) struct PendingUser {
 pub(crate) enum NextOfUser {
     /// Its session begins.
     Session(Box<PendingConnect>),
-    /// The token counts that a command with this id has brought.
-    Renewal { id: CommandId },
+    /// The token counts that a command with this id has brought. It opens these rooms of the connection's URL.
+    Renewal { id: CommandId, opened: Vec<(RoomName, Replay)> },
 }
 
 /// The rights of a connection in one room, as the room's token grants them.

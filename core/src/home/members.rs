@@ -33,14 +33,16 @@ pub(crate) struct Member {
     pub join: JoinId,
     /// `true` when its join has ended an absence of its user.
     pub was_absent: bool,
+    /// `true` when it was a member before: it is older than all that have come for the first time.
+    pub is_return: bool,
     /// Its number among all members that there have been, which [`Members::insert`] gives it.
     arrival: u32,
 }
 
 impl Member {
     /// Creates a member that is in no list yet.
-    pub fn new(info: Arc<ClientInfo>, hub: ShardId, join: JoinId, was_absent: bool) -> Self {
-        Self { info, hub, join, was_absent, arrival: 0 }
+    pub fn new(info: Arc<ClientInfo>, hub: ShardId, join: JoinId, is_return: bool) -> Self {
+        Self { info, hub, join, was_absent: false, is_return, arrival: 0 }
     }
 }
 
@@ -97,7 +99,7 @@ impl Members {
     /// Returns the member that has been in the list for the longest, with its hub and its join. O(n) in the members.
     pub fn oldest(&self) -> Option<(ClientId, ShardId, JoinId)> {
         // Since the oldest came, fewer than 2^32 others did.
-        let age = |(_, member): &(&ClientId, &Member)| self.arrivals.wrapping_sub(member.arrival);
+        let age = |(_, member): &(&ClientId, &Member)| (member.is_return, self.arrivals.wrapping_sub(member.arrival));
         self.by_client.iter().max_by_key(age).map(|(client, member)| (*client, member.hub, member.join))
     }
 

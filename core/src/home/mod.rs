@@ -24,7 +24,7 @@ use crate::limits::Limit;
 use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, PresenceQuery, Ticket, UserCommand};
 use crate::map::{Keys, Map};
 use crate::names::{RoomName, UserId};
-use crate::node::ShardId;
+use crate::node::{Node, ShardId};
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay};
 use crate::time::{Deadline, Instant};
 use crate::timers::Timers;
@@ -75,6 +75,8 @@ pub(crate) struct Home {
     errands: Errands,
     /// Members of hubs that were lost, which have not left yet.
     lost: VecDeque<LostMember>,
+    /// The node, whose hubs carry out commands for users.
+    pub node: Node,
     pub outgoing: Outgoing,
 }
 
@@ -108,6 +110,7 @@ impl Home {
             keys,
             errands: Errands::default(),
             lost: VecDeque::new(),
+            node: Node::SINGLE,
             outgoing: Outgoing::new(ShardId::FIRST),
         }
     }
@@ -115,8 +118,9 @@ impl Home {
     /// Handles one request of a hub and appends its answers to [`Home::outgoing`].
     pub fn handle(&mut self, now: Instant, hub: ShardId, request: HomeRequest, config: &Config) {
         match request {
-            HomeRequest::Join { conn, join, room, member, replay } => {
-                if let Err(error) = self.join(now, (hub, conn), (member, join), room, &replay, config) {
+            HomeRequest::Join { conn, join, room, member, replay, is_return } => {
+                let member = Member::new(member, hub, join, is_return);
+                if let Err(error) = self.join(now, conn, member, room, &replay, config) {
                     self.outgoing.tell(hub, HomeEvent::JoinRefused { conn, join, error });
                 }
             }
@@ -318,12 +322,13 @@ impl Home {
     fn join(
         &mut self,
         now: Instant,
-        (hub, conn): (ShardId, ConnId),
-        (info, join): (Arc<ClientInfo>, JoinId),
+        conn: ConnId,
+        mut member: Member,
         room: RoomName,
         replay: &Replay,
         config: &Config,
     ) -> Result<(), Error> {
+        let (hub, join, info) = (member.hub, member.join, Arc::clone(&member.info));
         let found = self.find(&room);
         let is_empty = found.is_none_or(|at| self.logs[at as usize].members.is_empty());
         if is_empty && self.with_members >= config.limits.logs {
@@ -331,7 +336,7 @@ impl Home {
             return Err(Error::limit(ErrorCode::LimitExceeded, Limit::Logs, &words));
         }
         if room.is_reserved() {
-            self.admit_to_user(found, &room, info.client, config)?;
+            self.admit_to_user(found, &room, &member, config)?;
         }
         let (at, replay) = match found {
             Some(at) => (at, self.logs[at as usize].replay(replay, &config.limits)?),
@@ -344,7 +349,7 @@ impl Home {
         // A newcomer is not told of what was before.
         let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
-        let member = Member::new(Arc::clone(&info), hub, join, former.is_some());
+        member.was_absent = former.is_some();
         let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
@@ -543,14 +548,13 @@ impl Home {
         position
     }
 
-    /// Hands a command to each hub that has a connection of the user.
+    /// Hands a command for a user to each hub.
     fn run_errand(&mut self, asker: ShardId, ticket: Ticket, room: &RoomName, command: &Arc<UserCommand>) {
-        let at = self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty());
-        let Some(at) = at else {
-            return self.outgoing.tell(asker, HomeEvent::UserCommandDone { ticket, result: Ok(()) });
-        };
-        let errand = self.errands.begin(asker, ticket, self.logs[at as usize].members.hubs().collect());
-        self.tell_members(at, |room| HomeEvent::UserCommand { room, command: Arc::clone(command), errand });
+        let errand = self.errands.begin(asker, ticket, self.node.shards().collect());
+        for hub in self.node.shards() {
+            let (room, command) = (room.clone(), Arc::clone(command));
+            self.outgoing.tell(hub, HomeEvent::UserCommand { room, command, errand });
+        }
     }
 
     /// Tells each hub that has a member of the room of an event, once.
@@ -655,8 +659,14 @@ mod tests {
         let config = Config::default();
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
-        let joins =
-            HomeRequest::Join { conn, join, room: RoomName::from("a"), member: client_info(1), replay: Replay::None };
+        let joins = HomeRequest::Join {
+            conn,
+            join,
+            room: RoomName::from("a"),
+            member: client_info(1),
+            replay: Replay::None,
+            is_return: false,
+        };
         home.handle(Instant(1), ShardId::FIRST, joins, &config);
         for room in ["a", "b"].map(RoomName::from) {
             home.publish_once(Instant(1), &room, draft("1"), Some("key".into()), &config);
@@ -728,6 +738,7 @@ mod tests {
                     room,
                     member: ada(),
                     replay: Replay::None,
+                    is_return: false,
                 };
                 home.handle(Instant(1), ShardId::FIRST, join, &config);
                 home

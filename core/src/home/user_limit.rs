@@ -1,9 +1,9 @@
 //! The bound of a user's connections, which are the members of the user's personal room.
 
 use super::Home;
+use super::members::Member;
 use crate::config::{Config, UserLimit};
 use crate::error::{Error, ErrorCode};
-use crate::ids::ClientId;
 use crate::limits::Limit;
 use crate::link::HomeEvent;
 use crate::names::RoomName;
@@ -17,18 +17,20 @@ impl Home {
         most.map_or(usize::MAX, core::num::NonZero::get)
     }
 
-    /// Decides whether a user may have one more connection. Where not, the others are probed.
+    /// Decides whether a user may have one more connection. Where not, the others are probed. One that was a member before
+    /// takes the place of none that has come meanwhile: it has to come anew for that, as only a client that is there does.
     pub(super) fn admit_to_user(
         &mut self,
         found: Option<u32>,
         room: &RoomName,
-        client: ClientId,
+        member: &Member,
         config: &Config,
     ) -> Result<(), Error> {
-        let (Some(at), UserLimit::Refuse) = (found, config.user_limit) else { return Ok(()) };
+        let Some(at) = found else { return Ok(()) };
         let most = Self::most_members(room, config);
         let members = &self.logs[at as usize].members;
-        if members.len() < most || members.has(client) {
+        let takes_place = config.user_limit == UserLimit::Replace && !member.is_return;
+        if takes_place || members.len() < most || members.has(member.info.client) {
             return Ok(());
         }
         self.tell_members(at, HomeEvent::UserFull);

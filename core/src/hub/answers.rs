@@ -41,7 +41,7 @@ impl Hub {
     pub(super) fn presence_read(&mut self, ticket: Ticket, members: Option<Vec<Arc<ClientInfo>>>) {
         match self.complete(ticket) {
             Asker::Call(caller) => {
-                let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply(caller));
+                let result = members.map(Reply::Presence).ok_or_else(|| self.over_reply());
                 self.resolve(caller, result);
             }
             Asker::Command { conn, id, .. } => self.with(conn, |hub, slot| {
@@ -99,7 +99,7 @@ impl Hub {
         }
     }
 
-    /// The home will not answer: it is not known whether it did what it was asked to.
+    /// The shard will not answer: it is not known whether it did what it was asked to.
     pub(super) fn fail_asker(&mut self, asker: Asker) {
         let error = Error::from(ErrorCode::Internal);
         self.note_answer(&asker);
@@ -112,7 +112,9 @@ impl Hub {
     /// Hands the result of a call, or of a part of one, to its caller.
     pub(super) fn resolve(&mut self, caller: Caller, result: Result<Reply, Error>) {
         let result = self.within_reply(caller, result);
-        if let (Err(error), Caller::Whole(_) | Caller::Part { .. }) = (&result, caller) {
+        if let Err(error) = &result
+            && self.is_of_backend(caller)
+        {
             self.count_error(error);
         }
         match caller {

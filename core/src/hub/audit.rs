@@ -107,7 +107,7 @@ impl Hub {
         match &conn.phase {
             Phase::Open(open) => {
                 let limits = &self.config.limits;
-                // Whoever becomes a user's and has too many rooms then is closed when the home has answered.
+                // The rooms that the token withdraws are left once it is the user's.
                 let most = limits.rooms_per_connection + usize::from(open.awaits_user());
                 assert!(memberships <= most, "G6: rooms of a connection are bounded");
                 open.inbound.audit();

@@ -58,7 +58,9 @@ impl Hub {
 
     fn phase_over(&mut self, slot: Slot) {
         match &self.conns[slot].phase {
-            Phase::Open(open) if matches!(open.stage, Stage::Joining(_)) || open.awaits_user() => {
+            Phase::Open(open)
+                if matches!(open.stage, Stage::Joining(_)) || open.awaits_user() && !open.has_unasked() =>
+            {
                 self.close(slot, CloseCause::Unanswered);
             }
             Phase::Open(open) => {

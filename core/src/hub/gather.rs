@@ -4,13 +4,13 @@ use super::merge::Merge;
 use crate::api::{Command, Reply};
 use crate::error::Error;
 use crate::input::CallId;
-use crate::link::{ErrandId, Ticket};
+use crate::link::Ticket;
 use crate::node::ShardId;
 use alloc::vec::{self, Vec};
 
 /// The call of a backend that waits for an answer, or what another shard waits for because of one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Caller {
+pub(super) enum Caller {
     /// A call that makes one request.
     Whole(CallId),
     /// Part `at` of a call that makes several requests and gathers their answers under the number `gather`.
@@ -18,7 +18,7 @@ pub(crate) enum Caller {
     /// The hub of another shard, which asks for a part of a call that concerns the whole node.
     Hub { shard: ShardId, ticket: Ticket },
     /// The home of a user, which has a command carried out for the user's connections.
-    Home { shard: ShardId, errand: ErrandId },
+    Home { shard: ShardId, errand: Ticket },
     /// Nobody any more: the shard that asked was lost.
     Nobody,
 }

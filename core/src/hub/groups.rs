@@ -20,7 +20,7 @@ pub(super) struct Group {
     pub entries: Vec<Entry>,
     /// The number of entries that watch.
     pub watchers: u32,
-    /// What the members have had of the room's log.
+    /// The position up to which the members have had everything of the room's log.
     pub known: Follower,
 }
 

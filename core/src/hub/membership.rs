@@ -131,8 +131,9 @@ impl Hub {
         };
         let member = Arc::clone(own.unwrap_or_else(|| open.info_in(&pending.room)));
         let (join, room, replay) = (pending.join, pending.room.clone(), pending.replay.clone());
+        let is_return = matches!(pending.reason, JoinReason::Gap(_));
         open.joins.push(PendingJoin { is_asked: true, ..pending });
-        self.requests.push_back(HomeRequest::Join { conn: id, join, room, member, replay });
+        self.requests.push_back(HomeRequest::Join { conn: id, join, room, member, replay, is_return });
     }
 
     /// Begins the join of a room that a client asks for. One that its token or a backend has put there
@@ -269,7 +270,7 @@ impl Hub {
                     hub.fail(slot, &id, &error);
                     hub.schedule_waiting(slot);
                 }
-                JoinReason::User(_) if error.limit == Some(Limit::ConnectionsPerUser) => {
+                _ if error.limit == Some(Limit::ConnectionsPerUser) => {
                     hub.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
                 }
                 _ => {

@@ -6,7 +6,7 @@ use crate::connection::pending::{JoinLeave, Reasons};
 use crate::ids::{Slot, index};
 use crate::link::JoinId;
 use crate::link::follower::{Follower, Sequence};
-use crate::map::Keys;
+use crate::map::{Keys, Map};
 use crate::names::RoomName;
 use crate::publication::{LogPosition, Publication};
 use alloc::vec::Vec;
@@ -16,6 +16,8 @@ use core::mem;
 #[derive(Clone, Debug)]
 pub(crate) struct Registry {
     rooms: Groups,
+    /// The members of personal rooms that join again, since they may have missed something.
+    interrupted: Map<RoomName, Vec<Slot>>,
     /// The memberships of each slot; empty for a vacant one.
     slots: Vec<Vec<Membership>>,
     /// Confirmed memberships over all rooms.
@@ -52,7 +54,7 @@ pub(crate) struct Left {
 
 impl Registry {
     pub fn new(keys: Keys) -> Self {
-        Self { rooms: Groups::new(keys), slots: Vec::new(), confirmed: 0 }
+        Self { rooms: Groups::new(keys), interrupted: Map::with_hasher(keys), slots: Vec::new(), confirmed: 0 }
     }
 
     /// Starts to put a connection into a room. It must not be in it, nor be joining it.
@@ -131,6 +133,7 @@ impl Registry {
         };
         let member = Entry { slot, membership: index(at), watches: entry[at].watches };
         let link = self.rooms.add(room, member, Follower::at(position));
+        Self::has_returned(&mut self.interrupted, room, slot);
         entry[at].state = MembershipState::Member(link);
         self.confirmed += 1;
         Some(self.rooms.known_mut(link).position())
@@ -147,7 +150,11 @@ impl Registry {
     pub fn interrupt(&mut self, slot: Slot, room: &str, join: JoinId) -> Option<JoinId> {
         let at = self.find_membership(slot, room)?;
         let MembershipState::Member(link) = self.slots[slot.index()][at].state else { return None };
-        let state = MembershipState::Joining(self.leave_group(link));
+        let name = self.leave_group(link);
+        if name.is_reserved() {
+            self.interrupted.entry(name.clone()).or_default().push(slot);
+        }
+        let state = MembershipState::Joining(name);
         let membership = &mut self.slots[slot.index()][at];
         membership.state = state;
         Some(mem::replace(&mut membership.join, join))
@@ -219,6 +226,11 @@ impl Registry {
         self.rooms.of(room).iter().map(|entry| entry.slot)
     }
 
+    /// The connections that were members of a personal room, and join again since they may have missed something.
+    pub fn interrupted(&self, room: &str) -> impl Iterator<Item = Slot> {
+        self.interrupted.get(room).into_iter().flatten().copied()
+    }
+
     /// The members of a room that are told who comes and goes.
     pub fn watchers(&self, room: &str) -> impl Iterator<Item = Slot> {
         let watched = self.rooms.find(room).is_some_and(|group| self.rooms.groups[group as usize].watchers > 0);
@@ -274,6 +286,13 @@ impl Registry {
                 }
             }
         }
+        for (room, slots) in &self.interrupted {
+            let joins = |slot: &Slot| self.find_membership(*slot, room).is_some() && !self.is_member(*slot, room);
+            assert!(
+                !slots.is_empty() && slots.iter().all(joins),
+                "G3: who joins {room:?} again is known, and nobody else"
+            );
+        }
         assert_eq!(memberships, self.confirmed, "G8: memberships are counted");
         assert_eq!(
             memberships,
@@ -321,11 +340,23 @@ impl Registry {
             *memberships = Vec::new();
         }
         match membership.state {
-            MembershipState::Joining(room) => Left { room, join: membership.join, was_member: false },
+            MembershipState::Joining(room) => {
+                Self::has_returned(&mut self.interrupted, &room, slot);
+                Left { room, join: membership.join, was_member: false }
+            }
             MembershipState::Member(link) => {
                 let room = self.leave_group(link);
                 Left { room, join: membership.join, was_member: true }
             }
+        }
+    }
+
+    /// A connection is a member again, or will never be.
+    fn has_returned(interrupted: &mut Map<RoomName, Vec<Slot>>, room: &RoomName, slot: Slot) {
+        let Some(slots) = interrupted.get_mut(room) else { return };
+        slots.retain(|known| *known != slot);
+        if slots.is_empty() {
+            interrupted.swap_remove(room);
         }
     }
 
@@ -498,6 +529,9 @@ mod tests {
                 ("G2: a room knows its member", |registry| registry.rooms.groups[0].entries[0].membership = 1),
                 ("G2: a membership has a reason", |registry| {
                     registry.slots[0][0].wanted = Reasons::NONE;
+                }),
+                ("G3: who joins \"a\" again is known, and nobody else", |registry| {
+                    registry.interrupted.insert(RoomName::from("a"), vec![Slot::at(0)]);
                 }),
                 ("G8: memberships are counted", |registry| registry.confirmed += 1),
                 ("G2: every member knows its room", |registry| {

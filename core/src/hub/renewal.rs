@@ -22,8 +22,6 @@ use alloc::vec::Vec;
 struct RoomChanges {
     /// Rooms that only the token before this one named.
     withdrawn: Vec<RoomName>,
-    /// Rooms of its URL that it may join only now.
-    opened: Vec<(RoomName, Replay)>,
     /// Rooms to be joined, with the reasons.
     new: Vec<(RoomName, Reasons)>,
     /// The number of rooms that it will be in.
@@ -31,13 +29,13 @@ struct RoomChanges {
 }
 
 impl RoomChanges {
-    /// After a token with these `channels`.
+    /// After a token with these `channels`. `opened` are the rooms of its URL that it may join only now.
     fn after(
         open: &Open,
         registry: &Registry,
         slot: Slot,
         channels: &[RoomName],
-        opened: Vec<(RoomName, Replay)>,
+        opened: &[(RoomName, Replay)],
     ) -> Self {
         let named = registry.with_reason(slot, Reasons::TOKEN).filter(|(room, _)| !channels.contains(room));
         let withdrawn: Vec<(RoomName, Reasons)> = named.map(|(room, wanted)| (room.clone(), wanted)).collect();
@@ -52,29 +50,37 @@ impl RoomChanges {
             }
         }
         let count = registry.membership_count(slot) - left + new.len();
-        Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), opened, new, count }
+        Self { withdrawn: withdrawn.into_iter().map(|(room, _)| room).collect(), new, count }
     }
 }
 
 impl Hub {
+    /// A later token of the same user counts.
+    pub(super) fn renew(&mut self, slot: Slot, identity: Identity, id: &CommandId) {
+        let opened = self.opened_by(slot, &identity.user, &identity.capabilities);
+        self.renew_with(slot, identity, id, opened, None);
+    }
+
     /// A later token counts whole: for how long, who the connection is, and which rooms it is put into. The client is told
-    /// first. A membership that others want as well stays, and one that was left meanwhile stays left.
+    /// first. A membership that others want as well stays, and one that was left meanwhile stays left. `opened` are the rooms of
+    /// its URL that it may join only now.
     ///
     /// The user must be the one that the connection has, or it has none and has just joined the personal room of this one.
-    pub(super) fn renew(
+    pub(super) fn renew_with(
         &mut self,
         slot: Slot,
         identity: Identity,
         id: &CommandId,
+        opened: Vec<(RoomName, Replay)>,
         personal: Option<(RoomName, Subscribed)>,
     ) {
-        let Some(changes) = self.admit_renewal(slot, &identity, 0) else { return };
+        let Some(changes) = self.admit_renewal(slot, &identity, &opened, 0) else { return };
         let ttl = identity.ttl();
         let Identity { user, info, channels, capabilities, until, .. } = identity;
         if let Some(rooms) = self.conns[slot].protocol.url_rooms_mut() {
-            rooms.refused.retain(|(room, _)| changes.opened.iter().all(|(opened, _)| opened != room));
+            rooms.refused.retain(|(room, _)| opened.iter().all(|(opened, _)| opened != room));
         }
-        for (room, _) in &changes.opened {
+        for (room, _) in &opened {
             self.registry.add_reason(slot, room, Reasons::CLIENT);
         }
         self.set(slot, Timer::Expiry, until);
@@ -96,7 +102,7 @@ impl Hub {
         self.end_forbidden_subscriptions(slot);
         self.rename(slot, user, info);
         let with_replay = |(room, reasons): (RoomName, Reasons)| {
-            let of_url = changes.opened.iter().find(|(name, _)| *name == room).map(|(_, replay)| replay.clone());
+            let of_url = opened.iter().find(|(name, _)| *name == room).map(|(_, replay)| replay.clone());
             let replay = of_url.unwrap_or_else(|| self.wanted_of(slot, &room));
             (room, reasons, replay)
         };
@@ -110,16 +116,24 @@ impl Hub {
 
     /// Gives a connection that has no user yet to the user of a later token, if it may be in one more room then.
     pub(super) fn ask_for_renewal(&mut self, slot: Slot, identity: Identity, id: &CommandId) {
-        if self.admit_renewal(slot, &identity, 1).is_some() {
-            self.ask_for_place(slot, identity, NextOfUser::Renewal { id: id.clone() });
+        let opened = self.opened_by(slot, &identity.user, &identity.capabilities);
+        if self.admit_renewal(slot, &identity, &opened, 1).is_some() {
+            // The connection lasts as long as the token says, also while the home takes its time.
+            self.set(slot, Timer::Expiry, identity.until);
+            self.ask_for_place(slot, identity, NextOfUser::Renewal { id: id.clone(), opened });
         }
     }
 
     /// Returns the change that a later token makes to the rooms of a connection. `None` when it would be in more than
     /// `rooms_per_connection`, with so many `more`: it is closed.
-    fn admit_renewal(&mut self, slot: Slot, identity: &Identity, more: usize) -> Option<RoomChanges> {
+    fn admit_renewal(
+        &mut self,
+        slot: Slot,
+        identity: &Identity,
+        opened: &[(RoomName, Replay)],
+        more: usize,
+    ) -> Option<RoomChanges> {
         let Identity { user, channels, capabilities, .. } = identity;
-        let opened = self.opened_by(slot, user, capabilities);
         let changes = RoomChanges::after(self.conns[slot].open()?, &self.registry, slot, channels, opened);
         let most = self.config.limits.rooms_per_connection;
         if changes.count + more <= most {

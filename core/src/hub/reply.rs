@@ -1,7 +1,7 @@
 //! The bounds of the answer to a backend's call.
 
 use super::Hub;
-use super::gather::{Caller, ReplyBudget, WRITE_BYTES};
+use super::gather::{Caller, ReplyBudget, WRITE_BYTES, Whole};
 use crate::api::json::reply_bytes;
 use crate::api::{Command, Reply};
 use crate::error::{Error, ErrorCode};
@@ -23,7 +23,7 @@ impl Hub {
 
     /// Returns the result of a call, or an error where it does not fit into the answer.
     pub(super) fn within_reply(&mut self, caller: Caller, result: Result<Reply, Error>) -> Result<Reply, Error> {
-        let reply = result?;
+        let reply = result.inspect_err(|error| self.end_of_reply(caller, error))?;
         let is_reserved = matches!(reply, Reply::Published(_) | Reply::Done | Reply::Broadcast(_) | Reply::Batch(_));
         if !is_reserved {
             let bytes = reply_bytes(&reply);
@@ -36,7 +36,9 @@ impl Hub {
     /// Bytes that the answer to a call may still have.
     pub(super) fn left_of(&self, caller: Caller) -> usize {
         match caller {
-            Caller::Part { gather, .. } => self.gathers.get(&gather).map_or(0, |gathering| gathering.budget.left),
+            Caller::Part { gather, .. } if self.is_of_backend(caller) => {
+                self.gathers.get(&gather).map_or(0, |gathering| gathering.budget.left)
+            }
             _ => self.config.limits.api_reply_bytes,
         }
     }
@@ -44,7 +46,7 @@ impl Hub {
     fn take(&mut self, caller: Caller, bytes: usize) -> Result<(), Error> {
         let most = self.config.limits.api_reply_bytes;
         let fits = match caller {
-            Caller::Part { gather, .. } => {
+            Caller::Part { gather, .. } if self.is_of_backend(caller) => {
                 self.gathers.get_mut(&gather).is_none_or(|gathering| gathering.budget.take(bytes))
             }
             _ => ReplyBudget::new(most).take(bytes),
@@ -52,14 +54,31 @@ impl Hub {
         if fits { Ok(()) } else { Err(too_long(most)) }
     }
 
-    /// The answer does not fit, and in a batch nothing after it.
-    pub(super) fn over_reply(&mut self, caller: Caller) -> Error {
-        if let Caller::Part { gather, .. } = caller
+    /// Returns `true` for a call of a backend and a part of one as the backend has made it; `false` for the part of a shard, whose
+    /// answer is one of several that are merged.
+    pub(super) fn is_of_backend(&self, caller: Caller) -> bool {
+        match caller {
+            Caller::Whole(_) => true,
+            Caller::Part { gather, .. } => {
+                self.gathers.get(&gather).is_some_and(|gathering| !matches!(gathering.whole, Whole::Node(_)))
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer does not fit.
+    pub(super) fn over_reply(&self) -> Error {
+        too_long(self.config.limits.api_reply_bytes)
+    }
+
+    /// In a batch nothing fits after an answer that does not.
+    fn end_of_reply(&mut self, caller: Caller, error: &Error) {
+        if error.limit == Some(Limit::ApiReplyBytes)
+            && let Caller::Part { gather, .. } = caller
             && let Some(gathering) = self.gathers.get_mut(&gather)
         {
             gathering.budget.end();
         }
-        too_long(self.config.limits.api_reply_bytes)
     }
 }
 

@@ -22,9 +22,14 @@ impl Hub {
         if identity.user.is_anonymous() {
             return self.begin_session(slot, connect, Some(identity), None);
         }
-        // A connection that cannot begin takes no place of another one.
+        // A connection that cannot begin takes no place of another one. What it may join of its URL is decided later, unless
+        // all of it would be too much.
         let Identity { user, channels, capabilities, .. } = &identity;
-        let count = self.count_first_rooms(slot, user, channels, capabilities);
+        let named = self.conns[slot].protocol.url_rooms().map_or(0, |url| url.named.len());
+        let mut count = channels.len() + 1 + named;
+        if count > self.config.limits.rooms_per_connection {
+            count = self.count_first_rooms(slot, user, channels, capabilities);
+        }
         if self.admit_rooms(slot, count) {
             self.ask_for_place(slot, identity, NextOfUser::Session(Box::new(connect)));
         }

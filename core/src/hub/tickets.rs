@@ -1,5 +1,5 @@
-//! Tickets: who waits for which answer of a home. A home does not know that: a request carries a ticket, and so does its
-//! answer.
+//! Tickets: who waits for which answer of a home, or of another hub. Neither knows that: a request carries a ticket, and so does
+//! its answer.
 
 use super::gather::Caller;
 use crate::ids::{ConnId, index};
@@ -31,7 +31,7 @@ pub(super) struct Tickets {
 struct Waiting {
     serial: u32,
     /// The shard that is to answer.
-    home: ShardId,
+    shard: ShardId,
     asker: Asker,
 }
 
@@ -43,16 +43,16 @@ impl Default for Tickets {
 }
 
 impl Tickets {
-    /// Issues a ticket for the answer of the home in this shard.
-    pub fn issue(&mut self, home: ShardId, asker: Asker) -> Ticket {
+    /// Issues a ticket for the answer of a shard.
+    pub fn issue(&mut self, shard: ShardId, asker: Asker) -> Ticket {
         self.issued = self.issued.wrapping_add(1);
         let serial = self.issued;
-        Ticket { at: index(self.waiting.insert(Waiting { serial, home, asker })), serial }
+        Ticket { at: index(self.waiting.insert(Waiting { serial, shard, asker })), serial }
     }
 
-    /// Completes the tickets of a home that was lost. Returns those who have waited, in the order in which they asked.
-    pub fn lose(&mut self, home: ShardId) -> Vec<Asker> {
-        let lost = self.waiting.iter().filter(|(_, waiting)| waiting.home == home);
+    /// Completes the tickets of a shard that was lost. Returns those who have waited, in the order in which they asked.
+    pub fn lose(&mut self, shard: ShardId) -> Vec<Asker> {
+        let lost = self.waiting.iter().filter(|(_, waiting)| waiting.shard == shard);
         // Since the oldest was issued, fewer than 2^31 others were.
         let age = |serial: u32| self.issued.wrapping_sub(serial);
         let mut lost: Vec<(u32, usize)> = lost.map(|(at, waiting)| (age(waiting.serial), at)).collect();

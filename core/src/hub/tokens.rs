@@ -83,7 +83,7 @@ impl Hub {
             TokenVerdict::Good(identity) if open.info.user != identity.user => {
                 self.ask_for_renewal(slot, identity, id);
             }
-            TokenVerdict::Good(identity) => self.renew(slot, identity, id, None),
+            TokenVerdict::Good(identity) => self.renew(slot, identity, id),
             // SDKs take an error here for final; closed, they come back with a token that is new.
             TokenVerdict::OutsideValidity(outside) if !may_tell_user => self.close_outside_validity(slot, outside),
             verdict => self.tell_refused(slot, id, &verdict),

@@ -17,6 +17,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::{self, Vec};
 use core::mem;
+
 impl Hub {
     /// Whether nothing more is to be begun before the sockets were offered what waits.
     pub fn is_spent(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::connection::pending::{JoinLeave, JoinReason, NextOfUser, PendingUser,
 use crate::error::{Error, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo, Slot};
 use crate::limits::Limit;
-use crate::link::{ErrandId, HomeRequest, JoinId, UserCommand};
+use crate::link::{HomeRequest, JoinId, Ticket, UserCommand};
 use crate::names::{RoomName, UserId};
 use crate::protocol::{ServerMessage, Start};
 use crate::publication::Replay;
@@ -48,7 +48,9 @@ impl Hub {
                 connect.add(room, subscribed, &self.config.limits);
                 self.begin_session(slot, *connect, Some(identity), None);
             }
-            NextOfUser::Renewal { id } => self.renew(slot, identity, &id, Some((room, subscribed))),
+            NextOfUser::Renewal { id, opened } => {
+                self.renew_with(slot, identity, &id, opened, Some((room, subscribed)));
+            }
         }
     }
 
@@ -80,7 +82,7 @@ impl Hub {
     }
 
     /// Carries out a command for the connections of a user in this shard.
-    pub(super) fn user_command(&mut self, room: &RoomName, command: &UserCommand, errand: ErrandId) {
+    pub(super) fn user_command(&mut self, room: &RoomName, command: &UserCommand, errand: Ticket) {
         let caller = Caller::Home { shard: self.node.home_of(room), errand };
         let result = match command {
             UserCommand::Disconnect { client, whitelist, reason } => {
@@ -109,8 +111,8 @@ impl Hub {
         self.resolve(caller, result.map(|()| Reply::Done));
     }
 
-    /// Returns the connections of a user that a command names, also those whose `connect` is not answered yet. O(connections of
-    /// the user).
+    /// Returns the connections of a user that a command names, also those whose `connect` is not answered yet, and those that
+    /// join again since their home was lost. O(connections of the user).
     fn selected(&mut self, room: &RoomName, selection: Selection) -> Vec<Slot> {
         self.budget.visit(self.registry.member_count(room));
         let is_named = |slot: &Slot| match selection {
@@ -118,7 +120,7 @@ impl Hub {
             Selection::One(client) => self.conns[*slot].client == client,
             Selection::NoMatch => false,
         };
-        self.registry.members(room).filter(is_named).collect()
+        self.registry.members(room).chain(self.registry.interrupted(room)).filter(is_named).collect()
     }
 
     fn disconnect(&mut self, slots: &[Slot], whitelist: &[ClientId], reason: &CloseReason) {
@@ -129,7 +131,7 @@ impl Hub {
         }
     }
 
-    /// Puts all of these connections into a room, or none of them.
+    /// Puts all of these connections into a room, or none of them. Those in other shards do not count.
     fn subscribe_all(&mut self, slots: &[Slot], room: &RoomName, since: Option<&Position>) -> Result<(), Error> {
         let (there, new): (Vec<Slot>, Vec<Slot>) =
             slots.iter().partition(|slot| self.registry.has_membership(**slot, room));

@@ -14,6 +14,7 @@ use crate::ids::{ClientId, Slot};
 use crate::names::{RoomName, UserId};
 use alloc::boxed::Box;
 use alloc::string::String;
+
 impl Hub {
     /// Looks at some more, and answers when that was all, or when it is too much for an answer.
     pub(super) fn walk_on(&mut self, mut walk: Box<Walk>) {
@@ -34,7 +35,7 @@ impl Hub {
         };
         let caller = walk.caller;
         if bytes > most {
-            let error = self.over_reply(caller);
+            let error = self.over_reply();
             self.resolve(caller, Err(error));
         } else if walk.at < end {
             self.agenda.first(Work::Walk(walk));

@@ -2,17 +2,19 @@
 //!
 //! 1. For each hub and home, both directions are first in, first out.
 //! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
-//! 3. Each [`Ticket`] is completed exactly once: by the answer to the request that carries it, or because its home was lost.
+//! 3. Each [`Ticket`] is completed exactly once: by the answer to the request that carries it, or because the shard that had
+//!    to answer was lost.
 //! 4. A home does not know who waits for an answer, nor by which protocol.
-//! 5. A command for a user goes to the home of the user's personal room, which hands it to each hub that has a connection of
-//!    the user, in order with what is published to the user, and answers it when each of them has carried it out.
+//! 5. A command for a user goes to the home of the user's personal room, which hands it to each hub, in order with what is
+//!    published to the user, and answers it when each of them has carried it out. It goes to all of them since a home that
+//!    has begun anew does not know yet who joins again.
 //! 6. When a shard is lost, the others are told ([`Input::ShardLost`](crate::Input::ShardLost)). A home then removes the
 //!    members of the lost hub; a hub asks the new home anew for joins that were not answered, and tells the members of the
 //!    lost home that they may have missed something.
 //! 7. Of what was on its way from or to a lost shard nothing arrives, nor anything that is sent to it before its sender was
 //!    told of the loss. What the shard sends after its new start arrives after that.
 //!
-//! What concerns all connections of a node is asked of each hub by the one that has the call.
+//! A call about all connections of a node is asked of each hub by the one that has the call.
 //!
 //! On a node with one shard the messages go through the shard's own queues, in the same turn.
 
@@ -56,9 +58,9 @@ const _: () = {
 /// A request of a hub to the home of a room.
 #[derive(Clone, Debug)]
 pub(crate) enum HomeRequest {
-    /// Makes the connection a member, starting at a position. Answered by [`HomeEvent::Joined`] or
-    /// [`HomeEvent::JoinRefused`].
-    Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay },
+    /// Makes the connection a member, starting at a position. With `is_return` it was one before, and takes no other's place.
+    /// Answered by [`HomeEvent::Joined`] or [`HomeEvent::JoinRefused`].
+    Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay, is_return: bool },
     /// Ends a membership. Not answered.
     Leave { room: RoomName, client: ClientId, join: JoinId, reason: LeaveReason },
     /// Replaces the user and the info of the member of this join. Not answered.
@@ -76,7 +78,7 @@ pub(crate) enum HomeRequest {
     /// [`HomeEvent::UserCommandDone`].
     UserCommand { ticket: Ticket, room: RoomName, command: Arc<UserCommand> },
     /// Answers [`HomeEvent::UserCommand`]: the hub has carried it out, or could not.
-    UserCommandDone { home: ShardId, errand: ErrandId, result: Result<(), Error> },
+    UserCommandDone { home: ShardId, errand: Ticket, result: Result<(), Error> },
     /// Asks for an answer behind those to all requests for the room so far. Answered by [`HomeEvent::Reached`].
     Reach { ticket: Ticket, room: RoomName },
     /// Asks how many rooms and users this home has. Answered by [`HomeEvent::Counted`].
@@ -106,7 +108,8 @@ impl HomeRequest {
 pub(crate) enum UserCommand {
     /// Closes them, but for those in `whitelist`.
     Disconnect { client: Selection, whitelist: Vec<ClientId>, reason: CloseReason },
-    /// Subscribes them to a room. A hub has done it when the home of the room has answered all of its joins.
+    /// Subscribes them to a room, in each hub all of them or none. A hub has done it when the home of the room has answered the
+    /// joins that it was asked for.
     Subscribe { client: Selection, room: RoomName, since: Option<Position> },
     /// Takes them out of a room.
     Unsubscribe { client: Selection, room: RoomName },
@@ -130,10 +133,6 @@ pub(crate) enum NodeCall {
     /// Counts.
     Info,
 }
-
-/// Identifies a command for a user among those of its home that hubs are carrying out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ErrandId(pub u32);
 
 /// An event that the home tells a hub.
 #[derive(Clone, Debug)]
@@ -159,8 +158,8 @@ pub(crate) enum HomeEvent {
     PresenceStats { ticket: Ticket, clients: usize, users: usize },
     /// The retained publications were dropped.
     HistoryRemoved { ticket: Ticket },
-    /// A command for the user whose personal room this is, to be carried out for each member of it in the hub.
-    UserCommand { room: RoomName, command: Arc<UserCommand>, errand: ErrandId },
+    /// A command for the user whose personal room this is, to be carried out for each connection of the user in the hub.
+    UserCommand { room: RoomName, command: Arc<UserCommand>, errand: Ticket },
     /// Each hub that has a connection of the user has carried the command out, or one of them could not.
     UserCommandDone { ticket: Ticket, result: Result<(), Error> },
     /// The home has answered what it was asked before.

@@ -154,7 +154,7 @@ fn a_connect_whose_last_room_is_taken_away_is_answered() {
     let mut cluster = Cluster::new();
     let room = cluster.room(0);
     let (conn, user) = connecting(&mut cluster, &room);
-    cluster.shards[1].api("unsubscribe", &json!({"user": user, "channel": room}).to_string());
+    cluster.shards[1].ask("unsubscribe", &json!({"user": user, "channel": room}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert!(frames[0]["connect"].is_object() && frames[0]["connect"]["subs"].get(&room).is_none(), "{frames:?}");
@@ -166,7 +166,7 @@ fn a_call_of_the_backend_reaches_a_connection_that_is_still_joining() {
     let (room, other) = (cluster.room(0), format!("{}-other", cluster.room(1)));
     let (conn, user) = connecting(&mut cluster, &room);
     cluster.shards[1].ask("subscribe", &json!({"user": user, "channel": other}).to_string());
-    cluster.shards[1].api("refresh", &json!({"user": user, "expire_at": 1_800_000_000}).to_string());
+    cluster.shards[1].ask("refresh", &json!({"user": user, "expire_at": 1_800_000_000}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert!(frames[0]["connect"]["subs"].get(&room).is_some(), "{frames:?}");
@@ -182,7 +182,7 @@ fn a_subscribe_is_answered_although_the_room_is_taken_away_meanwhile() {
     let user = cluster.user(1);
     let (conn, _) = cluster.connected(1, &user);
     cluster.shards[1].say(conn, &json!({"id": 2, "subscribe": {"channel": room}}).to_string());
-    cluster.shards[1].api("unsubscribe", &json!({"user": user, "channel": room}).to_string());
+    cluster.shards[1].ask("unsubscribe", &json!({"user": user, "channel": room}).to_string());
     cluster.settle();
     let frames = cluster.shards[1].read_json(conn);
     assert_eq!((&frames[0]["id"], &frames[0]["error"]["code"]), (&json!(2), &json!(103)), "{frames:?}");

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, SHARDS};
 use crate::world::claims;
-use parlor_core::{Config, Limit, Limits, UserLimit};
+use parlor_core::{Config, ConnId, Limit, Limits, UserLimit};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
@@ -201,4 +201,97 @@ fn a_call_for_all_connections_says_so_when_a_shard_was_lost_meanwhile() {
         cluster.settle();
         assert_eq!(cluster.shards[0].answer()["error"]["code"], 100, "{method}");
     }
+}
+
+/// A plain connection to the shard 1 that joins the room of its user again, since the home in the shard 0 was lost, and that
+/// the new home has not heard of.
+fn returning(cluster: &mut Cluster, user: &str) -> ConnId {
+    let url = format!("/ws/{}?token=t", cluster.room(1));
+    let conn = cluster.shards[1].open(&url);
+    cluster.shards[1].prove(claims(user));
+    cluster.settle();
+    cluster.shards[1].read(conn);
+    cluster.lose(0);
+    conn
+}
+
+#[test]
+fn a_disconnect_reaches_a_connection_that_a_new_home_does_not_know_yet() {
+    let mut cluster = Cluster::new();
+    let user = cluster.user(0);
+    let conn = returning(&mut cluster, &user);
+    cluster.shards[0].ask("disconnect", &json!({ "user": user }).to_string());
+    while cluster.carry(0, 1) {}
+    assert!(cluster.shards[1].read_close(conn).is_some());
+    cluster.settle();
+    assert_eq!(cluster.shards[0].answer(), json!({"result": {}}));
+}
+
+#[test]
+fn a_connection_that_returns_takes_the_place_of_none_that_has_come_meanwhile() {
+    for user_limit in [UserLimit::Replace, UserLimit::Refuse] {
+        let mut cluster = limited(1, user_limit);
+        let user = cluster.user(0);
+        let before = returning(&mut cluster, &user);
+        let new = cluster.connecting(0, claims(&user));
+        assert!(cluster.shards[0].read_json(new)[0]["connect"].is_object());
+        cluster.settle();
+        let words = Some((3014, String::from("connection limit (connections_per_user)")));
+        assert_eq!(cluster.shards[1].read_close(before), words, "a client that is there comes back");
+        cluster.ask(0, "publish_user", &json!({"user": user, "data": 7}));
+        let frames = cluster.shards[0].read_json(new);
+        assert!(frames.iter().any(|frame| frame["push"]["pub"]["data"] == 7), "{frames:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_has_returned_makes_room_before_one_that_came_later() {
+    let mut cluster = limited(2, UserLimit::Replace);
+    let user = cluster.user(0);
+    let before = returning(&mut cluster, &user);
+    let second = cluster.connecting(0, claims(&user));
+    cluster.settle();
+    cluster.connected(0, &user);
+    assert!(cluster.shards[1].read_close(before).is_some());
+    assert!(cluster.shards[0].read_close(second).is_none());
+}
+
+/// Shards that each have more rooms than a list of them may have bytes.
+fn with_short_replies() -> Cluster {
+    let mut cluster = Cluster::with(Config::from(Limits { api_reply_bytes: 1000, ..Limits::default() }));
+    for at in 0..SHARDS {
+        for room in 10..40 {
+            cluster.shards[at].open(&format!("/ws/{at}-a-room-with-a-long-name-{room}"));
+        }
+    }
+    cluster.settle();
+    cluster
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_counted_once_and_ends_its_batch() {
+    let mut cluster = with_short_replies();
+    let commands = json!([{"channels": {}}, {"presence": {"channel": "a"}}]);
+    let answer = cluster.ask(0, "batch", &json!({ "commands": commands }));
+    let codes: Vec<&Value> =
+        answer["replies"].as_array().expect("a list").iter().map(|one| &one["error"]["code"]).collect();
+    assert_eq!(codes, [106, 106], "{answer}");
+    let counted = |at: usize| cluster.shards[at].shard.stats().totals.limits.get(&Limit::ApiReplyBytes).copied();
+    assert_eq!((counted(0), counted(1)), (Some(2), None));
+}
+
+#[test]
+fn pages_of_all_shards_have_each_room_once() {
+    let mut cluster = with_short_replies();
+    let (mut rooms, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = cluster.ask(1, "channels", &json!({"limit": 9, "cursor": cursor}));
+        let listed = page["result"]["channels"].as_object().unwrap_or_else(|| panic!("it fits: {page}"));
+        rooms.extend(listed.keys().cloned());
+        let Some(next) = page["result"]["cursor"].as_str().filter(|next| !next.is_empty()) else { break };
+        cursor = next.into();
+    }
+    let expected: Vec<String> =
+        (0..SHARDS).flat_map(|at| (10..40).map(move |room| format!("{at}-a-room-with-a-long-name-{room}"))).collect();
+    assert_eq!(rooms, expected);
 }

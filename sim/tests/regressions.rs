@@ -1,8 +1,8 @@
 //! Traces that once broke something, kept as text: what they broke stays whole.
 
-use parlor_core::Shard;
 use parlor_sim::search::report;
 use parlor_sim::search::run::run_twice;
+use parlor_sim::subjects::cluster::Cluster;
 use parlor_sim::subjects::subject::Subject;
 use parlor_sim::world::trace::Trace;
 use std::fs;
@@ -30,7 +30,7 @@ fn stay_whole<S: Subject>(folder: &str, subject: &str) {
 
 #[test]
 fn stored_traces_of_fixed_defects_pass() {
-    stay_whole::<Shard>("tests/regressions", "parlor");
+    stay_whole::<Cluster>("tests/regressions", "parlor");
 }
 
 #[cfg(feature = "driver")]

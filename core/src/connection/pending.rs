@@ -57,18 +57,19 @@ impl PendingConnect {
     }
 
     /// Keeps a frame until the reply was sent.
-    ///
-    /// # Errors
-    /// Returns the limit of an outbox that the frames exceed, which have no socket to refuse them yet.
-    pub fn hold(&mut self, frame: Frame, limits: &Limits) -> Result<(), Limit> {
+    pub fn hold(&mut self, frame: Frame) {
         self.held_bytes += frame.len();
         self.held.push(frame);
+    }
+
+    /// Returns the limit of an outbox that the kept frames exceed, which have no socket to refuse them yet.
+    pub fn held_over(&self, limits: &Limits) -> Option<Limit> {
         if self.held_bytes > limits.outbox_bytes {
-            Err(Limit::OutboxBytes)
+            Some(Limit::OutboxBytes)
         } else if self.held.len() > limits.outbox_frames {
-            Err(Limit::OutboxFrames)
+            Some(Limit::OutboxFrames)
         } else {
-            Ok(())
+            None
         }
     }
 }

@@ -160,6 +160,7 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::admission::address::Address;
+    use crate::close::CloseCause;
     use crate::config::Config;
     use crate::connection::pending::JoinReason;
     use crate::connection::pending::{JoinLeave, Reasons};
@@ -229,7 +230,9 @@ mod tests {
                 ("G7: every ticket is completed", |hub| {
                     hub.tickets.issue(crate::ShardId::FIRST, Asker::Call(Caller::Whole(CallId(1))));
                 }),
-                ("a turn ends with nothing undone but what it puts off", |hub| hub.slow.push(ConnId::from_parts(0, 0))),
+                ("a turn ends with nothing undone but what it puts off", |hub| {
+                    hub.slow.push((ConnId::from_parts(0, 0), CloseCause::Slow))
+                }),
             ],
         );
     }

@@ -1,6 +1,7 @@
 //! Fan-out: a message is encoded at most once for each protocol, and every receiver's outbox gets the same bytes.
 
 use super::Hub;
+use crate::close::CloseCause;
 use crate::connection::frame::Frame;
 use crate::connection::outbox::Full;
 use crate::connection::refused::RefusedFrames;
@@ -20,7 +21,7 @@ struct Fanout<'a> {
     limits: &'a Limits,
     totals: &'a mut Totals,
     effects: &'a mut Vec<Effect>,
-    slow: &'a mut Vec<ConnId>,
+    slow: &'a mut Vec<(ConnId, CloseCause)>,
     outbox_bytes: &'a mut usize,
     refused_frames: &'a mut RefusedFrames,
 }
@@ -127,9 +128,9 @@ impl Fanout<'_> {
         let id = conn.id;
         let Some(open) = conn.open_mut() else { return };
         if let Stage::Joining(connect) = &mut open.stage {
-            if let Err(limit) = connect.hold(frame, self.limits) {
-                *self.totals.limits.entry(limit).or_default() += 1;
-                self.slow.push(id);
+            connect.hold(frame);
+            if connect.held_over(self.limits).is_some() {
+                self.slow.push((id, CloseCause::Unanswered));
             }
             return;
         }
@@ -143,10 +144,10 @@ impl Fanout<'_> {
                 }
             }
             // A second frame of the same step changes nothing any more.
-            Err(Full(_)) if self.slow.last() == Some(&id) => {}
+            Err(Full(_)) if self.slow.last() == Some(&(id, CloseCause::Slow)) => {}
             Err(Full(limit)) => {
                 *self.totals.limits.entry(limit).or_default() += 1;
-                self.slow.push(id);
+                self.slow.push((id, CloseCause::Slow));
             }
         }
     }

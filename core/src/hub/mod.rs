@@ -37,6 +37,7 @@ mod walk;
 use self::registry::Registry;
 use crate::admission::address::{Address, AddressUse};
 use crate::api::Reply;
+use crate::close::CloseCause;
 use crate::config::Config;
 use crate::connection::Conn;
 use crate::connection::refused::RefusedFrames;
@@ -76,8 +77,8 @@ pub(crate) struct Hub {
     clients: Map<ClientId, Slot>,
     registry: Registry,
     timers: Timers<Owner>,
-    /// Connections whose outbox could not take a frame; they are closed when the step is over.
-    slow: Vec<ConnId>,
+    /// Connections that could not take or hold a frame, with the cause; they are closed when the step is over.
+    slow: Vec<(ConnId, CloseCause)>,
     agenda: Agenda,
     budget: TurnBudget,
     tickets: Tickets,

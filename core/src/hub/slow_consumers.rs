@@ -5,7 +5,7 @@ use super::agenda::Work;
 use crate::close::CloseCause;
 use crate::connection::deadlines::Timer;
 use crate::connection::outbox::{FlushProgress, Queue};
-use crate::connection::{Conn, Phase, Stage};
+use crate::connection::{Conn, Open, Phase, Stage};
 use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limit;
@@ -69,12 +69,26 @@ impl Hub {
 
     /// Closes the connections that could not keep up.
     pub fn close_slow_consumers(&mut self) {
-        while let Some(conn) = self.slow.pop() {
-            self.with(conn, |hub, slot| {
-                // What waits for the reply to its `connect` waits for homes, and not for its socket.
-                let is_joining = hub.conns[slot].open().is_some_and(|open| matches!(open.stage, Stage::Joining(_)));
-                hub.close(slot, if is_joining { CloseCause::Unanswered } else { CloseCause::Slow });
-            });
+        while let Some((conn, cause)) = self.slow.pop() {
+            if cause == CloseCause::Unanswered {
+                self.with(conn, Self::close_unanswered);
+            } else {
+                self.with(conn, |hub, slot| hub.close(slot, cause));
+            }
+        }
+    }
+
+    /// Closes a connection for which too much waits behind the reply to its `connect`: it waits for homes, and not for its
+    /// socket. Where the reply came in the same step, all of it is in the outbox, of which the socket has refused nothing.
+    #[cold]
+    fn close_unanswered(&mut self, slot: Slot) {
+        let held = |open: &Open| match &open.stage {
+            Stage::Joining(connect) => connect.held_over(&self.config.limits),
+            _ => None,
+        };
+        if let Some(limit) = self.conns[slot].open().and_then(held) {
+            self.count_limit(limit);
+            self.close(slot, CloseCause::Unanswered);
         }
     }
 

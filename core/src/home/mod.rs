@@ -350,7 +350,8 @@ impl Home {
         let former = self.absences.end(&room, &info.user);
         let log = &mut self.logs[at as usize];
         member.was_absent = former.is_some();
-        let is_there = log.members.insert(member).is_some_and(|before| before.join == join);
+        let before = log.members.insert(member);
+        let is_there = before.as_ref().is_some_and(|before| before.join == join);
         let position = log.position();
         if is_empty {
             self.with_members += 1;
@@ -362,6 +363,10 @@ impl Home {
         }
         if let Some(former) = former {
             self.departed(&room, former);
+        }
+        if let Some(before) = before.filter(|_| !is_there) {
+            // It has left and asked again before its hub knew of the first join, and so before the home hears that it left.
+            self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&before.info) });
         }
         let (client, name) = (info.client, room.clone());
         self.outgoing.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });

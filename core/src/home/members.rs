@@ -13,13 +13,21 @@ use alloc::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     by_client: Map<ClientId, Member>,
-    /// The number of connections of each user in the room; all anonymous connections count as one user.
-    users: Map<UserId, u32>,
+    /// The connections of each user in the room; all anonymous connections count as one user.
+    users: Map<UserId, OfUser>,
     hubs: Hubs,
     /// The lower bound in bytes that [`Members::least_bytes`] returns.
     bytes: usize,
     /// The number of members that there have been, modulo 2^32.
     arrivals: u32,
+}
+
+/// The connections of a user in a room.
+#[derive(Clone, Copy, Debug)]
+struct OfUser {
+    count: u32,
+    /// `true` when the last of them that left would have begun an absence, had it been alone.
+    has_ended: bool,
 }
 
 /// A member of a room.
@@ -31,7 +39,7 @@ pub(crate) struct Member {
     pub hub: ShardId,
     /// The number of the hub's attempt that made it a member.
     pub join: JoinId,
-    /// `true` when its join has ended an absence of its user.
+    /// `true` when its join has ended an absence of its user, or has kept one from beginning.
     pub was_absent: bool,
     /// `true` when it was a member before: it is older than all that have come for the first time.
     pub is_return: bool,
@@ -74,8 +82,8 @@ impl Members {
     /// Removes the member of this join of a hub. Returns `None` when the client is not a member by this join.
     pub fn remove(&mut self, hub: ShardId, client: ClientId, join: JoinId) -> Option<Member> {
         self.of_join(hub, client, join)?;
-        let member = self.by_client.swap_remove(&client)?;
-        self.uncount(&member.info);
+        let mut member = self.by_client.swap_remove(&client)?;
+        member.was_absent |= self.uncount(&member.info);
         self.hubs.uncount(hub);
         Some(member)
     }
@@ -134,6 +142,13 @@ impl Members {
         self.users.contains_key(user)
     }
 
+    /// Notes that a connection of a user has left, and whether it would have begun an absence, had no other been there. Returns
+    /// `false` when no other is there.
+    pub fn note_leave(&mut self, user: &UserId, has_ended: bool) -> bool {
+        let others = self.users.get_mut(user);
+        others.map(|others| others.has_ended = has_ended).is_some()
+    }
+
     /// Returns a lower bound of the bytes of the encoded list of members.
     pub fn least_bytes(&self) -> usize {
         self.bytes
@@ -153,9 +168,9 @@ impl Members {
     pub fn audit(&self) {
         let bytes: usize = self.infos().map(|info| least_member_bytes(info)).sum();
         assert_eq!(self.bytes, bytes, "G8: a list of members counts its bytes");
-        let connections: usize = self.users.values().map(|count| *count as usize).sum();
+        let connections: usize = self.users.values().map(|of| of.count as usize).sum();
         assert_eq!(connections, self.len(), "G8: connections of a room are counted by user");
-        let is_known = |info: &Arc<ClientInfo>| self.users.get(&info.user).is_some_and(|count| *count > 0);
+        let is_known = |info: &Arc<ClientInfo>| self.users.get(&info.user).is_some_and(|of| of.count > 0);
         assert!(self.infos().all(is_known), "G8: users of a room are counted");
         let is_counted = |(hub, members): (ShardId, u32)| self.of_hub(hub).count() == members as usize;
         let members: usize = self.hubs.counts().map(|(_, members)| members as usize).sum();
@@ -169,18 +184,21 @@ impl Members {
     fn count(&mut self, info: &ClientInfo) {
         self.bytes += least_member_bytes(info);
         match self.users.get_mut(&info.user) {
-            Some(count) => *count += 1,
-            None => drop(self.users.insert(info.user.clone(), 1)),
+            Some(of) => of.count += 1,
+            None => drop(self.users.insert(info.user.clone(), OfUser { count: 1, has_ended: false })),
         }
     }
 
-    fn uncount(&mut self, info: &ClientInfo) {
+    /// Takes back the count of a connection. Returns whether its user would have been absent without it.
+    fn uncount(&mut self, info: &ClientInfo) -> bool {
         self.bytes -= least_member_bytes(info);
-        let Some(count) = self.users.get_mut(&info.user) else { return };
-        *count -= 1;
-        if *count == 0 {
+        let Some(of) = self.users.get_mut(&info.user) else { return false };
+        of.count -= 1;
+        let OfUser { count, has_ended } = *of;
+        if count == 0 {
             self.users.swap_remove(&info.user);
         }
+        has_ended
     }
 }
 
@@ -236,7 +254,7 @@ mod tests {
             Members::audit,
             &[
                 ("G8: a list of members counts its bytes", |members| members.bytes += 1),
-                ("G8: connections of a room are counted by user", |members| members.users[0] += 1),
+                ("G8: connections of a room are counted by user", |members| members.users[0].count += 1),
                 ("G8: members are counted by hub", |members| members.hubs.count(ShardId::at(1))),
                 ("G8: members are counted by hub", |members| {
                     members.hubs.uncount(HUB);
@@ -244,7 +262,7 @@ mod tests {
                 }),
                 ("G8: users of a room are counted", |members| {
                     members.users.swap_remove(&UserId::anonymous());
-                    members.users[0] += 1;
+                    members.users[0].count += 1;
                 }),
             ],
         );

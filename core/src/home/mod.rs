@@ -419,8 +419,9 @@ impl Home {
             LeaveReason::EndedUnconfirmed => was_absent,
         } && !grace.is_zero()
             && !info.user.is_anonymous();
-        let has_other = || self.find(room).is_some_and(|at| self.logs[at as usize].members.has_user(&info.user));
-        if may_be_absent && self.absences.len() < config.limits.absences && !has_other() {
+        let at = self.find(room);
+        let has_other = at.is_some_and(|at| self.logs[at as usize].members.note_leave(&info.user, may_be_absent));
+        if may_be_absent && self.absences.len() < config.limits.absences && !has_other {
             self.absences.begin(room, info, now.after(grace));
         } else {
             self.departed(room, info);

@@ -84,7 +84,7 @@ impl Checkers {
             calls: BTreeMap::new(),
             dialogue: Dialogue::default(),
             streams: Streams::new(setup),
-            recovery: Recovery::new(&config.limits),
+            recovery: Recovery::new(&config.limits, setup.shards > 1),
             closes: Closes::new(&config, setup.slow_links == 1, by_driver),
             access: Access::new(setup),
             bounds: Bounds::new(&config.limits, setup.shards),

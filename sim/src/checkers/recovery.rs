@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// The answer to a client that would have an error in place of an unsuccessful recovery.
 const UNRECOVERABLE: u64 = 112;
 
+/// Bytes of a publication that tell of its publisher, at most: what is retained on a node of several shards is seen without.
+const PUBLISHER: usize = 256;
+
 /// Publications after a position, before and after each of the turns in which a client could have got them.
 type Histories = Vec<[Value; 2]>;
 
@@ -20,6 +23,8 @@ type Histories = Vec<[Value; 2]>;
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
     limits: Limits,
+    /// Bytes of each publication that are not seen.
+    unseen: usize,
     /// Of each thing that is wanted, with how many commands that are not answered want it.
     histories: BTreeMap<RecoveryRequest, (usize, Histories)>,
 }
@@ -35,8 +40,9 @@ fn all_of<'a>(history: &'a Value, want: &RecoveryRequest) -> Option<&'a [Value]>
 }
 
 impl Recovery {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), histories: BTreeMap::new() }
+    pub(super) fn new(limits: &Limits, has_shards: bool) -> Self {
+        let unseen = if has_shards { PUBLISHER } else { 0 };
+        Self { limits: limits.clone(), unseen, histories: BTreeMap::new() }
     }
 
     /// The histories of what one command wanted, which is answered.
@@ -65,7 +71,8 @@ impl Recovery {
         };
         let count = seen.iter().map(|one| most(one, |all| all.as_array().map_or(0, Vec::len))).sum::<usize>();
         let bytes = seen.iter().map(|one| most(one, |all| all.to_string().len())).sum::<usize>();
-        let is_small = count <= self.limits.reply_messages / 2 && bytes <= self.limits.reply_bytes / 2;
+        let is_small =
+            count <= self.limits.reply_messages / 2 && bytes + count * self.unseen <= self.limits.reply_bytes / 2;
         for (want, histories) in &seen {
             match answer {
                 Err(UNRECOVERABLE) if is_small && seen.len() == 1 => is_due(want, histories)?,

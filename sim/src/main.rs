@@ -14,7 +14,7 @@ parlor-sim --seeds N [--seed FIRST] [--steps M]  a batch of runs, and the goals 
            --unforeseen                        the same without the reference model, which is not even asked what makes sense
            --shards N                          the same on a node of N shards; without it each seed draws how many
            --links prompt|slow|drawn           with messages between shards that come at once, or when an action delivers them,
-                                               or as each seed draws
+                                               or as each seed draws, which it does without it
 parlor-sim exhaustive [--scope rooms] [--protocol json|plain] [--conns N] [--rooms N] [--queue N] [--messages N]
            --scope ends|users|pings            [--protocol json|plain] [--conns N] [--queue N]
            --scope home                      [--protocol json|plain] [--conns N] [--history N] [--messages N]

@@ -58,10 +58,9 @@ fn batch_of(flags: &Flags<'_>, count: u64) -> Result<RunBatch, String> {
 /// How fast the links between shards are.
 fn slow_links(flags: &Flags<'_>) -> Result<Option<bool>, String> {
     match flags.text("links") {
-        // With slow links defects of the machine are known: see the README.
-        None | Some("prompt") => Ok(Some(false)),
+        Some("prompt") => Ok(Some(false)),
         Some("slow") => Ok(Some(true)),
-        Some("drawn") => Ok(None),
+        None | Some("drawn") => Ok(None),
         Some(other) => Err(format!("links are prompt, slow or drawn by each seed: not {other:?}")),
     }
 }

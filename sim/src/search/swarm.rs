@@ -52,7 +52,7 @@ impl Options {
     #[must_use]
     pub fn with_shards(mut self, shards: Option<u64>, slow_links: Option<bool>) -> Self {
         let draw = |name| Rng::stream(self.seed, name);
-        let shards = shards.unwrap_or_else(|| draw("shards").pick(&[1, 1, 1, 1, 1, 1, 2, 2, 3, 4]));
+        let shards = shards.unwrap_or_else(|| draw("shards").pick(&[1, 1, 1, 1, 1, 2, 2, 3, 3, 4]));
         if shards == 1 {
             return self;
         }

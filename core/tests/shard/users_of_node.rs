@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, SHARDS};
 use crate::world::claims;
-use parlor_core::{Config, ConnId, Limit, Limits, UserLimit};
+use parlor_core::{Config, ConnId, Input, Limit, Limits, ShardId, UserLimit};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
@@ -159,6 +159,25 @@ fn a_shard_that_was_lost_is_sent_no_answer_to_what_it_asked_before() {
     cluster.lose(1);
     cluster.settle();
     cluster.shards[0].read(conn);
+}
+
+#[test]
+fn a_shard_that_was_lost_is_sent_no_answer_that_takes_several_turns() {
+    let mut cluster = Cluster::new();
+    let name = "a".repeat(190);
+    let rooms: Vec<String> = (0..100).map(|room| format!("room={name}{room}")).collect();
+    cluster.shards[1].open(&format!("/ws?{}", rooms.join("&")));
+    cluster.settle();
+    // It is compared at each place of each name.
+    let pattern = format!("*{}b", &name[..100]);
+    cluster.shards[0].ask("channels", &json!({ "pattern": pattern }).to_string());
+    cluster.collect();
+    let message = cluster.links[0][1].pop_front().expect("the other shard is asked");
+    cluster.shards[1].begin(Input::Link { from: ShardId::at(0), message });
+    assert!(cluster.shards[1].shard.has_work(), "there is more to look at");
+    cluster.lose(0);
+    cluster.settle();
+    assert!(!cluster.shards[1].shard.has_work());
 }
 
 #[test]

@@ -413,13 +413,14 @@ impl Home {
         config: &Config,
     ) {
         let grace = config.policy(room).presence_grace;
-        let may_be_absent = match reason {
-            LeaveReason::Left => false,
-            LeaveReason::Ended => true,
-            LeaveReason::EndedUnconfirmed => was_absent,
-        } && !grace.is_zero()
-            && !info.user.is_anonymous();
-        let at = self.find(room);
+        let has_grace = !grace.is_zero() && !info.user.is_anonymous();
+        let may_be_absent = has_grace
+            && match reason {
+                LeaveReason::Left => false,
+                LeaveReason::Ended => true,
+                LeaveReason::EndedUnconfirmed => was_absent,
+            };
+        let at = if has_grace { self.find(room) } else { None };
         let has_other = at.is_some_and(|at| self.logs[at as usize].members.note_leave(&info.user, may_be_absent));
         if may_be_absent && self.absences.len() < config.limits.absences && !has_other {
             self.absences.begin(room, info, now.after(grace));

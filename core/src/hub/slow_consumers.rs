@@ -68,7 +68,15 @@ impl Hub {
     }
 
     /// Closes the connections that could not keep up.
+    #[inline]
     pub fn close_slow_consumers(&mut self) {
+        if !self.slow.is_empty() {
+            self.close_noted();
+        }
+    }
+
+    #[cold]
+    fn close_noted(&mut self) {
         while let Some((conn, cause)) = self.slow.pop() {
             if cause == CloseCause::Unanswered {
                 self.with(conn, Self::close_unanswered);

@@ -79,7 +79,9 @@ impl ReferenceModel {
             let at_once = rooms.iter().filter(|entering| entering.want == RecoverFrom::Nothing);
             let at_once: Vec<usize> = at_once.map(|entering| entering.room).collect();
             self.join_all_in_vain(&info, client, &at_once);
-            self.turn_away(client, token, CloseCause::Slow);
+            // It has been in the room of its user.
+            let rest = TokenOutcome { user: None, ..token.clone() };
+            self.turn_away(client, &rest, CloseCause::Slow);
             return self.displace(displaced);
         }
         if own.is_none() {

@@ -162,8 +162,7 @@ mod tests {
     use crate::admission::address::Address;
     use crate::close::CloseCause;
     use crate::config::Config;
-    use crate::connection::pending::JoinReason;
-    use crate::connection::pending::{JoinLeave, Reasons};
+    use crate::connection::pending::{JoinLeave, JoinReason, Reasons};
     use crate::hub::gather::Caller;
     use crate::hub::tickets::Asker;
     use crate::ids::ConnId;

@@ -124,7 +124,7 @@ pub(crate) enum NodeCall {
     Send { client: ClientId, data: Json },
     /// Sends a payload to every authenticated connection.
     PublishAll { data: Json },
-    /// Closes one connection, whoever its user is.
+    /// Closes one connection of any user, or of none.
     Disconnect { client: ClientId, reason: CloseReason },
     /// Lists the rooms that have members.
     Channels { pattern: Option<String>, page: Page<String> },

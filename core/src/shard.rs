@@ -342,6 +342,7 @@ impl Shard {
                 break;
             }
         }
+        self.hub.arm_tickets();
     }
 
     /// Ends the memberships of lost hubs, and the absences that were due at the last tick, one after the other, within what a
@@ -389,7 +390,7 @@ mod tests {
     use crate::api::{Command, Message};
     use crate::input::CallId;
     use crate::json::Json;
-    use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason};
+    use crate::link::{HomeEvent, HomeRequest, JoinId, LeaveReason, Ticket};
     use crate::names::UserId;
     use crate::policy::Policy;
     use crate::publication::Replay;
@@ -426,6 +427,7 @@ mod tests {
         let member = ClientInfo { user: UserId::from("ada"), ..(*client_info(9)).clone() };
         let (conn, client, join, reason) = (ConnId::from_parts(9, 0), member.client, JoinId(9), LeaveReason::Ended);
         let joins = HomeRequest::Join {
+            ticket: Ticket { at: 0, serial: 1 },
             conn,
             join,
             room: room.clone(),

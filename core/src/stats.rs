@@ -61,6 +61,8 @@ pub struct Totals {
     pub ignored_inputs: u64,
     /// Joins that the home confirmed after they were given up.
     pub late_joins: u64,
+    /// Answers of homes that came after those who waited for them had been told that there is none.
+    pub late_answers: u64,
     /// Memberships that were interrupted because publications may not have reached the hub.
     pub gaps: u64,
     /// Publications that reached the hub twice, and were delivered once.
@@ -112,6 +114,7 @@ impl AddAssign<&Self> for Totals {
             stale_inputs,
             ignored_inputs,
             late_joins,
+            late_answers,
             clock_backsteps,
             gaps,
             repeats,
@@ -131,6 +134,7 @@ impl AddAssign<&Self> for Totals {
         self.stale_inputs += stale_inputs;
         self.ignored_inputs += ignored_inputs;
         self.late_joins += late_joins;
+        self.late_answers += late_answers;
         self.clock_backsteps += clock_backsteps;
         self.gaps += gaps;
         self.repeats += repeats;

@@ -53,10 +53,11 @@ pub fn accept_from_loopback(hub: &mut Hub, config: &Config, client: u8, url: &st
 
 /// Confirms the first join that a hub has asked the home for.
 pub fn confirm_join(hub: &mut Hub) {
-    let Some(HomeRequest::Join { conn, join, room, member, .. }) = hub.requests.pop_front() else {
+    let Some(HomeRequest::Join { ticket, conn, join, room, member, .. }) = hub.requests.pop_front() else {
         panic!("a connection joins")
     };
     hub.on_home_event(HomeEvent::Joined {
+        ticket,
         conn,
         client: member.client,
         join,

@@ -21,6 +21,7 @@ const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
     ("bounds", ["an_outbox_without_bounds", "history_without_bounds"]),
     ("events", ["an_event_that_is_not_told", "an_event_that_is_told_twice"]),
     ("absences", ["a_grace_that_is_not_kept", "a_grace_that_is_too_short"]),
+    ("replies", ["an_answer_that_comes_twice", "two_replies_that_change_places"]),
     ("liveness", ["a_second_end", "an_end_that_is_not_told"]),
 ];
 

@@ -22,12 +22,12 @@ use crate::connection::deadlines::Deadlines;
 use crate::connection::frame::Frame;
 use crate::connection::inbox::Inbound;
 use crate::connection::outbox::{Outbox, Queue, Sealed};
-use crate::connection::pending::{Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
+use crate::connection::pending::{CommandsInFlight, Grant, JoinReason, PendingAuth, PendingConnect, PendingJoin};
 use crate::connection::refused::RefusedFrames;
 use crate::ids::{ClientId, ClientInfo, ConnId};
 use crate::limits::Limits;
 use crate::limits::gcra::Gcra;
-use crate::link::JoinId;
+use crate::link::{JoinId, Ticket};
 use crate::names::RoomName;
 use crate::policy::capabilities::{Capabilities, Rights};
 use crate::protocol::Protocol;
@@ -88,8 +88,10 @@ pub(crate) struct Open {
     pub events: Box<[String]>,
     /// The joins that the home has not answered or not been asked for.
     pub joins: Vec<PendingJoin>,
-    /// The number of answers of homes that commands of the client wait for.
-    pub asked: u32,
+    /// The answers of homes that commands of the client wait for.
+    pub asked: CommandsInFlight,
+    /// The number of its commands that may wait for homes.
+    pub most_in_flight: u32,
     /// The token that is being checked.
     pub pending_auth: Option<PendingAuth>,
     /// The client's input that is not handled yet.
@@ -101,7 +103,7 @@ pub(crate) struct Open {
     /// `true` while rooms are left to be looked at that its latest token may forbid.
     pub is_unchecked: bool,
     /// The rooms that its token lists in `channels`, whether it is still a member of them or not.
-    pub granted: Vec<RoomName>,
+    pub granted: Box<[RoomName]>,
     /// The state of the rate limits.
     pub rates: RateLimits,
 }
@@ -138,7 +140,7 @@ pub(crate) struct RateLimits {
 
 impl Handshaking {
     /// Opens the connection once the last byte of the response 101 is written.
-    pub fn upgraded(self, info: Arc<ClientInfo>) -> Open {
+    pub fn upgraded(self, info: Arc<ClientInfo>, most_in_flight: u32) -> Open {
         Open {
             outbox: Outbox::default(),
             stage: Stage::Unauthenticated { token: None, refused: false },
@@ -146,12 +148,13 @@ impl Handshaking {
             events: Box::default(),
             joins: Vec::new(),
             inbound: Inbound::default(),
-            asked: 0,
+            asked: CommandsInFlight::NOTHING,
+            most_in_flight,
             pending_auth: None,
             grants: Vec::new(),
             capabilities: Capabilities::default(),
             is_unchecked: false,
-            granted: Vec::new(),
+            granted: Box::default(),
             rates: RateLimits::default(),
         }
     }
@@ -233,11 +236,34 @@ impl Open {
         self.grants.iter().find(|grant| grant.room == *room).map_or(Rights::NONE, |grant| grant.rights)
     }
 
-    /// Returns `true` while a token is being checked, or a home has not answered a join or another command: later messages
-    /// wait for it, so that answers keep their order. They wait as well while rooms are looked at that a token may forbid:
-    /// no command is allowed for being in such a room, and no later token makes more of this work.
-    pub fn awaits_answer(&self) -> bool {
-        self.pending_auth.is_some() || self.asked > 0 || !self.joins.is_empty() || self.is_unchecked
+    /// Returns `true` while a home has not answered a command, or has not answered or not been asked for a join.
+    #[inline]
+    pub fn awaits_home(&self) -> bool {
+        self.asked.count > 0 || !self.joins.is_empty()
+    }
+
+    /// Returns `true` while as many commands of the client wait for homes as may. O(n) in the joins.
+    #[inline]
+    pub fn has_spent_credit(&self) -> bool {
+        self.awaits_home() && self.in_flight() >= self.most_in_flight as usize
+    }
+
+    fn in_flight(&self) -> usize {
+        self.asked.count as usize + self.joins.iter().filter(|pending| pending.reason.is_command()).count()
+    }
+
+    /// Returns `true` while no command of the client is looked at: a token is being checked, the session has not begun, as many
+    /// commands as may wait for homes, or the server is putting it into a room. The same while rooms are looked at that a token
+    /// may forbid: no command is allowed for being in such a room, and no later token makes more of this work. O(n) in the joins.
+    #[inline]
+    pub fn is_barred(&self) -> bool {
+        self.pending_auth.is_some() || self.is_unchecked || self.awaits_home() && self.is_barred_by_homes()
+    }
+
+    #[cold]
+    fn is_barred_by_homes(&self) -> bool {
+        let is_barrier = |pending: &PendingJoin| pending.asked.is_none() || !pending.reason.is_command();
+        !self.is_ready() || self.has_spent_credit() || self.joins.iter().any(is_barrier)
     }
 
     /// Returns `true` while the connection is to become a user's. O(n) in the joins.
@@ -247,12 +273,21 @@ impl Open {
 
     /// Returns `true` when there is a join that the home has not been asked for. O(n) in the joins.
     pub fn has_unasked(&self) -> bool {
-        self.joins.iter().any(|pending| !pending.is_asked)
+        self.joins.iter().any(|pending| pending.asked.is_none())
     }
 
     /// Takes a join by its number. O(n) in the joins.
     pub fn take_join(&mut self, join: JoinId) -> Option<PendingJoin> {
-        let at = self.joins.iter().position(|pending| pending.join == join)?;
+        self.take_first_join(|pending| pending.join == join)
+    }
+
+    /// Takes the join to which this ticket brings the answer. O(n) in the joins.
+    pub fn take_asked(&mut self, ticket: Ticket) -> Option<PendingJoin> {
+        self.take_first_join(|pending| pending.asked == Some(ticket))
+    }
+
+    fn take_first_join(&mut self, is_it: impl Fn(&PendingJoin) -> bool) -> Option<PendingJoin> {
+        let at = self.joins.iter().position(is_it)?;
         let pending = self.joins.remove(at);
         if self.joins.is_empty() {
             self.joins = Vec::new();
@@ -262,19 +297,20 @@ impl Open {
 
     /// Takes the first join that the home has not been asked for. O(n) in the joins.
     pub fn take_unasked(&mut self) -> Option<PendingJoin> {
-        let at = self.joins.iter().position(|pending| !pending.is_asked)?;
+        let at = self.joins.iter().position(|pending| pending.asked.is_none())?;
         Some(self.joins.remove(at))
     }
 
-    /// Returns `true` while reading from the client is paused, since messages of it wait or its outbox is more than a
-    /// quarter full.
+    /// Returns `true` while reading from the client is paused, since messages of it wait, its outbox is more than a quarter
+    /// full, or as many commands of it as may wait for homes.
     pub fn is_paused(&self, limits: &Limits) -> bool {
-        self.inbound.has_waiting() || self.outbox.is_high(limits)
+        self.inbound.has_waiting() || self.outbox.is_high(limits) || self.has_spent_credit()
     }
 
-    /// Returns `true` while reading from the client is paused until the client has read something.
-    pub fn is_paused_until_read(&self, limits: &Limits) -> bool {
-        self.outbox.is_high(limits) || self.inbound.has_waiting() && self.pending_auth.is_none()
+    /// Returns `true` while reading from the client is paused until the client has read something, or homes have answered.
+    pub fn is_paused_for_long(&self, limits: &Limits) -> bool {
+        let is_waiting = self.inbound.has_waiting() && self.pending_auth.is_none();
+        self.outbox.is_high(limits) || is_waiting || self.has_spent_credit()
     }
 
     /// Returns `true` when the connection is ready and has no user.

@@ -4,7 +4,7 @@
 use crate::connection::frame::Frame;
 use crate::ids::ClientInfo;
 use crate::limits::{Limit, Limits};
-use crate::link::JoinId;
+use crate::link::{JoinId, Ticket};
 use crate::names::RoomName;
 use crate::policy::capabilities::Rights;
 use crate::protocol::CommandId;
@@ -15,6 +15,22 @@ use crate::token::validate::Identity;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// The answers of homes that the commands of a connection wait for, in the order of the commands: places in the hub's tickets,
+/// of which each names the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommandsInFlight {
+    pub count: u32,
+    pub first: u32,
+    pub last: u32,
+}
+
+impl CommandsInFlight {
+    /// Stands for no place.
+    pub const NOWHERE: u32 = u32::MAX;
+    /// No command waits.
+    pub const NOTHING: Self = Self { count: 0, first: Self::NOWHERE, last: Self::NOWHERE };
+}
 
 /// A `connect` that is being carried out, with the contents of its reply.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +100,7 @@ pub(crate) enum PendingAuth {
     /// A `subscribe` with a room token.
     Subscribe(Box<PendingSubscribe>),
     /// A `sub_refresh` with this command id, for this room.
-    SubRefresh { id: CommandId, room: RoomName },
+    SubRefresh { id: CommandId, room: Box<RoomName> },
 }
 
 impl PendingAuth {
@@ -126,8 +142,8 @@ pub(crate) struct PendingJoin {
     pub replay: Replay,
     /// The grant from the room's token, if it was joined with one.
     pub grant: Option<Box<Grant>>,
-    /// `false` while the home is not asked, until the client has read the frames it was sent.
-    pub is_asked: bool,
+    /// The ticket of the home's answer; `None` while it is not asked, until the client has read the frames it was sent.
+    pub asked: Option<Ticket>,
 }
 
 /// The reason for which a connection joins a room.
@@ -146,6 +162,11 @@ pub(crate) enum JoinReason {
 }
 
 impl JoinReason {
+    /// Returns `true` for a command of the client, which is answered.
+    pub fn is_command(&self) -> bool {
+        matches!(self, Self::ClientRequest { .. })
+    }
+
     /// Returns the reasons of the membership that follows.
     pub fn reasons(&self) -> Reasons {
         match self {

@@ -118,10 +118,10 @@ impl Home {
     /// Handles one request of a hub and appends its answers to [`Home::outgoing`].
     pub fn handle(&mut self, now: Instant, hub: ShardId, request: HomeRequest, config: &Config) {
         match request {
-            HomeRequest::Join { conn, join, room, member, replay, is_return } => {
+            HomeRequest::Join { ticket, conn, join, room, member, replay, is_return } => {
                 let member = Member::new(member, hub, join, is_return);
-                if let Err(error) = self.join(now, conn, member, room, &replay, config) {
-                    self.outgoing.tell(hub, HomeEvent::JoinRefused { conn, join, error });
+                if let Err(error) = self.join(now, (conn, ticket), member, room, &replay, config) {
+                    self.outgoing.tell(hub, HomeEvent::JoinRefused { ticket, error });
                 }
             }
             HomeRequest::Leave { room, client, join, reason } => {
@@ -322,7 +322,7 @@ impl Home {
     fn join(
         &mut self,
         now: Instant,
-        conn: ConnId,
+        (conn, ticket): (ConnId, Ticket),
         mut member: Member,
         room: RoomName,
         replay: &Replay,
@@ -369,7 +369,7 @@ impl Home {
             self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&before.info) });
         }
         let (client, name) = (info.client, room.clone());
-        self.outgoing.tell(hub, HomeEvent::Joined { conn, client, join, room: name, position, replay });
+        self.outgoing.tell(hub, HomeEvent::Joined { ticket, conn, client, join, room: name, position, replay });
         if !is_there {
             self.tell_members(at, |room| HomeEvent::MemberJoined { room, member: Arc::clone(&info) });
         }
@@ -667,6 +667,7 @@ mod tests {
         let mut home = Home::new(Keys(1, 2), Keys(3, 4));
         let (conn, join) = (ConnId::from_parts(0, 0), JoinId(1));
         let joins = HomeRequest::Join {
+            ticket: Ticket { at: 0, serial: 1 },
             conn,
             join,
             room: RoomName::from("a"),
@@ -740,6 +741,7 @@ mod tests {
                 let (mut home, config) = busy();
                 let room = RoomName::from("#ada");
                 let join = HomeRequest::Join {
+                    ticket: Ticket { at: 1, serial: 2 },
                     conn: ConnId::from_parts(1, 0),
                     join: JoinId(2),
                     room,

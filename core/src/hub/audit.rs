@@ -45,9 +45,16 @@ impl Hub {
             "G3: no address is kept for nothing"
         );
         let draining = self.drain.filter(|drain| drain.armed.deadline().is_set());
+        let tickets_waiting = usize::from(self.tickets_due.deadline().is_set());
+        self.tickets.audit();
+        assert_eq!(
+            self.tickets_due.deadline(),
+            self.tickets.deadline(),
+            "G7: who waits longest for a home has a deadline"
+        );
         assert_eq!(
             self.timers.len(),
-            self.conns.len() + usize::from(draining.is_some()) + addresses_waiting,
+            self.conns.len() + usize::from(draining.is_some()) + addresses_waiting + tickets_waiting,
             "G3: deadlines are somebody's"
         );
         assert!(self.agenda.is_done() && self.slow.is_empty(), "a turn ends with nothing undone but what it puts off");
@@ -116,11 +123,7 @@ impl Hub {
                     conn.deadlines.get(Timer::Message).is_set(),
                     "G7: what has begun has a deadline"
                 );
-                assert_eq!(
-                    open.asked as usize,
-                    self.tickets.count_of(conn.id),
-                    "G8: answers that are waited for are counted"
-                );
+                self.tickets.audit_asked(conn.id, &open.asked);
                 let unready = conn.deadlines.get(Timer::Phase).is_set();
                 assert!(open.is_ready() != unready, "G7: who has not said who it is has a deadline for that");
                 let joining = self.registry.membership_states(slot).filter(|(_, member)| !member).count();
@@ -227,7 +230,12 @@ mod tests {
                     hub.timers.rearm(Owner::Drain, &mut { Armed::NO }, Instant(9).into())
                 }),
                 ("G7: every ticket is completed", |hub| {
-                    hub.tickets.issue(crate::ShardId::FIRST, Asker::Call(Caller::Whole(CallId(1))));
+                    let asker = Asker::Call(Caller::Whole(CallId(1)));
+                    hub.tickets.issue(crate::ShardId::FIRST, asker, Instant(9));
+                    hub.arm_tickets();
+                }),
+                ("G7: who waits longest for a home has a deadline", |hub| {
+                    hub.tickets.issue(crate::ShardId::FIRST, Asker::Call(Caller::Whole(CallId(1))), Instant(9));
                 }),
                 ("a turn ends with nothing undone but what it puts off", |hub| {
                     hub.slow.push((ConnId::from_parts(0, 0), CloseCause::Slow))
@@ -277,13 +285,13 @@ mod tests {
                     );
                 }),
                 ("G8: answers that are waited for are counted", |hub| {
-                    hub.conns[Slot::at(0)].open_mut().expect("it is open").asked = 1;
+                    hub.conns[Slot::at(0)].open_mut().expect("it is open").asked.count = 1;
                 }),
                 ("G7: a join waits for a client to read, or for its turn", |hub| {
                     let (room, join) = (RoomName::from("b"), JoinId(99));
                     hub.registry.begin_join(Slot::at(0), &room, join, JoinLeave::Untold, Reasons::API);
                     let (reason, replay) = (JoinReason::ServerSide(Reasons::API), Replay::Last(1));
-                    let pending = PendingJoin { join, room, reason, replay, grant: None, is_asked: false };
+                    let pending = PendingJoin { join, room, reason, replay, grant: None, asked: None };
                     let open = hub.conns[Slot::at(0)].open_mut().expect("it is open");
                     open.outbox = crate::connection::outbox::Outbox::default();
                     open.joins.push(pending);

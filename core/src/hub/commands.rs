@@ -5,8 +5,8 @@ use super::agenda::Work;
 use super::tickets::Asker;
 use crate::api::HistoryQuery;
 use crate::close::CloseCause;
-use crate::connection::Stage;
 use crate::connection::pending::{JoinLeave, PendingAuth, PendingConnect, PendingSubscribe};
+use crate::connection::{Open, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ConnId, Slot};
 use crate::json::Json;
@@ -64,6 +64,9 @@ impl Hub {
     pub(super) fn commands_of_text(&mut self, conn: ConnId, text: String, at: usize) {
         // A command is large, so it stays where it was decoded.
         let mut decoded = self.conns[conn.slot].protocol.decode(&text[at..], &self.config.limits);
+        if self.conns[conn.slot].open().is_some_and(|open| open.awaits_home() && !self.may_overtake(open, &decoded)) {
+            return self.defer_message(conn.slot, String::from(&text[at..]));
+        }
         match &mut decoded {
             Err(cause) => self.close(conn.slot, *cause),
             Ok(None) => {}
@@ -76,6 +79,24 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// Whether the next command of a client may be carried out before homes have answered those before it: they are about other
+    /// rooms. One that is in error, ends the connection or is about no room waits for all, so that nothing else becomes of the
+    /// others than if their homes had answered at once. Of long answers one is on its way at a time: several might not fit into
+    /// the outbox of a client that reads slowly.
+    #[cold]
+    fn may_overtake(&self, open: &Open, decoded: &Result<Option<Incoming<'_>>, CloseCause>) -> bool {
+        let Ok(Some(Incoming { command: Ok(command), .. })) = decoded else { return matches!(decoded, Ok(None)) };
+        let is_free = |room: &str| {
+            !self.tickets.is_any_about(&open.asked, room)
+                && open.joins.iter().all(|pending| pending.room.as_str() != room)
+        };
+        let has_place = || {
+            !self.tickets.is_any_long(&open.asked) && open.joins.iter().all(|pending| pending.replay == Replay::None)
+        };
+        let may_go = |room: &str| is_free(room) && (!command.has_long_answer() || has_place());
+        command.is_void() || command.only_room().is_some_and(may_go)
     }
 
     /// Answers a command with an error, if its protocol answers it.
@@ -252,7 +273,7 @@ impl Hub {
         if token.is_empty() {
             return Err(token_required());
         }
-        self.authenticate(slot, token, PendingAuth::SubRefresh { id: id.clone(), room });
+        self.authenticate(slot, token, PendingAuth::SubRefresh { id: id.clone(), room: Box::new(room) });
         Ok(())
     }
 
@@ -286,36 +307,35 @@ impl Hub {
         self.check_publish_rate(slot)?;
         let info = self.conns[slot].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data, tags: None, info, skip_history: false, shared: false };
-        let ticket = self.ticket_for(slot, id, &room);
+        let ticket = self.ticket_for(slot, id, &room, false);
         self.requests.push_back(HomeRequest::Publish { ticket, room, draft, idempotency_key: None });
         Ok(())
     }
 
     fn ask_history(&mut self, slot: Slot, id: &CommandId, room: RoomName, query: HistoryQuery) {
-        let ticket = self.ticket_for(slot, id, &room);
+        let ticket = self.ticket_for(slot, id, &room, true);
         self.requests.push_back(HomeRequest::History { ticket, room, query });
     }
 
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
     fn ask_positions(&mut self, slot: Slot, id: &CommandId) {
-        let conn = self.conns[slot].id;
-        let mut asked = 0;
+        let conn = &mut self.conns[slot];
+        let id_of_conn = conn.id;
+        let due = self.now.mono.after(self.config.limits.ticket_timeout);
+        let Some(open) = conn.open_mut() else { return };
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
-            let asker = Asker::Command { conn, id: id.clone(), room: room.clone() };
-            let ticket = self.tickets.issue(self.node.home_of(room), asker);
-            asked += 1;
+            let asker = Asker::Command { conn: id_of_conn, id: id.clone(), room: room.clone(), is_long: false };
+            let ticket = self.tickets.issue_for(&mut open.asked, self.node.home_of(room), asker, due);
             let query = HistoryQuery::default();
             self.requests.push_back(HomeRequest::History { ticket, room: room.clone(), query });
-        }
-        if let Some(open) = self.conns[slot].open_mut() {
-            open.asked += asked;
         }
     }
 
     fn ask_presence(&mut self, slot: Slot, id: &CommandId, channel: &str, query: PresenceQuery) -> Result<(), Refusal> {
         let room = self.room(channel)?;
         self.permit(slot, &room, Operation::Presence)?;
-        let ticket = self.ticket_for(slot, id, &room);
+        let is_long = matches!(query, PresenceQuery::Members { .. });
+        let ticket = self.ticket_for(slot, id, &room, is_long);
         self.requests.push_back(HomeRequest::Presence { ticket, room, query });
         Ok(())
     }
@@ -340,12 +360,12 @@ impl Hub {
         Ok(())
     }
 
-    fn ticket_for(&mut self, slot: Slot, id: &CommandId, room: &RoomName) -> Ticket {
-        let conn = self.conns[slot].id;
-        if let Some(open) = self.conns[slot].open_mut() {
-            open.asked += 1;
-        }
-        self.ticket(room, Asker::Command { conn, id: id.clone(), room: room.clone() })
+    fn ticket_for(&mut self, slot: Slot, id: &CommandId, room: &RoomName, is_long: bool) -> Ticket {
+        let conn = &mut self.conns[slot];
+        let asker = Asker::Command { conn: conn.id, id: id.clone(), room: room.clone(), is_long };
+        let open = conn.open_mut().expect("who says something is open");
+        let due = self.now.mono.after(self.config.limits.ticket_timeout);
+        self.tickets.issue_for(&mut open.asked, self.node.home_of(room), asker, due)
     }
 }
 

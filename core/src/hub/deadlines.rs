@@ -29,6 +29,7 @@ impl Hub {
                 }
                 Owner::Drain => self.drain_step(),
                 Owner::Address(from) => self.keep_or_forget_address(from),
+                Owner::Tickets => self.give_up_oldest(),
             }
         }
     }
@@ -39,9 +40,9 @@ impl Hub {
         match timer {
             Timer::Phase => self.phase_over(slot),
             Timer::Ping => self.ping(slot),
-            // It is not listened to: write_timeout judges it.
+            // It is not listened to: write_timeout judges it, or ticket_timeout the homes.
             Timer::Pong | Timer::Message
-                if conn.open().is_some_and(|open| open.is_paused_until_read(&self.config.limits)) =>
+                if conn.open().is_some_and(|open| open.is_paused_for_long(&self.config.limits)) =>
             {
                 self.arm_for_client(slot, timer);
             }

@@ -55,7 +55,7 @@ impl Hub {
             }
             let reason = JoinReason::Gap(self.registry.reasons(slot, room));
             let replay = Replay::Since { epoch: epoch_text(last.epoch), offset: last.offset, or_refuse: false };
-            let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, is_asked: false };
+            let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, asked: None };
             self.join_later(slot, pending);
         }
     }
@@ -65,9 +65,7 @@ impl Hub {
     pub(super) fn shard_lost(&mut self, shard: ShardId) {
         self.tickets.forget(shard);
         self.agenda.forget(shard);
-        for asker in self.tickets.lose(shard) {
-            self.fail_asker(asker);
-        }
+        self.fail_askers_of(shard);
         let rooms = self.registry.rooms().map(|(room, _)| room);
         let lost: Vec<RoomName> = rooms.filter(|room| self.node.home_of(room) == shard).cloned().collect();
         for room in lost {
@@ -83,7 +81,7 @@ impl Hub {
     fn ask_again(&mut self, slot: Slot, shard: ShardId) {
         let node = self.node;
         let Some(open) = self.conns[slot].open_mut() else { return };
-        let is_lost = |pending: &PendingJoin| pending.is_asked && node.home_of(&pending.room) == shard;
+        let is_lost = |pending: &PendingJoin| pending.asked.is_some() && node.home_of(&pending.room) == shard;
         let (lost, kept): (Vec<_>, Vec<_>) = mem::take(&mut open.joins).into_iter().partition(is_lost);
         open.joins = kept;
         for pending in lost {
@@ -206,6 +204,7 @@ mod tests {
         assert_eq!(*replay, Replay::Since { epoch: epoch_text(7), offset: 1, or_refuse: false });
         receive(&mut hub, 4);
         assert_eq!(told(&mut hub, conn), "", "nothing newer comes before what it has missed");
+        hub.arm_tickets();
         hub.audit();
     }
 

@@ -143,7 +143,7 @@ impl Hub {
     pub(super) fn resume_waiting(&mut self, slot: Slot) {
         let conn = &self.conns[slot];
         let id = conn.id;
-        let Some(open) = conn.open().filter(|open| !open.awaits_answer()) else { return };
+        let Some(open) = conn.open().filter(|open| !open.is_barred()) else { return };
         if !open.inbound.has_waiting() || open.outbox.is_high(&self.config.limits) {
             return;
         }
@@ -154,7 +154,7 @@ impl Hub {
     }
 
     /// Listens to a client again. It may have answered the last ping long ago, and have sent the rest of what it had begun.
-    fn resume_reading(&mut self, slot: Slot) {
+    pub(super) fn resume_reading(&mut self, slot: Slot) {
         for timer in [Timer::Pong, Timer::Message] {
             if self.conns[slot].deadlines.get(timer).is_set() {
                 self.arm_for_client(slot, timer);

@@ -27,7 +27,8 @@ impl Hub {
                 let token = handshaking.token.take();
                 let info =
                     ClientInfo { client: conn.client, user: self.anonymous.clone(), info: None, room_info: None };
-                conn.phase = Phase::Open(handshaking.upgraded(Arc::new(info)));
+                let most_in_flight = conn.protocol.most_in_flight(&self.config.limits);
+                conn.phase = Phase::Open(handshaking.upgraded(Arc::new(info), most_in_flight));
                 token
             }
             other => {

@@ -2,15 +2,17 @@
 
 use super::Hub;
 use super::agenda::Work;
+use super::answers::no_answer;
 use super::registry::Left;
+use super::tickets::Asker;
 use crate::close::CloseCause;
-use crate::connection::Stage;
 use crate::connection::deadlines::Timer;
 use crate::connection::pending::{Grant, JoinLeave, JoinReason, PendingJoin, PendingSubscribe, Reasons, Subscribed};
+use crate::connection::{Open, Stage};
 use crate::error::{Error, ErrorCode, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo, ConnId, Slot};
 use crate::limits::Limit;
-use crate::link::{HomeRequest, JoinId, LeaveReason};
+use crate::link::{HomeRequest, JoinId, LeaveReason, Ticket};
 use crate::names::{BadName, RoomName};
 use crate::protocol::{CommandId, PresenceEvent, ServerMessage};
 use crate::publication::{LogPosition, Replay, Replayed};
@@ -73,7 +75,7 @@ impl Hub {
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, join_leave, reason.reasons());
-        self.ask_home(slot, PendingJoin { join, room: room.clone(), reason, replay, grant, is_asked: true });
+        self.ask_home(slot, PendingJoin { join, room: room.clone(), reason, replay, grant, asked: None });
     }
 
     /// Puts the connection into a room that its client has not asked for in a command. What was missed there may fill an
@@ -85,7 +87,7 @@ impl Hub {
         }
         let join = self.next_join();
         self.registry.begin_join(slot, room, join, JoinLeave::Untold, reason.reasons());
-        let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, is_asked: false };
+        let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, asked: None };
         self.join_later(slot, pending);
     }
 
@@ -97,7 +99,7 @@ impl Hub {
         if !open.has_unasked() {
             self.agenda.first(Work::Enter(id));
         }
-        open.joins.push(PendingJoin { is_asked: false, ..pending });
+        open.joins.push(PendingJoin { asked: None, ..pending });
     }
 
     /// Asks the home for the next join that waits for the client to read, if it has; if not, it is asked when nothing waits
@@ -120,9 +122,9 @@ impl Hub {
     }
 
     pub(super) fn ask_home(&mut self, slot: Slot, pending: PendingJoin) {
-        let conn = &mut self.conns[slot];
+        let conn = &self.conns[slot];
         let id = conn.id;
-        let Some(open) = conn.open_mut() else { return };
+        let Some(open) = conn.open() else { return };
         let own = match &pending.reason {
             JoinReason::User(of_user) => Some(&of_user.info),
             _ => pending.grant.as_ref().and_then(|grant| grant.info.as_ref()),
@@ -130,8 +132,11 @@ impl Hub {
         let member = Arc::clone(own.unwrap_or_else(|| open.info_in(&pending.room)));
         let (join, room, replay) = (pending.join, pending.room.clone(), pending.replay.clone());
         let is_return = matches!(pending.reason, JoinReason::Gap(_));
-        open.joins.push(PendingJoin { is_asked: true, ..pending });
-        self.requests.push_back(HomeRequest::Join { conn: id, join, room, member, replay, is_return });
+        let ticket = self.ticket(&room, Asker::Join(id));
+        if let Some(open) = self.conns[slot].open_mut() {
+            open.joins.push(PendingJoin { asked: Some(ticket), ..pending });
+        }
+        self.requests.push_back(HomeRequest::Join { ticket, conn: id, join, room, member, replay, is_return });
     }
 
     /// Begins the join of a room that a client asks for. One that its token or a backend has put there
@@ -150,7 +155,7 @@ impl Hub {
         }
         self.arm_room_expiry(slot);
         let (reason, replay) = (JoinReason::ClientRequest { id }, replay.or_without());
-        self.ask_home(slot, PendingJoin { join, room, reason, replay, grant, is_asked: true });
+        self.ask_home(slot, PendingJoin { join, room, reason, replay, grant, asked: None });
     }
 
     /// The token that came with a `subscribe` was checked.
@@ -218,12 +223,13 @@ impl Hub {
     /// The home has made the connection a member.
     pub(super) fn joined(
         &mut self,
-        conn: ConnId,
+        (conn, ticket): (ConnId, Ticket),
         (client, join): (ClientId, JoinId),
         room: RoomName,
         position: LogPosition,
         replay: Replayed,
     ) {
+        let is_late = self.complete(ticket).is_none();
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
         let confirmed = if is_open { self.registry.confirm(conn.slot, join, position) } else { None };
         let Some(known) = confirmed else {
@@ -235,7 +241,11 @@ impl Hub {
         if known != position {
             self.notice_gap_before(&room, slot, position);
         }
-        let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
+        let was_spent = self.has_spent_credit_for(slot, ticket);
+        let Some(open) = self.conns[slot].open_mut() else { return };
+        // One that has asked once more meanwhile is told now that it is a member: what is published comes next.
+        let of_join = |open: &mut Open| if is_late { None } else { open.take_join(join) };
+        let Some(pending) = open.take_asked(ticket).or_else(|| of_join(open)) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);
         let positioned = self.config.keeps_history(&room);
@@ -255,18 +265,20 @@ impl Hub {
             }
         }
         self.ready_if_entered(slot);
-        self.schedule_waiting(slot);
+        self.go_on_after_answer(slot, was_spent);
     }
 
     /// The home has no place for the room, or cannot give what was asked for.
-    pub(super) fn join_refused(&mut self, conn: ConnId, join: JoinId, error: Error) {
+    pub(super) fn join_refused(&mut self, ticket: Ticket, error: Error) {
+        let Some(Asker::Join(conn)) = self.complete(ticket) else { return };
         self.with(conn, |hub, slot| {
-            let Some(pending) = hub.conns[slot].open_mut().and_then(|open| open.take_join(join)) else { return };
-            let wanted = hub.registry.give_up(slot, join);
+            let was_spent = hub.has_spent_credit_for(slot, ticket);
+            let Some(pending) = hub.conns[slot].open_mut().and_then(|open| open.take_asked(ticket)) else { return };
+            let wanted = hub.registry.give_up(slot, pending.join);
             match pending.reason {
                 JoinReason::ClientRequest { id } if wanted == Some(Reasons::CLIENT) => {
                     hub.fail(slot, &id, &error);
-                    hub.schedule_waiting(slot);
+                    hub.go_on_after_answer(slot, was_spent);
                 }
                 _ if error.limit == Some(Limit::ConnectionsPerUser) => {
                     hub.close_over(slot, Limit::ConnectionsPerUser, CloseCause::UserFull);
@@ -281,6 +293,30 @@ impl Hub {
         });
     }
 
+    /// The home has not answered a join within `ticket_timeout`. The client is told so, and is not in the room: if the
+    /// home makes it a member yet, it leaves again. Where not the client alone wants it there, the connection ends.
+    pub(super) fn join_overdue(&mut self, conn: ConnId, ticket: Ticket) {
+        if self.find(conn).is_none() {
+            return;
+        }
+        let slot = conn.slot;
+        let was_spent = self.has_spent_credit_for(slot, ticket);
+        let Some(pending) = self.conns[slot].open_mut().and_then(|open| open.take_asked(ticket)) else { return };
+        let PendingJoin { join, room, reason, .. } = pending;
+        let JoinReason::ClientRequest { id } = reason else {
+            return self.close_for(slot, Limit::TicketTimeout, CloseCause::Unanswered);
+        };
+        self.fail(slot, &id, &no_answer());
+        if self.registry.is_member(slot, &room) {
+            // It stays what it was before it asked for the room as well.
+            self.registry.set_join_leave(slot, &room, JoinLeave::Untold);
+            self.withdraw_reason(slot, &room, Reasons::CLIENT, UnsubscribeReason::SERVER);
+        } else if self.registry.give_up(slot, join) != Some(Reasons::CLIENT) {
+            return self.close_for(slot, Limit::TicketTimeout, CloseCause::Unanswered);
+        }
+        self.go_on_after_answer(slot, was_spent);
+    }
+
     /// The way in which a membership ends with its connection. While the server shuts down, nobody can come back, and so
     /// nobody is absent.
     pub(super) fn at_end(&self, reason: LeaveReason) -> LeaveReason {
@@ -292,6 +328,7 @@ impl Hub {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
+            let was_spent = open.has_spent_credit();
             let pending = open.take_join(left.join);
             open.grants.retain(|grant| grant.room != left.room);
             self.arm_room_expiry(slot);
@@ -300,7 +337,7 @@ impl Hub {
                 self.fail(slot, &id, &Error::new(ErrorCode::PermissionDenied, words));
             }
             self.ready_if_entered(slot);
-            self.schedule_waiting(slot);
+            self.go_on_after_answer(slot, was_spent);
         }
         if left.was_member {
             self.requests.push_back(HomeRequest::Leave { room: left.room, client, join: left.join, reason });

@@ -82,6 +82,8 @@ pub(crate) struct Hub {
     agenda: Agenda,
     budget: TurnBudget,
     tickets: Tickets,
+    /// When the first of those who wait for an answer has waited for too long.
+    tickets_due: Armed,
     gathers: Map<u64, Gather>,
     gathered: u64,
     addresses: Map<Address, AddressUse>,
@@ -132,6 +134,8 @@ enum Owner {
     Drain,
     /// An address that has no connection any more.
     Address(Address),
+    /// Those who wait for the answers of homes.
+    Tickets,
 }
 
 impl Hub {
@@ -149,6 +153,7 @@ impl Hub {
             agenda: Agenda::default(),
             budget: TurnBudget::default(),
             tickets: Tickets::default(),
+            tickets_due: Armed::NO,
             gathers: Map::with_hasher(keys),
             gathered: 0,
             addresses: Map::with_hasher(keys),
@@ -225,10 +230,10 @@ impl Hub {
     /// Handles what the home has to say.
     pub fn on_home_event(&mut self, event: HomeEvent) {
         match event {
-            HomeEvent::Joined { conn, client, join, room, position, replay } => {
-                self.joined(conn, (client, join), room, position, replay);
+            HomeEvent::Joined { ticket, conn, client, join, room, position, replay } => {
+                self.joined((conn, ticket), (client, join), room, position, replay);
             }
-            HomeEvent::JoinRefused { conn, join, error } => self.join_refused(conn, join, error),
+            HomeEvent::JoinRefused { ticket, error } => self.join_refused(ticket, error),
             HomeEvent::Displaced { room, client, join } => self.displaced(&room, client, join),
             HomeEvent::UserFull(room) => self.probe_members(&room),
             HomeEvent::Publication { room, publication } => self.receive(&room, &publication),
@@ -295,7 +300,13 @@ impl Hub {
 
     /// Issues a ticket for an answer of the home of a room.
     fn ticket(&mut self, room: &RoomName, asker: Asker) -> Ticket {
-        self.tickets.issue(self.node.home_of(room), asker)
+        self.ticket_of(self.node.home_of(room), asker)
+    }
+
+    /// Issues a ticket for an answer of a shard.
+    fn ticket_of(&mut self, shard: ShardId, asker: Asker) -> Ticket {
+        let due = self.now.mono.after(self.config.limits.ticket_timeout);
+        self.tickets.issue(shard, asker, due)
     }
 
     fn next_join(&mut self) -> JoinId {

@@ -32,7 +32,7 @@ impl Hub {
             if shard == self.shard {
                 self.call_here(part, call.clone());
             } else {
-                let ticket = self.tickets.issue(shard, Asker::Call(part));
+                let ticket = self.ticket_of(shard, Asker::Call(part));
                 self.send(shard, LinkContent::Call { ticket, call: call.clone() });
             }
         }
@@ -57,7 +57,7 @@ impl Hub {
                 return self.agenda.first(Work::Walk(Box::new(Walk::connections(caller, user, channel, page))));
             }
             NodeCall::Info => {
-                let ticket = self.tickets.issue(self.shard, Asker::Call(caller));
+                let ticket = self.ticket_of(self.shard, Asker::Call(caller));
                 return self.requests.push_back(HomeRequest::Count { ticket, home: self.shard });
             }
         };

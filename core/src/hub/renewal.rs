@@ -96,7 +96,7 @@ impl Hub {
             self.registry.add_reason(slot, room, Reasons::TOKEN);
         }
         if let Some(open) = self.conns[slot].open_mut() {
-            open.granted = channels;
+            open.granted = channels.into_boxed_slice();
             open.capabilities = capabilities;
         }
         self.end_forbidden_subscriptions(slot);

@@ -73,7 +73,7 @@ impl Hub {
         let conn = &mut self.conns[slot];
         let client = conn.client;
         if let Some(open) = conn.open_mut() {
-            open.granted = channels;
+            open.granted = channels.into_boxed_slice();
             open.capabilities = capabilities;
             if user.is_anonymous() && info.is_some() {
                 open.info = Arc::new(ClientInfo { client, user, info, room_info: None });

@@ -26,6 +26,7 @@ impl Hub {
 
     /// A turn begins.
     pub fn begin_turn(&mut self) {
+        self.tickets.begin_turn();
         self.budget.queued_before = self.totals.frames_queued;
         (self.budget.visited, self.budget.answered, self.budget.pauses) = (0, 0, 0);
     }
@@ -109,7 +110,7 @@ impl Hub {
         let Some(conn) = self.find(id) else { return };
         match conn.open() {
             None => {}
-            Some(open) if open.awaits_answer() || open.is_paused(&self.config.limits) => {
+            Some(open) if open.is_barred() || open.is_paused(&self.config.limits) => {
                 self.defer_message(id.slot, String::from(&text[at..]));
             }
             Some(_) => self.commands_of_text(id, text, at),

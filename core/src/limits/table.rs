@@ -328,6 +328,16 @@ limits! {
     requires less_than (ping_interval) because "one ping at a time waits for its answer";
     simulated in 50 percent [3];
 
+    /// Longest time that a command or a call waits for the home of its room, on another shard.
+    ticket_timeout TicketTimeout: Duration = seconds(5), "error 100; during a connect: close 3004";
+    requires at_least (1 ms) because "an answer takes time to come";
+    simulated 1 in 50 percent [2];
+
+    /// Commands of one `json` client that wait for the homes of their rooms, on other shards; of a `plain` client, 1.
+    commands_in_flight CommandsInFlight: Count = 16, "the client is not read from";
+    requires at_least (1) because "a client has something to say";
+    simulated in 50 percent [1, 2];
+
     /// Longest time from the first byte of a message, or of any frame, until its last byte.
     message_timeout MessageTimeout: Duration = seconds(30), "close 3012";
     requires at_least (1 ms) because "no message comes in no time";

@@ -3,7 +3,8 @@
 //! 1. For each hub and home, both directions are first in, first out.
 //! 2. After [`HomeEvent::Joined`] with a position, the next numbered publication of that room is the one after it.
 //! 3. Each [`Ticket`] is completed exactly once: by the answer to the request that carries it, or because the shard that had
-//!    to answer was lost.
+//!    to answer was lost. Who waits for it longer than `ticket_timeout` is told that there is no answer, and the one that
+//!    comes late is dropped.
 //! 4. A home does not know who waits for an answer, nor by which protocol.
 //! 5. A command for a user goes to the home of the user's personal room, which hands it to each hub, in order with what is
 //!    published to the user, and answers it when each of them has carried it out. It goes to all of them since a home that
@@ -60,7 +61,15 @@ const _: () = {
 pub(crate) enum HomeRequest {
     /// Makes the connection a member, starting at a position. With `is_return` it was one before, and takes no other's place.
     /// Answered by [`HomeEvent::Joined`] or [`HomeEvent::JoinRefused`].
-    Join { conn: ConnId, join: JoinId, room: RoomName, member: Arc<ClientInfo>, replay: Replay, is_return: bool },
+    Join {
+        ticket: Ticket,
+        conn: ConnId,
+        join: JoinId,
+        room: RoomName,
+        member: Arc<ClientInfo>,
+        replay: Replay,
+        is_return: bool,
+    },
     /// Ends a membership. Not answered.
     Leave { room: RoomName, client: ClientId, join: JoinId, reason: LeaveReason },
     /// Replaces the user and the info of the member of this join. Not answered.
@@ -138,9 +147,17 @@ pub(crate) enum NodeCall {
 #[derive(Clone, Debug)]
 pub(crate) enum HomeEvent {
     /// The connection became a member. All later publications of the room on the link come after `position` in its log.
-    Joined { conn: ConnId, client: ClientId, join: JoinId, room: RoomName, position: LogPosition, replay: Replayed },
+    Joined {
+        ticket: Ticket,
+        conn: ConnId,
+        client: ClientId,
+        join: JoinId,
+        room: RoomName,
+        position: LogPosition,
+        replay: Replayed,
+    },
     /// The connection did not become a member.
-    JoinRefused { conn: ConnId, join: JoinId, error: Error },
+    JoinRefused { ticket: Ticket, error: Error },
     /// The member of this join of a personal room is none any more: a newer connection of the user has taken its place.
     Displaced { room: RoomName, client: ClientId, join: JoinId },
     /// A connection was refused, since the user of this personal room has as many as there may be.

@@ -51,6 +51,37 @@ pub(crate) enum ClientCommand<'a> {
     Unknown,
 }
 
+impl ClientCommand<'_> {
+    /// Returns the room of a command that waits only for those about the same room before it; `None` for one that waits for
+    /// all before it.
+    pub fn only_room(&self) -> Option<&str> {
+        match self {
+            // A token is checked first, and what is said behind that waits.
+            Self::Subscribe { channel, token, .. } => token.is_empty().then_some(channel),
+            Self::Publish { channel, .. } => channel.as_deref(),
+            Self::Unsubscribe { channel }
+            | Self::History { channel, .. }
+            | Self::Presence { channel }
+            | Self::PresenceStats { channel } => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Returns `true` for a command whose answer tells of publications or members.
+    pub fn has_long_answer(&self) -> bool {
+        match self {
+            Self::Subscribe { replay, .. } => *replay != Replay::None,
+            Self::History { .. } | Self::Presence { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Returns `true` for a command that nothing is done for and that is not answered.
+    pub fn is_void(&self) -> bool {
+        matches!(self, Self::Pong | Self::Send)
+    }
+}
+
 /// A decoded command.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {

@@ -115,6 +115,14 @@ impl Protocol {
         }
     }
 
+    /// Returns how many commands of one client may wait for homes: one where answers do not tell which command they are for.
+    pub fn most_in_flight(&self, limits: &Limits) -> u32 {
+        match self {
+            Self::Json { .. } => u32::try_from(limits.commands_in_flight).unwrap_or(u32::MAX),
+            _ => 1,
+        }
+    }
+
     /// Returns the rooms that the URL names; `None` for a protocol whose URL names none.
     pub fn url_rooms(&self) -> Option<&UrlRooms> {
         match self {

@@ -185,6 +185,18 @@ pub fn messages_before_a_verdict() {
     bare.note();
 }
 
+/// The server has one shard, whose homes answer in the turn of the question.
+pub fn answered_at_once() {
+    let mut world = World::with(|settings| settings.limits.ticket_timeout = Duration::from_millis(1));
+    let mut client = Client::json(world.address, "");
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "a"}});
+    assert!(client.ask(&subscribe)["subscribe"].is_object());
+    let history = json!({"id": 3, "history": {"channel": "a"}});
+    assert!(client.ask(&history)["history"].is_object());
+    world.is_unaffected();
+    assert_eq!(hits(world.address, "ticket_timeout"), 0);
+}
+
 /// No frame that the server makes is so large: settings with which one could be are refused.
 pub fn large_frame() {
     let wrong = Limits { frame_bytes: 1000, ..Limits::default() }.validate().unwrap_err();

@@ -20,6 +20,7 @@ fn reached_by(limit: Limit) -> fn() {
         Limit::HandshakeTimeout => unanswered_upgrade,
         Limit::AuthenticateTimeout => stale,
         Limit::PingInterval | Limit::PongTimeout => no_pong,
+        Limit::TicketTimeout | Limit::CommandsInFlight => answered_at_once,
         Limit::MessageTimeout => unfinished_message,
         Limit::WriteTimeout => no_write_progress,
         Limit::CloseTimeout => unanswered_close,
@@ -69,8 +70,19 @@ fn reached_by(limit: Limit) -> fn() {
 /// Whether nothing is refused when a limit is reached, and so nothing counted: what reaches it asserts what happens.
 fn refuses_nothing(limit: Limit) -> bool {
     use Limit::*;
-    matches!(limit, PingInterval | TokenLeeway | HistoryMessages | HistoryAge | HistoryBytes | HistoryBytesPerRoom)
-        || matches!(limit, LogMemory | Absences | FrameBytes | ReplyMessages | IdempotencyWindow | IdempotencyKeys)
+    matches!(
+        limit,
+        CommandsInFlight
+            | PingInterval
+            | TokenLeeway
+            | HistoryMessages
+            | HistoryAge
+            | HistoryBytes
+            | HistoryBytesPerRoom
+    ) || matches!(
+        limit,
+        TicketTimeout | LogMemory | Absences | FrameBytes | ReplyMessages | IdempotencyWindow | IdempotencyKeys
+    )
 }
 
 #[test]

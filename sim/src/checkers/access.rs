@@ -30,8 +30,6 @@ struct SeenClient {
     left: BTreeSet<String>,
     /// Commands that wait for their answers.
     waiting: usize,
-    /// The rooms that a backend has taken it out of, or may have: a `subscribe` that is under way is refused then.
-    taken_out: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
     /// Its user, once it is known.
@@ -43,11 +41,14 @@ struct SeenClient {
 pub(super) struct Access {
     setup: Setup,
     clients: BTreeMap<usize, SeenClient>,
+    /// The rooms that a backend takes clients out of: where answers come later, one who comes meanwhile too, and a `subscribe`
+    /// that is under way is refused then.
+    taken_out: BTreeSet<String>,
 }
 
 impl Access {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), clients: BTreeMap::new() }
+        Self { setup: setup.clone(), clients: BTreeMap::new(), taken_out: BTreeSet::new() }
     }
 
     /// Whether a client may have what this command asks for, with what it is and has shown. Where that cannot be told, the
@@ -149,11 +150,8 @@ impl Access {
 
     /// Whether this is a `subscribe` to a room that a backend may have taken the client out of meanwhile. On one shard it is
     /// answered before a backend is heard.
-    fn may_be_taken_out(&self, client: usize, command: &SentCommand) -> bool {
-        let taken_out = self.clients.get(&client).map(|seen| &seen.taken_out);
-        self.setup.shards > 1
-            && command.method == "subscribe"
-            && taken_out.is_some_and(|rooms| rooms.contains(command.text("channel")))
+    fn may_be_taken_out(&self, command: &SentCommand) -> bool {
+        self.setup.shards > 1 && command.method == "subscribe" && self.taken_out.contains(command.text("channel"))
     }
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) {
@@ -173,9 +171,8 @@ impl Access {
     /// Notes the rooms that a call takes clients out of.
     fn take_out(&mut self, command: &Command) {
         for part in commands(command) {
-            let Command::Unsubscribe { channel, .. } = part else { continue };
-            for seen in self.clients.values_mut() {
-                seen.taken_out.insert(channel.to_string());
+            if let Command::Unsubscribe { channel, .. } = part {
+                self.taken_out.insert(channel.to_string());
             }
         }
     }
@@ -226,7 +223,7 @@ impl Checker for Access {
                 match answer {
                     Ok(_) if !is_possible => return denied(client, command, "refused", "it was done"),
                     // Of several tokens it may have been any that was refused.
-                    Err(DENIED) if self.may_be_taken_out(client, command) => {}
+                    Err(DENIED) if self.may_be_taken_out(command) => {}
                     Err(DENIED) if is_certain && !command.params["token"].is_string() => {
                         return denied(client, command, "allowed", "it was refused");
                     }

@@ -86,7 +86,7 @@ impl Bounds {
         let answers = turn.effects.iter().filter(|effect| matches!(effect, Effect::Reply { .. })).count() as u64;
         self.calls = (self.calls + u64::from(matches!(turn.input, Input::Call { .. }))).saturating_sub(answers);
         let parts = match turn.input {
-            Input::ShardLost { .. } => self.most_parts.max(self.calls + answers),
+            Input::ShardLost { .. } | Input::Tick => self.most_parts.max(self.calls + answers),
             _ if self.shards > 1 => self.most_parts,
             _ => parts,
         };
@@ -109,7 +109,7 @@ impl Bounds {
 }
 
 /// How many things an input asks for.
-fn parts_of(input: &Input) -> u64 {
+pub(super) fn parts_of(input: &Input) -> u64 {
     match input {
         Input::Message { text, .. } => text.lines().count() as u64,
         Input::Call { command, .. } => parts_of_call(command),

@@ -27,8 +27,8 @@ pub(super) struct Closes {
     /// Effects of backends' calls on connections so far.
     refreshes: bool,
     places: bool,
-    /// Calls that are not answered.
-    calls: Vec<Command>,
+    /// Calls that are not answered, or too late to know what has become of them, each with its time.
+    calls: Vec<(Instant, Command)>,
     shutdown: bool,
     shard_lost: bool,
     /// Shards answer each other later.
@@ -63,7 +63,7 @@ impl Closes {
                     self.refreshes |= matches!(part, Command::Refresh { .. });
                     self.places |= matches!(part, Command::Subscribe { .. });
                 }
-                self.calls.push(command.clone());
+                self.calls.push((now.mono, command.clone()));
                 self.is_called();
             }
             // While a call is not answered, it may mean who comes or says who it is.
@@ -93,7 +93,7 @@ impl Closes {
     /// Records that calls mean those whom they mean now.
     fn is_called(&mut self) {
         let Self { calls, conducts, .. } = self;
-        let all = || calls.iter().flat_map(commands);
+        let all = || calls.iter().flat_map(|(_, call)| commands(call));
         conducts.values_mut().for_each(|conduct| all().for_each(|command| conduct.is_called(command)));
     }
 
@@ -158,7 +158,9 @@ impl Checker for Closes {
             }
             Observed::Returned { command, .. } => {
                 self.is_called();
-                let at = self.calls.iter().position(|call| call == command);
+                let waited = |since: Instant| Duration::from_nanos(now.mono.0.saturating_sub(since.0));
+                let is_known = |since: Instant| waited(since) < self.limits.ticket_timeout;
+                let at = self.calls.iter().position(|(since, call)| call == command && is_known(*since));
                 at.map(|at| self.calls.swap_remove(at));
             }
             Observed::Offered { client, waiting, taken, .. } => {

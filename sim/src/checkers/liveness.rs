@@ -2,12 +2,13 @@
 //! goes on; and when the faults have stopped the dead go, what is asked is answered, and of those who have left nothing
 //! remains.
 
+use crate::checkers::bounds::parts_of;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::stats::Gauges;
-use parlor_core::{Change, ConnId, Effect, Input, Now};
+use parlor_core::{Change, ConnId, Effect, Input, Instant, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Answers that one client waits for.
@@ -28,7 +29,13 @@ pub(super) struct Liveness {
     /// Rooms and users, as each shard has told them.
     told: BTreeMap<usize, (usize, usize)>,
     sides: BTreeMap<usize, PendingAnswers>,
+    /// What was asked in all, and how many ticks in a row each shard had at which moment.
+    asked: u64,
+    ticks: BTreeMap<usize, (Instant, u64)>,
 }
+
+/// What one tick sees to at least, before it says that it is to be called again at once.
+const SEEN_TO: u64 = 100;
 
 fn broken(guarantee: Guarantee, expected: impl std::fmt::Display, saw: impl std::fmt::Display) -> Checked {
     Err(Failure::new(guarantee, expected, saw))
@@ -52,6 +59,7 @@ impl Liveness {
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Checked {
         turn.effects.iter().try_for_each(|effect| self.note_effect(turn.shard, effect))?;
+        self.asked += parts_of(turn.input);
         let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
@@ -61,17 +69,26 @@ impl Liveness {
                 let expected = format_args!("the stream to client {client} to end with its Close frame");
                 return broken(Guarantee::G1, expected, "it goes on");
             }
-            (Input::Tick, _) => {
-                if let Some(at) = turn.timeout.filter(|at| *at <= now.mono) {
-                    return broken(Guarantee::G10, format_args!("a deadline after {}", now.mono.0), at.0);
-                }
-            }
+            (Input::Tick, _) => self.ticked(now.mono, turn)?,
             _ => {}
         }
         let Gauges { connections, rooms, users, .. } = turn.stats.gauges;
         let told = self.told.values().fold((0, 0), |sum, told| (sum.0 + told.0, sum.1 + told.1));
         let counted = (self.conns.len(), told.0, told.1);
         equal(Guarantee::G8, "connections, rooms and users as they were told:", &counted, &(connections, rooms, users))
+    }
+
+    /// What is due is seen to, in as many ticks as it may take.
+    fn ticked(&mut self, now: Instant, turn: &ObservedTurn<'_>) -> Checked {
+        let (at, ticks) = self.ticks.entry(turn.shard).or_insert((now, 0));
+        *ticks = if *at == now { *ticks + 1 } else { 1 };
+        *at = now;
+        match turn.timeout {
+            Some(at) if at <= now && *ticks > self.asked / SEEN_TO => {
+                broken(Guarantee::G10, format_args!("a deadline after {}", now.0), at.0)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records what is told of a connection, a room or a user.

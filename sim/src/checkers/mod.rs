@@ -22,6 +22,7 @@ pub mod observation;
 mod rates;
 mod receiver;
 mod recovery;
+mod replies;
 pub mod sent_command;
 mod shown;
 mod streams;
@@ -43,6 +44,7 @@ use liveness::Liveness;
 use parlor_core::api::Command;
 use parlor_core::{CallId, ConnId, Effect, Input, Now};
 use recovery::Recovery;
+use replies::Replies;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use streams::Streams;
@@ -67,6 +69,7 @@ pub struct Checkers {
     bounds: Bounds,
     events: Events,
     absences: EarlyLeaves,
+    replies: Replies,
     liveness: Liveness,
 }
 
@@ -90,6 +93,7 @@ impl Checkers {
             bounds: Bounds::new(&config.limits, setup.shards),
             events: Events::default(),
             absences: EarlyLeaves::new(setup),
+            replies: Replies::default(),
             liveness: Liveness::default(),
         }
     }
@@ -214,12 +218,13 @@ impl Checkers {
             bounds,
             events,
             absences,
+            replies,
             liveness,
             ..
         } = self;
         let mut tell = |what: Observed<'_>| {
             let all: [&mut dyn Checker; NAMES.len()] =
-                [streams, recovery, closes, access, bounds, events, absences, liveness];
+                [streams, recovery, closes, access, bounds, events, absences, replies, liveness];
             for checker in all {
                 let name = checker.name();
                 if !checked_by.has(name) || noticed.contains(&name) {

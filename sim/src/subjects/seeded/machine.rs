@@ -35,8 +35,18 @@ fn publications(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
 
 /// The first two publications, if they are of one length.
 fn alike(bytes: &[u8]) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
-    let mut publications = publications(bytes).into_iter();
-    let (first, second) = (publications.next()?, publications.next()?);
+    both_alike(publications(bytes))
+}
+
+/// The first two answers to commands, if they are of one length.
+fn alike_answers(bytes: &[u8]) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let is_answer = |frame: &[u8]| frame.windows(6).any(|window| window == br#"{"id":"#);
+    both_alike(frames(bytes).into_iter().filter(|range| is_answer(&bytes[range.clone()])).collect())
+}
+
+fn both_alike(frames: Vec<std::ops::Range<usize>>) -> Option<(std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let mut frames = frames.into_iter();
+    let (first, second) = (frames.next()?, frames.next()?);
     (first.len() == second.len()).then_some((first, second))
 }
 
@@ -135,6 +145,25 @@ defects! {
             let mut bytes = Subject::pending(shard, conn)?;
             if let Some((first, second)) = alike(&bytes) {
                 bytes.copy_within(first, second.start);
+            }
+            Some(bytes)
+        }
+    }
+    an_answer_that_comes_twice: AnswersTwice breaks P1 within 150 seeds {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            if let Some((first, second)) = alike_answers(&bytes) {
+                bytes.copy_within(first, second.start);
+            }
+            Some(bytes)
+        }
+    }
+    two_replies_that_change_places: SwappedReplies breaks P1 within 1500 seeds {
+        fn pending(&self, shard: &Shard, conn: ConnId) -> Option<Vec<u8>> {
+            let mut bytes = Subject::pending(shard, conn)?;
+            if let Some((first, second)) = alike_answers(&bytes) {
+                let (head, tail) = bytes.split_at_mut(second.start);
+                head[first].swap_with_slice(&mut tail[..second.len()]);
             }
             Some(bytes)
         }

@@ -134,7 +134,7 @@ macro_rules! close_causes {
 close_causes! {
     /// A frame violates the framing rules of RFC 6455.
     Protocol = "protocol_error", Server, 1002, "protocol error", HalfWritten;
-    /// A binary message arrived; both protocols are text.
+    /// A binary message arrived, and the protocol of the client is text.
     Binary = "binary_message", Server, 1003, "text messages only", HalfWritten;
     /// A text message is not UTF-8.
     Utf8 = "invalid_utf8", Server, 1007, "invalid UTF-8", HalfWritten;

@@ -10,6 +10,7 @@ use crate::node::ShardId;
 use crate::token::{BadToken, VerifiedClaims};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 
 /// A complete and valid upgrade request for a known path.
@@ -43,12 +44,12 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
-    /// A complete text message.
+    /// A message is complete.
     Message {
         /// The connection.
         conn: ConnId,
-        /// The text.
-        text: String,
+        /// The message.
+        message: WebSocketMessage,
     },
     /// A frame with a part of a message arrived, and more parts follow. The driver keeps the part.
     Fragment {
@@ -184,13 +185,73 @@ impl Input {
     }
 }
 
+/// A complete message of a client.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WebSocketMessage {
+    /// A text message.
+    Text(String),
+    /// A binary message. A client whose protocol reads text only is closed with 1003 for one.
+    Binary(Vec<u8>),
+}
+
+impl WebSocketMessage {
+    /// Returns the number of bytes of the payload.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Returns `true` when the payload has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the text of a text message.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for WebSocketMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => fmt::Debug::fmt(text, f),
+            Self::Binary(bytes) => fmt::Debug::fmt(bytes, f),
+        }
+    }
+}
+
+impl From<String> for WebSocketMessage {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for WebSocketMessage {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Vec<u8>> for WebSocketMessage {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
 /// The rule that a client's frames violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Violation {
     /// A malformed, unmasked or misplaced frame: 1002.
     Protocol,
-    /// A binary message: 1003.
-    Binary,
     /// A text message that is not UTF-8: 1007.
     Utf8,
     /// A message over `message_bytes`: 1009.
@@ -203,7 +264,6 @@ impl Violation {
     pub fn cause(self) -> CloseCause {
         match self {
             Self::Protocol => CloseCause::Protocol,
-            Self::Binary => CloseCause::Binary,
             Self::Utf8 => CloseCause::Utf8,
             Self::TooLarge => CloseCause::TooLarge,
         }
@@ -234,7 +294,7 @@ mod tests {
         let conn = ConnId::from_parts(3, 4);
         let about = [
             Input::Upgraded { conn },
-            Input::Message { conn, text: String::new() },
+            Input::Message { conn, message: "".into() },
             Input::Fragment { conn, bytes: 1 },
             Input::HalfFrame { conn, bytes: 1 },
             Input::Unread { conn, bytes: 1 },

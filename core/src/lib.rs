@@ -152,7 +152,7 @@ pub use close::{CloseCause, EndedBy};
 pub use config::{Config, UserLimit};
 pub use effect::{Change, Effect, End, Event, Turn};
 pub use ids::{ClientId, ConnId};
-pub use input::{CallId, Input, Lost, Refused, Upgrade, Violation};
+pub use input::{CallId, Input, Lost, Refused, Upgrade, Violation, WebSocketMessage};
 pub use json::Json;
 pub use limits::{Limit, Limits};
 pub use link::LinkMessage;

@@ -131,7 +131,7 @@ impl Scene {
 
     /// A client sends a text.
     pub fn say(&mut self, conn: ConnId, text: &str) {
-        self.turn(Input::Message { conn, text: text.into() });
+        self.turn(Input::Message { conn, message: text.into() });
         self.shard.all_offered();
     }
 
@@ -185,7 +185,7 @@ impl Scene {
 
     /// A client sends a text.
     pub fn saying(self, conn: ConnId, text: &str) -> Step {
-        Step { input: Some(Input::Message { conn, text: text.into() }), ..Step::of(self) }
+        Step { input: Some(Input::Message { conn, message: text.into() }), ..Step::of(self) }
     }
 
     /// A connection's socket fails.
@@ -236,7 +236,7 @@ impl Step {
         if let Some(upgrade) = arrival {
             let conn = scene.accept(upgrade);
             if let Some(text) = says {
-                scene.turn(Input::Message { conn, text });
+                scene.turn(Input::Message { conn, message: text.into() });
             }
         }
         if let Some(input) = input {

@@ -1,9 +1,9 @@
 //! Input of one client that is not handled yet: fragments of a message, bytes that are not decoded, and messages that
 //! wait.
 
+use crate::input::WebSocketMessage;
 use crate::limits::{Limit, Limits};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -23,7 +23,7 @@ struct Kept {
     unread: usize,
     /// Messages that wait, in order, because the connection was not ready, a token was being checked, its outbox was
     /// too full or the turn's work budget was spent.
-    waiting: Vec<String>,
+    waiting: Vec<WebSocketMessage>,
     waiting_bytes: usize,
 }
 
@@ -93,22 +93,22 @@ impl Inbound {
     /// # Errors
     /// Returns the limit that the message exceeds: the messages that wait have `message_bytes` bytes in all at most,
     /// and their number is `waiting_messages` at most.
-    pub fn wait(&mut self, text: String, limits: &Limits) -> Result<(), Limit> {
+    pub fn wait(&mut self, message: WebSocketMessage, limits: &Limits) -> Result<(), Limit> {
         self.change(|kept| {
-            if kept.waiting_bytes + text.len() > limits.message_bytes {
+            if kept.waiting_bytes + message.len() > limits.message_bytes {
                 return Err(Limit::MessageBytes);
             }
             if kept.waiting.len() >= limits.waiting_messages {
                 return Err(Limit::WaitingMessages);
             }
-            kept.waiting_bytes += text.len();
-            kept.waiting.push(text);
+            kept.waiting_bytes += message.len();
+            kept.waiting.push(message);
             Ok(())
         })
     }
 
     /// Takes the messages that wait, in order.
-    pub fn take_waiting(&mut self) -> Vec<String> {
+    pub fn take_waiting(&mut self) -> Vec<WebSocketMessage> {
         self.change(|kept| {
             kept.waiting_bytes = 0;
             mem::take(&mut kept.waiting)
@@ -127,7 +127,7 @@ impl Inbound {
     /// Asserts that the counter of bytes equals the bytes of the messages that wait. O(n) in these messages.
     pub fn audit(&self) {
         let Some(kept) = &self.0 else { return };
-        let waiting: usize = kept.waiting.iter().map(String::len).sum();
+        let waiting: usize = kept.waiting.iter().map(WebSocketMessage::len).sum();
         assert_eq!(waiting, kept.waiting_bytes, "G8: waiting messages are counted in bytes");
         assert!(
             kept.is_unfinished() || kept.unread > 0 || !kept.waiting.is_empty(),
@@ -159,10 +159,10 @@ mod tests {
         assert_eq!(inbound.wait("123456".into(), &limits), Ok(()));
         assert_eq!(inbound.wait("12345".into(), &limits), Err(Limit::MessageBytes), "of all that wait");
         assert_eq!(inbound.wait("1234".into(), &limits), Ok(()));
-        assert_eq!(inbound.wait(String::new(), &limits), Err(Limit::WaitingMessages));
+        assert_eq!(inbound.wait("".into(), &limits), Err(Limit::WaitingMessages));
         assert_eq!((inbound.has_waiting(), inbound.bytes()), (true, 110));
         inbound.audit();
-        assert_eq!(inbound.take_waiting(), ["123456", "1234"]);
+        assert_eq!(inbound.take_waiting(), ["123456".into(), "1234".into()]);
         inbound.is_unread(0);
         assert!(inbound.0.is_none() && inbound.bytes() == 0);
     }

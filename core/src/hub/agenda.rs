@@ -6,6 +6,7 @@ use crate::connection::frame::Frame;
 use crate::connection::outbox::PART;
 use crate::error::Error;
 use crate::ids::ConnId;
+use crate::input::WebSocketMessage;
 use crate::limits::Limits;
 use crate::names::RoomName;
 use crate::node::ShardId;
@@ -18,8 +19,8 @@ use alloc::vec;
 /// Something that is carried out command by command.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    /// The rest of a text message, from this byte on.
-    Text { conn: ConnId, text: String, at: usize },
+    /// The rest of a message, from this byte on.
+    Message { conn: ConnId, message: WebSocketMessage, at: usize },
     /// The messages that wait at a connection.
     Waiting(ConnId),
     /// The joins that wait for a connection's client to read.

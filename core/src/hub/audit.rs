@@ -88,7 +88,7 @@ impl Hub {
         let gather = |work: &Work| match work {
             Work::Batch { gather, .. } | Work::Broadcast { gather, .. } => Some(*gather),
             Work::Walk(walk) => walk.caller.gather(),
-            Work::Text { .. } | Work::Waiting(_) | Work::Enter(_) | Work::Check { .. } => None,
+            Work::Message { .. } | Work::Waiting(_) | Work::Enter(_) | Work::Check { .. } => None,
         };
         let asked = self.tickets.gathers();
         let inner = self.gathers.values().filter_map(|gathering| gathering.caller.gather());

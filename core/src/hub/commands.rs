@@ -9,6 +9,7 @@ use crate::connection::pending::{JoinLeave, PendingAuth, PendingConnect, Pending
 use crate::connection::{Open, Stage};
 use crate::error::{Error, ErrorCode};
 use crate::ids::{ConnId, Slot};
+use crate::input::WebSocketMessage;
 use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, LeaveReason, PresenceQuery, Ticket};
@@ -60,12 +61,12 @@ impl From<Rejected> for Refusal {
 }
 
 impl Hub {
-    /// Carries out the next command of a text message and puts the rest back: the home answers before it is looked at.
-    pub(super) fn commands_of_text(&mut self, conn: ConnId, text: String, at: usize) {
+    /// Carries out the next command of a message and puts the rest back: the home answers before it is looked at.
+    pub(super) fn commands_of_message(&mut self, conn: ConnId, message: WebSocketMessage, at: usize) {
         // A command is large, so it stays where it was decoded.
-        let mut decoded = self.conns[conn.slot].protocol.decode(&text[at..], &self.config.limits);
+        let mut decoded = self.conns[conn.slot].protocol.decode(message.rest(at), &self.config.limits);
         if self.conns[conn.slot].open().is_some_and(|open| open.awaits_home() && !self.may_overtake(open, &decoded)) {
-            return self.defer_message(conn.slot, String::from(&text[at..]));
+            return self.defer_message(conn.slot, message.rest(at).into());
         }
         match &mut decoded {
             Err(cause) => self.close(conn.slot, *cause),
@@ -73,9 +74,8 @@ impl Hub {
             Ok(Some(incoming)) => {
                 let at = at + incoming.used;
                 self.carry_out(conn.slot, incoming);
-                // What has nothing more to say has nothing to wait for.
-                if !text[at..].trim_ascii().is_empty() {
-                    self.agenda.first(Work::Text { conn, at, text });
+                if !message.rest(at).is_blank() {
+                    self.agenda.first(Work::Message { conn, at, message });
                 }
             }
         }

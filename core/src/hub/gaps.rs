@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn say(hub: &mut Hub, conn: ConnId, text: &str) {
-        hub.handle(Input::Message { conn, text: text.into() });
+        hub.handle(Input::Message { conn, message: text.into() });
         while hub.next_command() {}
     }
 

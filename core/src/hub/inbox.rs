@@ -10,23 +10,27 @@ use crate::connection::inbox::Inbound;
 use crate::connection::{Conn, Phase};
 use crate::effect::Effect;
 use crate::ids::Slot;
+use crate::input::WebSocketMessage;
 use crate::limits::Limit;
 use alloc::rc::Rc;
-use alloc::string::String;
 use core::cmp::Reverse;
 
 impl Hub {
     /// A message is complete.
-    pub(super) fn message(&mut self, slot: Slot, text: String) {
+    pub(super) fn message(&mut self, slot: Slot, message: WebSocketMessage) {
         if matches!(self.conns[slot].phase, Phase::Handshaking(_)) {
             return self.vacate(slot, abnormal(CloseCause::Protocol));
+        }
+        // Such a message never waits: it is no command, whatever those before it do.
+        if matches!(message, WebSocketMessage::Binary(_)) && !self.conns[slot].protocol.reads_binary() {
+            return self.close(slot, CloseCause::Binary);
         }
         if !self.take_frame(slot) {
             return;
         }
         self.ended(slot, Inbound::message_ended);
         self.totals.messages_in += 1;
-        self.agenda.then(Work::Text { conn: self.conns[slot].id, text, at: 0 });
+        self.agenda.then(Work::Message { conn: self.conns[slot].id, message, at: 0 });
     }
 
     /// A Ping is complete, and to be answered.
@@ -122,9 +126,9 @@ impl Hub {
     }
 
     /// Keeps a message until its time has come.
-    pub(super) fn defer_message(&mut self, slot: Slot, text: String) {
+    pub(super) fn defer_message(&mut self, slot: Slot, message: WebSocketMessage) {
         let config = Rc::clone(&self.config);
-        let kept = self.change_inbound(slot, |inbound| inbound.wait(text, &config.limits).err());
+        let kept = self.change_inbound(slot, |inbound| inbound.wait(message, &config.limits).err());
         if let Some(limit) = kept {
             self.close_for(slot, limit, CloseCause::BadRequest);
         }
@@ -147,8 +151,8 @@ impl Hub {
         if !open.inbound.has_waiting() || open.outbox.is_high(&self.config.limits) {
             return;
         }
-        for text in self.change_inbound(slot, Inbound::take_waiting) {
-            self.agenda.then(Work::Text { conn: id, text, at: 0 });
+        for message in self.change_inbound(slot, Inbound::take_waiting) {
+            self.agenda.then(Work::Message { conn: id, message, at: 0 });
         }
         self.resume_reading(slot);
     }

@@ -195,7 +195,7 @@ impl Hub {
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Upgraded { conn } => self.with(conn, Self::upgraded),
-            Input::Message { conn, text } => self.with(conn, |hub, slot| hub.message(slot, text)),
+            Input::Message { conn, message } => self.with(conn, |hub, slot| hub.message(slot, message)),
             Input::Ping { conn, payload } => self.with(conn, |hub, slot| hub.pinged(slot, &payload)),
             Input::Fragment { conn, bytes } => self.with(conn, |hub, slot| hub.fragment(slot, bytes)),
             Input::HalfFrame { conn, bytes } => self.with(conn, |hub, slot| hub.half_frame(slot, bytes)),

@@ -12,6 +12,7 @@ use crate::api::json::bad_room;
 use crate::connection::Conn;
 use crate::error::Error;
 use crate::ids::{ConnId, Slot};
+use crate::input::WebSocketMessage;
 use crate::publication::Draft;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -83,7 +84,7 @@ impl Hub {
     fn begin_next(&mut self) {
         match self.agenda.current.pop_front() {
             None => {}
-            Some(Work::Text { conn, text, at }) => self.next_of_text(conn, text, at),
+            Some(Work::Message { conn, message, at }) => self.next_of_message(conn, message, at),
             Some(Work::Waiting(conn)) if self.find(conn).is_some() => self.resume_waiting(conn.slot),
             Some(Work::Enter(conn)) if self.find(conn).is_some() => self.enter_next(conn.slot),
             Some(Work::Check { conn, rooms }) if self.find(conn).is_some() => self.end_forbidden(conn.slot, rooms),
@@ -106,14 +107,14 @@ impl Hub {
         self.find(conn).and_then(Conn::open).is_some_and(|open| open.is_paused(&self.config.limits))
     }
 
-    fn next_of_text(&mut self, id: ConnId, text: String, at: usize) {
+    fn next_of_message(&mut self, id: ConnId, message: WebSocketMessage, at: usize) {
         let Some(conn) = self.find(id) else { return };
         match conn.open() {
             None => {}
             Some(open) if open.is_barred() || open.is_paused(&self.config.limits) => {
-                self.defer_message(id.slot, String::from(&text[at..]));
+                self.defer_message(id.slot, message.rest(at).into());
             }
-            Some(_) => self.commands_of_text(id, text, at),
+            Some(_) => self.commands_of_message(id, message, at),
         }
     }
 
@@ -151,9 +152,9 @@ impl Hub {
         let mut rest = VecDeque::new();
         for work in mem::take(&mut self.agenda.current) {
             rest.push_back(match work {
-                Work::Text { conn, text, at } => {
+                Work::Message { conn, message, at } => {
                     if self.find(conn).is_some() {
-                        self.defer_message(conn.slot, String::from(&text[at..]));
+                        self.defer_message(conn.slot, message.rest(at).into());
                     }
                     Work::Waiting(conn)
                 }

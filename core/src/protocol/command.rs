@@ -3,6 +3,7 @@
 use crate::close::CloseCause;
 use crate::connection::pending::JoinLeave;
 use crate::error::Error;
+use crate::input::WebSocketMessage;
 use crate::json::Json;
 use crate::protocol::command_id::CommandId;
 use crate::protocol::history::HistoryFields;
@@ -82,6 +83,44 @@ impl ClientCommand<'_> {
     }
 }
 
+/// A message of a client, from the command on that is next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rest<'a> {
+    /// Of a text message.
+    Text(&'a str),
+    /// Of a binary message.
+    Binary(&'a [u8]),
+}
+
+impl WebSocketMessage {
+    /// Returns the message from this byte on, where a command begins.
+    pub(crate) fn rest(&self, at: usize) -> Rest<'_> {
+        match self {
+            Self::Text(text) => Rest::Text(&text[at..]),
+            Self::Binary(bytes) => Rest::Binary(&bytes[at..]),
+        }
+    }
+}
+
+impl Rest<'_> {
+    /// Returns `true` when there is surely no command any more. What has nothing more to say has nothing to wait for.
+    pub fn is_blank(self) -> bool {
+        match self {
+            Self::Text(text) => text.trim_ascii().is_empty(),
+            Self::Binary(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
+impl From<Rest<'_>> for WebSocketMessage {
+    fn from(rest: Rest<'_>) -> Self {
+        match rest {
+            Rest::Text(text) => Self::Text(text.into()),
+            Rest::Binary(bytes) => Self::Binary(bytes.into()),
+        }
+    }
+}
+
 /// A decoded command.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
@@ -91,7 +130,7 @@ pub(crate) struct Incoming<'a> {
     pub is_connect: bool,
     /// The command.
     pub command: Result<ClientCommand<'a>, Rejected>,
-    /// The bytes of the text up to the next command.
+    /// The bytes of the message up to the next command.
     pub used: usize,
 }
 
@@ -100,7 +139,7 @@ pub(crate) struct Incoming<'a> {
 pub(crate) enum Rejected {
     /// The command is answered with this error.
     Error(Error),
-    /// The text is not one of the protocol, which has a message for that.
+    /// The message is not one of the protocol, which has a message for that.
     Unreadable,
     /// The connection ends.
     Close(CloseCause),

@@ -14,7 +14,7 @@ pub(crate) mod readable;
 pub(crate) mod shapes;
 pub(crate) mod start;
 
-pub(crate) use command::{ClientCommand, Incoming, Rejected};
+pub(crate) use command::{ClientCommand, Incoming, Rejected, Rest};
 pub(crate) use command_id::CommandId;
 pub(crate) use message::{Connected, Mistake, PresenceEvent, ServerMessage};
 pub use message_type::MessageType;
@@ -79,16 +79,26 @@ impl Protocol {
         }
     }
 
+    /// Returns `true` when clients may send binary messages. One whose protocol reads text only is closed for the first.
+    pub fn reads_binary(&self) -> bool {
+        match self {
+            Self::Json { .. } | Self::Plain(_) => false,
+            #[cfg(test)]
+            Self::Octets {} => true,
+        }
+    }
+
     /// Decodes the first command of a message's rest; `None` when there is none.
     ///
     /// # Errors
     /// Returns the cause that ends the connection when it is not known where the next command begins.
-    pub fn decode<'a>(&self, text: &'a str, limits: &Limits) -> Result<Option<Incoming<'a>>, CloseCause> {
-        match self {
-            Self::Json { .. } => centrifuge::decode(text, limits),
-            Self::Plain(_) => Ok(Some(plain::decode(text, limits))),
+    pub fn decode<'a>(&self, rest: Rest<'a>, limits: &Limits) -> Result<Option<Incoming<'a>>, CloseCause> {
+        match (self, rest) {
+            (Self::Json { .. }, Rest::Text(text)) => centrifuge::decode(text, limits),
+            (Self::Plain(_), Rest::Text(text)) => Ok(Some(plain::decode(text, limits))),
             #[cfg(test)]
-            Self::Octets {} => Ok(octets::decode(text)),
+            (Self::Octets {}, rest) => Ok(octets::decode(rest)),
+            (Self::Json { .. } | Self::Plain(_), Rest::Binary(_)) => Err(CloseCause::Binary),
         }
     }
 

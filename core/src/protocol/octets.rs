@@ -5,7 +5,7 @@ use crate::connection::frame::Frame;
 use crate::connection::pending::JoinLeave;
 use crate::error::{Error, ErrorCode};
 use crate::json::Json;
-use crate::protocol::command::{ClientCommand, Incoming, Rejected};
+use crate::protocol::command::{ClientCommand, Incoming, Rejected, Rest};
 use crate::protocol::command_id::CommandId;
 use crate::protocol::message::{Mistake, ServerMessage};
 use crate::publication::{Publication, Replay};
@@ -14,7 +14,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Decodes a command: `join ROOM`, `leave ROOM` or `say ROOM JSON`.
-pub(crate) fn decode(text: &str) -> Option<Incoming<'_>> {
+pub(crate) fn decode(rest: Rest<'_>) -> Option<Incoming<'_>> {
+    let Rest::Text(text) = rest else { return None };
     let line = text.lines().next()?;
     let used = text.len().min(line.len() + 1);
     let mut words = line.splitn(3, ' ');
@@ -73,7 +74,7 @@ mod tests {
     }
 
     fn say(shard: &mut Shard, conn: ConnId, text: &str) -> Vec<Effect> {
-        shard.handle(NOW, Input::Message { conn, text: text.into() }).collect()
+        shard.handle(NOW, Input::Message { conn, message: text.into() }).collect()
     }
 
     /// The messages that wait for a connection, as an independent parser reads them.

@@ -11,6 +11,22 @@ use tungstenite::Message;
 const TABLE: &str = include_str!("../../LIFECYCLE.md");
 
 #[test]
+fn a_binary_message_closes_a_client_whose_protocol_is_text() {
+    let commands = [r#"{"id":1,"connect":{"token":"t"}}"#, r#"{"type":"auth","token":"t"}"#];
+    for (url, command) in ["/connection/websocket", "/ws/a?greeting=off"].into_iter().zip(commands) {
+        for said in [&[][..], &[command]] {
+            let mut world = with(Limits::default(), Rules { anonymous: false, ..Rules::open() });
+            let conn = world.open(url);
+            said.iter().for_each(|text| world.say(conn, text));
+            world.input(Input::Message { conn, message: b"{}".to_vec().into() });
+            let refused = Some((1003, "text messages only".into()));
+            assert_eq!(world.read_close(conn), refused, "{url}: it does not wait for what was said before");
+            assert_eq!(world.shard.stats().totals.messages_in, said.len() as u64);
+        }
+    }
+}
+
+#[test]
 fn the_length_of_a_turn_is_its_number_of_effects() {
     let mut world = crate::world::world();
     world.open("/ws/a");

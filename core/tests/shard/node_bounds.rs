@@ -131,12 +131,12 @@ fn messages_that_wait_for_a_token_are_limited_by_waiting_messages() {
     let limits = Limits { waiting_messages: 3, ..Limits::default() };
     let mut world = with(limits, Rules::open());
     let conn = world.plain("/ws/a");
-    world.begin(Input::Message { conn, text: r#"{"type":"auth","token":"t"}"#.into() });
-    (0..3).for_each(|_| world.begin(Input::Message { conn, text: "{}".into() }));
+    world.begin(Input::Message { conn, message: r#"{"type":"auth","token":"t"}"#.into() });
+    (0..3).for_each(|_| world.begin(Input::Message { conn, message: "{}".into() }));
     world.judge(conn, Ok(claims("ada")));
     assert_eq!(world.read_close(conn), None);
-    world.begin(Input::Message { conn, text: r#"{"type":"auth","token":"t"}"#.into() });
-    (0..4).for_each(|_| world.begin(Input::Message { conn, text: String::new() }));
+    world.begin(Input::Message { conn, message: r#"{"type":"auth","token":"t"}"#.into() });
+    (0..4).for_each(|_| world.begin(Input::Message { conn, message: "".into() }));
     assert_eq!(world.read_close(conn), Some((3501, "bad request".into())));
     assert_eq!(world.shard.stats().totals.limits[&Limit::WaitingMessages], 1);
 }

@@ -416,7 +416,7 @@ fn commands_that_compare_many_patterns_are_spread_over_turns() {
     let conn = world.json_with(Claims { caps: vec![slow], ..claims("ada") }).0;
     let commands: Vec<String> =
         (2..7).map(|id| json!({ "id": id, "publish": { "channel": room(0), "data": 1 } }).to_string()).collect();
-    world.begin(Input::Message { conn, text: commands.join("\n") });
+    world.begin(Input::Message { conn, message: commands.join("\n").into() });
     let mut turns = 1;
     while world.shard.has_work() {
         world.resume();
@@ -441,7 +441,7 @@ fn a_refreshed_token_with_many_patterns_is_judged_room_by_room_over_turns() {
     begin_refresh(&mut world, conn, slow);
     let is_in = |world: &World| world.shard.snapshot().logs.iter().filter(|log| !log.members.is_empty()).count();
     assert_eq!(is_in(&world), rooms, "the personal room and all but one");
-    world.begin(Input::Message { conn, text: publish(&room(rooms - 1)).to_string() });
+    world.begin(Input::Message { conn, message: publish(&room(rooms - 1)).to_string().into() });
     let mut turns = 1;
     while world.shard.has_work() {
         world.resume();

@@ -237,9 +237,9 @@ fn a_message_of_many_commands_is_handled_over_several_turns() {
     world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.read(speaker);
     let publish = |n: u32| json!({"id": n, "publish": {"channel": "a", "data": n}}).to_string();
-    world.begin(Input::Message { conn: speaker, text: (10..16).map(publish).collect::<Vec<_>>().join("\n") });
+    world.begin(Input::Message { conn: speaker, message: (10..16).map(publish).collect::<Vec<_>>().join("\n").into() });
     assert!(world.shard.has_work());
-    world.begin(Input::Message { conn: speaker, text: publish(16) });
+    world.begin(Input::Message { conn: speaker, message: publish(16).into() });
     let mut heard = vec![];
     for _ in 0..20 {
         heard.extend(
@@ -263,7 +263,7 @@ fn the_deferred_work_of_an_ended_connection_is_dropped() {
     world.say(speaker, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     world.read(speaker);
     let publish = |n: u32| json!({"id": n, "publish": {"channel": "a", "data": n}}).to_string();
-    world.begin(Input::Message { conn: speaker, text: (10..16).map(publish).collect::<Vec<_>>().join("\n") });
+    world.begin(Input::Message { conn: speaker, message: (10..16).map(publish).collect::<Vec<_>>().join("\n").into() });
     assert!(world.shard.has_work());
     world.begin(Input::Lost { conn: speaker, cause: Lost::Read });
     while world.shard.has_work() {

@@ -178,7 +178,7 @@ impl World {
     }
 
     pub fn say(&mut self, conn: ConnId, text: &str) {
-        self.input(Input::Message { conn, text: text.into() });
+        self.input(Input::Message { conn, message: text.into() });
     }
 
     /// Lets a token that is being checked prove what `claims` says.

@@ -2,7 +2,9 @@
 
 use parlor::net::driver::{Driver, Handshake, Ready, Transport, WriteBuffer, WriteOutcome};
 use parlor_core::api::Command;
-use parlor_core::{CallId, ClientId, Config, ConnId, Effect, Input, Json, Limits, Lost, Now, Shard, Upgrade};
+use parlor_core::{
+    CallId, ClientId, Config, ConnId, Effect, Input, Json, Limits, Lost, Now, Shard, Upgrade, WebSocketMessage,
+};
 use std::task::{Context, Poll};
 
 /// One connection, with a shard of its own. Time stands still in it: nothing is ever late.
@@ -50,7 +52,7 @@ impl<T: Transport> Session<T> {
     fn decode(&mut self, mut bytes: &[u8]) {
         while let Some(input) = self.driver.as_mut().and_then(|driver| driver.decode(&mut bytes)) {
             self.turn(match input {
-                Input::Message { text, .. } => Input::Call {
+                Input::Message { message: WebSocketMessage::Text(text), .. } => Input::Call {
                     call: CallId(0),
                     command: Command::Send { client: ClientId(CLIENT), data: Json::unchecked(&text) },
                 },

@@ -188,7 +188,10 @@ impl<T: Transport> Driver<T> {
         let rule = match decoder.next(unread) {
             Ok(Decoded::Fragment { bytes }) => return Some(Input::Fragment { conn, bytes }),
             Ok(Decoded::Message(Message::Text(text))) => {
-                return Some(Input::Message { conn, text: text.as_str().to_owned() });
+                return Some(Input::Message { conn, message: text.as_str().into() });
+            }
+            Ok(Decoded::Message(Message::Binary(bytes))) => {
+                return Some(Input::Message { conn, message: Vec::from(bytes).into() });
             }
             Ok(Decoded::Message(Message::Ping(payload))) => {
                 return Some(Input::Ping { conn, payload: payload.to_vec() });
@@ -201,7 +204,6 @@ impl<T: Transport> Driver<T> {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 return decoder.take_half_frame().map(|bytes| Input::HalfFrame { conn, bytes });
             }
-            Ok(Decoded::Message(Message::Binary(_))) => Violation::Binary,
             Err(Error::Utf8(_)) => Violation::Utf8,
             Err(Error::Capacity(_)) => Violation::TooLarge,
             Ok(Decoded::Message(Message::Close(_) | Message::Frame(_))) | Err(_) => Violation::Protocol,

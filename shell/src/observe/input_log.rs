@@ -28,7 +28,7 @@ impl Observer for InputLog {
     fn before(&mut self, at: Now, input: &Input) {
         let (kind, conn, bytes) = match input {
             Input::Upgraded { conn } => ("upgraded", Some(*conn), 0),
-            Input::Message { conn, text } => ("message", Some(*conn), text.len()),
+            Input::Message { conn, message } => ("message", Some(*conn), message.len()),
             Input::Fragment { conn, bytes } => ("fragment", Some(*conn), *bytes),
             Input::HalfFrame { conn, bytes } => ("half a frame", Some(*conn), *bytes),
             Input::Unread { conn, bytes } => ("unread", Some(*conn), *bytes),
@@ -107,7 +107,7 @@ mod tests {
     fn consecutive_flushes_are_one_entry_and_no_entry_has_a_payload() {
         let mut log = InputLog::default();
         let conn = ConnId::from_parts(1, 2);
-        log.before(at(1), &Input::Message { conn, text: "secret".into() });
+        log.before(at(1), &Input::Message { conn, message: "secret".into() });
         for slot in 1..=1000 {
             log.before(at(2), &Input::Flushed { conn: ConnId::from_parts(slot, 0), bytes: 7 });
         }

@@ -180,8 +180,8 @@ pub fn messages_before_a_verdict() {
     let mut bare = Bare::new(Limits { waiting_messages: 3, ..Limits::default() });
     let conn = bare.conn;
     bare.input(Input::Upgraded { conn });
-    bare.input(Input::Message { conn, text: r#"{"type":"auth","token":"t"}"#.into() });
-    (0..4).for_each(|_| bare.input(Input::Message { conn, text: "{}".into() }));
+    bare.input(Input::Message { conn, message: r#"{"type":"auth","token":"t"}"#.into() });
+    (0..4).for_each(|_| bare.input(Input::Message { conn, message: "{}".into() }));
     bare.note();
 }
 

@@ -7,7 +7,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
-use parlor_core::{Effect, Input, Limit, Limits};
+use parlor_core::{Effect, Input, Limit, Limits, WebSocketMessage};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -111,7 +111,7 @@ impl Bounds {
 /// How many things an input asks for.
 pub(super) fn parts_of(input: &Input) -> u64 {
     match input {
-        Input::Message { text, .. } => text.lines().count() as u64,
+        Input::Message { message: WebSocketMessage::Text(text), .. } => text.lines().count() as u64,
         Input::Call { command, .. } => parts_of_call(command),
         _ => 1,
     }

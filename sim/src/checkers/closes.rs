@@ -107,7 +107,7 @@ impl Closes {
         let proved = conduct.tokens > 0;
         match end.cause {
             CloseCause::Protocol | CloseCause::Binary | CloseCause::Utf8 | CloseCause::TooLarge => {
-                conduct.violations.iter().any(|rule| rule.cause() == end.cause)
+                conduct.violations.contains(&end.cause)
             }
             CloseCause::Shutdown => self.shutdown,
             CloseCause::Overloaded => proved || self.places || conduct.upgraded.is_some(),

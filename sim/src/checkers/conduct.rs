@@ -2,7 +2,7 @@
 
 use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, Selection};
-use parlor_core::{Input, Lost, Now, Upgrade, Violation};
+use parlor_core::{CloseCause, Input, Lost, Now, Upgrade, WebSocketMessage};
 
 /// Events in the life of a connection that may end it. Times are in nanoseconds.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +34,8 @@ pub(super) struct Conduct {
     pub tokens: usize,
     /// When the earliest of its tokens ends, and whether one was out of its time.
     pub ends: Option<u64>,
-    /// The rules that it has broken.
-    pub violations: Vec<Violation>,
+    /// The causes to close it that its messages and frames were.
+    pub violations: Vec<CloseCause>,
     /// How many rooms its URL names.
     pub rooms: usize,
     /// Bytes that its socket was offered and has not taken.
@@ -100,6 +100,8 @@ impl Conduct {
             Input::Upgraded { .. } => (self.upgraded, self.heard) = (Some(now.mono.0), now.mono.0),
             Input::Message { .. } | Input::Ping { .. } | Input::Pong { .. } | Input::Fragment { .. } => {
                 (self.has_sent, self.heard) = (true, now.mono.0);
+                let is_binary = matches!(input, Input::Message { message: WebSocketMessage::Binary(_), .. });
+                self.violations.extend(is_binary.then_some(CloseCause::Binary));
             }
             Input::Flushed { bytes, .. } => {
                 self.taken = if *bytes > 0 { now.mono.0 } else { self.taken };
@@ -107,7 +109,7 @@ impl Conduct {
                 self.refused &= self.left > 0;
             }
             Input::PeerClosed { .. } => self.closed = true,
-            Input::Violation { rule, .. } => self.violations.push(*rule),
+            Input::Violation { rule, .. } => self.violations.push(rule.cause()),
             Input::Lost { cause: Lost::Eof, .. } => self.lost = true,
             Input::Lost { .. } => self.reset = true,
             Input::Authenticated { verdict, .. } => {

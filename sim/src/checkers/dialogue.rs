@@ -50,8 +50,8 @@ impl Dialogue {
                 let json = matches!(upgrade.target, Target::Json { .. });
                 self.0.insert(client, ClientDialogue { json, ..ClientDialogue::default() });
             }
-            Observed::Turn(ObservedTurn { input: Input::Message { text, .. }, client: Some(client), .. }) => {
-                self.0.entry(client).or_default().says(client, text, tell)?;
+            Observed::Turn(ObservedTurn { input: Input::Message { message, .. }, client: Some(client), .. }) => {
+                self.0.entry(client).or_default().says(client, message.text().unwrap_or_default(), tell)?;
             }
             Observed::Read { client, frame: frame @ ReceivedFrame::Text(text), .. } => {
                 let value = serde_json::from_str(text).unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::stats::Gauges;
-use parlor_core::{Change, ConnId, Effect, Input, Instant, Now};
+use parlor_core::{Change, ConnId, Effect, Input, Instant, Now, WebSocketMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Answers that one client waits for.
@@ -64,6 +64,7 @@ impl Liveness {
         match (turn.input, side) {
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
+            (Input::Message { message: WebSocketMessage::Binary(_), .. }, Some(side)) => side.ended = true,
             (Input::Flushed { .. }, Some(side)) if side.read_close => {
                 let client = turn.client.unwrap_or_default();
                 let expected = format_args!("the stream to client {client} to end with its Close frame");

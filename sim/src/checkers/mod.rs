@@ -108,8 +108,8 @@ impl Checkers {
     #[must_use]
     pub fn wants(&self, input: &Input) -> Vec<RecoveryRequest> {
         let Some(client) = input.conn().and_then(|conn| self.clients.get(&conn).copied()) else { return Vec::new() };
-        let text = if let Input::Message { text, .. } = input { text.as_str() } else { "" };
-        self.dialogue.wants(client, text)
+        let text = if let Input::Message { message, .. } = input { message.text() } else { None };
+        self.dialogue.wants(client, text.unwrap_or_default())
     }
 
     /// Recoveries that any client may get: those that all wait for, and those that this input asks for.

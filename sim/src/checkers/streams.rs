@@ -9,7 +9,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::world::frames::ReceivedFrame;
 use crate::world::setup::Setup;
-use parlor_core::{Input, api};
+use parlor_core::{Input, WebSocketMessage, api};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -108,7 +108,13 @@ impl Streams {
         let Self { accepted, receivers, .. } = self;
         let mut receiver = turn.client.map(|client| receivers.entry(client).or_default());
         match (turn.input, &mut receiver) {
-            (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(receiver)) => {
+            (
+                Input::PeerClosed { .. }
+                | Input::Violation { .. }
+                | Input::Message { message: WebSocketMessage::Binary(_), .. }
+                | Input::Lost { .. },
+                Some(receiver),
+            ) => {
                 receiver.ended = true;
             }
             (Input::Authenticated { .. }, Some(receiver)) => receiver.blurred |= !receiver.times.is_empty(),

@@ -11,7 +11,7 @@ use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Progress};
 use parlor::runtime::observer::Observer;
 use parlor_core::limits::Rate;
-use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade};
+use parlor_core::{Config, ConnId, Input, Instant, Limits, Now, Shard, Upgrade, WebSocketMessage};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -38,7 +38,7 @@ pub fn codec_bytes(bytes: &[u8]) {
     let is_end = |rest: &[ReaderEvent]| matches!(rest, [] | [ReaderEvent::Close(_)]);
     assert!(is_end(rest), "P1: {rest:?} is heard of a client that is closed");
     for talk in [&whole, &eager] {
-        check_written(&talk.written, bytes.len());
+        check_written(talk, bytes.len());
     }
 }
 
@@ -112,7 +112,8 @@ struct Ear(Vec<ReaderEvent>);
 impl Observer for Ear {
     fn before(&mut self, _: Now, input: &Input) {
         self.0.push(match input {
-            Input::Message { text, .. } => ReaderEvent::Text(text.clone()),
+            Input::Message { message: WebSocketMessage::Text(text), .. } => ReaderEvent::Text(text.clone()),
+            Input::Message { message: WebSocketMessage::Binary(bytes), .. } => ReaderEvent::Binary(bytes.clone()),
             Input::Fragment { .. } => ReaderEvent::Fragment,
             Input::Ping { payload, .. } => ReaderEvent::Ping(payload.clone()),
             Input::Pong { .. } => ReaderEvent::Pong,
@@ -204,6 +205,11 @@ impl Line {
     }
 }
 
+/// Whether a frame closes a client for a binary message.
+fn is_refusal(frame: Option<&ReceivedFrame>) -> bool {
+    matches!(frame, Some(ReceivedFrame::Close(Some(1003))))
+}
+
 fn check_heard(heard: &[ReaderEvent], reading: &Reading) {
     let (whole, after) = heard.split_at(reading.whole.len().min(heard.len()));
     assert_eq!(whole, reading.whole, "P1: what was said");
@@ -215,11 +221,16 @@ fn check_heard(heard: &[ReaderEvent], reading: &Reading) {
     }
 }
 
-fn check_written(written: &[u8], read: usize) {
+fn check_written(Talk { heard, written, .. }: &Talk, read: usize) {
     let frames = Parser::default().feed(written).expect("G1: whole frames of RFC 6455");
     let closes = frames.iter().position(|frame| matches!(frame, ReceivedFrame::Close(_)));
     assert!(closes.is_none_or(|at| at + 1 == frames.len()), "G1: {frames:?} go on after a Close");
     second_reader::check(written).expect("tungstenite reads the same");
+    let says = |heard: &&ReaderEvent| matches!(heard, ReaderEvent::Text(_) | ReaderEvent::Binary(_));
+    if let Some(ReaderEvent::Binary(_)) = heard.iter().find(says) {
+        let last = frames.last();
+        assert!(is_refusal(last), "P1: {last:?} where both protocols are text");
+    }
     let most = UNASKED + WORTH * read;
     assert!(written.len() <= most, "G6: {} bytes for {read}, at most {most}", written.len());
 }

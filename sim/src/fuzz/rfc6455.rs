@@ -6,6 +6,7 @@ use parlor_core::Violation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReaderEvent {
     Text(String),
+    Binary(Vec<u8>),
     /// A part of a message, of which more is to come.
     Fragment,
     Ping(Vec<u8>),
@@ -118,8 +119,10 @@ fn heard(
                 return Err(broken);
             }
             let whole = if is_final { fragments.take() } else { None };
-            let text = |message: Fragments| String::from_utf8(message.payload).expect("it was checked");
-            Ok(whole.map_or(ReaderEvent::Fragment, |message| ReaderEvent::Text(text(message))))
+            Ok(whole.map_or(ReaderEvent::Fragment, |Fragments { is_text, payload }| match is_text {
+                true => ReaderEvent::Text(String::from_utf8(payload).expect("it was checked")),
+                false => ReaderEvent::Binary(payload),
+            }))
         }
     }
 }
@@ -133,9 +136,6 @@ fn message_rules(message: &Fragments, is_final: bool, message_bytes: usize) -> V
     match std::str::from_utf8(&message.payload) {
         Err(error) if message.is_text && (is_final || error.error_len().is_some()) => broken.push(Violation::Utf8),
         _ => {}
-    }
-    if !message.is_text && is_final {
-        broken.push(Violation::Binary);
     }
     broken
 }

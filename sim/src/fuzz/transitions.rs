@@ -76,7 +76,8 @@ impl<'a> Bench<'a> {
             0 | 1 => return self.accept(what, which),
             2 => Input::Upgraded { conn },
             3..=5 => {
-                Input::Message { conn, text: texts::message(what, &Places::new(which, who, &self.shard.snapshot())) }
+                let text = texts::message(what, &Places::new(which, who, &self.shard.snapshot()));
+                Input::Message { conn, message: text.into() }
             }
             6 => Input::Ping { conn, payload: vec![what; usize::from(what).min(125)] },
             7 => match what % 4 {
@@ -85,7 +86,12 @@ impl<'a> Bench<'a> {
                 _ => Input::HalfFrame { conn, bytes: usize::from(what) * 100 },
             },
             8 => Input::PeerClosed { conn, code: [None, Some(1000), Some(1001), Some(4321)][usize::from(what % 4)] },
-            9 => Input::Violation { conn, rule: rule(what) },
+            9 => match what % 4 {
+                0 => Input::Violation { conn, rule: Violation::Protocol },
+                1 => Input::Message { conn, message: vec![which; usize::from(who)].into() },
+                2 => Input::Violation { conn, rule: Violation::Utf8 },
+                _ => Input::Violation { conn, rule: Violation::TooLarge },
+            },
             10 => Input::Lost { conn, cause: [Lost::Eof, Lost::Read, Lost::Write][usize::from(what % 3)] },
             11 | 12 => Input::Flushed { conn, bytes: self.portion(conn, what) },
             13 => Input::Authenticated { conn, verdict: self.verdict(what, which) },
@@ -192,8 +198,4 @@ fn turn(shard: &mut Shard, now: Now, input: Input) -> TurnReport {
     let mut effects = shard.handle(now, input).collect();
     go_on(shard, now, &mut effects);
     TurnReport::of(shard as &Shard, effects)
-}
-
-fn rule(what: u8) -> Violation {
-    [Violation::Protocol, Violation::Binary, Violation::Utf8, Violation::TooLarge][usize::from(what % 4)]
 }

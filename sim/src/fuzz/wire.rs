@@ -178,13 +178,13 @@ fn client(variant: u8, target: &str, bytes: &[u8]) {
     let conn = place.conn;
     if variant & 2 != 0 {
         let text = if variant & 4 == 0 { r#"{"id":1,"connect":{}}"# } else { CONNECT_AS_U };
-        place.input(Input::Message { conn, text: text.into() });
+        place.input(Input::Message { conn, message: text.into() });
     }
     place.receive();
     for message in bytes.split(|byte| *byte == 0) {
         let text = String::from_utf8_lossy(message).into_owned();
         let length = text.len();
-        place.input(Input::Message { conn, text });
+        place.input(Input::Message { conn, message: text.into() });
         let (bytes, frames) = place.receive();
         let commands = 1 + length / COMMAND;
         // A command is answered, and may bring one push for each room that it leads into.
@@ -209,7 +209,7 @@ fn call(variant: u8, body: &[u8]) {
     let method = method(variant);
     let mut place = ConnectedShard::new(0, "/connection/websocket");
     let conn = place.conn;
-    place.input(Input::Message { conn, text: CONNECT_AS_U.into() });
+    place.input(Input::Message { conn, message: CONNECT_AS_U.into() });
     place.receive();
     let parsed = json::parse(method, body, place.shard.config());
     assert_eq!(parsed, json::parse(method, body, place.shard.config()), "G9: the same text means the same");
@@ -241,7 +241,7 @@ fn claims(variant: u8, bytes: &[u8]) {
         r#"{"type":"auth","token":"x"}"#,
     ];
     for text in texts {
-        place.input(Input::Message { conn, text: text.into() });
+        place.input(Input::Message { conn, message: text.into() });
         // "x" proves nothing by itself; the verdict is what the bytes say, wherever one is waited for.
         place.input(Input::Authenticated { conn, verdict: verdict.clone() });
         let (sent, _) = place.receive();

@@ -241,7 +241,7 @@ impl PartsWorld {
 
     fn say(&mut self, conn: ConnId, text: String) -> Result<(), Failure> {
         self.clients.get_mut(&conn).expect("it is there").commands += 1;
-        self.handle(Input::Message { conn, text })
+        self.handle(Input::Message { conn, message: text.into() })
     }
 
     fn call(&mut self, method: &str, body: &Value) -> Result<(), Failure> {

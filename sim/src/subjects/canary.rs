@@ -23,7 +23,7 @@ impl Canary {
         if self.inputs < SETTLED {
             self.inputs += 1;
             let said = match input {
-                Input::Message { text, .. } => text.len() as u64,
+                Input::Message { message, .. } => message.len() as u64,
                 Input::Flushed { bytes, .. } => *bytes as u64,
                 _ => 0,
             };

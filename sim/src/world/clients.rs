@@ -202,7 +202,7 @@ impl<S: Subject> World<S> {
         (connection.fragmented, connection.half) = (false, false);
         connection.introduced |= messages.iter().any(ClientMessage::is_connect);
         let stimulus = Stimulus::Text(client.index(), &text, &messages);
-        self.turn(Input::Message { conn: self.id(client), text: text.clone() }, &stimulus)
+        self.turn(Input::Message { conn: self.id(client), message: text.as_str().into() }, &stimulus)
     }
 
     pub(super) fn close_stream(&mut self, client: Client, code: Option<u16>) -> Result<(), Failure> {
@@ -212,13 +212,16 @@ impl<S: Subject> World<S> {
 
     pub(super) fn violate(&mut self, client: Client, rule: Rule) -> Result<(), Failure> {
         self.connection_mut(client).deaf = true;
-        let (rule, cause) = match rule {
-            Rule::Protocol => (Violation::Protocol, CloseCause::Protocol),
-            Rule::Binary => (Violation::Binary, CloseCause::Binary),
-            Rule::Utf8 => (Violation::Utf8, CloseCause::Utf8),
-            Rule::TooLarge => (Violation::TooLarge, CloseCause::TooLarge),
+        let conn = self.id(client);
+        let violation = |rule| Input::Violation { conn, rule };
+        let (input, cause) = match rule {
+            Rule::Protocol => (violation(Violation::Protocol), CloseCause::Protocol),
+            // No rule of the framing, but one of each protocol that a client can speak here.
+            Rule::Binary => (Input::Message { conn, message: vec![b'x'].into() }, CloseCause::Binary),
+            Rule::Utf8 => (violation(Violation::Utf8), CloseCause::Utf8),
+            Rule::TooLarge => (violation(Violation::TooLarge), CloseCause::TooLarge),
         };
-        self.turn(Input::Violation { conn: self.id(client), rule }, &Stimulus::Violated(client.index(), cause))
+        self.turn(input, &Stimulus::Violated(client.index(), cause))
     }
 
     pub(super) fn lose(&mut self, client: Client, cause: Lost) -> Result<(), Failure> {
@@ -317,7 +320,7 @@ impl<S: Subject> World<S> {
         self.goals.reach(Goal::StaleInput);
         let input = match late {
             Late::Upgraded => Input::Upgraded { conn },
-            Late::Message => Input::Message { conn, text: "{}".into() },
+            Late::Message => Input::Message { conn, message: "{}".into() },
             Late::Ping => Input::Ping { conn, payload: vec![] },
             Late::Fragment => Input::Fragment { conn, bytes: 1 },
             Late::HalfFrame => Input::HalfFrame { conn, bytes: 1 },

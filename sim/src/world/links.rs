@@ -94,7 +94,9 @@ impl<S: Subject> World<S> {
             Input::PeerClosed { .. } | Input::Lost { .. } if own.is_some_and(|own| self.has_room(own, false)) => {
                 self.reach(Goal::LeftWhileJoining);
             }
-            Input::Message { text, .. } if text.contains("unsubscribe") => self.reach(Goal::LeftWhileJoining),
+            Input::Message { message, .. } if message.text().is_some_and(|text| text.contains("unsubscribe")) => {
+                self.reach(Goal::LeftWhileJoining)
+            }
             _ => {}
         }
     }

@@ -27,6 +27,11 @@ pub(super) fn text(text: &str, begun: bool, rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+/// A binary message.
+pub(super) fn binary(bytes: &[u8]) -> Vec<u8> {
+    frame(FIN | BINARY, bytes)
+}
+
 /// An empty part of a text message, of which more is to come.
 pub(super) fn fragment(begun: bool) -> Vec<u8> {
     frame(if begun { CONTINUATION } else { TEXT }, b"")
@@ -49,7 +54,6 @@ pub(super) fn violation(rule: Violation, begun: bool, message_bytes: usize) -> V
     let last = FIN | if begun { CONTINUATION } else { TEXT };
     match rule {
         Violation::Protocol => vec![FIN | TEXT, 1, b'x'],
-        Violation::Binary => frame(FIN | BINARY, b"x"),
         Violation::Utf8 => frame(last, b"\xff"),
         Violation::TooLarge => frame(last, vec![b'x'; message_bytes + 1]),
     }

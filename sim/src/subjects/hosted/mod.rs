@@ -16,7 +16,7 @@ use parlor::net::driver::Handshake;
 use parlor::runtime::host::{Host, Progress};
 use parlor_core::{
     BadToken, CapabilityClaim, Claims, Config, ConnId, Effect, Input, Instant, Lost, Now, Refused, Shard, Snapshot,
-    Stats, Upgrade,
+    Stats, Upgrade, WebSocketMessage,
 };
 use pipe::Pipe;
 use serde_json::{Value, json};
@@ -167,7 +167,10 @@ impl Hosted {
     fn cause(&mut self, now: Now, input: Input) {
         match input {
             Input::Upgraded { conn } => self.pipe(conn).grant(RESPONSE.len()),
-            Input::Message { conn, text } => {
+            Input::Message { conn, message: WebSocketMessage::Binary(bytes) } => {
+                self.send(conn, &frames::binary(&bytes))
+            }
+            Input::Message { conn, message: WebSocketMessage::Text(text) } => {
                 let begun = self.fragmented.remove(&conn);
                 let bytes = frames::text(&text, begun, &mut self.rng);
                 self.send(conn, &bytes);

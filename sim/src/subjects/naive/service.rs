@@ -11,7 +11,7 @@ use crate::subjects::naive::endpoint::EndpointState;
 use parlor_core::api::{Command, Reply};
 use parlor_core::close::{ABNORMAL, CloseReason, NO_STATUS};
 use parlor_core::error::{Error, ErrorCode};
-use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Now, UserId, Violation};
+use parlor_core::{CallId, ClientId, CloseCause, ConnId, Effect, End, Input, Lost, Now, UserId, WebSocketMessage};
 use std::sync::Arc;
 
 impl<V: Version> Naive<V> {
@@ -44,8 +44,8 @@ impl<V: Version> Naive<V> {
             }
             // What comes behind a Close is not looked at.
             Input::Message { conn, .. } | Input::Violation { conn, .. } if !self.sockets.get(conn).is_open() => vec![],
-            Input::Message { conn, text } => self.message(conn, &text),
-            Input::Violation { conn, rule: Violation::Binary } => {
+            Input::Message { conn, message: WebSocketMessage::Text(text) } => self.message(conn, &text),
+            Input::Message { conn, message: WebSocketMessage::Binary(_) } => {
                 // A binary message has no text, and to look for one is a KeyError.
                 self.raise(conn, Exception::KeyError("text".into()), CloseCause::Binary)
             }

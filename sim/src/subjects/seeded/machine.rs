@@ -5,7 +5,9 @@ use crate::guarantees::Guarantee;
 use crate::subjects::subject::Subject;
 use parlor_core::api::{Command, Message};
 use parlor_core::snapshot::{ConnView, PhaseView, RoomView};
-use parlor_core::{CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Now, Shard, Snapshot, Stats};
+use parlor_core::{
+    CallId, CloseCause, Config, ConnId, Effect, Input, Instant, Now, Shard, Snapshot, Stats, WebSocketMessage,
+};
 use std::cell::Cell;
 
 /// Where the frames of these bytes begin, if the first of them is whole.
@@ -88,7 +90,9 @@ defects! {
         fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
             let is_in = |conn: &ConnId| shard.snapshot().rooms.iter().any(|room| room.members.contains(conn));
             match &mut input {
-                Input::Message { conn, text } if is_in(conn) => *text = text.replace(r#""unsubscribe":"#, r#""ping":"#),
+                Input::Message { conn, message: WebSocketMessage::Text(text) } if is_in(conn) => {
+                    *text = text.replace(r#""unsubscribe":"#, r#""ping":"#);
+                }
                 _ => {}
             }
             shard.handle(now, input).collect()
@@ -284,7 +288,7 @@ defects! {
     }
     a_panic: Panic breaks G10 within 210 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, input: Input) -> Vec<Effect> {
-            assert!(!matches!(&input, Input::Message { text, .. } if text == "7"), "unexpected number");
+            assert!(!matches!(&input, Input::Message { message, .. } if message.text() == Some("7")), "unexpected number");
             shard.handle(now, input).collect()
         }
     }
@@ -306,7 +310,7 @@ defects! {
     }
     an_answer_that_is_another: WrongAnswer breaks P1 within 40 seeds {
         fn handle(&self, shard: &mut Shard, now: Now, mut input: Input) -> Vec<Effect> {
-            if let Input::Message { text, .. } = &mut input {
+            if let Input::Message { message: WebSocketMessage::Text(text), .. } = &mut input {
                 *text = text.replace(r#""id":10,"#, r#""id":11,"#);
             }
             shard.handle(now, input).collect()

@@ -11,14 +11,14 @@ use parlor_core::limits::Rate;
 use parlor_core::snapshot::{ConnView, LogView, PhaseView};
 use parlor_core::{
     CallId, Claims, Config, ConnId, Effect, Input, Now, Refused, RoomName, Shard, Snapshot, Stats, Upgrade, UserId,
-    UserLimit,
+    UserLimit, WebSocketMessage,
 };
 use serde_json::Value;
 use std::time::Duration;
 
 /// Changes what a client says.
 fn reword(input: &mut Input, from: &str, to: &str) {
-    if let Input::Message { text, .. } = input {
+    if let Input::Message { message: WebSocketMessage::Text(text), .. } = input {
         *text = text.replace(from, to);
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn rooms_at_renewal(shard: &Shard, input: &Input) -> Option<Vec<Strin
 
 /// Whether a client says all of this.
 fn says(input: &Input, all: &[&str]) -> bool {
-    matches!(input, Input::Message { text, .. } if all.iter().all(|words| text.contains(words)))
+    matches!(input, Input::Message { message: WebSocketMessage::Text(text), .. } if all.iter().all(|words| text.contains(words)))
 }
 
 /// Puts the parts of a call first that the home has nothing to do with. Returns where each of them was.

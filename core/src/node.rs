@@ -62,7 +62,8 @@ impl Node {
 
     /// Returns the shard that has the home of a room: the hash of its name, modulo the number of shards.
     #[inline]
-    pub(crate) fn home_of(&self, room: &RoomName) -> ShardId {
+    #[must_use]
+    pub fn home_of(&self, room: &RoomName) -> ShardId {
         if self.shards == NonZeroU16::MIN {
             return ShardId::FIRST;
         }

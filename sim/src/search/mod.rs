@@ -7,6 +7,7 @@ mod canon;
 pub mod congruence;
 pub mod explore;
 pub mod hunt;
+pub mod interleave;
 mod race;
 pub mod report;
 pub mod run;

@@ -23,7 +23,7 @@ pub(super) const HOUR_MS: i64 = 3_600_000;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// A subject and all that is around it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct World<S> {
     pub(super) setup: Arc<Setup>,
     pub(super) subject: S,

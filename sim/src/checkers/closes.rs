@@ -3,6 +3,7 @@
 
 use super::calls::commands;
 use super::conduct::Conduct;
+use super::dismissals::Dismissals;
 use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
@@ -29,6 +30,7 @@ pub(super) struct Closes {
     places: bool,
     /// Calls that are not answered, or too late to know what has become of them, each with its time.
     calls: Vec<(Instant, Command)>,
+    dismissals: Dismissals,
     shutdown: bool,
     shard_lost: bool,
     /// Shards answer each other later.
@@ -47,6 +49,7 @@ impl Closes {
             refreshes: false,
             places: false,
             calls: Vec::new(),
+            dismissals: Dismissals::default(),
             shutdown: false,
             shard_lost: false,
             is_late,
@@ -56,6 +59,7 @@ impl Closes {
     }
 
     fn turned(&mut self, now: Now, turn: &ObservedTurn<'_>) -> Result<(), Failure> {
+        self.dismissals.turned(turn);
         self.conducts.values_mut().for_each(|conduct| conduct.lasts(now));
         match turn.input {
             Input::Call { command, .. } => {
@@ -153,6 +157,7 @@ impl Checker for Closes {
         let now = Now { mono: self.clock, ..*now };
         match *what {
             Observed::Came { client, upgrade, answer: Ok(_) } => {
+                self.dismissals.forget(client);
                 self.conducts.insert(client, Conduct::of(now, upgrade));
                 self.is_called();
             }
@@ -174,7 +179,12 @@ impl Checker for Closes {
                     return Err(Failure::new(Guarantee::G6, expected, "it took all that it was offered"));
                 }
             }
-            Observed::ShardLost { .. } => self.shard_lost = true,
+            Observed::ShardLost { clients, .. } => {
+                self.shard_lost = true;
+                clients.iter().for_each(|client| self.dismissals.forget(*client));
+            }
+            Observed::Entered { client, room, .. } => self.dismissals.enters(client, room),
+            Observed::Healed { well } => return self.dismissals.are_carried_out(well),
             Observed::Turn(turn) => return self.turned(now, &turn),
             _ => {}
         }

@@ -14,6 +14,7 @@ pub mod checker;
 mod closes;
 mod conduct;
 mod dialogue;
+mod dismissals;
 mod events;
 mod half;
 mod liveness;

@@ -18,12 +18,12 @@ use core::cmp::Reverse;
 impl Hub {
     /// A message is complete.
     pub(super) fn message(&mut self, slot: Slot, message: WebSocketMessage) {
-        if matches!(self.conns[slot].phase, Phase::Handshaking(_)) {
-            return self.vacate(slot, abnormal(CloseCause::Protocol));
-        }
         // Such a message never waits: it is no command, whatever those before it do.
         if matches!(message, WebSocketMessage::Binary(_)) && !self.conns[slot].protocol.reads_binary() {
             return self.close(slot, CloseCause::Binary);
+        }
+        if matches!(self.conns[slot].phase, Phase::Handshaking(_)) {
+            return self.vacate(slot, abnormal(CloseCause::Protocol));
         }
         if !self.take_frame(slot) {
             return;

@@ -18,6 +18,7 @@ const ALONE: [(&str, [&str; 2]); NAMES.len()] = [
     ("recovery", ["a_recovery_that_begins_one_late", "a_recovery_that_is_forgotten"]),
     ("closes", ["a_spared_connection_that_is_closed", "a_chosen_code_that_is_another"]),
     ("access", ["a_room_token_for_any_room", "a_clock_that_is_trusted_too_far"]),
+    ("answers", ["a_log_read_backwards", "a_key_that_does_not_count"]),
     ("bounds", ["an_outbox_without_bounds", "history_without_bounds"]),
     ("events", ["an_event_that_is_not_told", "an_event_that_is_told_twice"]),
     ("absences", ["a_grace_that_is_not_kept", "a_grace_that_is_too_short"]),

@@ -11,7 +11,7 @@ use crate::guarantees::{Failure, Guarantee};
 use crate::world::names::prefix;
 use crate::world::rules::{HISTORY, PRESENCE, PUBLISH, Right, SUBSCRIBE};
 use crate::world::setup::Setup;
-use parlor_core::api::Command;
+use parlor_core::api::{Command, Selection};
 use parlor_core::{CapabilityClaim, Claims, Input, Now};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,10 +30,18 @@ struct SeenClient {
     left: BTreeSet<String>,
     /// Commands that wait for their answers.
     waiting: usize,
+    /// The rooms that a backend has put it into, or may have.
+    put_in: BTreeSet<String>,
     /// It came with a token.
     in_header: bool,
     /// Its user, once it is known.
     user: Option<String>,
+    /// The rooms that its token has put it in and nothing else has, those of them that a later token names no more, and those
+    /// that a backend has taken it out of.
+    by_token: BTreeSet<String>,
+    to_leave: BTreeSet<String>,
+    /// What the token for a room grants that has let it in.
+    granted: BTreeMap<String, Claims>,
 }
 
 /// The table.
@@ -77,6 +85,8 @@ impl Access {
     /// Whether a client has a right in a room, by the rules there or by a token.
     fn has_right(&self, seen: &SeenClient, room: &str, right: Right, is_member: bool, benefit: bool) -> bool {
         let is_user = seen.user.as_ref().map_or(benefit, |user| !user.is_empty());
+        let is_granted =
+            seen.granted.get(room).is_some_and(|claims| claims.allow.iter().any(|allowed| allowed == right));
         let of_room = seen.shown.iter().filter(|shown| shown.counts(&self.setup.limits, Some(room)));
         let by_room = of_room
             .filter_map(|shown| shown.claims.as_ref())
@@ -87,7 +97,7 @@ impl Access {
         } else {
             !seen.caps.is_empty() && seen.caps.iter().all(in_caps)
         };
-        self.setup.rules(prefix(room)).may(right, by_room && benefit || by_caps, is_member, is_user)
+        self.setup.rules(prefix(room)).may(right, by_room && benefit || is_granted || by_caps, is_member, is_user)
     }
 
     /// A client that is told who joins or leaves a room may know it when it reads that: a push that was sent before a later
@@ -118,7 +128,8 @@ impl Access {
         let shown = seen.shown.iter().filter_map(|shown| shown.claims.clone());
         let mut whole: Vec<Claims> = shown.filter(|claims| claims.channel.is_none()).collect();
         if !command.params["token"].is_string() && !seen.in_header || whole.is_empty() {
-            whole = vec![Claims::default()];
+            // A `connect` that was passed over may stand for one with a token that has the same id.
+            whole.insert(0, Claims::default());
             // What grants nothing counts until a later token is accepted.
             seen.caps.push_front(Vec::new());
         }
@@ -127,8 +138,67 @@ impl Access {
         let is_its = |room: &String| {
             whole.iter().any(|claims| claims.channels.contains(room) || *room == format!("#{}", claims.sub))
         };
+        seen.by_token = rooms.iter().cloned().collect();
         match rooms.iter().find(|room| !is_its(room)) {
             Some(room) => denied(client, command, "in rooms of its token and its own", room),
+            None => Ok(()),
+        }
+    }
+
+    /// A client is let in by a token for this room: the one that it has shown, if there is just one, and if that has no end.
+    fn let_in(&mut self, client: usize, command: &SentCommand, result: &Value) -> Result<(), Failure> {
+        let Some(seen) = self.clients.get_mut(&client) else { return Ok(()) };
+        let room = command.text("channel");
+        seen.by_token.remove(room);
+        seen.granted.remove(room);
+        if !command.params["token"].is_string() {
+            return Ok(());
+        }
+        let claims = seen.shown.iter().filter_map(|shown| shown.claims.as_ref());
+        let its: Vec<&Claims> = claims.filter(|claims| claims.channel.as_deref() == Some(room)).collect();
+        let may_end = |expires: bool| its.iter().any(|claims| claims.exp.is_some() == expires);
+        if !may_end(result["expires"] == true) {
+            return denied(client, command, "told whether its token ends", &result.to_string());
+        }
+        if let [claims] = its[..]
+            && claims.exp.is_none()
+            && self.setup.shards == 1
+        {
+            let claims = claims.clone();
+            seen.granted.insert(room.into(), claims);
+        }
+        Ok(())
+    }
+
+    /// A later token counts: rooms that only the one before it names are to be left.
+    fn refreshed(&mut self, client: usize) {
+        let Some(seen) = self.clients.get_mut(&client) else { return };
+        let whole =
+            seen.shown.iter().filter_map(|shown| shown.claims.as_ref()).filter(|claims| claims.channel.is_none());
+        let named: BTreeSet<&String> = whole.skip(1).flat_map(|claims| &claims.channels).collect();
+        let gone: Vec<String> =
+            seen.by_token.iter().filter(|room| !room.starts_with('#') && !named.contains(room)).cloned().collect();
+        let stays = |room: &String| seen.put_in.contains(room) || !seen.rooms.contains(room);
+        seen.to_leave.extend(gone.into_iter().filter(|room| !stays(room)));
+    }
+
+    /// When all was read, nobody is where it may not be, and no user has more connections than may be.
+    fn healed(&self, well: &[usize]) -> Result<(), Failure> {
+        let all = || well.iter().filter_map(|client| Some((client, self.clients.get(client)?)));
+        if let Some((client, seen)) = all().find(|(_, seen)| !seen.to_leave.is_empty()) {
+            let expected = format_args!("client {client} to have left {:?}", seen.to_leave);
+            return Err(Failure::new(Guarantee::G2, expected, "it has not read so"));
+        }
+        let Some(most) = self.setup.limits.connections_per_user.filter(|_| self.setup.shards == 1) else {
+            return Ok(());
+        };
+        let mut users: BTreeMap<&str, usize> = BTreeMap::new();
+        let known = all().filter_map(|(_, seen)| seen.user.as_deref()).filter(|user| !user.is_empty());
+        known.for_each(|user| *users.entry(user).or_default() += 1);
+        match users.into_iter().find(|(_, count)| *count > most.get()) {
+            Some((user, count)) => {
+                Err(Failure::new(Guarantee::G7, format_args!("at most {most} connections of {user}"), count))
+            }
             None => Ok(()),
         }
     }
@@ -171,8 +241,25 @@ impl Access {
     /// Notes the rooms that a call takes clients out of.
     fn take_out(&mut self, command: &Command) {
         for part in commands(command) {
-            if let Command::Unsubscribe { channel, .. } = part {
-                self.taken_out.insert(channel.to_string());
+            let (user, client, room) = match part {
+                Command::Unsubscribe { user, client, channel } => (user, client, channel.to_string()),
+                Command::Subscribe { channel, .. } => {
+                    for seen in self.clients.values_mut() {
+                        seen.to_leave.remove(&**channel);
+                        seen.put_in.insert(channel.to_string());
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            self.taken_out.insert(room.clone());
+            let is_meant = |seen: &SeenClient| seen.user.as_deref() == Some(&**user) && *client == Selection::All;
+            for seen in self.clients.values_mut() {
+                seen.granted.remove(&room);
+                // Who waits for an answer may come back before it reads that it was taken out.
+                if self.setup.shards == 1 && seen.waiting == 0 && is_meant(seen) && seen.rooms.contains(&room) {
+                    seen.to_leave.insert(room.clone());
+                }
             }
         }
     }
@@ -208,11 +295,25 @@ impl Checker for Access {
             Observed::Entered { client, room, .. } => {
                 self.clients.entry(client).or_default().rooms.insert(room.into());
             }
-            Observed::Asked { client, .. } => self.clients.entry(client).or_default().waiting += 1,
+            Observed::Asked { client, command } => {
+                let seen = self.clients.entry(client).or_default();
+                seen.waiting += 1;
+                if matches!(command.method.as_str(), "subscribe" | "sub_refresh") {
+                    seen.to_leave.remove(command.text("channel"));
+                    seen.by_token.remove(command.text("channel"));
+                }
+                if matches!(command.method.as_str(), "refresh" | "sub_refresh") {
+                    seen.granted.clear();
+                }
+            }
+            Observed::Healed { well } => return self.healed(well),
             Observed::Left { client, room } => {
                 let is_late = self.setup.slow_links == 1;
                 let seen = self.clients.entry(client).or_default();
                 seen.rooms.remove(room);
+                seen.to_leave.remove(room);
+                seen.by_token.remove(room);
+                seen.granted.remove(room);
                 seen.left.extend((is_late && seen.waiting > 0).then(|| room.into()));
             }
             Observed::Answered { client, command, answer } => {
@@ -227,6 +328,8 @@ impl Checker for Access {
                     Err(DENIED) if is_certain && !command.params["token"].is_string() => {
                         return denied(client, command, "allowed", "it was refused");
                     }
+                    Ok(result) if command.method == "subscribe" => return self.let_in(client, command, result),
+                    Ok(_) if command.method == "refresh" => self.refreshed(client),
                     Ok(result) if command.method == "connect" => {
                         let subs = result["subs"].as_object().into_iter().flatten();
                         let rooms: Vec<String> = subs.map(|(room, _)| room.clone()).collect();

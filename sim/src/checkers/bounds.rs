@@ -1,5 +1,6 @@
 //! State is bounded by limits and connections, the work of one input by its size and by what comes out of it, and
-//! who stays under half of a rate is never refused for it.
+//! who stays under half of a rate is never refused for it. Who is above a rate is refused, and so is who would be one
+//! connection too many, but nobody else.
 
 use super::rates::RequestRates;
 use crate::checkers::checker::{Checked, Checker};
@@ -7,7 +8,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
-use parlor_core::{Effect, Input, Limit, Limits, WebSocketMessage};
+use parlor_core::{Address, ConnId, Effect, Input, Instant, Limit, Limits, Now, Refused, Upgrade, WebSocketMessage};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -38,6 +39,9 @@ pub(super) struct Bounds {
     queued: u64,
     /// The node keeps too much of what is unfinished, or did.
     is_full: bool,
+    clock: Instant,
+    /// The addresses of the clients that are there.
+    addresses: BTreeMap<usize, Option<Address>>,
     /// Frames and bytes that each socket was offered last and did not take.
     left: BTreeMap<usize, (u64, u64)>,
 }
@@ -52,7 +56,7 @@ fn at_most(most: u64, what: &str, saw: u64) -> Checked {
 
 impl Bounds {
     pub(super) fn new(limits: &Limits, shards: u64) -> Self {
-        let (limits, rates) = (limits.clone(), RequestRates::new(limits));
+        let (limits, rates) = (limits.clone(), RequestRates::new(limits, shards == 1));
         Self {
             shards,
             most_parts: 1,
@@ -62,6 +66,8 @@ impl Bounds {
             conns: 0,
             queued: 0,
             is_full: false,
+            clock: Instant(0),
+            addresses: BTreeMap::new(),
             left: BTreeMap::new(),
         }
     }
@@ -79,7 +85,34 @@ impl Bounds {
         at_most(bytes.max(left_bytes + LAST_BYTES), "bytes to wait for a socket that refuses", waiting as u64)
     }
 
+    /// A connection that is one too many is refused, and no other for that.
+    fn came(&mut self, client: usize, upgrade: &Upgrade, answer: Result<ConnId, Refused>) -> Checked {
+        let address = upgrade.address.map(Address::from);
+        let all = self.addresses.len();
+        let near = self.addresses.values().filter(|other| **other == address).count();
+        let each = self.limits.connections_per_ip.filter(|_| address.is_some() && self.shards == 1);
+        match answer {
+            Ok(_) => {
+                self.addresses.insert(client, address);
+                let each = each.map_or(u64::MAX, |each| each.get() as u64);
+                at_most(each, "connections of an address", near as u64 + 1)
+            }
+            Err(Refused::Limit(Limit::Connections)) if self.shards == 1 && all < self.limits.connections => {
+                broken("one connection more, since there are fewer than may be", format_args!("{answer:?} of {all}"))
+            }
+            Err(Refused::Limit(Limit::ConnectionsPerIp)) if each.is_some_and(|each| near < each.get()) => {
+                broken("one connection more of an address", format_args!("{answer:?} of {near}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
+        for (client, effect) in turn.client_effects {
+            if let Effect::Closed { .. } = effect {
+                self.addresses.remove(client);
+            }
+        }
         let (limits, gauges, totals) = (&self.limits, &turn.stats.gauges, &turn.stats.totals);
         let (now, parts) = (gauges.connections as u64, parts_of(turn.input));
         self.most_parts = self.most_parts.max(parts);
@@ -131,14 +164,30 @@ impl Checker for Bounds {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
+        // A clock that goes back has stood still.
+        self.clock = self.clock.max(now.mono);
+        let now = &Now { mono: self.clock, ..*now };
         match *what {
             Observed::Came { client, upgrade, answer } => {
                 if answer.is_ok() {
                     self.left.remove(&client);
                 }
                 if !self.rates.came(*now, client, upgrade, answer) {
-                    let expected = "who stays under half of a rate not to be refused for it";
+                    let expected = "who stays under half of a rate not to be refused for it, and who is above it to be";
                     return broken(expected, format_args!("{answer:?}"));
+                }
+                return self.came(client, upgrade, answer);
+            }
+            Observed::Answered { client, answer: Ok(_), .. } if !self.rates.answered(*now, client) => {
+                return broken(
+                    "who asks for more than its rate to be refused some of it",
+                    format_args!("client {client}"),
+                );
+            }
+            Observed::Healed { well } => {
+                if let Some(client) = well.iter().find(|client| self.rates.is_over(**client)) {
+                    let expected = "who sends more frames than it may to be closed";
+                    return broken(expected, format_args!("client {client} is there"));
                 }
             }
             Observed::Asked { client, command } => self.rates.asked(client, command),
@@ -154,10 +203,15 @@ impl Checker for Bounds {
             {
                 return broken("who asks for half of a burst not to be closed for it", RATE);
             }
-            Observed::ShardLost { clients, .. } => self.left.retain(|client, _| !clients.contains(client)),
+            Observed::ShardLost { clients, .. } => {
+                self.left.retain(|client, _| !clients.contains(client));
+                self.addresses.retain(|client, _| !clients.contains(client));
+            }
             Observed::Turn(turn) => {
                 if let (Some(client), true) = (turn.client, is_frame(turn.input)) {
-                    self.rates.framed(client);
+                    self.rates.framed(*now, client);
+                } else if let (Some(client), Input::Upgraded { .. }) = (turn.client, turn.input) {
+                    self.rates.upgraded(client);
                 }
                 return self.turned(&turn);
             }

@@ -1,7 +1,10 @@
 //! The calls of a backend as it sees them: each part with what it was answered.
 
+use crate::checkers::checker::Checked;
+use crate::guarantees::{Failure, Guarantee};
 use parlor_core::api::{Command, Message};
 use serde_json::Value;
+use std::fmt::Display;
 
 /// One call, or one part of a batch.
 pub(super) struct CallPart<'a> {
@@ -23,19 +26,6 @@ pub(super) struct Sent<'a> {
     pub place: Option<&'a Value>,
     /// The number of the error, if it was not.
     pub code: Option<u64>,
-}
-
-/// Whether this is a call that puts messages in, or one of several parts that may.
-pub(super) fn puts_in(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Batch(_)
-            | Command::Publish { .. }
-            | Command::PublishUser { .. }
-            | Command::Broadcast { .. }
-            | Command::PublishAll { .. }
-            | Command::Send { .. }
-    )
 }
 
 /// Lists the parts of a call.
@@ -95,4 +85,9 @@ impl<'a> CallPart<'a> {
             _ => vec![],
         }
     }
+}
+
+/// An answer is not what it should be.
+pub(super) fn broken(expected: impl Display, saw: impl Display) -> Checked {
+    Err(Failure::new(Guarantee::P1, expected, saw))
 }

@@ -9,7 +9,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee};
 use crate::world::frames::ReceivedFrame;
 use parlor_core::api::Command;
-use parlor_core::{CloseCause, Config, Effect, End, Input, Instant, Limits, Now};
+use parlor_core::{CloseCause, Config, Effect, End, Input, Instant, Limits, Now, UserLimit};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ const NO_FRAME: u16 = 1006;
 pub(super) struct Closes {
     limits: Limits,
     allow_anonymous: bool,
+    /// Who is one connection too many for its user is refused, and else takes the place of another.
+    refuses: bool,
     conducts: BTreeMap<usize, Conduct>,
     /// Effects of backends' calls on connections so far.
     refreshes: bool,
@@ -45,6 +47,7 @@ impl Closes {
         Self {
             limits: config.limits.clone(),
             allow_anonymous: config.allow_anonymous,
+            refuses: config.user_limit == UserLimit::Refuse,
             conducts: BTreeMap::new(),
             refreshes: false,
             places: false,
@@ -128,7 +131,8 @@ impl Closes {
             // On one shard every answer comes in the turn of its question.
             CloseCause::Unanswered => self.is_late,
             CloseCause::Rate => conduct.has_sent,
-            CloseCause::UserFull | CloseCause::UserConnections => limits.connections_per_user.is_some() && proved,
+            CloseCause::UserFull => limits.connections_per_user.is_some() && proved && self.refuses,
+            CloseCause::UserConnections => limits.connections_per_user.is_some() && proved && !self.refuses,
             CloseCause::TokenRequired => !self.allow_anonymous,
             CloseCause::InvalidToken => proved,
             CloseCause::Rooms => proved || conduct.rooms > limits.rooms_per_connection,

@@ -8,15 +8,17 @@
 mod absences;
 mod accepted;
 mod access;
+mod answers;
 mod bounds;
 mod calls;
 pub mod checker;
 mod closes;
 mod conduct;
+mod counted_rate;
 mod dialogue;
 mod dismissals;
 mod events;
-mod half;
+mod figures;
 mod liveness;
 pub mod names;
 pub mod observation;
@@ -24,6 +26,7 @@ mod rates;
 mod receiver;
 mod recovery;
 mod replies;
+mod retained;
 pub mod sent_command;
 mod shown;
 mod streams;
@@ -37,6 +40,7 @@ use crate::subjects::subject::TurnReport;
 use crate::world::setup::{CheckedBy, Setup};
 use absences::EarlyLeaves;
 use access::Access;
+use answers::Answers;
 use bounds::Bounds;
 use closes::Closes;
 use dialogue::Dialogue;
@@ -67,6 +71,7 @@ pub struct Checkers {
     recovery: Recovery,
     closes: Closes,
     access: Access,
+    answers: Answers,
     bounds: Bounds,
     events: Events,
     absences: EarlyLeaves,
@@ -91,6 +96,7 @@ impl Checkers {
             recovery: Recovery::new(&config.limits, setup.shards > 1),
             closes: Closes::new(&config, setup.slow_links == 1, by_driver),
             access: Access::new(setup),
+            answers: Answers::new(setup),
             bounds: Bounds::new(&config.limits, setup.shards),
             events: Events::default(),
             absences: EarlyLeaves::new(setup),
@@ -183,8 +189,7 @@ impl Checkers {
             // A driver gives calls numbers of its own.
             let known = self.calls.remove(&call.0).or_else(|| self.calls.pop_first().map(|(_, command)| command));
             let Some((_, command)) = known else { continue };
-            let puts_in = calls::puts_in(&command);
-            let answer = if puts_in { serde_json::from_str(body).unwrap_or_default() } else { Value::Null };
+            let answer: Value = serde_json::from_str(body).unwrap_or_default();
             self.saw(now, Observed::Returned { command: &command, answer: &answer })?;
         }
         if self.has_shards { Ok(()) } else { self.demand_answers(now) }
@@ -216,6 +221,7 @@ impl Checkers {
             recovery,
             closes,
             access,
+            answers,
             bounds,
             events,
             absences,
@@ -225,7 +231,7 @@ impl Checkers {
         } = self;
         let mut tell = |what: Observed<'_>| {
             let all: [&mut dyn Checker; NAMES.len()] =
-                [streams, recovery, closes, access, bounds, events, absences, replies, liveness];
+                [streams, recovery, closes, access, answers, bounds, events, absences, replies, liveness];
             for checker in all {
                 let name = checker.name();
                 if !checked_by.has(name) || noticed.contains(&name) {

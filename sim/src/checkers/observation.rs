@@ -45,7 +45,7 @@ pub enum Observed<'a> {
     Asked { client: usize, command: &'a SentCommand },
     /// A turn has ended.
     Turn(ObservedTurn<'a>),
-    /// A call of a backend is answered: with this body, which is null for a call that puts nothing in.
+    /// A call of a backend is answered with this body.
     Returned { command: &'a Command, answer: &'a Value },
     /// This call waits for its answer where it should not.
     Unreturned { command: &'a Command },

@@ -1,12 +1,16 @@
 //! A client that comes back gets what the room's history has for it, and is told that it has missed something only where
-//! the history has not all of it, or where that is more than half of what one reply may hold.
+//! the history has not all of it, or where that is more than half of what one reply may hold. A plain client that names its
+//! places hears in each of those rooms where it goes on from there, or of the gap.
 
+use super::calls::commands;
 use super::want::RecoveryRequest;
 use crate::checkers::checker::Checker;
-use crate::checkers::observation::{Observation, Observed};
+use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
-use parlor_core::Limits;
+use parlor_core::admission::route::Target;
+use parlor_core::api::Command;
+use parlor_core::{Input, Limits, Upgrade};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -27,6 +31,8 @@ pub(super) struct Recovery {
     unseen: usize,
     /// Of each thing that is wanted, with how many commands that are not answered want it.
     histories: BTreeMap<RecoveryRequest, (usize, Histories)>,
+    /// Where plain clients have been in rooms of which they have heard nothing yet.
+    places: BTreeMap<(usize, String), u64>,
 }
 
 /// Publications that are wanted, if the history has all of them.
@@ -42,7 +48,7 @@ fn all_of<'a>(history: &'a Value, want: &RecoveryRequest) -> Option<&'a [Value]>
 impl Recovery {
     pub(super) fn new(limits: &Limits, has_shards: bool) -> Self {
         let unseen = if has_shards { PUBLISHER } else { 0 };
-        Self { limits: limits.clone(), unseen, histories: BTreeMap::new() }
+        Self { limits: limits.clone(), unseen, histories: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     /// The histories of what one command wanted, which is answered.
@@ -54,6 +60,49 @@ impl Recovery {
             self.histories.remove(want);
         }
         Some(histories)
+    }
+
+    /// The places that a plain client comes with, where it is told of its positions.
+    fn comes_with(&mut self, client: usize, upgrade: &Upgrade) {
+        self.histories.retain(|want, _| want.client != client);
+        self.places.retain(|(of, _), _| *of != client);
+        if let Target::Plain(plain) = &upgrade.target
+            && plain.positions
+        {
+            let places = plain.since.iter().map(|(room, place)| ((client, room.to_string()), place.offset));
+            self.places.extend(places);
+        }
+    }
+
+    /// The first word of a room in which a plain client was is where it goes on, or that there is a gap.
+    fn told(&mut self, client: usize, text: &Value) -> Result<(), Failure> {
+        let (Some("gap" | "position"), Some(room)) = (text["type"].as_str(), text["room"].as_str()) else {
+            return Ok(());
+        };
+        let Some(offset) = self.places.remove(&(client, room.into())) else { return Ok(()) };
+        let goes_on = text["offset"] == offset || text["offset"] == offset + 1;
+        if text["type"] == "gap" || goes_on {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Guarantee::G5,
+            format_args!("client {client} to go on after {offset}, or to hear of a gap"),
+            text,
+        ))
+    }
+
+    /// What is not said of the places that a client came with: a later token, a filter, or a call puts it in as who is new.
+    fn turned(&mut self, turn: &ObservedTurn<'_>) {
+        match (turn.input, turn.client) {
+            (Input::Message { .. }, Some(client)) => self.places.retain(|(of, _), _| *of != client),
+            (Input::Call { command, .. }, _) => {
+                for part in commands(command) {
+                    let Command::Subscribe { channel, .. } = part else { continue };
+                    self.places.retain(|(_, room), _| *room != **channel);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// CheckedBy what a client was answered, with what is said of each room in it.
@@ -126,7 +175,9 @@ impl Checker for Recovery {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Result<(), Failure> {
         match seen.what {
-            Observed::Came { client, answer: Ok(_), .. } => self.histories.retain(|want, _| want.client != client),
+            Observed::Came { client, answer: Ok(_), upgrade } => self.comes_with(client, upgrade),
+            Observed::Turn(turn) => self.turned(&turn),
+            Observed::Read { client, text, .. } => return self.told(client, text),
             Observed::Asked { client, command } => {
                 RecoveryRequest::of(client, command)
                     .into_iter()

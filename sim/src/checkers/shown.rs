@@ -28,7 +28,7 @@ impl ShownToken {
 }
 
 /// How deep brackets are nested, wherever they stand.
-fn depth(json: &str) -> usize {
+pub(super) fn depth(json: &str) -> usize {
     let step = |(depth, most): (usize, usize), char| match char {
         '[' | '{' => (depth + 1, most.max(depth + 1)),
         ']' | '}' => (depth.saturating_sub(1), most),

@@ -246,7 +246,7 @@ macro_rules! action_table {
     Frames(client: Client, frames: Frames) = "frames", fault(Family::Unruly),
         if |world| world.may_send_frames(client, frames) => |world| world.frames(client, frames);
     /// An upgrade request comes of a plain client that was in all of these rooms before. Every other client has a token
-    /// too, and was in its user's own room.
+    /// too, and was in its user's own room where nothing is foreseen.
     AcceptSince(client: Client, rooms: Rooms, since: RecoverySince) = "accept-since", seldom(30, 60),
         if |world| world.connection(client).is_none() && rooms.0 != 0 =>
         |world| world.accept_since(client, rooms, since);

@@ -90,7 +90,7 @@ pub(crate) struct Open {
     pub joins: Vec<PendingJoin>,
     /// The answers of homes that commands of the client wait for.
     pub asked: CommandsInFlight,
-    /// The number of its commands that may wait for homes.
+    /// The number of its commands that may wait for homes: its protocol's, which the phase does not know.
     pub most_in_flight: u32,
     /// The token that is being checked.
     pub pending_auth: Option<PendingAuth>,

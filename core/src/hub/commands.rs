@@ -319,12 +319,10 @@ impl Hub {
 
     /// Asks the home where the connection's rooms are: its answers come after all that was said before.
     fn ask_positions(&mut self, slot: Slot, id: &CommandId) {
-        let conn = &mut self.conns[slot];
-        let id_of_conn = conn.id;
-        let due = self.now.mono.after(self.config.limits.ticket_timeout);
-        let Some(open) = conn.open_mut() else { return };
+        let (conn, due) = (self.conns[slot].id, self.ticket_due());
+        let Some(open) = self.conns[slot].open_mut() else { return };
         for (room, _) in self.registry.membership_states(slot).filter(|(_, is_member)| *is_member) {
-            let asker = Asker::Command { conn: id_of_conn, id: id.clone(), room: room.clone(), is_long: false };
+            let asker = Asker::Command { conn, id: id.clone(), room: room.clone(), is_long: false };
             let ticket = self.tickets.issue_for(&mut open.asked, self.node.home_of(room), asker, due);
             let query = HistoryQuery::default();
             self.requests.push_back(HomeRequest::History { ticket, room: room.clone(), query });
@@ -361,10 +359,10 @@ impl Hub {
     }
 
     fn ticket_for(&mut self, slot: Slot, id: &CommandId, room: &RoomName, is_long: bool) -> Ticket {
+        let due = self.ticket_due();
         let conn = &mut self.conns[slot];
         let asker = Asker::Command { conn: conn.id, id: id.clone(), room: room.clone(), is_long };
         let open = conn.open_mut().expect("who says something is open");
-        let due = self.now.mono.after(self.config.limits.ticket_timeout);
         self.tickets.issue_for(&mut open.asked, self.node.home_of(room), asker, due)
     }
 }

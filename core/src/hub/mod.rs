@@ -305,8 +305,13 @@ impl Hub {
 
     /// Issues a ticket for an answer of a shard.
     fn ticket_of(&mut self, shard: ShardId, asker: Asker) -> Ticket {
-        let due = self.now.mono.after(self.config.limits.ticket_timeout);
+        let due = self.ticket_due();
         self.tickets.issue(shard, asker, due)
+    }
+
+    /// Returns when the answer to what is asked now is overdue.
+    fn ticket_due(&self) -> Instant {
+        self.now.mono.after(self.config.limits.ticket_timeout)
     }
 
     fn next_join(&mut self) -> JoinId {

@@ -141,7 +141,7 @@ impl Tickets {
         self.issued_before.wrapping_sub(ticket.serial) < 1 << 31
     }
 
-    /// Returns `true` while somebody waits for an answer.
+    /// Returns `true` while an answer is waited for that is not overdue.
     #[inline]
     pub fn is_awaited(&self) -> bool {
         self.oldest != NOWHERE

@@ -119,7 +119,6 @@ pub fn no_pong() {
     let mut world = World::with(|settings| {
         settings.limits.ping_interval = Duration::from_millis(500);
         settings.limits.pong_timeout = Duration::from_millis(100);
-        settings.limits.ticket_timeout = Duration::from_millis(50);
     });
     let mut client = Client::connect(world.address, "/ws/quiet?greeting=off");
     assert_eq!(client.frame().unwrap(), (PING, Vec::new()));

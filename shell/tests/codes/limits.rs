@@ -73,15 +73,19 @@ fn refuses_nothing(limit: Limit) -> bool {
     matches!(
         limit,
         CommandsInFlight
+            | TicketTimeout
             | PingInterval
             | TokenLeeway
             | HistoryMessages
             | HistoryAge
             | HistoryBytes
             | HistoryBytesPerRoom
-    ) || matches!(
-        limit,
-        TicketTimeout | LogMemory | Absences | FrameBytes | ReplyMessages | IdempotencyWindow | IdempotencyKeys
+            | LogMemory
+            | Absences
+            | FrameBytes
+            | ReplyMessages
+            | IdempotencyWindow
+            | IdempotencyKeys
     )
 }
 

@@ -40,7 +40,7 @@ struct SeenClient {
     /// that a backend has taken it out of.
     by_token: BTreeSet<String>,
     to_leave: BTreeSet<String>,
-    /// What the token for a room grants that has let it in.
+    /// The claims of the room token that has let it into each room.
     granted: BTreeMap<String, Claims>,
 }
 

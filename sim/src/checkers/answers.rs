@@ -1,6 +1,6 @@
-//! What is answered is what was asked for: a result has the fields that the README names and no others, a list has only what
-//! was asked for, a history is in order and within its bounds and has what was put in lately, the same idempotency key is
-//! answered the same, and what a client reads is a frame of its protocol.
+//! Answers are what was asked for: a result has the fields that the README names and no others, a list has only what was asked
+//! for, a history is in order and within its bounds and has what was put in lately, the same idempotency key is answered the
+//! same, and a client reads frames of its protocol only.
 
 use super::calls::{CallPart, broken, parts};
 use super::figures::Figures;
@@ -9,7 +9,7 @@ use super::shown::depth;
 use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
-use crate::world::names::prefix;
+use crate::world::names::{matches, prefix};
 use crate::world::setup::Setup;
 use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, HistoryLimit, Message};
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Fields of what is said of a member, and of a publication.
 const MEMBER: [&[&str]; 2] = [&["client", "user"], &["conn_info", "chan_info"]];
 const PUBLICATION: [&[&str]; 2] = [&["data", "offset"], &["info", "tags"]];
-/// What a push is about, beside its room.
+/// The fields of a push beside its room.
 const PUSHES: [&str; 7] = ["pub", "join", "leave", "subscribe", "unsubscribe", "message", "refresh"];
 /// The frames of the plain protocol that are no publications.
 const PLAIN: [&str; 8] = ["connection", "authenticated", "pong", "subscribed", "published", "position", "gap", "error"];
@@ -32,7 +32,7 @@ struct KnownClient {
     json: bool,
 }
 
-/// What was asked for, and answered.
+/// The clients, and the publications that answers depend on.
 #[derive(Clone, Debug)]
 pub(super) struct Answers {
     setup: Setup,
@@ -86,14 +86,8 @@ impl Answers {
     fn part(&mut self, at: u64, part: &CallPart<'_>) -> Checked {
         let Ok(result) = part.answer else { return Ok(()) };
         match part.command {
-            Command::Publish { channel, message } => {
-                self.placed(result)?;
-                self.published(at, channel, message, result)
-            }
-            Command::PublishUser { user, message } => {
-                self.placed(result)?;
-                self.published(at, &format!("#{user}"), message, result)
-            }
+            Command::Publish { channel, message } => self.published(at, channel, message, result),
+            Command::PublishUser { user, message } => self.published(at, &format!("#{user}"), message, result),
             Command::Broadcast { channels, message } => {
                 only(result, [&["responses"], &[]])?;
                 let responses = result["responses"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -103,7 +97,6 @@ impl Answers {
                 for (room, response) in
                     channels.iter().zip(responses).filter(|(_, response)| response["error"].is_null())
                 {
-                    self.placed(&response["result"])?;
                     self.published(at, room, message, &response["result"])?;
                 }
                 Ok(())
@@ -164,11 +157,8 @@ impl Answers {
         }
     }
 
-    fn placed(&self, result: &Value) -> Checked {
-        only(result, [&["epoch", "offset"], &[]])
-    }
-
     fn published(&mut self, at: u64, room: &str, message: &Message, result: &Value) -> Checked {
+        only(result, [&["epoch", "offset"], &[]])?;
         self.retained.published(at, room, message, result)
     }
 
@@ -229,7 +219,7 @@ impl Answers {
         broken(most, format_args!("{} in {bytes}", sizes.len()))
     }
 
-    /// What a client is answered.
+    /// Checks the answer to a client's command.
     fn answered(&self, client: usize, command: &SentCommand, result: &Value) -> Checked {
         let room = command.text("channel");
         let turns_text =
@@ -261,7 +251,7 @@ impl Answers {
         }
     }
 
-    /// What a client reads is a frame of its protocol.
+    /// Checks that a frame is one of the client's protocol.
     fn read(&self, client: usize, text: &Value) -> Checked {
         let Some(known) = self.clients.get(&client) else { return Ok(()) };
         if !known.json {
@@ -300,21 +290,6 @@ fn listed(list: &Value, limit: Option<usize>, is_meant: impl Fn(&str, &Value) ->
     }
 }
 
-/// Whether a name is what a pattern stands for, tried out character by character.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut rest = name.chars();
-    match pattern.chars().next() {
-        None => name.is_empty(),
-        Some('*') => {
-            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(&pattern[1..], &name[at..]))
-        }
-        Some(wanted) => {
-            let is_met = rest.next().is_some_and(|char| wanted == '?' || wanted == char);
-            is_met && matches(&pattern[wanted.len_utf8()..], rest.as_str())
-        }
-    }
-}
-
 impl Checker for Answers {
     fn name(&self) -> &'static str {
         "answers"
@@ -347,25 +322,6 @@ impl Checker for Answers {
             Observed::Read { client, text, .. } => self.read(client, text),
             Observed::Answered { client, command, answer: Ok(result) } => self.answered(client, command, result),
             _ => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn a_glob_pattern_matches_names() {
-        for (pattern, name, expected) in [
-            ("r*", "r0", true),
-            ("r*", "#u0", false),
-            ("?0", "r0", true),
-            ("?0", "#u0", false),
-            ("*0*", "#u0", true),
-            ("", "", true),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
     }
 }

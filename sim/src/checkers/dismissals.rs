@@ -1,4 +1,4 @@
-//! Disconnects of users that were answered: whoever had read by then that it is the user's goes.
+//! Disconnects of users: once one is answered, each connection ends that had read before it that it is the user's.
 
 use super::checker::Checked;
 use super::observation::ObservedTurn;

@@ -4,8 +4,8 @@ use super::calls::{broken, commands};
 use crate::checkers::checker::Checked;
 use crate::checkers::observation::ObservedTurn;
 use crate::guarantees::{Failure, Guarantee};
+use crate::world::limit_text::limit_text;
 use parlor_core::api::Command;
-use parlor_core::limits::{Rate, Value as Bound};
 use parlor_core::{Input, Limit, Limits};
 use serde_json::Value;
 
@@ -59,21 +59,10 @@ fn payload(command: &Command) -> usize {
 /// Each limit is told as it is set.
 pub(super) fn limits(limits: &Limits, told: &Value) -> Checked {
     for limit in Limit::ALL {
-        let value = written(limits.value(*limit));
+        let value = limit_text(limits.value(*limit));
         if told[limit.name()]["value"] != value {
             return broken(format_args!("{} to be told as {value}", limit.name()), &told[limit.name()]);
         }
     }
     Ok(())
-}
-
-/// A limit as README writes it: `25s`, `65536`, `5/s, burst 5` or `off`.
-fn written(value: Bound) -> String {
-    match value {
-        Bound::Duration(time) => format!("{}s", time.as_secs()),
-        Bound::OptionalCount(None) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
-        Bound::Bytes(number) | Bound::Count(number) => number.to_string(),
-        Bound::OptionalCount(Some(number)) => number.to_string(),
-        Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
-    }
 }

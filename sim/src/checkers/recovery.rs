@@ -105,7 +105,7 @@ impl Recovery {
         }
     }
 
-    /// CheckedBy what a client was answered, with what is said of each room in it.
+    /// Checks what a client was answered of each room.
     fn answered(&mut self, client: usize, command: &SentCommand, answer: Result<&Value, u64>) -> Result<(), Failure> {
         let wants = RecoveryRequest::of(client, command);
         let seen: Vec<(RecoveryRequest, Histories)> =

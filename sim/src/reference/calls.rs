@@ -10,9 +10,9 @@ use crate::goals::Goal;
 use crate::guarantees::Guarantee;
 use crate::world::action::{Key, Look, Renewal};
 use crate::world::history_request::{LogQuery, RecoverFrom, query_fields};
+use crate::world::limit_text::limit_text;
 use crate::world::names::{room_name, user_name};
 use crate::world::payload::Data;
-use parlor_core::limits::Rate;
 use parlor_core::{ClientId, CloseCause, Limit};
 use serde_json::{Map, Value, json};
 
@@ -334,7 +334,7 @@ impl ReferenceModel {
             // Which limits there are, and what comes of reaching each, is the table's to say: README is compared with it.
             Look::Limits => {
                 let row = |limit: &Limit| {
-                    let value = written(self.config.limits.value(*limit));
+                    let value = limit_text(self.config.limits.value(*limit));
                     (limit.name().to_owned(), json!({ "value": value, "answer": limit.answer() }))
                 };
                 json!({ "limits": Limit::ALL.iter().map(row).collect::<Map<String, Value>>() })
@@ -359,19 +359,5 @@ impl ReferenceModel {
     /// The end of an idempotency key that is remembered now.
     pub(super) fn key_end(&self) -> u64 {
         self.clock + nanos(self.config.limits.idempotency_window)
-    }
-}
-
-/// The value of a limit.
-type Bound = parlor_core::limits::Value;
-
-/// A limit as README writes it: `25s`, `65536`, `5/s, burst 5` or `off`.
-pub(super) fn written(value: Bound) -> String {
-    match value {
-        Bound::Duration(time) => format!("{}s", time.as_secs()),
-        Bound::OptionalCount(None) | Bound::Rate(Rate { per_second: 0, .. }) => "off".into(),
-        Bound::Bytes(number) | Bound::Count(number) => number.to_string(),
-        Bound::OptionalCount(Some(number)) => number.to_string(),
-        Bound::Rate(Rate { per_second, burst }) => format!("{per_second}/s, burst {burst}"),
     }
 }

@@ -10,6 +10,7 @@ use crate::world::World;
 use crate::world::history_request::RecoverFrom;
 use parlor_core::snapshot::{ConnView, PhaseView};
 use parlor_core::{ClientId, ConnId, Snapshot};
+use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
 /// A state, as good as its canonical form: two different ones have the same key once in 2^64 pairs of pairs.
@@ -45,13 +46,41 @@ pub fn key<S: Subject>(world: &World<S>, symmetric: bool, recalled: bool) -> Sta
 
 /// The key of these bytes.
 pub fn digest(bytes: &[u8]) -> StateKey {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(bytes);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+    let mut digest = Digest::default();
+    digest.write(bytes);
+    digest.key()
+}
+
+/// A key that is made from bytes or text, part by part.
+pub struct Digest([DefaultHasher; 2]);
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self([0, 1].map(|salt| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            hasher
+        }))
+    }
+}
+
+impl Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|half| half.write(bytes));
+    }
+
+    /// Returns the key of what was written.
+    pub fn key(&self) -> StateKey {
+        let [high, low] = [&self.0[0], &self.0[1]].map(|half| u128::from(half.finish()));
+        high << 64 | low
+    }
+}
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 struct Reader<'a, S> {

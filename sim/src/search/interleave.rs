@@ -5,7 +5,7 @@
 //! the same, what the checkers remember included, and nothing is abstracted away. A script ends, and with all of them the search.
 
 use crate::guarantees::{Failure, Guarantee};
-use crate::search::canon::StateKey;
+use crate::search::canon::{Digest, StateKey};
 use crate::search::explore::Counterexample;
 use crate::subjects::subject::Subject;
 use crate::world::World;
@@ -14,7 +14,6 @@ use crate::world::setup::Setup;
 use crate::world::trace::Trace;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
-use std::hash::{DefaultHasher, Hasher};
 
 /// Scripts in one world.
 #[derive(Clone, Debug)]
@@ -36,7 +35,8 @@ pub struct Interleaved {
     pub transitions: usize,
     /// Steps to the furthest of them.
     pub depth: usize,
-    /// States in which all scripts are at their end, and nothing is on its way.
+    /// States in which nothing more can happen: nothing is on its way, and each script is at its end, or its next action makes
+    /// no sense any more.
     pub ends: usize,
 }
 
@@ -48,7 +48,7 @@ struct Reached<S> {
     step: usize,
 }
 
-/// Searches all orders of these scripts. Whoever reads does so at once.
+/// Searches all orders of these scripts. A client reads what it is sent at once.
 ///
 /// # Errors
 /// A guarantee that is broken in one of them, by a trace than which there is no shorter; or too many states.
@@ -133,17 +133,7 @@ impl Search<'_> {
 
 /// The digest of all that there is.
 fn key<S: Subject + Debug>(world: &World<S>, done: &[usize]) -> StateKey {
-    let mut digest = Digest([DefaultHasher::new(), DefaultHasher::new()]);
-    digest.0[0].write_u8(1);
+    let mut digest = Digest::default();
     write!(digest, "{done:?} {world:?}").expect("a digest takes everything");
-    u128::from(digest.0[0].finish()) << 64 | u128::from(digest.0[1].finish())
-}
-
-struct Digest([DefaultHasher; 2]);
-
-impl Write for Digest {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.iter_mut().for_each(|hasher| hasher.write(text.as_bytes()));
-        Ok(())
-    }
+    digest.key()
 }

@@ -24,6 +24,7 @@ pub mod frames;
 mod heal;
 pub mod history_request;
 mod knowledge;
+pub(crate) mod limit_text;
 mod links;
 pub mod names;
 pub mod payload;

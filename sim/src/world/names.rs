@@ -22,3 +22,38 @@ pub fn prefix(name: &str) -> &str {
 pub fn user_name(user: usize) -> String {
     format!("u{user}")
 }
+
+/// Whether a name is what a pattern stands for, tried out character by character.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let mut rest = name.chars();
+    match pattern.chars().next() {
+        None => name.is_empty(),
+        Some('*') => {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(&pattern[1..], &name[at..]))
+        }
+        Some(wanted) => {
+            let is_met = rest.next().is_some_and(|char| wanted == '?' || wanted == char);
+            is_met && matches(&pattern[wanted.len_utf8()..], rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_pattern_matches_names() {
+        for (pattern, name, expected) in [
+            ("r*", "r0", true),
+            ("r*", "#u0", false),
+            ("?0", "r0", true),
+            ("?0", "#u0", false),
+            ("*0*", "#u0", true),
+            ("", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} ~ {name}");
+        }
+    }
+}

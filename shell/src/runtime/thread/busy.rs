@@ -178,7 +178,6 @@ fn a_pause_of_the_server_closes_no_client() {
     let quick = |settings: &mut Settings| {
         settings.limits.ping_interval = PONG_TIMEOUT * 2;
         settings.limits.pong_timeout = PONG_TIMEOUT;
-        settings.limits.ticket_timeout = PONG_TIMEOUT / 2;
     };
     let running = Running::start(quick, stand_still);
     let mut client = running.connect();

@@ -102,6 +102,7 @@
 //! | `token` | The claims of a token, and their validation. |
 //! | [`limits`] | The one table of limits, and the algorithm for rates. |
 //! | [`names`], [`ids`], `json` | What text from outside becomes where it comes in: names of rooms, ids of users and connections, JSON in one line. |
+//! | `payload` | The payload of a message, JSON or bytes, and the form in which each protocol has it. |
 //! | [`policy`] | The policy of a room, by the prefix of its name; `policy/access.rs` decides who may do what. |
 //! | `timers`, `map`, `glob` | A queue of deadlines, hash maps with a fixed order, and patterns of names. |
 //! | [`config`], [`close`], [`error`], [`time`], [`stats`], [`snapshot`] | Settings, close causes, error codes, time, counts, and the state as plain data. |
@@ -133,6 +134,7 @@ mod link;
 mod map;
 pub mod names;
 mod node;
+mod payload;
 pub mod policy;
 pub mod protocol;
 mod publication;
@@ -158,6 +160,7 @@ pub use limits::{Limit, Limits};
 pub use link::LinkMessage;
 pub use names::{RoomName, UserId};
 pub use node::{Node, ShardId};
+pub use payload::{Bytes, Payload};
 pub use policy::{CapabilityClaim, Namespaces, Permissions, Policy, Who};
 pub use shard::{Pending, Shard};
 pub use snapshot::Snapshot;

@@ -2,6 +2,7 @@
 
 use crate::ids::ClientInfo;
 use crate::json::Json;
+use crate::payload::Payload;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     /// The payload; the drafts of a broadcast share it.
-    pub data: Json,
+    pub data: Payload,
     /// The tags: a JSON object of strings.
     pub tags: Option<Json>,
     /// The publisher, when it is a client.
@@ -24,7 +25,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// Returns the bytes that count against `publication_bytes`.
     pub fn payload_bytes(&self) -> usize {
-        self.data.len() + self.tags.as_ref().map_or(0, |tags| tags.len())
+        self.data.json_bytes() + self.tags.as_ref().map_or(0, |tags| tags.len())
     }
 
     /// Returns the bytes that count against `history_bytes`, once for all drafts that share them, and against

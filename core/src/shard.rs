@@ -18,7 +18,6 @@ use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The state machine of one shard, for use by one thread.
@@ -371,7 +370,7 @@ impl Shard {
             top: position.offset,
             entries: log
                 .publications()
-                .map(|publication| (publication.offset, String::from(&*publication.draft.data)))
+                .map(|publication| (publication.offset, publication.draft.data.json().into_owned()))
                 .collect(),
             ages_out: log.ages_out(self.config.policy(&log.name).history_age).time(),
             forgotten_at: log.forgotten_at(self.config.limits.log_memory).time(),
@@ -409,7 +408,7 @@ mod tests {
         shard.handle(now, Input::Upgraded { conn }).for_each(drop);
         for room in ["a", "b"] {
             let message = Message {
-                data: Json::parse("1").unwrap(),
+                data: Json::parse("1").unwrap().into(),
                 tags: BTreeMap::new(),
                 skip_history: room == "a",
                 idempotency_key: None,

@@ -36,7 +36,8 @@ pub fn client_info(client: u8) -> Arc<ClientInfo> {
 
 /// Returns a draft that is to be retained.
 pub fn draft(data: &str) -> Draft {
-    Draft { data: Json::parse(data).expect("JSON"), tags: None, info: None, skip_history: false, shared: false }
+    let data = Json::parse(data).expect("JSON").into();
+    Draft { data, tags: None, info: None, skip_history: false, shared: false }
 }
 
 /// Returns a publication with this offset.

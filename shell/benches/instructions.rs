@@ -82,7 +82,7 @@ fn poll(host: &mut Host<Sink>, conn: ConnId) -> Poll<()> {
 fn published(publications: usize) -> Host<Sink> {
     let (mut host, _) = host_with(1000, &[]);
     for _ in 0..publications {
-        let data = Json::parse(&format!("\"{}\"", "@".repeat(126))).expect("JSON");
+        let data = Json::parse(&format!("\"{}\"", "@".repeat(126))).expect("JSON").into();
         let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
         let command = Command::Publish { channel: Config::default().room("room").expect("a name"), message };
         drop(host.call(Now::default(), command));

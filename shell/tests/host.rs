@@ -337,7 +337,7 @@ impl Room {
     /// A backend publishes so often, and no flush comes in between.
     fn publish(&mut self, times: usize, data: &str) {
         for _ in 0..times {
-            let data = Json::parse(data).expect("JSON");
+            let data = Json::parse(data).expect("JSON").into();
             let message = Message { data, tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
             let channel = Config::default().room("room").expect("a name");
             drop(self.host.call(Now::default(), Command::Publish { channel, message }));
@@ -483,7 +483,7 @@ fn answers_to_a_client_with_many_commands_are_written_between_them() {
 /// A batch of so many publications to `room`.
 fn batch(publications: usize) -> Command {
     let message = |number: usize| Message {
-        data: Json::parse(&number.to_string()).expect("a number"),
+        data: Json::parse(&number.to_string()).expect("a number").into(),
         tags: BTreeMap::new(),
         skip_history: false,
         idempotency_key: None,

@@ -138,7 +138,7 @@ impl Scene {
     /// A backend publishes to the room `room`.
     pub fn publication(&self) -> Input {
         let message = Message {
-            data: Json::parse(DATA).expect("JSON"),
+            data: Json::parse(DATA).expect("JSON").into(),
             tags: BTreeMap::new(),
             skip_history: false,
             idempotency_key: None,

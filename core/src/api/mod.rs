@@ -8,6 +8,7 @@ use crate::ids::{ClientId, ClientInfo};
 use crate::json::Json;
 use crate::limits::LimitRow;
 use crate::names::{RoomName, UserId};
+use crate::payload::Payload;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +19,7 @@ use core::num::NonZeroUsize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The payload.
-    pub data: Json,
+    pub data: Payload,
     /// The tags, sent with the publication to `json` clients.
     pub tags: BTreeMap<String, String>,
     /// `true` to deliver the message without retaining it: it gets no offset and cannot be recovered.
@@ -73,7 +74,7 @@ pub enum Command {
         /// The public id of the connection.
         client: ClientId,
         /// The payload.
-        data: Json,
+        data: Payload,
     },
     /// Publishes to the personal room of a user.
     PublishUser {
@@ -85,7 +86,7 @@ pub enum Command {
     /// Sends a payload to every authenticated connection.
     PublishAll {
         /// The payload.
-        data: Json,
+        data: Payload,
     },
     /// Closes connections of a user.
     Disconnect {
@@ -261,7 +262,7 @@ pub struct PublicationView {
     /// The offset.
     pub offset: u64,
     /// The payload.
-    pub data: Json,
+    pub data: Payload,
     /// The tags: a JSON object of strings.
     pub tags: Option<Json>,
     /// The publisher, when it is a client.

@@ -12,11 +12,6 @@ pub(crate) struct Charges {
     shared: Map<usize, usize>,
 }
 
-/// Returns the memory address of a payload.
-fn address(draft: &Draft) -> usize {
-    draft.data.as_str().as_ptr().addr()
-}
-
 impl Charges {
     /// Creates an empty account whose hash function has these keys.
     pub fn new(keys: Keys) -> Self {
@@ -31,7 +26,7 @@ impl Charges {
     /// Counts a draft that a log retains from now on.
     pub fn charge(&mut self, draft: &Draft) {
         if draft.shared {
-            let times = self.shared.entry(address(draft)).or_default();
+            let times = self.shared.entry(draft.data.address()).or_default();
             *times += 1;
             if *times > 1 {
                 return;
@@ -46,12 +41,12 @@ impl Charges {
     /// Panics when the draft was not charged as often as it is discharged.
     pub fn discharge(&mut self, draft: &Draft) {
         if draft.shared {
-            let times = self.shared.get_mut(&address(draft)).expect("a retained payload was charged");
+            let times = self.shared.get_mut(&draft.data.address()).expect("a retained payload was charged");
             *times -= 1;
             if *times > 0 {
                 return;
             }
-            self.shared.swap_remove(&address(draft));
+            self.shared.swap_remove(&draft.data.address());
         }
         self.bytes -= draft.bytes();
     }

@@ -14,6 +14,7 @@ use crate::json::Json;
 use crate::limits::Limit;
 use crate::link::{HomeRequest, LeaveReason, PresenceQuery, Ticket};
 use crate::names::RoomName;
+use crate::payload::Payload;
 use crate::policy::access::{self, Operation};
 use crate::policy::capabilities::Rights;
 use crate::protocol::{ClientCommand, CommandId, Incoming, Mistake, Rejected, ServerMessage, Start, raw, readable};
@@ -287,28 +288,37 @@ impl Hub {
         Ok(())
     }
 
-    fn publish(&mut self, slot: Slot, id: &CommandId, channel: Option<&str>, data: Json) -> Result<(), Refusal> {
+    fn publish(&mut self, slot: Slot, id: &CommandId, channel: Option<&str>, data: Payload) -> Result<(), Refusal> {
         let room = match channel {
             Some(channel) => self.room(channel)?,
             None => self.only_url_room(slot)?,
         };
         self.permit(slot, &room, Operation::Publish)?;
         let max = self.config.policy(&room).publication_bytes;
-        if data.len() > max {
+        if data.json_bytes() > max {
             let words = format!("data has more than {max} bytes");
             return Err(Error::limit(ErrorCode::BadRequest, Limit::PublicationBytes, &words).into());
         }
-        readable::check(&data, &self.config.limits).map_err(|wrong| wrong.error("data"))?;
-        if raw::has_type(&data, |kind| self.config.routes.sends_type(kind)) {
-            let words =
-                "data: this type is reserved for frames of the server, and plain clients could not tell the two apart";
-            return Err(Error::new(ErrorCode::BadRequest, words).into());
+        // Bytes are a string in JSON, which every client can read and none takes for a frame of the server.
+        if let Payload::Json(json) = &data {
+            self.check_published(json)?;
         }
         self.check_publish_rate(slot)?;
         let info = self.conns[slot].open().map(|open| Arc::clone(open.info_in(&room)));
         let draft = Draft { data, tags: None, info, skip_history: false, shared: false };
         let ticket = self.ticket_for(slot, id, &room, false);
         self.requests.push_back(HomeRequest::Publish { ticket, room, draft, idempotency_key: None });
+        Ok(())
+    }
+
+    /// Checks JSON that a client publishes: each client of the room can read it, and takes it for what it is.
+    fn check_published(&self, json: &Json) -> Result<(), Error> {
+        readable::check(json, &self.config.limits).map_err(|wrong| wrong.error("data"))?;
+        if raw::has_type(json, |kind| self.config.routes.sends_type(kind)) {
+            let words =
+                "data: this type is reserved for frames of the server, and plain clients could not tell the two apart";
+            return Err(Error::new(ErrorCode::BadRequest, words));
+        }
         Ok(())
     }
 

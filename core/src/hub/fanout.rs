@@ -10,6 +10,7 @@ use crate::effect::Effect;
 use crate::ids::{ConnId, Slot};
 use crate::limits::Limits;
 use crate::names::RoomName;
+use crate::payload::Payload;
 use crate::protocol::{Protocol, ServerMessage, raw};
 use crate::publication::Publication;
 use crate::stats::Totals;
@@ -54,7 +55,7 @@ impl Hub {
     }
 
     /// Puts a message that belongs to no room into the outbox of every connection that is ready.
-    pub(super) fn deliver_to_all(&mut self, data: &str) {
+    pub(super) fn deliver_to_all(&mut self, data: &Payload) {
         let mut message = self.shared(ServerMessage::Message { data });
         let mut fanout = fanout!(self);
         for conn in self.conns.iter_mut().filter(|conn| conn.ready().is_some()) {
@@ -171,8 +172,12 @@ impl<'a> SharedMessage<'a> {
 
     /// Whether the filter of a connection that has one lets it through. The payload is parsed only for such connections.
     fn passes_filter(&mut self, open: &Open) -> bool {
-        let Some(data) = self.message.payload() else { return true };
-        let event = self.event.get_or_insert_with(|| raw::event_type(data).map(|event| event.into_owned()));
+        let Some(payload) = self.message.payload() else { return true };
+        let event = self.event.get_or_insert_with(|| match payload {
+            Payload::Json(json) => raw::event_type(json).map(|event| event.into_owned()),
+            // As JSON they are a string, which has no type.
+            Payload::Bytes(_) => None,
+        });
         event.as_ref().is_some_and(|event| open.events.contains(event))
     }
 

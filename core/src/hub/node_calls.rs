@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::ids::ClientId;
 use crate::link::{HomeRequest, LinkContent, LinkMessage, NodeCall, Ticket};
 use crate::node::ShardId;
+use crate::payload::Payload;
 use crate::protocol::ServerMessage;
 use alloc::boxed::Box;
 use alloc::format;
@@ -87,7 +88,7 @@ impl Hub {
         self.effects.push(Effect::Link { to, message: LinkMessage(Box::new(content)) });
     }
 
-    fn send_to(&mut self, client: ClientId, data: &str) -> Result<Reply, Error> {
+    fn send_to(&mut self, client: ClientId, data: &Payload) -> Result<Reply, Error> {
         let ready = self.clients.get(&client).filter(|slot| self.conns[**slot].ready().is_some());
         let Some(slot) = ready.copied() else {
             return Err(no_connection(&format!("{client}")));

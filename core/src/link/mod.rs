@@ -25,9 +25,9 @@ use crate::api::{Expiry, HistoryQuery, Page, Position, Reply, Selection};
 use crate::close::CloseReason;
 use crate::error::Error;
 use crate::ids::{ClientId, ClientInfo, ConnId};
-use crate::json::Json;
 use crate::names::{RoomName, UserId};
 use crate::node::{Node, ShardId};
+use crate::payload::Payload;
 use crate::publication::{Draft, LogPage, LogPosition, Publication, Replay, Replayed};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -130,9 +130,9 @@ pub(crate) enum UserCommand {
 #[derive(Clone, Debug)]
 pub(crate) enum NodeCall {
     /// Sends a payload to one connection.
-    Send { client: ClientId, data: Json },
+    Send { client: ClientId, data: Payload },
     /// Sends a payload to every authenticated connection.
-    PublishAll { data: Json },
+    PublishAll { data: Payload },
     /// Closes one connection of any user, or of none.
     Disconnect { client: ClientId, reason: CloseReason },
     /// Lists the rooms that have members.

@@ -4,7 +4,7 @@ use crate::close::CloseCause;
 use crate::connection::pending::JoinLeave;
 use crate::error::Error;
 use crate::input::WebSocketMessage;
-use crate::json::Json;
+use crate::payload::Payload;
 use crate::protocol::command_id::CommandId;
 use crate::protocol::history::HistoryFields;
 use crate::publication::Replay;
@@ -31,7 +31,7 @@ pub(crate) enum ClientCommand<'a> {
     /// Leaves a room.
     Unsubscribe { channel: Cow<'a, str> },
     /// Publishes, by default to the only room of the URL.
-    Publish { channel: Option<Cow<'a, str>>, data: Json },
+    Publish { channel: Option<Cow<'a, str>>, data: Payload },
     /// Reads publications of a room.
     History { channel: Cow<'a, str>, query: HistoryFields },
     /// Asks for the newest positions of the rooms that the client is in.

@@ -5,6 +5,7 @@ use crate::connection::pending::Subscribed;
 use crate::error::{Error, UnsubscribeReason};
 use crate::ids::{ClientId, ClientInfo};
 use crate::names::{RoomName, UserId};
+use crate::payload::Payload;
 use crate::protocol::command_id::CommandId;
 use crate::publication::{LogPage, LogPosition, Publication};
 use crate::token::validate::TokenError;
@@ -46,8 +47,8 @@ pub(crate) enum ServerMessage<'a> {
     Mistake { id: &'a CommandId, mistake: Mistake<'a> },
     /// A publication in a room.
     Publication { room: &'a RoomName, publication: &'a Publication },
-    /// A message to one connection or to all of them, outside of any room. The payload is JSON.
-    Message { data: &'a str },
+    /// A message to one connection or to all of them, outside of any room.
+    Message { data: &'a Payload },
     /// The position of the connection in a room's log.
     Position { room: &'a RoomName, position: LogPosition },
     /// The server puts the connection into a room. The missed publications follow.
@@ -116,7 +117,7 @@ impl Mistake<'_> {
 
 impl<'a> ServerMessage<'a> {
     /// Returns the payload of a message that an event filter looks at.
-    pub fn payload(&self) -> Option<&'a str> {
+    pub fn payload(&self) -> Option<&'a Payload> {
         match *self {
             Self::Publication { publication, .. } => Some(&publication.draft.data),
             Self::Message { data } => Some(data),

@@ -85,7 +85,7 @@ fn known_command<'a>(kind: &str, text: &'a str) -> Result<ClientCommand<'a>, Err
         "\"subscribe\"" => ClientCommand::Filter { events: fields.events.unwrap_or_default() },
         _ => {
             let data = fields.data.ok_or_else(|| bad("publish needs data".into()))?;
-            ClientCommand::Publish { channel: fields.room.map(Cow::Owned), data: Json::from(data) }
+            ClientCommand::Publish { channel: fields.room.map(Cow::Owned), data: Json::from(data).into() }
         }
     })
 }
@@ -108,8 +108,8 @@ pub(crate) fn encode(options: &PlainOptions, message: &ServerMessage<'_>, unix_m
         ServerMessage::Pong { .. } => pong(unix_ms),
         ServerMessage::Error { id, error: wrong } => error(&wrong.message, Some(wrong.code), id, unix_ms),
         ServerMessage::Mistake { id, mistake } => error(&words(mistake), None, id, unix_ms),
-        ServerMessage::Publication { publication, .. } => return Some(Frame::text(&publication.draft.data)),
-        ServerMessage::Message { data } => return Some(Frame::text(data)),
+        ServerMessage::Publication { publication, .. } => return Some(Frame::text(&publication.draft.data.json())),
+        ServerMessage::Message { data } => return Some(Frame::text(&data.json())),
         ServerMessage::Position { room, position: at } => position(MessageType::Position, room, at),
         ServerMessage::Subscribe { room, subscribed } if subscribed.replay.recovered == Some(false) => {
             position(MessageType::Gap, room, subscribed.position)

@@ -2,6 +2,7 @@
 
 use crate::ids::ClientInfo;
 use crate::json::Json;
+use crate::payload::Payload;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
 use crate::publication::{LogPosition, Publication, Replayed, epoch_text};
 use alloc::string::String;
@@ -12,7 +13,7 @@ pub(crate) fn publication_bytes(Publication { offset, draft, .. }: &Publication)
     let info = draft.info.as_ref().map_or(0, |info| ",\"info\":".len() + info_bytes(info));
     let offset = if *offset > 0 { ",\"offset\":".len() + number_bytes(*offset) } else { 0 };
     let tags = draft.tags.as_ref().map_or(0, |tags| ",\"tags\":".len() + tags.len());
-    "{\"data\":}".len() + draft.data.len() + info + offset + tags
+    "{\"data\":}".len() + draft.data.json_bytes() + info + offset + tags
 }
 
 /// Returns the bytes of a replay that count against `reply_bytes`: its publications as encoded, with the commas between
@@ -63,12 +64,12 @@ pub(crate) fn push_publications(out: &mut String, publications: &[Arc<Publicatio
 pub(crate) fn push_publication_fields(
     out: &mut String,
     offset: u64,
-    data: &str,
+    data: &Payload,
     tags: Option<&str>,
     info: Option<&ClientInfo>,
 ) {
     out.push_str("{\"data\":");
-    out.push_str(data);
+    data.push_json(out);
     if let Some(info) = info {
         out.push_str(",\"info\":");
         push_info(out, info);
@@ -151,7 +152,11 @@ mod tests {
                     room_info: has(1, "[1,2]"),
                 };
                 let draft = Draft {
-                    data: Json::encode(&"d".repeat(at)),
+                    data: if bits & 1 == 0 {
+                        Json::encode(&"d".repeat(at)).into()
+                    } else {
+                        alloc::vec![0xFF_u8; at].into()
+                    },
                     tags: has(2, r#"{"k":"v"}"#),
                     info: has(3, "1").map(|_| Arc::new(info)),
                     skip_history: false,

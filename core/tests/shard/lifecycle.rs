@@ -127,7 +127,7 @@ fn bring_to(world: &mut World, phase: &str) -> ConnId {
         }
         "cut off" => {
             let conn = world.json();
-            world.call(Command::PublishAll { data: raw("1") }).expect("done");
+            world.call(Command::PublishAll { data: raw("1").into() }).expect("done");
             world.input(Input::Flushed { conn, bytes: 1 });
             world.input(Input::Lost { conn, cause: Lost::Eof });
             conn
@@ -181,7 +181,7 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
             next_deadline(world);
         }
         "write stalls" => {
-            world.call(Command::PublishAll { data: raw("1") }).expect("done");
+            world.call(Command::PublishAll { data: raw("1").into() }).expect("done");
             world.input(Input::Flushed { conn, bytes: 0 });
             next_deadline(world);
         }
@@ -189,7 +189,7 @@ fn raise(world: &mut World, conn: ConnId, event: &str) {
         "kick" => kick(world),
         "shutdown" => world.input(Input::Shutdown),
         "outbox full" => {
-            let call = || Command::PublishAll { data: raw("1") };
+            let call = || Command::PublishAll { data: raw("1").into() };
             world.call(call()).expect("done");
             if method(world, conn) == "ping" {
                 world.input(Input::Flushed { conn, bytes: 0 });

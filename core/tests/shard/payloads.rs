@@ -1,10 +1,13 @@
 //! Payloads that could end a client, or fool it: who may publish what.
 
 use crate::world::{Rules, World, claims, raw, routes, with, with_config, world};
+use parlor_core::api::json::encode;
+use parlor_core::api::{Command, HistoryLimit, HistoryQuery, Message, Reply};
 use parlor_core::limits::Rate;
 use parlor_core::protocol::MessageType;
-use parlor_core::{Claims, Config, ConnId, Limits, Who};
+use parlor_core::{Claims, Config, ConnId, Limits, Payload, Who};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const LIMITS: (usize, usize) = (5, 20);
 
@@ -58,6 +61,28 @@ fn a_payload_that_some_clients_cannot_read_is_refused() {
         world.say(json, &format!(r#"{{"id":3,"publish":{{"channel":"r","data":{data}}}}}"#));
         assert_eq!(world.read(plain), [data.as_str()]);
         assert_eq!(world.read(json).len(), 2, "the publication and the reply");
+    }
+}
+
+#[test]
+fn every_payload_is_read_from_the_log_as_it_was_published() {
+    let mut world = world();
+    let room = world.shard.config().room("r").expect("a name");
+    let bytes = (0..=255_u8).flat_map(|byte| (0..4).map(move |length| Payload::from(vec![byte; length])));
+    let all = Payload::from((0..=255).collect::<Vec<u8>>());
+    let json = payloads().0.into_iter().chain(["\"AA==\"".into(), "{\"a\": [1]}".into()]);
+    for payload in json.map(|text| Payload::from(raw(&text))).chain(bytes).chain([all]) {
+        let message =
+            Message { data: payload.clone(), tags: BTreeMap::new(), skip_history: false, idempotency_key: None };
+        let published = world.call(Command::Publish { channel: room.clone(), message });
+        assert!(matches!(published, Ok(Reply::Published(_))), "{published:?}");
+        let query = HistoryQuery { limit: HistoryLimit::at_most(1), reverse: true, since: None };
+        let read = world.call(Command::History { channel: room.clone(), query });
+        let Ok(Reply::History { publications, .. }) = &read else { panic!("{read:?}") };
+        assert_eq!(publications[0].data, payload);
+        let body: Value = serde_json::from_str(&encode(&read)).expect("JSON");
+        let as_json: Value = serde_json::from_str(&payload.json()).expect("JSON");
+        assert_eq!(body["result"]["publications"][0]["data"], as_json, "over HTTP");
     }
 }
 

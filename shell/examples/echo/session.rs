@@ -54,7 +54,7 @@ impl<T: Transport> Session<T> {
             self.turn(match input {
                 Input::Message { message: WebSocketMessage::Text(text), .. } => Input::Call {
                     call: CallId(0),
-                    command: Command::Send { client: ClientId(CLIENT), data: Json::unchecked(&text) },
+                    command: Command::Send { client: ClientId(CLIENT), data: Json::unchecked(&text).into() },
                 },
                 other => other,
             });

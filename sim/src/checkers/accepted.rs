@@ -56,7 +56,7 @@ impl AcceptedMessages {
     /// place.
     pub(super) fn called(&mut self, sent: &Sent<'_>, place: &Value) -> Result<Option<u64>, Failure> {
         let room = sent.room.as_deref().unwrap_or_default();
-        let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
+        let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
         let (epoch, offset) =
             (place["epoch"].as_str().unwrap_or_default(), place["offset"].as_u64().unwrap_or_default());
         if sent.keyed && !self.keyed_positions.insert(((room.into(), epoch.into()), offset)) {

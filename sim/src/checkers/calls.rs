@@ -4,6 +4,7 @@ use crate::checkers::checker::Checked;
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::api::{Command, Message};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// One call, or one part of a batch.
@@ -19,7 +20,7 @@ pub(super) struct Sent<'a> {
     /// The room; `None` for those that are told without one.
     pub room: Option<String>,
     /// The payload, as JSON.
-    pub data: &'a str,
+    pub data: Cow<'a, str>,
     /// It may be told to be what an earlier call was told to be.
     pub keyed: bool,
     /// Its result, if it was accepted: `epoch` and `offset`.
@@ -62,7 +63,7 @@ impl<'a> CallPart<'a> {
         let answer = self.answer;
         let message = |room: &str, message: &'a Message, answer: Result<&'a Value, &'a Value>| Sent {
             room: Some(room.into()),
-            data: &message.data,
+            data: message.data.json(),
             keyed: message.idempotency_key.is_some(),
             place: answer.ok(),
             code: answer.err().and_then(|error| error["code"].as_u64()),
@@ -80,7 +81,7 @@ impl<'a> CallPart<'a> {
             }
             Command::PublishAll { data } | Command::Send { data, .. } => {
                 let code = answer.err().and_then(|error| error["code"].as_u64());
-                vec![Sent { room: None, data, keyed: false, place: answer.ok(), code }]
+                vec![Sent { room: None, data: data.json(), keyed: false, place: answer.ok(), code }]
             }
             _ => vec![],
         }

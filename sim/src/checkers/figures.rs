@@ -50,7 +50,7 @@ fn payload(command: &Command) -> usize {
         | Command::PublishUser { message, .. }
         | Command::Broadcast { message, .. } => {
             let tags: usize = message.tags.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-            message.data.len() + tags
+            message.data.json_bytes() + tags
         }
         _ => 0,
     }

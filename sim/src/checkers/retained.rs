@@ -89,7 +89,7 @@ impl RetainedLogs {
         }
         let (epoch, offset) =
             (result["epoch"].as_str().unwrap_or_default(), result["offset"].as_u64().unwrap_or_default());
-        let data: Value = serde_json::from_str(&message.data).unwrap_or_default();
+        let data: Value = serde_json::from_str(&message.data.json()).unwrap_or_default();
         let is_few = self.setup.rooms + self.setup.users <= limits.logs as u64;
         let past = self.rooms.entry(room.into()).or_default();
         if let Some((before, last, since)) = &past.last
@@ -105,7 +105,7 @@ impl RetainedLogs {
             past.accepted.push(KnownPublication { at, data });
         }
         past.count += 1;
-        past.bytes += message.data.len() + BESIDE;
+        past.bytes += message.data.json_bytes() + BESIDE;
         Ok(())
     }
 

@@ -131,7 +131,7 @@ impl Streams {
         for command in commands(command) {
             self.blur(command);
             for sent in (CallPart { command, answer: Err(&Value::Null) }).sent() {
-                let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
+                let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
                 self.accepted.put_in(sent.room.as_deref().unwrap_or_default(), &data);
             }
         }
@@ -152,7 +152,7 @@ impl Streams {
                 let room = sent.room.as_deref().unwrap_or_default();
                 let Some(place) = sent.place else {
                     if !self.is_uncertain(sent.code) {
-                        let data: Value = serde_json::from_str(sent.data).unwrap_or_default();
+                        let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
                         self.accepted.withdraw(room, number(&data));
                     }
                     continue;

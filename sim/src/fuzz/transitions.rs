@@ -9,7 +9,7 @@ use super::traces;
 use crate::subjects::subject::{TurnReport, go_on, vouch};
 use crate::world::names;
 use crate::world::setup::Setup;
-use parlor_core::api::json;
+use parlor_core::api::{Command, json};
 use parlor_core::{
     BadToken, CallId, Claims, Config, ConnId, Input, Instant, Json, Lost, Now, Shard, Upgrade, VerifiedClaims,
     Violation,
@@ -173,7 +173,12 @@ impl<'a> Bench<'a> {
     fn call(&mut self, who: u8, what: u8, which: u8) -> Option<Input> {
         let (method, body) = texts::call(what, &Places::new(which, who, &self.shard.snapshot()));
         self.calls += 1;
-        let command = json::parse(method, body.as_bytes(), &self.config).ok()?;
+        let mut command = json::parse(method, body.as_bytes(), &self.config).ok()?;
+        if let Command::Publish { message, .. } | Command::Broadcast { message, .. } = &mut command
+            && which >= 0xC0
+        {
+            message.data = message.data.bytes().to_vec().into();
+        }
         Some(Input::Call { call: CallId(self.calls), command })
     }
 

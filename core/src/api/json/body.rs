@@ -7,6 +7,7 @@ use crate::ids::ClientId;
 use crate::json::Json;
 use crate::limits::{Limit, Limits};
 use crate::names::{BadName, RoomName, UserId};
+use crate::payload::Payload;
 use crate::protocol::raw::{integer, object};
 use crate::protocol::readable;
 use alloc::borrow::Cow;
@@ -212,11 +213,11 @@ impl<'a> Body<'a> {
         Ok(selection)
     }
 
-    pub fn data(&mut self, config: &Config) -> Result<Json, Error> {
+    pub fn data(&mut self, config: &Config) -> Result<Payload, Error> {
         let raw = self.0.remove(DATA).ok_or_else(|| bad("data is missing"))?;
         let data = within(DATA, Json::from(raw), &config.limits)?;
         readable::check(&data, &config.limits).map_err(|wrong| wrong.error(DATA))?;
-        Ok(data)
+        Ok(data.into())
     }
 
     pub fn message(&mut self, config: &Config) -> Result<Message, Error> {

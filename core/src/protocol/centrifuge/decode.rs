@@ -53,7 +53,7 @@ fn known_command<'a>(name: CommandName, params: &'a RawValue, limits: &Limits) -
             let publish: Publish<'_> = read(params)?;
             refuse_unsupported(publish.unsupported())?;
             let data = publish.payload().ok_or_else(|| Error::new(ErrorCode::BadRequest, "data is missing"))?;
-            ClientCommand::Publish { channel: Some(publish.channel), data }
+            ClientCommand::Publish { channel: Some(publish.channel), data: data.into() }
         }
         CommandName::Refresh => {
             let Refresh { token, .. } = read(params)?;

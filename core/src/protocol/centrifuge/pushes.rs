@@ -4,6 +4,7 @@ use super::parts::{push_subscription, push_ttl_object};
 use crate::connection::pending::Subscribed;
 use crate::error::UnsubscribeReason;
 use crate::ids::ClientInfo;
+use crate::payload::Payload;
 use crate::protocol::message::PresenceEvent;
 use crate::protocol::raw::{push_number, push_string};
 use crate::protocol::shapes::{push_info, push_publication};
@@ -59,10 +60,10 @@ pub(super) fn refresh_push(ttl: Option<u64>) -> String {
 }
 
 /// Encodes the push of a message to one connection, outside of any room.
-pub(super) fn message(data: &str) -> String {
-    let mut out = String::with_capacity(data.len() + 40);
+pub(super) fn message(data: &Payload) -> String {
+    let mut out = String::with_capacity(data.json_bytes() + 40);
     out.push_str("{\"push\":{\"message\":{\"data\":");
-    out.push_str(data);
+    data.push_json(&mut out);
     out.push_str("}}}");
     out
 }

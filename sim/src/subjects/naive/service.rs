@@ -227,21 +227,21 @@ impl<V: Version> Naive<V> {
             Command::Publish { channel, message } => {
                 let group = Recipients::Room(channel.clone());
                 let position = self.ledger.publish(&channel, self.is_heard(&group));
-                self.send(group, &message.data);
+                self.send(group, &message.data.json());
                 Ok(Reply::Published(position))
             }
             Command::PublishUser { user, message } => {
                 let (room, group) = (user.personal_room(), Recipients::User(user));
                 let position = self.ledger.publish(&room, self.is_heard(&group));
-                self.send(group, &message.data);
+                self.send(group, &message.data.json());
                 Ok(Reply::Published(position))
             }
             Command::PublishAll { data } => {
-                let task = Task::broadcast(self.new_task(), data.as_str().into(), &self.manager);
+                let task = Task::broadcast(self.new_task(), (&*data.json()).into(), &self.manager);
                 self.start(task);
                 Ok(Reply::Done)
             }
-            Command::Send { client, data } => self.send_personal(client, data.as_str().into()),
+            Command::Send { client, data } => self.send_personal(client, (&*data.json()).into()),
             _ => Err(Error::from(ErrorCode::NotAvailable)),
         };
         vec![Effect::Reply { call, result: Box::new(result) }]

@@ -89,6 +89,12 @@ struct LostMember {
     join: JoinId,
 }
 
+/// A member that was removed, and the log of its room while others are there.
+struct LeftRoom {
+    member: Member,
+    at: Option<u32>,
+}
+
 impl Home {
     /// Creates a home without rooms. `keys` are for hash tables, `epoch_keys` for the epochs of logs.
     pub fn new(keys: Keys, epoch_keys: Keys) -> Self {
@@ -125,8 +131,8 @@ impl Home {
                 }
             }
             HomeRequest::Leave { room, client, join, reason } => {
-                if let Some(member) = self.leave(now, &room, hub, client, join, config) {
-                    self.begin_absence_or_tell(now, &room, member, reason, config);
+                if let Some(left) = self.leave(now, &room, hub, client, join, config) {
+                    self.begin_absence_or_tell(now, &room, left, reason, config);
                 }
             }
             HomeRequest::Rename { room, join, member } => self.rename(&room, (hub, join), member),
@@ -198,8 +204,8 @@ impl Home {
     /// Removes one of the members of lost hubs. Returns `false` when there is none.
     pub fn remove_lost_member(&mut self, now: Instant, config: &Config) -> bool {
         let Some(LostMember { room, hub, client, join }) = self.lost.pop_front() else { return false };
-        if let Some(member) = self.leave(now, &room, hub, client, join, config) {
-            self.begin_absence_or_tell(now, &room, member, LeaveReason::Ended, config);
+        if let Some(left) = self.leave(now, &room, hub, client, join, config) {
+            self.begin_absence_or_tell(now, &room, left, LeaveReason::Ended, config);
         }
         true
     }
@@ -362,7 +368,7 @@ impl Home {
             }
         }
         if let Some(former) = former {
-            self.departed(&room, former);
+            self.departed(&room, Some(at), former);
         }
         if let Some(before) = before.filter(|_| !is_there) {
             // It has left and asked again before its hub knew of the first join, and so before the home hears that it left.
@@ -388,17 +394,18 @@ impl Home {
         client: ClientId,
         join: JoinId,
         config: &Config,
-    ) -> Option<Member> {
+    ) -> Option<LeftRoom> {
         let at = self.find(room)?;
         let log = &mut self.logs[at as usize];
         let member = log.members.remove(hub, client, join)?;
-        if log.members.is_empty() {
-            self.with_members -= 1;
-            self.users -= usize::from(room.is_reserved());
-            self.touch(now, at);
-            self.evict_or_arm(now, at, config);
+        if !log.members.is_empty() {
+            return Some(LeftRoom { member, at: Some(at) });
         }
-        Some(member)
+        self.with_members -= 1;
+        self.users -= usize::from(room.is_reserved());
+        self.touch(now, at);
+        self.evict_or_arm(now, at, config);
+        Some(LeftRoom { member, at: None })
     }
 
     /// Tells that a member has left, unless its user is absent from now on. A user who has another member in the room is
@@ -408,7 +415,7 @@ impl Home {
         &mut self,
         now: Instant,
         room: &RoomName,
-        Member { info, was_absent, .. }: Member,
+        LeftRoom { member: Member { info, was_absent, .. }, at }: LeftRoom,
         reason: LeaveReason,
         config: &Config,
     ) {
@@ -420,18 +427,20 @@ impl Home {
                 LeaveReason::Ended => true,
                 LeaveReason::EndedUnconfirmed => was_absent,
             };
-        let at = if has_grace { self.find(room) } else { None };
-        let has_other = at.is_some_and(|at| self.logs[at as usize].members.note_leave(&info.user, may_be_absent));
+        let users_room = at.filter(|_| has_grace);
+        let has_other =
+            users_room.is_some_and(|at| self.logs[at as usize].members.note_leave(&info.user, may_be_absent));
         if may_be_absent && self.absences.len() < config.limits.absences && !has_other {
             self.absences.begin(room, info, now.after(grace));
         } else {
-            self.departed(room, info);
+            self.departed(room, at, info);
         }
     }
 
-    /// Tells that nobody is listed for this former member any more. Where nobody else is either, the room is vacated.
-    fn departed(&mut self, room: &RoomName, member: Arc<ClientInfo>) {
-        match self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty()) {
+    /// Tells that nobody is listed for this former member any more: the members, or where there are none at `at` and nobody is
+    /// absent, that the room is vacated.
+    fn departed(&mut self, room: &RoomName, at: Option<u32>, member: Arc<ClientInfo>) {
+        match at {
             Some(at) => self.tell_members(at, |room| HomeEvent::MemberLeft { room, member: Arc::clone(&member) }),
             None if !self.absences.has_room(room) => {
                 self.outgoing.here.push_back(HomeEvent::Vacated(room.clone()));
@@ -443,7 +452,8 @@ impl Home {
     /// Ends the absence of a user in a room, if there is one, and tells of it.
     fn end_absence(&mut self, room: &RoomName, user: &UserId) {
         if let Some(member) = self.absences.end(room, user) {
-            self.departed(room, member);
+            let at = self.find(room).filter(|at| !self.logs[*at as usize].members.is_empty());
+            self.departed(room, at, member);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The bound of a user's connections, which are the members of the user's personal room.
 
-use super::Home;
 use super::members::Member;
+use super::{Home, LeftRoom};
 use crate::config::{Config, UserLimit};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limit;
@@ -46,8 +46,8 @@ impl Home {
             && let Some((client, hub, join)) = self.logs[at as usize].members.oldest()
         {
             self.outgoing.tell(hub, HomeEvent::Displaced { room: room.clone(), client, join });
-            if let Some(member) = self.leave(now, room, hub, client, join, config) {
-                self.departed(room, member.info);
+            if let Some(LeftRoom { member, at }) = self.leave(now, room, hub, client, join, config) {
+                self.departed(room, at, member.info);
             }
         }
     }

@@ -4,6 +4,8 @@ use crate::json::Json;
 use crate::names::UserId;
 use alloc::string::{String, ToString};
 use core::fmt;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// A position in a shard's table of connections, which is reused after its connection has ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,26 +84,15 @@ impl ClientId {
     /// Parses the form that [`fmt::Display`] writes: 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let groups: alloc::vec::Vec<&str> = text.split('-').collect();
-        let lengths = groups.iter().map(|group| group.len());
-        let digits_only = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if !lengths.eq([8, 4, 4, 4, 12]) || !digits_only {
-            return None;
-        }
-        let digits = u128::from_str_radix(&groups.concat(), 16).ok()?;
-        Some(Self(digits.to_be_bytes()))
+        // The library reads other forms too, which are shorter or longer.
+        let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == Hyphenated::LENGTH)?;
+        Some(Self(uuid.into_bytes()))
     }
 }
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        Uuid::from_bytes(self.0).hyphenated().fmt(f)
     }
 }
 

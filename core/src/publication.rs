@@ -6,6 +6,7 @@ use crate::payload::Payload;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 /// A message that has no position in a log yet.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ pub(crate) struct LogPosition {
 
 impl From<LogPosition> for crate::api::Position {
     fn from(position: LogPosition) -> Self {
-        Self { epoch: epoch_text(position.epoch), offset: position.offset }
+        Self { epoch: EpochText::of(position.epoch).into(), offset: position.offset }
     }
 }
 
@@ -66,9 +67,27 @@ impl crate::api::Position {
     }
 }
 
-/// Returns an epoch as clients see it: 16 hexadecimal digits.
-pub(crate) fn epoch_text(epoch: u64) -> String {
-    alloc::format!("{epoch:016x}")
+/// An epoch as clients see it: 16 hexadecimal digits. Every answer about a room has one, so it is not allocated.
+pub(crate) struct EpochText([u8; 16]);
+
+impl EpochText {
+    /// Returns the text of an epoch.
+    pub fn of(epoch: u64) -> Self {
+        Self(core::array::from_fn(|at| b"0123456789abcdef"[(epoch >> (60 - 4 * at) & 0xF) as usize]))
+    }
+}
+
+impl Deref for EpochText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        core::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl From<EpochText> for String {
+    fn from(text: EpochText) -> Self {
+        (*text).into()
+    }
 }
 
 /// A page of a log.

@@ -12,7 +12,7 @@ use crate::link::{LinkContent, LinkMessage};
 use crate::map::Keys;
 use crate::names::RoomName;
 use crate::node::{Node, ShardId};
-use crate::publication::epoch_text;
+use crate::publication::EpochText;
 use crate::snapshot::{AbsenceView, LogView, Snapshot};
 use crate::stats::{Gauges, Stats, Totals};
 use crate::time::{Instant, Now};
@@ -366,7 +366,7 @@ impl Shard {
         let position = log.position();
         LogView {
             name: log.name.clone(),
-            epoch: epoch_text(position.epoch),
+            epoch: EpochText::of(position.epoch).into(),
             top: position.offset,
             entries: log
                 .publications()

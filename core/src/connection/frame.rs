@@ -3,6 +3,7 @@
 use crate::close::CloseReason;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::iter;
 
 /// One complete frame with its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,21 +72,22 @@ impl Frame {
     }
 
     fn encode(opcode: u8, payload: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(payload.len() + 10);
-        bytes.push(FIN | opcode);
-        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-            (Ok(short), _) if short < LENGTH_16 => bytes.push(short),
-            (_, Ok(medium)) => {
-                bytes.push(LENGTH_16);
-                bytes.extend_from_slice(&medium.to_be_bytes());
-            }
-            _ => {
-                bytes.push(LENGTH_64);
-                bytes.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-            }
+        let length = payload.len();
+        let (short, extended): (u8, &[u8]) = match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short), _) if short < LENGTH_16 => (short, &[]),
+            (_, Ok(medium)) => (LENGTH_16, &medium.to_be_bytes()),
+            _ => (LENGTH_64, &(length as u64).to_be_bytes()),
+        };
+        let parts = [&[FIN | opcode, short], extended, payload];
+        // Filled in place: a vector would be copied into a second allocation to be shared.
+        let mut frame: Rc<[u8]> = iter::repeat_n(0, parts.iter().map(|part| part.len()).sum()).collect();
+        let mut rest = Rc::get_mut(&mut frame).expect("it is not shared yet");
+        for part in parts {
+            let (begin, end) = rest.split_at_mut(part.len());
+            begin.copy_from_slice(part);
+            rest = end;
         }
-        bytes.extend_from_slice(payload);
-        Self(bytes.into())
+        Self(frame)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::map::Keys;
 use crate::names::RoomName;
 use crate::protocol::shapes::{publication_bytes, replayed_bytes};
-use crate::publication::{LogPage, LogPosition, Publication, Replay, Replayed, epoch_text};
+use crate::publication::{EpochText, LogPage, LogPosition, Publication, Replay, Replayed};
 use crate::time::{Deadline, Instant};
 use crate::timers::Armed;
 use alloc::collections::VecDeque;
@@ -162,7 +162,7 @@ impl Log {
         let first = self.retained.partition_point(|retained| retained.publication.offset <= offset);
         let next = self.retained.get(first).map(|retained| retained.publication.prev);
         let is_named = next.unwrap_or(self.top) == offset;
-        let known = epoch.is_empty() || epoch == epoch_text(self.epoch);
+        let known = epoch.is_empty() || *epoch == *EpochText::of(self.epoch);
         if !known || !is_named || self.retained.len() - first > limits.reply_messages {
             return None;
         }
@@ -181,7 +181,7 @@ impl Log {
     /// Returns 112 when the position is of another epoch.
     pub fn page(&self, query: &HistoryQuery, limits: &Limits) -> Result<LogPage, Error> {
         let since = query.since.as_ref();
-        if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != epoch_text(self.epoch)) {
+        if since.is_some_and(|since| !since.epoch.is_empty() && *since.epoch != *EpochText::of(self.epoch)) {
             return Err(ErrorCode::Unrecoverable.into());
         }
         let most = query.limit.most().min(limits.reply_messages);

@@ -11,7 +11,7 @@ use crate::link::{HomeRequest, LeaveReason};
 use crate::names::RoomName;
 use crate::node::ShardId;
 use crate::protocol::Start;
-use crate::publication::{LogPosition, Publication, Replay, epoch_text};
+use crate::publication::{EpochText, LogPosition, Publication, Replay};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -54,7 +54,8 @@ impl Hub {
                 continue;
             }
             let reason = JoinReason::Gap(self.registry.reasons(slot, room));
-            let replay = Replay::Since { epoch: epoch_text(last.epoch), offset: last.offset, or_refuse: false };
+            let replay =
+                Replay::Since { epoch: EpochText::of(last.epoch).into(), offset: last.offset, or_refuse: false };
             let pending = PendingJoin { join, room: room.clone(), reason, replay, grant: None, asked: None };
             self.join_later(slot, pending);
         }
@@ -201,7 +202,7 @@ mod tests {
         let [HomeRequest::Leave { .. }, HomeRequest::Join { replay, .. }] = hub.requests.make_contiguous() else {
             panic!("it leaves and joins")
         };
-        assert_eq!(*replay, Replay::Since { epoch: epoch_text(7), offset: 1, or_refuse: false });
+        assert_eq!(*replay, Replay::Since { epoch: EpochText::of(7).into(), offset: 1, or_refuse: false });
         receive(&mut hub, 4);
         assert_eq!(told(&mut hub, conn), "", "nothing newer comes before what it has missed");
         hub.arm_tickets();

@@ -12,7 +12,7 @@ use crate::protocol::command::{ClientCommand, Incoming, Rejected, Rest};
 use crate::protocol::command_id::CommandId;
 use crate::protocol::history::HistoryFields;
 use crate::protocol::message::{Mistake, ServerMessage};
-use crate::publication::{Publication, Replay, epoch_text};
+use crate::publication::{EpochText, Publication, Replay};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -69,7 +69,9 @@ fn command<'a>(&Fields { verb, room, data, .. }: &Fields<'a>) -> Result<ClientCo
 fn replay(data: &[u8]) -> Replay {
     let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
     match data.split_at_checked(8).map(|(epoch, offset)| (number(epoch), number(offset))) {
-        Some((Some(epoch), Some(offset))) => Replay::Since { epoch: epoch_text(epoch), offset, or_refuse: false },
+        Some((Some(epoch), Some(offset))) => {
+            Replay::Since { epoch: EpochText::of(epoch).into(), offset, or_refuse: false }
+        }
         _ => Replay::None,
     }
 }

@@ -9,7 +9,7 @@ use crate::protocol::command::{ClientCommand, Incoming, Rejected};
 use crate::protocol::command_id::CommandId;
 use crate::protocol::message::{Mistake, ServerMessage};
 use crate::protocol::message_type::MessageType;
-use crate::protocol::raw::{object, present, push_number, push_string};
+use crate::protocol::raw::{object, present, push_number, push_string, text_for};
 use crate::protocol::readable;
 use crate::protocol::start::UrlRooms;
 use crate::publication::{LogPage, LogPosition};
@@ -246,7 +246,8 @@ fn open(kind: MessageType) -> String {
 
 /// Begins a frame with a `type` that a route may have chosen.
 fn open_as(kind: &str) -> String {
-    let mut out = String::from("{\"type\":");
+    let mut out = text_for(0);
+    out.push_str("{\"type\":");
     push_string(&mut out, kind);
     out
 }

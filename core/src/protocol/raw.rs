@@ -143,10 +143,18 @@ pub(crate) fn number_bytes(number: u64) -> usize {
 }
 
 /// Appends `number` in decimal.
-pub(crate) fn push_number(out: &mut String, number: impl core::fmt::Display) {
-    use core::fmt::Write;
-    write!(out, "{number}").expect("a String takes any text");
+pub(crate) fn push_number(out: &mut String, number: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
+
+/// Returns an empty text with room for a message whose payload has so many bytes. One that grows step by step is allocated
+/// again at each step, which costs more than all that is written into it.
+pub(crate) fn text_for(payload: usize) -> String {
+    String::with_capacity(payload + MESSAGE_BYTES)
+}
+
+/// The bytes of most messages beside their payload, at most.
+const MESSAGE_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

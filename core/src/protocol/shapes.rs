@@ -4,7 +4,7 @@ use crate::ids::ClientInfo;
 use crate::json::Json;
 use crate::payload::Payload;
 use crate::protocol::raw::{number_bytes, push_number, push_string, string_bytes};
-use crate::publication::{LogPosition, Publication, Replayed, epoch_text};
+use crate::publication::{EpochText, LogPosition, Publication, Replayed};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -88,7 +88,7 @@ pub(crate) fn push_publication_fields(
 /// Appends `epoch` and `offset`, without braces.
 pub(crate) fn push_position(out: &mut String, position: LogPosition) {
     out.push_str("\"epoch\":\"");
-    out.push_str(&epoch_text(position.epoch));
+    out.push_str(&EpochText::of(position.epoch));
     out.push_str("\",\"offset\":");
     push_number(out, position.offset);
 }

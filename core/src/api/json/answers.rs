@@ -70,7 +70,7 @@ pub(super) fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Op
     push_map(out, rooms, |out, (name, members)| {
         push_string(out, name);
         out.push_str(":{\"num_clients\":");
-        push_number(out, members);
+        push_number(out, *members);
         out.push('}');
     });
     push_cursor(out, next);
@@ -79,9 +79,8 @@ pub(super) fn push_rooms(out: &mut String, rooms: &[(RoomName, usize)], next: Op
 pub(super) fn push_connections(out: &mut String, connections: &[ConnectionInfo], next: Option<ClientId>) {
     out.push_str("{\"connections\":");
     push_map(out, connections, |out, ConnectionInfo { client, user, protocol, channels }| {
-        out.push('"');
-        push_number(out, client);
-        out.push_str("\":{\"user\":");
+        push_string(out, &client.to_string());
+        out.push_str(":{\"user\":");
         push_string(out, user);
         out.push_str(",\"transport\":\"websocket\",\"protocol\":\"");
         out.push_str(protocol);

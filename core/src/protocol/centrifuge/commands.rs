@@ -8,7 +8,7 @@ use crate::ids::{ClientId, ClientInfo};
 use crate::json::Json;
 use crate::protocol::history::HistoryFields;
 use crate::protocol::message::Connected;
-use crate::protocol::raw::{or_default, present, push_number, push_string};
+use crate::protocol::raw::{or_default, present, push_number, push_string, text_for};
 use crate::protocol::shapes::{push_members_within, push_position, push_publications};
 use crate::publication::{LogPage, Replay};
 use alloc::borrow::Cow;
@@ -330,7 +330,8 @@ fn open_reply(id: u64, command: CommandName) -> String {
 }
 
 fn open_answer(id: u64, key: &str) -> String {
-    let mut out = String::from("{\"id\":");
+    let mut out = text_for(0);
+    out.push_str("{\"id\":");
     push_number(&mut out, id);
     out.push_str(",\"");
     out.push_str(key);

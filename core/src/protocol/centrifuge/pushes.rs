@@ -6,14 +6,14 @@ use crate::error::UnsubscribeReason;
 use crate::ids::ClientInfo;
 use crate::payload::Payload;
 use crate::protocol::message::PresenceEvent;
-use crate::protocol::raw::{push_number, push_string};
-use crate::protocol::shapes::{push_info, push_publication};
+use crate::protocol::raw::{push_number, push_string, text_for};
+use crate::protocol::shapes::{publication_bytes, push_info, push_publication};
 use crate::publication::Publication;
 use alloc::string::String;
 
 /// Encodes the push of a publication in a room.
 pub(super) fn publication(room: &str, publication: &Publication) -> String {
-    let mut out = open_push(room, "pub");
+    let mut out = open_push(room, "pub", publication_bytes(publication));
     push_publication(&mut out, publication);
     out.push_str("}}");
     out
@@ -25,7 +25,7 @@ pub(super) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEven
         PresenceEvent::Join => "join",
         PresenceEvent::Leave => "leave",
     };
-    let mut out = open_push(room, key);
+    let mut out = open_push(room, key, member.bytes());
     out.push_str("{\"info\":");
     push_info(&mut out, member);
     out.push_str("}}}");
@@ -34,7 +34,7 @@ pub(super) fn presence_push(room: &str, member: &ClientInfo, event: PresenceEven
 
 /// Encodes the push of a server-side subscription.
 pub(super) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
-    let mut out = open_push(room, "subscribe");
+    let mut out = open_push(room, "subscribe", 0);
     push_subscription(&mut out, subscribed);
     out.push_str("}}");
     out
@@ -42,7 +42,7 @@ pub(super) fn subscribe_push(room: &str, subscribed: &Subscribed) -> String {
 
 /// Encodes the push of a server-side unsubscription.
 pub(super) fn unsubscribe_push(room: &str, reason: UnsubscribeReason) -> String {
-    let mut out = open_push(room, "unsubscribe");
+    let mut out = open_push(room, "unsubscribe", 0);
     out.push_str("{\"code\":");
     push_number(&mut out, reason.code);
     out.push_str(",\"reason\":");
@@ -61,7 +61,7 @@ pub(super) fn refresh_push(ttl: Option<u64>) -> String {
 
 /// Encodes the push of a message to one connection, outside of any room.
 pub(super) fn message(data: &Payload) -> String {
-    let mut out = String::with_capacity(data.json_bytes() + 40);
+    let mut out = text_for(data.json_bytes());
     out.push_str("{\"push\":{\"message\":{\"data\":");
     data.push_json(&mut out);
     out.push_str("}}}");
@@ -71,8 +71,9 @@ pub(super) fn message(data: &Payload) -> String {
 /// The ping, which the client answers with the same text.
 pub(super) const PING: &str = "{}";
 
-fn open_push(room: &str, kind: &str) -> String {
-    let mut out = String::from("{\"push\":{\"channel\":");
+fn open_push(room: &str, kind: &str, payload: usize) -> String {
+    let mut out = text_for(payload + room.len());
+    out.push_str("{\"push\":{\"channel\":");
     push_string(&mut out, room);
     out.push_str(",\"");
     out.push_str(kind);

@@ -192,6 +192,8 @@ impl Hub {
     }
 
     /// Handles one input.
+    // Part of `Shard::handle`, its only caller: a call would cost each flush of each member 4 % of its instructions.
+    #[inline(always)]
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Upgraded { conn } => self.with(conn, Self::upgraded),

@@ -33,6 +33,12 @@ fn stored_traces_of_fixed_defects_pass() {
     stay_whole::<Cluster>("tests/regressions", "parlor");
 }
 
+/// Each shows a defect of `shell/tests/defects.toml` to one checker, which looks alone.
+#[test]
+fn stored_traces_of_defects_between_shards_pass() {
+    stay_whole::<Cluster>("tests/regressions/shards", "parlor");
+}
+
 #[cfg(feature = "driver")]
 #[test]
 fn stored_traces_of_fixed_driver_defects_pass() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A room and an epoch of it.
-type LogId = (String, String);
+pub(super) type LogId = (String, String);
 
 /// Messages that clients and backends have published.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +111,7 @@ impl AcceptedMessages {
         let logs = self.logs.iter().filter(|((name, _), _)| name == room);
         let mut found =
             logs.filter_map(|(id, log)| Some((id, *log.iter().rev().find(|(_, known)| **known == number)?.0)));
-        found.next()
+        let place = found.next()?;
+        found.next().is_none().then_some(place)
     }
 }

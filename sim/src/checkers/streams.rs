@@ -9,6 +9,7 @@ use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::checkers::sent_command::SentCommand;
 use crate::world::frames::ReceivedFrame;
 use crate::world::setup::Setup;
+use parlor_core::admission::route::Target;
 use parlor_core::{Input, WebSocketMessage, api};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ const UNCERTAIN: u64 = 100;
 pub(super) struct Streams {
     accepted: AcceptedMessages,
     receivers: BTreeMap<usize, Receiver>,
+    /// How many calls that are not answered put clients into each room, or take them out.
+    moving: BTreeMap<String, usize>,
     /// There are several shards: one of them may be lost with what it has done and not told.
     has_shards: bool,
     /// `true` where messages that one shard has accepted reach the clients of another later.
@@ -34,7 +37,11 @@ impl Checker for Streams {
 
     fn saw(&mut self, seen: &Observation<'_>) -> Checked {
         match seen.what {
-            Observed::Came { client, answer: Ok(_), .. } => drop(self.receivers.insert(client, Receiver::default())),
+            Observed::Came { client, answer: Ok(_), upgrade } => {
+                let in_url = if let Target::Plain(plain) = &upgrade.target { plain.token.as_ref() } else { None };
+                let has_token = upgrade.token.as_ref().or(in_url).is_some();
+                self.receivers.insert(client, Receiver::among(self.moving.keys().cloned().collect(), has_token));
+            }
             Observed::Asked { client, command } => self.is_asked(client, command),
             Observed::Answered { command, answer: Err(code), .. }
                 if command.method == "publish" && !self.is_uncertain(Some(code)) =>
@@ -52,6 +59,10 @@ impl Checker for Streams {
                 receivers.entry(client).or_default().is_offered(waiting, accepted);
             }
             Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => self.receiver(client).ended = true,
+            // A payload has a number.
+            Observed::Read { client, text, .. } if text["type"] == "gap" && text["n"].is_null() => {
+                self.receiver(client).is_told_of_gap(text["room"].as_str().unwrap_or_default(), text);
+            }
             Observed::Entered { client, room, place } => {
                 let Self { accepted, receivers, .. } = self;
                 return receivers.entry(client).or_default().enters(room, place, accepted);
@@ -80,6 +91,7 @@ impl Streams {
         Self {
             accepted: AcceptedMessages::default(),
             receivers: BTreeMap::new(),
+            moving: BTreeMap::new(),
             has_shards: setup.shards > 1,
             is_late: setup.shards > 1 && setup.slow_links == 1,
         }
@@ -98,8 +110,8 @@ impl Streams {
         match command.method.as_str() {
             "publish" if is_plain => self.accepted.put_in(command.text("room"), &command.params["data"]),
             "publish" => self.accepted.put_in(command.text("channel"), &command.params["data"]),
-            // A filter, or a token that may put it elsewhere.
-            "subscribe" | "auth" if is_plain => self.receiver(client).blurred = true,
+            "subscribe" if is_plain => self.receiver(client).filters = true,
+            "auth" if is_plain => self.receiver(client).shows_token(),
             _ => {}
         }
     }
@@ -117,7 +129,6 @@ impl Streams {
             ) => {
                 receiver.ended = true;
             }
-            (Input::Authenticated { .. }, Some(receiver)) => receiver.blurred |= !receiver.times.is_empty(),
             (Input::Flushed { bytes, .. }, Some(receiver)) => {
                 return receiver.took(turn.client.unwrap_or_default(), *bytes, accepted);
             }
@@ -129,7 +140,9 @@ impl Streams {
 
     fn is_called(&mut self, command: &api::Command) {
         for command in commands(command) {
-            self.blur(command);
+            if let Some(room) = self.move_in(command) {
+                *self.moving.entry(room).or_default() += 1;
+            }
             for sent in (CallPart { command, answer: Err(&Value::Null) }).sent() {
                 let data: Value = serde_json::from_str(&sent.data).unwrap_or_default();
                 self.accepted.put_in(sent.room.as_deref().unwrap_or_default(), &data);
@@ -137,16 +150,25 @@ impl Streams {
         }
     }
 
-    /// A plain client is not told that it is put into a room or taken out of it.
-    fn blur(&mut self, command: &api::Command) {
-        if let api::Command::Subscribe { .. } | api::Command::Unsubscribe { .. } = command {
-            self.receivers.values_mut().for_each(|receiver| receiver.blurred = true);
+    /// A plain client is not told that it is put into a room or taken out of it. Returns the room.
+    fn move_in(&mut self, command: &api::Command) -> Option<String> {
+        let (api::Command::Subscribe { channel, .. } | api::Command::Unsubscribe { channel, .. }) = command else {
+            return None;
+        };
+        for receiver in self.receivers.values_mut() {
+            receiver.moved_rooms.insert(channel.to_string());
         }
+        Some(channel.to_string())
     }
 
     fn called(&mut self, command: &api::Command, answer: &Value) -> Checked {
         for part in parts(command, answer) {
-            self.blur(part.command);
+            if let Some(room) = self.move_in(part.command)
+                && let Some(calls) = self.moving.get_mut(&room)
+            {
+                *calls -= 1;
+                self.moving.retain(|_, calls| *calls > 0);
+            }
             let is_for_one = matches!(part.command, api::Command::Send { .. });
             for sent in part.sent() {
                 let room = sent.room.as_deref().unwrap_or_default();

@@ -58,8 +58,8 @@ impl Dialogue {
                 tell(Observed::Read { client, frame, text: &value })?;
                 return self.0.entry(client).or_default().reads(client, &value, tell);
             }
-            Observed::Healed { well } => {
-                let sides = well.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
+            Observed::Healed { well: clients } | Observed::Settled { hearing: clients } => {
+                let sides = clients.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
                 for (client, side) in sides {
                     side.asked.iter().try_for_each(|command| tell(Observed::Unanswered { client, command }))?;
                 }

@@ -7,6 +7,7 @@ use crate::checkers::checker::{Checked, Checker};
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::world::frames::ReceivedFrame;
+use parlor_core::admission::route::Target;
 use parlor_core::stats::Gauges;
 use parlor_core::{Change, ConnId, Effect, Input, Instant, Now, WebSocketMessage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,17 @@ struct PendingAnswers {
     ended: bool,
     /// It has read a Close frame, and its stream was not ended yet.
     read_close: bool,
+    /// It is plain, has upgraded and shown a token, and has not read its greeting nor anything else.
+    is_ungreeted: bool,
+    has_upgraded: bool,
+    has_token: bool,
+}
+
+impl PendingAnswers {
+    /// Whether it is to be greeted, and was not.
+    fn awaits_greeting(&self) -> bool {
+        self.is_ungreeted && self.has_upgraded && self.has_token && self.tokens == 0 && !self.ended
+    }
 }
 
 /// The connections, rooms and users that effects have reported.
@@ -62,6 +74,7 @@ impl Liveness {
         self.asked += parts_of(turn.input);
         let side = turn.client.map(|client| self.sides.entry(client).or_default());
         match (turn.input, side) {
+            (Input::Upgraded { .. }, Some(side)) => side.has_upgraded = true,
             (Input::Authenticated { .. }, Some(side)) => side.tokens = side.tokens.saturating_sub(1),
             (Input::PeerClosed { .. } | Input::Violation { .. } | Input::Lost { .. }, Some(side)) => side.ended = true,
             (Input::Message { message: WebSocketMessage::Binary(_), .. }, Some(side)) => side.ended = true,
@@ -131,9 +144,25 @@ impl Checker for Liveness {
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
         match *what {
-            Observed::Came { client, answer: Ok(conn), .. } => {
+            Observed::Came { client, answer: Ok(conn), upgrade } => {
                 self.conns.insert(conn, client);
-                self.sides.insert(client, PendingAnswers::default());
+                let side = match &upgrade.target {
+                    Target::Plain(plain) => PendingAnswers {
+                        is_ungreeted: plain.greeting,
+                        has_token: plain.token.is_some() || upgrade.token.is_some(),
+                        ..PendingAnswers::default()
+                    },
+                    Target::Json { .. } => PendingAnswers::default(),
+                };
+                self.sides.insert(client, side);
+            }
+            Observed::Asked { client, command } if command.method == "auth" => self.side(client).has_token = true,
+            Observed::Read { client, frame: ReceivedFrame::Text(_), .. } => self.side(client).is_ungreeted = false,
+            Observed::Settled { hearing } => {
+                let waits = |client: &&usize| self.sides.get(client).is_some_and(PendingAnswers::awaits_greeting);
+                if let Some(client) = hearing.iter().find(waits) {
+                    return broken(Guarantee::L1, format_args!("client {client} to be greeted"), "nothing");
+                }
             }
             Observed::Turn(turn) => return self.turned(*now, &turn),
             Observed::Read { client, frame: ReceivedFrame::Close(_), .. } => {

@@ -65,7 +65,9 @@ pub enum Observed<'a> {
     Left { client: usize, room: &'a str },
     /// A client reads a message: of a room in json, of any of its rooms in plain.
     Published { client: usize, room: Option<&'a str>, publication: &'a Value },
-    /// The faults have stopped, and this command of a client that is well waits for its answer.
+    /// The faults have stopped, and nothing is on its way any more: these clients have read all that they were sent.
+    Settled { hearing: &'a [usize] },
+    /// The faults have stopped, and this command of a client that has read all that it was sent waits for its answer.
     Unanswered { client: usize, command: &'a SentCommand },
     /// The faults have stopped, everything was read and answered: these clients are well.
     Healed { well: &'a [usize] },

@@ -25,6 +25,7 @@ impl<S: Subject> World<S> {
             self.on_links(LinkWork::LetAllGo)?;
             self.deliver_all()?;
             self.on_links(LinkWork::Heal)?;
+            self.hear_out()?;
         }
         self.let_die()?;
         self.bring_in()?;
@@ -34,6 +35,16 @@ impl<S: Subject> World<S> {
         let well: Vec<usize> = well.map(|client| client.index()).collect();
         self.check(Observed::Healed { well: &well })?;
         self.empty(&core)
+    }
+
+    /// All who still read and answer do so until nothing waits: what they have asked is answered by then.
+    fn hear_out(&mut self) -> Result<(), Failure> {
+        let hearing: Vec<Client> = self.clients().filter(|client| self.hears(*client)).collect();
+        hearing.iter().try_for_each(|client| self.act(&Action::Resume(*client)).map(drop))?;
+        self.settle()?;
+        let hearing = hearing.iter().filter(|client| self.hears(**client) && !self.waits(**client));
+        let hearing: Vec<usize> = hearing.map(|client| client.index()).collect();
+        self.check(Observed::Settled { hearing: &hearing })
     }
 
     /// Lets the clients that are well stay, and the others go. Returns those that stay.

@@ -231,12 +231,15 @@ impl<S: Subject> World<S> {
 
     /// Whether this client and its socket will do all that is expected of them.
     pub(crate) fn is_well(&self, client: Client) -> bool {
-        let hears = self
-            .connection(client)
-            .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf);
         // A client that has begun a message and does not end it is closed for that.
         let is_silent = self.connection(client).is_none_or(|connection| !connection.fragmented && !connection.half);
-        hears && is_silent && self.is_ready(client)
+        self.hears(client) && is_silent && self.is_ready(client)
+    }
+
+    /// Whether this client reads what its socket takes.
+    pub(super) fn hears(&self, client: Client) -> bool {
+        self.connection(client)
+            .is_some_and(|connection| !connection.vanished && !connection.socket.broken && !connection.deaf)
     }
 
     /// Whether the driver would write to this client: something waits, and its socket did not refuse before.

@@ -102,7 +102,7 @@ fn a_batch_across_two_homes() {
     assert_ne!(home("r0"), home("#u0"));
     let batch = vec![Action::ApiBatch(Bundle::Everywhere, User(0), Room(0))];
     let found = search(setup, vec![of_user(Client(0), &[Room(0)]), anonymous(Client(1), &[Room(0)]), batch]);
-    assert_eq!(found, pin(5055, 9855, 23, 109));
+    assert_eq!(found, pin(5119, 9912, 23, 124));
 }
 
 #[test]

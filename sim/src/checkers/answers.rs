@@ -4,6 +4,7 @@
 
 use super::calls::{CallPart, broken, parts};
 use super::figures::Figures;
+use super::identities::Identities;
 use super::retained::RetainedLogs;
 use super::shown::depth;
 use crate::checkers::checker::{Checked, Checker};
@@ -39,6 +40,7 @@ pub(super) struct Answers {
     clients: BTreeMap<usize, KnownClient>,
     /// The users that each client has shown tokens of, by its public id.
     users: BTreeMap<String, BTreeSet<String>>,
+    identities: Identities,
     figures: Figures,
     retained: RetainedLogs,
     clock: u64,
@@ -67,6 +69,7 @@ impl Answers {
             setup: setup.clone(),
             clients: BTreeMap::new(),
             users: BTreeMap::new(),
+            identities: Identities::default(),
             figures: Figures::default(),
             retained: RetainedLogs::new(setup),
             clock: 0,
@@ -296,6 +299,7 @@ impl Checker for Answers {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Checked {
+        self.identities.saw(what)?;
         // A clock that goes back has stood still.
         self.clock = self.clock.max(now.mono.0);
         let at = self.clock;

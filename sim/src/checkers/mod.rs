@@ -19,6 +19,7 @@ mod dialogue;
 mod dismissals;
 mod events;
 mod figures;
+mod identities;
 mod liveness;
 pub mod names;
 pub mod observation;

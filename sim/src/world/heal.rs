@@ -31,6 +31,7 @@ impl<S: Subject> World<S> {
         self.bring_in()?;
         let core = self.let_die()?;
         self.serve(&core)?;
+        self.look_who_is_there()?;
         let well = core.iter().filter(|client| self.is_well(**client) && !self.waits(**client));
         let well: Vec<usize> = well.map(|client| client.index()).collect();
         self.check(Observed::Healed { well: &well })?;
@@ -45,6 +46,12 @@ impl<S: Subject> World<S> {
         let hearing = hearing.iter().filter(|client| self.hears(**client) && !self.waits(**client));
         let hearing: Vec<usize> = hearing.map(|client| client.index()).collect();
         self.check(Observed::Settled { hearing: &hearing })
+    }
+
+    /// A backend asks who is in which room.
+    fn look_who_is_there(&mut self) -> Result<(), Failure> {
+        let mut rooms = (0..self.room_count()).map(|room| Action::ApiPresence(Room(room)));
+        rooms.try_for_each(|look| self.act(&look).map(drop))
     }
 
     /// Lets the clients that are well stay, and the others go. Returns those that stay.

@@ -3,6 +3,7 @@
 //! the server gave them, so that at each it knows which rooms it was in.
 
 use super::calls::commands;
+use super::placements::Placements;
 use super::shown::ShownToken;
 use crate::checkers::checker::Checker;
 use crate::checkers::observation::{Observation, Observed, ObservedTurn};
@@ -52,11 +53,17 @@ pub(super) struct Access {
     /// The rooms that a backend takes clients out of: where answers come later, one who comes meanwhile too, and a `subscribe`
     /// that is under way is refused then.
     taken_out: BTreeSet<String>,
+    placements: Placements,
 }
 
 impl Access {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), clients: BTreeMap::new(), taken_out: BTreeSet::new() }
+        Self {
+            setup: setup.clone(),
+            clients: BTreeMap::new(),
+            taken_out: BTreeSet::new(),
+            placements: Placements::default(),
+        }
     }
 
     /// Whether a client may have what this command asks for, with what it is and has shown. Where that cannot be told, the
@@ -285,6 +292,7 @@ impl Checker for Access {
     }
 
     fn saw(&mut self, Observation { now, what }: &Observation<'_>) -> Result<(), Failure> {
+        self.placements.saw(what)?;
         match *what {
             Observed::Came { client, answer: Ok(_), upgrade } => {
                 let seen = SeenClient { in_header: upgrade.token.is_some(), ..SeenClient::default() };

@@ -23,6 +23,7 @@ mod identities;
 mod liveness;
 pub mod names;
 pub mod observation;
+mod placements;
 mod rates;
 mod receiver;
 mod recovery;

@@ -8,7 +8,9 @@ use crate::checkers::observation::Observed;
 use crate::goals::Goal;
 use crate::guarantees::{Failure, Guarantee, equal};
 use crate::subjects::subject::{LinkWork, Subject};
-use crate::world::action::{Action, Client, Credential, Endpoint, Farewell, Payload, Room, Rooms, Span, User, Verdict};
+use crate::world::action::{
+    Action, Client, Credential, Endpoint, Farewell, Look, Payload, Room, Rooms, Span, User, Verdict,
+};
 use parlor_core::ConnId;
 use std::time::Duration;
 
@@ -48,10 +50,10 @@ impl<S: Subject> World<S> {
         self.check(Observed::Settled { hearing: &hearing })
     }
 
-    /// A backend asks who is in which room.
+    /// A backend asks who is in which room: what plain clients are not told either.
     fn look_who_is_there(&mut self) -> Result<(), Failure> {
-        let mut rooms = (0..self.room_count()).map(|room| Action::ApiPresence(Room(room)));
-        rooms.try_for_each(|look| self.act(&look).map(drop))
+        let rooms = (0..self.room_count()).map(|room| Action::ApiPresence(Room(room)));
+        rooms.chain([Action::ApiLook(Look::Connections)]).try_for_each(|look| self.act(&look).map(drop))
     }
 
     /// Lets the clients that are well stay, and the others go. Returns those that stay.

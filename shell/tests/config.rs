@@ -136,6 +136,48 @@ fn secrets_are_read_from_files() {
     }
 }
 
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEATr1M7AdHKY/2tYqxwkIpUEBI0jSadmCojH2sY9m/gow=
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn more_keys_of_tokens_are_read_from_the_file() {
+    let secret = File::new("old", "0123456789abcdef0123456789abcdef\n");
+    let public = File::new("public", PUBLIC_KEY);
+    let keys = format!(
+        "[[token_keys]]\nkid = 'old'\nsecret_file = '{}'\n[[token_keys]]\npublic_key_file = '{}'\n",
+        secret.path(),
+        public.path()
+    );
+    let file = File::new("keys", &keys);
+    let settings = load(&["--config", file.path(), KEY], &[]).unwrap();
+    assert_eq!(settings.mode(), "production mode, since api_key and token_keys are set");
+    let known: Vec<_> = settings.token_keys.iter().map(|entry| (entry.key.kid(), entry.key.algorithms())).collect();
+    assert_eq!(known, [(Some("old"), "HS256, HS384, HS512".into()), (None, "EdDSA".into())]);
+    assert_eq!(settings.token_keys[0].secret.as_ref().unwrap().expose(), "0123456789abcdef0123456789abcdef");
+    assert!(!format!("{settings:?}").contains("0123456789abcdef0"));
+    assert!(!settings.warnings().join("; ").contains("no client can connect"));
+    let entry = |lines: &str| format!("[[token_keys]]\n{lines}\n");
+    let long = "secret = '0123456789abcdef0123456789abcdef'";
+    for (text, why) in [
+        (entry(""), ": line 1: [[token_keys]]: expected one of secret, secret_file (a file with the secret)"),
+        (entry(&format!("{long}\nsecret_file = 'x'")), "found 2"),
+        (entry("secret = 20"), "secret must be text"),
+        (entry("secret = 'a'\nkey = 'b'"), "unknown key \"key\"; expected kid, and secret"),
+        (entry(&format!("kid = ''\n{long}")), "kid must have from 1 to 200 bytes"),
+        (entry("public_key_file = '/nonexistent'"), "[[token_keys]]: public_key_file: cannot read /nonexistent"),
+        (entry(&format!("public_key_file = '{}'", secret.path())), "expected a public key in PEM"),
+        (format!("dev = false\n{}", entry("secret = '0123456789abcdef'")), "has 16 bytes and must have at least 32"),
+        (entry(&format!("kid = 'a'\n{long}")).repeat(2), "line 4: [[token_keys]]: another key has the kid \"a\""),
+        (entry(long).repeat(5), "there are 5 keys of tokens, token_secret among them; expected at most 4"),
+        ("token_keys = 'a'".into(), "token_keys are written as [[token_keys]], once for each"),
+    ] {
+        let error = wrong("keys", &text);
+        assert!(error.contains(why) && !error.contains("0123456789abcdef"), "{error}");
+    }
+}
+
 #[test]
 fn a_secret_and_a_file_for_it_exclude_each_other() {
     let file = File::new("both", "0123456789abcdef0123456789abcdef");

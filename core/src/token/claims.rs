@@ -13,11 +13,13 @@ use serde_json::value::RawValue;
 /// The reason for which a verifier rejects a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BadToken {
-    /// No secret is configured, so no signature is valid.
-    NoSecret,
+    /// No key is configured, so no signature is valid.
+    NoKey,
     /// The token is not in the compact form (RFC 7515 section 7.1), or its claims are not one JSON object.
     Malformed,
-    /// The algorithm is not the configured one.
+    /// No configured key has the name that the token calls its key by (`kid`).
+    UnknownKey,
+    /// The algorithm is not that of a configured key.
     Algorithm,
     /// The signature is wrong.
     Signature,
@@ -32,9 +34,10 @@ pub enum BadToken {
 impl fmt::Display for BadToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSecret => f.write_str("no token_secret is set"),
+            Self::NoKey => f.write_str("neither token_secret nor token_keys is set"),
             Self::Malformed => f.write_str("it is not a JSON Web Token"),
-            Self::Algorithm => f.write_str("its algorithm is not HS256"),
+            Self::UnknownKey => f.write_str("its kid is that of no key in token_keys"),
+            Self::Algorithm => f.write_str("its algorithm is not that of a key"),
             Self::Signature => f.write_str("its signature is wrong"),
             Self::Claim(name) => write!(f, "its claim {name} is of the wrong type"),
             Self::Audience => f.write_str("its aud does not contain token_audience"),

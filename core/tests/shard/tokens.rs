@@ -573,7 +573,7 @@ fn refusing_a_connection_pings_the_users_other_connections() {
 
 #[test]
 fn a_client_with_a_forged_token_does_not_learn_the_reason() {
-    for why in [BadToken::Signature, BadToken::Audience, BadToken::Claim("exp"), BadToken::NoSecret] {
+    for why in [BadToken::Signature, BadToken::Audience, BadToken::Claim("exp"), BadToken::NoKey] {
         let mut world = world();
         let conn = world.open("/connection/websocket");
         world.say(conn, CONNECT);

@@ -2,8 +2,10 @@
 
 mod keys;
 mod secret;
+mod token_key;
 mod tokens;
 
 pub use keys::{generate_key, is_key, random};
 pub use secret::Secret;
+pub use token_key::TokenKey;
 pub use tokens::TokenVerifier;

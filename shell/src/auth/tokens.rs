@@ -1,33 +1,32 @@
-//! Tokens of clients: JSON Web Tokens (RFC 7519), signed with HS256.
+//! Tokens of clients: JSON Web Tokens (RFC 7519), and which of the keys one was signed with.
 
+use super::token_key::TokenKey;
+use jsonwebtoken::decode_header;
 use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parlor_core::{BadToken, Claims, VerifiedClaims};
 use serde_json::value::RawValue;
-use std::fmt;
 
 /// Verifies a token's signature and algorithm, and its audience and issuer where these are required. The core checks the
 /// other claims.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TokenVerifier {
-    secret: Option<DecodingKey>,
-    rules: Validation,
+    keys: Vec<TokenKey>,
     audience: Option<String>,
     issuer: Option<String>,
 }
 
 impl TokenVerifier {
-    /// A verifier of tokens that are signed with `secret`. Without a secret, it refuses every token.
+    /// A verifier of tokens that are signed with `secret`. Without a secret or a [key](Self::with_keys), it refuses every token.
     #[must_use]
     pub fn new(secret: Option<&str>) -> Self {
-        let mut rules = Validation::new(Algorithm::HS256);
-        // The core checks the times: the library would read the system's clock.
-        rules.validate_exp = false;
-        rules.validate_nbf = false;
-        rules.validate_aud = false;
-        rules.required_spec_claims.clear();
-        let secret = secret.map(|secret| DecodingKey::from_secret(secret.as_bytes()));
-        Self { secret, rules, audience: None, issuer: None }
+        Self { keys: secret.map(TokenKey::secret).into_iter().collect(), audience: None, issuer: None }
+    }
+
+    /// Accepts tokens that are signed with one of these keys, too.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = TokenKey>) -> Self {
+        self.keys.extend(keys);
+        self
     }
 
     /// Requires this audience in `aud` and this issuer in `iss`, where given.
@@ -41,10 +40,7 @@ impl TokenVerifier {
     /// # Errors
     /// The reason for which the token is refused.
     pub fn verify(&self, token: &str) -> Result<VerifiedClaims, BadToken> {
-        let secret = self.secret.as_ref().ok_or(BadToken::NoSecret)?;
-        let token =
-            jsonwebtoken::decode::<Box<RawValue>>(token, secret, &self.rules).map_err(|error| refusal(&error))?;
-        let claims = Claims::parse(token.claims.get())?;
+        let claims = Claims::parse(self.claims(token)?.get())?;
         if self.audience.as_ref().is_some_and(|audience| !claims.aud.contains(audience)) {
             return Err(BadToken::Audience);
         }
@@ -53,6 +49,26 @@ impl TokenVerifier {
         }
         #[expect(clippy::disallowed_methods, reason = "this is the verifier")]
         Ok(VerifiedClaims::vouched_for_by_verifier(claims))
+    }
+
+    /// The claims of a token, as JSON, which the first key that fits vouches for: the keys with its `kid`, or where none has it
+    /// those without a name, or of a token without a `kid` all of them.
+    fn claims(&self, token: &str) -> Result<Box<RawValue>, BadToken> {
+        if self.keys.is_empty() {
+            return Err(BadToken::NoKey);
+        }
+        let header = decode_header(token).map_err(|error| refusal(&error))?;
+        let is_known = self.keys.iter().any(|key| key.kid() == header.kid.as_deref());
+        let wanted = header.kid.as_deref().filter(|_| is_known);
+        let mut keys = self.keys.iter().filter(|key| header.kid.is_none() || key.kid() == wanted).peekable();
+        let mut refused = if keys.peek().is_some() { BadToken::Algorithm } else { BadToken::UnknownKey };
+        for key in keys.filter(|key| key.is_for(header.alg)) {
+            match key.decode(token) {
+                Ok(token) => return Ok(token.claims),
+                Err(error) => refused = refusal(&error),
+            }
+        }
+        Err(refused)
     }
 }
 
@@ -67,16 +83,17 @@ fn refusal(error: &Error) -> BadToken {
     }
 }
 
-impl fmt::Debug for TokenVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenVerifier").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jsonwebtoken::{EncodingKey, Header, encode};
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+    use aws_lc_rs::rsa;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    };
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::{Value, json};
 
     const SECRET: &str = "a secret of 32 bytes and some more";
@@ -89,6 +106,10 @@ mod tests {
         TokenVerifier::new(Some(SECRET)).requiring(audience, issuer)
     }
 
+    fn tokens_of(keys: impl IntoIterator<Item = TokenKey>) -> TokenVerifier {
+        TokenVerifier::new(None).with_keys(keys)
+    }
+
     fn verdict(tokens: &TokenVerifier, claims: &Value) -> Result<(), BadToken> {
         tokens.verify(&signed(Algorithm::HS256, claims, SECRET)).map(drop)
     }
@@ -98,16 +119,129 @@ mod tests {
         let good = json!({"sub": "ada"});
         let none = tokens(None, None);
         assert_eq!(verdict(&none, &good), Ok(()));
-        assert_eq!(verdict(&TokenVerifier::new(None), &good), Err(BadToken::NoSecret));
+        assert_eq!(verdict(&TokenVerifier::new(None), &good), Err(BadToken::NoKey));
         for (token, why) in [
             (String::new(), BadToken::Malformed),
             ("a.b.c".into(), BadToken::Malformed),
             (signed(Algorithm::HS256, &good, "another secret"), BadToken::Signature),
-            (signed(Algorithm::HS512, &good, SECRET), BadToken::Algorithm),
             (signed(Algorithm::HS256, &json!({"channels": 7}), SECRET), BadToken::Claim("channels")),
             (signed(Algorithm::HS256, &json!(["ada"]), SECRET), BadToken::Malformed),
         ] {
             assert_eq!(none.verify(&token), Err(why), "{token}");
+        }
+    }
+
+    /// A DER as PEM (RFC 7468).
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    /// A pair of keys.
+    struct Pair {
+        algorithm: Algorithm,
+        signs: EncodingKey,
+        private_pem: String,
+        public_pem: String,
+    }
+
+    /// A pair of each kind.
+    fn pairs() -> [Pair; 3] {
+        let rsa = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).expect("a key");
+        let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        let ed = Ed25519KeyPair::generate().expect("a key");
+        let rsa_private: Pkcs8V1Der<'_> = rsa.as_der().expect("DER");
+        let pair =
+            |algorithm, signs: fn(&[u8]) -> EncodingKey, private: &[u8], public: Result<PublicKeyX509Der<'_>, _>| {
+                let (private_pem, public) = (pem("PRIVATE KEY", private), public.expect("DER"));
+                Pair { algorithm, signs: signs(private), private_pem, public_pem: pem("PUBLIC KEY", public.as_ref()) }
+            };
+        [
+            // Signing takes the form of PKCS #1, which that of PKCS #8 ends with.
+            pair(
+                Algorithm::RS256,
+                |der| EncodingKey::from_rsa_der(&der[26..]),
+                rsa_private.as_ref(),
+                rsa.public_key().as_der(),
+            ),
+            pair(
+                Algorithm::ES256,
+                EncodingKey::from_ec_der,
+                ec.to_pkcs8v1().expect("DER").as_ref(),
+                ec.public_key().as_der(),
+            ),
+            pair(
+                Algorithm::EdDSA,
+                EncodingKey::from_ed_der,
+                ed.to_pkcs8v1().expect("DER").as_ref(),
+                ed.public_key().as_der(),
+            ),
+        ]
+    }
+
+    /// A token with this algorithm and `kid`.
+    fn named(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey) -> String {
+        let header = Header { kid: kid.map(String::from), ..Header::new(algorithm) };
+        encode(&header, &json!({"sub": "ada"}), key).expect("it can be signed")
+    }
+
+    #[test]
+    fn a_key_is_for_the_algorithms_of_its_kind_alone() {
+        let pairs = pairs();
+        let signed_tokens = pairs.each_ref().map(|pair| (pair.algorithm, named(pair.algorithm, None, &pair.signs)));
+        for Pair { algorithm, public_pem, .. } in &pairs {
+            let verifier = tokens_of([TokenKey::public(public_pem).expect("a key")]);
+            for (of_token, token) in &signed_tokens {
+                let expected = if of_token == algorithm { Ok(()) } else { Err(BadToken::Algorithm) };
+                assert_eq!(verifier.verify(token).map(drop), expected, "{algorithm:?} {of_token:?}");
+            }
+            // The public key is known to everybody, and must not be taken for a secret (RFC 8725 section 2.1).
+            let forged = signed(Algorithm::HS256, &json!({"sub": "ada"}), public_pem);
+            assert_eq!(verifier.verify(&forged), Err(BadToken::Algorithm));
+        }
+        let all = tokens_of(pairs.iter().map(|pair| TokenKey::public(&pair.public_pem).expect("a key")));
+        let unsigned =
+            format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(r#"{"sub":"ada"}"#));
+        assert!(all.verify(&unsigned).is_err());
+        for (_, token) in &signed_tokens {
+            assert!(all.verify(token).is_ok());
+        }
+        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            let token = signed(algorithm, &json!({"sub": "ada"}), SECRET);
+            assert_eq!(tokens(None, None).verify(&token).map(drop), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_key_is_chosen_by_its_name_or_tried_in_order() {
+        let key = |name: Option<&str>, secret: &str| TokenKey::secret(secret).named(name);
+        let token = |kid, secret: &str| named(Algorithm::HS256, kid, &EncodingKey::from_secret(secret.as_bytes()));
+        let rotated = tokens_of([key(Some("new"), "N"), key(Some("old"), "O")]);
+        for (kid, secret, verdict) in [
+            (Some("new"), "N", Ok(())),
+            (Some("old"), "O", Ok(())),
+            (Some("old"), "N", Err(BadToken::Signature)),
+            (Some("third"), "N", Err(BadToken::UnknownKey)),
+            (None, "N", Ok(())),
+            (None, "O", Ok(())),
+            (None, "X", Err(BadToken::Signature)),
+        ] {
+            assert_eq!(rotated.verify(&token(kid, secret)).map(drop), verdict, "{kid:?} {secret}");
+        }
+        let one_is_unnamed = tokens_of([key(Some("new"), "N"), key(None, "O")]);
+        assert_eq!(one_is_unnamed.verify(&token(Some("any"), "O")).map(drop), Ok(()));
+        assert_eq!(one_is_unnamed.verify(&token(Some("any"), "N")), Err(BadToken::Signature));
+        assert!(one_is_unnamed.verify(&token(Some(&"k".repeat(100_000)), "N")).is_err());
+    }
+
+    #[test]
+    fn no_other_text_is_a_public_key() {
+        let curve = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
+        let public: PublicKeyX509Der<'_> = curve.public_key().as_der().expect("DER");
+        let private = pairs().map(|pair| pair.private_pem);
+        let others = [String::new(), "s3cret".into(), pem("PUBLIC KEY", b"s3cret"), pem("PUBLIC KEY", public.as_ref())];
+        for text in private.iter().chain(&others) {
+            let wrong = TokenKey::public(text).expect_err("it is none");
+            assert!(wrong.starts_with("expected a public key in PEM"), "{wrong}");
         }
     }
 

@@ -5,12 +5,12 @@ use super::place::Place;
 use super::policy_table::{KEYS, PolicyTable, header};
 use super::table::Setting;
 use super::value::Form;
-use super::{Route, Settings};
+use super::{Route, Settings, TokenKeyEntry};
 use toml::de::DeTable;
 use toml::{Spanned, Table, Value as Toml};
 
 /// The keys of the file that are no settings.
-const TABLES: [&str; 3] = ["routes", "namespaces", "personal"];
+const TABLES: [&str; 4] = ["routes", "token_keys", "namespaces", "personal"];
 
 /// Sets everything that the file names, and returns a sentence for each value that is wrong.
 pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<String> {
@@ -28,7 +28,15 @@ pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<Strin
     for (name, value) in table {
         let result = match &*name {
             "routes" => {
-                wrongs.extend(source.routes(settings, value));
+                let read = |value: Toml, place: Place| match value.try_into::<Route>() {
+                    Ok(route) => Ok(Route { place: Some(place), ..route }),
+                    Err(error) => Err(format!("{place}: {}", error.message())),
+                };
+                wrongs.extend(source.entries("routes", value, &mut settings.routes, read));
+                Ok(())
+            }
+            "token_keys" => {
+                wrongs.extend(source.entries("token_keys", value, &mut settings.token_keys, TokenKeyEntry::read));
                 Ok(())
             }
             "namespaces" => {
@@ -79,21 +87,28 @@ impl SettingsFile<'_> {
         key.assign(settings, &text_of(value, key.form(), &place)?, place)
     }
 
-    /// Reads `[[routes]]`.
-    fn routes(&self, settings: &mut Settings, value: Toml) -> Vec<String> {
-        let Toml::Array(routes) = value else {
-            let place = self.place(&["routes"], "routes".into());
-            return vec![format!("{place}: routes are written as [[routes]], once for each")];
+    /// Reads the tables of `[[name]]`, each with its place.
+    fn entries<T>(
+        &self,
+        name: &str,
+        value: Toml,
+        into: &mut Vec<T>,
+        read: impl Fn(Toml, Place) -> Result<T, String>,
+    ) -> Vec<String> {
+        let Toml::Array(values) = value else {
+            return vec![format!(
+                "{}: {name} are written as [[{name}]], once for each",
+                self.place(&[name], name.into())
+            )];
         };
-        let spans = self.spans.get_ref().get("routes").and_then(|routes| routes.get_ref().as_array());
-        let starts: Vec<usize> = spans.into_iter().flatten().map(|route| route.span().start).collect();
+        let spans = self.spans.get_ref().get(name).and_then(|tables| tables.get_ref().as_array());
+        let starts: Vec<usize> = spans.into_iter().flatten().map(|table| table.span().start).collect();
         let mut wrongs = Vec::new();
-        for (value, start) in routes.into_iter().zip(starts) {
+        for (value, start) in values.into_iter().zip(starts) {
             let (file, line) = (self.file.into(), line_at(self.text, start));
-            let place = Place::Line { file, line, key: "[[routes]]".into() };
-            match value.try_into::<Route>() {
-                Ok(route) => settings.routes.push(Route { place: Some(place), ..route }),
-                Err(error) => wrongs.push(format!("{place}: {}", error.message())),
+            match read(value, Place::Line { file, line, key: format!("[[{name}]]") }) {
+                Ok(entry) => into.push(entry),
+                Err(wrong) => wrongs.push(wrong),
             }
         }
         wrongs

@@ -30,6 +30,7 @@ pub(super) fn show(settings: &Settings) -> String {
             line(name, value, setting.form(), &source)
         };
     }
+    settings.token_keys.iter().for_each(|entry| text += &entry.comment());
     for route in &settings.routes {
         let quoted = |text: &str| written(text, Form::Text);
         text += &format!("\n[[routes]]\npath = {}\nroom = {}\n", quoted(&route.path), quoted(&route.room));

@@ -16,6 +16,8 @@ mod route;
 mod settings;
 mod sources;
 mod table;
+mod text_file;
+mod token_keys;
 mod value;
 
 pub use command::Invocation;
@@ -28,4 +30,5 @@ pub use policy_table::PolicyTable;
 pub use proxies::Proxies;
 pub use route::Route;
 pub use table::Settings;
+pub use token_keys::{TOKEN_KEYS, TokenKeyEntry};
 pub use value::{ApiErrorMode, LogFormat, LogLevel};

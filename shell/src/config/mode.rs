@@ -1,6 +1,6 @@
 //! The two modes, development and production: which one a server is in, and what production requires of its secrets.
 
-use super::Settings;
+use super::{Settings, TokenKeyEntry};
 use crate::auth;
 use crate::auth::Secret;
 use parlor_core::Address;
@@ -18,6 +18,7 @@ type IsSet = fn(&Settings) -> bool;
 const PUBLIC: &[(&str, IsSet)] = &[
     ("api_key", |settings| settings.api_key.is_some()),
     ("token_secret", |settings| settings.token_secret.is_some()),
+    ("token_keys", |settings| !settings.token_keys.is_empty()),
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
     ("public_hosts", |settings| !settings.public_hosts.is_empty()),
     ("trusted_proxies", |settings| !settings.trusted_proxies.is_empty()),
@@ -129,6 +130,9 @@ impl Settings {
         if !self.is_dev() {
             wrongs.extend(check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES).err());
             wrongs.extend(check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES).err());
+            for TokenKeyEntry { secret, place, .. } in &self.token_keys {
+                wrongs.extend(check_length(&format!("{place}: secret"), secret.as_ref(), TOKEN_SECRET_BYTES).err());
+            }
         }
         wrongs
     }

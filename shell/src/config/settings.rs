@@ -5,6 +5,8 @@ use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
+use super::{TOKEN_KEYS, TokenKeyEntry};
+use crate::auth::TokenVerifier;
 use parlor_core::Config;
 use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
 use parlor_core::config::NODE_BYTES;
@@ -45,6 +47,7 @@ impl Settings {
         wrongs.extend(self.check_public_hosts().err());
         wrongs.extend(self.check_node_name().err());
         wrongs.extend(self.limits.contradictions());
+        wrongs.extend(self.check_token_keys());
         let mut wrongs: Vec<String> = wrongs.into_iter().map(|wrong| self.with_lines(wrong)).collect();
         wrongs.extend(self.check_policies());
         wrongs.extend(self.paths(&self.rules()).1);
@@ -71,8 +74,8 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
-        if self.token_secret.is_none() && !self.admits_anonymous() {
-            warnings.push("no client can connect: set token_secret, or allow_anonymous = true".into());
+        if !self.has_token_key() && !self.admits_anonymous() {
+            warnings.push("no client can connect: set token_secret or token_keys, or allow_anonymous = true".into());
         }
         if self.api_key.is_none() && !self.is_dev() {
             warnings.push("no API call can be made: set api_key".into());
@@ -121,6 +124,36 @@ impl Settings {
             return Err(format!("node_name has {bytes} bytes; it must have at most {NODE_BYTES}"));
         }
         names::check(&self.node_name, NODE_BYTES).map_err(|wrong| format!("node_name: {wrong}"))
+    }
+
+    /// Whether tokens can be verified.
+    fn has_token_key(&self) -> bool {
+        self.token_secret.is_some() || !self.token_keys.is_empty()
+    }
+
+    /// The verifier of tokens.
+    #[must_use]
+    pub fn token_verifier(&self) -> TokenVerifier {
+        TokenVerifier::new(self.token_secret.as_ref().map(|secret| secret.expose().as_str()))
+            .with_keys(self.token_keys.iter().map(|entry| entry.key.clone()))
+            .requiring(self.token_audience.as_deref(), self.token_issuer.as_deref())
+    }
+
+    /// Checks the keys of tokens against each other. Returns a sentence for each contradiction.
+    fn check_token_keys(&self) -> Vec<String> {
+        let mut wrongs = Vec::new();
+        let count = self.token_keys.len() + usize::from(self.token_secret.is_some());
+        if count > TOKEN_KEYS {
+            let words = "keys of tokens, token_secret among them; expected at most";
+            wrongs.push(format!("there are {count} {words} {TOKEN_KEYS}"));
+        }
+        let mut kids = BTreeSet::new();
+        for TokenKeyEntry { key, place, .. } in &self.token_keys {
+            if let Some(kid) = key.kid().filter(|kid| !kids.insert(*kid)) {
+                wrongs.push(format!("{place}: another key has the kid {kid:?}"));
+            }
+        }
+        wrongs
     }
 
     /// Checks that `public_hosts` names hosts by which pages are served.

@@ -4,6 +4,7 @@ use super::kubernetes::is_for_a_service;
 use super::nearest::nearest;
 use super::place::{PREFIX, Place, flag, variable};
 use super::table::Setting;
+use super::text_file::text_in;
 use super::value::SettingValue as _;
 use super::{Settings, file, mode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -173,14 +174,6 @@ fn known_variables(
         }
     }
     (known, wrongs)
-}
-
-/// Reads the file that a setting names.
-fn text_in(file: &str, place: &str) -> Result<String, String> {
-    if file.is_empty() {
-        return Err(format!("{place} is empty; name a file, or leave {place} out"));
-    }
-    std::fs::read_to_string(file).map_err(|error| format!("{place}: cannot read {file}: {error}"))
 }
 
 /// Reads the secrets from the files that `api_key_file` and `token_secret_file` name.

@@ -4,7 +4,7 @@
 #![allow(rustdoc::bare_urls, reason = "the docs of settings are the text of --help, too")]
 
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
-use super::{Listen, Origins, Place, PolicyTable, Proxies, Route};
+use super::{Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
 use crate::auth::Secret;
 use parlor_core::policy::Glob;
 use parlor_core::{Limit, Limits, UserLimit, Who};
@@ -131,6 +131,8 @@ macro_rules! settings {
             pub limits: Limits,
             /// Paths that lead to rooms; in the file only, as `[[routes]]`.
             pub routes: Vec<Route>,
+            /// Keys that tokens may be signed with beside `token_secret`; in the file only, as `[[token_keys]]`.
+            pub token_keys: Vec<TokenKeyEntry>,
             /// Policies of rooms whose names have a prefix, or have none (`""`); in the file only, as
             /// `[namespaces.chat]`.
             pub namespaces: BTreeMap<String, PolicyTable>,
@@ -150,6 +152,7 @@ macro_rules! settings {
                     $($key: $default,)+
                     limits: Limits::default(),
                     routes: Vec::new(),
+                    token_keys: Vec::new(),
                     namespaces: BTreeMap::new(),
                     personal: PolicyTable::default(),
                     places: BTreeMap::new(),
@@ -184,7 +187,7 @@ settings! {
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.
     api_key_file: Option<String> = None,
-    /// Secret that clients' tokens are signed with (HS256), at least 32 bytes in production; without one, no token is valid.
+    /// Secret that clients' tokens are signed with (HS256, HS384 or HS512), at least 32 bytes in production. The file may have more keys (token_keys); without any, no token is valid.
     token_secret: Option<Secret<String>> = None,
     /// File that token_secret is read from, such as /run/secrets/token_secret.
     token_secret_file: Option<String> = None,

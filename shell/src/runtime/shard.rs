@@ -5,7 +5,7 @@ use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
-use crate::auth::{self, TokenVerifier};
+use crate::auth;
 use crate::config::Settings;
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
@@ -71,10 +71,7 @@ pub(crate) struct ShardRuntime {
 impl ShardRuntime {
     pub(super) fn new(settings: Arc<Settings>, clock: Clock, refusals: Rc<Refusals>, restarts: u64) -> Self {
         let config = settings.core().expect("the settings were checked when the server was started");
-        let secret = settings.token_secret.as_ref().map(|secret| secret.expose().as_str());
-        let verifier =
-            TokenVerifier::new(secret).requiring(settings.token_audience.as_deref(), settings.token_issuer.as_deref());
-        let host = Host::new(config.clone(), auth::random(), verifier);
+        let host = Host::new(config.clone(), auth::random(), settings.token_verifier());
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             settings,

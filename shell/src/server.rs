@@ -3,6 +3,7 @@
 use crate::config::Settings;
 use crate::net::listener;
 use crate::runtime::thread as shard_thread;
+use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -29,9 +30,14 @@ impl Server {
     /// A sentence that names the setting that is wrong, and what is allowed.
     pub fn start(settings: Settings) -> Result<Self, String> {
         settings.core()?;
-        let unusable = |error: io::Error| format!("cannot listen on {} (listen): {error}", settings.listen);
-        let listeners = listener::bind_all(settings.listen).map_err(unusable)?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(unusable)?;
+        let unusable =
+            |address: &dyn Display, error: io::Error| format!("cannot listen on {address} (listen): {error}");
+        let mut listeners = Vec::new();
+        for address in settings.listen.addresses() {
+            listeners.extend(listener::bind_all(*address).map_err(|error| unusable(address, error))?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
+        let addresses = addresses.map_err(|error| unusable(&settings.listen, error))?;
         let (stop, stopped) = watch::channel(false);
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()

@@ -309,7 +309,7 @@ fn a_bad_value_is_an_error_that_says_what_is_allowed() {
     }
     assert!(
         wrong("nested", "listen = { port = 8000 }")
-            .contains("listen must be text in quotes, a number, true or false, not a TOML table")
+            .contains("listen must be text in quotes, a number, or an array of texts in quotes, not a TOML table")
     );
     assert!(load(&["--config", "/nonexistent/parlor.toml"], &[]).unwrap_err().contains("/nonexistent/parlor.toml"));
 }
@@ -331,6 +331,8 @@ fn a_toml_value_of_the_wrong_type_is_refused() {
     }
     let file = File::new("word", "listen = 9\ndev = true\nconnections = 5");
     assert_eq!(load(&["--config", file.path()], &[]).unwrap().listen.to_string(), "localhost:9");
+    let file = File::new("words", "listen = ['8000', '[::1]:8001']");
+    assert_eq!(load(&["--config", file.path()], &[]).unwrap().listen.to_string(), "localhost:8000, [::1]:8001");
 }
 
 #[test]

@@ -160,6 +160,25 @@ fn every_way_to_name_an_address_leads_there() {
 }
 
 #[test]
+fn several_addresses_are_listened_on_at_once() {
+    let program = Program::start_at("127.0.0.1:0,127.0.0.2:0", &[]);
+    assert!(program.printed[0].starts_with("development mode"), "{:?}", program.printed);
+    for address in &program.addresses {
+        assert_eq!(get(*address, "/health").status, 200, "{address}");
+        assert_eq!(Client::connect(*address, "/ws/room").receive()["type"], "connection", "{address}");
+    }
+    let ips: Vec<String> = program.addresses.iter().map(|address| address.ip().to_string()).collect();
+    assert_eq!(ips, ["127.0.0.1", "127.0.0.2"]);
+    let one_is_public = Program::start_at("127.0.0.1:0,:0", &["--api-key", KEY]);
+    assert_eq!(one_is_public.printed[0], "production mode, since others can reach :0");
+    let taken = program.addresses[1];
+    let listen = format!("127.0.0.1:0,{taken}");
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(["--listen", &listen]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(&format!("cannot listen on {taken} (listen)")), "{said}");
+}
+
+#[test]
 fn an_address_that_is_taken_in_one_family_is_taken() {
     let Ok(other) = TcpListener::bind("[::1]:0") else { return };
     let listen = format!("localhost:{}", other.local_addr().unwrap().port());
@@ -211,7 +230,7 @@ fn help_says_what_development_mode_allows() {
     assert!(development.contains("These are the defaults. A setting that is named here changes"), "{development}");
     assert!(production.contains("By default, clients need") && production.contains("Settings change each of these:"));
     assert!(development.contains("localhost, *.localhost or a loopback address"), "{development}");
-    assert!(words(&help).contains("localhost:8000 or 8000 for this machine only, or :8000 for every address"));
+    assert!(words(&help).contains("localhost:8000 or 8000 for this machine only, :8000 for every address"));
 }
 
 #[test]

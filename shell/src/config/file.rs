@@ -167,11 +167,11 @@ fn text_of(value: Toml, form: Form, place: &Place) -> Result<String, String> {
     let kind = value.type_str();
     let text = match value {
         Toml::String(text) => Some(text),
-        Toml::Array(parts) if form == Form::List => {
+        Toml::Array(parts) if matches!(form, Form::List | Form::WordList) => {
             let texts: Option<Vec<&str>> = parts.iter().map(Toml::as_str).collect();
             texts.map(|texts| texts.join(","))
         }
-        Toml::Integer(number) if form == Form::Word => Some(number.to_string()),
+        Toml::Integer(number) if matches!(form, Form::Word | Form::WordList) => Some(number.to_string()),
         Toml::Float(number) if form == Form::Word => Some(number.to_string()),
         Toml::Boolean(truth) if form == Form::Word => Some(truth.to_string()),
         _ => None,

@@ -1,13 +1,22 @@
-//! The setting `listen`: the addresses and the port to listen on.
+//! The setting `listen`: the addresses and the ports to listen on.
 
-use super::value::SettingValue;
+use super::value::{Form, SettingValue};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// The addresses that the server listens on. Port 0 takes a free one.
+/// The addresses that the server listens on, at least one and at most [`LISTEN_ADDRESSES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    addresses: Vec<ListenAddress>,
+}
+
+/// The addresses that `listen` may name, at most.
+pub const LISTEN_ADDRESSES: usize = 16;
+
+/// What one entry of `listen` stands for. Port 0 takes a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenAddress {
     /// One address.
     Address(SocketAddr),
     /// The loopback addresses of IPv4 and, where the system has it, IPv6.
@@ -17,9 +26,34 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Whether only this machine can reach the address.
+    /// The addresses, in the order in which they were written.
     #[must_use]
-    pub fn is_loopback(self) -> bool {
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// Whether only this machine can reach the server.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.addresses.iter().all(|address| address.is_loopback())
+    }
+
+    /// The first port, as it was set.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.addresses[0].port()
+    }
+
+    /// The addresses that others can reach, as they were written.
+    #[must_use]
+    pub fn public(&self) -> String {
+        let others = self.addresses.iter().filter(|address| !address.is_loopback());
+        others.map(ListenAddress::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl ListenAddress {
+    fn is_loopback(self) -> bool {
         match self {
             Self::Address(address) => address.ip().to_canonical().is_loopback(),
             Self::Localhost(_) => true,
@@ -27,9 +61,7 @@ impl Listen {
         }
     }
 
-    /// The port, as it was set.
-    #[must_use]
-    pub fn port(self) -> u16 {
+    fn port(self) -> u16 {
         match self {
             Self::Address(address) => address.port(),
             Self::Localhost(port) | Self::Everywhere(port) => port,
@@ -39,7 +71,7 @@ impl Listen {
 
 impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Self {
-        Self::Address(address)
+        Self { addresses: vec![ListenAddress::Address(address)] }
     }
 }
 
@@ -53,6 +85,13 @@ impl FromStr for Listen {
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.addresses.iter().map(ListenAddress::to_string).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Localhost(port) => write!(f, "localhost:{port}"),
@@ -61,11 +100,8 @@ impl fmt::Display for Listen {
     }
 }
 
-impl SettingValue for Listen {
-    const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000, localhost:8000, \
-                                   8000 which is the same, or :8000 for every address";
-
-    fn parse_value(text: &str) -> Option<Self> {
+impl ListenAddress {
+    fn parse(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse() {
             return Some(Self::Address(address));
         }
@@ -79,6 +115,18 @@ impl SettingValue for Listen {
             // Names are not resolved: their addresses may change.
             Some(_) => None,
         }
+    }
+}
+
+impl SettingValue for Listen {
+    const ALLOWED: &'static str = "an IP address and a port such as 127.0.0.1:8000 or [::]:8000, localhost:8000, \
+                                   8000 which is the same, :8000 for every address, or up to 16 of these, \
+                                   separated by commas or as an array";
+    const FORM: Form = Form::WordList;
+
+    fn parse_value(text: &str) -> Option<Self> {
+        let addresses: Option<Vec<_>> = text.split(',').map(|part| ListenAddress::parse(part.trim())).collect();
+        addresses.filter(|addresses| addresses.len() <= LISTEN_ADDRESSES).map(|addresses| Self { addresses })
     }
 
     fn to_text(&self) -> Option<String> {
@@ -105,6 +153,8 @@ mod tests {
             ("0.0.0.0:8000", "0.0.0.0:8000", false),
             ("[::]:8000", "[::]:8000", false),
             ("192.0.2.1:8000", "192.0.2.1:8000", false),
+            ("8000,[::1]:8001", "localhost:8000, [::1]:8001", true),
+            ("127.0.0.1:8000, 192.0.2.1:8001", "127.0.0.1:8000, 192.0.2.1:8001", false),
         ] {
             let listen: Listen = text.parse().unwrap();
             assert_eq!((listen.to_text().as_deref(), listen.is_loopback()), (Some(shown), is_loopback), "{text}");
@@ -123,6 +173,9 @@ mod tests {
             "[::1]",
             "127.0.0.1",
             "host:80",
+            "8000,",
+            "8000,host:80",
+            &["8000"; 17].join(","),
         ] {
             let wrong = Listen::from_str(text).unwrap_err();
             assert!(wrong.contains("127.0.0.1:8000") && wrong.contains(":8000 for every address"), "{wrong}");

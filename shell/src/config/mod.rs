@@ -21,7 +21,7 @@ mod token_keys;
 mod value;
 
 pub use command::Invocation;
-pub use listen::Listen;
+pub use listen::{LISTEN_ADDRESSES, Listen, ListenAddress};
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};
 pub(crate) use origin::is_authority;
 pub use origin::{Origin, Origins};

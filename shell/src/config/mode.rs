@@ -72,7 +72,7 @@ impl Settings {
         let development =
             |why: &str| format!("development mode, since {why}: any client that can connect may do everything");
         match self.dev {
-            _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen)),
+            _ if !self.listen.is_loopback() => production(&format!("others can reach {}", self.listen.public())),
             Some(true) => development("dev = true"),
             Some(false) => production("dev = false"),
             None if set.is_empty() => {
@@ -106,14 +106,14 @@ impl Settings {
 
     /// Checks the address and the secrets against the mode. Returns a sentence for each contradiction.
     pub(super) fn check_mode(&self) -> Vec<String> {
-        let listen = self.listen;
+        let (listen, public) = (&self.listen, self.listen.public());
         let mut wrongs = Vec::new();
         if !listen.is_loopback() && self.dev == Some(true) {
-            wrongs.push(format!("dev = true is allowed on loopback addresses only, and {listen} is not one"));
+            wrongs.push(format!("dev = true is allowed on loopback addresses only, and {public} is not one"));
         }
         if !listen.is_loopback() && self.api_key.is_none() {
             wrongs.push(format!(
-                "others can reach {listen}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file; \
+                "others can reach {public}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file; \
                  --listen localhost:{} is for this machine only",
                 listen.port()
             ));

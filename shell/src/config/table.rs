@@ -9,7 +9,7 @@ use crate::auth::Secret;
 use parlor_core::policy::Glob;
 use parlor_core::{Limit, Limits, UserLimit, Who};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// One row of the table.
@@ -181,8 +181,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address and port to listen on, localhost:8000 or 8000 for this machine only, or :8000 for every address; port 0 takes any free one.
-    listen: Listen = Listen::Address(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8000))),
+    /// Addresses with ports to listen on: localhost:8000 or 8000 for this machine only, :8000 for every address; port 0 takes any free one.
+    listen: Listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)).into(),
     /// Key that backends send with every API call, at least 16 bytes in production; development mode generates one.
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.

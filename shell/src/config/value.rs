@@ -16,6 +16,8 @@ pub(super) enum Form {
     List,
     /// Text, a number, true or false.
     Word,
+    /// Text, which may separate parts by commas, a number, or an array of texts.
+    WordList,
 }
 
 impl Form {
@@ -25,6 +27,7 @@ impl Form {
             Self::Text => "text in quotes",
             Self::List => "an array of texts in quotes",
             Self::Word => "text in quotes, a number, true or false",
+            Self::WordList => "text in quotes, a number, or an array of texts in quotes",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Listening sockets: bound as the setting `listen` says, each with a task that accepts.
 
-use crate::config::Listen;
+use crate::config::ListenAddress;
 use crate::http::connection;
 use crate::runtime::shard::ShardRuntime;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -46,16 +46,16 @@ pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Rc<TcpListener>) {
     }
 }
 
-/// Binds the sockets of a setting: one, or one for IPv4 and one for IPv6 with the same port.
-pub(crate) fn bind_all(listen: Listen) -> io::Result<Vec<net::TcpListener>> {
+/// Binds the sockets of an entry of `listen`: one, or one for IPv4 and one for IPv6 with the same port.
+pub(crate) fn bind_all(listen: ListenAddress) -> io::Result<Vec<net::TcpListener>> {
     match listen {
-        Listen::Address(address) => Ok(vec![bind(address, None)?]),
-        Listen::Everywhere(port) => {
+        ListenAddress::Address(address) => Ok(vec![bind(address, None)?]),
+        ListenAddress::Everywhere(port) => {
             // One socket for both families; one for IPv4 alone on a system without IPv6.
             let both = bind((Ipv6Addr::UNSPECIFIED, port).into(), Some(false));
             Ok(vec![if_supported(both)?.map_or_else(|| bind((Ipv4Addr::UNSPECIFIED, port).into(), None), Ok)?])
         }
-        Listen::Localhost(port) => {
+        ListenAddress::Localhost(port) => {
             for _ in 0..FREE_PORT_ATTEMPTS {
                 let four = bind((Ipv4Addr::LOCALHOST, port).into(), None)?;
                 let same = four.local_addr()?.port();

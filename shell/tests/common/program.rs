@@ -9,7 +9,9 @@ pub struct Program {
     pub child: Child,
     /// The output until the server was ready.
     pub printed: Vec<String>,
+    /// The first of its addresses.
     pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Program {
@@ -36,14 +38,14 @@ impl Program {
     pub fn of(mut child: Child) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = Vec::new();
-        let address = loop {
+        let addresses: Vec<SocketAddr> = loop {
             let line = lines.next().expect("it is ready some day").unwrap();
-            if let Some(address) = line.strip_prefix("parlor is listening on http://") {
-                break address.split(" and ").next().unwrap().parse().unwrap();
+            if let Some(addresses) = line.strip_prefix("parlor is listening on http://") {
+                break addresses.split(" and http://").map(|address| address.parse().unwrap()).collect();
             }
             printed.push(line);
         };
-        Self { child, printed, address }
+        Self { child, printed, address: addresses[0], addresses }
     }
 
     fn command(listen: &str) -> Command {

@@ -35,7 +35,8 @@ struct SeenConnection {
 struct Gone {
     room: String,
     user: String,
-    id: String,
+    /// The connection that the user stays listed as; `None` where it may be an earlier one.
+    id: Option<String>,
     /// The end of the grace, in nanoseconds.
     until: u64,
 }
@@ -46,6 +47,9 @@ pub(super) struct EarlyLeaves {
     setup: Setup,
     clients: BTreeMap<usize, SeenConnection>,
     gone: Vec<Gone>,
+    /// The users of connections that have ended, where there are several shards. Of two that end on different shards, the
+    /// room may hear of the later end first: the user stays listed as the other one then.
+    ended_before: BTreeSet<String>,
     /// Calls that may take connections out of rooms and are not answered.
     taking_out: usize,
     clock: u64,
@@ -53,7 +57,14 @@ pub(super) struct EarlyLeaves {
 
 impl EarlyLeaves {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), clients: BTreeMap::new(), gone: Vec::new(), taking_out: 0, clock: 0 }
+        Self {
+            setup: setup.clone(),
+            clients: BTreeMap::new(),
+            gone: Vec::new(),
+            ended_before: BTreeSet::new(),
+            taking_out: 0,
+            clock: 0,
+        }
     }
 
     fn turned(&mut self, turn: &ObservedTurn<'_>) -> Checked {
@@ -83,8 +94,13 @@ impl EarlyLeaves {
         for (client, effect) in turn.client_effects {
             let Effect::Closed { end, .. } = effect else { continue };
             let was_lost = matches!(end.cause, CloseCause::PeerClose | CloseCause::PeerEof | CloseCause::PeerReset);
-            if let Some(seen) = self.clients.remove(client).filter(|_| was_lost) {
+            let Some(seen) = self.clients.remove(client) else { continue };
+            let users = seen.users.clone();
+            if was_lost {
                 self.goes(seen);
+            }
+            if self.setup.shards > 1 {
+                self.ended_before.extend(users);
             }
         }
         Ok(())
@@ -98,6 +114,7 @@ impl EarlyLeaves {
         if is_doubtful || self.taking_out > 0 || self.clients.values().any(|other| other.users.contains(user)) {
             return;
         }
+        let id = Some(id).filter(|_| !self.ended_before.contains(user));
         for room in rooms {
             let grace = self.setup.rules(prefix(&room)).presence_grace;
             let until = ended.unwrap_or(self.clock) + u64::try_from(grace.as_nanos()).expect("a few seconds");
@@ -120,7 +137,7 @@ impl EarlyLeaves {
 
     fn reads(&self, push: &Value) -> Checked {
         let (room, member) = (&push["channel"], &push["leave"]["info"]);
-        let is_it = |gone: &&Gone| *room == *gone.room && member["client"] == *gone.id;
+        let is_it = |gone: &&Gone| *room == *gone.room && gone.id.as_deref().is_some_and(|id| member["client"] == id);
         self.gone.iter().find(is_it).map_or(Ok(()), |gone| Err(early(gone, push)))
     }
 

@@ -9,11 +9,11 @@ use crate::checkers::sent_command::SentCommand;
 use crate::guarantees::{Failure, Guarantee};
 use parlor_core::admission::route::Target;
 use parlor_core::api::{Command, Expiry, Selection};
-use parlor_core::{ClientId, Effect, Input, Upgrade};
+use parlor_core::{ClientId, Effect, Input, Limit, Upgrade};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A call that is not answered, or for ever if its shard was lost.
+/// A call that is not answered, or for ever if its shard was lost or it was given up.
 #[derive(Clone, Debug)]
 struct OpenCall {
     /// The room, and whether the clients are to be in it; `None` where it is about how long they last.
@@ -151,12 +151,13 @@ impl Placements {
             _ => {}
         }
         for effect in turn.effects {
-            if let Effect::Reply { call, result } = effect
-                && let Some(parts) = self.calls.remove(&call.0)
-                && result.is_ok()
-            {
-                parts.into_iter().for_each(|part| self.is_done(part));
+            let Effect::Reply { call, result } = effect else { continue };
+            // What was given up may be carried out yet, at any time.
+            if matches!(&**result, Err(error) if error.limit == Some(Limit::TicketTimeout)) {
+                continue;
             }
+            let parts = self.calls.remove(&call.0).filter(|_| result.is_ok());
+            parts.into_iter().flatten().for_each(|part| self.is_done(part));
         }
         let ended = turn.client_effects.iter().filter(|(_, effect)| matches!(effect, Effect::Closed { .. }));
         ended.for_each(|(client, _)| self.forget(*client));

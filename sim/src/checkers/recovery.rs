@@ -12,7 +12,7 @@ use parlor_core::admission::route::Target;
 use parlor_core::api::Command;
 use parlor_core::{Input, Limits, Upgrade};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer to a client that would have an error in place of an unsuccessful recovery.
 const UNRECOVERABLE: u64 = 112;
@@ -27,10 +27,12 @@ type Histories = Vec<[Value; 2]>;
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
     limits: Limits,
-    /// Bytes of each publication that are not seen.
-    unseen: usize,
+    has_shards: bool,
     /// Of each thing that is wanted, with how many commands that are not answered want it.
     histories: BTreeMap<RecoveryRequest, (usize, Histories)>,
+    /// Rooms that a backend has put connections into, where there are several shards. A client that asks for its own place
+    /// meanwhile is answered about the place that the backend has named, and starts anew.
+    placed: BTreeSet<String>,
     /// Where plain clients have been in rooms of which they have heard nothing yet.
     places: BTreeMap<(usize, String), u64>,
 }
@@ -47,8 +49,8 @@ fn all_of<'a>(history: &'a Value, want: &RecoveryRequest) -> Option<&'a [Value]>
 
 impl Recovery {
     pub(super) fn new(limits: &Limits, has_shards: bool) -> Self {
-        let unseen = if has_shards { PUBLISHER } else { 0 };
-        Self { limits: limits.clone(), unseen, histories: BTreeMap::new(), places: BTreeMap::new() }
+        let (histories, places) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits: limits.clone(), has_shards, histories, placed: BTreeSet::new(), places }
     }
 
     /// The histories of what one command wanted, which is answered.
@@ -99,6 +101,9 @@ impl Recovery {
                 for part in commands(command) {
                     let Command::Subscribe { channel, .. } = part else { continue };
                     self.places.retain(|(_, room), _| *room != **channel);
+                    if self.has_shards {
+                        self.placed.insert(channel.to_string());
+                    }
                 }
             }
             _ => {}
@@ -120,9 +125,10 @@ impl Recovery {
         };
         let count = seen.iter().map(|one| most(one, |all| all.as_array().map_or(0, Vec::len))).sum::<usize>();
         let bytes = seen.iter().map(|one| most(one, |all| all.to_string().len())).sum::<usize>();
-        let is_small =
-            count <= self.limits.reply_messages / 2 && bytes + count * self.unseen <= self.limits.reply_bytes / 2;
+        let unseen = if self.has_shards { PUBLISHER } else { 0 };
+        let is_small = count <= self.limits.reply_messages / 2 && bytes + count * unseen <= self.limits.reply_bytes / 2;
         for (want, histories) in &seen {
+            let is_small = is_small && !self.placed.contains(&want.room);
             match answer {
                 Err(UNRECOVERABLE) if is_small && seen.len() == 1 => is_due(want, histories)?,
                 Ok(result) => {

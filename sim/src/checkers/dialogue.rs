@@ -21,6 +21,8 @@ struct ClientDialogue {
     connected: bool,
     /// Its last `connect` was answered with an error: what follows is passed over until it connects again.
     turned_down: bool,
+    /// It had said another `connect` before it read of the error: whether that is heard depends on when it came.
+    may_be_unheard: bool,
 }
 
 /// The dialogues of all clients.
@@ -60,7 +62,7 @@ impl Dialogue {
             }
             Observed::Healed { well: clients } | Observed::Settled { hearing: clients } => {
                 let sides = clients.iter().filter_map(|client| Some((*client, self.0.get(client)?)));
-                for (client, side) in sides {
+                for (client, side) in sides.filter(|(_, side)| !side.may_be_unheard) {
                     side.asked.iter().try_for_each(|command| tell(Observed::Unanswered { client, command }))?;
                 }
             }
@@ -106,9 +108,10 @@ impl ClientDialogue {
         let result = &reply[method];
         let answer = error.map_or(Ok(result), Err);
         self.connected |= method == "connect" && error.is_none();
+        self.may_be_unheard &= !self.connected;
         if method == "connect" && !self.connected {
             let next = self.asked.iter().position(|command| command.method == "connect");
-            self.turned_down = next.is_none();
+            (self.turned_down, self.may_be_unheard) = (next.is_none(), next.is_some());
             self.asked.drain(..next.unwrap_or(self.asked.len()));
         }
         tell(Observed::Answered { client, command: &command, answer })?;

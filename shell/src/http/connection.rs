@@ -154,10 +154,11 @@ where
         if session.progress.take() {
             timer.as_mut().reset(after(limits.idle_timeout));
         }
-        if close_unfinished.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(SessionEnd::Unfinished);
+        // First its own time: where the server stops with the same patience, both may be over when this is looked at.
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(SessionEnd::TimedOut);
         }
-        timer.as_mut().poll(cx).map(|()| SessionEnd::TimedOut)
+        close_unfinished.as_mut().poll(cx).map(|()| SessionEnd::Unfinished)
     })
     .await
 }

@@ -39,6 +39,8 @@ struct KnownLog {
 pub(super) struct RetainedLogs {
     setup: Setup,
     rooms: BTreeMap<String, KnownLog>,
+    /// What clients have put into rooms that they did not name: how many, and their bytes.
+    unnamed: (usize, usize),
     /// Answers to idempotency keys, with when they came, and how many others came before each.
     keys: BTreeMap<(String, String), (Value, u64, usize)>,
     key_count: usize,
@@ -50,16 +52,27 @@ fn nanos(time: Duration) -> u64 {
 
 impl RetainedLogs {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), rooms: BTreeMap::new(), keys: BTreeMap::new(), key_count: 0 }
+        Self { setup: setup.clone(), rooms: BTreeMap::new(), unnamed: (0, 0), keys: BTreeMap::new(), key_count: 0 }
+    }
+
+    /// What is known of a room. All that was put in before without a name may be there.
+    fn room(&mut self, room: &str) -> &mut KnownLog {
+        let (count, bytes) = self.unnamed;
+        self.rooms.entry(room.into()).or_insert_with(|| KnownLog { count, bytes, ..KnownLog::default() })
     }
 
     /// A client puts something into a room.
     pub(super) fn put_in(&mut self, room: &str, bytes: usize) {
-        self.rooms.entry(room.into()).or_default();
-        // A plain client may name its room in another way.
+        let bytes = bytes + 8 * BESIDE;
+        // A plain client need not name its room.
+        if room.is_empty() {
+            self.unnamed = (self.unnamed.0 + 1, self.unnamed.1 + bytes);
+        } else {
+            self.room(room);
+        }
         for past in self.rooms.iter_mut().filter(|(name, _)| room.is_empty() || *name == room).map(|(_, past)| past) {
             past.count += 1;
-            past.bytes += bytes + 8 * BESIDE;
+            past.bytes += bytes;
         }
     }
 
@@ -91,7 +104,7 @@ impl RetainedLogs {
             (result["epoch"].as_str().unwrap_or_default(), result["offset"].as_u64().unwrap_or_default());
         let data: Value = serde_json::from_str(&message.data.json()).unwrap_or_default();
         let is_few = self.setup.rooms + self.setup.users <= limits.logs as u64;
-        let past = self.rooms.entry(room.into()).or_default();
+        let past = self.room(room);
         if let Some((before, last, since)) = &past.last
             && is_few
             && offset > 0
@@ -111,7 +124,7 @@ impl RetainedLogs {
 
     /// A backend has removed the history of a room.
     pub(super) fn removed(&mut self, room: &str) {
-        let past = self.rooms.entry(room.into()).or_default();
+        let past = self.room(room);
         past.removed = past.last.as_ref().map(|(epoch, offset, _)| (epoch.clone(), *offset));
         (past.accepted, past.count, past.bytes) = (Vec::new(), 0, 0);
     }

@@ -189,6 +189,10 @@ impl Checker for EarlyLeaves {
                 self.doubt_all();
             }
             Observed::Asked { client, command } => self.asks(client, command),
+            // A token that was good, and was refused for its time, has not made it that user's.
+            Observed::Answered { client, command, answer: Err(_) } if command.method == "connect" => {
+                self.clients.entry(client).or_default().is_doubtful = true;
+            }
             Observed::Answered { client, command, answer: Ok(result) } if command.method == "connect" => {
                 self.clients.entry(client).or_default().id = result["client"].as_str().map(String::from);
             }

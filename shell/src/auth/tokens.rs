@@ -58,9 +58,9 @@ impl TokenVerifier {
             return Err(BadToken::NoKey);
         }
         let header = decode_header(token).map_err(|error| refusal(&error))?;
-        let is_known = self.keys.iter().any(|key| key.kid() == header.kid.as_deref());
-        let wanted = header.kid.as_deref().filter(|_| is_known);
-        let mut keys = self.keys.iter().filter(|key| header.kid.is_none() || key.kid() == wanted).peekable();
+        let kid = header.kid.as_deref();
+        let known_kid = kid.filter(|_| self.keys.iter().any(|key| key.kid() == kid));
+        let mut keys = self.keys.iter().filter(|key| kid.is_none() || key.kid() == known_kid).peekable();
         let mut refused = if keys.peek().is_some() { BadToken::Algorithm } else { BadToken::UnknownKey };
         for key in keys.filter(|key| key.is_for(header.alg)) {
             match key.decode(token) {

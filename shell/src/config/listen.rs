@@ -14,7 +14,7 @@ pub struct Listen {
 /// The addresses that `listen` may name, at most.
 pub const LISTEN_ADDRESSES: usize = 16;
 
-/// What one entry of `listen` stands for. Port 0 takes a free one.
+/// The addresses of one entry of `listen`. Port 0 takes a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// One address.

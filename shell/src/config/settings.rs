@@ -131,9 +131,9 @@ impl Settings {
         self.token_secret.is_some() || !self.token_keys.is_empty()
     }
 
-    /// The verifier of tokens.
+    /// The verifier of tokens: with `token_secret` and `token_keys`, for `token_audience` and `token_issuer`.
     #[must_use]
-    pub fn token_verifier(&self) -> TokenVerifier {
+    pub(crate) fn token_verifier(&self) -> TokenVerifier {
         TokenVerifier::new(self.token_secret.as_ref().map(|secret| secret.expose().as_str()))
             .with_keys(self.token_keys.iter().map(|entry| entry.key.clone()))
             .requiring(self.token_audience.as_deref(), self.token_issuer.as_deref())

@@ -3,6 +3,7 @@
 
 #![allow(rustdoc::bare_urls, reason = "the docs of settings are the text of --help, too")]
 
+use super::text_file::without_newline;
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
 use super::{Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
 use crate::auth::Secret;
@@ -67,9 +68,8 @@ impl Setting {
     /// # Errors
     /// A sentence that says where it was, what is wrong, and what is allowed.
     pub(super) fn assign(&self, settings: &mut Settings, text: &str, place: Place) -> Result<(), String> {
-        let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+        let trimmed = without_newline(text);
         if trimmed.is_some() {
-            // `echo` and editors end a file with a newline. No value ends with one.
             settings.notes.push(format!("{place} ends with a newline, which is left out"));
         }
         self.set(settings, trimmed.unwrap_or(text)).map_err(|wrong| format!("{place}: {wrong}"))?;

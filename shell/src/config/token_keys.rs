@@ -1,7 +1,7 @@
 //! The table `[[token_keys]]` of the file: more keys that tokens may be signed with, as while one replaces another.
 
 use super::place::Place;
-use super::text_file::text_in;
+use super::text_file::{text_in, without_newline};
 use crate::auth::{Secret, TokenKey};
 use toml::Value as Toml;
 
@@ -10,7 +10,7 @@ pub const TOKEN_KEYS: usize = 4;
 /// The bytes of a `kid`, at most.
 const KID_BYTES: usize = 200;
 
-/// What a key is given by.
+/// The forms in which an entry has its key: one of them in each.
 const FORMS: &str = "secret, secret_file (a file with the secret) or public_key_file (a file with a public key in PEM)";
 
 /// A key of `[[token_keys]]`.
@@ -51,17 +51,15 @@ impl TokenKeyEntry {
                 let key = TokenKey::public(&from_file()?);
                 (key.map_err(|wrong| format!("{place}: {form} ({text}): {wrong}"))?, None)
             }
-            "secret_file" => Self::secret(from_file()?),
-            _ => Self::secret(text),
+            "secret_file" => Self::secret(&from_file()?),
+            _ => Self::secret(&text),
         };
         Ok(Self { key: key.named(kid.as_deref()), secret, place })
     }
 
-    /// A file mostly ends with a newline, which is not part of its secret.
-    fn secret(mut text: String) -> (TokenKey, Option<Secret<String>>) {
-        let end = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).map_or(text.len(), str::len);
-        text.truncate(end);
-        (TokenKey::secret(&text), Some(Secret::new(text)))
+    fn secret(text: &str) -> (TokenKey, Option<Secret<String>>) {
+        let secret = without_newline(text).unwrap_or(text);
+        (TokenKey::secret(secret), Some(secret.into()))
     }
 
     /// A comment that says what the key is for.

@@ -95,30 +95,30 @@ impl EarlyLeaves {
             let Effect::Closed { end, .. } = effect else { continue };
             let was_lost = matches!(end.cause, CloseCause::PeerClose | CloseCause::PeerEof | CloseCause::PeerReset);
             let Some(seen) = self.clients.remove(client) else { continue };
-            let users = seen.users.clone();
             if was_lost {
-                self.goes(seen);
+                self.goes(&seen);
             }
             if self.setup.shards > 1 {
-                self.ended_before.extend(users);
+                self.ended_before.extend(seen.users);
             }
         }
         Ok(())
     }
 
     /// A connection was lost, and with it its user, unless the user may have another.
-    fn goes(&mut self, SeenConnection { users, id, rooms, is_doubtful, ended }: SeenConnection) {
-        let (Some(user), Some(id)) = (users.first().filter(|user| users.len() == 1 && !user.is_empty()), id) else {
+    fn goes(&mut self, SeenConnection { users, id, rooms, is_doubtful, ended }: &SeenConnection) {
+        let (Some(user), Some(id)) = (users.first().filter(|user| users.len() == 1 && !user.is_empty()), id.as_ref())
+        else {
             return;
         };
-        if is_doubtful || self.taking_out > 0 || self.clients.values().any(|other| other.users.contains(user)) {
+        if *is_doubtful || self.taking_out > 0 || self.clients.values().any(|other| other.users.contains(user)) {
             return;
         }
-        let id = Some(id).filter(|_| !self.ended_before.contains(user));
+        let id = Some(id).filter(|_| !self.ended_before.contains(user)).cloned();
         for room in rooms {
-            let grace = self.setup.rules(prefix(&room)).presence_grace;
+            let grace = self.setup.rules(prefix(room)).presence_grace;
             let until = ended.unwrap_or(self.clock) + u64::try_from(grace.as_nanos()).expect("a few seconds");
-            self.gone.push(Gone { room, user: user.clone(), id: id.clone(), until });
+            self.gone.push(Gone { room: room.clone(), user: user.clone(), id: id.clone(), until });
         }
     }
 

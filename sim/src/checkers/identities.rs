@@ -26,7 +26,7 @@ struct Bearer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Identities {
     bearers: BTreeMap<usize, Bearer>,
-    /// What a backend was told last of the members of each room.
+    /// The members of each room, as a backend was told them last.
     listed: BTreeMap<String, Value>,
 }
 

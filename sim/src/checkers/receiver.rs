@@ -67,7 +67,7 @@ pub(super) struct Receiver {
     pub is_moved: bool,
     /// The rooms that a backend may have put it into or taken it out of, of which a plain client is not told.
     pub moved_rooms: BTreeSet<String>,
-    /// What has come to it, if it is plain, in this order.
+    /// Messages and gaps of a plain client, in the order in which it read them.
     heard: Vec<Heard>,
     /// How often each message came to a plain client.
     pub times: BTreeMap<u64, usize>,

@@ -39,7 +39,7 @@ struct KnownLog {
 pub(super) struct RetainedLogs {
     setup: Setup,
     rooms: BTreeMap<String, KnownLog>,
-    /// What clients have put into rooms that they did not name: how many, and their bytes.
+    /// Publications of clients that did not name their room: how many, and their bytes.
     unnamed: (usize, usize),
     /// Answers to idempotency keys, with when they came, and how many others came before each.
     keys: BTreeMap<(String, String), (Value, u64, usize)>,
@@ -55,7 +55,7 @@ impl RetainedLogs {
         Self { setup: setup.clone(), rooms: BTreeMap::new(), unnamed: (0, 0), keys: BTreeMap::new(), key_count: 0 }
     }
 
-    /// What is known of a room. All that was put in before without a name may be there.
+    /// Returns the log of a room. In a new one every publication counts that named no room.
     fn room(&mut self, room: &str) -> &mut KnownLog {
         let (count, bytes) = self.unnamed;
         self.rooms.entry(room.into()).or_insert_with(|| KnownLog { count, bytes, ..KnownLog::default() })

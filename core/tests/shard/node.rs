@@ -218,6 +218,28 @@ fn a_member_that_asks_for_its_room_once_more_in_vain_stays_one() {
 }
 
 #[test]
+fn a_late_answer_to_a_backend_tells_a_client_that_has_asked_meanwhile() {
+    let mut cluster = open_to_anyone(Limits::default());
+    let (own, room) = (cluster.room(1), cluster.room(0));
+    let (conn, user) = connecting(&mut cluster, &own);
+    cluster.settle();
+    cluster.shards[1].read(conn);
+    let subscribe = json!({"id": 2, "subscribe": {"channel": room, "token": "t"}});
+    cluster.shards[1].say(conn, &subscribe.to_string());
+    let half = cluster.shards[1].shard.config().limits.ticket_timeout / 2;
+    cluster.shards[1].ask("subscribe", &json!({"user": user, "channel": room}).to_string());
+    while cluster.carry(1, 0) {}
+    cluster.shards[1].pass(half);
+    cluster.shards[1].prove(Claims { channel: Some(room.clone()), ..claims(&user) });
+    cluster.shards[1].pass(half);
+    cluster.shards[0].api("publish", &json!({"channel": room, "data": 7}).to_string());
+    while cluster.carry(0, 1) {}
+    let frames = cluster.shards[1].read_json(conn);
+    assert!(frames[0]["subscribe"].is_object(), "{frames:?}");
+    assert_eq!(frames[1]["push"]["pub"]["data"], 7, "{frames:?}");
+}
+
+#[test]
 fn publications_wait_behind_the_reply_that_names_their_room() {
     let mut cluster = Cluster::new();
     let (near, far) = (cluster.room(1), cluster.room(0));

@@ -179,6 +179,64 @@ fn more_keys_of_tokens_are_read_from_the_file() {
 }
 
 #[test]
+fn more_keys_of_backends_are_read_from_the_file() {
+    let other = File::new("ci", "fedcba9876543210\n");
+    let keys = format!(
+        "[[api_keys]]\nname = 'ci'\nkey_file = '{}'\nmethods = ['publish', 'broadcast']\nrooms = ['ci:*', '#ann']\n\
+         [[api_keys]]\nname = 'all'\nkey = 'ABCDEF0123456789'\n",
+        other.path(),
+    );
+    let file = File::new("api_keys", &keys);
+    let settings = load(&["--config", file.path(), KEY], &[]).unwrap();
+    assert_eq!(settings.mode(), "production mode, since api_key and api_keys are set");
+    let known = settings.api_key_set();
+    let name = |key: &str| known.find(key.as_bytes()).map(|key| key.name().to_owned());
+    let names = ["0123456789abcdef", "fedcba9876543210", "ABCDEF0123456789", "0123456789ABCDEF"].map(name);
+    assert_eq!(names, [Some("api_key".into()), Some("ci".into()), Some("all".into()), None]);
+    assert_eq!(settings.api_keys[0].rights.summary(), "publish, broadcast; rooms ci:*, #ann");
+    let said = format!("{settings:?} {known:?}").to_lowercase();
+    assert!(!said.contains("0123456789") && !said.contains("9876543210"), "{said}");
+    assert!(!load(&["--config", file.path()], &[]).unwrap().warnings().join("; ").contains("no API call"));
+    load(&["--config", file.path(), "--listen=0.0.0.0:8000"], &[]).unwrap();
+    let mut development = load(&["--config", file.path(), "--dev=true"], &[]).unwrap();
+    development.generate_key();
+    assert!(development.key().is_none(), "there is one");
+}
+
+#[test]
+fn a_wrong_entry_of_api_keys_says_what_is_wrong_and_not_the_key() {
+    let entry = |lines: &str| format!("[[api_keys]]\n{lines}\n");
+    let key = |more: &str| entry(&format!("name = 'a'\nkey = '0123456789abcdef'\n{more}"));
+    let many: String = (0..33).map(|at| entry(&format!("name = '{at}'\nkey = '0123456789abcdef{at}'"))).collect();
+    for (text, why) in [
+        (entry("key = '0123456789abcdef'"), ": line 1: [[api_keys]]: name is missing"),
+        (entry("name = ''\nkey = '0123456789abcdef'"), "name must have from 1 to 64 bytes"),
+        (entry("name = \"a\\n\"\nkey = '0123456789abcdef'"), "no invisible characters"),
+        (entry("name = 'a'"), "expected one of key and key_file; found 0"),
+        (key("key_file = 'x'"), "found 2"),
+        (entry("name = 'a'\nkey = 123456789"), "key must be text"),
+        (entry("name = 'a'\nkey = \"\\n\""), "key is empty"),
+        (entry("name = 'a'\nkey_file = '/nonexistent'"), "[[api_keys]]: key_file: cannot read /nonexistent"),
+        (key("secret = 'b'"), "unknown key \"secret\"; expected name, key or key_file"),
+        (key("methods = 'publish'"), "methods must be an array of texts"),
+        (key("rooms = [7]"), "rooms must be an array of texts"),
+        (key("methods = ['publsh']"), "no method \"publsh\"; expected some of publish, broadcast,"),
+        (key("rooms = ['a*b']"), "a * is allowed at the end only"),
+        (entry("name = 'a'\nkey = '0123456789abcd'"), "key has 14 bytes and must have at least 16"),
+        (entry("name = 'a'\nkey = ' 0123456789abcdef'"), "key begins or ends with white space"),
+        (key("") + &key(""), "line 5: [[api_keys]]: another API key has the name \"a\""),
+        (key("") + &key("").replace("'a'", "'b'"), "the key of \"b\" is that of another API key"),
+        (format!("api_key = '0123456789abcdef'\n{}", key("")), "the key of \"a\" is that of another API key"),
+        (format!("api_key = '0123456789ABCDEF'\n{}", key("").replace("'a'", "'api_key'")), "has the name \"api_key\""),
+        (many, "there are 33 API keys, api_key among them; expected at most 32"),
+        ("api_keys = 'a'".into(), "api_keys are written as [[api_keys]], once for each"),
+    ] {
+        let error = wrong("api_keys_wrong", &text);
+        assert!(error.contains(why) && !error.contains("0123456789"), "{error}");
+    }
+}
+
+#[test]
 fn a_secret_and_a_file_for_it_exclude_each_other() {
     let file = File::new("both", "0123456789abcdef0123456789abcdef");
     for name in ["api_key", "token_secret"] {

@@ -30,7 +30,7 @@ fn first_start_needs_nothing_and_says_how_to_publish() {
 #[test]
 fn the_first_line_says_which_mode_it_is_and_why() {
     for (flags, line) in [
-        (&[][..], "development mode, since it listens on loopback and sets none of api_key, token_secret"),
+        (&[][..], "development mode, since it listens on loopback and sets none of api_key, api_keys, token_secret"),
         (&["--api-key", KEY, "--dev", "true"], "development mode, since dev = true"),
         (&["--api-key", KEY, "--token-secret", SECRET], "production mode, since api_key and token_secret are set"),
         (&["--dev", "false"], "production mode, since dev = false"),
@@ -221,7 +221,7 @@ fn help_says_what_development_mode_allows() {
     let (development, production) =
         help.split_once("Development mode\n").unwrap().1.split_once("Production mode").unwrap();
     let (development, production) = (words(development), words(production));
-    for setting in ["api_key", "token_secret", "allowed_origins", "public_hosts", "trusted_proxies"] {
+    for setting in ["api_key", "api_keys", "token_secret", "allowed_origins", "public_hosts", "trusted_proxies"] {
         assert!(development.contains(setting) && production.contains(setting), "{setting}");
     }
     for setting in ["allow_anonymous", "allow_subscribe", "allow_publish", "allow_history", "allow_presence"] {

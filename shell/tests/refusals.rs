@@ -88,10 +88,13 @@ fn a_wrong_key_is_logged_by_its_header_and_never_itself() {
     says(&call(""), 401, "api_key");
     says(&call("X-API-Key: wrong-key-of-16-bytes\r\n"), 401, "X-API-Key");
     says(&call("Authorization: apikey wrong-key-of-16-bytes\r\n"), 401, "Authorization");
-    assert_eq!(call(&format!("X-API-Key: {KEY}\r\n")).status, 200);
-    assert_eq!(refused(program.address, "key"), 3);
+    says(&call("Authorization: Bearer wrong-key-of-16-bytes\r\n"), 401, "Authorization");
+    for header in ["X-API-Key: ", "Authorization: apikey ", "authorization: bearer "] {
+        assert_eq!(call(&format!("{header}{KEY}\r\n")).status, 200);
+    }
+    assert_eq!(refused(program.address, "key"), 4);
     let lines = lines(program, "key");
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     assert!(lines[1]["why"].as_str().unwrap().contains("X-API-Key is not"), "{lines:?}");
     assert!(lines[2]["why"].as_str().unwrap().contains("Authorization is not"), "{lines:?}");
     assert!(!format!("{lines:?}").contains("wrong-key"), "{lines:?}");

@@ -177,7 +177,8 @@ pub enum Command {
 
 impl Command {
     /// Returns `true` when the call only reads. The length of its answer is known no sooner than the answer.
-    pub(crate) fn only_reads(&self) -> bool {
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
         matches!(
             self,
             Self::Presence { .. }

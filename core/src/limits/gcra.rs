@@ -5,7 +5,7 @@ use crate::time::Instant;
 
 /// The theoretical arrival time of the next event, in nanoseconds of the shard's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Gcra(u64);
+pub struct Gcra(u64);
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -15,6 +15,7 @@ impl Gcra {
 
     /// Counts one event. Returns `false`, and counts nothing, when the event exceeds the rate; a rate of 0 has no
     /// bound.
+    #[must_use]
     pub fn take(&mut self, now: Instant, rate: Rate) -> bool {
         if rate.per_second == 0 {
             return true;
@@ -30,6 +31,7 @@ impl Gcra {
     }
 
     /// Returns the time from which earlier events no longer matter, so that the state can be discarded.
+    #[must_use]
     pub fn idle_at(self) -> Instant {
         Instant(self.0)
     }

@@ -20,6 +20,7 @@ pub(crate) mod gcra;
 mod table;
 mod value;
 
+pub use gcra::Gcra;
 pub use table::{Limit, Limits};
 pub use value::{Rate, Value, ValueMut};
 

@@ -534,6 +534,10 @@ limits! {
     new_connections_per_ip NewConnectionsPerIp: Rate = rate(200, 1000), "429";
     simulated 0 in 20 percent [1, 3];
 
+    /// Calls with a wrong API key from one such address, whose right keys are served all the same; off for loopback addresses in development mode.
+    wrong_keys_per_ip WrongKeysPerIp: Rate = rate(1, 20), "429 (111)";
+    simulated 0;
+
     /// Frames of one client, whatever is in them: messages and fragments of messages, empty ones too, Pings and Pongs.
     client_frames ClientFrames: Rate = rate(1000, 2000), "close 3013";
     simulated 0 in 20 percent [5, 20];

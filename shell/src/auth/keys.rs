@@ -1,13 +1,7 @@
-//! The API key of backends, and random bytes.
+//! Random bytes, and keys that are made of them.
 
 use super::secret::Secret;
-use aws_lc_rs::{constant_time, rand};
-
-/// Whether a key that was sent is the configured one. Takes the same time however much of it is right.
-#[must_use]
-pub fn is_key(sent: &[u8], configured: &Secret<String>) -> bool {
-    constant_time::verify_slices_are_equal(sent, configured.expose().as_bytes()).is_ok()
-}
+use aws_lc_rs::rand;
 
 /// Unpredictable random bytes.
 ///
@@ -34,16 +28,5 @@ mod tests {
     fn random_bytes_differ() {
         assert_ne!(random::<16>(), random::<16>());
         assert_ne!(generate_key().expose(), generate_key().expose());
-    }
-
-    #[test]
-    fn only_the_complete_key_is_accepted() {
-        let key = "a key of 16 bytes";
-        for length in 0..key.len() {
-            assert!(!is_key(&key.as_bytes()[..length], &key.into()), "the first {length} bytes");
-            assert!(!is_key(&key.as_bytes()[key.len() - length..], &key.into()), "the last {length} bytes");
-        }
-        assert!(!is_key(format!("{key} ").as_bytes(), &key.into()));
-        assert!(is_key(key.as_bytes(), &key.into()));
     }
 }

@@ -1,11 +1,17 @@
-//! Authentication: tokens of clients, the API key of backends, and values that must not be printed.
+//! Authentication: tokens of clients, API keys of backends with their rights, and values that must not be printed.
 
+mod api_keys;
 mod keys;
+mod rights;
 mod secret;
 mod token_key;
 mod tokens;
+mod wrong_keys;
 
-pub use keys::{generate_key, is_key, random};
+pub use api_keys::{ApiKey, ApiKeys};
+pub use keys::{generate_key, random};
+pub use rights::{KeyRights, ROOM_PATTERNS};
 pub use secret::Secret;
 pub use token_key::TokenKey;
 pub use tokens::TokenVerifier;
+pub(crate) use wrong_keys::WrongKeys;

@@ -5,12 +5,12 @@ use super::place::Place;
 use super::policy_table::{KEYS, PolicyTable, header};
 use super::table::Setting;
 use super::value::Form;
-use super::{Route, Settings, TokenKeyEntry};
+use super::{ApiKeyEntry, Route, Settings, TokenKeyEntry};
 use toml::de::DeTable;
 use toml::{Spanned, Table, Value as Toml};
 
 /// The keys of the file that are no settings.
-const TABLES: [&str; 4] = ["routes", "token_keys", "namespaces", "personal"];
+const TABLES: [&str; 5] = ["routes", "api_keys", "token_keys", "namespaces", "personal"];
 
 /// Sets everything that the file names, and returns a sentence for each value that is wrong.
 pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<String> {
@@ -33,6 +33,10 @@ pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<Strin
                     Err(error) => Err(format!("{place}: {}", error.message())),
                 };
                 wrongs.extend(source.entries("routes", value, &mut settings.routes, read));
+                Ok(())
+            }
+            "api_keys" => {
+                wrongs.extend(source.entries("api_keys", value, &mut settings.api_keys, ApiKeyEntry::read));
                 Ok(())
             }
             "token_keys" => {

@@ -30,6 +30,7 @@ pub(super) fn show(settings: &Settings) -> String {
             line(name, value, setting.form(), &source)
         };
     }
+    settings.api_keys.iter().for_each(|entry| text += &entry.comment());
     settings.token_keys.iter().for_each(|entry| text += &entry.comment());
     for route in &settings.routes {
         let quoted = |text: &str| written(text, Form::Text);

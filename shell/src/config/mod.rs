@@ -1,5 +1,6 @@
 //! Settings: read from flags, the environment and a file, checked, and turned into the configuration of the core.
 
+mod api_keys;
 mod command;
 mod file;
 mod inspect;
@@ -20,6 +21,7 @@ mod text_file;
 mod token_keys;
 mod value;
 
+pub use api_keys::{API_KEYS, ApiKeyEntry};
 pub use command::Invocation;
 pub use listen::{LISTEN_ADDRESSES, Listen, ListenAddress};
 pub use mode::{API_KEY_BYTES, TOKEN_SECRET_BYTES};

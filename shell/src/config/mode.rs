@@ -1,12 +1,12 @@
 //! The two modes, development and production: which one a server is in, and what production requires of its secrets.
 
-use super::{Settings, TokenKeyEntry};
+use super::{ApiKeyEntry, Settings, TokenKeyEntry};
 use crate::auth;
 use crate::auth::Secret;
 use parlor_core::Address;
 use std::net::IpAddr;
 
-/// The least bytes of `api_key` in production.
+/// The least bytes of an API key in production.
 pub const API_KEY_BYTES: usize = 16;
 /// The least bytes of `token_secret` in production: as many as its hash has (RFC 7518 section 3.2).
 pub const TOKEN_SECRET_BYTES: usize = 32;
@@ -17,6 +17,7 @@ type IsSet = fn(&Settings) -> bool;
 /// Settings of a server that others reach, directly or through a proxy. Any of them ends development mode.
 const PUBLIC: &[(&str, IsSet)] = &[
     ("api_key", |settings| settings.api_key.is_some()),
+    ("api_keys", |settings| !settings.api_keys.is_empty()),
     ("token_secret", |settings| settings.token_secret.is_some()),
     ("token_keys", |settings| !settings.token_keys.is_empty()),
     ("allowed_origins", |settings| !settings.allowed_origins.is_empty()),
@@ -36,10 +37,10 @@ pub(super) fn help() -> String {
              (allow_publish, allow_history, allow_presence, or with more values publish, history, presence);\n  \
            - pages from localhost, *.localhost or a loopback address may connect, and those that allowed_origins names; \
              programs, which send no Origin, may connect, too;\n  \
-           - limits by address do not count sockets and new connections from loopback addresses \
-             (http_connections_per_ip, new_connections_per_ip);\n  \
-           - an API key is generated and printed where api_key is not set;\n  \
-           - api_key and token_secret may be short;\n  \
+           - limits by address do not count sockets, new connections and wrong API keys from loopback addresses \
+             (http_connections_per_ip, new_connections_per_ip, wrong_keys_per_ip);\n  \
+           - an API key is generated and printed where none is set;\n  \
+           - API keys and token_secret may be short;\n  \
            - there is no warning about a low limit of open files.\n  \
            These are the defaults. A setting that is named here changes what it is named for, and holds in both modes: \
            allow_publish = false also holds in development mode.\n\n\
@@ -49,9 +50,9 @@ pub(super) fn help() -> String {
            and allow_presence, or with more values subscribe, publish, history and presence. \
            trusted_proxies report the addresses of clients. A page may connect if \
            allowed_origins names its origin; without that setting, if its origin is one of public_hosts and the host that \
-           it connects to; without either, if its host and port are those in the request's Host. API calls need api_key, of \
-           at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; token_secret has at \
-           least {TOKEN_SECRET_BYTES} bytes.",
+           it connects to; without either, if its host and port are those in the request's Host. API calls need api_key or \
+           one of api_keys, of at least {API_KEY_BYTES} bytes, without which an address that others can reach is refused; \
+           token_secret has at least {TOKEN_SECRET_BYTES} bytes.",
         public = list(PUBLIC.iter().map(|(name, _)| *name).collect()),
     )
 }
@@ -88,18 +89,29 @@ impl Settings {
     /// clients, nor in development mode to this machine.
     #[must_use]
     pub fn counts_sockets_of(&self, address: IpAddr) -> bool {
-        !(self.trusted_proxies.contains(address) || self.is_dev() && Address::from(address).is_loopback())
+        !self.trusted_proxies.contains(address) && self.counts_wrong_keys_of(address)
     }
 
-    /// The API key: the configured one, else the generated one. None where no API call can be made.
+    /// Whether wrong API keys from this address are limited: all but those of this machine in development mode.
+    #[must_use]
+    pub fn counts_wrong_keys_of(&self, address: IpAddr) -> bool {
+        !(self.is_dev() && Address::from(address).is_loopback())
+    }
+
+    /// The API key that may do everything: the configured one, else the generated one.
     #[must_use]
     pub fn key(&self) -> Option<&Secret<String>> {
         self.api_key.as_ref().or(self.generated_key.as_ref())
     }
 
+    /// Whether an API key is set.
+    pub(super) fn has_api_key(&self) -> bool {
+        self.api_key.is_some() || !self.api_keys.is_empty()
+    }
+
     /// Generates an API key for this run, in development mode and where none is set. It does not end development mode.
     pub fn generate_key(&mut self) {
-        if self.is_dev() && self.api_key.is_none() {
+        if self.is_dev() && !self.has_api_key() {
             self.generated_key = Some(auth::generate_key());
         }
     }
@@ -111,28 +123,37 @@ impl Settings {
         if !listen.is_loopback() && self.dev == Some(true) {
             wrongs.push(format!("dev = true is allowed on loopback addresses only, and {public} is not one"));
         }
-        if !listen.is_loopback() && self.api_key.is_none() {
+        if !listen.is_loopback() && !self.has_api_key() {
             wrongs.push(format!(
-                "others can reach {public}, so it needs an API key: set --api-key, PARLOR_API_KEY or api_key in the file; \
-                 --listen localhost:{} is for this machine only",
+                "others can reach {public}, so it needs an API key: set --api-key, PARLOR_API_KEY, or api_key or api_keys \
+                 in the file; --listen localhost:{} is for this machine only",
                 listen.port()
             ));
         }
-        if let Some(key) = &self.api_key {
-            wrongs.extend(check_header("api_key", key).err());
-            let (length, most) = (key.expose().len(), self.limits.header_bytes);
-            if length >= most {
-                wrongs.push(format!(
-                    "api_key has {length} bytes; it must have fewer than header_bytes = {most}, which bound the head of a call"
-                ));
-            }
+        self.api_key.iter().for_each(|key| wrongs.extend(self.check_api_key("api_key", key)));
+        for ApiKeyEntry { key, place, .. } in &self.api_keys {
+            wrongs.extend(self.check_api_key(&format!("{place}: key"), key));
         }
         if !self.is_dev() {
-            wrongs.extend(check_length("api_key", self.api_key.as_ref(), API_KEY_BYTES).err());
             wrongs.extend(check_length("token_secret", self.token_secret.as_ref(), TOKEN_SECRET_BYTES).err());
             for TokenKeyEntry { secret, place, .. } in &self.token_keys {
                 wrongs.extend(check_length(&format!("{place}: secret"), secret.as_ref(), TOKEN_SECRET_BYTES).err());
             }
+        }
+        wrongs
+    }
+
+    /// Checks that calls can have a key in their head, and its length against the mode.
+    fn check_api_key(&self, name: &str, key: &Secret<String>) -> Vec<String> {
+        let (length, most) = (key.expose().len(), self.limits.header_bytes);
+        let mut wrongs = Vec::from_iter(check_header(name, key).err());
+        if length >= most {
+            wrongs.push(format!(
+                "{name} has {length} bytes; it must have fewer than header_bytes = {most}, which bound the head of a call"
+            ));
+        }
+        if !self.is_dev() {
+            wrongs.extend(check_length(name, Some(key), API_KEY_BYTES).err());
         }
         wrongs
     }

@@ -1,12 +1,13 @@
 //! The settings as a whole: loaded, checked against each other, and turned into the configuration of the core.
 
+use super::api_keys::SHORT_FORM;
 use super::namespaces::can_begin;
 use super::place::Place;
 use super::route::Route;
 use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
-use super::{TOKEN_KEYS, TokenKeyEntry};
-use crate::auth::TokenVerifier;
+use super::{API_KEYS, ApiKeyEntry, TOKEN_KEYS, TokenKeyEntry};
+use crate::auth::{ApiKey, ApiKeys, KeyRights, TokenVerifier};
 use parlor_core::Config;
 use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
 use parlor_core::config::NODE_BYTES;
@@ -48,6 +49,7 @@ impl Settings {
         wrongs.extend(self.check_node_name().err());
         wrongs.extend(self.limits.contradictions());
         wrongs.extend(self.check_token_keys());
+        wrongs.extend(self.check_api_keys());
         let mut wrongs: Vec<String> = wrongs.into_iter().map(|wrong| self.with_lines(wrong)).collect();
         wrongs.extend(self.check_policies());
         wrongs.extend(self.paths(&self.rules()).1);
@@ -77,8 +79,8 @@ impl Settings {
         if !self.has_token_key() && !self.admits_anonymous() {
             warnings.push("no client can connect: set token_secret or token_keys, or allow_anonymous = true".into());
         }
-        if self.api_key.is_none() && !self.is_dev() {
-            warnings.push("no API call can be made: set api_key".into());
+        if !self.has_api_key() && !self.is_dev() {
+            warnings.push("no API call can be made: set api_key or api_keys".into());
         }
         if self.token_secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
             warnings.push(
@@ -137,6 +139,34 @@ impl Settings {
         TokenVerifier::new(self.token_secret.as_ref().map(|secret| secret.expose().as_str()))
             .with_keys(self.token_keys.iter().map(|entry| entry.key.clone()))
             .requiring(self.token_audience.as_deref(), self.token_issuer.as_deref())
+    }
+
+    /// The API keys: the one that may do everything, which is configured or generated, and those of the file.
+    #[must_use]
+    pub fn api_key_set(&self) -> ApiKeys {
+        let main = self.key().map(|key| ApiKey::new(SHORT_FORM, key, KeyRights::default()));
+        ApiKeys::new(main.into_iter().chain(self.api_keys.iter().map(ApiKeyEntry::api_key)).collect())
+    }
+
+    /// Checks the API keys against each other. Returns a sentence for each contradiction.
+    fn check_api_keys(&self) -> Vec<String> {
+        let mut wrongs = Vec::new();
+        let count = self.api_keys.len() + usize::from(self.api_key.is_some());
+        if count > API_KEYS {
+            wrongs.push(format!("there are {count} API keys, api_key among them; expected at most {API_KEYS}"));
+        }
+        let mut names: BTreeSet<&str> = self.api_key.iter().map(|_| SHORT_FORM).collect();
+        let mut keys: BTreeSet<&str> = self.api_key.iter().map(|key| key.expose().as_str()).collect();
+        for ApiKeyEntry { name, key, place, .. } in &self.api_keys {
+            if !names.insert(name) {
+                wrongs.push(format!("{place}: another API key has the name {name:?}"));
+            }
+            // Which of the two a call is made with could not be told.
+            if !keys.insert(key.expose()) {
+                wrongs.push(format!("{place}: the key of {name:?} is that of another API key, too"));
+            }
+        }
+        wrongs
     }
 
     /// Checks the keys of tokens against each other. Returns a sentence for each contradiction.

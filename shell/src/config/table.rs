@@ -5,7 +5,7 @@
 
 use super::text_file::without_newline;
 use super::value::{self, ApiErrorMode, Form, LogFormat, LogLevel, SettingValue};
-use super::{Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
+use super::{ApiKeyEntry, Listen, Origins, Place, PolicyTable, Proxies, Route, TokenKeyEntry};
 use crate::auth::Secret;
 use parlor_core::policy::Glob;
 use parlor_core::{Limit, Limits, UserLimit, Who};
@@ -133,6 +133,8 @@ macro_rules! settings {
             pub routes: Vec<Route>,
             /// Keys that tokens may be signed with beside `token_secret`; in the file only, as `[[token_keys]]`.
             pub token_keys: Vec<TokenKeyEntry>,
+            /// Keys of backends beside `api_key`; in the file only, as `[[api_keys]]`.
+            pub api_keys: Vec<ApiKeyEntry>,
             /// Policies of rooms whose names have a prefix, or have none (`""`); in the file only, as
             /// `[namespaces.chat]`.
             pub namespaces: BTreeMap<String, PolicyTable>,
@@ -153,6 +155,7 @@ macro_rules! settings {
                     limits: Limits::default(),
                     routes: Vec::new(),
                     token_keys: Vec::new(),
+                    api_keys: Vec::new(),
                     namespaces: BTreeMap::new(),
                     personal: PolicyTable::default(),
                     places: BTreeMap::new(),
@@ -183,7 +186,7 @@ macro_rules! settings {
 settings! {
     /// Addresses with ports to listen on: localhost:8000 or 8000 for this machine only, :8000 for every address; port 0 takes any free one.
     listen: Listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)).into(),
-    /// Key that backends send with every API call, at least 16 bytes in production; development mode generates one.
+    /// Key that backends send with every API call, at least 16 bytes in production; development mode generates one. It may do everything; the file may have more keys, with fewer rights (api_keys).
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.
     api_key_file: Option<String> = None,

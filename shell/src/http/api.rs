@@ -1,49 +1,48 @@
 //! `POST /api/<method>`: from a request to a command, and from its result to a response.
 
-use super::response::{self, ResponseBody, SOON, json, limit_error, restarting, retry_after, with_refusal};
+use super::api_key::authenticate;
+use super::response::{self, ResponseBody, SOON, call_response, limit_error, restarting, retry_after, with_refusal};
 use super::session::HttpSession;
-use crate::auth;
-use crate::config::{ApiErrorMode, Settings};
+use crate::auth::ApiKey;
+use crate::config::ApiErrorMode;
 use crate::net::refusals::RefusalReason;
 use crate::runtime::shard::ShardRuntime;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use parlor_core::api::Reply;
 use parlor_core::error::{Error, ErrorCode};
 use parlor_core::{Limit, api};
+use std::net::IpAddr;
 use tokio::time::timeout;
 
 /// The header that chooses the error mode of one request. Clients of Centrifugo's API send it.
 const ERROR_MODE: &str = "x-centrifugo-error-mode";
-/// The header of the API key.
-const KEY_HEADER: &str = "x-api-key";
 
 /// Bodies up to this size are parsed at once, without a wait for the share of a round.
 const SHORT_BODY_BYTES: usize = 16 << 10;
 /// Cost of parsing a byte, relative to reading it.
 const PARSING_COST: usize = 8;
 
-/// Answers an API call. Notes in the session whether the key was valid and the body was read to its end.
+/// Answers an API call of a client at `address`. Notes in the session whether the key was valid and the body was read to its
+/// end.
 pub(super) async fn answer(
     shard: &ShardRuntime,
     method: &str,
     request: Request<Incoming>,
     session: &HttpSession,
+    address: IpAddr,
 ) -> Response<ResponseBody> {
     if request.method() != Method::POST {
         return response::method_not_allowed("POST");
     }
-    let settings = &*shard.settings;
-    if !is_authorized(request.headers(), settings) {
-        let why = key_error(request.headers(), settings);
-        let mut response = call_response(&Err(Error::new(ErrorCode::Unauthorized, why)), ApiErrorMode::Transport);
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("apikey"));
-        return with_refusal(response, RefusalReason::Key, why);
-    }
+    let key = match authenticate(shard, request.headers(), address) {
+        Ok(key) => key,
+        Err(response) => return *response,
+    };
     session.has_key.set(true);
-    let mode = match error_mode(request.headers(), settings.api_error_mode) {
+    let mode = match error_mode(request.headers(), shard.settings.api_error_mode) {
         Ok(mode) => mode,
         Err(error) => return call_response(&Err(error), ApiErrorMode::Transport),
     };
@@ -54,7 +53,9 @@ pub(super) async fn answer(
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            call(shard, method, &body).await.map_or_else(|| restarting(shard), |result| call_response(&result, mode))
+            call(shard, key, method, &body)
+                .await
+                .map_or_else(|| restarting(shard), |result| call_response(&result, mode))
         }
         Err(response) => *response,
     };
@@ -92,34 +93,6 @@ fn bodies_exhausted(shard: &ShardRuntime) -> Response<ResponseBody> {
     shard.count_limit(Limit::InboundBytesTotal);
     let message = "too many request bodies are in progress; this one was not read";
     retry_after(limit_error(StatusCode::SERVICE_UNAVAILABLE, message, Limit::InboundBytesTotal), SOON)
-}
-
-/// Whether the request has the API key.
-fn is_authorized(headers: &HeaderMap, settings: &Settings) -> bool {
-    let Some(key) = settings.key() else { return false };
-    sent_key(headers).is_some_and(|sent| auth::is_key(sent, key))
-}
-
-/// The key that the request has, in either header.
-fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
-    let authorization = headers.get(AUTHORIZATION).and_then(|value| after_scheme(value.as_bytes(), b"apikey "));
-    headers.get(KEY_HEADER).map(HeaderValue::as_bytes).or(authorization)
-}
-
-/// The error message about a missing or wrong key.
-fn key_error(headers: &HeaderMap, settings: &Settings) -> &'static str {
-    match sent_key(headers) {
-        _ if settings.key().is_none() => "unauthorized: no API call can be made until api_key is set",
-        None => "unauthorized: send the key of api_key in the header X-API-Key, or in Authorization after apikey",
-        Some(_) if headers.contains_key(KEY_HEADER) => "unauthorized: the key in X-API-Key is not the one in api_key",
-        Some(_) => "unauthorized: the key in Authorization is not the one in api_key",
-    }
-}
-
-/// The credentials after the name of an authentication scheme, which has no case (RFC 9110 section 11.1).
-pub(super) fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
-    let (start, rest) = value.split_at_checked(scheme.len())?;
-    start.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
 /// The error mode of the request; `configured` where it names none.
@@ -176,8 +149,8 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
     Ok(bytes)
 }
 
-/// Parses and makes a call. None when an invariant broke, before the call or during it.
-async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
+/// Parses a call, leaves of it what the key allows, and makes it. None when an invariant broke, before the call or during it.
+async fn call(shard: &ShardRuntime, key: &ApiKey, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
     let command = match api::json::parse(method, body, &shard.config) {
         Ok(command) => command,
         Err(error) => {
@@ -186,15 +159,8 @@ async fn call(shard: &ShardRuntime, method: &str, body: &[u8]) -> Option<Result<
             return Some(Err(error));
         }
     };
-    let answer = shard.enter(|host, now| host.call(now, command))?;
-    answer.await.ok()
-}
-
-/// The response with the result of a call, in this error mode.
-fn call_response(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<ResponseBody> {
-    let status = match result {
-        Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),
-        _ => Ok(StatusCode::OK),
-    };
-    json(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), api::json::encode(result))
+    match key.rights().restrict(method, command) {
+        Ok(command) => shard.enter(|host, now| host.call(now, command))?.await.ok(),
+        Err(denied) => Some(Err(denied)),
+    }
 }

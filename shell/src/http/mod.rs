@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the one port. Each socket speaks it until it becomes a WebSocket.
 
 mod api;
+mod api_key;
 pub(crate) mod connection;
 pub(crate) mod forwarded;
 mod head;

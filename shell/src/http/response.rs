@@ -1,12 +1,15 @@
 //! HTTP responses, each with a JSON body or none.
 
+use crate::config::ApiErrorMode;
 use crate::net::refusals::RefusalReason;
 use crate::runtime::shard::ShardRuntime;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use parlor_core::Limit;
+use parlor_core::api::Reply;
+use parlor_core::error::Error;
+use parlor_core::{Limit, api};
 use serde_json::json;
 use std::time::Duration;
 
@@ -36,6 +39,15 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Respo
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The response with the result of an API call, in this error mode.
+pub(super) fn call_response(result: &Result<Reply, Error>, mode: ApiErrorMode) -> Response<ResponseBody> {
+    let status = match result {
+        Err(error) if mode == ApiErrorMode::Transport => StatusCode::from_u16(error.code.http_status()),
+        _ => Ok(StatusCode::OK),
+    };
+    json(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), api::json::encode(result))
 }
 
 /// 204, which may be cached for a day.

@@ -71,7 +71,7 @@ async fn route(
     }
     if let Some(method) = path.strip_prefix("/api/") {
         let method = method.to_owned();
-        return api::answer(shard, &method, request, session).await;
+        return api::answer(shard, &method, request, session, source.address).await;
     }
     if is_public {
         return public_paths::answer(shard, &request);

@@ -1,6 +1,6 @@
 //! The upgrade: from a request for a WebSocket (RFC 6455 section 4.2) to a connection or to an error response.
 
-use super::api::after_scheme;
+use super::api_key::after_scheme;
 use super::forwarded::Source;
 use super::head::{self, JSON_PROTOCOL};
 use super::origin;

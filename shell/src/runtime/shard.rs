@@ -5,7 +5,7 @@ use super::connections::Accepted;
 use super::host::{Host, Progress, RefusedTokens};
 use super::latch::Latch;
 use super::rounds::Rounds;
-use crate::auth;
+use crate::auth::{self, ApiKeys, WrongKeys};
 use crate::config::Settings;
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
@@ -34,6 +34,10 @@ pub(crate) struct ShardRuntime {
     pub(crate) settings: Arc<Settings>,
     /// The configuration of the core, by which calls are parsed.
     pub(crate) config: Config,
+    /// The API keys of backends.
+    pub(crate) api_keys: ApiKeys,
+    /// The addresses that have sent wrong keys lately.
+    pub(crate) wrong_keys: RefCell<WrongKeys>,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -74,6 +78,8 @@ impl ShardRuntime {
         let host = Host::new(config.clone(), auth::random(), settings.token_verifier());
         Self {
             rates: RefCell::new(Rates::new(clock.now().mono)),
+            api_keys: settings.api_key_set(),
+            wrong_keys: RefCell::default(),
             settings,
             config,
             clock,

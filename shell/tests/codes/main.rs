@@ -116,6 +116,8 @@ rows! {
     Api(107), "a body that is not JSON" => malformed_body;
     Api(107), "a key over idempotency_key_bytes" => long_idempotency_key;
     Api(108), "history where none is kept" => history_not_kept_for_backends;
+    Api(103), "a room that the key is not for" => room_of_another_key;
+    Api(111), "wrong keys faster than wrong_keys_per_ip" => too_many_wrong_keys;
     Api(112), "a position in another log" => position_of_another_log;
 
     Http(101), "a valid upgrade request" => upgraded;
@@ -130,6 +132,7 @@ rows! {
     Http(401), "an API call without a key" => no_key;
     Http(403), "an origin that is not allowed" => foreign_origin;
     Http(403), "a reserved room in the URL" => reserved_room_in_url;
+    Http(403), "a method that the key is not for" => method_of_another_key;
     Http(404), "a path that leads nowhere" => unknown_path;
     Http(405), "a method that the path does not have" => wrong_http_method;
     Http(408), "half a request" => half_a_request;
@@ -142,6 +145,7 @@ rows! {
     Http(429), "a socket more than http_connections_per_ip" => too_many_sockets_from_an_address;
     Http(503), "connections faster than new_connections" => too_fast;
     Http(429), "connections faster than new_connections_per_ip" => too_fast_from_an_address;
+    Http(429), "calls with a wrong key faster than wrong_keys_per_ip" => wrong_keys_from_an_address;
     Http(431), "headers without end" => endless_headers;
     Http(503), "a connection more than connections" => too_many_connections;
     Http(503), "a socket more than http_connections" => too_many_sockets;
@@ -187,8 +191,8 @@ fn produced(code: ErrorCode) -> (bool, bool) {
         ErrorCode::BadRequest => (true, true),
         ErrorCode::NotAvailable => (true, true),
         ErrorCode::TokenExpired => (true, false),
-        // Backends are not limited in how fast they call.
-        ErrorCode::TooManyRequests => (true, false),
+        // Backends are not limited in how fast they call with a right key.
+        ErrorCode::TooManyRequests => (true, true),
         ErrorCode::Unrecoverable => (true, true),
     }
 }

@@ -116,7 +116,7 @@ pub fn bad_error_mode() {
 pub fn no_key() {
     let mut world = World::new();
     let answer = http(world.address, "POST", "/api/info", "", "{}");
-    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("apikey")), "{answer:?}");
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("apikey, Bearer")), "{answer:?}");
     world.is_unaffected();
 }
 

@@ -9,6 +9,7 @@ use parlor_core::api::json::schema::reference;
 use parlor_core::api::json::{METHODS, Method};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// The path of the document.
 pub(super) const PATH: &str = "/openapi.json";
@@ -17,7 +18,7 @@ pub(super) const PATH: &str = "/openapi.json";
 const DESCRIPTION: &str = "The HTTP side of a room server for WebSockets: backends publish and ask, probes look at its health. \
     A call that failed has the status and the body that are described here. With the header \
     `X-Centrifugo-Error-Mode: body`, or where `api_error_mode` is configured so and the header does not say `transport`, \
-    the status is 200 and the body is the same; only 401, 405, 408 and 503 stay what they are.";
+    the status is 200 and the body is the same; only 401, 405, 408, 429 and 503 stay what they are.";
 
 /// The served document, made at the first request.
 #[derive(Debug, Default)]
@@ -54,6 +55,7 @@ fn document(settings: &Settings) -> Value {
                     "name": "Authorization",
                     "description": "`apikey` and the key, with a space between them.",
                 },
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as a bearer token."},
             },
         },
     })
@@ -77,17 +79,23 @@ fn call(method: &Method, limits: &Limits) -> Value {
     ]);
     let always = [
         (400, "The request makes no sense: 107, or 108 for what this server does not do."),
-        (401, "No key, or a wrong one: 101."),
+        (401, "No API key, or a wrong one: 101."),
+        (403, "The API key may not call this method, or not for this room: 103."),
         (413, "A limit is reached, which the message names: 106."),
+        (429, "Too many wrong API keys have come from this address: 111. A right one is always served."),
     ];
+    let mut refusals = BTreeMap::<u16, Vec<&str>>::new();
     for (status, words) in always.iter().chain(*failures) {
-        responses.insert(status.to_string(), response(words, &reference("error")));
+        refusals.entry(*status).or_default().push(words);
+    }
+    for (status, words) in refusals {
+        responses.insert(status.to_string(), response(&words.join(" "), &reference("error")));
     }
     json!({
         "operationId": name,
         "summary": summary,
         "tags": ["api"],
-        "security": [{"key": []}, {"authorization": []}],
+        "security": [{"key": []}, {"authorization": []}, {"bearer": []}],
         "requestBody": {
             "required": request["required"] != json!([]) || request.get("anyOf").is_some(),
             "content": {"application/json": {"schema": reference(&format!("{name}_request"))}},

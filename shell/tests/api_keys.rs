@@ -1,4 +1,4 @@
-//! API keys with names and rights, as a backend's developer and an operator meet them: in answers, behind a proxy.
+//! API keys with names and rights, as a backend's developer and an operator meet them: in answers, in the log, behind a proxy.
 
 mod common;
 
@@ -28,6 +28,17 @@ fn start(file: &File, more: &[&str]) -> Program {
 fn call(program: &Program, key: &str, method: &str, body: &Value) -> Answer {
     let headers = format!("Authorization: Bearer {key}\r\n");
     http(program.address, "POST", &format!("/api/{method}"), &headers, &body.to_string())
+}
+
+/// Ends the program. Returns the fields of the lines about calls.
+fn calls_in_log(program: &mut Program) -> Vec<Value> {
+    program.signal("TERM");
+    assert_eq!(program.end().code(), Some(0));
+    let log = program.log();
+    assert!(![CI, CHAT, KEY].iter().any(|key| log.contains(key)), "{log}");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = lines.filter(|line| line["fields"]["message"] == "API call");
+    lines.inspect(|line| assert_eq!(line["level"], "INFO")).map(|line| line["fields"].clone()).collect()
 }
 
 #[test]
@@ -74,6 +85,63 @@ fn each_call_of_a_batch_has_the_rights_of_the_key() {
         answer.json()["replies"].as_array().unwrap().iter().map(|reply| reply["error"]["code"].clone()).collect();
     assert_eq!(codes, [json!(103), Value::Null, json!(103), json!(107)]);
     assert_eq!(member.receive()["push"]["pub"]["data"], "ci:1", "it is the first that comes");
+}
+
+#[test]
+fn calls_that_change_something_are_a_line_with_the_name_of_their_key() {
+    let file = keys("lines");
+    let mut program = start(&file, &[]);
+    for (key, method, body) in [
+        (CI, "publish", json!({"channel": "ci:1", "data": "payload"})),
+        (CI, "publish", json!({"channel": "chat \" key=x", "data": 1})),
+        (CI, "history", json!({"channel": "ci:1"})),
+        (CI, "broadcast", json!({"channels": ["ci:1", "ci:\n"], "data": 1})),
+        (KEY, "subscribe", json!({"user": "ann", "channel": "ci:1"})),
+        (KEY, "disconnect", json!({"user": "ann", "client": "00000000-0000-0000-0000-000000000000"})),
+        (KEY, "publish_user", json!({"user": "ann", "data": 1})),
+        (KEY, "send", json!({"client": "00000000-0000-0000-0000-000000000000", "data": 1})),
+        (KEY, "presence", json!({"channel": "ci:1"})),
+        (KEY, "info", json!({})),
+        (
+            CI,
+            "batch",
+            json!({"commands": [{"publish": {"channel": "ci:2", "data": 1}}, {"history": {"channel": "ci:2"}},
+            {"publish": {"channel": "other", "data": 1}}]}),
+        ),
+    ] {
+        call(&program, key, method, &body);
+    }
+    let lines = calls_in_log(&mut program);
+    assert!(!format!("{lines:?}").contains("payload"), "{lines:?}");
+    let line = |line: &Value| {
+        let fields = ["key", "method", "room", "user", "result"].map(|field| line[field].as_str().unwrap_or("-"));
+        assert_eq!(line["address"], "127.0.0.1", "{line}");
+        format!("{} {}", fields.join(" "), line["code"])
+    };
+    assert_eq!(
+        lines.iter().map(line).collect::<Vec<_>>(),
+        [
+            "ci publish ci:1 - done null",
+            "ci publish chat \" key=x - refused 103",
+            "ci broadcast - - done null",
+            "api_key subscribe ci:1 ann done null",
+            "api_key disconnect - ann done null",
+            "api_key publish_user - ann done null",
+            "api_key send - - refused 102",
+            "ci publish ci:2 - done null",
+            "ci publish other - refused 103",
+        ]
+    );
+    assert_eq!((&lines[2]["rooms"], &lines[2]["refused"]), (&json!(2), &json!(1)));
+    assert_eq!(lines[6]["client"], "00000000-0000-0000-0000-000000000000");
+}
+
+#[test]
+fn calls_have_no_line_where_the_log_is_for_warnings() {
+    let file = keys("quiet");
+    let mut program = start(&file, &["--log-level", "warn"]);
+    assert_eq!(call(&program, CI, "publish", &json!({"channel": "ci:1", "data": 1})).status, 200);
+    assert_eq!(calls_in_log(&mut program), [] as [Value; 0]);
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn more_keys_of_backends_are_read_from_the_file() {
     let settings = load(&["--config", file.path(), KEY], &[]).unwrap();
     assert_eq!(settings.mode(), "production mode, since api_key and api_keys are set");
     let known = settings.api_key_set();
-    let name = |key: &str| known.find(key.as_bytes()).map(|key| key.name().to_owned());
+    let name = |key: &str| known.find(key.as_bytes()).map(|key| key.name().to_string());
     let names = ["0123456789abcdef", "fedcba9876543210", "ABCDEF0123456789", "0123456789ABCDEF"].map(name);
     assert_eq!(names, [Some("api_key".into()), Some("ci".into()), Some("all".into()), None]);
     assert_eq!(settings.api_keys[0].rights.summary(), "publish, broadcast; rooms ci:*, #ann");

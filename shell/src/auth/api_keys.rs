@@ -4,6 +4,7 @@ use super::rights::KeyRights;
 use super::secret::Secret;
 use aws_lc_rs::{constant_time, digest};
 use std::fmt;
+use std::sync::Arc;
 
 /// The bytes of a digest.
 const DIGEST_BYTES: usize = 32;
@@ -11,7 +12,7 @@ const DIGEST_BYTES: usize = 32;
 /// An API key: its name, which the log has, and its rights. The key itself is not kept.
 #[derive(Clone)]
 pub struct ApiKey {
-    name: String,
+    name: Arc<str>,
     digest: [u8; DIGEST_BYTES],
     rights: KeyRights,
 }
@@ -25,7 +26,7 @@ impl ApiKey {
 
     /// The name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -87,7 +88,7 @@ mod tests {
     }
 
     fn found<'k>(keys: &'k ApiKeys, sent: &str) -> Option<&'k str> {
-        keys.find(sent.as_bytes()).map(ApiKey::name)
+        keys.find(sent.as_bytes()).map(|key| &**key.name())
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(super) async fn answer(
     if request.method() != Method::POST {
         return response::method_not_allowed("POST");
     }
-    let key = match authenticate(shard, request.headers(), address) {
-        Ok(key) => key,
+    let backend = match authenticate(shard, request.headers(), address) {
+        Ok(key) => Backend { key, address },
         Err(response) => return *response,
     };
     session.has_key.set(true);
@@ -53,7 +53,7 @@ pub(super) async fn answer(
             if body.len() > SHORT_BODY_BYTES {
                 shard.rounds.take(body.len().saturating_mul(PARSING_COST)).await;
             }
-            call(shard, key, method, &body)
+            call(shard, &backend, method, &body)
                 .await
                 .map_or_else(|| restarting(shard), |result| call_response(&result, mode))
         }
@@ -61,6 +61,12 @@ pub(super) async fn answer(
     };
     drop(reservation);
     response
+}
+
+/// The backend that makes a call.
+struct Backend<'s> {
+    key: &'s ApiKey,
+    address: IpAddr,
 }
 
 /// The bytes of a body among `inbound_bytes_total`, until its call is answered or dropped.
@@ -149,8 +155,9 @@ async fn collect(mut body: Limited<Incoming>) -> Result<Vec<u8>, <Limited<Incomi
     Ok(bytes)
 }
 
-/// Parses a call, leaves of it what the key allows, and makes it. None when an invariant broke, before the call or during it.
-async fn call(shard: &ShardRuntime, key: &ApiKey, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
+/// Parses a call, leaves of it what the key allows, makes it, and logs it. None when an invariant broke, before the call or
+/// during it.
+async fn call(shard: &ShardRuntime, backend: &Backend<'_>, method: &str, body: &[u8]) -> Option<Result<Reply, Error>> {
     let command = match api::json::parse(method, body, &shard.config) {
         Ok(command) => command,
         Err(error) => {
@@ -159,8 +166,13 @@ async fn call(shard: &ShardRuntime, key: &ApiKey, method: &str, body: &[u8]) -> 
             return Some(Err(error));
         }
     };
-    match key.rights().restrict(method, command) {
-        Ok(command) => shard.enter(|host, now| host.call(now, command))?.await.ok(),
-        Err(denied) => Some(Err(denied)),
+    let record = shard.calls.begin(backend.key.name(), backend.address, method, &command);
+    let result = match backend.key.rights().restrict(method, command) {
+        Ok(command) => shard.enter(|host, now| host.call(now, command))?.await.ok()?,
+        Err(denied) => Err(denied),
+    };
+    if let Some(record) = record {
+        record.finish(&result);
     }
+    Some(result)
 }

@@ -66,6 +66,13 @@ pub fn dropped() -> u64 {
     LOG.get().map_or(0, |log| log.counts.dropped.load(Ordering::Relaxed))
 }
 
+/// Counts lines that were dropped before they came here.
+pub(super) fn count_dropped(lines: u64) {
+    if let Some(log) = LOG.get() {
+        log.counts.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
 /// Waits until every line is written, at most a second.
 pub fn finish() {
     if let Some(log) = LOG.get() {

@@ -12,6 +12,7 @@ use crate::http::openapi::Document;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
+use crate::observe::calls::CallLog;
 use crate::observe::rates::Rates;
 use parlor_core::Config;
 use parlor_core::{ConnId, Instant, Limit, Now, Stats};
@@ -38,6 +39,8 @@ pub(crate) struct ShardRuntime {
     pub(crate) api_keys: ApiKeys,
     /// The addresses that have sent wrong keys lately.
     pub(crate) wrong_keys: RefCell<WrongKeys>,
+    /// The lines of the log about calls.
+    pub(crate) calls: CallLog,
     pub(crate) clock: Clock,
     pub(crate) rates: RefCell<Rates>,
     /// HTTP sockets: accepted, and not a WebSocket yet.
@@ -80,6 +83,7 @@ impl ShardRuntime {
             rates: RefCell::new(Rates::new(clock.now().mono)),
             api_keys: settings.api_key_set(),
             wrong_keys: RefCell::default(),
+            calls: CallLog::default(),
             settings,
             config,
             clock,

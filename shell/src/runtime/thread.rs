@@ -91,6 +91,7 @@ impl ShardRuntime {
         tasks.spawn_local(tick(self.clone()));
         tasks.spawn_local(flush(self.clone()));
         tasks.spawn_local(sample(self.clone()));
+        tasks.spawn_local(log_calls(self.clone()));
         tasks
     }
 
@@ -214,6 +215,11 @@ async fn sample(shard: Rc<ShardRuntime>) {
             shard.rates.borrow_mut().sample(now.mono, &stats.totals);
         }
     }
+}
+
+/// Writes the lines of the log about calls.
+async fn log_calls(shard: Rc<ShardRuntime>) {
+    shard.calls.run().await;
 }
 
 /// Waits for the stop, closes every connection, and waits until they are gone or `drain_timeout` is over.

@@ -1,5 +1,6 @@
 """API keys with names and rights, as the developer of a backend uses them: PyPI `cent` and aiohttp, unchanged."""
 
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -89,6 +90,12 @@ async def wrong_keys(at):
     done("api keys: wrong keys are 401, then 429, and a right one is served all the same")
 
 
+def lines(server):
+    """The fields of the log's lines about calls."""
+    parsed = [json.loads(line) for line in server.output if line.startswith("{")]
+    return [line["fields"] for line in parsed if line["fields"]["message"] == "API call"]
+
+
 async def steps():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -100,11 +107,15 @@ async def steps():
             of_cent(server.address)
             await of_headers(server.address)
             await wrong_keys(server.address)
+        said = [(line["key"], line["method"], line.get("room"), line["result"]) for line in lines(server)]
+        expect("who published first", said[0], ("ci", "publish", "ci:1", "done"))
+        expect("who disconnected", [line for line in said if line[1:] == ("disconnect", None, "done")][-1][0], "api_key")
+        expect("lines about what is only read", [line for line in said if line[1] in ("info", "presence")], [])
         shown = subprocess.run([binary(), "config", "show", *flags], capture_output=True, text=True).stdout
         everything = "".join(server.output) + shown
         expect("keys in the log and in config show", [key for key in (CI, CHAT, API_KEY) if key in everything], [])
         expect("names in config show", '[[api_keys]] "ci", publish, broadcast, history; rooms ci:*, #ann' in shown, True)
-        done("api keys: neither the log nor config show has a key")
+        done("api keys: the log names the key of each call that changes something, and shows none")
 
 
 run(steps)

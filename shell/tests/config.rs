@@ -198,6 +198,9 @@ fn more_keys_of_backends_are_read_from_the_file() {
     assert!(!said.contains("0123456789") && !said.contains("9876543210"), "{said}");
     assert!(!load(&["--config", file.path()], &[]).unwrap().warnings().join("; ").contains("no API call"));
     load(&["--config", file.path(), "--listen=0.0.0.0:8000"], &[]).unwrap();
+    let of_variable = File::new("api_keys_variable", "[[api_keys]]\nname = 'ci'\nkey_variable = 'CI_KEY'\n");
+    let settings = load(&["--config", of_variable.path()], &[("CI_KEY", "fedcba9876543210\n")]).unwrap();
+    assert_eq!(settings.api_key_set().find(b"fedcba9876543210").map(|key| key.name().to_string()), Some("ci".into()));
     let mut development = load(&["--config", file.path(), "--dev=true"], &[]).unwrap();
     development.generate_key();
     assert!(development.key().is_none(), "there is one");
@@ -212,12 +215,14 @@ fn a_wrong_entry_of_api_keys_says_what_is_wrong_and_not_the_key() {
         (entry("key = '0123456789abcdef'"), ": line 1: [[api_keys]]: name is missing"),
         (entry("name = ''\nkey = '0123456789abcdef'"), "name must have from 1 to 64 bytes"),
         (entry("name = \"a\\n\"\nkey = '0123456789abcdef'"), "no invisible characters"),
-        (entry("name = 'a'"), "expected one of key and key_file; found 0"),
+        (entry("name = 'a'"), "expected one of key, key_file and key_variable; found 0"),
+        (entry("name = 'a'\nkey_variable = '0123456789abcdef'"), "key_variable: the environment has no such variable"),
+        (entry("name = 'a'\nkey_variable = 'PARLOR_KEY'"), "variables that begin with PARLOR_ are settings"),
         (key("key_file = 'x'"), "found 2"),
         (entry("name = 'a'\nkey = 123456789"), "key must be text"),
         (entry("name = 'a'\nkey = \"\\n\""), "key is empty"),
         (entry("name = 'a'\nkey_file = '/nonexistent'"), "[[api_keys]]: key_file: cannot read /nonexistent"),
-        (key("secret = 'b'"), "unknown key \"secret\"; expected name, key or key_file"),
+        (key("secret = 'b'"), "unknown key \"secret\"; expected name; key, key_file"),
         (key("methods = 'publish'"), "methods must be an array of texts"),
         (key("rooms = [7]"), "rooms must be an array of texts"),
         (key("methods = ['publsh']"), "no method \"publsh\"; expected some of publish, broadcast,"),

@@ -12,8 +12,14 @@ use toml::{Spanned, Table, Value as Toml};
 /// The keys of the file that are no settings.
 const TABLES: [&str; 5] = ["routes", "api_keys", "token_keys", "namespaces", "personal"];
 
-/// Sets everything that the file names, and returns a sentence for each value that is wrong.
-pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<String> {
+/// Sets everything that the file names, and returns a sentence for each value that is wrong. `variable` is the value of an
+/// environment variable.
+pub(super) fn read(
+    settings: &mut Settings,
+    file: &str,
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Vec<String> {
     let parsed = text.parse().and_then(|table: Table| Ok((table, DeTable::parse(text)?)));
     let (table, spans) = match parsed {
         Ok(parsed) => parsed,
@@ -36,7 +42,8 @@ pub(super) fn read(settings: &mut Settings, file: &str, text: &str) -> Vec<Strin
                 Ok(())
             }
             "api_keys" => {
-                wrongs.extend(source.entries("api_keys", value, &mut settings.api_keys, ApiKeyEntry::read));
+                let read = |value: Toml, place: Place| ApiKeyEntry::read(value, place, variable);
+                wrongs.extend(source.entries("api_keys", value, &mut settings.api_keys, read));
                 Ok(())
             }
             "token_keys" => {

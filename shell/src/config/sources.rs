@@ -43,7 +43,12 @@ pub(super) fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, LoadError> {
     let mut flags = command().try_get_matches_from(arguments).map_err(explain)?;
-    let (environment, mut wrongs) = known_variables(environment);
+    let all_variables: Vec<(OsString, OsString)> = environment.into_iter().collect();
+    let any_variable = |name: &str| {
+        let found = all_variables.iter().find(|(known, _)| known == name);
+        found.and_then(|(_, text)| text.to_str()).map(String::from)
+    };
+    let (environment, mut wrongs) = known_variables(all_variables.iter().cloned());
     let mut command = ProgramCommand::Serve;
     while let Some((name, mut inner)) = flags.remove_subcommand() {
         command = match &*name {
@@ -63,7 +68,7 @@ pub(super) fn load(
     let file = in_flags.or_else(|| in_environment(CONFIG).map(|file| (file, Place::Variable(CONFIG))));
     if let Some((file, place)) = file {
         match text_in(file, &place.to_string()) {
-            Ok(text) => wrongs.extend(file::read(&mut settings, file, &text)),
+            Ok(text) => wrongs.extend(file::read(&mut settings, file, &text, &any_variable)),
             Err(wrong) => wrongs.push(wrong),
         }
     }

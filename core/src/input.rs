@@ -123,6 +123,15 @@ pub enum Input {
         /// The number of bytes, at most those that were pending.
         bytes: usize,
     },
+    /// The transport has the first of the bytes that are pending and cannot give them back: they are encrypted. They are
+    /// written before anything else, also where the connection closes, and are not written yet: [`Input::Flushed`] counts
+    /// them. [`crate::Pending::committed`] makes it.
+    Committed {
+        /// The connection.
+        conn: ConnId,
+        /// The number of bytes, at most those that were pending, at least those that were committed before and not flushed.
+        bytes: usize,
+    },
     /// The answer to [`crate::Effect::Authenticate`].
     Authenticated {
         /// The connection.
@@ -173,6 +182,7 @@ impl Input {
             | Self::Violation { conn, .. }
             | Self::Lost { conn, .. }
             | Self::Flushed { conn, .. }
+            | Self::Committed { conn, .. }
             | Self::Authenticated { conn, .. } => Some(conn),
             Self::BodyBegun { .. }
             | Self::BodyEnded { .. }
@@ -304,6 +314,7 @@ mod tests {
             Input::Violation { conn, rule: Violation::Utf8 },
             Input::Lost { conn, cause: Lost::Eof },
             Input::Flushed { conn, bytes: 1 },
+            Input::Committed { conn, bytes: 1 },
             Input::Authenticated { conn, verdict: Err(BadToken::Signature) },
         ];
         assert!(about.iter().all(|input| input.conn() == Some(conn)), "{about:?}");

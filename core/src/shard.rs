@@ -64,6 +64,17 @@ impl<'a> Pending<'a> {
         self.queue.slices()
     }
 
+    /// Returns the input that reports that the transport has this many of the bytes and cannot give them back. It comes
+    /// before that of [`Pending::consumed`], whose bytes are among them.
+    ///
+    /// # Panics
+    /// Panics when the bytes are more than [`Pending::len`].
+    #[must_use]
+    pub fn committed(&self, bytes: usize) -> Input {
+        assert!(bytes <= self.len(), "a transport has {bytes} bytes of {}", self.len());
+        Input::Committed { conn: self.conn, bytes }
+    }
+
     /// Returns the input that reports that the socket took this many of the bytes; zero when it refused. It is for the
     /// next turn: after another one the connection may have less to write.
     ///

@@ -37,6 +37,8 @@ pub struct ConnView {
     pub outbox: Vec<Vec<u8>>,
     /// The bytes of the first frame that are already written.
     pub half_written: usize,
+    /// The next bytes that the transport has and cannot give back.
+    pub committed: usize,
     /// The armed deadlines with the names of their timers, earliest first.
     pub deadlines: Vec<(&'static str, Instant)>,
 }

@@ -75,7 +75,7 @@ impl Outbox {
         self.0.refused || self.is_high(limits)
     }
 
-    /// Inserts a Pong before every frame that is not half written. It replaces an unsent Pong, so a client that pings
+    /// Inserts a Pong before every frame that has not begun. It replaces an unsent Pong, so a client that pings
     /// without reading gets one answer and not a queue of them (RFC 6455 section 5.5.3). Returns whether the queue was
     /// empty before, and whether a Pong was replaced.
     pub fn pong(&mut self, frame: Frame, refused: &mut RefusedFrames) -> (bool, bool) {
@@ -92,20 +92,20 @@ impl Outbox {
     }
 
     /// Ends the queue with a Close frame. Returns the number of dropped whole frames, and whether the queue was empty
-    /// before. O(n) in the frames when only a half-written one is kept.
+    /// before. O(n) in the frames when only those that have begun are kept.
     pub fn seal(self, before_close: BeforeClose, close: Frame, refused: &mut RefusedFrames) -> (Sealed, u64, bool) {
         let mut queue = self.0;
         let was_empty = queue.is_empty();
-        let dropped = if before_close == BeforeClose::HalfWritten { queue.keep_half_written(refused) } else { 0 };
+        let dropped = if before_close == BeforeClose::HalfWritten { queue.keep_begun(refused) } else { 0 };
         queue.end_with(close, refused);
         (Sealed(queue), dropped, was_empty)
     }
 
-    /// Ends the queue with the rest of a half-written frame and no Close frame. Returns the number of dropped whole
+    /// Ends the queue with the rest of the frames that have begun and no Close frame. Returns the number of dropped whole
     /// frames. O(n) in the frames.
     pub fn cut(self, refused: &mut RefusedFrames) -> (Sealed, u64) {
         let mut queue = self.0;
-        let dropped = queue.keep_half_written(refused);
+        let dropped = queue.keep_begun(refused);
         queue.refused &= !queue.is_empty();
         (Sealed(queue), dropped)
     }
@@ -113,6 +113,11 @@ impl Outbox {
     /// Returns the frames as they will be written.
     pub fn queue(&self) -> &Queue {
         &self.0
+    }
+
+    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(1).
+    pub fn committed(&mut self, bytes: usize) {
+        self.0.committed(bytes);
     }
 
     /// Records that the socket took `bytes` bytes of the queue, all of which it was offered. O(n) in the frames taken.
@@ -128,21 +133,25 @@ impl Sealed {
         &self.0
     }
 
+    /// Records that the transport has the first `bytes` bytes and cannot give them back. O(1).
+    pub fn committed(&mut self, bytes: usize) {
+        self.0.committed(bytes);
+    }
+
     /// Records that the socket took `bytes` bytes. O(n) in the frames taken.
     pub fn flushed(&mut self, bytes: usize, refused: &mut RefusedFrames) -> FlushProgress {
         self.0.flushed(bytes, refused)
     }
 
-    /// Drops every frame that is not half written except the Close frame. Returns the number of dropped frames. O(n) in
-    /// the frames.
+    /// Drops every frame that has not begun except the Close frame. Returns the number of dropped frames. O(n) in the
+    /// frames.
     pub fn drop_unsent(&mut self, refused: &mut RefusedFrames) -> u64 {
         let queue = &mut self.0;
-        let begun = usize::from(queue.half_written > 0);
-        if queue.frames.len() == begun {
+        if queue.frames.len() == queue.begun() {
             return 0;
         }
         let Some(close) = queue.frames.back().cloned() else { return 0 };
-        let dropped = queue.keep_half_written(refused) - 1;
+        let dropped = queue.keep_begun(refused) - 1;
         queue.end_with(close, refused);
         dropped
     }
@@ -160,6 +169,8 @@ pub(crate) struct Queue {
     pong: Option<Frame>,
     /// The bytes of the first frame that are already written.
     half_written: usize,
+    /// The next bytes that are not taken back: the transport has encrypted them, and has not reported them as written.
+    committed: usize,
     /// The bytes that remain to be written.
     bytes: usize,
     /// `true` when the socket has left offered bytes behind since the queue was last empty.
@@ -187,14 +198,54 @@ impl Queue {
         self.half_written
     }
 
+    /// Returns the bytes that the transport has and has not reported as written.
+    pub fn committed_bytes(&self) -> usize {
+        self.committed
+    }
+
     /// Returns the bytes to write, one slice for each frame.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let (started, rest) = self.frames.as_slices();
-        let split = usize::from(self.half_written > 0);
-        let head = started.iter().take(split).map(|frame| &frame.bytes()[self.half_written..]);
-        let pong = self.pong.iter().map(Frame::bytes);
-        let tail = started.iter().skip(split).chain(rest).map(Frame::bytes);
-        head.chain(pong).chain(tail)
+        let half = usize::from(self.half_written > 0);
+        let begun = self.begun();
+        let head = self.frames.range(..half).map(|frame| &frame.bytes()[self.half_written..]);
+        let rest = self.frames.range(half..begun).chain(&self.pong).chain(self.frames.range(begun..));
+        head.chain(rest.map(Frame::bytes))
+    }
+
+    /// Returns the number of frames that are half written or committed in part. O(n) in the committed ones.
+    #[inline]
+    fn begun(&self) -> usize {
+        if self.committed == 0 {
+            usize::from(self.half_written > 0)
+        } else {
+            self.begun_by(self.half_written + self.committed)
+        }
+    }
+
+    #[cold]
+    fn begun_by(&self, bytes: usize) -> usize {
+        let mut end = 0;
+        self.frames
+            .iter()
+            .take_while(|frame| {
+                let begins = end < bytes;
+                end += frame.len();
+                begins
+            })
+            .count()
+    }
+
+    /// Places an unsent Pong where it will be written, and records the bytes that are not taken back.
+    fn committed(&mut self, bytes: usize) {
+        assert!(self.committed <= bytes && bytes <= self.bytes, "only bytes that were offered are committed");
+        let begun = self.begun();
+        let first: usize = self.frames.range(..begun).map(Frame::len).sum();
+        if bytes + self.half_written > first
+            && let Some(pong) = self.pong.take()
+        {
+            self.frames.insert(begun, pong);
+        }
+        self.committed = bytes;
     }
 
     /// Returns `true` when the socket has left offered bytes behind since the queue was last empty.
@@ -214,6 +265,7 @@ impl Queue {
         assert!(!self.refused || !self.is_empty(), "G6: an empty queue is not refused");
         let sum: usize = self.slices().map(<[u8]>::len).sum();
         assert_eq!(sum, self.bytes, "G8: an outbox counts its bytes");
+        assert!(self.committed <= self.bytes, "G8: committed bytes are counted as bytes");
         let is_unfinished = |head: &Frame| self.half_written < head.len();
         assert!(
             self.half_written == 0 || self.frames.front().is_some_and(is_unfinished),
@@ -229,8 +281,9 @@ impl Queue {
         self.bytes -= bytes;
         let mut left = bytes;
         let mut frames = 0;
+        let mut begun = self.begun();
         while left > 0 {
-            if self.half_written == 0
+            if begun == 0
                 && let Some(pong) = self.pong.take()
             {
                 self.frames.push_front(pong);
@@ -243,9 +296,11 @@ impl Queue {
             }
             left -= rest;
             frames += 1;
+            begun = begun.saturating_sub(1);
             self.half_written = 0;
             self.frames.pop_front();
         }
+        self.committed = self.committed.saturating_sub(bytes);
         let empty = self.bytes == 0;
         if empty {
             self.frames.shrink_to(KEPT_CAPACITY);
@@ -266,8 +321,8 @@ impl Queue {
     /// Stops counting the frames as refused that end within the next `bytes` bytes.
     #[cold]
     fn let_go(&self, bytes: usize, refused: &mut RefusedFrames) {
-        let begun = usize::from(self.half_written > 0);
-        let in_order = self.frames.iter().take(begun).chain(&self.pong).chain(self.frames.iter().skip(begun));
+        let begun = self.begun();
+        let in_order = self.frames.range(..begun).chain(&self.pong).chain(self.frames.range(begun..));
         let mut left = bytes + self.half_written;
         for frame in in_order.take_while(|frame| {
             let ends = left >= frame.len();
@@ -278,9 +333,9 @@ impl Queue {
         }
     }
 
-    /// Drops every frame of which no byte is written. Returns the number of dropped frames.
-    fn keep_half_written(&mut self, refused: &mut RefusedFrames) -> u64 {
-        let keep = usize::from(self.half_written > 0);
+    /// Drops every frame of which no byte is written or committed. Returns the number of dropped frames.
+    fn keep_begun(&mut self, refused: &mut RefusedFrames) -> u64 {
+        let keep = self.begun();
         let dropped = self.frames.iter().skip(keep).chain(&self.pong);
         if self.refused {
             dropped.clone().for_each(|frame| refused.remove(frame));
@@ -288,7 +343,7 @@ impl Queue {
         let dropped = dropped.count();
         self.frames.truncate(keep);
         self.pong = None;
-        self.bytes = self.frames.front().map_or(0, |head| head.len() - self.half_written);
+        self.bytes = self.frames.iter().map(Frame::len).sum::<usize>() - self.half_written;
         dropped as u64
     }
 
@@ -442,6 +497,44 @@ mod tests {
         sealed.queue().audit();
         assert_eq!(sealed.flushed(3, &mut refused).frames, 1);
         assert_eq!(written(sealed.queue()), close.bytes());
+    }
+
+    #[test]
+    fn committed_bytes_are_written_first_whatever_happens() {
+        let mut refused = refused();
+        let mut outbox = Outbox::default();
+        for payload in ["ab", "cd", "ef"] {
+            outbox.push(text(payload), &Limits::default(), &mut refused).unwrap();
+        }
+        outbox.committed(5);
+        assert_eq!(outbox.flushed(0, &mut refused), FlushProgress { frames: 0, empty: false });
+        outbox.pong(Frame::pong(b"1"), &mut refused);
+        outbox.queue().audit();
+        let [ab, cd, ef, pong, close] = [text("ab"), text("cd"), text("ef"), Frame::pong(b"1"), Frame::close(None)]
+            .map(|frame| frame.bytes().to_vec());
+        assert_eq!(written(outbox.queue()), [&ab[..], &cd, &pong, &ef].concat(), "the Pong waits for what has begun");
+        let sealed = |outbox: &Outbox, refused: &RefusedFrames| {
+            let mut refused = refused.clone();
+            let (mut sealed, ..) = outbox.clone().seal(BeforeClose::HalfWritten, Frame::close(None), &mut refused);
+            sealed.queue().audit();
+            refused.audit(sealed.queue().refused());
+            assert_eq!(sealed.drop_unsent(&mut refused), 0);
+            written(sealed.queue())
+        };
+        assert_eq!(sealed(&outbox, &refused), [&ab[..], &cd, &close].concat());
+        let (mut flushed, mut still_refused) = (outbox.clone(), refused.clone());
+        assert_eq!(flushed.flushed(5, &mut still_refused).frames, 1);
+        assert_eq!(written(flushed.queue()), [&cd[1..], &pong, &ef].concat());
+        assert_eq!(sealed(&flushed, &still_refused), [&cd[1..], &close].concat());
+        outbox.committed(ab.len() + cd.len() + 1);
+        outbox.pong(Frame::pong(b"2"), &mut refused);
+        outbox.queue().audit();
+        let expected = [&ab[..], &cd, &pong, Frame::pong(b"2").bytes(), &ef].concat();
+        assert_eq!(written(outbox.queue()), expected, "a Pong that is committed is replaced no more");
+        assert_eq!(sealed(&outbox, &refused), [&ab[..], &cd, &pong, &close].concat());
+        let frames = outbox.flushed(outbox.queue().bytes(), &mut refused);
+        assert_eq!(frames, FlushProgress { frames: 5, empty: true });
+        assert_eq!(outbox.queue().committed_bytes(), 0);
     }
 
     #[test]

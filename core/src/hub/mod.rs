@@ -213,6 +213,7 @@ impl Hub {
             Input::Lost { conn, cause: Lost::Eof } => self.with(conn, Self::peer_ended),
             Input::Lost { conn, cause: Lost::Read | Lost::Write } => self.with(conn, Self::lost),
             Input::Flushed { conn, bytes } => self.with(conn, |hub, slot| hub.flushed(slot, bytes)),
+            Input::Committed { conn, bytes } => self.with(conn, |hub, slot| hub.committed(slot, bytes)),
             Input::Authenticated { conn, verdict } => self.with(conn, |hub, slot| hub.authenticated(slot, verdict)),
             Input::BodyBegun { bytes } => self.bodies += bytes,
             Input::BodyEnded { bytes } => self.bodies -= bytes,

@@ -55,6 +55,15 @@ impl Hub {
         }
     }
 
+    /// The transport cannot give the first bytes of what was pending back.
+    pub(super) fn committed(&mut self, slot: Slot, bytes: usize) {
+        match &mut self.conns[slot].phase {
+            Phase::Open(open) => open.outbox.committed(bytes),
+            Phase::Closing(closing) => closing.sealed.committed(bytes),
+            _ => self.totals.ignored_inputs += 1,
+        }
+    }
+
     /// The clock of `write_timeout` runs from the moment a socket refuses until it takes something.
     fn watch_progress(&mut self, slot: Slot, bytes: usize, progress: FlushProgress) {
         let armed = self.conns[slot].deadlines.get(Timer::Write).is_set();

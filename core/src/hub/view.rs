@@ -67,6 +67,7 @@ impl Hub {
             phase: self.phase_view(conn),
             outbox: waiting.map_or_else(Vec::new, |queue| queue.slices().map(<[u8]>::to_vec).collect()),
             half_written: waiting.map_or(0, Queue::half_written),
+            committed: waiting.map_or(0, Queue::committed_bytes),
             deadlines,
         }
     }

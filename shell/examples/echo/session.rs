@@ -70,7 +70,7 @@ impl<T: Transport> Session<T> {
             }
             let input = match driver.write(&pending, &mut self.write_buffer) {
                 WriteOutcome::All(bytes) | WriteOutcome::Part(bytes) => pending.consumed(bytes),
-                WriteOutcome::Refused => pending.consumed(0),
+                WriteOutcome::Refused { .. } => pending.consumed(0),
                 WriteOutcome::Failed => Input::Lost { conn, cause: Lost::Write },
             };
             self.turn(input);

@@ -27,6 +27,13 @@ pub trait Transport {
     /// [`io::ErrorKind::WouldBlock`] when the stream takes none. Any other error, and zero bytes, mean that the stream is gone.
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Bytes from the front of those that it was last offered which it has encrypted and could not write: the next
+    /// [`Transport::try_write`] writes them first, and is offered the same bytes there. None for a transport that changes
+    /// nothing about bytes.
+    fn committed(&self) -> usize {
+        0
+    }
+
     /// Ready when [`Transport::try_write`] may be tried again after it would have blocked.
     ///
     /// # Errors
@@ -48,8 +55,12 @@ pub enum WriteOutcome {
     All(usize),
     /// The first bytes of it, this many.
     Part(usize),
-    /// Nothing was written: the socket is full. [`Driver::poll`] returns [`Ready::Writable`] when it is not any more.
-    Refused,
+    /// Nothing was written: the socket is full. [`Driver::poll`] returns [`Ready::Writable`] when it is not any more. The
+    /// transport has so many bytes from the front of what is pending and cannot give them back.
+    Refused {
+        /// See [`Transport::committed`].
+        committed: usize,
+    },
     /// Nothing was written: the socket is gone.
     Failed,
 }
@@ -236,7 +247,7 @@ impl<T: Transport> Driver<T> {
             Ok(bytes) => WriteOutcome::Part(bytes),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
-                WriteOutcome::Refused
+                WriteOutcome::Refused { committed: self.transport.committed() }
             }
             Err(_) => WriteOutcome::Failed,
         }

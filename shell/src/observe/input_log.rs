@@ -40,6 +40,7 @@ impl Observer for InputLog {
             Input::Violation { conn, .. } => ("violation", Some(*conn), 0),
             Input::Lost { conn, .. } => ("lost", Some(*conn), 0),
             Input::Flushed { conn, bytes } => ("flushed", Some(*conn), *bytes),
+            Input::Committed { conn, bytes } => ("committed", Some(*conn), *bytes),
             Input::Authenticated { conn, .. } => ("authenticated", Some(*conn), 0),
             Input::Call { .. } => ("call", None, 0),
             Input::Link { .. } => ("link", None, 0),

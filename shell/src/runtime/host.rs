@@ -357,8 +357,10 @@ impl<T: Transport, O: Observer> Host<T, O> {
                     self.env.socket_took_bytes(conn);
                     self.turn(now, flushed);
                 }
-                WriteOutcome::Refused => {
+                WriteOutcome::Refused { committed } => {
+                    let committed = (committed > 0).then(|| pending.committed(committed));
                     let flushed = pending.consumed(0);
+                    self.inputs.extend(committed);
                     entry.waker.wake_by_ref();
                     self.env.full.insert(conn);
                     return self.turn(now, flushed);

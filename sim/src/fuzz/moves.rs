@@ -170,6 +170,7 @@ impl Step {
 
     fn check_conn(&self, before: &ConnView, after: &ConnView) {
         assert_eq!(before.client, after.client, "P1: a connection keeps its public id");
+        self.check_committed(before, after);
         let named = self.input.conn() == Some(before.id);
         match (&before.phase, &after.phase) {
             (PhaseView::Handshaking, PhaseView::Handshaking) => assert!(after.outbox.is_empty(), "G1: before the 101"),
@@ -193,6 +194,15 @@ impl Step {
             }
             _ => panic!("P1: {} goes from {:?} to {:?}", before.id, before.phase, after.phase),
         }
+    }
+
+    /// What a transport has encrypted is written before anything else.
+    fn check_committed(&self, before: &ConnView, after: &ConnView) {
+        let written = self.written(before.id);
+        let committed = before.committed.saturating_sub(written);
+        let rest = before.outbox.concat().split_off(written);
+        assert!(after.outbox.concat().starts_with(&rest[..committed]), "G1: committed bytes of {} changed", before.id);
+        assert!(after.committed >= committed, "G1: bytes of {} are not committed any more", before.id);
     }
 
     /// An outbox only grows at its end and shrinks at its front, but that the newest Pong goes first; and what one

@@ -93,7 +93,8 @@ impl<'a> Bench<'a> {
                 _ => Input::Violation { conn, rule: Violation::TooLarge },
             },
             10 => Input::Lost { conn, cause: [Lost::Eof, Lost::Read, Lost::Write][usize::from(what % 3)] },
-            11 | 12 => Input::Flushed { conn, bytes: self.portion(conn, what) },
+            11 => Input::Flushed { conn, bytes: self.portion(conn, what) },
+            12 => self.written(conn, what, which),
             13 => Input::Authenticated { conn, verdict: self.verdict(what, which) },
             14 => match self.call(who, what, which) {
                 Some(call) => call,
@@ -142,6 +143,16 @@ impl<'a> Bench<'a> {
     }
 
     /// How many of the bytes that wait are written.
+    /// A socket that takes something, or a transport that has something and cannot give it back.
+    fn written(&self, conn: ConnId, what: u8, which: u8) -> Input {
+        let bytes = self.portion(conn, what);
+        if which % 2 == 0 {
+            return Input::Flushed { conn, bytes };
+        }
+        let before = self.shard.snapshot().conns.into_iter().find(|view| view.id == conn);
+        Input::Committed { conn, bytes: bytes.max(before.map_or(0, |view| view.committed)) }
+    }
+
     fn portion(&self, conn: ConnId, what: u8) -> usize {
         let waits = self.shard.pending(conn).map_or(0, |pending| pending.len());
         match what {

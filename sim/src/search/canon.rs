@@ -143,7 +143,9 @@ impl<S: Subject> Reader<'_, S> {
         out.extend([0xFB, u8::from(conn.info.is_some()), self.reference.age_among_equals(client)]);
         conn.coming().for_each(|expect| out.extend(expect.tag.to_le_bytes()));
         let half = u32::try_from(view.half_written).expect("a frame");
+        let committed = u32::try_from(view.committed).expect("a few frames");
         out.extend(half.to_le_bytes());
+        out.extend(committed.to_le_bytes());
         for frame in &view.outbox {
             self.frame(conn.client_id, frame, labels, &mut out);
         }

@@ -38,6 +38,7 @@ pub(super) fn with_conn(mut input: Input, id: ConnId) -> Input {
         | Input::Violation { conn, .. }
         | Input::Lost { conn, .. }
         | Input::Flushed { conn, .. }
+        | Input::Committed { conn, .. }
         | Input::Authenticated { conn, .. } => *conn = id,
         Input::BodyBegun { .. }
         | Input::BodyEnded { .. }

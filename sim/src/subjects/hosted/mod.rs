@@ -213,7 +213,9 @@ impl Hosted {
             Input::Shutdown => self.host.shut_down(now),
             Input::BodyBegun { bytes } => assert!(self.host.reserve_body(now, bytes), "there is room"),
             Input::BodyEnded { bytes } => self.host.release_body(now, bytes),
-            Input::Authenticated { .. } | Input::Unread { .. } => unreachable!("the host does that by itself"),
+            Input::Authenticated { .. } | Input::Unread { .. } | Input::Committed { .. } => {
+                unreachable!("the host does that by itself")
+            }
         }
     }
 

@@ -62,6 +62,7 @@ impl<V: Version> Naive<V> {
             | Input::BodyEnded { .. }
             | Input::Ping { .. }
             | Input::Pong { .. }
+            | Input::Committed { .. }
             | Input::Link { .. }
             | Input::ShardLost { .. }
             | Input::Tick

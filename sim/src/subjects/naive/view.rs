@@ -109,6 +109,7 @@ impl<V: Version> Naive<V> {
             phase: self.phase(conn),
             outbox: self.waiting(conn),
             half_written: websocket.half,
+            committed: 0,
             deadlines,
         }
     }

@@ -8,6 +8,7 @@ use crate::connection::frame::Frame;
 use crate::connection::refused::RefusedFrames;
 use crate::limits::{Limit, Limits};
 use alloc::collections::VecDeque;
+use core::mem;
 
 /// The outgoing queue of an open connection.
 ///
@@ -205,11 +206,14 @@ impl Queue {
 
     /// Returns the bytes to write, one slice for each frame.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let half = usize::from(self.half_written > 0);
-        let begun = self.begun();
-        let head = self.frames.range(..half).map(|frame| &frame.bytes()[self.half_written..]);
-        let rest = self.frames.range(half..begun).chain(&self.pong).chain(self.frames.range(begun..));
-        head.chain(rest.map(Frame::bytes))
+        let (started, rest) = self.frames.as_slices();
+        // Those that have begun are all in the first slice: see `committed`.
+        let (begun, started) = started.split_at(self.begun());
+        let mut written = self.half_written;
+        let begun = begun.iter().map(move |frame| &frame.bytes()[mem::take(&mut written)..]);
+        let pong = self.pong.iter().map(Frame::bytes);
+        let tail = started.iter().chain(rest).map(Frame::bytes);
+        begun.chain(pong).chain(tail)
     }
 
     /// Returns the number of frames that are half written or committed in part. O(n) in the committed ones.
@@ -245,6 +249,7 @@ impl Queue {
         {
             self.frames.insert(begun, pong);
         }
+        self.frames.make_contiguous();
         self.committed = bytes;
     }
 
@@ -281,10 +286,11 @@ impl Queue {
         self.bytes -= bytes;
         let mut left = bytes;
         let mut frames = 0;
-        let mut begun = self.begun();
+        // A Pong goes out at the next frame boundary behind what is committed.
+        let mut begun = if self.committed == 0 { 0 } else { self.begun() };
         while left > 0 {
-            if begun == 0
-                && let Some(pong) = self.pong.take()
+            if self.half_written == 0
+                && let Some(pong) = self.pong.take_if(|_| begun == 0)
             {
                 self.frames.push_front(pong);
             }
@@ -300,7 +306,9 @@ impl Queue {
             self.half_written = 0;
             self.frames.pop_front();
         }
-        self.committed = self.committed.saturating_sub(bytes);
+        if self.committed > 0 {
+            self.committed = self.committed.saturating_sub(bytes);
+        }
         let empty = self.bytes == 0;
         if empty {
             self.frames.shrink_to(KEPT_CAPACITY);

@@ -230,8 +230,8 @@ impl Hub {
         replay: Replayed,
     ) {
         let is_late = self.complete(ticket).is_none();
+        let is_repeat = is_late && self.registry.is_member(conn.slot, &room);
         let is_open = self.find(conn).is_some_and(|conn| conn.open().is_some());
-        let was_member = is_open && self.registry.is_member(conn.slot, &room);
         let confirmed = if is_open { self.registry.confirm(conn.slot, join, position) } else { None };
         let Some(known) = confirmed else {
             self.totals.late_joins += 1;
@@ -246,7 +246,7 @@ impl Hub {
         let Some(open) = self.conns[slot].open_mut() else { return };
         // One that has asked once more meanwhile is told now that it is a member: what is published comes next. To a member
         // a late answer tells nothing new, and its own will come.
-        let of_join = |open: &mut Open| if is_late && was_member { None } else { open.take_join(join) };
+        let of_join = |open: &mut Open| if is_repeat { None } else { open.take_join(join) };
         let Some(pending) = open.take_asked(ticket).or_else(|| of_join(open)) else { return };
         let ttl = pending.grant.as_ref().and_then(|grant| grant.ttl);
         self.accept_grant(slot, pending.grant);

@@ -3,13 +3,15 @@
 use mimalloc::MiMalloc;
 use parlor::auth::Secret;
 use parlor::config::Invocation;
+use parlor::net::certificate::Reloaded;
 use parlor::observe::log;
 use parlor::server::{Server, raise_file_limit};
 use std::io;
-use std::net::SocketAddr;
 use std::process::{ExitCode, exit};
+use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::interval;
 use tracing::{info, warn};
 
 #[global_allocator]
@@ -17,6 +19,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The exit code after a second signal, which ends the process at once.
 const INTERRUPTED: i32 = 130;
+/// Time between two looks at the files of the certificate.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let result = run();
@@ -60,7 +64,7 @@ fn run() -> Result<ExitCode, String> {
     runtime.block_on(async {
         let server = Server::start(settings)?;
         info!(version = parlor::VERSION, mode, addresses = ?server.addresses(), "listening");
-        announce(server.addresses(), generated.as_ref());
+        announce(&server, generated.as_ref());
         signals.stop(&server).await;
         server.wait().map_err(|error| error.to_string())?;
         info!("stopped");
@@ -69,16 +73,17 @@ fn run() -> Result<ExitCode, String> {
 }
 
 /// Prints the addresses of the server, and a generated key. A script may wait for the last line.
-fn announce(addresses: &[SocketAddr], generated: Option<&Secret<String>>) {
+fn announce(server: &Server, generated: Option<&Secret<String>>) {
+    let scheme = if server.is_tls() { "https" } else { "http" };
     let mut text = String::new();
     if let Some(key) = generated {
-        let (key, address) = (key.expose(), addresses[0]);
+        let (key, address) = (key.expose(), server.address());
         text += &format!(
             "This publishes to the room \"lobby\":\n\n  \
-             curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' http://{address}/api/publish\n\n"
+             curl -H 'X-API-Key: {key}' -d '{{\"channel\":\"lobby\",\"data\":\"hello\"}}' {scheme}://{address}/api/publish\n\n"
         );
     }
-    let addresses: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    let addresses: Vec<String> = server.addresses().iter().map(|address| format!("{scheme}://{address}")).collect();
     text += &format!("parlor is listening on {}\n", addresses.join(" and "));
     log::print(io::stdout(), text);
 }
@@ -88,11 +93,14 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    /// The reason for which the certificate could not be read the last time.
+    wrong: Option<String>,
 }
 
 impl Signals {
     fn new(hangup: Signal) -> io::Result<Self> {
-        Ok(Self { hangup, interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let [interrupt, terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        Ok(Self { hangup, interrupt, terminate, wrong: None })
     }
 
     /// Stops the server at the first signal and ends the process at the second. Returns once the server has stopped.
@@ -100,24 +108,46 @@ impl Signals {
         tokio::select! {
             biased;
             () = server.stopped() => return,
-            () = self.next() => server.stop(),
+            () = self.next(server) => server.stop(),
         }
         tokio::select! {
             biased;
             () = server.stopped() => {}
-            () = self.next() => exit(INTERRUPTED),
+            () = self.next(server) => exit(INTERRUPTED),
         }
     }
 
-    /// Waits for a signal to stop. SIGHUP is not one: logrotate sends it, and so does a terminal that is closed.
-    async fn next(&mut self) {
+    /// Waits for a signal to stop. SIGHUP is not one: logrotate sends it, and so does a terminal that is closed. It has the
+    /// certificate read again, as time does.
+    async fn next(&mut self, server: &Server) {
+        let mut looks = interval(CERTIFICATE_INTERVAL);
         loop {
             tokio::select! {
                 biased;
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => info!("SIGHUP: nothing is reloaded; settings are read at the start only"),
+                _ = self.hangup.recv() => {
+                    info!("SIGHUP: the certificate is read again, if there is one; settings are read at the start only");
+                    self.reload(server);
+                }
+                _ = looks.tick() => self.reload(server),
             }
         }
+    }
+
+    /// Has the certificate read again, and logs what came of it: once where it is the same as the last time.
+    fn reload(&mut self, server: &Server) {
+        let wrong = match server.reload_certificate() {
+            None | Some(Ok(Reloaded::Unchanged)) => None,
+            Some(Ok(Reloaded::Replaced)) => {
+                info!("the certificate was replaced: new connections get the new one");
+                None
+            }
+            Some(Err(wrong)) => Some(wrong),
+        };
+        if let Some(wrong) = wrong.as_ref().filter(|wrong| self.wrong.as_ref() != Some(wrong)) {
+            warn!("{wrong}; the certificate before stays in use");
+        }
+        self.wrong = wrong;
     }
 }

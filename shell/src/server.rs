@@ -1,7 +1,8 @@
 //! The server, for programs and tests that start one.
 
 use crate::config::Settings;
-use crate::net::listener;
+use crate::net::certificate::{Reloaded, ServerCertificate};
+use crate::net::listener::{self, Listener};
 use crate::runtime::thread as shard_thread;
 use std::fmt::Display;
 use std::io;
@@ -16,6 +17,7 @@ use tracing::warn;
 pub struct Server {
     /// At least one.
     addresses: Vec<SocketAddr>,
+    certificate: Option<Arc<ServerCertificate>>,
     stop: watch::Sender<bool>,
     shard: JoinHandle<io::Result<()>>,
 }
@@ -30,6 +32,7 @@ impl Server {
     /// A sentence that names the setting that is wrong, and what is allowed.
     pub fn start(settings: Settings) -> Result<Self, String> {
         settings.core()?;
+        let certificate = settings.certificate()?.map(Arc::new);
         let unusable =
             |address: &dyn Display, error: io::Error| format!("cannot listen on {address} (listen): {error}");
         let mut listeners = Vec::new();
@@ -38,13 +41,15 @@ impl Server {
         }
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
         let addresses = addresses.map_err(|error| unusable(&settings.listen, error))?;
+        let listeners: Vec<_> =
+            listeners.into_iter().map(|socket| Listener { socket, certificate: certificate.clone() }).collect();
         let (stop, stopped) = watch::channel(false);
         let settings = Arc::new(settings);
         let shard = thread::Builder::new()
             .name("shard".into())
             .spawn(move || shard_thread::run(&listeners, &settings, &stopped))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Self { addresses, stop, shard })
+        Ok(Self { addresses, certificate, stop, shard })
     }
 
     /// The first of the addresses on which it listens.
@@ -57,6 +62,20 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// Reads the certificate and its key again; None where the server speaks no TLS. Connections that are open stay.
+    ///
+    /// # Errors
+    /// As [`ServerCertificate::reload`]: the certificate before stays in use.
+    pub fn reload_certificate(&self) -> Option<Result<Reloaded, String>> {
+        self.certificate.as_ref().map(|certificate| certificate.reload())
     }
 
     /// Starts the stop: the server accepts no new connection, and closes the others within `drain_timeout`.

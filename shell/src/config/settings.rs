@@ -8,6 +8,7 @@ use super::sources::{self, LoadError, Loaded};
 use super::table::Settings;
 use super::{API_KEYS, ApiKeyEntry, TOKEN_KEYS, TokenKeyEntry};
 use crate::auth::{ApiKey, ApiKeys, KeyRights, TokenVerifier};
+use crate::net::certificate::ServerCertificate;
 use parlor_core::Config;
 use parlor_core::admission::route::{PLACEHOLDER, Routes, is_id};
 use parlor_core::config::NODE_BYTES;
@@ -47,6 +48,7 @@ impl Settings {
         let mut wrongs = self.check_mode();
         wrongs.extend(self.check_public_hosts().err());
         wrongs.extend(self.check_node_name().err());
+        wrongs.extend(self.certificate().err());
         wrongs.extend(self.limits.contradictions());
         wrongs.extend(self.check_token_keys());
         wrongs.extend(self.check_api_keys());
@@ -117,6 +119,19 @@ impl Settings {
             version: crate::VERSION.into(),
             ..rules
         })
+    }
+
+    /// The certificate and the key of `tls_cert` and `tls_key`; None where the server speaks no TLS.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and the file.
+    pub fn certificate(&self) -> Result<Option<ServerCertificate>, String> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => ServerCertificate::load(cert, key).map(Some),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err("tls_cert has no key; set tls_key to the file of its private key".into()),
+            (None, Some(_)) => Err("tls_key has no certificate; set tls_cert to the file of its certificate".into()),
+        }
     }
 
     /// Checks `node_name`, which is in every connect reply and in the log.

@@ -186,6 +186,10 @@ macro_rules! settings {
 settings! {
     /// Addresses with ports to listen on: localhost:8000 or 8000 for this machine only, :8000 for every address; port 0 takes any free one.
     listen: Listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)).into(),
+    /// File with the certificate by which the server speaks TLS at every address, in PEM, with its chain, the server's own first; by default it speaks none. It is read again when it changes, and on SIGHUP.
+    tls_cert: Option<String> = None,
+    /// File with the private key of tls_cert, in PEM.
+    tls_key: Option<String> = None,
     /// Key that backends send with every API call, at least 16 bytes in production; development mode generates one. It may do everything; the file may have more keys, with fewer rights (api_keys).
     api_key: Option<Secret<String>> = None,
     /// File that api_key is read from, such as /run/secrets/api_key.

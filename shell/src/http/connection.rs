@@ -4,9 +4,12 @@ use super::metered_socket::MeteredSocket;
 use super::response::{ResponseBody, error_response};
 use super::router;
 use super::session::{HttpSession, record_limit};
+use crate::net::certificate::ServerCertificate;
+use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::sockets::SocketGuard;
 use crate::net::tcp;
+use crate::net::tls::TlsSocket;
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
 use hyper::StatusCode;
@@ -16,12 +19,13 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use parlor_core::limits::Value;
 use parlor_core::{Address, Limit};
+use rustls::ServerConfig;
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::io::Write;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -29,17 +33,46 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{sleep_until, timeout};
 
-/// Serves a socket that was just accepted, or rejects it.
-pub(crate) fn accept(shard: &Rc<ShardRuntime>, socket: TcpStream, address: IpAddr) {
+/// Serves a socket that was just accepted, over TLS where there is an `certificate`, or rejects it.
+pub(crate) fn accept(
+    shard: &Rc<ShardRuntime>,
+    socket: TcpStream,
+    address: IpAddr,
+    certificate: Option<&ServerCertificate>,
+) {
     tcp::set_up(&socket);
-    match admit(shard, address) {
-        Ok(guard) => {
-            spawn_local(serve(shard.clone(), socket, HttpSession::new(address, guard)));
+    match (admit(shard, address), certificate) {
+        (Ok(guard), Some(certificate)) => {
+            let (session, config) = (HttpSession::new(address, guard, true), certificate.config());
+            spawn_local(serve_tls(shard.clone(), socket, session, config));
         }
-        Err(limit) => {
+        (Ok(guard), None) => {
+            spawn_local(serve(shard.clone(), ClientSocket::Tcp(socket), HttpSession::new(address, guard, false)));
+        }
+        (Err(limit), certificate) => {
             record_limit(shard, limit, address);
-            reject(socket, limit, shard.settings.limits.value(limit));
+            // A handshake is what costs: who is over a limit gets none, and so no answer.
+            if certificate.is_none() {
+                reject(ClientSocket::Tcp(socket), limit, shard.settings.limits.value(limit));
+            }
         }
+    }
+}
+
+/// Performs the TLS handshake of a socket within `request_timeout`, then serves it.
+async fn serve_tls(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>, config: Arc<ServerConfig>) {
+    session.mark_waiting();
+    let handshake = timeout(shard.settings.limits.request_timeout, TlsSocket::accept(socket, config));
+    let handshake = tokio::select! {
+        biased;
+        handshake = handshake => handshake,
+        () = session.guard.displaced() => return record_limit(&shard, Limit::HttpConnections, session.address),
+        () = shard.close_idle() => return,
+    };
+    match handshake {
+        Ok(Ok(socket)) => serve(shard, ClientSocket::Tls(socket), session).await,
+        Ok(Err((error, socket))) => session.handshake_failed(&shard, &error, socket),
+        Err(_) => record_limit(&shard, Limit::RequestTimeout, session.address),
     }
 }
 
@@ -63,15 +96,18 @@ fn admit(shard: &ShardRuntime, address: IpAddr) -> Result<SocketGuard, Limit> {
 }
 
 /// Closes a socket with an error response, because a limit of sockets is reached. No request of it was answered.
-fn reject(socket: TcpStream, limit: Limit, most: Value) {
+fn reject(socket: ClientSocket, limit: Limit, most: Value) {
     let (status, of) = match limit {
         Limit::HttpConnectionsPerIp => (StatusCode::TOO_MANY_REQUESTS, "from this address "),
         _ => (StatusCode::SERVICE_UNAVAILABLE, ""),
     };
-    let response =
-        error_response(status, &format!("there are {most} HTTP connections {of}already, which is the limit"), limit);
-    // The runtime may not know yet that the socket is writable. What does not fit at once is not worth waiting for.
-    let _ = socket.into_std().and_then(|mut socket| socket.write_all(response.as_bytes()));
+    let response = error_response(
+        status,
+        &format!("there are {most} HTTP connections {of}already, which is the limit"),
+        Some(limit),
+    );
+    // What does not fit at once is not worth waiting for.
+    socket.write_last(response.as_bytes());
 }
 
 /// The end of an HTTP connection.
@@ -89,7 +125,7 @@ enum SessionEnd {
 }
 
 /// Serves one HTTP connection to its end.
-async fn serve(shard: Rc<ShardRuntime>, socket: TcpStream, session: Rc<HttpSession>) {
+async fn serve(shard: Rc<ShardRuntime>, socket: ClientSocket, session: Rc<HttpSession>) {
     let service = service_fn(|request| Box::pin(router::answer(shard.clone(), session.clone(), request)));
     let socket = MeteredSocket::new(socket, session.has_read.clone(), session.is_full.clone(), shard.rounds.clone());
     let mut connection =
@@ -164,7 +200,7 @@ where
 }
 
 /// Closes a displaced socket at once. An answer that its client has not read by now may be lost.
-fn displace(shard: &ShardRuntime, session: &HttpSession, socket: TcpStream) {
+fn displace(shard: &ShardRuntime, session: &HttpSession, socket: ClientSocket) {
     let limit = Limit::HttpConnections;
     record_limit(shard, limit, session.address);
     if session.requests.get() == 0 {
@@ -191,7 +227,7 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, end: &SessionEnd) 
     match end {
         SessionEnd::TimedOut if session.requests.get() == 0 => {
             record_limit(shard, Limit::RequestTimeout, session.address);
-            error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Limit::RequestTimeout)
+            error_response(StatusCode::REQUEST_TIMEOUT, "the request did not come in time", Some(Limit::RequestTimeout))
         }
         SessionEnd::TimedOut => {
             shard.count_limit(Limit::IdleTimeout);
@@ -200,7 +236,7 @@ fn last_response(shard: &ShardRuntime, session: &HttpSession, end: &SessionEnd) 
         SessionEnd::Unfinished if session.has_read.get() && !session.has_answered.get() => {
             shard.count_limit(Limit::DrainTimeout);
             let message = "the server is stopping, and the request was not complete in time";
-            error_response(StatusCode::SERVICE_UNAVAILABLE, message, Limit::DrainTimeout)
+            error_response(StatusCode::SERVICE_UNAVAILABLE, message, Some(Limit::DrainTimeout))
         }
         _ => String::new(),
     }

@@ -1,5 +1,6 @@
 //! The socket of an HTTP connection. It notes reads and refused writes, and charges the reads of bodies to rounds.
 
+use crate::net::client_socket::ClientSocket;
 use crate::runtime::rounds::{RoundWait, Rounds};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -9,7 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Bytes that a read is charged before its size is known.
 const READ_COST: usize = 16 << 10;
@@ -19,7 +19,7 @@ const SMALLEST_COST: usize = 2 << 10;
 /// A socket with two flags: whether bytes were read since the flag was last cleared, and whether the last write was refused.
 #[derive(Debug)]
 pub(super) struct MeteredSocket {
-    socket: TcpStream,
+    socket: ClientSocket,
     has_read: Rc<Cell<bool>>,
     is_full: Rc<Cell<bool>>,
     rounds: Rc<Rounds>,
@@ -29,7 +29,7 @@ pub(super) struct MeteredSocket {
 impl MeteredSocket {
     /// A socket that sets these flags and takes its reads from these rounds.
     pub(super) fn new(
-        socket: TcpStream,
+        socket: ClientSocket,
         has_read: Rc<Cell<bool>>,
         is_full: Rc<Cell<bool>>,
         rounds: Rc<Rounds>,
@@ -50,7 +50,7 @@ impl MeteredSocket {
         Pin::new(self).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub(super) fn into_inner(self) -> ClientSocket {
         self.socket
     }
 
@@ -71,7 +71,7 @@ impl AsyncRead for MeteredSocket {
             this.has_read.set(buffer.filled().len() > before);
             return read;
         }
-        ready!(this.socket.poll_read_ready(cx))?;
+        ready!(this.socket.poll_readable(cx))?;
         ready!(this.rounds.poll_take(READ_COST, &mut this.wait, cx));
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
@@ -100,7 +100,10 @@ impl AsyncWrite for MeteredSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        // TLS takes bytes that the socket refuses then.
+        self.is_full.set(self.is_full.get() || flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

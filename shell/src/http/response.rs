@@ -20,8 +20,12 @@ pub(super) type ResponseBody = Full<Bytes>;
 pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// A whole error response as text, for a socket that the HTTP library does not serve any more.
-pub(super) fn error_response(status: StatusCode, message: &str, limit: Limit) -> String {
-    let body = json!({"error": {"message": message, "limit": limit.name()}}).to_string();
+pub(super) fn error_response(status: StatusCode, message: &str, limit: Option<Limit>) -> String {
+    let mut error = json!({"message": message});
+    if let Some(limit) = limit {
+        error["limit"] = limit.name().into();
+    }
+    let body = json!({"error": error}).to_string();
     let length = body.len();
     let retry = if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
         format!("retry-after: {}\r\n", seconds(SOON))

@@ -1,6 +1,6 @@
 //! The answer to each request, by its path.
 
-use super::forwarded::{self, Source};
+use super::forwarded::{self, Scheme, Source};
 use super::response::{self, LoggedRefusal, ResponseBody, restarting};
 use super::session::HttpSession;
 use super::{api, head, public_paths, upgrade};
@@ -28,7 +28,10 @@ pub(super) async fn answer(
     if !shard.settings.is_dev() {
         shard.proxy_warning.warn(request.headers(), address, trusted, shard.clock.now().mono);
     }
-    let source = forwarded::source(request.headers(), address, trusted);
+    let mut source = forwarded::source(request.headers(), address, trusted);
+    if session.is_tls {
+        source.scheme.get_or_insert(Scheme::Https);
+    }
     let summary = RequestSummary::new(&request);
     if session.requests.get() > 1 {
         // One request of a socket in each round: other tasks do not wait for all that came together.

@@ -1,14 +1,20 @@
 //! The state of one HTTP connection's requests, and what it lets others do to its socket.
 
+use super::response::error_response;
+use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason};
 use crate::net::sockets::{SocketGuard, SocketWait};
 use crate::runtime::connections::Accepted;
 use crate::runtime::shard::ShardRuntime;
+use hyper::StatusCode;
 use parlor_core::Limit;
+use rustls::InvalidMessage;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use tokio::net::TcpStream;
 use tracing::debug;
 
 /// Counts and logs a refusal by a limit of a request that was not read to its end.
@@ -25,6 +31,8 @@ pub(super) fn record_limit(shard: &ShardRuntime, limit: Limit, address: IpAddr) 
 pub(super) struct HttpSession {
     /// The address of the socket; that of the last proxy where there is one.
     pub(super) address: IpAddr,
+    /// Whether the socket speaks TLS.
+    pub(super) is_tls: bool,
     /// Number of requests so far.
     pub(super) requests: Cell<usize>,
     /// Whether a request was answered: bytes of the answer may be on their way.
@@ -49,9 +57,10 @@ pub(super) struct HttpSession {
 
 impl HttpSession {
     /// The state of a socket that has sent nothing yet.
-    pub(super) fn new(address: IpAddr, guard: SocketGuard) -> Rc<Self> {
+    pub(super) fn new(address: IpAddr, guard: SocketGuard, is_tls: bool) -> Rc<Self> {
         Rc::new(Self {
             address,
+            is_tls,
             guard,
             has_key: Cell::new(false),
             is_answering: Cell::new(false),
@@ -96,11 +105,26 @@ impl HttpSession {
         if error.is_parse_too_large() {
             record_limit(shard, Limit::HeaderBytes, self.address);
         } else if error.is_parse() {
-            let why = format!("the bytes are not HTTP/1.1 ({error}); TLS must end at a proxy in front of the server");
-            shard.record_refusal(
-                RefusalReason::Request,
-                RefusalDetails { why, address: Some(self.address), ..RefusalDetails::default() },
-            );
+            let hint = if self.is_tls { "" } else { "; TLS needs tls_cert, or a proxy in front of the server" };
+            self.record(shard, RefusalReason::Request, format!("the bytes are not HTTP/1.1 ({error}){hint}"));
         }
+    }
+
+    /// Counts and logs a TLS handshake that failed. Who speaks HTTP instead is told so.
+    pub(super) fn handshake_failed(&self, shard: &ShardRuntime, error: &io::Error, socket: TcpStream) {
+        let is_no_tls = matches!(
+            error.get_ref().and_then(|error| error.downcast_ref()),
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType))
+        );
+        if is_no_tls {
+            let message = "this address speaks TLS; use https:// or wss://";
+            let response = error_response(StatusCode::BAD_REQUEST, message, None);
+            ClientSocket::Tcp(socket).write_last(response.as_bytes());
+        }
+        self.record(shard, RefusalReason::Tls, format!("the TLS handshake failed: {error}"));
+    }
+
+    fn record(&self, shard: &ShardRuntime, reason: RefusalReason, why: String) {
+        shard.record_refusal(reason, RefusalDetails { why, address: Some(self.address), ..RefusalDetails::default() });
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::config::ListenAddress;
 use crate::http::connection;
+use crate::net::certificate::ServerCertificate;
 use crate::runtime::shard::ShardRuntime;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::yield_now;
@@ -21,15 +23,23 @@ const FREE_PORT_ATTEMPTS: usize = 16;
 /// Pause after a failed accept, such as when file descriptors have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// A listening socket and how it is spoken to.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener<T> {
+    pub(crate) socket: T,
+    /// The certificate by which it speaks TLS; None where it does not.
+    pub(crate) certificate: Option<Arc<ServerCertificate>>,
+}
+
 /// Accepts sockets until the task is dropped.
-pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Rc<TcpListener>) {
+pub(crate) async fn accept(shard: Rc<ShardRuntime>, listener: Listener<Rc<TcpListener>>) {
     let mut warned = false;
     loop {
-        match listener.accept().await {
+        match listener.socket.accept().await {
             Ok((socket, address)) => {
                 warned = false;
                 // An IPv4 address is the same one where a socket for IPv6 has accepted it.
-                connection::accept(&shard, socket, address.ip().to_canonical());
+                connection::accept(&shard, socket, address.ip().to_canonical(), listener.certificate.as_deref());
                 if shard.sockets.len() >= shard.settings.limits.http_connections {
                     // The next socket displaces one. Those accepted just now first have their requests read.
                     yield_now().await;

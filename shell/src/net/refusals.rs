@@ -29,6 +29,8 @@ pub(crate) enum RefusalReason {
     Limit,
     /// The bytes are no HTTP request.
     Request,
+    /// The TLS handshake failed.
+    Tls,
 }
 
 /// Number of refusals, by reason.
@@ -43,6 +45,7 @@ pub(crate) struct RefusalCounts {
     upgrade: u64,
     limit: u64,
     request: u64,
+    tls: u64,
 }
 
 /// One refusal, for the log. Text from outside is cut to [`TEXT_CHARACTERS`]; keys and tokens are never in it.
@@ -82,7 +85,7 @@ struct RefusalKind {
     last: RefusalDetails,
 }
 
-const REASONS: [(RefusalReason, &str); 9] = [
+const REASONS: [(RefusalReason, &str); 10] = [
     (RefusalReason::Origin, "origin"),
     (RefusalReason::Path, "path"),
     (RefusalReason::Key, "key"),
@@ -92,6 +95,7 @@ const REASONS: [(RefusalReason, &str); 9] = [
     (RefusalReason::Upgrade, "upgrade"),
     (RefusalReason::Limit, "limit"),
     (RefusalReason::Request, "request"),
+    (RefusalReason::Tls, "tls"),
 ];
 
 /// The most kinds of one reason. A kind that was quiet for [`REPORT_INTERVAL`] is replaced by a new one.
@@ -146,6 +150,7 @@ impl Refusals {
             upgrade: count(RefusalReason::Upgrade),
             limit: count(RefusalReason::Limit),
             request: count(RefusalReason::Request),
+            tls: count(RefusalReason::Tls),
         }
     }
 }

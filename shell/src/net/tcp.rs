@@ -22,6 +22,23 @@ pub(crate) fn set_up(socket: &TcpStream) {
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
 }
 
+/// Writes what a socket takes at once.
+///
+/// # Errors
+/// As [`Transport::try_write`].
+#[inline]
+pub(super) fn try_write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match slices {
+        // Straight to the socket: the driver itself remembers which sockets are full. The second try is for the runtime,
+        // which has to see that this one is, so that it reports when that ends.
+        [slice] => match SockRef::from(socket).send(slice) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.try_write(slice),
+            sent => sent,
+        },
+        slices => socket.try_write_vectored(slices),
+    }
+}
+
 impl Transport for TcpStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         // Unlike `try_read`, this remembers that a short read emptied the socket, and saves the call that finds out.
@@ -30,15 +47,7 @@ impl Transport for TcpStream {
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            // Straight to the socket: the driver itself remembers which sockets are full. The second try is for the runtime,
-            // which has to see that this one is, so that it reports when that ends.
-            [slice] => match SockRef::from(&*self).send(slice) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => TcpStream::try_write(self, slice),
-                sent => sent,
-            },
-            slices => TcpStream::try_write_vectored(self, slices),
-        }
+        try_write(self, slices)
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

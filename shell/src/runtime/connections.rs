@@ -78,10 +78,14 @@ impl<T: Transport> ConnectionTable<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpStream;
+    use crate::net::client_socket::ClientSocket;
 
     #[test]
     fn a_connection_takes_little_memory() {
-        assert!(size_of::<HostedConnection<TcpStream>>() <= 128, "{} bytes", size_of::<HostedConnection<TcpStream>>());
+        assert!(
+            size_of::<HostedConnection<ClientSocket>>() <= 128,
+            "{} bytes",
+            size_of::<HostedConnection<ClientSocket>>()
+        );
     }
 }

@@ -9,6 +9,7 @@ use crate::auth::{self, ApiKeys, WrongKeys};
 use crate::config::Settings;
 use crate::http::forwarded::ProxyWarning;
 use crate::http::openapi::Document;
+use crate::net::client_socket::ClientSocket;
 use crate::net::driver::Handshake;
 use crate::net::refusals::{RefusalDetails, RefusalReason, Refusals};
 use crate::net::sockets::Sockets;
@@ -24,7 +25,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{spawn_local, yield_now};
 use tracing::error;
@@ -58,7 +58,7 @@ pub(crate) struct ShardRuntime {
     /// Number of shards before this one. A broken invariant ended each of them.
     pub(crate) restarts: u64,
     /// None once an invariant broke.
-    host: RefCell<Option<Host<TcpStream>>>,
+    host: RefCell<Option<Host<ClientSocket>>>,
     /// The time at which the next shard begins, once this one is broken.
     pub(super) restarts_at: Cell<Instant>,
     /// The deadline that the timer waits for.
@@ -109,7 +109,7 @@ impl ShardRuntime {
 
     /// Calls the host, then schedules the flush and the timer that the call asks for. None once an invariant broke, in this
     /// call or before.
-    pub(crate) fn enter<R>(&self, act: impl FnOnce(&mut Host<TcpStream>, Now) -> R) -> Option<R> {
+    pub(crate) fn enter<R>(&self, act: impl FnOnce(&mut Host<ClientSocket>, Now) -> R) -> Option<R> {
         let mut host = self.host.borrow_mut();
         let entered = host.as_mut()?;
         let now = self.clock.now();
@@ -179,7 +179,7 @@ impl ShardRuntime {
     }
 
     /// Gives an accepted connection its socket and a task.
-    pub(crate) fn open(self: Rc<Self>, accepted: Accepted, socket: TcpStream, handshake: Handshake) {
+    pub(crate) fn open(self: Rc<Self>, accepted: Accepted, socket: ClientSocket, handshake: Handshake) {
         let conn = accepted.conn();
         self.enter(|host, _| host.open(accepted, socket, handshake));
         spawn_local(async move {
@@ -195,7 +195,7 @@ impl ShardRuntime {
     }
 
     /// Wakes the tasks that have something to do after a call to the host.
-    fn schedule(&self, host: &mut Host<TcpStream>) {
+    fn schedule(&self, host: &mut Host<ClientSocket>) {
         if host.needs_flush() {
             self.flush.notify_one();
         }

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::host::Host;
 use super::shard::ShardRuntime;
 use crate::config::Settings;
-use crate::net::listener;
+use crate::net::listener::{self, Listener};
 use crate::net::refusals::Refusals;
 use crate::observe::rates::Rates;
 use std::future::pending;
@@ -46,7 +46,7 @@ const STOP_GRACE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The error of the system, where it gives no runtime or no socket.
 pub(crate) fn run(
-    listeners: &[std::net::TcpListener],
+    listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -55,7 +55,7 @@ pub(crate) fn run(
 
 /// Like [`run`], and calls `show` with each shard that begins.
 fn run_with(
-    listeners: &[std::net::TcpListener],
+    listeners: &[Listener<std::net::TcpListener>],
     settings: &Arc<Settings>,
     stop: &watch::Receiver<bool>,
     show: impl Fn(&Rc<ShardRuntime>),
@@ -66,7 +66,10 @@ fn run_with(
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async {
         // Registered once for all shards: the start of the next one must not depend on file descriptors that are free.
-        let listeners = listeners.iter().map(|listener| Ok(Rc::new(TcpListener::from_std(listener.try_clone()?)?)));
+        let listeners = listeners.iter().map(|Listener { socket, certificate }| {
+            let socket = Rc::new(TcpListener::from_std(socket.try_clone()?)?);
+            Ok(Listener { socket, certificate: certificate.clone() })
+        });
         let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for restarts in 0.. {
             let shard = Rc::new(ShardRuntime::new(settings.clone(), clock, refusals.clone(), restarts));
@@ -83,7 +86,7 @@ fn run_with(
 
 impl ShardRuntime {
     /// Starts the tasks of a shard. None of them ends by itself.
-    fn spawn_tasks(self: &Rc<Self>, listeners: &[Rc<TcpListener>]) -> JoinSet<()> {
+    fn spawn_tasks(self: &Rc<Self>, listeners: &[Listener<Rc<TcpListener>>]) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for listener in listeners {
             tasks.spawn_local(listener::accept(self.clone(), listener.clone()));
@@ -236,6 +239,12 @@ async fn drain(shard: &ShardRuntime, mut stop: watch::Receiver<bool>) {
 #[cfg(test)]
 mod busy;
 
+/// A listener without TLS.
+#[cfg(test)]
+fn plain<T>(socket: T) -> Listener<T> {
+    Listener { socket, certificate: None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +273,7 @@ mod tests {
         let (_keep_going, stop) = watch::channel(false);
         let ended = runtime.block_on(async {
             let shard = Rc::new(ShardRuntime::new(Arc::new(Settings::default()), Clock::new(), Rc::default(), 0));
-            let mut tasks = shard.spawn_tasks(&[Rc::new(TcpListener::from_std(listener).unwrap())]);
+            let mut tasks = shard.spawn_tasks(&[plain(Rc::new(TcpListener::from_std(listener).unwrap()))]);
             while shard.enter(|host, _| host.shard().stats().gauges.rooms) == Some(0) {
                 sleep(Duration::from_millis(1)).await;
             }
@@ -294,7 +303,7 @@ mod tests {
             let breaks = Arc::new(AtomicUsize::new(0));
             let wanted = breaks.clone();
             let thread = thread::spawn(move || {
-                run_with(&[listener], &Arc::default(), &stopped, |shard| {
+                run_with(&[plain(listener)], &Arc::default(), &stopped, |shard| {
                     spawn_local(break_when_wanted(shard.clone(), wanted.clone()));
                 })
             });

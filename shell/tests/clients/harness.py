@@ -57,7 +57,7 @@ class Server:
     def _read(self):
         for line in self.process.stdout:
             self.output.append(line)
-            found = re.search(r"^parlor is listening on http://(\S+)", line)
+            found = re.search(r"^parlor is listening on https?://(\S+)", line)
             if found and self.address is None:
                 self.address = found.group(1)
                 self._ready.set()

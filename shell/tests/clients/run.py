@@ -37,6 +37,7 @@ CHECKS = [
     (PYTHON, "tokens.py", SOON_EXPIRED + ROOM_TOKENS),
     (PYTHON, "token_keys.py", None),
     (PYTHON, "api_keys.py", None),
+    (PYTHON, "tls.py", None),
     (PYTHON, "namespaces.py", None),
     (NODE, "plain_node.mjs", ANSFLOW),
     (PYTHON, "plain_websockets.py", SOON_EXPIRED),

@@ -64,7 +64,7 @@ pub fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_nodelay(true).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -108,7 +108,7 @@ pub fn raw_http(address: SocketAddr, request: &[u8]) -> Answer {
 }
 
 /// The same on a socket that may be asked again.
-pub fn ask(socket: &mut TcpStream, request: &[u8]) -> Answer {
+pub fn ask(socket: &mut (impl Read + Write), request: &[u8]) -> Answer {
     socket.write_all(request).unwrap();
     let head = read_head(socket);
     let length = Answer { status: 0, head: head.clone(), body: String::new() };
@@ -121,7 +121,7 @@ pub fn ask(socket: &mut TcpStream, request: &[u8]) -> Answer {
     answer
 }
 
-pub fn read_head(socket: &mut TcpStream) -> String {
+pub fn read_head(socket: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -180,8 +180,8 @@ pub fn upgrade_request(path: &str, headers: &str) -> Vec<u8> {
 
 /// A WebSocket, from the client's side.
 #[derive(Debug)]
-pub struct Client {
-    pub socket: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub socket: S,
     /// The head of the 101.
     pub head: String,
 }
@@ -193,14 +193,7 @@ impl Client {
 
     /// Connects with more headers, and with bytes right behind the request.
     pub fn connect_with(address: SocketAddr, path: &str, headers: &str, early: &[u8]) -> Self {
-        let mut socket = connect(address);
-        let mut request = upgrade_request(path, headers);
-        request.extend(early);
-        socket.write_all(&request).unwrap();
-        let head = read_head(&mut socket);
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        observed::note(observed::Observed::Http(101));
-        Self { socket, head }
+        Self::over(connect(address), path, headers, early)
     }
 
     /// A `json` client that has said who it is.
@@ -212,6 +205,24 @@ impl Client {
         assert_eq!(reply["id"], 1, "{reply}");
         assert!(reply["connect"]["client"].is_string(), "{reply}");
         client
+    }
+
+    /// No more bytes will come from this side.
+    pub fn half_close(&self) {
+        self.socket.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Connects on a socket, with more headers, and with bytes right behind the request.
+    pub fn over(mut socket: S, path: &str, headers: &str, early: &[u8]) -> Self {
+        let mut request = upgrade_request(path, headers);
+        request.extend(early);
+        socket.write_all(&request).unwrap();
+        let head = read_head(&mut socket);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        observed::note(observed::Observed::Http(101));
+        Self { socket, head }
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
@@ -304,11 +315,6 @@ impl Client {
                 Err(error) => panic!("{error}"),
             }
         }
-    }
-
-    /// No more bytes will come from this side.
-    pub fn half_close(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
     }
 }
 

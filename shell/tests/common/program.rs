@@ -40,8 +40,9 @@ impl Program {
         let mut printed = Vec::new();
         let addresses: Vec<SocketAddr> = loop {
             let line = lines.next().expect("it is ready some day").unwrap();
-            if let Some(addresses) = line.strip_prefix("parlor is listening on http://") {
-                break addresses.split(" and http://").map(|address| address.parse().unwrap()).collect();
+            if let Some(addresses) = line.strip_prefix("parlor is listening on ") {
+                let addresses = addresses.split(" and ").map(|url| url.split_once("://").unwrap().1);
+                break addresses.map(|address| address.parse().unwrap()).collect();
             }
             printed.push(line);
         };

@@ -146,7 +146,7 @@ impl<'a> Bench<'a> {
     /// A socket that takes something, or a transport that has something and cannot give it back.
     fn written(&self, conn: ConnId, what: u8, which: u8) -> Input {
         let bytes = self.portion(conn, what);
-        if which % 2 == 0 {
+        if which & 1 == 0 {
             return Input::Flushed { conn, bytes };
         }
         let before = self.shard.snapshot().conns.into_iter().find(|view| view.id == conn);

@@ -38,7 +38,7 @@ impl Running {
         let (is_busy, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicIsize::new(0)));
         let seen = (busy.clone(), is_busy.clone(), least.clone());
         let thread = thread::spawn(move || {
-            run_with(&[listener], &settings, &stopped, |shard| {
+            run_with(&[plain(listener)], &settings, &stopped, |shard| {
                 let (shard, (busy, is_busy, least)) = (shard.clone(), seen.clone());
                 spawn_local(async move {
                     loop {

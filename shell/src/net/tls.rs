@@ -1,0 +1,226 @@
+//! TLS as a transport: records of rustls over a TCP socket.
+//!
+//! Bytes count as written when their ciphertext has left. What the socket does not take of a record waits here, and the bytes
+//! in it are reported as committed: at most one record of them, since nothing more is encrypted meanwhile.
+
+use crate::net::driver::Transport;
+use crate::net::tcp;
+use rustls::{ServerConfig, ServerConnection};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A socket whose TLS handshake is complete.
+#[derive(Debug)]
+pub(crate) struct TlsSocket {
+    socket: TcpStream,
+    session: ServerConnection,
+    /// Bytes whose ciphertext waits for the socket.
+    committed: usize,
+    end: StreamEnd,
+}
+
+/// The end of the stream to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamEnd {
+    Open,
+    /// `close_notify` waits for the socket, and then the socket's end.
+    Ending,
+    Ended,
+}
+
+/// The most bytes that are encrypted at a time: those of one record (RFC 8446 section 5.1).
+const RECORD_BYTES: usize = 16 << 10;
+
+impl TlsSocket {
+    /// Performs the handshake. Its owner bounds the time.
+    ///
+    /// # Errors
+    /// The error of the socket, or one of the kind [`ErrorKind::InvalidData`] with a [`rustls::Error`]; and the socket, on
+    /// which an alert was sent.
+    pub(crate) async fn accept(
+        socket: TcpStream,
+        config: Arc<ServerConfig>,
+    ) -> Result<Box<Self>, (io::Error, TcpStream)> {
+        let mut session = match ServerConnection::new(config) {
+            Ok(session) => session,
+            Err(error) => return Err((io::Error::new(ErrorKind::InvalidData, error), socket)),
+        };
+        session.set_buffer_limit(Some(RECORD_BYTES));
+        let mut tls = Box::new(Self { socket, session, committed: 0, end: StreamEnd::Open });
+        match poll_fn(|cx| tls.poll_handshake(cx)).await {
+            Ok(()) => Ok(tls),
+            Err(error) => Err((error, tls.socket)),
+        }
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_send(cx))?;
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Whether a read finds something that was received already.
+    pub(crate) fn has_received(&self) -> bool {
+        !self.session.wants_read()
+    }
+
+    /// Ready when the socket has something to be read.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_read_ready(cx)
+    }
+
+    /// Writes the ciphertext that waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldBlock`] when the socket does not take all of it.
+    fn send(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            if self.session.write_tls(&mut Ciphertext(&self.socket))? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+        }
+        if self.end == StreamEnd::Ending {
+            self.end = StreamEnd::Ended;
+            self.socket.finish();
+        }
+        Ok(())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.send() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.socket.poll_write_ready(cx))?,
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Reads ciphertext and decrypts it. Zero bytes are the end of the stream.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_read_ready(cx))?;
+            match self.session.read_tls(&mut Ciphertext(&self.socket)) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(bytes) => {
+                    if let Err(error) = self.session.process_new_packets() {
+                        // The alert that says why. If the socket is full, its client is not reading.
+                        let _ = self.send();
+                        return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
+                    }
+                    return Poll::Ready(Ok(bytes));
+                }
+            }
+        }
+    }
+}
+
+impl Transport for TlsSocket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            // An answer to a message of TLS, or the end of the stream. Bytes that are committed are the writer's to send.
+            if self.committed == 0
+                && let Poll::Ready(Err(error)) = self.poll_send(cx)
+            {
+                return Poll::Ready(Err(error));
+            }
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // Without close_notify. Frames and requests say themselves whether they are whole.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+                read => return Poll::Ready(read),
+            }
+            ready!(self.poll_receive(cx))?;
+        }
+    }
+
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send()?;
+        if self.committed == 0 {
+            self.committed = self.session.writer().write_vectored(slices)?;
+            self.send()?;
+        }
+        Ok(std::mem::take(&mut self.committed))
+    }
+
+    fn committed(&self) -> usize {
+        self.committed
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_write_ready(cx)
+    }
+
+    fn finish(&mut self) {
+        if self.end == StreamEnd::Open {
+            self.end = StreamEnd::Ending;
+            self.session.send_close_notify();
+            // Where the socket is full, the next read tries again.
+            let _ = self.send();
+        }
+    }
+
+    fn abort(&mut self) {
+        self.socket.abort();
+    }
+}
+
+impl AsyncRead for TlsSocket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = ready!(Transport::poll_read(&mut *self, cx, buffer.initialize_unfilled()))?;
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TlsSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Unlike a transport, a writer may be offered other bytes the next time: these are taken once the ones before have
+        // left, and leave with the flush.
+        ready!(self.poll_send(cx))?;
+        Poll::Ready(self.session.writer().write(bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.finish();
+        self.poll_send(cx)
+    }
+}
+
+/// The socket as rustls sees it.
+struct Ciphertext<'a>(&'a TcpStream);
+
+impl Read for Ciphertext<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Ciphertext<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        tcp::try_write(self.0, &[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        tcp::try_write(self.0, slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! TLS: who speaks it is served as over TCP, and the certificate may change.
+
+#![allow(clippy::disallowed_methods, reason = "tests have their own clock")]
+
+mod common;
+
+use common::program::Program;
+use common::{Answer, Client, KEY, PATIENCE, PONG, ask, connect, frame, start, wait_until};
+use parlor::server::Server;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
+use std::fs;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A folder with a certificate for localhost and its key, which goes when this is dropped.
+struct Files {
+    folder: PathBuf,
+    cert: CertificateDer<'static>,
+}
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("parlor-tls-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let cert = write(&folder);
+        Self { folder, cert }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().into()
+    }
+
+    /// Replaces the certificate and its key.
+    fn replace(&mut self) {
+        self.cert = write(&self.folder);
+    }
+
+    /// A server that speaks TLS by them.
+    fn serve(&self) -> Server {
+        start(|settings| {
+            settings.tls_cert = Some(self.path("cert.pem"));
+            settings.tls_key = Some(self.path("key.pem"));
+        })
+    }
+
+    /// The program, which speaks TLS by them.
+    fn program(&self) -> Program {
+        let (cert, key) = (self.path("cert.pem"), self.path("key.pem"));
+        Program::start(&["--api-key", KEY, "--dev", "true", "--tls-cert", &cert, "--tls-key", &key])
+    }
+
+    /// What a client that trusts the certificate needs.
+    fn trusting(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.cert.clone()).unwrap();
+        let mut config =
+            ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    fn connect(&self, address: SocketAddr) -> TlsStream {
+        handshake(connect(address), self.trusting(rustls::ALL_VERSIONS)).unwrap()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn write(folder: &Path) -> CertificateDer<'static> {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".into()]).unwrap();
+    fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
+    fs::write(folder.join("key.pem"), signing_key.serialize_pem()).unwrap();
+    cert.der().clone()
+}
+
+fn handshake(mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<TlsStream> {
+    let mut session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(session, socket))
+}
+
+fn get(stream: &mut TlsStream, path: &str) -> Answer {
+    ask(stream, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+}
+
+/// Publishes over TLS.
+fn publish_over(stream: &mut TlsStream, room: &str, data: &str) {
+    let body = json!({"channel": room, "data": data}).to_string();
+    let head = format!(
+        "POST /api/publish HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = ask(stream, &[head.as_bytes(), body.as_bytes()].concat());
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn clients_are_served_over_both_versions() {
+    let files = Files::new("versions");
+    let server = files.serve();
+    for version in [&version::TLS12, &version::TLS13] {
+        let config = files.trusting(&[version]);
+        let mut backend = handshake(connect(server.address()), config.clone()).unwrap();
+        assert_eq!(backend.conn.protocol_version(), Some(version.version));
+        assert_eq!(backend.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(get(&mut backend, "/health/ready").status, 200);
+        // Early bytes: the first message comes with the request.
+        let ping = frame(0x89, b"early");
+        let mut client =
+            Client::over(handshake(connect(server.address()), config).unwrap(), "/ws/a?greeting=off", "", &ping);
+        assert_eq!(client.frame().unwrap(), (PONG, b"early".into()));
+        publish_over(&mut backend, "a", "hello");
+        assert_eq!(client.receive(), "hello");
+        client.send_close(1000);
+        assert_eq!(client.close().0, 1000);
+        // close_notify, and not just the end of the stream, which would be an error here.
+        assert_eq!(client.socket.read(&mut [0; 16]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn who_speaks_http_to_an_address_of_tls_is_told() {
+    let files = Files::new("plain");
+    let server = files.serve();
+    let mut socket = connect(server.address());
+    let answer = ask(&mut socket, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("https://"), "{answer:?}");
+    let health = get(&mut files.connect(server.address()), "/health").json();
+    assert_eq!(health["totals"]["refused"]["tls"], 1, "{health}");
+}
+
+/// A client over TLS whose kernel takes few bytes.
+fn narrow(files: &Files, address: SocketAddr) -> TlsStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    handshake(socket, files.trusting(rustls::ALL_VERSIONS)).unwrap()
+}
+
+#[test]
+fn who_reads_late_reads_everything_in_order_and_then_the_close() {
+    const COUNT: usize = 3_000;
+    let files = Files::new("late");
+    let server = start(|settings| {
+        settings.tls_cert = Some(files.path("cert.pem"));
+        settings.tls_key = Some(files.path("key.pem"));
+        settings.limits.outbox_frames = 10_000;
+        settings.limits.outbox_bytes = 64 << 20;
+        settings.limits.outbox_bytes_total = 128 << 20;
+    });
+    let stream = narrow(&files, server.address());
+    let mut client = Client::over(stream, "/ws/a?greeting=off", "", b"");
+    let mut backend = files.connect(server.address());
+    let data = |number: usize| format!("{number}:{}", "x".repeat(number % 5_000));
+    (0..COUNT).for_each(|number| publish_over(&mut backend, "a", &data(number)));
+    let bytes = get(&mut backend, "/health").json()["outbox_bytes"].clone();
+    assert!(bytes.as_u64() > Some(1 << 20), "{bytes} bytes wait");
+    for number in 0..COUNT / 2 {
+        assert_eq!(client.receive(), data(number));
+    }
+    // The queue is written to its end, and the Close frame behind it.
+    server.stop();
+    for number in COUNT / 2..COUNT {
+        assert_eq!(client.receive(), data(number));
+    }
+    assert_eq!(client.close().0, 3001);
+    client.send_close(3001);
+    assert_eq!(client.socket.read(&mut [0; 16]).unwrap(), 0);
+}
+
+#[test]
+fn a_slow_consumer_reads_whole_frames_and_then_its_close() {
+    let files = Files::new("slow");
+    let server = start(|settings| {
+        settings.tls_cert = Some(files.path("cert.pem"));
+        settings.tls_key = Some(files.path("key.pem"));
+        settings.limits.outbox_frames = 100;
+    });
+    let mut client = Client::over(narrow(&files, server.address()), "/ws/a?greeting=off", "", b"");
+    let mut backend = files.connect(server.address());
+    let data = |number: usize| format!("{number}:{}", "x".repeat(5_000));
+    let mut published = 0;
+    while get(&mut backend, "/health").json()["totals"]["limits"]["outbox_frames"].is_null() {
+        (0..50).for_each(|at| publish_over(&mut backend, "a", &data(published + at)));
+        published += 50;
+        assert!(published < 10_000, "it is never slow");
+    }
+    let mut read = 0;
+    let code = loop {
+        let (opcode, payload) = client.frame().unwrap();
+        if opcode == common::CLOSE {
+            break u16::from_be_bytes([payload[0], payload[1]]);
+        }
+        assert_eq!(String::from_utf8(payload).unwrap(), format!("\"{}\"", data(read)));
+        read += 1;
+    };
+    assert_eq!(code, 3008);
+    assert!(0 < read && read < published, "{read} of {published}");
+}
+
+#[test]
+fn a_certificate_is_replaced_while_connections_stay() {
+    let mut files = Files::new("replaced");
+    let mut program = files.program();
+    let mut before = Client::over(files.connect(program.address), "/ws/a?greeting=off", "", b"");
+    let old = files.trusting(rustls::ALL_VERSIONS);
+    // A file that is only half there: the old certificate stays.
+    fs::write(files.folder.join("cert.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    program.signal("HUP");
+    thread::sleep(Duration::from_millis(200));
+    handshake(connect(program.address), old).unwrap();
+    files.replace();
+    program.signal("HUP");
+    let new = files.trusting(rustls::ALL_VERSIONS);
+    wait_until("a new certificate", || handshake(connect(program.address), new.clone()).is_ok());
+    publish_over(&mut files.connect(program.address), "a", "still here");
+    assert_eq!(before.receive(), "still here");
+    program.signal("TERM");
+    assert_eq!(before.close().0, 3001);
+    drop(before);
+    assert!(program.end().success());
+    let log = program.log();
+    assert!(log.matches("stays in use").count() == 1 && log.contains("was replaced"), "{log}");
+}
+
+#[test]
+fn a_silent_client_has_as_long_for_its_handshake_as_for_a_request() {
+    let files = Files::new("silent");
+    let server = start(|settings| {
+        settings.tls_cert = Some(files.path("cert.pem"));
+        settings.tls_key = Some(files.path("key.pem"));
+        settings.limits.request_timeout = Duration::from_millis(300);
+    });
+    let mut socket = connect(server.address());
+    assert_eq!(socket.read(&mut [0; 16]).unwrap(), 0);
+    let health = get(&mut files.connect(server.address()), "/health").json();
+    assert_eq!(health["totals"]["limits"]["request_timeout"], 1, "{health}");
+}
+
+#[test]
+fn a_mistake_in_the_files_is_named() {
+    let files = Files::new("wrong");
+    let other = Files::new("other");
+    let load = |cert: Option<String>, key: Option<String>| {
+        let settings = parlor::config::Settings { tls_cert: cert, tls_key: key, ..Default::default() };
+        settings.check().unwrap_err()
+    };
+    let [cert, key, others] = [files.path("cert.pem"), files.path("key.pem"), other.path("key.pem")].map(Some);
+    for (wrong, names) in [
+        (load(cert.clone(), None), "set tls_key"),
+        (load(None, key.clone()), "set tls_cert"),
+        (load(cert.clone(), others), "is not that of the certificate"),
+        (load(cert.clone(), cert.clone()), "no private key"),
+        (load(key.clone(), key.clone()), "no certificate"),
+        (load(Some(files.path("none.pem")), key.clone()), "cannot read"),
+    ] {
+        assert!(wrong.contains(names) && wrong.contains("tls_"), "{wrong}");
+    }
+}

@@ -127,7 +127,8 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
                 _ = self.hangup.recv() => {
-                    info!("SIGHUP: the certificate is read again, if there is one; settings are read at the start only");
+                    let what = if server.is_tls() { "the certificate" } else { "nothing" };
+                    info!("SIGHUP: {what} is reloaded; settings are read at the start only");
                     self.reload(server);
                 }
                 _ = looks.tick() => self.reload(server),

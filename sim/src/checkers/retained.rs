@@ -17,6 +17,7 @@ const BESIDE: usize = 80;
 #[derive(Clone, Debug)]
 struct KnownPublication {
     at: u64,
+    offset: u64,
     data: Value,
 }
 
@@ -29,9 +30,8 @@ struct KnownLog {
     removed: Option<(String, u64)>,
     /// What is to be retained, as long as so much is not too much.
     accepted: Vec<KnownPublication>,
-    /// How many were put in since then, and their bytes.
-    count: usize,
-    bytes: usize,
+    /// The most bytes that one publication may have.
+    largest: usize,
 }
 
 /// Publications of backends, and what they were answered.
@@ -39,8 +39,8 @@ struct KnownLog {
 pub(super) struct RetainedLogs {
     setup: Setup,
     rooms: BTreeMap<String, KnownLog>,
-    /// Publications of clients that did not name their room: how many, and their bytes.
-    unnamed: (usize, usize),
+    /// The most bytes that a publication of a client may have that did not name its room.
+    unnamed: usize,
     /// Answers to idempotency keys, with when they came, and how many others came before each.
     keys: BTreeMap<(String, String), (Value, u64, usize)>,
     key_count: usize,
@@ -52,27 +52,26 @@ fn nanos(time: Duration) -> u64 {
 
 impl RetainedLogs {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { setup: setup.clone(), rooms: BTreeMap::new(), unnamed: (0, 0), keys: BTreeMap::new(), key_count: 0 }
+        Self { setup: setup.clone(), rooms: BTreeMap::new(), unnamed: 0, keys: BTreeMap::new(), key_count: 0 }
     }
 
-    /// Returns the log of a room. In a new one every publication counts that named no room.
+    /// Returns the log of a room. In a new one there may be what named no room.
     fn room(&mut self, room: &str) -> &mut KnownLog {
-        let (count, bytes) = self.unnamed;
-        self.rooms.entry(room.into()).or_insert_with(|| KnownLog { count, bytes, ..KnownLog::default() })
+        let largest = self.unnamed;
+        self.rooms.entry(room.into()).or_insert_with(|| KnownLog { largest, ..KnownLog::default() })
     }
 
-    /// A client puts something into a room.
+    /// A client puts something into a room, now or when what it has said before is done.
     pub(super) fn put_in(&mut self, room: &str, bytes: usize) {
         let bytes = bytes + 8 * BESIDE;
         // A plain client need not name its room.
         if room.is_empty() {
-            self.unnamed = (self.unnamed.0 + 1, self.unnamed.1 + bytes);
+            self.unnamed = self.unnamed.max(bytes);
         } else {
             self.room(room);
         }
         for past in self.rooms.iter_mut().filter(|(name, _)| room.is_empty() || *name == room).map(|(_, past)| past) {
-            past.count += 1;
-            past.bytes += bytes;
+            past.largest = past.largest.max(bytes);
         }
     }
 
@@ -115,10 +114,9 @@ impl RetainedLogs {
         }
         if offset > 0 {
             past.last = Some((epoch.into(), offset, at));
-            past.accepted.push(KnownPublication { at, data });
+            past.accepted.push(KnownPublication { at, offset, data });
         }
-        past.count += 1;
-        past.bytes += message.data.json_bytes() + BESIDE;
+        past.largest = past.largest.max(message.data.json_bytes() + BESIDE);
         Ok(())
     }
 
@@ -126,7 +124,7 @@ impl RetainedLogs {
     pub(super) fn removed(&mut self, room: &str) {
         let past = self.room(room);
         past.removed = past.last.as_ref().map(|(epoch, offset, _)| (epoch.clone(), *offset));
-        (past.accepted, past.count, past.bytes) = (Vec::new(), 0, 0);
+        past.accepted.clear();
     }
 
     /// A history is read; `is_whole`: all of it was asked for.
@@ -142,11 +140,19 @@ impl RetainedLogs {
         let limits = &self.setup.limits;
         let names = usize::try_from(self.setup.rooms + self.setup.users).expect("a few rooms");
         let share = (limits.history_bytes / (2 * names)).min(limits.history_bytes_per_room).min(limits.reply_bytes);
-        let messages = self.setup.rules(prefix(room)).history_messages.min(limits.reply_messages);
-        if !is_whole || past.bytes > share || past.count > messages || names > limits.logs {
+        let messages = self.setup.rules(prefix(room)).history_messages;
+        // How many were put in is told by their offsets: what a client has said may wait.
+        let top = result["offset"].as_u64().unwrap_or_default();
+        let removed = past.removed.as_ref().filter(|(epoch, _)| result["epoch"] == **epoch).map_or(0, |(_, top)| *top);
+        let put_in = usize::try_from(top.saturating_sub(removed)).unwrap_or(usize::MAX).max(past.accepted.len());
+        let most = messages.min(put_in);
+        if !is_whole || most * past.largest > share || most > limits.reply_messages || names > limits.logs {
             return Ok(());
         }
-        let is_due = |accepted: &&KnownPublication| at.saturating_sub(accepted.at) < nanos(limits.history_age);
+        let is_due = |accepted: &&KnownPublication| {
+            at.saturating_sub(accepted.at) < nanos(limits.history_age)
+                && top.saturating_sub(accepted.offset) < messages as u64
+        };
         let is_there =
             |accepted: &&KnownPublication| all.iter().any(|publication| publication["data"] == accepted.data);
         match past.accepted.iter().filter(is_due).find(|accepted| !is_there(accepted)) {
